@@ -1,1 +1,25 @@
-//! stub
+//! The core of Pennypost: mail formats, validation, protocol codecs and state machines.
+//!
+//! Every rule of a format or a protocol is written here, once; the servers, the terminal client and the
+//! browser client all run this code, natively and as WebAssembly.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`machine`] | the one grammar of all four state machines |
+//! | [`line`], [`dot`] | framing: command lines, line ends, dot-stuffing |
+//! | [`smtp`], [`pop3`] | commands, replies and the server and client machines |
+//! | [`sasl`] | the PLAIN and LOGIN exchanges |
+//! | [`message`] | addresses, header fields, dates, drafts, MIME in and out |
+//! | [`mailbox`] | the MyMailBox.txt record format |
+//! | [`users`] | the User.txt line format |
+//!
+//! What is deliberately absent: I/O, threads, clocks, randomness, the environment. Time comes in as an
+//! argument; bytes come in and go out through buffers; whoever calls brings the sockets and the files.
+
+#![warn(missing_docs)]
+
+pub mod dot;
+pub mod line;
+pub mod machine;
+pub mod secret;
+pub mod time;

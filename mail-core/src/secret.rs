@@ -1,0 +1,38 @@
+//! A wrapper for passwords, so that no log line, panic or debug print can show one.
+
+use std::fmt;
+
+/// A value that is compared and used but never printed: its `Debug` is `****`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret<T>(T);
+
+impl<T> Secret<T> {
+    /// Wraps a value.
+    pub const fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// The value itself; the one way to it, easy to search for.
+    pub const fn expose(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> fmt::Debug for Secret<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("****")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn debug_says_nothing() {
+        let shown = format!("{:?} {:#?}", Secret::new("hunter2"), Secret::new(vec![7]));
+        assert_eq!(shown, "**** ****");
+    }
+}
