@@ -1,0 +1,3 @@
+//! What a message is made of: addresses, header fields, dates, drafts, and the MIME in and out.
+
+pub mod address;
