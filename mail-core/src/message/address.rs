@@ -737,3 +737,188 @@ fn skip_source_route(text: &str) -> Result<&str, AddressError> {
     }
     if mailbox.starts_with('>') { Err(AddressError::Empty) } else { Ok(mailbox) }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn address(text: &str) -> Address {
+        Address::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn mailboxes_are_written_back_as_they_came() {
+        for text in [
+            "ag@iit.edu",
+            "ag@localhost",
+            "a.b+c=d/e@x-y.example",
+            "ag@123.45",
+            "\"a b\"@iit.edu",
+            "\"a..b\"@iit.edu",
+            "\"a@b\"@iit.edu",
+            "\"\"@iit.edu",
+            "\"\\\"\\\\\"@iit.edu",
+            "ag@[192.0.2.1]",
+            "ag@[IPv6:2001:db8::1]",
+            "ag@[IPv6:::]",
+            "ag@[x400:/C=in/O=iit]",
+            "जॉन@iit.edu",
+            "ag@bücher.example",
+        ] {
+            assert_eq!(address(text).to_string(), text);
+        }
+        assert_eq!(address("\"ag\"@iit.edu").to_string(), "ag@iit.edu");
+        assert_eq!(address("\"a\\g\"@iit.edu").local.as_str(), "ag");
+    }
+
+    #[test]
+    fn what_is_no_mailbox_says_why() {
+        use AddressError as E;
+        let long = "a".repeat(65);
+        let cases = [
+            ("", E::Empty),
+            ("ag", E::NoAt),
+            ("@iit.edu", E::NoLocalPart),
+            ("ag@", E::NoDomain),
+            ("ag gb@iit.edu", E::LocalPartChar(' ')),
+            (" ag@iit.edu", E::LocalPartChar(' ')),
+            ("<ag@iit.edu>", E::LocalPartChar('<')),
+            ("ag@iit.edu ", E::DomainChar(' ')),
+            ("ag@gb@iit.edu", E::DomainChar('@')),
+            ("ag\r\n@iit.edu", E::LocalPartChar('\r')),
+            ("\"ag\r\n\"@iit.edu", E::QuotedChar('\r')),
+            ("\"ag\\\n\"@iit.edu", E::QuotedChar('\n')),
+            ("\"a\0g\"@iit.edu", E::QuotedChar('\0')),
+            ("\"a\u{9b}g\"@iit.edu", E::QuotedChar('\u{9b}')),
+            ("a\u{9b}g@iit.edu", E::LocalPartChar('\u{9b}')),
+            ("ag@iit.edu\r\n", E::DomainChar('\r')),
+            ("ag@b\u{fc}cher\u{85}.example", E::DomainChar('\u{85}')),
+            (".ag@iit.edu", E::LocalPartDot),
+            ("ag.@iit.edu", E::LocalPartDot),
+            ("a..g@iit.edu", E::LocalPartDot),
+            ("\"ag@iit.edu", E::UnclosedQuote),
+            ("\"ag\"x@iit.edu", E::AfterQuote),
+            ("ag@iit_x.edu", E::DomainChar('_')),
+            ("ag@iit.edu.", E::EmptyLabel),
+            ("ag@-iit.edu", E::LabelHyphen),
+            ("ag@xn--\u{fc}.example", E::NotIdna),
+            ("ag@[192.0.2.01]", E::Literal),
+            ("ag@[192.0.2]", E::Literal),
+            ("ag@[IPv6:1:2:3:4:5:6::8]", E::Literal),
+            ("ag@[IPv6:fe80::1%eth0]", E::Literal),
+            ("ag@[192.0.2.1", E::Literal),
+            (&format!("{long}@iit.edu"), E::LocalPartTooLong),
+            (&format!("ag@{}.edu", &long[1..]), E::LabelTooLong),
+            (&format!("ag@{}", "a.".repeat(128)), E::DomainTooLong),
+            (&format!("{}@{}b", &long[1..], "a.".repeat(95)), E::TooLong),
+        ];
+        for (text, error) in cases {
+            assert_eq!(Address::parse(text), Err(error), "{text:?}");
+        }
+        assert!(Address::parse(&format!("{}@{}", &long[1..], "a.".repeat(94) + "b")).is_ok());
+    }
+
+    #[test]
+    fn domains_are_compared_as_dns_does() {
+        let domain = |text| Domain::parse(text).unwrap();
+        assert_eq!(domain("IIT.edu"), domain("iit.EDU"));
+        assert_eq!(domain("BÜCHER.example"), domain("xn--bcher-KVA.example"));
+        assert_ne!(domain("iit.edu"), domain("iit.education"));
+        let set = std::collections::HashSet::from([domain("bücher.example"), domain("iit.edu")]);
+        assert!(set.contains(&domain("XN--BCHER-KVA.EXAMPLE")) && set.contains(&domain("IIT.EDU")));
+        assert_ne!(address("Ag@iit.edu"), address("ag@iit.edu"));
+        assert!(address("ag@iit.edu").is_ascii());
+        assert!(!address("ag@bücher.example").is_ascii() && !address("जॉन@iit.edu").is_ascii());
+    }
+
+    fn reverse(input: &str) -> Result<(String, String), AddressError> {
+        let (path, rest) = ReversePath::parse(input.as_bytes())?;
+        Ok((path.to_string(), String::from_utf8_lossy(rest).into_owned()))
+    }
+
+    #[test]
+    fn paths_stop_before_the_parameters() {
+        let ok = |path: &str, rest: &str| Ok((path.to_owned(), rest.to_owned()));
+        assert_eq!(reverse("<ag@iit.edu>"), ok("<ag@iit.edu>", ""));
+        assert_eq!(reverse(" <ag@iit.edu> SIZE=1"), ok("<ag@iit.edu>", " SIZE=1"));
+        assert_eq!(reverse("ag@iit.edu  BODY=8BITMIME"), ok("<ag@iit.edu>", "  BODY=8BITMIME"));
+        assert_eq!(reverse("<> X=<>"), ok("<>", " X=<>"));
+        assert_eq!(reverse("<\"a> b\"@iit.edu> X"), ok("<\"a> b\"@iit.edu>", " X"));
+        assert_eq!(reverse("\"a\\\" b\"@iit.edu X"), ok("<\"a\\\" b\"@iit.edu>", " X"));
+        assert_eq!(reverse("<@a.example,@b.example:ag@iit.edu>"), ok("<ag@iit.edu>", ""));
+        assert_eq!(reverse("<ag@[IPv6:::1]> X"), ok("<ag@[IPv6:::1]>", " X"));
+    }
+
+    #[test]
+    fn broken_paths_say_why() {
+        use AddressError as E;
+        for (input, error) in [
+            ("", E::Empty),
+            ("   ", E::Empty),
+            (" SIZE=1", E::NoAt),
+            ("<ag>", E::NoAt),
+            ("<ag@iit.edu", E::UnclosedBracket),
+            ("<ag@iit.edu SIZE=1>", E::UnclosedBracket),
+            ("< ag@iit.edu>", E::UnclosedBracket),
+            ("<ag@iit.edu>SIZE=1", E::Trailing('S')),
+            ("<ag@iit.edu>\r", E::Trailing('\r')),
+            ("ag@iit.edu>", E::DomainChar('>')),
+            ("<@a.example>", E::SourceRoute),
+            ("<@a.example,b.example:ag@iit.edu>", E::SourceRoute),
+            ("<@a_b:ag@iit.edu>", E::DomainChar('_')),
+            ("<@a.example:>", E::Empty),
+        ] {
+            assert_eq!(reverse(input), Err(error), "{input:?}");
+        }
+        assert_eq!(ReversePath::parse(b"<a\xff@iit.edu>"), Err(E::NotUtf8));
+        assert_eq!(ForwardPath::parse(b"<>"), Err(E::NullRecipient));
+    }
+
+    #[test]
+    fn postmaster_needs_no_domain() {
+        for input in [&b"<Postmaster>"[..], b" postMASTER", b"<postmaster> NOTIFY=NEVER"] {
+            let (path, _) = ForwardPath::parse(input).unwrap();
+            assert_eq!(path, ForwardPath::Postmaster);
+            assert_eq!(path.to_string(), "<Postmaster>");
+        }
+        assert!(matches!(ForwardPath::parse(b"<Postmaster@iit.edu>"), Ok((ForwardPath::Address(_), _))));
+        assert_eq!(ReversePath::parse(b"<Postmaster>"), Err(AddressError::NoAt));
+    }
+
+    fn any_address() -> impl Strategy<Value = String> {
+        let local =
+            "[a-z!#$%&'*+/=?^_`{|}~é-]{1,5}(\\.[A-Z0-9ü]{1,4}){0,2}|\"([ !#-\\[\\]-~é]|\\\\[ -~]){0,12}\"";
+        let host = "[A-Za-z0-9]{1,8}(\\.[a-z0-9](-[a-z0-9]){0,3}){0,3}|bücher\\.example";
+        let v4 = any::<[u8; 4]>().prop_map(|ip| format!("[{}]", Ipv4Addr::from(ip)));
+        let v6 = any::<[u16; 8]>().prop_map(|ip| format!("[IPv6:{}]", Ipv6Addr::from(ip)));
+        (local, prop_oneof![3 => host.boxed(), 1 => v4, 1 => v6]).prop_map(|(l, h)| format!("{l}@{h}"))
+    }
+
+    proptest! {
+        #[test]
+        fn display_then_parse_gives_the_same(text in any_address(), params in "| SIZE=[0-9]{1,4}") {
+            let address = address(&text);
+            prop_assert_eq!(&Address::parse(&address.to_string()).unwrap(), &address);
+            let wire = format!("<{address}>{params}");
+            let (path, rest) = ReversePath::parse(wire.as_bytes()).unwrap();
+            prop_assert_eq!(path.to_string() + std::str::from_utf8(rest).unwrap(), wire.clone());
+            let (path, _) = ForwardPath::parse(wire.as_bytes()).unwrap();
+            prop_assert_eq!(path, ForwardPath::Address(address));
+        }
+
+        #[test]
+        fn no_input_panics_or_lets_a_control_through(input in "[<>@\"\\\\a.:\\[\\], \r\n\0\u{85}éß-]{0,24}") {
+            if let Ok((path, _)) = ReversePath::parse(input.as_bytes()) {
+                prop_assert!(!path.to_string().contains(char::is_control));
+            }
+            let _ = ForwardPath::parse(&input.as_bytes()[input.len() / 2..]);
+            if let Ok(address) = Address::parse(&input) {
+                prop_assert!(!address.to_string().contains(char::is_control));
+            }
+        }
+    }
+}
