@@ -24,3 +24,4 @@ pub mod machine;
 pub mod message;
 pub mod secret;
 pub mod time;
+pub mod users;
