@@ -36,7 +36,8 @@ struct Tool {
 }
 
 pub(crate) fn run() -> Result {
-    let missing = [wasm_target()?, tools()?, debian_packages()?];
+    // What can fail at once comes before what takes minutes.
+    let missing = [wasm_target()?, debian_packages()?, tools()?];
     if missing == [false; 3] {
         say("setup: everything is there");
     }
