@@ -21,5 +21,6 @@
 pub mod dot;
 pub mod line;
 pub mod machine;
+pub mod pop3;
 pub mod secret;
 pub mod time;
