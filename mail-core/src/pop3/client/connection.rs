@@ -23,10 +23,9 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// What the server said.
 #[derive(Debug)]
 pub(super) enum Heard {
-    /// The first line of the reply to the oldest command.
+    /// The first line of the reply to the oldest command. A challenge within AUTH has an empty one: what it says is not
+    /// looked at.
     Reply(Awaited, Status, Reply),
-    /// The base64 of a challenge within AUTH.
-    Challenge(Awaited, Bytes),
     /// `-ERR` that answers nothing: the server is about to close.
     Farewell(Reply),
     /// A line of a listing.
@@ -125,18 +124,16 @@ impl Connection {
     }
 
     fn first_line(&mut self, line: &Bytes) -> Result<Heard, ProtocolError> {
-        let malformed = || ProtocolError::MalformedReply(quoted(line));
-        let unexpected = || ProtocolError::Unexpected(quoted(line));
-        if let Some(base64) = parse_challenge(line) {
-            let awaited = self.flight.answered().ok_or_else(unexpected)?;
-            return Ok(Heard::Challenge(awaited, line.slice_ref(base64)));
-        }
-        let reply = Reply::parse(line).ok_or_else(malformed)?;
-        let status = if reply.is_ok() { Status::Ok } else { Status::Err };
+        let (status, reply) = match (Reply::parse(line), parse_challenge(line)) {
+            (Some(reply), _) if reply.is_ok() => (Status::Ok, reply),
+            (Some(reply), _) => (Status::Err, reply),
+            (None, Some(_)) => (Status::Continue, Reply::ok("")),
+            (None, None) => return Err(ProtocolError::MalformedReply(quoted(line))),
+        };
         match self.flight.answered() {
             Some(awaited) => Ok(Heard::Reply(awaited, status, reply)),
             None if status == Status::Err => Ok(Heard::Farewell(reply)),
-            None => Err(unexpected()),
+            None => Err(ProtocolError::Unexpected(quoted(line))),
         }
     }
 

@@ -11,8 +11,9 @@ mod state;
 
 use bytes::Bytes;
 
-use super::command::Command;
+use super::command::{Command, CommandError};
 use super::reply::Reply;
+use crate::machine::ApiMisuse;
 
 pub use session::Session;
 
@@ -43,6 +44,17 @@ pub struct SessionConfig {
     pub tls: Tls,
     /// How [`Session::login`] presents the credentials.
     pub method: Method,
+}
+
+/// Why [`Session::login`] did nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LoginError {
+    /// The name or the password cannot be sent: it is empty, too long, or has a CR, an LF or a NUL in it.
+    #[error("the name or the password cannot be sent: {0}")]
+    Credentials(#[from] CommandError),
+    /// A login is under way or done, or the session is over.
+    #[error(transparent)]
+    Order(#[from] ApiMisuse),
 }
 
 /// What a [`Session`] tells. Answers come in the order of the commands.

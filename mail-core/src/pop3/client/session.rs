@@ -4,21 +4,21 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use crate::flight::{PIPELINED_MAX, quoted};
 use crate::machine::{ApiMisuse, Machine, ProtocolError, Step};
 use crate::pop3::capability::Capability;
-use crate::pop3::command::{Argument, Command, CommandError};
+use crate::pop3::command::{Argument, Command};
 use crate::pop3::listing::{DropListing, ScanListing, UniqueIdListing};
 use crate::pop3::reply::Reply;
-use crate::sasl::{self, Credentials};
+use crate::sasl::{ClientExchange, Credentials, Mechanism};
 use crate::secret::Secret;
 use crate::time::Instant;
 
 use super::connection::{Connection, Heard};
 use super::state::{Awaited, Outcome, State, outcome};
-use super::{Event, Method, SessionConfig, Tls};
+use super::{Event, LoginError, Method, SessionConfig, Tls};
 
 /// No server has as many capabilities. It bounds what a hostile one can make the client keep.
 const CAPABILITIES_MAX: usize = 100;
@@ -40,7 +40,6 @@ pub struct Session {
     config: SessionConfig,
     connection: Connection,
     state: State,
-    secure: bool,
     capabilities: Vec<Capability>,
     login: Option<Login>,
     queue: VecDeque<Command>,
@@ -53,8 +52,18 @@ pub struct Session {
 #[derive(Debug)]
 enum Login {
     UserPass(Argument, Secret<Argument>),
-    /// The response of PLAIN, in base64.
-    AuthPlain(Secret<String>),
+    Sasl(ClientExchange),
+}
+
+impl Login {
+    fn new(method: Method, credentials: &Credentials) -> Result<Self, LoginError> {
+        let name = Argument::new(&credentials.authentication)?;
+        let password = Argument::new(credentials.password.expose())?;
+        Ok(match method {
+            Method::UserPass => Self::UserPass(name, Secret::new(password)),
+            Method::AuthPlain => Self::Sasl(ClientExchange::new(Mechanism::Plain, credentials)),
+        })
+    }
 }
 
 impl Session {
@@ -64,7 +73,6 @@ impl Session {
             config,
             connection: Connection::new(now),
             state: State::Opening,
-            secure: false,
             capabilities: Vec::new(),
             login: None,
             queue: VecDeque::new(),
@@ -76,23 +84,13 @@ impl Session {
     /// Logs in as soon as the server is ready for it.
     ///
     /// # Errors
-    /// The credentials cannot be sent: empty, too long, or with a CR, an LF or a NUL in them. Nothing has happened
-    /// then.
-    ///
-    /// # Panics
-    /// When a login is under way or done.
-    pub fn login(&mut self, credentials: &Credentials) -> Result<(), CommandError> {
-        assert!(
-            self.login.is_none() && matches!(self.state, State::Opening | State::Handshake | State::Authorization),
-            "a session logs in once, and again only after a refusal"
-        );
-        self.login = Some(match self.config.method {
-            Method::UserPass => Login::UserPass(
-                Argument::new(&credentials.authentication)?,
-                Secret::new(Argument::new(credentials.password.expose())?),
-            ),
-            Method::AuthPlain => Login::AuthPlain(sasl::plain(credentials)),
-        });
+    /// The credentials cannot be sent, or it is not the time for a login; nothing has happened then.
+    pub fn login(&mut self, credentials: &Credentials) -> Result<(), LoginError> {
+        let waiting = matches!(self.state, State::Opening | State::Handshake | State::Authorization);
+        if self.login.is_some() || !waiting || self.quitting {
+            return Err(ApiMisuse("a session logs in once, and again only after a refusal").into());
+        }
+        self.login = Some(Login::new(self.config.method, credentials)?);
         self.pump();
         Ok(())
     }
@@ -174,13 +172,15 @@ impl Session {
     /// The TLS handshake that [`Step::UpgradeTls`] asked for is done. All that was said before it is forgotten
     /// (RFC 2595 section 4).
     ///
-    /// # Panics
-    /// When no handshake was asked for.
-    pub fn tls_established(&mut self) {
-        assert!(self.state == State::Handshake, "STLS comes first");
-        self.secure = true;
+    /// # Errors
+    /// No handshake was asked for.
+    pub fn tls_established(&mut self) -> Result<(), ApiMisuse> {
+        if self.state != State::Handshake {
+            return Err(ApiMisuse("no TLS handshake was asked for"));
+        }
         self.state = State::Opening;
         self.connection.send(Command::Capa);
+        Ok(())
     }
 
     /// What the server can do, as far as it said before the login.
@@ -227,7 +227,7 @@ impl Session {
         self.state = State::LoggingIn;
         self.connection.send(match &self.login {
             Some(Login::UserPass(name, _)) => Command::User(name.clone()),
-            _ => Command::Auth { mechanism: Some("PLAIN".to_owned()), initial_response: None },
+            _ => Command::Auth { mechanism: Some(Mechanism::Plain.name().to_owned()), initial_response: None },
         });
     }
 
@@ -242,12 +242,12 @@ impl Session {
             self.connection.tick(now)?;
             let Some(heard) = self.connection.hear(input)? else { return Ok(Step::NeedInput) };
             let step = match heard {
-                Heard::Reply(awaited, status, reply) => match outcome(&awaited, status) {
-                    Some(outcome) => self.act(outcome, awaited, reply, input)?,
-                    None => return Err(ProtocolError::Unexpected(quoted(reply.to_string().as_bytes()))),
-                },
-                Heard::Challenge(awaited, line) => self.challenge(awaited, line)?,
-                Heard::Farewell(reply) => self.close(Event::Goodbye(reply)),
+                Heard::Reply(awaited, status, reply) => {
+                    let unexpected = || ProtocolError::Unexpected(quoted(reply.to_string().as_bytes()));
+                    let outcome = outcome(awaited, status).ok_or_else(unexpected)?;
+                    self.act(outcome, reply, input)?
+                }
+                Heard::Farewell(reply) => Some(self.close(Event::Goodbye(reply))),
                 Heard::Line(line) => self.line(&line)?.map(Step::Event),
                 Heard::LinesEnd => self.lines_end().map(Step::Event),
                 Heard::Text(text) => Some(Step::Event(Event::Body(text))),
@@ -258,4 +258,164 @@ impl Session {
             }
         }
     }
+
+    fn act(
+        &mut self,
+        outcome: Outcome,
+        reply: Reply,
+        input: &BytesMut,
+    ) -> Result<Option<Step<Event>>, ProtocolError> {
+        let event = match outcome {
+            Outcome::Greeted => {
+                let required = self.config.tls == Tls::Required;
+                self.connection.send(if required { Command::Stls } else { Command::Capa });
+                Event::Greeting(reply)
+            }
+            Outcome::Rejected => return Ok(Some(self.close(Event::Rejected(reply)))),
+            Outcome::TlsRefused => return Ok(Some(self.close(Event::TlsRefused(reply)))),
+            Outcome::Handshake if !input.is_empty() => return Err(ProtocolError::InjectedBeforeTls),
+            Outcome::Handshake => {
+                self.state = State::Handshake;
+                return Ok(Some(Step::UpgradeTls));
+            }
+            Outcome::Prepared => {
+                self.state = State::Authorization;
+                return Ok(None);
+            }
+            Outcome::SendPassword | Outcome::Challenged => {
+                self.respond();
+                return Ok(None);
+            }
+            Outcome::LoggedIn => {
+                self.login = None;
+                self.state = State::Transaction;
+                Event::LoggedIn(reply)
+            }
+            Outcome::LoginRefused => {
+                self.login = None;
+                self.state = State::Authorization;
+                Event::LoginRefused(reply)
+            }
+            Outcome::ReadLines(command) => {
+                self.connection.read_lines();
+                self.answering = Some(command);
+                return Ok(None);
+            }
+            Outcome::ReadMessage(number) => {
+                self.connection.read_message();
+                Event::BodyStart { number, reply }
+            }
+            Outcome::Answered(command) => answer(command, reply)?,
+            Outcome::Refused(command) => Event::Refused { command, reply },
+            Outcome::Goodbye => return Ok(Some(self.close(Event::Goodbye(reply)))),
+            Outcome::QuitRefused => {
+                return Ok(Some(self.close(Event::Refused { command: Command::Quit, reply })));
+            }
+        };
+        Ok(Some(Step::Event(event)))
+    }
+
+    /// The next words of the login. A server that asks for more than there is to say is told so.
+    fn respond(&mut self) {
+        match &mut self.login {
+            Some(Login::UserPass(_, password)) => self.connection.send(Command::Pass(password.clone())),
+            Some(Login::Sasl(exchange)) => match exchange.respond() {
+                Some(response) => self.connection.respond(Awaited::Response, response.expose()),
+                None => self.connection.respond(Awaited::Cancel, "*"),
+            },
+            None => {}
+        }
+    }
+
+    fn line(&mut self, line: &[u8]) -> Result<Option<Event>, ProtocolError> {
+        let malformed = || ProtocolError::MalformedReply(quoted(line));
+        let text = || str::from_utf8(line).map_err(|_| malformed());
+        Ok(Some(match self.answering {
+            Some(Command::List(_)) => list_item(text()?).ok_or_else(malformed)?,
+            Some(Command::Uidl(_)) => unique_id(text()?).ok_or_else(malformed)?,
+            _ if self.capabilities.len() < CAPABILITIES_MAX => {
+                self.capabilities.push(Capability::parse(line));
+                return Ok(None);
+            }
+            _ => return Err(malformed()),
+        }))
+    }
+
+    fn lines_end(&mut self) -> Option<Event> {
+        match self.answering.take() {
+            Some(Command::List(_)) => Some(Event::ListEnd),
+            Some(Command::Uidl(_)) => Some(Event::UniqueIdEnd),
+            _ if self.capabilities.contains(&Capability::Utf8) => {
+                // Without it a message with addresses in UTF-8 could not be fetched (RFC 6856 section 2).
+                self.connection.send(Command::Utf8);
+                None
+            }
+            _ => {
+                self.state = State::Authorization;
+                None
+            }
+        }
+    }
+
+    fn close(&mut self, last: Event) -> Step<Event> {
+        self.state = State::Closed;
+        self.connection.close();
+        Step::Event(last)
+    }
+}
+
+impl Machine for Session {
+    type Event = Event;
+
+    fn receive(&mut self, now: Instant, input: &mut BytesMut) -> Result<Step<Event>, ProtocolError> {
+        let step = self.step(now, input);
+        if step.is_err() {
+            self.state = State::Closed;
+            self.connection.close();
+        }
+        step
+    }
+
+    fn receive_eof(&mut self, _now: Instant) -> Result<Step<Event>, ProtocolError> {
+        if self.state == State::Closed {
+            return Ok(Step::Closed);
+        }
+        self.state = State::Closed;
+        self.connection.close();
+        Err(ProtocolError::UnexpectedEof)
+    }
+
+    fn poll_transmit(&mut self, out: &mut BytesMut) {
+        self.connection.transmit(out);
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.connection.deadline()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.connection.handle_timeout(now);
+    }
+}
+
+/// The event of an answer that is one line.
+fn answer(command: Command, reply: Reply) -> Result<Event, ProtocolError> {
+    let event = match command {
+        Command::Stat => DropListing::parse(reply.text())
+            .map(|DropListing { count, octets }| Event::Stat { count, octets }),
+        Command::List(_) => list_item(reply.text()),
+        Command::Uidl(_) => unique_id(reply.text()),
+        Command::Dele(number) => Some(Event::Deleted(number)),
+        command => return Ok(Event::Ok(command, reply)),
+    };
+    event.ok_or_else(|| ProtocolError::MalformedReply(quoted(reply.to_string().as_bytes())))
+}
+
+fn list_item(text: &str) -> Option<Event> {
+    ScanListing::parse(text).map(|ScanListing { number, octets }| Event::ListItem { number, octets })
+}
+
+fn unique_id(text: &str) -> Option<Event> {
+    let UniqueIdListing { number, unique_id } = UniqueIdListing::parse(text)?;
+    Some(Event::UniqueId { number, id: unique_id.to_owned() })
 }

@@ -57,66 +57,54 @@ pub(super) enum Status {
 }
 
 /// What the client does about a reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
     Greeted,
     Rejected,
     Handshake,
     TlsRefused,
-    ReadCapabilities,
-    /// There is no CAPA: the server has what RFC 1939 has.
-    NoCapabilities,
-    /// All is settled but the credentials.
+    /// All is known but the credentials. A server without CAPA or UTF8 is used as it is.
     Prepared,
     SendPassword,
     Challenged,
     LoggedIn,
     LoginRefused,
-    /// A multi-line answer follows.
-    ReadLines,
-    ReadMessage,
+    /// The lines of the answer follow.
+    ReadLines(Command),
+    /// The message of that number follows.
+    ReadMessage(u64),
     /// The answer is this one line.
-    Answered,
-    Refused,
+    Answered(Command),
+    Refused(Command),
     Goodbye,
     /// Not all that was marked is gone; the session is over all the same (RFC 1939 section 6).
     QuitRefused,
 }
 
 /// The table. `None`: a reply that this command cannot have.
-pub(super) const fn outcome(awaited: &Awaited, status: Status) -> Option<Outcome> {
+pub(super) fn outcome(awaited: Awaited, status: Status) -> Option<Outcome> {
+    use Awaited as A;
     use Command as C;
     use Outcome as O;
     use Status as S;
-    let command = match awaited {
-        Awaited::Greeting => {
-            return match status {
-                S::Ok => Some(O::Greeted),
-                S::Err => Some(O::Rejected),
-                S::Continue => None,
-            };
-        }
-        Awaited::Cancel => return if matches!(status, S::Err) { Some(O::LoginRefused) } else { None },
-        Awaited::Response => &C::Auth { mechanism: None, initial_response: None },
-        Awaited::Command(command) => command,
-    };
-    Some(match (command, status) {
-        (C::Stls, S::Ok) => O::Handshake,
-        (C::Stls, S::Err) => O::TlsRefused,
-        (C::Capa, S::Ok) => O::ReadCapabilities,
-        (C::Capa, S::Err) => O::NoCapabilities,
-        (C::Utf8, S::Ok | S::Err) => O::Prepared,
-        (C::User(_), S::Ok) => O::SendPassword,
-        (C::Pass(_) | C::Auth { .. }, S::Ok) => O::LoggedIn,
-        (C::Auth { .. }, S::Continue) => O::Challenged,
-        (C::User(_) | C::Pass(_) | C::Auth { .. }, S::Err) => O::LoginRefused,
-        (C::List(None) | C::Uidl(None), S::Ok) => O::ReadLines,
-        (C::Retr(_) | C::Top { .. }, S::Ok) => O::ReadMessage,
-        (C::Quit, S::Ok) => O::Goodbye,
-        (C::Quit, S::Err) => O::QuitRefused,
-        (_, S::Ok) => O::Answered,
-        (_, S::Err) => O::Refused,
-        (_, S::Continue) => return None,
+    Some(match (awaited, status) {
+        (A::Greeting, S::Ok) => O::Greeted,
+        (A::Greeting, S::Err) => O::Rejected,
+        (A::Command(C::Stls), S::Ok) => O::Handshake,
+        (A::Command(C::Stls), S::Err) => O::TlsRefused,
+        (A::Command(C::Capa), S::Err) => O::Prepared,
+        (A::Command(C::Utf8), S::Ok | S::Err) => O::Prepared,
+        (A::Command(C::User(_)), S::Ok) => O::SendPassword,
+        (A::Command(C::Auth { .. }) | A::Response, S::Continue) => O::Challenged,
+        (A::Command(C::Pass(_) | C::Auth { .. }) | A::Response, S::Ok) => O::LoggedIn,
+        (A::Command(C::User(_) | C::Pass(_) | C::Auth { .. }) | A::Response | A::Cancel, S::Err) => O::LoginRefused,
+        (A::Command(command @ (C::Capa | C::List(None) | C::Uidl(None))), S::Ok) => O::ReadLines(command),
+        (A::Command(C::Retr(number) | C::Top { number, .. }), S::Ok) => O::ReadMessage(number),
+        (A::Command(C::Quit), S::Ok) => O::Goodbye,
+        (A::Command(C::Quit), S::Err) => O::QuitRefused,
+        (A::Command(command), S::Ok) => O::Answered(command),
+        (A::Command(command), S::Err) => O::Refused(command),
+        (A::Cancel, S::Ok) | (_, S::Continue) => return None,
     })
 }
 
@@ -147,16 +135,22 @@ mod tests {
     fn every_command_can_be_refused_and_only_auth_is_continued() {
         for command in COMMANDS {
             let continued = matches!(command, Command::Auth { .. });
-            let awaited = Awaited::Command(command);
-            assert!(outcome(&awaited, Status::Ok).is_some(), "{awaited:?}");
-            assert!(outcome(&awaited, Status::Err).is_some(), "{awaited:?}");
-            assert_eq!(outcome(&awaited, Status::Continue).is_some(), continued, "{awaited:?}");
+            let of = |status| outcome(Awaited::Command(command.clone()), status);
+            assert!(of(Status::Ok).is_some() && of(Status::Err).is_some(), "{command}");
+            assert_eq!(of(Status::Continue).is_some(), continued, "{command}");
         }
     }
 
     #[test]
     fn a_server_without_capa_or_utf8_is_used_as_it_is() {
-        assert_eq!(outcome(&Awaited::Command(Command::Capa), Status::Err), Some(Outcome::NoCapabilities));
-        assert_eq!(outcome(&Awaited::Command(Command::Utf8), Status::Err), Some(Outcome::Prepared));
+        for command in [Command::Capa, Command::Utf8] {
+            assert_eq!(outcome(Awaited::Command(command), Status::Err), Some(Outcome::Prepared));
+        }
+    }
+
+    #[test]
+    fn a_cancelled_exchange_cannot_succeed() {
+        assert_eq!(outcome(Awaited::Cancel, Status::Ok), None);
+        assert_eq!(outcome(Awaited::Cancel, Status::Continue), None);
     }
 }
