@@ -19,9 +19,11 @@
 #![warn(missing_docs)]
 
 pub mod dot;
+mod flight;
 pub mod line;
 pub mod machine;
 pub mod message;
+pub mod pop3;
 pub mod secret;
 pub mod time;
 pub mod users;
