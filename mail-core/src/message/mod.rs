@@ -2,4 +2,6 @@
 
 pub mod address;
 pub mod date;
+pub mod draft;
 pub mod header;
+pub mod id;
