@@ -182,8 +182,8 @@ fn prefixed(prefix: &str, known: &[&str], subject: &str) -> Subject {
 fn quoted(view: &View) -> String {
     let mut body = "\n\n".to_owned();
     match &view.date {
-        Some(date) => write!(body, "On {}, {} wrote:\n", date::rfc5322(date), shown(&view.from)),
-        None => write!(body, "{} wrote:\n", shown(&view.from)),
+        Some(date) => writeln!(body, "On {}, {} wrote:", date::rfc5322(date), shown(&view.from)),
+        None => writeln!(body, "{} wrote:", shown(&view.from)),
     }
     .expect("a String takes all that is written to it");
     for line in view.readable().trim_end().lines() {
