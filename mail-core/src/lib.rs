@@ -22,5 +22,7 @@ pub mod dot;
 pub mod line;
 pub mod machine;
 pub mod message;
+pub mod sasl;
 pub mod secret;
+pub mod smtp;
 pub mod time;
