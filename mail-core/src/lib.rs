@@ -24,6 +24,8 @@ pub mod line;
 pub mod machine;
 pub mod message;
 pub mod pop3;
+pub mod sasl;
 pub mod secret;
+pub mod smtp;
 pub mod time;
 pub mod users;

@@ -193,6 +193,11 @@ impl Session {
         self.connection.outstanding() + self.queue.len()
     }
 
+    /// Octets that wait for [`Machine::poll_transmit`].
+    pub fn pending_octets(&self) -> usize {
+        self.connection.pending_octets()
+    }
+
     fn queue(&mut self, command: Command) -> Result<(), ApiMisuse> {
         if self.quitting || self.state == State::Closed {
             return Err(ApiMisuse("a command after QUIT"));
@@ -227,7 +232,9 @@ impl Session {
         self.state = State::LoggingIn;
         self.connection.send(match &self.login {
             Some(Login::UserPass(name, _)) => Command::User(name.clone()),
-            _ => Command::Auth { mechanism: Some(Mechanism::Plain.name().to_owned()), initial_response: None },
+            _ => {
+                Command::Auth { mechanism: Some(Mechanism::Plain.name().to_owned()), initial_response: None }
+            }
         });
     }
 

@@ -97,7 +97,9 @@ pub(super) fn outcome(awaited: Awaited, status: Status) -> Option<Outcome> {
         (A::Command(C::User(_)), S::Ok) => O::SendPassword,
         (A::Command(C::Auth { .. }) | A::Response, S::Continue) => O::Challenged,
         (A::Command(C::Pass(_) | C::Auth { .. }) | A::Response, S::Ok) => O::LoggedIn,
-        (A::Command(C::User(_) | C::Pass(_) | C::Auth { .. }) | A::Response | A::Cancel, S::Err) => O::LoginRefused,
+        (A::Command(C::User(_) | C::Pass(_) | C::Auth { .. }) | A::Response | A::Cancel, S::Err) => {
+            O::LoginRefused
+        }
         (A::Command(command @ (C::Capa | C::List(None) | C::Uidl(None))), S::Ok) => O::ReadLines(command),
         (A::Command(C::Retr(number) | C::Top { number, .. }), S::Ok) => O::ReadMessage(number),
         (A::Command(C::Quit), S::Ok) => O::Goodbye,

@@ -23,6 +23,30 @@ use crate::time::Duration;
 
 use super::Stage;
 
+/// Where the session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Greeting, EHLO or HELO, STARTTLS.
+    Opening,
+    /// STARTTLS is granted, and the driver is to be told.
+    TlsGranted,
+    /// The driver does the handshake.
+    Handshake,
+    LoggingIn,
+    /// The server waits for credentials, or for QUIT.
+    LoginWanted,
+    /// Between transactions.
+    Ready,
+    /// From MAIL to the answer to DATA.
+    Envelope,
+    /// The server waits for the body.
+    Body,
+    /// The body's end is sent.
+    Verdict,
+    Quitting,
+    Closed,
+}
+
 /// What a reply is the reply to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Awaited {
@@ -48,8 +72,10 @@ pub(super) enum Outcome {
     SayEhlo,
     SayHelo,
     /// The extensions are known: TLS, AUTH or ready, as configured.
-    Greeted,
-    Handshake,
+    Extended,
+    /// The same, without any extension.
+    Plain,
+    TlsGranted,
     Challenged,
     LoggedIn,
     LoginRefused,
@@ -65,8 +91,8 @@ pub(super) enum Outcome {
     SessionRefused(Stage),
     /// RSET is answered, and what it answered does not matter: if it failed, the next MAIL will say so.
     ResetDone,
-    /// 421, or the answer to QUIT.
-    Closed,
+    /// 421, or the answer to QUIT. The stage is that of a transaction which it cuts short.
+    Closed(Stage),
 }
 
 /// The table. `None`: a reply that this command cannot have.
@@ -74,13 +100,14 @@ pub(super) const fn outcome(awaited: Awaited, code: u16) -> Option<Outcome> {
     use Awaited as A;
     use Outcome as O;
     Some(match (awaited, code / 100) {
-        _ if code == 421 => O::Closed,
+        _ if code == 421 => O::Closed(stage(awaited)),
         (A::Greeting, 2) => O::SayEhlo,
         (A::Greeting, 4 | 5) => O::SessionRefused(Stage::Greeting),
-        (A::Ehlo | A::Helo, 2) => O::Greeted,
+        (A::Ehlo, 2) => O::Extended,
+        (A::Helo, 2) => O::Plain,
         (A::Ehlo, 5) => O::SayHelo,
         (A::Ehlo, 4) | (A::Helo, 4 | 5) => O::SessionRefused(Stage::Hello),
-        (A::StartTls, 2) => O::Handshake,
+        (A::StartTls, 2) => O::TlsGranted,
         (A::StartTls, 4 | 5) => O::SessionRefused(Stage::StartTls),
         (A::Auth, 2) => O::LoggedIn,
         (A::Auth, 3) => O::Challenged,
@@ -94,7 +121,7 @@ pub(super) const fn outcome(awaited: Awaited, code: u16) -> Option<Outcome> {
         (A::FinalDot, 2) => O::Sent,
         (A::FinalDot, 4 | 5) => O::TransactionRefused(Stage::Body),
         (A::Reset, 2 | 4 | 5) => O::ResetDone,
-        (A::Quit, 2 | 4 | 5) => O::Closed,
+        (A::Quit, 2 | 4 | 5) => O::Closed(stage(awaited)),
         _ => return None,
     })
 }
@@ -103,16 +130,15 @@ pub(super) const fn outcome(awaited: Awaited, code: u16) -> Option<Outcome> {
 pub(super) const fn allowance(awaited: Awaited) -> Duration {
     match awaited {
         Awaited::Greeting => limits::GREETING_TIMEOUT,
-        Awaited::Mail => limits::MAIL_TIMEOUT,
-        Awaited::Recipient(_) => limits::RECIPIENT_TIMEOUT,
-        Awaited::Data => limits::DATA_TIMEOUT,
-        Awaited::FinalDot => limits::FINAL_DOT_TIMEOUT,
-        _ => limits::COMMAND_TIMEOUT,
+        Awaited::Recipient(_) => limits::RCPT_TIMEOUT,
+        Awaited::Data => limits::DATA_INITIATION_TIMEOUT,
+        Awaited::FinalDot => limits::DATA_TERMINATION_TIMEOUT,
+        // RFC 5321 gives the other commands no time of their own.
+        _ => limits::MAIL_TIMEOUT,
     }
 }
 
-/// Where in a transaction a reply belongs, for the report of one that a 421 or a lost connection cut short.
-pub(super) const fn stage(awaited: Awaited) -> Stage {
+const fn stage(awaited: Awaited) -> Stage {
     match awaited {
         Awaited::Mail => Stage::Mail,
         Awaited::Recipient(_) => Stage::Recipients,
@@ -188,6 +214,10 @@ impl Progress {
         self.refusal.get_or_insert((stage, reply));
     }
 
+    pub(super) const fn has_recipients(&self) -> bool {
+        self.recipients_accepted > 0
+    }
+
     /// Whether the server still holds an envelope that the next MAIL would stumble over.
     pub(super) fn leaves_envelope(&self) -> bool {
         !self.ended && !matches!(self.refusal, Some((Stage::Mail, _)))
@@ -218,7 +248,7 @@ mod tests {
     #[test]
     fn every_command_can_be_refused_and_421_closes_from_anywhere() {
         for awaited in ALL {
-            assert_eq!(outcome(awaited, 421), Some(Outcome::Closed), "{awaited:?}");
+            assert_eq!(outcome(awaited, 421), Some(Outcome::Closed(stage(awaited))));
             for code in [450, 550] {
                 assert!(outcome(awaited, code).is_some(), "{awaited:?} {code}");
             }
@@ -232,16 +262,17 @@ mod tests {
             let expected = matches!(awaited, Awaited::Auth | Awaited::Data);
             assert_eq!(outcome(awaited, 354).is_some(), expected, "{awaited:?}");
         }
-        assert_eq!(outcome(Awaited::Data, 250), None, "a server that takes DATA without a body has lost its place");
+        assert_eq!(
+            outcome(Awaited::Data, 250),
+            None,
+            "a server that takes DATA without a body has lost its place"
+        );
     }
 
     #[test]
     fn the_envelope_goes_out_in_order() {
         let mut progress = Progress::new(2);
         let commands: Vec<_> = std::iter::from_fn(|| progress.next_command()).collect();
-        assert_eq!(
-            commands,
-            [Awaited::Mail, Awaited::Recipient(0), Awaited::Recipient(1), Awaited::Data]
-        );
+        assert_eq!(commands, [Awaited::Mail, Awaited::Recipient(0), Awaited::Recipient(1), Awaited::Data]);
     }
 }
