@@ -12,3 +12,4 @@ pub mod extension;
 pub mod limits;
 pub mod parameter;
 pub mod reply;
+pub mod server;
