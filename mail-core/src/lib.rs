@@ -22,5 +22,6 @@ pub mod dot;
 pub mod line;
 pub mod machine;
 pub mod pop3;
+pub mod sasl;
 pub mod secret;
 pub mod time;
