@@ -1,0 +1,200 @@
+//! Dates: RFC 5322 section 3.3 in header fields, and the short `date : hour : minute` of MyMailBox.txt.
+//!
+//! Writing is strict; reading takes what real mail and real people write. There is no clock here: whoever calls
+//! brings the time.
+
+use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, TimeZone, Timelike, Utc};
+
+/// `Sun, 22 Nov 2026 19:15:07 +0000`, the date-time of RFC 5322 section 3.3.
+#[must_use]
+pub fn rfc5322(date: &DateTime<FixedOffset>) -> String {
+    let offset = date.offset().local_minus_utc() / 60;
+    let sign = if offset < 0 { '-' } else { '+' };
+    format!(
+        "{}, {:02} {} {:04} {:02}:{:02}:{:02} {sign}{:02}{:02}",
+        date.weekday(),
+        date.day(),
+        MONTHS[date.month0() as usize],
+        date.year(),
+        date.hour(),
+        date.minute(),
+        date.second(),
+        offset.abs() / 60,
+        offset.abs() % 60,
+    )
+}
+
+/// Reads a date-time of a header field, obsolete forms and many broken ones included; the name of the weekday is not
+/// believed.
+#[must_use]
+pub fn parse_rfc5322(text: &str) -> Option<DateTime<FixedOffset>> {
+    mail_parser::DateTime::parse_rfc822(text).as_ref().and_then(from_parser)
+}
+
+/// `2026-11-22 : 19 : 15`, in UTC: the fourth field of a record in MyMailBox.txt.
+#[must_use]
+pub fn short<Z: TimeZone>(date: &DateTime<Z>) -> String {
+    let date = date.to_utc();
+    format!(
+        "{:04}-{:02}-{:02} : {:02} : {:02}",
+        date.year(),
+        date.month(),
+        date.day(),
+        date.hour(),
+        date.minute()
+    )
+}
+
+/// Reads the short form as a person may have written it, as UTC.
+///
+/// Spaces and colons stand as they please. The date is one of `2026-11-22`, `22-11-2026`, `22 Nov 2026` and
+/// `Nov 22 2026`, also with slashes or dots; of two numbers the first is the day. Seconds may follow the minute.
+#[must_use]
+pub fn parse_short(text: &str) -> Option<DateTime<Utc>> {
+    let mut parts = text.split([' ', '\t', ':', '-', '/', '.', ',']).filter(|part| !part.is_empty());
+    let mut next = || parts.next();
+    let date = parse_date([next()?, next()?, next()?])?;
+    let (hour, minute) = (number(next()?)?, number(next()?)?);
+    let second = next().map_or(Some(0), number)?;
+    if next().is_some() {
+        return None;
+    }
+    Some(date.and_hms_opt(hour, minute, second)?.and_utc())
+}
+
+/// What mail-parser read, if it is a date that there is.
+pub(super) fn from_parser(date: &mail_parser::DateTime) -> Option<DateTime<FixedOffset>> {
+    let seconds = i32::from(date.tz_hour) * 3600 + i32::from(date.tz_minute) * 60;
+    let offset = FixedOffset::east_opt(if date.tz_before_gmt { -seconds } else { seconds })?;
+    // A leap second is 60 in RFC 5322; chrono has no such second, so it becomes the one before it.
+    let second = if date.second == 60 { 59 } else { date.second };
+    let day = NaiveDate::from_ymd_opt(date.year.into(), date.month.into(), date.day.into())?;
+    let time = day.and_hms_opt(date.hour.into(), date.minute.into(), second.into())?;
+    offset.from_local_datetime(&time).single()
+}
+
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+fn parse_date([a, b, c]: [&str; 3]) -> Option<NaiveDate> {
+    let (year, month, day) = if a.len() == 4 {
+        (a, b, c)
+    } else if month(a).is_some_and(|_| number(a).is_none()) {
+        (c, a, b)
+    } else {
+        (c, b, a)
+    };
+    if year.len() != 4 {
+        return None;
+    }
+    NaiveDate::from_ymd_opt(number(year)?.try_into().ok()?, month_number(month)?, number(day)?)
+}
+
+fn month_number(text: &str) -> Option<u32> {
+    number(text).or_else(|| month(text))
+}
+
+/// A month by the first three or more letters of its English name.
+fn month(text: &str) -> Option<u32> {
+    let start = text.get(..3)?;
+    (1..).zip(MONTHS).find(|(_, name)| name.eq_ignore_ascii_case(start)).map(|(number, _)| number)
+}
+
+fn number(text: &str) -> Option<u32> {
+    let digits = text.len() <= 4 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if digits { text.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn header_dates_are_written_as_rfc_5322_has_them() {
+        let date = DateTime::parse_from_rfc3339("2026-11-02T09:05:07-03:30").unwrap();
+        assert_eq!(rfc5322(&date), "Mon, 02 Nov 2026 09:05:07 -0330");
+        assert_eq!(rfc5322(&date.to_utc().fixed_offset()), "Mon, 02 Nov 2026 12:35:07 +0000");
+    }
+
+    #[test]
+    fn header_dates_are_read_leniently() {
+        for (text, expected) in [
+            ("Mon, 02 Nov 2026 09:05:07 -0330", "2026-11-02T09:05:07-03:30"),
+            ("2 Nov 2026 09:05 +0000", "2026-11-02T09:05:00+00:00"),
+            ("Sun, 2 Nov 2026 09:05:07 GMT", "2026-11-02T09:05:07+00:00"),
+            ("Mon, 02 Nov 26 09:05:07 EST (comment)", "2026-11-02T09:05:07-05:00"),
+            ("31 Dec 2016 23:59:60 +0000", "2016-12-31T23:59:59+00:00"),
+        ] {
+            assert_eq!(
+                parse_rfc5322(text).map(|date| date.to_rfc3339()).as_deref(),
+                Some(expected),
+                "{text}"
+            );
+        }
+        for text in ["", "yesterday", "30 Feb 2026 09:05:07 +0000", "2 Nov 2026 25:05:07 +0000"] {
+            assert_eq!(parse_rfc5322(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn short_dates_are_written_in_utc() {
+        let date = DateTime::parse_from_rfc3339("2026-11-23T00:45:07+05:30").unwrap();
+        assert_eq!(short(&date), "2026-11-22 : 19 : 15");
+    }
+
+    #[test]
+    fn short_dates_are_read_as_people_write_them() {
+        for text in [
+            "2026-11-22 : 19 : 15",
+            "2026-11-22:19:15",
+            "  2026/11/22   19:15 ",
+            "22-11-2026 : 19 : 15",
+            "22/11/2026 : 19:15",
+            "22.11.2026 : 19 : 15",
+            "22 Nov 2026 : 19 : 15",
+            "22-nov-2026 : 19 : 15",
+            "November 22, 2026 : 19 : 15",
+            "2026 November 22 : 19 : 15 : 00",
+        ] {
+            let date = parse_short(text).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!(short(&date), "2026-11-22 : 19 : 15", "{text}");
+        }
+        for text in [
+            "",
+            "2026-11-22",
+            "2026-11-22 : 19",
+            "2026-13-22 : 19 : 15",
+            "11/22/2026 : 19 : 15",
+            "2026-11-22 : 24 : 00",
+            "22-11-26 : 19 : 15",
+            "2026-11-22 : 19 : 15 : 07 : 1",
+            "2026-11-+2 : 19 : 15",
+            "Sun, 22 Nov 2026 19:15:07 +0000",
+            "é-11-2026 : 19 : 15",
+        ] {
+            assert_eq!(parse_short(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn writing_then_reading_gives_the_same(seconds in -2_208_988_800_i64..=253_402_214_400, minutes in -720_i32..=840) {
+            let offset = FixedOffset::east_opt(minutes * 60).unwrap();
+            let date = offset.timestamp_opt(seconds, 0).unwrap();
+            prop_assert_eq!(parse_rfc5322(&rfc5322(&date)), Some(date));
+            let minute = DateTime::from_timestamp(seconds.div_euclid(60) * 60, 0).unwrap();
+            prop_assert_eq!(parse_short(&short(&date)), Some(minute));
+        }
+
+        #[test]
+        fn no_text_panics(text in "\\PC{0,40}", near in "[0-9]{0,5}[-:/ ]{0,2}[A-Za-zé0-9]{0,5}[-:/ ]?[0-9]{0,9}[ :]+[0-9]{1,3}:[0-9:]{1,9} ?[+-]?[0-9]{0,5}") {
+            for text in [text, near] {
+                let _ = (parse_rfc5322(&text), parse_short(&text));
+            }
+        }
+    }
+}

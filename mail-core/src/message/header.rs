@@ -1,0 +1,307 @@
+//! Header fields as bytes: where a header ends, and what fields it has, without losing a byte of it.
+//!
+//! Implements the field syntax of RFC 5322 sections 2.2 and 2.2.3 (folding), and the obsolete white space between a
+//! field name and its colon (section 4.5). Lines end with LF, with or without a CR before it. No field's value is
+//! read or decoded here; that is [`view`](super::view)'s work.
+//!
+//! Three decisions for input that is no proper message:
+//! - The header ends at the first empty line. A line of white space alone is a continuation, not an empty line.
+//! - Input whose first line is neither a field nor begins with mbox's `From ` has no header: all of it is body.
+//! - Any other line that is no field is a [`Field`] without a name, together with the lines that continue it.
+
+use memchr::memchr;
+
+/// One header field with the lines that continue it, or a malformed line with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// All its bytes, with every line end.
+    pub raw: &'a [u8],
+    /// The field name without white space after it; `None` for a malformed line.
+    pub name: Option<&'a [u8]>,
+    /// What follows the colon, still folded, without the last line end; all of a malformed line.
+    pub value: &'a [u8],
+}
+
+impl Field<'_> {
+    /// Whether it has this name, in any case.
+    #[must_use]
+    pub fn is(&self, name: &str) -> bool {
+        self.name.is_some_and(|own| own.eq_ignore_ascii_case(name.as_bytes()))
+    }
+}
+
+/// The fields of a header (as [`split`] gives it), in order. Their `raw` bytes together are the header.
+#[must_use]
+pub const fn fields(header: &[u8]) -> Fields<'_> {
+    Fields { rest: header }
+}
+
+/// The first field with this name, in any case.
+#[must_use]
+pub fn first<'a>(header: &'a [u8], name: &str) -> Option<Field<'a>> {
+    fields(header).find(|field| field.is(name))
+}
+
+/// How many servers the message has passed: its Received fields (RFC 5321 section 6.3).
+#[must_use]
+pub fn hops(header: &[u8]) -> usize {
+    fields(header).filter(|field| field.is("Received")).count()
+}
+
+/// Header and body of a message; the empty line between them belongs to neither.
+#[must_use]
+pub fn split(message: &[u8]) -> (&[u8], &[u8]) {
+    let mut scanner = HeaderEnd::default();
+    let bounds = scanner.push(message).unwrap_or_else(|| scanner.finish());
+    (&message[..bounds.header_end], &message[bounds.body_start..])
+}
+
+/// The iterator that [`fields`] gives.
+#[derive(Debug, Clone)]
+pub struct Fields<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Field<'a>;
+
+    fn next(&mut self) -> Option<Field<'a>> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let mut end = line_end(self.rest, 0);
+        while matches!(self.rest.get(end), Some(b' ' | b'\t')) {
+            end = line_end(self.rest, end);
+        }
+        let (raw, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        let content = raw.strip_suffix(b"\n").unwrap_or(raw);
+        let content = content.strip_suffix(b"\r").unwrap_or(content);
+        let (name, value) = match name_and_colon(content) {
+            Some((name, colon)) => (Some(&content[..name]), &content[colon + 1..]),
+            None => (None, content),
+        };
+        Some(Field { raw, name, value })
+    }
+}
+
+/// Where a header ends and its body starts, in octets from the start of the message.
+///
+/// Both are 0 when all is body, and both are the length of the message when there is no empty line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// The octets of the header's lines, their line ends included.
+    pub header_end: usize,
+    /// The first octet after the empty line.
+    pub body_start: usize,
+}
+
+/// Finds the end of a header in a message that comes in pieces.
+///
+/// [`push`](Self::push) every piece until it answers; a message that is at its end without an answer gets it from
+/// [`finish`](Self::finish).
+#[derive(Debug, Clone, Default)]
+pub struct HeaderEnd {
+    state: State,
+    /// Octets before the current piece.
+    seen: usize,
+    /// Where the line begins that [`State::LineStart`] or [`State::LineStartCr`] looks at.
+    line_start: usize,
+}
+
+/// Where the scan stands in a line; the first line has states of its own, as it decides whether there is a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// In the name of what may be the first field: its length, and whether it is the start of `From `.
+    FirstName { len: usize, mbox: bool },
+    /// In white space after that name.
+    FirstSpace,
+    /// After a CR that begins the message.
+    FirstCr,
+    /// At the start of a later line.
+    LineStart,
+    /// After a CR that begins a later line.
+    LineStartCr,
+    /// In a line that is not empty.
+    Line,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::FirstName { len: 0, mbox: true }
+    }
+}
+
+impl HeaderEnd {
+    /// Takes the next piece; answers as soon as the end of the header is known.
+    pub fn push(&mut self, piece: &[u8]) -> Option<Bounds> {
+        let mut i = 0;
+        while let Some(&byte) = piece.get(i) {
+            let offset = self.seen + i;
+            match (self.state, byte) {
+                (State::Line, _) => match memchr(b'\n', &piece[i..]) {
+                    Some(at) => {
+                        i += at;
+                        self.line_start = self.seen + i + 1;
+                        self.state = State::LineStart;
+                    }
+                    None => break,
+                },
+                (State::LineStart | State::LineStartCr, b'\n') => {
+                    return Some(Bounds { header_end: self.line_start, body_start: offset + 1 });
+                }
+                (State::LineStart, b'\r') => self.state = State::LineStartCr,
+                (State::LineStart | State::LineStartCr, _) => self.state = State::Line,
+                (first, _) => match first_line(first, byte) {
+                    FirstLine::Undecided(state) => self.state = state,
+                    FirstLine::Header => self.state = State::Line,
+                    FirstLine::Empty => return Some(Bounds { header_end: 0, body_start: offset + 1 }),
+                    FirstLine::Body => return Some(Bounds { header_end: 0, body_start: 0 }),
+                },
+            }
+            i += 1;
+        }
+        self.seen += piece.len();
+        None
+    }
+
+    /// The answer for a message that ends here, when no [`push`](Self::push) has given it.
+    #[must_use]
+    pub const fn finish(&self) -> Bounds {
+        let header_end = match self.state {
+            State::LineStart | State::LineStartCr | State::Line => self.seen,
+            State::FirstName { .. } | State::FirstSpace | State::FirstCr => 0,
+        };
+        Bounds { header_end, body_start: header_end }
+    }
+}
+
+enum FirstLine {
+    Undecided(State),
+    Header,
+    Empty,
+    Body,
+}
+
+const fn first_line(state: State, byte: u8) -> FirstLine {
+    match (state, byte) {
+        (State::FirstName { len: 0, .. } | State::FirstCr, b'\n') => FirstLine::Empty,
+        (State::FirstName { len: 0, .. }, b'\r') => FirstLine::Undecided(State::FirstCr),
+        (State::FirstName { len: 1.., .. } | State::FirstSpace, b':') => FirstLine::Header,
+        (State::FirstName { len: 4, mbox: true }, b' ') => FirstLine::Header,
+        (State::FirstName { len: 1.., .. } | State::FirstSpace, b' ' | b'\t') => {
+            FirstLine::Undecided(State::FirstSpace)
+        }
+        (State::FirstName { len, mbox }, _) if is_ftext(byte) => {
+            let mbox = mbox && len < 4 && byte == b"From"[len];
+            FirstLine::Undecided(State::FirstName { len: len + 1, mbox })
+        }
+        _ => FirstLine::Body,
+    }
+}
+
+/// `ftext = %d33-57 / %d59-126` (RFC 5322 section 3.6.8).
+const fn is_ftext(byte: u8) -> bool {
+    matches!(byte, 33..=57 | 59..=126)
+}
+
+/// The length of the field name, and where its colon stands.
+fn name_and_colon(line: &[u8]) -> Option<(usize, usize)> {
+    let name = line.iter().position(|byte| !is_ftext(*byte)).filter(|len| *len > 0)?;
+    let colon = name + line[name..].iter().position(|byte| !matches!(byte, b' ' | b'\t'))?;
+    (line[colon] == b':').then_some((name, colon))
+}
+
+/// Just after the line end of the line that has the octet at `from`.
+fn line_end(bytes: &[u8], from: usize) -> usize {
+    memchr(b'\n', &bytes[from..]).map_or(bytes.len(), |at| from + at + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn fields_keep_every_byte() {
+        let header = b"From: ag@iit.edu\r\nSubject : a\r\n\tb\r\n \r\nno field\r\n more\r\nX-Last:";
+        let all: Vec<_> = fields(header).collect();
+        let names: Vec<_> = all.iter().map(|field| field.name).collect();
+        assert_eq!(names, [Some(&b"From"[..]), Some(b"Subject"), None, Some(b"X-Last")]);
+        let values: Vec<_> = all.iter().map(|field| field.value).collect();
+        assert_eq!(values, [&b" ag@iit.edu"[..], b" a\r\n\tb\r\n ", b"no field\r\n more", b""]);
+        assert_eq!(all.iter().flat_map(|field| field.raw).copied().collect::<Vec<_>>(), header);
+    }
+
+    #[test]
+    fn malformed_lines_have_no_name() {
+        for line in [
+            &b": x"[..],
+            b" x: y",
+            b"a b: c",
+            b"\xc3\xa9: x",
+            b"a",
+            b"From ag@iit.edu Sun Nov 22",
+            b"\x7f: x",
+        ] {
+            let field = fields(line).next().unwrap();
+            assert_eq!((field.name, field.value), (None, line));
+        }
+    }
+
+    #[test]
+    fn fields_are_found_by_name_in_any_case() {
+        let header = b"RECEIVED: 1\r\nreceived : 2\r\nSubject: a\r\nReceived-SPF: no\r\nsubject: b\r\n";
+        assert_eq!(first(header, "Subject").unwrap().value, b" a");
+        assert_eq!(first(header, "Subjec"), None);
+        assert_eq!(hops(header), 2);
+    }
+
+    #[test]
+    fn headers_end_at_the_first_empty_line() {
+        for (message, header, body) in [
+            ("A: 1\r\n\r\nbody\r\n\r\n", "A: 1\r\n", "body\r\n\r\n"),
+            ("A: 1\n\nbody", "A: 1\n", "body"),
+            ("A: 1\r\n \r\n\r\nbody", "A: 1\r\n \r\n", "body"),
+            ("A: 1\r\n\r\r\n\r\nbody", "A: 1\r\n\r\r\n", "body"),
+            ("A: 1\r\nB: 2", "A: 1\r\nB: 2", ""),
+            ("A: 1\r\n", "A: 1\r\n", ""),
+            ("A: 1\r\n\r", "A: 1\r\n\r", ""),
+            ("A:\r\nno field\r\n\r\nbody", "A:\r\nno field\r\n", "body"),
+            ("From ag@iit.edu Sun\nA: 1\n\nbody", "From ag@iit.edu Sun\nA: 1\n", "body"),
+            ("From : ag@iit.edu\n\nbody", "From : ag@iit.edu\n", "body"),
+            ("\r\nbody", "", "body"),
+            ("\nA: 1", "", "A: 1"),
+            ("hello\r\n\r\nA: 1", "", "hello\r\n\r\nA: 1"),
+            ("from ag Sun\n\n", "", "from ag Sun\n\n"),
+            (" A: 1\r\n\r\n", "", " A: 1\r\n\r\n"),
+            (": 1\r\n\r\n", "", ": 1\r\n\r\n"),
+            ("\rA: 1", "", "\rA: 1"),
+            ("Name", "", "Name"),
+            ("", "", ""),
+        ] {
+            assert_eq!(split(message.as_bytes()), (header.as_bytes(), body.as_bytes()), "{message:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_end_where_the_whole_does(message in "(From|A|:| |é|\r|\n|\r\n){0,16}", size in 1_usize..5) {
+            let message = message.as_bytes();
+            let mut scanner = HeaderEnd::default();
+            let found = message.chunks(size).find_map(|piece| scanner.push(piece));
+            let bounds = found.unwrap_or_else(|| scanner.finish());
+            let (header, body) = split(message);
+            prop_assert_eq!((bounds.header_end, bounds.body_start), (header.len(), message.len() - body.len()));
+        }
+
+        #[test]
+        fn fields_of_any_bytes_are_those_bytes(header in "[A: \t\r\né]{0,40}") {
+            let joined: Vec<u8> = fields(header.as_bytes()).flat_map(|field| field.raw).copied().collect();
+            prop_assert_eq!(joined, header.as_bytes());
+        }
+    }
+}
