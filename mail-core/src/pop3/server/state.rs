@@ -242,13 +242,9 @@ impl State {
         }
     }
 
-    /// What the policy's answer leads to; `Err` gives both back when the answer is to another question.
-    pub(super) fn answer<'a>(
-        &mut self,
-        question: Question,
-        answer: Answer<'a>,
-    ) -> Result<Outcome, (Question, Answer<'a>)> {
-        Ok(match (question, answer, &mut *self) {
+    /// What the policy's answer leads to; `None` when it is the answer to another question.
+    pub(super) fn answer(&mut self, question: Question, answer: Answer<'_>) -> Option<Outcome> {
+        Some(match (question, answer, &mut *self) {
             (Question::User(name), Answer::Accept, _) => {
                 *self = Self::Authorization { named: Some(name) };
                 Outcome::Reply(replies::SEND_PASSWORD)
@@ -307,7 +303,7 @@ impl State {
                 Answer::Reject(reply),
                 _,
             ) => Outcome::Reply(reply),
-            (question, answer, _) => return Err((question, answer)),
+            _ => return None,
         })
     }
 }
