@@ -69,7 +69,6 @@ impl<A> Flight<A> {
         }
         out.unsplit(self.out.split());
         self.transmitted = self.awaited.len();
-        self.stirred = true;
     }
 
     /// What the next reply is the reply to.

@@ -8,12 +8,17 @@ pub mod capability;
 pub mod client;
 pub mod command;
 pub mod listing;
+pub mod maildrop;
 pub mod reply;
+pub mod server;
+pub mod top;
 
 pub use capability::Capability;
 pub use command::{Argument, Command, CommandError};
 pub use listing::{DropListing, ScanListing, UniqueIdListing};
+pub use maildrop::Maildrop;
 pub use reply::{Reply, ResponseCode};
+pub use top::TopLines;
 
 /// Appends a number in decimal, without a detour through a `String`.
 fn put_number(mut number: u64, out: &mut bytes::BytesMut) {

@@ -13,3 +13,4 @@ pub mod extension;
 pub mod limits;
 pub mod parameter;
 pub mod reply;
+pub mod server;

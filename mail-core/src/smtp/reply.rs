@@ -23,6 +23,9 @@ use crate::machine::ProtocolError;
 pub struct ReplyCode(u16);
 
 impl ReplyCode {
+    /// 421: the server closes the connection (RFC 5321 section 3.8).
+    pub const CLOSING: Self = Self(421);
+
     /// A code that is known to be one.
     ///
     /// # Panics

@@ -17,7 +17,7 @@ use crate::secret::Secret;
 use crate::time::Instant;
 
 use super::connection::{Connection, Heard};
-use super::state::{Awaited, Outcome, State, outcome};
+use super::state::{Awaited, Outcome, State, Status, outcome};
 use super::{Event, LoginError, Method, SessionConfig, Tls};
 
 /// No server has as many capabilities. It bounds what a hostile one can make the client keep.
@@ -250,7 +250,10 @@ impl Session {
             let Some(heard) = self.connection.hear(input)? else { return Ok(Step::NeedInput) };
             let step = match heard {
                 Heard::Reply(awaited, status, reply) => {
-                    let unexpected = || ProtocolError::Unexpected(quoted(reply.to_string().as_bytes()));
+                    let unexpected = || match status {
+                        Status::Continue => ProtocolError::Unexpected("+".to_owned()),
+                        _ => ProtocolError::Unexpected(quoted(reply.to_string().as_bytes())),
+                    };
                     let outcome = outcome(awaited, status).ok_or_else(unexpected)?;
                     self.act(outcome, reply, input)?
                 }

@@ -280,9 +280,8 @@ impl Submission {
         match outcome {
             Outcome::RecipientAccepted => progress.recipient_accepted(),
             Outcome::RecipientRefused(index) => {
-                if progress.recipient_refused(&reply) {
-                    self.events.push_back(Event::RecipientRefused { index, reply });
-                }
+                let own = progress.recipient_refused(&reply);
+                self.events.extend(own.then_some(Event::RecipientRefused { index, reply }));
             }
             Outcome::BodyExpected if progress.refusal.is_none() && progress.has_recipients() => {
                 self.state = State::Body;
