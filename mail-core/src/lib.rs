@@ -22,6 +22,8 @@ pub mod dot;
 pub mod line;
 pub mod machine;
 pub mod message;
+pub mod pop3;
+pub mod sasl;
 pub mod secret;
 pub mod time;
 pub mod users;
