@@ -25,3 +25,4 @@ pub mod mailbox;
 pub mod message;
 pub mod secret;
 pub mod time;
+pub mod users;
