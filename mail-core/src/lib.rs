@@ -23,6 +23,8 @@ pub mod line;
 pub mod machine;
 pub mod mailbox;
 pub mod message;
+pub mod pop3;
+pub mod sasl;
 pub mod secret;
 pub mod time;
 pub mod users;

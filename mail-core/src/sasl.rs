@@ -1,0 +1,352 @@
+//! SASL: the PLAIN (RFC 4616) and LOGIN (draft-murchison-sasl-login) exchanges, for SMTP and POP3 alike.
+//!
+//! Both mechanisms send the password itself, so they belong on an encrypted or local connection;
+//! [`AuthOffer`] is how a server says that. How the exchange is carried (`AUTH`, `334`, `+`) is the
+//! protocol's business (RFC 4954, RFC 5034), and whether the password is right is the policy's.
+
+use std::fmt::{self, Display};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use crate::secret::Secret;
+
+/// Who signs in, and with what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// Whom to act as; empty, as nearly always, for oneself.
+    pub authorization: String,
+    /// Whose password it is.
+    pub authentication: String,
+    /// The password.
+    pub password: Secret<String>,
+}
+
+impl Credentials {
+    /// Credentials for acting as oneself.
+    pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
+        Self {
+            authorization: String::new(),
+            authentication: name.into(),
+            password: Secret::new(password.into()),
+        }
+    }
+}
+
+/// When a server lets clients sign in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthOffer {
+    /// There is nothing to sign in to.
+    Never,
+    /// On an encrypted or local connection only (RFC 4954 section 9).
+    WhenSecure,
+    /// On every connection, as the guide's plain ones need it.
+    Always,
+}
+
+impl AuthOffer {
+    /// Whether the offer stands on this connection.
+    #[must_use]
+    pub const fn stands(self, secure: bool) -> bool {
+        match self {
+            Self::Never => false,
+            Self::WhenSecure => secure,
+            Self::Always => true,
+        }
+    }
+}
+
+/// The mechanisms that are spoken here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mechanism {
+    /// One message with all of it.
+    Plain,
+    /// Two messages: the name, then the password.
+    Login,
+}
+
+impl Mechanism {
+    /// The mechanism of that name, in any case.
+    #[must_use]
+    pub fn parse(name: &[u8]) -> Option<Self> {
+        [Self::Plain, Self::Login]
+            .into_iter()
+            .find(|known| name.eq_ignore_ascii_case(known.name().as_bytes()))
+    }
+
+    /// The registered name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::Login => "LOGIN",
+        }
+    }
+}
+
+impl Display for Mechanism {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why an exchange came to nothing. The password has not been looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SaslError {
+    /// The client sent `*` (RFC 4954 section 4, RFC 5034 section 4).
+    #[error("authentication was cancelled")]
+    Cancelled,
+    /// Not base64.
+    #[error("the response is not valid base64")]
+    NotBase64,
+    /// Base64 of something that the mechanism does not know.
+    #[error("the response does not hold a name and a password")]
+    Malformed,
+}
+
+/// One decoded message of an exchange.
+pub type Message = Secret<Vec<u8>>;
+
+/// A message as it goes on the wire: base64.
+#[must_use]
+pub fn encode(message: &Message) -> Secret<String> {
+    Secret::new(BASE64.encode(message.expose()))
+}
+
+/// A message off the wire; the line end is gone already.
+///
+/// # Errors
+/// [`SaslError::NotBase64`], or [`SaslError::Cancelled`] for a lone `*`.
+pub fn decode(line: &[u8]) -> Result<Message, SaslError> {
+    if line == b"*" {
+        return Err(SaslError::Cancelled);
+    }
+    BASE64.decode(line).map(Secret::new).map_err(|_| SaslError::NotBase64)
+}
+
+/// The initial response of an AUTH command, where `=` stands for an empty one (RFC 4954 section 4).
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_initial(argument: &[u8]) -> Result<Message, SaslError> {
+    if argument == b"=" { Ok(Secret::new(Vec::new())) } else { decode(argument) }
+}
+
+/// The inverse of [`decode_initial`].
+#[must_use]
+pub fn encode_initial(message: &Message) -> Secret<String> {
+    if message.expose().is_empty() { Secret::new("=".to_owned()) } else { encode(message) }
+}
+
+/// Where an exchange stands on the server's side.
+#[derive(Debug)]
+pub enum Progress {
+    /// Send [`challenge`](ServerExchange::challenge), hand the answer to [`respond`](ServerExchange::respond).
+    Continue(ServerExchange),
+    /// The client has said everything.
+    Done(Credentials),
+}
+
+/// The server's side of an exchange that waits for the client.
+#[derive(Debug)]
+pub struct ServerExchange(Awaiting);
+
+#[derive(Debug)]
+enum Awaiting {
+    Plain,
+    LoginName,
+    LoginPassword(String),
+}
+
+impl ServerExchange {
+    /// Begins with what the AUTH command brought.
+    ///
+    /// # Errors
+    /// The initial response is not what the mechanism has there.
+    pub fn start(mechanism: Mechanism, initial: Option<&Message>) -> Result<Progress, SaslError> {
+        let exchange = Self(match mechanism {
+            Mechanism::Plain => Awaiting::Plain,
+            Mechanism::Login => Awaiting::LoginName,
+        });
+        match initial {
+            Some(message) => exchange.advance(message),
+            None => Ok(Progress::Continue(exchange)),
+        }
+    }
+
+    /// The challenge to send, in base64.
+    #[must_use]
+    pub const fn challenge(&self) -> &'static str {
+        match self.0 {
+            Awaiting::Plain => "",
+            Awaiting::LoginName => "VXNlcm5hbWU6",
+            Awaiting::LoginPassword(_) => "UGFzc3dvcmQ6",
+        }
+    }
+
+    /// Takes the client's line.
+    ///
+    /// # Errors
+    /// The client cancelled, or sent what cannot be read.
+    pub fn respond(self, line: &[u8]) -> Result<Progress, SaslError> {
+        let message = decode(line)?;
+        self.advance(&message)
+    }
+
+    fn advance(self, message: &Message) -> Result<Progress, SaslError> {
+        let text = std::str::from_utf8(message.expose()).map_err(|_| SaslError::Malformed)?;
+        match self.0 {
+            Awaiting::Plain => {
+                // message = [authzid] UTF8NUL authcid UTF8NUL passwd
+                let mut parts = text.split('\0');
+                let (Some(authorization), Some(name), Some(password), None) =
+                    (parts.next(), parts.next(), parts.next(), parts.next())
+                else {
+                    return Err(SaslError::Malformed);
+                };
+                credentials(authorization, name, password)
+            }
+            Awaiting::LoginName => Ok(Progress::Continue(Self(Awaiting::LoginPassword(text.to_owned())))),
+            Awaiting::LoginPassword(name) => credentials("", &name, text),
+        }
+    }
+}
+
+/// Neither part may be empty (RFC 4616 section 2); control characters are in no name and in no password file.
+fn credentials(authorization: &str, name: &str, password: &str) -> Result<Progress, SaslError> {
+    let whole = !name.is_empty() && !password.is_empty();
+    if !whole || [authorization, name, password].iter().any(|part| part.contains(char::is_control)) {
+        return Err(SaslError::Malformed);
+    }
+    Ok(Progress::Done(Credentials {
+        authorization: authorization.into(),
+        ..Credentials::new(name, password)
+    }))
+}
+
+/// The client's side: the messages to send, in order.
+#[derive(Debug, Clone)]
+pub struct ClientExchange {
+    mechanism: Mechanism,
+    messages: std::vec::IntoIter<Message>,
+}
+
+impl ClientExchange {
+    /// Prepares what the mechanism says for these credentials.
+    #[must_use]
+    pub fn new(mechanism: Mechanism, credentials: &Credentials) -> Self {
+        let Credentials { authorization, authentication, password } = credentials;
+        let password = password.expose();
+        let messages = match mechanism {
+            Mechanism::Plain => vec![format!("{authorization}\0{authentication}\0{password}")],
+            Mechanism::Login => vec![authentication.clone(), password.clone()],
+        };
+        let messages: Vec<_> = messages.into_iter().map(|text| Secret::new(text.into_bytes())).collect();
+        Self { mechanism, messages: messages.into_iter() }
+    }
+
+    /// What goes into the AUTH command itself. LOGIN waits for its challenge, as not every server takes it earlier.
+    pub fn initial(&mut self) -> Option<Message> {
+        match self.mechanism {
+            Mechanism::Plain => self.messages.next(),
+            Mechanism::Login => None,
+        }
+    }
+
+    /// The line that answers the next challenge, or `None` when the server asks for more than the mechanism has:
+    /// cancel with `*`. What a challenge says is not looked at, as servers word LOGIN's in their own ways.
+    pub fn respond(&mut self) -> Option<Secret<String>> {
+        self.messages.next().map(|message| encode(&message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn message(text: &str) -> Message {
+        Secret::new(text.as_bytes().to_vec())
+    }
+
+    /// Runs both sides against each other; `skip_initial` as for a client that sends AUTH alone.
+    fn run(
+        mechanism: Mechanism,
+        credentials: &Credentials,
+        skip_initial: bool,
+    ) -> Result<Credentials, SaslError> {
+        let mut client = ClientExchange::new(mechanism, credentials);
+        let initial = if skip_initial { None } else { client.initial() };
+        let mut progress = ServerExchange::start(mechanism, initial.as_ref())?;
+        loop {
+            match progress {
+                Progress::Done(credentials) => return Ok(credentials),
+                Progress::Continue(exchange) => {
+                    let line =
+                        client.respond().expect("the client has as many messages as the server asks for");
+                    progress = exchange.respond(line.expose().as_bytes())?;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn plain_as_in_the_rfc() {
+        let initial =
+            decode_initial(b"AHRpbQB0YW5zdGFhZnRhbnN0YWFm").expect("the example of RFC 4616 section 4");
+        let Ok(Progress::Done(credentials)) = ServerExchange::start(Mechanism::Plain, Some(&initial)) else {
+            panic!("one message is enough");
+        };
+        assert_eq!(credentials, Credentials::new("tim", "tanstaaftanstaaf"));
+    }
+
+    #[test]
+    fn login_takes_its_name_early() {
+        let Ok(Progress::Continue(exchange)) = ServerExchange::start(Mechanism::Login, Some(&message("ag")))
+        else {
+            panic!("the password is still to come");
+        };
+        assert_eq!(exchange.challenge(), "UGFzc3dvcmQ6");
+        assert!(
+            matches!(exchange.respond(b"c2VjcmV0"), Ok(Progress::Done(c)) if c == Credentials::new("ag", "secret"))
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused() {
+        assert_eq!(decode(b"*"), Err(SaslError::Cancelled));
+        assert_eq!(decode(b"a"), Err(SaslError::NotBase64));
+        for text in ["", "ag", "ag\0pw", "\0\0pw", "\0ag\0", "\0a\0b\0c", "\0a\nb\0c", "\0a\0b\r"] {
+            let started = ServerExchange::start(Mechanism::Plain, Some(&message(text)));
+            assert!(matches!(started, Err(SaslError::Malformed)), "{text:?}");
+        }
+        let latin1 = Secret::new(b"\0ag\0\xE9".to_vec());
+        assert!(matches!(ServerExchange::start(Mechanism::Plain, Some(&latin1)), Err(SaslError::Malformed)));
+    }
+
+    #[test]
+    fn debug_shows_no_password() {
+        let mut client = ClientExchange::new(Mechanism::Login, &Credentials::new("ag", "hunter2"));
+        assert!(!format!("{client:?} {:?}", client.respond()).contains("hunter2"));
+    }
+
+    proptest! {
+        #[test]
+        fn both_sides_agree(authorization in "[a-zé]{0,4}", name in "[ -~é]{1,12}", password in "[ -~é]{1,12}") {
+            let credentials = Credentials { authorization, ..Credentials::new(name, password) };
+            prop_assert_eq!(run(Mechanism::Plain, &credentials, false), Ok(credentials.clone()));
+            prop_assert_eq!(run(Mechanism::Plain, &credentials, true), Ok(credentials.clone()));
+            let oneself = Credentials { authorization: String::new(), ..credentials };
+            prop_assert_eq!(run(Mechanism::Login, &oneself, true), Ok(oneself.clone()));
+        }
+
+        #[test]
+        fn any_message_survives_the_wire(bytes in proptest::collection::vec(any::<u8>(), 0..32)) {
+            let message = Secret::new(bytes);
+            let wire = encode_initial(&message);
+            prop_assert_eq!(decode_initial(wire.expose().as_bytes()), Ok(message));
+        }
+    }
+}
