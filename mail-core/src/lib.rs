@@ -21,6 +21,7 @@
 pub mod dot;
 pub mod line;
 pub mod machine;
+pub mod mailbox;
 pub mod message;
 pub mod pop3;
 pub mod sasl;
