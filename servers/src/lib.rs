@@ -1,1 +1,4 @@
 //! stub
+
+pub mod disk;
+pub mod store;

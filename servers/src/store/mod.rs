@@ -42,7 +42,10 @@ pub trait MailStore: MaybeSend {
     ///
     /// # Errors
     /// [`StoreError::InUse`] when another session has it.
-    fn open(&self, account: &Username) -> impl Future<Output = Result<Self::Maildrop, StoreError>> + MaybeSend;
+    fn open(
+        &self,
+        account: &Username,
+    ) -> impl Future<Output = Result<Self::Maildrop, StoreError>> + MaybeSend;
 }
 
 /// A message that is being received. Dropping it forgets it.
@@ -137,7 +140,7 @@ pub trait Body: MaybeSend {
 }
 
 /// What can go wrong in a store, sorted by what the session has to answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The maildrop is leased to another session: `-ERR [IN-USE]`.
     #[error("the maildrop is in use by another session")]
