@@ -3,18 +3,22 @@
 //! Blocking on purpose: natively it runs off the async threads, in a simulation inline, where a disk of the
 //! test's own can tear writes, lose what was not synced, fill up or fail.
 
+use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
 
 #[cfg(feature = "net")]
 pub use real::RealDisk;
 
+#[cfg(test)]
+pub(crate) mod sim;
+
 /// A file system below one directory. Paths are relative to it, and made of names that were checked.
-pub trait Disk: Clone + Send + Sync + 'static {
+pub trait Disk: Debug + Clone + Send + Sync + 'static {
     /// An open file.
     type File: DiskFile;
     /// Held while the value lives; a dead process holds none.
-    type Lock: Send + Sync + 'static;
+    type Lock: Debug + Send + Sync + 'static;
 
     /// Opens a file for reading and writing at offsets.
     fn open(&self, path: &Path, open: Open) -> io::Result<Self::File>;
@@ -46,7 +50,7 @@ pub enum Open {
 }
 
 /// An open file, read and written at offsets.
-pub trait DiskFile: Send + Sync + 'static {
+pub trait DiskFile: Debug + Send + Sync + 'static {
     /// Reads up to `buffer.len()` octets; 0 at the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes all of `data`.
@@ -56,7 +60,7 @@ pub trait DiskFile: Send + Sync + 'static {
     /// Makes content and length durable.
     fn sync(&self) -> io::Result<()>;
     /// Length now.
-    fn len(&self) -> io::Result<u64>;
+    fn length(&self) -> io::Result<u64>;
     /// What tells this file from another that took its name (the inode).
     fn identity(&self) -> io::Result<u64>;
 }
@@ -85,7 +89,7 @@ mod real {
         }
 
         fn lock_file(&self, path: &Path) -> io::Result<File> {
-            OpenOptions::new().read(true).write(true).create(true).mode(0o600).open(self.root.join(path))
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(self.root.join(path))
         }
     }
 
@@ -99,6 +103,7 @@ mod real {
                 .read(true)
                 .write(true)
                 .create(open == Open::OrCreate)
+                .truncate(false)
                 .create_new(open == Open::New)
                 .mode(0o600)
                 .open(self.root.join(path))
@@ -167,7 +172,7 @@ mod real {
             self.sync_data()
         }
 
-        fn len(&self) -> io::Result<u64> {
+        fn length(&self) -> io::Result<u64> {
             Ok(self.metadata()?.len())
         }
 
@@ -198,7 +203,7 @@ mod real {
             let mut bytes = [9; 8];
             assert_eq!(DiskFile::read_at(&again, &mut bytes, 0).unwrap(), 5);
             assert_eq!(bytes[..5], *b"\0\0abc");
-            assert_eq!(DiskFile::len(&again).unwrap(), 5);
+            assert_eq!(DiskFile::length(&again).unwrap(), 5);
             assert_eq!(again.identity().unwrap(), file.identity().unwrap());
             for (name, mode) in [("data/ag", 0o700), ("data/ag/MyMailBox.txt", 0o600)] {
                 let metadata = fs::metadata(root.path().join(name)).unwrap();

@@ -20,6 +20,14 @@ pub mod smtp_session;
 pub mod store;
 
 #[cfg(feature = "net")]
+pub mod admin;
+#[cfg(feature = "net")]
+pub mod check;
+#[cfg(feature = "net")]
+pub mod cli;
+#[cfg(feature = "net")]
 pub mod listener;
+#[cfg(feature = "net")]
+pub mod serve;
 #[cfg(feature = "net")]
 pub mod stream;

@@ -1,4 +1,4 @@
-//! The MyMailBox.txt format: [`write`] a record, [`scan`] records, and serve what a person wrote.
+//! The MyMailBox.txt format: [`mod@write`] a record, [`scan`] records, and serve what a person wrote.
 //!
 //! A record is the guide's: the fields From, To, Subject and Received (`date : hour : minute`), the rest of the
 //! header, a blank line, the body, a line with a single dot. A record that a server wrote has the trace fields of

@@ -17,6 +17,8 @@ use mail_core::mailbox::Trace;
 use mail_core::message::address::Address;
 use mail_core::users::Username;
 
+pub mod text;
+
 /// `Send` where native threads need it, nothing in a page or a simulation.
 #[cfg(feature = "net")]
 pub trait MaybeSend: Send {}
@@ -149,7 +151,7 @@ pub trait Body: MaybeSend + Debug {
 }
 
 /// What can go wrong in a store, sorted by what the session has to answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The maildrop is leased to another session: `-ERR [IN-USE]`.
     #[error("the maildrop is in use by another session")]
