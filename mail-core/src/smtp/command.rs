@@ -1,0 +1,401 @@
+//! What a client says: RFC 5321 section 4.1.1 and the commands of the extensions that are spoken here.
+//!
+//! STARTTLS (RFC 3207), AUTH (RFC 4954), BDAT (RFC 3030). The order in which commands may come is not known
+//! here but in the server's [`state`](super::server).
+
+use std::fmt::{self, Display, Write};
+
+use bytes::BytesMut;
+
+use super::limits::HELLO_OCTETS_MAX;
+use super::parameter::{MailParameters, RcptParameters};
+use crate::message::address::{AddressError, ForwardPath, ReversePath};
+use crate::sasl::{self, Mechanism, SaslError};
+
+/// One command, its arguments read.
+///
+/// What [`encode`](Self::encode) writes, [`parse`](Self::parse) reads back. The arguments that NOOP and HELP may have
+/// mean nothing and are dropped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// `HELO iit.edu`
+    Helo(HelloName),
+    /// `EHLO iit.edu`
+    Ehlo(HelloName),
+    /// `MAIL FROM:<ag@iit.edu> SIZE=1000`
+    Mail(ReversePath, MailParameters),
+    /// `RCPT TO:<gb@iit.edu>`
+    Rcpt(ForwardPath, RcptParameters),
+    /// `DATA`
+    Data,
+    /// `BDAT 1000 LAST`
+    Bdat {
+        /// The octets that follow the line.
+        size: u64,
+        /// Whether they end the message.
+        last: bool,
+    },
+    /// `RSET`
+    Rset,
+    /// `NOOP`
+    Noop,
+    /// `QUIT`
+    Quit,
+    /// `VRFY ag`
+    Vrfy(Argument),
+    /// `HELP`
+    Help,
+    /// `STARTTLS`
+    StartTls,
+    /// `AUTH PLAIN AGFnAHNlY3JldA==`
+    Auth {
+        /// How.
+        mechanism: Mechanism,
+        /// What the command itself brings, decoded.
+        initial: Option<sasl::Message>,
+    },
+}
+
+/// Why a line is no command that can be carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// A control character: a bare CR, a NUL.
+    #[error("a command holds no control characters")]
+    Control,
+    /// No verb that is known.
+    #[error("the command is not recognised")]
+    Unknown,
+    /// A verb of an RFC that is not spoken here.
+    #[error("the command is not implemented")]
+    NotImplemented,
+    /// An argument is missing, or there is one too many; how the command is written.
+    #[error("write {0}")]
+    Argument(&'static str),
+    /// No reverse-path.
+    #[error("the sender's address is wrong: {0}")]
+    Sender(AddressError),
+    /// No forward-path.
+    #[error("the recipient's address is wrong: {0}")]
+    Recipient(AddressError),
+    /// A parameter of MAIL or RCPT that is not known.
+    #[error("the parameter is not recognised")]
+    UnknownParameter,
+    /// A known parameter that stands twice or has a wrong value; how it is written.
+    #[error("write {0}")]
+    Parameter(&'static str),
+    /// A mechanism that is not spoken here.
+    #[error("the authentication mechanism is not known")]
+    UnknownMechanism,
+    /// An initial response that is not base64.
+    #[error("{0}")]
+    Sasl(SaslError),
+}
+
+impl Command {
+    /// Reads a line, without its end. Verbs and keywords are taken in any case, and white space at the end is
+    /// skipped (RFC 5321 section 4.1.1).
+    ///
+    /// # Errors
+    /// A [`CommandError`] for each way in which a line can be wrong.
+    pub fn parse(line: &[u8]) -> Result<Self, CommandError> {
+        if line.iter().any(u8::is_ascii_control) {
+            return Err(CommandError::Control);
+        }
+        let line = line.trim_ascii_end();
+        let verb_length = memchr::memchr(b' ', line).unwrap_or(line.len());
+        let (verb, argument) = line.split_at(verb_length);
+        let argument = argument.trim_ascii_start();
+        // No verb is longer than STARTTLS.
+        let mut upper = [0; 8];
+        let upper = upper.get_mut(..verb.len()).ok_or(CommandError::Unknown)?;
+        upper.copy_from_slice(verb);
+        upper.make_ascii_uppercase();
+        let alone = |command: Self, usage| {
+            if argument.is_empty() { Ok(command) } else { Err(CommandError::Argument(usage)) }
+        };
+        match &*upper {
+            b"HELO" => HelloName::read(argument, "HELO domain").map(Self::Helo),
+            b"EHLO" => HelloName::read(argument, "EHLO domain").map(Self::Ehlo),
+            b"MAIL" => parse_mail(argument),
+            b"RCPT" => parse_rcpt(argument),
+            b"DATA" => alone(Self::Data, "DATA, with nothing behind it"),
+            b"BDAT" => parse_bdat(argument).ok_or(CommandError::Argument("BDAT octets [LAST]")),
+            b"RSET" => alone(Self::Rset, "RSET, with nothing behind it"),
+            b"NOOP" => Ok(Self::Noop),
+            b"QUIT" => alone(Self::Quit, "QUIT, with nothing behind it"),
+            b"VRFY" => Argument::read(argument).map(Self::Vrfy).ok_or(CommandError::Argument("VRFY name")),
+            b"HELP" => Ok(Self::Help),
+            b"STARTTLS" => alone(Self::StartTls, "STARTTLS, with nothing behind it"),
+            b"AUTH" => parse_auth(argument),
+            // RFC 5321 sections 3.5 and F.6, RFC 821, RFC 1985, RFC 2645.
+            b"EXPN" | b"SEND" | b"SOML" | b"SAML" | b"TURN" | b"ETRN" | b"ATRN" => {
+                Err(CommandError::NotImplemented)
+            }
+            _ => Err(CommandError::Unknown),
+        }
+    }
+
+    /// Appends the line, its end included. [`Display`] shows it too, but with `****` for what is secret.
+    pub fn encode(&self, out: &mut BytesMut) {
+        self.write(out, true).and_then(|()| out.write_str("\r\n")).expect("a BytesMut grows as needed");
+    }
+
+    fn write(&self, out: &mut impl Write, with_secrets: bool) -> fmt::Result {
+        match self {
+            Self::Helo(name) => write!(out, "HELO {name}"),
+            Self::Ehlo(name) => write!(out, "EHLO {name}"),
+            Self::Mail(path, parameters) => write!(out, "MAIL FROM:{path}{parameters}"),
+            Self::Rcpt(path, parameters) => write!(out, "RCPT TO:{path}{parameters}"),
+            Self::Data => out.write_str("DATA"),
+            Self::Bdat { size, last: false } => write!(out, "BDAT {size}"),
+            Self::Bdat { size, last: true } => write!(out, "BDAT {size} LAST"),
+            Self::Rset => out.write_str("RSET"),
+            Self::Noop => out.write_str("NOOP"),
+            Self::Quit => out.write_str("QUIT"),
+            Self::Vrfy(name) => write!(out, "VRFY {name}"),
+            Self::Help => out.write_str("HELP"),
+            Self::StartTls => out.write_str("STARTTLS"),
+            Self::Auth { mechanism, initial: None } => write!(out, "AUTH {mechanism}"),
+            Self::Auth { mechanism, initial: Some(_) } if !with_secrets => {
+                write!(out, "AUTH {mechanism} ****")
+            }
+            Self::Auth { mechanism, initial: Some(message) } => {
+                write!(out, "AUTH {mechanism} {}", sasl::encode_initial(message).expose())
+            }
+        }
+    }
+}
+
+impl Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, false)
+    }
+}
+
+/// What a client calls itself.
+///
+/// RFC 5321 section 4.1.1.1 has a domain or an address literal, and section 4.1.4 that mail is not refused because
+/// it is none: real clients send odd names. So it is any printable ASCII without a space, and proves nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HelloName(Box<str>);
+
+impl HelloName {
+    /// `None` when it is empty, longer than a domain, or holds anything but printable ASCII.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        let possible = (1..=HELLO_OCTETS_MAX).contains(&name.len());
+        (possible && name.bytes().all(|b| b.is_ascii_graphic())).then(|| Self(name.into()))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn read(argument: &[u8], usage: &'static str) -> Result<Self, CommandError> {
+        std::str::from_utf8(argument).ok().and_then(Self::parse).ok_or(CommandError::Argument(usage))
+    }
+}
+
+impl Display for HelloName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Free text in a command: not empty, no control characters, no space at either end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Argument(Box<str>);
+
+impl Argument {
+    /// `None` when it cannot stand in a command.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let possible = !text.is_empty() && text.trim() == text && !text.contains(char::is_control);
+        possible.then(|| Self(text.into()))
+    }
+
+    fn read(argument: &[u8]) -> Option<Self> {
+        std::str::from_utf8(argument).ok().and_then(Self::parse)
+    }
+}
+
+impl Display for Argument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn parse_mail(argument: &[u8]) -> Result<Command, CommandError> {
+    let path = strip_keyword(argument, b"FROM:").ok_or(CommandError::Argument("MAIL FROM:<address>"))?;
+    let (path, rest) = ReversePath::parse(path).map_err(CommandError::Sender)?;
+    Ok(Command::Mail(path, MailParameters::parse(rest)?))
+}
+
+fn parse_rcpt(argument: &[u8]) -> Result<Command, CommandError> {
+    let path = strip_keyword(argument, b"TO:").ok_or(CommandError::Argument("RCPT TO:<address>"))?;
+    let (path, rest) = ForwardPath::parse(path).map_err(CommandError::Recipient)?;
+    Ok(Command::Rcpt(path, RcptParameters::parse(rest)?))
+}
+
+/// ```abnf
+/// bdat-cmd   = "BDAT" SP chunk-size [ SP end-marker ] CR LF
+/// chunk-size = 1*DIGIT
+/// end-marker = "LAST"
+/// ```
+fn parse_bdat(argument: &[u8]) -> Option<Command> {
+    let mut words = std::str::from_utf8(argument).ok()?.split_ascii_whitespace();
+    let size = words.next().filter(|size| size.bytes().all(|b| b.is_ascii_digit()))?.parse().ok()?;
+    let last = match words.next() {
+        None => false,
+        Some(word) if word.eq_ignore_ascii_case("LAST") => true,
+        Some(_) => return None,
+    };
+    words.next().is_none().then_some(Command::Bdat { size, last })
+}
+
+fn parse_auth(argument: &[u8]) -> Result<Command, CommandError> {
+    let mut words = argument.split(|b| *b == b' ').filter(|word| !word.is_empty());
+    let usage = CommandError::Argument("AUTH mechanism [initial-response]");
+    let mechanism = Mechanism::parse(words.next().ok_or(usage)?).ok_or(CommandError::UnknownMechanism)?;
+    let initial = words.next().map(sasl::decode_initial).transpose().map_err(CommandError::Sasl)?;
+    if words.next().is_some() {
+        return Err(usage);
+    }
+    Ok(Command::Auth { mechanism, initial })
+}
+
+fn strip_keyword<'a>(argument: &'a [u8], keyword: &[u8]) -> Option<&'a [u8]> {
+    let (head, rest) = argument.split_at_checked(keyword.len())?;
+    head.eq_ignore_ascii_case(keyword).then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parameter::tests::{mail_parameters, rcpt_parameters};
+    use super::*;
+    use crate::secret::Secret;
+    use proptest::prelude::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn shown(line: &str) -> String {
+        Command::parse(line.as_bytes()).expect("the line is a command").to_string()
+    }
+
+    #[test]
+    fn the_guides_lines_are_commands() {
+        assert_eq!(shown("HELO iit.edu"), "HELO iit.edu");
+        assert_eq!(shown("MAIL FROM: <ag@iit.edu>"), "MAIL FROM:<ag@iit.edu>");
+        assert_eq!(shown("RCPT TO: gb@iit.edu"), "RCPT TO:<gb@iit.edu>");
+        assert_eq!(shown("DATA"), "DATA");
+        assert_eq!(shown("QUIT"), "QUIT");
+    }
+
+    #[test]
+    fn case_and_spaces_are_taken_as_they_come() {
+        assert_eq!(shown("eHlO [127.0.0.1]  "), "EHLO [127.0.0.1]");
+        assert_eq!(shown("HELO my_odd:name!"), "HELO my_odd:name!");
+        assert_eq!(shown("mail from:<> size=1 "), "MAIL FROM:<> SIZE=1");
+        assert_eq!(shown("rcpt  to:<postmaster>"), "RCPT TO:<Postmaster>");
+        assert_eq!(shown("noop with words"), "NOOP");
+        assert_eq!(shown("help mail"), "HELP");
+        assert_eq!(shown("bdat 010 last"), "BDAT 10 LAST");
+        assert_eq!(shown("vrfy Ag Mitra"), "VRFY Ag Mitra");
+        assert_eq!(shown("auth plain ="), "AUTH PLAIN ****");
+    }
+
+    #[test]
+    fn each_error_is_told_apart() {
+        use CommandError as E;
+        for (line, error) in [
+            (&b""[..], E::Unknown),
+            (b" NOOP", E::Unknown),
+            (b"NOOPE", E::Unknown),
+            (b"STARTTLSX", E::Unknown),
+            (b"XY\xFFZ", E::Unknown),
+            (b"NOOP\0", E::Control),
+            (b"RSET\rQUIT", E::Control),
+            (b"EXPN list", E::NotImplemented),
+            (b"TURN", E::NotImplemented),
+            (b"HELO", E::Argument("HELO domain")),
+            (b"EHLO two words", E::Argument("EHLO domain")),
+            (b"EHLO m\xC3\xBCller", E::Argument("EHLO domain")),
+            (b"MAIL", E::Argument("MAIL FROM:<address>")),
+            (b"MAIL <ag@iit.edu>", E::Argument("MAIL FROM:<address>")),
+            (b"MAIL FROM:", E::Sender(AddressError::Empty)),
+            (b"MAIL FROM:<ag>", E::Sender(AddressError::NoAt)),
+            (b"RCPT FROM:<ag@iit.edu>", E::Argument("RCPT TO:<address>")),
+            (b"RCPT TO:<>", E::Recipient(AddressError::NullRecipient)),
+            (b"MAIL FROM:<ag@iit.edu> XYZZY=1", E::UnknownParameter),
+            (b"MAIL FROM:<ag@iit.edu> SIZE=many", E::Parameter("SIZE=octets")),
+            (b"BDAT", E::Argument("BDAT octets [LAST]")),
+            (b"BDAT +1", E::Argument("BDAT octets [LAST]")),
+            (b"BDAT 99999999999999999999", E::Argument("BDAT octets [LAST]")),
+            (b"BDAT 1 FIRST", E::Argument("BDAT octets [LAST]")),
+            (b"BDAT 1 LAST 2", E::Argument("BDAT octets [LAST]")),
+            (b"DATA now", E::Argument("DATA, with nothing behind it")),
+            (b"VRFY", E::Argument("VRFY name")),
+            (b"AUTH", E::Argument("AUTH mechanism [initial-response]")),
+            (b"AUTH CRAM-MD5", E::UnknownMechanism),
+            (b"AUTH PLAIN a", E::Sasl(SaslError::NotBase64)),
+            (b"AUTH PLAIN = =", E::Argument("AUTH mechanism [initial-response]")),
+        ] {
+            assert_eq!(Command::parse(line), Err(error), "{}", line.escape_ascii());
+        }
+    }
+
+    fn command() -> impl Strategy<Value = Command> {
+        let address = "[a-z]{1,8}@[a-z]{1,8}\\.edu|é@bücher\\.example";
+        let reverse = prop_oneof![
+            Just(ReversePath::Null),
+            address.prop_map(|a| ReversePath::Address(a.parse().expect("an address")))
+        ];
+        let forward = prop_oneof![
+            Just(ForwardPath::Postmaster),
+            address.prop_map(|a| ForwardPath::Address(a.parse().expect("an address")))
+        ];
+        let hello = "[!-~]{1,20}".prop_map(|name| HelloName::parse(&name).expect("printable"));
+        let mechanism = prop_oneof![Just(Mechanism::Plain), Just(Mechanism::Login)];
+        let message = proptest::collection::vec(any::<u8>(), 0..20).prop_map(Secret::new);
+        prop_oneof![
+            hello.clone().prop_map(Command::Helo),
+            hello.prop_map(Command::Ehlo),
+            (reverse, mail_parameters()).prop_map(|(path, parameters)| Command::Mail(path, parameters)),
+            (forward, rcpt_parameters()).prop_map(|(path, parameters)| Command::Rcpt(path, parameters)),
+            (any::<u64>(), any::<bool>()).prop_map(|(size, last)| Command::Bdat { size, last }),
+            "[!-~é]([ -~]{0,8}[!-~])?"
+                .prop_map(|text| Command::Vrfy(Argument::parse(&text).expect("printable"))),
+            (mechanism, proptest::option::of(message))
+                .prop_map(|(mechanism, initial)| Command::Auth { mechanism, initial }),
+            Just(Command::Data),
+            Just(Command::Rset),
+            Just(Command::Noop),
+            Just(Command::Quit),
+            Just(Command::Help),
+            Just(Command::StartTls),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn parse_undoes_encode(command in command()) {
+            let mut wire = BytesMut::new();
+            command.encode(&mut wire);
+            let line = wire.strip_suffix(b"\r\n").expect("a line ends");
+            prop_assert_eq!(Command::parse(line), Ok(command));
+        }
+
+        #[test]
+        fn no_line_panics_or_lets_a_control_through(
+            verb in "(HELO|MAIL FROM:|RCPT TO:|VRFY|AUTH|BDAT|X) ?",
+            rest in proptest::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let line = [verb.as_bytes(), &rest].concat();
+            if let Ok(command) = Command::parse(&line) {
+                prop_assert!(!command.to_string().contains(|c: char| c.is_ascii_control()));
+            }
+        }
+    }
+}

@@ -1,0 +1,444 @@
+//! The parameters of MAIL and RCPT.
+//!
+//! SIZE (RFC 1870), BODY (RFC 6152, RFC 3030), SMTPUTF8 (RFC 6531), AUTH (RFC 4954 section 5) and those of DSN
+//! (RFC 3461). What a server does with them is decided in its [`state`](super::server).
+
+use std::fmt::{self, Display, Write as _};
+
+use super::command::CommandError;
+
+/// What may stand behind the reverse-path.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MailParameters {
+    /// `SIZE=`: octets of the message, estimated.
+    pub size: Option<u64>,
+    /// `BODY=`.
+    pub body: Option<BodyType>,
+    /// `SMTPUTF8`.
+    pub utf8: bool,
+    /// `AUTH=`: who submitted the message first, `<>` for nobody in particular.
+    pub auth: Option<Xtext>,
+    /// `RET=`: what a failure notification is to hold.
+    pub ret: Option<Ret>,
+    /// `ENVID=`: the sender's name for this envelope.
+    pub envid: Option<Xtext>,
+}
+
+/// What may stand behind the forward-path.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RcptParameters {
+    /// `NOTIFY=`: when the sender wants to be told.
+    pub notify: Option<Notify>,
+    /// `ORCPT=`: whom the sender had written to.
+    pub orcpt: Option<OriginalRecipient>,
+}
+
+/// What kind of octets the message is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyType {
+    /// `7BIT`.
+    SevenBit,
+    /// `8BITMIME`.
+    EightBitMime,
+    /// `BINARYMIME`.
+    BinaryMime,
+}
+
+/// How much of a message comes back with a failure notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ret {
+    /// All of it.
+    Full,
+    /// Its header.
+    Headers,
+}
+
+/// On which occasions the sender is notified; on none of them means `NEVER`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Notify {
+    /// `SUCCESS`.
+    pub success: bool,
+    /// `FAILURE`.
+    pub failure: bool,
+    /// `DELAY`.
+    pub delay: bool,
+}
+
+/// `original-recipient-address = addr-type ";" xtext`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OriginalRecipient {
+    /// `rfc822`, as a rule; letters, digits and hyphens only.
+    kind: Box<str>,
+    /// The address.
+    address: Xtext,
+}
+
+/// Text that goes through a parameter as RFC 3461 section 4 has it, kept decoded.
+///
+/// ```abnf
+/// xtext    = *( xchar / hexchar )
+/// xchar    = any ASCII CHAR between "!" and "~" inclusive, except for "+" and "="
+/// hexchar  = ASCII "+" immediately followed by two upper case hexadecimal digits
+/// ```
+///
+/// Decoded control characters are refused; decoded UTF-8 is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Xtext(Box<str>);
+
+impl MailParameters {
+    /// Reads what is left of a MAIL command behind the path.
+    ///
+    /// # Errors
+    /// A parameter that is not known, stands twice, or has a value that cannot be.
+    pub fn parse(rest: &[u8]) -> Result<Self, CommandError> {
+        let mut parameters = Self::default();
+        for (keyword, value) in split(rest)? {
+            if keyword.eq_ignore_ascii_case("SIZE") {
+                once(&mut parameters.size, value, "SIZE=octets", parse_size)?;
+            } else if keyword.eq_ignore_ascii_case("BODY") {
+                once(&mut parameters.body, value, "BODY=7BIT or BODY=8BITMIME", BodyType::parse)?;
+            } else if keyword.eq_ignore_ascii_case("SMTPUTF8") {
+                if value.is_some() || std::mem::replace(&mut parameters.utf8, true) {
+                    return Err(CommandError::Parameter("SMTPUTF8, once and without a value"));
+                }
+            } else if keyword.eq_ignore_ascii_case("AUTH") {
+                once(&mut parameters.auth, value, "AUTH=<> or AUTH=mailbox", Xtext::decode)?;
+            } else if keyword.eq_ignore_ascii_case("RET") {
+                once(&mut parameters.ret, value, "RET=FULL or RET=HDRS", Ret::parse)?;
+            } else if keyword.eq_ignore_ascii_case("ENVID") {
+                once(&mut parameters.envid, value, "ENVID=identifier", Xtext::decode)?;
+            } else {
+                return Err(CommandError::UnknownParameter);
+            }
+        }
+        Ok(parameters)
+    }
+
+    /// Whether one of the parameters of DSN is among them.
+    #[must_use]
+    pub const fn asks_for_dsn(&self) -> bool {
+        self.ret.is_some() || self.envid.is_some()
+    }
+}
+
+impl Display for MailParameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_option(f, "SIZE", self.size.as_ref())?;
+        write_option(f, "BODY", self.body.map(BodyType::keyword).as_ref())?;
+        if self.utf8 {
+            f.write_str(" SMTPUTF8")?;
+        }
+        write_option(f, "AUTH", self.auth.as_ref())?;
+        write_option(f, "RET", self.ret.map(Ret::keyword).as_ref())?;
+        write_option(f, "ENVID", self.envid.as_ref())
+    }
+}
+
+impl RcptParameters {
+    /// Reads what is left of a RCPT command behind the path.
+    ///
+    /// # Errors
+    /// As [`MailParameters::parse`].
+    pub fn parse(rest: &[u8]) -> Result<Self, CommandError> {
+        let mut parameters = Self::default();
+        for (keyword, value) in split(rest)? {
+            if keyword.eq_ignore_ascii_case("NOTIFY") {
+                let expected = "NOTIFY=NEVER or a list of SUCCESS, FAILURE, DELAY";
+                once(&mut parameters.notify, value, expected, Notify::parse)?;
+            } else if keyword.eq_ignore_ascii_case("ORCPT") {
+                once(&mut parameters.orcpt, value, "ORCPT=rfc822;address", OriginalRecipient::parse)?;
+            } else {
+                return Err(CommandError::UnknownParameter);
+            }
+        }
+        Ok(parameters)
+    }
+
+    /// Whether one of the parameters of DSN is among them.
+    #[must_use]
+    pub const fn asks_for_dsn(&self) -> bool {
+        self.notify.is_some() || self.orcpt.is_some()
+    }
+}
+
+impl Display for RcptParameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_option(f, "NOTIFY", self.notify.as_ref())?;
+        write_option(f, "ORCPT", self.orcpt.as_ref())
+    }
+}
+
+impl BodyType {
+    fn parse(value: &str) -> Option<Self> {
+        [Self::SevenBit, Self::EightBitMime, Self::BinaryMime]
+            .into_iter()
+            .find(|body| value.eq_ignore_ascii_case(body.keyword()))
+    }
+
+    const fn keyword(self) -> &'static str {
+        match self {
+            Self::SevenBit => "7BIT",
+            Self::EightBitMime => "8BITMIME",
+            Self::BinaryMime => "BINARYMIME",
+        }
+    }
+}
+
+impl Ret {
+    fn parse(value: &str) -> Option<Self> {
+        [Self::Full, Self::Headers].into_iter().find(|ret| value.eq_ignore_ascii_case(ret.keyword()))
+    }
+
+    const fn keyword(self) -> &'static str {
+        match self {
+            Self::Full => "FULL",
+            Self::Headers => "HDRS",
+        }
+    }
+}
+
+impl Notify {
+    /// No notification at all.
+    pub const NEVER: Self = Self { success: false, failure: false, delay: false };
+
+    fn parse(value: &str) -> Option<Self> {
+        let mut notify = Self::NEVER;
+        if value.eq_ignore_ascii_case("NEVER") {
+            return Some(notify);
+        }
+        for occasion in value.split(',') {
+            let asked = match occasion {
+                _ if occasion.eq_ignore_ascii_case("SUCCESS") => &mut notify.success,
+                _ if occasion.eq_ignore_ascii_case("FAILURE") => &mut notify.failure,
+                _ if occasion.eq_ignore_ascii_case("DELAY") => &mut notify.delay,
+                _ => return None,
+            };
+            *asked = true;
+        }
+        Some(notify)
+    }
+}
+
+impl Display for Notify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::NEVER {
+            return f.write_str("NEVER");
+        }
+        let occasions = [(self.success, "SUCCESS"), (self.failure, "FAILURE"), (self.delay, "DELAY")];
+        let mut separator = "";
+        for (_, keyword) in occasions.into_iter().filter(|(asked, _)| *asked) {
+            write!(f, "{separator}{keyword}")?;
+            separator = ",";
+        }
+        Ok(())
+    }
+}
+
+impl OriginalRecipient {
+    /// `None` when the kind is not made of letters, digits and hyphens, or the address has a control character.
+    #[must_use]
+    pub fn new(kind: &str, address: &str) -> Option<Self> {
+        let kind_ok = !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let address = Xtext::new(address)?;
+        kind_ok.then(|| Self { kind: kind.into(), address })
+    }
+
+    fn parse(value: &str) -> Option<Self> {
+        let (kind, address) = value.split_once(';')?;
+        Self::new(kind, Xtext::decode(address)?.as_str())
+    }
+}
+
+impl Display for OriginalRecipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{};{}", self.kind, self.address)
+    }
+}
+
+impl Xtext {
+    /// `None` when the text is empty or has a control character.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        (!text.is_empty() && !text.contains(char::is_control)).then(|| Self(text.into()))
+    }
+
+    /// The decoded text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it needs no escape stays open: `=` is taken unescaped, as many clients send it so.
+    fn decode(value: &str) -> Option<Self> {
+        let mut decoded = Vec::with_capacity(value.len());
+        let mut rest = value.as_bytes();
+        while let Some((&byte, tail)) = rest.split_first() {
+            rest = tail;
+            if byte != b'+' {
+                decoded.push(byte);
+                continue;
+            }
+            let (digits, tail) = rest.split_at_checked(2)?;
+            let digit = |byte: u8| char::from(byte).to_digit(16);
+            decoded.push(u8::try_from(digit(digits[0])? * 16 + digit(digits[1])?).ok()?);
+            rest = tail;
+        }
+        Self::new(std::str::from_utf8(&decoded).ok()?)
+    }
+}
+
+impl Display for Xtext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0.bytes() {
+            match byte {
+                b'+' | b'=' => write!(f, "+{byte:02X}")?,
+                b'!'..=b'~' => f.write_char(char::from(byte))?,
+                _ => write!(f, "+{byte:02X}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The `keyword` and `keyword=value` words of `rest`.
+///
+/// ```abnf
+/// esmtp-param    = esmtp-keyword ["=" esmtp-value]
+/// ```
+fn split(rest: &[u8]) -> Result<impl Iterator<Item = (&str, Option<&str>)>, CommandError> {
+    let rest = std::str::from_utf8(rest).map_err(|_| CommandError::UnknownParameter)?;
+    Ok(rest.split_ascii_whitespace().map(|word| match word.split_once('=') {
+        Some((keyword, value)) => (keyword, Some(value)),
+        None => (word, None),
+    }))
+}
+
+/// Sets a parameter that is not set yet; `expected` says how it is written.
+fn once<T>(
+    slot: &mut Option<T>,
+    value: Option<&str>,
+    expected: &'static str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<(), CommandError> {
+    let parsed = value.and_then(parse).ok_or(CommandError::Parameter(expected))?;
+    match slot.replace(parsed) {
+        None => Ok(()),
+        Some(_) => Err(CommandError::Parameter("each parameter once")),
+    }
+}
+
+/// `size-value = 1*20DIGIT` (RFC 1870 section 3).
+fn parse_size(value: &str) -> Option<u64> {
+    let digits = (1..=20).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
+    // Twenty digits can be more than 64 bits hold; more than any limit is all that this says.
+    digits.then(|| value.parse().unwrap_or(u64::MAX))
+}
+
+fn write_option(f: &mut fmt::Formatter<'_>, keyword: &str, value: Option<&impl Display>) -> fmt::Result {
+    match value {
+        Some(value) => write!(f, " {keyword}={value}"),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn each_parameter_is_read() {
+        let parameters = MailParameters::parse(
+            b" size=1000 BODY=8bitmime  SMTPUTF8 AUTH=a+2Bb@iit.edu RET=hdrs ENVID=QQ314159",
+        );
+        let expected = MailParameters {
+            size: Some(1_000),
+            body: Some(BodyType::EightBitMime),
+            utf8: true,
+            auth: Xtext::new("a+b@iit.edu"),
+            ret: Some(Ret::Headers),
+            envid: Xtext::new("QQ314159"),
+        };
+        assert_eq!(parameters, Ok(expected));
+        let parameters = RcptParameters::parse(b" NOTIFY=success,DELAY ORCPT=rfc822;gb@iit.edu");
+        let notify = Notify { success: true, failure: false, delay: true };
+        let orcpt = OriginalRecipient::new("rfc822", "gb@iit.edu");
+        assert_eq!(parameters, Ok(RcptParameters { notify: Some(notify), orcpt }));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        for bad in [
+            "SIZE",
+            "SIZE=",
+            "SIZE=-1",
+            "SIZE=+1",
+            "SIZE=1 SIZE=1",
+            "SIZE=111111111111111111111",
+            "BODY=9BIT",
+            "SMTPUTF8=1",
+            "SMTPUTF8 SMTPUTF8",
+            "AUTH",
+            "AUTH=+0D+0A",
+            "AUTH=a+4",
+            "AUTH=+GG",
+            "RET=ALL",
+            "ENVID=",
+        ] {
+            assert!(
+                matches!(MailParameters::parse(bad.as_bytes()), Err(CommandError::Parameter(_))),
+                "{bad}"
+            );
+        }
+        for bad in
+            ["NOTIFY=", "NOTIFY=NEVER,DELAY", "NOTIFY=SOON", "ORCPT=gb@iit.edu", "ORCPT=;x", "ORCPT=a b;x"]
+        {
+            assert!(
+                matches!(RcptParameters::parse(bad.as_bytes()), Err(CommandError::Parameter(_))),
+                "{bad}"
+            );
+        }
+        for unknown in [&b"XYZZY"[..], b"XYZZY=1", b"=", b"NOTIFY=NEVER", b"\xFF"] {
+            assert_eq!(MailParameters::parse(unknown), Err(CommandError::UnknownParameter));
+        }
+        assert_eq!(MailParameters::parse(b"SIZE=99999999999999999999").map(|p| p.size), Ok(Some(u64::MAX)));
+    }
+
+    fn xtext() -> impl Strategy<Value = Xtext> {
+        "[ -~é]{1,8}".prop_map(|text| Xtext::new(&text).expect("has no control character"))
+    }
+
+    pub(in crate::smtp) fn mail_parameters() -> impl Strategy<Value = MailParameters> {
+        let body =
+            prop_oneof![Just(BodyType::SevenBit), Just(BodyType::EightBitMime), Just(BodyType::BinaryMime)];
+        let ret = prop_oneof![Just(Ret::Full), Just(Ret::Headers)];
+        let option = proptest::option::of::<BoxedStrategy<Xtext>>;
+        (
+            proptest::option::of(any::<u64>()),
+            proptest::option::of(body),
+            any::<bool>(),
+            option(xtext().boxed()),
+            proptest::option::of(ret),
+            option(xtext().boxed()),
+        )
+            .prop_map(|(size, body, utf8, auth, ret, envid)| MailParameters {
+                size,
+                body,
+                utf8,
+                auth,
+                ret,
+                envid,
+            })
+    }
+
+    pub(in crate::smtp) fn rcpt_parameters() -> impl Strategy<Value = RcptParameters> {
+        let notify =
+            any::<[bool; 3]>().prop_map(|[success, failure, delay]| Notify { success, failure, delay });
+        let orcpt = ("[A-Za-z0-9-]{1,8}", xtext())
+            .prop_map(|(kind, address)| OriginalRecipient { kind: kind.into(), address });
+        (proptest::option::of(notify), proptest::option::of(orcpt))
+            .prop_map(|(notify, orcpt)| RcptParameters { notify, orcpt })
+    }
+}

@@ -1,0 +1,543 @@
+//! The bytes of one connection: which are commands, which are a message, and what goes back.
+//!
+//! Nothing is decided here that [`state`](super::state) could decide. What is: framing. A command is read only once
+//! the one before it is answered; a message is swallowed to its real end, whatever is wrong with it, and answered
+//! once, so that no byte of it is ever taken for a command (RFC 5321 section 4.1.1.4).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use super::state::{Outcome, Phase, Session};
+use super::{Config, Event, Mail, replies};
+use crate::dot::{DotDecoder, Piece};
+use crate::line::{Ending, Line, LineEnds, LineReader};
+use crate::machine::{Machine, ProtocolError, Step};
+use crate::message::address::{ForwardPath, ReversePath};
+use crate::sasl::{self, Mechanism, Progress, SaslError, ServerExchange};
+use crate::smtp::command::Command;
+use crate::smtp::limits::{
+    AUTH_LINE_OCTETS_MAX, COMMAND_LINE_OCTETS_MAX, ERRORS_IN_A_ROW_MAX, SERVER_TIMEOUT,
+};
+use crate::smtp::parameter::{BodyType, MailParameters};
+use crate::smtp::reply::{Reply, ReplyCode};
+use crate::time::Instant;
+
+/// The server's end of one connection.
+///
+/// Beyond what [`Machine`] asks for: an [`Event`] that is a question is answered by [`accept`](Self::accept) or
+/// [`reject`](Self::reject), and [`Step::UpgradeTls`] by [`tls_established`](Self::tls_established).
+#[derive(Debug)]
+pub struct Server {
+    config: Arc<Config>,
+    session: Session,
+    input: Input,
+    lines: LineReader,
+    events: VecDeque<Event>,
+    question: Option<Question>,
+    /// Of a message that comes in chunks.
+    line_ends: LineEnds,
+    output: BytesMut,
+    errors_in_a_row: u32,
+    shutting_down: bool,
+    deadline: Instant,
+    /// Something was read or answered since the deadline was set.
+    active: bool,
+}
+
+/// What the next bytes are.
+#[derive(Debug)]
+enum Input {
+    Commands,
+    /// A line that goes on with an exchange.
+    Sasl(ServerExchange),
+    /// A message up to the final dot.
+    Text(DotDecoder),
+    /// The rest of a chunk.
+    Chunk(Chunk),
+    /// The rest of a chunk that is refused, and the reply that then goes out.
+    RefusedChunk(u64, Reply),
+    /// Not ours: TLS's.
+    Tls,
+    /// None are expected; an error is reported once.
+    Closed(Option<ProtocolError>),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Chunk {
+    size: u64,
+    left: u64,
+    last: bool,
+}
+
+/// What the policy is being asked, and what follows when it accepts.
+#[derive(Debug)]
+enum Question {
+    Authenticate,
+    Mail { reply: Reply, utf8: bool },
+    Recipient(Reply),
+    Data,
+    FirstChunk(Chunk),
+    EndOfData,
+}
+
+impl Server {
+    /// A connection that was just accepted; the greeting waits to be sent. `secure` says that it is encrypted already or
+    /// local, so that AUTH may be offered under [`AuthOffer::WhenSecure`](super::AuthOffer::WhenSecure).
+    pub fn new(config: Arc<Config>, secure: bool, now: Instant) -> Self {
+        let mut server = Self {
+            session: Session::new(secure),
+            input: Input::Commands,
+            lines: LineReader::new(AUTH_LINE_OCTETS_MAX),
+            events: VecDeque::new(),
+            question: None,
+            line_ends: LineEnds::default(),
+            output: BytesMut::new(),
+            errors_in_a_row: 0,
+            shutting_down: false,
+            deadline: now + SERVER_TIMEOUT,
+            active: false,
+            config,
+        };
+        server.send(&replies::greeting(&server.config.hostname));
+        server
+    }
+
+    /// Answers the pending question with yes; the client gets the reply that the protocol has for it.
+    ///
+    /// Without a pending question it is a mistake of the caller's and does nothing.
+    pub fn accept(&mut self) {
+        let Some(question) = self.take_question() else { return };
+        match question {
+            Question::Authenticate => {
+                self.session.authenticate();
+                self.succeed(&replies::AUTHENTICATED);
+            }
+            Question::Mail { reply, utf8 } => {
+                self.session.begin_transaction(utf8);
+                self.succeed(&reply);
+            }
+            Question::Recipient(reply) => {
+                self.session.add_recipient();
+                self.succeed(&reply);
+            }
+            Question::Data => {
+                self.input = Input::Text(DotDecoder::default());
+                self.succeed(&replies::SEND_MESSAGE);
+            }
+            Question::FirstChunk(chunk) => self.input = Input::Chunk(chunk),
+            Question::EndOfData => {
+                self.session.end_transaction();
+                self.succeed(&replies::ACCEPTED);
+            }
+        }
+    }
+
+    /// Answers the pending question with no; the client gets `reply`, without its enhanced code where the session has
+    /// none. A 421 closes the connection (RFC 5321 section 3.8).
+    ///
+    /// Without a pending question it is a mistake of the caller's and does nothing.
+    pub fn reject(&mut self, reply: Reply) {
+        let Some(question) = self.take_question() else { return };
+        match question {
+            // Guessing passwords is an error; a mailing to people who have left is not.
+            Question::Authenticate => return self.fail(reply),
+            Question::FirstChunk(chunk) => return self.refuse_chunk(chunk.size, reply),
+            Question::EndOfData => self.session.end_transaction(),
+            Question::Mail { .. } | Question::Recipient(_) | Question::Data => {}
+        }
+        self.send_final(&reply);
+    }
+
+    /// TLS is up: all that was said in plain text is forgotten (RFC 3207 section 4.2).
+    pub fn tls_established(&mut self, now: Instant) {
+        debug_assert!(
+            matches!(self.input, Input::Tls),
+            "TLS is established when the machine has asked for it"
+        );
+        self.session = Session::over_tls();
+        self.input = Input::Commands;
+        self.lines = LineReader::new(AUTH_LINE_OCTETS_MAX);
+        self.errors_in_a_row = 0;
+        self.deadline = now + SERVER_TIMEOUT;
+    }
+
+    /// Closes the connection with 421 4.3.2 when the next command would be read: not in the middle of a message. Call
+    /// [`receive`](Machine::receive) afterwards, even without input.
+    pub const fn shutdown(&mut self) {
+        self.shutting_down = true;
+    }
+
+    /// The name that the client gave with HELO or EHLO.
+    #[must_use]
+    pub fn hello(&self) -> Option<&str> {
+        self.session.hello()
+    }
+
+    /// What the trace field says after `with`: SMTP, ESMTPSA, UTF8SMTP... (RFC 3848, RFC 6531 section 4.3).
+    #[must_use]
+    pub const fn protocol(&self) -> &'static str {
+        self.session.protocol()
+    }
+
+    /// Whether the client has signed in.
+    #[must_use]
+    pub const fn authenticated(&self) -> bool {
+        self.session.is_authenticated()
+    }
+
+    /// Whether a MAIL is accepted and its transaction not over.
+    #[must_use]
+    pub const fn in_transaction(&self) -> bool {
+        self.session.phase.is_transaction()
+    }
+}
+
+impl Machine for Server {
+    type Event = Event;
+
+    fn receive(&mut self, now: Instant, input: &mut BytesMut) -> Result<Step<Event>, ProtocolError> {
+        let step = self.advance(input);
+        // A line that trickles in does not push the deadline; a whole one, or a piece of a message, does.
+        if std::mem::take(&mut self.active) {
+            self.deadline = now + SERVER_TIMEOUT;
+        }
+        step
+    }
+
+    /// Between transactions a client may hang up; some never send QUIT.
+    fn receive_eof(&mut self, now: Instant) -> Result<Step<Event>, ProtocolError> {
+        if self.question.is_none() && !matches!(self.input, Input::Closed(_)) {
+            let idle = matches!(self.input, Input::Commands) && !self.in_transaction();
+            self.close((!idle).then_some(ProtocolError::UnexpectedEof));
+        }
+        self.receive(now, &mut BytesMut::new())
+    }
+
+    fn poll_transmit(&mut self, out: &mut BytesMut) {
+        out.unsplit(self.output.split());
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        // While a question is open the client waits for us.
+        let waiting = self.question.is_none() && !matches!(self.input, Input::Closed(_));
+        waiting.then_some(self.deadline)
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        if self.poll_timeout().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        if !matches!(self.input, Input::Tls) {
+            self.send(&replies::TIMED_OUT);
+        }
+        self.close(Some(ProtocolError::TimedOut));
+    }
+}
+
+impl Server {
+    fn advance(&mut self, input: &mut BytesMut) -> Result<Step<Event>, ProtocolError> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Ok(Step::Event(event));
+            }
+            if self.question.is_some() {
+                return Ok(Step::Paused);
+            }
+            let more = match &mut self.input {
+                Input::Commands | Input::Sasl(_) => self.read_line(input),
+                Input::Text(_) => self.read_text(input),
+                Input::Chunk(_) => self.read_chunk(input),
+                Input::RefusedChunk(..) => self.skip_chunk(input),
+                Input::Tls if input.is_empty() => return Ok(Step::UpgradeTls),
+                Input::Tls => {
+                    self.close(Some(ProtocolError::InjectedBeforeTls));
+                    true
+                }
+                Input::Closed(error) => return error.take().map_or(Ok(Step::Closed), Err),
+            };
+            if !more {
+                return Ok(Step::NeedInput);
+            }
+            self.active = true;
+        }
+    }
+
+    /// Takes one line; false when there is none.
+    fn read_line(&mut self, input: &mut BytesMut) -> bool {
+        if self.shutting_down {
+            self.send_final(&replies::SHUTTING_DOWN);
+            return true;
+        }
+        let Some(line) = self.lines.next_line(input) else { return false };
+        match std::mem::replace(&mut self.input, Input::Commands) {
+            Input::Sasl(exchange) => self.on_sasl_line(exchange, line),
+            _ => self.on_command_line(line, input),
+        }
+        true
+    }
+
+    fn on_command_line(&mut self, line: Line, input: &BytesMut) {
+        let line = match line {
+            Line::TooLong => return self.fail(replies::LINE_TOO_LONG),
+            Line::Complete(_, Ending::BareLf) => return self.fail(replies::BARE_LF),
+            Line::Complete(line, Ending::Crlf) => line,
+        };
+        // Only AUTH may be longer than other commands.
+        let is_auth = line.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "));
+        if line.len() + 2 > COMMAND_LINE_OCTETS_MAX && !is_auth {
+            return self.fail(replies::LINE_TOO_LONG);
+        }
+        match Command::parse(&line) {
+            Ok(command) => self.on_command(command, input),
+            Err(_) if self.session.hello().is_none() && is_http_request(&line) => {
+                self.send(&replies::NOT_HTTP);
+                self.close(Some(ProtocolError::Unexpected("an HTTP request".to_owned())));
+            }
+            Err(error) => self.fail(replies::command_error(error)),
+        }
+    }
+
+    fn on_command(&mut self, command: Command, input: &BytesMut) {
+        if let Err(refusal) = self.session.check(&command, &self.config) {
+            return match command {
+                // RFC 3030 section 2: the octets come all the same.
+                Command::Bdat { size, .. } => self.refuse_chunk(size, refusal),
+                _ => self.fail(refusal),
+            };
+        }
+        match command {
+            Command::Helo(name) => {
+                self.reset();
+                let reply = self.session.greet(name, false, &self.config);
+                self.succeed(&reply);
+            }
+            Command::Ehlo(name) => {
+                self.reset();
+                let reply = self.session.greet(name, true, &self.config);
+                self.succeed(&reply);
+            }
+            Command::Mail(path, parameters) => self.on_mail(path, &parameters),
+            Command::Rcpt(path, _) => self.on_rcpt(path),
+            Command::Data => self.ask(Question::Data, Event::Data),
+            Command::Bdat { size, last } => self.on_bdat(size, last),
+            Command::Rset => {
+                self.reset();
+                self.succeed(&replies::OK);
+            }
+            Command::Noop => self.succeed(&replies::OK),
+            Command::Vrfy(_) => self.succeed(&replies::VRFY),
+            Command::Help => self.succeed(&replies::HELP),
+            Command::Quit => {
+                self.send(&replies::closing(&self.config.hostname));
+                self.close(None);
+            }
+            Command::StartTls => self.on_starttls(input),
+            Command::Auth { mechanism, initial } => self.on_auth(mechanism, initial.as_ref()),
+        }
+    }
+
+    fn on_mail(&mut self, reverse_path: ReversePath, parameters: &MailParameters) {
+        let MailParameters { size, utf8, .. } = *parameters;
+        let eight_bit = parameters.body == Some(BodyType::EightBitMime);
+        let question = Question::Mail { reply: replies::sender_ok(&reverse_path), utf8 };
+        self.ask(question, Event::Mail(Mail { reverse_path, size, eight_bit, utf8 }));
+    }
+
+    fn on_rcpt(&mut self, path: ForwardPath) {
+        let reply = replies::recipient_ok(&path, self.session.is_extended());
+        self.ask(Question::Recipient(reply), Event::Recipient(path));
+    }
+
+    fn on_bdat(&mut self, size: u64, last: bool) {
+        let chunk = Chunk { size, left: size, last };
+        if self.session.phase == Phase::Chunks {
+            self.input = Input::Chunk(chunk);
+        } else {
+            self.line_ends = LineEnds::default();
+            self.ask(Question::FirstChunk(chunk), Event::Data);
+        }
+    }
+
+    /// RFC 3207 section 6, CVE-2011-0411: what stands behind STARTTLS was put there by somebody who could not wait.
+    fn on_starttls(&mut self, input: &BytesMut) {
+        if input.is_empty() {
+            self.succeed(&replies::READY_FOR_TLS);
+            self.input = Input::Tls;
+        } else {
+            self.send(&replies::INJECTED);
+            self.close(Some(ProtocolError::InjectedBeforeTls));
+        }
+    }
+
+    fn on_auth(&mut self, mechanism: Mechanism, initial: Option<&sasl::Message>) {
+        self.on_sasl(ServerExchange::start(mechanism, initial));
+    }
+
+    fn on_sasl_line(&mut self, exchange: ServerExchange, line: Line) {
+        match line {
+            Line::TooLong => self.fail(replies::AUTH_LINE_TOO_LONG),
+            Line::Complete(_, Ending::BareLf) => self.fail(replies::BARE_LF),
+            Line::Complete(line, Ending::Crlf) => self.on_sasl(exchange.respond(&line)),
+        }
+    }
+
+    fn on_sasl(&mut self, progress: Result<Progress, SaslError>) {
+        match progress {
+            Ok(Progress::Continue(exchange)) => {
+                self.send(&replies::challenge(exchange.challenge()));
+                self.input = Input::Sasl(exchange);
+            }
+            Ok(Progress::Done(credentials)) => {
+                self.ask(Question::Authenticate, Event::Authenticate(credentials));
+            }
+            Err(error) => self.fail(replies::sasl_error(error)),
+        }
+    }
+
+    /// Takes a piece of a message that ends with a dot. What is refused is still read to its end; which refusal it gets
+    /// depends on the whole of it, so that no cut of the stream can change the answer.
+    fn read_text(&mut self, input: &mut BytesMut) -> bool {
+        let Input::Text(decoder) = &mut self.input else { return false };
+        let Some(piece) = decoder.decode(input) else { return false };
+        let malformed = decoder.is_malformed();
+        if let Piece::Text(text) = &piece {
+            self.session.message_octets += text.len() as u64;
+        }
+        let too_large = self.session.message_octets > self.config.message_size_max;
+        if malformed || too_large {
+            self.reset();
+        }
+        match piece {
+            Piece::Text(text) if self.in_transaction() => self.events.push_back(Event::Chunk(text)),
+            Piece::Text(_) => {}
+            Piece::End => {
+                self.input = Input::Commands;
+                if malformed {
+                    self.send(&replies::MALFORMED_MESSAGE);
+                } else if too_large {
+                    self.send(&replies::too_large(self.config.message_size_max));
+                } else {
+                    self.ask(Question::EndOfData, Event::EndOfData);
+                }
+            }
+        }
+        true
+    }
+
+    fn read_chunk(&mut self, input: &mut BytesMut) -> bool {
+        let Input::Chunk(chunk) = &mut self.input else { return false };
+        if chunk.left > 0 {
+            let octets = take(&mut chunk.left, input);
+            self.line_ends.check(&octets);
+            self.session.message_octets += octets.len() as u64;
+            let some = !octets.is_empty();
+            if some {
+                self.events.push_back(Event::Chunk(octets));
+            }
+            return some;
+        }
+        let Chunk { size, last, .. } = *chunk;
+        self.input = Input::Commands;
+        if !last {
+            self.session.phase = self.session.phase.after(Outcome::Chunk);
+            self.succeed(&replies::chunk_ok(size));
+        } else if self.line_ends.are_broken() {
+            self.reset();
+            self.send(&replies::MALFORMED_MESSAGE);
+        } else {
+            self.ask(Question::EndOfData, Event::EndOfData);
+        }
+        true
+    }
+
+    fn refuse_chunk(&mut self, size: u64, reply: Reply) {
+        let was_transaction = self.in_transaction();
+        self.session.phase = self.session.phase.after(Outcome::ChunkRefused);
+        if was_transaction && !self.in_transaction() {
+            self.events.push_back(Event::Reset);
+        }
+        self.input = Input::RefusedChunk(size, reply);
+    }
+
+    fn skip_chunk(&mut self, input: &mut BytesMut) -> bool {
+        let Input::RefusedChunk(left, _) = &mut self.input else { return false };
+        if *left > 0 {
+            return !take(left, input).is_empty();
+        }
+        if let Input::RefusedChunk(_, reply) = std::mem::replace(&mut self.input, Input::Commands) {
+            self.fail(reply);
+        }
+        true
+    }
+
+    fn ask(&mut self, question: Question, event: Event) {
+        self.question = Some(question);
+        self.events.push_back(event);
+    }
+
+    fn take_question(&mut self) -> Option<Question> {
+        debug_assert!(self.question.is_some(), "an answer without a question");
+        self.active = true;
+        self.question.take()
+    }
+
+    /// Ends a transaction that will not be delivered, if there is one.
+    fn reset(&mut self) {
+        if self.in_transaction() {
+            self.events.push_back(Event::Reset);
+        }
+        self.session.end_transaction();
+    }
+
+    /// Sends the reply to a command that was carried out.
+    fn succeed(&mut self, reply: &Reply) {
+        self.errors_in_a_row = 0;
+        self.send(reply);
+    }
+
+    /// Sends the reply to a command that could not be carried out, or, after too many of them, the last one.
+    fn fail(&mut self, reply: Reply) {
+        self.errors_in_a_row += u32::from(reply.is_permanent());
+        if self.errors_in_a_row >= ERRORS_IN_A_ROW_MAX {
+            self.send(&replies::TOO_MANY_ERRORS);
+            self.close(Some(ProtocolError::TooManyErrors));
+        } else {
+            self.send_final(&reply);
+        }
+    }
+
+    /// Sends a reply after which, if it is a 421, nothing more is said.
+    fn send_final(&mut self, reply: &Reply) {
+        self.send(reply);
+        if reply.code() == ReplyCode::CLOSING {
+            self.close(None);
+        }
+    }
+
+    fn send(&mut self, reply: &Reply) {
+        reply.encode(self.session.is_extended(), &mut self.output);
+    }
+
+    fn close(&mut self, error: Option<ProtocolError>) {
+        self.reset();
+        self.input = Input::Closed(error);
+    }
+}
+
+/// Takes what there is of the next `left` octets.
+fn take(left: &mut u64, input: &mut BytesMut) -> Bytes {
+    let length = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
+    *left -= length as u64;
+    input.split_to(length).freeze()
+}
+
+/// Whether a web page makes its visitor's browser talk to us. Closing at the first line keeps it from hiding commands
+/// in what it sends next.
+fn is_http_request(line: &[u8]) -> bool {
+    let mut words = line.split(|b| *b == b' ');
+    let method = words.next().unwrap_or_default();
+    let version = words.next_back().unwrap_or_default();
+    !method.is_empty() && method.iter().all(u8::is_ascii_uppercase) && version.starts_with(b"HTTP/")
+}

@@ -1,0 +1,188 @@
+//! Every reply of the server, in one table, with the sections that ask for it.
+//!
+//! Reply codes: RFC 5321 section 4.2.3. Enhanced codes: RFC 3463 and its registry (RFC 5248); the connection leaves
+//! them out in a session that was opened with HELO, and until EHLO.
+
+use crate::message::address::{ForwardPath, ReversePath};
+use crate::sasl::SaslError;
+use crate::smtp::command::CommandError;
+use crate::smtp::reply::{EnhancedCode, Reply};
+
+type Code = Option<(u8, u16, u16)>;
+
+const DONE: Code = Some((2, 0, 0));
+const ORDER: Code = Some((5, 5, 1));
+const SYNTAX: Code = Some((5, 5, 2));
+
+// Success.
+pub(super) const OK: Reply = Reply::fixed(250, DONE, "OK");
+/// RFC 5321 section 7.3: a server may keep to itself who exists.
+pub(super) const VRFY: Reply =
+    Reply::fixed(252, DONE, "Cannot verify the user, but will take mail and try to deliver it");
+pub(super) const HELP: Reply = Reply::fixed(
+    214,
+    DONE,
+    "Commands: HELO EHLO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP STARTTLS AUTH; see RFC 5321",
+);
+pub(super) const SEND_MESSAGE: Reply =
+    Reply::fixed(354, None, "Enter mail, end with \".\" on a line by itself");
+pub(super) const ACCEPTED: Reply = Reply::fixed(250, DONE, "OK Message accepted for delivery");
+/// RFC 3207 section 4.
+pub(super) const READY_FOR_TLS: Reply = Reply::fixed(220, DONE, "Ready to start TLS");
+/// RFC 4954 section 6.
+pub(super) const AUTHENTICATED: Reply = Reply::fixed(235, Some((2, 7, 0)), "Authentication successful");
+
+// Order: RFC 5321 section 4.1.4.
+pub(super) const HELLO_FIRST: Reply = Reply::fixed(503, ORDER, "Send HELO or EHLO first");
+pub(super) const NESTED_MAIL: Reply =
+    Reply::fixed(503, ORDER, "The sender is already given; send RSET to begin again");
+pub(super) const MAIL_FIRST: Reply = Reply::fixed(503, ORDER, "Send MAIL first");
+pub(super) const NO_RECIPIENT: Reply = Reply::fixed(503, ORDER, "No valid recipients; send RCPT first");
+/// RFC 3030 section 2: DATA and BDAT cannot be mixed, nor RCPT come between chunks.
+pub(super) const AMID_CHUNKS: Reply =
+    Reply::fixed(503, ORDER, "The message is being sent by BDAT; go on with it");
+pub(super) const CHUNK_WAS_REFUSED: Reply =
+    Reply::fixed(503, ORDER, "An earlier chunk was refused; send RSET to begin again");
+/// RFC 4954 section 4, RFC 3207 section 4.
+pub(super) const AMID_TRANSACTION: Reply =
+    Reply::fixed(503, ORDER, "Not during a mail transaction; send RSET first");
+
+// Syntax: RFC 5321 section 4.3.2 and 4.5.3.1.
+pub(super) const LINE_TOO_LONG: Reply = Reply::fixed(500, SYNTAX, "Line too long");
+/// RFC 5321 section 2.3.8.
+pub(super) const BARE_LF: Reply = Reply::fixed(500, SYNTAX, "End each line with CRLF, not with a bare LF");
+/// RFC 4954 section 4.
+pub(super) const AUTH_LINE_TOO_LONG: Reply =
+    Reply::fixed(500, Some((5, 5, 6)), "Authentication line too long");
+
+// Parameters: RFC 5321 section 4.1.1.11.
+pub(super) const UNKNOWN_PARAMETER: Reply =
+    Reply::fixed(555, Some((5, 5, 4)), "Parameter not recognized or not implemented");
+/// RFC 6531 section 3.5.
+pub(super) const NEEDS_UTF8: Reply =
+    Reply::fixed(553, Some((5, 6, 7)), "An address that is not ASCII needs SMTPUTF8 with MAIL");
+
+// Limits.
+/// RFC 5321 section 4.5.3.1.10.
+pub(super) const TOO_MANY_RECIPIENTS: Reply = Reply::fixed(452, Some((4, 5, 3)), "Too many recipients");
+/// RFC 5321 section 2.3.8, which says nothing of NUL; RFC 5322 section 4 does.
+pub(super) const MALFORMED_MESSAGE: Reply =
+    Reply::fixed(554, Some((5, 6, 0)), "The message has a bare CR, a bare LF or a NUL; lines end with CRLF");
+
+// STARTTLS and AUTH.
+pub(super) const TLS_UNAVAILABLE: Reply = Reply::fixed(454, Some((4, 7, 0)), "TLS is not available");
+pub(super) const TLS_ALREADY: Reply = Reply::fixed(503, ORDER, "TLS is already active");
+/// RFC 4954 section 6; the code 5.7.11 is of its section 4.
+pub(super) const ENCRYPTION_REQUIRED: Reply =
+    Reply::fixed(538, Some((5, 7, 11)), "Encryption required for authentication; send STARTTLS first");
+pub(super) const AUTH_UNAVAILABLE: Reply = Reply::fixed(502, ORDER, "Authentication is not available");
+pub(super) const AUTH_ALREADY: Reply = Reply::fixed(503, ORDER, "Already authenticated");
+
+// Last words: RFC 5321 section 3.8.
+pub(super) const SHUTTING_DOWN: Reply =
+    Reply::fixed(421, Some((4, 3, 2)), "Service shutting down, try again later");
+pub(super) const TIMED_OUT: Reply =
+    Reply::fixed(421, Some((4, 4, 2)), "Nothing came for too long, closing connection");
+pub(super) const TOO_MANY_ERRORS: Reply =
+    Reply::fixed(421, Some((4, 7, 0)), "Too many errors, closing connection");
+/// RFC 3207 section 6.
+pub(super) const INJECTED: Reply =
+    Reply::fixed(421, Some((4, 7, 0)), "Nothing may follow STARTTLS before TLS, closing connection");
+pub(super) const NOT_HTTP: Reply =
+    Reply::fixed(421, Some((4, 7, 0)), "This is a mail server, not a web server, closing connection");
+
+// The policy's refusals, for `Server::reject`.
+/// RFC 4954 section 6.
+pub const WRONG_CREDENTIALS: Reply =
+    Reply::fixed(535, Some((5, 7, 8)), "Authentication failed: wrong username or password");
+/// RFC 5321 section 3.3.
+pub const UNKNOWN_USER: Reply = Reply::fixed(550, Some((5, 1, 1)), "No such user here");
+/// RFC 5321 section 3.6.2.
+pub const RELAYING_DENIED: Reply =
+    Reply::fixed(550, Some((5, 7, 1)), "Relaying denied: mail is taken for local domains only");
+/// RFC 5321 section 6.3.
+pub const MAIL_LOOP: Reply =
+    Reply::fixed(554, Some((5, 4, 6)), "The message has passed through too many servers: a loop");
+/// RFC 5321 section 4.5.3.1.9, for the header alone.
+pub const HEADER_TOO_LARGE: Reply =
+    Reply::fixed(552, Some((5, 3, 4)), "The header of the message is larger than is taken here");
+/// RFC 5321 section 4.2.2.
+pub const STORAGE_FULL: Reply =
+    Reply::fixed(452, Some((4, 3, 1)), "There is no room to store the message; try again later");
+/// RFC 5321 section 4.2.2.
+pub const LOCAL_ERROR: Reply =
+    Reply::fixed(451, Some((4, 3, 0)), "The message cannot be stored now; try again later");
+
+pub(super) fn greeting(hostname: &str) -> Reply {
+    Reply::new(220, None, format!("<{hostname}> Service ready"))
+}
+
+pub(super) fn helo(name: &str) -> Reply {
+    Reply::new(250, None, format!("OK Hello {name}"))
+}
+
+pub(super) fn sender_ok(path: &ReversePath) -> Reply {
+    Reply::new(250, EnhancedCode::new(2, 1, 0), format!("{path}... Sender ok"))
+}
+
+/// The guide's reply names root, whoever the recipient is; a session of today is told whom it named.
+pub(super) fn recipient_ok(path: &ForwardPath, extended: bool) -> Reply {
+    let code = EnhancedCode::new(2, 1, 5);
+    if extended {
+        Reply::new(250, code, format!("{path}... Recipient ok"))
+    } else {
+        Reply::new(250, code, "root... Recipient ok")
+    }
+}
+
+/// RFC 3030 section 2.
+pub(super) fn chunk_ok(octets: u64) -> Reply {
+    Reply::new(250, EnhancedCode::new(2, 0, 0), format!("{octets} octets"))
+}
+
+/// RFC 4954 section 4.
+pub(super) fn challenge(base64: &'static str) -> Reply {
+    Reply::new(334, None, base64)
+}
+
+/// RFC 1870 section 6.
+pub(super) fn too_large(message_size_max: u64) -> Reply {
+    let text = format!("The message is larger than the {message_size_max} octets that are taken here");
+    Reply::new(552, EnhancedCode::new(5, 3, 4), text)
+}
+
+pub(super) fn closing(hostname: &str) -> Reply {
+    Reply::new(221, EnhancedCode::new(2, 0, 0), format!("{hostname} closing connection"))
+}
+
+/// RFC 5321 section 4.2.4: 500 for no command, 501 for a wrong argument, 502 for a command that is known but not
+/// implemented; section 4.1.1.11: 555 for a parameter.
+pub(super) fn command_error(error: CommandError) -> Reply {
+    let (code, (class, subject, detail)) = match error {
+        CommandError::Control | CommandError::Unknown => (500, (5, 5, 2)),
+        CommandError::NotImplemented => (502, (5, 5, 1)),
+        CommandError::Argument(_) | CommandError::Parameter(_) => (501, (5, 5, 4)),
+        CommandError::Sender(_) => (501, (5, 1, 7)),
+        CommandError::Recipient(_) => (501, (5, 1, 3)),
+        CommandError::UnknownParameter => return UNKNOWN_PARAMETER,
+        CommandError::UnknownMechanism => (504, (5, 5, 4)),
+        CommandError::Sasl(error) => return sasl_error(error),
+    };
+    Reply::new(code, EnhancedCode::new(class, subject, detail), sentence(&error.to_string()))
+}
+
+/// RFC 4954 section 4: 501 for a cancelled exchange and for a response that cannot be decoded.
+pub(super) fn sasl_error(error: SaslError) -> Reply {
+    let code = match error {
+        SaslError::Cancelled => EnhancedCode::new(5, 7, 0),
+        SaslError::NotBase64 | SaslError::Malformed => EnhancedCode::new(5, 5, 2),
+    };
+    Reply::new(501, code, sentence(&error.to_string()))
+}
+
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters
+        .next()
+        .map_or_else(String::new, |first| format!("{}{}", first.to_ascii_uppercase(), letters.as_str()))
+}
