@@ -149,7 +149,9 @@ impl Policy for Script {
             }
             Event::Retrieve { number } if user == "torn" => {
                 begin(machine, number, out);
-                out.extend_from_slice(message(number).split_inclusive('\n').next().unwrap_or_default().as_bytes());
+                out.extend_from_slice(
+                    message(number).split_inclusive('\n').next().unwrap_or_default().as_bytes(),
+                );
                 machine.abort();
             }
             Event::Retrieve { number } => {
