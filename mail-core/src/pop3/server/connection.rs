@@ -41,8 +41,8 @@ pub struct Config {
 /// parts: [`begin`](Self::begin) or [`begin_body`](Self::begin_body), the parts, [`finish`](Self::finish), with
 /// [`poll_transmit`](Machine::poll_transmit) between them as often as one likes.
 ///
-/// # Panics
-/// The answering methods panic when no question is open, or another one than theirs: the mistake is the caller's.
+/// An answer to a question that is not open is a mistake of the caller's: a debug build panics, any other
+/// closes the connection.
 #[derive(Debug)]
 pub struct Server {
     config: Arc<Config>,
@@ -117,14 +117,14 @@ impl Server {
 
     /// One message of a scan listing; left out when it is marked.
     pub fn item(&mut self, number: u64, octets: u64) {
-        self.expect(&Question::ScanListings, "item");
-        self.put_entry(number, |out| ScanListing { number, octets }.encode(out));
+        self.put_entry(&Question::ScanListings, number, |out| ScanListing { number, octets }.encode(out));
     }
 
     /// One message of a unique-id listing; left out when it is marked.
     pub fn unique_id(&mut self, number: u64, unique_id: &str) {
-        self.expect(&Question::UniqueIdListings, "unique_id");
-        self.put_entry(number, |out| UniqueIdListing { number, unique_id }.encode(out));
+        self.put_entry(&Question::UniqueIdListings, number, |out| {
+            UniqueIdListing { number, unique_id }.encode(out)
+        });
     }
 
     /// Begins the answer to [`Event::Retrieve`] or [`Event::Top`]. What is to be transmitted then goes out
@@ -159,9 +159,9 @@ impl Server {
     /// The handshake after [`Step::UpgradeTls`] is done. All that the client said before is forgotten (RFC 2595
     /// section 4).
     pub fn tls_established(&mut self, now: Instant) {
-        assert!(matches!(self.state, State::Handshake | State::Closed), "TLS was not asked for");
-        if matches!(self.state, State::Closed) {
-            return;
+        if !matches!(self.state, State::Handshake) {
+            debug_assert!(matches!(self.state, State::Closed), "TLS was not asked for");
+            return self.abort();
         }
         self.state = State::authorization();
         (self.tls, self.secure, self.utf8) = (true, true, false);
@@ -176,30 +176,32 @@ impl Server {
     }
 
     fn answer(&mut self, answer: Answer<'_>) {
-        let Some(question) = self.question.take() else {
-            panic!("there is no question to answer with {answer:?}")
-        };
+        let Some(question) = self.question.take() else { return self.misused() };
         match self.state.answer(question, answer) {
-            Ok(Outcome::Begun(reply, question)) => {
+            Some(Outcome::Begun(reply, question)) => {
                 reply.encode(&mut self.out);
                 self.question = Some(question);
             }
-            Ok(Outcome::End) => self.out.extend_from_slice(b".\r\n"),
-            Ok(Outcome::Reply(reply)) => self.reply(&reply),
-            Ok(Outcome::Mistake(reply)) => self.mistake(&reply),
-            Err((question, answer)) => panic!("{question:?} is not answered with {answer:?}"),
+            Some(Outcome::End) => self.out.extend_from_slice(b".\r\n"),
+            Some(Outcome::Reply(reply)) => self.reply(&reply),
+            Some(Outcome::Mistake(reply)) => self.mistake(&reply),
+            None => self.misused(),
         }
         self.close_if_shutting_down();
     }
 
-    fn expect(&self, question: &Question, answer: &str) {
-        assert_eq!(self.question.as_ref(), Some(question), "{answer}() answers another question");
+    fn misused(&mut self) {
+        debug_assert!(false, "an answer to a question that is not open");
+        self.abort();
     }
 
-    fn put_entry(&mut self, number: u64, encode: impl FnOnce(&mut BytesMut)) {
-        let State::Transaction { maildrop, .. } = &self.state else {
-            unreachable!("listings are of the TRANSACTION state");
+    fn put_entry(&mut self, listing: &Question, number: u64, encode: impl FnOnce(&mut BytesMut)) {
+        let (Some(question), State::Transaction { maildrop, .. }) = (&self.question, &self.state) else {
+            return self.misused();
         };
+        if question != listing {
+            return self.misused();
+        }
         if maildrop.contains(number) {
             encode(&mut self.out);
             self.out.extend_from_slice(b"\r\n");
