@@ -64,7 +64,10 @@ impl UserCommand {
                 }
                 Self::Passwd(account) => {
                     let password = account.password()?;
-                    accounts.set_password(&account.name, &password).await.map_err(|error| error.to_string())?;
+                    accounts
+                        .set_password(&account.name, &password)
+                        .await
+                        .map_err(|error| error.to_string())?;
                     say(&format!("changed the password of {}", account.name))
                 }
                 Self::Remove { name, purge } => remove(config, &accounts, name, *purge).await,
@@ -95,7 +98,8 @@ async fn remove(config: &Config, accounts: &UserTxt, name: &Username, purge: boo
         .open(found.as_ref().unwrap_or(name))
         .await
         .map_err(|error| format!("removed {name}, but its mail was kept: {error}"))?;
-    fs::remove_dir_all(&folder).map_err(|error| format!("removed {name}, but not all of its mail: {error}"))?;
+    fs::remove_dir_all(&folder)
+        .map_err(|error| format!("removed {name}, but not all of its mail: {error}"))?;
     say(&format!("removed {name} and all of its mail"))
 }
 
@@ -107,7 +111,8 @@ impl NameAndPassword {
             io::stdin().lock().read_line(&mut line).map_err(unread)?;
             line.trim_end_matches(['\r', '\n']).to_owned()
         } else {
-            let first = rpassword::prompt_password(format!("Password for {}: ", self.name)).map_err(unread)?;
+            let first =
+                rpassword::prompt_password(format!("Password for {}: ", self.name)).map_err(unread)?;
             let second = rpassword::prompt_password("Once more: ").map_err(unread)?;
             if first != second {
                 return Err("the two passwords differ; nothing was changed".into());
@@ -115,7 +120,9 @@ impl NameAndPassword {
             first
         };
         if password.is_empty() || password.contains(|c: char| c.is_control()) {
-            return Err("a password has at least one character and no control characters; nothing was changed".into());
+            return Err(
+                "a password has at least one character and no control characters; nothing was changed".into(),
+            );
         }
         Ok(Secret::new(password))
     }

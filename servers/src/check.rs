@@ -25,7 +25,9 @@ pub fn check(config: &Config) -> Result<bool, String> {
         writeln!(out, "{line}").map_err(|error| format!("cannot write to standard output: {error}"))
     };
     for name in accounts.plain_passwords() {
-        say(format!("User.txt: the password of {name} stands in plain text; `pennypost user hash` hashes it"))?;
+        say(format!(
+            "User.txt: the password of {name} stands in plain text; `pennypost user hash` hashes it"
+        ))?;
     }
     for name in names {
         let mailbox = config.data.join(name.as_str()).join("MyMailBox.txt");

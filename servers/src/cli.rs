@@ -140,7 +140,8 @@ fn finish(result: Result<(), String>) -> ExitCode {
 
 fn start_log(form: LogForm) {
     let level = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr).with_target(false);
+    let log =
+        tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr).with_target(false);
     match form {
         LogForm::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
         LogForm::Json => log.json().init(),

@@ -48,7 +48,8 @@ type TextSite = Site<UserTxt, TextStore<RealDisk, Threads>, SystemStamps>;
 pub async fn serve(config: &Config, which: Which) -> Result<(), String> {
     let site = Arc::new(open(config)?);
     let (stop, stopping) = watch::channel(false);
-    let mut terminated = signal(SignalKind::terminate()).map_err(|error| format!("cannot wait for SIGTERM: {error}"))?;
+    let mut terminated =
+        signal(SignalKind::terminate()).map_err(|error| format!("cannot wait for SIGTERM: {error}"))?;
     let mut servers = bind(config, which, &site, &stopping).await?;
 
     tokio::select! {
@@ -80,7 +81,9 @@ fn open(config: &Config) -> Result<TextSite, String> {
     if let Some(name) = &config.postmaster
         && !accounts.contains(name)
     {
-        return Err(format!("`postmaster` is set to `{name}`, but User.txt has no such account; add it or name another"));
+        return Err(format!(
+            "`postmaster` is set to `{name}`, but User.txt has no such account; add it or name another"
+        ));
     }
     let store = TextStore::open(RealDisk::new(&config.data), Threads, config.hostname.as_str())
         .map_err(|error| format!("cannot use the data directory {}: {error}", config.data.display()))?;
@@ -124,7 +127,8 @@ async fn bind(
     for listener in smtp {
         let (site, machine_config) = (Arc::clone(site), Arc::clone(&smtp_config));
         let open = move |peer: SocketAddr, now| {
-            let machine = smtp::server::Server::new(Arc::clone(&machine_config), peer.ip().is_loopback(), now);
+            let machine =
+                smtp::server::Server::new(Arc::clone(&machine_config), peer.ip().is_loopback(), now);
             (machine, SmtpSession::new(Arc::clone(&site), Some(peer.ip())))
         };
         servers.spawn(listener.serve(config.limits.connections, open, stopping.clone()));
@@ -132,7 +136,8 @@ async fn bind(
     for listener in pop3 {
         let (site, machine_config) = (Arc::clone(site), Arc::clone(&pop3_config));
         let open = move |peer: SocketAddr, now| {
-            let machine = pop3::server::Server::new(Arc::clone(&machine_config), peer.ip().is_loopback(), now);
+            let machine =
+                pop3::server::Server::new(Arc::clone(&machine_config), peer.ip().is_loopback(), now);
             (machine, Pop3Session::new(Arc::clone(&site)))
         };
         servers.spawn(listener.serve(config.limits.connections, open, stopping.clone()));

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// A mail of the project's own making, as it lies on disk.
-pub const OWN: &[(&str, &[u8])] = &[
+pub(crate) const OWN: &[(&str, &[u8])] = &[
     ("plain", b"From: ag@iit.edu\nTo: gb@iit.edu\nSubject: Meeting\n\nSee you at five.\n"),
     ("empty body", b"From: ag@iit.edu\nTo: gb@iit.edu\nSubject: Nothing to add\n\n"),
     ("no fields but others", b"Date: Sun, 22 Nov 2026 19:15:06 +0000\nMessage-ID: <1@iit.edu>\n\nWho wrote this?\n"),
@@ -31,7 +31,7 @@ pub const OWN: &[(&str, &[u8])] = &[
 ];
 
 /// Mails that are too large to write down.
-pub fn large() -> Vec<(&'static str, Vec<u8>)> {
+pub(crate) fn large() -> Vec<(&'static str, Vec<u8>)> {
     let mut long_line = b"Subject: one long line\n\n".to_vec();
     long_line.extend(std::iter::repeat_n(b'x', 300_000));
     long_line.push(b'\n');
@@ -52,7 +52,7 @@ pub fn large() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// Every mail file below a folder, with its path as its name.
-pub fn in_folder(folder: &Path) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn in_folder(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut mails = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -70,7 +70,7 @@ pub fn in_folder(folder: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 /// What a client makes of a file before it sends it: every line end CRLF, and one at the end.
-pub fn normalised(mail: &[u8]) -> Vec<u8> {
+pub(crate) fn normalised(mail: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(mail.len() + mail.len() / 32);
     let mut bytes = mail.iter().peekable();
     while let Some(&byte) = bytes.next() {
@@ -90,7 +90,7 @@ pub fn normalised(mail: &[u8]) -> Vec<u8> {
 }
 
 /// Dot-stuffed, with the final dot.
-pub fn stuffed(message: &[u8]) -> Vec<u8> {
+pub(crate) fn stuffed(message: &[u8]) -> Vec<u8> {
     let mut wire = Vec::with_capacity(message.len() + message.len() / 32);
     for line in message.split_inclusive(|byte| *byte == b'\n') {
         if line.starts_with(b".") {
@@ -103,7 +103,7 @@ pub fn stuffed(message: &[u8]) -> Vec<u8> {
 }
 
 /// Splits what RETR gave into the trace fields that the server put on top, and the rest.
-pub fn split_trace(message: &[u8]) -> (&[u8], &[u8]) {
+pub(crate) fn split_trace(message: &[u8]) -> (&[u8], &[u8]) {
     assert!(message.starts_with(b"Return-Path: <"), "{}", message[..message.len().min(200)].escape_ascii());
     let mut end = 0;
     let mut fields = 0;
@@ -120,11 +120,13 @@ pub fn split_trace(message: &[u8]) -> (&[u8], &[u8]) {
     (&message[..end], &message[end..])
 }
 
-/// A normalised message as RETR has to give it: its first From, To and Subject before its other lines.
-pub fn reordered(message: &[u8]) -> Vec<u8> {
+/// A normalised message as RETR has to give it behind the trace fields: its first From, To and Subject before
+/// its other lines. Text without a header gets the empty line that keeps it apart from the trace fields.
+pub(crate) fn reordered(message: &[u8]) -> Vec<u8> {
     let lines: Vec<&[u8]> = message.split_inclusive(|byte| *byte == b'\n').collect();
     if !lines.first().is_some_and(|line| is_field(line) || line.starts_with(b"From ")) {
-        return message.to_owned();
+        let has_empty_line = lines.first().is_none_or(|line| *line == b"\r\n");
+        return if has_empty_line { message.to_owned() } else { [b"\r\n", message].concat() };
     }
     let end = lines.iter().position(|line| *line == b"\r\n").unwrap_or(lines.len());
     let (header, body) = lines.split_at(end);

@@ -11,23 +11,23 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-pub mod mails;
+pub(crate) mod mails;
 
 /// How long anything here may take before the test fails.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A data directory with the accounts ag and gb, and a configuration beside it.
-pub struct Place {
-    pub folder: tempfile::TempDir,
+pub(crate) struct Place {
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with("[pop3]\nrefuse_unknown_user = true\n")
     }
 
     /// `more` is added to the configuration.
-    pub fn with(more: &str) -> Self {
+    pub(crate) fn with(more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory");
         fs::create_dir(folder.path().join("data")).expect("made");
         fs::write(folder.path().join("data/User.txt"), "ag secret\ngb other\n").expect("written");
@@ -36,16 +36,16 @@ impl Place {
         Self { folder }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn mailbox(&self, account: &str) -> Vec<u8> {
+    pub(crate) fn mailbox(&self, account: &str) -> Vec<u8> {
         fs::read(self.path(&format!("data/{account}/MyMailBox.txt"))).unwrap_or_default()
     }
 
     /// `pennypost serve` with both protocols on free ports.
-    pub fn serve(&self) -> Daemon {
+    pub(crate) fn serve(&self) -> Daemon {
         Daemon::start(
             env!("CARGO_BIN_EXE_pennypost"),
             &["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0"],
@@ -54,16 +54,16 @@ impl Place {
         )
     }
 
-    pub fn smtp_server(&self) -> Daemon {
+    pub(crate) fn smtp_server(&self) -> Daemon {
         Daemon::start(env!("CARGO_BIN_EXE_smtp-server"), &["--smtp", "127.0.0.1:0"], self, 1)
     }
 
-    pub fn pop3_server(&self) -> Daemon {
+    pub(crate) fn pop3_server(&self) -> Daemon {
         Daemon::start(env!("CARGO_BIN_EXE_pop3-server"), &["--pop3", "127.0.0.1:0"], self, 1)
     }
 
     /// Runs `pennypost` with these arguments and this configuration to its end.
-    pub fn pennypost(&self, arguments: &[&str], input: &str) -> Finished {
+    pub(crate) fn pennypost(&self, arguments: &[&str], input: &str) -> Finished {
         let config = self.path("pennypost.toml");
         let mut command = Command::new(env!("CARGO_BIN_EXE_pennypost"));
         command.args(arguments).arg("--config").arg(config);
@@ -72,10 +72,10 @@ impl Place {
 }
 
 /// A server process. It is ended when this is dropped.
-pub struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
-    pub smtp: Option<SocketAddr>,
-    pub pop3: Option<SocketAddr>,
+    pub(crate) smtp: Option<SocketAddr>,
+    pub(crate) pop3: Option<SocketAddr>,
     log: mpsc::Receiver<String>,
 }
 
@@ -105,16 +105,16 @@ impl Daemon {
         daemon
     }
 
-    pub fn smtp(&self) -> Smtp {
+    pub(crate) fn smtp(&self) -> Smtp {
         Smtp::connect(self.smtp.expect("it listens for SMTP"))
     }
 
-    pub fn pop3(&self) -> Pop3 {
+    pub(crate) fn pop3(&self) -> Pop3 {
         Pop3::connect(self.pop3.expect("it listens for POP3"))
     }
 
     /// A POP3 session that has signed in; one that has just ended may hold the lease for another moment.
-    pub fn signed_in(&self, user: &str, password: &str) -> Pop3 {
+    pub(crate) fn signed_in(&self, user: &str, password: &str) -> Pop3 {
         let start = Instant::now();
         loop {
             let mut pop3 = self.pop3();
@@ -128,7 +128,7 @@ impl Daemon {
     }
 
     /// The next log line that holds `text`.
-    pub fn wait_for_log(&mut self, text: &str) -> String {
+    pub(crate) fn wait_for_log(&mut self, text: &str) -> String {
         loop {
             match self.log.recv_timeout(PATIENCE) {
                 Ok(line) if line.contains(text) => return line,
@@ -139,23 +139,23 @@ impl Daemon {
     }
 
     /// SIGKILL: no chance to clean up.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("waited for");
     }
 
     /// SIGTERM; the exit code.
-    pub fn terminate(mut self) -> Option<i32> {
+    pub(crate) fn terminate(mut self) -> Option<i32> {
         self.signal_terminate();
         self.child.wait().expect("waited for").code()
     }
 
-    pub fn signal_terminate(&self) {
+    pub(crate) fn signal_terminate(&self) {
         let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         assert!(killed.expect("kill is there").success());
     }
 
-    pub fn wait(mut self) -> Option<i32> {
+    pub(crate) fn wait(mut self) -> Option<i32> {
         self.child.wait().expect("waited for").code()
     }
 }
@@ -189,14 +189,14 @@ fn field<'a>(line: &'a str, name: &str) -> &'a str {
 
 /// A program that has ended.
 #[derive(Debug)]
-pub struct Finished {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Finished {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 /// Runs a command to its end with `input` on its standard input.
-pub fn finish(command: &mut Command, input: &[u8]) -> Finished {
+pub(crate) fn finish(command: &mut Command, input: &[u8]) -> Finished {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -217,12 +217,12 @@ pub fn finish(command: &mut Command, input: &[u8]) -> Finished {
 }
 
 /// A line dialogue over a socket.
-pub struct Wire {
+pub(crate) struct Wire {
     stream: BufReader<TcpStream>,
 }
 
 impl Wire {
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("the server accepts");
         stream.set_read_timeout(Some(PATIENCE)).expect("set");
         stream.set_write_timeout(Some(PATIENCE)).expect("set");
@@ -230,12 +230,12 @@ impl Wire {
         Self { stream: BufReader::new(stream) }
     }
 
-    pub fn send(&mut self, octets: &[u8]) {
+    pub(crate) fn send(&mut self, octets: &[u8]) {
         self.stream.get_mut().write_all(octets).expect("the server reads");
     }
 
     /// The next line without its CRLF; empty at the end.
-    pub fn line(&mut self) -> Vec<u8> {
+    pub(crate) fn line(&mut self) -> Vec<u8> {
         let mut line = Vec::new();
         self.stream.read_until(b'\n', &mut line).expect("the server answers");
         assert!(line.is_empty() || line.ends_with(b"\r\n"), "no CRLF: {}", line.escape_ascii());
@@ -243,31 +243,31 @@ impl Wire {
         line
     }
 
-    pub fn text(&mut self) -> String {
+    pub(crate) fn text(&mut self) -> String {
         String::from_utf8(self.line()).expect("replies are UTF-8")
     }
 
     /// Whether the server has closed, after anything that it still had to say.
-    pub fn is_closed(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         self.stream.read_to_end(&mut Vec::new()).is_ok()
     }
 }
 
 /// An SMTP client of a few lines.
-pub struct Smtp {
-    pub wire: Wire,
+pub(crate) struct Smtp {
+    pub(crate) wire: Wire,
 }
 
 impl Smtp {
     /// Connects and reads the greeting.
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         let mut smtp = Self { wire: Wire::connect(address) };
         assert_eq!(smtp.reply(), "220 <iitkgp.edu> Service ready");
         smtp
     }
 
     /// The next reply, its lines joined with LF.
-    pub fn reply(&mut self) -> String {
+    pub(crate) fn reply(&mut self) -> String {
         let mut reply = self.wire.text();
         let mut last = reply.clone();
         while last.as_bytes().get(3) == Some(&b'-') {
@@ -277,18 +277,18 @@ impl Smtp {
         reply
     }
 
-    pub fn command(&mut self, command: &str) -> String {
+    pub(crate) fn command(&mut self, command: &str) -> String {
         self.wire.send(format!("{command}\r\n").as_bytes());
         self.reply()
     }
 
     /// Delivers a message to gb and signs off.
-    pub fn deliver_one(self, message: &[u8]) {
+    pub(crate) fn deliver_one(self, message: &[u8]) {
         self.deliver_to("gb@iit.edu", message);
     }
 
     /// Delivers a message and signs off.
-    pub fn deliver_to(mut self, to: &str, message: &[u8]) {
+    pub(crate) fn deliver_to(mut self, to: &str, message: &[u8]) {
         self.command("EHLO iit.edu");
         let reply = self.deliver("ag@iit.edu", &[to], message);
         assert!(reply.starts_with("250"), "{reply}");
@@ -296,7 +296,7 @@ impl Smtp {
     }
 
     /// Sends a message whose lines end with CRLF; the reply to its final dot.
-    pub fn deliver(&mut self, from: &str, to: &[&str], message: &[u8]) -> String {
+    pub(crate) fn deliver(&mut self, from: &str, to: &[&str], message: &[u8]) -> String {
         let mail = self.command(&format!("MAIL FROM:<{from}>"));
         assert!(mail.starts_with("250"), "{mail}");
         for to in to {
@@ -310,23 +310,23 @@ impl Smtp {
 }
 
 /// A POP3 client of a few lines.
-pub struct Pop3 {
-    pub wire: Wire,
+pub(crate) struct Pop3 {
+    pub(crate) wire: Wire,
 }
 
 impl Pop3 {
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         let mut pop3 = Self { wire: Wire::connect(address) };
         assert_eq!(pop3.wire.text(), "+OK POP3 server ready");
         pop3
     }
 
-    pub fn command(&mut self, command: &str) -> String {
+    pub(crate) fn command(&mut self, command: &str) -> String {
         self.wire.send(format!("{command}\r\n").as_bytes());
         self.wire.text()
     }
 
-    pub fn login(&mut self, user: &str, password: &str) {
+    pub(crate) fn login(&mut self, user: &str, password: &str) {
         let reply = self.command(&format!("USER {user}"));
         assert!(reply.starts_with("+OK"), "{reply}");
         let reply = self.command(&format!("PASS {password}"));
@@ -334,7 +334,7 @@ impl Pop3 {
     }
 
     /// A multi-line answer: the first line, and the lines up to the dot with its dot-stuffing undone.
-    pub fn multi(&mut self, command: &str) -> (String, Vec<Vec<u8>>) {
+    pub(crate) fn multi(&mut self, command: &str) -> (String, Vec<Vec<u8>>) {
         let first = self.command(command);
         assert!(first.starts_with("+OK"), "{command}: {first}");
         let mut lines = Vec::new();
@@ -351,7 +351,7 @@ impl Pop3 {
     }
 
     /// The whole message, its lines ending with CRLF.
-    pub fn retrieve(&mut self, number: usize) -> Vec<u8> {
+    pub(crate) fn retrieve(&mut self, number: usize) -> Vec<u8> {
         self.multi(&format!("RETR {number}"))
             .1
             .iter()
@@ -360,7 +360,7 @@ impl Pop3 {
     }
 
     /// The numbers of `STAT`: messages and octets.
-    pub fn stat(&mut self) -> (usize, usize) {
+    pub(crate) fn stat(&mut self) -> (usize, usize) {
         let reply = self.command("STAT");
         let numbers: Vec<usize> = reply.split(' ').filter_map(|word| word.parse().ok()).collect();
         let [count, octets] = numbers[..] else { panic!("{reply}") };
@@ -369,14 +369,14 @@ impl Pop3 {
 }
 
 /// Reads a stream to its end as text.
-pub fn read_all(mut stream: impl Read) -> String {
+pub(crate) fn read_all(mut stream: impl Read) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("readable");
     text
 }
 
 /// Whether a path exists below the place where this project keeps shared test data.
-pub fn corpus() -> Option<PathBuf> {
+pub(crate) fn corpus() -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus");
     path.is_dir().then_some(path)
 }
