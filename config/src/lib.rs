@@ -1,1 +1,249 @@
-//! stub
+//! The configuration file (TOML), as types: whatever can be built from it is valid.
+//!
+//! Every key is optional and an unknown key is an error that names itself, so that a misspelt limit never
+//! passes for a set one. Relative paths are relative to the file. The servers and the terminal client read
+//! the same file, each the part it needs.
+
+mod octets;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use mail_core::message::address::Domain;
+use mail_core::users::Username;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+
+pub use octets::Octets;
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The server's own name, in greetings and trace fields.
+    #[serde(deserialize_with = "domain")]
+    pub hostname: Domain,
+    /// Mail for these is delivered here; always with the hostname among them.
+    #[serde(deserialize_with = "domains")]
+    pub domains: Vec<Domain>,
+    /// The account that gets postmaster's mail; the first of User.txt when it is not set.
+    #[serde(deserialize_with = "username")]
+    pub postmaster: Option<Username>,
+    /// The directory with User.txt and the mailboxes.
+    pub data: PathBuf,
+    pub smtp: Smtp,
+    pub pop3: Pop3,
+    pub limits: Limits,
+}
+
+/// `[smtp]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Smtp {
+    /// Where the SMTP server listens; port 0 takes a free one.
+    pub listen: Vec<SocketAddr>,
+}
+
+/// `[pop3]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pop3 {
+    /// Where the POP3 server listens; port 0 takes a free one.
+    pub listen: Vec<SocketAddr>,
+    /// Answer USER with `-ERR` for a name that is not in User.txt. Off, nobody can probe for names.
+    pub refuse_unknown_user: bool,
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// The largest message that is taken, in octets as sent (SIZE, RFC 1870).
+    pub message_size: Octets,
+    /// Recipients of one message; RFC 5321 section 4.5.3.1.8 asks for at least 100.
+    pub recipients: usize,
+    /// Connections that one listener serves at a time; more wait to be accepted.
+    pub connections: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let localhost = Domain::parse("localhost").expect("localhost is a domain");
+        Self {
+            hostname: localhost,
+            domains: Vec::new(),
+            postmaster: None,
+            data: PathBuf::from("data"),
+            smtp: Smtp::default(),
+            pop3: Pop3::default(),
+            limits: Limits::default(),
+        }
+        .with_own_domain()
+    }
+}
+
+impl Default for Smtp {
+    fn default() -> Self {
+        Self { listen: vec![SocketAddr::from(([127, 0, 0, 1], 2525))] }
+    }
+}
+
+impl Default for Pop3 {
+    fn default() -> Self {
+        Self { listen: vec![SocketAddr::from(([127, 0, 0, 1], 2110))], refuse_unknown_user: false }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { message_size: Octets::mebibytes(25), recipients: 1_000, connections: 1_000 }
+    }
+}
+
+/// What is wrong with a configuration: one sentence with the file, the line or key, and the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read the configuration {}: {source}; name an existing file with --config", path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("{}, line {line}: {reason}", path.display())]
+    Invalid { path: PathBuf, line: usize, reason: String },
+}
+
+impl Config {
+    /// Reads and checks a file; its relative paths are made relative to where it stands.
+    ///
+    /// # Errors
+    /// The file cannot be read, or says something that cannot be.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        let mut config = Self::parse(&text).map_err(|(line, reason)| ConfigError::Invalid {
+            path: path.to_owned(),
+            line,
+            reason,
+        })?;
+        config.data = path.parent().unwrap_or(Path::new("")).join(config.data);
+        Ok(config)
+    }
+
+    /// Parses the text of a file; an error comes with its line number, counted from 1.
+    fn parse(text: &str) -> Result<Self, (usize, String)> {
+        let config: Self = toml::from_str(text).map_err(|error| {
+            let start = error.span().map_or(0, |span| span.start);
+            let line = text[..start.min(text.len())].matches('\n').count() + 1;
+            (line, error.message().replace('\n', " "))
+        })?;
+        if config.limits.recipients < 100 {
+            return Err((
+                line_of(text, "recipients"),
+                "`recipients` must be 100 or more (RFC 5321 section 4.5.3.1.8)".into(),
+            ));
+        }
+        if config.limits.connections == 0 {
+            return Err((line_of(text, "connections"), "`connections` must be 1 or more".into()));
+        }
+        Ok(config.with_own_domain())
+    }
+
+    /// Adds the hostname to the local domains where it is missing.
+    #[must_use]
+    pub fn with_own_domain(mut self) -> Self {
+        if !self.domains.contains(&self.hostname) {
+            self.domains.push(self.hostname.clone());
+        }
+        self
+    }
+}
+
+fn line_of(text: &str, key: &str) -> usize {
+    text.lines().position(|line| line.trim_start().starts_with(key)).map_or(1, |at| at + 1)
+}
+
+fn domain<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Domain, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Domain::parse(&text).map_err(|error| D::Error::custom(format!("`{text}` is no domain name: {error}")))
+}
+
+fn domains<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Domain>, D::Error> {
+    Vec::<String>::deserialize(deserializer)?
+        .iter()
+        .map(|text| {
+            Domain::parse(text)
+                .map_err(|error| D::Error::custom(format!("`{text}` is no domain name: {error}")))
+        })
+        .collect()
+}
+
+fn username<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Username>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Username::parse(&text)
+        .map(Some)
+        .map_err(|error| D::Error::custom(format!("`{text}` is no username: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_a_whole_configuration() {
+        let config = Config::parse("").expect("every key is optional");
+        assert_eq!(config.hostname.as_str(), "localhost");
+        assert_eq!(config.domains, [Domain::parse("localhost").expect("a domain")]);
+        assert_eq!(config.smtp.listen[0].port(), 2525);
+        assert_eq!(config.limits.message_size.get(), 25 * 1024 * 1024);
+        assert!(!config.pop3.refuse_unknown_user);
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let config = Config::parse(
+            "hostname = 'iitkgp.edu'\ndomains = ['iit.edu']\npostmaster = 'ag'\ndata = 'mail'\n\
+             [smtp]\nlisten = ['127.0.0.1:0', '[::1]:25']\n\
+             [pop3]\nlisten = []\nrefuse_unknown_user = true\n\
+             [limits]\nmessage_size = '1 GiB'\nrecipients = 100\nconnections = 7\n",
+        )
+        .expect("a good file");
+        assert_eq!(config.domains.iter().map(Domain::as_str).collect::<Vec<_>>(), ["iit.edu", "iitkgp.edu"]);
+        assert_eq!(config.postmaster.as_ref().map(Username::as_str), Some("ag"));
+        assert_eq!(config.smtp.listen.len(), 2);
+        assert!(config.pop3.listen.is_empty() && config.pop3.refuse_unknown_user);
+        assert_eq!(config.limits.message_size.get(), 1 << 30);
+        assert_eq!((config.limits.recipients, config.limits.connections), (100, 7));
+    }
+
+    #[test]
+    fn errors_name_the_line_and_what_is_wrong() {
+        for (text, line, part) in [
+            ("\nhostnam = 'a'", 2, "hostnam"),
+            ("hostname = 'a b'", 1, "`a b`"),
+            ("[smtp]\nlisten = ['nowhere']", 2, "socket address"),
+            ("[limits]\n\nmessage_size = '25 potatoes'", 3, "25 potatoes"),
+            ("[limits]\nrecipients = 5", 2, "100 or more"),
+            ("[limits]\nconnections = 0", 2, "1 or more"),
+            ("postmaster = '../x'", 1, "`../x`"),
+            ("data = [", 1, ""),
+        ] {
+            let (at, reason) = Config::parse(text).expect_err(text);
+            assert_eq!(at, line, "{text}: {reason}");
+            assert!(reason.contains(part), "{text}: {reason}");
+            assert!(!reason.contains('\n'));
+        }
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let path = folder.path().join("pennypost.toml");
+        std::fs::write(&path, "data = 'mail'").expect("written");
+        assert_eq!(Config::read(&path).expect("a good file").data, folder.path().join("mail"));
+
+        let missing = folder.path().join("none.toml");
+        let error = Config::read(&missing).expect_err("there is no such file").to_string();
+        assert!(error.contains("none.toml") && error.contains("--config"), "{error}");
+
+        std::fs::write(&path, "a = 1").expect("written");
+        let error = Config::read(&path).expect_err("an unknown key").to_string();
+        assert!(error.contains("pennypost.toml, line 1: unknown field `a`"), "{error}");
+    }
+}

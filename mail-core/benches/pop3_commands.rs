@@ -1,0 +1,52 @@
+//! How many POP3 commands a core reads in a second: at least 2 million, framing included.
+
+use std::hint::black_box;
+
+use bytes::BytesMut;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use mail_core::line::{Line, LineReader};
+use mail_core::pop3::Command;
+use mail_core::pop3::command::AUTH_LENGTH_MAX;
+
+/// A session as mail programs have it: sign in, look, fetch, delete.
+const SESSION: &[&str] = &[
+    "CAPA",
+    "USER ag@iit.edu",
+    "PASS correct horse battery staple",
+    "STAT",
+    "LIST",
+    "UIDL",
+    "TOP 1 0",
+    "RETR 1",
+    "RETR 1048576",
+    "DELE 1",
+    "NOOP",
+    "QUIT",
+];
+
+fn command_parse(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("pop3_command_parse");
+    group.throughput(Throughput::Elements(SESSION.len() as u64));
+    group.bench_function("lines", |bencher| {
+        bencher.iter(|| {
+            for line in SESSION {
+                black_box(Command::parse(black_box(line.as_bytes()))).expect("the session is well-formed");
+            }
+        });
+    });
+    let wire = SESSION.join("\r\n") + "\r\n";
+    group.bench_function("stream", |bencher| {
+        let mut input = BytesMut::new();
+        bencher.iter(|| {
+            let mut lines = LineReader::new(AUTH_LENGTH_MAX);
+            input.extend_from_slice(wire.as_bytes());
+            while let Some(Line::Complete(line, _)) = lines.next_line(&mut input) {
+                black_box(Command::parse(&line)).expect("the session is well-formed");
+            }
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, command_parse);
+criterion_main!(benches);

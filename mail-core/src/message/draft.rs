@@ -1,0 +1,331 @@
+//! What a person writes, before it is a message, and the rules it must keep: one set of them for the terminal client
+//! and the page.
+//!
+//! From, To and Subject must be there. An address is X@Y, bare or in angle brackets, by the grammar of
+//! [`address`](super::address). The subject has at most 100 characters and no line break. The body may be empty.
+//! [`compose`](super::compose) turns a draft into a message.
+
+use std::fmt::{self, Display};
+
+use super::address::{Address, AddressError};
+use super::id::MessageId;
+
+/// The longest subject, in characters as a person counts them, not as they are encoded.
+pub const SUBJECT_CHARS_MAX: usize = 100;
+
+/// A mail as it was written. Its fields hold nothing that could break a header; [`Draft::check`] asks for the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// Who writes.
+    pub from: Address,
+    /// To whom; at least one.
+    pub to: Vec<Address>,
+    /// Who gets a copy that everybody sees.
+    pub cc: Vec<Address>,
+    /// Who gets a copy that nobody else sees: they are recipients, and stand in no header field.
+    pub bcc: Vec<Address>,
+    /// What it is about.
+    pub subject: Subject,
+    /// The text, with any line ends.
+    pub body: String,
+    /// What goes with it.
+    pub attachments: Vec<Attachment>,
+    /// The message that it answers.
+    pub in_reply_to: Option<MessageId>,
+    /// The conversation that it belongs to, oldest first.
+    pub references: Vec<MessageId>,
+}
+
+/// A file that goes with a message, or came with one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// Its file name; a name only, never believed to be a path.
+    pub name: String,
+    /// Its media type, like `image/png`.
+    pub mime: String,
+    /// The identifier by which the HTML of the same message refers to it, without angle brackets; not sent.
+    pub content_id: Option<String>,
+    /// Its content, decoded.
+    pub bytes: Vec<u8>,
+}
+
+/// Why a draft cannot be sent, in a sentence for the person who wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DraftError {
+    /// One of the three lines is not where it should be.
+    #[error(
+        "the mail begins with the lines From, To and Subject, in that order; \"{0}:\" is not where it should be"
+    )]
+    Field(&'static str),
+    /// What stands in From, To, Cc or Bcc is no address.
+    #[error("{field}: {error}")]
+    Address {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        error: AddressError,
+    },
+    /// No recipient in To.
+    #[error("To: there is no address")]
+    NoRecipient,
+    /// Over [`SUBJECT_CHARS_MAX`].
+    #[error("Subject: it has {0} characters, and may have 100")]
+    SubjectTooLong(usize),
+    /// A control character in the subject.
+    #[error("Subject: it must be a single line without control characters")]
+    SubjectControl,
+    /// The body has no end.
+    #[error("the body has no end: write a line with a single dot after it")]
+    NoDot,
+}
+
+impl Draft {
+    /// A draft with one recipient or several, without copies and attachments.
+    #[must_use]
+    pub const fn new(from: Address, to: Vec<Address>, subject: Subject, body: String) -> Self {
+        Self {
+            from,
+            to,
+            cc: Vec::new(),
+            bcc: Vec::new(),
+            subject,
+            body,
+            attachments: Vec::new(),
+            in_reply_to: None,
+            references: Vec::new(),
+        }
+    }
+
+    /// Reads the terminal's dialogue: the lines From, To (one address each) and Subject, in that order, then the body
+    /// up to a line with a single dot. One empty line before the body is not part of it.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn parse_dialogue(text: &str) -> Result<Self, DraftError> {
+        let mut lines = text.lines();
+        let from = parse_address("From", field(&mut lines, "From")?)?;
+        let to = parse_address("To", field(&mut lines, "To")?)?;
+        let subject = Subject::parse(field(&mut lines, "Subject")?)?;
+        let mut body = String::new();
+        for (number, line) in lines.enumerate() {
+            if line == "." {
+                return Ok(Self::new(from, vec![to], subject, body));
+            }
+            if number > 0 || !line.is_empty() {
+                body.push_str(line);
+                body.push('\n');
+            }
+        }
+        Err(DraftError::NoDot)
+    }
+
+    /// What the types of the fields do not ensure: that there is a recipient.
+    ///
+    /// # Errors
+    /// [`DraftError::NoRecipient`].
+    pub const fn check(&self) -> Result<(), DraftError> {
+        if self.to.is_empty() { Err(DraftError::NoRecipient) } else { Ok(()) }
+    }
+
+    /// Everybody who gets it, each once.
+    #[must_use]
+    pub fn recipients(&self) -> Vec<&Address> {
+        let mut all: Vec<&Address> = Vec::new();
+        for address in self.to.iter().chain(&self.cc).chain(&self.bcc) {
+            if !all.contains(&address) {
+                all.push(address);
+            }
+        }
+        all
+    }
+
+    /// Whether a server must offer SMTPUTF8 to take it (RFC 6531): an address has more than ASCII.
+    #[must_use]
+    pub fn needs_smtputf8(&self) -> bool {
+        !self.from.is_ascii() || self.recipients().iter().any(|address| !address.is_ascii())
+    }
+}
+
+/// Reads one address, bare or in angle brackets; `field` is named in the error.
+///
+/// # Errors
+/// [`DraftError::Address`].
+pub fn parse_address(field: &'static str, text: &str) -> Result<Address, DraftError> {
+    let text = text.trim();
+    let inner = text.strip_prefix('<').map_or(Ok(text), |rest| {
+        rest.strip_suffix('>').ok_or(DraftError::Address { field, error: AddressError::UnclosedBracket })
+    })?;
+    Address::parse(inner).map_err(|error| DraftError::Address { field, error })
+}
+
+/// Reads addresses with commas between them, each bare or in angle brackets; none from an empty text.
+///
+/// # Errors
+/// [`DraftError::Address`].
+pub fn parse_addresses(field: &'static str, text: &str) -> Result<Vec<Address>, DraftError> {
+    let (mut quoted, mut escaped) = (false, false);
+    let comma = |c| {
+        quoted ^= c == '"' && !escaped;
+        escaped = quoted && !escaped && c == '\\';
+        c == ',' && !quoted
+    };
+    let parts = text.split(comma).filter(|part| !part.trim().is_empty());
+    parts.map(|part| parse_address(field, part)).collect()
+}
+
+/// A subject: at most 100 characters in one line, without control characters and without white space at its ends.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Subject(String);
+
+impl Subject {
+    /// Reads a subject. White space around it is dropped, and a tab becomes a space.
+    ///
+    /// # Errors
+    /// [`DraftError::SubjectTooLong`] or [`DraftError::SubjectControl`].
+    pub fn parse(text: &str) -> Result<Self, DraftError> {
+        let text = text.replace('\t', " ");
+        if text.contains(char::is_control) {
+            return Err(DraftError::SubjectControl);
+        }
+        let text = text.trim();
+        match text.chars().count() {
+            0..=SUBJECT_CHARS_MAX => Ok(Self(text.to_owned())),
+            chars => Err(DraftError::SubjectTooLong(chars)),
+        }
+    }
+
+    /// Makes a subject of what another program wrote: control characters become spaces, and what is too long is cut.
+    #[must_use]
+    pub fn clipped(text: &str) -> Self {
+        let text = text.replace(char::is_control, " ");
+        let mut text = text.trim();
+        if let Some((end, _)) = text.char_indices().nth(SUBJECT_CHARS_MAX) {
+            text = text[..end].trim_end();
+        }
+        Self(text.to_owned())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The value of the next line, which must be this field.
+fn field<'a>(lines: &mut std::str::Lines<'a>, name: &'static str) -> Result<&'a str, DraftError> {
+    let (own, value) = lines.next().and_then(|line| line.split_once(':')).ok_or(DraftError::Field(name))?;
+    if own.trim().eq_ignore_ascii_case(name) { Ok(value.trim()) } else { Err(DraftError::Field(name)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn address(text: &str) -> Address {
+        Address::parse(text).unwrap()
+    }
+
+    #[test]
+    fn the_dialogue_is_three_fields_a_body_and_a_dot() {
+        let draft = Draft::parse_dialogue(
+            "From: ag@iit.edu\nto : <gb@iit.edu>\r\nSUBJECT:Hi: you\n\na\n\n..\nb\n.\n",
+        )
+        .unwrap();
+        assert_eq!((draft.from, draft.to), (address("ag@iit.edu"), vec![address("gb@iit.edu")]));
+        assert_eq!((draft.subject.as_str(), draft.body.as_str()), ("Hi: you", "a\n\n..\nb\n"));
+        let empty = Draft::parse_dialogue("From: ag@iit.edu\nTo: gb@iit.edu\nSubject:\n.").unwrap();
+        assert_eq!((empty.subject.as_str(), empty.body.as_str()), ("", ""));
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_dialogue_is_said() {
+        use DraftError as E;
+        let (from, to, subject) = ("From: ag@iit.edu\n", "To: gb@iit.edu\n", "Subject: x\n");
+        let at = |field, error| E::Address { field, error };
+        for (text, error) in [
+            (String::new(), E::Field("From")),
+            (format!("{to}{from}{subject}.\n"), E::Field("From")),
+            (format!("{from}{subject}{to}.\n"), E::Field("To")),
+            (format!("{from}{to}.\n"), E::Field("Subject")),
+            (format!("{from}{to}hello\n.\n"), E::Field("Subject")),
+            (format!("From:\n{to}{subject}.\n"), at("From", AddressError::Empty)),
+            (format!("From: ag\n{to}{subject}.\n"), at("From", AddressError::NoAt)),
+            (format!("{from}To: Gb <gb@iit.edu>\n{subject}.\n"), at("To", AddressError::LocalPartChar(' '))),
+            (format!("{from}To: <gb@iit.edu\n{subject}.\n"), at("To", AddressError::UnclosedBracket)),
+            (
+                format!("{from}To: a@iit.edu, b@iit.edu\n{subject}.\n"),
+                at("To", AddressError::DomainChar(',')),
+            ),
+            (format!("{from}{to}Subject: {}\n.\n", "é".repeat(101)), E::SubjectTooLong(101)),
+            (format!("{from}{to}Subject: a\rb\n.\n"), E::SubjectControl),
+            (format!("{from}{to}{subject}body\n"), E::NoDot),
+            (format!("{from}{to}{subject}. \n"), E::NoDot),
+        ] {
+            assert_eq!(Draft::parse_dialogue(&text), Err(error), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lists_split_at_commas_outside_quotes() {
+        let list = parse_addresses("To", "a@b.c, <\"x,\\\"y\"@b.c>,,d@e.f ,").unwrap();
+        assert_eq!(list, [address("a@b.c"), address("\"x,\\\"y\"@b.c"), address("d@e.f")]);
+        assert_eq!(parse_addresses("To", " "), Ok(vec![]));
+        assert!(parse_addresses("To", "a@b.c d@e.f").is_err());
+    }
+
+    #[test]
+    fn recipients_are_named_once() {
+        let list = |text| parse_addresses("To", text).unwrap();
+        let mut draft = Draft::new(address("ag@iit.edu"), vec![], Subject::default(), String::new());
+        assert_eq!(draft.check(), Err(DraftError::NoRecipient));
+        (draft.to, draft.cc, draft.bcc) = (list("a@b.c"), list("a@B.C, d@e.f"), list("g@h.i"));
+        assert_eq!(draft.check(), Ok(()));
+        assert_eq!(draft.recipients(), list("a@b.c,d@e.f,g@h.i").iter().collect::<Vec<_>>());
+        assert!(!draft.needs_smtputf8());
+        draft.bcc = list("g@bücher.example");
+        assert!(draft.needs_smtputf8());
+    }
+
+    #[test]
+    fn subjects_are_one_line_of_a_hundred_characters() {
+        assert_eq!(Subject::parse(&" é".repeat(50)).unwrap().as_str().chars().count(), 99);
+        for text in ["a\nb", "a\r\nBcc: x@y.z", "a\0", "\u{85}"] {
+            assert_eq!(Subject::parse(text), Err(DraftError::SubjectControl), "{text:?}");
+        }
+        assert_eq!(Subject::clipped("a\r\nb").as_str(), "a  b");
+        assert_eq!(Subject::clipped(&"ß".repeat(300)).as_str(), "ß".repeat(100));
+    }
+
+    proptest! {
+        #[test]
+        fn clipped_subjects_are_subjects(text in "[a é\t\r\n\0]{0,120}|\\PC{0,120}") {
+            let subject = Subject::clipped(&text);
+            prop_assert_eq!(Subject::parse(subject.as_str()), Ok(subject));
+        }
+
+        #[test]
+        fn dialogues_give_back_what_was_written(subject in "[a-z é:]{0,40}", body in "([a-z. é]{0,9}\n){0,5}") {
+            let text = format!("From: ag@iit.edu\nTo: <gb@iit.edu>\nSubject: {subject}\n\n{body}.\n");
+            let expected = body.split_inclusive('\n').take_while(|line| *line != ".\n").collect::<String>();
+            let draft = Draft::parse_dialogue(&text).unwrap();
+            prop_assert_eq!((draft.subject.as_str(), draft.body), (subject.trim(), expected));
+        }
+
+        #[test]
+        fn no_text_panics(text in "((From|To|Subject|\\.)?[:@a<>, \n\"\\\\]{0,6}){0,8}") {
+            let _ = (Draft::parse_dialogue(&text), parse_addresses("To", &text));
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Message identifiers: `Message-ID`, `In-Reply-To` and `References` (RFC 5322 section 3.6.4).
+
+use std::fmt::{self, Display};
+
+use super::address::Host;
+
+/// A message identifier, without its angle brackets.
+///
+/// Anything of printable ASCII without spaces and angle brackets is one, as real mail has identifiers of every shape;
+/// nothing else is, so that none can break a header line.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct MessageId(Box<str>);
+
+/// So that a References field stays one that every server takes.
+const OCTETS_MAX: usize = 250;
+
+impl MessageId {
+    /// Reads an identifier, with or without its angle brackets.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let id = text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(text);
+        let printable = id.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'<' | b'>'));
+        (printable && !id.is_empty() && id.len() <= OCTETS_MAX).then(|| Self(id.into()))
+    }
+
+    /// A new identifier from a number that nobody uses twice, and the sender's host.
+    #[must_use]
+    pub fn unique(number: u128, host: &Host) -> Self {
+        let right = match host {
+            Host::Domain(domain) if domain.as_str().len() <= 200 => domain.ascii().into_owned(),
+            // What stands on the right need not be a host (RFC 5322 section 3.6.4).
+            _ => "localhost".to_owned(),
+        };
+        Self(format!("{number:032x}@{right}").into())
+    }
+
+    /// The identifier without angle brackets.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<{}>", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn identifiers_are_one_printable_word() {
+        for text in ["<a@b>", " a@b ", "<no.at.sign>", "<a@[192.0.2.1]>"] {
+            assert!(MessageId::parse(text).is_some(), "{text}");
+        }
+        for text in ["", "<>", "<a b>", "<a\r\nX: y>", "<<a>>", "<a", "<é@b>", &"a".repeat(251)] {
+            assert_eq!(MessageId::parse(text), None, "{text}");
+        }
+        let unique = MessageId::unique(0xab, &Host::parse("bücher.example").unwrap());
+        assert_eq!(unique.to_string(), "<000000000000000000000000000000ab@xn--bcher-kva.example>");
+        assert_eq!(MessageId::parse(&unique.to_string()), Some(unique));
+    }
+}

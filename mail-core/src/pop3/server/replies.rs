@@ -1,0 +1,146 @@
+//! Every reply of the POP3 server, in words, with the section that asks for it.
+
+use bytes::BytesMut;
+
+use crate::pop3::command::CommandError;
+use crate::pop3::listing::{DropListing, ScanListing, UniqueIdListing};
+use crate::pop3::reply::{Reply, ResponseCode};
+
+/// The greeting (RFC 1939 section 4).
+pub const GREETING: Reply = ok("POP3 server ready");
+/// USER, whether there is such a user or not (RFC 1939 section 7).
+pub const SEND_PASSWORD: Reply = ok("send PASS");
+/// NOOP (RFC 1939 section 5).
+pub const NOTHING_DONE: Reply = ok("nothing done");
+/// DELE (RFC 1939 section 5).
+pub const DELETED: Reply = ok("message deleted");
+/// TOP (RFC 1939 section 7).
+pub const TOP_FOLLOWS: Reply = ok("top of message follows");
+/// UIDL (RFC 1939 section 7).
+pub const UNIQUE_IDS_FOLLOW: Reply = ok("unique-id listing follows");
+/// CAPA (RFC 2449 section 5).
+pub const CAPABILITIES_FOLLOW: Reply = ok("capability list follows");
+/// AUTH without a mechanism.
+pub const MECHANISMS_FOLLOW: Reply = ok("mechanisms follow");
+/// STLS (RFC 2595 section 4).
+pub const BEGIN_TLS: Reply = ok("begin TLS negotiation");
+/// UTF8 (RFC 6856 section 2.1).
+pub const UTF8_ENABLED: Reply = ok("UTF8 enabled");
+/// QUIT (RFC 1939 sections 4 and 6).
+pub const GOODBYE: Reply = ok("goodbye");
+
+/// Any message-number that is not there or not any more (RFC 1939 section 5).
+pub const NO_SUCH_MESSAGE: Reply = err("no such message");
+/// QUIT, when a marked message could not be removed (RFC 1939 section 6).
+pub const NOT_REMOVED: Reply = err("some deleted messages not removed");
+/// USER, where the policy tells names apart (RFC 1939 section 7).
+pub const UNKNOWN_USER: Reply = err("no mailbox for that name here");
+/// A wrong name or password (RFC 3206 section 4).
+pub const WRONG_CREDENTIALS: Reply = coded(ResponseCode::Auth, "wrong username or password");
+/// Another session has the maildrop (RFC 2449 section 8.1.2).
+pub const IN_USE: Reply =
+    coded(ResponseCode::InUse, "another session has this maildrop open; try again later");
+/// Too soon after the last login (RFC 2449 section 8.1.1).
+pub const LOGIN_DELAY: Reply =
+    coded(ResponseCode::LoginDelay, "too soon after the last login; try again later");
+/// The store failed in a way that may pass (RFC 3206 section 4).
+pub const STORE_FAILED: Reply =
+    coded(ResponseCode::SysTemp, "the maildrop cannot be read now; try again later");
+/// RETR or TOP of a message that was received with SMTPUTF8, without UTF8 (RFC 6856 section 5).
+pub const NEEDS_UTF8: Reply =
+    coded(ResponseCode::Utf8, "this message needs the UTF8 command before signing in");
+
+/// Sign-in where the connection is not fit for passwords (RFC 2595 section 4).
+pub(super) const TLS_FIRST: Reply = err("signing in needs TLS: send STLS first");
+/// Sign-in where there is none.
+pub(super) const NO_SIGN_IN: Reply = err("signing in is not possible on this connection");
+/// STLS where it is not offered, or is done already (RFC 2595 section 4).
+pub(super) const NO_TLS: Reply = err("TLS is not available here, or is active already");
+/// PASS without an accepted USER before it (RFC 1939 section 7).
+pub(super) const USER_FIRST: Reply = err("send USER first");
+/// A command of the other state (RFC 1939 section 3), before and after signing in.
+pub(super) const SIGN_IN_FIRST: Reply = err("sign in first");
+pub(super) const SIGNED_IN_ALREADY: Reply = err("signed in already");
+/// AUTH with a mechanism that is not offered (RFC 5034 section 4).
+pub(super) const NO_SUCH_MECHANISM: Reply = err("no such mechanism; send AUTH PLAIN or AUTH LOGIN");
+/// `*` in an exchange (RFC 5034 section 4).
+pub(super) const CANCELLED: Reply = err("authentication cancelled");
+/// A response that is no base64, or not what the mechanism needs (RFC 5034 section 4).
+pub(super) const BAD_RESPONSE: Reply = err("that is no valid response of this mechanism");
+/// The last reply to a client that makes one mistake after the other.
+pub(super) const TOO_MANY_ERRORS: Reply = err("too many errors in a row, goodbye");
+/// Bytes behind STLS in plain text (RFC 2595 section 4, CVE-2011-0411).
+pub(super) const INJECTED: Reply = err("plain text was sent behind STLS, goodbye");
+/// The server goes down (RFC 3206 section 4).
+pub(super) const SHUTTING_DOWN: Reply = coded(ResponseCode::SysTemp, "server is shutting down, goodbye");
+
+/// A line that is no command (RFC 1939 section 3).
+pub(super) const fn malformed(error: CommandError) -> Reply {
+    err(match error {
+        CommandError::Unknown => "unknown command",
+        CommandError::NotImplemented => "command not implemented",
+        CommandError::MissingArgument => "an argument is missing",
+        CommandError::UnexpectedArgument => "there is an argument too many",
+        CommandError::BadNumber => "that is no number",
+        CommandError::BadText => "the argument holds a character that is not allowed",
+        CommandError::TooLong => "the line is too long",
+    })
+}
+
+/// A successful PASS or AUTH (RFC 1939 section 7).
+pub(super) fn opened(maildrop: DropListing) -> Reply {
+    Reply::ok(format!("maildrop has {}", in_words(maildrop)))
+}
+
+/// STAT (RFC 1939 section 5).
+pub(super) fn stat(maildrop: DropListing) -> Reply {
+    with(|text| maildrop.encode(text))
+}
+
+/// LIST (RFC 1939 section 5).
+pub(super) fn scan_listing_follows(maildrop: DropListing) -> Reply {
+    Reply::ok(in_words(maildrop))
+}
+
+/// LIST n (RFC 1939 section 5).
+pub(super) fn scan_listing(number: u64, octets: u64) -> Reply {
+    with(|text| ScanListing { number, octets }.encode(text))
+}
+
+/// UIDL n (RFC 1939 section 7).
+pub(super) fn unique_id(number: u64, unique_id: &str) -> Reply {
+    with(|text| UniqueIdListing { number, unique_id }.encode(text))
+}
+
+/// RETR (RFC 1939 section 5).
+pub(super) fn message_follows(octets: u64) -> Reply {
+    Reply::ok(format!("{octets} octets"))
+}
+
+/// RSET (RFC 1939 section 5).
+pub(super) fn reset(maildrop: DropListing) -> Reply {
+    opened(maildrop)
+}
+
+fn in_words(DropListing { count, octets }: DropListing) -> String {
+    let messages = if count == 1 { "message" } else { "messages" };
+    format!("{count} {messages} ({octets} octets)")
+}
+
+fn with(encode: impl FnOnce(&mut BytesMut)) -> Reply {
+    let mut text = BytesMut::new();
+    encode(&mut text);
+    Reply::ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+const fn ok(text: &'static str) -> Reply {
+    Reply::fixed(true, None, text)
+}
+
+const fn err(text: &'static str) -> Reply {
+    Reply::fixed(false, None, text)
+}
+
+const fn coded(code: ResponseCode, text: &'static str) -> Reply {
+    Reply::fixed(false, Some(code), text)
+}

@@ -1,0 +1,428 @@
+//! User.txt: one account a line, a username and a password with one space between them.
+//!
+//! Blank lines and lines that start with `#` are skipped, and kept when the file is written again. The password is
+//! plain text or an Argon2id hash in PHC form; nothing is hashed or compared here.
+
+use std::cmp::Ordering;
+use std::fmt::{self, Display};
+use std::hash::{Hash, Hasher};
+use std::str::FromStr;
+
+use crate::message::address::LocalPart;
+use crate::secret::Secret;
+
+/// The longest username, as long as the longest local part.
+pub const USERNAME_OCTETS_MAX: usize = 64;
+
+/// The name of an account and of its folder; no string that could be another path is one.
+///
+/// It is 1 to 64 of `A-Z a-z 0-9 . _ -`, starts with a letter or digit, has no two dots together and none at its end,
+/// and is not `user.txt`. Names are equal without regard to case, and spelled as they were written.
+#[derive(Debug, Clone)]
+pub struct Username(Box<str>);
+
+/// A text is no [`Username`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a username has 1 to 64 letters, digits, dots, hyphens and underscores, starts with a letter or a digit, has no \
+     two dots together and none at its end, and is not user.txt"
+)]
+pub struct UsernameError;
+
+impl Username {
+    /// Reads a username.
+    ///
+    /// # Errors
+    /// [`UsernameError`], which says what a username is.
+    pub fn parse(text: &str) -> Result<Self, UsernameError> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        let valid = text.len() <= USERNAME_OCTETS_MAX
+            && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.bytes().all(allowed)
+            && !text.contains("..")
+            && !text.ends_with('.')
+            && !text.eq_ignore_ascii_case("user.txt");
+        if valid { Ok(Self(text.into())) } else { Err(UsernameError) }
+    }
+
+    /// The account that a local part at a local domain names: `gb`, `"gb"` and `gb+anything` are gb's.
+    #[must_use]
+    pub fn of_local_part(local: &LocalPart) -> Option<Self> {
+        let text = local.as_str();
+        let (name, _detail) = text.split_once('+').unwrap_or((text, ""));
+        Self::parse(name).ok()
+    }
+
+    /// The name as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn folded(&self) -> impl Iterator<Item = u8> + '_ {
+        self.0.bytes().map(|b| b.to_ascii_lowercase())
+    }
+}
+
+impl PartialEq for Username {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+impl Eq for Username {}
+
+impl Hash for Username {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.folded().for_each(|b| state.write_u8(b));
+        state.write_u8(0xff);
+    }
+}
+
+impl Ord for Username {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.folded().cmp(other.folded())
+    }
+}
+
+impl PartialOrd for Username {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Display for Username {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Username {
+    type Err = UsernameError;
+    fn from_str(text: &str) -> Result<Self, UsernameError> {
+        Self::parse(text)
+    }
+}
+
+/// The second field of a line.
+#[derive(Clone, PartialEq, Eq)]
+pub enum StoredPassword {
+    /// The password itself.
+    Plain(Secret<String>),
+    /// An Argon2id hash in PHC form: `$argon2id$v=19$m=...,t=...,p=...$salt$hash`.
+    Argon2id(String),
+}
+
+impl StoredPassword {
+    /// Reads the field.
+    ///
+    /// # Errors
+    /// The [`Reason`] why it can stand in no line.
+    pub fn parse(text: &str) -> Result<Self, Reason> {
+        if text.is_empty() {
+            return Err(Reason::NoPassword);
+        }
+        if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Err(Reason::Space);
+        }
+        if !text.starts_with("$argon2id$") {
+            return Ok(Self::Plain(Secret::new(text.to_owned())));
+        }
+        // The version may be missing; the parameters, the salt and the hash may not.
+        let fields: Vec<_> = text.split('$').skip(2).skip_while(|field| field.starts_with("v=")).collect();
+        if fields.len() != 3 || fields.contains(&"") {
+            return Err(Reason::Hash);
+        }
+        Ok(Self::Argon2id(text.to_owned()))
+    }
+
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Plain(password) => password.expose(),
+            Self::Argon2id(phc) => phc,
+        }
+    }
+}
+
+impl fmt::Debug for StoredPassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plain(_) => "Plain(****)",
+            Self::Argon2id(_) => "Argon2id(****)",
+        })
+    }
+}
+
+/// One account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its name and folder.
+    pub name: Username,
+    /// What its password is compared with.
+    pub password: StoredPassword,
+}
+
+/// One line of User.txt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Line {
+    /// An account.
+    Account(Account),
+    /// A comment or a blank line, as it was written.
+    Other(String),
+}
+
+/// All of User.txt. No two of its accounts have the same name. [`Display`] writes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserFile {
+    lines: Vec<Line>,
+}
+
+/// Where and why User.txt cannot be read. The name of the file is the caller's to say.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {reason}")]
+pub struct UsersError {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong with it, and what to do.
+    pub reason: Reason,
+}
+
+/// What is wrong with a line of User.txt, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Reason {
+    /// It does not begin with a username.
+    #[error("{name:?} is no username: {UsernameError}; correct it, or put a # before the line")]
+    Name {
+        /// What stands in its place.
+        name: String,
+    },
+    /// It ends after the username.
+    #[error("the password is missing: write the username, one space and the password")]
+    NoPassword,
+    /// More than one space, or a tab, or another control character.
+    #[error(
+        "write the username, one space and the password, and no other space or control character on the line; \
+         `pennypost user passwd` sets a password that has spaces"
+    )]
+    Space,
+    /// A broken hash.
+    #[error("the Argon2id hash is cut or broken: set the password anew with `pennypost user passwd`")]
+    Hash,
+    /// A name that stands twice.
+    #[error("line {first} has the same username (upper and lower case are the same): remove one of the two")]
+    Duplicate {
+        /// The earlier line, from 1.
+        first: usize,
+    },
+}
+
+/// Reads User.txt. Lines end with LF or CRLF.
+///
+/// # Errors
+/// The first line that is wrong.
+pub fn parse(text: &str) -> Result<UserFile, UsersError> {
+    let mut lines = Vec::new();
+    let mut names = std::collections::HashMap::new();
+    // Some editors begin a UTF-8 file with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.trim_end_matches('\r');
+        let error = |reason| UsersError { line: number, reason };
+        if line.starts_with('#') || line.trim().is_empty() {
+            lines.push(Line::Other(line.to_owned()));
+            continue;
+        }
+        let account = parse_account(line).map_err(error)?;
+        if let Some(first) = names.insert(account.name.clone(), number) {
+            return Err(error(Reason::Duplicate { first }));
+        }
+        lines.push(Line::Account(account));
+    }
+    Ok(UserFile { lines })
+}
+
+impl UserFile {
+    /// Its lines, in order.
+    #[must_use]
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// Its accounts, in order.
+    pub fn accounts(&self) -> impl Iterator<Item = &Account> {
+        self.lines.iter().filter_map(|line| match line {
+            Line::Account(account) => Some(account),
+            Line::Other(_) => None,
+        })
+    }
+
+    /// The account of this name.
+    #[must_use]
+    pub fn account(&self, name: &Username) -> Option<&Account> {
+        self.accounts().find(|account| account.name == *name)
+    }
+
+    /// Puts an account in the place of the one with its name, or at the end. The earlier spelling of the name stays,
+    /// as the folder has it.
+    pub fn set(&mut self, account: Account) {
+        for line in &mut self.lines {
+            if let Line::Account(old) = line
+                && old.name == account.name
+            {
+                old.password = account.password;
+                return;
+            }
+        }
+        self.lines.push(Line::Account(account));
+    }
+
+    /// Takes an account out; whether there was one.
+    pub fn remove(&mut self, name: &Username) -> bool {
+        let before = self.lines.len();
+        self.lines.retain(|line| !matches!(line, Line::Account(account) if account.name == *name));
+        self.lines.len() < before
+    }
+}
+
+impl Display for UserFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.lines.iter().try_for_each(|line| match line {
+            Line::Account(account) => writeln!(f, "{} {}", account.name, account.password.as_str()),
+            Line::Other(text) => writeln!(f, "{text}"),
+        })
+    }
+}
+
+fn parse_account(line: &str) -> Result<Account, Reason> {
+    let (name, password) = line
+        .split_once(' ')
+        .ok_or(())
+        .or_else(|()| if line.contains(char::is_whitespace) { Err(Reason::Space) } else { Ok((line, "")) })?;
+    let name = Username::parse(name).map_err(|UsernameError| Reason::Name { name: name.to_owned() })?;
+    Ok(Account { name, password: StoredPassword::parse(password)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2g";
+
+    fn name(text: &str) -> Username {
+        Username::parse(text).unwrap()
+    }
+
+    #[test]
+    fn usernames_are_never_another_path() {
+        for text in ["a", "7", "ag", "a.b_c-d", "A-", "user.txt2", &"a".repeat(64)] {
+            assert_eq!(name(text).as_str(), text);
+        }
+        for text in [
+            "",
+            ".",
+            "..",
+            ".tmp",
+            "-a",
+            "_a",
+            "a.",
+            "a..b",
+            "a/b",
+            "a\\b",
+            "a b",
+            "a\0",
+            "é",
+            "a@b",
+            "a+b",
+            "User.TXT",
+            &"a".repeat(65),
+        ] {
+            assert_eq!(Username::parse(text), Err(UsernameError), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn usernames_have_no_case() {
+        assert_eq!(name("Ag"), name("aG"));
+        assert!(name("AG") < name("b") && name("b") < name("Ga") && name("g") < name("GA"));
+        assert!(std::collections::HashSet::from([name("Ag")]).contains(&name("aG")));
+    }
+
+    #[test]
+    fn local_parts_name_accounts() {
+        let of =
+            |text| Username::of_local_part(&LocalPart::parse(text).unwrap()).map(|name| name.0.into_string());
+        for text in ["gb", "\"gb\"", "gb+lists", "gb+", "\"gb+a b\"", "gb+a+b"] {
+            assert_eq!(of(text).as_deref(), Some("gb"), "{text}");
+        }
+        for text in ["+gb", "\"g b\"", "\"../gb\"", "\"\"", "गब"] {
+            assert_eq!(of(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn comments_and_blank_lines_survive_a_rewrite() {
+        let text = format!("# accounts\r\n\nag secret\n  \ngb {HASH}");
+        let mut file = parse(&text).unwrap();
+        assert_eq!(file.accounts().map(|account| account.name.as_str()).collect::<Vec<_>>(), ["ag", "gb"]);
+        assert_eq!(file.account(&name("GB")).unwrap().password, StoredPassword::Argon2id(HASH.to_owned()));
+        file.set(Account { name: name("AG"), password: StoredPassword::parse(HASH).unwrap() });
+        file.set(Account { name: name("cd"), password: StoredPassword::parse("pw").unwrap() });
+        assert!(file.remove(&name("gb")) && !file.remove(&name("gb")));
+        assert_eq!(file.to_string(), format!("# accounts\n\nag {HASH}\n  \ncd pw\n"));
+    }
+
+    #[test]
+    fn errors_name_the_line_and_the_remedy() {
+        use Reason as R;
+        for (text, line, reason) in [
+            ("ag", 1, R::NoPassword),
+            ("# x\nag ", 2, R::NoPassword),
+            ("ag  pw", 1, R::Space),
+            ("ag pw ", 1, R::Space),
+            ("ag\tpw", 1, R::Space),
+            ("ag two words", 1, R::Space),
+            ("a/g pw", 1, R::Name { name: "a/g".to_owned() }),
+            (" ag pw", 1, R::Name { name: String::new() }),
+            ("ag $argon2id$v=19$m=1,t=1,p=1$salt", 1, R::Hash),
+            ("ag $argon2id$v=19$m=1,t=1,p=1$salt$", 1, R::Hash),
+            ("ag $argon2id$salt", 1, R::Hash),
+            ("ag pw\n\nAG pw", 3, R::Duplicate { first: 1 }),
+        ] {
+            assert_eq!(parse(text), Err(UsersError { line, reason }), "{text:?}");
+        }
+        let shown = parse("ag pw\nag pw").unwrap_err().to_string();
+        assert!(shown.starts_with("line 2: line 1 has the same username"), "{shown}");
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        let shown = format!("{:?}", parse(&format!("ag hunter2\ngb {HASH}")).unwrap());
+        assert!(
+            !shown.contains("hunter2") && !shown.contains("argon2id$") && shown.contains("****"),
+            "{shown}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn writing_then_reading_gives_the_same(text in "((ag|gb|c\\.d)[0-9]{1,9} [!-~é]{1,9}\n|#[ -~]{0,9}\n|[ \t]{0,3}\n){0,6}") {
+            // Names that happen to be the same, and what happens to look like a hash, are other tests' work.
+            if let Ok(file) = parse(&text) {
+                prop_assert_eq!(file.to_string(), text);
+                prop_assert_eq!(parse(&file.to_string()), Ok(file));
+            }
+        }
+
+        #[test]
+        fn no_text_panics(text in "[ag.$=#é \t\r\n\0]{0,40}|\\PC{0,40}") {
+            if let Ok(file) = parse(&text) {
+                prop_assert_eq!(parse(&file.to_string()), Ok(file));
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What the demo prints once its servers listen: where they are, who may sign in, what to type.
+
+use std::path::Path;
+
+use super::Doors;
+use crate::shell::shown;
+
+pub(super) fn lines(doors: &Doors, accounts: &[(String, String)], folder: &Path) -> Vec<String> {
+    let Doors { smtp, pop3 } = doors;
+    let mut lines = vec![String::new(), format!("  SMTP  {smtp}"), format!("  POP3  {pop3}"), String::new()];
+    lines.extend(accounts.iter().map(|(name, password)| format!("  user {name}  password {password}")));
+    let (name, password) = accounts.last().map_or(("", ""), |(name, password)| (name, password));
+    let mailbox = shown(&folder.join("data").join(name).join("MyMailBox.txt"));
+    let next = format!(
+        "
+In another terminal:
+
+  cargo run -q -p cli-client -- --smtp {smtp} --pop3 {pop3}
+      the terminal client: three options, then follow its questions
+
+  nc -C {smtp_host} {smtp_port}
+      HELO iit.edu
+      MAIL FROM: <ag@iit.edu>
+      RCPT TO: {name}@iit.edu
+      DATA
+      From: <ag@iit.edu>
+      To: <{name}@iit.edu>
+      Subject: Meeting
+
+      See you at five.
+      .
+      QUIT
+
+  nc -C {pop3_host} {pop3_port}
+      USER {name}
+      PASS {password}
+      STAT
+      LIST
+      RETR 1
+      QUIT
+
+  cat {mailbox}
+
+`telnet` does as well as `nc -C`. Ctrl-C here stops the servers; the mail stays for the next time.
+",
+        smtp_host = smtp.ip(),
+        smtp_port = smtp.port(),
+        pop3_host = pop3.ip(),
+        pop3_port = pop3.port(),
+    );
+    lines.extend(next.lines().map(str::to_owned));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_names_the_doors_the_accounts_and_the_file() {
+        let address = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
+        let accounts = [("ag".to_owned(), "one".to_owned()), ("gb".to_owned(), "two".to_owned())];
+        let doors = Doors { smtp: address(2525), pop3: address(2110) };
+        let text = lines(&doors, &accounts, Path::new("/demo")).join("\n");
+        for part in ["SMTP  127.0.0.1:2525", "user ag  password one", "nc -C 127.0.0.1 2110", "PASS two"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert!(text.contains("cat /demo/data/gb/MyMailBox.txt"), "{text}");
+    }
+}

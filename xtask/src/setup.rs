@@ -1,0 +1,176 @@
+//! `cargo xtask setup`: brings what the checks need and this machine lacks, and nothing else.
+//!
+//! The Rust target comes from rustup, two programs from crates.io, and the mail programs that the tests talk to from
+//! Debian. Whether a thing is there is asked of the machine each time, so a second run has nothing to do. No prebuilt
+//! program is downloaded from anywhere else.
+
+use std::fs;
+use std::process::Command;
+
+use crate::shell::{self, Result, cargo, command, find, output, root, say};
+
+const WASM: &str = "wasm32-unknown-unknown";
+
+/// Program, Debian package, what the tests want of it.
+const PACKAGES: &[(&str, &str, &str)] = &[
+    ("curl", "curl", "sends over SMTP and fetches over POP3"),
+    ("swaks", "swaks", "sends over SMTP"),
+    ("msmtp", "msmtp", "sends over SMTP"),
+    ("mpop", "mpop", "fetches over POP3"),
+    ("fetchmail", "fetchmail", "fetches over POP3"),
+    ("s-nail", "s-nail", "sends over SMTP and fetches over POP3"),
+    ("python3", "python3", "sends with smtplib and fetches with poplib"),
+    ("node", "nodejs", "runs mail-core's tests as WebAssembly"),
+];
+
+/// A program that comes from crates.io.
+struct Tool {
+    program: &'static str,
+    package: &'static str,
+    version: String,
+    /// How the version of one that will do begins.
+    series: String,
+    flags: &'static [&'static str],
+    /// What the tests want of it, and how long it takes to build.
+    purpose: &'static str,
+}
+
+pub(crate) fn run() -> Result {
+    // What can fail at once comes before what takes minutes.
+    let missing = [wasm_target()?, debian_packages()?, tools()?];
+    if missing == [false; 3] {
+        say("setup: everything is there");
+    }
+    Ok(())
+}
+
+/// Each step says whether anything was missing.
+fn wasm_target() -> Result<bool> {
+    let folder = output(command("rustc").args(["--print", "target-libdir", "--target", WASM]));
+    let there = folder.and_then(|folder| fs::read_dir(folder).ok()).is_some_and(|files| {
+        files.flatten().any(|file| file.file_name().to_string_lossy().starts_with("libstd-"))
+    });
+    if there {
+        return Ok(false);
+    }
+    say(&format!("setup: adding the Rust target {WASM}"));
+    shell::run(command("rustup").args(["target", "add", WASM]))?;
+    Ok(true)
+}
+
+fn tools() -> Result<bool> {
+    let lock =
+        fs::read_to_string(root().join("Cargo.lock")).map_err(|error| format!("Cargo.lock: {error}"))?;
+    let bindgen = locked_version(&lock, "wasm-bindgen").ok_or("Cargo.lock names no wasm-bindgen")?;
+    let tools = [
+        Tool {
+            program: "wasm-bindgen",
+            package: "wasm-bindgen-cli",
+            version: bindgen.to_owned(),
+            series: bindgen.to_owned(),
+            flags: &[],
+            purpose: "makes the browser's glue and runs WebAssembly tests; about three minutes",
+        },
+        Tool {
+            program: "trunk",
+            package: "trunk",
+            version: "0.21.14".to_owned(),
+            series: "0.21.".to_owned(),
+            flags: &["--locked", "--no-default-features", "--features", "rustls"],
+            purpose: "builds the page; about eight minutes",
+        },
+    ];
+    let missing: Vec<_> = tools.iter().filter(|tool| !is_there(tool)).collect();
+    missing.iter().try_for_each(|tool| install(tool))?;
+    Ok(!missing.is_empty())
+}
+
+fn is_there(tool: &Tool) -> bool {
+    let answer = output(command(tool.program).arg("--version"));
+    answer.is_some_and(|answer| {
+        answer.split(' ').nth(1).is_some_and(|version| version.starts_with(&tool.series))
+    })
+}
+
+/// Built without the optimisations that pay off only in a program that runs for hours.
+fn install(tool: &Tool) -> Result {
+    let Tool { program, package, version, flags, purpose, .. } = tool;
+    say(&format!("setup: building {package} {version} ({purpose})"));
+    let mut cargo = cargo();
+    cargo.args(["install", package, "--version", &format!("={version}")]).args(*flags);
+    cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1").env("CARGO_PROFILE_RELEASE_LTO", "off");
+    cargo.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+    shell::run(&mut cargo)?;
+    if is_there(tool) {
+        Ok(())
+    } else {
+        Err(format!("{package} {version} is installed, but `{program}` is not it"))
+    }
+}
+
+fn debian_packages() -> Result<bool> {
+    let missing: Vec<_> = PACKAGES.iter().filter(|(program, ..)| find(program).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(false);
+    }
+    let packages: Vec<&str> = missing.iter().map(|(_, package, _)| *package).collect();
+    let install = ["install", "--yes", "--no-install-recommends"];
+    let Some(apt) = apt_get() else {
+        let list: String =
+            missing.iter().map(|(program, _, purpose)| format!("\n  {program}: {purpose}")).collect();
+        let line = format!("sudo apt-get {} {}", install.join(" "), packages.join(" "));
+        return Err(format!(
+            "these programs are missing:{list}\nInstall them; on Debian and its kin with\n  {line}"
+        ));
+    };
+    say(&format!("setup: installing the Debian packages {}", packages.join(" ")));
+    // Old lists name files that are gone from the mirror.
+    shell::run(apt().arg("update"))?;
+    shell::run(apt().args(install).args(&packages))?;
+    let absent: Vec<&str> = missing
+        .iter()
+        .filter(|(program, ..)| find(program).is_none())
+        .map(|(program, ..)| *program)
+        .collect();
+    if absent.is_empty() {
+        Ok(true)
+    } else {
+        Err(format!("still not on PATH after the installation: {}", absent.join(", ")))
+    }
+}
+
+/// `apt-get` that may install and asks nothing, where there is one.
+fn apt_get() -> Option<impl Fn() -> Command> {
+    find("apt-get")?;
+    let root = output(command("id").arg("-u"))? == "0";
+    if !root {
+        output(command("sudo").args(["-n", "true"]))?;
+    }
+    Some(move || {
+        let mut apt = if root { command("env") } else { command("sudo") };
+        if !root {
+            apt.args(["-n", "env"]);
+        }
+        apt.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"]);
+        apt
+    })
+}
+
+/// The version that Cargo.lock holds of a package that it holds once.
+fn locked_version<'lock>(lock: &'lock str, package: &str) -> Option<&'lock str> {
+    let (_, entry) = lock.split_once(&format!("name = \"{package}\"\nversion = \""))?;
+    entry.split('"').next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_file_gives_the_exact_version() {
+        let lock = "[[package]]\nname = \"wasm-bindgen-macro\"\nversion = \"0.2.9\"\n\n\
+                    [[package]]\nname = \"wasm-bindgen\"\nversion = \"0.2.130\"\nsource = \"x\"\n";
+        assert_eq!(locked_version(lock, "wasm-bindgen"), Some("0.2.130"));
+        assert_eq!(locked_version(lock, "yew"), None);
+    }
+}

@@ -1,0 +1,71 @@
+//! `cargo xtask test`: every check, in the order in which they fail fastest.
+//!
+//! The steps share one target directory and one set of features (that of the whole workspace), so that nothing is
+//! built twice. The command of each step is its heading: any of them can be typed alone.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::setup;
+use crate::shell::{self, Result, cargo, command, output, root, say, spell};
+
+type Step = (&'static str, Command);
+
+pub(crate) fn run() -> Result {
+    let mut times = Vec::new();
+    let outcome = run_steps(&mut times);
+    say("");
+    for (name, time) in &times {
+        say(&format!("{:>8.1} s  {name}", time.as_secs_f64()));
+    }
+    outcome?;
+    say("\nAll checks passed.");
+    Ok(())
+}
+
+fn run_steps(times: &mut Vec<(&'static str, Duration)>) -> Result {
+    let mut timed = |name, step: &mut dyn FnMut() -> Result| {
+        let start = Instant::now();
+        let outcome = step();
+        times.push((name, start.elapsed()));
+        outcome.map_err(|sentence| format!("the step \"{name}\" failed: {sentence}"))
+    };
+    timed("set-up", &mut setup::run)?;
+    for (name, mut command) in steps() {
+        say(&format!("\n== {name}: {}", spell(&command)));
+        timed(name, &mut || shell::run(&mut command))?;
+    }
+    Ok(())
+}
+
+fn steps() -> Vec<Step> {
+    let with = |mut command: Command, arguments: &str| {
+        command.args(arguments.split(' '));
+        command
+    };
+    let mut on_wasm = with(cargo(), "test -p mail-core --target wasm32-unknown-unknown");
+    on_wasm.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", "wasm-bindgen-test-runner");
+    // Debian 12 has no newer one.
+    if output(command("node").arg("--version")).is_some_and(|version| version.starts_with("v18.")) {
+        on_wasm
+            .env("NODE_OPTIONS", format!("--require=\"{}\"", root().join("xtask/src/node-18.cjs").display()));
+    }
+    let mut page = with(command("trunk"), "build --release");
+    // Trunk takes `true` and `false` here, and stops at the customary `NO_COLOR=1`.
+    page.env_remove("NO_COLOR");
+    let mut documentation = with(cargo(), "doc --workspace --no-deps");
+    documentation.env("RUSTDOCFLAGS", "-D warnings");
+    vec![
+        ("format", with(cargo(), "fmt --all --check")),
+        ("lints", with(cargo(), "clippy --workspace --all-targets -- -D warnings")),
+        // The end-to-end tests of one crate start the programs of another.
+        ("programs", with(cargo(), "build --workspace")),
+        ("native tests", with(cargo(), "test --workspace")),
+        ("mail-core's tests on WebAssembly", on_wasm),
+        ("servers without sockets, for WebAssembly", {
+            with(cargo(), "build -p servers --no-default-features --target wasm32-unknown-unknown")
+        }),
+        ("the page", page),
+        ("documentation", documentation),
+    ]
+}
