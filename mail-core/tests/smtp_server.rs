@@ -11,6 +11,7 @@ use mail_core::message::address::ForwardPath;
 use mail_core::smtp::reply::{EnhancedCode, Reply};
 use mail_core::smtp::server::{AuthOffer, Config, Event, Server};
 use mail_core::time::Instant;
+use proptest::prelude::*;
 use support::Policy;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -240,4 +241,70 @@ fn a_message_is_passed_on_without_a_copy() {
         panic!("the text comes at once");
     };
     assert_eq!((text.as_ptr(), &text[..]), (start, &b"one\r\ntwo\r\n"[..]));
+}
+
+/// Pieces of dialogues, whole and broken, that mean most when they come in the wrong order.
+const PIECES: [&[u8]; 26] = [
+    b"EHLO a\r\n",
+    b"HELO a\r\n",
+    b"EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n",
+    b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n",
+    b"MAIL FROM:<a@b> SIZE=10\r\n",
+    b"MAIL FROM:<a@b> SIZE=1000\r\n",
+    b"RCPT TO:<c@d>\r\n",
+    b"DATA\r\n",
+    b"BDAT 3\r\n",
+    b"BDAT 0 LAST\r\n",
+    b"BDAT 99 LAST\r\n",
+    b"AUTH PLAIN\r\n",
+    b"AUTH LOGIN\r\n",
+    b"AGEAYg==\r\n",
+    b"*\r\n",
+    b"RSET\r\n",
+    b"QUIT\r\n",
+    b"NOOP\n",
+    b"some words of a message",
+    b"\r\n",
+    b"\r",
+    b"\n",
+    b".",
+    b"\r\n.\r\n",
+    b"\0",
+    b"\xFF",
+];
+
+/// What the server says to `wire` when it comes in pieces of these lengths, over and over, and how it ends.
+fn converse(wire: &[u8], lengths: &[usize]) -> (String, Option<String>) {
+    let config = Config { message_size_max: 60, auth: AuthOffer::Always, ..Script::default().config };
+    let (mut machine, now) = server(config);
+    let (mut input, mut rest, mut lengths) = (BytesMut::new(), wire, lengths.iter().cycle());
+    loop {
+        match machine.receive(now, &mut input) {
+            Ok(Step::Event(Event::Chunk(_) | Event::Reset)) => {}
+            Ok(Step::Event(_)) => machine.accept(),
+            Ok(Step::NeedInput) if rest.is_empty() => return (transmitted(&mut machine), None),
+            Ok(Step::NeedInput) => {
+                let (piece, tail) =
+                    rest.split_at((*lengths.next().expect("a cycle has no end")).min(rest.len()));
+                input.extend_from_slice(piece);
+                rest = tail;
+            }
+            Ok(Step::Closed) => return (transmitted(&mut machine), Some("closed".to_owned())),
+            Ok(step) => panic!("{step:?} has no place here"),
+            Err(error) => return (transmitted(&mut machine), Some(error.to_string())),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic_or_are_answered_otherwise_when_cut(
+        pieces in proptest::collection::vec(proptest::sample::select(&PIECES[..]), 0..24),
+        lengths in proptest::collection::vec(1_usize..30, 1..6),
+    ) {
+        let wire = pieces.concat();
+        let whole = converse(&wire, &[usize::MAX]);
+        prop_assert_eq!(converse(&wire, &[1]), whole.clone());
+        prop_assert_eq!(converse(&wire, &lengths), whole);
+    }
 }
