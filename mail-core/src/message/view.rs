@@ -9,11 +9,12 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, FixedOffset};
-use mail_parser::decoders::base64::base64_decode;
+use mail_parser::decoders::charsets::map::charset_decoder;
 use mail_parser::decoders::html::html_to_text;
-use mail_parser::decoders::quoted_printable::quoted_printable_decode;
+use mail_parser::parsers::MessageStream;
 use mail_parser::{
-    Addr, Encoding, HeaderName, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders, PartType,
+    Addr, ContentType, GetHeader, HeaderName, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders,
+    PartType,
 };
 
 use super::address::Address;
@@ -93,7 +94,7 @@ impl Summary {
     #[must_use]
     pub fn parse(message: &[u8]) -> Self {
         let (head, _) = header::split(message);
-        let Some(message) = MessageParser::new().parse_headers(head) else {
+        let Some(message) = parser().parse_headers(head) else {
             return Self::default();
         };
         Self {
@@ -118,10 +119,10 @@ impl View {
             let text = (!body.is_empty()).then(|| String::from_utf8_lossy(body).into_owned());
             return Self { text, ..Self::default() };
         }
-        let Some(parsed) = MessageParser::new().parse(message) else {
+        let Some(parsed) = parser().parse(message) else {
             return Self::default();
         };
-        Self {
+        let view = Self {
             from: people(&parsed, HeaderName::From),
             to: people(&parsed, HeaderName::To),
             cc: people(&parsed, HeaderName::Cc),
@@ -132,10 +133,12 @@ impl View {
             message_id: ids(&parsed, HeaderName::MessageId).into_iter().next(),
             in_reply_to: ids(&parsed, HeaderName::InReplyTo),
             references: ids(&parsed, HeaderName::References),
-            text: text(&parsed),
-            html: html(&parsed),
+            text: text(&parsed, message),
+            html: html(&parsed, message),
             attachments: parsed.attachments().map(|part| attachment(part, message)).collect(),
-        }
+        };
+        dismantle(parsed);
+        view
     }
 
     /// The text to read: the text part, or the HTML rendered as plain text, or nothing.
@@ -184,25 +187,22 @@ fn ids(message: &Message<'_>, name: HeaderName<'static>) -> Vec<MessageId> {
 }
 
 /// All text parts to be read one after the other, if one of them is more than HTML.
-fn text(message: &Message<'_>) -> Option<String> {
+fn text(message: &Message<'_>, raw: &[u8]) -> Option<String> {
     let parts: Vec<_> = message.text_bodies().collect();
     if !parts.iter().any(|part| matches!(part.body, PartType::Text(_))) {
         return None;
     }
     let texts = parts.iter().filter_map(|part| match &part.body {
-        PartType::Text(text) => Some(Cow::Borrowed(text.as_ref())),
-        PartType::Html(html) => Some(Cow::Owned(html_to_text(html))),
+        PartType::Text(_) => Some(characters(part, raw)),
+        PartType::Html(_) => Some(html_to_text(&characters(part, raw))),
         _ => None,
     });
     Some(texts.collect::<Vec<_>>().join("\n"))
 }
 
-fn html(message: &Message<'_>) -> Option<String> {
-    let parts = message.html_bodies().filter_map(|part| match &part.body {
-        PartType::Html(html) => Some(html.as_ref()),
-        _ => None,
-    });
-    parts.map(str::to_owned).reduce(|all, part| all + "\n" + &part)
+fn html(message: &Message<'_>, raw: &[u8]) -> Option<String> {
+    let parts = message.html_bodies().filter(|part| matches!(part.body, PartType::Html(_)));
+    parts.map(|part| characters(part, raw)).reduce(|all, part| all + "\n" + &part)
 }
 
 fn attachment(part: &MessagePart<'_>, raw: &[u8]) -> Attachment {
@@ -213,25 +213,59 @@ fn attachment(part: &MessagePart<'_>, raw: &[u8]) -> Attachment {
     );
     let name = part.attachment_name().map_or_else(|| name_for(&mime).to_owned(), file_name);
     let content_id = part.content_id().map(str::to_owned);
-    Attachment { name, mime, content_id, bytes: content(part, raw).into_owned() }
+    Attachment { name, mime, content_id, bytes: octets(part, raw).into_owned() }
 }
 
-/// The octets of an attachment as they were sent. mail-parser has a text turned into UTF-8, and in the place of a
-/// message that is not encoded the one around it, so these are taken from the message itself.
-fn content<'a>(part: &'a MessagePart<'_>, raw: &'a [u8]) -> Cow<'a, [u8]> {
+/// The parser for all messages: it finds the parts, and leaves them encoded.
+///
+/// It would take apart a message in base64 within a message by recursion, and so deep that a hostile one exhausts the
+/// stack. Therefore it is given the Content-Transfer-Encoding in a form that it doesn't act on, and [`octets`] does;
+/// attached texts keep their charset by that, too.
+fn parser() -> MessageParser {
+    MessageParser::new()
+        .with_mime_headers()
+        .header_content_type(HeaderName::ContentTransferEncoding)
+        .with_address_headers()
+        .with_date_headers()
+        .with_message_ids()
+        .header_text(HeaderName::Subject)
+        .header_received(HeaderName::Received)
+}
+
+/// The content of a part, without its transfer encoding; as it stands when that is broken.
+fn octets<'a>(part: &MessagePart<'_>, raw: &'a [u8]) -> Cow<'a, [u8]> {
     let encoded =
         raw.get(part.raw_body_offset() as usize..part.raw_end_offset() as usize).unwrap_or_default();
-    let decoded = match (&part.body, part.encoding) {
-        (PartType::Text(_) | PartType::Html(_) | PartType::Message(_), Encoding::None) => {
-            return Cow::Borrowed(encoded);
-        }
-        (PartType::Text(_) | PartType::Html(_), Encoding::Base64) => base64_decode(encoded),
-        (PartType::Text(_) | PartType::Html(_), Encoding::QuotedPrintable) => {
-            quoted_printable_decode(encoded)
-        }
-        _ => None,
+    let encoding = part.headers.header_value(&HeaderName::ContentTransferEncoding);
+    // The decoders that take a stream are the lenient ones; without a boundary they read to the end.
+    let (end, decoded) = match encoding.and_then(HeaderValue::as_content_type).map(ContentType::ctype) {
+        Some("base64") => MessageStream::new(encoded).decode_base64_mime(b""),
+        Some("quoted-printable") => MessageStream::new(encoded).decode_quoted_printable_mime(b""),
+        _ => return Cow::Borrowed(encoded),
     };
-    decoded.map_or_else(|| Cow::Borrowed(part.contents()), Cow::Owned)
+    if end == usize::MAX { Cow::Borrowed(encoded) } else { decoded }
+}
+
+/// The text of a part, by its charset; UTF-8 when that is not known.
+fn characters(part: &MessagePart<'_>, raw: &[u8]) -> String {
+    let octets = octets(part, raw);
+    let charset = part.content_type().and_then(|own| own.attribute("charset"));
+    match charset.and_then(|charset| charset_decoder(charset.as_bytes())) {
+        Some(decode) => decode(&octets),
+        None => String::from_utf8_lossy(&octets).into_owned(),
+    }
+}
+
+/// Drops a message from the outside in: thousands of messages within messages dropped by recursion would exhaust the
+/// stack.
+fn dismantle(message: Message<'_>) {
+    let mut nested = vec![message];
+    while let Some(message) = nested.pop() {
+        nested.extend(message.parts.into_iter().filter_map(|part| match part.body {
+            PartType::Message(inner) => Some(inner),
+            _ => None,
+        }));
+    }
 }
 
 /// A name in a message is a stranger's: what looks like a folder is cut off, and no control character stays.
@@ -253,6 +287,8 @@ fn name_for(mime: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use proptest::prelude::*;
 
     use super::*;
@@ -345,8 +381,11 @@ mod tests {
 
     #[test]
     fn deeply_nested_messages_do_no_harm() {
-        let nested = b"Content-Type: message/rfc822\r\n\r\n".repeat(10_000);
+        let nested = b"Content-Type: message/rfc822\r\n\r\n".repeat(50_000);
         assert_eq!(View::parse(&nested).attachments.len(), 1);
+        let head = "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n".as_bytes();
+        let view = View::parse(&[head, STANDARD.encode(&nested).as_bytes()].concat());
+        assert!(view.attachments[0].bytes == nested);
         let multipart = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n".repeat(10_000);
         assert_eq!(View::parse(&multipart).text, None);
     }
