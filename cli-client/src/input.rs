@@ -67,7 +67,12 @@ impl Input {
             Self::Plain => {
                 let mut stdout = io::stdout();
                 write!(stdout, "{prompt}").and_then(|()| stdout.flush()).map_err(Error::Output)?;
-                plain_line()
+                let line = plain_line();
+                // The line end that a person would have typed; without it the answers stood behind the prompts.
+                if !prompt.is_empty() && !io::stdin().is_terminal() {
+                    writeln!(stdout).map_err(Error::Output)?;
+                }
+                line
             }
         }
     }

@@ -59,6 +59,8 @@ pub(crate) fn manage(dialogue: &mut Dialogue) -> Result<Maildrop, Error> {
         match session.turn() {
             Ok(true) => {}
             Ok(false) | Err(Error::InputEnded) => return Ok(session.maildrop),
+            // Marks die with their session (RFC 1939 section 6).
+            Err(Error::Link(error)) => return Err(Error::Failed(format!("{error}\nNo message was removed."))),
             Err(error) => return Err(error),
         }
     }
@@ -112,7 +114,7 @@ impl Session<'_> {
 
     fn stat(&mut self) -> Result<(), Error> {
         let Some(stat) = said(self.maildrop.stat()?)? else { return Ok(()) };
-        output::line(&format!("{} messages, {} octets", stat.count, stat.octets))
+        output::stat(stat)
     }
 
     fn list(&mut self) -> Result<(), Error> {

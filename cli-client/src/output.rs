@@ -7,6 +7,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use mail_core::message::date;
 use mail_core::message::text::{printable, printable_line};
 use mail_core::message::view::{Person, View};
+use mail_core::pop3::listing::DropListing;
 use serde::Serialize;
 
 use crate::error::Error;
@@ -36,7 +37,9 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Error> {
     let json = serde_json::to_string_pretty(value).expect("names and plain values are always JSON");
     let mut text = String::with_capacity(json.len() + 1);
     for c in json.chars() {
-        if c == '\n' || printable_line(c.encode_utf8(&mut [0; 4])) == *c.encode_utf8(&mut [0; 4]) {
+        let mut buffer = [0; 4];
+        let one = &*c.encode_utf8(&mut buffer);
+        if c == '\n' || printable_line(one) == one {
             text.push(c);
         } else {
             text.push_str(&format!("\\u{:04x}", u32::from(c)));
@@ -70,6 +73,12 @@ pub(crate) fn list(entries: &[Entry]) -> Result<(), Error> {
         .set_header(COLUMNS)
         .add_rows(rows);
     text(&table.to_string())
+}
+
+/// How much mail there is.
+pub(crate) fn stat(stat: DropListing) -> Result<(), Error> {
+    let plural = if stat.count == 1 { "" } else { "s" };
+    line(&format!("{} message{plural}, {} octets", stat.count, stat.octets))
 }
 
 fn row(entry: &Entry) -> [String; 4] {

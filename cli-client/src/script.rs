@@ -127,7 +127,7 @@ fn stat(mut maildrop: Maildrop, as_json: bool) -> Result<(), Error> {
     if as_json {
         output::json(&json!({ "count": stat.count, "octets": stat.octets }))
     } else {
-        output::line(&format!("{} messages, {} octets", stat.count, stat.octets))
+        output::stat(stat)
     }
 }
 
