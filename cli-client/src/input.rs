@@ -35,7 +35,7 @@ impl Input {
         // A paste of several lines is several lines, and a tab in it is a tab.
         let config = Config::builder().bracketed_paste(false).auto_add_history(false).build();
         let mut editor = Editor::with_history(config, MemHistory::new()).map_err(broken)?;
-        editor.bind_sequence(KeyEvent::from('\t'), Cmd::SelfInsert(1, '\t'));
+        editor.bind_sequence(KeyEvent::from('\t'), Cmd::Insert(1, "\t".to_owned()));
         editor.set_helper(Some(Mask { on: false }));
         Ok(Self::Terminal(Box::new(editor)))
     }

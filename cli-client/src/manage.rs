@@ -60,7 +60,9 @@ pub(crate) fn manage(dialogue: &mut Dialogue) -> Result<Maildrop, Error> {
             Ok(true) => {}
             Ok(false) | Err(Error::InputEnded) => return Ok(session.maildrop),
             // Marks die with their session (RFC 1939 section 6).
-            Err(Error::Link(error)) => return Err(Error::Failed(format!("{error}\nNo message was removed."))),
+            Err(Error::Link(error)) => {
+                return Err(Error::Failed(format!("{error}\nNo message was removed.")));
+            }
             Err(error) => return Err(error),
         }
     }

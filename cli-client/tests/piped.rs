@@ -5,8 +5,7 @@ mod support;
 use support::{FakeServer, Finished, Servers, client, finish, nowhere};
 
 const OPTIONS: &str = "1. Manage Mail\n2. Send Mail\n3. Quit\n";
-const COLUMNS: &str =
-    "Sl. No. | Sender's email id | When received (date : hour : minute) | Subject\n";
+const COLUMNS: &str = "Sl. No. | Sender's email id | When received (date : hour : minute) | Subject\n";
 const MAIL: &str = "From: ag@iit.edu\nTo: gb@iit.edu\nSubject: Meeting\nSee you at five.\n.\n";
 
 fn dialogue(servers: &Servers, input: &str) -> Finished {
@@ -34,8 +33,14 @@ fn quit_ends_it_and_so_does_the_end_of_the_input() {
     assert_eq!(quit, format!("Username: \nPassword: \n\n{OPTIONS}Option: \n"));
     assert_eq!(transcript(&servers, "ag\nsecret\n"), quit);
     assert_eq!(transcript(&servers, "ag\nsecret\n9\nQuit\n").matches("Choose 1, 2 or 3.\n").count(), 1);
-    for input in ["", "ag\n", "ag\nsecret\n2\n", "ag\nsecret\n2\nFrom: ag@iit.edu\n", "ag\nwrong\n1\n", "ag\nwrong\n1\nag\n"]
-    {
+    for input in [
+        "",
+        "ag\n",
+        "ag\nsecret\n2\n",
+        "ag\nsecret\n2\nFrom: ag@iit.edu\n",
+        "ag\nwrong\n1\n",
+        "ag\nwrong\n1\nag\n",
+    ] {
         transcript(&servers, input);
     }
 }
@@ -52,12 +57,20 @@ fn a_mail_is_sent_and_managed() {
         "{record}"
     );
 
-    let managed = transcript(&servers, "gb\nother\n1\nSTAT\nLIST\nRETR 1\n3\n1\n3 1 --raw\nRETR 2\nfoo\nQUIT\n");
+    let managed =
+        transcript(&servers, "gb\nother\n1\nSTAT\nLIST\nRETR 1\n3\n1\n3 1 --raw\nRETR 2\nfoo\nQUIT\n");
     assert!(managed.contains(&format!("\n+OK POP3 server ready\n{COLUMNS}1 | ag@iit.edu | 20")), "{managed}");
     assert_eq!(managed.matches(" | Meeting\n").count(), 2, "the list is shown at first and by LIST");
     assert!(managed.contains("Command: \n1 message, "), "{managed}");
-    assert_eq!(managed.matches("Subject: Meeting\n\nSee you at five.\n").count(), 2, "RETR by word and number");
-    assert!(managed.contains("Command: \nReturn-Path: <ag@iit.edu>\r\nReceived: from iit.edu ("), "{managed}");
+    assert_eq!(
+        managed.matches("Subject: Meeting\n\nSee you at five.\n").count(),
+        2,
+        "RETR by word and number"
+    );
+    assert!(
+        managed.contains("Command: \nReturn-Path: <ag@iit.edu>\r\nReceived: from iit.edu ("),
+        "{managed}"
+    );
     assert!(managed.contains("\n-ERR no such message\n"), "{managed}");
     assert_eq!(managed.matches("POP3 commands, by word or number:").count(), 2, "foo shows them again");
     assert!(managed.ends_with("Command: \n+OK goodbye\n"), "{managed}");
@@ -71,7 +84,10 @@ fn what_is_deleted_goes_with_quit() {
         servers.deliver(b"From: ag@iit.edu\r\nSubject: x\r\n\r\n");
     }
     let deleted = transcript(&servers, "gb\nother\n1\nDELE 2\n4\n3\nDELE 2\nLIST\n5\n");
-    assert!(deleted.contains("Message 2 is deleted") && deleted.contains("Message 3 is deleted"), "{deleted}");
+    assert!(
+        deleted.contains("Message 2 is deleted") && deleted.contains("Message 3 is deleted"),
+        "{deleted}"
+    );
     assert!(deleted.contains("-ERR "), "what is deleted cannot be deleted again: {deleted}");
     let listed = deleted.rsplit_once(COLUMNS).expect("LIST shows the list").1;
     assert!(listed.starts_with("1 | ag@iit.edu | ") && !listed.contains("\n2 |"), "{listed}");
@@ -128,7 +144,10 @@ fn a_draft_survives_a_refusal() {
     let [draft] = &servers.drafts()[..] else { panic!("{refused}") };
     assert!(refused.contains(&format!("mail-client send --raw '{}' --to 'nobody@iit.edu'", draft.display())));
     let message = std::fs::read_to_string(draft).expect("the draft is text");
-    assert!(message.contains("Subject: Meeting\r\n") && message.ends_with("\r\n\r\nSee you at five.\r\n"), "{message}");
+    assert!(
+        message.contains("Subject: Meeting\r\n") && message.ends_with("\r\n\r\nSee you at five.\r\n"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -173,7 +192,8 @@ fn servers_that_are_not_there_are_named_and_the_options_come_again() {
     let finished = finish(&mut client(smtp, pop3, folder.path()), b"ag\nsecret\n1\n2\n3\n");
     let text = finished.text();
     for (address, protocol) in [(smtp, "SMTP"), (pop3, "POP3")] {
-        let sentence = format!("nothing answers at {address}: is the {protocol} server at {address} running?");
+        let sentence =
+            format!("nothing answers at {address}: is the {protocol} server at {address} running?");
         assert!(text.contains(&sentence), "{text}");
     }
     assert_eq!((menus(text), finished.code), (3, Some(0)));
@@ -185,7 +205,11 @@ fn a_server_that_breaks_off_or_talks_nonsense_is_a_sentence() {
         ("", &[][..], "was lost: the connection was closed by the other side"),
         ("220 this is SMTP\r\n", &[], "was lost: the other side sent no valid reply: 220 this is SMTP"),
         ("-ERR too busy\r\n", &[], "has closed the connection: -ERR too busy"),
-        ("+OK\r\n", &["-ERR\r\n", "+OK\r\n", "+OK\r\n", "+OK\r\n1 100\r\n"], "was lost: the connection was closed by the other side"),
+        (
+            "+OK\r\n",
+            &["-ERR\r\n", "+OK\r\n", "+OK\r\n", "+OK\r\n1 100\r\n"],
+            "was lost: the connection was closed by the other side",
+        ),
     ] {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let pop3 = FakeServer::start(greeting, replies);

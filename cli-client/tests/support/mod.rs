@@ -46,7 +46,8 @@ impl Servers {
         let (mut smtp, mut pop3) = (None, None);
         while smtp.is_none() || pop3.is_none() {
             let line = log.next().expect("pennypost serve ends before it listens").expect("its log is text");
-            let address = || line.rsplit_once("address=").and_then(|(_, address)| address.trim().parse().ok());
+            let address =
+                || line.rsplit_once("address=").and_then(|(_, address)| address.trim().parse().ok());
             if line.contains("listening") && line.contains("smtp") {
                 smtp = address();
             } else if line.contains("listening") && line.contains("pop3") {
