@@ -1,6 +1,8 @@
 //! One POP3 session: the maildrop of one account, from the login to QUIT.
 
-use mail_core::message::view::Summary;
+use mail_core::message::address::ReversePath;
+use mail_core::message::header;
+use mail_core::message::view::{Person, Summary};
 use mail_core::pop3::client::{Event, LoginError, Session, SessionConfig};
 use mail_core::pop3::listing::{DropListing, ScanListing};
 use mail_core::pop3::reply::{Reply, ResponseCode};
@@ -13,6 +15,8 @@ use crate::progress;
 /// As much of a header is kept for the list. Honest ones are far smaller; the rest of a hostile one is dropped.
 const HEADER_OCTETS_MAX: usize = 256 * 1024;
 
+/// So many messages are listed; only a server that means ill has more.
+const MESSAGES_MAX: usize = 10_000_000;
 /// As much of a message is taken apart in memory.
 const MESSAGE_OCTETS_MAX: usize = 256 * 1024 * 1024;
 
@@ -107,7 +111,9 @@ impl Maildrop {
         let mut list = Vec::new();
         loop {
             match self.event()? {
-                Event::ListItem { number, octets } => list.push(ScanListing { number, octets }),
+                Event::ListItem { number, octets } if list.len() < MESSAGES_MAX => {
+                    list.push(ScanListing { number, octets });
+                }
                 Event::ListEnd => return Ok(Ok(list)),
                 other => return Ok(Err(self.refused(other)?)),
             }
@@ -138,7 +144,7 @@ impl Maildrop {
         let mut ids = Vec::new();
         loop {
             match self.event()? {
-                Event::UniqueId { number, id } => ids.push((number, id)),
+                Event::UniqueId { number, id } if ids.len() < MESSAGES_MAX => ids.push((number, id)),
                 Event::UniqueIdEnd => return Ok(ids),
                 other => return self.refused(other).map(|_| Vec::new()),
             }
@@ -159,7 +165,7 @@ impl Maildrop {
                 header.extend_from_slice(&text[..text.len().min(HEADER_OCTETS_MAX - header.len())]);
                 Ok(())
             })?;
-            let summary = if answer.is_ok() { Summary::parse(&header) } else { Summary::default() };
+            let summary = if answer.is_ok() { summary(&header) } else { Summary::default() };
             entries.push(Entry { number: item.number, octets: item.octets, summary });
             bar.inc(1);
         }
@@ -261,4 +267,16 @@ impl Maildrop {
             _ => Err(self.link.closed("it answered what was not asked").into()),
         }
     }
+}
+
+/// What a header says. Where it has no From, the sender is the one of the envelope, as in the mailbox file.
+fn summary(header: &[u8]) -> Summary {
+    let mut summary = Summary::parse(header);
+    if summary.from.is_empty()
+        && let Some(path) = header::first(header, "Return-Path")
+        && let Ok((ReversePath::Address(sender), _)) = ReversePath::parse(path.value)
+    {
+        summary.from.push(Person { name: None, address: sender.to_string() });
+    }
+    summary
 }

@@ -105,7 +105,8 @@ pub(crate) fn composed(draft: &Draft) -> Mail {
     }
 }
 
-/// Hands a mail over; where that fails it is kept in `drafts`, if given, and the error says where.
+/// Hands a mail over. It is kept in `drafts`, if given, until the server has it, so that not even Ctrl-C loses it; an
+/// error says where it is.
 ///
 /// # Errors
 /// It was not sent to anybody.
@@ -115,23 +116,31 @@ pub(crate) fn deliver(
     mail: &Mail,
     drafts: Option<&Path>,
 ) -> Result<Receipt, Error> {
-    submit::submit(smtp, credentials, mail).map_err(|error| {
-        let Some(folder) = drafts else { return error };
-        let recipients: Vec<_> =
-            mail.recipients.iter().map(|to| format!(" --to {}", quoted(&to.to_string()))).collect();
-        let kept = match drafts::keep(folder, &mail.message) {
-            Ok(path) => format!(
-                "The draft is kept; send it with: mail-client send --raw {}{}",
-                quoted(&path.to_string_lossy()),
-                recipients.concat()
-            ),
-            Err(reason) => format!(
-                "The draft cannot be kept ({reason}), so here it is: {}",
-                String::from_utf8_lossy(&mail.message)
-            ),
-        };
-        Error::Failed(format!("{error}\n{kept}"))
-    })
+    let kept = drafts.map(|folder| drafts::keep(folder, &mail.message));
+    match (submit::submit(smtp, credentials, mail), kept) {
+        (Ok(receipt), kept) => {
+            if let Some(Ok(path)) = kept {
+                // The mail is sent, and a draft too many does no harm.
+                let _ = std::fs::remove_file(path);
+            }
+            Ok(receipt)
+        }
+        (Err(error), None) => Err(error),
+        (Err(error), Some(Ok(path))) => {
+            let path = quoted(&path.to_string_lossy());
+            let to = mail.recipients.iter().map(|to| format!(" --to {}", quoted(&to.to_string())));
+            let to = to.collect::<String>();
+            Err(Error::Failed(format!(
+                "{error}\nThe draft is kept; send it with: mail-client send --raw {path}{to}"
+            )))
+        }
+        (Err(error), Some(Err(reason))) => {
+            let text = String::from_utf8_lossy(&mail.message);
+            Err(Error::Failed(format!(
+                "{error}\nThe draft cannot be kept ({reason}), so here it is:\n{text}"
+            )))
+        }
+    }
 }
 
 /// A word as a shell takes it.

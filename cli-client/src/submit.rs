@@ -61,8 +61,7 @@ pub(crate) fn check(server: &Server, credentials: &Credentials) -> Result<Verdic
 /// Hands over one message.
 ///
 /// # Errors
-/// It was refused for everybody, or the connection failed. A lost connection leaves it open whether the server has
-/// the message if the whole of it was sent.
+/// It was refused for everybody, or the connection failed.
 pub(crate) fn submit(
     server: &Server,
     credentials: Option<Credentials>,
@@ -81,9 +80,14 @@ pub(crate) fn submit(
     };
     link.machine.send(envelope).map_err(|error| Error::Failed(error.to_string()))?;
     let mut refused = Vec::new();
+    let mut handed_over = false;
     loop {
-        match link.expect()? {
-            Event::SendBody => send_body(&mut link, &mail.message)?,
+        let event = link.expect().map_err(|error| match handed_over {
+            true => Error::Failed(format!("{error}; it may have taken the mail all the same")),
+            false => error.into(),
+        })?;
+        match event {
+            Event::SendBody => handed_over = send_body(&mut link, &mail.message)?,
             Event::RecipientRefused { index, reply } => refused.push((mail.recipients[index].clone(), reply)),
             Event::Sent(reply) => {
                 leave(link);
@@ -134,7 +138,8 @@ fn literal(local: SocketAddr) -> HelloName {
     HelloName::parse(&literal).expect("an address literal is printable and short")
 }
 
-fn send_body(link: &mut Link<Submission>, message: &[u8]) -> Result<(), Error> {
+/// Sends the message; whether all of it, as far as this side can tell.
+fn send_body(link: &mut Link<Submission>, message: &[u8]) -> Result<bool, Error> {
     let bar = progress::octets(message.len() as u64, "Sending");
     for chunk in message.chunks(CHUNK_OCTETS) {
         if let Err(error) = link.machine.body(chunk) {
@@ -143,12 +148,13 @@ fn send_body(link: &mut Link<Submission>, message: &[u8]) -> Result<(), Error> {
             return Err(Error::Failed(error.to_string()));
         }
         if !link.transmit() {
-            return Ok(());
+            return Ok(false);
         }
         bar.inc(chunk.len() as u64);
     }
     bar.finish_and_clear();
-    link.machine.body_end().map_err(|error| Error::Failed(error.to_string()))
+    link.machine.body_end().map_err(|error| Error::Failed(error.to_string()))?;
+    Ok(link.transmit())
 }
 
 /// QUIT. What becomes of it changes nothing.

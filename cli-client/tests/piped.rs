@@ -81,7 +81,7 @@ fn a_mail_is_sent_and_managed() {
 fn what_is_deleted_goes_with_quit() {
     let servers = Servers::start();
     for _ in 0..3 {
-        servers.deliver(b"From: ag@iit.edu\r\nSubject: x\r\n\r\n");
+        servers.deliver(b"Subject: x\r\n\r\n");
     }
     let deleted = transcript(&servers, "gb\nother\n1\nDELE 2\n4\n3\nDELE 2\nLIST\n5\n");
     assert!(
@@ -166,6 +166,23 @@ fn a_draft_survives_a_server_that_goes_away() {
     assert!(text.contains("The draft is kept; "), "{text}");
     assert_eq!((menus(text), refused.code), (2, Some(0)));
     assert_eq!(std::fs::read_dir(folder.path().join("drafts")).expect("made").count(), 1);
+}
+
+#[test]
+fn a_mail_whose_answer_is_lost_may_have_been_sent() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let smtp =
+        FakeServer::start("220 here\r\n", &["250 here\r\n", "250 ok\r\n", "250 ok\r\n", "354 go on\r\n"]);
+    let to = ["send", "--from", "ag@iit.edu", "--to", "gb@iit.edu"];
+    let lost = finish(client(smtp.address, nowhere(), folder.path()).args(to), b"");
+    assert_eq!(smtp.heard()[..2], ["EHLO iit.edu", "MAIL FROM:<ag@iit.edu>"]);
+    assert_eq!(lost.code, Some(1));
+    assert!(
+        lost.stderr.contains("was lost: ") && lost.stderr.contains("may have taken the mail"),
+        "{}",
+        lost.stderr
+    );
+    assert!(lost.stderr.contains("The draft is kept; "), "{}", lost.stderr);
 }
 
 #[test]

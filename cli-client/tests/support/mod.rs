@@ -191,8 +191,8 @@ impl Wire {
     }
 }
 
-/// A server of one connection: says `greeting`, answers each line with the next of `replies`, and closes. What it was
-/// told comes back from [`FakeServer::heard`].
+/// A server of one connection: says `greeting`, answers each line with the next of `replies`, reads a message behind a
+/// 354, and closes. What it was told comes back from [`FakeServer::heard`].
 pub(crate) struct FakeServer {
     pub(crate) address: SocketAddr,
     thread: JoinHandle<Vec<String>>,
@@ -209,6 +209,9 @@ impl FakeServer {
             for reply in replies {
                 heard.push(wire.line().trim_end().to_owned());
                 wire.send(reply.as_bytes());
+                if reply.starts_with("354") {
+                    while !matches!(wire.line().as_str(), ".\r\n" | "") {}
+                }
             }
             heard
         });
