@@ -104,7 +104,8 @@ pub(crate) struct SendOptions {
     /// A recipient of a copy whom the others do not see
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) bcc: Vec<String>,
-    #[arg(long, default_value = "", hide_default_value = true)]
+    /// What it is about, at most 100 characters
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(crate) subject: String,
     /// The text, in UTF-8; - is standard input
     #[arg(long, value_name = "FILE")]

@@ -162,6 +162,21 @@ fn hostile_mail_does_not_drive_the_terminal() {
 }
 
 #[test]
+fn a_long_transfer_shows_how_far_it_is() {
+    let servers = Servers::start();
+    let head = b"From: ag@iit.edu\r\nContent-Type: application/x-long; name=long\r\n\r\n";
+    servers.deliver(&[&head[..], &b"0123456789abcdef\r\n".repeat(60_000)].concat());
+    let mut person = Person::new(&servers);
+    person.signs_in("gb", "other");
+    person.types("Option: ", "1");
+    person.types("Command: ", "RETR 1");
+    person.sees("Receiving ");
+    person.sees("[attachment: long, application/x-long, 1080000 octets]");
+    person.types("Command: ", "5");
+    assert_eq!(person.leaves().0, Some(0));
+}
+
+#[test]
 fn a_maildrop_in_use_says_so_and_is_tried_again() {
     let servers = Servers::start();
     let mut other = Wire::connect(servers.pop3);
