@@ -19,6 +19,7 @@
 #![warn(missing_docs)]
 
 pub mod dot;
+mod flight;
 pub mod line;
 pub mod machine;
 pub mod mailbox;

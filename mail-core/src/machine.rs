@@ -89,3 +89,8 @@ pub enum ProtocolError {
     #[error("the other side did not answer in time")]
     TimedOut,
 }
+
+/// Our own mistake: a method was called where the calling order does not allow it. Nothing has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("called out of order: {0}")]
+pub struct ApiMisuse(pub &'static str);

@@ -5,6 +5,7 @@
 //! password in plain text on the server. Nor is LANG: there is one language.
 
 pub mod capability;
+pub mod client;
 pub mod command;
 pub mod listing;
 pub mod maildrop;

@@ -7,6 +7,7 @@
 //! | [`limits`] | every size and time that the protocol bounds |
 //! | [`server`] | the server's machine |
 
+pub mod client;
 pub mod command;
 pub mod extension;
 pub mod limits;

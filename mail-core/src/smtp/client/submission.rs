@@ -1,0 +1,471 @@
+//! The SMTP client's machine: a session that hands over messages one after the other.
+//!
+//! RFC 5321 section 3.3, RFC 2920, RFC 4954. The transitions are the table in `state`.
+
+use std::collections::VecDeque;
+
+use bytes::BytesMut;
+use memchr::memchr;
+
+use crate::flight::{PIPELINED_MAX, quoted};
+use crate::machine::{ApiMisuse, Machine, ProtocolError, Step};
+use crate::sasl::{ClientExchange, Credentials, Mechanism};
+use crate::smtp::command::Command;
+use crate::smtp::extension::Extensions;
+use crate::smtp::parameter::{BodyType, MailParameters, RcptParameters};
+use crate::smtp::reply::Reply;
+use crate::time::Instant;
+
+use super::connection::Connection;
+use super::state::{Awaited, Outcome, Progress, State, outcome};
+use super::{BodyError, Envelope, Event, Lack, Stage, SubmissionConfig, Tls};
+
+/// Of the body, what may wait to be transmitted before the driver does better to write than to bring more.
+const PENDING_OCTETS_ENOUGH: usize = 256 * 1_024;
+
+/// What an AUTH command has room for besides `AUTH PLAIN`, its response being base64: RFC 4954 section 4 keeps the
+/// command itself within 512 octets.
+const INITIAL_RESPONSE_OCTETS_MAX: usize = (512 - "AUTH PLAIN \r\n".len()) / 4 * 3;
+
+/// An SMTP session as a client.
+///
+/// The calling order:
+///
+/// 1. [`new`](Self::new); [`send`](Self::send) may be called at once and at any time: envelopes wait for their turn.
+/// 2. Turn the crank of [`Machine`]. On [`Step::UpgradeTls`] do the handshake, then call
+///    [`tls_established`](Self::tls_established).
+/// 3. After [`Event::LoginWanted`] or [`Event::LoginRefused`] call [`login`](Self::login), or [`quit`](Self::quit).
+/// 4. After [`Event::SendBody`] call [`body`](Self::body) as often as need be, transmitting in between (more is welcome
+///    while [`wants_body`](Self::wants_body)), then [`body_end`](Self::body_end).
+/// 5. Each envelope ends with exactly one of [`Event::Sent`], [`Event::Refused`] and [`Event::Lacking`], unless the
+///    session ends first.
+/// 6. [`quit`](Self::quit) ends the session behind the last envelope, [`cancel`](Self::cancel) at once.
+#[derive(Debug)]
+pub struct Submission {
+    config: SubmissionConfig,
+    connection: Connection,
+    state: State,
+    secure: bool,
+    authenticated: bool,
+    extensions: Extensions,
+    exchange: Option<ClientExchange>,
+    queue: VecDeque<Envelope>,
+    current: Option<(Envelope, Progress)>,
+    quitting: bool,
+    events: VecDeque<Event>,
+}
+
+impl Submission {
+    /// A session on a fresh connection; the server speaks first.
+    pub fn new(config: SubmissionConfig, now: Instant) -> Self {
+        Self {
+            config,
+            connection: Connection::new(now),
+            state: State::Opening,
+            secure: false,
+            authenticated: false,
+            extensions: Extensions::default(),
+            exchange: None,
+            queue: VecDeque::new(),
+            current: None,
+            quitting: false,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Queues a message.
+    ///
+    /// # Errors
+    /// The envelope has no recipient, or the session is ending.
+    pub fn send(&mut self, envelope: Envelope) -> Result<(), ApiMisuse> {
+        if envelope.recipients.is_empty() {
+            return Err(ApiMisuse("an envelope without recipients"));
+        }
+        if self.quitting || self.state == State::Closed {
+            return Err(ApiMisuse("an envelope after the end of the session"));
+        }
+        self.queue.push_back(envelope);
+        self.pump();
+        Ok(())
+    }
+
+    /// Signs in, after [`Event::LoginWanted`] or [`Event::LoginRefused`].
+    ///
+    /// # Errors
+    /// It was not asked for.
+    pub fn login(&mut self, credentials: Credentials) -> Result<(), ApiMisuse> {
+        if self.state != State::LoginWanted || self.quitting {
+            return Err(ApiMisuse("credentials that were not asked for"));
+        }
+        self.config.credentials = Some(credentials);
+        self.authenticate();
+        Ok(())
+    }
+
+    /// The next stretch of the message. Line ends of every kind are sent as CRLF, and a last one that is missing is
+    /// added, so that nothing in it can be taken for its end (RFC 5321 section 2.3.8).
+    ///
+    /// # Errors
+    /// It holds a NUL, or no body was asked for; nothing of it is sent then.
+    pub fn body(&mut self, text: &[u8]) -> Result<(), BodyError> {
+        if self.state != State::Body {
+            return Err(ApiMisuse("a body that was not asked for").into());
+        }
+        if memchr(0, text).is_some() {
+            return Err(BodyError::Nul);
+        }
+        self.connection.send_body(text);
+        Ok(())
+    }
+
+    /// The message is complete.
+    ///
+    /// # Errors
+    /// No body was asked for.
+    pub fn body_end(&mut self) -> Result<(), ApiMisuse> {
+        if self.state != State::Body {
+            return Err(ApiMisuse("the end of a body that was not asked for"));
+        }
+        self.end_body();
+        Ok(())
+    }
+
+    /// Whether the body is asked for and little of it waits to be transmitted: the time to bring more.
+    pub fn wants_body(&self) -> bool {
+        self.state == State::Body && self.connection.pending_octets() < PENDING_OCTETS_ENOUGH
+    }
+
+    /// Octets that wait for [`Machine::poll_transmit`].
+    pub fn pending_octets(&self) -> usize {
+        self.connection.pending_octets()
+    }
+
+    /// Ends the session behind the messages that are queued.
+    pub fn quit(&mut self) {
+        self.quitting = true;
+        self.pump();
+    }
+
+    /// Ends the session at once. A message whose end is not transmitted is not delivered.
+    pub fn cancel(&mut self) {
+        self.close();
+    }
+
+    /// The TLS handshake that [`Step::UpgradeTls`] asked for is done. All that was said before it is forgotten
+    /// (RFC 3207 section 4.2).
+    ///
+    /// # Errors
+    /// No handshake was asked for.
+    pub fn tls_established(&mut self) -> Result<(), ApiMisuse> {
+        if self.state != State::Handshake {
+            return Err(ApiMisuse("no TLS handshake was asked for"));
+        }
+        self.secure = true;
+        self.state = State::Opening;
+        self.extensions = Extensions::default();
+        self.connection.send(Awaited::Ehlo, &Command::Ehlo(self.config.hello.clone()));
+        Ok(())
+    }
+
+    fn step(&mut self, now: Instant, input: &mut BytesMut) -> Result<Step<Event>, ProtocolError> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Ok(Step::Event(event));
+            }
+            match self.state {
+                State::Closed => return Ok(Step::Closed),
+                State::TlsGranted if !input.is_empty() => return Err(ProtocolError::InjectedBeforeTls),
+                State::TlsGranted => {
+                    self.state = State::Handshake;
+                    return Ok(Step::UpgradeTls);
+                }
+                State::Handshake => return Ok(Step::Paused),
+                _ => {}
+            }
+            self.pump();
+            if !self.events.is_empty() {
+                continue;
+            }
+            self.connection.tick(now)?;
+            let Some((awaited, reply)) = self.connection.hear(input)? else { return Ok(Step::NeedInput) };
+            let Some(awaited) = awaited else {
+                self.unasked(reply)?;
+                continue;
+            };
+            let unexpected = || ProtocolError::Unexpected(quoted(reply.to_string().as_bytes()));
+            let outcome = outcome(awaited, reply.code().value()).ok_or_else(unexpected)?;
+            self.act(outcome, reply);
+        }
+    }
+
+    /// Sends what may be sent now.
+    fn pump(&mut self) {
+        let idle =
+            matches!(self.state, State::Ready | State::LoginWanted) && self.connection.outstanding() == 0;
+        if idle {
+            self.begin_transaction();
+        }
+        let window = if self.extensions.pipelining { PIPELINED_MAX } else { 1 };
+        while self.state == State::Envelope && self.connection.outstanding() < window {
+            let Some((envelope, progress)) = &mut self.current else { return };
+            let Some(awaited) = progress.next_command() else { return };
+            let command = match awaited {
+                Awaited::Mail => {
+                    Command::Mail(envelope.reverse_path.clone(), parameters(envelope, &self.extensions))
+                }
+                Awaited::Recipient(index) => {
+                    Command::Rcpt(envelope.recipients[index].clone(), RcptParameters::default())
+                }
+                _ => Command::Data,
+            };
+            self.connection.send(awaited, &command);
+        }
+    }
+
+    /// The next envelope that this server can take, or QUIT when there is none and it was asked for.
+    fn begin_transaction(&mut self) {
+        while self.state == State::Ready
+            && let Some(envelope) = self.queue.pop_front()
+        {
+            match lack(&envelope, &self.extensions) {
+                Some(lack) => self.events.push_back(Event::Lacking(lack)),
+                None => {
+                    let progress = Progress::new(envelope.recipients.len());
+                    self.current = Some((envelope, progress));
+                    self.state = State::Envelope;
+                }
+            }
+        }
+        if self.quitting && self.state != State::Envelope {
+            self.leave();
+        }
+    }
+
+    fn act(&mut self, outcome: Outcome, reply: Reply) {
+        match outcome {
+            Outcome::SayEhlo => {
+                self.events.push_back(Event::Greeting(reply));
+                self.connection.send(Awaited::Ehlo, &Command::Ehlo(self.config.hello.clone()));
+            }
+            Outcome::SayHelo => {
+                self.connection.send(Awaited::Helo, &Command::Helo(self.config.hello.clone()))
+            }
+            Outcome::Extended => {
+                self.extensions = Extensions::parse(&reply);
+                self.greeted();
+            }
+            Outcome::Plain => self.greeted(),
+            Outcome::Challenged => self.respond(),
+            Outcome::LoggedIn => {
+                self.authenticated = true;
+                self.ready();
+            }
+            Outcome::LoginRefused => {
+                self.state = State::LoginWanted;
+                self.events.push_back(Event::LoginRefused(reply));
+            }
+            Outcome::SessionRefused(stage) => {
+                self.events.push_back(Event::Rejected { stage, reply });
+                self.leave();
+            }
+            Outcome::TlsGranted => self.state = State::TlsGranted,
+            Outcome::ResetDone => {}
+            Outcome::Closed(stage) => self.goodbye(stage, reply),
+            _ => self.act_on_transaction(outcome, reply),
+        }
+    }
+
+    fn act_on_transaction(&mut self, outcome: Outcome, reply: Reply) {
+        let Some((_, progress)) = &mut self.current else { return };
+        match outcome {
+            Outcome::RecipientAccepted => progress.recipient_accepted(),
+            Outcome::RecipientRefused(index) => {
+                let own = progress.recipient_refused(&reply);
+                self.events.extend(own.then_some(Event::RecipientRefused { index, reply }));
+            }
+            Outcome::BodyExpected if progress.refusal.is_none() && progress.has_recipients() => {
+                self.state = State::Body;
+                self.connection.begin_body();
+                self.events.push_back(Event::SendBody);
+            }
+            // RFC 2920 section 3.1: a body that nobody would receive is a lone dot.
+            Outcome::BodyExpected => self.end_body(),
+            Outcome::TransactionRefused(stage) => progress.refused(stage, reply),
+            Outcome::Sent if progress.refusal.is_none() => {
+                self.current = None;
+                self.state = State::Ready;
+                self.events.push_back(Event::Sent(reply));
+            }
+            _ => {}
+        }
+        self.conclude();
+    }
+
+    /// Ends a transaction that has failed, once all its commands are answered.
+    fn conclude(&mut self) {
+        if self.connection.outstanding() > 0 {
+            return;
+        }
+        let Some((_, progress)) = self.current.take_if(|(_, progress)| progress.refusal.is_some()) else {
+            return;
+        };
+        if progress.leaves_envelope() {
+            self.connection.send(Awaited::Reset, &Command::Rset);
+        }
+        self.state = State::Ready;
+        if let Some((stage, reply)) = progress.refusal {
+            self.events.push_back(Event::Refused { stage, reply });
+        }
+    }
+
+    fn end_body(&mut self) {
+        if let Some((_, progress)) = &mut self.current {
+            progress.ended = true;
+        }
+        self.state = State::Verdict;
+        self.connection.end_body();
+    }
+
+    /// Behind EHLO or HELO: TLS, AUTH, or ready.
+    fn greeted(&mut self) {
+        let offered = !self.extensions.auth.is_empty();
+        if self.config.tls == Tls::Required && !self.secure {
+            if self.extensions.starttls {
+                self.connection.send(Awaited::StartTls, &Command::StartTls);
+            } else {
+                self.events.push_back(Event::Lacking(Lack::StartTls));
+                self.leave();
+            }
+        } else if offered && self.config.credentials.is_some() {
+            self.authenticate();
+        } else if !self.config.auth_required {
+            self.ready();
+        } else if offered {
+            self.state = State::LoginWanted;
+            self.events.push_back(Event::LoginWanted);
+        } else {
+            self.events.push_back(Event::Lacking(Lack::Auth));
+            self.leave();
+        }
+    }
+
+    fn authenticate(&mut self) {
+        let Some(credentials) = &self.config.credentials else { return };
+        let plain = self.extensions.auth.contains(&Mechanism::Plain);
+        let mechanism = if plain { Mechanism::Plain } else { Mechanism::Login };
+        let mut exchange = ClientExchange::new(mechanism, credentials);
+        let Credentials { authorization, authentication, password } = credentials;
+        let octets = authorization.len() + authentication.len() + password.expose().len() + 2;
+        let initial = if octets <= INITIAL_RESPONSE_OCTETS_MAX { exchange.initial() } else { None };
+        self.exchange = Some(exchange);
+        self.state = State::LoggingIn;
+        self.connection.send(Awaited::Auth, &Command::Auth { mechanism, initial });
+    }
+
+    fn respond(&mut self) {
+        match self.exchange.as_mut().and_then(ClientExchange::respond) {
+            Some(response) => self.connection.respond(Awaited::Auth, response.expose()),
+            // The server asks for more than the mechanism has to say.
+            None => self.connection.respond(Awaited::AuthCancel, "*"),
+        }
+    }
+
+    fn ready(&mut self) {
+        self.state = State::Ready;
+        self.events.push_back(Event::Ready {
+            extensions: self.extensions.clone(),
+            authenticated: self.authenticated,
+        });
+    }
+
+    /// A reply to nothing: the server is closing, or has refused a body before its end. Either way it is over.
+    fn unasked(&mut self, reply: Reply) -> Result<(), ProtocolError> {
+        let amid_body = matches!(self.state, State::Body | State::Verdict);
+        let refusal = reply.is_transient() || reply.is_permanent();
+        if reply.code().value() != 421 && !(amid_body && refusal) {
+            return Err(ProtocolError::Unexpected(quoted(reply.to_string().as_bytes())));
+        }
+        self.goodbye(Stage::Body, reply);
+        Ok(())
+    }
+
+    fn goodbye(&mut self, stage: Stage, reply: Reply) {
+        if let Some((_, progress)) = self.current.take() {
+            let (stage, reply) = progress.refusal.unwrap_or_else(|| (stage, reply.clone()));
+            self.events.push_back(Event::Refused { stage, reply });
+        }
+        self.events.push_back(Event::Goodbye(reply));
+        self.close();
+    }
+
+    fn leave(&mut self) {
+        self.state = State::Quitting;
+        self.quitting = true;
+        self.connection.send(Awaited::Quit, &Command::Quit);
+    }
+
+    fn close(&mut self) {
+        self.state = State::Closed;
+        self.connection.close();
+    }
+}
+
+impl Machine for Submission {
+    type Event = Event;
+
+    fn receive(&mut self, now: Instant, input: &mut BytesMut) -> Result<Step<Event>, ProtocolError> {
+        let step = self.step(now, input);
+        if step.is_err() {
+            self.close();
+        }
+        step
+    }
+
+    fn receive_eof(&mut self, _now: Instant) -> Result<Step<Event>, ProtocolError> {
+        let state = self.state;
+        self.close();
+        match state {
+            // The answer to QUIT says nothing that is still of use.
+            State::Quitting | State::Closed => Ok(Step::Closed),
+            _ => Err(ProtocolError::UnexpectedEof),
+        }
+    }
+
+    fn poll_transmit(&mut self, out: &mut BytesMut) {
+        self.connection.transmit(out);
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.connection.deadline()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.connection.handle_timeout(now);
+    }
+}
+
+/// What this message needs and the server has not.
+fn lack(envelope: &Envelope, extensions: &Extensions) -> Option<Lack> {
+    let size_max = extensions.size.filter(|size_max| *size_max > 0);
+    match (envelope.size, size_max) {
+        (Some(size), Some(size_max)) if size > size_max => Some(Lack::Size(size_max)),
+        _ if needs_utf8(envelope) && !extensions.utf8 => Some(Lack::SmtpUtf8),
+        _ if envelope.eight_bit && !extensions.eight_bit_mime => Some(Lack::EightBitMime),
+        _ => None,
+    }
+}
+
+fn parameters(envelope: &Envelope, extensions: &Extensions) -> MailParameters {
+    MailParameters {
+        size: envelope.size.filter(|_| extensions.size.is_some()),
+        body: envelope.eight_bit.then_some(BodyType::EightBitMime),
+        utf8: needs_utf8(envelope),
+        ..MailParameters::default()
+    }
+}
+
+fn needs_utf8(envelope: &Envelope) -> bool {
+    let ascii =
+        envelope.reverse_path.is_ascii() && envelope.recipients.iter().all(|recipient| recipient.is_ascii());
+    envelope.utf8 || !ascii
+}
