@@ -89,7 +89,13 @@ mod real {
         }
 
         fn lock_file(&self, path: &Path) -> io::Result<File> {
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(self.root.join(path))
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(self.root.join(path))
         }
     }
 

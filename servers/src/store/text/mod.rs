@@ -31,6 +31,8 @@ mod mailbox;
 mod maildrop;
 mod offload;
 mod removal;
+#[cfg(test)]
+mod tests;
 
 pub use body::TextBody;
 pub use check::{Finding, Report, check};
