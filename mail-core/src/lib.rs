@@ -6,7 +6,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`machine`] | the one grammar of all four state machines |
-//! | [`line`], [`dot`] | framing: command lines, line ends, dot-stuffing |
+//! | [`mod@line`], [`dot`] | framing: command lines, line ends, dot-stuffing |
 //! | [`smtp`], [`pop3`] | commands, replies and the server and client machines |
 //! | [`sasl`] | the PLAIN and LOGIN exchanges |
 //! | [`message`] | addresses, header fields, dates, drafts, MIME in and out |
@@ -22,6 +22,7 @@ pub mod dot;
 mod flight;
 pub mod line;
 pub mod machine;
+pub mod mailbox;
 pub mod message;
 pub mod pop3;
 pub mod sasl;

@@ -3,14 +3,22 @@
 //! Blocking on purpose: natively it runs off the async threads, in a simulation inline, where a disk of the
 //! test's own can tear writes, lose what was not synced, fill up or fail.
 
+use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "net")]
+pub use real::RealDisk;
+
+#[cfg(test)]
+pub(crate) mod sim;
+
 /// A file system below one directory. Paths are relative to it, and made of names that were checked.
-pub trait Disk: Clone + Send + Sync + 'static {
+pub trait Disk: Debug + Clone + Send + Sync + 'static {
+    /// An open file.
     type File: DiskFile;
     /// Held while the value lives; a dead process holds none.
-    type Lock: Send + Sync + 'static;
+    type Lock: Debug + Send + Sync + 'static;
 
     /// Opens a file for reading and writing at offsets.
     fn open(&self, path: &Path, open: Open) -> io::Result<Self::File>;
@@ -42,7 +50,7 @@ pub enum Open {
 }
 
 /// An open file, read and written at offsets.
-pub trait DiskFile: Send + Sync + 'static {
+pub trait DiskFile: Debug + Send + Sync + 'static {
     /// Reads up to `buffer.len()` octets; 0 at the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes all of `data`.
@@ -52,7 +60,173 @@ pub trait DiskFile: Send + Sync + 'static {
     /// Makes content and length durable.
     fn sync(&self) -> io::Result<()>;
     /// Length now.
-    fn len(&self) -> io::Result<u64>;
+    fn length(&self) -> io::Result<u64>;
     /// What tells this file from another that took its name (the inode).
     fn identity(&self) -> io::Result<u64>;
+}
+
+/// The real one.
+#[cfg(feature = "net")]
+mod real {
+    use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+    use std::io;
+    use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
+
+    use super::{Disk, DiskFile, Open};
+
+    /// A directory of the host's file system. What it makes is its owner's alone: directories 0700, files 0600.
+    #[derive(Debug, Clone)]
+    pub struct RealDisk {
+        root: Arc<Path>,
+    }
+
+    impl RealDisk {
+        /// The file system below `root`, which need not be there yet.
+        pub fn new(root: impl Into<PathBuf>) -> Self {
+            Self { root: root.into().into() }
+        }
+
+        fn lock_file(&self, path: &Path) -> io::Result<File> {
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(self.root.join(path))
+        }
+    }
+
+    impl Disk for RealDisk {
+        type File = File;
+        // The lock is the open file's (flock), so the kernel gives it back with the process.
+        type Lock = File;
+
+        fn open(&self, path: &Path, open: Open) -> io::Result<File> {
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(open == Open::OrCreate)
+                .truncate(false)
+                .create_new(open == Open::New)
+                .mode(0o600)
+                .open(self.root.join(path))
+        }
+
+        fn lock(&self, path: &Path) -> io::Result<File> {
+            let file = self.lock_file(path)?;
+            loop {
+                match file.lock() {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                    Ok(()) => return Ok(file),
+                }
+            }
+        }
+
+        fn try_lock(&self, path: &Path) -> io::Result<Option<File>> {
+            let file = self.lock_file(path)?;
+            match file.try_lock() {
+                Ok(()) => Ok(Some(file)),
+                Err(TryLockError::WouldBlock) => Ok(None),
+                Err(TryLockError::Error(error)) => Err(error),
+            }
+        }
+
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            fs::rename(self.root.join(from), self.root.join(to))
+        }
+
+        fn remove(&self, path: &Path) -> io::Result<()> {
+            fs::remove_file(self.root.join(path))
+        }
+
+        fn create_dir(&self, path: &Path) -> io::Result<()> {
+            DirBuilder::new().recursive(true).mode(0o700).create(self.root.join(path))
+        }
+
+        fn sync_dir(&self, path: &Path) -> io::Result<()> {
+            File::open(self.root.join(path))?.sync_all()
+        }
+
+        fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+            fs::read_dir(self.root.join(path))?.map(|entry| Ok(entry?.file_name().into())).collect()
+        }
+    }
+
+    impl DiskFile for File {
+        fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+            loop {
+                match FileExt::read_at(self, buffer, offset) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    done => return done,
+                }
+            }
+        }
+
+        fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
+            FileExt::write_all_at(self, data, offset)
+        }
+
+        fn set_len(&self, length: u64) -> io::Result<()> {
+            Self::set_len(self, length)
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            self.sync_data()
+        }
+
+        fn length(&self) -> io::Result<u64> {
+            Ok(self.metadata()?.len())
+        }
+
+        fn identity(&self) -> io::Result<u64> {
+            Ok(self.metadata()?.ino())
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use std::os::unix::fs::PermissionsExt;
+
+        use super::*;
+
+        #[test]
+        fn files_are_their_owners_and_locks_exclude() {
+            let root = tempfile::tempdir().unwrap();
+            let disk = RealDisk::new(root.path().join("data"));
+            disk.create_dir(Path::new("ag")).unwrap();
+            disk.create_dir(Path::new("ag")).unwrap();
+            let path = Path::new("ag/MyMailBox.txt");
+            assert_eq!(disk.open(path, Open::Existing).unwrap_err().kind(), io::ErrorKind::NotFound);
+            let file = disk.open(path, Open::New).unwrap();
+            assert_eq!(disk.open(path, Open::New).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+            DiskFile::write_all_at(&file, b"abc", 2).unwrap();
+            DiskFile::sync(&file).unwrap();
+            let again = disk.open(path, Open::OrCreate).unwrap();
+            let mut bytes = [9; 8];
+            assert_eq!(DiskFile::read_at(&again, &mut bytes, 0).unwrap(), 5);
+            assert_eq!(bytes[..5], *b"\0\0abc");
+            assert_eq!(DiskFile::length(&again).unwrap(), 5);
+            assert_eq!(again.identity().unwrap(), file.identity().unwrap());
+            for (name, mode) in [("data/ag", 0o700), ("data/ag/MyMailBox.txt", 0o600)] {
+                let metadata = fs::metadata(root.path().join(name)).unwrap();
+                assert_eq!(metadata.permissions().mode() & 0o777, mode);
+            }
+            let lock = disk.try_lock(Path::new("ag/.maildrop.lock")).unwrap();
+            assert!(lock.is_some());
+            assert!(disk.try_lock(Path::new("ag/.maildrop.lock")).unwrap().is_none());
+            drop(lock);
+            disk.lock(Path::new("ag/.maildrop.lock")).unwrap();
+            disk.sync_dir(Path::new("ag")).unwrap();
+            disk.rename(path, Path::new("ag/other")).unwrap();
+            assert_ne!(disk.open(path, Open::New).unwrap().identity().unwrap(), file.identity().unwrap());
+            disk.remove(path).unwrap();
+            let mut names = disk.list(Path::new("ag")).unwrap();
+            names.sort();
+            assert_eq!(names, [Path::new(".maildrop.lock"), Path::new("other")]);
+        }
+    }
 }

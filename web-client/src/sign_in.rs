@@ -23,7 +23,7 @@ pub(crate) fn SignIn() -> Html {
             event.prevent_default();
             let (Some(username), Some(password)) = (input(&username), input(&password)) else { return };
             let problems = check(&username.value(), &password.value());
-            let wrong = [(problems.username, &username), (problems.password, &password)];
+            let wrong = [(&problems.username, &username), (&problems.password, &password)];
             if let Some((_, field)) = wrong.into_iter().find(|(problem, _)| problem.is_some()) {
                 // An element that cannot take the focus is no reason to stop.
                 let _ = field.focus();
@@ -39,8 +39,8 @@ pub(crate) fn SignIn() -> Html {
                 <div class="brand">{ envelope() }{ "Pennypost" }</div>
                 <h1>{ "Sign in" }</h1>
                 <form onsubmit={submit} novalidate=true>
-                    { field("username", "Username", "text", &username, problems.username) }
-                    { field("password", "Password", "password", &password, problems.password) }
+                    { field("username", "Username", "text", &username, problems.username.as_deref()) }
+                    { field("password", "Password", "password", &password, problems.password.as_deref()) }
                     <button class="button go" type="submit">{ "Sign in" }</button>
                 </form>
                 <p class="note" role="status">

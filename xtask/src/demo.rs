@@ -68,8 +68,8 @@ pub(crate) fn run(options: &Options) -> Result {
         .map_err(|error| format!("cannot catch Ctrl-C: {error}"))?;
     let mut server = start(&folder, options, sender)?;
     let outcome = converse(&events, &folder, is_first_run);
-    stop_server(&mut server)?;
-    outcome
+    let stopped = stop_server(&mut server);
+    outcome.and(stopped)
 }
 
 /// Waits for the servers, fills their mailboxes, says what to type, and stays until it is told to stop.
@@ -82,10 +82,9 @@ fn converse(events: &Receiver<Event>, folder: &Path, is_first_run: bool) -> Resu
     }
     let accounts = accounts().map_err(|error| format!("demo/User.txt: {error}"))?;
     greeting::lines(&doors, &accounts, folder).iter().for_each(|line| say(line));
-    match events.recv() {
-        Ok(Event::Ended) => Err("the server has ended; its last lines say why".to_owned()),
-        _ => Ok(()),
-    }
+    // Either the user has had enough, or the server has ended: its exit status will tell.
+    let _ = events.recv();
+    Ok(())
 }
 
 /// `None` when the user stops it first.
@@ -177,16 +176,19 @@ fn listening(line: &str) -> Option<Event> {
     })
 }
 
-/// Asks the server to end, and waits until it has. At Ctrl-C the terminal has asked it already; once more does no harm.
+/// Asks the server to end, unless it has, and waits. At Ctrl-C the terminal has asked it too; twice does no harm.
 fn stop_server(server: &mut Child) -> Result {
-    let has_ended = |error| format!("cannot wait for the server: {error}");
-    if server.try_wait().map_err(has_ended)?.is_some() {
-        return Ok(());
+    let cannot_wait = |error| format!("cannot wait for the server: {error}");
+    if server.try_wait().map_err(cannot_wait)?.is_none() {
+        say("\nStopping; sessions that are receiving a mail may finish.");
+        shell::run(command("sh").args(["-c", "kill -TERM \"$1\"", "sh", &server.id().to_string()]))?;
     }
-    say("\nStopping; sessions that are receiving a mail may finish.");
-    shell::run(command("sh").args(["-c", "kill -TERM \"$1\"", "sh", &server.id().to_string()]))?;
-    let status = server.wait().map_err(has_ended)?;
-    if status.success() { Ok(()) } else { Err(format!("the server ended with {status}")) }
+    let status = server.wait().map_err(cannot_wait)?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("the server ended with {status}; its last lines say why"))
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The project's only scripts, run as `cargo xtask VERB`.
 //!
-//! One file a verb: [`setup`] brings the tools that are missing, [`test`] runs every check, [`bench`] measures,
-//! [`demo`] starts the servers on a configuration to play with. [`shell`] is what they share.
+//! One file a verb: `setup` brings the tools that are missing, `test` runs every check, `bench` measures, `demo` starts
+//! the servers on a configuration to play with. `shell` is what they share.
 
 mod bench;
 mod demo;

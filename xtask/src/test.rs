@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::setup;
-use crate::shell::{self, Result, cargo, command, say, spell};
+use crate::shell::{self, Result, cargo, command, output, root, say, spell};
 
 type Step = (&'static str, Command);
 
@@ -45,6 +45,11 @@ fn steps() -> Vec<Step> {
     };
     let mut on_wasm = with(cargo(), "test -p mail-core --target wasm32-unknown-unknown");
     on_wasm.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", "wasm-bindgen-test-runner");
+    // Debian 12 has no newer one.
+    if output(command("node").arg("--version")).is_some_and(|version| version.starts_with("v18.")) {
+        on_wasm
+            .env("NODE_OPTIONS", format!("--require=\"{}\"", root().join("xtask/src/node-18.cjs").display()));
+    }
     let mut page = with(command("trunk"), "build --release");
     // Trunk takes `true` and `false` here, and stops at the customary `NO_COLOR=1`.
     page.env_remove("NO_COLOR");

@@ -9,7 +9,7 @@
 //! - **Streams.** Bodies go in and come out in chunks; listings come in batches. Nothing grows with the
 //!   size of a message or of a mailbox.
 
-use std::future::Future;
+use std::fmt::Debug;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,8 +30,19 @@ pub trait MaybeSend {}
 #[cfg(not(feature = "net"))]
 impl<T: ?Sized> MaybeSend for T {}
 
+/// The same for what many sessions share: `Send + Sync`, or nothing.
+#[cfg(feature = "net")]
+pub trait MaybeShared: Send + Sync {}
+#[cfg(feature = "net")]
+impl<T: Send + Sync + ?Sized> MaybeShared for T {}
+/// The same for what many sessions share: `Send + Sync`, or nothing.
+#[cfg(not(feature = "net"))]
+pub trait MaybeShared {}
+#[cfg(not(feature = "net"))]
+impl<T: ?Sized> MaybeShared for T {}
+
 /// A place that keeps mail for accounts.
-pub trait MailStore: MaybeSend {
+pub trait MailStore: MaybeShared {
     type Incoming: Incoming;
     type Maildrop: Maildrop;
 
@@ -42,11 +53,14 @@ pub trait MailStore: MaybeSend {
     ///
     /// # Errors
     /// [`StoreError::InUse`] when another session has it.
-    fn open(&self, account: &Username) -> impl Future<Output = Result<Self::Maildrop, StoreError>> + MaybeSend;
+    fn open(
+        &self,
+        account: &Username,
+    ) -> impl Future<Output = Result<Self::Maildrop, StoreError>> + MaybeSend;
 }
 
 /// A message that is being received. Dropping it forgets it.
-pub trait Incoming: MaybeSend {
+pub trait Incoming: MaybeSend + Debug {
     /// The next stretch of the message: as sent, without dot-stuffing, lines ending with CRLF.
     fn write(&mut self, chunk: Bytes) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
@@ -92,7 +106,7 @@ pub enum Extent {
 }
 
 /// The exclusive lease of a maildrop and its snapshot. Dropping it gives the lease back and removes nothing.
-pub trait Maildrop: MaybeSend {
+pub trait Maildrop: MaybeSend + Debug {
     type Body: Body;
 
     /// How many messages the snapshot holds.
@@ -131,13 +145,13 @@ pub trait Maildrop: MaybeSend {
 }
 
 /// A message's content in transfer form: dot-stuffed, lines ending with CRLF, without the final dot line.
-pub trait Body: MaybeSend {
+pub trait Body: MaybeSend + Debug {
     /// The next stretch, or `None` at the end.
     fn chunk(&mut self) -> impl Future<Output = Result<Option<Bytes>, StoreError>> + MaybeSend;
 }
 
 /// What can go wrong in a store, sorted by what the session has to answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The maildrop is leased to another session: `-ERR [IN-USE]`.
     #[error("the maildrop is in use by another session")]

@@ -358,3 +358,115 @@ impl From<&Event> for Question {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    /// A table's cell: the reply, or what happens.
+    fn cell(mut state: State, line: &str, offer: Offer) -> String {
+        match state.command(Command::parse(line.as_bytes()).unwrap(), offer) {
+            Verdict::Reply(reply) => reply.to_string(),
+            Verdict::Mistake(reply) => format!("mistake: {}", reply.text()),
+            Verdict::Ask(_) => "asks".to_owned(),
+            Verdict::Capabilities | Verdict::Mechanisms => "lists".to_owned(),
+            Verdict::Challenge(_) => "challenges".to_owned(),
+            Verdict::Utf8 => "utf8".to_owned(),
+        }
+    }
+
+    fn named() -> State {
+        State::Authorization { named: Some("ag".to_owned()) }
+    }
+
+    /// Two messages of 30 octets, the first of them marked.
+    fn transaction() -> State {
+        let mut maildrop = Maildrop::new(2, 30);
+        maildrop.mark(1, 10);
+        State::Transaction { user: "ag".to_owned(), maildrop }
+    }
+
+    /// Every command before USER, behind USER, and behind signing in.
+    #[test]
+    fn the_table_of_commands() {
+        let (first, already) = ("mistake: sign in first", "mistake: signed in already");
+        let none = "-ERR no such message";
+        for (line, expected) in [
+            ("CAPA", ["lists", "lists", "lists"]),
+            ("QUIT", ["+OK goodbye", "+OK goodbye", "asks"]),
+            ("USER ag", ["asks", "asks", already]),
+            ("PASS secret", ["mistake: send USER first", "asks", already]),
+            ("AUTH", ["lists", "lists", already]),
+            ("AUTH PLAIN", ["challenges", "challenges", already]),
+            ("AUTH PLAIN AGFnAHg=", ["asks", "asks", already]),
+            ("STLS", ["+OK begin TLS negotiation", "+OK begin TLS negotiation", already]),
+            ("UTF8", ["utf8", "utf8", already]),
+            ("NOOP", [first, first, "+OK nothing done"]),
+            ("STAT", [first, first, "+OK 1 20"]),
+            ("RSET", [first, first, "+OK maildrop has 2 messages (30 octets)"]),
+            ("LIST", [first, first, "asks"]),
+            ("UIDL", [first, first, "asks"]),
+            ("LIST 1", [first, first, none]),
+            ("UIDL 1", [first, first, none]),
+            ("RETR 1", [first, first, none]),
+            ("DELE 1", [first, first, none]),
+            ("TOP 1 0", [first, first, none]),
+            ("LIST 2", [first, first, "asks"]),
+            ("UIDL 2", [first, first, "asks"]),
+            ("RETR 2", [first, first, "asks"]),
+            ("DELE 2", [first, first, "asks"]),
+            ("TOP 2 0", [first, first, "asks"]),
+        ] {
+            let offer = Offer { sign_in: true, stls: true };
+            let row = [State::authorization(), named(), transaction()].map(|state| cell(state, line, offer));
+            assert_eq!(row, expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_offered_is_refused() {
+        for line in ["USER ag", "PASS secret", "AUTH", "AUTH PLAIN", "AUTH PLAIN AGFnAHg="] {
+            let cell = |stls| cell(named(), line, Offer { sign_in: false, stls });
+            assert_eq!(cell(true), "mistake: signing in needs TLS: send STLS first", "{line}");
+            assert_eq!(cell(false), "mistake: signing in is not possible on this connection", "{line}");
+        }
+        let without_tls = Offer { sign_in: true, stls: false };
+        let refused = "mistake: TLS is not available here, or is active already";
+        assert_eq!(cell(named(), "STLS", without_tls), refused);
+    }
+
+    /// Every question takes its own answers and no other.
+    #[test]
+    fn the_table_of_answers() {
+        let answers: [fn() -> Answer<'static>; 8] = [
+            || Answer::Accept,
+            || Answer::Opened { count: 1, octets: 1 },
+            || Answer::Begin,
+            || Answer::BeginBody { octets: 1 },
+            || Answer::Entry { octets: 1, unique_id: "x" },
+            || Answer::Finish,
+            || Answer::Removed,
+            || Answer::Reject(replies::STORE_FAILED),
+        ];
+        for (question, expected) in [
+            (Question::User("ag".to_owned()), "x......x"),
+            (Question::Login("ag".to_owned()), ".x.....x"),
+            (Question::List, "..x....x"),
+            (Question::UniqueIds, "..x....x"),
+            (Question::Retrieve, "...x...x"),
+            (Question::Top, "...x...x"),
+            (Question::Look { number: 2, wanted: Look::Delete }, "....x..x"),
+            (Question::ScanListings, ".....x.."),
+            (Question::UniqueIdListings, ".....x.."),
+            (Question::Body, ".....x.."),
+            (Question::Quit, "......xx"),
+        ] {
+            let takes =
+                |answer: fn() -> Answer<'static>| transaction().answer(question.clone(), answer()).is_some();
+            let row: String = answers.iter().map(|answer| if takes(*answer) { 'x' } else { '.' }).collect();
+            assert_eq!(row, expected, "{question:?}");
+        }
+    }
+}

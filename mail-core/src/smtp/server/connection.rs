@@ -16,7 +16,7 @@ use crate::line::{Ending, Line, LineEnds, LineReader};
 use crate::machine::{Machine, ProtocolError, Step};
 use crate::message::address::{ForwardPath, ReversePath};
 use crate::sasl::{self, Mechanism, Progress, SaslError, ServerExchange};
-use crate::smtp::command::Command;
+use crate::smtp::command::{Command, HelloName};
 use crate::smtp::limits::{
     AUTH_LINE_OCTETS_MAX, COMMAND_LINE_OCTETS_MAX, ERRORS_IN_A_ROW_MAX, SERVER_TIMEOUT,
 };
@@ -308,16 +308,8 @@ impl Server {
             };
         }
         match command {
-            Command::Helo(name) => {
-                self.reset();
-                let reply = self.session.greet(name, false, &self.config);
-                self.succeed(&reply);
-            }
-            Command::Ehlo(name) => {
-                self.reset();
-                let reply = self.session.greet(name, true, &self.config);
-                self.succeed(&reply);
-            }
+            Command::Helo(name) => self.on_hello(name, false),
+            Command::Ehlo(name) => self.on_hello(name, true),
             Command::Mail(path, parameters) => self.on_mail(path, &parameters),
             Command::Rcpt(path, _) => self.on_rcpt(path),
             Command::Data => self.ask(Question::Data, Event::Data),
@@ -336,6 +328,13 @@ impl Server {
             Command::StartTls => self.on_starttls(input),
             Command::Auth { mechanism, initial } => self.on_auth(mechanism, initial.as_ref()),
         }
+    }
+
+    /// RFC 5321 section 4.1.4: it clears a transaction as RSET does.
+    fn on_hello(&mut self, name: HelloName, extended: bool) {
+        self.reset();
+        let reply = self.session.greet(name, extended, &self.config);
+        self.succeed(&reply);
     }
 
     fn on_mail(&mut self, reverse_path: ReversePath, parameters: &MailParameters) {

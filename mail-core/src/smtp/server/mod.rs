@@ -11,7 +11,7 @@
 //! HELO is that of RFC 821, and has no enhanced status codes.
 
 mod connection;
-mod replies;
+pub mod replies;
 mod state;
 
 use bytes::Bytes;

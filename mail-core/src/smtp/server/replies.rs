@@ -91,6 +91,28 @@ pub(super) const INJECTED: Reply =
 pub(super) const NOT_HTTP: Reply =
     Reply::fixed(421, Some((4, 7, 0)), "This is a mail server, not a web server, closing connection");
 
+// The policy's refusals, for `Server::reject`.
+/// RFC 4954 section 6.
+pub const WRONG_CREDENTIALS: Reply =
+    Reply::fixed(535, Some((5, 7, 8)), "Authentication failed: wrong username or password");
+/// RFC 5321 section 3.3.
+pub const UNKNOWN_USER: Reply = Reply::fixed(550, Some((5, 1, 1)), "No such user here");
+/// RFC 5321 section 3.6.2.
+pub const RELAYING_DENIED: Reply =
+    Reply::fixed(550, Some((5, 7, 1)), "Relaying denied: mail is taken for local domains only");
+/// RFC 5321 section 6.3.
+pub const MAIL_LOOP: Reply =
+    Reply::fixed(554, Some((5, 4, 6)), "The message has passed through too many servers: a loop");
+/// RFC 5321 section 4.5.3.1.9, for the header alone.
+pub const HEADER_TOO_LARGE: Reply =
+    Reply::fixed(552, Some((5, 3, 4)), "The header of the message is larger than is taken here");
+/// RFC 5321 section 4.2.2.
+pub const STORAGE_FULL: Reply =
+    Reply::fixed(452, Some((4, 3, 1)), "There is no room to store the message; try again later");
+/// RFC 5321 section 4.2.2.
+pub const LOCAL_ERROR: Reply =
+    Reply::fixed(451, Some((4, 3, 0)), "The message cannot be stored now; try again later");
+
 pub(super) fn greeting(hostname: &str) -> Reply {
     Reply::new(220, None, format!("<{hostname}> Service ready"))
 }

@@ -198,7 +198,6 @@ impl Session {
 
     /// HELO or EHLO is accepted; the reply to it.
     pub(super) fn greet(&mut self, name: HelloName, extended: bool, config: &Config) -> Reply {
-        self.end_transaction();
         self.phase = self.phase.after(Outcome::Hello);
         self.extended = extended;
         let reply = if extended {

@@ -1,0 +1,257 @@
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use super::*;
+use crate::mailbox::write::tests_support::{record, trace};
+use crate::mailbox::{LineEndMender, Trace};
+
+const HOST: &str = "iitkgp.edu";
+
+/// The records, fed through a window that holds at most `step` octets more than the scanner asks for.
+fn scan_in_windows(mailbox: &[u8], step: usize) -> Vec<Record> {
+    let (mut scanner, mut records) = (Scanner::new(HOST), Vec::new());
+    let (mut from, mut to) = (0, 0);
+    loop {
+        let (consumed, record) = scanner.scan(&mailbox[from..to], to == mailbox.len());
+        from += consumed;
+        assert_eq!(scanner.position(), from as u64);
+        match record {
+            Some(record) => records.push(record),
+            None if to == mailbox.len() => return records,
+            None => to = mailbox.len().min(to + step),
+        }
+    }
+}
+
+/// What RETR sends of a message, without its dot line.
+fn served(mailbox: &[u8], record: &Record) -> String {
+    let message = record.message().expect("the test asks for messages only");
+    let mut out = Vec::new();
+    if message.author() == Author::Person {
+        let start = record.offset as usize;
+        let head = &mailbox[start..start + message.rest() as usize];
+        out = person_head(head, start as u64 + u64::from(message.rest()) < record.text_end(), HOST);
+    }
+    let mut mender = LineEndMender::default();
+    for stretch in record.stretches() {
+        let bytes = &mailbox[stretch.start as usize..stretch.end as usize];
+        match message.author() {
+            Author::Server => out.extend_from_slice(bytes),
+            Author::Person => mender.mend(bytes, &mut out),
+        }
+    }
+    String::from_utf8(out).expect("the tests write text")
+}
+
+/// Octets of a text in transfer form as RFC 1939 section 11 counts them.
+fn octets(served: &str) -> u64 {
+    (served.len() - served.split("\r\n").filter(|line| line.starts_with('.')).count()) as u64
+}
+
+fn only(mailbox: &str) -> Record {
+    let mut records = records(mailbox.as_bytes(), HOST);
+    assert_eq!(records.len(), 1, "{mailbox:?}: {records:?}");
+    records.remove(0)
+}
+
+const SERVED_TRACE: &str = "Received: by iitkgp.edu; Sun, 22 Nov 2026 19:15:00 +0000\r\n";
+const FOUR: &str = "From: <ag@iit.edu>\nTo: <gb@iit.edu>\nSubject: Hi\nReceived: 2026-11-22 : 19 : 15\n";
+
+#[test]
+fn a_servers_record_is_served_with_its_trace_first_and_without_what_was_added() {
+    let message = "Date: now\r\nFrom: <ag@iit.edu>\r\n\r\n.dot\r\nx\n.\ny\r\n";
+    let utf8 = record(b"", &Trace { with: "UTF8SMTPS", ..trace() });
+    let mailbox = record(message.as_bytes(), &trace());
+    let record = only(&mailbox);
+    assert_eq!((record.offset, record.length), (0, mailbox.len() as u64));
+    let kept = record.message().unwrap();
+    assert_eq!((kept.author(), kept.id(), kept.is_utf8()), (Author::Server, Some("01JD8W"), false));
+    let text = served(mailbox.as_bytes(), &record);
+    assert_eq!(
+        text,
+        "Return-Path: <ag@iit.edu>\r\nReceived: from iit.edu ([127.0.0.1]) by iitkgp.edu with SMTP id 01JD8W \
+         (added To Subject); Sun, 22 Nov 2026 19:15:07 +0000\r\n\
+         From: <ag@iit.edu>\r\nDate: now\r\n\r\n..dot\r\nx\n.\ny\r\n"
+    );
+    assert_eq!(kept.octets, octets(&text));
+    assert!(only(&utf8).message().unwrap().is_utf8());
+}
+
+#[test]
+fn a_persons_record_is_read_leniently() {
+    for (text, rest) in [
+        (".\n", ""),
+        (".", ""),
+        ("\n.", "\r\n"),
+        ("\nbody\n.\n", "\r\nbody\r\n"),
+        ("body\n..x\n.y\n.\r", "\r\nbody\r\n..x\r\n.y\r\n"),
+        ("X: y\n\tz\n.k: v\nbody: b b\n(see)\n.\r\n", "X: y\r\n\tz\r\n.k: v\r\nbody: b b\r\n\r\n(see)\r\n"),
+        ("X: y\n.\n", "X: y\r\n"),
+    ] {
+        for four in [FOUR.to_owned(), FOUR.replace('\n', "\r\n")] {
+            let mailbox = format!("{four}{text}");
+            let record = only(&mailbox);
+            assert_eq!(record.length, mailbox.len() as u64);
+            let served = served(mailbox.as_bytes(), &record);
+            let front = "From: <ag@iit.edu>\r\nTo: <gb@iit.edu>\r\nSubject: Hi\r\n";
+            assert_eq!(served, format!("{SERVED_TRACE}{front}{rest}"), "{mailbox:?}");
+            assert_eq!(record.message().unwrap().octets, octets(&served), "{mailbox:?}");
+            assert_eq!(
+                (record.message().unwrap().author(), record.message().unwrap().id()),
+                (Author::Person, None)
+            );
+        }
+    }
+}
+
+#[test]
+fn a_servers_record_whose_line_ends_an_editor_changed_is_a_persons() {
+    let mailbox = record(b"From: a\r\n\r\nbody\r\n", &trace()).replace("\r\n", "\n").repeat(2);
+    let records = records(mailbox.as_bytes(), HOST);
+    assert_eq!(records.len(), 2);
+    assert!(records.iter().all(|record| record.message().unwrap().author() == Author::Person));
+}
+
+#[test]
+fn what_cannot_be_read_is_stepped_over() {
+    let good = record(b"From: a\r\n\r\nbody\r\n", &trace());
+    let removed = format!("#{}", &good[1..]);
+    let blank = format!("#{}\r\n.\r\n", " ".repeat(50));
+    for (stretch, kind) in [
+        ("garbage\n.\n".to_owned(), Kind::Broken(Flaw::FourFields)),
+        (".\r\n".to_owned(), Kind::Broken(Flaw::FourFields)),
+        ("To: a\nFrom: b\nSubject: c\nReceived: d\n\n.\n".to_owned(), Kind::Broken(Flaw::FourFields)),
+        (FOUR.replace("2026-11-22", "today") + ".\n", Kind::Broken(Flaw::Date)),
+        (good.replace("body", "\0\0\0\0"), Kind::Broken(Flaw::Nul)),
+        (removed, Kind::Removed),
+        (blank, Kind::Removed),
+    ] {
+        let mailbox = format!("{good}{stretch}\n \r\n{good}");
+        let records = records(mailbox.as_bytes(), HOST);
+        assert_eq!(records.len(), 3, "{stretch:?}");
+        assert_eq!(records[1], Record { offset: good.len() as u64, length: stretch.len() as u64, kind });
+        assert!(records[0].message().is_some() && records[2].message().is_some());
+        assert_eq!(records[2].end(), mailbox.len() as u64);
+    }
+}
+
+#[test]
+fn every_torn_end_is_torn() {
+    let good = record(b"From: a\r\n\r\n.body\r\n", &trace());
+    for length in 1..good.len() {
+        let mailbox = format!("{good}{}", &good[..length]);
+        let records = records(mailbox.as_bytes(), HOST);
+        assert_eq!(records.len(), 2, "{length}");
+        assert_eq!(records[1].kind, Kind::Torn, "{length}");
+        assert_eq!((records[1].offset, records[1].length), (good.len() as u64, length as u64));
+    }
+}
+
+#[test]
+fn an_endless_head_is_broken() {
+    let mailbox = format!("From: {}", "x\r\n y".repeat(super::super::HEAD_OCTETS_MAX / 4));
+    let torn = records(mailbox.as_bytes(), HOST);
+    assert_eq!((torn.len(), &torn[0].kind), (1, &Kind::Torn));
+    let ended = mailbox + "\r\n.\r\n";
+    assert_eq!(only(&ended).kind, Kind::Broken(Flaw::EndlessHead));
+    assert_eq!(scan_in_windows(ended.as_bytes(), 1 << 18), records(ended.as_bytes(), HOST));
+}
+
+#[test]
+fn a_record_is_recognised_where_it_was() {
+    let server = record(b"From: a\r\n\r\nbody\r\n", &trace());
+    for mailbox in [server.clone(), format!("{FOUR}X: y\nbody\n."), format!("{FOUR}.\n")] {
+        let found = only(&mailbox);
+        let bytes = mailbox.as_bytes();
+        assert!(found.is_still_there(bytes, bytes));
+        assert!(found.is_still_there(bytes, &bytes[bytes.len() - 5..]));
+        assert!(!found.is_still_there(&bytes[1..], bytes));
+        assert!(!found.is_still_there(bytes, &bytes[..bytes.len() - 1]));
+    }
+    let other = Trace { id: "other".into(), ..trace() };
+    let other = record(b"From: a\r\n\r\nbody\r\n", &other);
+    assert!(!only(&server).is_still_there(other.as_bytes(), other.as_bytes()));
+}
+
+/// A record, and what a scan says about it.
+fn any_record() -> impl Strategy<Value = (String, Option<Author>)> {
+    let text = "(From: a|X: b|To:| c|\\.|d|\r\n|\r\n\r\n){0,12}";
+    let server = text.prop_map(|text| (record(text.as_bytes(), &trace()), Some(Author::Server)));
+    let person =
+        "(b|\\.b|\n|X: y\n){0,8}".prop_map(|text| (format!("{FOUR}{text}\n.\n"), Some(Author::Person)));
+    let removed = text.prop_map(|text| (format!("#{}", &record(text.as_bytes(), &trace())[1..]), None));
+    let broken = "[a-z]{1,9}".prop_map(|text| (format!("{text}\r\n.\r\n"), None));
+    prop_oneof![4 => server, 2 => person, 1 => removed, 1 => broken]
+}
+
+proptest! {
+    #[test]
+    fn any_concatenation_of_records_gives_them_back(parts in prop::collection::vec(any_record(), 0..6), step in 1_usize..200) {
+        let mailbox: String = parts.iter().map(|(text, _)| text.as_str()).collect();
+        let records = records(mailbox.as_bytes(), HOST);
+        prop_assert_eq!(records.len(), parts.len());
+        let mut at = 0;
+        for (record, (text, author)) in records.iter().zip(&parts) {
+            prop_assert_eq!((record.offset, record.length), (at, text.len() as u64));
+            prop_assert_eq!(record.message().map(Message::author), *author);
+            if let Some(message) = record.message() {
+                prop_assert_eq!(message.octets, octets(&served(mailbox.as_bytes(), record)));
+            }
+            at = record.end();
+        }
+        prop_assert_eq!(scan_in_windows(mailbox.as_bytes(), step), records);
+    }
+
+    #[test]
+    fn any_message_comes_out_as_it_went_in(message in "(From: a\r\n|To: b|Subject:|X: c| |\\.|d|\r\n|\r\n\r\n){0,16}") {
+        let mailbox = record(message.as_bytes(), &trace());
+        let served = served(mailbox.as_bytes(), &only(&mailbox));
+        // Behind the two trace fields: the lines of the message, but for the place of three fields.
+        let mut lines: Vec<_> = served.split_inclusive("\r\n").skip(2).collect();
+        let (header, _) = crate::message::header::split(message.as_bytes());
+        let mut expected = String::new();
+        if header.is_empty() && !message.is_empty() && !message.starts_with("\r\n") {
+            expected.push_str("\r\n");
+        }
+        expected.push_str(&message);
+        if !expected.ends_with("\r\n") && !message.is_empty() {
+            expected.push_str("\r\n");
+        }
+        let mut stuffed = String::new();
+        for line in expected.split_inclusive("\r\n") {
+            write!(stuffed, "{}{line}", if line.starts_with('.') { "." } else { "" }).expect("a string takes all");
+        }
+        let mut sent: Vec<_> = stuffed.split_inclusive("\r\n").collect();
+        lines.sort_unstable();
+        sent.sort_unstable();
+        prop_assert_eq!(lines, sent);
+        if let Some(at) = stuffed.find("\r\n\r\n") {
+            prop_assert!(served.ends_with(&stuffed[at..]));
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_scanned_to_the_end_and_the_same_at_any_cut(
+        parts in prop::collection::vec(prop_oneof![
+            Just("From: a\n"), Just("To: b\r\n"), Just("Subject:\r\n"), Just("Received: 2026-11-22 : 19 : 15\r\n"),
+            Just("Return-Path: <>\r\n"), Just("Received: x id y (added To); z\r\n"), Just(" "), Just("."), Just("\r"),
+            Just("\n"), Just("#"), Just("\0"), Just("a"), Just("\r\n.\r\n"), Just("X: y\n")
+        ], 0..24),
+        step in 1_usize..40,
+    ) {
+        let mailbox = parts.concat();
+        let records = records(mailbox.as_bytes(), HOST);
+        let covered: u64 = records.iter().map(|record| record.length).sum();
+        let blank = mailbox.bytes().filter(u8::is_ascii_whitespace).count() as u64;
+        prop_assert!(covered <= mailbox.len() as u64 && covered + blank >= mailbox.len() as u64);
+        for record in &records {
+            if let Some(message) = record.message() {
+                prop_assert!(message.author() == Author::Server || message.octets == octets(&served(mailbox.as_bytes(), record)));
+            }
+        }
+        prop_assert_eq!(scan_in_windows(mailbox.as_bytes(), step), records);
+    }
+}

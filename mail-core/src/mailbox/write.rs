@@ -1,0 +1,321 @@
+//! Writing a record: [`Intake`] takes a message apart as it arrives, [`Header::record_head`] begins a recipient's
+//! record with it.
+//!
+//! RFC 5321 section 4.4 (trace fields), RFC 3848 and RFC 6531 section 4.3 (the words after `with`). A message without
+//! a header gets the blank line that its body needs; a missing last line end is added. Nothing else of it changes
+//! but the place of From, To and Subject.
+
+use std::net::IpAddr;
+
+use bytes::BufMut;
+use chrono::{DateTime, Utc};
+
+use super::HEADER_SEARCH_OCTETS_MAX;
+use crate::dot::DotEncoder;
+use crate::message::address::{Address, ReversePath};
+use crate::message::date;
+use crate::message::header::{self, HeaderEnd};
+
+/// How a message came here: what the trace fields say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// The argument of MAIL.
+    pub reverse_path: ReversePath,
+    /// What the client called itself in HELO or EHLO.
+    pub hello: String,
+    /// Its network address, where there is a network.
+    pub peer: Option<IpAddr>,
+    /// This host.
+    pub by: String,
+    /// The protocol: `SMTP`, `ESMTP`, `ESMTPSA`, `UTF8SMTP`...
+    pub with: &'static str,
+    /// The TLS version and cipher suite.
+    pub tls: Option<String>,
+    /// Unique for ever; 1 to 70 of `!` to `~`. It is the message's unique-id in POP3.
+    pub id: String,
+    /// When it was received.
+    pub time: DateTime<Utc>,
+}
+
+impl Trace {
+    /// `Return-Path: <...>` and `Received: from ...`, with the comment that names the added fields.
+    fn write(&self, added: &[&str], out: &mut Vec<u8>) {
+        // Every part is bounded, so the line stays under the 998 octets of RFC 5322 section 2.1.1 unfolded.
+        let hello = atom(&self.hello, 255);
+        let peer = match self.peer {
+            Some(IpAddr::V4(address)) => format!(" ([{address}])"),
+            Some(IpAddr::V6(address)) => format!(" ([IPv6:{address}])"),
+            None => String::new(),
+        };
+        let tls = self.tls.as_ref().map_or(String::new(), |tls| format!(" ({})", atom(tls, 100)));
+        let added = if added.is_empty() { String::new() } else { format!(" (added {})", added.join(" ")) };
+        let received = format!(
+            "Return-Path: {}\r\nReceived: from {hello}{peer} by {} with {}{tls} id {}{added}; {}\r\n",
+            self.reverse_path,
+            atom(&self.by, 255),
+            self.with,
+            atom(&self.id, 70),
+            date::rfc5322(&self.time.fixed_offset()),
+        );
+        out.extend_from_slice(received.as_bytes());
+    }
+}
+
+/// Splits a message that arrives in chunks into its header's fields and the rest, dot-stuffed.
+#[derive(Debug, Clone, Default)]
+pub struct Intake {
+    end: HeaderEnd,
+    header: Vec<u8>,
+    in_rest: bool,
+    encoder: DotEncoder,
+}
+
+impl Intake {
+    /// Takes the next chunk of a message (as sent, without dot-stuffing, lines ending with CRLF) and appends what of
+    /// it belongs behind the header to `rest`.
+    pub fn write(&mut self, chunk: &[u8], rest: &mut impl BufMut) {
+        if self.in_rest {
+            return self.encoder.encode(chunk, rest);
+        }
+        self.header.extend_from_slice(chunk);
+        if let Some(bounds) = self.end.push(chunk) {
+            self.begin_body(bounds, rest);
+        } else if self.header.len() > HEADER_SEARCH_OCTETS_MAX {
+            self.give_up_search(rest);
+        }
+    }
+
+    /// Ends the message: appends what was held back and the line with the single dot to `rest`.
+    pub fn finish(mut self, rest: &mut impl BufMut) -> Header {
+        let bounds = self.end.finish();
+        if !self.in_rest && bounds.header_end < self.header.len() {
+            self.begin_body(bounds, rest);
+        }
+        self.encoder.finish(rest);
+        Header(self.header)
+    }
+
+    /// How much of the message waits for the end of its header.
+    #[must_use]
+    pub fn header_length(&self) -> usize {
+        self.header.len()
+    }
+
+    fn begin_body(&mut self, bounds: header::Bounds, rest: &mut impl BufMut) {
+        let body = self.header.split_off(bounds.body_start);
+        self.header.truncate(bounds.header_end);
+        self.encoder.encode(b"\r\n", rest);
+        self.encoder.encode(&body, rest);
+        self.in_rest = true;
+    }
+
+    /// Lets the field that crosses the limit, and all behind it, pass as they are.
+    fn give_up_search(&mut self, rest: &mut impl BufMut) {
+        if self.end.finish().header_end == 0 {
+            return self.begin_body(header::Bounds { header_end: 0, body_start: 0 }, rest);
+        }
+        let last = header::fields(&self.header).last().map_or(0, |field| field.raw.len());
+        let unsearched = self.header.split_off(self.header.len() - last);
+        self.encoder.encode(&unsearched, rest);
+        self.in_rest = true;
+    }
+}
+
+/// The header of a message, as far as it was searched.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Header(Vec<u8>);
+
+impl Header {
+    /// The start of one recipient's record; the rest that [`Intake`] gave completes it.
+    ///
+    /// The first From, To and Subject are the message's own, byte for byte. One that it lacks is added, and named in
+    /// the trace field so that it never goes on the wire.
+    #[must_use]
+    pub fn record_head(&self, trace: &Trace, recipient: &Address) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.0.len() + 512);
+        let own = ["From", "To", "Subject"].map(|name| header::first(&self.0, name));
+        let mut added = Vec::new();
+        for (name, field) in ["From", "To", "Subject"].into_iter().zip(own) {
+            if let Some(field) = field {
+                put_line(field.raw, &mut out);
+                continue;
+            }
+            added.push(name);
+            let value = match name {
+                "From" => match &trace.reverse_path {
+                    ReversePath::Null => format!(" <MAILER-DAEMON@{}>", atom(&trace.by, 255)),
+                    path @ ReversePath::Address(_) => format!(" {path}"),
+                },
+                "To" => format!(" <{recipient}>"),
+                _ => String::new(),
+            };
+            out.extend_from_slice(format!("{name}:{value}\r\n").as_bytes());
+        }
+        out.extend_from_slice(format!("Received: {}\r\n", date::short(&trace.time)).as_bytes());
+        trace.write(&added, &mut out);
+        let mut encoder = DotEncoder::default();
+        let is_moved = |raw: &[u8]| own.iter().flatten().any(|field| std::ptr::eq(field.raw, raw));
+        for field in header::fields(&self.0).filter(|field| !is_moved(field.raw)) {
+            encoder.encode(field.raw, &mut out);
+        }
+        if !encoder.at_line_start() {
+            out.extend_from_slice(b"\r\n");
+        }
+        out
+    }
+
+    /// How many servers the message has passed (RFC 5321 section 6.3).
+    #[must_use]
+    pub fn hops(&self) -> usize {
+        header::hops(&self.0)
+    }
+}
+
+fn put_line(raw: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(raw);
+    if !raw.ends_with(b"\r\n") {
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// A text as one word of a trace field, that no comment, field or line can begin or end in.
+fn atom(text: &str, octets_max: usize) -> String {
+    let safe = |c: char| match c {
+        '(' | ')' | '\\' | ';' | '"' => '?',
+        c if c.is_whitespace() || c.is_control() => '_',
+        c => c,
+    };
+    let mut word: String = text.chars().map(safe).collect();
+    word.truncate(word.floor_char_boundary(octets_max));
+    if word.is_empty() {
+        word.push('?');
+    }
+    word
+}
+
+/// What the tests of this format share.
+#[cfg(test)]
+pub(super) mod tests_support {
+    use super::*;
+
+    pub(in crate::mailbox) fn trace() -> Trace {
+        Trace {
+            reverse_path: ReversePath::Address(Address::parse("ag@iit.edu").unwrap()),
+            hello: "iit.edu".into(),
+            peer: Some([127, 0, 0, 1].into()),
+            by: "iitkgp.edu".into(),
+            with: "SMTP",
+            tls: None,
+            id: "01JD8W".into(),
+            time: DateTime::from_timestamp(1_795_374_907, 0).unwrap(),
+        }
+    }
+
+    pub(in crate::mailbox) fn record(message: &[u8], trace: &Trace) -> String {
+        record_in_steps(message, message.len(), trace)
+    }
+
+    pub(in crate::mailbox) fn record_in_steps(message: &[u8], step: usize, trace: &Trace) -> String {
+        let (mut intake, mut rest) = (Intake::default(), Vec::new());
+        message.chunks(step.max(1)).for_each(|chunk| intake.write(chunk, &mut rest));
+        let header = intake.finish(&mut rest);
+        let mut record = header.record_head(trace, &Address::parse("gb@iit.edu").unwrap());
+        record.extend_from_slice(&rest);
+        String::from_utf8(record).expect("the tests write text")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::tests_support::{record_in_steps as record, trace};
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    const TRACE: &str = "Received: 2026-11-22 : 19 : 15\r\nReturn-Path: <ag@iit.edu>\r\n\
+        Received: from iit.edu ([127.0.0.1]) by iitkgp.edu with SMTP id 01JD8W; Sun, 22 Nov 2026 19:15:07 +0000\r\n";
+
+    fn with_comment(comment: &str) -> String {
+        TRACE.replace("01JD8W;", &format!("01JD8W {comment};"))
+    }
+
+    #[test]
+    fn a_record_is_the_guides() {
+        let message = b"Date: Sun, 22 Nov 2026 19:15:06 +0000\r\nFrom: <ag@iit.edu>\r\nSUBJECT : Mee\r\n ting\r\n\
+            To: <gb@iit.edu>\r\n.odd\r\nTo: second\r\n\r\nSee you at five.\r\n.this line began with one dot\r\n";
+        let expected = format!(
+            "From: <ag@iit.edu>\r\nTo: <gb@iit.edu>\r\nSUBJECT : Mee\r\n ting\r\n{TRACE}\
+             Date: Sun, 22 Nov 2026 19:15:06 +0000\r\n..odd\r\nTo: second\r\n\r\n\
+             See you at five.\r\n..this line began with one dot\r\n.\r\n"
+        );
+        for step in 1..message.len() {
+            assert_eq!(record(message, step, &trace()), expected, "in steps of {step}");
+        }
+    }
+
+    #[test]
+    fn missing_fields_are_added_and_named() {
+        let all = with_comment("(added From To Subject)");
+        let head = format!("From: <ag@iit.edu>\r\nTo: <gb@iit.edu>\r\nSubject:\r\n{all}");
+        for (message, rest) in [
+            ("", ""),
+            ("no header\r\n", "\r\nno header\r\n"),
+            (".", "\r\n..\r\n"),
+            ("\r\nbody", "\r\nbody\r\n"),
+            ("X: y", "X: y\r\n"),
+            ("From ag Sun\r\nX: y\r\n\r\n", "From ag Sun\r\nX: y\r\n\r\n"),
+            ("word", "\r\nword\r\n"),
+        ] {
+            for step in 1..=message.len().max(1) {
+                assert_eq!(record(message.as_bytes(), step, &trace()), format!("{head}{rest}.\r\n"));
+            }
+        }
+        let bounce = Trace { reverse_path: ReversePath::Null, ..trace() };
+        assert!(record(b"To: a\r\nSubject: b\r\n", 1, &bounce).starts_with(
+            "From: <MAILER-DAEMON@iitkgp.edu>\r\nTo: a\r\nSubject: b\r\nReceived: 2026-11-22 : 19 : 15\r\nReturn-Path: <>\r\n"
+        ));
+    }
+
+    #[test]
+    fn what_a_client_says_cannot_break_the_trace_field() {
+        let hostile = Trace {
+            hello: "a) id x (added From); \r\nSubject: é".into(),
+            tls: Some("TLSv1.3 (added To) id y;".into()),
+            peer: None,
+            ..trace()
+        };
+        assert!(record(b"", 1, &hostile).contains(
+            "Received: from a?_id_x_?added_From??___Subject:_é by iitkgp.edu with SMTP \
+             (TLSv1.3_?added_To?_id_y?) id 01JD8W (added From To Subject); Sun"
+        ));
+        let long = Trace {
+            hello: "é".repeat(1_000),
+            by: "b".repeat(1_000),
+            tls: Some("t".repeat(1_000)),
+            ..trace()
+        };
+        assert!(record(b"", 1, &long).lines().all(|line| line.len() <= 998));
+    }
+
+    #[test]
+    fn an_endless_header_passes_unsearched() {
+        let filler = format!("X: {}\r\n", "x".repeat(997)).repeat(HEADER_SEARCH_OCTETS_MAX / 1_000);
+        let message = format!("Subject: first\r\n{filler}{filler}From: late\r\n\r\nbody\r\n");
+        let head = with_comment("(added From To)");
+        let expected = format!(
+            "From: <ag@iit.edu>\r\nTo: <gb@iit.edu>\r\nSubject: first\r\n{head}{filler}{filler}From: late\r\n\r\nbody\r\n.\r\n"
+        );
+        assert_eq!(record(message.as_bytes(), 60_000, &trace()), expected);
+        let word = "x".repeat(HEADER_SEARCH_OCTETS_MAX + 10);
+        assert!(record(word.as_bytes(), 60_000, &trace()).ends_with(&format!("\r\n\r\n{word}\r\n.\r\n")));
+    }
+
+    proptest! {
+        #[test]
+        fn any_cut_writes_the_same(message in "(From|To|X|Subject|:| |\\.|a|\r\n){0,24}", step in 1_usize..8) {
+            prop_assert_eq!(record(message.as_bytes(), step, &trace()), record(message.as_bytes(), 1_000, &trace()));
+        }
+    }
+}

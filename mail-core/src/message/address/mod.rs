@@ -1,0 +1,318 @@
+//! Mail addresses and the paths of the envelope.
+//!
+//! Implements the Mailbox and Path grammar of RFC 5321 section 4.1.2, address literals (section 4.1.3), the size
+//! limits of section 4.5.3.1, and RFC 6531 section 3.3 (UTF-8 in local parts, internationalised domains). It knows
+//! nothing of the comments, folding and display names that RFC 5322 allows in header fields: what a header holds is
+//! read by [`view`](super::view).
+//!
+//! Every type here exists only as a value that can be written back to the wire: no CR, LF, NUL or other control
+//! character gets into any of them.
+
+mod host;
+mod local;
+mod path;
+
+use std::fmt::{self, Display};
+use std::str::FromStr;
+
+pub use host::{AddressLiteral, Domain, Host};
+pub use local::LocalPart;
+pub use path::{ForwardPath, ReversePath};
+
+/// RFC 5321 section 4.5.3.1.1, in octets as written, quotes and backslashes included.
+pub const LOCAL_PART_OCTETS_MAX: usize = 64;
+/// RFC 5321 section 4.5.3.1.2.
+pub const DOMAIN_OCTETS_MAX: usize = 255;
+/// A path may have 256 octets (RFC 5321 section 4.5.3.1.3), of which its angle brackets take two.
+pub const ADDRESS_OCTETS_MAX: usize = 254;
+/// RFC 1035 section 2.3.4.
+pub const LABEL_OCTETS_MAX: usize = 63;
+
+/// A mailbox: `ag@iit.edu`.
+///
+/// ```abnf
+/// Mailbox  = Local-part "@" ( Domain / address-literal )
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// Before the `@`.
+    pub local: LocalPart,
+    /// After it.
+    pub host: Host,
+}
+
+impl Address {
+    /// Reads a bare address; nothing may stand before or after it, not even a space.
+    ///
+    /// # Errors
+    /// An [`AddressError`] that says what is wrong.
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        let (local, host) = split_at_sign(text)?;
+        Self::from_parts(local, host)
+    }
+
+    /// Whether it can go to a server that has no SMTPUTF8 (RFC 6531).
+    #[must_use]
+    pub fn is_ascii(&self) -> bool {
+        self.local.as_str().is_ascii() && self.host.is_ascii()
+    }
+
+    fn from_parts(local: &str, host: &str) -> Result<Self, AddressError> {
+        let address = Self { local: LocalPart::parse(local)?, host: Host::parse(host)? };
+        if local.len() + 1 + host.len() > ADDRESS_OCTETS_MAX {
+            return Err(AddressError::TooLong);
+        }
+        Ok(address)
+    }
+}
+
+impl Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.local, self.host)
+    }
+}
+
+impl FromStr for Address {
+    type Err = AddressError;
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        Self::parse(text)
+    }
+}
+
+/// Why a text is no address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddressError {
+    /// Nothing where an address should stand.
+    #[error("there is no address")]
+    Empty,
+    /// Bytes that are not UTF-8.
+    #[error("the address is not valid UTF-8")]
+    NotUtf8,
+    /// No `@`.
+    #[error("an address is written X@Y, and this one has no \"@\"")]
+    NoAt,
+    /// Nothing before the `@`.
+    #[error("there is no name before the \"@\"")]
+    NoLocalPart,
+    /// Over [`LOCAL_PART_OCTETS_MAX`].
+    #[error("the part before the \"@\" is longer than 64 octets")]
+    LocalPartTooLong,
+    /// A character that the local part cannot have where it stands.
+    #[error("{0:?} cannot stand in the part before the \"@\" without quotes around it")]
+    LocalPartChar(char),
+    /// A character that not even a quoted string can hold.
+    #[error("{0:?} cannot stand in an address")]
+    QuotedChar(char),
+    /// A dot at an end of the local part, or two together.
+    #[error("the part before the \"@\" begins or ends with a dot, or has two dots together")]
+    LocalPartDot,
+    /// A quoted string without its end.
+    #[error("a quote in the part before the \"@\" is not closed")]
+    UnclosedQuote,
+    /// A quoted string followed by more than the `@`.
+    #[error("a quoted part before the \"@\" must be quoted as a whole")]
+    AfterQuote,
+    /// Nothing after the `@`.
+    #[error("there is no domain after the \"@\"")]
+    NoDomain,
+    /// Over [`DOMAIN_OCTETS_MAX`].
+    #[error("the domain is longer than 255 octets")]
+    DomainTooLong,
+    /// A label over [`LABEL_OCTETS_MAX`].
+    #[error("a part of the domain is longer than 63 octets")]
+    LabelTooLong,
+    /// A dot at an end of the domain, or two together.
+    #[error("the domain begins or ends with a dot, or has two dots together")]
+    EmptyLabel,
+    /// A label that begins or ends with a hyphen.
+    #[error("a part of the domain begins or ends with a hyphen")]
+    LabelHyphen,
+    /// A character that no domain has.
+    #[error("{0:?} cannot stand in a domain")]
+    DomainChar(char),
+    /// A domain in UTF-8 that IDNA refuses.
+    #[error("the domain is not a valid internationalised name")]
+    NotIdna,
+    /// Square brackets that hold no address literal.
+    #[error("what stands in square brackets is no IP address: write [192.0.2.1] or [IPv6:2001:db8::1]")]
+    Literal,
+    /// Over [`ADDRESS_OCTETS_MAX`].
+    #[error("the address is longer than 254 octets")]
+    TooLong,
+    /// A `<` without its `>`.
+    #[error("the \">\" after the address is missing")]
+    UnclosedBracket,
+    /// A source route that is not `@a,@b:`.
+    #[error("the source route before the address is not well formed")]
+    SourceRoute,
+    /// The null path where a recipient is needed.
+    #[error("the null address <> cannot receive mail")]
+    NullRecipient,
+    /// More text after the path, without a space.
+    #[error("{0:?} cannot follow an address")]
+    Trailing(char),
+}
+
+/// Local part and host, by the `@` that ends the local part.
+fn split_at_sign(text: &str) -> Result<(&str, &str), AddressError> {
+    if text.is_empty() {
+        return Err(AddressError::Empty);
+    }
+    let at = local_part_end(text)?;
+    Ok((&text[..at], &text[at + 1..]))
+}
+
+fn local_part_end(text: &str) -> Result<usize, AddressError> {
+    let bytes = text.as_bytes();
+    if bytes[0] != b'"' {
+        return bytes.iter().position(|b| *b == b'@').ok_or(AddressError::NoAt);
+    }
+    let mut i = 1;
+    loop {
+        match bytes.get(i) {
+            None => return Err(AddressError::UnclosedQuote),
+            Some(b'"') => break,
+            Some(b'\\') => i += 2,
+            Some(_) => i += 1,
+        }
+    }
+    match bytes.get(i + 1) {
+        Some(b'@') => Ok(i + 1),
+        Some(_) => Err(AddressError::AfterQuote),
+        None => Err(AddressError::NoAt),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn address(text: &str) -> Address {
+        Address::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn mailboxes_are_written_back_as_they_came() {
+        for text in [
+            "ag@iit.edu",
+            "ag@localhost",
+            "a.b+c=d/e@x-y.example",
+            "ag@123.45",
+            "\"a b\"@iit.edu",
+            "\"a..b\"@iit.edu",
+            "\"a@b\"@iit.edu",
+            "\"\"@iit.edu",
+            "\"\\\"\\\\\"@iit.edu",
+            "ag@[192.0.2.1]",
+            "ag@[IPv6:2001:db8::1]",
+            "ag@[IPv6:::]",
+            "ag@[x400:/C=in/O=iit]",
+            "जॉन@iit.edu",
+            "ag@bücher.example",
+        ] {
+            assert_eq!(address(text).to_string(), text);
+        }
+        assert_eq!(address("\"ag\"@iit.edu").to_string(), "ag@iit.edu");
+        assert_eq!(address("\"a\\g\"@iit.edu").local.as_str(), "ag");
+    }
+
+    #[test]
+    fn what_is_no_mailbox_says_why() {
+        use AddressError as E;
+        let long = "a".repeat(65);
+        let cases = [
+            ("", E::Empty),
+            ("ag", E::NoAt),
+            ("@iit.edu", E::NoLocalPart),
+            ("ag@", E::NoDomain),
+            ("ag gb@iit.edu", E::LocalPartChar(' ')),
+            (" ag@iit.edu", E::LocalPartChar(' ')),
+            ("<ag@iit.edu>", E::LocalPartChar('<')),
+            ("ag@iit.edu ", E::DomainChar(' ')),
+            ("ag@gb@iit.edu", E::DomainChar('@')),
+            ("ag\r\n@iit.edu", E::LocalPartChar('\r')),
+            ("\"ag\r\n\"@iit.edu", E::QuotedChar('\r')),
+            ("\"ag\\\n\"@iit.edu", E::QuotedChar('\n')),
+            ("\"a\0g\"@iit.edu", E::QuotedChar('\0')),
+            ("\"a\u{9b}g\"@iit.edu", E::QuotedChar('\u{9b}')),
+            ("a\u{9b}g@iit.edu", E::LocalPartChar('\u{9b}')),
+            ("ag@iit.edu\r\n", E::DomainChar('\r')),
+            ("ag@b\u{fc}cher\u{85}.example", E::DomainChar('\u{85}')),
+            (".ag@iit.edu", E::LocalPartDot),
+            ("ag.@iit.edu", E::LocalPartDot),
+            ("a..g@iit.edu", E::LocalPartDot),
+            ("\"ag@iit.edu", E::UnclosedQuote),
+            ("\"ag\"x@iit.edu", E::AfterQuote),
+            ("ag@iit_x.edu", E::DomainChar('_')),
+            ("ag@iit.edu.", E::EmptyLabel),
+            ("ag@-iit.edu", E::LabelHyphen),
+            ("ag@xn--\u{fc}.example", E::NotIdna),
+            ("ag@[192.0.2.01]", E::Literal),
+            ("ag@[192.0.2]", E::Literal),
+            ("ag@[IPv6:1:2:3:4:5:6::8]", E::Literal),
+            ("ag@[IPv6:fe80::1%eth0]", E::Literal),
+            ("ag@[192.0.2.1", E::Literal),
+            (&format!("{long}@iit.edu"), E::LocalPartTooLong),
+            (&format!("ag@{}.edu", &long[1..]), E::LabelTooLong),
+            (&format!("ag@{}", "a.".repeat(128)), E::DomainTooLong),
+            (&format!("{}@{}b", &long[1..], "a.".repeat(95)), E::TooLong),
+        ];
+        for (text, error) in cases {
+            assert_eq!(Address::parse(text), Err(error), "{text:?}");
+        }
+        assert!(Address::parse(&format!("{}@{}", &long[1..], "a.".repeat(94) + "b")).is_ok());
+    }
+
+    #[test]
+    fn domains_are_compared_as_dns_does() {
+        let domain = |text| Domain::parse(text).unwrap();
+        assert_eq!(domain("IIT.edu"), domain("iit.EDU"));
+        assert_eq!(domain("BÜCHER.example"), domain("xn--bcher-KVA.example"));
+        assert_ne!(domain("iit.edu"), domain("iit.education"));
+        let set = std::collections::HashSet::from([domain("bücher.example"), domain("iit.edu")]);
+        assert!(set.contains(&domain("XN--BCHER-KVA.EXAMPLE")) && set.contains(&domain("IIT.EDU")));
+        assert_ne!(address("Ag@iit.edu"), address("ag@iit.edu"));
+        assert!(address("ag@iit.edu").is_ascii());
+        assert!(!address("ag@bücher.example").is_ascii() && !address("जॉन@iit.edu").is_ascii());
+    }
+
+    fn any_address() -> impl Strategy<Value = String> {
+        let local =
+            "[a-z!#$%&'*+/=?^_`{|}~é-]{1,5}(\\.[A-Z0-9ü]{1,4}){0,2}|\"([ !#-\\[\\]-~é]|\\\\[ -~]){0,12}\"";
+        let host = "[A-Za-z0-9]{1,8}(\\.[a-z0-9](-[a-z0-9]){0,3}){0,3}|bücher\\.example";
+        let v4 = any::<[u8; 4]>().prop_map(|ip| format!("[{}]", Ipv4Addr::from(ip)));
+        let v6 = any::<[u16; 8]>().prop_map(|ip| format!("[IPv6:{}]", Ipv6Addr::from(ip)));
+        (local, prop_oneof![3 => host.boxed(), 1 => v4, 1 => v6]).prop_map(|(l, h)| format!("{l}@{h}"))
+    }
+
+    proptest! {
+        #[test]
+        fn display_then_parse_gives_the_same(text in any_address(), params in "| SIZE=[0-9]{1,4}") {
+            let address = address(&text);
+            prop_assert_eq!(&Address::parse(&address.to_string()).unwrap(), &address);
+            let wire = format!("<{address}>{params}");
+            let (path, rest) = ReversePath::parse(wire.as_bytes()).unwrap();
+            prop_assert_eq!(path.to_string() + std::str::from_utf8(rest).unwrap(), wire.clone());
+            let (path, _) = ForwardPath::parse(wire.as_bytes()).unwrap();
+            prop_assert_eq!(path, ForwardPath::Address(address));
+        }
+
+        #[test]
+        fn no_input_panics_or_lets_a_control_through(input in "[<>@\"\\\\a.:\\[\\], \r\n\0\u{85}éß-]{0,24}") {
+            if let Ok((path, _)) = ReversePath::parse(input.as_bytes()) {
+                prop_assert!(!path.to_string().contains(char::is_control));
+            }
+            let _ = ForwardPath::parse(&input.as_bytes()[input.len() / 2..]);
+            if let Ok(address) = Address::parse(&input) {
+                prop_assert!(!address.to_string().contains(char::is_control));
+            }
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The arguments of MAIL and RCPT.
+
+use std::fmt::{self, Display};
+
+use super::{Address, AddressError, Domain, split_at_sign};
+
+/// The argument of MAIL: who is told when the mail cannot be delivered.
+///
+/// ```abnf
+/// Reverse-path  = Path / "<>"
+/// Path          = "<" [ A-d-l ":" ] Mailbox ">"
+/// A-d-l         = At-domain *( "," At-domain )
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ReversePath {
+    /// `<>`: nobody (RFC 5321 section 4.5.5).
+    Null,
+    /// `<ag@iit.edu>`.
+    Address(Address),
+}
+
+impl ReversePath {
+    /// Reads what follows `MAIL FROM:` and gives back the rest, which is empty or starts with a space.
+    ///
+    /// Spaces before the path and a path without angle brackets are accepted. A source route is checked and
+    /// forgotten (RFC 5321 appendix C).
+    ///
+    /// # Errors
+    /// An [`AddressError`] that says what is wrong.
+    pub fn parse(input: &[u8]) -> Result<(Self, &[u8]), AddressError> {
+        let (path, rest) = parse_path(input)?;
+        let path = match path {
+            Path::Null => Self::Null,
+            Path::Mailbox(local, host) => Self::Address(Address::from_parts(local, host)?),
+            Path::Word(_) => return Err(AddressError::NoAt),
+        };
+        Ok((path, rest.as_bytes()))
+    }
+
+    /// The address, unless it is the null path.
+    #[must_use]
+    pub const fn address(&self) -> Option<&Address> {
+        match self {
+            Self::Null => None,
+            Self::Address(address) => Some(address),
+        }
+    }
+
+    /// Whether it can go to a server that has no SMTPUTF8.
+    #[must_use]
+    pub fn is_ascii(&self) -> bool {
+        self.address().is_none_or(Address::is_ascii)
+    }
+}
+
+impl Display for ReversePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("<>"),
+            Self::Address(address) => write!(f, "<{address}>"),
+        }
+    }
+}
+
+/// The argument of RCPT: one recipient.
+///
+/// ```abnf
+/// Forward-path  = Path / "<Postmaster>"
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ForwardPath {
+    /// `<Postmaster>` without a domain, in any case (RFC 5321 section 4.5.1).
+    Postmaster,
+    /// `<gb@iit.edu>`.
+    Address(Address),
+}
+
+impl ForwardPath {
+    /// Reads what follows `RCPT TO:`, by the rules of [`ReversePath::parse`].
+    ///
+    /// # Errors
+    /// An [`AddressError`] that says what is wrong.
+    pub fn parse(input: &[u8]) -> Result<(Self, &[u8]), AddressError> {
+        let (path, rest) = parse_path(input)?;
+        let path = match path {
+            Path::Null => return Err(AddressError::NullRecipient),
+            Path::Mailbox(local, host) => Self::Address(Address::from_parts(local, host)?),
+            Path::Word(word) if word.eq_ignore_ascii_case("postmaster") => Self::Postmaster,
+            Path::Word(_) => return Err(AddressError::NoAt),
+        };
+        Ok((path, rest.as_bytes()))
+    }
+
+    /// The address, unless it is the bare postmaster.
+    #[must_use]
+    pub const fn address(&self) -> Option<&Address> {
+        match self {
+            Self::Postmaster => None,
+            Self::Address(address) => Some(address),
+        }
+    }
+
+    /// Whether it can go to a server that has no SMTPUTF8.
+    #[must_use]
+    pub fn is_ascii(&self) -> bool {
+        self.address().is_none_or(Address::is_ascii)
+    }
+}
+
+impl Display for ForwardPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Postmaster => f.write_str("<Postmaster>"),
+            Self::Address(address) => write!(f, "<{address}>"),
+        }
+    }
+}
+
+enum Path<'a> {
+    Null,
+    /// A single word, without an `@`.
+    Word(&'a str),
+    Mailbox(&'a str, &'a str),
+}
+
+fn parse_path(input: &[u8]) -> Result<(Path<'_>, &str), AddressError> {
+    let text = std::str::from_utf8(input).map_err(|_| AddressError::NotUtf8)?.trim_start_matches(' ');
+    let Some(inner) = text.strip_prefix('<') else {
+        let end = path_end(text, b" ");
+        if end == 0 {
+            return Err(AddressError::Empty);
+        }
+        return Ok((parse_word_or_mailbox(&text[..end])?, &text[end..]));
+    };
+    let inner = skip_source_route(inner)?;
+    let end = path_end(inner, b"> ");
+    if inner.as_bytes().get(end) != Some(&b'>') {
+        return Err(AddressError::UnclosedBracket);
+    }
+    let rest = &inner[end + 1..];
+    if let Some(c) = rest.chars().next().filter(|c| *c != ' ') {
+        return Err(AddressError::Trailing(c));
+    }
+    let path = if end == 0 { Path::Null } else { parse_word_or_mailbox(&inner[..end])? };
+    Ok((path, rest))
+}
+
+fn parse_word_or_mailbox(text: &str) -> Result<Path<'_>, AddressError> {
+    match split_at_sign(text) {
+        Ok((local, host)) => Ok(Path::Mailbox(local, host)),
+        Err(AddressError::NoAt) => Ok(Path::Word(text)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Where the first of `delimiters` stands outside a quoted string, or the end.
+fn path_end(text: &str, delimiters: &[u8]) -> usize {
+    let bytes = text.as_bytes();
+    let mut quoted = false;
+    let mut i = 0;
+    while let Some(b) = bytes.get(i) {
+        match b {
+            b'\\' if quoted => i += 1,
+            b'"' => quoted = !quoted,
+            b if !quoted && delimiters.contains(b) => return i,
+            _ => {}
+        }
+        i += 1;
+    }
+    bytes.len()
+}
+
+fn skip_source_route(text: &str) -> Result<&str, AddressError> {
+    if !text.starts_with('@') {
+        return Ok(text);
+    }
+    let (route, mailbox) = text.split_once(':').ok_or(AddressError::SourceRoute)?;
+    for hop in route.split(',') {
+        Domain::parse(hop.strip_prefix('@').ok_or(AddressError::SourceRoute)?)?;
+    }
+    if mailbox.starts_with('>') { Err(AddressError::Empty) } else { Ok(mailbox) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn reverse(input: &str) -> Result<(String, String), AddressError> {
+        let (path, rest) = ReversePath::parse(input.as_bytes())?;
+        Ok((path.to_string(), String::from_utf8_lossy(rest).into_owned()))
+    }
+
+    #[test]
+    fn paths_stop_before_the_parameters() {
+        let ok = |path: &str, rest: &str| Ok((path.to_owned(), rest.to_owned()));
+        assert_eq!(reverse("<ag@iit.edu>"), ok("<ag@iit.edu>", ""));
+        assert_eq!(reverse(" <ag@iit.edu> SIZE=1"), ok("<ag@iit.edu>", " SIZE=1"));
+        assert_eq!(reverse("ag@iit.edu  BODY=8BITMIME"), ok("<ag@iit.edu>", "  BODY=8BITMIME"));
+        assert_eq!(reverse("<> X=<>"), ok("<>", " X=<>"));
+        assert_eq!(reverse("<\"a> b\"@iit.edu> X"), ok("<\"a> b\"@iit.edu>", " X"));
+        assert_eq!(reverse("\"a\\\" b\"@iit.edu X"), ok("<\"a\\\" b\"@iit.edu>", " X"));
+        assert_eq!(reverse("<@a.example,@b.example:ag@iit.edu>"), ok("<ag@iit.edu>", ""));
+        assert_eq!(reverse("<ag@[IPv6:::1]> X"), ok("<ag@[IPv6:::1]>", " X"));
+    }
+
+    #[test]
+    fn broken_paths_say_why() {
+        use AddressError as E;
+        for (input, error) in [
+            ("", E::Empty),
+            ("   ", E::Empty),
+            (" SIZE=1", E::NoAt),
+            ("<ag>", E::NoAt),
+            ("<ag@iit.edu", E::UnclosedBracket),
+            ("<ag@iit.edu SIZE=1>", E::UnclosedBracket),
+            ("< ag@iit.edu>", E::UnclosedBracket),
+            ("<ag@iit.edu>SIZE=1", E::Trailing('S')),
+            ("<ag@iit.edu>\r", E::Trailing('\r')),
+            ("ag@iit.edu>", E::DomainChar('>')),
+            ("<@a.example>", E::SourceRoute),
+            ("<@a.example,b.example:ag@iit.edu>", E::SourceRoute),
+            ("<@a_b:ag@iit.edu>", E::DomainChar('_')),
+            ("<@a.example:>", E::Empty),
+        ] {
+            assert_eq!(reverse(input), Err(error), "{input:?}");
+        }
+        assert_eq!(ReversePath::parse(b"<a\xff@iit.edu>"), Err(E::NotUtf8));
+        assert_eq!(ForwardPath::parse(b"<>"), Err(E::NullRecipient));
+    }
+
+    #[test]
+    fn postmaster_needs_no_domain() {
+        for input in [&b"<Postmaster>"[..], b" postMASTER", b"<postmaster> NOTIFY=NEVER"] {
+            let (path, _) = ForwardPath::parse(input).unwrap();
+            assert_eq!(path, ForwardPath::Postmaster);
+            assert_eq!(path.to_string(), "<Postmaster>");
+        }
+        assert!(matches!(ForwardPath::parse(b"<Postmaster@iit.edu>"), Ok((ForwardPath::Address(_), _))));
+        assert_eq!(ReversePath::parse(b"<Postmaster>"), Err(AddressError::NoAt));
+    }
+}

@@ -1,0 +1,373 @@
+//! From a draft to a message, and from a message to the draft that answers or forwards it.
+//!
+//! Writes RFC 5322 with MIME (RFC 2045 to 2047, RFC 2231) through mail-builder. The result is 7-bit apart from
+//! internationalised addresses, so that it passes every server; its lines end with CRLF and have at most 998 octets.
+//! Date and identifier are arguments, as there is no clock and no randomness here.
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, FixedOffset};
+use mail_builder::MessageBuilder;
+use mail_builder::headers::HeaderType;
+use mail_builder::headers::address::Address as Addresses;
+use mail_builder::headers::content_type::ContentType;
+use mail_builder::headers::message_id::MessageId as Ids;
+use mail_builder::headers::raw::Raw;
+use mail_builder::headers::text::Text;
+use mail_builder::mime::{BodyPart, MimePart};
+use sha2::{Digest, Sha256};
+
+use super::address::Address;
+use super::date;
+use super::draft::{Attachment, Draft, Subject};
+use super::id::MessageId;
+use super::view::{Person, View};
+
+/// Writes the message. Bcc is left out; `id` must be new, for example [`MessageId::unique`].
+#[must_use]
+pub fn compose(draft: &Draft, date: &DateTime<FixedOffset>, id: &MessageId) -> Vec<u8> {
+    let mut builder = MessageBuilder::new()
+        .header("From", addresses(std::slice::from_ref(&draft.from)))
+        .header("To", addresses(&draft.to))
+        .header("Subject", subject(draft.subject.as_str()))
+        .header("Date", Raw::new(date::rfc5322(date)))
+        .header("Message-ID", Ids::new(id.as_str()));
+    if !draft.cc.is_empty() {
+        builder = builder.header("Cc", addresses(&draft.cc));
+    }
+    if let Some(answered) = &draft.in_reply_to {
+        builder = builder.in_reply_to(answered.as_str());
+    }
+    if !draft.references.is_empty() {
+        builder = builder.references(Ids::new_list(draft.references.iter().map(MessageId::as_str)));
+    }
+    let text = MimePart::new("text/plain", body(&draft.body));
+    let part = if draft.attachments.is_empty() {
+        text
+    } else {
+        let parts = std::iter::once(text).chain(draft.attachments.iter().map(attached)).collect::<Vec<_>>();
+        MimePart::new(ContentType::new("multipart/mixed").attribute("boundary", boundary(draft, id)), parts)
+    };
+    let mut message = Vec::new();
+    builder.body(part).serialize(&mut message);
+    message
+}
+
+/// The draft of an answer: to the sender, or to everybody (`all`), with the text quoted.
+#[must_use]
+pub fn reply(view: &View, me: &Address, all: bool) -> Draft {
+    let senders = if view.reply_to.is_empty() { &view.from } else { &view.reply_to };
+    let to = mailboxes(senders);
+    let mut draft = Draft::new(me.clone(), to, prefixed("Re: ", &["re:"], &view.subject), quoted(view));
+    if all {
+        draft.cc = mailboxes(view.to.iter().chain(&view.cc));
+        draft.cc.retain(|address| address != me && !draft.to.contains(address));
+    }
+    // RFC 5322 section 3.6.4
+    draft.in_reply_to.clone_from(&view.message_id);
+    draft.references.clone_from(&view.references);
+    if let ([], [parent]) = (draft.references.as_slice(), view.in_reply_to.as_slice()) {
+        draft.references.push(parent.clone());
+    }
+    draft.references.extend(view.message_id.clone());
+    draft
+}
+
+/// The draft that forwards a message, its text and attachments; to whom is left open.
+#[must_use]
+pub fn forward(view: &View, me: &Address) -> Draft {
+    let mut body = "\n\n---------- Forwarded message ----------\n".to_owned();
+    for (name, value) in [
+        ("From", shown(&view.from)),
+        ("Date", view.date.as_ref().map(date::rfc5322).unwrap_or_default()),
+        ("Subject", view.subject.clone()),
+        ("To", shown(&view.to)),
+        ("Cc", shown(&view.cc)),
+    ] {
+        if !value.is_empty() {
+            writeln!(body, "{name}: {value}").expect("a String takes all that is written to it");
+        }
+    }
+    body.push('\n');
+    body.push_str(&view.readable().replace("\r\n", "\n"));
+    let mut draft =
+        Draft::new(me.clone(), Vec::new(), prefixed("Fwd: ", &["fwd:", "fw:"], &view.subject), body);
+    draft.attachments.clone_from(&view.attachments);
+    draft
+}
+
+fn addresses(list: &[Address]) -> Addresses<'static> {
+    Addresses::new_list(list.iter().map(|address| address.to_string().into()).collect())
+}
+
+/// A subject that looks encoded would be decoded by its reader, and mail-builder writes it as it stands; here it is
+/// encoded once more (RFC 2047 section 2: a word has at most 75 characters).
+fn subject(text: &str) -> HeaderType<'_> {
+    if !text.contains("=?") {
+        return Text::new(text).into();
+    }
+    let chars: Vec<char> = text.chars().collect();
+    // Ten characters have at most 40 octets, and those 56 characters in base64.
+    let word = |chars: &[char]| format!("=?utf-8?B?{}?=", STANDARD.encode(chars.iter().collect::<String>()));
+    Raw::new(chars.chunks(10).map(word).collect::<Vec<_>>().join(" ")).into()
+}
+
+/// Line ends become CRLF, a missing last one is added, and a NUL, which no server takes, is replaced.
+fn body(text: &str) -> String {
+    let mut body = text.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "\u{fffd}");
+    if !body.is_empty() && !body.ends_with('\n') {
+        body.push('\n');
+    }
+    body.replace('\n', "\r\n")
+}
+
+/// An attachment travels as base64, whatever it is, so that not a byte of it changes.
+fn attached(attachment: &Attachment) -> MimePart<'_> {
+    // 57 octets make a line of 76 characters (RFC 2045 section 6.8).
+    let lines: Vec<_> = attachment.bytes.chunks(57).map(|line| STANDARD.encode(line)).collect();
+    MimePart::new(media_type(&attachment.mime), BodyPart::Binary(lines.join("\r\n").into_bytes().into()))
+        .attachment(attachment.name.replace(char::is_control, " "))
+        .transfer_encoding("base64")
+}
+
+/// `type/subtype` of two tokens. Composite types, which base64 must not be used for (RFC 2045 section 6.4), and what is
+/// no media type go as bytes.
+fn media_type(mime: &str) -> String {
+    let token = |text: &str| {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b);
+        (1..=64).contains(&text.len()) && text.bytes().all(allowed)
+    };
+    let mime = mime.to_ascii_lowercase();
+    match mime.split_once('/') {
+        Some((kind, subtype))
+            if token(kind) && token(subtype) && !matches!(kind, "multipart" | "message") =>
+        {
+            mime
+        }
+        _ => "application/octet-stream".to_owned(),
+    }
+}
+
+/// A line that no part can hold: `=_` is in no base64 and no quoted-printable text, and plain text would have to hold
+/// its own hash.
+fn boundary(draft: &Draft, id: &MessageId) -> String {
+    let digest = Sha256::new().chain_update(id.as_str()).chain_update(&draft.body).finalize();
+    let hex: String = digest.iter().take(16).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    format!("=_{hex}")
+}
+
+fn mailboxes<'a>(people: impl IntoIterator<Item = &'a Person>) -> Vec<Address> {
+    let mut all = Vec::new();
+    for address in people.into_iter().filter_map(Person::mailbox) {
+        if !all.contains(&address) {
+            all.push(address);
+        }
+    }
+    all
+}
+
+/// The subject with a prefix, unless it has one of `known` already.
+fn prefixed(prefix: &str, known: &[&str], subject: &str) -> Subject {
+    let subject = subject.trim();
+    let has = |word: &&str| subject.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
+    if known.iter().any(has) {
+        Subject::clipped(subject)
+    } else {
+        Subject::clipped(&format!("{prefix}{subject}"))
+    }
+}
+
+fn quoted(view: &View) -> String {
+    let mut body = "\n\n".to_owned();
+    match &view.date {
+        Some(date) => writeln!(body, "On {}, {} wrote:", date::rfc5322(date), shown(&view.from)),
+        None => writeln!(body, "{} wrote:", shown(&view.from)),
+    }
+    .expect("a String takes all that is written to it");
+    for line in view.readable().trim_end().lines() {
+        body.push_str(if line.starts_with('>') { ">" } else { "> " });
+        body.push_str(line);
+        body.push('\n');
+    }
+    body
+}
+
+fn shown(people: &[Person]) -> String {
+    let one = |person: &Person| match &person.name {
+        Some(name) => format!("{name} <{}>", person.address),
+        None => person.address.clone(),
+    };
+    people.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::draft::parse_addresses;
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn list(text: &str) -> Vec<Address> {
+        parse_addresses("To", text).unwrap()
+    }
+
+    fn draft(subject: &str, body: &str) -> Draft {
+        let subject = Subject::parse(subject).unwrap();
+        Draft::new(list("ag@iit.edu").remove(0), list("gb@iit.edu"), subject, body.to_owned())
+    }
+
+    fn write(draft: &Draft) -> String {
+        let date = DateTime::parse_from_rfc3339("2026-11-22T19:15:06+00:00").unwrap();
+        let message = compose(draft, &date, &MessageId::parse("<1@iit.edu>").unwrap());
+        String::from_utf8(message).unwrap()
+    }
+
+    #[test]
+    fn a_plain_draft_is_a_plain_message() {
+        assert_eq!(
+            write(&draft("Meeting", "See you at five.\n.dot\n")),
+            "From: <ag@iit.edu>\r\n\
+             To: <gb@iit.edu>\r\n\
+             Subject: Meeting\r\n\
+             Date: Sun, 22 Nov 2026 19:15:06 +0000\r\n\
+             Message-ID: <1@iit.edu>\r\n\
+             MIME-Version: 1.0\r\n\
+             Content-Type: text/plain; charset=\"utf-8\"\r\n\
+             Content-Transfer-Encoding: 7bit\r\n\
+             \r\n\
+             See you at five.\r\n\
+             .dot\r\n"
+        );
+    }
+
+    #[test]
+    fn bcc_stays_out_and_nothing_breaks_the_header() {
+        let mut draft = draft("x", "y");
+        draft.cc = list("c@iit.edu");
+        draft.bcc = list("secret@iit.edu");
+        draft.attachments = vec![Attachment {
+            name: "a\r\nBcc: x@y.z".to_owned(),
+            mime: "text/plain\r\nBcc: x@y.z".to_owned(),
+            content_id: None,
+            bytes: b"a\0\r\r\n.\r\n".to_vec(),
+        }];
+        let message = write(&draft);
+        assert!(message.contains("\r\nCc: <c@iit.edu>\r\n"));
+        assert!(!message.contains("secret") && !message.contains("\r\nBcc"));
+        let view = View::parse(message.as_bytes());
+        assert_eq!(view.attachments[0].bytes, draft.attachments[0].bytes);
+        assert_eq!(view.attachments[0].mime, "application/octet-stream");
+        assert_eq!(view.attachments[0].name, "a  Bcc: x@y.z");
+    }
+
+    #[test]
+    fn a_subject_that_looks_encoded_arrives_as_it_was_written() {
+        let text = "=?utf-8?q?x?= and =?";
+        assert_eq!(View::parse(write(&draft(text, "")).as_bytes()).subject, text);
+    }
+
+    #[test]
+    fn the_same_draft_is_the_same_message() {
+        let mut draft = draft("x", "y");
+        draft.attachments.push(Attachment {
+            name: "é.bin".to_owned(),
+            mime: "image/png".to_owned(),
+            content_id: None,
+            bytes: vec![0; 1000],
+        });
+        assert_eq!(write(&draft), write(&draft));
+    }
+
+    const RECEIVED: &[u8] =
+        b"From: Ag Mitra <ag@iit.edu>\r\nTo: gb@iit.edu, c@iit.edu\r\nCc: d@iit.edu, ag@iit.edu\r\n\
+        Subject: Meeting\r\nDate: Sun, 22 Nov 2026 19:15:06 +0000\r\nMessage-ID: <2@iit.edu>\r\n\
+        In-Reply-To: <1@iit.edu>\r\n\r\nAt five?\r\n> At four?\r\n\r\n";
+
+    #[test]
+    fn a_reply_quotes_and_refers() {
+        let (view, me) = (View::parse(RECEIVED), Address::parse("gb@iit.edu").unwrap());
+        let answer = reply(&view, &me, false);
+        assert_eq!((answer.to, answer.cc), (list("ag@iit.edu"), vec![]));
+        assert_eq!(answer.subject.as_str(), "Re: Meeting");
+        let expected =
+            "\n\nOn Sun, 22 Nov 2026 19:15:06 +0000, Ag Mitra <ag@iit.edu> wrote:\n> At five?\n>> At four?\n";
+        assert_eq!(answer.body, expected);
+        let id = |text| MessageId::parse(text).unwrap();
+        assert_eq!(
+            (answer.in_reply_to, answer.references),
+            (Some(id("2@iit.edu")), vec![id("1@iit.edu"), id("2@iit.edu")])
+        );
+        let all = reply(&view, &me, true);
+        assert_eq!((all.to, all.cc), (list("ag@iit.edu"), list("c@iit.edu, d@iit.edu")));
+        let again = reply(&View { subject: "RE: Meeting".to_owned(), ..view }, &me, false);
+        assert_eq!(again.subject.as_str(), "RE: Meeting");
+    }
+
+    #[test]
+    fn a_forward_takes_text_and_attachments_along() {
+        let mut view = View::parse(RECEIVED);
+        view.attachments.push(Attachment {
+            name: "a.png".to_owned(),
+            mime: "image/png".to_owned(),
+            content_id: None,
+            bytes: vec![1, 2],
+        });
+        let draft = forward(&view, &Address::parse("gb@iit.edu").unwrap());
+        assert_eq!((draft.subject.as_str(), draft.to.len()), ("Fwd: Meeting", 0));
+        assert!(draft.body.contains("\nFrom: Ag Mitra <ag@iit.edu>\nDate: Sun, 22 Nov"), "{}", draft.body);
+        assert!(draft.body.ends_with("\n\nAt five?\n> At four?\n\n"), "{}", draft.body);
+        assert_eq!(draft.attachments, view.attachments);
+    }
+
+    fn any_draft() -> impl Strategy<Value = Draft> {
+        let people = proptest::collection::vec(
+            "[a-z]{1,9}@[a-z]{1,30}\\.example|\"a, b\"@x\\.example|ü@bücher\\.example",
+            1..8,
+        );
+        let subject = "[a-z éß=?_:;,\"<>()-]{0,40}|(=\\?utf-8\\?[qb]\\?[a-z=]{0,9}\\?= ?){0,4}|\\PC{0,99}";
+        let body = "([a-z.=é -]{0,20}(\n|\r\n)){0,6}[a-z ]{0,2000}|\\PC{0,80}|[\r\n\t\0\x1b.]{0,9}";
+        let file = (
+            "[a-zé .\"();%'*]{0,60}",
+            "(image|text|message|multipart|x)/[a-z.]{1,9}|\\PC{0,9}",
+            any::<Vec<u8>>(),
+        );
+        (people, subject, body, proptest::collection::vec(file, 0..3)).prop_map(
+            |(people, subject, body, files)| {
+                let mut draft = draft("", &body);
+                draft.subject = Subject::clipped(&subject);
+                draft.to = list(&people.join(","));
+                draft.cc = draft.to.clone();
+                draft.references =
+                    (0..people.len() as u128).map(|n| MessageId::unique(n, &draft.from.host)).collect();
+                draft.in_reply_to = draft.references.last().cloned();
+                let attachment = |(name, mime, bytes)| Attachment { name, mime, content_id: None, bytes };
+                draft.attachments = files.into_iter().map(attachment).collect();
+                draft
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_composed_is_what_is_read(draft in any_draft()) {
+            let message = write(&draft);
+            prop_assert!(!message.contains('\0') && message.replace("\r\n", "").chars().all(|c| !matches!(c, '\r' | '\n')));
+            prop_assert!(message.split("\r\n").all(|line| line.len() <= 998));
+            prop_assert!(draft.needs_smtputf8() || message.is_ascii());
+            let view = View::parse(message.as_bytes());
+            prop_assert_eq!(mailboxes(&view.from), vec![draft.from]);
+            prop_assert_eq!(view.to.iter().map(|p| p.mailbox().unwrap()).collect::<Vec<_>>(), draft.to);
+            prop_assert_eq!(view.cc.iter().map(|p| p.mailbox().unwrap()).collect::<Vec<_>>(), draft.cc);
+            prop_assert_eq!(view.subject, draft.subject.as_str());
+            prop_assert_eq!(view.text.as_deref().unwrap_or_default(), body(&draft.body));
+            prop_assert_eq!(view.in_reply_to, Vec::from_iter(draft.in_reply_to));
+            prop_assert_eq!(view.references, draft.references);
+            let files: Vec<_> = view.attachments.into_iter().map(|a| a.bytes).collect();
+            prop_assert_eq!(files, draft.attachments.into_iter().map(|a| a.bytes).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Text of strangers on a person's screen: without the characters that drive a terminal or hide what is written.
+//!
+//! A control character is shown as its symbol (ESC as `␛`). The bidirectional overrides and isolates of Unicode, with
+//! which `exe.gpj` can be made to look like another name, and the C1 controls are shown as `\u{FFFD}`.
+
+use std::borrow::Cow;
+
+/// Text of several lines: line feeds and tabs stay, CRLF becomes a line feed.
+#[must_use]
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(|c| is_hidden(c) && !matches!(c, '\n' | '\t')) {
+        return Cow::Borrowed(text);
+    }
+    let text = text.replace("\r\n", "\n");
+    Cow::Owned(text.chars().map(|c| if matches!(c, '\n' | '\t') { c } else { visible(c) }).collect())
+}
+
+/// Text that must stay in one line, like a name or a subject: line ends and tabs become spaces.
+#[must_use]
+pub fn printable_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(|c| is_hidden(c) || is_line_separator(c)) {
+        return Cow::Borrowed(text);
+    }
+    let text = text.replace("\r\n", " ");
+    let line = |c| if matches!(c, '\n' | '\t') || is_line_separator(c) { ' ' } else { visible(c) };
+    Cow::Owned(text.chars().map(line).collect())
+}
+
+fn is_hidden(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+const fn is_line_separator(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+fn visible(c: char) -> char {
+    match c {
+        '\0'..='\x1f' => char::from_u32(0x2400 + c as u32).unwrap_or(char::REPLACEMENT_CHARACTER),
+        '\x7f' => '\u{2421}',
+        _ if is_hidden(c) => char::REPLACEMENT_CHARACTER,
+        _ => c,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn nothing_drives_a_terminal() {
+        assert_eq!(printable("a\x1b[2J\x07b\r\nc\td\re\x7f"), "a␛[2J␇b\nc\td␍e␡");
+        assert_eq!(printable("\u{9b}31m \u{202e}gpj.exe"), "\u{fffd}31m \u{fffd}gpj.exe");
+        assert_eq!(printable_line("a\r\n b\tc\u{2028}d\x1be"), "a  b c d␛e");
+        assert!(matches!(printable("नमस्ते\n"), Cow::Borrowed(_)));
+        assert!(matches!(printable_line("é"), Cow::Borrowed(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_control_is_left(text in any::<String>()) {
+            prop_assert!(!printable(&text).contains(|c: char| c.is_control() && !matches!(c, '\n' | '\t')));
+            prop_assert!(!printable_line(&text).contains(char::is_control));
+        }
+    }
+}

@@ -1,0 +1,405 @@
+//! What a person reads: a message taken apart, decoded, behind types of our own.
+//!
+//! MIME, charsets and encoded words are mail-parser's work (RFC 2045 to 2049, RFC 2231, RFC 5322). This module decides
+//! what of it is shown. It never fails: what cannot be decoded is shown as well as it can be.
+//!
+//! The strings are what the message says, and may hold anything. On a terminal they go through
+//! [`printable`](super::text::printable); HTML goes nowhere before a sanitiser.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, FixedOffset};
+use mail_parser::decoders::charsets::map::charset_decoder;
+use mail_parser::decoders::html::html_to_text;
+use mail_parser::parsers::MessageStream;
+use mail_parser::{
+    Addr, ContentType, GetHeader, HeaderName, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders,
+    PartType,
+};
+
+use super::address::Address;
+use super::draft::Attachment;
+use super::id::MessageId;
+use super::{date, header};
+
+/// Somebody in a From, To, Cc or Reply-To field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The display name, decoded.
+    pub name: Option<String>,
+    /// The address as it stands there, which need not be one.
+    pub address: String,
+}
+
+/// What a list of messages shows: from the header alone, as `TOP n 0` brings it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Who wrote it.
+    pub from: Vec<Person>,
+    /// To whom.
+    pub to: Vec<Person>,
+    /// The first Subject, decoded; empty when there is none.
+    pub subject: String,
+    /// When it was written.
+    pub date: Option<DateTime<FixedOffset>>,
+    /// When the last server received it: the date of the topmost Received field.
+    pub received: Option<DateTime<FixedOffset>>,
+    /// Its identifier.
+    pub message_id: Option<MessageId>,
+    /// Whether it looks as if it had attachments: it is multipart/mixed.
+    pub has_attachments: bool,
+}
+
+/// A message, taken apart.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct View {
+    /// Who wrote it.
+    pub from: Vec<Person>,
+    /// To whom.
+    pub to: Vec<Person>,
+    /// Who got a copy.
+    pub cc: Vec<Person>,
+    /// Where answers go, if not to From.
+    pub reply_to: Vec<Person>,
+    /// The first Subject, decoded; empty when there is none.
+    pub subject: String,
+    /// When it was written.
+    pub date: Option<DateTime<FixedOffset>>,
+    /// When the last server received it: the date of the topmost Received field.
+    pub received: Option<DateTime<FixedOffset>>,
+    /// Its identifier.
+    pub message_id: Option<MessageId>,
+    /// What it answers.
+    pub in_reply_to: Vec<MessageId>,
+    /// The conversation that it belongs to, oldest first.
+    pub references: Vec<MessageId>,
+    /// Its text, if it has a text/plain part.
+    pub text: Option<String>,
+    /// Its HTML, not cleaned in any way.
+    pub html: Option<String>,
+    /// What came with it, pictures inside the HTML and whole messages included.
+    pub attachments: Vec<Attachment>,
+}
+
+impl Person {
+    /// The address, if it is one.
+    #[must_use]
+    pub fn mailbox(&self) -> Option<Address> {
+        Address::parse(&self.address).ok()
+    }
+}
+
+impl Summary {
+    /// Reads a header; a body after it is not looked at.
+    #[must_use]
+    pub fn parse(message: &[u8]) -> Self {
+        let (head, _) = header::split(message);
+        let Some(message) = parser().parse_headers(head) else {
+            return Self::default();
+        };
+        Self {
+            from: people(&message, HeaderName::From),
+            to: people(&message, HeaderName::To),
+            subject: subject(&message),
+            date: sent(&message),
+            received: received(&message),
+            message_id: ids(&message, HeaderName::MessageId).into_iter().next(),
+            has_attachments: message.is_content_type("multipart", "mixed"),
+        }
+    }
+}
+
+impl View {
+    /// Reads a message.
+    #[must_use]
+    pub fn parse(message: &[u8]) -> Self {
+        let (head, body) = header::split(message);
+        if head.is_empty() {
+            // Without a header there is nothing to go by: it is text.
+            let text = (!body.is_empty()).then(|| String::from_utf8_lossy(body).into_owned());
+            return Self { text, ..Self::default() };
+        }
+        let Some(parsed) = parser().parse(message) else {
+            return Self::default();
+        };
+        let view = Self {
+            from: people(&parsed, HeaderName::From),
+            to: people(&parsed, HeaderName::To),
+            cc: people(&parsed, HeaderName::Cc),
+            reply_to: people(&parsed, HeaderName::ReplyTo),
+            subject: subject(&parsed),
+            date: sent(&parsed),
+            received: received(&parsed),
+            message_id: ids(&parsed, HeaderName::MessageId).into_iter().next(),
+            in_reply_to: ids(&parsed, HeaderName::InReplyTo),
+            references: ids(&parsed, HeaderName::References),
+            text: text(&parsed, message),
+            html: html(&parsed, message),
+            attachments: parsed.attachments().map(|part| attachment(part, message)).collect(),
+        };
+        dismantle(parsed);
+        view
+    }
+
+    /// The text to read: the text part, or the HTML rendered as plain text, or nothing.
+    #[must_use]
+    pub fn readable(&self) -> Cow<'_, str> {
+        match (&self.text, &self.html) {
+            (Some(text), _) => Cow::Borrowed(text),
+            (None, Some(html)) => Cow::Owned(html_to_text(html)),
+            (None, None) => Cow::Borrowed(""),
+        }
+    }
+}
+
+/// The first field of a name counts, as in the mailbox file; mail-parser's own look-ups take the last.
+fn first<'a>(message: &'a Message<'_>, name: HeaderName<'static>) -> Option<&'a HeaderValue<'a>> {
+    message.headers().iter().find(|field| field.name == name).map(|field| &field.value)
+}
+
+fn people(message: &Message<'_>, name: HeaderName<'static>) -> Vec<Person> {
+    let addresses = first(message, name).and_then(HeaderValue::as_address);
+    addresses.map(|all| all.iter().filter_map(person).collect()).unwrap_or_default()
+}
+
+fn person(addr: &Addr<'_>) -> Option<Person> {
+    let address = addr.address.as_deref()?.to_owned();
+    let name = addr.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
+    Some(Person { name: name.map(str::to_owned), address })
+}
+
+fn subject(message: &Message<'_>) -> String {
+    first(message, HeaderName::Subject).and_then(HeaderValue::as_text).unwrap_or_default().to_owned()
+}
+
+fn sent(message: &Message<'_>) -> Option<DateTime<FixedOffset>> {
+    first(message, HeaderName::Date).and_then(HeaderValue::as_datetime).and_then(date::from_parser)
+}
+
+fn received(message: &Message<'_>) -> Option<DateTime<FixedOffset>> {
+    let top = first(message, HeaderName::Received).and_then(HeaderValue::as_received)?;
+    top.date().as_ref().and_then(date::from_parser)
+}
+
+fn ids(message: &Message<'_>, name: HeaderName<'static>) -> Vec<MessageId> {
+    let list = first(message, name).and_then(HeaderValue::as_text_list).unwrap_or_default();
+    list.iter().filter_map(|id| MessageId::parse(id)).collect()
+}
+
+/// All text parts to be read one after the other, if one of them is more than HTML.
+fn text(message: &Message<'_>, raw: &[u8]) -> Option<String> {
+    let parts: Vec<_> = message.text_bodies().collect();
+    if !parts.iter().any(|part| matches!(part.body, PartType::Text(_))) {
+        return None;
+    }
+    let texts = parts.iter().filter_map(|part| match &part.body {
+        PartType::Text(_) => Some(characters(part, raw)),
+        PartType::Html(_) => Some(html_to_text(&characters(part, raw))),
+        _ => None,
+    });
+    Some(texts.collect::<Vec<_>>().join("\n"))
+}
+
+fn html(message: &Message<'_>, raw: &[u8]) -> Option<String> {
+    let parts = message.html_bodies().filter(|part| matches!(part.body, PartType::Html(_)));
+    parts.map(|part| characters(part, raw)).reduce(|all, part| all + "\n" + &part)
+}
+
+fn attachment(part: &MessagePart<'_>, raw: &[u8]) -> Attachment {
+    let content_type = part.content_type();
+    let mime = content_type.map_or_else(
+        || if part.is_message() { "message/rfc822" } else { "text/plain" }.to_owned(),
+        |own| format!("{}/{}", own.ctype(), own.subtype().unwrap_or("octet-stream")).to_lowercase(),
+    );
+    let name = part.attachment_name().map_or_else(|| name_for(&mime).to_owned(), file_name);
+    let content_id = part.content_id().map(str::to_owned);
+    Attachment { name, mime, content_id, bytes: octets(part, raw).into_owned() }
+}
+
+/// The parser for all messages: it finds the parts, and leaves them encoded.
+///
+/// It would take apart a message in base64 within a message by recursion, and so deep that a hostile one exhausts the
+/// stack. Therefore it is given the Content-Transfer-Encoding in a form that it doesn't act on, and [`octets`] does;
+/// attached texts keep their charset by that, too.
+fn parser() -> MessageParser {
+    MessageParser::new()
+        .with_mime_headers()
+        .header_content_type(HeaderName::ContentTransferEncoding)
+        .with_address_headers()
+        .with_date_headers()
+        .with_message_ids()
+        .header_text(HeaderName::Subject)
+        .header_received(HeaderName::Received)
+}
+
+/// The content of a part, without its transfer encoding; as it stands when that is broken.
+fn octets<'a>(part: &MessagePart<'_>, raw: &'a [u8]) -> Cow<'a, [u8]> {
+    let encoded =
+        raw.get(part.raw_body_offset() as usize..part.raw_end_offset() as usize).unwrap_or_default();
+    let encoding = part.headers.header_value(&HeaderName::ContentTransferEncoding);
+    // The decoders that take a stream are the lenient ones; without a boundary they read to the end.
+    let (end, decoded) = match encoding.and_then(HeaderValue::as_content_type).map(ContentType::ctype) {
+        Some("base64") => MessageStream::new(encoded).decode_base64_mime(b""),
+        Some("quoted-printable") => MessageStream::new(encoded).decode_quoted_printable_mime(b""),
+        _ => return Cow::Borrowed(encoded),
+    };
+    if end == usize::MAX { Cow::Borrowed(encoded) } else { decoded }
+}
+
+/// The text of a part, by its charset; UTF-8 when that is not known.
+fn characters(part: &MessagePart<'_>, raw: &[u8]) -> String {
+    let octets = octets(part, raw);
+    let charset = part.content_type().and_then(|own| own.attribute("charset"));
+    match charset.and_then(|charset| charset_decoder(charset.as_bytes())) {
+        Some(decode) => decode(&octets),
+        None => String::from_utf8_lossy(&octets).into_owned(),
+    }
+}
+
+/// Drops a message from the outside in: thousands of messages within messages dropped by recursion would exhaust the
+/// stack.
+fn dismantle(message: Message<'_>) {
+    let mut nested = vec![message];
+    while let Some(message) = nested.pop() {
+        nested.extend(message.parts.into_iter().filter_map(|part| match part.body {
+            PartType::Message(inner) => Some(inner),
+            _ => None,
+        }));
+    }
+}
+
+/// A name in a message is a stranger's: what looks like a folder is cut off, and no control character stays.
+fn file_name(name: &str) -> String {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let name: String = last.chars().filter(|c| !c.is_control()).collect();
+    let name = name.trim().trim_start_matches('.');
+    if name.is_empty() { "attachment".to_owned() } else { name.to_owned() }
+}
+
+fn name_for(mime: &str) -> &'static str {
+    match mime {
+        "message/rfc822" | "message/global" => "message.eml",
+        "text/plain" => "attachment.txt",
+        "text/html" => "attachment.html",
+        _ => "attachment",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use proptest::prelude::*;
+
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    const MIXED: &[u8] = b"Received: from a by b; Sun, 22 Nov 2026 19:15:07 +0000\r\n\
+        Received: from x by a; Sun, 22 Nov 2026 19:15:00 +0000\r\n\
+        From: =?utf-8?q?J=C3=B6rg?= <j@iit.edu>\r\nFrom: other@iit.edu\r\nTo: friends: a@b.c, <d@e.f>;\r\n\
+        Subject: =?iso-8859-1?q?caf=E9?=\r\n  folded\r\nSubject: second\r\nDate: Sun, 22 Nov 2026 20:15:06 +0100\r\n\
+        Message-ID: <1@iit.edu>\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
+        --b\r\nContent-Type: multipart/related; boundary=r\r\n\r\n\
+        --r\r\nContent-Type: text/html\r\n\r\n<p>Hello <b>you</b><img src=cid:pic></p>\r\n\
+        --r\r\nContent-Type: image/gif\r\nContent-ID: <pic>\r\nContent-Transfer-Encoding: base64\r\n\r\nR0lG\r\n--r--\r\n\
+        --b\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner\r\n\r\ninner text\r\n\
+        --b\r\nContent-Disposition: attachment; filename=\"..\\\\..\\\\.evil\\\\n.txt\"\r\n\r\nfile\r\n--b--\r\n";
+
+    #[test]
+    fn a_message_is_taken_apart() {
+        let view = View::parse(MIXED);
+        assert_eq!(view.from, [Person { name: Some("Jörg".to_owned()), address: "j@iit.edu".to_owned() }]);
+        assert_eq!(view.to.iter().map(|p| p.address.as_str()).collect::<Vec<_>>(), ["a@b.c", "d@e.f"]);
+        assert_eq!(view.subject, "café folded");
+        assert_eq!(view.date.unwrap().to_rfc3339(), "2026-11-22T20:15:06+01:00");
+        assert_eq!(view.received.unwrap().to_rfc3339(), "2026-11-22T19:15:07+00:00");
+        assert_eq!(view.text, None);
+        assert_eq!(view.readable().trim(), "Hello you");
+        let files: Vec<_> =
+            view.attachments.iter().map(|a| (a.name.as_str(), a.mime.as_str(), a.bytes.as_slice())).collect();
+        assert_eq!(
+            files,
+            [
+                ("attachment", "image/gif", &b"GIF"[..]),
+                ("message.eml", "message/rfc822", b"Subject: inner\r\n\r\ninner text"),
+                ("n.txt", "text/plain", b"file"),
+            ]
+        );
+        assert_eq!(view.attachments[0].content_id.as_deref(), Some("pic"));
+    }
+
+    #[test]
+    fn a_summary_says_what_the_view_says() {
+        let (summary, view) = (Summary::parse(header::split(MIXED).0), View::parse(MIXED));
+        assert_eq!((summary.from, summary.to, summary.subject), (view.from, view.to, view.subject));
+        assert_eq!(
+            (summary.date, summary.received, summary.message_id),
+            (view.date, view.received, view.message_id)
+        );
+        assert!(summary.has_attachments);
+        assert_eq!(Summary::parse(b""), Summary::default());
+    }
+
+    #[test]
+    fn text_is_shown_whatever_surrounds_it() {
+        for (message, text) in [
+            (&b"Subject: x\r\n\r\nbody\r\n"[..], "body\r\n"),
+            (b"no header at all\r\n\r\nSubject: x\r\n", "no header at all\r\n\r\nSubject: x\r\n"),
+            (b"\r\nbody", "body"),
+            (b"From ag@iit.edu Sun Nov 22\nSubject: x\n\nbody\n", "body\n"),
+            (b"Subject: x\r\nmalformed line\r\nTo: a@b.c\r\n\r\nbody", "body"),
+            (b"Subject: x\r\n\r\n\xff", "\u{fffd}"),
+            (b"Subject: x\r\n", ""),
+            (b"", ""),
+        ] {
+            assert_eq!(View::parse(message).readable(), text, "{message:?}");
+        }
+        let alternative = b"Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\nplain\r\n\
+            --b\r\nContent-Type: text/html\r\n\r\n<p>html</p>\r\n--b--\r\n";
+        let view = View::parse(alternative);
+        assert_eq!(
+            (view.readable().as_ref(), view.html.as_deref(), view.attachments.len()),
+            ("plain", Some("<p>html</p>"), 0)
+        );
+    }
+
+    #[test]
+    fn attached_texts_keep_their_octets() {
+        for (encoding, text) in
+            [("8bit", &b"caf\xe9"[..]), ("base64", b"Y2Fm6Q=="), ("quoted-printable", b"caf=E9")]
+        {
+            let header = "Content-Disposition: attachment\r\nContent-Type: text/x; charset=iso-8859-1";
+            let head = format!("Subject: x\r\n{header}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n");
+            assert_eq!(
+                View::parse(&[head.as_bytes(), text].concat()).attachments[0].bytes,
+                b"caf\xe9",
+                "{encoding}"
+            );
+        }
+    }
+
+    #[test]
+    fn deeply_nested_messages_do_no_harm() {
+        let nested = b"Content-Type: message/rfc822\r\n\r\n".repeat(50_000);
+        assert_eq!(View::parse(&nested).attachments.len(), 1);
+        let head = "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n".as_bytes();
+        let view = View::parse(&[head, STANDARD.encode(&nested).as_bytes()].concat());
+        assert!(view.attachments[0].bytes == nested);
+        let multipart = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n".repeat(10_000);
+        assert_eq!(View::parse(&multipart).text, None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in any::<Vec<u8>>(), header in "((From|To|Date|Subject|Received|References|Content-Type|Content-Transfer-Encoding|X): ?(=\\?utf-8\\?[qb]\\?|[ -~é]|multipart/mixed; boundary=b|text/html|message/rfc822|base64|quoted-printable|<a@b.c>,?|1 Jan 2026 10:00:00 \\+9999|\n )*\n){0,6}\n(--b(--)?\n|[ -~]{0,9}\n|<[a-z!/&; ]{0,4}|Content-Type: text/html\n){0,9}") {
+            for message in [bytes, header.into_bytes()] {
+                let view = View::parse(&message);
+                let _ = (view.readable(), Summary::parse(&message));
+                for (i, attachment) in view.attachments.iter().enumerate() {
+                    prop_assert!(!attachment.name.contains(['/', '\\']) && !attachment.name.is_empty(), "{i}");
+                }
+            }
+        }
+    }
+}

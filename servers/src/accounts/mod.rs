@@ -1,0 +1,79 @@
+//! Who has mail here: the [`Accounts`] trait, and the accounts of User.txt.
+
+use mail_core::secret::Secret;
+use mail_core::users::Username;
+
+use crate::store::{MaybeSend, MaybeShared};
+
+#[cfg(feature = "net")]
+mod password;
+#[cfg(feature = "net")]
+mod user_txt;
+
+#[cfg(feature = "net")]
+pub use password::{Hashing, hash};
+#[cfg(feature = "net")]
+pub use user_txt::UserTxt;
+
+/// The accounts of a mail system. Names are compared without case and come back as they are spelled there.
+pub trait Accounts: MaybeShared {
+    /// The account of that name.
+    fn find(
+        &self,
+        name: &Username,
+    ) -> impl Future<Output = Result<Option<Username>, AccountsError>> + MaybeSend;
+
+    /// The first account, which gets postmaster's mail unless somebody else is named.
+    fn first(&self) -> impl Future<Output = Result<Option<Username>, AccountsError>> + MaybeSend;
+
+    /// The account of that name, if that is its password. An unknown name, or `None` for what cannot be a
+    /// name, takes the same work and gives the same answer as a wrong password.
+    fn verify(
+        &self,
+        name: Option<&Username>,
+        password: &Secret<String>,
+    ) -> impl Future<Output = Result<Option<Username>, AccountsError>> + MaybeSend;
+
+    /// Some account names after `after`, in the order of the accounts; empty when there are none.
+    fn names(
+        &self,
+        after: Option<&Username>,
+    ) -> impl Future<Output = Result<Vec<Username>, AccountsError>> + MaybeSend;
+
+    /// Adds an account, durable on return.
+    ///
+    /// # Errors
+    /// [`AccountsError::Exists`] when the name is taken, in whatever case.
+    fn add(
+        &self,
+        name: &Username,
+        password: &Secret<String>,
+    ) -> impl Future<Output = Result<(), AccountsError>> + MaybeSend;
+
+    /// Changes a password, durable on return.
+    ///
+    /// # Errors
+    /// [`AccountsError::Unknown`] when there is no such account.
+    fn set_password(
+        &self,
+        name: &Username,
+        password: &Secret<String>,
+    ) -> impl Future<Output = Result<(), AccountsError>> + MaybeSend;
+
+    /// Removes an account, durable on return; its mail is not touched.
+    ///
+    /// # Errors
+    /// [`AccountsError::Unknown`] when there is no such account.
+    fn remove(&self, name: &Username) -> impl Future<Output = Result<(), AccountsError>> + MaybeSend;
+}
+
+/// What can go wrong with accounts.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountsError {
+    #[error("there is no account `{0}`; `pennypost user list` shows all of them")]
+    Unknown(Username),
+    #[error("there is an account `{0}` already; names are compared without case")]
+    Exists(Username),
+    #[error("{0}")]
+    Failed(String),
+}

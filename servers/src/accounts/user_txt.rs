@@ -1,0 +1,308 @@
+//! The accounts of User.txt: read when it changes, rewritten whole and atomically.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use mail_core::secret::Secret;
+use mail_core::users::{self, Account, StoredPassword, UserFile, Username};
+use tracing::error;
+
+use super::password::{Hashing, hash};
+use super::{Accounts, AccountsError};
+
+/// The accounts in a data directory's User.txt.
+#[derive(Debug)]
+pub struct UserTxt {
+    data: PathBuf,
+    last: RwLock<Arc<Snapshot>>,
+    hashing: Hashing,
+}
+
+/// The file as it was read last.
+#[derive(Debug, Default)]
+struct Snapshot {
+    fingerprint: Fingerprint,
+    accounts: Vec<Account>,
+    by_name: HashMap<Username, usize>,
+}
+
+/// What changes when the file does: inode, length, time of the last change. All zero: there is no file.
+type Fingerprint = (u64, u64, i64, i64);
+
+impl UserTxt {
+    /// Opens the accounts of a data directory.
+    ///
+    /// # Errors
+    /// One sentence with the file, the line and the remedy.
+    pub fn open(data: &Path) -> Result<Self, String> {
+        let read = Snapshot::read(&path_in(data))?;
+        Ok(Self { data: data.to_owned(), last: RwLock::new(Arc::new(read)), hashing: Hashing::default() })
+    }
+
+    /// Whether there is no account at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.current().accounts.is_empty()
+    }
+
+    /// Whether there is an account of that name.
+    #[must_use]
+    pub fn contains(&self, name: &Username) -> bool {
+        self.current().account(name).is_some()
+    }
+
+    /// The accounts whose passwords stand in plain text.
+    #[must_use]
+    pub fn plain_passwords(&self) -> Vec<Username> {
+        let plain = |account: &&Account| matches!(account.password, StoredPassword::Plain(_));
+        self.current().accounts.iter().filter(plain).map(|account| account.name.clone()).collect()
+    }
+
+    /// Turns every plain-text password into a hash; the names of the accounts it did that for.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn hash_plain_passwords(&self) -> Result<Vec<Username>, AccountsError> {
+        self.rewrite(|file| {
+            let mut hashed = Vec::new();
+            for Account { name, password } in file.accounts().cloned().collect::<Vec<_>>() {
+                if let StoredPassword::Plain(plain) = password {
+                    file.set(Account {
+                        name: name.clone(),
+                        password: StoredPassword::Argon2id(hash(&plain)),
+                    });
+                    hashed.push(name);
+                }
+            }
+            Ok(hashed)
+        })
+    }
+
+    /// What User.txt says now. A file that cannot be read leaves the last good one in force.
+    fn current(&self) -> Arc<Snapshot> {
+        let path = path_in(&self.data);
+        let seen = fingerprint(&path);
+        let last = Arc::clone(&self.last.read().unwrap_or_else(PoisonError::into_inner));
+        if last.fingerprint == seen {
+            return last;
+        }
+        let read = Snapshot::read(&path).unwrap_or_else(|reason| {
+            error!("{reason}; the accounts stay as they were");
+            Snapshot { fingerprint: seen, accounts: last.accounts.clone(), by_name: last.by_name.clone() }
+        });
+        let read = Arc::new(read);
+        *self.last.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&read);
+        read
+    }
+
+    /// Changes the file: read afresh under a lock, written aside, synced, renamed, the directory synced.
+    fn rewrite<R>(
+        &self,
+        change: impl FnOnce(&mut UserFile) -> Result<R, AccountsError>,
+    ) -> Result<R, AccountsError> {
+        let failed = |error: io::Error| {
+            AccountsError::Failed(format!("cannot rewrite {}: {error}", path_in(&self.data).display()))
+        };
+        let lock = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(self.data.join(".User.txt.lock"))
+            .map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        let path = path_in(&self.data);
+        let mut file = parse(&path).map_err(AccountsError::Failed)?;
+        let result = change(&mut file)?;
+        replace(&self.data, &path, file.to_string().as_bytes()).map_err(failed)?;
+        Ok(result)
+    }
+}
+
+impl Accounts for UserTxt {
+    async fn find(&self, name: &Username) -> Result<Option<Username>, AccountsError> {
+        Ok(self.current().account(name).map(|account| account.name.clone()))
+    }
+
+    async fn first(&self) -> Result<Option<Username>, AccountsError> {
+        Ok(self.current().accounts.first().map(|account| account.name.clone()))
+    }
+
+    async fn verify(
+        &self,
+        name: Option<&Username>,
+        password: &Secret<String>,
+    ) -> Result<Option<Username>, AccountsError> {
+        let current = self.current();
+        let account = name.and_then(|name| current.account(name));
+        let stored = account.map(|account| account.password.clone());
+        let right = self.hashing.verify(stored, password, current.has_hashes()).await;
+        Ok(account.filter(|_| right).map(|account| account.name.clone()))
+    }
+
+    async fn names(&self, after: Option<&Username>) -> Result<Vec<Username>, AccountsError> {
+        let current = self.current();
+        let from = after.map_or(0, |name| current.by_name.get(name).map_or(usize::MAX, |at| at + 1));
+        Ok(current.accounts.iter().skip(from).map(|account| account.name.clone()).collect())
+    }
+
+    async fn add(&self, name: &Username, password: &Secret<String>) -> Result<(), AccountsError> {
+        let folder = self.data.join(name.as_str());
+        let phc = hash(password);
+        self.rewrite(|file| {
+            if let Some(account) = file.account(name) {
+                return Err(AccountsError::Exists(account.name.clone()));
+            }
+            fs::create_dir_all(&folder).map_err(|error| {
+                AccountsError::Failed(format!("cannot make the folder {}: {error}", folder.display()))
+            })?;
+            file.set(Account { name: name.clone(), password: StoredPassword::Argon2id(phc) });
+            Ok(())
+        })
+    }
+
+    async fn set_password(&self, name: &Username, password: &Secret<String>) -> Result<(), AccountsError> {
+        let phc = hash(password);
+        self.rewrite(|file| {
+            if file.account(name).is_none() {
+                return Err(AccountsError::Unknown(name.clone()));
+            }
+            file.set(Account { name: name.clone(), password: StoredPassword::Argon2id(phc) });
+            Ok(())
+        })
+    }
+
+    async fn remove(&self, name: &Username) -> Result<(), AccountsError> {
+        self.rewrite(
+            |file| {
+                if file.remove(name) { Ok(()) } else { Err(AccountsError::Unknown(name.clone())) }
+            },
+        )
+    }
+}
+
+impl Snapshot {
+    fn read(path: &Path) -> Result<Self, String> {
+        // Taken first: a change in between is then seen at the next look.
+        let fingerprint = fingerprint(path);
+        let accounts: Vec<Account> = parse(path)?.accounts().cloned().collect();
+        let by_name = accounts.iter().enumerate().map(|(at, account)| (account.name.clone(), at)).collect();
+        Ok(Self { fingerprint, accounts, by_name })
+    }
+
+    fn account(&self, name: &Username) -> Option<&Account> {
+        self.by_name.get(name).map(|at| &self.accounts[*at])
+    }
+
+    /// Whether checking a password here costs a hash. Where it does, it does for every name.
+    fn has_hashes(&self) -> bool {
+        self.accounts.iter().any(|account| matches!(account.password, StoredPassword::Argon2id(_)))
+    }
+}
+
+/// Reads and parses the file; one that is not there has no accounts.
+fn parse(path: &Path) -> Result<UserFile, String> {
+    match fs::read_to_string(path) {
+        Ok(text) => users::parse(&text).map_err(|error| format!("{}, {error}", path.display())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(UserFile::default()),
+        Err(error) => Err(format!("cannot read {}: {error}", path.display())),
+    }
+}
+
+fn fingerprint(path: &Path) -> Fingerprint {
+    fs::metadata(path)
+        .map(|meta| (meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
+        .unwrap_or_default()
+}
+
+fn path_in(data: &Path) -> PathBuf {
+    data.join("User.txt")
+}
+
+fn replace(data: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
+    let aside = data.join(".User.txt.new");
+    let _ = fs::remove_file(&aside);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
+    if let Ok(meta) = fs::metadata(path) {
+        file.set_permissions(meta.permissions())?;
+    }
+    file.write_all(text)?;
+    file.sync_all()?;
+    fs::rename(&aside, path)?;
+    File::open(data)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accounts(text: &str) -> (tempfile::TempDir, UserTxt) {
+        let data = tempfile::tempdir().expect("a temporary directory");
+        fs::write(path_in(data.path()), text).expect("written");
+        let accounts = UserTxt::open(data.path()).expect("a good file");
+        (data, accounts)
+    }
+
+    fn name(text: &str) -> Username {
+        Username::parse(text).expect("a good name")
+    }
+
+    fn secret(text: &str) -> Secret<String> {
+        Secret::new(text.to_owned())
+    }
+
+    #[tokio::test]
+    async fn the_guides_file_works_and_a_change_is_seen() {
+        let (data, accounts) = accounts("ag secret\n");
+        assert_eq!(accounts.find(&name("AG")).await.expect("found").expect("there").as_str(), "ag");
+        assert!(accounts.verify(Some(&name("ag")), &secret("secret")).await.expect("checked").is_some());
+        assert!(accounts.verify(Some(&name("ag")), &secret("Secret")).await.expect("checked").is_none());
+        assert!(accounts.find(&name("gb")).await.expect("looked").is_none());
+
+        fs::write(path_in(data.path()), "ag secret\ngb other\n").expect("written");
+        assert!(accounts.find(&name("gb")).await.expect("looked").is_some());
+        assert_eq!(accounts.plain_passwords(), [name("ag"), name("gb")]);
+    }
+
+    #[tokio::test]
+    async fn a_broken_file_leaves_the_last_good_one_in_force() {
+        let (data, accounts) = accounts("ag secret\n");
+        fs::write(path_in(data.path()), "ag\n").expect("written");
+        assert!(accounts.find(&name("ag")).await.expect("looked").is_some());
+        let error = UserTxt::open(data.path()).expect_err("the file is broken");
+        assert!(error.contains("User.txt, line 1:"), "{error}");
+        // Administration must not write a file that it could not read.
+        assert!(matches!(accounts.add(&name("gb"), &secret("x")).await, Err(AccountsError::Failed(_))));
+    }
+
+    #[tokio::test]
+    async fn accounts_are_added_changed_hashed_and_removed() {
+        let (data, accounts) = accounts("# mine\nag secret\n");
+        accounts.add(&name("Gb"), &secret("first")).await.expect("added");
+        assert!(data.path().join("Gb").is_dir());
+        assert!(matches!(accounts.add(&name("gB"), &secret("x")).await, Err(AccountsError::Exists(_))));
+        accounts.set_password(&name("gb"), &secret("second")).await.expect("changed");
+        assert!(accounts.verify(Some(&name("gb")), &secret("first")).await.expect("checked").is_none());
+        assert_eq!(
+            accounts.verify(Some(&name("gb")), &secret("second")).await.expect("checked"),
+            Some(name("Gb"))
+        );
+        assert_eq!(accounts.hash_plain_passwords().expect("hashed"), [name("ag")]);
+        assert!(accounts.plain_passwords().is_empty());
+        assert!(accounts.verify(Some(&name("ag")), &secret("secret")).await.expect("checked").is_some());
+
+        assert_eq!(accounts.names(None).await.expect("listed").len(), 2);
+        assert_eq!(accounts.names(Some(&name("ag"))).await.expect("listed"), [name("gb")]);
+        accounts.remove(&name("gb")).await.expect("removed");
+        assert!(matches!(accounts.remove(&name("gb")).await, Err(AccountsError::Unknown(_))));
+        assert!(matches!(
+            accounts.set_password(&name("gb"), &secret("x")).await,
+            Err(AccountsError::Unknown(_))
+        ));
+        let text = fs::read_to_string(path_in(data.path())).expect("read");
+        assert!(text.starts_with("# mine\nag $argon2id$"), "{text}");
+    }
+}

@@ -1,0 +1,137 @@
+//! `pennypost user`: the accounts, administered.
+
+use std::fs;
+use std::io::{self, BufRead, Write};
+
+use clap::{Args, Subcommand};
+use config::Config;
+use mail_core::secret::Secret;
+use mail_core::users::Username;
+
+use crate::accounts::{Accounts, UserTxt};
+use crate::disk::RealDisk;
+use crate::store::MailStore;
+use crate::store::text::{TextStore, Threads};
+
+/// What can be done with accounts.
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Add an account and make its folder.
+    Add(NameAndPassword),
+    /// Change an account's password.
+    Passwd(NameAndPassword),
+    /// Remove an account; its mail is kept unless --purge is given.
+    Remove {
+        #[arg(value_parser = parse_name)]
+        name: Username,
+        /// Delete its folder and all of its mail, too.
+        #[arg(long)]
+        purge: bool,
+    },
+    /// Show the account names, one a line.
+    List,
+    /// Turn every password that stands in plain text into an Argon2id hash.
+    Hash,
+}
+
+#[derive(Debug, Args)]
+pub struct NameAndPassword {
+    #[arg(value_parser = parse_name)]
+    name: Username,
+    /// Read the password from the first line of standard input instead of asking for it.
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+impl UserCommand {
+    /// Does it.
+    ///
+    /// # Errors
+    /// One sentence with the remedy.
+    pub fn run(&self, config: &Config) -> Result<(), String> {
+        fs::create_dir_all(&config.data)
+            .map_err(|error| format!("cannot make the data directory {}: {error}", config.data.display()))?;
+        let accounts = UserTxt::open(&config.data)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .map_err(|error| format!("cannot start: {error}"))?;
+        runtime.block_on(async {
+            match self {
+                Self::Add(account) => {
+                    let password = account.password()?;
+                    accounts.add(&account.name, &password).await.map_err(|error| error.to_string())?;
+                    say(&format!("added {}", account.name))
+                }
+                Self::Passwd(account) => {
+                    let password = account.password()?;
+                    accounts
+                        .set_password(&account.name, &password)
+                        .await
+                        .map_err(|error| error.to_string())?;
+                    say(&format!("changed the password of {}", account.name))
+                }
+                Self::Remove { name, purge } => remove(config, &accounts, name, *purge).await,
+                Self::List => {
+                    let names = accounts.names(None).await.map_err(|error| error.to_string())?;
+                    names.iter().try_for_each(|name| say(name.as_str()))
+                }
+                Self::Hash => {
+                    let hashed = accounts.hash_plain_passwords().map_err(|error| error.to_string())?;
+                    say(&format!("turned {} plain-text passwords into hashes", hashed.len()))
+                }
+            }
+        })
+    }
+}
+
+async fn remove(config: &Config, accounts: &UserTxt, name: &Username, purge: bool) -> Result<(), String> {
+    let found = accounts.find(name).await.map_err(|error| error.to_string())?;
+    accounts.remove(name).await.map_err(|error| error.to_string())?;
+    let folder = config.data.join(found.as_ref().unwrap_or(name).as_str());
+    if !purge {
+        return say(&format!("removed {name}; its mail is still in {}", folder.display()));
+    }
+    // The lease keeps a session that reads it from losing mail under its hands.
+    let store = TextStore::open(RealDisk::new(&config.data), Threads, config.hostname.as_str())
+        .map_err(|error| error.to_string())?;
+    let _lease = store
+        .open(found.as_ref().unwrap_or(name))
+        .await
+        .map_err(|error| format!("removed {name}, but its mail was kept: {error}"))?;
+    fs::remove_dir_all(&folder)
+        .map_err(|error| format!("removed {name}, but not all of its mail: {error}"))?;
+    say(&format!("removed {name} and all of its mail"))
+}
+
+impl NameAndPassword {
+    fn password(&self) -> Result<Secret<String>, String> {
+        let unread = |error: io::Error| format!("cannot read the password: {error}");
+        let password = if self.password_stdin {
+            let mut line = String::new();
+            io::stdin().lock().read_line(&mut line).map_err(unread)?;
+            line.trim_end_matches(['\r', '\n']).to_owned()
+        } else {
+            let first =
+                rpassword::prompt_password(format!("Password for {}: ", self.name)).map_err(unread)?;
+            let second = rpassword::prompt_password("Once more: ").map_err(unread)?;
+            if first != second {
+                return Err("the two passwords differ; nothing was changed".into());
+            }
+            first
+        };
+        if password.is_empty() || password.contains(|c: char| c.is_control()) {
+            return Err(
+                "a password has at least one character and no control characters; nothing was changed".into(),
+            );
+        }
+        Ok(Secret::new(password))
+    }
+}
+
+fn say(line: &str) -> Result<(), String> {
+    writeln!(io::stdout(), "{line}").map_err(|error| format!("cannot write to standard output: {error}"))
+}
+
+fn parse_name(text: &str) -> Result<Username, String> {
+    Username::parse(text).map_err(|error| error.to_string())
+}

@@ -1,0 +1,49 @@
+//! `pennypost check`: reads the configuration, User.txt and every mailbox, and says what is wrong.
+
+use std::io::{self, Write};
+
+use config::Config;
+
+use crate::accounts::{Accounts, UserTxt};
+use crate::disk::RealDisk;
+use crate::store::text;
+
+/// Prints one line for each account and one for each thing that is wrong; whether all is well.
+///
+/// # Errors
+/// The configuration or User.txt cannot be read at all, said as a sentence.
+pub fn check(config: &Config) -> Result<bool, String> {
+    let accounts = UserTxt::open(&config.data)?;
+    let disk = RealDisk::new(&config.data);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|error| format!("cannot start: {error}"))?;
+    let names = runtime.block_on(accounts.names(None)).map_err(|error| error.to_string())?;
+    let mut is_well = true;
+    let mut out = io::stdout().lock();
+    let mut say = |line: String| {
+        writeln!(out, "{line}").map_err(|error| format!("cannot write to standard output: {error}"))
+    };
+    for name in accounts.plain_passwords() {
+        say(format!(
+            "User.txt: the password of {name} stands in plain text; `pennypost user hash` hashes it"
+        ))?;
+    }
+    for name in names {
+        let mailbox = config.data.join(name.as_str()).join("MyMailBox.txt");
+        match text::check(&disk, &name, config.hostname.as_str()) {
+            Ok(report) => {
+                say(format!("{name}: {} messages, {} octets", report.messages, report.octets))?;
+                for finding in report.findings {
+                    is_well = false;
+                    say(format!("{}, octet {}: {}", mailbox.display(), finding.offset, finding.what))?;
+                }
+            }
+            Err(error) => {
+                is_well = false;
+                say(format!("{}: cannot be read: {error}", mailbox.display()))?;
+            }
+        }
+    }
+    Ok(is_well)
+}

@@ -1,0 +1,184 @@
+//! The command lines of the three programs: flags over the configuration file, logs, exit codes.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use config::Config;
+use mail_core::message::address::Domain;
+use tracing_subscriber::EnvFilter;
+
+use crate::admin::UserCommand;
+use crate::serve::{Which, serve};
+
+/// What was asked for cannot be started: a broken configuration, User.txt or flag.
+const EXIT_USAGE: u8 = 2;
+
+/// A mail system in one program: SMTP, POP3, and mail in plain text files.
+#[derive(Debug, Parser)]
+#[command(name = "pennypost", version)]
+struct Pennypost {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the SMTP and the POP3 server in one process.
+    Serve(ServeArgs),
+    /// Add, change, list and remove accounts.
+    User {
+        #[command(subcommand)]
+        command: UserCommand,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Read configuration, User.txt and every mailbox, and say what is wrong (exit code 1 if anything is).
+    Check(PlaceArgs),
+}
+
+/// The SMTP server alone.
+#[derive(Debug, Parser)]
+#[command(name = "smtp-server", version)]
+struct SmtpServer {
+    #[command(flatten)]
+    args: ServeArgs,
+}
+
+/// The POP3 server alone.
+#[derive(Debug, Parser)]
+#[command(name = "pop3-server", version)]
+struct Pop3Server {
+    #[command(flatten)]
+    args: ServeArgs,
+}
+
+/// Where things stand.
+#[derive(Debug, Args)]
+pub struct PlaceArgs {
+    /// The configuration file (TOML); without one, everything has its default.
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// The directory with User.txt and the mailboxes [default: data].
+    #[arg(long, value_name = "DIR", global = true)]
+    data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// The server's own name [default: localhost].
+    #[arg(long, value_name = "NAME", value_parser = parse_domain)]
+    hostname: Option<Domain>,
+    /// A domain whose mail is delivered here, besides the hostname; may be given again.
+    #[arg(long, value_name = "NAME", value_parser = parse_domain)]
+    domain: Vec<Domain>,
+    /// Where the SMTP server listens; may be given again [default: 127.0.0.1:2525].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    smtp: Vec<SocketAddr>,
+    /// Where the POP3 server listens; may be given again [default: 127.0.0.1:2110].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pop3: Vec<SocketAddr>,
+    /// The form of the log on standard error; RUST_LOG sets its level.
+    #[arg(long, value_enum, default_value = "text")]
+    log: LogForm,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogForm {
+    Text,
+    Json,
+}
+
+/// `pennypost`
+#[must_use]
+pub fn pennypost() -> ExitCode {
+    match Pennypost::parse().command {
+        Command::Serve(args) => run(&args, Which::Both),
+        Command::User { command, place } => finish(place.read().and_then(|config| command.run(&config))),
+        Command::Check(place) => match place.read().and_then(|config| crate::check::check(&config)) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(reason) => finish(Err(reason)),
+        },
+    }
+}
+
+/// `smtp-server`
+#[must_use]
+pub fn smtp_server() -> ExitCode {
+    run(&SmtpServer::parse().args, Which::Smtp)
+}
+
+/// `pop3-server`
+#[must_use]
+pub fn pop3_server() -> ExitCode {
+    run(&Pop3Server::parse().args, Which::Pop3)
+}
+
+fn run(args: &ServeArgs, which: Which) -> ExitCode {
+    start_log(args.log);
+    finish(args.read().and_then(|config| {
+        tokio::runtime::Runtime::new()
+            .map_err(|error| format!("cannot start the threads: {error}"))?
+            .block_on(serve(&config, which))
+    }))
+}
+
+#[allow(clippy::print_stderr, reason = "the one place where a program says why it ends")]
+fn finish(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("{reason}");
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+fn start_log(form: LogForm) {
+    let level = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log =
+        tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr).with_target(false);
+    match form {
+        LogForm::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogForm::Json => log.json().init(),
+    }
+}
+
+impl PlaceArgs {
+    fn read(&self) -> Result<Config, String> {
+        let mut config = match &self.config {
+            Some(path) => Config::read(path).map_err(|error| error.to_string())?,
+            None => Config::default(),
+        };
+        if let Some(data) = &self.data {
+            config.data.clone_from(data);
+        }
+        Ok(config)
+    }
+}
+
+impl ServeArgs {
+    /// The configuration with the flags over it.
+    fn read(&self) -> Result<Config, String> {
+        let mut config = self.place.read()?;
+        if let Some(hostname) = &self.hostname {
+            config.hostname = hostname.clone();
+        }
+        config.domains.extend(self.domain.iter().cloned());
+        if !self.smtp.is_empty() {
+            config.smtp.listen.clone_from(&self.smtp);
+        }
+        if !self.pop3.is_empty() {
+            config.pop3.listen.clone_from(&self.pop3);
+        }
+        Ok(config.with_own_domain())
+    }
+}
+
+fn parse_domain(text: &str) -> Result<Domain, String> {
+    Domain::parse(text).map_err(|error| error.to_string())
+}

@@ -1,0 +1,197 @@
+//! The POP3 server's policy: who may read, and the long answers streamed from the store.
+
+use std::sync::Arc;
+
+use mail_core::pop3::reply::Reply;
+use mail_core::pop3::server::{Event, Look, Server, replies};
+use mail_core::sasl::Credentials;
+use tracing::{error, info, warn};
+
+use crate::accounts::{Accounts, AccountsError};
+use crate::session::{Produced, Session};
+use crate::site::{Site, Stamps};
+use crate::store::{Body, Entry, Extent, MailStore, Maildrop, StoreError};
+
+type BodyOf<S> = <<S as MailStore>::Maildrop as Maildrop>::Body;
+
+/// One POP3 connection's policy.
+#[derive(Debug)]
+pub struct Pop3Session<A, S: MailStore, T> {
+    site: Arc<Site<A, S, T>>,
+    maildrop: Option<S::Maildrop>,
+    answer: Answer<BodyOf<S>>,
+}
+
+/// A long answer under way.
+#[derive(Debug)]
+enum Answer<B> {
+    None,
+    Listing { wanted: Look, from: u64 },
+    Body(B),
+}
+
+impl<A: Accounts, S: MailStore, T: Stamps> Pop3Session<A, S, T> {
+    /// A session of somebody who has not signed in.
+    pub const fn new(site: Arc<Site<A, S, T>>) -> Self {
+        Self { site, maildrop: None, answer: Answer::None }
+    }
+
+    async fn user(&mut self, login: &str) -> Result<(), Reply> {
+        if !self.site.refuse_unknown_user {
+            return Ok(());
+        }
+        let found = self.site.find_login(login).await.map_err(|error| accounts_failed(&error))?;
+        found.map(|_| ()).ok_or(replies::UNKNOWN_USER)
+    }
+
+    async fn sign_in(&mut self, credentials: &Credentials) -> Result<(u64, u64), Reply> {
+        let account = self.site.sign_in(credentials).await.map_err(|error| accounts_failed(&error))?;
+        let Some(account) = account else {
+            warn!("sign-in refused");
+            return Err(replies::WRONG_CREDENTIALS);
+        };
+        let maildrop = self.site.store.open(&account).await.map_err(|error| refusal(&error))?;
+        info!(
+            account = account.as_str(),
+            messages = maildrop.count(),
+            octets = maildrop.octets(),
+            "signed in"
+        );
+        let totals = (maildrop.count(), maildrop.octets());
+        self.maildrop = Some(maildrop);
+        Ok(totals)
+    }
+
+    fn maildrop(&mut self) -> &mut S::Maildrop {
+        self.maildrop.as_mut().expect("the machine asks for messages in the TRANSACTION state only")
+    }
+
+    async fn begin_body(&mut self, number: u64, extent: Extent, machine: &mut Server) -> Result<(), Reply> {
+        let utf8 = machine.is_utf8();
+        let maildrop = self.maildrop();
+        let entry = maildrop.entry(number).await.map_err(|error| refusal(&error))?;
+        if entry.utf8 && !utf8 {
+            return Err(replies::NEEDS_UTF8);
+        }
+        let body = maildrop.body(number, extent).await.map_err(|error| refusal(&error))?;
+        machine.begin_body(entry.octets);
+        self.answer = Answer::Body(body);
+        Ok(())
+    }
+
+    async fn quit(&mut self, marked: &[u64], machine: &mut Server) -> Result<(), Reply> {
+        let maildrop = self.maildrop.take().expect("the machine enters UPDATE from TRANSACTION only");
+        if !marked.is_empty() {
+            maildrop.remove(marked).await.map_err(|error| {
+                error!(%error, "marked messages were not all removed");
+                replies::NOT_REMOVED
+            })?;
+            info!(removed = marked.len(), "maildrop updated");
+        }
+        machine.removed();
+        Ok(())
+    }
+
+    async fn list_more(&mut self, wanted: Look, from: u64, machine: &mut Server) -> Produced {
+        match self.maildrop().entries(from).await {
+            Ok(entries) if entries.is_empty() => {
+                machine.finish();
+                self.answer = Answer::None;
+            }
+            Ok(entries) => {
+                for entry in &entries {
+                    queue_item(wanted, entry, machine);
+                }
+                self.answer = Answer::Listing { wanted, from: from + entries.len() as u64 };
+            }
+            Err(error) => self.give_up(&error, machine),
+        }
+        Produced::Queued
+    }
+
+    fn give_up(&mut self, failure: &StoreError, machine: &mut Server) {
+        error!(%failure, "an answer broke off: the connection is closed");
+        machine.abort();
+        self.answer = Answer::None;
+    }
+}
+
+fn queue_item(wanted: Look, entry: &Entry, machine: &mut Server) {
+    match wanted {
+        Look::UniqueId => machine.unique_id(entry.number, &entry.unique_id),
+        _ => machine.item(entry.number, entry.octets),
+    }
+}
+
+impl<A: Accounts, S: MailStore, T: Stamps> Session for Pop3Session<A, S, T> {
+    type Machine = Server;
+
+    async fn handle(&mut self, event: Event, machine: &mut Server) {
+        let answer = match event {
+            Event::User(login) => self.user(&login).await.map(|()| machine.accept()),
+            Event::Authenticate(credentials) => {
+                self.sign_in(&credentials).await.map(|(count, octets)| machine.opened(count, octets))
+            }
+            Event::List | Event::UniqueIds => {
+                let wanted = if event == Event::List { Look::ListEntry } else { Look::UniqueId };
+                machine.begin();
+                self.answer = Answer::Listing { wanted, from: 1 };
+                Ok(())
+            }
+            Event::Look { number, .. } => match self.maildrop().entry(number).await {
+                Ok(entry) => {
+                    machine.entry(entry.octets, &entry.unique_id);
+                    Ok(())
+                }
+                Err(error) => Err(refusal(&error)),
+            },
+            Event::Retrieve { number } => self.begin_body(number, Extent::Whole, machine).await,
+            Event::Top { number, lines } => self.begin_body(number, Extent::Top(lines), machine).await,
+            Event::Quit { marked } => self.quit(&marked, machine).await,
+        };
+        if let Err(reply) = answer {
+            machine.reject(reply);
+        }
+    }
+
+    async fn produce(&mut self, machine: &mut Server) -> Produced {
+        match &mut self.answer {
+            Answer::None => Produced::Nothing,
+            Answer::Listing { wanted, from } => {
+                let (wanted, from) = (*wanted, *from);
+                self.list_more(wanted, from, machine).await
+            }
+            Answer::Body(body) => match body.chunk().await {
+                Ok(Some(octets)) => Produced::Octets(octets),
+                Ok(None) => {
+                    machine.finish();
+                    self.answer = Answer::None;
+                    Produced::Queued
+                }
+                Err(error) => {
+                    self.give_up(&error, machine);
+                    Produced::Queued
+                }
+            },
+        }
+    }
+
+    fn shutdown(&self, machine: &mut Server) {
+        machine.shutdown();
+    }
+}
+
+fn refusal(failure: &StoreError) -> Reply {
+    match failure {
+        StoreError::InUse => replies::IN_USE,
+        _ => {
+            error!(%failure, "maildrop cannot be read");
+            replies::STORE_FAILED
+        }
+    }
+}
+
+fn accounts_failed(failure: &AccountsError) -> Reply {
+    error!(%failure, "accounts cannot be looked up");
+    replies::STORE_FAILED
+}

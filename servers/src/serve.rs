@@ -1,0 +1,154 @@
+//! Starts the servers on a configuration and stops them on a signal.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use config::Config;
+use mail_core::sasl::AuthOffer;
+use mail_core::{pop3, smtp};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+
+use crate::accounts::UserTxt;
+use crate::disk::RealDisk;
+use crate::listener::Listener;
+use crate::pop3_session::Pop3Session;
+use crate::site::{Site, Stamp, Stamps};
+use crate::smtp_session::SmtpSession;
+use crate::store::text::{TextStore, Threads};
+
+/// Which servers a process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    Smtp,
+    Pop3,
+    Both,
+}
+
+/// The system's clock, and ULIDs: sorted by time, with 80 random bits.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemStamps;
+
+impl Stamps for SystemStamps {
+    fn stamp(&self) -> Stamp {
+        let ulid = ulid::Ulid::generate();
+        Stamp { time: DateTime::<Utc>::from(ulid.datetime()), id: ulid.to_string() }
+    }
+}
+
+type TextSite = Site<UserTxt, TextStore<RealDisk, Threads>, SystemStamps>;
+
+/// Runs the servers until SIGTERM or SIGINT.
+///
+/// # Errors
+/// One sentence: what could not be opened or bound, and the remedy. Nothing was started then.
+pub async fn serve(config: &Config, which: Which) -> Result<(), String> {
+    let site = Arc::new(open(config)?);
+    let (stop, stopping) = watch::channel(false);
+    let mut terminated =
+        signal(SignalKind::terminate()).map_err(|error| format!("cannot wait for SIGTERM: {error}"))?;
+    let mut servers = bind(config, which, &site, &stopping).await?;
+
+    tokio::select! {
+        _ = terminated.recv() => info!("stopping on SIGTERM"),
+        _ = tokio::signal::ctrl_c() => info!("stopping on SIGINT"),
+    }
+    // Nobody listening is fine: every session has ended then.
+    let _ = stop.send(true);
+    while servers.join_next().await.is_some() {}
+    info!("stopped");
+    Ok(())
+}
+
+/// Opens accounts and store, and says what deserves a warning.
+fn open(config: &Config) -> Result<TextSite, String> {
+    let accounts = UserTxt::open(&config.data)?;
+    if accounts.is_empty() {
+        return Err(format!(
+            "{} names no account; add one with `pennypost user add NAME --data {}`",
+            config.data.join("User.txt").display(),
+            config.data.display()
+        ));
+    }
+    let plain = accounts.plain_passwords();
+    if !plain.is_empty() {
+        let names = plain.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+        warn!("User.txt has passwords in plain text ({names}); `pennypost user hash` turns them into hashes");
+    }
+    if let Some(name) = &config.postmaster
+        && !accounts.contains(name)
+    {
+        return Err(format!(
+            "`postmaster` is set to `{name}`, but User.txt has no such account; add it or name another"
+        ));
+    }
+    let store = TextStore::open(RealDisk::new(&config.data), Threads, config.hostname.as_str())
+        .map_err(|error| format!("cannot use the data directory {}: {error}", config.data.display()))?;
+    Ok(Site {
+        hostname: config.hostname.clone(),
+        domains: config.domains.clone(),
+        postmaster: config.postmaster.clone(),
+        refuse_unknown_user: config.pop3.refuse_unknown_user,
+        accounts,
+        store,
+        stamps: SystemStamps,
+    })
+}
+
+/// Binds every address before the first is served.
+async fn bind(
+    config: &Config,
+    which: Which,
+    site: &Arc<TextSite>,
+    stopping: &watch::Receiver<bool>,
+) -> Result<JoinSet<()>, String> {
+    let smtp = if which == Which::Pop3 { Vec::new() } else { listeners("smtp", &config.smtp.listen).await? };
+    let pop3 = if which == Which::Smtp { Vec::new() } else { listeners("pop3", &config.pop3.listen).await? };
+    if smtp.is_empty() && pop3.is_empty() {
+        return Err("no address to listen on: set `listen` in [smtp] or [pop3]".into());
+    }
+    let smtp_config = Arc::new(smtp::server::Config {
+        hostname: config.hostname.to_string(),
+        message_size_max: config.limits.message_size.get(),
+        recipients_max: config.limits.recipients,
+        starttls: false,
+        auth: AuthOffer::WhenSecure,
+    });
+    let pop3_config = Arc::new(pop3::server::Config {
+        stls: false,
+        auth: AuthOffer::Always,
+        login_delay: None,
+        implementation: Some(format!("Pennypost-{}", env!("CARGO_PKG_VERSION"))),
+    });
+    let mut servers = JoinSet::new();
+    for listener in smtp {
+        let (site, machine_config) = (Arc::clone(site), Arc::clone(&smtp_config));
+        let open = move |peer: SocketAddr, now| {
+            let machine =
+                smtp::server::Server::new(Arc::clone(&machine_config), peer.ip().is_loopback(), now);
+            (machine, SmtpSession::new(Arc::clone(&site), Some(peer.ip())))
+        };
+        servers.spawn(listener.serve(config.limits.connections, open, stopping.clone()));
+    }
+    for listener in pop3 {
+        let (site, machine_config) = (Arc::clone(site), Arc::clone(&pop3_config));
+        let open = move |peer: SocketAddr, now| {
+            let machine =
+                pop3::server::Server::new(Arc::clone(&machine_config), peer.ip().is_loopback(), now);
+            (machine, Pop3Session::new(Arc::clone(&site)))
+        };
+        servers.spawn(listener.serve(config.limits.connections, open, stopping.clone()));
+    }
+    Ok(servers)
+}
+
+async fn listeners(protocol: &'static str, addresses: &[SocketAddr]) -> Result<Vec<Listener>, String> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        listeners.push(Listener::bind(protocol, *address).await?);
+    }
+    Ok(listeners)
+}

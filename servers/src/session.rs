@@ -1,0 +1,38 @@
+//! What a driver needs of a session's policy: an event in, an answer given to the machine.
+
+use bytes::Bytes;
+use mail_core::machine::Machine;
+
+use crate::store::MaybeSend;
+
+/// The policy of one connection. It names no socket and no runtime; its driver may be a TCP stream, a
+/// simulation or a page.
+pub trait Session: MaybeSend {
+    type Machine: Machine<Event: MaybeSend> + MaybeSend;
+
+    /// Decides an event and answers the machine. A long answer is only begun here.
+    fn handle(
+        &mut self,
+        event: <Self::Machine as Machine>::Event,
+        machine: &mut Self::Machine,
+    ) -> impl Future<Output = ()> + MaybeSend;
+
+    /// The next stretch of a long answer. The driver transmits what the machine has queued between calls,
+    /// so that an answer of any length takes a bounded buffer.
+    fn produce(&mut self, machine: &mut Self::Machine) -> impl Future<Output = Produced> + MaybeSend;
+
+    /// Passes the word that the server is stopping.
+    fn shutdown(&self, machine: &mut Self::Machine);
+}
+
+/// What [`Session::produce`] has for the driver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Produced {
+    /// No long answer is under way, or it is complete.
+    Nothing,
+    /// The machine queued some of it; call again after transmitting.
+    Queued,
+    /// Octets that go to the peer as they are, behind what the machine has queued.
+    Octets(Bytes),
+}

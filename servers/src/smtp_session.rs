@@ -1,0 +1,181 @@
+//! The SMTP server's policy: who may send what to whom, and what a failure means to the sender.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use mail_core::mailbox::Trace;
+use mail_core::message::address::{ForwardPath, ReversePath};
+use mail_core::sasl::Credentials;
+use mail_core::smtp::reply::Reply;
+use mail_core::smtp::server::{Event, Mail, Server, replies};
+use tracing::{error, info, warn};
+
+use crate::accounts::{Accounts, AccountsError};
+use crate::delivery::{Delivery, DeliveryError};
+use crate::session::{Produced, Session};
+use crate::site::{Route, Site, Stamps};
+use crate::store::{MailStore, Recipient, StoreError};
+
+/// One SMTP connection's policy.
+#[derive(Debug)]
+pub struct SmtpSession<A, S: MailStore, T> {
+    site: Arc<Site<A, S, T>>,
+    peer: Option<IpAddr>,
+    transaction: Option<Transaction<S::Incoming>>,
+}
+
+/// What MAIL opened and end-of-data, RSET or a new greeting ends.
+#[derive(Debug)]
+struct Transaction<I> {
+    reverse_path: ReversePath,
+    recipients: Vec<Recipient>,
+    delivery: Option<Delivery<I>>,
+    octets: u64,
+}
+
+impl<A: Accounts, S: MailStore, T: Stamps> SmtpSession<A, S, T> {
+    /// A session for a client at `peer`.
+    pub const fn new(site: Arc<Site<A, S, T>>, peer: Option<IpAddr>) -> Self {
+        Self { site, peer, transaction: None }
+    }
+
+    async fn authenticate(&mut self, credentials: &Credentials) -> Result<(), Reply> {
+        match self.site.sign_in(credentials).await.map_err(|error| accounts_failed(&error))? {
+            Some(account) => {
+                info!(account = account.as_str(), "signed in");
+                Ok(())
+            }
+            None => {
+                warn!("sign-in refused");
+                Err(replies::WRONG_CREDENTIALS)
+            }
+        }
+    }
+
+    async fn add_recipient(&mut self, path: &ForwardPath) -> Result<(), Reply> {
+        let route = self.site.route(path).await.map_err(|error| accounts_failed(&error))?;
+        let transaction = self.transaction.as_mut().expect("the machine asks for recipients after MAIL only");
+        match route {
+            Route::Local(recipient) => {
+                // One copy for each account, however often it is named.
+                if transaction.recipients.iter().all(|other| other.account != recipient.account) {
+                    transaction.recipients.push(recipient);
+                }
+                Ok(())
+            }
+            Route::UnknownUser => Err(replies::UNKNOWN_USER),
+            Route::Elsewhere => Err(replies::RELAYING_DENIED),
+        }
+    }
+
+    async fn begin_data(&mut self) -> Result<(), Reply> {
+        let transaction = self.transaction.as_mut().expect("the machine begins data after MAIL only");
+        let delivery = Delivery::begin(&self.site.store).await.map_err(|error| refusal(&error.into()))?;
+        transaction.delivery = Some(delivery);
+        Ok(())
+    }
+
+    async fn end_data(&mut self, hello: String, with: &'static str) -> Result<(), Reply> {
+        let transaction = self.transaction.take().expect("the machine ends data after MAIL only");
+        let delivery = transaction.delivery.expect("the machine ends data that it began");
+        let stamp = self.site.stamps.stamp();
+        let trace = Trace {
+            reverse_path: transaction.reverse_path,
+            hello,
+            peer: self.peer,
+            by: self.site.hostname.to_string(),
+            with,
+            tls: None,
+            id: stamp.id,
+            time: stamp.time,
+        };
+        match delivery.commit(&trace, &transaction.recipients).await {
+            Ok(()) => {
+                info!(
+                    id = trace.id,
+                    from = %trace.reverse_path,
+                    octets = transaction.octets,
+                    to = transaction.recipients.iter().map(|to| to.account.as_str()).collect::<Vec<_>>().join(","),
+                    "delivered"
+                );
+                Ok(())
+            }
+            Err(error) => Err(refusal(&error)),
+        }
+    }
+
+    fn begin_transaction(&mut self, mail: Mail) {
+        self.transaction = Some(Transaction {
+            reverse_path: mail.reverse_path,
+            recipients: Vec::new(),
+            delivery: None,
+            octets: 0,
+        });
+    }
+}
+
+impl<A: Accounts, S: MailStore, T: Stamps> Session for SmtpSession<A, S, T> {
+    type Machine = Server;
+
+    async fn handle(&mut self, event: Event, machine: &mut Server) {
+        let answer = match event {
+            Event::Authenticate(credentials) => self.authenticate(&credentials).await,
+            Event::Mail(mail) => {
+                self.begin_transaction(mail);
+                Ok(())
+            }
+            Event::Recipient(path) => self.add_recipient(&path).await,
+            Event::Data => self.begin_data().await,
+            Event::Chunk(chunk) => {
+                if let Some(transaction) = &mut self.transaction
+                    && let Some(delivery) = &mut transaction.delivery
+                {
+                    transaction.octets += chunk.len() as u64;
+                    delivery.write(chunk).await;
+                }
+                return;
+            }
+            Event::EndOfData => {
+                let hello = machine.hello().unwrap_or_default().to_owned();
+                self.end_data(hello, machine.protocol()).await
+            }
+            Event::Reset => {
+                self.transaction = None;
+                return;
+            }
+        };
+        match answer {
+            Ok(()) => machine.accept(),
+            Err(reply) => machine.reject(reply),
+        }
+    }
+
+    async fn produce(&mut self, _machine: &mut Server) -> Produced {
+        Produced::Nothing
+    }
+
+    fn shutdown(&self, machine: &mut Server) {
+        machine.shutdown();
+    }
+}
+
+/// What a failed delivery means to the sender: try again later, or don't.
+fn refusal(failure: &DeliveryError) -> Reply {
+    match failure {
+        DeliveryError::Loop => replies::MAIL_LOOP,
+        DeliveryError::HeaderTooLarge => replies::HEADER_TOO_LARGE,
+        DeliveryError::Store(StoreError::Full(_)) => {
+            error!(%failure, "message refused: make room where the data directory is");
+            replies::STORAGE_FULL
+        }
+        DeliveryError::Store(_) => {
+            error!(%failure, "message refused for now");
+            replies::LOCAL_ERROR
+        }
+    }
+}
+
+fn accounts_failed(failure: &AccountsError) -> Reply {
+    error!(%failure, "accounts cannot be looked up");
+    replies::LOCAL_ERROR
+}

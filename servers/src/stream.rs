@@ -1,0 +1,175 @@
+//! Drives a [`Machine`] and its [`Session`] over a TCP stream.
+//!
+//! All output is written before every read, which is all that pipelining asks for. While a connection is
+//! idle it holds no buffer: the read buffer is made when bytes have arrived and given back when they are
+//! consumed.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use mail_core::machine::{Machine, Step};
+use mail_core::time::Instant;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{sleep_until, timeout};
+use tracing::{debug, trace};
+
+use crate::session::{Produced, Session};
+
+/// One read takes at least and at most so much; it doubles while the peer keeps filling it.
+const READ_OCTETS: (usize, usize) = (4 << 10, 64 << 10);
+/// Queued output is written once it is larger than this, or before a read.
+const OUTPUT_OCTETS: usize = 16 << 10;
+/// A peer that takes nothing for so long is gone (RFC 5321 section 4.5.3.2 gives 5 minutes at most).
+const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Runs a session to its end. `stopping` turns true when the server is to stop.
+///
+/// # Errors
+/// The connection broke.
+pub async fn drive<S: Session>(
+    stream: TcpStream,
+    mut machine: S::Machine,
+    mut session: S,
+    mut stopping: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let mut connection =
+        Connection { stream, input: BytesMut::new(), output: BytesMut::new(), read_octets: READ_OCTETS.0 };
+    let mut told = false;
+    loop {
+        let step = machine.receive(Instant::now(), &mut connection.input);
+        match step {
+            Ok(Step::Event(event)) => {
+                session.handle(event, &mut machine).await;
+                connection.produce(&mut session, &mut machine).await?;
+            }
+            Ok(Step::NeedInput) => {
+                connection.transmit(&mut machine, 0).await?;
+                let deadline = machine.poll_timeout();
+                tokio::select! {
+                    read = connection.read(deadline) => match read? {
+                        Read::Octets => {}
+                        Read::End => { let _closed = machine.receive_eof(Instant::now()); }
+                        Read::TimedOut => machine.handle_timeout(Instant::now()),
+                    },
+                    _ = stopping.wait_for(|stop| *stop), if !told => {
+                        told = true;
+                        session.shutdown(&mut machine);
+                    }
+                }
+            }
+            Ok(Step::Closed) => return connection.close(&mut machine).await,
+            Err(error) => {
+                debug!(%error, "session ended by the peer's fault");
+                return connection.close(&mut machine).await;
+            }
+            // No machine here is told that TLS is on offer, and `handle` leaves no question open.
+            Ok(Step::UpgradeTls | Step::Paused) => {
+                return Err(io::Error::other("the machine waits for nobody"));
+            }
+        }
+    }
+}
+
+enum Read {
+    Octets,
+    End,
+    TimedOut,
+}
+
+struct Connection {
+    stream: TcpStream,
+    input: BytesMut,
+    output: BytesMut,
+    read_octets: usize,
+}
+
+impl Connection {
+    /// Sends a long answer, stretch by stretch.
+    async fn produce<S: Session>(&mut self, session: &mut S, machine: &mut S::Machine) -> io::Result<()> {
+        loop {
+            match session.produce(machine).await {
+                Produced::Nothing => return self.transmit(machine, OUTPUT_OCTETS).await,
+                Produced::Queued => self.transmit(machine, OUTPUT_OCTETS).await?,
+                Produced::Octets(octets) => {
+                    machine.poll_transmit(&mut self.output);
+                    self.write(octets).await?;
+                }
+            }
+        }
+    }
+
+    /// Writes what the machine has queued, if it is more than `threshold`.
+    async fn transmit<M: Machine>(&mut self, machine: &mut M, threshold: usize) -> io::Result<()> {
+        machine.poll_transmit(&mut self.output);
+        if self.output.len() > threshold {
+            self.write(Bytes::new()).await?;
+        }
+        if self.output.is_empty() {
+            self.output = BytesMut::new();
+        }
+        Ok(())
+    }
+
+    /// Writes the queued output and `octets` behind it, in one call where the system takes it.
+    async fn write(&mut self, octets: Bytes) -> io::Result<()> {
+        trace!(queued = %self.output.escape_ascii(), octets = octets.len(), "write");
+        let mut all = (&mut self.output).chain(octets);
+        timeout(WRITE_TIMEOUT, self.stream.write_all_buf(&mut all))
+            .await
+            .map_err(|_| io::ErrorKind::TimedOut)?
+    }
+
+    async fn read(&mut self, deadline: Option<Instant>) -> io::Result<Read> {
+        let readable = async {
+            loop {
+                self.stream.readable().await?;
+                if self.input.capacity() - self.input.len() < self.read_octets {
+                    self.input.reserve(self.read_octets);
+                }
+                match self.stream.try_read_buf(&mut self.input) {
+                    Ok(octets) => return Ok(octets),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        let octets = match deadline {
+            None => readable.await?,
+            Some(deadline) => tokio::select! {
+                octets = readable => octets?,
+                () = sleep_until(deadline.into()) => return Ok(Read::TimedOut),
+            },
+        };
+        self.read_octets =
+            if octets >= self.read_octets { (octets * 2).min(READ_OCTETS.1) } else { READ_OCTETS.0 };
+        Ok(if octets == 0 { Read::End } else { Read::Octets })
+    }
+
+    /// Writes the last words and closes in order, so that the peer reads them before the end.
+    async fn close<M: Machine>(mut self, machine: &mut M) -> io::Result<()> {
+        self.transmit(machine, 0).await?;
+        self.stream.shutdown().await?;
+        // A socket closed with unread input resets the connection, and the last reply with it.
+        let mut rest = BytesMut::with_capacity(READ_OCTETS.0);
+        let linger = async {
+            for _ in 0..LINGER_READS {
+                self.stream.readable().await?;
+                match self.stream.try_read_buf(&mut rest) {
+                    Ok(0) => break,
+                    Ok(_) => rest.clear(),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        };
+        timeout(LINGER, linger).await.unwrap_or(Ok(()))
+    }
+}
+
+/// How long, and for how many reads, a closed connection's remaining input is thrown away.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_READS: usize = 64;

@@ -1,0 +1,151 @@
+//! Broken configurations, accounts and flags: one sentence that names the place and the remedy, exit code
+//! 2, nothing started. And `pennypost user` and `pennypost check`.
+
+mod support;
+
+use std::fs;
+use std::process::Command;
+
+use support::Place;
+
+/// Each program with a configuration that it has to refuse.
+fn refused(place: &Place) -> Vec<support::Finished> {
+    let config = place.path("pennypost.toml");
+    [
+        (env!("CARGO_BIN_EXE_pennypost"), &["serve"][..]),
+        (env!("CARGO_BIN_EXE_smtp-server"), &[]),
+        (env!("CARGO_BIN_EXE_pop3-server"), &[]),
+    ]
+    .into_iter()
+    .map(|(program, arguments)| {
+        let mut command = Command::new(program);
+        command.args(arguments).args(["--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0"]);
+        if program.ends_with("smtp-server") || program.ends_with("pop3-server") {
+            command = Command::new(program);
+            let flag = if program.ends_with("smtp-server") { "--smtp" } else { "--pop3" };
+            command.args([flag, "127.0.0.1:0"]);
+        }
+        support::finish(command.arg("--config").arg(&config), b"")
+    })
+    .collect()
+}
+
+fn assert_refused(place: &Place, parts: &[&str]) {
+    for finished in refused(place) {
+        assert_eq!(finished.code, Some(2), "{finished:?}");
+        let sentence = finished.stderr.lines().last().unwrap_or_default();
+        for part in parts {
+            assert!(sentence.contains(part), "{part:?} is not in {finished:?}");
+        }
+        assert!(!finished.stderr.contains("listening"), "{finished:?}");
+    }
+}
+
+#[test]
+fn a_broken_configuration_is_refused_with_its_line() {
+    assert_refused(&Place::with("[smtp]\nlisen = []\n"), &["pennypost.toml, line 4", "lisen"]);
+    assert_refused(&Place::with("[limits]\nmessage_size = 'big'\n"), &["pennypost.toml, line 4", "big"]);
+    assert_refused(&Place::with("postmaster = 'nobody'\n"), &["postmaster", "nobody"]);
+}
+
+#[test]
+fn a_broken_user_txt_is_refused_with_its_line() {
+    let place = Place::new();
+    for (text, parts) in [
+        ("ag secret\ngb\n", &["User.txt, line 2", "password"][..]),
+        ("ag secret\nAG other\n", &["User.txt, line 2", "line 1"]),
+        ("../ag secret\n", &["User.txt, line 1", "username"]),
+        ("# nobody\n", &["User.txt", "pennypost user add"]),
+    ] {
+        fs::write(place.path("data/User.txt"), text).expect("written");
+        assert_refused(&place, parts);
+    }
+}
+
+#[test]
+fn a_broken_flag_is_refused() {
+    let place = Place::new();
+    for arguments in [
+        &["serve", "--smtp", "nowhere"][..],
+        &["serve", "--domain", "a b"],
+        &["serve", "--prt", "1"],
+        &["user", "add", "../x"],
+    ] {
+        let finished = place.pennypost(arguments, "");
+        assert_eq!(finished.code, Some(2), "{finished:?}");
+        assert!(
+            finished.stderr.contains(arguments[1]) || finished.stderr.contains(arguments[2]),
+            "{finished:?}"
+        );
+    }
+}
+
+#[test]
+fn a_taken_address_is_refused() {
+    let place = Place::new();
+    let running = place.serve();
+    let taken = running.smtp.expect("it listens").to_string();
+    let finished = place.pennypost(&["serve", "--smtp", &taken, "--pop3", "127.0.0.1:0"], "");
+    assert_eq!(finished.code, Some(2));
+    assert!(finished.stderr.contains(&taken) && finished.stderr.contains("--smtp"), "{finished:?}");
+}
+
+#[test]
+fn accounts_are_administered_while_the_server_runs() {
+    let place = Place::new();
+    let server = place.serve();
+    assert_eq!(place.pennypost(&["user", "list"], "").stdout, "ag\ngb\n");
+    let added = place.pennypost(&["user", "add", "cd", "--password-stdin"], "three words here\n");
+    assert_eq!(added.code, Some(0), "{added:?}");
+    assert!(place.path("data/cd").is_dir());
+    let again = place.pennypost(&["user", "add", "CD", "--password-stdin"], "x\n");
+    assert_eq!(again.code, Some(2), "{again:?}");
+
+    server.smtp().deliver_to("cd+lists@iit.edu", b"Subject: hello\r\n\r\nbody\r\n");
+    let mut pop3 = server.pop3();
+    pop3.login("cd", "three words here");
+    assert_eq!(pop3.stat().0, 1);
+    assert!(pop3.command("QUIT").starts_with("+OK"));
+
+    assert_eq!(place.pennypost(&["user", "passwd", "cd", "--password-stdin"], "new\n").code, Some(0));
+    server.signed_in("cd", "new");
+    assert_eq!(place.pennypost(&["user", "hash"], "").code, Some(0));
+    let users = fs::read_to_string(place.path("data/User.txt")).expect("read");
+    assert!(!users.contains("secret") && users.lines().all(|line| line.contains(" $argon2id$")), "{users}");
+    server.signed_in("ag", "secret");
+
+    assert_eq!(place.pennypost(&["user", "remove", "cd"], "").code, Some(0));
+    assert!(!place.mailbox("cd").is_empty(), "its mail is kept");
+    assert_eq!(place.pennypost(&["user", "add", "cd", "--password-stdin"], "x\n").code, Some(0));
+    assert_eq!(place.pennypost(&["user", "remove", "cd", "--purge"], "").code, Some(0));
+    assert!(!place.path("data/cd").exists());
+    assert_eq!(place.pennypost(&["user", "remove", "cd"], "").code, Some(2));
+    assert_eq!(place.pennypost(&["user", "add", "ef", "--password-stdin"], "\n").code, Some(2));
+}
+
+#[test]
+fn check_names_the_offset_of_a_broken_record() {
+    let place = Place::new();
+    let server = place.serve();
+    server.smtp().deliver_one(b"Subject: first\r\n\r\nbody\r\n");
+    assert_eq!(place.pennypost(&["check"], "").code, Some(0));
+    let mut mailbox = place.mailbox("gb");
+    let offset = mailbox.len();
+    mailbox.extend_from_slice(b"this is no record\r\n.\r\n");
+    fs::write(place.path("data/gb/MyMailBox.txt"), &mailbox).expect("written");
+    server.smtp().deliver_one(b"Subject: last\r\n\r\nbody\r\n");
+
+    let checked = place.pennypost(&["check"], "");
+    assert_eq!(checked.code, Some(1), "{checked:?}");
+    let line = checked.stdout.lines().find(|line| line.contains("MyMailBox.txt")).expect("a finding");
+    assert!(line.contains(&offset.to_string()), "{line}");
+
+    // Served around, and never dropped: not by a removal either.
+    let mut pop3 = server.pop3();
+    pop3.login("gb", "other");
+    assert_eq!(pop3.stat().0, 2);
+    assert_eq!(pop3.command("DELE 1"), "+OK message deleted");
+    assert!(pop3.command("QUIT").starts_with("+OK"));
+    let kept = place.mailbox("gb");
+    assert!(kept.windows(17).any(|window| window == b"this is no record"), "{}", kept.escape_ascii());
+}

@@ -1,0 +1,138 @@
+//! Every mail that was sent over SMTP comes back over POP3 as it was, but for the trace fields on top and
+//! the place of From, To and Subject; and STAT, LIST, UIDL and TOP agree with it.
+
+mod support;
+
+use std::collections::HashSet;
+use std::io::Write;
+
+use support::mails;
+
+/// A mail on disk, with a name for messages.
+type Mail = (String, Vec<u8>);
+
+fn own() -> Vec<Mail> {
+    let small = mails::OWN.iter().map(|(name, mail)| ((*name).to_owned(), mail.to_vec()));
+    small.chain(mails::large().into_iter().map(|(name, mail)| (name.to_owned(), mail))).collect()
+}
+
+#[test]
+fn our_own_mails_come_back_as_they_were() {
+    let sent = round_trip(own(), Sending::Data);
+    assert_eq!(sent, mails::OWN.len() + 3);
+}
+
+#[test]
+fn our_own_mails_come_back_as_they_were_by_chunks() {
+    let sent = round_trip(own(), Sending::Bdat);
+    assert_eq!(sent, mails::OWN.len() + 3);
+}
+
+#[test]
+fn real_mails_come_back_as_they_were() {
+    let Some(corpus) = support::corpus() else {
+        let _ = writeln!(
+            std::io::stderr(),
+            "no ../shared/corpus: real mail was not tried, the project's own mails were"
+        );
+        return;
+    };
+    let mails = mails::in_folder(&corpus);
+    assert!(mails.len() > 800, "the corpus has {} mails only", mails.len());
+    let with_nul = mails.iter().filter(|(_, mail)| mail.contains(&0)).count();
+    let all = mails.len();
+    assert_eq!(round_trip(mails, Sending::Data), all - with_nul);
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Sending {
+    Data,
+    Bdat,
+}
+
+/// Sends and fetches; how many were accepted.
+fn round_trip(mails: Vec<Mail>, sending: Sending) -> usize {
+    let place = support::Place::new();
+    let server = place.serve();
+    let accepted = send(&server, mails, sending);
+    let mut pop3 = server.pop3();
+    pop3.login("gb", "other");
+    let (count, total) = pop3.stat();
+    assert_eq!(count, accepted.len());
+    let sizes = numbers(&pop3.multi("LIST").1);
+    let unique_ids = pop3.multi("UIDL").1;
+    assert_eq!((sizes.len(), unique_ids.len()), (count, count));
+    assert_eq!(unique_ids.iter().collect::<HashSet<_>>().len(), count);
+
+    let mut octets = 0;
+    for (at, (name, mail)) in accepted.iter().enumerate() {
+        let number = at + 1;
+        let message = pop3.retrieve(number);
+        let (trace, rest) = mails::split_trace(&message);
+        assert!(trace.escape_ascii().to_string().contains("by iitkgp.edu with ESMTP id "), "{name}");
+        let expected = mails::reordered(&mails::normalised(mail));
+        assert!(rest == expected, "{name}: sent\n{}\ngot\n{}", shown(&expected), shown(rest));
+        assert_eq!(sizes[at], (number, message.len()), "{name}");
+        octets += message.len();
+        check_top(&mut pop3, number, &message, name);
+    }
+    assert_eq!(octets, total);
+    accepted.len()
+}
+
+/// Sends each mail; those that hold a NUL are refused and left out of what comes back.
+fn send(server: &support::Daemon, mails: Vec<Mail>, sending: Sending) -> Vec<Mail> {
+    let mut smtp = server.smtp();
+    assert!(smtp.command("EHLO iit.edu").contains("CHUNKING"));
+    let mut accepted = Vec::new();
+    for (name, mail) in mails {
+        let text = mails::normalised(&mail);
+        let reply = match sending {
+            Sending::Data => smtp.deliver("ag@iit.edu", &["gb@iit.edu"], &text),
+            Sending::Bdat => deliver_by_chunks(&mut smtp, &text),
+        };
+        if mail.contains(&0) {
+            assert!(reply.starts_with("554 5.6.0 "), "{name}: {reply}");
+        } else {
+            assert_eq!(reply, "250 2.0.0 OK Message accepted for delivery", "{name}");
+            accepted.push((name, mail));
+        }
+    }
+    accepted
+}
+
+fn deliver_by_chunks(smtp: &mut support::Smtp, text: &[u8]) -> String {
+    assert!(smtp.command("MAIL FROM:<ag@iit.edu>").starts_with("250 "));
+    assert!(smtp.command("RCPT TO:<gb@iit.edu>").starts_with("250 "));
+    for chunk in text.chunks(70_001) {
+        smtp.wire.send(format!("BDAT {}\r\n", chunk.len()).as_bytes());
+        smtp.wire.send(chunk);
+        assert_eq!(smtp.reply(), format!("250 2.0.0 {} octets", chunk.len()));
+    }
+    smtp.command("BDAT 0 LAST")
+}
+
+/// TOP gives the header, the blank line and as many lines of the body as asked for.
+fn check_top(pop3: &mut support::Pop3, number: usize, message: &[u8], name: &str) {
+    let lines: Vec<&[u8]> = message.split_inclusive(|byte| *byte == b'\n').collect();
+    let blank = lines.iter().position(|line| *line == b"\r\n").unwrap_or(lines.len());
+    for count in [0, 1, 1_000_000] {
+        let expected = lines[..lines.len().min(blank.saturating_add(1).saturating_add(count))].concat();
+        let (_, top) = pop3.multi(&format!("TOP {number} {count}"));
+        let top: Vec<u8> = top.iter().flat_map(|line| [line, &b"\r\n"[..]].concat()).collect();
+        assert!(top == expected, "{name}: TOP {count} gave\n{}", shown(&top));
+    }
+}
+
+fn numbers(listing: &[Vec<u8>]) -> Vec<(usize, usize)> {
+    let parse = |line: &Vec<u8>| {
+        let line = String::from_utf8_lossy(line).into_owned();
+        let (number, octets) = line.split_once(' ')?;
+        Some((number.parse().ok()?, octets.parse().ok()?))
+    };
+    listing.iter().map(|line| parse(line).expect("a scan listing")).collect()
+}
+
+fn shown(octets: &[u8]) -> String {
+    octets[..octets.len().min(3_000)].escape_ascii().to_string().replace("\\r\\n", "\\r\\n\n")
+}

@@ -1,0 +1,108 @@
+//! Several processes on one data directory: locks, leases, and what a killed one leaves behind.
+
+mod support;
+
+use support::Place;
+
+#[test]
+fn deliveries_during_a_session_survive_its_deleting_quit() {
+    let place = Place::new();
+    let (smtp_server, pop3_server) = (place.smtp_server(), place.pop3_server());
+    for subject in ["one", "two", "three"] {
+        smtp_server.smtp().deliver_one(format!("Subject: {subject}\r\n\r\nbody\r\n").as_bytes());
+    }
+    let mut pop3 = pop3_server.pop3();
+    pop3.login("gb", "other");
+    assert_eq!(pop3.command("DELE 1"), "+OK message deleted");
+    assert_eq!(pop3.command("DELE 3"), "+OK message deleted");
+    smtp_server.smtp().deliver_one(b"Subject: four\r\n\r\nbody\r\n");
+    assert_eq!(pop3.stat().0, 1, "the session keeps its snapshot");
+    assert!(pop3.command("QUIT").starts_with("+OK"));
+    smtp_server.smtp().deliver_one(b"Subject: five\r\n\r\nbody\r\n");
+
+    let mut pop3 = pop3_server.signed_in("gb", "other");
+    let subjects: Vec<String> = (1..=pop3.stat().0)
+        .map(|number| {
+            let message = String::from_utf8(pop3.retrieve(number)).expect("text");
+            message
+                .split("Subject: ")
+                .nth(1)
+                .and_then(|rest| rest.split("\r\n").next())
+                .expect("a subject")
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(subjects, ["two", "four", "five"]);
+}
+
+#[test]
+fn one_session_at_a_time_has_a_maildrop_between_processes() {
+    let place = Place::new();
+    let (first, second) = (place.pop3_server(), place.pop3_server());
+    let mut holder = first.pop3();
+    holder.login("gb", "other");
+    for server in [&first, &second] {
+        let mut other = server.pop3();
+        other.command("USER gb");
+        let refused = other.command("PASS other");
+        assert!(refused.starts_with("-ERR [IN-USE]"), "{refused}");
+        // Another account's maildrop is free, in the same connection.
+        other.login("ag", "secret");
+    }
+    assert!(holder.command("QUIT").starts_with("+OK"));
+    second.signed_in("gb", "other");
+}
+
+#[test]
+fn a_killed_process_leaves_no_lock_behind() {
+    let place = Place::new();
+    let (smtp_server, killed) = (place.smtp_server(), place.pop3_server());
+    smtp_server.smtp().deliver_one(b"Subject: one\r\n\r\nbody\r\n");
+    let mut pop3 = killed.pop3();
+    pop3.login("gb", "other");
+    assert_eq!(pop3.command("DELE 1"), "+OK message deleted");
+    killed.kill();
+    let next = place.pop3_server();
+    let mut pop3 = next.pop3();
+    pop3.login("gb", "other");
+    assert_eq!(pop3.stat().0, 1, "a killed server removed nothing");
+}
+
+#[test]
+fn a_torn_tail_is_cut_off_and_kept() {
+    let place = Place::new();
+    let server = place.serve();
+    server.smtp().deliver_one(b"Subject: whole\r\n\r\nbody\r\n");
+    let mut mailbox = place.mailbox("gb");
+    let whole = mailbox.len();
+    let torn = b"From: <ag@iit.edu>\r\nTo: <gb@iit.edu>\r\nSubject: to";
+    mailbox.extend_from_slice(torn);
+    std::fs::write(place.path("data/gb/MyMailBox.txt"), &mailbox).expect("written");
+    server.smtp().deliver_one(b"Subject: next\r\n\r\nbody\r\n");
+    assert_eq!(std::fs::read(place.path("data/gb/MyMailBox.torn")).expect("kept"), torn);
+    assert_eq!(place.mailbox("gb")[..whole], mailbox[..whole]);
+    let mut pop3 = server.pop3();
+    pop3.login("gb", "other");
+    assert_eq!(pop3.stat().0, 2);
+}
+
+#[test]
+fn a_stopped_server_lets_a_message_on_its_way_finish() {
+    let place = Place::new();
+    let mut server = place.serve();
+    let mut idle = server.smtp();
+    let mut busy = server.smtp();
+    busy.command("EHLO iit.edu");
+    busy.command("MAIL FROM:<ag@iit.edu>");
+    busy.command("RCPT TO:<gb@iit.edu>");
+    assert!(busy.command("DATA").starts_with("354"));
+    busy.wire.send(b"Subject: half\r\n\r\nof it\r\n");
+    server.signal_terminate();
+    server.wait_for_log("stopping");
+    assert!(idle.reply().starts_with("421 "), "an idle session is told");
+    busy.wire.send(b"and the rest\r\n.\r\n");
+    assert!(busy.reply().starts_with("250 "));
+    assert!(busy.reply().starts_with("421 "));
+    assert_eq!(server.wait(), Some(0));
+    assert!(place.mailbox("gb").ends_with(b"of it\r\nand the rest\r\n.\r\n"));
+}
