@@ -46,7 +46,7 @@ fn text(octets: usize, random: &mut Random) -> Vec<u8> {
 }
 
 fn wire(seed: u64, latency: Duration) -> Wire {
-    Wire { latency, random: Random::new(seed), pipelining: seed % 2 == 0 }
+    Wire { latency, random: Random::new(seed), pipelining: seed.is_multiple_of(2) }
 }
 
 /// Delivered: the recipients, the message.

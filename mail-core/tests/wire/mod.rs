@@ -11,11 +11,14 @@ use mail_core::time::{Duration, Instant};
 
 use crate::random::Random;
 
-/// One end: a machine and what its policy does about an event, or, for `None`, when nothing more happens by itself. The
-/// policy may write to the output, as a driver does with a message.
+/// What is done about an event, or, for `None`, when nothing more happens by itself. It may write to the output, as a
+/// driver does with a message.
+pub(crate) type Policy<'a, M> = Box<dyn FnMut(&mut M, Option<<M as Machine>::Event>, &mut BytesMut) + 'a>;
+
+/// One end: a machine and its policy.
 pub(crate) struct End<'a, M: Machine> {
     pub(crate) machine: M,
-    pub(crate) policy: Box<dyn FnMut(&mut M, Option<M::Event>, &mut BytesMut) + 'a>,
+    pub(crate) policy: Policy<'a, M>,
     pub(crate) tls_established: fn(&mut M, Instant),
 }
 
