@@ -1,5 +1,7 @@
 //! The SMTP client's machine against transcripts, and against servers that mean it harm.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic, in its helpers too")]
+
 mod player;
 
 use bytes::BytesMut;

@@ -11,14 +11,19 @@
 //! Before each `S: ` and at the end, all that the client sent and told must have been named. `\r`, `\n` and `\\` stand
 //! for themselves in actions.
 
+#[path = "../random/mod.rs"]
+mod random;
+
 use std::collections::VecDeque;
 
 use bytes::BytesMut;
 use mail_core::machine::{Machine, Step};
 use mail_core::time::{Duration, Instant};
 
+use random::Random;
+
 /// A client that a transcript can lead.
-pub trait Client: Machine + Sized {
+pub(crate) trait Client: Machine + Sized {
     fn with_options(options: &str, now: Instant) -> Self;
     fn perform(&mut self, action: &str, argument: &str);
     /// Events whose words begin with `Body ` are joined, as they may be cut anywhere.
@@ -27,30 +32,13 @@ pub trait Client: Machine + Sized {
 
 /// How the server's bytes are cut.
 #[derive(Debug, Clone, Copy)]
-pub enum Cuts {
+pub(crate) enum Cuts {
     Whole,
     Bytes,
     Random(u64),
 }
 
-/// xorshift64: the same cuts on every run and on every target.
-#[derive(Debug, Clone)]
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    pub fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % bound as u64).unwrap()
-    }
-}
-
-pub fn play<C: Client>(name: &str, transcript: &str) {
+pub(crate) fn play<C: Client>(name: &str, transcript: &str) {
     play_once::<C>(name, transcript, Cuts::Whole);
     play_once::<C>(name, transcript, Cuts::Bytes);
     for seed in 1..=20_u64 {
@@ -58,7 +46,7 @@ pub fn play<C: Client>(name: &str, transcript: &str) {
     }
 }
 
-pub fn play_once<C: Client>(name: &str, transcript: &str, cuts: Cuts) {
+pub(crate) fn play_once<C: Client>(name: &str, transcript: &str, cuts: Cuts) {
     let mut lines = transcript.lines().enumerate().peekable();
     let mut player: Option<Player<C>> = None;
     while let Some((number, line)) = lines.next() {
