@@ -193,7 +193,6 @@ fn s_nail_sends_and_fetches() {
     scene.run(
         "s-nail",
         &[
-            "-n",
             "-:/",
             "-S",
             "v15-compat",
@@ -216,7 +215,6 @@ fn s_nail_sends_and_fetches() {
     let shown = scene.run(
         "s-nail",
         &[
-            "-n",
             "-:/",
             "-R",
             "-S",

@@ -82,6 +82,11 @@ impl<D: Disk> Queue<D> {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn waiting_count(&self) -> usize {
+        self.lock().deliveries.len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Waiting<D>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -106,12 +111,13 @@ impl<D: Disk> Queue<D> {
             disk.sync_dir(Path::new("")).map_err(fail)?;
         }
         let tail = settle(disk, &self.folder, &file, hostname)?;
-        let written = write_group(&file, tail, group).and_then(|()| file.sync());
+        let length = complete_last_line(&file, tail).map_err(fail)?;
+        let written = write_group(&file, length, group).and_then(|()| file.sync());
         if let Err(error) = written {
             let error = fail(error);
             tracing::error!(mailbox = %path.display(), %error, "a delivery failed");
             // A sync that failed once is never trusted again: what it was about is taken back.
-            if let Err(error) = file.set_len(tail.length).and_then(|()| file.sync()) {
+            if let Err(error) = file.set_len(length).and_then(|()| file.sync()) {
                 tracing::error!(mailbox = %path.display(), %error, "cannot take the failed delivery back");
             }
             return Err(error);
@@ -145,9 +151,18 @@ impl<D: Disk> Drop for Group<'_, D> {
     }
 }
 
-fn write_group<F: DiskFile>(file: &F, tail: Tail, group: &[Arc<Delivery<F>>]) -> io::Result<()> {
-    let mut writer = Writer { file, at: tail.length, buffer: Vec::new() };
-    writer.put(tail.line_end)?;
+/// Gives the last line its end, durably before anything follows: a crash that kept what follows and lost the line end
+/// would take the record before it along. Tells the length of the file.
+fn complete_last_line(file: &impl DiskFile, tail: Tail) -> io::Result<u64> {
+    if !tail.line_end.is_empty() {
+        file.write_all_at(tail.line_end, tail.length)?;
+        file.sync()?;
+    }
+    Ok(tail.length + tail.line_end.len() as u64)
+}
+
+fn write_group<F: DiskFile>(file: &F, length: u64, group: &[Arc<Delivery<F>>]) -> io::Result<()> {
+    let mut writer = Writer { file, at: length, buffer: Vec::new() };
     for delivery in group {
         writer.put(&delivery.head)?;
         delivery.rest.read(|piece| writer.put(piece))?;

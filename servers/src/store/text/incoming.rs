@@ -54,6 +54,11 @@ impl<D: Disk, O: Offload> TextIncoming<D, O> {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn memory_length(&self) -> usize {
+        self.intake.header_length() + self.rest.memory.len()
+    }
+
     async fn spill(&mut self) -> Result<(), StoreError> {
         let shared = Arc::clone(&self.shared);
         let memory = std::mem::take(&mut self.rest.memory);

@@ -31,6 +31,8 @@ mod mailbox;
 mod maildrop;
 mod offload;
 mod removal;
+#[cfg(test)]
+mod tests;
 
 pub use body::TextBody;
 pub use check::{Finding, Report, check};
@@ -39,6 +41,9 @@ pub use maildrop::TextMaildrop;
 #[cfg(feature = "net")]
 pub use offload::Threads;
 pub use offload::{Inline, Offload};
+
+/// A mailbox smaller than this is compacted whenever something is removed from it, a larger one when more than half is.
+const SMALL_OCTETS: u64 = 1 << 20;
 
 /// Where messages are spilled while they are received.
 const TEMPORARY: &str = ".tmp";
@@ -59,6 +64,8 @@ struct Shared<D: Disk> {
     queues: Mutex<HashMap<Username, Arc<append::Queue<D>>>>,
     /// The number of the next spill file.
     spill: AtomicU64,
+    /// [`SMALL_OCTETS`], but in tests.
+    small_octets: u64,
 }
 
 impl<D: Disk, O: Offload> TextStore<D, O> {
@@ -77,8 +84,13 @@ impl<D: Disk, O: Offload> TextStore<D, O> {
             Ok(())
         };
         clean().map_err(|error| failed("prepare the folder", temporary, error))?;
-        let shared =
-            Shared { disk, hostname: hostname.into(), queues: Mutex::default(), spill: AtomicU64::new(0) };
+        let shared = Shared {
+            disk,
+            hostname: hostname.into(),
+            queues: Mutex::default(),
+            spill: AtomicU64::new(0),
+            small_octets: SMALL_OCTETS,
+        };
         Ok(Self { shared: Arc::new(shared), offload })
     }
 }

@@ -12,9 +12,6 @@ use super::maildrop::Snapshot;
 use crate::disk::{Disk, DiskFile, Open};
 use crate::store::StoreError;
 
-/// A mailbox smaller than this is compacted whenever something is removed from it.
-const SMALL_OCTETS: u64 = 1 << 20;
-
 /// Removes the messages, durably, or leaves all of them.
 pub(super) fn remove<D: Disk>(snapshot: &Snapshot<D>, numbers: &[u64]) -> Result<(), StoreError> {
     if numbers.is_empty() {
@@ -40,7 +37,7 @@ pub(super) fn remove<D: Disk>(snapshot: &Snapshot<D>, numbers: &[u64]) -> Result
     removed.extend(records.iter().map(|record| record.offset..record.end()));
     removed.sort_unstable_by_key(|range| range.start);
     let removed_octets: u64 = removed.iter().map(|range| range.end - range.start).sum();
-    if length < SMALL_OCTETS || removed_octets > length / 2 {
+    if length < shared.small_octets || removed_octets > length / 2 {
         match compact(snapshot, mailbox, &removed, length, records.len()) {
             Ok(()) => return Ok(()),
             Err(error) => {

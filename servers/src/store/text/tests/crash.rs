@@ -1,0 +1,164 @@
+//! A power cut at every octet and every operation: what was acknowledged is there, and every other record is whole.
+
+use super::*;
+
+/// Runs `act` on a fresh copy of the disk for every moment at which the power can go during it, and hands what each
+/// power cut leaves to `judge`, with whether `act` had been answered with `Ok`.
+fn at_every_moment(
+    disk: &SimDisk,
+    survivals: &[Survival],
+    act: impl Fn(&Store) -> Result<(), StoreError>,
+    judge: impl Fn(&SimDisk, bool, &str),
+) {
+    let whole = disk.after_power_cut(Survival::Everything);
+    let before = whole.changes();
+    act(&store(&whole)).expect("the disk does not fail");
+    let moments = whole.changes() - before;
+    assert!(moments > 3);
+    for moment in 0..=moments {
+        let disk = disk.after_power_cut(Survival::Everything);
+        disk.cut_power_after(moment);
+        let done = act(&store(&disk));
+        for survival in survivals {
+            let what = format!("power gone after {moment} of {moments} changes, {survival:?}");
+            judge(&disk.after_power_cut(*survival), done.is_ok(), &what);
+        }
+    }
+}
+
+/// What the store still has, and that it takes and keeps one more.
+fn after(disk: &SimDisk, what: &str) -> Vec<String> {
+    let store = store(disk);
+    let mut found = bodies(&store);
+    deliver(&store, "later", &message("later")).unwrap();
+    let again = bodies(&self::store(&disk.after_power_cut(Survival::Nothing)));
+    assert_eq!(again.split_last(), Some((&served("later"), &found[..])), "{what}");
+    found.truncate(again.len() - 1);
+    found
+}
+
+fn mailbox_of(ids: &[&str]) -> SimDisk {
+    let disk = SimDisk::default();
+    let store = store(&disk);
+    for id in ids {
+        deliver(&store, id, &message(id)).unwrap();
+    }
+    disk
+}
+
+#[test]
+fn an_append_is_all_or_nothing() {
+    let persons = SimDisk::default();
+    persons.put(MAILBOX, format!("{PERSONS}{}", PERSONS.trim_end()).as_bytes());
+    for (disk, old) in [
+        (SimDisk::default(), vec![]),
+        (mailbox_of(&["a"]), vec![served("a")]),
+        (persons, vec![served_persons(), served_persons()]),
+    ] {
+        let act = |store: &Store| deliver(store, "new", &message("new"));
+        at_every_moment(&disk, &SURVIVALS, act, |disk, done, what| {
+            let found = after(disk, what);
+            let is_new_there = found.len() > old.len();
+            assert!(is_new_there || !done, "{what}");
+            let new = [served("new")];
+            let expected = old.iter().chain(new.iter().filter(|_| is_new_there));
+            assert!(found.iter().eq(expected), "{what}: {found:?}");
+        });
+    }
+}
+
+#[test]
+fn a_cut_loses_nothing() {
+    let disk = mailbox_of(&["a"]);
+    let whole = String::from_utf8(disk.content(MAILBOX).unwrap()).unwrap();
+    for torn in ["F", &whole[..whole.len() - 1], &whole[..whole.len() / 2], "\0\0\0"] {
+        disk.put(MAILBOX, format!("{whole}{torn}").as_bytes());
+        let act = |store: &Store| deliver(store, "new", &message("new"));
+        at_every_moment(&disk, &SURVIVALS, act, |disk, done, what| {
+            let found = after(disk, what);
+            assert_eq!(found[0], served("a"), "{what}");
+            assert!(found.len() == 2 || !done, "{what}");
+            assert!(found.len() == 1 || found[1..] == [served("new")], "{what}");
+            let kept = disk.content("gb/MyMailBox.torn").unwrap();
+            assert!(kept.windows(torn.len()).any(|window| window == torn.as_bytes()), "{what}");
+        });
+    }
+}
+
+/// Every message that was not removed is there and whole; the removed ones are whole or gone, and gone when that was
+/// answered.
+fn judge_removal(found: &[String], done: bool, kept: &[&str], removed: &[&str], what: &str) {
+    let all: Vec<String> = kept.iter().chain(removed).map(|id| served(id)).collect();
+    assert!(found.iter().all(|body| all.contains(body)), "{what}: {found:?}");
+    assert!(kept.iter().all(|id| found.contains(&served(id))), "{what}");
+    assert!(!done || found.len() == kept.len(), "{what}");
+}
+
+#[test]
+fn a_removal_with_compaction_touches_nothing_else() {
+    let disk = mailbox_of(&["a", "b", "c", "d"]);
+    let act = |store: &Store| remove(store, &[1, 3]);
+    at_every_moment(&disk, &SURVIVALS, act, |disk, done, what| {
+        let store = store(disk);
+        judge_removal(&bodies(&store), done, &["b", "d"], &["a", "c"], what);
+        // What the crash left behind is in nobody's way.
+        let count = bodies(&store).len() as u64;
+        remove(&store, &(1..=count).collect::<Vec<_>>()).unwrap();
+        assert_eq!(disk.content(MAILBOX).unwrap(), b"", "{what}");
+    });
+}
+
+#[test]
+fn a_removal_of_everything_leaves_an_empty_mailbox() {
+    let disk = mailbox_of(&["a", "b"]);
+    let act = |store: &Store| remove(store, &[1, 2]);
+    at_every_moment(&disk, &SURVIVALS, act, |disk, done, what| {
+        judge_removal(&after(disk, what), done, &[], &["a", "b"], what);
+    });
+}
+
+/// The same store, that compacts for the size of what is removed alone.
+fn that_takes_all_for_large(store: &Store) -> Store {
+    let disk = store.shared.disk.clone();
+    let mut store = self::store(&disk);
+    Arc::get_mut(&mut store.shared).expect("it is new").small_octets = 0;
+    store
+}
+
+#[test]
+fn a_removal_with_blanking_touches_nothing_else() {
+    let server = mailbox_of(&["a", "b", "c", "d"]);
+    let of_persons = SimDisk::default();
+    of_persons.put(MAILBOX, PERSONS.repeat(4).as_bytes());
+    let persons = [served_persons(), served_persons(), served_persons(), served_persons()];
+    for (disk, all) in [(server, ["a", "b", "c", "d"].map(served)), (of_persons, persons)] {
+        let length = disk.content(MAILBOX).unwrap().len();
+        let act = |store: &Store| remove(&that_takes_all_for_large(store), &[2]);
+        at_every_moment(&disk, &SURVIVALS, act, |disk, done, what| {
+            assert_eq!(disk.content(MAILBOX).unwrap().len(), length, "{what}");
+            let mut found = bodies(&store(disk));
+            if found.len() == all.len() {
+                assert!(!done, "{what}");
+                assert_eq!(found.remove(1), all[1], "{what}");
+            }
+            assert!(found.iter().eq([&all[0], &all[2], &all[3]]), "{what}");
+        });
+    }
+}
+
+#[test]
+fn a_power_cut_between_a_compaction_and_the_next_delivery_loses_nothing() {
+    // The process dies after the rename and before the name is durable; another one delivers; then the power goes.
+    let disk = mailbox_of(&["a", "b"]);
+    let moments = {
+        let disk = disk.after_power_cut(Survival::Everything);
+        let before = disk.changes();
+        remove(&store(&disk), &[1]).unwrap();
+        disk.changes() - before
+    };
+    disk.cut_power_after(moments - 1);
+    remove(&store(&disk), &[1]).unwrap();
+    disk.cut_power_after(u64::MAX / 2);
+    deliver(&store(&disk), "c", &message("c")).unwrap();
+    assert_eq!(bodies(&store(&disk.after_power_cut(Survival::Nothing))), [served("b"), served("c")]);
+}

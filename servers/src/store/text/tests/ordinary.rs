@@ -1,0 +1,186 @@
+//! What goes in comes out.
+
+use super::*;
+
+#[test]
+fn mail_is_delivered_listed_fetched_and_removed() {
+    let disk = SimDisk::default();
+    let store = store(&disk);
+    assert_eq!(bodies(&store), [""; 0]);
+    for id in ["a", "b", "c"] {
+        deliver(&store, id, &message(id)).unwrap();
+    }
+    assert_eq!(bodies(&store), [served("a"), served("b"), served("c")]);
+    let mut maildrop = now(store.open(&gb())).unwrap();
+    let ids: Vec<_> = entries(&mut maildrop).into_iter().map(|entry| entry.unique_id).collect();
+    assert_eq!(ids, ["a", "b", "c"]);
+    let head = served("b").split_inclusive("\r\n\r\n").next().unwrap().to_owned();
+    assert_eq!(body(&mut maildrop, 2, Extent::Top(0)).unwrap(), head);
+    assert_eq!(body(&mut maildrop, 2, Extent::Top(1)).unwrap(), format!("{head}the body of b\r\n"));
+    assert_eq!(body(&mut maildrop, 2, Extent::Top(99)).unwrap(), served("b"));
+    assert!(matches!(now(maildrop.entry(4)), Err(StoreError::Failed(_))));
+    assert!(matches!(now(maildrop.entry(0)), Err(StoreError::Failed(_))));
+    drop(maildrop);
+    remove(&store, &[]).unwrap();
+    remove(&store, &[1, 3]).unwrap();
+    assert_eq!(bodies(&store), [served("b")]);
+    assert!(
+        disk.content(MAILBOX)
+            .unwrap()
+            .starts_with(b"From: <ag@iit.edu>\r\nTo: <gb@iit.edu>\r\nSubject: b\r\n")
+    );
+    remove(&store, &[1]).unwrap();
+    assert_eq!(disk.content(MAILBOX).unwrap(), b"");
+}
+
+#[test]
+fn each_recipient_gets_a_copy_with_his_own_to() {
+    let disk = SimDisk::default();
+    let store = store(&disk);
+    let mut incoming = now(store.begin()).unwrap();
+    now(incoming.write(Bytes::from("hello"))).unwrap();
+    now(incoming.commit(&trace("x"), &[recipient("ag"), recipient("gb")])).unwrap();
+    for account in ["ag", "gb"] {
+        let mailbox = String::from_utf8(disk.content(&format!("{account}/MyMailBox.txt")).unwrap()).unwrap();
+        assert!(
+            mailbox.starts_with(&format!("From: <ag@iit.edu>\r\nTo: <{account}@iit.edu>\r\nSubject:\r\n"))
+        );
+        assert!(
+            mailbox
+                .ends_with("(added From To Subject); Sun, 22 Nov 2026 19:15:07 +0000\r\n\r\nhello\r\n.\r\n")
+        );
+    }
+}
+
+#[test]
+fn a_large_message_is_spilled_to_a_file_without_a_name() {
+    let disk = SimDisk::default();
+    disk.put(".tmp/0", b"left by a crash");
+    let store = store(&disk);
+    assert_eq!(disk.content(".tmp/0"), None);
+    let large = message("large") + &"0123456789\r\n.345678\r\n".repeat(200_000);
+    let mut incoming = now(store.begin()).unwrap();
+    for chunk in large.as_bytes().chunks(65_536) {
+        now(incoming.write(Bytes::copy_from_slice(chunk))).unwrap();
+        assert!(incoming.memory_length() <= (1 << 20) + 2 * 65_536);
+    }
+    assert_eq!(disk.list(Path::new(".tmp")).unwrap(), Vec::<PathBuf>::new());
+    now(incoming.commit(&trace("large"), &[recipient("gb")])).unwrap();
+    let expected = served("large") + &"0123456789\r\n..345678\r\n".repeat(200_000);
+    assert!(bodies(&store) == [expected]);
+}
+
+#[test]
+fn mail_that_arrives_during_a_session_survives_its_removal() {
+    let disk = SimDisk::default();
+    let (smtp, pop3) = (store(&disk), store(&disk));
+    deliver(&smtp, "a", &message("a")).unwrap();
+    let mut session = now(pop3.open(&gb())).unwrap();
+    deliver(&smtp, "b", &message("b")).unwrap();
+    assert_eq!(entries(&mut session).len(), 1);
+    assert_eq!(now(smtp.open(&gb())).unwrap_err(), StoreError::InUse);
+    now(session.remove(&[1])).unwrap();
+    assert_eq!(bodies(&smtp), [served("b")]);
+}
+
+#[test]
+fn a_persons_record_is_served_and_mail_goes_behind_it() {
+    for end in [".\n", ".", ".\r", ".\r\n", ".\n\n \n", ".\n  "] {
+        let disk = SimDisk::default();
+        disk.put(MAILBOX, PERSONS.replace(".\n", end).as_bytes());
+        let store = store(&disk);
+        assert_eq!(bodies(&store), [served_persons()], "{end:?}");
+        deliver(&store, "a", &message("a")).unwrap();
+        deliver(&store, "b", &message("b")).unwrap();
+        assert_eq!(bodies(&store), [served_persons(), served("a"), served("b")], "{end:?}");
+        remove(&store, &[2]).unwrap();
+        assert_eq!(bodies(&store), [served_persons(), served("b")], "{end:?}");
+        remove(&store, &[1, 2]).unwrap();
+        assert_eq!(disk.content(MAILBOX).unwrap(), b"", "{end:?}");
+    }
+}
+
+#[test]
+fn ids_that_stand_twice_and_missing_ones_are_hashes() {
+    let disk = SimDisk::default();
+    let store = store(&disk);
+    disk.put(MAILBOX, PERSONS.as_bytes());
+    for (id, text) in [("a", "a"), ("a", "b"), ("c", "c")] {
+        deliver(&store, id, &message(text)).unwrap();
+    }
+    let mut maildrop = now(store.open(&gb())).unwrap();
+    let ids: Vec<_> = entries(&mut maildrop).into_iter().map(|entry| entry.unique_id).collect();
+    assert_eq!(ids.iter().map(String::len).collect::<Vec<_>>(), [64, 64, 64, 1]);
+    assert!(ids[0] != ids[1] && ids[1] != ids[2]);
+    assert_eq!(ids[3], "c");
+}
+
+#[test]
+fn what_cannot_be_read_is_reported_and_never_dropped() {
+    let disk = SimDisk::default();
+    let store = store(&disk);
+    deliver(&store, "a", &message("a")).unwrap();
+    let good = disk.content(MAILBOX).unwrap();
+    let broken = b"not a record\r\n.\r\n";
+    disk.put(MAILBOX, &[&good[..], broken, &good, b"torn"].concat());
+    let report = check(&disk, &gb(), "iitkgp.edu").unwrap();
+    assert_eq!((report.messages, report.octets, report.removed), (2, 2 * (served("a").len() as u64 - 1), 0));
+    let offsets: Vec<_> = report.findings.iter().map(|finding| finding.offset as usize).collect();
+    assert_eq!(offsets, [good.len(), 2 * good.len() + broken.len()]);
+    assert!(report.findings[0].what.contains("From, To, Subject and Received"));
+    assert_eq!(check(&disk, &Username::parse("nobody").unwrap(), "iitkgp.edu").unwrap(), Report::default());
+
+    assert_eq!(bodies(&store), [served("a"), served("a")]);
+    assert_eq!(disk.content("gb/MyMailBox.torn").unwrap(), b"torn");
+    remove(&store, &[1, 2]).unwrap();
+    assert_eq!(disk.content(MAILBOX).unwrap(), broken);
+}
+
+#[test]
+fn a_large_mailbox_is_blanked_first_and_compacted_later() {
+    let disk = SimDisk::default();
+    let store = store(&disk);
+    let large = message("large") + &"x".repeat(2 << 20);
+    deliver(&store, "a", &message("a")).unwrap();
+    let record = disk.content(MAILBOX).unwrap().len();
+    deliver(&store, "large", &large).unwrap();
+    deliver(&store, "b", &message("b")).unwrap();
+    let length = disk.content(MAILBOX).unwrap().len();
+    remove(&store, &[1]).unwrap();
+    let blanked = disk.content(MAILBOX).unwrap();
+    assert_eq!(blanked.len(), length);
+    let expected = format!("#{}\r\n.\r\nFrom:", " ".repeat(record - 6));
+    assert!(blanked.starts_with(expected.as_bytes()));
+    assert_eq!(check(&disk, &gb(), "iitkgp.edu").unwrap().removed, 1);
+    remove(&store, &[1]).unwrap();
+    assert_eq!(disk.content(MAILBOX).unwrap().len(), record);
+    assert_eq!(bodies(&store), [served("b")]);
+}
+
+#[test]
+fn deliveries_that_wait_share_one_sync() {
+    let disk = SimDisk::default();
+    let store = store(&disk);
+    deliver(&store, "first", &message("first")).unwrap();
+    let before = disk.syncs();
+    let queue = store.shared.queue(&gb());
+    let lock = disk.lock(Path::new("gb/.append.lock")).unwrap();
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let store = &store;
+            scope.spawn(move || deliver(store, &number.to_string(), &message(&number.to_string())).unwrap());
+        }
+        // One leads and waits for the lock, the others wait for it.
+        while queue.waiting_count() < 7 {
+            std::thread::yield_now();
+        }
+        drop(lock);
+    });
+    assert_eq!(disk.syncs() - before, 2);
+    let mut expected: Vec<_> = (0..8).map(|number| served(&number.to_string())).collect();
+    expected.push(served("first"));
+    let mut found = bodies(&store);
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected);
+}
