@@ -1,5 +1,6 @@
 //! The SMTP client's machine against transcripts, and against servers that mean it harm.
 
+#![allow(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic, in its helpers too")]
 
 mod player;
