@@ -4,6 +4,7 @@
 //! passes for a set one. Relative paths are relative to the file. The servers and the terminal client read
 //! the same file, each the part it needs.
 
+mod faults;
 mod octets;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use mail_core::users::Username;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
+pub use faults::{Chance, Command, Fault, Faults, Outcome, Pop3Command, SmtpCommand, Who};
 pub use octets::Octets;
 
 /// Everything that can be configured.
@@ -34,6 +36,8 @@ pub struct Config {
     pub smtp: Smtp,
     pub pop3: Pop3,
     pub limits: Limits,
+    /// What the servers do wrong on purpose.
+    pub faults: Faults,
 }
 
 /// `[smtp]`
@@ -77,6 +81,7 @@ impl Default for Config {
             smtp: Smtp::default(),
             pop3: Pop3::default(),
             limits: Limits::default(),
+            faults: Faults::default(),
         }
         .with_own_domain()
     }
@@ -193,6 +198,7 @@ mod tests {
         assert_eq!(config.smtp.listen[0].port(), 2525);
         assert_eq!(config.limits.message_size.get(), 25 * 1024 * 1024);
         assert!(!config.pop3.refuse_unknown_user);
+        assert!(config.faults.smtp.is_empty() && config.faults.pop3.is_empty());
     }
 
     #[test]
@@ -222,6 +228,8 @@ mod tests {
             ("[limits]\nrecipients = 5", 2, "100 or more"),
             ("[limits]\nconnections = 0", 2, "1 or more"),
             ("postmaster = '../x'", 1, "`../x`"),
+            ("[[faults]]\nprotocol = 'smtp'\ncommand = 'MAIL'\ndelay = 'soon'", 4, "`soon`"),
+            ("\n[[faults]]\nprotocol = 'smtp'\ncommand = 'MAIL'\nreply = '250 OK'", 2, "`reply`"),
             ("data = [", 1, ""),
         ] {
             let (at, reason) = Config::parse(text).expect_err(text);

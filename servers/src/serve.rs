@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use crate::accounts::UserTxt;
 use crate::disk::RealDisk;
+use crate::faults::{Faults, Faulty};
 use crate::listener::Listener;
 use crate::pop3_session::Pop3Session;
 use crate::site::{Site, Stamp, Stamps};
@@ -123,22 +124,33 @@ async fn bind(
         login_delay: None,
         implementation: Some(format!("Pennypost-{}", env!("CARGO_PKG_VERSION"))),
     });
+    let smtp_faults = Arc::new(Faults::new(&config.faults.smtp));
+    let pop3_faults = Arc::new(Faults::new(&config.faults.pop3));
+    if !smtp.is_empty() {
+        smtp_faults.announce("smtp");
+    }
+    if !pop3.is_empty() {
+        pop3_faults.announce("pop3");
+    }
     let mut servers = JoinSet::new();
     for listener in smtp {
         let (site, machine_config) = (Arc::clone(site), Arc::clone(&smtp_config));
+        let faults = Arc::clone(&smtp_faults);
         let open = move |peer: SocketAddr, now| {
             let machine =
                 smtp::server::Server::new(Arc::clone(&machine_config), peer.ip().is_loopback(), now);
-            (machine, SmtpSession::new(Arc::clone(&site), Some(peer.ip())))
+            let session = SmtpSession::new(Arc::clone(&site), Some(peer.ip()));
+            (machine, Faulty::new(session, Arc::clone(&faults)))
         };
         servers.spawn(listener.serve(config.limits.connections, open, stopping.clone()));
     }
     for listener in pop3 {
         let (site, machine_config) = (Arc::clone(site), Arc::clone(&pop3_config));
+        let faults = Arc::clone(&pop3_faults);
         let open = move |peer: SocketAddr, now| {
             let machine =
                 pop3::server::Server::new(Arc::clone(&machine_config), peer.ip().is_loopback(), now);
-            (machine, Pop3Session::new(Arc::clone(&site)))
+            (machine, Faulty::new(Pop3Session::new(Arc::clone(&site)), Arc::clone(&faults)))
         };
         servers.spawn(listener.serve(config.limits.connections, open, stopping.clone()));
     }
