@@ -276,3 +276,54 @@ impl Series {
         (bits >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first numbers of the published generator for this seed.
+    #[test]
+    fn the_series_is_that_of_splitmix64() {
+        let series = Series(AtomicU64::new(1_234_567));
+        for bits in [6_457_827_717_110_365_317_u64, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423] {
+            assert_eq!(series.draw(), (bits >> 11) as f64 / (1_u64 << 53) as f64);
+        }
+    }
+
+    /// Within five standard deviations, which are 43 at a quarter of 10,000.
+    #[test]
+    fn a_fault_strikes_as_often_as_its_probability_says() {
+        for (probability, expected) in
+            [(0.25, 2_280..2_720), (1.0, 10_000..10_001), (f64::MIN_POSITIVE, 0..1)]
+        {
+            let chance = Chance { probability, seed: 1 };
+            let series = Series(AtomicU64::new(chance.seed));
+            let struck = (0..10_000).filter(|_| series.strikes(Some(chance))).count();
+            assert!(expected.contains(&struck), "{probability}: {struck}");
+        }
+    }
+
+    #[test]
+    fn the_first_fault_that_is_meant_and_has_its_chance_strikes() {
+        let fault = |command, who: Option<&str>, delay_ms: u64| Fault {
+            command,
+            who: who.map(|name| config::Who::Account(name.parse().expect("a username"))),
+            delay: Some(Duration::from_millis(delay_ms)),
+            outcome: Outcome::CarriedOut,
+            chance: None,
+        };
+        let faults = Faults::new(&[
+            fault(SmtpCommand::Mail, None, 1),
+            fault(SmtpCommand::Rcpt, Some("gb"), 2),
+            fault(SmtpCommand::Rcpt, None, 3),
+        ]);
+        let struck = |command, names: &[&str]| {
+            let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+            faults.strike(command, &names).and_then(|fault| fault.delay).map(|delay| delay.as_millis())
+        };
+        assert_eq!(struck(SmtpCommand::Mail, &[]), Some(1), "a fault for everybody needs no name");
+        assert_eq!(struck(SmtpCommand::Rcpt, &["ag@iit.edu", "gb@iit.edu"]), Some(2));
+        assert_eq!(struck(SmtpCommand::Rcpt, &["ag@iit.edu"]), Some(3));
+        assert_eq!(struck(SmtpCommand::Data, &["gb@iit.edu"]), None);
+    }
+}

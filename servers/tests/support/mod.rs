@@ -247,6 +247,13 @@ impl Wire {
         String::from_utf8(self.line()).expect("replies are UTF-8")
     }
 
+    /// Everything that the server still has to say before it closes.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        self.stream.read_to_end(&mut rest).expect("the server closes in order");
+        rest
+    }
+
     /// Whether the server has closed, after anything that it still had to say.
     pub(crate) fn is_closed(&mut self) -> bool {
         self.stream.read_to_end(&mut Vec::new()).is_ok()
@@ -299,6 +306,11 @@ impl Smtp {
     pub(crate) fn deliver(&mut self, from: &str, to: &[&str], message: &[u8]) -> String {
         let mail = self.command(&format!("MAIL FROM:<{from}>"));
         assert!(mail.starts_with("250"), "{mail}");
+        self.deliver_after_mail(to, message)
+    }
+
+    /// The same, in a transaction that has begun.
+    pub(crate) fn deliver_after_mail(&mut self, to: &[&str], message: &[u8]) -> String {
         for to in to {
             let recipient = self.command(&format!("RCPT TO:<{to}>"));
             assert!(recipient.starts_with("250"), "{recipient}");
