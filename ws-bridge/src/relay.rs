@@ -194,8 +194,9 @@ async fn stop(stopping: &mut watch::Receiver<bool>, pulse: &Pulse) {
     let _ = timeout(STOP_GRACE, pulse.silence(STOP_QUIET)).await;
 }
 
-/// Says what is still to be said to the browser and waits for it to go: a socket that is closed with unread input
-/// resets the connection, and the Close frame with it.
+/// Ends the WebSocket. With a reason, it has not been told to the browser, which may be sending still: a socket that is
+/// closed with unread input resets the connection, and the Close frame with it, so the rest is read. Without one, both
+/// sides have said goodbye, or the browser is gone.
 async fn part<S>(mut socket: WebSocketStream<S>, close: Option<Close>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -208,7 +209,10 @@ where
         let _ = socket.close(close.map(Close::frame)).await;
         let mut raw = socket.into_inner();
         raw.shutdown().await?;
-        tokio::io::copy(&mut raw, &mut tokio::io::sink()).await
+        if close.is_some() {
+            tokio::io::copy(&mut raw, &mut tokio::io::sink()).await?;
+        }
+        Ok::<_, io::Error>(())
     })
     .await;
 }

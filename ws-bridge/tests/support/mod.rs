@@ -61,6 +61,17 @@ impl Running {
         socket
     }
 
+    /// The status of the answer to a request, which may be an upgrade.
+    pub(crate) async fn status(&self, head: &str) -> u16 {
+        let mut stream = TcpStream::connect(self.address).await.expect("the bridge accepts");
+        let head = head.replace("ADDRESS", &self.address.to_string());
+        stream.write_all(format!("{head}\r\n\r\n").as_bytes()).await.expect("written");
+        let mut line = [0; 12];
+        soon(stream.read_exact(&mut line)).await.expect("the bridge answers");
+        let status = line.strip_prefix(b"HTTP/1.1 ").expect("a status line");
+        str::from_utf8(status).ok().and_then(|word| word.parse().ok()).expect("a number")
+    }
+
     /// The whole answer to a request; the bridge is asked to close behind it.
     pub(crate) async fn request(&self, head: &str) -> Answer {
         let mut stream = TcpStream::connect(self.address).await.expect("the bridge accepts");
