@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
 pub use octets::Octets;
-pub use web::{Target, Web, WebLimits, parse_listen};
+pub use web::{Target, Web, WebLimits, WebListen};
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, Deserialize)]
@@ -269,7 +269,7 @@ mod tests {
         )
         .expect("a good file");
         let Web { listen, root, targets, origins, names, limits } = config.web;
-        assert_eq!(listen.map(|address| address.to_string()).as_deref(), Some("[::1]:0"));
+        assert_eq!(listen.address().map(|address| address.to_string()).as_deref(), Some("[::1]:0"));
         assert_eq!(root, Path::new("page"));
         assert!(targets["smtp"].proxy && !targets["echo"].proxy);
         assert_eq!(origins, ["http://localhost:8081"]);
@@ -277,7 +277,8 @@ mod tests {
         assert_eq!((limits.connections, limits.connections_per_address), (1, 2));
         assert_eq!((limits.idle_seconds, limits.ping_seconds), (3, 4));
         assert_eq!((limits.frame_size.get(), limits.octets_per_second.get()), (5 << 10, 6_000_000));
-        assert_eq!(Config::parse("[web]\nlisten = 'off'").expect("a good file").web.listen, None);
+        assert_eq!(Config::parse("[web]\nlisten = 'off'").expect("a good file").web.listen, WebListen::Off);
+        assert_eq!(Config::default().web.listen, WebListen::Usual);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use mail_core::message::address::Domain;
 use serde::Deserialize;
@@ -15,8 +16,7 @@ use crate::Octets;
 #[serde(default, deny_unknown_fields)]
 pub struct Web {
     /// Where the page and the bridge listen; port 0 takes a free one, `"off"` is nowhere.
-    #[serde(deserialize_with = "listen")]
-    pub listen: Option<SocketAddr>,
+    pub listen: WebListen,
     /// The directory of the built page.
     pub root: PathBuf,
     /// What a page may be connected to, by the name that it asks for.
@@ -62,7 +62,7 @@ pub struct WebLimits {
 impl Default for Web {
     fn default() -> Self {
         Self {
-            listen: Some(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            listen: WebListen::Usual,
             root: PathBuf::from("dist"),
             targets: BTreeMap::new(),
             origins: Vec::new(),
@@ -105,21 +105,43 @@ impl WebLimits {
     }
 }
 
-/// An address to listen on, or `off`.
-///
-/// # Errors
-/// It is neither, said as a sentence.
-pub fn parse_listen(text: &str) -> Result<Option<SocketAddr>, String> {
-    if text == "off" {
-        return Ok(None);
-    }
-    text.parse()
-        .map(Some)
-        .map_err(|_| format!("`{text}` is no socket address; write it as in \"127.0.0.1:8080\", or \"off\""))
+/// Where the web is to be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WebListen {
+    /// Nobody has named a place: 127.0.0.1:8080, where it is free.
+    Usual,
+    At(SocketAddr),
+    Off,
 }
 
-fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
-    parse_listen(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+impl WebListen {
+    #[must_use]
+    pub fn address(self) -> Option<SocketAddr> {
+        match self {
+            Self::Usual => Some(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            Self::At(address) => Some(address),
+            Self::Off => None,
+        }
+    }
+}
+
+impl FromStr for WebListen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        text.parse().map(Self::At).map_err(|_| {
+            format!("`{text}` is no socket address; write it as in \"127.0.0.1:8080\", or \"off\"")
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for WebListen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
 }
 
 /// Origins are compared as strings, so one that no browser would send is refused here.

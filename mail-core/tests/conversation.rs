@@ -1,6 +1,7 @@
 //! The client machines against the server machines: pipelined and not, in the clear and through STARTTLS and STLS, with
 //! every cut and every delay that a network may bring.
 
+#![allow(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic, in its helpers too")]
 
 mod random;

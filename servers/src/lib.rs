@@ -28,6 +28,8 @@ pub mod cli;
 #[cfg(feature = "net")]
 pub mod listener;
 #[cfg(feature = "net")]
+pub mod proxy;
+#[cfg(feature = "net")]
 pub mod serve;
 #[cfg(feature = "net")]
 pub mod stream;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use config::Config;
+use config::{Config, WebListen};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::info;
@@ -58,7 +58,8 @@ fn main() -> ExitCode {
 
 /// Runs until SIGTERM or SIGINT.
 async fn serve(config: &Config) -> Result<(), String> {
-    let address = config.web.listen.ok_or("`listen` in [web] is off; name an address there or with --web")?;
+    let address =
+        config.web.listen.address().ok_or("`listen` in [web] is off; name an address there or with --web")?;
     let targets = config.web_targets();
     if targets.is_empty() {
         return Err(
@@ -89,7 +90,9 @@ impl Arguments {
             Some(path) => Config::read(path).map_err(|error| error.to_string())?,
             None => Config::default(),
         };
-        config.web.listen = self.web.or(config.web.listen);
+        if let Some(address) = self.web {
+            config.web.listen = WebListen::At(address);
+        }
         if let Some(root) = &self.root {
             config.web.root.clone_from(root);
         }

@@ -12,7 +12,7 @@
 //! for themselves in actions.
 
 #[path = "../random/mod.rs"]
-mod random;
+pub(crate) mod random;
 
 use std::collections::VecDeque;
 
@@ -23,7 +23,7 @@ use mail_core::time::{Duration, Instant};
 use random::Random;
 
 /// A client that a transcript can lead.
-pub(crate) trait Client: Machine + Sized {
+pub(crate) trait Client: Machine<Event: PartialEq + std::fmt::Debug> + Sized {
     fn with_options(options: &str, now: Instant) -> Self;
     fn perform(&mut self, action: &str, argument: &str);
     /// Events whose words begin with `Body ` are joined, as they may be cut anywhere.
@@ -81,6 +81,50 @@ pub(crate) fn play_once<C: Client>(name: &str, transcript: &str, cuts: Cuts) {
     player
         .expect("a transcript begins with ! options")
         .assert_all_named(&format!("{name}, at its end, {cuts:?}"));
+}
+
+/// A server that begins as it should and from some moment on says anything, with `words` for what it likes to say: the
+/// client never panics, always comes to rest, and is closed for good once it is closed. `react` is the user.
+pub(crate) fn babble<C: Client>(
+    options: &str,
+    opening: &[&str],
+    words: &[&str],
+    react: impl Fn(&mut C, Option<&C::Event>),
+) {
+    for seed in 0..3_000 {
+        let (now, mut random) = (Instant::now(), Random::new(seed));
+        let sensible = random.below(opening.len() + 1);
+        let mut client = C::with_options(options, now);
+        let (mut input, mut sent) = (BytesMut::new(), BytesMut::new());
+        react(&mut client, None);
+        for turn in 0..30 {
+            client.poll_transmit(&mut sent);
+            match opening[..sensible].get(turn) {
+                Some(said) => input.extend_from_slice(said.as_bytes()),
+                None => (0..=random.below(3)).for_each(|_| {
+                    input.extend_from_slice(words[random.below(words.len())].as_bytes());
+                }),
+            }
+            let steps_max = 2 * input.len() + 10;
+            let mut steps = 0;
+            loop {
+                steps += 1;
+                assert!(steps < steps_max, "seed {seed}: the client does not come to rest");
+                match client.receive(now, &mut input) {
+                    Ok(Step::Event(event)) => react(&mut client, Some(&event)),
+                    Ok(Step::NeedInput | Step::Paused) => break,
+                    Ok(Step::UpgradeTls) => client.perform("tls", ""),
+                    Ok(Step::Closed) | Err(_) => {
+                        assert_eq!(client.receive(now, &mut input).ok(), Some(Step::Closed), "seed {seed}");
+                        sent.clear();
+                        client.poll_transmit(&mut sent);
+                        assert!(sent.is_empty() && client.poll_timeout().is_none(), "seed {seed}");
+                        break;
+                    }
+                }
+            }
+        }
+    }
 }
 
 struct Player<C: Client> {

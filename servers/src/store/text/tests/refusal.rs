@@ -27,6 +27,7 @@ fn a_full_disk_refuses_and_leaves_the_mailbox_as_it_was() {
     deliver_with_room(&disk, &store, "b");
     disk.set_free(Some(10));
     remove(&store, &[1]).unwrap();
+    assert_eq!(disk.content("gb/.MyMailBox.new"), None);
     assert_eq!(bodies(&store), [served("b")]);
     deliver_with_room(&disk, &store, "c");
     assert_eq!(bodies(&store), [served("b"), served("c")]);
