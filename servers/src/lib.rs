@@ -30,6 +30,8 @@ pub mod faults;
 #[cfg(feature = "net")]
 pub mod listener;
 #[cfg(feature = "net")]
+pub mod proxy;
+#[cfg(feature = "net")]
 pub mod serve;
 #[cfg(feature = "net")]
 pub mod stream;

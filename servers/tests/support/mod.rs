@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -44,22 +45,22 @@ impl Place {
         fs::read(self.path(&format!("data/{account}/MyMailBox.txt"))).unwrap_or_default()
     }
 
-    /// `pennypost serve` with both protocols on free ports.
+    /// `pennypost serve` with both protocols and the web on free ports.
     pub(crate) fn serve(&self) -> Daemon {
         Daemon::start(
             env!("CARGO_BIN_EXE_pennypost"),
-            &["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0"],
+            &["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0", "--web", "127.0.0.1:0"],
             self,
-            2,
+            &["smtp", "pop3", "web"],
         )
     }
 
     pub(crate) fn smtp_server(&self) -> Daemon {
-        Daemon::start(env!("CARGO_BIN_EXE_smtp-server"), &["--smtp", "127.0.0.1:0"], self, 1)
+        Daemon::start(env!("CARGO_BIN_EXE_smtp-server"), &["--smtp", "127.0.0.1:0"], self, &["smtp"])
     }
 
     pub(crate) fn pop3_server(&self) -> Daemon {
-        Daemon::start(env!("CARGO_BIN_EXE_pop3-server"), &["--pop3", "127.0.0.1:0"], self, 1)
+        Daemon::start(env!("CARGO_BIN_EXE_pop3-server"), &["--pop3", "127.0.0.1:0"], self, &["pop3"])
     }
 
     /// Runs `pennypost` with these arguments and this configuration to its end.
@@ -76,11 +77,14 @@ pub(crate) struct Daemon {
     child: Child,
     pub(crate) smtp: Option<SocketAddr>,
     pub(crate) pop3: Option<SocketAddr>,
+    /// Where each protocol listens.
+    doors: BTreeMap<String, SocketAddr>,
     log: mpsc::Receiver<String>,
 }
 
 impl Daemon {
-    fn start(program: &str, arguments: &[&str], place: &Place, listeners: usize) -> Self {
+    /// Starts a program, and waits until it listens for these protocols.
+    pub(crate) fn start(program: &str, arguments: &[&str], place: &Place, protocols: &[&str]) -> Self {
         let mut child = Command::new(program)
             .args(arguments)
             .arg("--config")
@@ -92,17 +96,20 @@ impl Daemon {
             .spawn()
             .expect("the program was built");
         let log = read_lines(child.stderr.take().expect("stderr is piped"));
-        let mut daemon = Self { child, smtp: None, pop3: None, log };
-        for _ in 0..listeners {
+        let mut daemon = Self { child, smtp: None, pop3: None, doors: BTreeMap::new(), log };
+        while !protocols.iter().all(|protocol| daemon.doors.contains_key(*protocol)) {
             let line = daemon.wait_for_log("listening");
             let address = field(&line, "address").parse().expect("an address");
-            match field(&line, "protocol").trim_matches('"') {
-                "smtp" => daemon.smtp = Some(address),
-                "pop3" => daemon.pop3 = Some(address),
-                other => panic!("unknown protocol {other} in {line}"),
-            }
+            daemon.doors.insert(field(&line, "protocol").trim_matches('"').to_owned(), address);
         }
+        daemon.smtp = daemon.doors.get("smtp").copied();
+        daemon.pop3 = daemon.doors.get("pop3").copied();
         daemon
+    }
+
+    /// Where it listens for this protocol.
+    pub(crate) fn door(&self, protocol: &str) -> SocketAddr {
+        *self.doors.get(protocol).unwrap_or_else(|| panic!("it does not listen for {protocol}"))
     }
 
     pub(crate) fn smtp(&self) -> Smtp {
