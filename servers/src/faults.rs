@@ -139,7 +139,9 @@ impl<S: Breakable> Session for Faulty<S> {
             self.pending = Some(Pending::Drop);
             return;
         }
-        if let Some((command, names)) = self.session.question(&event, machine) {
+        if !self.faults.0.is_empty()
+            && let Some((command, names)) = self.session.question(&event, machine)
+        {
             self.octets_left = None;
             if let Some(fault) = self.faults.strike(command, &names) {
                 info!(%fault, "a fault strikes");

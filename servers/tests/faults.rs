@@ -33,6 +33,7 @@ fn first_words(place: &Place) -> Vec<String> {
     let mut server = Command::new(env!("CARGO_BIN_EXE_smtp-server"))
         .args(["--smtp", "127.0.0.1:0", "--config"])
         .arg(place.path("pennypost.toml"))
+        .env("RUST_LOG", "info")
         .stdin(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
