@@ -1,10 +1,11 @@
 //! The project's only scripts, run as `cargo xtask VERB`.
 //!
 //! One file a verb: `setup` brings the tools that are missing, `test` runs every check, `bench` measures, `demo` starts
-//! the servers on a configuration to play with. `shell` is what they share.
+//! the servers on a configuration to play with. `page` builds the browser's page, `shell` is what they share.
 
 mod bench;
 mod demo;
+mod page;
 mod setup;
 mod shell;
 mod test;
