@@ -12,11 +12,15 @@ use crate::shell::{self, Result, command, root, say};
 const SOURCES: &[&str] =
     &["index.html", "Trunk.toml", "Cargo.toml", "Cargo.lock", "web-client", "mail-core/src"];
 
+/// What `trunk serve` writes into its page, which is in the same place: large, slow, and waiting for changes.
+const LIVE_RELOAD: &str = ".well-known/trunk/ws";
+
 /// Builds the page unless it is newer than its sources.
 pub(crate) fn refresh() -> Result {
-    let built = root().join("dist/index.html").metadata().and_then(|about| about.modified()).ok();
+    let index = root().join("dist/index.html");
+    let is_for_work = fs::read_to_string(&index).is_ok_and(|html| html.contains(LIVE_RELOAD));
     let changed = SOURCES.iter().filter_map(|source| newest(&root().join(source))).max();
-    if built >= changed {
+    if !is_for_work && newest(&index) >= changed {
         return Ok(());
     }
     setup::for_page()?;

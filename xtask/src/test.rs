@@ -63,6 +63,7 @@ fn steps() -> Vec<Step> {
             with(cargo(), "build -p servers --no-default-features --target wasm32-unknown-unknown")
         }),
         ("the page", page::build()),
+        ("the page inside the program", with(cargo(), "test -p ws-bridge --features embed --test page")),
         ("documentation", documentation),
     ]
 }
