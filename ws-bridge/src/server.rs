@@ -24,7 +24,8 @@ use crate::access::Access;
 use crate::census::Census;
 use crate::door::{self, Door};
 use crate::limits::{
-    CLOSE_TIMEOUT, FAREWELL_TIMEOUT, HEAD_OCTETS_MAX, HEAD_TIMEOUT, HTTP_CONNECTIONS_MAX, HTTP_LIFETIME_MAX, Limits, STOP_GRACE,
+    CLOSE_TIMEOUT, FAREWELL_TIMEOUT, HEAD_OCTETS_MAX, HEAD_TIMEOUT, HTTP_CONNECTIONS_MAX, HTTP_LIFETIME_MAX,
+    Limits, STOP_GRACE,
 };
 use crate::page;
 use crate::relay::Client;
