@@ -27,7 +27,7 @@ enum Verb {
     Setup,
     /// Set up what is missing, then run every check and every test
     Test,
-    /// Measure mail-core, and print the results as a table beside their targets
+    /// Measure mail-core and the bridge, and print the results as a table beside their targets
     Bench,
     /// Start the servers on a demo configuration and say what to type next; Ctrl-C stops them
     Demo(demo::Options),
