@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use tokio_tungstenite::tungstenite::protocol::Role;
-use tracing::{Instrument, debug, info, info_span, warn};
+use tracing::{Instrument, debug, info_span, warn};
 
 use crate::access::Access;
 use crate::census::Census;
@@ -75,12 +75,12 @@ impl Door {
             async move {
                 match upgrade.await {
                     Ok(connection) => {
-                        info!("connected");
+                        debug!("connected");
                         let web_socket = Some(self.limits.web_socket());
                         let socket = TokioIo::new(connection);
                         let socket = WebSocketStream::from_raw_socket(socket, Role::Server, web_socket).await;
                         relay(socket, &target, client, &self.limits, self.stopping.clone()).await;
-                        info!("closed");
+                        debug!("closed");
                     }
                     Err(error) => debug!(%error, "lost before the upgrade"),
                 }

@@ -54,7 +54,9 @@ impl Backend for Embedded {
     }
 }
 
+/// Paths come with `.` in front, the directory that they are relative to.
 fn find(path: &Path) -> io::Result<EmbeddedFile> {
+    let path = path.strip_prefix(".").unwrap_or(path);
     path.to_str().and_then(Dist::get).ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 

@@ -11,6 +11,8 @@ pub(crate) const HTTP_CONNECTIONS_MAX: usize = 1_024;
 pub(crate) const HEAD_OCTETS_MAX: usize = 16 << 10;
 /// For a request's head, from the connection's or the last answer's end on.
 pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// One HTTP connection in all: a browser that takes its answers slower than this gets a new one.
+pub(crate) const HTTP_LIFETIME_MAX: Duration = Duration::from_secs(600);
 /// For the target to accept a connection.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// For the browser to answer a Close, and for its last bytes before it to pass.
@@ -18,13 +20,13 @@ pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// For the target to end a stream whose browser is gone. A socket that is closed with unread input resets the
 /// connection, and with it what the browser had sent before it left.
 pub(crate) const FAREWELL_TIMEOUT: Duration = Duration::from_secs(10);
-/// When the bridge stops, a connection that has moved nothing for so long is closed at once.
-pub(crate) const STOP_QUIET: Duration = Duration::from_secs(1);
+/// When the bridge stops, a connection that has moved nothing for so long is closed. A frame moves when it is whole.
+pub(crate) const STOP_QUIET: Duration = Duration::from_secs(3);
 /// When the bridge stops, one that is at work may go on for so long: a message may be on its way.
 pub(crate) const STOP_GRACE: Duration = Duration::from_secs(20);
 /// One read, in either direction; also what a frame to the browser holds at most. With what waits in the WebSocket's own
 /// buffers a connection at work holds a few times as much, and one larger frame of the browser's.
-pub(crate) const READ_OCTETS: usize = 32 << 10;
+pub(crate) const READ_OCTETS: usize = 64 << 10;
 
 /// The configured limits, in the types of those who keep them.
 #[derive(Debug, Clone, Copy)]

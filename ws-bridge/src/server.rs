@@ -17,14 +17,15 @@ use mail_core::message::address::Domain;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
 use crate::access::Access;
 use crate::census::Census;
 use crate::door::{self, Door};
 use crate::limits::{
-    CLOSE_TIMEOUT, FAREWELL_TIMEOUT, HEAD_OCTETS_MAX, HEAD_TIMEOUT, HTTP_CONNECTIONS_MAX, Limits, STOP_GRACE,
+    CLOSE_TIMEOUT, FAREWELL_TIMEOUT, HEAD_OCTETS_MAX, HEAD_TIMEOUT, HTTP_CONNECTIONS_MAX, HTTP_LIFETIME_MAX,
+    Limits, STOP_GRACE,
 };
 use crate::page;
 use crate::relay::Client;
@@ -128,6 +129,7 @@ async fn converse(
     tokio::select! {
         ended = &mut connection => return ended,
         _ = stopping.wait_for(|stop| *stop) => {}
+        () = sleep(HTTP_LIFETIME_MAX) => {}
     }
     connection.as_mut().graceful_shutdown();
     // A browser that does not take its answer is no reason to stay.
@@ -150,7 +152,7 @@ async fn accept(socket: &TcpListener) -> (TcpStream, SocketAddr) {
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 error!(%error, "cannot accept a connection; trying again");
-                tokio::time::sleep(back_off).await;
+                sleep(back_off).await;
                 back_off = (back_off * 2).min(BACK_OFF_MAX);
             }
         }

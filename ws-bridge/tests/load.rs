@@ -8,16 +8,13 @@ use support::{Running, echo, receive, send};
 /// Each connection takes four file descriptors of this process, which is browser, bridge and target in one.
 const WANTED: usize = 1_000;
 
-/// As many of them as the limit on open files lets through; at least a tenth.
+/// As many of them as the limit on open files lets through (`ulimit -n 8192` is enough for all); at least a tenth.
 fn connections() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let line = limits.lines().find(|line| line.starts_with("Max open files"));
     let open_files_max = line.and_then(|line| line.split_whitespace().nth(3)?.parse::<usize>().ok());
     let possible = open_files_max.map_or(WANTED, |max| max.saturating_sub(100) / 4);
     assert!(possible >= WANTED / 10, "at most {open_files_max:?} files may be open; try `ulimit -n 8192`");
-    if possible < WANTED {
-        eprintln!("{possible} connections in place of {WANTED}: `ulimit -n 8192` lets all of them through");
-    }
     possible.min(WANTED)
 }
 

@@ -124,6 +124,33 @@ async fn nothing_outside_the_directory_is_served() {
     }
 }
 
+#[cfg(feature = "embed")]
+#[tokio::test]
+async fn without_a_directory_the_page_inside_the_program_is_served() {
+    let running = Running::start(support::listen().await.1).await;
+    let page = running.request("GET / HTTP/1.1\r\nHost: ADDRESS").await;
+    assert_eq!(page.status(), 200);
+    assert!(
+        page.header("content-security-policy").is_some_and(|policy| policy.contains("'sha256-")),
+        "{}",
+        page.head
+    );
+    let (_, rest) = page.text().split_once("module_or_path: '").expect("the loader names the program");
+    let (wasm, _) = rest.split_once('\'').expect("the name ends");
+    let wasm = running.request(&format!("GET {wasm} HTTP/1.1\r\nHost: ADDRESS")).await;
+    assert_eq!((wasm.status(), wasm.header("content-type")), (200, Some("application/wasm")));
+    assert!(
+        wasm.header("cache-control").is_some_and(|caching| caching.contains("immutable")),
+        "{}",
+        wasm.head
+    );
+    assert!(wasm.body.starts_with(b"\0asm"));
+    for path in ["/none.js", "/../Cargo.toml", "/.."] {
+        let answer = running.request(&format!("GET {path} HTTP/1.1\r\nHost: ADDRESS")).await;
+        assert!((400..500).contains(&answer.status()), "{path}: {}", answer.head);
+    }
+}
+
 #[cfg(not(feature = "embed"))]
 #[tokio::test]
 async fn a_page_that_was_not_built_says_how_to_build_it() {

@@ -26,7 +26,7 @@ async fn bytes_come_back_as_they_were_sent_however_they_are_cut() {
                 let (piece, more) = rest.split_at(noise.length(100_000).min(rest.len()));
                 // A frame may be empty, and a message may come in several.
                 soon(sink.send(Message::Binary(piece.to_vec().into()))).await.expect("the bridge reads");
-                if noise.next() % 16 == 0 {
+                if noise.next().is_multiple_of(16) {
                     soon(sink.send(Message::Binary(Vec::new().into()))).await.expect("the bridge reads");
                     soon(sink.send(Message::Ping(b"here".as_slice().into())))
                         .await
