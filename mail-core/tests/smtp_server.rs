@@ -26,12 +26,12 @@ transcripts! {
     bdat bdat_refused bdat_order bdat_malformed
     client_closes_amid_message client_closes_between_commands
     command_line_limit command_order command_syntax data_refused
-    errors_in_a_row errors_not_in_a_row
+    errors_in_a_row errors_not_in_a_row errors_that_follow
     extended_dialogue guide_dialogue hello_again help_noop_vrfy http http_after_hello
     mail_refused message_refused parameters pipelining policy_closes
     recipients_limit recipients_refused rset
     shutdown_amid_message shutdown_between_commands size size_exact smuggling
-    starttls starttls_unavailable timeout timeout_amid_message transparency utf8
+    starttls starttls_unavailable timeout timeout_amid_message too_many_passwords transparency utf8
 }
 
 /// A policy that does what the directives say.
