@@ -16,7 +16,7 @@ use crate::line::{Ending, Line, LineEnds, LineReader};
 use crate::machine::{Machine, ProtocolError, Step};
 use crate::message::address::{ForwardPath, ReversePath};
 use crate::sasl::{self, Mechanism, Progress, SaslError, ServerExchange};
-use crate::smtp::command::{Command, HelloName};
+use crate::smtp::command::{self, Command, HelloName};
 use crate::smtp::limits::{
     AUTH_LINE_OCTETS_MAX, COMMAND_LINE_OCTETS_MAX, ERRORS_IN_A_ROW_MAX, SERVER_TIMEOUT,
 };
@@ -291,12 +291,18 @@ impl Server {
     fn on_command_line(&mut self, line: Line, input: &BytesMut) {
         let line = match line {
             Line::TooLong => return self.fail(replies::LINE_TOO_LONG),
+            Line::Complete(line, Ending::BareLf) if command::is_bdat(&line) => {
+                return self.on_malformed_bdat(None);
+            }
             Line::Complete(_, Ending::BareLf) => return self.fail(replies::BARE_LF),
             Line::Complete(line, Ending::Crlf) => line,
         };
         // Only AUTH may be longer than other commands.
         let is_auth = line.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "));
         if line.len() + 2 > COMMAND_LINE_OCTETS_MAX && !is_auth {
+            if command::is_bdat(&line) {
+                return self.on_malformed_bdat(None);
+            }
             return self.fail(replies::LINE_TOO_LONG);
         }
         match Command::parse(&line) {
@@ -305,6 +311,7 @@ impl Server {
                 self.send(&replies::NOT_HTTP);
                 self.close(Some(ProtocolError::Unexpected("an HTTP request".to_owned())));
             }
+            Err(_) if command::is_bdat(&line) => self.on_malformed_bdat(command::bdat_size(&line)),
             Err(error) => {
                 let verb = line.get(..4).unwrap_or_default().to_ascii_uppercase();
                 self.refused |= matches!(&*verb, b"MAIL" | b"RCPT");
@@ -373,6 +380,16 @@ impl Server {
         } else {
             self.line_ends = LineEnds::default();
             self.ask(Question::FirstChunk(chunk), Event::Data);
+        }
+    }
+
+    /// RFC 3030 section 2: the octets come all the same; where it cannot be told how many, they would be commands.
+    fn on_malformed_bdat(&mut self, size: Option<u64>) {
+        if let Some(size) = size {
+            self.refuse_chunk(size, replies::MALFORMED_BDAT);
+        } else {
+            self.send(&replies::MALFORMED_BDAT);
+            self.close(Some(ProtocolError::Unexpected("a BDAT whose size cannot be read".to_owned())));
         }
     }
 

@@ -49,6 +49,8 @@ pub(super) const AMID_TRANSACTION: Reply =
 pub(super) const LINE_TOO_LONG: Reply = Reply::fixed(500, SYNTAX, "Line too long");
 /// RFC 5321 section 2.3.8.
 pub(super) const BARE_LF: Reply = Reply::fixed(500, SYNTAX, "End each line with CRLF, not with a bare LF");
+/// The chunk behind it is still taken, or the connection closed.
+pub(super) const MALFORMED_BDAT: Reply = Reply::fixed(501, Some((5, 5, 4)), "Write BDAT octets [LAST]");
 /// RFC 4954 section 4.
 pub(super) const AUTH_LINE_TOO_LONG: Reply =
     Reply::fixed(500, Some((5, 5, 6)), "Authentication line too long");
