@@ -38,11 +38,6 @@ impl LineReader {
         Self { line_length_max, scanned: 0, skipping: false }
     }
 
-    /// Changes the limit from the next line on.
-    pub const fn set_line_length_max(&mut self, line_length_max: usize) {
-        self.line_length_max = line_length_max;
-    }
-
     /// The next line, or `None` when the input holds no whole one. A line over the limit is dropped as it
     /// arrives, so the buffer never grows beyond the limit and one read.
     pub fn next_line(&mut self, input: &mut BytesMut) -> Option<Line> {

@@ -23,15 +23,15 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 transcripts! {
     "smtp", |_, text| support::play::<Script>(text);
     auth_fails auth_line_limit auth_login auth_offered_when_secure auth_plain auth_refused
-    bdat bdat_refused bdat_order bdat_malformed
+    bdat bdat_bare_lf bdat_malformed bdat_misspelt bdat_order bdat_refused
     client_closes_amid_message client_closes_between_commands
     command_line_limit command_order command_syntax data_refused
-    errors_in_a_row errors_not_in_a_row
+    errors_in_a_row errors_not_in_a_row errors_that_follow
     extended_dialogue guide_dialogue hello_again help_noop_vrfy http http_after_hello
     mail_refused message_refused parameters pipelining policy_closes
     recipients_limit recipients_refused rset
     shutdown_amid_message shutdown_between_commands size size_exact smuggling
-    starttls starttls_unavailable timeout timeout_amid_message transparency utf8
+    starttls starttls_unavailable timeout timeout_amid_message too_many_passwords transparency utf8
 }
 
 /// A policy that does what the directives say.

@@ -8,6 +8,9 @@ use memchr::memchr;
 use super::head::{self, Head, Parsed};
 use super::person::person_head;
 
+/// Some editors begin a file with it; it is skipped as white space is.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// One record, or a stretch that is none, from its first byte through its line with the single dot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -195,7 +198,12 @@ impl Scanner {
     pub fn scan(&mut self, window: &[u8], at_end: bool) -> (usize, Option<Record>) {
         let mut consumed = 0;
         if self.open.is_none() {
-            consumed = window.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(window.len());
+            let at_start = self.position == 0;
+            if at_start && !at_end && window.len() < BYTE_ORDER_MARK.len() {
+                return (0, None);
+            }
+            let rest = window.strip_prefix(BYTE_ORDER_MARK).filter(|_| at_start).unwrap_or(window);
+            consumed = window.len() - rest.trim_ascii_start().len();
             let offset = self.position + consumed as u64;
             if let Some((open, length)) = Open::begin(&window[consumed..], at_end, offset, &self.hostname) {
                 self.open = Some(open);

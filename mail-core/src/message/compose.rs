@@ -4,6 +4,7 @@
 //! internationalised addresses, so that it passes every server; its lines end with CRLF and have at most 998 octets.
 //! Date and identifier are arguments, as there is no clock and no randomness here.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use base64::Engine as _;
@@ -63,7 +64,8 @@ pub fn reply(view: &View, me: &Address, all: bool) -> Draft {
     let mut draft = Draft::new(me.clone(), to, prefixed("Re: ", &["re:"], &view.subject), quoted(view));
     if all {
         draft.cc = mailboxes(view.to.iter().chain(&view.cc));
-        draft.cc.retain(|address| address != me && !draft.to.contains(address));
+        let addressed: HashSet<_> = draft.to.iter().collect();
+        draft.cc.retain(|address| !is_same_person(address, me) && !addressed.contains(address));
     }
     // RFC 5322 section 3.6.4
     draft.in_reply_to.clone_from(&view.message_id);
@@ -159,13 +161,14 @@ fn boundary(draft: &Draft, id: &MessageId) -> String {
 }
 
 fn mailboxes<'a>(people: impl IntoIterator<Item = &'a Person>) -> Vec<Address> {
-    let mut all = Vec::new();
-    for address in people.into_iter().filter_map(Person::mailbox) {
-        if !all.contains(&address) {
-            all.push(address);
-        }
-    }
-    all
+    let mut seen = HashSet::new();
+    people.into_iter().filter_map(Person::mailbox).filter(|address| seen.insert(address.clone())).collect()
+}
+
+/// Whether two addresses differ in case at most. No server keeps two people apart by that, though RFC 5321 section 2.4
+/// lets it.
+fn is_same_person(one: &Address, other: &Address) -> bool {
+    one.host == other.host && one.local.as_str().to_lowercase() == other.local.as_str().to_lowercase()
 }
 
 /// The subject with a prefix, unless it has one of `known` already.
@@ -303,6 +306,8 @@ mod tests {
         );
         let all = reply(&view, &me, true);
         assert_eq!((all.to, all.cc), (list("ag@iit.edu"), list("c@iit.edu, d@iit.edu")));
+        let all = reply(&view, &Address::parse("GB@IIT.edu").unwrap(), true);
+        assert_eq!(all.cc, list("c@iit.edu, d@iit.edu"));
         let again = reply(&View { subject: "RE: Meeting".to_owned(), ..view }, &me, false);
         assert_eq!(again.subject.as_str(), "RE: Meeting");
     }

@@ -5,6 +5,7 @@
 //! [`address`](super::address). The subject has at most 100 characters and no line break. The body may be empty.
 //! [`compose`](super::compose) turns a draft into a message.
 
+use std::collections::HashSet;
 use std::fmt::{self, Display};
 
 use super::address::{Address, AddressError};
@@ -131,13 +132,9 @@ impl Draft {
     /// Everybody who gets it, each once.
     #[must_use]
     pub fn recipients(&self) -> Vec<&Address> {
-        let mut all: Vec<&Address> = Vec::new();
-        for address in self.to.iter().chain(&self.cc).chain(&self.bcc) {
-            if !all.contains(&address) {
-                all.push(address);
-            }
-        }
-        all
+        let mut seen = HashSet::new();
+        let all = self.to.iter().chain(&self.cc).chain(&self.bcc);
+        all.filter(|address| seen.insert(*address)).collect()
     }
 
     /// Whether a server must offer SMTPUTF8 to take it (RFC 6531): an address has more than ASCII.

@@ -22,6 +22,11 @@ use super::draft::Attachment;
 use super::id::MessageId;
 use super::{date, header};
 
+/// So many multiparts are always taken apart.
+const MULTIPARTS_MIN: usize = 100;
+/// Multiparts times octets beyond which a message is not taken apart: less than a second's work.
+const OCTETS_SOUGHT_MAX: usize = 1_000_000_000;
+
 /// Somebody in a From, To, Cc or Reply-To field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
@@ -119,7 +124,9 @@ impl View {
             let text = (!body.is_empty()).then(|| String::from_utf8_lossy(body).into_owned());
             return Self { text, ..Self::default() };
         }
-        let Some(parsed) = parser().parse(message) else {
+        let parser =
+            if is_laborious(message) { parser().header_text(HeaderName::ContentType) } else { parser() };
+        let Some(parsed) = parser.parse(message) else {
             return Self::default();
         };
         let view = Self {
@@ -230,6 +237,18 @@ fn parser() -> MessageParser {
         .with_message_ids()
         .header_text(HeaderName::Subject)
         .header_received(HeaderName::Received)
+}
+
+/// Whether it is no message of a person's but a trap: for each multipart the parser looks for its boundary as far as the
+/// end of the message, so thousands whose boundary never comes would take minutes. Such a message is shown as one text;
+/// it gets its Content-Type in a form that the parser doesn't act on.
+fn is_laborious(message: &[u8]) -> bool {
+    const WORD: &[u8] = b"multipart";
+    let starts = memchr::memchr2_iter(b'm', b'M', message);
+    let multiparts = starts
+        .filter(|at| message[*at..].get(..WORD.len()).is_some_and(|word| word.eq_ignore_ascii_case(WORD)))
+        .count();
+    multiparts > MULTIPARTS_MIN && multiparts.saturating_mul(message.len()) > OCTETS_SOUGHT_MAX
 }
 
 /// The content of a part, without its transfer encoding; as it stands when that is broken.
@@ -386,8 +405,22 @@ mod tests {
         let head = "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n".as_bytes();
         let view = View::parse(&[head, STANDARD.encode(&nested).as_bytes()].concat());
         assert!(view.attachments[0].bytes == nested);
-        let multipart = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n".repeat(10_000);
+        let multipart = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n".repeat(4_000);
         assert_eq!(View::parse(&multipart).text, None);
+    }
+
+    #[test]
+    fn boundaries_that_never_come_are_not_sought_for_ever() {
+        let head = b"Subject: x\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n";
+        for part in [
+            "--b\r\nContent-Type: message/rfc822\r\n\r\nContent-Type: MultiPart/mixed; boundary=c\r\n\r\nx\r\n",
+            "--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\nx\r\n",
+        ] {
+            let few = View::parse(&[head, part.repeat(50).as_bytes()].concat());
+            assert_eq!((few.text, few.attachments.len()), (None, 50));
+            let many = View::parse(&[head, part.repeat(20_000).as_bytes()].concat());
+            assert_eq!((many.subject.as_str(), many.text), ("x", Some(part.repeat(20_000))));
+        }
     }
 
     proptest! {

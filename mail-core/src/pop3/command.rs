@@ -151,7 +151,7 @@ impl Command {
         }
         let mut arguments = Arguments(rest);
         let command = match &verb {
-            b"USER" => return Ok(Self::User(text(rest.trim_ascii_end())?)),
+            b"USER" => return Ok(Self::User(text(rest.trim_ascii())?)),
             b"PASS" => return Ok(Self::Pass(Secret::new(text(rest)?))),
             b"AUTH" => arguments.auth()?,
             b"STAT" => Self::Stat,
@@ -326,6 +326,7 @@ mod tests {
             (b"dele 1", Command::Dele(1)),
             (b"top 1 0", Command::Top { number: 1, lines: 0 }),
             (b"user ag@iit.edu ", Command::User(Argument::new("ag@iit.edu").unwrap())),
+            (b"USER  ag", Command::User(Argument::new("ag").unwrap())),
             (b"PASS  two words ", pass(" two words ")),
             (b"AUTH", Command::Auth { mechanism: None, initial_response: None }),
         ] {

@@ -246,13 +246,29 @@ fn parse_rcpt(argument: &[u8]) -> Result<Command, CommandError> {
 /// ```
 fn parse_bdat(argument: &[u8]) -> Option<Command> {
     let mut words = std::str::from_utf8(argument).ok()?.split_ascii_whitespace();
-    let size = words.next().filter(|size| size.bytes().all(|b| b.is_ascii_digit()))?.parse().ok()?;
+    let size = chunk_size(words.next()?.as_bytes())?;
     let last = match words.next() {
         None => false,
         Some(word) if word.eq_ignore_ascii_case("LAST") => true,
         Some(_) => return None,
     };
     words.next().is_none().then_some(Command::Bdat { size, last })
+}
+
+/// Whether a line is meant as BDAT, however it goes on.
+pub(super) fn is_bdat(line: &[u8]) -> bool {
+    let (verb, rest) = line.split_at_checked(4).unwrap_or_default();
+    verb.eq_ignore_ascii_case(b"BDAT") && rest.first().is_none_or(|b| !b.is_ascii_graphic())
+}
+
+/// The size of the chunk behind a BDAT that is otherwise malformed.
+pub(super) fn bdat_size(line: &[u8]) -> Option<u64> {
+    chunk_size(line.split(|b| *b == b' ').filter(|word| !word.is_empty()).nth(1)?)
+}
+
+fn chunk_size(word: &[u8]) -> Option<u64> {
+    let digits = word.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(word).ok().filter(|_| digits)?.parse().ok()
 }
 
 fn parse_auth(argument: &[u8]) -> Result<Command, CommandError> {

@@ -270,12 +270,6 @@ impl ReplyReader {
         }
     }
 
-    /// Whether a reply has begun and not ended, the input being empty.
-    #[must_use]
-    pub const fn is_amid_reply(&self) -> bool {
-        self.partial.is_some()
-    }
-
     /// Whether it was the last line, or `None` when it is no reply line.
     ///
     /// ```abnf

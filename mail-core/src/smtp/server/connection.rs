@@ -16,7 +16,7 @@ use crate::line::{Ending, Line, LineEnds, LineReader};
 use crate::machine::{Machine, ProtocolError, Step};
 use crate::message::address::{ForwardPath, ReversePath};
 use crate::sasl::{self, Mechanism, Progress, SaslError, ServerExchange};
-use crate::smtp::command::{Command, HelloName};
+use crate::smtp::command::{self, Command, HelloName};
 use crate::smtp::limits::{
     AUTH_LINE_OCTETS_MAX, COMMAND_LINE_OCTETS_MAX, ERRORS_IN_A_ROW_MAX, SERVER_TIMEOUT,
 };
@@ -40,6 +40,10 @@ pub struct Server {
     line_ends: LineEnds,
     output: BytesMut,
     errors_in_a_row: u32,
+    /// Passwords are not guessed faster for a NOOP between them: nothing sets this back.
+    refused_sign_ins: u32,
+    /// MAIL, RCPT or BDAT was refused, and nothing carried out since.
+    refused: bool,
     shutting_down: bool,
     deadline: Instant,
     /// Something was read or answered since the deadline was set.
@@ -95,6 +99,8 @@ impl Server {
             line_ends: LineEnds::default(),
             output: BytesMut::new(),
             errors_in_a_row: 0,
+            refused_sign_ins: 0,
+            refused: false,
             shutting_down: false,
             deadline: now + SERVER_TIMEOUT,
             active: false,
@@ -142,10 +148,14 @@ impl Server {
         let Some(question) = self.take_question() else { return };
         match question {
             // Guessing passwords is an error; a mailing to people who have left is not.
-            Question::Authenticate => return self.fail(reply),
+            Question::Authenticate => {
+                self.refused_sign_ins += u32::from(reply.is_permanent());
+                return self.fail(reply);
+            }
             Question::FirstChunk(chunk) => return self.refuse_chunk(chunk.size, reply),
             Question::EndOfData => self.session.end_transaction(),
-            Question::Mail { .. } | Question::Recipient(_) | Question::Data => {}
+            Question::Mail { .. } | Question::Recipient(_) => self.refused = true,
+            Question::Data => {}
         }
         self.send_final(&reply);
     }
@@ -281,12 +291,18 @@ impl Server {
     fn on_command_line(&mut self, line: Line, input: &BytesMut) {
         let line = match line {
             Line::TooLong => return self.fail(replies::LINE_TOO_LONG),
+            Line::Complete(line, Ending::BareLf) if command::is_bdat(&line) => {
+                return self.on_malformed_bdat(None);
+            }
             Line::Complete(_, Ending::BareLf) => return self.fail(replies::BARE_LF),
             Line::Complete(line, Ending::Crlf) => line,
         };
         // Only AUTH may be longer than other commands.
         let is_auth = line.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "));
         if line.len() + 2 > COMMAND_LINE_OCTETS_MAX && !is_auth {
+            if command::is_bdat(&line) {
+                return self.on_malformed_bdat(None);
+            }
             return self.fail(replies::LINE_TOO_LONG);
         }
         match Command::parse(&line) {
@@ -295,12 +311,20 @@ impl Server {
                 self.send(&replies::NOT_HTTP);
                 self.close(Some(ProtocolError::Unexpected("an HTTP request".to_owned())));
             }
-            Err(error) => self.fail(replies::command_error(error)),
+            Err(_) if command::is_bdat(&line) => self.on_malformed_bdat(command::bdat_size(&line)),
+            Err(error) => {
+                let verb = line.get(..4).unwrap_or_default().to_ascii_uppercase();
+                self.refused |= matches!(&*verb, b"MAIL" | b"RCPT");
+                self.fail(replies::command_error(error));
+            }
         }
     }
 
     fn on_command(&mut self, command: Command, input: &BytesMut) {
         if let Err(refusal) = self.session.check(&command, &self.config) {
+            let is_transactional =
+                matches!(command, Command::Mail(..) | Command::Rcpt(..) | Command::Bdat { .. });
+            self.refused |= is_transactional && !replies::may_follow_a_refusal(&refusal);
             return match command {
                 // RFC 3030 section 2: the octets come all the same.
                 Command::Bdat { size, .. } => self.refuse_chunk(size, refusal),
@@ -356,6 +380,16 @@ impl Server {
         } else {
             self.line_ends = LineEnds::default();
             self.ask(Question::FirstChunk(chunk), Event::Data);
+        }
+    }
+
+    /// RFC 3030 section 2: the octets come all the same; where it cannot be told how many, they would be commands.
+    fn on_malformed_bdat(&mut self, size: Option<u64>) {
+        if let Some(size) = size {
+            self.refuse_chunk(size, replies::MALFORMED_BDAT);
+        } else {
+            self.send(&replies::MALFORMED_BDAT);
+            self.close(Some(ProtocolError::Unexpected("a BDAT whose size cannot be read".to_owned())));
         }
     }
 
@@ -467,6 +501,7 @@ impl Server {
         }
         if let Input::RefusedChunk(_, reply) = std::mem::replace(&mut self.input, Input::Commands) {
             self.fail(reply);
+            self.refused |= self.session.phase == Phase::Refused;
         }
         true
     }
@@ -493,13 +528,16 @@ impl Server {
     /// Sends the reply to a command that was carried out.
     fn succeed(&mut self, reply: &Reply) {
         self.errors_in_a_row = 0;
+        self.refused = false;
         self.send(reply);
     }
 
     /// Sends the reply to a command that could not be carried out, or, after too many of them, the last one.
     fn fail(&mut self, reply: Reply) {
-        self.errors_in_a_row += u32::from(reply.is_permanent());
-        if self.errors_in_a_row >= ERRORS_IN_A_ROW_MAX {
+        // A client that pipelines is not wrong again with each command behind a refused one.
+        let follows = self.refused && replies::may_follow_a_refusal(&reply);
+        self.errors_in_a_row += u32::from(reply.is_permanent() && !follows);
+        if self.errors_in_a_row.max(self.refused_sign_ins) >= ERRORS_IN_A_ROW_MAX {
             self.send(&replies::TOO_MANY_ERRORS);
             self.close(Some(ProtocolError::TooManyErrors));
         } else {

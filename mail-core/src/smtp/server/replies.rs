@@ -19,11 +19,9 @@ pub(super) const OK: Reply = Reply::fixed(250, DONE, "OK");
 /// RFC 5321 section 7.3: a server may keep to itself who exists.
 pub(super) const VRFY: Reply =
     Reply::fixed(252, DONE, "Cannot verify the user, but will take mail and try to deliver it");
-pub(super) const HELP: Reply = Reply::fixed(
-    214,
-    DONE,
-    "Commands: HELO EHLO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP STARTTLS AUTH; see RFC 5321",
-);
+/// STARTTLS and AUTH are not always there; EHLO tells.
+pub(super) const HELP: Reply =
+    Reply::fixed(214, DONE, "Commands: HELO EHLO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP; see RFC 5321");
 pub(super) const SEND_MESSAGE: Reply =
     Reply::fixed(354, None, "Enter mail, end with \".\" on a line by itself");
 pub(super) const ACCEPTED: Reply = Reply::fixed(250, DONE, "OK Message accepted for delivery");
@@ -51,6 +49,8 @@ pub(super) const AMID_TRANSACTION: Reply =
 pub(super) const LINE_TOO_LONG: Reply = Reply::fixed(500, SYNTAX, "Line too long");
 /// RFC 5321 section 2.3.8.
 pub(super) const BARE_LF: Reply = Reply::fixed(500, SYNTAX, "End each line with CRLF, not with a bare LF");
+/// The chunk behind it is still taken, or the connection closed.
+pub(super) const MALFORMED_BDAT: Reply = Reply::fixed(501, Some((5, 5, 4)), "Write BDAT octets [LAST]");
 /// RFC 4954 section 4.
 pub(super) const AUTH_LINE_TOO_LONG: Reply =
     Reply::fixed(500, Some((5, 5, 6)), "Authentication line too long");
@@ -112,6 +112,11 @@ pub const STORAGE_FULL: Reply =
 /// RFC 5321 section 4.2.2.
 pub const LOCAL_ERROR: Reply =
     Reply::fixed(451, Some((4, 3, 0)), "The message cannot be stored now; try again later");
+
+/// Whether the reply may say no more than that an earlier command was refused.
+pub(super) fn may_follow_a_refusal(reply: &Reply) -> bool {
+    [MAIL_FIRST, NO_RECIPIENT, CHUNK_WAS_REFUSED].contains(reply)
+}
 
 pub(super) fn greeting(hostname: &str) -> Reply {
     Reply::new(220, None, format!("<{hostname}> Service ready"))

@@ -12,7 +12,7 @@
 //!   any state            │                                           ┌─────────┐            │
 //!                        └── RSET HELO EHLO ── any state but Start   │ Refused │◄───────────┘
 //!                            (and MAIL goes on from Refused)         └─────────┘  a refused chunk,
-//!                                                                                 from Recipients too
+//!                                                                                 from Sender and Recipients too
 //! ```
 //!
 //! Only an accepted command moves the state; a refused one, but for BDAT, leaves it as it was. NOOP, HELP, VRFY and QUIT
@@ -62,7 +62,7 @@ impl Phase {
             (Outcome::Sender, _) => Self::Sender,
             (Outcome::Recipient, _) => Self::Recipients,
             (Outcome::Chunk, _) => Self::Chunks,
-            (Outcome::ChunkRefused, Self::Recipients | Self::Chunks) => Self::Refused,
+            (Outcome::ChunkRefused, Self::Sender | Self::Recipients | Self::Chunks) => Self::Refused,
             (Outcome::ChunkRefused, _) => self,
             (Outcome::Over, Self::Start) => Self::Start,
             (Outcome::Over, _) => Self::Ready,
@@ -302,7 +302,9 @@ mod tests {
 
     #[test]
     fn a_refused_chunk_ends_only_a_transaction() {
-        assert_eq!(Phase::Chunks.after(Outcome::ChunkRefused), Phase::Refused);
+        for phase in [Phase::Sender, Phase::Recipients, Phase::Chunks] {
+            assert_eq!(phase.after(Outcome::ChunkRefused), Phase::Refused);
+        }
         assert_eq!(Phase::Ready.after(Outcome::ChunkRefused), Phase::Ready);
         assert_eq!(Phase::Start.after(Outcome::Over), Phase::Start);
     }
