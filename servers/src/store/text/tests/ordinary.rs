@@ -53,6 +53,19 @@ fn each_recipient_gets_a_copy_with_his_own_to() {
 }
 
 #[test]
+fn mail_goes_to_the_folder_as_it_is_spelled_now() {
+    let disk = SimDisk::default();
+    let store = store(&disk);
+    for account in ["gb", "GB"] {
+        let mut incoming = now(store.begin()).unwrap();
+        now(incoming.write(Bytes::from("hello"))).unwrap();
+        now(incoming.commit(&trace(account), &[recipient(account)])).unwrap();
+        let mailbox = disk.content(&format!("{account}/MyMailBox.txt")).unwrap();
+        assert_eq!(String::from_utf8(mailbox).unwrap().matches("Subject:").count(), 1);
+    }
+}
+
+#[test]
 fn a_large_message_is_spilled_to_a_file_without_a_name() {
     let disk = SimDisk::default();
     disk.put(".tmp/0", b"left by a crash");
