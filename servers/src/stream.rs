@@ -47,6 +47,9 @@ pub async fn drive<S: Session>(
             }
             Ok(Step::NeedInput) => {
                 connection.transmit(&mut machine, 0).await?;
+                if connection.input.is_empty() {
+                    connection.input = BytesMut::new();
+                }
                 let deadline = machine.poll_timeout();
                 tokio::select! {
                     read = connection.read(deadline) => match read? {
@@ -60,10 +63,10 @@ pub async fn drive<S: Session>(
                     }
                 }
             }
-            Ok(Step::Closed) => return connection.close(&mut machine).await,
+            Ok(Step::Closed) => break,
             Err(error) => {
                 debug!(%error, "session ended by the peer's fault");
-                return connection.close(&mut machine).await;
+                break;
             }
             // No machine here is told that TLS is on offer, and `handle` leaves no question open.
             Ok(Step::UpgradeTls | Step::Paused) => {
@@ -71,6 +74,9 @@ pub async fn drive<S: Session>(
             }
         }
     }
+    // A lease that it holds is free before the peer takes its time over the last words.
+    drop(session);
+    connection.close(&mut machine).await
 }
 
 enum Read {
@@ -125,9 +131,14 @@ impl Connection {
     async fn write(&mut self, octets: Bytes) -> io::Result<()> {
         trace!(queued = %self.output.escape_ascii(), octets = octets.len(), "write");
         let mut all = (&mut self.output).chain(octets);
-        timeout(WRITE_TIMEOUT, self.stream.write_all_buf(&mut all))
-            .await
-            .map_err(|_| io::ErrorKind::TimedOut)?
+        while all.has_remaining() {
+            // A slow peer that takes something is not gone, so each step has its own time.
+            let written = timeout(WRITE_TIMEOUT, self.stream.write_buf(&mut all));
+            if written.await.map_err(|_| io::ErrorKind::TimedOut)?? == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+        }
+        Ok(())
     }
 
     async fn read(&mut self, deadline: Option<Instant>) -> io::Result<Read> {
