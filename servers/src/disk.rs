@@ -6,6 +6,7 @@
 use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 #[cfg(feature = "net")]
 pub use real::RealDisk;
@@ -22,8 +23,10 @@ pub trait Disk: Debug + Clone + Send + Sync + 'static {
 
     /// Opens a file for reading and writing at offsets.
     fn open(&self, path: &Path, open: Open) -> io::Result<Self::File>;
-    /// Takes the exclusive lock on a lock file, made when missing; waits for it.
-    fn lock(&self, path: &Path) -> io::Result<Self::Lock>;
+    /// Takes the exclusive lock on a lock file, made when missing; waits for it, a minute at most.
+    fn lock(&self, path: &Path) -> io::Result<Self::Lock> {
+        lock_within(self, path, LOCK_WAIT_MAX)
+    }
     /// The same without waiting: `None` when somebody else has it.
     fn try_lock(&self, path: &Path) -> io::Result<Option<Self::Lock>>;
     /// Replaces `to` by `from`, atomically.
@@ -36,6 +39,30 @@ pub trait Disk: Debug + Clone + Send + Sync + 'static {
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// The names in a directory.
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>>;
+}
+
+/// Longer than any append, and short enough for the peer that waits for the answer.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(60);
+/// The longest pause between two attempts.
+const LOCK_PAUSE_MAX: Duration = Duration::from_millis(64);
+
+/// The system's own waiting for a lock has no limit, so this asks again and again.
+fn lock_within<D: Disk>(disk: &D, path: &Path, patience: Duration) -> io::Result<D::Lock> {
+    // A page has one thread, and while that waited nobody could give the lock back.
+    let mut patience = if cfg!(target_arch = "wasm32") { Duration::ZERO } else { patience };
+    let mut pause = Duration::from_millis(1);
+    loop {
+        if let Some(lock) = disk.try_lock(path)? {
+            return Ok(lock);
+        }
+        if patience.is_zero() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "somebody else keeps it locked"));
+        }
+        pause = pause.min(patience);
+        std::thread::sleep(pause);
+        patience -= pause;
+        pause = (pause * 2).min(LOCK_PAUSE_MAX);
+    }
 }
 
 /// How to open a file.
@@ -115,17 +142,6 @@ mod real {
                 .open(self.root.join(path))
         }
 
-        fn lock(&self, path: &Path) -> io::Result<File> {
-            let file = self.lock_file(path)?;
-            loop {
-                match file.lock() {
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error),
-                    Ok(()) => return Ok(file),
-                }
-            }
-        }
-
         fn try_lock(&self, path: &Path) -> io::Result<Option<File>> {
             let file = self.lock_file(path)?;
             match file.try_lock() {
@@ -192,6 +208,7 @@ mod real {
         use std::os::unix::fs::PermissionsExt;
 
         use super::*;
+        use std::time::Duration;
 
         #[test]
         fn files_are_their_owners_and_locks_exclude() {
@@ -218,6 +235,9 @@ mod real {
             let lock = disk.try_lock(Path::new("ag/.maildrop.lock")).unwrap();
             assert!(lock.is_some());
             assert!(disk.try_lock(Path::new("ag/.maildrop.lock")).unwrap().is_none());
+            let refused =
+                super::super::lock_within(&disk, Path::new("ag/.maildrop.lock"), Duration::from_millis(3));
+            assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::TimedOut);
             drop(lock);
             disk.lock(Path::new("ag/.maildrop.lock")).unwrap();
             disk.sync_dir(Path::new("ag")).unwrap();

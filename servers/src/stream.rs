@@ -47,6 +47,9 @@ pub async fn drive<S: Session>(
             }
             Ok(Step::NeedInput) => {
                 connection.transmit(&mut machine, 0).await?;
+                if connection.input.is_empty() {
+                    connection.input = BytesMut::new();
+                }
                 let deadline = machine.poll_timeout();
                 tokio::select! {
                     read = connection.read(deadline) => match read? {
@@ -60,10 +63,10 @@ pub async fn drive<S: Session>(
                     }
                 }
             }
-            Ok(Step::Closed) => return connection.close(&mut machine).await,
+            Ok(Step::Closed) => break,
             Err(error) => {
                 debug!(%error, "session ended by the peer's fault");
-                return connection.close(&mut machine).await;
+                break;
             }
             // No machine here is told that TLS is on offer, and `handle` leaves no question open.
             Ok(Step::UpgradeTls | Step::Paused) => {
@@ -71,6 +74,9 @@ pub async fn drive<S: Session>(
             }
         }
     }
+    // A lease that it holds is free before the peer takes its time over the last words.
+    drop(session);
+    connection.close(&mut machine).await
 }
 
 enum Read {
@@ -125,9 +131,14 @@ impl Connection {
     async fn write(&mut self, octets: Bytes) -> io::Result<()> {
         trace!(queued = %self.output.escape_ascii(), octets = octets.len(), "write");
         let mut all = (&mut self.output).chain(octets);
-        timeout(WRITE_TIMEOUT, self.stream.write_all_buf(&mut all))
-            .await
-            .map_err(|_| io::ErrorKind::TimedOut)?
+        while all.has_remaining() {
+            // A slow peer that takes something is not gone, so each step has its own time.
+            let written = timeout(WRITE_TIMEOUT, self.stream.write_buf(&mut all));
+            if written.await.map_err(|_| io::ErrorKind::TimedOut)?? == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+        }
+        Ok(())
     }
 
     async fn read(&mut self, deadline: Option<Instant>) -> io::Result<Read> {
@@ -181,3 +192,72 @@ impl Connection {
 /// How long, and for how many reads, a closed connection's remaining input is thrown away.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_READS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use mail_core::machine::ProtocolError;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Says good bye at once.
+    struct Farewell;
+
+    impl Machine for Farewell {
+        type Event = ();
+
+        fn receive(&mut self, _now: Instant, _input: &mut BytesMut) -> Result<Step<()>, ProtocolError> {
+            Ok(Step::Closed)
+        }
+
+        fn receive_eof(&mut self, _now: Instant) -> Result<Step<()>, ProtocolError> {
+            Ok(Step::Closed)
+        }
+
+        fn poll_transmit(&mut self, out: &mut BytesMut) {
+            out.extend_from_slice(b"bye");
+        }
+
+        fn poll_timeout(&self) -> Option<Instant> {
+            None
+        }
+
+        fn handle_timeout(&mut self, _now: Instant) {}
+    }
+
+    struct Leaseholder {
+        _lease: Arc<()>,
+    }
+
+    impl Session for Leaseholder {
+        type Machine = Farewell;
+
+        async fn handle(&mut self, _event: (), _machine: &mut Farewell) {}
+
+        async fn produce(&mut self, _machine: &mut Farewell) -> Produced {
+            Produced::Nothing
+        }
+
+        fn shutdown(&self, _machine: &mut Farewell) {}
+    }
+
+    #[tokio::test]
+    async fn the_lease_is_given_back_before_the_last_words() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        let lease = Arc::new(());
+        let session = Leaseholder { _lease: Arc::clone(&lease) };
+        let (_stop, stopping) = watch::channel(false);
+        let driven = tokio::spawn(drive(server, Farewell, session, stopping));
+        let mut words = [0; 3];
+        client.read_exact(&mut words).await.unwrap();
+        // The connection is still open, as the client has not closed its side.
+        assert!((&words, Arc::strong_count(&lease)) == (b"bye", 1));
+        drop(client);
+        driven.await.unwrap().unwrap();
+    }
+}

@@ -77,12 +77,18 @@ impl Intake {
         if self.in_rest {
             return self.encoder.encode(chunk, rest);
         }
-        self.header.extend_from_slice(chunk);
-        if let Some(bounds) = self.end.push(chunk) {
+        // Cut at the limit itself, so that neither the head's length nor the record depends on the chunks.
+        let room = HEADER_SEARCH_OCTETS_MAX - self.header.len();
+        let (searched, beyond) = chunk.split_at(chunk.len().min(room));
+        self.header.extend_from_slice(searched);
+        if let Some(bounds) = self.end.push(searched) {
             self.begin_body(bounds, rest);
-        } else if self.header.len() > HEADER_SEARCH_OCTETS_MAX {
+        } else if beyond.is_empty() {
+            return;
+        } else {
             self.give_up_search(rest);
         }
+        self.encoder.encode(beyond, rest);
     }
 
     /// Ends the message: appends what was held back and the line with the single dot to `rest`.
@@ -223,6 +229,7 @@ pub(super) mod tests_support {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::scan::records;
     use super::tests_support::{record_in_steps as record, trace};
     use super::*;
     #[cfg(target_arch = "wasm32")]
@@ -304,6 +311,21 @@ mod tests {
         assert_eq!(record(message.as_bytes(), 60_000, &trace()), expected);
         let word = "x".repeat(HEADER_SEARCH_OCTETS_MAX + 10);
         assert!(record(word.as_bytes(), 60_000, &trace()).ends_with(&format!("\r\n\r\n{word}\r\n.\r\n")));
+    }
+
+    #[test]
+    fn a_field_that_crosses_the_limit_leaves_a_record_that_can_be_read() {
+        let crossing = "x".repeat(HEADER_SEARCH_OCTETS_MAX + 60_000);
+        let longest = "x".repeat(HEADER_SEARCH_OCTETS_MAX - "Subject: \r\n\r\n".len());
+        for subject in [crossing, longest] {
+            let message = format!("Subject: {subject}\r\nX: y\r\n\r\nbody\r\n");
+            let written = record(message.as_bytes(), 64 << 10, &trace());
+            assert!(written == record(message.as_bytes(), message.len(), &trace()));
+            assert!(written.contains(&format!("\r\nSubject: {subject}\r\n")));
+            let records = records(written.as_bytes(), "iitkgp.edu");
+            assert_eq!(records.len(), 1);
+            assert_eq!(records[0].message().and_then(|message| message.id()), Some("01JD8W"));
+        }
     }
 
     proptest! {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Disk, DiskFile, Open};
 
@@ -19,7 +19,7 @@ pub(crate) enum Survival {
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SimDisk {
-    state: Arc<(Mutex<State>, Condvar)>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
@@ -63,7 +63,7 @@ enum NameChange {
 
 impl SimDisk {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn changes(&self) -> u64 {
@@ -229,15 +229,6 @@ impl Disk for SimDisk {
         Ok(SimFile { disk: self.clone(), file })
     }
 
-    fn lock(&self, path: &Path) -> io::Result<SimLock> {
-        let mut state = self.state();
-        while state.locked.contains(path) {
-            state = self.state.1.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        state.locked.insert(path.into());
-        Ok(SimLock { disk: self.clone(), path: path.into() })
-    }
-
     fn try_lock(&self, path: &Path) -> io::Result<Option<SimLock>> {
         let free = self.state().locked.insert(path.into());
         Ok(free.then(|| SimLock { disk: self.clone(), path: path.into() }))
@@ -354,6 +345,5 @@ pub(crate) struct SimLock {
 impl Drop for SimLock {
     fn drop(&mut self) {
         self.disk.state().locked.remove(&self.path);
-        self.disk.state.1.notify_all();
     }
 }

@@ -1,31 +1,72 @@
 //! Deliveries to one mailbox: those that wait while one is written go together in the next write and sync.
+//!
+//! The first of them leads: it has a thread and writes group by group, until nobody waits. The others await their
+//! outcome and take no thread, so that a mailbox whose lock is held keeps nobody but its own deliveries waiting.
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
+use mail_core::mailbox::{Header, Trace};
+use mail_core::message::address::Address;
 use mail_core::users::Username;
 
 use super::incoming::Spool;
 use super::mailbox::{Tail, settle};
-use super::{Folder, failed};
+use super::{Folder, Offload, Shared, failed};
 use crate::disk::{Disk, DiskFile, Open};
 use crate::store::StoreError;
 
 /// Small records are gathered up to this size before they are written.
 const BUFFER_OCTETS_MAX: usize = 1 << 20;
 
-/// One record on its way into one mailbox.
+/// What the records of one message have in common.
+#[derive(Debug)]
+pub(super) struct Content<F> {
+    pub(super) header: Header,
+    pub(super) trace: Trace,
+    pub(super) rest: Spool<F>,
+}
+
+/// One record on its way into one mailbox. Its head is made when it is written.
 #[derive(Debug)]
 pub(super) struct Delivery<F> {
-    head: Vec<u8>,
-    rest: Arc<Spool<F>>,
-    outcome: OnceLock<Result<(), StoreError>>,
+    content: Arc<Content<F>>,
+    address: Address,
+    outcome: Mutex<Outcome>,
+}
+
+#[derive(Debug)]
+enum Outcome {
+    Awaited(Waker),
+    Known(Result<(), StoreError>),
 }
 
 impl<F> Delivery<F> {
-    pub(super) const fn new(head: Vec<u8>, rest: Arc<Spool<F>>) -> Self {
-        Self { head, rest, outcome: OnceLock::new() }
+    pub(super) fn new(content: Arc<Content<F>>, address: Address) -> Self {
+        Self { content, address, outcome: Mutex::new(Outcome::Awaited(Waker::noop().clone())) }
+    }
+
+    fn finish(&self, outcome: Result<(), StoreError>) {
+        let before = std::mem::replace(&mut *self.outcome(), Outcome::Known(outcome));
+        if let Outcome::Awaited(waker) = before {
+            waker.wake();
+        }
+    }
+
+    fn poll(&self, context: &Context<'_>) -> Poll<Result<(), StoreError>> {
+        match &mut *self.outcome() {
+            Outcome::Known(outcome) => Poll::Ready(outcome.clone()),
+            Outcome::Awaited(waker) => {
+                waker.clone_from(context.waker());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn outcome(&self) -> MutexGuard<'_, Outcome> {
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -34,52 +75,40 @@ impl<F> Delivery<F> {
 pub(super) struct Queue<D: Disk> {
     folder: Folder,
     waiting: Mutex<Waiting<D>>,
-    changed: Condvar,
 }
 
 #[derive(Debug)]
 struct Waiting<D: Disk> {
     deliveries: Vec<Arc<Delivery<D::File>>>,
-    /// Somebody writes a group just now.
+    /// Somebody leads just now.
     led: bool,
-    /// The file whose name this process knows to be durable.
-    durable: Option<u64>,
 }
 
 impl<D: Disk> Queue<D> {
     pub(super) fn new(account: &Username) -> Self {
-        let waiting = Waiting { deliveries: Vec::new(), led: false, durable: None };
-        Self { folder: Folder::new(account), waiting: Mutex::new(waiting), changed: Condvar::new() }
+        let waiting = Waiting { deliveries: Vec::new(), led: false };
+        Self { folder: Folder::new(account), waiting: Mutex::new(waiting) }
     }
 
-    /// Appends the record, durably, alone or with others. Blocks.
-    pub(super) fn deliver(
-        &self,
-        disk: &D,
-        hostname: &str,
-        delivery: Arc<Delivery<D::File>>,
-    ) -> Result<(), StoreError> {
+    /// Appends the record, durably, alone or with others. Starts when it is called.
+    pub(super) fn deliver<O: Offload>(
+        self: Arc<Self>,
+        shared: &Arc<Shared<D>>,
+        offload: &O,
+        delivery: Delivery<D::File>,
+    ) -> impl Future<Output = Result<(), StoreError>> + use<D, O> {
+        let delivery = Arc::new(delivery);
         let mut waiting = self.lock();
         waiting.deliveries.push(Arc::clone(&delivery));
-        loop {
-            if let Some(outcome) = delivery.outcome.get() {
-                return outcome.clone();
-            }
-            if waiting.led {
-                waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            waiting.led = true;
-            let group = Group { deliveries: std::mem::take(&mut waiting.deliveries), queue: self };
-            let durable = waiting.durable;
-            drop(waiting);
-            let outcome = self.append(disk, hostname, &group.deliveries, durable);
-            waiting = self.lock();
-            waiting.durable = outcome.as_ref().ok().copied();
-            drop(waiting);
-            group.finish(outcome.map(|_| ()));
-            waiting = self.lock();
+        let is_led = std::mem::replace(&mut waiting.led, true);
+        drop(waiting);
+        if !is_led {
+            let leader = Leader { queue: self, group: Vec::new(), leads: true };
+            let shared = Arc::clone(shared);
+            // It goes on by itself; what becomes of it, each delivery learns on its own.
+            drop(offload.run(move || leader.lead(&shared)));
         }
+        std::future::poll_fn(move |context| delivery.poll(context))
     }
 
     #[cfg(test)]
@@ -91,21 +120,21 @@ impl<D: Disk> Queue<D> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes and syncs a group, or leaves the mailbox as it was. Tells which file it wrote to.
+    /// Writes and syncs a group, or leaves the mailbox as it was. Gives the file that it wrote to.
     fn append(
         &self,
         disk: &D,
         hostname: &str,
         group: &[Arc<Delivery<D::File>>],
-        durable: Option<u64>,
-    ) -> Result<u64, StoreError> {
+        durable: Option<&D::File>,
+    ) -> Result<D::File, StoreError> {
         let path = self.folder.mailbox();
         let fail = |error| failed("write to", &path, error);
         disk.create_dir(&self.folder.path).map_err(fail)?;
         let _lock = disk.lock(&self.folder.append_lock()).map_err(fail)?;
         let file = disk.open(&path, Open::OrCreate).map_err(fail)?;
         let identity = file.identity().map_err(fail)?;
-        if durable != Some(identity) {
+        if durable.map(DiskFile::identity).transpose().map_err(fail)? != Some(identity) {
             // It is new, or a compaction's, and whoever made it may have died before its name was durable.
             disk.sync_dir(&self.folder.path).map_err(fail)?;
             disk.sync_dir(Path::new("")).map_err(fail)?;
@@ -122,32 +151,57 @@ impl<D: Disk> Queue<D> {
             }
             return Err(error);
         }
-        Ok(identity)
+        Ok(file)
     }
 }
 
-/// The deliveries that one write is for.
-struct Group<'a, D: Disk> {
-    deliveries: Vec<Arc<Delivery<D::File>>>,
-    queue: &'a Queue<D>,
+/// Who writes for a mailbox.
+struct Leader<D: Disk> {
+    queue: Arc<Queue<D>>,
+    /// The deliveries that are being written.
+    group: Vec<Arc<Delivery<D::File>>>,
+    leads: bool,
 }
 
-impl<D: Disk> Group<'_, D> {
-    fn finish(self, outcome: Result<(), StoreError>) {
-        for delivery in &self.deliveries {
-            delivery.outcome.get_or_init(|| outcome.clone());
+impl<D: Disk> Leader<D> {
+    /// Writes group by group until nobody waits. Blocks.
+    fn lead(mut self, shared: &Shared<D>) {
+        // The file whose name is known to be durable. It stays open, or another could have its inode, but no longer
+        // than this: each open file is one of the process's few, and keeps the room of a mailbox that was replaced.
+        let mut durable = None;
+        while self.next_group() {
+            let written = self.queue.append(&shared.disk, &shared.hostname, &self.group, durable.as_ref());
+            let outcome = written.map(|file| durable = Some(file));
+            if outcome.is_err() {
+                durable = None;
+            }
+            self.group.drain(..).for_each(|delivery| delivery.finish(outcome.clone()));
         }
     }
+
+    /// Takes those that wait; when there is nobody, stops leading in the same moment.
+    fn next_group(&mut self) -> bool {
+        let mut waiting = self.queue.lock();
+        self.group = std::mem::take(&mut waiting.deliveries);
+        self.leads = !self.group.is_empty();
+        waiting.led = self.leads;
+        self.leads
+    }
 }
 
-impl<D: Disk> Drop for Group<'_, D> {
-    /// Lets the others go on, even if the write has panicked.
+impl<D: Disk> Drop for Leader<D> {
+    /// Lets everybody go on, even if the write has panicked or was never begun.
     fn drop(&mut self) {
-        for delivery in &self.deliveries {
-            delivery.outcome.get_or_init(|| Err(StoreError::Failed("the delivery was interrupted".into())));
+        if !self.leads {
+            return;
         }
-        self.queue.lock().led = false;
-        self.queue.changed.notify_all();
+        let mut waiting = self.queue.lock();
+        waiting.led = false;
+        let left = std::mem::take(&mut waiting.deliveries);
+        drop(waiting);
+        for delivery in self.group.drain(..).chain(left) {
+            delivery.finish(Err(StoreError::Failed("the delivery was interrupted".into())));
+        }
     }
 }
 
@@ -164,8 +218,9 @@ fn complete_last_line(file: &impl DiskFile, tail: Tail) -> io::Result<u64> {
 fn write_group<F: DiskFile>(file: &F, length: u64, group: &[Arc<Delivery<F>>]) -> io::Result<()> {
     let mut writer = Writer { file, at: length, buffer: Vec::new() };
     for delivery in group {
-        writer.put(&delivery.head)?;
-        delivery.rest.read(|piece| writer.put(piece))?;
+        let Content { header, trace, rest } = &*delivery.content;
+        writer.put(&header.record_head(trace, &delivery.address))?;
+        rest.read(|piece| writer.put(piece))?;
     }
     writer.flush()
 }

@@ -9,13 +9,15 @@ use bytes::Bytes;
 use mail_core::line::LineEnds;
 use mail_core::mailbox::{Intake, Trace};
 
-use super::append::Delivery;
+use super::append::{Content, Delivery};
 use super::{Offload, Shared, TEMPORARY, failed, ignore_missing};
 use crate::disk::{Disk, DiskFile, Open};
 use crate::store::{Incoming, Recipient, StoreError};
 
 /// A message up to this size never touches the disk before it is delivered.
 const MEMORY_OCTETS_MAX: usize = 1 << 20;
+/// So many recipients of a message are served in parallel; each takes a thread and a buffer.
+const MAILBOXES_AT_ONCE: usize = 16;
 
 /// A message that the text store receives.
 #[derive(Debug)]
@@ -105,20 +107,17 @@ impl<D: Disk, O: Offload> Incoming for TextIncoming<D, O> {
             return Err(StoreError::Failed("the message has a bare CR, a bare LF or a NUL in it".into()));
         }
         let header = intake.finish(&mut rest.memory);
-        let rest = Arc::new(rest);
-        // All are started before the first is awaited, so that the mailboxes are written in parallel.
-        let deliveries: Vec<_> = recipients
-            .iter()
-            .map(|recipient| {
-                let head = header.record_head(trace, &recipient.address);
-                let delivery = Arc::new(Delivery::new(head, Arc::clone(&rest)));
-                let (shared, queue) = (Arc::clone(&shared), shared.queue(&recipient.account));
-                offload.run(move || queue.deliver(&shared.disk, &shared.hostname, delivery))
-            })
-            .collect();
+        let content = Arc::new(Content { header, trace: trace.clone(), rest });
         let mut outcome = Ok(());
-        for delivery in deliveries {
-            outcome = outcome.and(delivery.await);
+        for recipients in recipients.chunks(MAILBOXES_AT_ONCE) {
+            // All are started before the first is awaited, so that the mailboxes are written in parallel.
+            let start = |recipient: &Recipient| {
+                let delivery = Delivery::new(Arc::clone(&content), recipient.address.clone());
+                shared.queue(&recipient.account).deliver(&shared, &offload, delivery)
+            };
+            for delivery in recipients.iter().map(start).collect::<Vec<_>>() {
+                outcome = outcome.and(delivery.await);
+            }
         }
         outcome
     }

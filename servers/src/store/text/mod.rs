@@ -61,7 +61,8 @@ struct Shared<D: Disk> {
     disk: D,
     /// Stands in the trace field of a record that a person wrote.
     hostname: String,
-    queues: Mutex<HashMap<Username, Arc<append::Queue<D>>>>,
+    /// By the folder as it is spelled, which a [`Username`] takes for the same as in another case.
+    queues: Mutex<HashMap<String, Arc<append::Queue<D>>>>,
     /// The number of the next spill file.
     spill: AtomicU64,
     /// [`SMALL_OCTETS`], but in tests.
@@ -111,7 +112,8 @@ impl<D: Disk, O: Offload> MailStore for TextStore<D, O> {
 impl<D: Disk> Shared<D> {
     fn queue(&self, account: &Username) -> Arc<append::Queue<D>> {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(queues.entry(account.clone()).or_insert_with(|| Arc::new(append::Queue::new(account))))
+        let queue = queues.entry(account.as_str().into());
+        Arc::clone(queue.or_insert_with(|| Arc::new(append::Queue::new(account))))
     }
 }
 

@@ -53,6 +53,19 @@ fn each_recipient_gets_a_copy_with_his_own_to() {
 }
 
 #[test]
+fn mail_goes_to_the_folder_as_it_is_spelled_now() {
+    let disk = SimDisk::default();
+    let store = store(&disk);
+    for account in ["gb", "GB"] {
+        let mut incoming = now(store.begin()).unwrap();
+        now(incoming.write(Bytes::from("hello"))).unwrap();
+        now(incoming.commit(&trace(account), &[recipient(account)])).unwrap();
+        let mailbox = disk.content(&format!("{account}/MyMailBox.txt")).unwrap();
+        assert_eq!(String::from_utf8(mailbox).unwrap().matches("Subject:").count(), 1);
+    }
+}
+
+#[test]
 fn a_large_message_is_spilled_to_a_file_without_a_name() {
     let disk = SimDisk::default();
     disk.put(".tmp/0", b"left by a crash");
@@ -157,26 +170,47 @@ fn a_large_mailbox_is_blanked_first_and_compacted_later() {
     assert_eq!(bodies(&store), [served("b")]);
 }
 
+#[cfg(feature = "net")]
 #[test]
-fn deliveries_that_wait_share_one_sync() {
+fn deliveries_that_wait_share_one_sync_and_take_no_thread() {
     let disk = SimDisk::default();
     let store = store(&disk);
     deliver(&store, "first", &message("first")).unwrap();
     let before = disk.syncs();
     let queue = store.shared.queue(&gb());
+    let threads = TextStore { shared: Arc::clone(&store.shared), offload: Threads };
+    let commit = |id: String, account: &'static str| {
+        let threads = threads.clone();
+        async move {
+            let mut incoming = threads.begin().await?;
+            incoming.write(Bytes::from(message(&id))).await?;
+            incoming.commit(&trace(&id), &[recipient(account)]).await
+        }
+    };
     let lock = disk.lock(Path::new("gb/.append.lock")).unwrap();
-    std::thread::scope(|scope| {
-        for number in 0..8 {
-            let store = &store;
-            scope.spawn(move || deliver(store, &number.to_string(), &message(&number.to_string())).unwrap());
-        }
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(2).build().unwrap();
+    runtime.block_on(async {
         // One leads and waits for the lock, the others wait for it.
-        while queue.waiting_count() < 7 {
-            std::thread::yield_now();
+        let mut leading = pin!(commit("0".into(), "gb"));
+        assert!(leading.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        while queue.waiting_count() > 0 {
+            tokio::task::yield_now().await;
         }
+        let waiting: Vec<_> = (1..8).map(|number| tokio::spawn(commit(number.to_string(), "gb"))).collect();
+        while queue.waiting_count() < 7 {
+            tokio::task::yield_now().await;
+        }
+        // Another mailbox is written meanwhile, with the one thread that is left.
+        commit("other".into(), "ag").await.unwrap();
+        assert_eq!(disk.syncs() - before, 3);
         drop(lock);
+        leading.await.unwrap();
+        for delivery in waiting {
+            delivery.await.unwrap().unwrap();
+        }
     });
-    assert_eq!(disk.syncs() - before, 2);
+    // The leader makes the mailbox's name durable once: two directories, its own record, the others' records.
+    assert_eq!(disk.syncs() - before, 3 + 4);
     let mut expected: Vec<_> = (0..8).map(|number| served(&number.to_string())).collect();
     expected.push(served("first"));
     let mut found = bodies(&store);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::disk::{DiskFile, Open};
+use crate::store::MaybeSend;
 
 #[test]
 fn a_full_disk_refuses_and_leaves_the_mailbox_as_it_was() {
@@ -112,4 +113,31 @@ fn after_an_edit_from_outside_the_session_sends_and_removes_nothing() {
     assert!(matches!(body(&mut session, 1, Extent::Top(0)), Err(StoreError::Lost(_))));
     assert!(matches!(now(session.remove(&[1])), Err(StoreError::Lost(_))));
     assert_eq!(disk.content(MAILBOX).unwrap(), text.as_bytes());
+}
+
+/// Never gets to its work, as a runtime that goes down.
+#[derive(Debug, Clone)]
+struct Never;
+
+impl Offload for Never {
+    fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> impl Future<Output = T> + MaybeSend + 'static {
+        drop(work);
+        std::future::pending()
+    }
+}
+
+#[test]
+fn a_delivery_whose_leader_is_lost_fails_and_is_in_nobodys_way() {
+    let disk = SimDisk::default();
+    let store = store(&disk);
+    let never = TextStore { shared: Arc::clone(&store.shared), offload: Never };
+    let mut incoming = now(never.begin()).unwrap();
+    now(incoming.write(Bytes::from(message("lost")))).unwrap();
+    let outcome = now(incoming.commit(&trace("lost"), &[recipient("gb")]));
+    assert_eq!(outcome, Err(StoreError::Failed("the delivery was interrupted".into())));
+    deliver(&store, "a", &message("a")).unwrap();
+    assert_eq!(bodies(&store), [served("a")]);
 }
