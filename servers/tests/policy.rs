@@ -41,6 +41,25 @@ fn mail_is_taken_for_local_accounts_and_postmaster_only() {
 }
 
 #[test]
+fn postmaster_is_whom_the_configuration_names_and_never_nobody() {
+    let place = Place::with("postmaster = 'gb'\n");
+    let users = place.path("data/User.txt");
+    std::fs::write(&users, "ag secret\ngb other\npostmaster third\n").expect("written");
+    let mut server = place.serve();
+    server.smtp().deliver_to("PostMaster@iit.edu", b"Subject: with a domain\r\n\r\nbody\r\n");
+    server.smtp().deliver_to("postmaster", b"Subject: without one\r\n\r\nbody\r\n");
+    let mailbox = String::from_utf8(place.mailbox("gb")).expect("text");
+    assert!(mailbox.contains("with a domain") && mailbox.contains("without one"), "{mailbox}");
+
+    std::fs::write(&users, "ag secret\npostmaster third\n").expect("written");
+    server.smtp().deliver_to("postmaster@iit.edu", b"Subject: gb has gone\r\n\r\nbody\r\n");
+    assert!(server.wait_for_log("`postmaster` is set").contains("`gb`"));
+    let mailbox = String::from_utf8(place.mailbox("ag")).expect("text");
+    assert!(mailbox.contains("gb has gone"), "{mailbox}");
+    assert!(place.mailbox("postmaster").is_empty());
+}
+
+#[test]
 fn the_added_to_names_this_mailboxs_own_recipient_alone() {
     let place = Place::new();
     let server = place.serve();
