@@ -204,3 +204,20 @@ fn a_full_data_directory_is_said_and_survived() {
     let reply = smtp.deliver("ag@iit.edu", &["gb@iit.edu"], b"Subject: x\r\n\r\nbody\r\n");
     assert!(reply.starts_with("250 "), "{reply}");
 }
+
+#[test]
+fn a_second_signal_ends_a_stop_that_waits_for_a_session() {
+    let place = Place::new();
+    let mut server = place.serve();
+    let mut busy = server.smtp();
+    hello(&mut busy);
+    assert!(busy.command("MAIL FROM:<ag@iit.edu>").starts_with("250 "));
+    assert!(busy.command("RCPT TO:<gb@iit.edu>").starts_with("250 "));
+    assert!(busy.command("DATA").starts_with("354 "));
+    server.signal_terminate();
+    server.wait_for_log("stopping");
+    server.signal_terminate();
+    server.wait_for_log("at once");
+    assert_eq!(server.wait(), Some(0));
+    assert!(place.mailbox("gb").is_empty());
+}
