@@ -58,14 +58,7 @@ pub async fn serve(config: &Config, which: Which) -> Result<(), String> {
     let doors = Doors::bind(config, which).await?;
     let mut servers = start(doors, config, &site, &stopping);
 
-    // Half a mail system that lives on would be noticed late.
-    let result = tokio::select! {
-        name = signals.next() => {
-            info!("stopping on {name}");
-            Ok(())
-        }
-        ended = servers.join_next() => Err(early_end(ended)),
-    };
+    let result = word_to_stop(&mut signals, &mut servers).await;
     // Nobody listening is fine: every session has ended then.
     let _ = stop.send(true);
     tokio::select! {
@@ -73,6 +66,17 @@ pub async fn serve(config: &Config, which: Which) -> Result<(), String> {
         name = signals.next() => warn!("stopped at once on a second signal, {name}"),
     }
     result
+}
+
+/// Waits for a signal, or for a server that ends by itself: half a mail system that lives on would be noticed late.
+async fn word_to_stop(signals: &mut Signals, servers: &mut JoinSet<()>) -> Result<(), String> {
+    tokio::select! {
+        name = signals.next() => {
+            info!("stopping on {name}");
+            Ok(())
+        }
+        ended = servers.join_next() => Err(early_end(ended)),
+    }
 }
 
 fn early_end(ended: Option<Result<(), JoinError>>) -> String {
@@ -273,4 +277,22 @@ fn start(
         servers.spawn(bridge.serve(targets, stopping.clone()));
     }
     servers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_ends_by_itself_ends_all_of_them() {
+        let mut signals = Signals::listen().expect("the system has signals");
+        let mut servers = JoinSet::new();
+        servers.spawn(std::future::pending());
+        servers.spawn(async { panic!("a defect") });
+        let sentence = word_to_stop(&mut signals, &mut servers).await.expect_err("one has ended");
+        assert!(sentence.contains("a defect"), "{sentence}");
+        servers.spawn(async {});
+        let sentence = word_to_stop(&mut signals, &mut servers).await.expect_err("another has ended");
+        assert!(sentence.contains("ended by itself, so"), "{sentence}");
+    }
 }
