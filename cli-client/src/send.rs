@@ -117,6 +117,7 @@ pub(crate) fn deliver(
     drafts: Option<&Path>,
 ) -> Result<Receipt, Error> {
     let kept = drafts.map(|folder| drafts::keep(folder, &mail.message));
+    let user = credentials.as_ref().map(|credentials| credentials.authentication.clone());
     match (submit::submit(smtp, credentials, mail), kept) {
         (Ok(receipt), kept) => {
             if let Some(Ok(path)) = kept {
@@ -128,10 +129,9 @@ pub(crate) fn deliver(
         (Err(error), None) => Err(error),
         (Err(error), Some(Ok(path))) => {
             let path = quoted(&path.to_string_lossy());
-            let to = mail.recipients.iter().map(|to| format!(" --to {}", quoted(&to.to_string())));
-            let to = to.collect::<String>();
+            let flags = flags(smtp, user.as_deref(), mail);
             Err(Error::Failed(format!(
-                "{error}\nThe draft is kept; send it with: mail-client send --raw {path}{to}"
+                "{error}\nThe draft is kept; send it with: mail-client send --raw {path}{flags}"
             )))
         }
         (Err(error), Some(Err(reason))) => {
@@ -141,6 +141,18 @@ pub(crate) fn deliver(
             )))
         }
     }
+}
+
+/// The flags that hand a mail once more to the same server, as the same user.
+fn flags(smtp: &Server, user: Option<&str>, mail: &Mail) -> String {
+    let user = user.map(|user| ("user", user.to_owned()));
+    let from = match &mail.reverse_path {
+        ReversePath::Address(from) => Some(("from", from.to_string())),
+        ReversePath::Null => None,
+    };
+    let to = mail.recipients.iter().map(|to| ("to", to.to_string()));
+    let all = [("smtp", smtp.address.clone())].into_iter().chain(user).chain(from).chain(to);
+    all.map(|(flag, value)| format!(" --{flag} {}", quoted(&value))).collect()
 }
 
 /// A word as a shell takes it.

@@ -142,7 +142,12 @@ fn a_draft_survives_a_refusal() {
     assert!(refused.contains("\nthe server refused the mail: 550 5.1.1 "), "{refused}");
     assert_eq!(menus(&refused), 2);
     let [draft] = &servers.drafts()[..] else { panic!("{refused}") };
-    assert!(refused.contains(&format!("mail-client send --raw '{}' --to 'nobody@iit.edu'", draft.display())));
+    let hint = format!(
+        "mail-client send --raw '{}' --smtp '{}' --user 'ag' --from 'ag@iit.edu' --to 'nobody@iit.edu'",
+        draft.display(),
+        servers.smtp
+    );
+    assert!(refused.contains(&hint), "{refused}");
     let message = std::fs::read_to_string(draft).expect("the draft is text");
     assert!(
         message.contains("Subject: Meeting\r\n") && message.ends_with("\r\n\r\nSee you at five.\r\n"),

@@ -28,7 +28,7 @@ pub struct Config {
     /// The server's own name, in greetings and trace fields.
     #[serde(deserialize_with = "domain")]
     pub hostname: Domain,
-    /// Mail for these is delivered here; always with the hostname among them.
+    /// Mail for these is delivered here, and for the hostname: see [`Config::with_own_domain`].
     #[serde(deserialize_with = "domains")]
     pub domains: Vec<Domain>,
     /// The account that gets postmaster's mail; the first of User.txt when it is not set.
@@ -74,13 +74,16 @@ pub struct Pop3 {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// The largest message that is taken, in octets as sent (SIZE, RFC 1870).
+    /// The largest message that is taken, in octets as sent (SIZE, RFC 1870); 1 or more.
     pub message_size: Octets,
     /// Recipients of one message; RFC 5321 section 4.5.3.1.8 asks for at least 100.
     pub recipients: usize,
-    /// Connections that one listener serves at a time; more wait to be accepted.
+    /// Connections that one listener serves at a time, 1 to 1 000 000; more wait to be accepted.
     pub connections: usize,
 }
+
+/// More than a machine has file descriptors for.
+const CONNECTIONS_MAX: usize = 1_000_000;
 
 impl Default for Config {
     fn default() -> Self {
@@ -96,7 +99,6 @@ impl Default for Config {
             limits: Limits::default(),
             faults: Faults::default(),
         }
-        .with_own_domain()
     }
 }
 
@@ -173,13 +175,22 @@ impl Config {
                 "`recipients` must be 100 or more (RFC 5321 section 4.5.3.1.8)".into(),
             ));
         }
-        if config.limits.connections == 0 {
-            return Err((line_of(text, "[limits]", "connections"), "`connections` must be 1 or more".into()));
+        if config.limits.message_size.get() == 0 {
+            return Err((
+                line_of(text, "[limits]", "message_size"),
+                "`message_size` must be 1 or more".into(),
+            ));
+        }
+        if !(1..=CONNECTIONS_MAX).contains(&config.limits.connections) {
+            return Err((
+                line_of(text, "[limits]", "connections"),
+                format!("`connections` must be 1 or more, and {CONNECTIONS_MAX} at most"),
+            ));
         }
         if let Some((key, reason)) = config.web.limits.nonsense() {
             return Err((line_of(text, "[web.limits]", key), format!("`{key}` {reason}")));
         }
-        Ok(config.with_own_domain())
+        Ok(config)
     }
 
     /// What the bridge connects to: the configured targets, and the `proxy_listen` addresses of the same file for what is
@@ -194,7 +205,7 @@ impl Config {
         own.chain(self.web.targets.clone()).collect()
     }
 
-    /// Adds the hostname to the local domains where it is missing.
+    /// Adds the hostname to the local domains where it is missing: once, when nothing can change the hostname any more.
     #[must_use]
     pub fn with_own_domain(mut self) -> Self {
         if !self.domains.contains(&self.hostname) {
@@ -241,7 +252,10 @@ mod tests {
     fn an_empty_file_is_a_whole_configuration() {
         let config = Config::parse("").expect("every key is optional");
         assert_eq!(config.hostname.as_str(), "localhost");
-        assert_eq!(config.domains, [Domain::parse("localhost").expect("a domain")]);
+        assert!(config.domains.is_empty());
+        assert_eq!(config.with_own_domain().domains, [Domain::parse("localhost").expect("a domain")]);
+        let config = Config::parse("domains = ['LOCALHOST']").expect("a good file");
+        assert_eq!(config.clone().with_own_domain().domains.len(), 1);
         assert_eq!(config.smtp.listen[0].port(), 2525);
         assert_eq!(config.limits.message_size.get(), 25 * 1024 * 1024);
         assert!(!config.pop3.refuse_unknown_user);
@@ -257,7 +271,7 @@ mod tests {
              [limits]\nmessage_size = '1 GiB'\nrecipients = 100\nconnections = 7\n",
         )
         .expect("a good file");
-        assert_eq!(config.domains.iter().map(Domain::as_str).collect::<Vec<_>>(), ["iit.edu", "iitkgp.edu"]);
+        assert_eq!(config.domains.iter().map(Domain::as_str).collect::<Vec<_>>(), ["iit.edu"]);
         assert_eq!(config.postmaster.as_ref().map(Username::as_str), Some("ag"));
         assert_eq!(config.smtp.listen.len(), 2);
         assert!(config.pop3.listen.is_empty() && config.pop3.refuse_unknown_user);
@@ -314,7 +328,9 @@ mod tests {
             ("[smtp]\nlisten = ['nowhere']", 2, "socket address"),
             ("[limits]\n\nmessage_size = '25 potatoes'", 3, "25 potatoes"),
             ("[limits]\nrecipients = 5", 2, "100 or more"),
-            ("[limits]\nconnections = 0", 2, "1 or more"),
+            ("[limits]\nconnections = 0", 2, "`connections` must be 1 or more"),
+            ("[limits]\nconnections = 1000001", 2, "1000000 at most"),
+            ("[limits]\nmessage_size = 0", 2, "`message_size` must be 1 or more"),
             ("postmaster = '../x'", 1, "`../x`"),
             ("[web]\nlisten = 'here'", 2, "`here`"),
             ("[web]\norigins = ['*']", 2, "`*`"),

@@ -1,14 +1,15 @@
 //! `pennypost user`: the accounts, administered.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io::{self, BufRead, Write};
+use std::os::unix::fs::DirBuilderExt;
 
 use clap::{Args, Subcommand};
 use config::Config;
 use mail_core::secret::Secret;
 use mail_core::users::Username;
 
-use crate::accounts::{Accounts, UserTxt};
+use crate::accounts::{Accounts, AccountsError, UserTxt};
 use crate::disk::RealDisk;
 use crate::store::MailStore;
 use crate::store::text::{TextStore, Threads};
@@ -49,8 +50,17 @@ impl UserCommand {
     /// # Errors
     /// One sentence with the remedy.
     pub fn run(&self, config: &Config) -> Result<(), String> {
-        fs::create_dir_all(&config.data)
-            .map_err(|error| format!("cannot make the data directory {}: {error}", config.data.display()))?;
+        if matches!(self, Self::Add(_)) {
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(&config.data);
+            made.map_err(|error| {
+                format!("cannot make the data directory {}: {error}", config.data.display())
+            })?;
+        } else if !config.data.is_dir() {
+            return Err(format!(
+                "there is no data directory {}; name an existing one with --data",
+                config.data.display()
+            ));
+        }
         let accounts = UserTxt::open(&config.data)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
@@ -86,18 +96,18 @@ impl UserCommand {
 
 async fn remove(config: &Config, accounts: &UserTxt, name: &Username, purge: bool) -> Result<(), String> {
     let found = accounts.find(name).await.map_err(|error| error.to_string())?;
-    accounts.remove(name).await.map_err(|error| error.to_string())?;
-    let folder = config.data.join(found.as_ref().unwrap_or(name).as_str());
+    let Some(name) = found else { return Err(AccountsError::Unknown(name.clone()).to_string()) };
+    let folder = config.data.join(name.as_str());
     if !purge {
+        accounts.remove(&name).await.map_err(|error| error.to_string())?;
         return say(&format!("removed {name}; its mail is still in {}", folder.display()));
     }
-    // The lease keeps a session that reads it from losing mail under its hands.
+    // The lease keeps a session that reads it from losing mail under its hands. It comes first, so that nothing has
+    // changed when it cannot be had.
     let store = TextStore::open(RealDisk::new(&config.data), Threads, config.hostname.as_str())
         .map_err(|error| error.to_string())?;
-    let _lease = store
-        .open(found.as_ref().unwrap_or(name))
-        .await
-        .map_err(|error| format!("removed {name}, but its mail was kept: {error}"))?;
+    let _lease = store.open(&name).await.map_err(|error| format!("{name} was not removed: {error}"))?;
+    accounts.remove(&name).await.map_err(|error| error.to_string())?;
     fs::remove_dir_all(&folder)
         .map_err(|error| format!("removed {name}, but not all of its mail: {error}"))?;
     say(&format!("removed {name} and all of its mail"))

@@ -4,16 +4,17 @@ use std::io::{self, Write};
 
 use config::Config;
 
-use crate::accounts::{Accounts, UserTxt};
+use crate::accounts::Accounts;
 use crate::disk::RealDisk;
+use crate::serve::open_accounts;
 use crate::store::text;
 
 /// Prints one line for each account and one for each thing that is wrong; whether all is well.
 ///
 /// # Errors
-/// The configuration or User.txt cannot be read at all, said as a sentence.
+/// The configuration or User.txt cannot be read at all, or is one that no server starts on; said as a sentence.
 pub fn check(config: &Config) -> Result<bool, String> {
-    let accounts = UserTxt::open(&config.data)?;
+    let accounts = open_accounts(config)?;
     let disk = RealDisk::new(&config.data);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
@@ -29,6 +30,12 @@ pub fn check(config: &Config) -> Result<bool, String> {
             "User.txt: the password of {name} stands in plain text; `pennypost user hash` hashes it"
         ))?;
     }
+    for name in accounts.broken_hashes() {
+        is_well = false;
+        say(format!(
+            "User.txt: the hash of {name} is broken; `pennypost user passwd {name}` sets a new password"
+        ))?;
+    }
     for name in names {
         let mailbox = config.data.join(name.as_str()).join("MyMailBox.txt");
         match text::check(&disk, &name, config.hostname.as_str()) {
@@ -36,7 +43,8 @@ pub fn check(config: &Config) -> Result<bool, String> {
                 say(format!("{name}: {} messages, {} octets", report.messages, report.octets))?;
                 for finding in report.findings {
                     is_well = false;
-                    say(format!("{}, octet {}: {}", mailbox.display(), finding.offset, finding.what))?;
+                    let text::Finding { offset, what, remedy } = finding;
+                    say(format!("{}, octet {offset}: {what}; {remedy}", mailbox.display()))?;
                 }
             }
             Err(error) => {

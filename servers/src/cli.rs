@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use config::{Config, WebListen};
@@ -136,9 +137,12 @@ pub fn pop3_server() -> ExitCode {
 fn run(args: &ServeArgs, web: &WebArgs, which: Which) -> ExitCode {
     start_log(args.log);
     finish(args.read().map(|config| web.over(config)).and_then(|config| {
-        tokio::runtime::Runtime::new()
-            .map_err(|error| format!("cannot start the threads: {error}"))?
-            .block_on(serve(&config, which))
+        let runtime =
+            tokio::runtime::Runtime::new().map_err(|error| format!("cannot start the threads: {error}"))?;
+        let result = runtime.block_on(serve(&config, which));
+        // A thread that hangs in the file system must not keep the process alive.
+        runtime.shutdown_timeout(Duration::from_secs(5));
+        result
     }))
 }
 

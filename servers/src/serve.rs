@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use config::{Config, Target, WebListen};
+use mail_core::message::address::Domain;
 use mail_core::sasl::AuthOffer;
 use mail_core::{pop3, smtp};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tracing::{info, warn};
 use ws_bridge::Bridge;
 
@@ -53,24 +54,72 @@ type TextSite = Site<UserTxt, TextStore<RealDisk, Threads>, SystemStamps>;
 pub async fn serve(config: &Config, which: Which) -> Result<(), String> {
     let site = Arc::new(open(config)?);
     let (stop, stopping) = watch::channel(false);
-    let mut terminated =
-        signal(SignalKind::terminate()).map_err(|error| format!("cannot wait for SIGTERM: {error}"))?;
+    let mut signals = Signals::listen()?;
     let doors = Doors::bind(config, which).await?;
     let mut servers = start(doors, config, &site, &stopping);
 
-    tokio::select! {
-        _ = terminated.recv() => info!("stopping on SIGTERM"),
-        _ = tokio::signal::ctrl_c() => info!("stopping on SIGINT"),
-    }
+    let result = word_to_stop(&mut signals, &mut servers).await;
     // Nobody listening is fine: every session has ended then.
     let _ = stop.send(true);
-    while servers.join_next().await.is_some() {}
-    info!("stopped");
-    Ok(())
+    tokio::select! {
+        () = async { while servers.join_next().await.is_some() {} } => info!("stopped"),
+        name = signals.next() => warn!("stopped at once on a second signal, {name}"),
+    }
+    result
 }
 
-/// Opens accounts and store, and says what deserves a warning.
-fn open(config: &Config) -> Result<TextSite, String> {
+/// Waits for a signal, or for a server that ends by itself: half a mail system that lives on would be noticed late.
+async fn word_to_stop(signals: &mut Signals, servers: &mut JoinSet<()>) -> Result<(), String> {
+    tokio::select! {
+        name = signals.next() => {
+            info!("stopping on {name}");
+            Ok(())
+        }
+        ended = servers.join_next() => Err(early_end(ended)),
+    }
+}
+
+fn early_end(ended: Option<Result<(), JoinError>>) -> String {
+    let reason = match ended {
+        Some(Err(error)) => format!(" ({error})"),
+        _ => String::new(),
+    };
+    format!("a server ended by itself{reason}, so all of them were stopped; start them again")
+}
+
+/// What a person or the system stops a process with.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, String> {
+        let listen =
+            |kind| signal(kind).map_err(|error| format!("cannot wait for SIGTERM and SIGINT: {error}"));
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    /// The name of the next one.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Opens the accounts, if the servers could run with them.
+///
+/// # Errors
+/// There are none, or not the one that the configuration names; one sentence with the remedy.
+pub(crate) fn open_accounts(config: &Config) -> Result<UserTxt, String> {
+    if !config.data.is_dir() {
+        return Err(format!(
+            "there is no data directory {}; name it with --data, or make it with `pennypost user add NAME`",
+            config.data.display()
+        ));
+    }
     let accounts = UserTxt::open(&config.data)?;
     if accounts.is_empty() {
         return Err(format!(
@@ -79,11 +128,6 @@ fn open(config: &Config) -> Result<TextSite, String> {
             config.data.display()
         ));
     }
-    let plain = accounts.plain_passwords();
-    if !plain.is_empty() {
-        let names = plain.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
-        warn!("User.txt has passwords in plain text ({names}); `pennypost user hash` turns them into hashes");
-    }
     if let Some(name) = &config.postmaster
         && !accounts.contains(name)
     {
@@ -91,10 +135,21 @@ fn open(config: &Config) -> Result<TextSite, String> {
             "`postmaster` is set to `{name}`, but User.txt has no such account; add it or name another"
         ));
     }
+    Ok(accounts)
+}
+
+/// Opens accounts and store, and says what deserves a warning.
+fn open(config: &Config) -> Result<TextSite, String> {
+    let accounts = open_accounts(config)?;
+    let plain = accounts.plain_passwords();
+    if !plain.is_empty() {
+        let names = plain.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+        warn!("User.txt has passwords in plain text ({names}); `pennypost user hash` turns them into hashes");
+    }
     let store = TextStore::open(RealDisk::new(&config.data), Threads, config.hostname.as_str())
         .map_err(|error| format!("cannot use the data directory {}: {error}", config.data.display()))?;
     Ok(Site {
-        hostname: config.hostname.clone(),
+        hostname: Domain::parse(&config.hostname.ascii()).expect("the A-labels of a domain are a domain"),
         domains: config.domains.clone(),
         postmaster: config.postmaster.clone(),
         refuse_unknown_user: config.pop3.refuse_unknown_user,
@@ -178,7 +233,7 @@ fn start(
     stopping: &watch::Receiver<bool>,
 ) -> JoinSet<()> {
     let smtp_config = Arc::new(smtp::server::Config {
-        hostname: config.hostname.to_string(),
+        hostname: config.hostname.ascii().into_owned(),
         message_size_max: config.limits.message_size.get(),
         recipients_max: config.limits.recipients,
         starttls: false,
@@ -204,7 +259,7 @@ fn start(
         let faults = Arc::clone(&smtp_faults);
         let open = move |client: Client, now| {
             let machine = smtp::server::Server::new(Arc::clone(&machine_config), client.is_private(), now);
-            let session = SmtpSession::new(Arc::clone(&site), Some(client.address.ip()));
+            let session = SmtpSession::new(Arc::clone(&site), Some(client.address.ip().to_canonical()));
             (machine, Faulty::new(session, Arc::clone(&faults)))
         };
         servers.spawn(listener.serve(config.limits.connections, open, stopping.clone()));
@@ -222,4 +277,22 @@ fn start(
         servers.spawn(bridge.serve(targets, stopping.clone()));
     }
     servers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_ends_by_itself_ends_all_of_them() {
+        let mut signals = Signals::listen().expect("the system has signals");
+        let mut servers = JoinSet::new();
+        servers.spawn(std::future::pending());
+        servers.spawn(async { panic!("a defect") });
+        let sentence = word_to_stop(&mut signals, &mut servers).await.expect_err("one has ended");
+        assert!(sentence.contains("a defect"), "{sentence}");
+        servers.spawn(async {});
+        let sentence = word_to_stop(&mut signals, &mut servers).await.expect_err("another has ended");
+        assert!(sentence.contains("ended by itself, so"), "{sentence}");
+    }
 }

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use mail_core::message::address::{Address, Domain, ForwardPath, Host};
 use mail_core::sasl::Credentials;
 use mail_core::users::Username;
+use tracing::error;
 
 use crate::accounts::{Accounts, AccountsError};
 use crate::store::{MailStore, MaybeShared, Recipient};
@@ -62,20 +63,37 @@ impl<A: Accounts, S: MailStore, T: Stamps> Site<A, S, T> {
         if !self.is_local(&address.host) {
             return Ok(Route::Elsewhere);
         }
+        let is_postmaster = address.local.as_str().eq_ignore_ascii_case("postmaster");
+        // An account that happens to have that name does not take it from whom the configuration names.
+        if is_postmaster && self.postmaster.is_some() {
+            return self.route_postmaster(Some(address)).await;
+        }
         if let Some(name) = Username::of_local_part(&address.local)
             && let Some(account) = self.accounts.find(&name).await?
         {
             return Ok(Route::Local(Recipient { account, address: address.clone() }));
         }
-        if address.local.as_str().eq_ignore_ascii_case("postmaster") {
+        if is_postmaster {
             return self.route_postmaster(Some(address)).await;
         }
         Ok(Route::UnknownUser)
     }
 
     async fn route_postmaster(&self, address: Option<&Address>) -> Result<Route, AccountsError> {
-        let account = match &self.postmaster {
-            Some(name) => self.accounts.find(name).await?,
+        let named = match &self.postmaster {
+            Some(name) => {
+                let found = self.accounts.find(name).await?;
+                if found.is_none() {
+                    error!(
+                        "`postmaster` is set to `{name}`, which is no account; the first one gets the mail"
+                    );
+                }
+                found
+            }
+            None => None,
+        };
+        let account = match named {
+            Some(account) => Some(account),
             None => self.accounts.first().await?,
         };
         let Some(account) = account else { return Ok(Route::UnknownUser) };

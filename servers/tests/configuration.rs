@@ -4,9 +4,10 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use support::Place;
+use support::{Daemon, Place, Smtp, Wire};
 
 /// Each program with a configuration that it has to refuse.
 fn refused(place: &Place) -> Vec<support::Finished> {
@@ -129,6 +130,79 @@ fn accounts_are_administered_while_the_server_runs() {
 }
 
 #[test]
+fn a_purge_leaves_an_account_alone_while_somebody_reads_its_mail() {
+    let place = Place::new();
+    let server = place.serve();
+    server.smtp().deliver_one(b"Subject: kept\r\n\r\nbody\r\n");
+    let _reading = server.signed_in("gb", "other");
+    let finished = place.pennypost(&["user", "remove", "gb", "--purge"], "");
+    assert_eq!(finished.code, Some(2), "{finished:?}");
+    assert_eq!(place.pennypost(&["user", "list"], "").stdout, "ag\ngb\n");
+    assert!(!place.mailbox("gb").is_empty());
+}
+
+#[test]
+fn only_a_first_account_makes_a_data_directory_and_for_its_owner_alone() {
+    let place = Place::new();
+    let typo = place.path("typo");
+    let data = typo.to_str().expect("UTF-8");
+    for arguments in [&["user", "list"][..], &["user", "hash"], &["check"]] {
+        let finished = place.pennypost(&[arguments, &["--data", data]].concat(), "");
+        assert_eq!(finished.code, Some(2), "{finished:?}");
+        assert!(
+            finished.stderr.contains("no data directory") && finished.stderr.contains(data),
+            "{finished:?}"
+        );
+        assert!(!typo.exists());
+    }
+    let added = place.pennypost(&["user", "add", "ag", "--password-stdin", "--data", data], "x\n");
+    assert_eq!(added.code, Some(0), "{added:?}");
+    let mode = fs::metadata(&typo).expect("made").permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
+fn a_hostname_flag_takes_the_place_of_the_configured_one_and_goes_out_in_ascii() {
+    let place = Place::new();
+    fs::write(place.path("pennypost.toml"), "hostname = 'old.example'\n").expect("written");
+    let server = Daemon::start(
+        env!("CARGO_BIN_EXE_smtp-server"),
+        &["--smtp", "127.0.0.1:0", "--hostname", "b\u{fc}cher.example"],
+        &place,
+        &["smtp"],
+    );
+    let mut smtp = Smtp { wire: Wire::connect(server.door("smtp")) };
+    assert_eq!(smtp.reply(), "220 <xn--bcher-kva.example> Service ready");
+    assert!(smtp.command("EHLO iit.edu").starts_with("250-xn--bcher-kva.example Hello "));
+    assert!(smtp.command("MAIL FROM:<ag@iit.edu>").starts_with("250 "));
+    assert!(smtp.command("RCPT TO:<gb@old.example>").starts_with("550 5.7.1 "));
+    assert!(smtp.command("RCPT TO:<gb@xn--bcher-kva.example>").starts_with("250 "));
+    assert!(smtp.command("DATA").starts_with("354 "));
+    smtp.wire.send(b"Subject: x\r\n\r\nbody\r\n.\r\n");
+    assert!(smtp.reply().starts_with("250 "));
+    let mailbox = String::from_utf8(place.mailbox("gb")).expect("text");
+    assert!(mailbox.contains("by xn--bcher-kva.example with ESMTP id "), "{mailbox}");
+}
+
+#[test]
+fn check_finds_what_no_server_starts_on_and_broken_hashes() {
+    let place = Place::with("postmaster = 'nobody'\n");
+    let checked = place.pennypost(&["check"], "");
+    assert_eq!(checked.code, Some(2), "{checked:?}");
+    assert!(checked.stderr.contains("`postmaster`"), "{checked:?}");
+
+    let place = Place::new();
+    fs::write(place.path("data/User.txt"), "ag $argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$!!!\n")
+        .expect("written");
+    let checked = place.pennypost(&["check"], "");
+    assert_eq!(checked.code, Some(1), "{checked:?}");
+    assert!(
+        checked.stdout.contains("hash of ag") && checked.stdout.contains("user passwd ag"),
+        "{checked:?}"
+    );
+}
+
+#[test]
 fn check_names_the_offset_of_a_broken_record() {
     let place = Place::new();
     let server = place.serve();
@@ -143,7 +217,7 @@ fn check_names_the_offset_of_a_broken_record() {
     let checked = place.pennypost(&["check"], "");
     assert_eq!(checked.code, Some(1), "{checked:?}");
     let line = checked.stdout.lines().find(|line| line.contains("MyMailBox.txt")).expect("a finding");
-    assert!(line.contains(&offset.to_string()), "{line}");
+    assert!(line.contains(&offset.to_string()) && line.contains("; write the fields"), "{line}");
 
     // Served around, and never dropped: not by a removal either.
     let mut pop3 = server.pop3();

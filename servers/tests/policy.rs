@@ -41,6 +41,25 @@ fn mail_is_taken_for_local_accounts_and_postmaster_only() {
 }
 
 #[test]
+fn postmaster_is_whom_the_configuration_names_and_never_nobody() {
+    let place = Place::with("postmaster = 'gb'\n");
+    let users = place.path("data/User.txt");
+    std::fs::write(&users, "ag secret\ngb other\npostmaster third\n").expect("written");
+    let mut server = place.serve();
+    server.smtp().deliver_to("PostMaster@iit.edu", b"Subject: with a domain\r\n\r\nbody\r\n");
+    server.smtp().deliver_to("postmaster", b"Subject: without one\r\n\r\nbody\r\n");
+    let mailbox = String::from_utf8(place.mailbox("gb")).expect("text");
+    assert!(mailbox.contains("with a domain") && mailbox.contains("without one"), "{mailbox}");
+
+    std::fs::write(&users, "ag secret\npostmaster third\n").expect("written");
+    server.smtp().deliver_to("postmaster@iit.edu", b"Subject: gb has gone\r\n\r\nbody\r\n");
+    assert!(server.wait_for_log("`postmaster` is set").contains("`gb`"));
+    let mailbox = String::from_utf8(place.mailbox("ag")).expect("text");
+    assert!(mailbox.contains("gb has gone"), "{mailbox}");
+    assert!(place.mailbox("postmaster").is_empty());
+}
+
+#[test]
 fn the_added_to_names_this_mailboxs_own_recipient_alone() {
     let place = Place::new();
     let server = place.serve();
@@ -184,4 +203,21 @@ fn a_full_data_directory_is_said_and_survived() {
     std::fs::remove_file(place.path("data/gb/MyMailBox.txt")).expect("removed");
     let reply = smtp.deliver("ag@iit.edu", &["gb@iit.edu"], b"Subject: x\r\n\r\nbody\r\n");
     assert!(reply.starts_with("250 "), "{reply}");
+}
+
+#[test]
+fn a_second_signal_ends_a_stop_that_waits_for_a_session() {
+    let place = Place::new();
+    let mut server = place.serve();
+    let mut busy = server.smtp();
+    hello(&mut busy);
+    assert!(busy.command("MAIL FROM:<ag@iit.edu>").starts_with("250 "));
+    assert!(busy.command("RCPT TO:<gb@iit.edu>").starts_with("250 "));
+    assert!(busy.command("DATA").starts_with("354 "));
+    server.signal_terminate();
+    server.wait_for_log("stopping");
+    server.signal_terminate();
+    server.wait_for_log("at once");
+    assert_eq!(server.wait(), Some(0));
+    assert!(place.mailbox("gb").is_empty());
 }

@@ -21,6 +21,11 @@ pub fn hash(password: &Secret<String>) -> String {
         .to_string()
 }
 
+/// Whether a text is a hash that a password can be checked against.
+pub(super) fn is_hash(phc: &str) -> bool {
+    PasswordHash::new(phc).is_ok_and(|hash| hash.hash.is_some() && hash.salt.is_some())
+}
+
 /// The bound on how many passwords are checked at one time: each takes a core and 19 MiB.
 #[derive(Debug, Clone)]
 pub struct Hashing {

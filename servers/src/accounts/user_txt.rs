@@ -11,7 +11,7 @@ use mail_core::secret::Secret;
 use mail_core::users::{self, Account, StoredPassword, UserFile, Username};
 use tracing::error;
 
-use super::password::{Hashing, hash};
+use super::password::{Hashing, hash, is_hash};
 use super::{Accounts, AccountsError};
 
 /// The accounts in a data directory's User.txt.
@@ -62,6 +62,16 @@ impl UserTxt {
         self.current().accounts.iter().filter(plain).map(|account| account.name.clone()).collect()
     }
 
+    /// The accounts whose hashes nobody can sign in with: they are not Argon2 hashes in PHC form.
+    #[must_use]
+    pub fn broken_hashes(&self) -> Vec<Username> {
+        let broken = |account: &&Account| match &account.password {
+            StoredPassword::Argon2id(phc) => !is_hash(phc),
+            StoredPassword::Plain(_) => false,
+        };
+        self.current().accounts.iter().filter(broken).map(|account| account.name.clone()).collect()
+    }
+
     /// Turns every plain-text password into a hash; the names of the accounts it did that for.
     ///
     /// # Errors
@@ -82,7 +92,8 @@ impl UserTxt {
         })
     }
 
-    /// What User.txt says now. A file that cannot be read leaves the last good one in force.
+    /// What User.txt says now. A file that cannot be read, or that has lost every account, leaves the last good one in
+    /// force: an editor may rename or truncate it before it writes.
     fn current(&self) -> Arc<Snapshot> {
         let path = path_in(&self.data);
         let seen = fingerprint(&path);
@@ -90,7 +101,13 @@ impl UserTxt {
         if last.fingerprint == seen {
             return last;
         }
-        let read = Snapshot::read(&path).unwrap_or_else(|reason| {
+        let read = Snapshot::read(&path).and_then(|read| {
+            if read.accounts.is_empty() && !last.accounts.is_empty() {
+                return Err(format!("{} names no account any more", path.display()));
+            }
+            Ok(read)
+        });
+        let read = read.unwrap_or_else(|reason| {
             error!("{reason}; the accounts stay as they were");
             Snapshot { fingerprint: seen, accounts: last.accounts.clone(), by_name: last.by_name.clone() }
         });
@@ -276,6 +293,21 @@ mod tests {
         assert!(error.contains("User.txt, line 1:"), "{error}");
         // Administration must not write a file that it could not read.
         assert!(matches!(accounts.add(&name("gb"), &secret("x")).await, Err(AccountsError::Failed(_))));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_an_editor_has_moved_or_emptied_leaves_the_last_good_one_in_force() {
+        let (data, accounts) = accounts("ag secret\n");
+        for empty in ["", "# nobody\n"] {
+            fs::write(path_in(data.path()), empty).expect("written");
+            assert!(accounts.find(&name("ag")).await.expect("looked").is_some(), "{empty:?}");
+        }
+        fs::remove_file(path_in(data.path())).expect("removed");
+        assert!(accounts.find(&name("ag")).await.expect("looked").is_some());
+
+        fs::write(path_in(data.path()), "gb other\n").expect("written");
+        assert!(accounts.find(&name("ag")).await.expect("looked").is_none());
+        assert!(accounts.find(&name("gb")).await.expect("looked").is_some());
     }
 
     #[tokio::test]

@@ -151,12 +151,6 @@ impl Daemon {
         self.child.wait().expect("waited for");
     }
 
-    /// SIGTERM; the exit code.
-    pub(crate) fn terminate(mut self) -> Option<i32> {
-        self.signal_terminate();
-        self.child.wait().expect("waited for").code()
-    }
-
     pub(crate) fn signal_terminate(&self) {
         let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         assert!(killed.expect("kill is there").success());
@@ -385,13 +379,6 @@ impl Pop3 {
         let [count, octets] = numbers[..] else { panic!("{reply}") };
         (count, octets)
     }
-}
-
-/// Reads a stream to its end as text.
-pub(crate) fn read_all(mut stream: impl Read) -> String {
-    let mut text = String::new();
-    stream.read_to_string(&mut text).expect("readable");
-    text
 }
 
 /// Whether a path exists below the place where this project keeps shared test data.

@@ -68,7 +68,7 @@ impl Report {
             Kind::Broken(flaw) => (flaw.to_string(), remedy(*flaw)),
             Kind::Torn => (
                 "it has no end: the file ends before a line with a single dot".to_owned(),
-                "add a line with a single dot if a person wrote it; otherwise the next delivery moves it to MyMailBox.torn",
+                "add a line with a single dot if a person wrote it; otherwise the next delivery or login moves it to MyMailBox.torn",
             ),
         };
         self.findings.push(Finding { offset: record.offset, what, remedy });
