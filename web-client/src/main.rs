@@ -1,10 +1,9 @@
 //! The browser mail client.
-//!
-//! So far it is its front door: the sign-in form and the check of what is typed there. It opens no connection and
-//! reads no mail yet, and says so.
 
 mod credentials;
+mod session;
 mod sign_in;
+mod transcript;
 
 use crate::sign_in::SignIn;
 
