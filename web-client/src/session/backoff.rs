@@ -17,10 +17,6 @@ impl Backoff {
         self.failures = (self.failures + 1).min(16);
         Duration::from_secs(seconds)
     }
-
-    pub(crate) fn reset(&mut self) {
-        *self = Self::default();
-    }
 }
 
 #[cfg(test)]
@@ -30,12 +26,10 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn it_doubles_to_a_minute_and_begins_again() {
+    fn it_doubles_to_a_minute() {
         let mut backoff = Backoff::default();
         let pauses: Vec<_> = (0..9).map(|_| backoff.next().as_secs()).collect();
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
         (0..100).for_each(|_| assert!(backoff.next().as_secs() <= SECONDS_MAX));
-        backoff.reset();
-        assert_eq!(backoff.next().as_secs(), 1);
     }
 }

@@ -48,6 +48,12 @@ impl Head {
         Self { from, to, subject, at, has_attachments: summary.has_attachments, words }
     }
 
+    /// What the list says of a copy of a sent message: to whom it went.
+    pub(crate) fn of_copy(summary: &Summary) -> Self {
+        let head = Self::new(summary);
+        Self { from: format!("To {}", head.to), ..head }
+    }
+
     /// The same, found by what the message says, too.
     pub(crate) fn with_text(&self, text: &str) -> Self {
         Self { words: format!("{}\n{}", self.words, text.to_lowercase()), ..self.clone() }

@@ -19,7 +19,7 @@ use crate::form::Form;
 use crate::opened::Opened;
 
 pub(crate) use action::Action;
-pub(crate) use item::{Item, Message};
+pub(crate) use item::{Head, Item, Message};
 
 /// Who is signed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
