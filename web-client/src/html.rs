@@ -48,7 +48,9 @@ pub(crate) fn clean(html: &str, attachments: &[Attachment]) -> Option<Page> {
     let mut pictures_left_out = 0;
     let elements = body.query_selector_all("*").ok()?;
     for index in 0..elements.length() {
-        let Some(element) = elements.get(index).and_then(|node| node.dyn_into::<Element>().ok()) else { continue };
+        let Some(element) = elements.get(index).and_then(|node| node.dyn_into::<Element>().ok()) else {
+            continue;
+        };
         if let Some(style) = element.get_attribute("style") {
             let calm = crate::style::calm(&style);
             set(&element, "style", (!calm.is_empty()).then_some(&calm));
@@ -75,7 +77,8 @@ pub(crate) fn clean(html: &str, attachments: &[Attachment]) -> Option<Page> {
 /// What an `img` may show: pictures that came with the message.
 fn picture(source: &str, attachments: &[Attachment]) -> Option<String> {
     if let Some(id) = source.strip_prefix("cid:") {
-        let attachment = attachments.iter().find(|attachment| attachment.content_id.as_deref() == Some(id))?;
+        let attachment =
+            attachments.iter().find(|attachment| attachment.content_id.as_deref() == Some(id))?;
         return attachment.mime.starts_with("image/").then(|| data_url(attachment));
     }
     source.starts_with("data:image/").then(|| source.to_owned())
@@ -92,7 +95,8 @@ fn set(element: &Element, name: &str, value: Option<&str>) {
 fn options() -> JsValue {
     let options = Object::new();
     let words = |words: &str| words.split_whitespace().map(JsValue::from).collect::<Array>().into();
-    let addresses = js_sys::RegExp::new("^(?:https?:|mailto:|tel:|cid:|data:image/(?:png|gif|jpe?g|webp)[;,])", "i");
+    let addresses =
+        js_sys::RegExp::new("^(?:https?:|mailto:|tel:|cid:|data:image/(?:png|gif|jpe?g|webp)[;,])", "i");
     for (name, value) in [
         ("ALLOWED_TAGS", words(TAGS)),
         ("ALLOWED_ATTR", words(ATTRIBUTES)),

@@ -62,7 +62,10 @@ pub(crate) fn form(id: &str, value: &JsValue) -> Option<Form> {
         body: get(value, "body")?.as_string()?,
         attachments: list(&get(value, "attachments")?).iter().filter_map(attachment).map(Rc::new).collect(),
         in_reply_to: get(value, "inReplyTo")?.as_string().and_then(|id| MessageId::parse(&id)),
-        references: strings(&get(value, "references")?).iter().filter_map(|id| MessageId::parse(id)).collect(),
+        references: strings(&get(value, "references")?)
+            .iter()
+            .filter_map(|id| MessageId::parse(id))
+            .collect(),
         ..Form::new(number, changed)
     })
 }
@@ -120,7 +123,8 @@ mod tests {
     #[test]
     fn a_draft_is_read_as_it_was_written() {
         let bytes: Vec<u8> = (0..=255).collect();
-        let attachment = Attachment { name: "ö.bin".into(), mime: "image/png".into(), content_id: None, bytes };
+        let attachment =
+            Attachment { name: "ö.bin".into(), mime: "image/png".into(), content_id: None, bytes };
         let draft = Form {
             to: Recipients { chips: vec!["gb@iit.edu".into(), "wrong".into()], typed: String::new() },
             subject: "Ünïcode".into(),

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Datelike, FixedOffset, Timelike};
 
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// For a row of the list: `19:15` today, `Yesterday`, `20 Nov` this year, `20 Nov 2025` before.
 pub(crate) fn when(at: DateTime<FixedOffset>, now: DateTime<FixedOffset>) -> String {
@@ -31,7 +32,11 @@ pub(crate) fn size(octets: u64) -> String {
         1_000..999_500 => format!("{} KB", (octets + 500) / 1_000),
         999_500..999_950_000 => {
             let tenths = tenths(1_000_000);
-            if tenths >= 100 { format!("{} MB", tenths / 10) } else { format!("{}.{} MB", tenths / 10, tenths % 10) }
+            if tenths >= 100 {
+                format!("{} MB", tenths / 10)
+            } else {
+                format!("{}.{} MB", tenths / 10, tenths % 10)
+            }
         }
         _ => format!("{}.{} GB", tenths(1_000_000_000) / 10, tenths(1_000_000_000) % 10),
     }

@@ -107,8 +107,10 @@ impl Local {
 
     /// Whether it is kept now.
     pub(crate) async fn keep_octets(&self, shelf: Shelf, items: &[(String, Vec<u8>)]) -> bool {
-        let values: Vec<_> =
-            items.iter().map(|(id, octets)| (id.clone(), Uint8Array::from(octets.as_slice()).into())).collect();
+        let values: Vec<_> = items
+            .iter()
+            .map(|(id, octets)| (id.clone(), Uint8Array::from(octets.as_slice()).into()))
+            .collect();
         self.keep(shelf, &values).await
     }
 

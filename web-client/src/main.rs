@@ -1,4 +1,14 @@
-//! The browser mail client.
+//! The browser mail client: it speaks SMTP and POP3 itself, through a bridge that only carries bytes.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`state`], [`form`] | all that the page shows, and a pure function from one state to the next |
+//! | [`session`], [`transcript`] | the core's client machines over any stream of bytes, and what they say |
+//! | [`control`] | what is done besides: sessions, keeping, timers |
+//! | [`socket`], [`local`], [`clock`], [`blob`], [`html`] | the browser: WebSocket, IndexedDB, time, files, its HTML parser |
+//! | [`ui`] | components that only draw |
+//!
+//! Everything but the browser's own five modules runs and is tested natively.
 
 mod blob;
 mod clock;
@@ -11,14 +21,12 @@ mod labels;
 mod local;
 mod opened;
 mod session;
-mod sign_in;
 mod socket;
 mod state;
 mod style;
 mod transcript;
-
-use crate::sign_in::SignIn;
+mod ui;
 
 fn main() {
-    yew::Renderer::<SignIn>::new().render();
+    yew::Renderer::<ui::App>::new().render();
 }

@@ -1,7 +1,7 @@
 //! A message that is read: its octets and what they mean.
 
 use bytes::Bytes;
-use mail_core::message::view::{Summary, View};
+use mail_core::message::view::View;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Opened {
@@ -24,10 +24,6 @@ impl Opened {
             !id.is_some_and(|id| html.contains(&format!("cid:{id}")))
         })
     }
-
-    pub(crate) fn summary(&self) -> Summary {
-        Summary::parse(&self.raw)
-    }
 }
 
 #[cfg(test)]
@@ -45,6 +41,5 @@ mod tests {
         let opened = Opened::new(&raw[..]);
         let files: Vec<_> = opened.files().map(|(at, file)| (at, file.name.as_str())).collect();
         assert_eq!(files, [(1, "two.gif")]);
-        assert_eq!(opened.summary().subject, "x");
     }
 }

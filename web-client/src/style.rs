@@ -109,6 +109,9 @@ mod tests {
         ] {
             assert_eq!(calm(style), "", "{style}");
         }
-        assert_eq!(calm("color:red;background:url(data:image/png;base64,x);width:1px"), "color:red;width:1px");
+        assert_eq!(
+            calm("color:red;background:url(data:image/png;base64,x);width:1px"),
+            "color:red;width:1px"
+        );
     }
 }

@@ -3,8 +3,9 @@
 use std::rc::Rc;
 
 use mail_core::message::compose;
+use mail_core::message::draft::{Attachment, Draft};
 use mail_core::message::id::MessageId;
-use mail_core::message::view::Summary;
+use mail_core::message::view::{Summary, View};
 use mail_core::time::Duration;
 use yew::platform::spawn_local;
 use yew::platform::time::sleep;
@@ -34,10 +35,7 @@ impl Control {
         self.answer(|view, account| compose::forward(view, &account.address));
     }
 
-    fn answer(
-        &self,
-        answer: impl Fn(&mail_core::message::view::View, &Account) -> mail_core::message::draft::Draft,
-    ) {
+    fn answer(&self, answer: impl Fn(&View, &Account) -> Draft) {
         let state = self.state();
         if let (Some(account), Some(open)) = (&state.account, &state.open)
             && let Content::Ready(opened) = &open.content
@@ -67,6 +65,24 @@ impl Control {
                 control.keep_now();
             }
         });
+    }
+
+    /// Adds a file to the draft.
+    pub(crate) fn attach(&self, attachment: Attachment) {
+        if let Some(composing) = &self.state().composing
+            && !self.is_sending()
+        {
+            let mut form = Form::clone(&composing.form);
+            form.attachments.push(Rc::new(attachment));
+            self.write(form);
+        }
+    }
+
+    pub(crate) fn cannot_attach(&self, name: &str) {
+        let text = format!(
+            "{name} cannot be read. A folder cannot be attached; a file that was moved can be chosen again."
+        );
+        self.dispatch(Action::Notice(Tone::Bad, text));
     }
 
     /// Puts away what is being written.
@@ -168,7 +184,8 @@ impl Control {
         let head = Some(Rc::new(Head::of_copy(&Summary::parse(&message))));
         let kept = visit.local.keep_octets(Shelf::Sent, &[(id.clone(), message)]).await;
         visit.local.forget(&[Shelf::Drafts], std::slice::from_ref(&id)).await;
-        let copy = Message { id: id.clone(), number: None, octets, head, read: true, starred: false, kept: true };
+        let copy =
+            Message { id: id.clone(), number: None, octets, head, read: true, starred: false, kept: true };
         let notice = if receipt.refused.is_empty() {
             (Tone::Good, format!("Sent. The server said: {}", receipt.reply))
         } else {

@@ -281,7 +281,9 @@ impl Desk {
         self.control.dispatch(Action::Headers(heads));
         let visit = self.visit.clone();
         // Headers that cannot be kept are fetched again another time.
-        spawn_local(async move { drop(visit.local.keep_octets(Shelf::Headers, &headers).await) });
+        spawn_local(async move {
+            let _ = visit.local.keep_octets(Shelf::Headers, &headers).await;
+        });
     }
 }
 

@@ -61,7 +61,9 @@ impl Control {
     pub(super) fn keep_marks(&self, id: &str) {
         let (Some(visit), Some(message)) = (self.visit(), self.state().message(id).cloned()) else { return };
         // Marks that cannot be kept last as long as the page.
-        spawn_local(async move { drop(visit.local.keep_marks(&message).await) });
+        spawn_local(async move {
+            let _ = visit.local.keep_marks(&message).await;
+        });
     }
 
     /// Takes a message out of the list. The server is told when the offer of Undo is over, and not before: whoever

@@ -10,7 +10,7 @@
 mod drafts;
 mod errands;
 mod messages;
-mod notify;
+pub(crate) mod notify;
 mod store;
 
 use std::cell::{Cell, RefCell};
@@ -200,5 +200,6 @@ fn hello() -> HelloName {
         Err(_) if Host::parse(&host).is_ok() => host,
         Err(_) => "localhost".to_owned(),
     };
-    HelloName::parse(&name).unwrap_or_else(|| HelloName::parse("localhost").expect("localhost is a host's name"))
+    HelloName::parse(&name)
+        .unwrap_or_else(|| HelloName::parse("localhost").expect("localhost is a host's name"))
 }

@@ -21,12 +21,18 @@ pub(crate) fn ask() {
 }
 
 pub(super) fn notify(arrived: &[Rc<Head>]) {
-    let hidden = web_sys::window().and_then(|window| window.document()).is_some_and(|document| document.hidden());
-    if arrived.is_empty() || !hidden || !is_there() || Notification::permission() != NotificationPermission::Granted {
+    let hidden =
+        web_sys::window().and_then(|window| window.document()).is_some_and(|document| document.hidden());
+    if arrived.is_empty()
+        || !hidden
+        || !is_there()
+        || Notification::permission() != NotificationPermission::Granted
+    {
         return;
     }
     let options = NotificationOptions::new();
-    let lines: Vec<_> = arrived.iter().take(3).map(|head| format!("{}: {}", head.from, head.subject)).collect();
+    let lines: Vec<_> =
+        arrived.iter().take(3).map(|head| format!("{}: {}", head.from, head.subject)).collect();
     options.set_body(&lines.join("\n"));
     options.set_tag("new mail");
     // Some browsers allow it from a service worker only; the title has the count all the same.
@@ -35,5 +41,6 @@ pub(super) fn notify(arrived: &[Rc<Head>]) {
 
 /// Browsers leave it out on pages without TLS, except local ones.
 fn is_there() -> bool {
-    web_sys::window().is_some_and(|window| js_sys::Reflect::has(&window, &"Notification".into()).unwrap_or(false))
+    web_sys::window()
+        .is_some_and(|window| js_sys::Reflect::has(&window, &"Notification".into()).unwrap_or(false))
 }

@@ -33,7 +33,6 @@ pub(crate) enum Action {
     Folder(Folder),
     Search(String),
     Sort(Sort),
-    Cursor(String),
     /// The cursor goes so many rows down, or up.
     Move(isize),
 

@@ -46,7 +46,6 @@ impl State {
             Action::Folder(folder) => self.enter(folder),
             Action::Search(search) => self.search = search,
             Action::Sort(sort) => self.sort = sort,
-            Action::Cursor(id) => self.cursor = Some(id),
             Action::Move(rows) => self.move_cursor(rows),
             Action::Drawer(open) => self.drawer = open,
             Action::Help(open) => self.help = open,
