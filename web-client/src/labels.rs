@@ -20,6 +20,11 @@ pub(crate) fn date_and_time(at: DateTime<FixedOffset>) -> String {
     format!("{} {} {}, {}", at.day(), MONTHS[at.month0() as usize], at.year(), clock(at))
 }
 
+/// `19:15:07`
+pub(crate) fn clock_with_seconds(at: DateTime<FixedOffset>) -> String {
+    format!("{}:{:02}", clock(at), at.second())
+}
+
 pub(crate) fn clock(at: DateTime<FixedOffset>) -> String {
     format!("{:02}:{:02}", at.hour(), at.minute())
 }
@@ -69,6 +74,7 @@ mod tests {
             assert_eq!(when(at(text), now), label);
         }
         assert_eq!(date_and_time(now), "22 Nov 2026, 20:00");
+        assert_eq!(clock_with_seconds(now), "20:00:00");
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(super) fn scribe() -> Scribe {
 }
 
 /// Answers the questions of a server's machine.
-trait Policy<M: Machine> {
+pub(super) trait Policy<M: Machine> {
     fn answer(&self, machine: &mut M, event: M::Event, out: &mut BytesMut);
 }
 

@@ -77,7 +77,7 @@ pub(super) fn Bar(Props { state }: &Props) -> Html {
         Connection::Idle | Connection::Busy => None,
         Connection::Failed(why) => Some(why.clone()),
         Connection::Waiting { why, until } => {
-            let at = clock::local(*until).format("%H:%M:%S");
+            let at = labels::clock_with_seconds(clock::local(*until));
             Some(format!("{why} Next attempt at {at}."))
         }
     };
