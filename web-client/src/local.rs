@@ -13,6 +13,7 @@ use js_sys::Uint8Array;
 use mail_core::message::view::Summary;
 use wasm_bindgen::{JsCast as _, JsValue};
 
+use crate::charset;
 use crate::form::Form;
 use crate::keeping;
 use crate::state::{Head, Message};
@@ -75,7 +76,7 @@ impl Local {
         let marks: HashMap<_, _> = self.all(Shelf::Marks).await.into_iter().collect();
         let kept: HashSet<_> = self.keys(Shelf::Messages).await.into_iter().collect();
         let message = |(id, header): (String, JsValue)| {
-            let head = Some(Rc::new(Head::new(&Summary::parse(&octets(&header)))));
+            let head = Some(Rc::new(Head::new(&Summary::parse_with(&octets(&header), charset::decode))));
             let mark = marks.get(&id).and_then(JsValue::as_f64).unwrap_or_default();
             let (read, starred) = keeping::read_and_starred(mark);
             let kept = kept.contains(&id);
@@ -83,7 +84,7 @@ impl Local {
         };
         let copy = |(id, message): (String, JsValue)| {
             let message = octets(&message);
-            let head = Some(Rc::new(Head::of_copy(&Summary::parse(&message))));
+            let head = Some(Rc::new(Head::of_copy(&Summary::parse_with(&message, charset::decode))));
             let octets = message.len() as u64;
             Rc::new(Message { id, number: None, octets, head, read: true, starred: false, kept: true })
         };

@@ -5,12 +5,13 @@
 //! | [`state`], [`form`] | all that the page shows, and a pure function from one state to the next |
 //! | [`session`], [`transcript`] | the core's client machines over any stream of bytes, and what they say |
 //! | [`control`] | what is done besides: sessions, keeping, timers |
-//! | [`socket`], [`local`], [`clock`], [`blob`], [`html`] | the browser: WebSocket, IndexedDB, time, files, its HTML parser |
+//! | [`socket`], [`local`], [`clock`], [`blob`], [`html`], [`charset`] | the browser: WebSocket, IndexedDB, time, files, its HTML parser, its charsets |
 //! | [`ui`] | components that only draw |
 //!
-//! Everything but the browser's own five modules runs and is tested natively.
+//! Everything but the browser's own modules runs and is tested natively.
 
 mod blob;
+mod charset;
 mod clock;
 mod control;
 mod credentials;

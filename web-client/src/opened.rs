@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use mail_core::message::view::View;
 
+use crate::charset;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Opened {
     pub(crate) raw: Bytes,
@@ -12,7 +14,7 @@ pub(crate) struct Opened {
 impl Opened {
     pub(crate) fn new(raw: impl Into<Bytes>) -> Self {
         let raw = raw.into();
-        let view = View::parse(&raw);
+        let view = View::parse_with(&raw, charset::decode);
         Self { raw, view }
     }
 

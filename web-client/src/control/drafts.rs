@@ -11,13 +11,13 @@ use yew::platform::spawn_local;
 use yew::platform::time::sleep;
 
 use super::{Control, Visit, hello};
-use crate::clock;
 use crate::form::Form;
 use crate::local::Shelf;
 use crate::session::smtp::{self, Parcel, Receipt, Unsent};
 use crate::socket::Socket;
 use crate::state::{Account, Action, Content, Head, Message, Sending, Tone};
 use crate::transcript::Protocol;
+use crate::{charset, clock};
 
 /// A draft is kept when nothing has been typed for so long.
 const KEEP_AFTER: Duration = Duration::from_millis(700);
@@ -181,7 +181,7 @@ impl Control {
 
     async fn sent(&self, visit: &Rc<Visit>, form: &Form, message: Vec<u8>, receipt: &Receipt) {
         let (id, octets) = (form.id.clone(), message.len() as u64);
-        let head = Some(Rc::new(Head::of_copy(&Summary::parse(&message))));
+        let head = Some(Rc::new(Head::of_copy(&Summary::parse_with(&message, charset::decode))));
         let kept = visit.local.keep_octets(Shelf::Sent, &[(id.clone(), message)]).await;
         visit.local.forget(&[Shelf::Drafts], std::slice::from_ref(&id)).await;
         let copy =

@@ -16,7 +16,6 @@ use yew::platform::time::sleep;
 
 use super::notify::notify;
 use super::{Control, Visit};
-use crate::clock;
 use crate::local::{KEPT_OCTETS_MAX, Shelf};
 use crate::opened::Opened;
 use crate::session::pop3::{self, News, Reader};
@@ -24,6 +23,7 @@ use crate::session::{Backoff, Trouble};
 use crate::socket::Socket;
 use crate::state::{Account, Action, Connection, Head, Tone};
 use crate::transcript::Protocol;
+use crate::{charset, clock};
 
 /// Headers are shown as they come, but not each by itself.
 const SHOW_EVERY: Duration = Duration::from_millis(150);
@@ -275,7 +275,7 @@ impl Desk {
         if headers.is_empty() || !self.control.is_current(&self.visit) {
             return;
         }
-        let head = |header: &[u8]| Rc::new(Head::new(&Summary::parse(header)));
+        let head = |header: &[u8]| Rc::new(Head::new(&Summary::parse_with(header, charset::decode)));
         let heads: Vec<_> = headers.iter().map(|(id, header)| (id.clone(), head(header))).collect();
         self.arrived.borrow_mut().extend(heads.iter().map(|(_, head)| head.clone()));
         self.control.dispatch(Action::Headers(heads));

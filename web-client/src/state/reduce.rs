@@ -29,7 +29,7 @@ impl State {
                     ..Self::default()
                 };
             }
-            Action::SignedOut => return Self::default(),
+            Action::SignedOut => return Self { drawer: self.drawer, ..Self::default() },
             Action::Listed(listings) => self.list(listings),
             Action::Headers(heads) => self.add_headers(heads),
             Action::Checked(at) => {

@@ -32,14 +32,24 @@ pub(super) fn Compose(Props { state }: &Props) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
     let forced = use_state_eq(|| false);
     let copies = use_state_eq(|| false);
+    let body_node = use_node_ref();
     let form = state.composing.as_ref().map(|composing| composing.form.clone());
     {
-        let (forced, copies) = (forced.clone(), copies.clone());
+        let (forced, copies, body_node) = (forced.clone(), copies.clone(), body_node.clone());
         let answers = form.as_ref().is_some_and(|form| !form.to.chips.is_empty());
         use_effect_with(form.as_ref().map(|form| form.id.clone()), move |_| {
             forced.set(false);
             copies.set(false);
-            focus(if answers { "body" } else { "to" });
+            if answers {
+                // One writes above what is quoted.
+                focus("body");
+                if let Some(body) = body_node.cast::<HtmlTextAreaElement>() {
+                    let _ = body.set_selection_range(0, 0);
+                    body.set_scroll_top(0);
+                }
+            } else {
+                focus("to");
+            }
         });
     }
     let (Some(composing), Some(form), Some(account)) = (&state.composing, form, &state.account) else {
@@ -143,7 +153,7 @@ pub(super) fn Compose(Props { state }: &Props) -> Html {
                     }
                 </div>
                 { attachments(&form, sending, change.clone()) }
-                <textarea id="body" aria-label="Text" value={form.body.clone()} oninput={body} disabled={sending} />
+                <textarea id="body" ref={body_node} aria-label="Text" value={form.body.clone()} oninput={body} disabled={sending} />
             </div>
         </main>
     }
