@@ -144,7 +144,7 @@ impl Scribe {
     fn client_line(&mut self, line: &[u8]) {
         if let Some(octets) = &mut self.body {
             if line != b"." {
-                *octets += line.len() + 2;
+                *octets += unstuffed(line);
                 return;
             }
             let octets = *octets;
@@ -188,7 +188,7 @@ impl Scribe {
                 self.write(Side::Server, &text);
             }
             (Protocol::Pop3, _) if text == "." => self.end_answer(),
-            (Protocol::Pop3, Answer::Message { octets }) => *octets += line.len() + 2,
+            (Protocol::Pop3, Answer::Message { octets }) => *octets += unstuffed(line),
             (Protocol::Pop3, Answer::Listing { folded, .. }) if *folded > 0 => *folded += 1,
             (Protocol::Pop3, Answer::Listing { folded, shown }) if *shown == LISTED_MAX => *folded += 1,
             (Protocol::Pop3, Answer::Listing { shown, .. }) => {
@@ -249,6 +249,11 @@ fn for_each_line(partial: &mut Vec<u8>, bytes: &[u8], mut line: impl FnMut(&[u8]
     }
 }
 
+/// The octets that a line of a message has without its stuffed dot (RFC 1939 section 3, RFC 5321 section 4.5.2).
+fn unstuffed(line: &[u8]) -> usize {
+    line.len() + 2 - usize::from(line.starts_with(b"."))
+}
+
 fn trimmed(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)
@@ -262,15 +267,14 @@ mod tests {
 
     /// Plays `C:` and `S:` lines, cut after every `step` octets, and gives what was written down.
     fn written(protocol: Protocol, wire: &[(char, &str)], step: usize) -> Vec<String> {
-        let transcript = Rc::default();
+        let transcript = Rc::<RefCell<Transcript>>::default();
         let mut scribe = Scribe::new(&transcript, protocol);
         for (side, text) in wire {
             for cut in text.as_bytes().chunks(step) {
                 if *side == 'C' { scribe.sent(cut) } else { scribe.received(cut) }
             }
         }
-        let written = transcript.borrow().lines().map(|line| line.written()).collect();
-        written
+        transcript.take().lines().map(|line| line.written()).collect()
     }
 
     #[test]
@@ -309,7 +313,7 @@ mod tests {
             "S: -ERR no such message",
             "S: +OK 1 10",
             "S: +OK",
-            "S: [24 octets of the message]",
+            "S: [23 octets of the message]",
             "S: .",
         ];
         for step in [1, 2, 3, 7, 1_000] {
@@ -353,7 +357,7 @@ mod tests {
         let expected = [
             "C: DATA",
             "S: 354 go",
-            "C: [24 octets of the message]",
+            "C: [23 octets of the message]",
             "C: .",
             "C: QUIT",
             "S: 250 ok",
