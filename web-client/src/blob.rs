@@ -1,11 +1,13 @@
 //! Files in a page: attachments as addresses that a link or a picture can have.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use js_sys::{Array, Uint8Array};
 use mail_core::message::draft::Attachment;
 use web_sys::{Blob, BlobPropertyBag, Url};
 
 /// Pictures that browsers show and that run nothing.
-const PICTURES: [&str; 4] = ["image/gif", "image/jpeg", "image/png", "image/webp"];
+pub(crate) const PICTURES: [&str; 4] = ["image/gif", "image/jpeg", "image/png", "image/webp"];
 
 pub(crate) fn is_picture(attachment: &Attachment) -> bool {
     PICTURES.contains(&attachment.mime.as_str())
@@ -47,9 +49,8 @@ impl Drop for BlobUrl {
     }
 }
 
-/// The whole content as an address.
-pub(crate) fn data_url(attachment: &Attachment) -> String {
-    use base64::Engine as _;
-    let mime = if is_picture(attachment) { attachment.mime.as_str() } else { "image/png" };
-    format!("data:{mime};base64,{}", base64::engine::general_purpose::STANDARD.encode(&attachment.bytes))
+/// The whole of a picture as an address.
+pub(crate) fn data_url(attachment: &Attachment) -> Option<String> {
+    is_picture(attachment)
+        .then(|| format!("data:{};base64,{}", attachment.mime, STANDARD.encode(&attachment.bytes)))
 }

@@ -282,7 +282,8 @@ fn refusal(reply: &Reply) -> Trouble {
 
 /// The server's own words.
 fn said(reply: &Reply) -> String {
-    format!("The server said: {}", if reply.text().is_empty() { "no" } else { reply.text() })
+    let words = if reply.text().is_empty() { "no" } else { reply.text() };
+    format!("The server said: {}.", words.trim_end_matches('.'))
 }
 
 #[cfg(test)]

@@ -23,7 +23,6 @@ pub(super) struct Props {
 
 #[component]
 pub(super) fn List(Props { state }: &Props) -> Html {
-    let control = use_context::<Control>().expect("the app provides the control");
     let node = use_node_ref();
     let top = use_state_eq(|| 0);
     let shown = (
@@ -75,7 +74,7 @@ pub(super) fn List(Props { state }: &Props) -> Html {
     });
     html! {
         <section class="list" aria-label="Messages">
-            { bar(state, &control, items.len()) }
+            <Bar state={state.clone()} count={items.len()} />
             if let Some(loading) = state.loading {
                 <progress class="load" max={loading.total.to_string()} value={loading.done.to_string()}
                     aria-label="Headers fetched"></progress>
@@ -90,7 +89,17 @@ pub(super) fn List(Props { state }: &Props) -> Html {
     }
 }
 
-fn bar(state: &State, control: &Control, count: usize) -> Html {
+#[derive(Properties, PartialEq)]
+struct BarProps {
+    state: Rc<State>,
+    count: usize,
+}
+
+/// What stands above the rows. A component of its own: it counts all messages, and scrolling changes nothing of it.
+#[component]
+fn Bar(BarProps { state, count }: &BarProps) -> Html {
+    let control = use_context::<Control>().expect("the app provides the control");
+    let count = *count;
     let octets: u64 = state.messages.iter().map(|message| message.octets).sum();
     let words = match state.folder {
         _ if !state.search.trim().is_empty() => format!("{count} found"),
