@@ -53,8 +53,8 @@ impl Control {
         self.dispatch(Action::Compose(Rc::new(form)));
     }
 
-    /// The draft was changed. It is kept soon.
-    pub(crate) fn write(&self, form: Form) {
+    /// The draft is kept soon.
+    fn write(&self, form: Form) {
         self.dispatch(Action::Write(Rc::new(Form { changed: clock::now(), ..form })));
         let write = self.0.writes.get() + 1;
         self.0.writes.set(write);
@@ -67,15 +67,19 @@ impl Control {
         });
     }
 
-    /// Adds a file to the draft.
-    pub(crate) fn attach(&self, attachment: Attachment) {
+    /// Changes the draft as it is now.
+    pub(crate) fn edit(&self, change: impl FnOnce(&mut Form)) {
         if let Some(composing) = &self.state().composing
             && !self.is_sending()
         {
             let mut form = Form::clone(&composing.form);
-            form.attachments.push(Rc::new(attachment));
+            change(&mut form);
             self.write(form);
         }
+    }
+
+    pub(crate) fn attach(&self, attachment: Attachment) {
+        self.edit(|form| form.attachments.push(Rc::new(attachment)));
     }
 
     pub(crate) fn cannot_attach(&self, name: &str) {

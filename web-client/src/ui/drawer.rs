@@ -78,19 +78,19 @@ pub(super) fn Drawer() -> Html {
         html! { <button class="tab" type="button" aria-pressed={pressed} onclick={choose}>{ label }</button> }
     };
     html! {
-        <footer class="wire" aria-label="Transcript">
-            <header>
+        <section class="wire" aria-label="Transcript">
+            <div class="tabs">
                 <h2>{ "Transcript" }</h2>
                 { tab("All", None) }{ tab("POP3", Some(Protocol::Pop3)) }{ tab("SMTP", Some(Protocol::Smtp)) }
                 <span class="space"></span>
                 <button class="tab" type="button" onclick={copy}>{ "Copy" }</button>
                 <button class="tab" type="button" onclick={close}>{ "Close" }</button>
-            </header>
+            </div>
             <div class="lines" ref={node} tabindex="0" role="log" aria-label="Dialogue with the servers">
                 if lines.is_empty() { <p>{ "Nothing has been said yet." }</p> }
                 { for lines.iter().map(line) }
             </div>
-        </footer>
+        </section>
     }
 }
 

@@ -1,9 +1,11 @@
 //! The page: components that draw the state and hand on what a person does.
 
 mod app;
+mod attach;
 mod chips;
 mod compose;
 mod drawer;
+mod fields;
 mod files;
 mod folders;
 mod help;

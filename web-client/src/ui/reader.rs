@@ -141,7 +141,7 @@ fn Letter(LetterProps { opened }: &LetterProps) -> Html {
     };
     html! {
         <article class={classes!(shown.is_some().then_some("framed"))}>
-            <h1>{ subject.unwrap_or_else(|| "(no subject)".to_owned()) }</h1>
+            <h2 class="title">{ subject.unwrap_or_else(|| "(no subject)".to_owned()) }</h2>
             <div class="meta">
                 <div class="face" aria-hidden="true">{ initial.map(|c| c.to_uppercase().to_string()).unwrap_or_default() }</div>
                 <strong>{ if from.is_empty() { "(no sender)".to_owned() } else { from } }</strong>

@@ -36,7 +36,7 @@ pub(super) fn Top(Props { state }: &Props) -> Html {
     let address = state.account.as_ref().map(|account| account.address.to_string()).unwrap_or_default();
     html! {
         <header class="top">
-            <div class="brand">{ icons::envelope() }<span>{ "Pennypost" }</span></div>
+            <h1 class="brand">{ icons::envelope() }<span>{ "Pennypost" }</span></h1>
             <input class="search" id={SEARCH_ID} type="search" value={state.search.clone()} oninput={search}
                 placeholder="Search sender, subject, text   /" aria-label="Search mail" autocomplete="off" />
             <div class="who">
