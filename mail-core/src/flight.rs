@@ -139,6 +139,7 @@ pub(crate) fn quoted(words: &[u8]) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
 mod tests {
     use super::*;
     #[cfg(target_arch = "wasm32")]

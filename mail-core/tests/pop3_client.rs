@@ -1,6 +1,11 @@
 //! The POP3 client's machine against transcripts, and against servers that mean it harm.
 
+#![allow(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic, in its helpers too")]
+
 mod player;
+
+use std::cell::Cell;
 
 use bytes::BytesMut;
 use mail_core::machine::{Machine, ProtocolError, Step};
@@ -11,7 +16,7 @@ use mail_core::time::Instant;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use player::{Client, play};
+use player::{Client, babble, play};
 
 macro_rules! transcripts {
     ($($name:ident)*) => {$(
@@ -188,4 +193,45 @@ fn what_is_called_out_of_order_changes_nothing() {
     assert!(client.quit().is_err() && client.retr(1).is_err());
     assert!(matches!(client.login(&credentials("ag:secret")), Err(LoginError::Order(_))));
     assert_eq!(client.outstanding(), 2, "the greeting and QUIT");
+}
+
+#[test]
+fn a_babbling_server_does_no_harm() {
+    let words = [
+        "+OK 1 2\r\n",
+        "+OK 1 2\r\n",
+        "+OK 1 2\r\n",
+        "+OK 1 2\r\n",
+        "-ERR\r\n",
+        "+ \r\n",
+        ".\r\n",
+        "PIPELINING\r\n",
+        "UTF8\r\n",
+        "1 2\r\n",
+        "..\r\n",
+        "+",
+        "\n",
+        "x",
+    ];
+    let login = ["+OK\r\n", "-ERR\r\n", "+OK\r\n", "+OK\r\n"];
+    let stls = ["+OK\r\n", "+OK\r\n", "-ERR\r\n", "+OK\r\n", "+OK\r\n"];
+    let auth = ["+OK\r\n", "-ERR\r\n", "+ \r\n", "+OK\r\n"];
+    for (options, opening) in [("", &login[..]), ("tls", &stls), ("plain", &auth)] {
+        let opening = [opening, &["+OK 1 2\r\n", "..\r\n"]].concat();
+        let fetched = Cell::new(0);
+        babble::<Session>(options, &opening, &words, |client, event| match event {
+            None => client.login(&credentials("ag:secret")).unwrap(),
+            Some(Event::LoginRefused(_)) => client.login(&credentials("ag:other")).unwrap(),
+            Some(Event::LoggedIn(_)) => {
+                client.retr(1).unwrap();
+                client.list(None).unwrap();
+                client.uidl(Some(1)).unwrap();
+                client.stat().unwrap();
+                client.quit().unwrap();
+            }
+            Some(Event::BodyEnd) => fetched.set(fetched.get() + 1),
+            Some(_) => {}
+        });
+        assert!(fetched.get() > 100, "with {options:?} no babble came as far as a message");
+    }
 }

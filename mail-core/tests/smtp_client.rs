@@ -1,6 +1,11 @@
 //! The SMTP client's machine against transcripts, and against servers that mean it harm.
 
+#![allow(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic, in its helpers too")]
+
 mod player;
+
+use std::cell::Cell;
 
 use bytes::BytesMut;
 use mail_core::machine::{Machine, ProtocolError, Step};
@@ -12,7 +17,7 @@ use mail_core::time::Instant;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use player::{Client, play};
+use player::{Client, babble, play};
 
 macro_rules! transcripts {
     ($($name:ident)*) => {$(
@@ -246,4 +251,45 @@ fn a_driver_is_told_when_to_bring_more() {
     assert!((200_000..400_000).contains(&brought) && client.pending_octets() == brought);
     client.poll_transmit(&mut sent);
     assert!(client.wants_body() && client.pending_octets() == 0);
+}
+
+#[test]
+fn a_babbling_server_does_no_harm() {
+    let words = [
+        "220 hi\r\n",
+        "250 ok\r\n",
+        "250 ok\r\n",
+        "250-hi\r\n250-PIPELINING\r\n250-STARTTLS\r\n250-AUTH LOGIN\r\n250 SIZE 9\r\n",
+        "235 in\r\n",
+        "334 \r\n",
+        "354 go\r\n",
+        "450 no\r\n",
+        "550 no\r\n",
+        "421 bye\r\n",
+        "250-",
+        "\n",
+        "x",
+    ];
+    let plain = ["220 hi\r\n", "250 hi\r\n"];
+    let starttls = ["220 hi\r\n", "250-hi\r\n250 STARTTLS\r\n", "220 go\r\n", "250 hi\r\n"];
+    let auth = ["220 hi\r\n", "250-hi\r\n250 AUTH PLAIN\r\n", "535 no\r\n", "235 in\r\n"];
+    for (options, opening) in [("", &plain[..]), ("tls", &starttls), ("auth=ag:secret", &auth)] {
+        let opening =
+            [opening, &["250 ok\r\n", "550 no\r\n", "250 ok\r\n", "354 go\r\n", "250 ok\r\n"]].concat();
+        let sent = Cell::new(0);
+        babble::<Submission>(options, &opening, &words, |client, event| match event {
+            None => (0..3).for_each(|_| client.send(envelope("ag@iit.edu gb@iit.edu,x@iit.edu")).unwrap()),
+            Some(Event::LoginRefused(_)) => client.login(credentials("ag:other")).unwrap(),
+            Some(Event::SendBody) => {
+                client.body(b"hello\n").unwrap();
+                client.body_end().unwrap();
+            }
+            Some(Event::Sent(_)) => {
+                sent.set(sent.get() + 1);
+                client.quit();
+            }
+            Some(_) => {}
+        });
+        assert!(sent.get() > 100, "with {options:?} no babble came as far as a message");
+    }
 }

@@ -1,4 +1,6 @@
 //! The SMTP server's machine, by its transcripts: each file under `transcripts/smtp` is one behaviour.
+
+#![allow(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
 #![allow(missing_docs, reason = "a test binary has no readers of its docs")]
 
 mod support;

@@ -214,18 +214,7 @@ fn s_nail_sends_and_fetches() {
     let folder = format!("pop3://gb:other@127.0.0.1:{pop3}");
     let shown = scene.run(
         "s-nail",
-        &[
-            "-:/",
-            "-R",
-            "-S",
-            "v15-compat",
-            "-S",
-            "pop3-no-apop",
-            "-S",
-            "pop3-auth=plain",
-            "-f",
-            &folder,
-        ],
+        &["-:/", "-R", "-S", "v15-compat", "-S", "pop3-no-apop", "-S", "pop3-auth=plain", "-f", &folder],
         "type 1\nexit\n",
     );
     assert!(shown.contains("one dot"), "{shown}");

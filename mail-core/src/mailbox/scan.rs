@@ -110,7 +110,7 @@ impl Record {
         self.offset + self.length
     }
 
-    /// The octets of its line with the single dot; of a removed or broken one, too, they are the last of the record.
+    /// Where its text ends in the file and its line with the single dot begins; of what is no message, where it ends.
     #[must_use]
     pub fn text_end(&self) -> u64 {
         self.end() - self.message().map_or(0, |message| u64::from(message.terminator_length))

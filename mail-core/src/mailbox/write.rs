@@ -163,12 +163,6 @@ impl Header {
         }
         out
     }
-
-    /// How many servers the message has passed (RFC 5321 section 6.3).
-    #[must_use]
-    pub fn hops(&self) -> usize {
-        header::hops(&self.0)
-    }
 }
 
 fn put_line(raw: &[u8], out: &mut Vec<u8>) {

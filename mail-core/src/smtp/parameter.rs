@@ -268,7 +268,7 @@ impl Xtext {
         &self.0
     }
 
-    /// Whether it needs no escape stays open: `=` is taken unescaped, as many clients send it so.
+    /// A `=` or a non-ASCII character that came unescaped is taken as it stands, as some clients send it so.
     fn decode(value: &str) -> Option<Self> {
         let mut decoded = Vec::with_capacity(value.len());
         let mut rest = value.as_bytes();
@@ -291,9 +291,8 @@ impl Display for Xtext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for byte in self.0.bytes() {
             match byte {
-                b'+' | b'=' => write!(f, "+{byte:02X}")?,
-                b'!'..=b'~' => f.write_char(char::from(byte))?,
-                _ => write!(f, "+{byte:02X}")?,
+                b'+' | b'=' | ..=b' ' | 0x7F.. => write!(f, "+{byte:02X}")?,
+                _ => f.write_char(char::from(byte))?,
             }
         }
         Ok(())

@@ -11,14 +11,19 @@
 //! Before each `S: ` and at the end, all that the client sent and told must have been named. `\r`, `\n` and `\\` stand
 //! for themselves in actions.
 
+#[path = "../random/mod.rs"]
+pub(crate) mod random;
+
 use std::collections::VecDeque;
 
 use bytes::BytesMut;
 use mail_core::machine::{Machine, Step};
 use mail_core::time::{Duration, Instant};
 
+use random::Random;
+
 /// A client that a transcript can lead.
-pub trait Client: Machine + Sized {
+pub(crate) trait Client: Machine<Event: PartialEq + std::fmt::Debug> + Sized {
     fn with_options(options: &str, now: Instant) -> Self;
     fn perform(&mut self, action: &str, argument: &str);
     /// Events whose words begin with `Body ` are joined, as they may be cut anywhere.
@@ -27,30 +32,13 @@ pub trait Client: Machine + Sized {
 
 /// How the server's bytes are cut.
 #[derive(Debug, Clone, Copy)]
-pub enum Cuts {
+pub(crate) enum Cuts {
     Whole,
     Bytes,
     Random(u64),
 }
 
-/// xorshift64: the same cuts on every run and on every target.
-#[derive(Debug, Clone)]
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    pub fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % bound as u64).unwrap()
-    }
-}
-
-pub fn play<C: Client>(name: &str, transcript: &str) {
+pub(crate) fn play<C: Client>(name: &str, transcript: &str) {
     play_once::<C>(name, transcript, Cuts::Whole);
     play_once::<C>(name, transcript, Cuts::Bytes);
     for seed in 1..=20_u64 {
@@ -58,7 +46,7 @@ pub fn play<C: Client>(name: &str, transcript: &str) {
     }
 }
 
-pub fn play_once<C: Client>(name: &str, transcript: &str, cuts: Cuts) {
+pub(crate) fn play_once<C: Client>(name: &str, transcript: &str, cuts: Cuts) {
     let mut lines = transcript.lines().enumerate().peekable();
     let mut player: Option<Player<C>> = None;
     while let Some((number, line)) = lines.next() {
@@ -93,6 +81,50 @@ pub fn play_once<C: Client>(name: &str, transcript: &str, cuts: Cuts) {
     player
         .expect("a transcript begins with ! options")
         .assert_all_named(&format!("{name}, at its end, {cuts:?}"));
+}
+
+/// A server that begins as it should and from some moment on says anything, with `words` for what it likes to say: the
+/// client never panics, always comes to rest, and is closed for good once it is closed. `react` is the user.
+pub(crate) fn babble<C: Client>(
+    options: &str,
+    opening: &[&str],
+    words: &[&str],
+    react: impl Fn(&mut C, Option<&C::Event>),
+) {
+    for seed in 0..3_000 {
+        let (now, mut random) = (Instant::now(), Random::new(seed));
+        let sensible = random.below(opening.len() + 1);
+        let mut client = C::with_options(options, now);
+        let (mut input, mut sent) = (BytesMut::new(), BytesMut::new());
+        react(&mut client, None);
+        for turn in 0..30 {
+            client.poll_transmit(&mut sent);
+            match opening[..sensible].get(turn) {
+                Some(said) => input.extend_from_slice(said.as_bytes()),
+                None => (0..=random.below(3)).for_each(|_| {
+                    input.extend_from_slice(words[random.below(words.len())].as_bytes());
+                }),
+            }
+            let steps_max = 2 * input.len() + 10;
+            let mut steps = 0;
+            loop {
+                steps += 1;
+                assert!(steps < steps_max, "seed {seed}: the client does not come to rest");
+                match client.receive(now, &mut input) {
+                    Ok(Step::Event(event)) => react(&mut client, Some(&event)),
+                    Ok(Step::NeedInput | Step::Paused) => break,
+                    Ok(Step::UpgradeTls) => client.perform("tls", ""),
+                    Ok(Step::Closed) | Err(_) => {
+                        assert_eq!(client.receive(now, &mut input).ok(), Some(Step::Closed), "seed {seed}");
+                        sent.clear();
+                        client.poll_transmit(&mut sent);
+                        assert!(sent.is_empty() && client.poll_timeout().is_none(), "seed {seed}");
+                        break;
+                    }
+                }
+            }
+        }
+    }
 }
 
 struct Player<C: Client> {

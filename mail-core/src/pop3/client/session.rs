@@ -159,7 +159,8 @@ impl Session {
         self.queue(Command::Rset)
     }
 
-    /// QUIT: behind all commands that are queued, or at once where no login is done or asked for.
+    /// QUIT: behind all commands that are queued, or at once where no login is done or asked for. If a login is then
+    /// refused, there is no other: the session ends.
     ///
     /// # Errors
     /// As for [`stat`](Self::stat).
@@ -169,8 +170,8 @@ impl Session {
         Ok(())
     }
 
-    /// The TLS handshake that [`Step::UpgradeTls`] asked for is done. All that was said before it is forgotten
-    /// (RFC 2595 section 4).
+    /// The TLS handshake that [`Step::UpgradeTls`] asked for is done; how long it may take is the driver's to say. All
+    /// that was said before it is forgotten (RFC 2595 section 4).
     ///
     /// # Errors
     /// No handshake was asked for.

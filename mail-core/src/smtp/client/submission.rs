@@ -151,8 +151,8 @@ impl Submission {
         self.close();
     }
 
-    /// The TLS handshake that [`Step::UpgradeTls`] asked for is done. All that was said before it is forgotten
-    /// (RFC 3207 section 4.2).
+    /// The TLS handshake that [`Step::UpgradeTls`] asked for is done; how long it may take is the driver's to say. All
+    /// that was said before it is forgotten (RFC 3207 section 4.2).
     ///
     /// # Errors
     /// No handshake was asked for.

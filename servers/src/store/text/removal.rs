@@ -41,6 +41,8 @@ pub(super) fn remove<D: Disk>(snapshot: &Snapshot<D>, numbers: &[u64]) -> Result
         match compact(snapshot, mailbox, &removed, length, records.len()) {
             Ok(()) => return Ok(()),
             Err(error) => {
+                // What was written of it would only take room.
+                let _ = shared.disk.remove(&folder.aside());
                 tracing::warn!(mailbox = %path.display(), %error, "cannot compact; the file stays long");
             }
         }

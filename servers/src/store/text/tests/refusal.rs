@@ -27,6 +27,7 @@ fn a_full_disk_refuses_and_leaves_the_mailbox_as_it_was() {
     deliver_with_room(&disk, &store, "b");
     disk.set_free(Some(10));
     remove(&store, &[1]).unwrap();
+    assert_eq!(disk.content("gb/.MyMailBox.new"), None);
     assert_eq!(bodies(&store), [served("b")]);
     deliver_with_room(&disk, &store, "c");
     assert_eq!(bodies(&store), [served("b"), served("c")]);
@@ -87,7 +88,8 @@ fn after_an_edit_from_outside_the_session_sends_and_removes_nothing() {
         deliver(&store, id, &message(id)).unwrap();
     }
     let text = String::from_utf8(disk.content(MAILBOX).unwrap()).unwrap();
-    let in_place: [&dyn Fn(&dyn DiskFile); 3] = [
+    type Edit<'a> = &'a dyn Fn(&dyn DiskFile);
+    let in_place: [Edit<'_>; 3] = [
         &|file| file.set_len(text.len() as u64 - 1).unwrap(),
         &|file| file.write_all_at(text.replacen("id b", "id x", 1).as_bytes(), 0).unwrap(),
         &|file| {

@@ -1,0 +1,217 @@
+//! A [`Machine`] on a TCP connection: moves its bytes, keeps its time, and turns every failure into a sentence.
+
+use std::fmt::{self, Display};
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use mail_core::machine::{Machine, ProtocolError, Step};
+
+/// What is read from the socket at a time.
+const READ_OCTETS: usize = 64 * 1024;
+/// How long one of a server's addresses is tried.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a server may take nothing of what is sent: RFC 5321 section 4.5.3.2.5 has 3 minutes for a block.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(3 * 60);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Smtp,
+    Pop3,
+}
+
+/// Where a server is, as it was named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Server {
+    pub(crate) protocol: Protocol,
+    /// `host:port`
+    pub(crate) address: String,
+}
+
+/// Why there is no conversation with a server, or no more of it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LinkError {
+    #[error("there is no host for {server}: {reason}; name another address with {}", server.flag())]
+    NoHost { server: Server, reason: io::Error },
+    #[error("nothing answers at {}: is {server} running? Start it, or name another address with {}",
+        server.address, server.flag())]
+    Refused { server: Server },
+    #[error("cannot reach {server}: {reason}")]
+    Unreachable { server: Server, reason: io::Error },
+    #[error("the connection to {server} was lost: {reason}")]
+    Lost { server: Server, reason: String },
+    #[error("{server} has closed the connection: {words}")]
+    Closed { server: Server, words: String },
+}
+
+/// A machine and its connection.
+#[derive(Debug)]
+pub(crate) struct Link<M> {
+    /// The machine, to be told what to do between two calls of [`next`](Self::next).
+    pub(crate) machine: M,
+    server: Server,
+    stream: TcpStream,
+    input: BytesMut,
+    output: BytesMut,
+    chunk: Box<[u8]>,
+    /// A write has failed. What the server said before that can still be read.
+    broken: bool,
+}
+
+impl Server {
+    pub(crate) fn new(protocol: Protocol, address: impl Into<String>) -> Self {
+        Self { protocol, address: address.into() }
+    }
+
+    /// The flag that names another.
+    const fn flag(&self) -> &'static str {
+        match self.protocol {
+            Protocol::Smtp => "--smtp",
+            Protocol::Pop3 => "--pop3",
+        }
+    }
+
+    /// Connects to the first of its addresses that answers.
+    fn connect(&self) -> Result<TcpStream, LinkError> {
+        let server = || self.clone();
+        let addresses: Vec<SocketAddr> = self
+            .address
+            .to_socket_addrs()
+            .map_err(|reason| LinkError::NoHost { server: server(), reason })?
+            .collect();
+        let mut failure = io::Error::other("the name has no address");
+        for address in addresses {
+            match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failure = error,
+            }
+        }
+        Err(if failure.kind() == io::ErrorKind::ConnectionRefused {
+            LinkError::Refused { server: server() }
+        } else {
+            LinkError::Unreachable { server: server(), reason: failure }
+        })
+    }
+}
+
+impl Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let protocol = match self.protocol {
+            Protocol::Smtp => "SMTP",
+            Protocol::Pop3 => "POP3",
+        };
+        write!(f, "the {protocol} server at {}", self.address)
+    }
+}
+
+impl<M: Machine> Link<M> {
+    /// Connects, and makes the machine, which is told the address of this side.
+    ///
+    /// # Errors
+    /// Nobody can be reached there.
+    pub(crate) fn connect(
+        server: &Server,
+        machine: impl FnOnce(SocketAddr, Instant) -> M,
+    ) -> Result<Self, LinkError> {
+        let stream = server.connect()?;
+        let prepare = || {
+            stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+            // Commands are small and wait for their answers.
+            stream.set_nodelay(true)?;
+            stream.local_addr()
+        };
+        let local = prepare().map_err(|reason| LinkError::Unreachable { server: server.clone(), reason })?;
+        Ok(Self {
+            machine: machine(local, Instant::now()),
+            server: server.clone(),
+            stream,
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            chunk: vec![0; READ_OCTETS].into_boxed_slice(),
+            broken: false,
+        })
+    }
+
+    /// What the server says next; `None` when the session is over as it should be.
+    ///
+    /// # Errors
+    /// The connection is lost, or the server breaks the protocol.
+    pub(crate) fn next(&mut self) -> Result<Option<M::Event>, LinkError> {
+        loop {
+            let mut step = self.machine.receive(Instant::now(), &mut self.input);
+            if matches!(step, Ok(Step::NeedInput | Step::Paused)) {
+                self.transmit();
+                if self.read()? {
+                    continue;
+                }
+                step = self.machine.receive_eof(Instant::now());
+            }
+            match step {
+                Ok(Step::Event(event)) => return Ok(Some(event)),
+                Ok(Step::NeedInput | Step::Paused) => return Err(self.lost(ProtocolError::UnexpectedEof)),
+                Ok(Step::UpgradeTls) => return Err(self.lost("TLS began without having been asked for")),
+                Ok(Step::Closed) => {
+                    self.transmit();
+                    return Ok(None);
+                }
+                Err(error) => {
+                    self.transmit();
+                    return Err(self.lost(error));
+                }
+            }
+        }
+    }
+
+    /// As [`next`](Self::next), where the session must not be over.
+    ///
+    /// # Errors
+    /// As for `next`, or the session is over.
+    pub(crate) fn expect(&mut self) -> Result<M::Event, LinkError> {
+        self.next()?.ok_or_else(|| self.lost(ProtocolError::UnexpectedEof))
+    }
+
+    /// Writes what the machine wants sent; whether the server still takes it. A failure is told by the next read,
+    /// which may first bring the words that explain it.
+    pub(crate) fn transmit(&mut self) -> bool {
+        self.machine.poll_transmit(&mut self.output);
+        if !self.broken {
+            self.broken = self.stream.write_all(&self.output).is_err();
+        }
+        self.output.clear();
+        !self.broken
+    }
+
+    /// The error for a server that ends the session with these words.
+    pub(crate) fn closed(&self, words: impl Display) -> LinkError {
+        LinkError::Closed { server: self.server.clone(), words: words.to_string() }
+    }
+
+    fn lost(&self, reason: impl Display) -> LinkError {
+        LinkError::Lost { server: self.server.clone(), reason: reason.to_string() }
+    }
+
+    /// Reads once, or lets the machine's time run out; false at the end of the stream.
+    fn read(&mut self) -> Result<bool, LinkError> {
+        let deadline = self.machine.poll_timeout();
+        // A timeout of zero would be none at all.
+        let left =
+            deadline.map(|at| at.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)));
+        let read = self.stream.set_read_timeout(left).and_then(|()| self.stream.read(&mut self.chunk));
+        match read {
+            Ok(0) => Ok(false),
+            Ok(count) => {
+                self.input.extend_from_slice(&self.chunk[..count]);
+                Ok(true)
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::Interrupted => Ok(true),
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                    self.machine.handle_timeout(Instant::now());
+                    Ok(true)
+                }
+                _ => Err(self.lost(error)),
+            },
+        }
+    }
+}

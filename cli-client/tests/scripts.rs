@@ -1,0 +1,293 @@
+//! The scriptable face: its output, its JSON, its exit codes, and mail that goes through to the byte.
+
+mod support;
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use support::{Finished, Servers, client, finish, nowhere};
+
+fn json(finished: &Finished) -> Value {
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{}", finished.text());
+    serde_json::from_slice(&finished.stdout).expect("the output is JSON")
+}
+
+/// A mail that has everything that is easily lost: dots, long lines, octets that are no text, odd line ends, no last
+/// one; and long enough to be sent in many pieces.
+fn nasty(size: usize) -> Vec<u8> {
+    let mut mail =
+        b"From: ag@iit.edu\nTo: gb@iit.edu\r\nSubject: =?utf-8?q?n=C3=A4sty?=\n folded\nX: \t \n\n".to_vec();
+    let lines = [
+        &b".\n"[..],
+        b"..\r\n",
+        b".x\n",
+        b"\n",
+        b"caf\xe9 \xff\xfe\n",
+        b"From here\n",
+        b"bare\rreturn\n",
+        b" \t\n",
+    ];
+    for line in lines.iter().cycle() {
+        if mail.len() > size {
+            break;
+        }
+        mail.extend_from_slice(line);
+        mail.resize(mail.len() + 2_000, b'x');
+    }
+    mail.extend_from_slice(b"\n.\nno line end");
+    mail
+}
+
+/// With every line end as CRLF, as mail travels.
+fn on_the_wire(mail: &[u8]) -> Vec<u8> {
+    let text = mail.iter().map(|&byte| char::from(byte)).collect::<String>();
+    let text = text.replace("\r\n", "\n").replace('\r', "\n").replace('\n', "\r\n") + "\r\n";
+    text.chars().map(|c| u8::try_from(u32::from(c)).expect("every character came from a byte")).collect()
+}
+
+#[test]
+fn raw_mail_goes_through_to_the_byte() {
+    let servers = Servers::start();
+    for (number, size) in [(1, 0), (2, 30_000), (3, 10 << 20)] {
+        let mail = nasty(size);
+        let file = servers.folder.path().join("nasty.eml");
+        std::fs::write(&file, &mail).expect("written");
+        let mut send = servers.client();
+        send.args(["send", "--to", "gb@iit.edu", "--raw"]).arg(&file);
+        let sent = finish(&mut send, b"");
+        assert_eq!(
+            (sent.code, sent.text()),
+            (Some(0), "250 2.0.0 OK Message accepted for delivery\n"),
+            "{sent:?}"
+        );
+
+        let read = servers.gb(&["read", &number.to_string(), "--raw"]);
+        assert_eq!((read.code, read.stderr.as_str()), (Some(0), ""));
+        let expected = on_the_wire(&mail);
+        assert!(read.stdout.starts_with(b"Return-Path: <ag@iit.edu>\r\nReceived: "));
+        assert!(read.stdout.ends_with(&expected), "message {number} is not what was sent");
+        let trace = &read.stdout[..read.stdout.len() - expected.len()];
+        assert!(trace.ends_with(b"\r\n") && trace.len() < 500, "{}", trace.escape_ascii());
+    }
+    assert!(servers.drafts().is_empty());
+}
+
+#[test]
+fn a_mail_is_composed_listed_read_and_deleted() {
+    let servers = Servers::start();
+    let file = servers.folder.path().join("data.csv");
+    std::fs::write(&file, b"a,b\r\n\0\xff").expect("written");
+    let mut send = servers.client();
+    send.args(["send", "--user", "ag", "--password-stdin", "--from", "ag@iit.edu", "--to", "gb@iit.edu"])
+        .args(["--to", "<\"gb+x\"@iit.edu>", "--cc", "ag@iit.edu", "--bcc", "ag@iitkgp.edu"])
+        .args(["--subject", "Grüße", "--body-file", "-", "--json", "--attach"])
+        .arg(&file);
+    let sent = json(&finish(&mut send, "secret\nZeile eins\n.\n".as_bytes()));
+    assert_eq!(sent, json!({ "reply": "250 2.0.0 OK Message accepted for delivery", "refused": [] }));
+    assert!(!servers.mailbox("ag").contains("Bcc") && !servers.mailbox("ag").is_empty());
+
+    let list = json(&servers.gb(&["list", "--json"]));
+    let [message] = &list.as_array().expect("a list")[..] else { panic!("{list}") };
+    assert_eq!(
+        (&message["number"], &message["from"], &message["subject"]),
+        (&json!(1), &json!("ag@iit.edu"), &json!("Grüße"))
+    );
+    assert!(
+        message["unique_id"].is_string()
+            && message["received"].as_str().is_some_and(|at| at.starts_with("20"))
+    );
+    assert_eq!(json(&servers.gb(&["stat", "--json"])), json!({ "count": 1, "octets": message["octets"] }));
+    let raw = servers.gb(&["read", "1", "--raw"]).stdout;
+    assert_eq!(message["octets"], json!(raw.len()));
+
+    let read = json(&servers.gb(&["read", "1", "--json"]));
+    assert_eq!((&read["subject"], &read["text"]), (&json!("Grüße"), &json!("Zeile eins\r\n.\r\n")));
+    assert_eq!(read["to"][1]["address"], json!("gb+x@iit.edu"));
+    assert_eq!(read["attachments"], json!([{ "name": "data.csv", "type": "text/csv", "octets": 7 }]));
+    assert_eq!((&read["unique_id"], &read["octets"]), (&message["unique_id"], &message["octets"]));
+
+    let shown = servers.gb(&["read", "1"]);
+    assert!(
+        shown.text().starts_with("From: ag@iit.edu\nTo: gb@iit.edu, gb+x@iit.edu\nCc: ag@iit.edu\nDate: ")
+    );
+    assert!(
+        shown
+            .text()
+            .ends_with("\nSubject: Grüße\n\nZeile eins\n.\n[attachment: data.csv, text/csv, 7 octets]\n")
+    );
+    assert!(servers.gb(&["list"]).text().ends_with(" | Grüße\n"));
+
+    assert_eq!(json(&servers.gb(&["delete", "1", "--json"])), json!({ "deleted": [1] }));
+    assert_eq!(servers.gb(&["stat"]).text(), "0 messages, 0 octets\n");
+    assert_eq!(json(&servers.gb(&["list", "--json"])), json!([]));
+}
+
+#[test]
+fn nothing_is_deleted_if_one_number_is_wrong() {
+    let servers = Servers::start();
+    servers.deliver(b"Subject: x\r\n\r\n");
+    let refused = servers.gb(&["delete", "1", "2"]);
+    assert_eq!((refused.code, refused.text()), (Some(1), ""));
+    assert!(refused.stderr.starts_with("mail-client: message 2: -ERR "), "{}", refused.stderr);
+    assert_eq!(servers.gb(&["stat", "--json"]).code, Some(0));
+    assert!(servers.mailbox("gb").contains("Subject: x"));
+}
+
+#[test]
+fn refusals_and_failures_exit_with_1() {
+    let servers = Servers::start();
+    let account = ["--user", "gb", "--password-command"];
+    for (arguments, sentence) in [
+        (["read", "7"].as_slice(), "-ERR no such message"),
+        (&["read", "7", "--raw"], "-ERR no such message"),
+        (&["list", "--pop3", &nowhere().to_string()], "nothing answers at 127.0.0.1:"),
+        (
+            &["list", "--pop3", "nowhere.invalid:110"],
+            "there is no host for the POP3 server at nowhere.invalid:110",
+        ),
+    ] {
+        let refused = finish(servers.client().args(arguments).args(account).arg("echo other"), b"");
+        assert_eq!((refused.code, refused.text()), (Some(1), ""), "{arguments:?}");
+        assert!(
+            refused.stderr.starts_with("mail-client: ") && refused.stderr.contains(sentence),
+            "{refused:?}"
+        );
+    }
+    let wrong = finish(servers.client().args(["stat", "--password-command", "echo no", "--user", "gb"]), b"");
+    assert_eq!((wrong.code, wrong.stderr.contains("-ERR [AUTH] ")), (Some(1), true), "{wrong:?}");
+}
+
+#[test]
+fn mistakes_exit_with_2_before_anything_is_tried() {
+    let servers = Servers::start();
+    let broken = servers.folder.path().join("broken.toml");
+    std::fs::write(&broken, "smtp = 3\n").expect("written");
+    let broken = broken.to_str().expect("a plain path");
+    let send = ["send", "--to", "gb@iit.edu"];
+    for (arguments, sentence) in [
+        (vec!["list"], "name the account with --user NAME"),
+        (vec!["list", "--user", "gb"], "--password-file"),
+        (vec!["list", "--user", "gb", "--password-file", "/no/such/file"], "/no/such/file"),
+        (vec!["list", "--user", "gb", "--password-command", "exit 3"], "the password command failed"),
+        (vec!["list", "--user", "gb", "--password-stdin"], "is empty"),
+        (vec!["list", "--password", "other"], "--password"),
+        (vec!["list", "--smtp", "nowhere"], "host:port"),
+        (vec!["list", "--config", broken], "broken.toml, line 1"),
+        (vec!["read", "x"], "invalid digit"),
+        (vec!["delete"], "NUMBER"),
+        ([&send[..], &["--from", "ag"]].concat(), "From: "),
+        ([&send[..], &["--from", "ag@iit.edu", "--to", "b@"]].concat(), "To: "),
+        ([&send[..], &["--from", "ag@iit.edu", "--subject", "a\nb"]].concat(), "Subject: "),
+        ([&send[..], &["--from", "ag@iit.edu", "--body-file", "/no/such/file"]].concat(), "/no/such/file"),
+        ([&send[..], &["--raw", "-"]].concat(), "name it with --from"),
+        ([&send[..], &["--raw", "-", "--subject", "x"]].concat(), "cannot be used with"),
+    ] {
+        let refused = finish(servers.client().args(&arguments), b"");
+        assert_eq!((refused.code, refused.text()), (Some(2), ""), "{arguments:?}: {refused:?}");
+        assert!(refused.stderr.contains(sentence), "{arguments:?}: {}", refused.stderr);
+    }
+    assert_eq!(servers.mailbox("gb"), "");
+}
+
+#[test]
+fn who_does_not_get_a_mail_is_named() {
+    let servers = Servers::start();
+    let send = ["send", "--from", "ag@iit.edu", "--to", "nobody@iit.edu"];
+    let partly = finish(servers.client().args(send).args(["--to", "gb@iit.edu", "--json"]), b"");
+    assert_eq!(partly.code, Some(1));
+    assert!(
+        partly.stderr.contains("sent, but not to everybody: nobody@iit.edu: 550 5.1.1 "),
+        "{}",
+        partly.stderr
+    );
+    let answer: Value = serde_json::from_slice(&partly.stdout).expect("the output is JSON");
+    assert_eq!(answer["refused"][0]["recipient"], json!("nobody@iit.edu"));
+    assert!(
+        servers.mailbox("gb").contains("To: <nobody@iit.edu>, <gb@iit.edu>"),
+        "{}",
+        servers.mailbox("gb")
+    );
+    assert!(servers.drafts().is_empty(), "somebody has it");
+
+    let refused = finish(servers.client().args(send).args(["--bcc", "o'neil@example.org"]), b"");
+    assert_eq!((refused.code, refused.text()), (Some(1), ""));
+    assert!(refused.stderr.contains("nobody@iit.edu: 550 5.1.1 "), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains(r"--to 'nobody@iit.edu' --to 'o'\''neil@example.org'"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(servers.drafts().len(), 1);
+}
+
+#[test]
+fn a_message_with_a_nul_is_refused_whole() {
+    let servers = Servers::start();
+    let mut send = servers.client();
+    send.args(["send", "--raw", "-", "--from", "ag@iit.edu", "--to", "gb@iit.edu"]);
+    let refused = finish(&mut send, b"Subject: x\n\na\0b\n");
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("NUL"), "{}", refused.stderr);
+    assert_eq!((servers.mailbox("gb").as_str(), servers.drafts().len()), ("", 1));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let servers = Servers::start();
+    servers.deliver(&[&b"Subject: x\r\n\r\n"[..], &b"a line of text\r\n".repeat(50_000)].concat());
+    let mut read = servers.client();
+    read.args(["read", "1", "--raw", "--user", "gb", "--password-command", "echo other"]);
+    let mut child = read
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it can be run");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("waited for");
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[test]
+fn the_configuration_says_where_the_servers_are() {
+    let servers = Servers::start();
+    let file = servers.folder.path().join("client.toml");
+    let text = format!("[smtp]\nlisten = ['{}']\n[pop3]\nlisten = ['{}']\n", servers.smtp, servers.pop3);
+    std::fs::write(&file, text).expect("written");
+    let mut stat = std::process::Command::new(env!("CARGO_BIN_EXE_mail-client"));
+    stat.args(["stat", "--user", "gb@iit.edu", "--password-stdin", "--config"]).arg(&file);
+    assert_eq!(finish(&mut stat, b"other\r\n").text(), "0 messages, 0 octets\n");
+}
+
+#[test]
+fn json_holds_no_control_character() {
+    let servers = Servers::start();
+    servers.deliver(b"From: ag@iit.edu\r\nSubject: =?utf-8?q?=1B=7F=C2=9B?=\r\n\r\n\x1b[2J\xe2\x80\xae\r\n");
+    for arguments in [&["list", "--json"][..], &["read", "1", "--json"]] {
+        let answer = servers.gb(arguments);
+        assert!(!answer.text().contains(|c: char| c != '\n' && c.is_control()), "{:?}", answer.text());
+        assert!(json(&answer).to_string().contains("\u{9b}"));
+    }
+}
+
+#[test]
+fn help_names_every_flag_and_the_exit_codes() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let help = finish(client(nowhere(), nowhere(), folder.path()).arg("--help"), b"");
+    for part in [
+        "--config",
+        "--smtp",
+        "--pop3",
+        "--user",
+        "--drafts",
+        "list",
+        "read",
+        "send",
+        "delete",
+        "stat",
+        "Exit status",
+    ] {
+        assert!(help.text().contains(part), "{part} in {}", help.text());
+    }
+    assert_eq!(help.code, Some(0));
+}

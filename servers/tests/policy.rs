@@ -1,0 +1,187 @@
+//! Who may send what to whom, over real sockets: routes, sizes, loops, sign-in.
+
+mod support;
+
+use support::{Place, Smtp};
+
+fn hello(smtp: &mut Smtp) {
+    assert!(smtp.command("EHLO iit.edu").starts_with("250-iitkgp.edu Hello iit.edu"));
+}
+
+#[test]
+fn mail_is_taken_for_local_accounts_and_postmaster_only() {
+    let place = Place::with("postmaster = 'gb'\n");
+    let server = place.serve();
+    let mut smtp = server.smtp();
+    hello(&mut smtp);
+    assert!(smtp.command("MAIL FROM:<ag@iit.edu>").starts_with("250 2.1.0 "));
+    for (recipient, reply) in [
+        ("<gb@iit.edu>", "250 2.1.5 "),
+        ("<GB+lists@IITKGP.EDU>", "250 2.1.5 "),
+        ("<\"gb\"@iit.edu>", "250 2.1.5 "),
+        ("<postmaster>", "250 2.1.5 "),
+        ("<PostMaster@iit.edu>", "250 2.1.5 "),
+        ("<@relay.example:gb@iit.edu>", "250 2.1.5 "),
+        ("<nobody@iit.edu>", "550 5.1.1 "),
+        ("<\"../gb\"@iit.edu>", "550 5.1.1 "),
+        ("<user.txt@iit.edu>", "550 5.1.1 "),
+        ("<gb@example.org>", "550 5.7.1 "),
+        ("<gb%example.org@elsewhere.example>", "550 5.7.1 "),
+        ("<gb@[127.0.0.1]>", "550 5.7.1 "),
+        ("<gb@>", "501 5.1.3 "),
+    ] {
+        let got = smtp.command(&format!("RCPT TO:{recipient}"));
+        assert!(got.starts_with(reply), "{recipient}: {got}");
+    }
+    assert!(smtp.command("DATA").starts_with("354 "));
+    smtp.wire.send(b"Subject: one copy\r\n\r\nbody\r\n.\r\n");
+    assert!(smtp.reply().starts_with("250 2.0.0 "));
+    let mailbox = String::from_utf8(place.mailbox("gb")).expect("text");
+    assert_eq!(mailbox.matches("Subject: one copy").count(), 1, "one copy for each account");
+}
+
+#[test]
+fn the_added_to_names_this_mailboxs_own_recipient_alone() {
+    let place = Place::new();
+    let server = place.serve();
+    let mut smtp = server.smtp();
+    hello(&mut smtp);
+    let reply = smtp.deliver("", &["ag@iit.edu", "gb@iit.edu"], b"Subject: blind\r\n\r\nbody\r\n");
+    assert!(reply.starts_with("250 "), "{reply}");
+    for (account, other) in [("ag", "gb"), ("gb", "ag")] {
+        let mailbox = String::from_utf8(place.mailbox(account)).expect("text");
+        assert!(
+            mailbox.starts_with(&format!("From: MAILER-DAEMON@iitkgp.edu\r\nTo: {account}@iit.edu\r\n"))
+                || mailbox
+                    .starts_with(&format!("From: <MAILER-DAEMON@iitkgp.edu>\r\nTo: <{account}@iit.edu>\r\n")),
+            "{mailbox}"
+        );
+        assert!(!mailbox.contains(&format!("{other}@iit.edu")), "{mailbox}");
+        assert!(mailbox.contains("(added From To)"), "{mailbox}");
+    }
+}
+
+#[test]
+fn a_message_over_the_limit_is_refused_at_mail_or_after_the_dot() {
+    let place = Place::with("[limits]\nmessage_size = '4 KiB'\n");
+    let server = place.serve();
+    let mut smtp = server.smtp();
+    assert!(smtp.command("EHLO iit.edu").contains("\n250-SIZE 4096\n"));
+    assert!(smtp.command("MAIL FROM:<ag@iit.edu> SIZE=4097").starts_with("552 5.3.4 "));
+    let message = [&b"Subject: big\r\n\r\n"[..], &b"x\r\n".repeat(2_000)].concat();
+    let reply = smtp.deliver("ag@iit.edu", &["gb@iit.edu"], &message);
+    assert!(reply.starts_with("552 5.3.4 "), "{reply}");
+    assert!(place.mailbox("gb").is_empty());
+    let reply = smtp.deliver("ag@iit.edu", &["gb@iit.edu"], b"Subject: small\r\n\r\nbody\r\n");
+    assert!(reply.starts_with("250 "), "the session goes on: {reply}");
+}
+
+#[test]
+fn a_loop_is_broken_after_a_hundred_hops() {
+    let place = Place::new();
+    let server = place.serve();
+    let mut smtp = server.smtp();
+    hello(&mut smtp);
+    for (hops, reply) in [(100, "250 2.0.0 "), (101, "554 5.4.6 ")] {
+        let message =
+            ["Received: from a by b\r\n".repeat(hops).as_str(), "Subject: x\r\n\r\nReceived: body\r\n"]
+                .concat();
+        let got = smtp.deliver("ag@iit.edu", &["gb@iit.edu"], message.as_bytes());
+        assert!(got.starts_with(reply), "{hops}: {got}");
+    }
+}
+
+#[test]
+fn an_endless_header_is_refused() {
+    let place = Place::new();
+    let server = place.serve();
+    let mut smtp = server.smtp();
+    hello(&mut smtp);
+    let message =
+        ["X-Field: 0123456789012345678901234567890123456789\r\n".repeat(25_000).as_str(), "\r\nbody\r\n"]
+            .concat();
+    let got = smtp.deliver("ag@iit.edu", &["gb@iit.edu"], message.as_bytes());
+    assert!(got.starts_with("552 5.3.4 "), "{got}");
+    assert!(place.mailbox("gb").is_empty());
+}
+
+#[test]
+fn signing_in_takes_the_right_name_and_password() {
+    let place = Place::new();
+    let server = place.serve();
+    let mut smtp = server.smtp();
+    assert!(smtp.command("EHLO iit.edu").contains("AUTH PLAIN LOGIN"));
+    // base64 of NUL ag NUL wrong, of gb NUL ag NUL secret, of NUL ag@iit.edu NUL secret
+    assert!(smtp.command("AUTH PLAIN AGFnAHdyb25n").starts_with("535 5.7.8 "));
+    assert!(smtp.command("AUTH PLAIN Z2IAYWcAc2VjcmV0").starts_with("535 5.7.8 "), "nobody acts as another");
+    assert!(smtp.command("AUTH PLAIN AGFnQGlpdC5lZHUAc2VjcmV0").starts_with("235 2.7.0 "));
+    let reply = smtp.deliver("ag@iit.edu", &["gb@iit.edu"], b"Subject: signed in\r\n\r\nbody\r\n");
+    assert!(reply.starts_with("250 "), "{reply}");
+    assert!(String::from_utf8_lossy(&place.mailbox("gb")).contains(" with ESMTPA id "));
+}
+
+#[test]
+fn an_unknown_user_reads_like_a_wrong_password_unless_configured() {
+    let place = Place::with("");
+    let server = place.serve();
+    for user in ["nobody", "gb", "../gb"] {
+        let mut pop3 = server.pop3();
+        assert!(pop3.command(&format!("USER {user}")).starts_with("+OK"), "{user}");
+        assert_eq!(pop3.command("PASS wrong"), "-ERR [AUTH] wrong username or password", "{user}");
+    }
+}
+
+#[test]
+fn mail_with_utf8_in_its_envelope_asks_the_reader_for_utf8() {
+    let place = Place::new();
+    let server = place.serve();
+    let mut smtp = server.smtp();
+    hello(&mut smtp);
+    assert!(smtp.command("MAIL FROM:<\u{fc}@iit.edu>").starts_with("553 5.6.7 "));
+    assert!(smtp.command("MAIL FROM:<\u{fc}@iit.edu> SMTPUTF8 BODY=8BITMIME").starts_with("250 "));
+    assert!(smtp.command("RCPT TO:<gb@iit.edu>").starts_with("250 "));
+    assert!(smtp.command("DATA").starts_with("354 "));
+    smtp.wire.send("Subject: Gr\u{fc}\u{df}e\r\n\r\nbody\r\n.\r\n".as_bytes());
+    assert!(smtp.reply().starts_with("250 "));
+
+    let mut pop3 = server.signed_in("gb", "other");
+    assert!(pop3.command("RETR 1").starts_with("-ERR [UTF8] "));
+    assert!(pop3.command("TOP 1 0").starts_with("-ERR [UTF8] "));
+    assert!(pop3.command("QUIT").starts_with("+OK"));
+    let mut pop3 = server.pop3();
+    assert!(pop3.command("UTF8").starts_with("+OK"));
+    // The former session may hold the lease for another moment.
+    while {
+        pop3.command("USER gb");
+        !pop3.command("PASS other").starts_with("+OK")
+    } {}
+    assert!(String::from_utf8(pop3.retrieve(1)).expect("UTF-8").contains(" with UTF8SMTP id "));
+}
+
+#[test]
+fn twenty_mistakes_in_a_row_end_a_session() {
+    let place = Place::new();
+    let server = place.serve();
+    let mut smtp = server.smtp();
+    for _ in 0..19 {
+        assert!(smtp.command("FROB").starts_with("500 "));
+    }
+    assert!(smtp.command("FROB").starts_with("421 "));
+    assert!(smtp.wire.is_closed());
+}
+
+#[test]
+fn a_full_data_directory_is_said_and_survived() {
+    // /dev/full stands in for a full disk: every write to it fails with ENOSPC.
+    let place = Place::new();
+    let server = place.serve();
+    std::fs::create_dir_all(place.path("data/gb")).expect("made");
+    std::os::unix::fs::symlink("/dev/full", place.path("data/gb/MyMailBox.txt")).expect("linked");
+    let mut smtp = server.smtp();
+    hello(&mut smtp);
+    let reply = smtp.deliver("ag@iit.edu", &["gb@iit.edu"], b"Subject: x\r\n\r\nbody\r\n");
+    assert!(reply.starts_with("452 4.3.1 "), "{reply}");
+    std::fs::remove_file(place.path("data/gb/MyMailBox.txt")).expect("removed");
+    let reply = smtp.deliver("ag@iit.edu", &["gb@iit.edu"], b"Subject: x\r\n\r\nbody\r\n");
+    assert!(reply.starts_with("250 "), "{reply}");
+}
