@@ -4,9 +4,12 @@
 //! passes for a set one. Relative paths are relative to the file. The servers and the terminal client read
 //! the same file, each the part it needs.
 
+mod faults;
 mod octets;
+mod web;
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use mail_core::message::address::Domain;
@@ -14,7 +17,9 @@ use mail_core::users::Username;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
+pub use faults::{Chance, Command, Fault, Faults, Outcome, Pop3Command, SmtpCommand, Who};
 pub use octets::Octets;
+pub use web::{Target, Web, WebLimits, WebListen};
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, Deserialize)]
@@ -33,7 +38,10 @@ pub struct Config {
     pub data: PathBuf,
     pub smtp: Smtp,
     pub pop3: Pop3,
+    pub web: Web,
     pub limits: Limits,
+    /// What the servers do wrong on purpose.
+    pub faults: Faults,
 }
 
 /// `[smtp]`
@@ -42,6 +50,10 @@ pub struct Config {
 pub struct Smtp {
     /// Where the SMTP server listens; port 0 takes a free one.
     pub listen: Vec<SocketAddr>,
+    /// Where it listens besides for connections that open with a PROXY protocol v2 header.
+    pub proxy_listen: Vec<SocketAddr>,
+    /// Who may connect there: their word about the client is believed.
+    pub proxy_peers: Vec<IpAddr>,
 }
 
 /// `[pop3]`
@@ -50,6 +62,10 @@ pub struct Smtp {
 pub struct Pop3 {
     /// Where the POP3 server listens; port 0 takes a free one.
     pub listen: Vec<SocketAddr>,
+    /// Where it listens besides for connections that open with a PROXY protocol v2 header.
+    pub proxy_listen: Vec<SocketAddr>,
+    /// Who may connect there: their word about the client is believed.
+    pub proxy_peers: Vec<IpAddr>,
     /// Answer USER with `-ERR` for a name that is not in User.txt. Off, nobody can probe for names.
     pub refuse_unknown_user: bool,
 }
@@ -76,7 +92,9 @@ impl Default for Config {
             data: PathBuf::from("data"),
             smtp: Smtp::default(),
             pop3: Pop3::default(),
+            web: Web::default(),
             limits: Limits::default(),
+            faults: Faults::default(),
         }
         .with_own_domain()
     }
@@ -84,13 +102,22 @@ impl Default for Config {
 
 impl Default for Smtp {
     fn default() -> Self {
-        Self { listen: vec![SocketAddr::from(([127, 0, 0, 1], 2525))] }
+        Self {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 2525))],
+            proxy_listen: Vec::new(),
+            proxy_peers: local_peers(),
+        }
     }
 }
 
 impl Default for Pop3 {
     fn default() -> Self {
-        Self { listen: vec![SocketAddr::from(([127, 0, 0, 1], 2110))], refuse_unknown_user: false }
+        Self {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 2110))],
+            proxy_listen: Vec::new(),
+            proxy_peers: local_peers(),
+            refuse_unknown_user: false,
+        }
     }
 }
 
@@ -98,6 +125,11 @@ impl Default for Limits {
     fn default() -> Self {
         Self { message_size: Octets::mebibytes(25), recipients: 1_000, connections: 1_000 }
     }
+}
+
+/// A bridge on the same machine.
+fn local_peers() -> Vec<IpAddr> {
+    vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
 }
 
 /// What is wrong with a configuration: one sentence with the file, the line or key, and the remedy.
@@ -122,7 +154,9 @@ impl Config {
             line,
             reason,
         })?;
-        config.data = path.parent().unwrap_or(Path::new("")).join(config.data);
+        let folder = path.parent().unwrap_or(Path::new(""));
+        config.data = folder.join(config.data);
+        config.web.root = folder.join(config.web.root);
         Ok(config)
     }
 
@@ -135,14 +169,29 @@ impl Config {
         })?;
         if config.limits.recipients < 100 {
             return Err((
-                line_of(text, "recipients"),
+                line_of(text, "[limits]", "recipients"),
                 "`recipients` must be 100 or more (RFC 5321 section 4.5.3.1.8)".into(),
             ));
         }
         if config.limits.connections == 0 {
-            return Err((line_of(text, "connections"), "`connections` must be 1 or more".into()));
+            return Err((line_of(text, "[limits]", "connections"), "`connections` must be 1 or more".into()));
+        }
+        if let Some((key, reason)) = config.web.limits.nonsense() {
+            return Err((line_of(text, "[web.limits]", key), format!("`{key}` {reason}")));
         }
         Ok(config.with_own_domain())
+    }
+
+    /// What the bridge connects to: the configured targets, and the `proxy_listen` addresses of the same file for what is
+    /// not among them.
+    #[must_use]
+    pub fn web_targets(&self) -> BTreeMap<String, Target> {
+        let own = [("smtp", &self.smtp.proxy_listen), ("pop3", &self.pop3.proxy_listen)];
+        let own = own.into_iter().filter_map(|(name, addresses)| {
+            let address = *addresses.first()?;
+            Some((name.to_owned(), Target { address, proxy: true }))
+        });
+        own.chain(self.web.targets.clone()).collect()
     }
 
     /// Adds the hostname to the local domains where it is missing.
@@ -155,8 +204,11 @@ impl Config {
     }
 }
 
-fn line_of(text: &str, key: &str) -> usize {
-    text.lines().position(|line| line.trim_start().starts_with(key)).map_or(1, |at| at + 1)
+/// The line of a key in its section; of the section, or 1, where it is written in another way.
+fn line_of(text: &str, section: &str, key: &str) -> usize {
+    let first = text.lines().position(|line| line.trim().starts_with(section)).unwrap_or(0);
+    let within = text.lines().skip(first).position(|line| line.trim_start().starts_with(key));
+    first + within.unwrap_or(0) + 1
 }
 
 fn domain<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Domain, D::Error> {
@@ -193,6 +245,7 @@ mod tests {
         assert_eq!(config.smtp.listen[0].port(), 2525);
         assert_eq!(config.limits.message_size.get(), 25 * 1024 * 1024);
         assert!(!config.pop3.refuse_unknown_user);
+        assert!(config.faults.smtp.is_empty() && config.faults.pop3.is_empty());
     }
 
     #[test]
@@ -213,6 +266,47 @@ mod tests {
     }
 
     #[test]
+    fn every_key_of_the_web_is_read() {
+        let config = Config::parse(
+            "[web]\nlisten = '[::1]:0'\nroot = 'page'\norigins = ['http://LOCALHOST:8081']\nnames = ['mail.iit.edu']\n\
+             targets = { smtp = { address = '127.0.0.1:25', proxy = true }, echo = { address = '127.0.0.1:7' } }\n\
+             [web.limits]\nconnections = 1\nconnections_per_address = 2\nidle_seconds = 3\nping_seconds = 4\n\
+             frame_size = '5 KiB'\noctets_per_second = '6 MB'\n",
+        )
+        .expect("a good file");
+        let Web { listen, root, targets, origins, names, limits } = config.web;
+        assert_eq!(listen.address().map(|address| address.to_string()).as_deref(), Some("[::1]:0"));
+        assert_eq!(root, Path::new("page"));
+        assert!(targets["smtp"].proxy && !targets["echo"].proxy);
+        assert_eq!(origins, ["http://localhost:8081"]);
+        assert_eq!(names[0].as_str(), "mail.iit.edu");
+        assert_eq!((limits.connections, limits.connections_per_address), (1, 2));
+        assert_eq!((limits.idle_seconds, limits.ping_seconds), (3, 4));
+        assert_eq!((limits.frame_size.get(), limits.octets_per_second.get()), (5 << 10, 6_000_000));
+        assert_eq!(Config::parse("[web]\nlisten = 'off'").expect("a good file").web.listen, WebListen::Off);
+        assert_eq!(Config::default().web.listen, WebListen::Usual);
+    }
+
+    #[test]
+    fn the_page_reaches_the_proxy_listeners_and_whatever_is_named() {
+        let config = Config::parse(
+            "[smtp]\nproxy_listen = ['127.0.0.1:2526']\n[pop3]\nproxy_listen = ['127.0.0.1:2111']\n\
+             proxy_peers = ['10.0.0.1']\n[web]\ntargets = { pop3 = { address = '10.0.0.2:110' } }",
+        )
+        .expect("a good file");
+        let targets = config.web_targets();
+        let smtp = Target { address: SocketAddr::from(([127, 0, 0, 1], 2526)), proxy: true };
+        let pop3 = Target { address: SocketAddr::from(([10, 0, 0, 2], 110)), proxy: false };
+        assert_eq!(targets, BTreeMap::from([("smtp".to_owned(), smtp), ("pop3".to_owned(), pop3)]));
+        assert_eq!(config.pop3.proxy_peers, [IpAddr::from([10, 0, 0, 1])]);
+        assert_eq!(config.smtp.proxy_peers, local_peers());
+        assert!(
+            Config::default().web_targets().is_empty(),
+            "the plain listeners would take a browser for local"
+        );
+    }
+
+    #[test]
     fn errors_name_the_line_and_what_is_wrong() {
         for (text, line, part) in [
             ("\nhostnam = 'a'", 2, "hostnam"),
@@ -222,6 +316,14 @@ mod tests {
             ("[limits]\nrecipients = 5", 2, "100 or more"),
             ("[limits]\nconnections = 0", 2, "1 or more"),
             ("postmaster = '../x'", 1, "`../x`"),
+            ("[web]\nlisten = 'here'", 2, "`here`"),
+            ("[web]\norigins = ['*']", 2, "`*`"),
+            ("[web]\norigins = ['http://a/']", 2, "`http://a/`"),
+            ("[web]\ntargets = { smtp = { host = 'a' } }", 2, "host"),
+            ("[limits]\nconnections = 1\n[web.limits]\nconnections = 0", 4, "1 or more"),
+            ("[web.limits]\nframe_size = '2 GiB'", 2, "1 GiB"),
+            ("[[faults]]\nprotocol = 'smtp'\ncommand = 'MAIL'\ndelay = 'soon'", 4, "`soon`"),
+            ("\n[[faults]]\nprotocol = 'smtp'\ncommand = 'MAIL'\nreply = '250 OK'", 2, "`reply`"),
             ("data = [", 1, ""),
         ] {
             let (at, reason) = Config::parse(text).expect_err(text);

@@ -9,6 +9,7 @@
 //! | [`mod@line`], [`dot`] | framing: command lines, line ends, dot-stuffing |
 //! | [`smtp`], [`pop3`] | commands, replies and the server and client machines |
 //! | [`sasl`] | the PLAIN and LOGIN exchanges |
+//! | [`proxy`] | the PROXY protocol header, with which a bridge passes on whose connection it is |
 //! | [`message`] | addresses, header fields, dates, drafts, MIME in and out |
 //! | [`mailbox`] | the MyMailBox.txt record format |
 //! | [`users`] | the User.txt line format |
@@ -25,6 +26,7 @@ pub mod machine;
 pub mod mailbox;
 pub mod message;
 pub mod pop3;
+pub mod proxy;
 pub mod sasl;
 pub mod secret;
 pub mod smtp;

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic, in its helpers too")]
 
 mod player;
+#[macro_use]
+mod transcripts;
 
 use std::cell::Cell;
 
@@ -18,17 +20,8 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use player::{Client, babble, play};
 
-macro_rules! transcripts {
-    ($($name:ident)*) => {$(
-        #[test]
-        fn $name() {
-            let name = stringify!($name);
-            play::<Session>(name, include_str!(concat!("transcripts/pop3_client/", stringify!($name), ".txt")));
-        }
-    )*};
-}
-
 transcripts! {
+    "pop3_client", play::<Session>;
     guide one_by_one pipelined many_commands empty_message
     in_use quit_first utf8 auth_plain stls stls_refused rejected
     autologout quit_refused lost timeouts malformed

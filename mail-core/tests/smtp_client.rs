@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic, in its helpers too")]
 
 mod player;
+#[macro_use]
+mod transcripts;
 
 use std::cell::Cell;
 
@@ -19,17 +21,8 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use player::{Client, babble, play};
 
-macro_rules! transcripts {
-    ($($name:ident)*) => {$(
-        #[test]
-        fn $name() {
-            let name = stringify!($name);
-            play::<Submission>(name, include_str!(concat!("transcripts/smtp_client/", stringify!($name), ".txt")));
-        }
-    )*};
-}
-
 transcripts! {
+    "smtp_client", play::<Submission>;
     guide pipelined one_by_one many_recipients body_text
     mail_refused some_recipients_refused no_recipient_left no_recipient_left_354 data_refused body_refused
     greeting_refused hello_refused starttls starttls_missing starttls_refused

@@ -4,6 +4,8 @@
 #![allow(missing_docs, reason = "a test binary has no readers of its docs")]
 
 mod support;
+#[macro_use]
+mod transcripts;
 
 use std::sync::Arc;
 
@@ -18,31 +20,8 @@ use support::Policy;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-/// Makes a test of each file, which stands in the binary so that a browser needs no file system.
-macro_rules! transcripts {
-    ($($name:ident)*) => {
-        $(#[test]
-        fn $name() {
-            support::play::<Script>(include_str!(concat!("transcripts/smtp/", stringify!($name), ".txt")));
-        })*
-
-        #[cfg(not(target_arch = "wasm32"))]
-        #[test]
-        fn every_transcript_is_played() {
-            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/transcripts/smtp");
-            let mut files: Vec<_> = std::fs::read_dir(folder)
-                .expect("the transcripts are beside this file")
-                .map(|entry| entry.expect("the folder can be read").file_name().into_string().expect("a plain name"))
-                .collect();
-            files.sort();
-            let mut played = vec![$(concat!(stringify!($name), ".txt")),*];
-            played.sort_unstable();
-            assert_eq!(files, played);
-        }
-    };
-}
-
 transcripts! {
+    "smtp", |_, text| support::play::<Script>(text);
     auth_fails auth_line_limit auth_login auth_offered_when_secure auth_plain auth_refused
     bdat bdat_refused bdat_order bdat_malformed
     client_closes_amid_message client_closes_between_commands

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use config::Config;
+use config::{Config, WebListen};
 use mail_core::message::address::Domain;
 use tracing_subscriber::EnvFilter;
 
@@ -25,8 +25,13 @@ struct Pennypost {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the SMTP and the POP3 server in one process.
-    Serve(ServeArgs),
+    /// Run the SMTP server, the POP3 server and the web page in one process.
+    Serve {
+        #[command(flatten)]
+        args: ServeArgs,
+        #[command(flatten)]
+        web: WebArgs,
+    },
     /// Add, change, list and remove accounts.
     User {
         #[command(subcommand)]
@@ -86,6 +91,16 @@ struct ServeArgs {
     log: LogForm,
 }
 
+#[derive(Debug, Args)]
+struct WebArgs {
+    /// Where the page is served and connected to the servers, or `off` [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    web: Option<WebListen>,
+    /// The directory of the built page [default: dist].
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum LogForm {
     Text,
@@ -96,7 +111,7 @@ enum LogForm {
 #[must_use]
 pub fn pennypost() -> ExitCode {
     match Pennypost::parse().command {
-        Command::Serve(args) => run(&args, Which::Both),
+        Command::Serve { args, web } => run(&args, &web, Which::All),
         Command::User { command, place } => finish(place.read().and_then(|config| command.run(&config))),
         Command::Check(place) => match place.read().and_then(|config| crate::check::check(&config)) {
             Ok(true) => ExitCode::SUCCESS,
@@ -109,18 +124,18 @@ pub fn pennypost() -> ExitCode {
 /// `smtp-server`
 #[must_use]
 pub fn smtp_server() -> ExitCode {
-    run(&SmtpServer::parse().args, Which::Smtp)
+    run(&SmtpServer::parse().args, &WebArgs::NONE, Which::Smtp)
 }
 
 /// `pop3-server`
 #[must_use]
 pub fn pop3_server() -> ExitCode {
-    run(&Pop3Server::parse().args, Which::Pop3)
+    run(&Pop3Server::parse().args, &WebArgs::NONE, Which::Pop3)
 }
 
-fn run(args: &ServeArgs, which: Which) -> ExitCode {
+fn run(args: &ServeArgs, web: &WebArgs, which: Which) -> ExitCode {
     start_log(args.log);
-    finish(args.read().and_then(|config| {
+    finish(args.read().map(|config| web.over(config)).and_then(|config| {
         tokio::runtime::Runtime::new()
             .map_err(|error| format!("cannot start the threads: {error}"))?
             .block_on(serve(&config, which))
@@ -176,6 +191,21 @@ impl ServeArgs {
             config.pop3.listen.clone_from(&self.pop3);
         }
         Ok(config.with_own_domain())
+    }
+}
+
+impl WebArgs {
+    const NONE: Self = Self { web: None, root: None };
+
+    /// The configuration with the flags over it.
+    fn over(&self, mut config: Config) -> Config {
+        if let Some(listen) = self.web {
+            config.web.listen = listen;
+        }
+        if let Some(root) = &self.root {
+            config.web.root.clone_from(root);
+        }
+        config
     }
 }
 

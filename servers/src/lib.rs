@@ -26,7 +26,11 @@ pub mod check;
 #[cfg(feature = "net")]
 pub mod cli;
 #[cfg(feature = "net")]
+pub mod faults;
+#[cfg(feature = "net")]
 pub mod listener;
+#[cfg(feature = "net")]
+pub mod proxy;
 #[cfg(feature = "net")]
 pub mod serve;
 #[cfg(feature = "net")]

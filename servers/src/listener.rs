@@ -2,7 +2,7 @@
 //! still work.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
+use crate::proxy::{self, Client};
 use crate::session::Session;
 use crate::stream;
 
@@ -25,6 +26,18 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(1);
 pub struct Listener {
     protocol: &'static str,
     socket: TcpListener,
+    peers: Peers,
+}
+
+/// Who may connect to an address, and whose connections they bring.
+#[derive(Debug, Clone)]
+pub enum Peers {
+    /// Anybody, for themselves.
+    Clients,
+    /// These, for whom their PROXY header names.
+    Proxies(Arc<[IpAddr]>),
+    /// The bridge of this process, in the same way; an address of its own that nobody else need know.
+    OwnBridge,
 }
 
 impl Listener {
@@ -32,13 +45,26 @@ impl Listener {
     ///
     /// # Errors
     /// The address is taken or not ours, said as a sentence.
-    pub async fn bind(protocol: &'static str, address: SocketAddr) -> Result<Self, String> {
+    pub async fn bind(protocol: &'static str, address: SocketAddr, peers: Peers) -> Result<Self, String> {
         let socket = TcpListener::bind(address).await.map_err(|error| {
             format!(
                 "cannot listen on {address} for {protocol}: {error}; choose another address with --{protocol}"
             )
         })?;
-        Ok(Self { protocol, socket })
+        Ok(Self { protocol, socket, peers })
+    }
+
+    /// Binds a free port for the bridge of this process. Gives the address with it.
+    ///
+    /// # Errors
+    /// There is none to be had, said as a sentence.
+    pub async fn bind_for_bridge(protocol: &'static str) -> Result<(Self, SocketAddr), String> {
+        let listener = Self::bind(protocol, SocketAddr::from((BRIDGE, 0)), Peers::OwnBridge).await?;
+        let address = listener
+            .socket
+            .local_addr()
+            .map_err(|error| format!("cannot tell where the {protocol} server listens: {error}"))?;
+        Ok((listener, address))
     }
 
     /// Serves each connection with a machine and a session made by `open`, `connections_max` at a time.
@@ -46,12 +72,9 @@ impl Listener {
     where
         S: Session + 'static,
         S::Machine: 'static,
-        F: Fn(SocketAddr, Instant) -> (S::Machine, S),
+        F: Fn(Client, Instant) -> (S::Machine, S) + Clone + Send + 'static,
     {
-        match self.socket.local_addr() {
-            Ok(address) => info!(protocol = self.protocol, %address, "listening"),
-            Err(error) => error!(protocol = self.protocol, %error, "listening at an unknown address"),
-        }
+        self.announce();
         let permits = Arc::new(Semaphore::new(connections_max));
         let mut sessions = JoinSet::new();
         loop {
@@ -65,13 +88,12 @@ impl Listener {
             };
             while sessions.try_join_next().is_some() {}
             let (socket, peer) = accepted;
-            let (machine, session) = open(peer, Instant::now());
-            let stopping = stopping.clone();
+            let (open, peers, stopping) = (open.clone(), self.peers.clone(), stopping.clone());
             let span = info_span!("session", protocol = self.protocol, %peer);
             sessions.spawn(
                 async move {
                     debug!("connected");
-                    match stream::drive(socket, machine, session, stopping).await {
+                    match converse(socket, peer, &peers, open, stopping).await {
                         Ok(()) => debug!("closed"),
                         Err(error) => debug!(%error, "connection lost"),
                     }
@@ -86,6 +108,65 @@ impl Listener {
             warn!(protocol = self.protocol, "stopped with sessions still open");
         }
     }
+
+    fn announce(&self) {
+        let behind_proxies = match self.peers {
+            Peers::Clients => "",
+            Peers::Proxies(_) => "-proxy",
+            Peers::OwnBridge => return,
+        };
+        let protocol = format!("{}{behind_proxies}", self.protocol);
+        match self.socket.local_addr() {
+            Ok(address) => info!(protocol, %address, "listening"),
+            Err(error) => error!(protocol, %error, "listening at an unknown address"),
+        }
+    }
+}
+
+/// Where the bridge of this process connects from and to.
+const BRIDGE: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+/// Finds out whose connection it is, and serves it.
+async fn converse<S, F>(
+    mut socket: TcpStream,
+    peer: SocketAddr,
+    peers: &Peers,
+    open: F,
+    stopping: watch::Receiver<bool>,
+) -> io::Result<()>
+where
+    S: Session,
+    F: Fn(Client, Instant) -> (S::Machine, S),
+{
+    let known: &[IpAddr] = match peers {
+        Peers::Clients => return serve_client(socket, Client::direct(peer), open, stopping).await,
+        Peers::Proxies(peers) => peers,
+        Peers::OwnBridge => &[IpAddr::V4(BRIDGE)],
+    };
+    match proxy::identify(&mut socket, peer, known).await {
+        Ok(client) => {
+            debug!(client = %client.address, secure = client.secure, "connected through a proxy");
+            serve_client(socket, client, open, stopping).await
+        }
+        Err(error) => {
+            warn!(%error, "not served");
+            Ok(())
+        }
+    }
+}
+
+async fn serve_client<S, F>(
+    socket: TcpStream,
+    client: Client,
+    open: F,
+    stopping: watch::Receiver<bool>,
+) -> io::Result<()>
+where
+    S: Session,
+    F: Fn(Client, Instant) -> (S::Machine, S),
+{
+    let (machine, session) = open(client, Instant::now());
+    stream::drive(socket, machine, session, stopping).await
 }
 
 /// The next connection; a failure to accept is logged and waited out.

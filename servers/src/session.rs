@@ -1,5 +1,7 @@
 //! What a driver needs of a session's policy: an event in, an answer given to the machine.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use mail_core::machine::Machine;
 
@@ -35,4 +37,8 @@ pub enum Produced {
     Queued,
     /// Octets that go to the peer as they are, behind what the machine has queued.
     Octets(Bytes),
+    /// Nothing for so long; then call again.
+    Wait(Duration),
+    /// The end: the connection is closed without another word.
+    Drop,
 }

@@ -39,6 +39,19 @@ impl<A: Accounts, S: MailStore, T: Stamps> SmtpSession<A, S, T> {
         Self { site, peer, transaction: None }
     }
 
+    /// Everybody of the transaction, by address: the sender, and each recipient that was accepted.
+    #[must_use]
+    pub fn envelope(&self) -> Vec<String> {
+        let Some(Transaction { reverse_path, recipients, .. }) = &self.transaction else { return Vec::new() };
+        let addresses = recipients.iter().map(|recipient| &recipient.address);
+        reverse_path.address().into_iter().chain(addresses).map(ToString::to_string).collect()
+    }
+
+    /// Forgets the transaction and what has come of its message.
+    pub fn reset(&mut self) {
+        self.transaction = None;
+    }
+
     async fn authenticate(&mut self, credentials: &Credentials) -> Result<(), Reply> {
         match self.site.sign_in(credentials).await.map_err(|error| accounts_failed(&error))? {
             Some(account) => {
@@ -140,7 +153,7 @@ impl<A: Accounts, S: MailStore, T: Stamps> Session for SmtpSession<A, S, T> {
                 self.end_data(hello, machine.protocol()).await
             }
             Event::Reset => {
-                self.transaction = None;
+                self.reset();
                 return;
             }
         };

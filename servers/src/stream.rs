@@ -13,7 +13,7 @@ use mail_core::time::Instant;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 use tracing::{debug, trace};
 
 use crate::session::{Produced, Session};
@@ -96,6 +96,14 @@ impl Connection {
                 Produced::Octets(octets) => {
                     machine.poll_transmit(&mut self.output);
                     self.write(octets).await?;
+                }
+                Produced::Wait(delay) => {
+                    self.transmit(machine, 0).await?;
+                    sleep(delay).await;
+                }
+                Produced::Drop => {
+                    self.transmit(machine, 0).await?;
+                    return Err(io::Error::other("dropped on purpose"));
                 }
             }
         }

@@ -68,6 +68,7 @@ fn a_broken_flag_is_refused() {
     for arguments in [
         &["serve", "--smtp", "nowhere"][..],
         &["serve", "--domain", "a b"],
+        &["serve", "--web", "somewhere"],
         &["serve", "--prt", "1"],
         &["user", "add", "../x"],
     ] {
@@ -85,9 +86,13 @@ fn a_taken_address_is_refused() {
     let place = Place::new();
     let running = place.serve();
     let taken = running.smtp.expect("it listens").to_string();
-    let finished = place.pennypost(&["serve", "--smtp", &taken, "--pop3", "127.0.0.1:0"], "");
+    let finished = place.pennypost(&["serve", "--smtp", &taken, "--pop3", "127.0.0.1:0", "--web", "off"], "");
     assert_eq!(finished.code, Some(2));
     assert!(finished.stderr.contains(&taken) && finished.stderr.contains("--smtp"), "{finished:?}");
+    let arguments = ["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0", "--web", &taken];
+    let finished = place.pennypost(&arguments, "");
+    assert_eq!(finished.code, Some(2));
+    assert!(finished.stderr.contains(&taken) && finished.stderr.contains("--web"), "{finished:?}");
 }
 
 #[test]

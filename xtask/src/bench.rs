@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: runs mail-core's benchmarks and prints them as one table beside their targets.
+//! `cargo xtask bench`: runs the benchmarks of mail-core and the bridge and prints them as one table beside their targets.
 //!
 //! Criterion leaves its figures as JSON under `target/criterion`. A benchmark has a target when its name holds the
 //! target's words (`smtp_command/parse` is an "smtp command"). The figures are shown, not judged: how fast this
@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-use crate::shell::{self, Result, cargo, say, target};
+use crate::shell::{self, Result, cargo, command, complain, say, target};
 
 /// Words of a benchmark's name, and the bytes or elements a second that it should reach.
 const TARGETS: &[(&str, Rate)] = &[
@@ -37,7 +37,12 @@ struct Measurement {
 
 pub(crate) fn run() -> Result {
     let start = SystemTime::now();
-    shell::run(cargo().args(["bench", "-p", "mail-core", "--bench", "*"]))?;
+    let mut benches = cargo();
+    benches.args(["bench", "-p", "mail-core", "-p", "ws-bridge", "--bench", "*"]);
+    if let Some(websockify) = websockify()? {
+        benches.env("PENNYPOST_WEBSOCKIFY", websockify);
+    }
+    shell::run(&mut benches)?;
     let mut measurements = Vec::new();
     for folder in folders_since(start, &target()?.join("criterion")) {
         measurements.push(read(&folder).ok_or_else(|| format!("{} holds no measurement", folder.display()))?);
@@ -46,6 +51,25 @@ pub(crate) fn run() -> Result {
     say("");
     table(&measurements).iter().for_each(|line| say(line));
     Ok(())
+}
+
+/// The bridge's fellow, from PyPI, in an environment of its own; its rows are missing where it cannot be had.
+fn websockify() -> Result<Option<PathBuf>> {
+    let folder = target()?.join("websockify");
+    let program = folder.join("bin/websockify");
+    if program.exists() {
+        return Ok(Some(program));
+    }
+    say("bench: installing websockify from PyPI, to measure the bridge beside it");
+    let installed = shell::run(command("python3").args(["-m", "venv"]).arg(&folder)).and_then(|()| {
+        let pip = folder.join("bin/pip");
+        shell::run(command(&pip.to_string_lossy()).args(["install", "--quiet", "websockify"]))
+    });
+    if let Err(sentence) = installed {
+        complain(&format!("bench: no websockify ({sentence}); on Debian, python3-venv may be missing"));
+        return Ok(None);
+    }
+    Ok(Some(program))
 }
 
 /// The folders of the benchmarks that have run since: what an earlier version measured stays out.

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the servers on a configuration to play with, and what to type next.
+//! `cargo xtask demo`: the servers and the page on a configuration to play with, and what to do next.
 //!
 //! The configuration, the accounts and the first mails lie in `demo/`. They are copied to `target/demo`, where the mail
 //! stays from one run to the next. The first mails go in through the SMTP server, as all mail does.
@@ -15,6 +15,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::page;
 use crate::shell::{self, Result, cargo, command, complain, programs, root, say, target};
 
 /// The longest start that is still a start.
@@ -31,6 +32,9 @@ pub(crate) struct Options {
     /// Address of the POP3 server; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:2110")]
     pop3: SocketAddr,
+    /// Address of the page; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    web: SocketAddr,
     /// Forget the mail of earlier runs
     #[arg(long)]
     fresh: bool,
@@ -52,11 +56,14 @@ enum Event {
 struct Doors {
     smtp: SocketAddr,
     pop3: SocketAddr,
+    web: SocketAddr,
 }
 
 pub(crate) fn run(options: &Options) -> Result {
     require_free("smtp", options.smtp)?;
     require_free("pop3", options.pop3)?;
+    require_free("web", options.web)?;
+    page::refresh()?;
     shell::run(cargo().args("build -p servers --bin pennypost -p cli-client --bin mail-client".split(' ')))?;
     let folder = target()?.join("demo");
     let is_first_run = lay_out(&folder, options.fresh)
@@ -90,11 +97,12 @@ fn converse(events: &Receiver<Event>, folder: &Path, is_first_run: bool) -> Resu
 /// `None` when the user stops it first.
 fn wait_for_doors(events: &Receiver<Event>) -> Result<Option<Doors>> {
     let deadline = Instant::now() + START_MAX;
-    let (mut smtp, mut pop3) = (None, None);
+    let (mut smtp, mut pop3, mut web) = (None, None, None);
     loop {
         match events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(Event::Listening { protocol, address }) if protocol == "smtp" => smtp = Some(address),
             Ok(Event::Listening { protocol, address }) if protocol == "pop3" => pop3 = Some(address),
+            Ok(Event::Listening { protocol, address }) if protocol == "web" => web = Some(address),
             Ok(Event::Listening { .. }) => {}
             Ok(Event::Stop) => return Ok(None),
             Ok(Event::Ended) => return Err("the server did not start; its last lines say why".to_owned()),
@@ -105,8 +113,8 @@ fn wait_for_doors(events: &Receiver<Event>) -> Result<Option<Doors>> {
                 ));
             }
         }
-        if let (Some(smtp), Some(pop3)) = (smtp, pop3) {
-            return Ok(Some(Doors { smtp, pop3 }));
+        if let (Some(smtp), Some(pop3), Some(web)) = (smtp, pop3, web) {
+            return Ok(Some(Doors { smtp, pop3, web }));
         }
     }
 }
@@ -147,6 +155,7 @@ fn start(folder: &Path, options: &Options, events: Sender<Event>) -> Result<Chil
     let mut server = command(&pennypost.to_string_lossy());
     server.arg("serve").arg("--config").arg(folder.join("pennypost.toml"));
     server.args(["--smtp", &options.smtp.to_string(), "--pop3", &options.pop3.to_string()]);
+    server.args(["--web", &options.web.to_string()]).arg("--root").arg(root().join("dist"));
     // Colours would stand between a field's name and its value.
     server.env("NO_COLOR", "1").stdin(Stdio::null()).stderr(Stdio::piped());
     let mut child = server.spawn().map_err(|error| format!("cannot run {}: {error}", pennypost.display()))?;
@@ -214,17 +223,17 @@ mod tests {
     }
 
     #[test]
-    fn the_doors_are_known_when_both_listen() {
+    fn the_doors_are_known_when_all_listen() {
         let (sender, events) = channel();
         let listens = |protocol: &str, port| Event::Listening {
             protocol: protocol.to_owned(),
             address: SocketAddr::from(([127, 0, 0, 1], port)),
         };
-        for event in [listens("pop3", 2), listens("web", 3), listens("smtp", 1)] {
+        for event in [listens("pop3", 2), listens("smtp-proxy", 4), listens("web", 3), listens("smtp", 1)] {
             sender.send(event).expect("the receiver is here");
         }
         let doors = wait_for_doors(&events).expect("no failure").expect("not stopped");
-        assert_eq!((doors.smtp.port(), doors.pop3.port()), (1, 2));
+        assert_eq!((doors.smtp.port(), doors.pop3.port(), doors.web.port()), (1, 2, 3));
         sender.send(Event::Ended).expect("the receiver is here");
         assert!(wait_for_doors(&events).is_err());
         sender.send(Event::Stop).expect("the receiver is here");

@@ -1,10 +1,11 @@
 //! The project's only scripts, run as `cargo xtask VERB`.
 //!
 //! One file a verb: `setup` brings the tools that are missing, `test` runs every check, `bench` measures, `demo` starts
-//! the servers on a configuration to play with. `shell` is what they share.
+//! the servers on a configuration to play with. `page` builds the browser's page, `shell` is what they share.
 
 mod bench;
 mod demo;
+mod page;
 mod setup;
 mod shell;
 mod test;
@@ -26,7 +27,7 @@ enum Verb {
     Setup,
     /// Set up what is missing, then run every check and every test
     Test,
-    /// Measure mail-core, and print the results as a table beside their targets
+    /// Measure mail-core and the bridge, and print the results as a table beside their targets
     Bench,
     /// Start the servers on a demo configuration and say what to type next; Ctrl-C stops them
     Demo(demo::Options),

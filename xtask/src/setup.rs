@@ -44,6 +44,12 @@ pub(crate) fn run() -> Result {
     Ok(())
 }
 
+/// What the page's build needs.
+pub(crate) fn for_page() -> Result {
+    wasm_target()?;
+    tools().map(drop)
+}
+
 /// Each step says whether anything was missing.
 fn wasm_target() -> Result<bool> {
     let folder = output(command("rustc").args(["--print", "target-libdir", "--target", WASM]));

@@ -6,8 +6,8 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::setup;
 use crate::shell::{self, Result, cargo, command, output, root, say, spell};
+use crate::{page, setup};
 
 type Step = (&'static str, Command);
 
@@ -50,9 +50,6 @@ fn steps() -> Vec<Step> {
         on_wasm
             .env("NODE_OPTIONS", format!("--require=\"{}\"", root().join("xtask/src/node-18.cjs").display()));
     }
-    let mut page = with(command("trunk"), "build --release");
-    // Trunk takes `true` and `false` here, and stops at the customary `NO_COLOR=1`.
-    page.env_remove("NO_COLOR");
     let mut documentation = with(cargo(), "doc --workspace --no-deps");
     documentation.env("RUSTDOCFLAGS", "-D warnings");
     vec![
@@ -65,7 +62,8 @@ fn steps() -> Vec<Step> {
         ("servers without sockets, for WebAssembly", {
             with(cargo(), "build -p servers --no-default-features --target wasm32-unknown-unknown")
         }),
-        ("the page", page),
+        ("the page", page::build()),
+        ("the page inside the program", with(cargo(), "test -p ws-bridge --features embed --test page")),
         ("documentation", documentation),
     ]
 }

@@ -34,7 +34,7 @@ impl Servers {
         )
         .expect("written");
         let mut child = Command::new(pennypost())
-            .args(["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0", "--config"])
+            .args(["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0", "--web", "off", "--config"])
             .arg(&config)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

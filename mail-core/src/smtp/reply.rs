@@ -142,6 +142,13 @@ impl Reply {
         Self { code: ReplyCode::new(code), enhanced, text: Cow::Borrowed(text) }
     }
 
+    /// Reads a reply of one line, given without its end; `None` when it is none. What arrives is for a [`ReplyReader`].
+    pub fn parse(line: &str) -> Option<Self> {
+        let mut reader = ReplyReader::default();
+        reader.add_line(line.as_bytes()).filter(|last| *last)?;
+        reader.partial
+    }
+
     /// The code.
     #[must_use]
     pub const fn code(&self) -> ReplyCode {
@@ -339,6 +346,18 @@ mod tests {
     fn a_reply_cannot_hold_another_one() {
         let reply = Reply::new(250, None, "a\r\n250 b\0c\x1B");
         assert_eq!(encoded(&reply, true), "250-a \r\n250 250 b c \r\n");
+    }
+
+    #[test]
+    fn one_line_is_a_reply() {
+        let reply = Reply::new(451, EnhancedCode::new(4, 3, 0), "later");
+        assert_eq!(Reply::parse("451 4.3.0 later"), Some(reply));
+        assert_eq!(Reply::parse("451"), Some(Reply::fixed(451, None, "")));
+        for line in ["", "451-more", "45", "+OK", "650 x"] {
+            assert_eq!(Reply::parse(line), None, "{line}");
+        }
+        let injected = Reply::parse("451 a\r\n250 b").map(|reply| encoded(&reply, true));
+        assert_eq!(injected.as_deref(), Some("451 a  250 b\r\n"));
     }
 
     #[test]

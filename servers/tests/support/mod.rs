@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -44,22 +45,22 @@ impl Place {
         fs::read(self.path(&format!("data/{account}/MyMailBox.txt"))).unwrap_or_default()
     }
 
-    /// `pennypost serve` with both protocols on free ports.
+    /// `pennypost serve` with both protocols and the web on free ports.
     pub(crate) fn serve(&self) -> Daemon {
         Daemon::start(
             env!("CARGO_BIN_EXE_pennypost"),
-            &["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0"],
+            &["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0", "--web", "127.0.0.1:0"],
             self,
-            2,
+            &["smtp", "pop3", "web"],
         )
     }
 
     pub(crate) fn smtp_server(&self) -> Daemon {
-        Daemon::start(env!("CARGO_BIN_EXE_smtp-server"), &["--smtp", "127.0.0.1:0"], self, 1)
+        Daemon::start(env!("CARGO_BIN_EXE_smtp-server"), &["--smtp", "127.0.0.1:0"], self, &["smtp"])
     }
 
     pub(crate) fn pop3_server(&self) -> Daemon {
-        Daemon::start(env!("CARGO_BIN_EXE_pop3-server"), &["--pop3", "127.0.0.1:0"], self, 1)
+        Daemon::start(env!("CARGO_BIN_EXE_pop3-server"), &["--pop3", "127.0.0.1:0"], self, &["pop3"])
     }
 
     /// Runs `pennypost` with these arguments and this configuration to its end.
@@ -76,11 +77,14 @@ pub(crate) struct Daemon {
     child: Child,
     pub(crate) smtp: Option<SocketAddr>,
     pub(crate) pop3: Option<SocketAddr>,
+    /// Where each protocol listens.
+    doors: BTreeMap<String, SocketAddr>,
     log: mpsc::Receiver<String>,
 }
 
 impl Daemon {
-    fn start(program: &str, arguments: &[&str], place: &Place, listeners: usize) -> Self {
+    /// Starts a program, and waits until it listens for these protocols.
+    pub(crate) fn start(program: &str, arguments: &[&str], place: &Place, protocols: &[&str]) -> Self {
         let mut child = Command::new(program)
             .args(arguments)
             .arg("--config")
@@ -92,17 +96,20 @@ impl Daemon {
             .spawn()
             .expect("the program was built");
         let log = read_lines(child.stderr.take().expect("stderr is piped"));
-        let mut daemon = Self { child, smtp: None, pop3: None, log };
-        for _ in 0..listeners {
+        let mut daemon = Self { child, smtp: None, pop3: None, doors: BTreeMap::new(), log };
+        while !protocols.iter().all(|protocol| daemon.doors.contains_key(*protocol)) {
             let line = daemon.wait_for_log("listening");
             let address = field(&line, "address").parse().expect("an address");
-            match field(&line, "protocol").trim_matches('"') {
-                "smtp" => daemon.smtp = Some(address),
-                "pop3" => daemon.pop3 = Some(address),
-                other => panic!("unknown protocol {other} in {line}"),
-            }
+            daemon.doors.insert(field(&line, "protocol").trim_matches('"').to_owned(), address);
         }
+        daemon.smtp = daemon.doors.get("smtp").copied();
+        daemon.pop3 = daemon.doors.get("pop3").copied();
         daemon
+    }
+
+    /// Where it listens for this protocol.
+    pub(crate) fn door(&self, protocol: &str) -> SocketAddr {
+        *self.doors.get(protocol).unwrap_or_else(|| panic!("it does not listen for {protocol}"))
     }
 
     pub(crate) fn smtp(&self) -> Smtp {
@@ -247,6 +254,13 @@ impl Wire {
         String::from_utf8(self.line()).expect("replies are UTF-8")
     }
 
+    /// Everything that the server still has to say before it closes.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        self.stream.read_to_end(&mut rest).expect("the server closes in order");
+        rest
+    }
+
     /// Whether the server has closed, after anything that it still had to say.
     pub(crate) fn is_closed(&mut self) -> bool {
         self.stream.read_to_end(&mut Vec::new()).is_ok()
@@ -299,6 +313,11 @@ impl Smtp {
     pub(crate) fn deliver(&mut self, from: &str, to: &[&str], message: &[u8]) -> String {
         let mail = self.command(&format!("MAIL FROM:<{from}>"));
         assert!(mail.starts_with("250"), "{mail}");
+        self.deliver_after_mail(to, message)
+    }
+
+    /// The same, in a transaction that has begun.
+    pub(crate) fn deliver_after_mail(&mut self, to: &[&str], message: &[u8]) -> String {
         for to in to {
             let recipient = self.command(&format!("RCPT TO:<{to}>"));
             assert!(recipient.starts_with("250"), "{recipient}");

@@ -6,14 +6,21 @@ use super::Doors;
 use crate::shell::shown;
 
 pub(super) fn lines(doors: &Doors, accounts: &[(String, String)], folder: &Path) -> Vec<String> {
-    let Doors { smtp, pop3 } = doors;
-    let mut lines = vec![String::new(), format!("  SMTP  {smtp}"), format!("  POP3  {pop3}"), String::new()];
+    let Doors { smtp, pop3, web } = doors;
+    let mut lines = vec![
+        String::new(),
+        format!("  http://{web}/"),
+        String::new(),
+        format!("  SMTP  {smtp}"),
+        format!("  POP3  {pop3}"),
+        String::new(),
+    ];
     lines.extend(accounts.iter().map(|(name, password)| format!("  user {name}  password {password}")));
     let (name, password) = accounts.last().map_or(("", ""), |(name, password)| (name, password));
     let mailbox = shown(&folder.join("data").join(name).join("MyMailBox.txt"));
     let next = format!(
         "
-In another terminal:
+Open the address above in a browser, and sign in. Or, in another terminal:
 
   cargo run -q -p cli-client -- --smtp {smtp} --pop3 {pop3}
       the terminal client: three options, then follow its questions
@@ -60,8 +67,9 @@ mod tests {
     fn it_names_the_doors_the_accounts_and_the_file() {
         let address = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
         let accounts = [("ag".to_owned(), "one".to_owned()), ("gb".to_owned(), "two".to_owned())];
-        let doors = Doors { smtp: address(2525), pop3: address(2110) };
+        let doors = Doors { smtp: address(2525), pop3: address(2110), web: address(8080) };
         let text = lines(&doors, &accounts, Path::new("/demo")).join("\n");
+        assert!(text.trim_start().starts_with("http://127.0.0.1:8080/\n"), "{text}");
         for part in ["SMTP  127.0.0.1:2525", "user ag  password one", "nc -C 127.0.0.1 2110", "PASS two"] {
             assert!(text.contains(part), "{part} in {text}");
         }

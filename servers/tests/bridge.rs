@@ -1,0 +1,189 @@
+//! The page's way to the servers: a WebSocket to the one program, and the PROXY header that says whose connection it is.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use mail_core::proxy::Header;
+use support::{Daemon, PATIENCE, Place, Smtp, Wire};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
+
+/// A page's connection: lines out, lines in, over binary frames.
+struct Page {
+    socket: WebSocket<TcpStream>,
+    received: Vec<u8>,
+}
+
+impl Page {
+    fn connect(server: &Daemon, target: &str) -> Self {
+        let web = server.door("web");
+        let mut request = format!("ws://{web}/ws/{target}").into_client_request().expect("a request");
+        request.headers_mut().insert("Origin", format!("http://{web}").parse().expect("a value"));
+        let stream = TcpStream::connect(web).expect("it accepts");
+        stream.set_read_timeout(Some(PATIENCE)).expect("set");
+        let (socket, _) = client(request, stream).expect("upgraded");
+        Self { socket, received: Vec::new() }
+    }
+
+    fn line(&mut self) -> String {
+        loop {
+            if let Some(end) = self.received.windows(2).position(|window| window == b"\r\n") {
+                let line = self.received.drain(..end + 2).take(end).collect();
+                return String::from_utf8(line).expect("replies are UTF-8");
+            }
+            if let Message::Binary(octets) = self.socket.read().expect("the bridge answers") {
+                self.received.extend(octets);
+            }
+        }
+    }
+
+    fn send(&mut self, text: &str) {
+        self.socket.send(Message::binary(text.as_bytes().to_vec())).expect("the bridge reads");
+    }
+
+    fn command(&mut self, command: &str) -> String {
+        self.send(&format!("{command}\r\n"));
+        self.line()
+    }
+
+    fn close_code(&mut self) -> u16 {
+        loop {
+            match self.socket.read().expect("a Close comes first") {
+                Message::Close(frame) => return frame.expect("with a code").code.into(),
+                Message::Binary(octets) => self.received.extend(octets),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn a_page_sends_a_mail_and_reads_it() {
+    let place = Place::new();
+    let server = place.serve();
+    let mut smtp = Page::connect(&server, "smtp");
+    let browser = smtp.socket.get_ref().local_addr().expect("connected");
+    assert_eq!(smtp.line(), "220 <iitkgp.edu> Service ready");
+    assert_eq!(smtp.command("HELO iit.edu"), "250 OK Hello iit.edu");
+    assert_eq!(smtp.command("MAIL FROM: <ag@iit.edu>"), "250 <ag@iit.edu>... Sender ok");
+    assert_eq!(smtp.command("RCPT TO: gb@iit.edu"), "250 root... Recipient ok");
+    assert!(smtp.command("DATA").starts_with("354 "));
+    assert_eq!(
+        smtp.command("Subject: from a page\r\n\r\nSee you at five.\r\n."),
+        "250 OK Message accepted for delivery"
+    );
+    assert_eq!(smtp.command("QUIT"), "221 iitkgp.edu closing connection");
+    assert_eq!(smtp.close_code(), 1000);
+
+    let mut pop3 = Page::connect(&server, "pop3");
+    assert_eq!(pop3.line(), "+OK POP3 server ready");
+    assert!(pop3.command("USER gb").starts_with("+OK"));
+    assert!(pop3.command("PASS other").starts_with("+OK"));
+    assert!(pop3.command("RETR 1").starts_with("+OK"));
+    let mut lines = Vec::new();
+    while lines.last().is_none_or(|line| line != ".") {
+        lines.push(pop3.line());
+    }
+    let message = lines.join("\n");
+    assert!(message.contains("See you at five."), "{message}");
+    assert!(message.contains(&format!("[{}]", browser.ip())), "{message}");
+    assert!(pop3.command("QUIT").starts_with("+OK"));
+    assert_eq!(pop3.close_code(), 1000);
+}
+
+#[test]
+fn a_stop_lets_a_page_s_mail_in() {
+    let place = Place::new();
+    let mut server = place.serve();
+    let mut smtp = Page::connect(&server, "smtp");
+    smtp.line();
+    for command in ["HELO iit.edu", "MAIL FROM:<ag@iit.edu>", "RCPT TO:<gb@iit.edu>", "DATA"] {
+        smtp.command(command);
+    }
+    let mut idle = Page::connect(&server, "pop3");
+    assert_eq!(idle.line(), "+OK POP3 server ready");
+    smtp.send("Subject: half\r\n\r\n");
+    server.signal_terminate();
+    server.wait_for_log("stopping on SIGTERM");
+    let reply = smtp.command("the rest\r\n.");
+    assert!(reply.starts_with("250 "), "{reply}");
+    assert!([1000, 1001].contains(&idle.close_code()));
+    drop((smtp, idle));
+    assert_eq!(server.wait(), Some(0));
+    assert!(place.mailbox("gb").windows(8).any(|window| window == b"the rest"));
+}
+
+/// The SMTP server's address for proxies, with a configuration of its own.
+fn behind_proxy(peers: &str) -> (Place, Daemon) {
+    let place = Place::with(&format!(
+        "[smtp]\nlisten = ['127.0.0.1:0']\nproxy_listen = ['127.0.0.1:0']\nproxy_peers = [{peers}]\n"
+    ));
+    let server = Daemon::start(env!("CARGO_BIN_EXE_smtp-server"), &[], &place, &["smtp", "smtp-proxy"]);
+    (place, server)
+}
+
+fn proxied(server: &Daemon, source: &str, secure: bool) -> Smtp {
+    let (source, destination) =
+        (source.parse().expect("an address"), SocketAddr::from(([127, 0, 0, 1], 8080)));
+    let mut wire = Wire::connect(server.door("smtp-proxy"));
+    wire.send(&Header::Proxied { source, destination, secure }.encode());
+    let mut smtp = Smtp { wire };
+    assert_eq!(smtp.reply(), "220 <iitkgp.edu> Service ready");
+    smtp
+}
+
+#[test]
+fn the_header_says_whose_connection_it_is() {
+    let (place, server) = behind_proxy("'127.0.0.1'");
+    for (source, secure, offers_sign_in) in [
+        ("127.0.0.1:1", false, true),
+        ("192.0.2.7:1", true, true),
+        ("192.0.2.7:1", false, false),
+        ("[2001:db8::7]:1", false, false),
+    ] {
+        let hello = proxied(&server, source, secure).command("EHLO iit.edu");
+        assert_eq!(hello.contains("AUTH"), offers_sign_in, "{source} {secure}: {hello}");
+    }
+    proxied(&server, "192.0.2.7:1", false).deliver_one(b"Subject: from afar\r\n\r\nbody\r\n");
+    let mailbox = String::from_utf8(place.mailbox("gb")).expect("text");
+    assert!(mailbox.contains("[192.0.2.7]") && !mailbox.contains("[127.0.0.1]"), "{mailbox}");
+}
+
+/// What comes back to these octets, up to the end.
+fn answer(address: SocketAddr, octets: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).expect("it accepts");
+    stream.set_read_timeout(Some(PATIENCE)).expect("set");
+    let mut answer = Vec::new();
+    // A connection that is refused may be reset under our hands.
+    let _ = stream.write_all(octets).and_then(|()| stream.read_to_end(&mut answer));
+    answer
+}
+
+#[test]
+fn without_a_believable_header_nobody_is_served() {
+    let (_place, server) = behind_proxy("'127.0.0.1'");
+    let good = Header::Proxied {
+        source: SocketAddr::from(([192, 0, 2, 7], 1)),
+        destination: SocketAddr::from(([127, 0, 0, 1], 8080)),
+        secure: false,
+    }
+    .encode();
+    for octets in
+        [b"EHLO iit.edu\r\nQUIT\r\n".to_vec(), b"PROXY TCP4 192.0.2.7 127.0.0.1 1 2\r\n".to_vec(), {
+            let mut unspecified = good.clone();
+            unspecified[13] = 0;
+            unspecified
+        }]
+    {
+        assert_eq!(answer(server.door("smtp-proxy"), &octets), b"", "{}", octets.escape_ascii());
+    }
+    // An ordinary listener never looks for it: to that one, it is a line that is no command.
+    let mut smtp = server.smtp();
+    smtp.wire.send(&good);
+    assert!(smtp.command("NOOP").starts_with("500 "));
+
+    let (_place, server) = behind_proxy("'192.0.2.1'");
+    assert_eq!(answer(server.door("smtp-proxy"), &good), b"");
+}

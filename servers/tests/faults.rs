@@ -1,0 +1,310 @@
+//! `[[faults]]` over real sockets: refusals, delays and lost connections come where they are configured, for whom they
+//! are configured, and nowhere else; and no mail is lost or doubled by them.
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use support::{Daemon, Place, Smtp};
+
+const SMALL: &[u8] = b"Subject: small\r\n\r\nbody\r\n";
+
+/// A place whose servers have these faults, each given by its lines.
+fn faulty(faults: &[&str]) -> Place {
+    Place::with(&faults.iter().map(|fault| format!("[[faults]]\n{fault}\n")).collect::<String>())
+}
+
+/// A session that has greeted and named its sender.
+fn with_sender(server: &Daemon) -> Smtp {
+    let mut smtp = server.smtp();
+    assert!(smtp.command("EHLO iit.edu").starts_with("250-"));
+    assert!(smtp.command("MAIL FROM:<ag@iit.edu>").starts_with("250 "));
+    smtp
+}
+
+fn messages(place: &Place, account: &str) -> usize {
+    String::from_utf8_lossy(&place.mailbox(account)).matches("\nSubject: ").count()
+}
+
+/// What a server that starts on this place says until it listens.
+fn first_words(place: &Place) -> Vec<String> {
+    let mut server = Command::new(env!("CARGO_BIN_EXE_smtp-server"))
+        .args(["--smtp", "127.0.0.1:0", "--config"])
+        .arg(place.path("pennypost.toml"))
+        .env("RUST_LOG", "info")
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program was built");
+    let mut lines = Vec::new();
+    for line in BufReader::new(server.stderr.take().expect("stderr is piped")).lines() {
+        lines.push(line.expect("the log is text"));
+        if lines.last().is_some_and(|line| line.contains("listening")) {
+            break;
+        }
+    }
+    server.kill().expect("killed");
+    server.wait().expect("waited for");
+    assert!(lines.last().is_some_and(|line| line.contains("listening")), "{lines:?}");
+    lines
+}
+
+#[test]
+fn a_server_says_at_its_start_what_it_will_do_wrong() {
+    assert!(
+        first_words(&Place::with("")).iter().all(|line| !line.contains("WARN") || line.contains("User.txt"))
+    );
+
+    let place = faulty(&[
+        "protocol = 'smtp'\ncommand = 'RCPT'\nfor = 'gb'\nreply = '451 4.3.0 Try again later'",
+        "protocol = 'smtp'\ncommand = 'MESSAGE'\ndrop = true\nprobability = 0.5\nseed = 3",
+        "protocol = 'pop3'\ncommand = 'RETR'\ndrop = true",
+    ]);
+    let warnings: Vec<_> =
+        first_words(&place).into_iter().filter(|line| line.contains("does wrong on purpose")).collect();
+    assert_eq!(warnings.len(), 2, "the faults of the protocol that is served: {warnings:?}");
+    for (warning, fault) in warnings.iter().zip([
+        "RCPT for gb: 451 4.3.0 Try again later",
+        "MESSAGE: connection dropped, with probability 0.5 (seed 3)",
+    ]) {
+        assert!(warning.contains("WARN") && warning.contains(fault), "{warning}");
+    }
+}
+
+#[test]
+fn a_recipient_is_refused_and_the_others_are_not() {
+    let place = faulty(&[
+        "protocol = 'smtp'\ncommand = 'RCPT'\nfor = 'GB@iit.edu'\nreply = '451 4.3.0 Try again later'",
+    ]);
+    let mut server = place.serve();
+    let mut smtp = with_sender(&server);
+    assert_eq!(smtp.command("RCPT TO:<gb@iit.edu>"), "451 4.3.0 Try again later");
+    server.wait_for_log("a fault strikes");
+    assert!(smtp.command("RCPT TO:<gb@iitkgp.edu>").starts_with("250 "));
+    assert!(smtp.command("RCPT TO:<ag@iit.edu>").starts_with("250 "));
+    assert!(smtp.command("RSET").starts_with("250 "));
+
+    let mut guide = server.smtp();
+    guide.command("HELO iit.edu");
+    guide.command("MAIL FROM:<ag@iit.edu>");
+    assert_eq!(guide.command("RCPT TO:<gb@iit.edu>"), "451 Try again later", "no enhanced code after HELO");
+    assert_eq!(guide.command("RCPT TO:<gb@iitkgp.edu>"), "250 root... Recipient ok");
+}
+
+#[test]
+fn each_smtp_command_can_be_refused() {
+    let place = faulty(&[
+        "protocol = 'smtp'\ncommand = 'AUTH'\nfor = 'gb'\nreply = '454 4.7.0 Not now'",
+        "protocol = 'smtp'\ncommand = 'MAIL'\nfor = 'spam@iit.edu'\nreply = '550 5.7.1 Not you'",
+        "protocol = 'smtp'\ncommand = 'DATA'\nfor = 'ag@iitkgp.edu'\nreply = '451 4.3.0 No message now'",
+        "protocol = 'smtp'\ncommand = 'MESSAGE'\nfor = 'gb@iitkgp.edu'\nreply = '452 4.3.1 No room'",
+        "protocol = 'smtp'\ncommand = 'RCPT'\nfor = 'postmaster'\nreply = '421 4.3.2 Closing'",
+    ]);
+    let server = place.serve();
+    let mut smtp = server.smtp();
+    smtp.command("EHLO iit.edu");
+    // base64 of NUL gb NUL other, of NUL ag NUL secret
+    assert_eq!(smtp.command("AUTH PLAIN AGdiAG90aGVy"), "454 4.7.0 Not now");
+    assert!(smtp.command("AUTH PLAIN AGFnAHNlY3JldA==").starts_with("235 "));
+    assert_eq!(smtp.command("MAIL FROM:<spam@iit.edu>"), "550 5.7.1 Not you");
+    assert!(smtp.command("RCPT TO:<gb@iit.edu>").starts_with("503 "), "no transaction has begun");
+
+    smtp.command("MAIL FROM:<ag@iit.edu>");
+    smtp.command("RCPT TO:<ag@iitkgp.edu>");
+    assert_eq!(smtp.command("DATA"), "451 4.3.0 No message now");
+    smtp.wire.send(b"BDAT 6 LAST\r\nNOOP\r\n");
+    assert_eq!(smtp.reply(), "451 4.3.0 No message now", "a refused chunk is no command");
+    smtp.command("RSET");
+
+    let reply = smtp.deliver("ag@iit.edu", &["ag@iit.edu", "gb@iitkgp.edu"], SMALL);
+    assert_eq!(reply, "452 4.3.1 No room");
+    assert_eq!((messages(&place, "ag"), messages(&place, "gb")), (0, 0));
+    let reply = smtp.deliver("ag@iit.edu", &["gb@iit.edu"], SMALL);
+    assert!(reply.starts_with("250 "), "the session goes on: {reply}");
+    assert_eq!((messages(&place, "ag"), messages(&place, "gb")), (0, 1));
+
+    smtp.command("MAIL FROM:<ag@iit.edu>");
+    assert_eq!(smtp.command("RCPT TO:<Postmaster>"), "421 4.3.2 Closing");
+    assert!(smtp.wire.is_closed());
+}
+
+#[test]
+fn a_connection_is_dropped_at_a_recipient() {
+    let place = faulty(&["protocol = 'smtp'\ncommand = 'RCPT'\nfor = 'gb'\ndrop = true"]);
+    let server = place.serve();
+    let mut smtp = with_sender(&server);
+    assert_eq!(smtp.command("RCPT TO:<gb@iit.edu>"), "", "not a word");
+
+    let mut smtp = server.smtp();
+    smtp.command("EHLO iit.edu");
+    smtp.wire.send(b"MAIL FROM:<ag@iit.edu>\r\nRCPT TO:<ag@iit.edu>\r\nRCPT TO:<gb@iit.edu>\r\n");
+    assert!(smtp.reply().starts_with("250 2.1.0 "), "what was answered before is heard");
+    assert!(smtp.reply().starts_with("250 2.1.5 "));
+    assert_eq!(smtp.reply(), "");
+    server.smtp().deliver_to("ag@iit.edu", SMALL);
+}
+
+#[test]
+fn a_connection_is_dropped_amid_a_message_that_came_in() {
+    let place = faulty(&["protocol = 'smtp'\ncommand = 'DATA'\ndrop = true\nafter = '1 KiB'"]);
+    let server = place.serve();
+    let mut smtp = with_sender(&server);
+    smtp.command("RCPT TO:<gb@iit.edu>");
+    assert!(smtp.command("DATA").starts_with("354 "));
+    smtp.wire.send(&[&b"Subject: big\r\n\r\n"[..], &b"x\r\n".repeat(500)].concat());
+    assert_eq!(smtp.reply(), "");
+    assert_eq!(messages(&place, "gb"), 0);
+    server.smtp().deliver_one(SMALL);
+    assert_eq!(messages(&place, "gb"), 1, "a message that has no more comes through");
+}
+
+#[test]
+fn a_connection_is_dropped_at_the_end_of_a_message() {
+    let place = faulty(&["protocol = 'smtp'\ncommand = 'MESSAGE'\nfor = 'gb'\ndrop = true"]);
+    let server = place.serve();
+    let mut smtp = with_sender(&server);
+    assert_eq!(smtp.deliver_after_mail(&["gb@iit.edu"], SMALL), "");
+    assert_eq!(messages(&place, "gb"), 0, "without a 250 it is still the sender's");
+    server.smtp().deliver_to("ag@iit.edu", SMALL);
+}
+
+#[test]
+fn each_pop3_command_can_be_refused() {
+    let commands = ["LIST", "UIDL", "RETR", "TOP", "DELE"];
+    let mut faults: Vec<String> = commands
+        .iter()
+        .map(|command| {
+            format!(
+                "protocol = 'pop3'\ncommand = '{command}'\nfor = 'gb'\nreply = '-ERR [SYS/TEMP] no {command}'"
+            )
+        })
+        .collect();
+    faults.push("protocol = 'pop3'\ncommand = 'PASS'\nfor = 'late'\nreply = '-ERR [IN-USE] wait'".into());
+    faults.push("protocol = 'pop3'\ncommand = 'USER'\nfor = 'gone'\nreply = '-ERR gone'".into());
+    let place = faulty(&faults.iter().map(String::as_str).collect::<Vec<_>>());
+    let server = place.serve();
+    let mut pop3 = server.pop3();
+    assert_eq!(pop3.command("USER gone"), "-ERR gone");
+    assert!(pop3.command("USER late").starts_with("+OK"));
+    assert_eq!(pop3.command("PASS x"), "-ERR [IN-USE] wait");
+
+    for (account, password) in [("gb", "other"), ("ag", "secret")] {
+        server.smtp().deliver_to(&format!("{account}@iit.edu"), SMALL);
+        let mut pop3 = server.signed_in(account, password);
+        for line in ["LIST", "LIST 1", "UIDL", "UIDL 1", "RETR 1", "TOP 1 0", "DELE 1"] {
+            let command = line.split(' ').next().expect("a word");
+            if account == "gb" {
+                assert_eq!(pop3.command(line), format!("-ERR [SYS/TEMP] no {command}"));
+            } else if line == "LIST 1" || line == "UIDL 1" || line == "DELE 1" {
+                assert!(pop3.command(line).starts_with("+OK"), "{line}");
+            } else {
+                assert!(!pop3.multi(line).1.is_empty(), "{line}");
+            }
+        }
+        assert!(pop3.command("QUIT").starts_with("+OK"));
+    }
+    assert_eq!((messages(&place, "ag"), messages(&place, "gb")), (0, 1), "a refused DELE marks nothing");
+}
+
+#[test]
+fn a_connection_is_dropped_amid_a_message_that_goes_out() {
+    let place = faulty(&["protocol = 'pop3'\ncommand = 'RETR'\nfor = 'gb'\ndrop = true\nafter = 100"]);
+    let server = place.serve();
+    let message = [SMALL, &b"x\r\n".repeat(50_000)].concat();
+    for account in ["ag", "gb"] {
+        server.smtp().deliver_to(&format!("{account}@iit.edu"), &message);
+    }
+    let mut pop3 = server.signed_in("gb", "other");
+    let (_, top) = pop3.multi("TOP 1 100");
+    assert!(pop3.command("RETR 1").starts_with("+OK"));
+    let whole = top.iter().flat_map(|line| [line, &b"\r\n"[..]].concat()).collect::<Vec<_>>();
+    assert_eq!(pop3.wire.rest(), whole[..100]);
+
+    assert_eq!(server.signed_in("gb", "other").stat().0, 1, "the message is still there");
+    assert!(server.signed_in("ag", "secret").retrieve(1).ends_with(b"x\r\nx\r\n"));
+}
+
+#[test]
+fn a_dropped_retr_says_nothing_and_a_dropped_quit_removes_nothing() {
+    let place = faulty(&[
+        "protocol = 'pop3'\ncommand = 'RETR'\ndrop = true",
+        "protocol = 'pop3'\ncommand = 'QUIT'\ndrop = true",
+    ]);
+    let server = place.serve();
+    server.smtp().deliver_one(SMALL);
+    assert_eq!(server.signed_in("gb", "other").command("RETR 1"), "");
+    let mut pop3 = server.signed_in("gb", "other");
+    assert_eq!(pop3.command("DELE 1"), "+OK message deleted");
+    assert_eq!(pop3.command("QUIT"), "");
+    assert_eq!(server.signed_in("gb", "other").stat().0, 1);
+}
+
+#[test]
+fn a_delayed_answer_comes_late_and_holds_up_nobody_else() {
+    let place = faulty(&[
+        "protocol = 'smtp'\ncommand = 'RCPT'\nfor = 'never@iit.edu'\ndelay = '10 min'",
+        "protocol = 'smtp'\ncommand = 'RCPT'\nfor = 'ag'\ndelay = '50 ms'",
+        "protocol = 'pop3'\ncommand = 'PASS'\nfor = 'ag'\ndelay = '50 ms'\nreply = '-ERR [IN-USE] at last'",
+    ]);
+    let mut server = place.serve();
+    let mut waiting = server.smtp();
+    waiting.command("EHLO iit.edu");
+    waiting.wire.send(b"MAIL FROM:<ag@iit.edu>\r\nRCPT TO:<never@iit.edu>\r\n");
+    assert!(waiting.reply().starts_with("250 2.1.0 "), "what was answered before is not held back");
+    server.wait_for_log("a fault strikes");
+
+    server.smtp().deliver_one(SMALL);
+    assert_eq!(server.signed_in("gb", "other").stat().0, 1);
+    let start = Instant::now();
+    let mut smtp = with_sender(&server);
+    assert!(smtp.command("RCPT TO:<ag@iit.edu>").starts_with("250 "));
+    assert!(start.elapsed() >= Duration::from_millis(50));
+    let start = Instant::now();
+    let mut pop3 = server.pop3();
+    pop3.command("USER ag");
+    assert_eq!(pop3.command("PASS secret"), "-ERR [IN-USE] at last");
+    assert!(start.elapsed() >= Duration::from_millis(50));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_faults() {
+    let struck = |seed: u64| {
+        let place = faulty(&[&format!(
+            "protocol = 'smtp'\ncommand = 'RCPT'\nreply = '451 no'\nprobability = 0.5\nseed = {seed}"
+        )]);
+        let server = place.serve();
+        // The series goes on from one session to the next.
+        (0..4)
+            .flat_map(|_| {
+                let mut smtp = with_sender(&server);
+                (0..16).map(|_| smtp.command("RCPT TO:<gb@iit.edu>").starts_with("451 ")).collect::<Vec<_>>()
+            })
+            .collect::<Vec<bool>>()
+    };
+    let first = struck(7);
+    let count = first.iter().filter(|struck| **struck).count();
+    assert!((16..=48).contains(&count), "about half of 64: {count}");
+    assert_ne!(first[..16], first[16..32]);
+    assert_eq!(first, struck(7));
+    assert_ne!(first, struck(8));
+}
+
+#[test]
+fn a_fault_that_cannot_be_is_refused_with_its_line() {
+    for (fault, parts) in [
+        ("protocol = 'smtp'\ncommand = 'RCPT'\nreply = '250 OK'", ["line 3", "`250 OK`"]),
+        ("protocol = 'pop3'\ncommand = 'RCPT'\ndrop = true", ["line 3", "USER, PASS"]),
+        ("protocol = 'smtp'\ncommand = 'RCPT'\ndelay = 'long'", ["line 6", "`long`"]),
+        ("protocol = 'smtp'\ncommand = 'RCPT'", ["line 3", "`delay`"]),
+    ] {
+        let place = faulty(&[fault]);
+        let finished = place.pennypost(&["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0"], "");
+        assert_eq!(finished.code, Some(2), "{finished:?}");
+        for part in ["pennypost.toml"].iter().chain(&parts) {
+            assert!(finished.stderr.contains(part), "{part} is not in {finished:?}");
+        }
+        assert!(!finished.stderr.contains("listening"), "{finished:?}");
+    }
+}

@@ -1,0 +1,80 @@
+//! Why a bridged connection ends, as the close code and reason that the page reads (RFC 6455 section 7.4).
+
+use std::fmt;
+use std::time::Duration;
+
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Close {
+    /// The target has ended the stream.
+    End,
+    /// The bridge is stopping.
+    Away,
+    /// The browser broke the WebSocket protocol.
+    Protocol,
+    /// The bytes of a stream are binary.
+    Text,
+    Unreachable,
+    Unanswered,
+    Broken,
+    /// A frame, or a message of several, over the limit.
+    FrameSize(usize),
+    Idle(Duration),
+}
+
+impl Close {
+    pub(crate) fn frame(self) -> CloseFrame {
+        CloseFrame { code: self.code(), reason: self.to_string().into() }
+    }
+
+    const fn code(self) -> CloseCode {
+        match self {
+            Self::End => CloseCode::Normal,
+            Self::Away => CloseCode::Away,
+            Self::Protocol => CloseCode::Protocol,
+            Self::Text => CloseCode::Unsupported,
+            Self::Unreachable | Self::Unanswered | Self::Broken => CloseCode::Error,
+            Self::FrameSize(_) | Self::Idle(_) => CloseCode::Again,
+        }
+    }
+}
+
+impl fmt::Display for Close {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::End => f.write_str("the mail server has ended the connection"),
+            Self::Away => f.write_str("the bridge is stopping; connect again in a while"),
+            Self::Protocol => f.write_str("this is not the WebSocket protocol"),
+            Self::Text => f.write_str("only binary frames are carried"),
+            Self::Unreachable => f.write_str("the mail server cannot be reached"),
+            Self::Unanswered => f.write_str("the mail server does not answer"),
+            Self::Broken => f.write_str("the connection to the mail server broke"),
+            Self::FrameSize(octets) => write!(f, "a frame may have {octets} octets at most"),
+            Self::Idle(time) => write!(f, "nothing was sent for {} seconds", time.as_secs()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_fits_into_a_control_frame() {
+        for close in [
+            Close::End,
+            Close::Away,
+            Close::Protocol,
+            Close::Text,
+            Close::Unreachable,
+            Close::Unanswered,
+            Close::Broken,
+            Close::FrameSize(usize::MAX),
+            Close::Idle(Duration::MAX),
+        ] {
+            assert!(close.to_string().len() <= 123, "{close}");
+        }
+    }
+}

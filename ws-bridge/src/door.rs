@@ -1,0 +1,93 @@
+//! `GET /ws/<target>`: everything that is asked before a connection is upgraded.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Extension, Path, Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{Router, get};
+use config::Target;
+use hyper_util::rt::TokioIo;
+use tokio::sync::watch;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tracing::{Instrument, debug, info_span, warn};
+
+use crate::access::Access;
+use crate::census::Census;
+use crate::limits::Limits;
+use crate::relay::{Client, relay};
+
+/// What all requests for a connection share.
+#[derive(Debug)]
+pub(crate) struct Door {
+    pub(crate) access: Access,
+    pub(crate) targets: BTreeMap<String, Target>,
+    pub(crate) census: Arc<Census>,
+    pub(crate) limits: Limits,
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
+/// The bridge's one route. Requests carry their [`Client`] as an extension.
+pub(crate) fn router(door: Arc<Door>) -> Router {
+    Router::new().route("/ws/{target}", get(enter)).with_state(door)
+}
+
+async fn enter(
+    State(door): State<Arc<Door>>,
+    Extension(client): Extension<Client>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Response {
+    door.answer(client, &name, request).unwrap_or_else(|(status, sentence)| {
+        warn!(client = %client.source, target = name, status = status.as_u16(), "refused: {sentence}");
+        (status, format!("{sentence}\n")).into_response()
+    })
+}
+
+impl Door {
+    /// Answers a request that may pass, and lets its connection go its own way.
+    fn answer(
+        self: Arc<Self>,
+        client: Client,
+        name: &str,
+        mut request: Request,
+    ) -> Result<Response, (StatusCode, String)> {
+        let scheme = if client.secure { "https" } else { "http" };
+        self.access
+            .check(request.headers(), scheme)
+            .map_err(|refusal| (StatusCode::FORBIDDEN, refusal.to_string()))?;
+        let Some(target) = self.targets.get(name).cloned() else {
+            return Err((StatusCode::NOT_FOUND, format!("there is no target `{name}`")));
+        };
+        let response = create_response_with_body(&request, Body::empty)
+            .map_err(|error| (StatusCode::BAD_REQUEST, format!("no WebSocket handshake: {error}")))?;
+        let Some(place) = self.census.enter(client.source.ip()) else {
+            let sentence = "too many connections; try again in a while";
+            return Err((StatusCode::SERVICE_UNAVAILABLE, sentence.to_owned()));
+        };
+        let upgrade = hyper::upgrade::on(&mut request);
+        let span = info_span!("bridge", target = name, client = %client.source);
+        tokio::spawn(
+            async move {
+                match upgrade.await {
+                    Ok(connection) => {
+                        debug!("connected");
+                        let web_socket = Some(self.limits.web_socket());
+                        let socket = TokioIo::new(connection);
+                        let socket = WebSocketStream::from_raw_socket(socket, Role::Server, web_socket).await;
+                        relay(socket, &target, client, &self.limits, self.stopping.clone()).await;
+                        debug!("closed");
+                    }
+                    Err(error) => debug!(%error, "lost before the upgrade"),
+                }
+                drop(place);
+            }
+            .instrument(span),
+        );
+        Ok(response)
+    }
+}

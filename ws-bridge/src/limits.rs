@@ -1,0 +1,66 @@
+//! Every limit of the bridge: the configured ones, and those that are nobody's to choose.
+
+use std::time::Duration;
+
+use config::WebLimits;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+/// HTTP connections that are not, or not yet, bridged; more wait to be accepted.
+pub(crate) const HTTP_CONNECTIONS_MAX: usize = 1_024;
+/// A request's head; browsers send well under 4 KiB to a site without cookies.
+pub(crate) const HEAD_OCTETS_MAX: usize = 16 << 10;
+/// For a request's head, from the connection's or the last answer's end on.
+pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// One HTTP connection in all: a browser that takes its answers slower than this gets a new one.
+pub(crate) const HTTP_LIFETIME_MAX: Duration = Duration::from_secs(600);
+/// For the target to accept a connection.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// For the browser to answer a Close, and for its last bytes before it to pass.
+pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// For the target to end a stream whose browser is gone. A socket that is closed with unread input resets the
+/// connection, and with it what the browser had sent before it left.
+pub(crate) const FAREWELL_TIMEOUT: Duration = Duration::from_secs(10);
+/// When the bridge stops, a connection that has moved nothing for so long is closed. A frame moves when it is whole.
+pub(crate) const STOP_QUIET: Duration = Duration::from_secs(3);
+/// When the bridge stops, one that is at work may go on for so long: a message may be on its way.
+pub(crate) const STOP_GRACE: Duration = Duration::from_secs(20);
+/// One read, in either direction; also what a frame to the browser holds at most. With what waits in the WebSocket's own
+/// buffers a connection at work holds a few times as much, and one larger frame of the browser's.
+pub(crate) const READ_OCTETS: usize = 64 << 10;
+
+/// The configured limits, in the types of those who keep them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) connections: usize,
+    pub(crate) connections_per_address: usize,
+    pub(crate) idle: Duration,
+    pub(crate) ping: Duration,
+    pub(crate) frame_octets: usize,
+    /// Octets a second each way; `None` is as many as it can.
+    pub(crate) octets_per_second: Option<u64>,
+}
+
+impl From<&WebLimits> for Limits {
+    fn from(configured: &WebLimits) -> Self {
+        Self {
+            connections: configured.connections,
+            connections_per_address: configured.connections_per_address,
+            idle: Duration::from_secs(configured.idle_seconds),
+            ping: Duration::from_secs(configured.ping_seconds),
+            frame_octets: usize::try_from(configured.frame_size.get()).unwrap_or(usize::MAX),
+            octets_per_second: Some(configured.octets_per_second.get()).filter(|octets| *octets > 0),
+        }
+    }
+}
+
+impl Limits {
+    pub(crate) fn web_socket(&self) -> WebSocketConfig {
+        // A frame that does not leave at once waits in the buffer, and the next one is not taken before it has left.
+        WebSocketConfig::default()
+            .read_buffer_size(READ_OCTETS)
+            .write_buffer_size(0)
+            .max_write_buffer_size(4 * READ_OCTETS)
+            .max_frame_size(Some(self.frame_octets))
+            .max_message_size(Some(self.frame_octets))
+    }
+}

@@ -1,0 +1,160 @@
+//! Accepts HTTP connections until the bridge is told to stop; then waits for the bridged ones that still work.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Extension;
+use config::{Target, Web};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use mail_core::message::address::Domain;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, error, info, warn};
+
+use crate::access::Access;
+use crate::census::Census;
+use crate::door::{self, Door};
+use crate::limits::{
+    CLOSE_TIMEOUT, FAREWELL_TIMEOUT, HEAD_OCTETS_MAX, HEAD_TIMEOUT, HTTP_CONNECTIONS_MAX, HTTP_LIFETIME_MAX,
+    Limits, STOP_GRACE,
+};
+use crate::page;
+use crate::relay::Client;
+
+/// The longest wait between two attempts to accept when the system refuses (no file descriptors left).
+const BACK_OFF_MAX: Duration = Duration::from_secs(1);
+
+/// The page and the bridge at a bound address.
+#[derive(Debug)]
+pub struct Bridge {
+    socket: TcpListener,
+    address: SocketAddr,
+    access: Access,
+    limits: Limits,
+    page: Router,
+}
+
+impl Bridge {
+    /// Binds an address. `hostname` is one name that browsers may call this host.
+    ///
+    /// # Errors
+    /// The address is taken or not ours, said as a sentence.
+    pub async fn bind(address: SocketAddr, hostname: &Domain, web: &Web) -> Result<Self, String> {
+        let cannot = |error: io::Error| {
+            format!("cannot listen on {address} for the web: {error}; choose another address with --web")
+        };
+        let socket = TcpListener::bind(address).await.map_err(cannot)?;
+        let address = socket.local_addr().map_err(cannot)?;
+        Ok(Self {
+            socket,
+            address,
+            access: Access::new(hostname, web),
+            limits: Limits::from(&web.limits),
+            page: page::router(&web.root),
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves the page, and connects it to `targets`, until `stopping` turns true. Then a connection that is quiet is closed
+    /// with 1001, and one that is at work may finish for a bounded time.
+    pub async fn serve(self, targets: BTreeMap<String, Target>, mut stopping: watch::Receiver<bool>) {
+        let Self { socket, address, access, limits, page } = self;
+        let census = Census::new(&limits);
+        let door = Door { access, targets, census: Arc::clone(&census), limits, stopping: stopping.clone() };
+        let router = page::guarded(door::router(Arc::new(door)).merge(page));
+        info!(protocol = "web", %address, "listening");
+        let permits = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
+        let mut connections = JoinSet::new();
+        loop {
+            let permit = tokio::select! {
+                permit = Arc::clone(&permits).acquire_owned() => permit.expect("the semaphore is never closed"),
+                _ = stopping.wait_for(|stop| *stop) => break,
+            };
+            let (stream, source) = tokio::select! {
+                accepted = accept(&socket) => accepted,
+                _ = stopping.wait_for(|stop| *stop) => break,
+            };
+            while connections.try_join_next().is_some() {}
+            let destination = stream.local_addr().unwrap_or(address);
+            let client = Client { source, destination, secure: false };
+            let router = router.clone();
+            let stopping = stopping.clone();
+            connections.spawn(async move {
+                if let Err(error) = converse(stream, client, router, stopping).await {
+                    debug!(client = %source, %error, "HTTP connection lost");
+                }
+                drop(permit);
+            });
+        }
+        drop(socket);
+        let finished = async {
+            while connections.join_next().await.is_some() {}
+            census.empty().await;
+        };
+        if timeout(STOP_GRACE + CLOSE_TIMEOUT + FAREWELL_TIMEOUT, finished).await.is_err() {
+            warn!(protocol = "web", "stopped with connections still open");
+        }
+    }
+}
+
+/// Answers the requests of one connection until it ends or is upgraded.
+async fn converse(
+    stream: TcpStream,
+    client: Client,
+    router: Router,
+    mut stopping: watch::Receiver<bool>,
+) -> hyper::Result<()> {
+    let service = TowerToHyperService::new(router.layer(Extension(client)));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_OCTETS_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = &mut connection => return ended,
+        _ = stopping.wait_for(|stop| *stop) => {}
+        () = sleep(HTTP_LIFETIME_MAX) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    // A browser that does not take its answer is no reason to stay.
+    timeout(STOP_GRACE, connection).await.unwrap_or(Ok(()))
+}
+
+/// The next connection; a failure to accept is logged and waited out.
+async fn accept(socket: &TcpListener) -> (TcpStream, SocketAddr) {
+    let mut back_off = Duration::from_millis(10);
+    loop {
+        match socket.accept().await {
+            Ok((stream, source)) => {
+                // Frames are written whole; waiting to fill a segment only adds delay.
+                if let Err(error) = stream.set_nodelay(true) {
+                    debug!(%error, "no TCP_NODELAY");
+                }
+                return (stream, source);
+            }
+            // The browser went away between its request and our answer.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                error!(%error, "cannot accept a connection; trying again");
+                sleep(back_off).await;
+                back_off = (back_off * 2).min(BACK_OFF_MAX);
+            }
+        }
+    }
+}
