@@ -1,9 +1,9 @@
 //! HTML of strangers, made harmless: it runs nothing, fetches nothing and looks like nothing but mail.
 //!
-//! DOMPurify (purify.min.js, 3.4.18, as published) does the cleaning, with the browser's own parser, so that there are no two opinions on what a tag is. What
-//! it leaves is gone through once more for what it does not judge: where pictures come from, and styles. The result
-//! stands in a frame that may not run scripts, under a policy that lets nothing be fetched; each of the three would do
-//! alone.
+//! DOMPurify, in the version that `package.json` pins, does the cleaning, with the browser's own parser, so that there
+//! are no two opinions on what a tag is. What it leaves is gone through once more for what it does not judge: where
+//! pictures come from, and styles. The result stands in a frame that may not run scripts, under a policy that lets
+//! nothing be fetched; each of the three would do alone.
 
 use js_sys::{Array, Object, Reflect};
 use mail_core::message::draft::Attachment;
