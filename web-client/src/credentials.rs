@@ -9,12 +9,6 @@ pub(crate) struct Problems {
     pub(crate) password: Option<String>,
 }
 
-impl Problems {
-    pub(crate) fn none(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// Spaces around a username are slips of the hand or of a paste. In a password every character counts.
 pub(crate) fn check(username: &str, password: &str) -> Problems {
     Problems {
@@ -35,6 +29,8 @@ fn check_username(username: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn each_empty_field_has_its_own_sentence() {
@@ -46,8 +42,8 @@ mod tests {
 
     #[test]
     fn a_username_is_what_the_servers_take_for_one() {
-        assert!(check("gb", "gondola").none());
-        assert!(check(" gb@iit.edu ", "gondola").none());
+        assert_eq!(check("gb", "gondola"), Problems::default());
+        assert_eq!(check(" gb@iit.edu ", "gondola"), Problems::default());
         for wrong in ["../gb", "g b", "@iit.edu", "User.txt"] {
             let problems = check(wrong, "gondola");
             assert!(problems.username.is_some_and(|sentence| sentence.contains("no username")), "{wrong}");
@@ -56,6 +52,6 @@ mod tests {
 
     #[test]
     fn a_password_may_be_spaces() {
-        assert!(check("gb", "  ").none());
+        assert_eq!(check("gb", "  "), Problems::default());
     }
 }

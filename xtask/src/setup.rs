@@ -11,8 +11,12 @@ use crate::shell::{self, Result, cargo, command, find, output, root, say};
 
 const WASM: &str = "wasm32-unknown-unknown";
 
-/// Program, Debian package, what the tests want of it.
-const PACKAGES: &[(&str, &str, &str)] = &[
+/// Program, Debian package, what it is wanted for.
+type Package = (&'static str, &'static str, &'static str);
+
+const NPM: Package = ("npm", "npm", "brings DOMPurify into the page");
+
+const PACKAGES: &[Package] = &[
     ("curl", "curl", "sends over SMTP and fetches over POP3"),
     ("swaks", "swaks", "sends over SMTP"),
     ("msmtp", "msmtp", "sends over SMTP"),
@@ -20,7 +24,8 @@ const PACKAGES: &[(&str, &str, &str)] = &[
     ("fetchmail", "fetchmail", "fetches over POP3"),
     ("s-nail", "s-nail", "sends over SMTP and fetches over POP3"),
     ("python3", "python3", "sends with smtplib and fetches with poplib"),
-    ("node", "nodejs", "runs mail-core's tests as WebAssembly"),
+    ("node", "nodejs", "runs tests as WebAssembly"),
+    NPM,
 ];
 
 /// A program that comes from crates.io.
@@ -37,7 +42,7 @@ struct Tool {
 
 pub(crate) fn run() -> Result {
     // What can fail at once comes before what takes minutes.
-    let missing = [wasm_target()?, debian_packages()?, tools()?];
+    let missing = [wasm_target()?, debian_packages(PACKAGES)?, tools()?];
     if missing == [false; 3] {
         say("setup: everything is there");
     }
@@ -47,6 +52,7 @@ pub(crate) fn run() -> Result {
 /// What the page's build needs.
 pub(crate) fn for_page() -> Result {
     wasm_target()?;
+    debian_packages(&[NPM])?;
     tools().map(drop)
 }
 
@@ -114,8 +120,8 @@ fn install(tool: &Tool) -> Result {
     }
 }
 
-fn debian_packages() -> Result<bool> {
-    let missing: Vec<_> = PACKAGES.iter().filter(|(program, ..)| find(program).is_none()).collect();
+fn debian_packages(packages: &[Package]) -> Result<bool> {
+    let missing: Vec<_> = packages.iter().filter(|(program, ..)| find(program).is_none()).collect();
     if missing.is_empty() {
         return Ok(false);
     }

@@ -43,13 +43,6 @@ fn steps() -> Vec<Step> {
         command.args(arguments.split(' '));
         command
     };
-    let mut on_wasm = with(cargo(), "test -p mail-core --target wasm32-unknown-unknown");
-    on_wasm.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", "wasm-bindgen-test-runner");
-    // Debian 12 has no newer one.
-    if output(command("node").arg("--version")).is_some_and(|version| version.starts_with("v18.")) {
-        on_wasm
-            .env("NODE_OPTIONS", format!("--require=\"{}\"", root().join("xtask/src/node-18.cjs").display()));
-    }
     let mut documentation = with(cargo(), "doc --workspace --no-deps");
     documentation.env("RUSTDOCFLAGS", "-D warnings");
     vec![
@@ -58,7 +51,8 @@ fn steps() -> Vec<Step> {
         // The end-to-end tests of one crate start the programs of another.
         ("programs", with(cargo(), "build --workspace")),
         ("native tests", with(cargo(), "test --workspace")),
-        ("mail-core's tests on WebAssembly", on_wasm),
+        ("mail-core's tests on WebAssembly", on_wasm("mail-core")),
+        ("web-client's tests on WebAssembly", on_wasm("web-client")),
         ("servers without sockets, for WebAssembly", {
             with(cargo(), "build -p servers --no-default-features --target wasm32-unknown-unknown")
         }),
@@ -66,4 +60,17 @@ fn steps() -> Vec<Step> {
         ("the page inside the program", with(cargo(), "test -p ws-bridge --features embed --test page")),
         ("documentation", documentation),
     ]
+}
+
+/// A crate's tests, as WebAssembly in Node.
+fn on_wasm(package: &str) -> Command {
+    let mut tests = cargo();
+    tests.args(["test", "-p", package, "--target", "wasm32-unknown-unknown"]);
+    tests.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", "wasm-bindgen-test-runner");
+    // Debian 12 has no newer one.
+    if output(command("node").arg("--version")).is_some_and(|version| version.starts_with("v18.")) {
+        tests
+            .env("NODE_OPTIONS", format!("--require=\"{}\"", root().join("xtask/src/node-18.cjs").display()));
+    }
+    tests
 }

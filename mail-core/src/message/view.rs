@@ -18,6 +18,7 @@ use mail_parser::{
 };
 
 use super::address::Address;
+use super::charset::{Decode, recode};
 use super::draft::Attachment;
 use super::id::MessageId;
 use super::{date, header};
@@ -98,7 +99,15 @@ impl Summary {
     /// Reads a header; a body after it is not looked at.
     #[must_use]
     pub fn parse(message: &[u8]) -> Self {
+        Self::parse_with(message, |_, _| None)
+    }
+
+    /// Reads a header; `decode` is asked about every charset first.
+    #[must_use]
+    pub fn parse_with(message: &[u8], decode: Decode) -> Self {
         let (head, _) = header::split(message);
+        let recoded = recode(head, decode);
+        let head = recoded.as_deref().unwrap_or(head);
         let Some(message) = parser().parse_headers(head) else {
             return Self::default();
         };
@@ -118,6 +127,21 @@ impl View {
     /// Reads a message.
     #[must_use]
     pub fn parse(message: &[u8]) -> Self {
+        Self::parse_with(message, |_, _| None)
+    }
+
+    /// Reads a message; `decode` is asked about every charset first.
+    #[must_use]
+    pub fn parse_with(message: &[u8], decode: Decode) -> Self {
+        let (head, _) = header::split(message);
+        if let Some(mut recoded) = recode(head, decode) {
+            recoded.extend_from_slice(&message[head.len()..]);
+            return Self::parse_recoded(&recoded, decode);
+        }
+        Self::parse_recoded(message, decode)
+    }
+
+    fn parse_recoded(message: &[u8], decode: Decode) -> Self {
         let (head, body) = header::split(message);
         if head.is_empty() {
             // Without a header there is nothing to go by: it is text.
@@ -140,8 +164,8 @@ impl View {
             message_id: ids(&parsed, HeaderName::MessageId).into_iter().next(),
             in_reply_to: ids(&parsed, HeaderName::InReplyTo),
             references: ids(&parsed, HeaderName::References),
-            text: text(&parsed, message),
-            html: html(&parsed, message),
+            text: text(&parsed, message, decode),
+            html: html(&parsed, message, decode),
             attachments: parsed.attachments().map(|part| attachment(part, message)).collect(),
         };
         dismantle(parsed);
@@ -194,22 +218,22 @@ fn ids(message: &Message<'_>, name: HeaderName<'static>) -> Vec<MessageId> {
 }
 
 /// All text parts to be read one after the other, if one of them is more than HTML.
-fn text(message: &Message<'_>, raw: &[u8]) -> Option<String> {
+fn text(message: &Message<'_>, raw: &[u8], decode: Decode) -> Option<String> {
     let parts: Vec<_> = message.text_bodies().collect();
     if !parts.iter().any(|part| matches!(part.body, PartType::Text(_))) {
         return None;
     }
     let texts = parts.iter().filter_map(|part| match &part.body {
-        PartType::Text(_) => Some(characters(part, raw)),
-        PartType::Html(_) => Some(html_to_text(&characters(part, raw))),
+        PartType::Text(_) => Some(characters(part, raw, decode)),
+        PartType::Html(_) => Some(html_to_text(&characters(part, raw, decode))),
         _ => None,
     });
     Some(texts.collect::<Vec<_>>().join("\n"))
 }
 
-fn html(message: &Message<'_>, raw: &[u8]) -> Option<String> {
+fn html(message: &Message<'_>, raw: &[u8], decode: Decode) -> Option<String> {
     let parts = message.html_bodies().filter(|part| matches!(part.body, PartType::Html(_)));
-    parts.map(|part| characters(part, raw)).reduce(|all, part| all + "\n" + &part)
+    parts.map(|part| characters(part, raw, decode)).reduce(|all, part| all + "\n" + &part)
 }
 
 fn attachment(part: &MessagePart<'_>, raw: &[u8]) -> Attachment {
@@ -266,9 +290,12 @@ fn octets<'a>(part: &MessagePart<'_>, raw: &'a [u8]) -> Cow<'a, [u8]> {
 }
 
 /// The text of a part, by its charset; UTF-8 when that is not known.
-fn characters(part: &MessagePart<'_>, raw: &[u8]) -> String {
+fn characters(part: &MessagePart<'_>, raw: &[u8], decode: Decode) -> String {
     let octets = octets(part, raw);
     let charset = part.content_type().and_then(|own| own.attribute("charset"));
+    if let Some(text) = charset.and_then(|charset| decode(charset, &octets)) {
+        return text;
+    }
     match charset.and_then(|charset| charset_decoder(charset.as_bytes())) {
         Some(decode) => decode(&octets),
         None => String::from_utf8_lossy(&octets).into_owned(),
@@ -358,6 +385,19 @@ mod tests {
         );
         assert!(summary.has_attachments);
         assert_eq!(Summary::parse(b""), Summary::default());
+    }
+
+    #[test]
+    fn another_charset_is_decoded_by_whoever_can() {
+        let message =
+            b"Subject: =?x-upper?Q?hello?= you\r\nContent-Type: text/plain; charset=X-UPPER\r\n\r\nbody\r\n";
+        let upper = |charset: &str, octets: &[u8]| {
+            charset.eq_ignore_ascii_case("x-upper").then(|| String::from_utf8_lossy(octets).to_uppercase())
+        };
+        let view = View::parse_with(message, upper);
+        assert_eq!((view.subject.as_str(), view.text.as_deref()), ("HELLO you", Some("BODY\r\n")));
+        assert_eq!(Summary::parse_with(message, upper).subject, "HELLO you");
+        assert_eq!(View::parse(message).text.as_deref(), Some("body\r\n"));
     }
 
     #[test]

@@ -1,0 +1,51 @@
+//! The charsets that the browser knows and the core, built for the page, does not.
+
+use web_sys::TextDecoder;
+
+/// The East Asian charsets, by what their names begin with.
+const FAMILIES: [&str; 13] = [
+    "gb",
+    "big5",
+    "cn-gb",
+    "cp936",
+    "ms936",
+    "euc",
+    "iso-2022",
+    "shift",
+    "sjis",
+    "x-sjis",
+    "windows-31j",
+    "ks_c",
+    "korean",
+];
+
+/// A [`Decode`](mail_core::message::charset::Decode).
+pub(crate) fn decode(charset: &str, octets: &[u8]) -> Option<String> {
+    let name = charset.to_ascii_lowercase();
+    if !FAMILIES.iter().any(|family| name.starts_with(family)) {
+        return None;
+    }
+    TextDecoder::new_with_label(&name).ok()?.decode_with_u8_array(octets).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn what_the_core_knows_is_left_to_it() {
+        assert_eq!(decode("utf-8", b"x"), None);
+        assert_eq!(decode("ISO-8859-1", b"x"), None);
+    }
+
+    /// TextDecoder is there on WebAssembly only.
+    #[cfg(target_arch = "wasm32")]
+    #[test]
+    fn a_message_in_a_charset_of_the_browser_is_read() {
+        let message = b"Subject: =?GB2312?B?xOO6ww==?=\r\nContent-Type: text/plain; charset=Shift_JIS\r\n\r\n\x82\xa0\r\n";
+        let view = mail_core::message::view::View::parse_with(message, decode);
+        assert_eq!((view.subject.as_str(), view.text.as_deref()), ("\u{4f60}\u{597d}", Some("\u{3042}\r\n")));
+    }
+}

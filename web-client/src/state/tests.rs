@@ -1,0 +1,159 @@
+use mail_core::message::view::Summary;
+
+use super::item::Head;
+use super::*;
+use crate::session::pop3::Listing;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+fn listing(id: &str, number: u64) -> Listing {
+    Listing { unique_id: id.to_owned(), number, octets: number * 100 }
+}
+
+fn head(from: &str, subject: &str, minute: u32) -> Rc<Head> {
+    let header = format!(
+        "From: {from}\r\nSubject: {subject}\r\nDate: Sun, 22 Nov 2026 19:{minute:02}:00 +0000\r\n\r\n"
+    );
+    Rc::new(Head::new(&Summary::parse(header.as_bytes())))
+}
+
+fn signed_in() -> State {
+    let account = Account { key: "gb".to_owned(), address: Address::parse("gb@iit.edu").unwrap() };
+    let action = Action::SignedIn { account, messages: Vec::new(), sent: Vec::new(), drafts: Vec::new() };
+    State::default().reduce(action)
+}
+
+/// Three messages: a, b and c, in that order.
+fn three() -> State {
+    let heads = vec![
+        ("a".to_owned(), head("Zoe <z@iit.edu>", "Apples", 1)),
+        ("b".to_owned(), head("ag@iit.edu", "Bread and apples", 3)),
+        ("c".to_owned(), head("Ag <ag@iit.edu>", "cheese", 2)),
+    ];
+    let listed = vec![listing("a", 1), listing("b", 2), listing("c", 3)];
+    signed_in().reduce(Action::Listed(listed)).reduce(Action::Headers(heads))
+}
+
+fn ids(state: &State) -> String {
+    state.items().iter().map(|item| item.id().to_owned()).collect()
+}
+
+fn opened(state: State, id: &str) -> State {
+    let content = Rc::new(Opened::new(&b"Subject: x\r\n\r\nunusual words\r\n"[..]));
+    state.reduce(Action::Opening(id.to_owned())).reduce(Action::Opened { id: id.to_owned(), content })
+}
+
+#[test]
+fn headers_fill_the_list_and_the_bar() {
+    let state = signed_in().reduce(Action::Listed(vec![listing("a", 1), listing("b", 2)]));
+    assert_eq!(state.loading, Some(Loading { done: 0, total: 2 }));
+    let state = state.reduce(Action::Headers(vec![("b".to_owned(), head("x@y", "s", 1))]));
+    assert_eq!(state.loading, Some(Loading { done: 1, total: 2 }));
+    assert_eq!(ids(&state), "ba");
+    let state = state.reduce(Action::Checked(DateTime::UNIX_EPOCH));
+    assert_eq!((state.loading, state.connection), (None, Connection::Idle));
+}
+
+#[test]
+fn the_list_is_sorted_in_every_way() {
+    let order = |sort| ids(&three().reduce(Action::Sort(sort)));
+    assert_eq!(Sort::ALL.map(order), ["bca", "acb", "cba", "abc", "cba"]);
+}
+
+#[test]
+fn the_search_wants_every_word_and_looks_at_names_addresses_subjects_and_what_was_read() {
+    let found = |words: &str| ids(&opened(three(), "a").reduce(Action::Search(words.to_owned())));
+    assert_eq!(found("APPLES"), "ba");
+    assert_eq!(found("apples bread"), "b");
+    assert_eq!(found("ag@iit"), "bc");
+    assert_eq!(found("zoe"), "a");
+    assert_eq!(found("unusual"), "a");
+    assert_eq!(found("nothing"), "");
+}
+
+#[test]
+fn another_look_keeps_what_is_known_and_drops_what_is_gone() {
+    let state = opened(three(), "b").reduce(Action::Starred { id: "c".to_owned(), starred: true });
+    let state = state.reduce(Action::Kept("b".to_owned()));
+    let state = state.reduce(Action::Listed(vec![listing("b", 1), listing("c", 2), listing("d", 3)]));
+    assert_eq!(state.loading, Some(Loading { done: 0, total: 1 }));
+    let [b, c, d] = &state.messages[..] else { panic!("{:?}", state.messages) };
+    assert!(b.read && b.kept && b.head.is_some() && c.starred && !d.read && d.head.is_none());
+    assert_eq!((b.number, state.unread(), state.kept()), (Some(1), 2, (1, 3)));
+    assert_eq!(Folder::ALL.map(|folder| state.count(folder)), [2, 1, 0, 0]);
+}
+
+#[test]
+fn the_cursor_stays_in_the_list() {
+    let state = three().reduce(Action::Move(1));
+    assert_eq!(state.cursor.as_deref(), Some("b"));
+    let state = state.reduce(Action::Move(1)).reduce(Action::Move(9));
+    assert_eq!(state.cursor.as_deref(), Some("a"));
+    assert_eq!(state.reduce(Action::Move(-9)).cursor.as_deref(), Some("b"));
+    assert_eq!(signed_in().reduce(Action::Move(1)).cursor, None);
+}
+
+#[test]
+fn a_removed_message_can_be_had_back_until_the_server_is_told() {
+    let state = opened(three(), "b").reduce(Action::Remove("b".to_owned()));
+    assert_eq!((ids(&state).as_str(), state.cursor.as_deref()), ("ca", Some("c")));
+    assert_eq!(state.open, None);
+    assert_eq!(ids(&state.clone().reduce(Action::Undo)), "bca");
+    let state = state.reduce(Action::Removing).reduce(Action::Undo);
+    assert_eq!(ids(&state), "ca");
+    let gone = state.clone().reduce(Action::Removed(vec!["b".to_owned()]));
+    assert_eq!((ids(&gone).as_str(), gone.removal.clone()), ("ca", Removal::default()));
+    assert_eq!(ids(&state.reduce(Action::Restored(vec!["b".to_owned()]))), "bca");
+}
+
+#[test]
+fn removal_of_what_somebody_else_has_removed_is_over() {
+    let state = three().reduce(Action::Remove("a".to_owned())).reduce(Action::Listed(vec![listing("b", 1)]));
+    assert_eq!(state.removal, Removal::default());
+    assert_eq!(ids(&state), "b");
+}
+
+#[test]
+fn a_message_that_comes_too_late_does_not_take_the_place_of_another() {
+    let state = three().reduce(Action::Opening("a".to_owned())).reduce(Action::Opening("b".to_owned()));
+    let content = Rc::new(Opened::new(&b"x"[..]));
+    let state = state.reduce(Action::Opened { id: "a".to_owned(), content });
+    let open = state.open.as_ref().unwrap();
+    assert_eq!((open.id.as_str(), &open.content), ("b", &Content::Loading));
+    let state = state.reduce(Action::OpenFailed { id: "b".to_owned(), why: "gone".to_owned() });
+    assert_eq!(state.open.unwrap().content, Content::Failed("gone".to_owned()));
+}
+
+#[test]
+fn a_refused_draft_stays_and_a_sent_one_goes() {
+    let form = Rc::new(Form { subject: "hello".to_owned(), ..Form::new(1, DateTime::UNIX_EPOCH) });
+    let state = signed_in().reduce(Action::Compose(form.clone())).reduce(Action::DraftKept(form.clone()));
+    let state = state.reduce(Action::DraftKept(form.clone()));
+    assert_eq!(state.count(Folder::Drafts), 1);
+    let state = state.reduce(Action::Sending { sent: 1, total: 2 });
+    let refused = state.clone().reduce(Action::SendFailed("550".to_owned()));
+    let composing = refused.composing.as_ref().unwrap();
+    assert_eq!((&composing.form, &composing.sending), (&form, &Sending::Failed("550".to_owned())));
+    let mended = refused.reduce(Action::Write(form.clone()));
+    assert_eq!(mended.composing.unwrap().sending, Sending::No);
+    let notice = (Tone::Good, "Sent.".to_owned());
+    let sent = state.reduce(Action::Sent { draft: form.id.clone(), copy: None, notice });
+    assert_eq!((sent.composing, sent.drafts.len()), (None, 0));
+    assert!(sent.notice.is_some());
+}
+
+#[test]
+fn drafts_are_listed_and_searched() {
+    let form = Rc::new(Form { body: "Long story".to_owned(), ..Form::new(1, DateTime::UNIX_EPOCH) });
+    let state = signed_in().reduce(Action::DraftKept(form.clone())).reduce(Action::Folder(Folder::Drafts));
+    assert_eq!(state.items(), [Item::Draft(form)]);
+    assert_eq!(state.clone().reduce(Action::Search("story".to_owned())).items().len(), 1);
+    assert_eq!(state.reduce(Action::Search("tale".to_owned())).items().len(), 0);
+}
+
+#[test]
+fn a_refused_sign_in_leaves_nothing_behind() {
+    let state = three().reduce(Action::Drawer(true)).reduce(Action::SignInRefused("no".to_owned()));
+    assert_eq!(state, State { refusal: Some("no".to_owned()), drawer: true, ..State::default() });
+    assert_eq!(three().reduce(Action::SignedOut), State::default());
+}

@@ -1,0 +1,105 @@
+//! The page as a whole: signed out, or the three panes.
+
+use std::rc::Rc;
+
+use wasm_bindgen::JsCast as _;
+use wasm_bindgen::closure::Closure;
+use yew::prelude::*;
+
+use super::compose::Compose;
+use super::drawer::Drawer;
+use super::folders::Folders;
+use super::help::Help;
+use super::keyboard::on_key;
+use super::list::List;
+use super::reader::Reader;
+use super::sign_in::SignIn;
+use super::toast::{Bar, Toast};
+use super::top::Top;
+use crate::control::Control;
+use crate::state::State;
+
+#[component]
+pub(crate) fn App() -> Html {
+    let control = (*use_memo((), |()| Control::new())).clone();
+    let state = use_state(|| control.state());
+    {
+        let (control, state) = (control.clone(), state.clone());
+        use_effect_with((), move |()| {
+            control.on_change(Callback::from(move |next| state.set(next)));
+            listen(&control);
+        });
+    }
+    use_effect_with(title(&state), |title| {
+        if let Some(document) = web_sys::window().and_then(|window| window.document()) {
+            document.set_title(title);
+        }
+    });
+    let state: Rc<State> = (*state).clone();
+    html! {
+        <ContextProvider<Control> context={control}>
+            if state.account.is_some() {
+                { panes(&state) }
+            } else {
+                <SignIn state={state.clone()} />
+            }
+        </ContextProvider<Control>>
+    }
+}
+
+fn panes(state: &Rc<State>) -> Html {
+    let reads = state.open.is_some() || state.composing.is_some();
+    html! {
+        <div class={classes!("app", reads.then_some("reads"))}>
+            <Top state={state.clone()} />
+            <Bar state={state.clone()} />
+            <Folders state={state.clone()} />
+            <List state={state.clone()} />
+            if state.composing.is_some() {
+                <Compose state={state.clone()} />
+            } else {
+                <Reader state={state.clone()} />
+            }
+            if state.drawer { <Drawer /> }
+            <Toast state={state.clone()} />
+            if state.help { <Help /> }
+        </div>
+    }
+}
+
+fn title(state: &State) -> String {
+    match state.unread() {
+        0 => "Pennypost".to_owned(),
+        unread => format!("({unread}) Pennypost"),
+    }
+}
+
+/// What is heard wherever the focus is. The page is never taken down, so neither are these.
+fn listen(control: &Control) {
+    let Some(window) = web_sys::window() else { return };
+    let keys = {
+        let control = control.clone();
+        Closure::<dyn Fn(KeyboardEvent)>::new(move |event| on_key(&control, &event))
+    };
+    let online = {
+        let control = control.clone();
+        Closure::<dyn Fn()>::new(move || control.check())
+    };
+    // A tab that is closed in mid-send is asked about.
+    let leaving = {
+        let control = control.clone();
+        Closure::<dyn Fn(Event)>::new(move |event: Event| {
+            if control.is_sending() {
+                event.prevent_default();
+            }
+        })
+    };
+    for (name, listener) in [
+        ("keydown", keys.into_js_value()),
+        ("online", online.into_js_value()),
+        ("beforeunload", leaving.into_js_value()),
+    ] {
+        // It fails for no name of an event.
+        let _ = window.add_event_listener_with_callback(name, listener.unchecked_ref());
+    }
+}

@@ -1,0 +1,92 @@
+//! Files for a draft: chosen, dropped or pasted.
+
+use mail_core::message::draft::Attachment;
+use wasm_bindgen::JsCast as _;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{ClipboardEvent, DataTransfer, DragEvent, File, FileList, HtmlInputElement};
+use yew::platform::spawn_local;
+use yew::prelude::*;
+
+use crate::control::Control;
+
+#[derive(Properties, PartialEq)]
+pub(super) struct AttachProps {
+    pub(super) disabled: bool,
+}
+
+#[component]
+pub(super) fn Attach(AttachProps { disabled }: &AttachProps) -> Html {
+    let control = use_context::<Control>().expect("the app provides the control");
+    let node = use_node_ref();
+    let choose = {
+        let node = node.clone();
+        Callback::from(move |_: MouseEvent| {
+            if let Some(field) = node.cast::<HtmlInputElement>() {
+                field.click();
+            }
+        })
+    };
+    let chosen = Callback::from(move |event: Event| {
+        let field: HtmlInputElement = event.target_unchecked_into();
+        attach(&control, field.files());
+        // So that the same file can be chosen once more.
+        field.set_value("");
+    });
+    html! {
+        <>
+            <input class="hidden" type="file" multiple=true ref={node} onchange={chosen} tabindex="-1" aria-label="Files to attach" />
+            <button class="button" type="button" onclick={choose} disabled={*disabled}>{ "Attach" }</button>
+        </>
+    }
+}
+
+pub(super) fn dropped(control: &Control) -> Callback<DragEvent> {
+    let control = control.clone();
+    Callback::from(move |event: DragEvent| {
+        if let Some(files) = event.data_transfer().and_then(|data| files(&data)) {
+            event.prevent_default();
+            attach(&control, Some(files));
+        }
+    })
+}
+
+pub(super) fn allow_drop() -> Callback<DragEvent> {
+    Callback::from(|event: DragEvent| event.prevent_default())
+}
+
+pub(super) fn pasted(control: &Control) -> Callback<Event> {
+    let control = control.clone();
+    Callback::from(move |event: Event| {
+        let data = event.dyn_ref::<ClipboardEvent>().and_then(ClipboardEvent::clipboard_data);
+        if let Some(files) = data.and_then(|data| files(&data)) {
+            event.prevent_default();
+            attach(&control, Some(files));
+        }
+    })
+}
+
+fn files(data: &DataTransfer) -> Option<FileList> {
+    data.files().filter(|files| files.length() > 0)
+}
+
+/// Reads the files, each in its own time, and adds them to the draft as it is then.
+fn attach(control: &Control, files: Option<FileList>) {
+    let Some(files) = files else { return };
+    for file in (0..files.length()).filter_map(|at| files.get(at)) {
+        let control = control.clone();
+        spawn_local(async move {
+            match read(&file).await {
+                Some(attachment) => control.attach(attachment),
+                None => control.cannot_attach(&file.name()),
+            }
+        });
+    }
+}
+
+async fn read(file: &File) -> Option<Attachment> {
+    let buffer = JsFuture::from(file.array_buffer()).await.ok()?;
+    let bytes = js_sys::Uint8Array::new(&buffer).to_vec();
+    let mime = Some(file.type_()).filter(|mime| !mime.is_empty());
+    let mime = mime.unwrap_or_else(|| "application/octet-stream".to_owned());
+    Some(Attachment { name: file.name(), mime, content_id: None, bytes })
+}

@@ -1,0 +1,103 @@
+//! The keys.
+
+use wasm_bindgen::JsCast as _;
+use web_sys::{Element, HtmlElement, KeyboardEvent};
+
+use crate::control::Control;
+use crate::state::{Action, State};
+
+/// What `?` shows.
+pub(super) const KEYS: [(&str, &str); 12] = [
+    ("j  k", "Next and previous message"),
+    ("Enter", "Open"),
+    ("u", "Back to the list"),
+    ("c", "Compose"),
+    ("r", "Reply"),
+    ("a", "Reply to all"),
+    ("f", "Forward"),
+    ("s", "Star"),
+    ("#", "Delete"),
+    ("/", "Search"),
+    ("?", "This list"),
+    ("Escape", "Close what is open"),
+];
+
+pub(super) const SEARCH_ID: &str = "search";
+
+pub(super) fn on_key(control: &Control, event: &KeyboardEvent) {
+    let state = control.state();
+    if state.account.is_none() || event.ctrl_key() || event.meta_key() || event.alt_key() {
+        return;
+    }
+    let target = event.target().and_then(|target| target.dyn_into::<Element>().ok());
+    let name = target.as_ref().map(Element::tag_name).unwrap_or_default();
+    if event.key() == "Escape" {
+        return escape(control, &state, target.as_ref());
+    }
+    if matches!(name.as_str(), "INPUT" | "TEXTAREA" | "SELECT") || state.help {
+        return;
+    }
+    let about = state.open.as_ref().map(|open| open.id.clone()).or_else(|| state.cursor.clone());
+    match event.key().as_str() {
+        "j" => control.dispatch(Action::Move(1)),
+        "k" => control.dispatch(Action::Move(-1)),
+        // A button that has the focus takes it by itself.
+        "Enter" if matches!(name.as_str(), "BODY" | "MAIN") => {
+            if let Some(id) = &state.cursor {
+                control.open(id);
+            }
+        }
+        "c" => control.compose(),
+        "r" => control.reply(false),
+        "a" => control.reply(true),
+        "f" => control.forward(),
+        "u" => control.dispatch(Action::Close),
+        "/" => focus(SEARCH_ID),
+        "?" => control.dispatch(Action::Help(true)),
+        "#" => {
+            if let Some(id) = about {
+                control.remove(&id);
+            }
+        }
+        "s" => {
+            if let Some(id) = about {
+                control.star(&id);
+            }
+        }
+        _ => return,
+    }
+    event.prevent_default();
+}
+
+fn escape(control: &Control, state: &State, target: Option<&Element>) {
+    if state.help {
+        control.dispatch(Action::Help(false));
+    } else if target.is_some_and(|target| target.id() == SEARCH_ID) {
+        control.dispatch(Action::Search(String::new()));
+        blur(target);
+    } else if state.composing.is_some() {
+        control.close_draft();
+    } else if state.open.as_ref().is_some_and(|open| open.original) {
+        control.dispatch(Action::Original(false));
+    } else if state.open.is_some() {
+        control.dispatch(Action::Close);
+    } else if state.drawer {
+        control.dispatch(Action::Drawer(false));
+    }
+}
+
+pub(super) fn focus(id: &str) {
+    let element = web_sys::window()
+        .and_then(|window| window.document())
+        .and_then(|document| document.get_element_by_id(id));
+    if let Some(element) = element.and_then(|element| element.dyn_into::<HtmlElement>().ok()) {
+        // What cannot take the focus does without.
+        let _ = element.focus();
+    }
+}
+
+fn blur(target: Option<&Element>) {
+    if let Some(element) = target.and_then(|target| target.dyn_ref::<HtmlElement>()) {
+        let _ = element.blur();
+    }
+}
