@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: runs the benchmarks of mail-core and the bridge and prints them as one table beside their targets.
+//! `cargo xtask bench`: runs the benchmarks of mail-core and the bridge and prints them as one table beside their targets;
+//! then measures the page in a browser.
 //!
 //! Criterion leaves its figures as JSON under `target/criterion`. A benchmark has a target when its name holds the
 //! target's words (`smtp_command/parse` is an "smtp command"). The figures are shown, not judged: how fast this
@@ -10,6 +11,7 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
+use crate::page;
 use crate::shell::{self, Result, cargo, command, complain, say, target};
 
 /// Words of a benchmark's name, and the bytes or elements a second that it should reach.
@@ -50,7 +52,14 @@ pub(crate) fn run() -> Result {
     measurements.sort_by(|one, other| one.name.cmp(&other.name));
     say("");
     table(&measurements).iter().for_each(|line| say(line));
-    Ok(())
+    measure_page()
+}
+
+/// With everything built for use: the program beside the measuring one, and the page.
+fn measure_page() -> Result {
+    page::refresh()?;
+    shell::run(cargo().args(["build", "--release", "-p", "servers", "--bin", "pennypost"]))?;
+    shell::run(cargo().args(["bench", "-p", "browser-tests", "--bench", "page"]))
 }
 
 /// The bridge's fellow, from PyPI, in an environment of its own; its rows are missing where it cannot be had.

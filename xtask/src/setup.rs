@@ -1,20 +1,20 @@
 //! `cargo xtask setup`: brings what the checks need and this machine lacks, and nothing else.
 //!
-//! The Rust target comes from rustup, two programs from crates.io, and the mail programs that the tests talk to from
-//! Debian. Whether a thing is there is asked of the machine each time, so a second run has nothing to do. No prebuilt
-//! program is downloaded from anywhere else.
+//! The Rust target comes from rustup, two programs from crates.io, the mail programs and the browser that the tests talk
+//! to from Debian, and the accessibility checker from npm. Whether a thing is there is asked of the machine each time,
+//! so a second run has nothing to do. No prebuilt program is downloaded from anywhere else.
 
 use std::fs;
 use std::process::Command;
 
-use crate::shell::{self, Result, cargo, command, find, output, root, say};
+use crate::shell::{self, Result, cargo, command, find, output, root, say, target};
 
 const WASM: &str = "wasm32-unknown-unknown";
 
 /// Program, Debian package, what it is wanted for.
 type Package = (&'static str, &'static str, &'static str);
 
-const NPM: Package = ("npm", "npm", "brings DOMPurify into the page");
+const NPM: Package = ("npm", "npm", "brings DOMPurify into the page, and axe-core");
 
 const PACKAGES: &[Package] = &[
     ("curl", "curl", "sends over SMTP and fetches over POP3"),
@@ -26,7 +26,12 @@ const PACKAGES: &[Package] = &[
     ("python3", "python3", "sends with smtplib and fetches with poplib"),
     ("node", "nodejs", "runs tests as WebAssembly"),
     NPM,
+    ("chromium", "chromium", "shows the page"),
+    ("chromedriver", "chromium-driver", "presses the page's buttons"),
 ];
+
+/// The accessibility checker that runs in the page, from the npm registry.
+const AXE: (&str, &str) = ("axe-core", "4.14.1");
 
 /// A program that comes from crates.io.
 struct Tool {
@@ -42,8 +47,8 @@ struct Tool {
 
 pub(crate) fn run() -> Result {
     // What can fail at once comes before what takes minutes.
-    let missing = [wasm_target()?, debian_packages(PACKAGES)?, tools()?];
-    if missing == [false; 3] {
+    let missing = [wasm_target()?, debian_packages(PACKAGES)?, axe()?, tools()?];
+    if missing == [false; 4] {
         say("setup: everything is there");
     }
     Ok(())
@@ -118,6 +123,21 @@ fn install(tool: &Tool) -> Result {
     } else {
         Err(format!("{package} {version} is installed, but `{program}` is not it"))
     }
+}
+
+/// Into the target directory: it belongs to this checkout, and to nobody else on the machine.
+fn axe() -> Result<bool> {
+    let ((package, version), folder) = (AXE, target()?.join("npm"));
+    let about = fs::read_to_string(folder.join("node_modules").join(package).join("package.json"));
+    if about.is_ok_and(|about| about.contains(&format!("\"version\": \"{version}\""))) {
+        return Ok(false);
+    }
+    say(&format!("setup: fetching {package} {version} (checks the page's accessibility)"));
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut npm = command("npm");
+    npm.args(["install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]);
+    shell::run(npm.arg(&folder).arg(format!("{package}@{version}")))?;
+    Ok(true)
 }
 
 fn debian_packages(packages: &[Package]) -> Result<bool> {

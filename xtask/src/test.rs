@@ -50,13 +50,14 @@ fn steps() -> Vec<Step> {
         ("lints", with(cargo(), "clippy --workspace --all-targets -- -D warnings")),
         // The end-to-end tests of one crate start the programs of another.
         ("programs", with(cargo(), "build --workspace")),
+        // Those of the browser client open the page.
+        ("the page", page::build()),
         ("native tests", with(cargo(), "test --workspace")),
         ("mail-core's tests on WebAssembly", on_wasm("mail-core")),
         ("web-client's tests on WebAssembly", on_wasm("web-client")),
         ("servers without sockets, for WebAssembly", {
             with(cargo(), "build -p servers --no-default-features --target wasm32-unknown-unknown")
         }),
-        ("the page", page::build()),
         ("the page inside the program", with(cargo(), "test -p ws-bridge --features embed --test page")),
         ("documentation", documentation),
     ]

@@ -1,0 +1,140 @@
+//! How heavy and how quick the page is, in a real Chromium against the real servers: `cargo bench -p browser-tests`.
+//!
+//! The figures are shown beside their targets and not judged: how fast this machine is today is no property of the
+//! code. Times are the median of some runs, each in a browser that has never seen the page.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use browser_tests::{Driver, Page, Screen, Servers, Stage};
+
+const RUNS: usize = 5;
+
+/// Waits for the sign-in form, not for what stands there before it. Octets of everything that it took, as they came over
+/// the wire without their headers; the milliseconds to the first paint of anything, and to the frame with the form.
+const LOADED: &str = "\
+    const done = arguments[0];
+    const look = () => {
+        const paint = performance.getEntriesByName('first-contentful-paint')[0];
+        if (!paint || !document.querySelector('input[type=password]')) return requestAnimationFrame(look);
+        const all = [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')];
+        const octets = all.reduce((sum, one) => sum + one.encodedBodySize, 0);
+        requestAnimationFrame(() => done([octets, paint.startTime, performance.now()]));
+    };
+    look();";
+
+/// Presses Sign in; the milliseconds to the first row, and to a list whose headers are all there.
+const LISTED: &str = "\
+    const done = arguments[0];
+    const start = performance.now();
+    let first;
+    document.querySelector('form button').click();
+    const look = () => {
+        first ??= document.querySelector('li.row') && performance.now() - start;
+        const rest = [...document.querySelectorAll('button')].some((button) => button.innerText === 'Check mail');
+        if (rest && first) done([first, performance.now() - start]); else requestAnimationFrame(look);
+    };
+    look();";
+
+/// Scrolls the list by a row and a half in every frame; the frames a second, and the longest in milliseconds.
+const SCROLLED: &str = "\
+    const done = arguments[0];
+    let list = document.querySelector('li.row');
+    while (list.scrollHeight <= list.clientHeight) list = list.parentElement;
+    const times = [];
+    const frame = (now) => {
+        times.push(now);
+        list.scrollTop += 100;
+        if (times.length <= 300) return requestAnimationFrame(frame);
+        const gaps = times.slice(1).map((time, at) => time - times[at]);
+        done([gaps.length * 1000 / (times.at(-1) - times[0]), Math.max(...gaps)]);
+    };
+    requestAnimationFrame(frame);";
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("the system has what a runtime needs").block_on(measure());
+}
+
+async fn measure() {
+    let mut rows = String::new();
+    let mut row = |name: &str, figure: f64, unit: &str, target: &str| {
+        writeln!(rows, "{name:48} {figure:>9.1} {unit:4} {target}").expect("a string takes everything");
+    };
+    let [octets, paint, form] = median(async || {
+        let stage = Stage::open().await;
+        numbers(&stage.page, LOADED).await
+    })
+    .await;
+    row("page, compressed transfer", octets / 1024.0, "KiB", "at most 400");
+    row("page, first paint of anything", paint, "ms", "");
+    row("page, first paint of the sign-in form", form, "ms", "at most 500");
+    for count in [1_000, 10_000] {
+        let servers = Servers::start("");
+        fs::write(servers.mailbox_path("gb"), mailbox(count)).expect("written");
+        let [first, all] = median(async || {
+            let driver = Driver::start();
+            numbers(&signing_in(&driver, &servers).await, LISTED).await
+        })
+        .await;
+        row(&format!("list of {count}, sign-in to the first row"), first, "ms", "");
+        row(&format!("list of {count}, sign-in to all headers"), all, "ms", "");
+        let [frames, longest] = median(async || {
+            let driver = Driver::start();
+            let page = signing_in(&driver, &servers).await;
+            numbers::<2>(&page, LISTED).await;
+            numbers(&page, SCROLLED).await
+        })
+        .await;
+        row(&format!("list of {count}, scrolled"), frames, "fps", "60");
+        row(&format!("list of {count}, longest frame"), longest, "ms", "");
+    }
+    show(&rows);
+}
+
+/// The sign-in page, filled in.
+async fn signing_in(driver: &Driver, servers: &Servers) -> Page {
+    let page = Page::new(driver.open(Screen::Desktop).await);
+    page.go(&servers.url()).await;
+    page.fill("Username", "gb").await;
+    page.fill("Password", "gondola").await;
+    page
+}
+
+/// The numbers that a script gives.
+async fn numbers<const COUNT: usize>(page: &Page, script: &str) -> [f64; COUNT] {
+    let found = page.client.execute_async(script, vec![]).await.expect("the script ends");
+    std::array::from_fn(|at| found[at].as_f64().expect("the script gives that many numbers"))
+}
+
+async fn median<const COUNT: usize>(run: impl AsyncFn() -> [f64; COUNT]) -> [f64; COUNT] {
+    let mut runs = Vec::new();
+    for _ in 0..RUNS {
+        runs.push(run().await);
+    }
+    std::array::from_fn(|column| {
+        let mut column: Vec<f64> = runs.iter().map(|run: &[f64; COUNT]| run[column]).collect();
+        column.sort_by(f64::total_cmp);
+        column[RUNS / 2]
+    })
+}
+
+/// A mailbox as a person would write it: the guide's four fields and a line of text.
+fn mailbox(count: usize) -> String {
+    (0..count).fold(String::new(), |mut mailbox, number| {
+        let (day, hour, minute) = (1 + number / 1440 % 28, number / 60 % 24, number % 60);
+        write!(
+            mailbox,
+            "From: Sender {0} <sender{0}@example.org>\r\nTo: gb@iit.edu\r\nSubject: Message number {number}\r\n\
+             Received: 2026-11-{day:02} : {hour:02} : {minute:02}\r\n\r\nThis is message number {number}.\r\n.\r\n",
+            number % 97
+        )
+        .expect("a string takes everything");
+        mailbox
+    })
+}
+
+#[allow(clippy::print_stdout, reason = "the one place where the measurements are shown")]
+fn show(rows: &str) {
+    println!("\n{rows}");
+}

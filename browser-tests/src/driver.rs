@@ -1,0 +1,170 @@
+//! chromedriver and its Chromium.
+
+use std::collections::BTreeMap;
+use std::io::{BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fantoccini::{Client, ClientBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::servers::lines;
+use crate::{PATIENCE, places};
+
+/// How long Chromium may take to end before its driver is killed.
+const END_MAX: Duration = Duration::from_secs(10);
+
+/// The size of the window's inside, in CSS pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Screen {
+    /// 1280 x 800
+    Desktop,
+    /// The same, on a system that asks for dark pages
+    Dark,
+    /// 390 x 844, with a finger for a mouse
+    Phone,
+}
+
+/// A WebDriver server with one browser. Both end when this is dropped.
+#[derive(Debug)]
+pub struct Driver {
+    child: Child,
+    port: u16,
+    folder: TempDir,
+}
+
+impl Driver {
+    /// Starts chromedriver on a free port.
+    #[must_use]
+    pub fn start() -> Self {
+        let mut child = Command::new(places::installed("chromedriver"))
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver can be run");
+        let log = lines(BufReader::new(child.stdout.take().expect("standard output is piped")));
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let mut driver = Self { child, port: 0, folder };
+        while driver.port == 0 {
+            let line = log.recv_timeout(PATIENCE).expect("chromedriver says where it listens");
+            driver.port = port(&line).unwrap_or(0);
+        }
+        driver
+    }
+
+    /// Opens the browser, with a profile that nobody has used.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn open(&self, screen: Screen) -> Client {
+        let capabilities = json!({
+            "goog:chromeOptions": self.options(screen),
+            "goog:loggingPrefs": { "browser": "ALL" },
+            "unhandledPromptBehavior": "ignore",
+        });
+        let Value::Object(capabilities) = capabilities else { unreachable!("it is written as an object") };
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&format!("http://127.0.0.1:{}", self.port))
+            .await
+            .unwrap_or_else(|error| panic!("Chromium does not start: {error}"));
+        if screen != Screen::Phone {
+            fit(&client, 1280, 800).await;
+        }
+        client
+    }
+
+    /// What Chromium's network stack has done: every request and every look-up of a name, by URL and name. It is whole
+    /// once the browser has closed.
+    #[must_use]
+    pub fn network_log(&self) -> String {
+        std::fs::read_to_string(self.network_log_path()).expect("Chromium writes its log")
+    }
+
+    fn network_log_path(&self) -> PathBuf {
+        self.folder.path().join("network.json")
+    }
+
+    fn options(&self, screen: Screen) -> Value {
+        let mut arguments: Vec<String> = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--lang=en-US",
+        ]
+        .map(str::to_owned)
+        .into();
+        arguments.push(format!("--user-data-dir={}", self.folder.path().join("profile").display()));
+        arguments.push(format!("--log-net-log={}", self.network_log_path().display()));
+        if screen == Screen::Dark {
+            arguments.push("--blink-settings=preferredColorScheme=0".to_owned());
+        }
+        let mut options = BTreeMap::from([
+            ("binary", json!(places::installed("chromium"))),
+            ("args", json!(arguments)),
+            ("prefs", json!({ "download.default_directory": self.folder.path().join("downloads") })),
+        ]);
+        if screen == Screen::Phone {
+            let metrics = json!({ "width": 390, "height": 844, "pixelRatio": 2.0, "touch": true });
+            options.insert("mobileEmulation", json!({ "deviceMetrics": metrics }));
+        }
+        json!(options)
+    }
+
+    /// A file that the browser has saved, when it is whole.
+    #[must_use]
+    pub fn downloaded(&self, name: &str) -> Option<Vec<u8>> {
+        std::fs::read(self.folder.path().join("downloads").join(name)).ok()
+    }
+
+    /// Asks the driver to close its browser and to end.
+    fn shut_down(&self) -> std::io::Result<()> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let mut stream = TcpStream::connect_timeout(&address, END_MAX)?;
+        stream.set_read_timeout(Some(END_MAX))?;
+        write!(stream, "GET /shutdown HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+        stream.read_to_end(&mut Vec::new()).map(drop)
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // Killed at once, the driver would leave its browser behind.
+        if self.shut_down().is_ok() {
+            let start = Instant::now();
+            while matches!(self.child.try_wait(), Ok(None)) && start.elapsed() < END_MAX {
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Gives the inside of the window a size; there is no telling how much its frame takes.
+async fn fit(client: &Client, width: u32, height: u32) {
+    let frame = "return [outerWidth - innerWidth, outerHeight - innerHeight]";
+    let frame = client.execute(frame, vec![]).await.expect("a window has a size");
+    let [across, down] =
+        [0, 1].map(|side| frame[side].as_u64().and_then(|size| u32::try_from(size).ok()).unwrap_or(0));
+    client.set_window_size(width + across, height + down).await.expect("a window can be resized");
+}
+
+/// Reads `ChromeDriver was started successfully on port 34271.`
+fn port(line: &str) -> Option<u16> {
+    let (_, port) = line.split_once("was started successfully on port ")?;
+    port.trim_end_matches('.').parse().ok()
+}

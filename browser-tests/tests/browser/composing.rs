@@ -1,0 +1,198 @@
+//! Writing, answering and passing on.
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use browser_tests::{Page, Stage};
+
+use crate::mails::{self, NON_LATIN, PLAIN, SQUARE};
+use crate::{inbox, is_well};
+
+/// Sends what is written and waits until the server has it.
+async fn send(page: &Page) {
+    page.press("Send").await;
+    page.lacks("field", "Subject").await;
+}
+
+#[tokio::test]
+async fn an_attachment_arrives_byte_for_byte() {
+    let stage = inbox(&[]).await;
+    let Stage { page, servers, .. } = &stage;
+    let content: Vec<u8> = (0..=255_u8).rev().cycle().take(300_001).collect();
+    let file = servers.file("Фото 1.bin", &content);
+
+    page.press("Compose").await;
+    page.fill("To", "ag@iit.edu, ").await;
+    page.fill("Subject", "A photo — фото").await;
+    page.fill("Text", "Hello,\n.a dot\n\nGb").await;
+    page.attach(&file).await;
+    page.sees("Фото 1.bin").await;
+    page.picture("compose").await;
+    send(page).await;
+    page.picture("sent").await;
+
+    let mut pop3 = servers.pop3("ag");
+    assert_eq!(pop3.count(), 1);
+    let message = String::from_utf8(pop3.retrieve(1)).expect("the page sends ASCII");
+    pop3.quit();
+    assert!(
+        message.contains("From: gb@iitkgp.edu") || message.contains("From: <gb@iitkgp.edu>"),
+        "{message:.1000}"
+    );
+    assert!(message.contains("To: ag@iit.edu") || message.contains("To: <ag@iit.edu>"), "{message:.1000}");
+    // What is left of the message without its line ends holds the file in base64, wherever its part stands.
+    let joined = message.replace("\r\n", "");
+    assert!(joined.contains(&BASE64_STANDARD.encode(&content)), "the attachment has changed");
+    let mailbox = String::from_utf8(servers.mailbox("ag")).expect("the page sends ASCII").replace("\r\n", "");
+    assert!(mailbox.contains(&BASE64_STANDARD.encode(&content)), "the attachment has changed");
+
+    page.press("Sent from here").await;
+    page.open("A photo — фото").await;
+    page.sees("Фото 1.bin").await;
+    page.picture("sent-from-here").await;
+    is_well(page).await;
+}
+
+/// Drops a file on an element, and pastes another into it, as the browser would tell of it.
+const DROP_AND_PASTE: &str = "\
+    const [element] = arguments;
+    const holding = (name) => {
+        const data = new DataTransfer();
+        data.items.add(new File([`This is ${name}.`], name, { type: 'text/plain' }));
+        return data;
+    };
+    const about = { bubbles: true, cancelable: true };
+    element.dispatchEvent(new DragEvent('drop', { ...about, dataTransfer: holding('dropped.txt') }));
+    element.dispatchEvent(new ClipboardEvent('paste', { ...about, clipboardData: holding('pasted.txt') }));";
+
+#[tokio::test]
+async fn files_are_attached_by_dropping_and_pasting_too() {
+    let stage = inbox(&[]).await;
+    let Stage { page, servers, .. } = &stage;
+    page.press("Compose").await;
+    page.fill("To", "ag@iit.edu").await;
+    page.fill("Subject", "Two files").await;
+    let text = page.finds("field", "Text").await;
+    page.run(DROP_AND_PASTE, vec![serde_json::to_value(&text).expect("an element is a name")]).await;
+    page.sees("dropped.txt").await;
+    page.sees("pasted.txt").await;
+    page.press("Remove pasted.txt").await;
+    page.misses("pasted.txt").await;
+    send(page).await;
+
+    let mut pop3 = servers.pop3("ag");
+    let message = String::from_utf8(pop3.retrieve(1)).expect("the page sends ASCII");
+    pop3.quit();
+    assert!(message.contains("dropped.txt") && !message.contains("pasted.txt"), "{message}");
+    is_well(page).await;
+}
+
+#[tokio::test]
+async fn an_answer_to_all_goes_to_all_but_oneself() {
+    let mail = "From: ag@iit.edu\nTo: gb@iitkgp.edu, postmaster@iit.edu\nCc: ag+lists@iit.edu\nSubject: All\n\nHello, all.\n";
+    let stage = inbox(&[mail]).await;
+    let Stage { page, .. } = &stage;
+    page.open("All").await;
+    page.sees("Hello, all.").await;
+    page.press("Reply all").await;
+    page.until("the subject of an answer", async || page.value("Subject").await == "Re: All").await;
+    for address in ["ag@iit.edu", "postmaster@iit.edu", "ag+lists@iit.edu"] {
+        page.finds("button", &format!("Remove {address}")).await;
+    }
+    assert!(page.find("button", "Remove gb@iitkgp.edu").await.is_none(), "the answer would come back");
+    page.picture("reply-all").await;
+    is_well(page).await;
+}
+
+#[tokio::test]
+async fn an_answer_quotes_and_goes_to_whom_it_should() {
+    let stage = inbox(&[PLAIN]).await;
+    let Stage { page, servers, .. } = &stage;
+    page.open("Meeting").await;
+    page.sees("See you at five.").await;
+    page.press("Reply").await;
+    page.until("the subject of an answer", async || page.value("Subject").await == "Re: Meeting").await;
+    page.sees("ag@iit.edu").await;
+    let body = page.value("Text").await;
+    assert!(body.contains("> See you at five.\n> .this line begins with a dot"), "{body}");
+    page.picture("reply").await;
+    page.write("Text", "I will be there.\n").await;
+    send(page).await;
+
+    let mut pop3 = servers.pop3("ag");
+    let message = String::from_utf8(pop3.retrieve(1)).expect("the page sends ASCII");
+    pop3.quit();
+    assert!(message.contains("Subject: Re: Meeting\r\n"), "{message}");
+    assert!(message.contains("I will be there."), "{message}");
+    assert!(message.contains("> See you at five."), "{message}");
+    is_well(page).await;
+}
+
+#[tokio::test]
+async fn a_forwarded_message_keeps_its_text_and_its_attachment() {
+    let mail = mails::with_attachment("A picture", "square.png", "image/png", SQUARE);
+    let stage = inbox(&[&mail]).await;
+    let Stage { page, servers, .. } = &stage;
+    page.open("A picture").await;
+    page.sees("It is attached.").await;
+    page.press("Forward").await;
+    page.until("the subject of a forwarded message", async || {
+        page.value("Subject").await == "Fwd: A picture"
+    })
+    .await;
+    page.fill("To", "ag@iit.edu").await;
+    page.sees("square.png").await;
+    page.picture("forward").await;
+    send(page).await;
+
+    let mut pop3 = servers.pop3("ag");
+    let message = String::from_utf8(pop3.retrieve(1)).expect("the page sends ASCII");
+    pop3.quit();
+    assert!(message.contains("It is attached."), "{message}");
+    assert!(message.replace("\r\n", "").contains(SQUARE), "{message}");
+    is_well(page).await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_at_its_field_and_nothing_is_sent() {
+    let stage = inbox(&[NON_LATIN]).await;
+    let Stage { page, servers, .. } = &stage;
+    page.press("Compose").await;
+    page.fill("Subject", "No recipient").await;
+    page.press("Send").await;
+    page.sees("Incorrect format").await;
+    page.picture("compose-no-recipient").await;
+
+    page.fill("To", "nobody at all").await;
+    page.fill("Subject", &"x".repeat(101)).await;
+    page.press("Send").await;
+    page.sees("Incorrect format").await;
+    page.picture("compose-incorrect").await;
+    let wrong = page.run("return document.querySelectorAll('[aria-invalid=true]').length", vec![]).await;
+    assert!(wrong.as_u64() >= Some(2), "both fields are marked: {wrong}");
+    assert_eq!(servers.pop3("ag").count(), 0);
+    is_well(page).await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_shown_in_the_servers_words_and_the_draft_stays() {
+    let stage = inbox(&[]).await;
+    let Stage { page, servers, .. } = &stage;
+    page.press("Compose").await;
+    page.fill("To", "stranger@example.org").await;
+    page.fill("Subject", "Far away").await;
+    page.fill("Text", "A text that took an hour.").await;
+    page.press("Send").await;
+    page.sees("550").await;
+    page.picture("compose-refused").await;
+    assert_eq!(page.value("Subject").await, "Far away");
+    assert_eq!(page.value("Text").await, "A text that took an hour.");
+
+    // The draft survives the page, too.
+    page.reload().await;
+    crate::enter(page, "gb", "gondola").await;
+    page.press("Drafts").await;
+    page.open("Far away").await;
+    page.until("the draft's text", async || page.value("Text").await == "A text that took an hour.").await;
+    page.picture("draft").await;
+    assert_eq!(servers.pop3("ag").count(), 0);
+    is_well(page).await;
+}

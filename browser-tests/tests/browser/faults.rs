@@ -1,0 +1,75 @@
+//! Servers that fail on purpose (`[[faults]]`): no draft and no message is lost, and the transcript shows what happened.
+
+use browser_tests::{Screen, Servers, Stage};
+
+use crate::enter;
+use crate::mails::short;
+
+/// Signed in as gb, on servers with one fault, who has these mails.
+async fn with_fault(fault: &str, mails: &[&str]) -> Stage {
+    let servers = Servers::start(&format!("[[faults]]\n{fault}\n"));
+    for mail in mails {
+        servers.deliver("gb", mail);
+    }
+    let stage = Stage::open_on(Screen::Desktop, servers).await;
+    enter(&stage.page, "gb", "gondola").await;
+    stage
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_message_is_shown_and_seen_in_the_transcript() {
+    let fault = "protocol = 'smtp'\ncommand = 'MESSAGE'\nfor = 'ag'\nreply = '452 4.3.1 The disk is full'";
+    let stage = with_fault(fault, &[]).await;
+    let Stage { page, servers, .. } = &stage;
+    page.choose("Transcript").await;
+    page.press("Compose").await;
+    page.fill("To", "ag@iit.edu").await;
+    page.fill("Subject", "Too late").await;
+    page.fill("Text", "A text that took an hour.").await;
+    page.press("Send").await;
+    page.finds("alert", "The disk is full").await;
+    page.sees("S: 452 4.3.1 The disk is full").await;
+    assert_eq!(page.value("Text").await, "A text that took an hour.");
+    page.picture("fault-refused").await;
+    assert_eq!(servers.pop3("ag").count(), 0);
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_in_the_middle_of_a_message_keeps_the_draft() {
+    let fault = "protocol = 'smtp'\ncommand = 'DATA'\nfor = 'ag'\ndrop = true\nafter = '64 KiB'";
+    let stage = with_fault(fault, &[]).await;
+    let Stage { page, servers, .. } = &stage;
+    let file = servers.file("large.bin", &vec![b'x'; 1 << 20]);
+    page.press("Compose").await;
+    page.fill("To", "ag@iit.edu").await;
+    page.fill("Subject", "Cut off").await;
+    page.attach(&file).await;
+    page.sees("large.bin").await;
+    page.press("Send").await;
+    page.finds("alert", "Nothing of the draft is lost").await;
+    page.sees("large.bin").await;
+    assert_eq!(page.value("Subject").await, "Cut off");
+    page.picture("fault-cut-off").await;
+    assert_eq!(servers.pop3("ag").count(), 0);
+}
+
+#[tokio::test]
+async fn a_message_whose_first_fetch_is_cut_off_is_fetched_again() {
+    // With this seed the first RETR is cut off and some later one is not.
+    let fault =
+        "protocol = 'pop3'\ncommand = 'RETR'\ndrop = true\nafter = '1 KiB'\nprobability = 0.5\nseed = 3";
+    let long = format!("{}{}\nThe end.\n", short("Long"), "A line of a long message.\n".repeat(1000));
+    let stage = with_fault(fault, &[&long]).await;
+    let Stage { page, .. } = &stage;
+    page.open("Long").await;
+    page.finds("button", "Try again").await;
+    page.picture("fault-fetch").await;
+    page.until("the whole message", async || {
+        if let Some(again) = page.find("button", "Try again").await {
+            // It may have gone by itself.
+            let _ = again.click().await;
+        }
+        page.text().await.contains("The end.")
+    })
+    .await;
+}

@@ -1,0 +1,113 @@
+//! Other hands: a keyboard alone, and a thumb.
+
+use browser_tests::{Screen, Stage};
+use fantoccini::key::Key;
+
+use crate::mails::{HTML, PLAIN, short};
+use crate::{inbox, inbox_on, is_well};
+
+#[tokio::test]
+async fn everything_can_be_done_with_the_keyboard() {
+    let servers = browser_tests::Servers::start("");
+    for subject in ["first", "second", "third"] {
+        servers.deliver("gb", &short(subject));
+    }
+    let stage = Stage::open_on(Screen::Desktop, servers).await;
+    let Stage { page, servers, .. } = &stage;
+    let (enter, tab, escape) = (Key::Enter.to_string(), Key::Tab.to_string(), Key::Escape.to_string());
+    page.finds("field", "Username").await;
+    if page.focus().await != "Username" {
+        page.keys(&tab).await;
+    }
+    page.keys("gb").await;
+    page.keys(&tab).await;
+    page.keys("gondola").await;
+    page.keys(&enter).await;
+    page.finds("button", "Check mail").await;
+
+    // The newest is the first; j goes on, k goes back, Enter opens, u returns.
+    page.finds("row", "third").await;
+    page.keys("jj").await;
+    page.keys("k").await;
+    page.keys(&enter).await;
+    page.finds("heading", "").await;
+    page.picture("keyboard-opened").await;
+    page.keys("u").await;
+    page.keys("?").await;
+    page.finds("dialog", "").await;
+    page.picture("keyboard-help").await;
+    page.keys(&escape).await;
+    page.lacks("dialog", "").await;
+
+    page.keys("/").await;
+    page.until("the focus in the search", async || page.focus().await.contains("Search")).await;
+    page.keys("first").await;
+    page.lacks("row", "third").await;
+    page.keys(&escape).await;
+
+    page.keys("c").await;
+    page.until("the focus in the first field", async || page.focus().await.starts_with("To")).await;
+    page.keys(&format!("ag@iit.edu{tab}")).await;
+    page.until_focused(&tab, "Subject").await;
+    page.keys("By hand").await;
+    page.until_focused(&tab, "Text").await;
+    page.keys("No mouse.").await;
+    page.until_focused(&tab, "Send").await;
+    page.picture("keyboard-send").await;
+    page.keys(&enter).await;
+    page.lacks("field", "Subject").await;
+    let mut pop3 = servers.pop3("ag");
+    assert!(String::from_utf8_lossy(&pop3.retrieve(1)).contains("No mouse."));
+    pop3.quit();
+    is_well(page).await;
+}
+
+/// Nothing may stick out to the side.
+const WIDTH: &str = "return document.documentElement.scrollWidth";
+
+#[tokio::test]
+async fn it_fits_a_phone() {
+    let stage = inbox_on(Screen::Phone, &[PLAIN, HTML]).await;
+    let Stage { page, servers, .. } = &stage;
+    page.finds("row", "Meeting").await;
+    assert_eq!(page.run(WIDTH, vec![]).await, 390);
+    page.picture("phone-list").await;
+
+    page.open("Ten things").await;
+    page.sees_in_message("you did not ask for").await;
+    assert_eq!(page.run(WIDTH, vec![]).await, 390);
+    page.picture("phone-message").await;
+
+    page.press("Back to the list").await;
+    page.open("Meeting").await;
+    page.sees("See you at five.").await;
+    page.press("Reply").await;
+    page.finds("field", "Subject").await;
+    assert_eq!(page.run(WIDTH, vec![]).await, 390);
+    page.picture("phone-compose").await;
+    page.press("Send").await;
+    page.lacks("field", "Subject").await;
+    let mut pop3 = servers.pop3("ag");
+    assert_eq!(pop3.count(), 1);
+    pop3.quit();
+    is_well(page).await;
+}
+
+#[tokio::test]
+async fn a_row_far_down_is_found_by_scrolling() {
+    let subjects: Vec<String> = (0..200).map(|number| short(&format!("number-{number:03}"))).collect();
+    let mails: Vec<&str> = subjects.iter().map(String::as_str).collect();
+    let stage = inbox(&mails).await;
+    let Stage { page, .. } = &stage;
+    page.finds("row", "number-199").await;
+    assert!(page.find("row", "number-000").await.is_none(), "only visible rows are drawn");
+    let down = "const row = arguments[0]; let list = row.parentElement; \
+                while (list.scrollHeight <= list.clientHeight) list = list.parentElement; \
+                list.scrollTop = list.scrollHeight; return true";
+    let row = page.finds("row", "number-199").await;
+    page.run(down, vec![serde_json::to_value(&row).expect("an element is a name")]).await;
+    page.open("number-000").await;
+    page.sees("This is number-000.").await;
+    page.picture("long-list").await;
+    is_well(page).await;
+}
