@@ -4,14 +4,16 @@
 //! the one before it is answered; a message is swallowed to its real end, whatever is wrong with it, and answered
 //! once, so that no byte of it is ever taken for a command (RFC 5321 section 4.1.1.4).
 
+mod message;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
-use super::state::{Outcome, Phase, Session};
+use super::state::Session;
 use super::{Config, Event, Mail, replies};
-use crate::dot::{DotDecoder, Piece};
+use crate::dot::DotDecoder;
 use crate::line::{Ending, Line, LineEnds, LineReader};
 use crate::machine::{Machine, ProtocolError, Step};
 use crate::message::address::{ForwardPath, ReversePath};
@@ -373,26 +375,6 @@ impl Server {
         self.ask(Question::Recipient(reply), Event::Recipient(path));
     }
 
-    fn on_bdat(&mut self, size: u64, last: bool) {
-        let chunk = Chunk { size, left: size, last };
-        if self.session.phase == Phase::Chunks {
-            self.input = Input::Chunk(chunk);
-        } else {
-            self.line_ends = LineEnds::default();
-            self.ask(Question::FirstChunk(chunk), Event::Data);
-        }
-    }
-
-    /// RFC 3030 section 2: the octets come all the same; where it cannot be told how many, they would be commands.
-    fn on_malformed_bdat(&mut self, size: Option<u64>) {
-        if let Some(size) = size {
-            self.refuse_chunk(size, replies::MALFORMED_BDAT);
-        } else {
-            self.send(&replies::MALFORMED_BDAT);
-            self.close(Some(ProtocolError::Unexpected("a BDAT whose size cannot be read".to_owned())));
-        }
-    }
-
     /// RFC 3207 section 6, CVE-2011-0411: what stands behind STARTTLS was put there by somebody who could not wait.
     fn on_starttls(&mut self, input: &BytesMut) {
         if input.is_empty() {
@@ -427,83 +409,6 @@ impl Server {
             }
             Err(error) => self.fail(replies::sasl_error(error)),
         }
-    }
-
-    /// Takes a piece of a message that ends with a dot. What is refused is still read to its end; which refusal it gets
-    /// depends on the whole of it, so that no cut of the stream can change the answer.
-    fn read_text(&mut self, input: &mut BytesMut) -> bool {
-        let Input::Text(decoder) = &mut self.input else { return false };
-        let Some(piece) = decoder.decode(input) else { return false };
-        let malformed = decoder.is_malformed();
-        if let Piece::Text(text) = &piece {
-            self.session.message_octets += text.len() as u64;
-        }
-        let too_large = self.session.message_octets > self.config.message_size_max;
-        if malformed || too_large {
-            self.reset();
-        }
-        match piece {
-            Piece::Text(text) if self.in_transaction() => self.events.push_back(Event::Chunk(text)),
-            Piece::Text(_) => {}
-            Piece::End => {
-                self.input = Input::Commands;
-                if malformed {
-                    self.send(&replies::MALFORMED_MESSAGE);
-                } else if too_large {
-                    self.send(&replies::too_large(self.config.message_size_max));
-                } else {
-                    self.ask(Question::EndOfData, Event::EndOfData);
-                }
-            }
-        }
-        true
-    }
-
-    fn read_chunk(&mut self, input: &mut BytesMut) -> bool {
-        let Input::Chunk(chunk) = &mut self.input else { return false };
-        if chunk.left > 0 {
-            let octets = take(&mut chunk.left, input);
-            self.line_ends.check(&octets);
-            self.session.message_octets += octets.len() as u64;
-            let some = !octets.is_empty();
-            if some {
-                self.events.push_back(Event::Chunk(octets));
-            }
-            return some;
-        }
-        let Chunk { size, last, .. } = *chunk;
-        self.input = Input::Commands;
-        if !last {
-            self.session.phase = self.session.phase.after(Outcome::Chunk);
-            self.succeed(&replies::chunk_ok(size));
-        } else if self.line_ends.are_broken() {
-            self.reset();
-            self.send(&replies::MALFORMED_MESSAGE);
-        } else {
-            self.ask(Question::EndOfData, Event::EndOfData);
-        }
-        true
-    }
-
-    fn refuse_chunk(&mut self, size: u64, reply: Reply) {
-        let was_transaction = self.in_transaction();
-        self.session.phase = self.session.phase.after(Outcome::ChunkRefused);
-        if was_transaction && !self.in_transaction() {
-            self.events.push_back(Event::Reset);
-        }
-        self.input = Input::RefusedChunk(size, reply);
-    }
-
-    fn skip_chunk(&mut self, input: &mut BytesMut) -> bool {
-        let Input::RefusedChunk(left, _) = &mut self.input else { return false };
-        if *left > 0 {
-            return !take(left, input).is_empty();
-        }
-        if let Input::RefusedChunk(_, reply) = std::mem::replace(&mut self.input, Input::Commands) {
-            self.fail(reply);
-            self.refused |= self.session.phase == Phase::Refused;
-        }
-        true
     }
 
     fn ask(&mut self, question: Question, event: Event) {
@@ -561,13 +466,6 @@ impl Server {
         self.reset();
         self.input = Input::Closed(error);
     }
-}
-
-/// Takes what there is of the next `left` octets.
-fn take(left: &mut u64, input: &mut BytesMut) -> Bytes {
-    let length = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
-    *left -= length as u64;
-    input.split_to(length).freeze()
 }
 
 /// Whether a web page makes its visitor's browser talk to us. Closing at the first line keeps it from hiding commands

@@ -1,0 +1,117 @@
+//! The message itself: DATA's text up to its final dot, BDAT's chunks by their sizes.
+
+use bytes::{Bytes, BytesMut};
+
+use super::{Chunk, Input, Question, Server};
+use crate::dot::Piece;
+use crate::line::LineEnds;
+use crate::machine::ProtocolError;
+use crate::smtp::reply::Reply;
+use crate::smtp::server::state::{Outcome, Phase};
+use crate::smtp::server::{Event, replies};
+
+impl Server {
+    pub(super) fn on_bdat(&mut self, size: u64, last: bool) {
+        let chunk = Chunk { size, left: size, last };
+        if self.session.phase == Phase::Chunks {
+            self.input = Input::Chunk(chunk);
+        } else {
+            self.line_ends = LineEnds::default();
+            self.ask(Question::FirstChunk(chunk), Event::Data);
+        }
+    }
+
+    /// RFC 3030 section 2: the octets come all the same; where it cannot be told how many, they would be commands.
+    pub(super) fn on_malformed_bdat(&mut self, size: Option<u64>) {
+        if let Some(size) = size {
+            self.refuse_chunk(size, replies::MALFORMED_BDAT);
+        } else {
+            self.send(&replies::MALFORMED_BDAT);
+            self.close(Some(ProtocolError::Unexpected("a BDAT whose size cannot be read".to_owned())));
+        }
+    }
+
+    /// Takes a piece of a message that ends with a dot. What is refused is still read to its end; which refusal it gets
+    /// depends on the whole of it, so that no cut of the stream can change the answer.
+    pub(super) fn read_text(&mut self, input: &mut BytesMut) -> bool {
+        let Input::Text(decoder) = &mut self.input else { return false };
+        let Some(piece) = decoder.decode(input) else { return false };
+        let malformed = decoder.is_malformed();
+        if let Piece::Text(text) = &piece {
+            self.session.message_octets += text.len() as u64;
+        }
+        let too_large = self.session.message_octets > self.config.message_size_max;
+        if malformed || too_large {
+            self.reset();
+        }
+        match piece {
+            Piece::Text(text) if self.in_transaction() => self.events.push_back(Event::Chunk(text)),
+            Piece::Text(_) => {}
+            Piece::End => {
+                self.input = Input::Commands;
+                if malformed {
+                    self.send(&replies::MALFORMED_MESSAGE);
+                } else if too_large {
+                    self.send(&replies::too_large(self.config.message_size_max));
+                } else {
+                    self.ask(Question::EndOfData, Event::EndOfData);
+                }
+            }
+        }
+        true
+    }
+
+    pub(super) fn read_chunk(&mut self, input: &mut BytesMut) -> bool {
+        let Input::Chunk(chunk) = &mut self.input else { return false };
+        if chunk.left > 0 {
+            let octets = take(&mut chunk.left, input);
+            self.line_ends.check(&octets);
+            self.session.message_octets += octets.len() as u64;
+            let some = !octets.is_empty();
+            if some {
+                self.events.push_back(Event::Chunk(octets));
+            }
+            return some;
+        }
+        let Chunk { size, last, .. } = *chunk;
+        self.input = Input::Commands;
+        if !last {
+            self.session.phase = self.session.phase.after(Outcome::Chunk);
+            self.succeed(&replies::chunk_ok(size));
+        } else if self.line_ends.are_broken() {
+            self.reset();
+            self.send(&replies::MALFORMED_MESSAGE);
+        } else {
+            self.ask(Question::EndOfData, Event::EndOfData);
+        }
+        true
+    }
+
+    pub(super) fn refuse_chunk(&mut self, size: u64, reply: Reply) {
+        let was_transaction = self.in_transaction();
+        self.session.phase = self.session.phase.after(Outcome::ChunkRefused);
+        if was_transaction && !self.in_transaction() {
+            self.events.push_back(Event::Reset);
+        }
+        self.input = Input::RefusedChunk(size, reply);
+    }
+
+    pub(super) fn skip_chunk(&mut self, input: &mut BytesMut) -> bool {
+        let Input::RefusedChunk(left, _) = &mut self.input else { return false };
+        if *left > 0 {
+            return !take(left, input).is_empty();
+        }
+        if let Input::RefusedChunk(_, reply) = std::mem::replace(&mut self.input, Input::Commands) {
+            self.fail(reply);
+            self.refused |= self.session.phase == Phase::Refused;
+        }
+        true
+    }
+}
+
+/// Takes what there is of the next `left` octets.
+fn take(left: &mut u64, input: &mut BytesMut) -> Bytes {
+    let length = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
+    *left -= length as u64;
+    input.split_to(length).freeze()
+}
