@@ -16,7 +16,7 @@ use crate::serve::{Which, serve};
 /// What was asked for cannot be started: a broken configuration, User.txt or flag.
 const EXIT_USAGE: u8 = 2;
 
-/// A mail system in one program: SMTP, POP3, and mail in plain text files.
+/// A mail system in one program: SMTP, POP3, a web page, and mail in plain text files.
 #[derive(Debug, Parser)]
 #[command(name = "pennypost", version)]
 struct Pennypost {
