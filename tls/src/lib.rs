@@ -1,0 +1,1 @@
+//! Certificates for the servers and the bridge.
