@@ -6,6 +6,7 @@
 
 mod faults;
 mod octets;
+mod tls;
 mod web;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use serde::de::{Deserializer, Error as _};
 
 pub use faults::{Chance, Command, Fault, Faults, Outcome, Pop3Command, SmtpCommand, Who};
 pub use octets::Octets;
+pub use tls::Tls;
 pub use web::{Target, Web, WebLimits, WebListen};
 
 /// Everything that can be configured.
@@ -39,6 +41,7 @@ pub struct Config {
     pub smtp: Smtp,
     pub pop3: Pop3,
     pub web: Web,
+    pub tls: Tls,
     pub limits: Limits,
     /// What the servers do wrong on purpose.
     pub faults: Faults,
@@ -50,6 +53,8 @@ pub struct Config {
 pub struct Smtp {
     /// Where the SMTP server listens; port 0 takes a free one.
     pub listen: Vec<SocketAddr>,
+    /// Where it listens for connections that are TLS from their first byte (RFC 8314 section 3: port 465).
+    pub tls_listen: Vec<SocketAddr>,
     /// Where it listens besides for connections that open with a PROXY protocol v2 header.
     pub proxy_listen: Vec<SocketAddr>,
     /// Who may connect there: their word about the client is believed.
@@ -62,6 +67,8 @@ pub struct Smtp {
 pub struct Pop3 {
     /// Where the POP3 server listens; port 0 takes a free one.
     pub listen: Vec<SocketAddr>,
+    /// Where it listens for connections that are TLS from their first byte (RFC 8314 section 3: port 995).
+    pub tls_listen: Vec<SocketAddr>,
     /// Where it listens besides for connections that open with a PROXY protocol v2 header.
     pub proxy_listen: Vec<SocketAddr>,
     /// Who may connect there: their word about the client is believed.
@@ -96,6 +103,7 @@ impl Default for Config {
             smtp: Smtp::default(),
             pop3: Pop3::default(),
             web: Web::default(),
+            tls: Tls::default(),
             limits: Limits::default(),
             faults: Faults::default(),
         }
@@ -106,6 +114,7 @@ impl Default for Smtp {
     fn default() -> Self {
         Self {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 2525))],
+            tls_listen: Vec::new(),
             proxy_listen: Vec::new(),
             proxy_peers: local_peers(),
         }
@@ -116,6 +125,7 @@ impl Default for Pop3 {
     fn default() -> Self {
         Self {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 2110))],
+            tls_listen: Vec::new(),
             proxy_listen: Vec::new(),
             proxy_peers: local_peers(),
             refuse_unknown_user: false,
@@ -159,6 +169,7 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new(""));
         config.data = folder.join(config.data);
         config.web.root = folder.join(config.web.root);
+        config.tls.place_in(folder);
         Ok(config)
     }
 
@@ -186,6 +197,17 @@ impl Config {
                 line_of(text, "[limits]", "connections"),
                 format!("`connections` must be 1 or more, and {CONNECTIONS_MAX} at most"),
             ));
+        }
+        for (section, tls_listen) in
+            [("[smtp]", &config.smtp.tls_listen), ("[pop3]", &config.pop3.tls_listen)]
+        {
+            if !tls_listen.is_empty() && config.tls == Tls::Off {
+                return Err((
+                    line_of(text, section, "tls_listen"),
+                    "`tls_listen` needs a certificate: name one in [tls], or set `self_signed = true` there"
+                        .into(),
+                ));
+            }
         }
         if let Some((key, reason)) = config.web.limits.nonsense() {
             return Err((line_of(text, "[web.limits]", key), format!("`{key}` {reason}")));
@@ -259,6 +281,7 @@ mod tests {
         assert_eq!(config.smtp.listen[0].port(), 2525);
         assert_eq!(config.limits.message_size.get(), 25 * 1024 * 1024);
         assert!(!config.pop3.refuse_unknown_user);
+        assert_eq!(config.tls, Tls::Off);
         assert!(config.faults.smtp.is_empty() && config.faults.pop3.is_empty());
     }
 
@@ -340,6 +363,12 @@ mod tests {
             ("[web.limits]\nframe_size = '2 GiB'", 2, "1 GiB"),
             ("[[faults]]\nprotocol = 'smtp'\ncommand = 'MAIL'\ndelay = 'soon'", 4, "`soon`"),
             ("\n[[faults]]\nprotocol = 'smtp'\ncommand = 'MAIL'\nreply = '250 OK'", 2, "`reply`"),
+            ("[tls]\ncertificate = 'cert.pem'", 1, "`certificate` without `key`"),
+            ("\n[tls]\nkey = 'key.pem'", 2, "`key` without `certificate`"),
+            ("[tls]\nkey = 'key.pem'\ncertificate = 'cert.pem'\nself_signed = true", 1, "only one of them"),
+            ("[tls]\nself_signed = true\nselfsigned = true", 3, "selfsigned"),
+            ("[smtp]\ntls_listen = ['127.0.0.1:465']", 2, "needs a certificate"),
+            ("[pop3]\nlisten = []\ntls_listen = ['127.0.0.1:995']", 3, "needs a certificate"),
             ("data = [", 1, ""),
         ] {
             let (at, reason) = Config::parse(text).expect_err(text);
@@ -353,8 +382,12 @@ mod tests {
     fn paths_are_relative_to_the_file() {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let path = folder.path().join("pennypost.toml");
-        std::fs::write(&path, "data = 'mail'").expect("written");
-        assert_eq!(Config::read(&path).expect("a good file").data, folder.path().join("mail"));
+        std::fs::write(&path, "data = 'mail'\n[tls]\ncertificate = 'cert.pem'\nkey = '/etc/key.pem'")
+            .expect("written");
+        let config = Config::read(&path).expect("a good file");
+        assert_eq!(config.data, folder.path().join("mail"));
+        let certificate = folder.path().join("cert.pem");
+        assert_eq!(config.tls, Tls::Files { certificate, key: PathBuf::from("/etc/key.pem") });
 
         let missing = folder.path().join("none.toml");
         let error = Config::read(&missing).expect_err("there is no such file").to_string();
