@@ -35,3 +35,5 @@ pub mod proxy;
 pub mod serve;
 #[cfg(feature = "net")]
 pub mod stream;
+#[cfg(feature = "net")]
+pub mod transport;

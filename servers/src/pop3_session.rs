@@ -5,10 +5,11 @@ use std::sync::Arc;
 use mail_core::pop3::reply::Reply;
 use mail_core::pop3::server::{Event, Look, Server, replies};
 use mail_core::sasl::Credentials;
+use mail_core::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::accounts::{Accounts, AccountsError};
-use crate::session::{Produced, Session};
+use crate::session::{Encryption, Produced, Session};
 use crate::site::{Site, Stamps};
 use crate::store::{Body, Entry, Extent, MailStore, Maildrop, StoreError};
 
@@ -174,6 +175,10 @@ impl<A: Accounts, S: MailStore, T: Stamps> Session for Pop3Session<A, S, T> {
                 }
             },
         }
+    }
+
+    fn tls_established(&mut self, _encryption: Encryption, now: Instant, machine: &mut Server) {
+        machine.tls_established(now);
     }
 
     fn shutdown(&self, machine: &mut Server) {

@@ -9,6 +9,7 @@ use config::{Config, Target, WebListen};
 use mail_core::message::address::Domain;
 use mail_core::sasl::AuthOffer;
 use mail_core::{pop3, smtp};
+use tls::Certificate;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -18,7 +19,7 @@ use ws_bridge::Bridge;
 use crate::accounts::UserTxt;
 use crate::disk::RealDisk;
 use crate::faults::{Faults, Faulty};
-use crate::listener::{Listener, Peers};
+use crate::listener::{Listener, Peers, Terms};
 use crate::pop3_session::Pop3Session;
 use crate::proxy::Client;
 use crate::site::{Site, Stamp, Stamps};
@@ -53,10 +54,11 @@ type TextSite = Site<UserTxt, TextStore<RealDisk, Threads>, SystemStamps>;
 /// One sentence: what could not be opened or bound, and the remedy. Nothing was started then.
 pub async fn serve(config: &Config, which: Which) -> Result<(), String> {
     let site = Arc::new(open(config)?);
+    let certificate = Certificate::open(&config.tls, &config.data, &config.hostname.ascii())?;
     let (stop, stopping) = watch::channel(false);
     let mut signals = Signals::listen()?;
     let doors = Doors::bind(config, which).await?;
-    let mut servers = start(doors, config, &site, &stopping);
+    let mut servers = start(doors, config, &site, certificate.as_ref(), &stopping);
 
     let result = word_to_stop(&mut signals, &mut servers).await;
     // Nobody listening is fine: every session has ended then.
@@ -171,10 +173,12 @@ impl Doors {
         let Config { smtp, pop3, .. } = config;
         let mut doors = Self { smtp: Vec::new(), pop3: Vec::new(), web: None };
         if which != Which::Pop3 {
-            doors.smtp = listeners("smtp", &smtp.listen, &smtp.proxy_listen, &smtp.proxy_peers).await?;
+            let proxies = (&smtp.proxy_listen[..], &smtp.proxy_peers[..]);
+            doors.smtp = listeners("smtp", &smtp.listen, &smtp.tls_listen, proxies).await?;
         }
         if which != Which::Smtp {
-            doors.pop3 = listeners("pop3", &pop3.listen, &pop3.proxy_listen, &pop3.proxy_peers).await?;
+            let proxies = (&pop3.proxy_listen[..], &pop3.proxy_peers[..]);
+            doors.pop3 = listeners("pop3", &pop3.listen, &pop3.tls_listen, proxies).await?;
         }
         if doors.smtp.is_empty() && doors.pop3.is_empty() {
             return Err("no address to listen on: set `listen` in [smtp] or [pop3]".into());
@@ -213,12 +217,15 @@ impl Doors {
 async fn listeners(
     protocol: &'static str,
     listen: &[SocketAddr],
-    proxy_listen: &[SocketAddr],
-    proxy_peers: &[IpAddr],
+    tls_listen: &[SocketAddr],
+    (proxy_listen, proxy_peers): (&[SocketAddr], &[IpAddr]),
 ) -> Result<Vec<Listener>, String> {
     let mut listeners = Vec::new();
     for address in listen {
         listeners.push(Listener::bind(protocol, *address, Peers::Clients).await?);
+    }
+    for address in tls_listen {
+        listeners.push(Listener::bind(protocol, *address, Peers::ClientsOverTls).await?);
     }
     for address in proxy_listen {
         listeners.push(Listener::bind(protocol, *address, Peers::Proxies(proxy_peers.into())).await?);
@@ -230,17 +237,18 @@ fn start(
     doors: Doors,
     config: &Config,
     site: &Arc<TextSite>,
+    certificate: Option<&Certificate>,
     stopping: &watch::Receiver<bool>,
 ) -> JoinSet<()> {
     let smtp_config = Arc::new(smtp::server::Config {
         hostname: config.hostname.ascii().into_owned(),
         message_size_max: config.limits.message_size.get(),
         recipients_max: config.limits.recipients,
-        starttls: false,
+        starttls: certificate.is_some(),
         auth: AuthOffer::WhenSecure,
     });
     let pop3_config = Arc::new(pop3::server::Config {
-        stls: false,
+        stls: certificate.is_some(),
         auth: AuthOffer::Always,
         login_delay: None,
         implementation: Some(format!("Pennypost-{}", env!("CARGO_PKG_VERSION"))),
@@ -253,25 +261,40 @@ fn start(
     if !doors.pop3.is_empty() {
         pop3_faults.announce("pop3");
     }
+    let terms = Terms {
+        connections_max: config.limits.connections,
+        tls: certificate.map(|certificate| certificate.server_config(&[])),
+    };
     let mut servers = JoinSet::new();
     for listener in doors.smtp {
         let (site, machine_config) = (Arc::clone(site), Arc::clone(&smtp_config));
         let faults = Arc::clone(&smtp_faults);
         let open = move |client: Client, now| {
-            let machine = smtp::server::Server::new(Arc::clone(&machine_config), client.is_private(), now);
-            let session = SmtpSession::new(Arc::clone(&site), Some(client.address.ip().to_canonical()));
+            let config = Arc::clone(&machine_config);
+            let machine = if client.secure {
+                smtp::server::Server::over_tls(config, now)
+            } else {
+                smtp::server::Server::new(config, client.is_private(), now)
+            };
+            let peer = client.address.ip().to_canonical();
+            let session = SmtpSession::new(Arc::clone(&site), Some(peer), client.encryption);
             (machine, Faulty::new(session, Arc::clone(&faults)))
         };
-        servers.spawn(listener.serve(config.limits.connections, open, stopping.clone()));
+        servers.spawn(listener.serve(terms.clone(), open, stopping.clone()));
     }
     for listener in doors.pop3 {
         let (site, machine_config) = (Arc::clone(site), Arc::clone(&pop3_config));
         let faults = Arc::clone(&pop3_faults);
         let open = move |client: Client, now| {
-            let machine = pop3::server::Server::new(Arc::clone(&machine_config), client.is_private(), now);
+            let config = Arc::clone(&machine_config);
+            let machine = if client.secure {
+                pop3::server::Server::over_tls(config, now)
+            } else {
+                pop3::server::Server::new(config, client.is_private(), now)
+            };
             (machine, Faulty::new(Pop3Session::new(Arc::clone(&site)), Arc::clone(&faults)))
         };
-        servers.spawn(listener.serve(config.limits.connections, open, stopping.clone()));
+        servers.spawn(listener.serve(terms.clone(), open, stopping.clone()));
     }
     if let Some((bridge, targets)) = doors.web {
         servers.spawn(bridge.serve(targets, stopping.clone()));

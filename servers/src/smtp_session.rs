@@ -8,11 +8,12 @@ use mail_core::message::address::{ForwardPath, ReversePath};
 use mail_core::sasl::Credentials;
 use mail_core::smtp::reply::Reply;
 use mail_core::smtp::server::{Event, Mail, Server, replies};
+use mail_core::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::accounts::{Accounts, AccountsError};
 use crate::delivery::{Delivery, DeliveryError};
-use crate::session::{Produced, Session};
+use crate::session::{Encryption, Produced, Session};
 use crate::site::{Route, Site, Stamps};
 use crate::store::{MailStore, Recipient, StoreError};
 
@@ -21,6 +22,7 @@ use crate::store::{MailStore, Recipient, StoreError};
 pub struct SmtpSession<A, S: MailStore, T> {
     site: Arc<Site<A, S, T>>,
     peer: Option<IpAddr>,
+    encryption: Option<Encryption>,
     transaction: Option<Transaction<S::Incoming>>,
 }
 
@@ -34,9 +36,9 @@ struct Transaction<I> {
 }
 
 impl<A: Accounts, S: MailStore, T: Stamps> SmtpSession<A, S, T> {
-    /// A session for a client at `peer`.
-    pub const fn new(site: Arc<Site<A, S, T>>, peer: Option<IpAddr>) -> Self {
-        Self { site, peer, transaction: None }
+    /// A session for a client at `peer`, whose connection began with TLS or in plain text.
+    pub const fn new(site: Arc<Site<A, S, T>>, peer: Option<IpAddr>, encryption: Option<Encryption>) -> Self {
+        Self { site, peer, encryption, transaction: None }
     }
 
     /// Everybody of the transaction, by address: the sender, and each recipient that was accepted.
@@ -98,7 +100,7 @@ impl<A: Accounts, S: MailStore, T: Stamps> SmtpSession<A, S, T> {
             peer: self.peer,
             by: self.site.hostname.to_string(),
             with,
-            tls: None,
+            tls: self.encryption.map(|encryption| encryption.to_string()),
             id: stamp.id,
             time: stamp.time,
         };
@@ -165,6 +167,11 @@ impl<A: Accounts, S: MailStore, T: Stamps> Session for SmtpSession<A, S, T> {
 
     async fn produce(&mut self, _machine: &mut Server) -> Produced {
         Produced::Nothing
+    }
+
+    fn tls_established(&mut self, encryption: Encryption, now: Instant, machine: &mut Server) {
+        self.encryption = Some(encryption);
+        machine.tls_established(now);
     }
 
     fn shutdown(&self, machine: &mut Server) {

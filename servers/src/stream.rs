@@ -1,22 +1,27 @@
-//! Drives a [`Machine`] and its [`Session`] over a TCP stream.
+//! Drives a [`Machine`] and its [`Session`] over a stream, plain or encrypted.
 //!
 //! All output is written before every read, which is all that pipelining asks for. While a connection is
 //! idle it holds no buffer: the read buffer is made when bytes have arrived and given back when they are
 //! consumed.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::ready;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use mail_core::machine::{Machine, Step};
 use mail_core::time::Instant;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until, timeout};
+use tokio_rustls::rustls::ServerConfig;
 use tracing::{debug, trace};
 
-use crate::session::{Produced, Session};
+use crate::session::{Encryption, Produced, Session};
+use crate::transport::{Stream, Transport};
 
 /// One read takes at least and at most so much; it doubles while the peer keeps filling it.
 const READ_OCTETS: (usize, usize) = (4 << 10, 64 << 10);
@@ -25,14 +30,16 @@ const OUTPUT_OCTETS: usize = 16 << 10;
 /// A peer that takes nothing for so long is gone (RFC 5321 section 4.5.3.2 gives 5 minutes at most).
 const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Runs a session to its end. `stopping` turns true when the server is to stop.
+/// Runs a session to its end. `tls` does the handshake that a machine may ask for. `stopping` turns true when the
+/// server is to stop.
 ///
 /// # Errors
 /// The connection broke.
-pub async fn drive<S: Session>(
-    stream: TcpStream,
+pub async fn drive<T: Transport, S: Session>(
+    stream: Stream<T>,
     mut machine: S::Machine,
     mut session: S,
+    tls: Option<Arc<ServerConfig>>,
     mut stopping: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let mut connection =
@@ -63,15 +70,23 @@ pub async fn drive<S: Session>(
                     }
                 }
             }
+            Ok(Step::UpgradeTls) => {
+                connection.transmit(&mut machine, 0).await?;
+                let tls = tls.as_ref().ok_or_else(|| io::Error::other("the machine offers TLS by itself"))?;
+                let encryption;
+                // Boxed, or every connection would keep room for a handshake.
+                (connection, encryption) = tokio::select! {
+                    encrypted = Box::pin(connection.encrypt(tls)) => encrypted?,
+                    _ = stopping.wait_for(|stop| *stop) => return Err(io::Error::other("the server stops")),
+                };
+                session.tls_established(encryption, Instant::now(), &mut machine);
+            }
             Ok(Step::Closed) => break,
             Err(error) => {
                 debug!(%error, "session ended by the peer's fault");
                 break;
             }
-            // No machine here is told that TLS is on offer, and `handle` leaves no question open.
-            Ok(Step::UpgradeTls | Step::Paused) => {
-                return Err(io::Error::other("the machine waits for nobody"));
-            }
+            Ok(Step::Paused) => return Err(io::Error::other("`handle` leaves no question open")),
         }
     }
     // A lease that it holds is free before the peer takes its time over the last words.
@@ -85,14 +100,22 @@ enum Read {
     TimedOut,
 }
 
-struct Connection {
-    stream: TcpStream,
+struct Connection<T> {
+    stream: Stream<T>,
     input: BytesMut,
     output: BytesMut,
     read_octets: usize,
 }
 
-impl Connection {
+impl<T: Transport> Connection<T> {
+    async fn encrypt(self, tls: &Arc<ServerConfig>) -> io::Result<(Self, Encryption)> {
+        let Stream::Plain(plain) = self.stream else {
+            return Err(io::Error::other("the machine offers TLS within TLS"));
+        };
+        let (stream, encryption) = Stream::encrypt(plain, tls).await?;
+        Ok((Self { stream, ..self }, encryption))
+    }
+
     /// Sends a long answer, stretch by stretch.
     async fn produce<S: Session>(&mut self, session: &mut S, machine: &mut S::Machine) -> io::Result<()> {
         loop {
@@ -138,27 +161,23 @@ impl Connection {
                 return Err(io::ErrorKind::WriteZero.into());
             }
         }
-        Ok(())
+        // TLS may hold back a last record.
+        timeout(WRITE_TIMEOUT, self.stream.flush()).await.map_err(|_| io::ErrorKind::TimedOut)?
     }
 
     async fn read(&mut self, deadline: Option<Instant>) -> io::Result<Read> {
-        let readable = async {
-            loop {
-                self.stream.readable().await?;
-                if self.input.capacity() - self.input.len() < self.read_octets {
-                    self.input.reserve(self.read_octets);
-                }
-                match self.stream.try_read_buf(&mut self.input) {
-                    Ok(octets) => return Ok(octets),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Err(error),
-                }
+        let Self { stream, input, read_octets, .. } = self;
+        let read = poll_fn(|cx| {
+            ready!(stream.poll_readable(cx))?;
+            if input.capacity() - input.len() < *read_octets {
+                input.reserve(*read_octets);
             }
-        };
+            pin!(stream.read_buf(input)).poll(cx)
+        });
         let octets = match deadline {
-            None => readable.await?,
+            None => read.await?,
             Some(deadline) => tokio::select! {
-                octets = readable => octets?,
+                octets = read => octets?,
                 () = sleep_until(deadline.into()) => return Ok(Read::TimedOut),
             },
         };
@@ -170,18 +189,16 @@ impl Connection {
     /// Writes the last words and closes in order, so that the peer reads them before the end.
     async fn close<M: Machine>(mut self, machine: &mut M) -> io::Result<()> {
         self.transmit(machine, 0).await?;
-        self.stream.shutdown().await?;
-        // A socket closed with unread input resets the connection, and the last reply with it.
-        let mut rest = BytesMut::with_capacity(READ_OCTETS.0);
         let linger = async {
+            self.stream.shutdown().await?;
+            // A socket closed with unread input resets the connection, and the last reply with it.
+            let mut rest = BytesMut::with_capacity(READ_OCTETS.0);
+            let socket = self.stream.innermost();
             for _ in 0..LINGER_READS {
-                self.stream.readable().await?;
-                match self.stream.try_read_buf(&mut rest) {
-                    Ok(0) => break,
-                    Ok(_) => rest.clear(),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Err(error),
+                if socket.read_buf(&mut rest).await? == 0 {
+                    break;
                 }
+                rest.clear();
             }
             Ok(())
         };
@@ -195,11 +212,9 @@ const LINGER_READS: usize = 64;
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use mail_core::machine::ProtocolError;
     use tokio::io::AsyncReadExt;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -241,6 +256,8 @@ mod tests {
             Produced::Nothing
         }
 
+        fn tls_established(&mut self, _encryption: Encryption, _now: Instant, _machine: &mut Farewell) {}
+
         fn shutdown(&self, _machine: &mut Farewell) {}
     }
 
@@ -252,7 +269,7 @@ mod tests {
         let lease = Arc::new(());
         let session = Leaseholder { _lease: Arc::clone(&lease) };
         let (_stop, stopping) = watch::channel(false);
-        let driven = tokio::spawn(drive(server, Farewell, session, stopping));
+        let driven = tokio::spawn(drive(Stream::Plain(server), Farewell, session, None, stopping));
         let mut words = [0; 3];
         client.read_exact(&mut words).await.unwrap();
         // The connection is still open, as the client has not closed its side.

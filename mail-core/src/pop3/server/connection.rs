@@ -81,6 +81,12 @@ impl Server {
         server
     }
 
+    /// The same for a connection that came over TLS from its first byte (RFC 8314 section 3.2).
+    #[must_use]
+    pub fn over_tls(config: Arc<Config>, now: Instant) -> Self {
+        Self { tls: true, ..Self::new(config, true, now) }
+    }
+
     /// Whether the client has said that it understands UTF-8 (RFC 6856).
     pub const fn is_utf8(&self) -> bool {
         self.utf8

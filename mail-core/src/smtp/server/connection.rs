@@ -112,6 +112,12 @@ impl Server {
         server
     }
 
+    /// The same for a connection that came over TLS from its first byte (RFC 8314 section 3.3).
+    #[must_use]
+    pub fn over_tls(config: Arc<Config>, now: Instant) -> Self {
+        Self { session: Session::over_tls(), ..Self::new(config, true, now) }
+    }
+
     /// Answers the pending question with yes; the client gets the reply that the protocol has for it.
     ///
     /// Without a pending question it is a mistake of the caller's and does nothing.
