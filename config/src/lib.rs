@@ -6,6 +6,7 @@
 
 mod faults;
 mod octets;
+mod process;
 mod tls;
 mod web;
 
@@ -20,6 +21,7 @@ use serde::de::{Deserializer, Error as _};
 
 pub use faults::{Chance, Command, Fault, Faults, Outcome, Pop3Command, SmtpCommand, Who};
 pub use octets::Octets;
+pub use process::Process;
 pub use tls::Tls;
 pub use web::{Target, Web, WebLimits, WebListen};
 
@@ -43,6 +45,7 @@ pub struct Config {
     pub web: Web,
     pub tls: Tls,
     pub limits: Limits,
+    pub process: Process,
     /// What the servers do wrong on purpose.
     pub faults: Faults,
 }
@@ -105,6 +108,7 @@ impl Default for Config {
             web: Web::default(),
             tls: Tls::default(),
             limits: Limits::default(),
+            process: Process::default(),
             faults: Faults::default(),
         }
     }
@@ -291,7 +295,8 @@ mod tests {
             "hostname = 'iitkgp.edu'\ndomains = ['iit.edu']\npostmaster = 'ag'\ndata = 'mail'\n\
              [smtp]\nlisten = ['127.0.0.1:0', '[::1]:25']\n\
              [pop3]\nlisten = []\nrefuse_unknown_user = true\n\
-             [limits]\nmessage_size = '1 GiB'\nrecipients = 100\nconnections = 7\n",
+             [limits]\nmessage_size = '1 GiB'\nrecipients = 100\nconnections = 7\n\
+             [process]\nuser = 'pennypost'\nconfine = false\n",
         )
         .expect("a good file");
         assert_eq!(config.domains.iter().map(Domain::as_str).collect::<Vec<_>>(), ["iit.edu"]);
@@ -300,6 +305,8 @@ mod tests {
         assert!(config.pop3.listen.is_empty() && config.pop3.refuse_unknown_user);
         assert_eq!(config.limits.message_size.get(), 1 << 30);
         assert_eq!((config.limits.recipients, config.limits.connections), (100, 7));
+        assert_eq!((config.process.user.as_deref(), config.process.confine), (Some("pennypost"), false));
+        assert!(Config::default().process.confine);
     }
 
     #[test]
