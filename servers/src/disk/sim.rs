@@ -173,11 +173,7 @@ impl SimDisk {
     pub fn put(&self, path: &str, content: &[u8]) {
         let mut state = self.state();
         let file = state.files.len();
-        state.files.push(File {
-            content: content.into(),
-            durable: content.into(),
-            ..File::default()
-        });
+        state.files.push(File { content: content.into(), durable: content.into(), ..File::default() });
         state.names.insert(path.into(), file);
         state.durable_names.insert(path.into(), file);
         for directory in parents(Path::new(path)) {
