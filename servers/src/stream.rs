@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until, timeout};
 use tokio_rustls::rustls::ServerConfig;
-use tracing::{debug, trace};
+use tracing::{info, trace};
 
 use crate::session::{Encryption, Produced, Session};
 use crate::transport::{Stream, Transport};
@@ -29,6 +29,8 @@ const READ_OCTETS: (usize, usize) = (4 << 10, 64 << 10);
 const OUTPUT_OCTETS: usize = 16 << 10;
 /// A peer that takes nothing for so long is gone (RFC 5321 section 4.5.3.2 gives 5 minutes at most).
 const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
+/// So much has to be taken in that time, or all that there is: otherwise an octet now and then would hold a maildrop.
+const WRITE_OCTETS_MIN: usize = 16 << 10;
 
 /// Runs a session to its end. `tls` does the handshake that a machine may ask for. `stopping` turns true when the
 /// server is to stop.
@@ -53,9 +55,12 @@ pub async fn drive<T: Transport, S: Session>(
                 connection.produce(&mut session, &mut machine).await?;
             }
             Ok(Step::NeedInput) => {
-                connection.transmit(&mut machine, 0).await?;
+                let transmitted = connection.transmit(&mut machine, 0).await?;
                 if connection.input.is_empty() {
                     connection.input = BytesMut::new();
+                } else if transmitted {
+                    // It may have stopped for the sake of its output alone.
+                    continue;
                 }
                 let deadline = machine.poll_timeout();
                 tokio::select! {
@@ -83,7 +88,7 @@ pub async fn drive<T: Transport, S: Session>(
             }
             Ok(Step::Closed) => break,
             Err(error) => {
-                debug!(%error, "session ended by the peer's fault");
+                info!(%error, "session ended by the peer's fault");
                 break;
             }
             Ok(Step::Paused) => return Err(io::Error::other("`handle` leaves no question open")),
@@ -120,8 +125,13 @@ impl<T: Transport> Connection<T> {
     async fn produce<S: Session>(&mut self, session: &mut S, machine: &mut S::Machine) -> io::Result<()> {
         loop {
             match session.produce(machine).await {
-                Produced::Nothing => return self.transmit(machine, OUTPUT_OCTETS).await,
-                Produced::Queued => self.transmit(machine, OUTPUT_OCTETS).await?,
+                Produced::Nothing => {
+                    self.transmit(machine, OUTPUT_OCTETS).await?;
+                    return Ok(());
+                }
+                Produced::Queued => {
+                    self.transmit(machine, OUTPUT_OCTETS).await?;
+                }
                 Produced::Octets(octets) => {
                     machine.poll_transmit(&mut self.output);
                     self.write(octets).await?;
@@ -138,16 +148,17 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// Writes what the machine has queued, if it is more than `threshold`.
-    async fn transmit<M: Machine>(&mut self, machine: &mut M, threshold: usize) -> io::Result<()> {
+    /// Writes what the machine has queued, if it is more than `threshold`; whether it was.
+    async fn transmit<M: Machine>(&mut self, machine: &mut M, threshold: usize) -> io::Result<bool> {
         machine.poll_transmit(&mut self.output);
-        if self.output.len() > threshold {
+        let is_more = self.output.len() > threshold;
+        if is_more {
             self.write(Bytes::new()).await?;
         }
         if self.output.is_empty() {
             self.output = BytesMut::new();
         }
-        Ok(())
+        Ok(is_more)
     }
 
     /// Writes the queued output and `octets` behind it, in one call where the system takes it.
@@ -155,14 +166,20 @@ impl<T: Transport> Connection<T> {
         trace!(queued = %self.output.escape_ascii(), octets = octets.len(), "write");
         let mut all = (&mut self.output).chain(octets);
         while all.has_remaining() {
-            // A slow peer that takes something is not gone, so each step has its own time.
-            let written = timeout(WRITE_TIMEOUT, self.stream.write_buf(&mut all));
-            if written.await.map_err(|_| io::ErrorKind::TimedOut)?? == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
+            // A slow peer that takes enough is not gone, so each stretch has its own time.
+            let left = all.remaining().saturating_sub(WRITE_OCTETS_MIN);
+            let stretch = async {
+                while all.remaining() > left {
+                    if self.stream.write_buf(&mut all).await? == 0 {
+                        return Err(io::ErrorKind::WriteZero.into());
+                    }
+                }
+                Ok(())
+            };
+            in_time(stretch).await?;
         }
         // TLS may hold back a last record.
-        timeout(WRITE_TIMEOUT, self.stream.flush()).await.map_err(|_| io::ErrorKind::TimedOut)?
+        in_time(self.stream.flush()).await
     }
 
     async fn read(&mut self, deadline: Option<Instant>) -> io::Result<Read> {
@@ -204,6 +221,14 @@ impl<T: Transport> Connection<T> {
         };
         timeout(LINGER, linger).await.unwrap_or(Ok(()))
     }
+}
+
+/// Waits for a peer to take what is written.
+async fn in_time(written: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    timeout(WRITE_TIMEOUT, written).await.unwrap_or_else(|_| {
+        info!("connection given up: in {} seconds the peer took too little", WRITE_TIMEOUT.as_secs());
+        Err(io::ErrorKind::TimedOut.into())
+    })
 }
 
 /// How long, and for how many reads, a closed connection's remaining input is thrown away.

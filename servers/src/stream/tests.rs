@@ -96,14 +96,28 @@ async fn a_peer_that_takes_nothing_is_gone_after_five_minutes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_takes_a_little_now_and_then_is_not_gone() {
-    let (mut client, _lease, driven) = driven(&[b'x'; 100], Step::NeedInput, 10);
-    for _ in 0..10 {
-        sleep(Duration::from_secs(299)).await;
-        client.read_exact(&mut [0; 10]).await.unwrap();
+async fn a_peer_that_takes_too_little_is_gone_too() {
+    let (mut client, _lease, driven) = driven(&[b'x'; 100_000], Step::NeedInput, 64);
+    let start = TokioInstant::now();
+    // 299 octets in 299 seconds.
+    while start.elapsed().as_secs() < 299 {
+        sleep(Duration::from_secs(1)).await;
+        client.read_exact(&mut [0; 1]).await.unwrap();
     }
+    let error = driven.await.unwrap().expect_err("nobody reads enough");
+    assert_eq!((error.kind(), start.elapsed().as_secs()), (io::ErrorKind::TimedOut, 300));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_merely_slow_is_not_gone() {
+    let (mut client, _lease, driven) = driven(&[b'x'; 100_000], Step::NeedInput, 4_096);
+    for _ in 0..24 {
+        sleep(Duration::from_secs(70)).await;
+        client.read_exact(&mut [0; 4_096]).await.unwrap();
+    }
+    client.read_exact(&mut [0; 100_000 - 24 * 4_096]).await.unwrap();
     drop(client);
-    assert!(driven.await.unwrap().unwrap() >= Duration::from_secs(2_990));
+    assert!(driven.await.unwrap().unwrap() >= Duration::from_secs(24 * 70));
 }
 
 #[tokio::test(start_paused = true)]
