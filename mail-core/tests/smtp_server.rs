@@ -32,12 +32,14 @@ transcripts! {
     mail_refused message_refused parameters pipelining policy_closes
     recipients_limit recipients_refused rset
     shutdown_amid_message shutdown_between_commands size size_exact smuggling
-    starttls starttls_unavailable timeout timeout_amid_message too_many_passwords transparency utf8
+    starttls starttls_unavailable submission submission_needs_tls
+    timeout timeout_amid_message too_many_passwords transparency utf8
 }
 
 /// A policy that does what the directives say.
 ///
-/// `hostname NAME`, `size OCTETS`, `recipients COUNT`, `starttls`, `secure` and `auth never|when-secure|always` make the
+/// `hostname NAME`, `size OCTETS`, `recipients COUNT`, `starttls`, `submission`, `secure` and
+/// `auth never|when-secure|always` make the
 /// configuration; `reject WHAT REPLY` refuses what it is asked, where WHAT is `mail`, `data`, `message`, a recipient's
 /// path, or `user/password` (only such credentials are refused), and REPLY is `550 5.1.1 text`. Amid the dialogue,
 /// `tls` completes the handshake and `shutdown` shuts down.
@@ -56,6 +58,7 @@ impl Default for Script {
             recipients_max: 100,
             starttls: false,
             auth: AuthOffer::Never,
+            submission: false,
         };
         Self { config, secure: false, rejections: Vec::new(), message: Vec::new() }
     }
@@ -80,6 +83,7 @@ impl Policy for Script {
             "size" => self.config.message_size_max = rest.parse().expect("a number of octets"),
             "recipients" => self.config.recipients_max = rest.parse().expect("a count"),
             "starttls" => self.config.starttls = true,
+            "submission" => self.config.submission = true,
             "secure" => self.secure = true,
             "auth" => {
                 self.config.auth = match rest {

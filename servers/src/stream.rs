@@ -52,7 +52,7 @@ pub async fn drive<T: Transport, S: Session>(
         match step {
             Ok(Step::Event(event)) => {
                 session.handle(event, &mut machine).await;
-                connection.produce(&mut session, &mut machine).await?;
+                connection.produce(&mut session, &mut machine, &mut stopping).await?;
             }
             Ok(Step::NeedInput) => {
                 let transmitted = connection.transmit(&mut machine, 0).await?;
@@ -121,8 +121,13 @@ impl<T: Transport> Connection<T> {
         Ok((Self { stream, ..self }, encryption))
     }
 
-    /// Sends a long answer, stretch by stretch.
-    async fn produce<S: Session>(&mut self, session: &mut S, machine: &mut S::Machine) -> io::Result<()> {
+    /// Sends a long answer, stretch by stretch. No answer is held back any longer when the server is to stop.
+    async fn produce<S: Session>(
+        &mut self,
+        session: &mut S,
+        machine: &mut S::Machine,
+        stopping: &mut watch::Receiver<bool>,
+    ) -> io::Result<()> {
         loop {
             match session.produce(machine).await {
                 Produced::Nothing => {
@@ -138,7 +143,10 @@ impl<T: Transport> Connection<T> {
                 }
                 Produced::Wait(delay) => {
                     self.transmit(machine, 0).await?;
-                    sleep(delay).await;
+                    tokio::select! {
+                        () = sleep(delay) => {}
+                        _ = stopping.wait_for(|stop| *stop) => {}
+                    }
                 }
                 Produced::Drop => {
                     self.transmit(machine, 0).await?;

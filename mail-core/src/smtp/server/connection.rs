@@ -213,6 +213,12 @@ impl Server {
         self.session.is_authenticated()
     }
 
+    /// Whether mail is taken from those who have signed in only.
+    #[must_use]
+    pub fn is_submission(&self) -> bool {
+        self.config.submission
+    }
+
     /// Whether a MAIL is accepted and its transaction not over.
     #[must_use]
     pub const fn in_transaction(&self) -> bool {

@@ -75,6 +75,17 @@ pub(super) const TLS_ALREADY: Reply = Reply::fixed(503, ORDER, "TLS is already a
 /// RFC 4954 section 6; the code 5.7.11 is of its section 4.
 pub(super) const ENCRYPTION_REQUIRED: Reply =
     Reply::fixed(538, Some((5, 7, 11)), "Encryption required for authentication; send STARTTLS first");
+pub(super) const ENCRYPTION_UNAVAILABLE: Reply = Reply::fixed(
+    538,
+    Some((5, 7, 11)),
+    "Encryption required for authentication; connect over TLS, or from the server's own machine",
+);
+/// RFC 6409 section 4.3, RFC 4954 section 6.
+pub(super) const AUTH_FIRST: Reply =
+    Reply::fixed(530, Some((5, 7, 0)), "Authentication required; send AUTH first");
+/// RFC 3207 section 4.
+pub(super) const TLS_FIRST: Reply =
+    Reply::fixed(530, Some((5, 7, 0)), "Must issue a STARTTLS command first, then AUTH");
 pub(super) const AUTH_UNAVAILABLE: Reply = Reply::fixed(502, ORDER, "Authentication is not available");
 pub(super) const AUTH_ALREADY: Reply = Reply::fixed(503, ORDER, "Already authenticated");
 
@@ -100,6 +111,15 @@ pub(super) const NOT_HTTP: Reply =
 /// RFC 4954 section 6.
 pub const WRONG_CREDENTIALS: Reply =
     Reply::fixed(535, Some((5, 7, 8)), "Authentication failed: wrong username or password");
+/// RFC 4954 section 6.
+pub const TOO_MANY_FAILURES: Reply =
+    Reply::fixed(454, Some((4, 7, 0)), "Too many sign-ins have failed; try again later");
+/// RFC 4954 section 6.
+pub const CANNOT_AUTHENTICATE: Reply =
+    Reply::fixed(454, Some((4, 7, 0)), "Passwords cannot be checked now; try again later");
+/// RFC 6409 section 6.1.
+pub const FOREIGN_SENDER: Reply =
+    Reply::fixed(550, Some((5, 7, 1)), "That address is not the account's; send as yourself");
 /// RFC 5321 section 3.3.
 pub const UNKNOWN_USER: Reply = Reply::fixed(550, Some((5, 1, 1)), "No such user here");
 /// RFC 5321 section 3.6.2.
