@@ -213,6 +213,10 @@ impl Peers {
     /// Where the address of a listener is chosen.
     fn choice(&self, protocol: &str) -> String {
         match self {
+            Self::Clients if protocol == "submission" => "`submission_listen` in [smtp]".to_owned(),
+            Self::ClientsOverTls if protocol == "submission" => {
+                "`submission_tls_listen` in [smtp]".to_owned()
+            }
             Self::Clients | Self::OwnBridge => format!("--{protocol}"),
             Self::ClientsOverTls => format!("`tls_listen` in [{protocol}]"),
             Self::Proxies(_) => format!("`proxy_listen` in [{protocol}]"),

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use config::{Config, Target, WebListen};
 use mail_core::message::address::Domain;
 use mail_core::sasl::AuthOffer;
+use mail_core::time::Instant;
 use mail_core::{pop3, smtp};
 use tls::Certificate;
 use tokio::runtime::Builder;
@@ -19,6 +20,7 @@ use tracing::{info, warn};
 use ws_bridge::Bridge;
 
 use crate::accounts::UserTxt;
+use crate::accounts::throttle::{Caps, Throttle};
 use crate::confine;
 use crate::disk::RealDisk;
 use crate::faults::{Faults, Faulty};
@@ -26,7 +28,7 @@ use crate::listener::{Listener, Peers, Terms};
 use crate::pop3_session::Pop3Session;
 use crate::privileges;
 use crate::proxy::Client;
-use crate::site::{Site, Stamp, Stamps};
+use crate::site::{Site, Stamp, Stamps, Visitor};
 use crate::smtp_session::SmtpSession;
 use crate::store::text::{TextStore, Threads};
 
@@ -50,6 +52,10 @@ impl Stamps for SystemStamps {
     fn stamp(&self) -> Stamp {
         let ulid = ulid::Ulid::generate();
         Stamp { time: DateTime::<Utc>::from(ulid.datetime()), id: ulid.to_string() }
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now()
     }
 }
 
@@ -153,7 +159,7 @@ pub(crate) fn open_accounts(config: &Config) -> Result<UserTxt, String> {
             config.data.display()
         ));
     }
-    let accounts = UserTxt::open(&config.data)?;
+    let accounts = UserTxt::open(&config.data, &config.auth)?;
     if accounts.is_empty() {
         return Err(format!(
             "{} names no account; add one with `pennypost user add NAME --data {}`",
@@ -186,6 +192,10 @@ fn open(config: &Config) -> Result<TextSite, String> {
         domains: config.domains.clone(),
         postmaster: config.postmaster.clone(),
         refuse_unknown_user: config.pop3.refuse_unknown_user,
+        throttle: Throttle::new(Caps {
+            per_address: config.auth.failures_per_address,
+            per_account: config.auth.failures_per_account,
+        }),
         accounts,
         store,
         stamps: SystemStamps,
@@ -195,6 +205,7 @@ fn open(config: &Config) -> Result<TextSite, String> {
 /// Every address, bound before the first is served.
 struct Doors {
     smtp: Vec<Listener>,
+    submission: Vec<Listener>,
     pop3: Vec<Listener>,
     web: Option<(Bridge, BTreeMap<String, Target>)>,
 }
@@ -202,16 +213,18 @@ struct Doors {
 impl Doors {
     fn bind(config: &Config, which: Which) -> Result<Self, String> {
         let Config { smtp, pop3, .. } = config;
-        let mut doors = Self { smtp: Vec::new(), pop3: Vec::new(), web: None };
+        let mut doors = Self { smtp: Vec::new(), submission: Vec::new(), pop3: Vec::new(), web: None };
         if which != Which::Pop3 {
             let proxies = (&smtp.proxy_listen[..], &smtp.proxy_peers[..]);
             doors.smtp = listeners("smtp", &smtp.listen, &smtp.tls_listen, proxies)?;
+            let (plain, tls) = (&smtp.submission_listen, &smtp.submission_tls_listen);
+            doors.submission = listeners("submission", plain, tls, (&[], &[]))?;
         }
         if which != Which::Smtp {
             let proxies = (&pop3.proxy_listen[..], &pop3.proxy_peers[..]);
             doors.pop3 = listeners("pop3", &pop3.listen, &pop3.tls_listen, proxies)?;
         }
-        if doors.smtp.is_empty() && doors.pop3.is_empty() {
+        if doors.smtp.is_empty() && doors.submission.is_empty() && doors.pop3.is_empty() {
             return Err("no address to listen on: set `listen` in [smtp] or [pop3]".into());
         }
         if which == Which::All {
@@ -276,22 +289,30 @@ fn start(
     certificate: Option<&Certificate>,
     stopping: &watch::Receiver<bool>,
 ) -> JoinSet<()> {
+    let auth = if config.auth.plain_text { AuthOffer::Always } else { AuthOffer::WhenSecure };
     let smtp_config = Arc::new(smtp::server::Config {
         hostname: config.hostname.ascii().into_owned(),
         message_size_max: config.limits.message_size.get(),
         recipients_max: config.limits.recipients,
         starttls: certificate.is_some(),
-        auth: AuthOffer::WhenSecure,
+        auth,
+        submission: false,
     });
+    let submission_config = Arc::new(smtp::server::Config { submission: true, ..(*smtp_config).clone() });
     let pop3_config = Arc::new(pop3::server::Config {
         stls: certificate.is_some(),
-        auth: AuthOffer::Always,
+        auth,
         login_delay: None,
         implementation: Some(format!("Pennypost-{}", env!("CARGO_PKG_VERSION"))),
     });
+    let trusted = config.limits.trusted.clone();
+    let visitor = move |client: &Client| {
+        let address = client.address.ip().to_canonical();
+        Visitor::new(Some(address), trusted.contains(address))
+    };
     let smtp_faults = Arc::new(Faults::new(&config.faults.smtp));
     let pop3_faults = Arc::new(Faults::new(&config.faults.pop3));
-    if !doors.smtp.is_empty() {
+    if !doors.smtp.is_empty() || !doors.submission.is_empty() {
         smtp_faults.announce("smtp");
     }
     if !doors.pop3.is_empty() {
@@ -302,9 +323,11 @@ fn start(
         tls: certificate.map(|certificate| certificate.server_config(&[])),
     };
     let mut servers = JoinSet::new();
-    for listener in doors.smtp {
-        let (site, machine_config) = (Arc::clone(site), Arc::clone(&smtp_config));
-        let faults = Arc::clone(&smtp_faults);
+    let smtp = doors.smtp.into_iter().map(|listener| (listener, &smtp_config));
+    let submission = doors.submission.into_iter().map(|listener| (listener, &submission_config));
+    for (listener, machine_config) in smtp.chain(submission) {
+        let (site, machine_config) = (Arc::clone(site), Arc::clone(machine_config));
+        let (faults, visitor) = (Arc::clone(&smtp_faults), visitor.clone());
         let open = move |client: Client, now| {
             let config = Arc::clone(&machine_config);
             let machine = if client.secure {
@@ -312,15 +335,14 @@ fn start(
             } else {
                 smtp::server::Server::new(config, client.is_private(), now)
             };
-            let peer = client.address.ip().to_canonical();
-            let session = SmtpSession::new(Arc::clone(&site), Some(peer), client.encryption);
+            let session = SmtpSession::new(Arc::clone(&site), visitor(&client), client.encryption);
             (machine, Faulty::new(session, Arc::clone(&faults)))
         };
         servers.spawn(listener.serve(terms.clone(), open, stopping.clone()));
     }
     for listener in doors.pop3 {
         let (site, machine_config) = (Arc::clone(site), Arc::clone(&pop3_config));
-        let faults = Arc::clone(&pop3_faults);
+        let (faults, visitor) = (Arc::clone(&pop3_faults), visitor.clone());
         let open = move |client: Client, now| {
             let config = Arc::clone(&machine_config);
             let machine = if client.secure {
@@ -328,7 +350,7 @@ fn start(
             } else {
                 pop3::server::Server::new(config, client.is_private(), now)
             };
-            (machine, Faulty::new(Pop3Session::new(Arc::clone(&site)), Arc::clone(&faults)))
+            (machine, Faulty::new(Pop3Session::new(Arc::clone(&site), visitor(&client)), Arc::clone(&faults)))
         };
         servers.spawn(listener.serve(terms.clone(), open, stopping.clone()));
     }
