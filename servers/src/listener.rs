@@ -2,7 +2,7 @@
 //! still work.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{self, IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ use crate::transport::Stream;
 
 /// How long sessions may go on after the word to stop: long enough for a message that is on its way.
 const GRACE: Duration = Duration::from_secs(20);
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 1024;
 /// The longest wait between two attempts to accept when the system refuses (no file descriptors left).
 const BACK_OFF_MAX: Duration = Duration::from_secs(1);
 /// The word to one connection too many goes into an empty buffer, which takes no time unless the system has none.
@@ -34,7 +36,7 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Listener {
     protocol: &'static str,
-    socket: TcpListener,
+    socket: net::TcpListener,
     peers: Peers,
 }
 
@@ -63,12 +65,12 @@ pub enum Peers {
 }
 
 impl Listener {
-    /// Binds an address.
+    /// Binds an address. It needs no runtime yet: a process gives up its rights between this and its first thread.
     ///
     /// # Errors
     /// The address is taken or not ours, said as a sentence.
-    pub async fn bind(protocol: &'static str, address: SocketAddr, peers: Peers) -> Result<Self, String> {
-        let socket = TcpListener::bind(address).await.map_err(|error| {
+    pub fn bind(protocol: &'static str, address: SocketAddr, peers: Peers) -> Result<Self, String> {
+        let socket = listen(address).map_err(|error| {
             format!(
                 "cannot listen on {address} for {protocol}: {error}; choose another address with {}",
                 peers.choice(protocol)
@@ -81,8 +83,8 @@ impl Listener {
     ///
     /// # Errors
     /// There is none to be had, said as a sentence.
-    pub async fn bind_for_bridge(protocol: &'static str) -> Result<(Self, SocketAddr), String> {
-        let listener = Self::bind(protocol, SocketAddr::from((BRIDGE, 0)), Peers::OwnBridge).await?;
+    pub fn bind_for_bridge(protocol: &'static str) -> Result<(Self, SocketAddr), String> {
+        let listener = Self::bind(protocol, SocketAddr::from((BRIDGE, 0)), Peers::OwnBridge)?;
         let address = listener
             .socket
             .local_addr()
@@ -99,10 +101,11 @@ impl Listener {
     {
         self.announce();
         let (census, terms) = (Census::new(&terms.limits), Arc::new(terms));
+        let listening = TcpListener::from_std(self.socket).expect("the socket listens and does not block");
         let mut sessions = JoinSet::new();
         loop {
             let accepted = tokio::select! {
-                accepted = accept(&self.socket) => accepted,
+                accepted = accept(&listening) => accepted,
                 _ = stopping.wait_for(|stop| *stop) => break,
             };
             while sessions.try_join_next().is_some() {}
@@ -126,7 +129,7 @@ impl Listener {
                 .instrument(span),
             );
         }
-        drop(self.socket);
+        drop(listening);
         let finished = async { while sessions.join_next().await.is_some() {} };
         if timeout(GRACE, finished).await.is_err() {
             warn!(protocol = self.protocol, "stopped with sessions still open");
@@ -146,6 +149,14 @@ impl Listener {
             Err(error) => error!(protocol, %error, "listening at an unknown address"),
         }
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<net::TcpListener> {
+    let socket = net::TcpListener::bind(address)?;
+    // The standard library's own backlog is too short for a rush of clients.
+    rustix::net::listen(&socket, BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }
 
 /// Where the bridge of this process connects from and to.
