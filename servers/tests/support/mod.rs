@@ -217,6 +217,15 @@ pub(crate) fn finish(command: &mut Command, input: &[u8]) -> Finished {
     }
 }
 
+/// A connection from one of this machine's many addresses.
+pub(crate) fn connect_from(source: [u8; 4], address: SocketAddr) -> TcpStream {
+    use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+    let stream = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    bind(&stream, &SocketAddr::from((source, 0))).expect("an address of this machine");
+    connect(&stream, &address).expect("the server accepts");
+    TcpStream::from(stream)
+}
+
 /// A line dialogue over a socket.
 pub(crate) struct Wire {
     stream: BufReader<TcpStream>,
@@ -224,7 +233,15 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("the server accepts");
+        Self::over(TcpStream::connect(address).expect("the server accepts"))
+    }
+
+    /// As a client elsewhere: this machine has all of 127.0.0.0/8.
+    pub(crate) fn connect_from(source: [u8; 4], address: SocketAddr) -> Self {
+        Self::over(connect_from(source, address))
+    }
+
+    fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("set");
         stream.set_write_timeout(Some(PATIENCE)).expect("set");
         stream.set_nodelay(true).expect("set");
@@ -269,7 +286,12 @@ pub(crate) struct Smtp {
 impl Smtp {
     /// Connects and reads the greeting.
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let mut smtp = Self { wire: Wire::connect(address) };
+        Self::over(Wire::connect(address))
+    }
+
+    /// Reads the greeting.
+    pub(crate) fn over(wire: Wire) -> Self {
+        let mut smtp = Self { wire };
         assert_eq!(smtp.reply(), "220 <iitkgp.edu> Service ready");
         smtp
     }
@@ -329,7 +351,12 @@ pub(crate) struct Pop3 {
 
 impl Pop3 {
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let mut pop3 = Self { wire: Wire::connect(address) };
+        Self::over(Wire::connect(address))
+    }
+
+    /// Reads the greeting.
+    pub(crate) fn over(wire: Wire) -> Self {
+        let mut pop3 = Self { wire };
         assert_eq!(pop3.wire.text(), "+OK POP3 server ready");
         pop3
     }
