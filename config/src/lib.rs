@@ -8,6 +8,7 @@ mod auth;
 mod faults;
 mod networks;
 mod octets;
+mod process;
 mod tls;
 mod web;
 
@@ -24,6 +25,7 @@ pub use auth::Auth;
 pub use faults::{Chance, Command, Fault, Faults, Outcome, Pop3Command, SmtpCommand, Who};
 pub use networks::Networks;
 pub use octets::Octets;
+pub use process::Process;
 pub use tls::Tls;
 pub use web::{Target, Web, WebLimits, WebListen};
 
@@ -48,6 +50,7 @@ pub struct Config {
     pub auth: Auth,
     pub tls: Tls,
     pub limits: Limits,
+    pub process: Process,
     /// What the servers do wrong on purpose.
     pub faults: Faults,
 }
@@ -117,6 +120,7 @@ impl Default for Config {
             auth: Auth::default(),
             tls: Tls::default(),
             limits: Limits::default(),
+            process: Process::default(),
             faults: Faults::default(),
         }
     }
@@ -316,7 +320,8 @@ mod tests {
             "hostname = 'iitkgp.edu'\ndomains = ['iit.edu']\npostmaster = 'ag'\ndata = 'mail'\n\
              [smtp]\nlisten = ['127.0.0.1:0', '[::1]:25']\n\
              [pop3]\nlisten = []\nrefuse_unknown_user = true\n\
-             [limits]\nmessage_size = '1 GiB'\nrecipients = 100\nconnections = 7\n",
+             [limits]\nmessage_size = '1 GiB'\nrecipients = 100\nconnections = 7\n\
+             [process]\nuser = 'pennypost'\nconfine = false\n",
         )
         .expect("a good file");
         assert_eq!(config.domains.iter().map(Domain::as_str).collect::<Vec<_>>(), ["iit.edu"]);
@@ -325,6 +330,8 @@ mod tests {
         assert!(config.pop3.listen.is_empty() && config.pop3.refuse_unknown_user);
         assert_eq!(config.limits.message_size.get(), 1 << 30);
         assert_eq!((config.limits.recipients, config.limits.connections), (100, 7));
+        assert_eq!((config.process.user.as_deref(), config.process.confine), (Some("pennypost"), false));
+        assert!(Config::default().process.confine);
     }
 
     #[test]

@@ -80,6 +80,8 @@ pub(crate) struct Daemon {
     /// Where each protocol listens.
     doors: BTreeMap<String, SocketAddr>,
     log: mpsc::Receiver<String>,
+    /// What it logged before it listened.
+    pub(crate) early_log: Vec<String>,
 }
 
 impl Daemon {
@@ -96,15 +98,24 @@ impl Daemon {
             .spawn()
             .expect("the program was built");
         let log = read_lines(child.stderr.take().expect("stderr is piped"));
-        let mut daemon = Self { child, smtp: None, pop3: None, doors: BTreeMap::new(), log };
+        let mut daemon =
+            Self { child, smtp: None, pop3: None, doors: BTreeMap::new(), log, early_log: Vec::new() };
         while !protocols.iter().all(|protocol| daemon.doors.contains_key(*protocol)) {
-            let line = daemon.wait_for_log("listening");
+            let line = daemon.wait_for_log("");
+            if !line.contains("listening") {
+                daemon.early_log.push(line);
+                continue;
+            }
             let address = field(&line, "address").parse().expect("an address");
             daemon.doors.insert(field(&line, "protocol").trim_matches('"').to_owned(), address);
         }
         daemon.smtp = daemon.doors.get("smtp").copied();
         daemon.pop3 = daemon.doors.get("pop3").copied();
         daemon
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Where it listens for this protocol.
