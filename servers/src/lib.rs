@@ -22,16 +22,24 @@ pub mod store;
 #[cfg(feature = "net")]
 pub mod admin;
 #[cfg(feature = "net")]
+mod census;
+#[cfg(feature = "net")]
 pub mod check;
 #[cfg(feature = "net")]
 pub mod cli;
 #[cfg(feature = "net")]
+mod confine;
+#[cfg(feature = "net")]
 pub mod faults;
 #[cfg(feature = "net")]
 pub mod listener;
+#[cfg(feature = "net")]
+mod privileges;
 #[cfg(feature = "net")]
 pub mod proxy;
 #[cfg(feature = "net")]
 pub mod serve;
 #[cfg(feature = "net")]
 pub mod stream;
+#[cfg(feature = "net")]
+pub mod transport;

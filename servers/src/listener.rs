@@ -1,32 +1,54 @@
-//! Accepts connections, within a limit, until the server is told to stop; then waits for the sessions that
+//! Accepts connections, within limits, until the server is told to stop; then waits for the sessions that
 //! still work.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{self, IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use config::Limits;
 use mail_core::time::Instant;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::rustls::ServerConfig;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
+use crate::census::{Census, Crowd};
 use crate::proxy::{self, Client};
 use crate::session::Session;
 use crate::stream;
+use crate::transport::Stream;
 
 /// How long sessions may go on after the word to stop: long enough for a message that is on its way.
 const GRACE: Duration = Duration::from_secs(20);
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 1024;
 /// The longest wait between two attempts to accept when the system refuses (no file descriptors left).
 const BACK_OFF_MAX: Duration = Duration::from_secs(1);
+/// The word to one connection too many goes into an empty buffer, which takes no time unless the system has none.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A bound address and the protocol that is spoken there.
 #[derive(Debug)]
 pub struct Listener {
     protocol: &'static str,
-    socket: TcpListener,
+    socket: net::TcpListener,
     peers: Peers,
+}
+
+/// What the connections of a listener have in common.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    pub limits: Limits,
+    /// Does the handshakes, where there is a certificate.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// What one connection too many is told in place of a greeting: of all, and of one address.
+    pub too_busy: Bytes,
+    pub too_many_connections: Bytes,
 }
 
 /// Who may connect to an address, and whose connections they bring.
@@ -34,6 +56,8 @@ pub struct Listener {
 pub enum Peers {
     /// Anybody, for themselves.
     Clients,
+    /// The same, over TLS from the first byte (RFC 8314 section 3).
+    ClientsOverTls,
     /// These, for whom their PROXY header names.
     Proxies(Arc<[IpAddr]>),
     /// The bridge of this process, in the same way; an address of its own that nobody else need know.
@@ -41,14 +65,15 @@ pub enum Peers {
 }
 
 impl Listener {
-    /// Binds an address.
+    /// Binds an address. It needs no runtime yet: a process gives up its rights between this and its first thread.
     ///
     /// # Errors
     /// The address is taken or not ours, said as a sentence.
-    pub async fn bind(protocol: &'static str, address: SocketAddr, peers: Peers) -> Result<Self, String> {
-        let socket = TcpListener::bind(address).await.map_err(|error| {
+    pub fn bind(protocol: &'static str, address: SocketAddr, peers: Peers) -> Result<Self, String> {
+        let socket = listen(address).map_err(|error| {
             format!(
-                "cannot listen on {address} for {protocol}: {error}; choose another address with --{protocol}"
+                "cannot listen on {address} for {protocol}: {error}; choose another address with {}",
+                peers.choice(protocol)
             )
         })?;
         Ok(Self { protocol, socket, peers })
@@ -58,8 +83,8 @@ impl Listener {
     ///
     /// # Errors
     /// There is none to be had, said as a sentence.
-    pub async fn bind_for_bridge(protocol: &'static str) -> Result<(Self, SocketAddr), String> {
-        let listener = Self::bind(protocol, SocketAddr::from((BRIDGE, 0)), Peers::OwnBridge).await?;
+    pub fn bind_for_bridge(protocol: &'static str) -> Result<(Self, SocketAddr), String> {
+        let listener = Self::bind(protocol, SocketAddr::from((BRIDGE, 0)), Peers::OwnBridge)?;
         let address = listener
             .socket
             .local_addr()
@@ -67,55 +92,58 @@ impl Listener {
         Ok((listener, address))
     }
 
-    /// Serves each connection with a machine and a session made by `open`, `connections_max` at a time.
-    pub async fn serve<S, F>(self, connections_max: usize, open: F, mut stopping: watch::Receiver<bool>)
+    /// Serves each connection with a machine and a session made by `open`.
+    pub async fn serve<S, F>(self, terms: Terms, open: F, mut stopping: watch::Receiver<bool>)
     where
         S: Session + 'static,
         S::Machine: 'static,
         F: Fn(Client, Instant) -> (S::Machine, S) + Clone + Send + 'static,
     {
         self.announce();
-        let permits = Arc::new(Semaphore::new(connections_max));
+        let (census, terms) = (Census::new(&terms.limits), Arc::new(terms));
+        let listening = TcpListener::from_std(self.socket).expect("the socket listens and does not block");
         let mut sessions = JoinSet::new();
         loop {
-            let permit = tokio::select! {
-                permit = Arc::clone(&permits).acquire_owned() => permit.expect("the semaphore is never closed"),
-                _ = stopping.wait_for(|stop| *stop) => break,
-            };
             let accepted = tokio::select! {
-                accepted = accept(&self.socket) => accepted,
+                accepted = accept(&listening) => accepted,
                 _ = stopping.wait_for(|stop| *stop) => break,
             };
             while sessions.try_join_next().is_some() {}
             let (socket, peer) = accepted;
-            let (open, peers, stopping) = (open.clone(), self.peers.clone(), stopping.clone());
+            let opening = Opening {
+                open: open.clone(),
+                terms: Arc::clone(&terms),
+                census: Arc::clone(&census),
+                stopping: stopping.clone(),
+            };
+            let peers = self.peers.clone();
             let span = info_span!("session", protocol = self.protocol, %peer);
             sessions.spawn(
                 async move {
                     debug!("connected");
-                    match converse(socket, peer, &peers, open, stopping).await {
+                    match opening.converse(socket, peer, &peers).await {
                         Ok(()) => debug!("closed"),
                         Err(error) => debug!(%error, "connection lost"),
                     }
-                    drop(permit);
                 }
                 .instrument(span),
             );
         }
-        drop(self.socket);
+        drop(listening);
         let finished = async { while sessions.join_next().await.is_some() {} };
-        if tokio::time::timeout(GRACE, finished).await.is_err() {
+        if timeout(GRACE, finished).await.is_err() {
             warn!(protocol = self.protocol, "stopped with sessions still open");
         }
     }
 
     fn announce(&self) {
-        let behind_proxies = match self.peers {
+        let suffix = match self.peers {
             Peers::Clients => "",
+            Peers::ClientsOverTls => "s",
             Peers::Proxies(_) => "-proxy",
             Peers::OwnBridge => return,
         };
-        let protocol = format!("{}{behind_proxies}", self.protocol);
+        let protocol = format!("{}{suffix}", self.protocol);
         match self.socket.local_addr() {
             Ok(address) => info!(protocol, %address, "listening"),
             Err(error) => error!(protocol, %error, "listening at an unknown address"),
@@ -123,50 +151,119 @@ impl Listener {
     }
 }
 
+fn listen(address: SocketAddr) -> io::Result<net::TcpListener> {
+    let socket = net::TcpListener::bind(address)?;
+    // The standard library's own backlog is too short for a rush of clients.
+    rustix::net::listen(&socket, BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
 /// Where the bridge of this process connects from and to.
 const BRIDGE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
-/// Finds out whose connection it is, and serves it.
-async fn converse<S, F>(
-    mut socket: TcpStream,
-    peer: SocketAddr,
-    peers: &Peers,
+/// What a connection becomes a session with.
+struct Opening<F> {
     open: F,
+    terms: Arc<Terms>,
+    census: Arc<Census>,
     stopping: watch::Receiver<bool>,
-) -> io::Result<()>
-where
-    S: Session,
-    F: Fn(Client, Instant) -> (S::Machine, S),
-{
-    let known: &[IpAddr] = match peers {
-        Peers::Clients => return serve_client(socket, Client::direct(peer), open, stopping).await,
-        Peers::Proxies(peers) => peers,
-        Peers::OwnBridge => &[IpAddr::V4(BRIDGE)],
-    };
-    match proxy::identify(&mut socket, peer, known).await {
-        Ok(client) => {
+}
+
+impl<F> Opening<F> {
+    /// Finds out whose connection it is, and serves it.
+    async fn converse<S>(self, mut socket: TcpStream, peer: SocketAddr, peers: &Peers) -> io::Result<()>
+    where
+        S: Session,
+        F: Fn(Client, Instant) -> (S::Machine, S),
+    {
+        let client = match peers {
+            Peers::Clients | Peers::ClientsOverTls => Ok(Client::direct(peer)),
+            Peers::Proxies(peers) => proxy::identify(&mut socket, peer, peers).await,
+            Peers::OwnBridge => proxy::identify(&mut socket, peer, &[IpAddr::V4(BRIDGE)]).await,
+        };
+        let client = match client {
+            Ok(client) => client,
+            Err(error) => {
+                warn!(%error, "not served");
+                return Ok(());
+            }
+        };
+        if !matches!(peers, Peers::Clients | Peers::ClientsOverTls) {
             debug!(client = %client.address, secure = client.secure, "connected through a proxy");
-            serve_client(socket, client, open, stopping).await
         }
-        Err(error) => {
-            warn!(%error, "not served");
-            Ok(())
+        match self.census.enter(client.address.ip()) {
+            Ok(_place) if matches!(peers, Peers::ClientsOverTls) => self.serve_over_tls(socket, client).await,
+            Ok(_place) => self.serve(Stream::Plain(socket), client).await,
+            Err(crowd) => {
+                self.terms.refuse(socket, client, crowd, peers).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn serve_over_tls<S>(mut self, socket: TcpStream, client: Client) -> io::Result<()>
+    where
+        S: Session,
+        F: Fn(Client, Instant) -> (S::Machine, S),
+    {
+        let tls = self.terms.tls.as_ref().ok_or_else(|| io::Error::other("there is no certificate"))?;
+        // Boxed, or every connection would keep room for a handshake.
+        let (stream, encryption) = tokio::select! {
+            encrypted = Box::pin(Stream::encrypt(socket, tls)) => encrypted?,
+            _ = self.stopping.wait_for(|stop| *stop) => return Ok(()),
+        };
+        self.serve(stream, client.over_tls(encryption)).await
+    }
+
+    async fn serve<S>(self, stream: Stream<TcpStream>, client: Client) -> io::Result<()>
+    where
+        S: Session,
+        F: Fn(Client, Instant) -> (S::Machine, S),
+    {
+        let (machine, session) = (self.open)(client, Instant::now());
+        stream::drive(stream, machine, session, self.terms.tls.clone(), self.stopping).await
+    }
+}
+
+impl Terms {
+    /// Says why there is no room. One that expects TLS would not understand.
+    async fn refuse(&self, mut socket: TcpStream, client: Client, crowd: Crowd, peers: &Peers) {
+        let Limits { connections, connections_per_address, .. } = self.limits;
+        let address = client.address.ip();
+        let words = match crowd {
+            Crowd::All => {
+                warn!(%address, "not served: all of the {connections} connections of `connections` are taken");
+                &self.too_busy
+            }
+            Crowd::OneAddress => {
+                warn!(
+                    %address,
+                    "not served: this address has the {connections_per_address} of `connections_per_address`"
+                );
+                &self.too_many_connections
+            }
+        };
+        if !matches!(peers, Peers::ClientsOverTls) {
+            // Into an empty buffer it goes at once; a client that is gone already need not know.
+            let _ = timeout(REFUSAL_TIMEOUT, socket.write_all(words)).await;
         }
     }
 }
 
-async fn serve_client<S, F>(
-    socket: TcpStream,
-    client: Client,
-    open: F,
-    stopping: watch::Receiver<bool>,
-) -> io::Result<()>
-where
-    S: Session,
-    F: Fn(Client, Instant) -> (S::Machine, S),
-{
-    let (machine, session) = open(client, Instant::now());
-    stream::drive(socket, machine, session, stopping).await
+impl Peers {
+    /// Where the address of a listener is chosen.
+    fn choice(&self, protocol: &str) -> String {
+        match self {
+            Self::Clients if protocol == "submission" => "`submission_listen` in [smtp]".to_owned(),
+            Self::ClientsOverTls if protocol == "submission" => {
+                "`submission_tls_listen` in [smtp]".to_owned()
+            }
+            Self::Clients | Self::OwnBridge => format!("--{protocol}"),
+            Self::ClientsOverTls => format!("`tls_listen` in [{protocol}]"),
+            Self::Proxies(_) => format!("`proxy_listen` in [{protocol}]"),
+        }
+    }
 }
 
 /// The next connection; a failure to accept is logged and waited out.
