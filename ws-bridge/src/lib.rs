@@ -33,6 +33,9 @@ mod limits;
 mod page;
 mod relay;
 mod server;
+#[cfg_attr(not(target_os = "linux"), path = "no_splice.rs")]
+mod splice;
+mod stream;
 mod traffic;
 
 pub use server::Bridge;
