@@ -27,7 +27,8 @@ use tracing::debug;
 
 use crate::close::Close;
 use crate::limits::{
-    CLOSE_TIMEOUT, CONNECT_TIMEOUT, FAREWELL_TIMEOUT, Limits, READ_OCTETS, STOP_GRACE, STOP_QUIET,
+    CLOSE_TIMEOUT, CONNECT_TIMEOUT, EMPTY_FRAMES_MAX, FAREWELL_TIMEOUT, Limits, READ_OCTETS, STOP_GRACE,
+    STOP_QUIET,
 };
 use crate::splice::{Gone, Splice};
 use crate::stream::Stream;
@@ -86,6 +87,7 @@ pub(crate) async fn relay(
                 debug!(%close, "closing");
                 let goodbye = async {
                     whole.await.ok()?;
+                    sink.flush().await.ok()?;
                     sink.send(Message::Close(Some(close.frame()))).await.ok()?;
                     // What the browser sends until it answers was sent before it knew.
                     up.await
@@ -124,13 +126,15 @@ async fn up(
 ) -> Option<Close> {
     let mut pace = Pace::new(limits.octets_per_second);
     let mut takes = true;
+    let mut empty_frames = 0;
     loop {
         let octets = match stream.next().await {
             Some(Ok(Message::Binary(octets))) => octets,
             // A ping is answered by the library.
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Bytes::new(),
             Some(Ok(Message::Close(_))) | None => return None,
-            Some(Ok(Message::Text(_)) | Err(Error::Utf8(_))) => return Some(Close::Text),
+            Some(Ok(Message::Text(_))) => return Some(Close::Text),
+            Some(Err(Error::Utf8(_))) => return Some(Close::Utf8),
             Some(Err(Error::Capacity(_))) => return Some(Close::FrameSize(limits.frame_octets)),
             Some(Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) | Error::Io(_))) => {
                 return None;
@@ -140,6 +144,14 @@ async fn up(
                 return Some(Close::Protocol);
             }
         };
+        if octets.is_empty() {
+            empty_frames += 1;
+            if empty_frames > EMPTY_FRAMES_MAX {
+                return Some(Close::Empty);
+            }
+            continue;
+        }
+        empty_frames = 0;
         // A target that takes no more may still have words to say; its own end decides.
         takes = takes && upstream.write_all(&octets).await.is_ok();
         pulse.beat();
@@ -251,8 +263,12 @@ async fn part(mut socket: WebSocketStream<Stream>, close: Option<Close>) {
         debug!(%close, "closing");
     }
     let _ = timeout(CLOSE_TIMEOUT, async {
-        // Without a frame of ours this sends the answer to the browser's. Either fails only when the browser is gone.
-        let _ = socket.close(close.map(Close::frame)).await;
+        // First what is due: the answer to a ping, or to the browser's own Close, behind which ours would be one too many.
+        // Either fails only when the browser is gone.
+        let _ = socket.flush().await;
+        if let Some(close) = close {
+            let _ = socket.close(Some(close.frame())).await;
+        }
         let mut raw = socket.into_inner();
         raw.shutdown().await?;
         if close.is_some() {
