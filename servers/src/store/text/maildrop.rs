@@ -171,7 +171,7 @@ impl<D: Disk> Snapshot<D> {
 
     fn hashed_id(&self, record: &Record) -> Result<String, StoreError> {
         let mut id = HashedId::default();
-        let read = read_range(self.mailbox()?, record.offset..record.end(), |piece| {
+        let read = read_range(self.mailbox()?, record.offset..record.text_end(), |piece| {
             id.update(piece);
             Ok(())
         });
