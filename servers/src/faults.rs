@@ -13,11 +13,12 @@ use config::{Chance, Command, Fault, Outcome, Pop3Command, SmtpCommand};
 use mail_core::machine::Machine;
 use mail_core::pop3::server as pop3;
 use mail_core::smtp::server as smtp;
+use mail_core::time::Instant;
 use tracing::{info, warn};
 
 use crate::accounts::Accounts;
 use crate::pop3_session::Pop3Session;
-use crate::session::{Produced, Session};
+use crate::session::{Encryption, Produced, Session};
 use crate::site::Stamps;
 use crate::smtp_session::SmtpSession;
 use crate::store::MailStore;
@@ -173,6 +174,10 @@ impl<S: Breakable> Session for Faulty<S> {
         self.pending = Some(Pending::Drop);
         let left = usize::try_from(left).expect("it is less than the octets that are here");
         Produced::Octets(octets.slice(..left))
+    }
+
+    fn tls_established(&mut self, encryption: Encryption, now: Instant, machine: &mut S::Machine) {
+        self.session.tls_established(encryption, now, machine);
     }
 
     fn shutdown(&self, machine: &mut S::Machine) {

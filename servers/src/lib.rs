@@ -26,12 +26,18 @@ pub mod check;
 #[cfg(feature = "net")]
 pub mod cli;
 #[cfg(feature = "net")]
+mod confine;
+#[cfg(feature = "net")]
 pub mod faults;
 #[cfg(feature = "net")]
 pub mod listener;
+#[cfg(feature = "net")]
+mod privileges;
 #[cfg(feature = "net")]
 pub mod proxy;
 #[cfg(feature = "net")]
 pub mod serve;
 #[cfg(feature = "net")]
 pub mod stream;
+#[cfg(feature = "net")]
+pub mod transport;

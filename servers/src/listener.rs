@@ -2,7 +2,7 @@
 //! still work.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{self, IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,14 +10,18 @@ use mail_core::time::Instant;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::rustls::ServerConfig;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use crate::proxy::{self, Client};
 use crate::session::Session;
 use crate::stream;
+use crate::transport::Stream;
 
 /// How long sessions may go on after the word to stop: long enough for a message that is on its way.
 const GRACE: Duration = Duration::from_secs(20);
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 1024;
 /// The longest wait between two attempts to accept when the system refuses (no file descriptors left).
 const BACK_OFF_MAX: Duration = Duration::from_secs(1);
 
@@ -25,8 +29,17 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Listener {
     protocol: &'static str,
-    socket: TcpListener,
+    socket: net::TcpListener,
     peers: Peers,
+}
+
+/// What the connections of a listener have in common.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// More wait to be accepted.
+    pub connections_max: usize,
+    /// Does the handshakes, where there is a certificate.
+    pub tls: Option<Arc<ServerConfig>>,
 }
 
 /// Who may connect to an address, and whose connections they bring.
@@ -34,6 +47,8 @@ pub struct Listener {
 pub enum Peers {
     /// Anybody, for themselves.
     Clients,
+    /// The same, over TLS from the first byte (RFC 8314 section 3).
+    ClientsOverTls,
     /// These, for whom their PROXY header names.
     Proxies(Arc<[IpAddr]>),
     /// The bridge of this process, in the same way; an address of its own that nobody else need know.
@@ -41,14 +56,15 @@ pub enum Peers {
 }
 
 impl Listener {
-    /// Binds an address.
+    /// Binds an address. It needs no runtime yet: a process gives up its rights between this and its first thread.
     ///
     /// # Errors
     /// The address is taken or not ours, said as a sentence.
-    pub async fn bind(protocol: &'static str, address: SocketAddr, peers: Peers) -> Result<Self, String> {
-        let socket = TcpListener::bind(address).await.map_err(|error| {
+    pub fn bind(protocol: &'static str, address: SocketAddr, peers: Peers) -> Result<Self, String> {
+        let socket = listen(address).map_err(|error| {
             format!(
-                "cannot listen on {address} for {protocol}: {error}; choose another address with --{protocol}"
+                "cannot listen on {address} for {protocol}: {error}; choose another address with {}",
+                peers.choice(protocol)
             )
         })?;
         Ok(Self { protocol, socket, peers })
@@ -58,8 +74,8 @@ impl Listener {
     ///
     /// # Errors
     /// There is none to be had, said as a sentence.
-    pub async fn bind_for_bridge(protocol: &'static str) -> Result<(Self, SocketAddr), String> {
-        let listener = Self::bind(protocol, SocketAddr::from((BRIDGE, 0)), Peers::OwnBridge).await?;
+    pub fn bind_for_bridge(protocol: &'static str) -> Result<(Self, SocketAddr), String> {
+        let listener = Self::bind(protocol, SocketAddr::from((BRIDGE, 0)), Peers::OwnBridge)?;
         let address = listener
             .socket
             .local_addr()
@@ -67,15 +83,16 @@ impl Listener {
         Ok((listener, address))
     }
 
-    /// Serves each connection with a machine and a session made by `open`, `connections_max` at a time.
-    pub async fn serve<S, F>(self, connections_max: usize, open: F, mut stopping: watch::Receiver<bool>)
+    /// Serves each connection with a machine and a session made by `open`.
+    pub async fn serve<S, F>(self, terms: Terms, open: F, mut stopping: watch::Receiver<bool>)
     where
         S: Session + 'static,
         S::Machine: 'static,
         F: Fn(Client, Instant) -> (S::Machine, S) + Clone + Send + 'static,
     {
         self.announce();
-        let permits = Arc::new(Semaphore::new(connections_max));
+        let listening = TcpListener::from_std(self.socket).expect("the socket listens and does not block");
+        let permits = Arc::new(Semaphore::new(terms.connections_max));
         let mut sessions = JoinSet::new();
         loop {
             let permit = tokio::select! {
@@ -83,17 +100,18 @@ impl Listener {
                 _ = stopping.wait_for(|stop| *stop) => break,
             };
             let accepted = tokio::select! {
-                accepted = accept(&self.socket) => accepted,
+                accepted = accept(&listening) => accepted,
                 _ = stopping.wait_for(|stop| *stop) => break,
             };
             while sessions.try_join_next().is_some() {}
             let (socket, peer) = accepted;
-            let (open, peers, stopping) = (open.clone(), self.peers.clone(), stopping.clone());
+            let opening = Opening { open: open.clone(), tls: terms.tls.clone(), stopping: stopping.clone() };
+            let peers = self.peers.clone();
             let span = info_span!("session", protocol = self.protocol, %peer);
             sessions.spawn(
                 async move {
                     debug!("connected");
-                    match converse(socket, peer, &peers, open, stopping).await {
+                    match opening.converse(socket, peer, &peers).await {
                         Ok(()) => debug!("closed"),
                         Err(error) => debug!(%error, "connection lost"),
                     }
@@ -102,7 +120,7 @@ impl Listener {
                 .instrument(span),
             );
         }
-        drop(self.socket);
+        drop(listening);
         let finished = async { while sessions.join_next().await.is_some() {} };
         if tokio::time::timeout(GRACE, finished).await.is_err() {
             warn!(protocol = self.protocol, "stopped with sessions still open");
@@ -110,12 +128,13 @@ impl Listener {
     }
 
     fn announce(&self) {
-        let behind_proxies = match self.peers {
+        let suffix = match self.peers {
             Peers::Clients => "",
+            Peers::ClientsOverTls => "s",
             Peers::Proxies(_) => "-proxy",
             Peers::OwnBridge => return,
         };
-        let protocol = format!("{}{behind_proxies}", self.protocol);
+        let protocol = format!("{}{suffix}", self.protocol);
         match self.socket.local_addr() {
             Ok(address) => info!(protocol, %address, "listening"),
             Err(error) => error!(protocol, %error, "listening at an unknown address"),
@@ -123,50 +142,86 @@ impl Listener {
     }
 }
 
+fn listen(address: SocketAddr) -> io::Result<net::TcpListener> {
+    let socket = net::TcpListener::bind(address)?;
+    // The standard library's own backlog is too short for a rush of clients.
+    rustix::net::listen(&socket, BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
 /// Where the bridge of this process connects from and to.
 const BRIDGE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
-/// Finds out whose connection it is, and serves it.
-async fn converse<S, F>(
-    mut socket: TcpStream,
-    peer: SocketAddr,
-    peers: &Peers,
+/// What a connection becomes a session with.
+struct Opening<F> {
     open: F,
+    tls: Option<Arc<ServerConfig>>,
     stopping: watch::Receiver<bool>,
-) -> io::Result<()>
-where
-    S: Session,
-    F: Fn(Client, Instant) -> (S::Machine, S),
-{
-    let known: &[IpAddr] = match peers {
-        Peers::Clients => return serve_client(socket, Client::direct(peer), open, stopping).await,
-        Peers::Proxies(peers) => peers,
-        Peers::OwnBridge => &[IpAddr::V4(BRIDGE)],
-    };
-    match proxy::identify(&mut socket, peer, known).await {
-        Ok(client) => {
-            debug!(client = %client.address, secure = client.secure, "connected through a proxy");
-            serve_client(socket, client, open, stopping).await
+}
+
+impl<F> Opening<F> {
+    /// Finds out whose connection it is, and serves it.
+    async fn converse<S>(self, mut socket: TcpStream, peer: SocketAddr, peers: &Peers) -> io::Result<()>
+    where
+        S: Session,
+        F: Fn(Client, Instant) -> (S::Machine, S),
+    {
+        let known: &[IpAddr] = match peers {
+            Peers::Clients => return self.serve(Stream::Plain(socket), Client::direct(peer)).await,
+            Peers::ClientsOverTls => return self.serve_over_tls(socket, Client::direct(peer)).await,
+            Peers::Proxies(peers) => peers,
+            Peers::OwnBridge => &[IpAddr::V4(BRIDGE)],
+        };
+        match proxy::identify(&mut socket, peer, known).await {
+            Ok(client) => {
+                debug!(client = %client.address, secure = client.secure, "connected through a proxy");
+                self.serve(Stream::Plain(socket), client).await
+            }
+            Err(error) => {
+                warn!(%error, "not served");
+                Ok(())
+            }
         }
-        Err(error) => {
-            warn!(%error, "not served");
-            Ok(())
-        }
+    }
+
+    async fn serve_over_tls<S>(mut self, socket: TcpStream, client: Client) -> io::Result<()>
+    where
+        S: Session,
+        F: Fn(Client, Instant) -> (S::Machine, S),
+    {
+        let tls = self.tls.as_ref().ok_or_else(|| io::Error::other("there is no certificate"))?;
+        // Boxed, or every connection would keep room for a handshake.
+        let (stream, encryption) = tokio::select! {
+            encrypted = Box::pin(Stream::encrypt(socket, tls)) => encrypted?,
+            _ = self.stopping.wait_for(|stop| *stop) => return Ok(()),
+        };
+        self.serve(stream, client.over_tls(encryption)).await
+    }
+
+    async fn serve<S>(self, stream: Stream<TcpStream>, client: Client) -> io::Result<()>
+    where
+        S: Session,
+        F: Fn(Client, Instant) -> (S::Machine, S),
+    {
+        let (machine, session) = (self.open)(client, Instant::now());
+        stream::drive(stream, machine, session, self.tls, self.stopping).await
     }
 }
 
-async fn serve_client<S, F>(
-    socket: TcpStream,
-    client: Client,
-    open: F,
-    stopping: watch::Receiver<bool>,
-) -> io::Result<()>
-where
-    S: Session,
-    F: Fn(Client, Instant) -> (S::Machine, S),
-{
-    let (machine, session) = open(client, Instant::now());
-    stream::drive(socket, machine, session, stopping).await
+impl Peers {
+    /// Where the address of a listener is chosen.
+    fn choice(&self, protocol: &str) -> String {
+        match self {
+            Self::Clients if protocol == "submission" => "`submission_listen` in [smtp]".to_owned(),
+            Self::ClientsOverTls if protocol == "submission" => {
+                "`submission_tls_listen` in [smtp]".to_owned()
+            }
+            Self::Clients | Self::OwnBridge => format!("--{protocol}"),
+            Self::ClientsOverTls => format!("`tls_listen` in [{protocol}]"),
+            Self::Proxies(_) => format!("`proxy_listen` in [{protocol}]"),
+        }
+    }
 }
 
 /// The next connection; a failure to accept is logged and waited out.

@@ -12,6 +12,8 @@ use mail_core::proxy::{FIXED_OCTETS, Header, HeaderError, rest_octets};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 
+use crate::session::Encryption;
+
 /// For the header to arrive. A proxy sends it at once; the protocol's specification asks for 3 seconds at least.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -19,15 +21,23 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Client {
     pub address: SocketAddr,
-    /// What it sends came over TLS, as far as it went over a network.
+    /// What it sends came over TLS, as far as it went over a network: over ours, or over that of its proxy.
     pub secure: bool,
+    /// How, where the TLS is ours.
+    pub encryption: Option<Encryption>,
 }
 
 impl Client {
     /// The socket's own peer.
     #[must_use]
     pub const fn direct(peer: SocketAddr) -> Self {
-        Self { address: peer, secure: false }
+        Self { address: peer, secure: false, encryption: None }
+    }
+
+    /// The same client, over TLS from now on.
+    #[must_use]
+    pub const fn over_tls(self, encryption: Encryption) -> Self {
+        Self { secure: true, encryption: Some(encryption), ..self }
     }
 
     /// Nobody can listen on the way: it is encrypted, or never leaves this machine.
@@ -74,7 +84,7 @@ pub async fn identify(
     }
     match timeout(HEADER_TIMEOUT, header(stream)).await.map_err(|_| ProxyError::TimedOut)?? {
         Header::Local => Ok(Client::direct(peer)),
-        Header::Proxied { source, secure, .. } => Ok(Client { address: source, secure }),
+        Header::Proxied { source, secure, .. } => Ok(Client { address: source, secure, encryption: None }),
     }
 }
 
@@ -111,7 +121,7 @@ mod tests {
             let octets = [&of(source, secure), &b"EHLO iit.edu\r\n"[..]].concat();
             let mut stream = &octets[..];
             let client = identify(&mut stream, address("127.0.0.1:1"), &PEERS).await.expect("a good header");
-            assert_eq!(client, Client { address: address(source), secure });
+            assert_eq!(client, Client { address: address(source), secure, encryption: None });
             assert_eq!(client.is_private(), private, "{source}");
             assert_eq!(stream, b"EHLO iit.edu\r\n");
         }

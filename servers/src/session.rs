@@ -1,9 +1,11 @@
 //! What a driver needs of a session's policy: an event in, an answer given to the machine.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 use mail_core::machine::Machine;
+use mail_core::time::Instant;
 
 use crate::store::MaybeSend;
 
@@ -23,8 +25,25 @@ pub trait Session: MaybeSend {
     /// so that an answer of any length takes a bounded buffer.
     fn produce(&mut self, machine: &mut Self::Machine) -> impl Future<Output = Produced> + MaybeSend;
 
+    /// The handshake that the machine asked for is done: passes the word to it, and forgets what was said before
+    /// (RFC 3207 section 4.2, RFC 2595 section 4).
+    fn tls_established(&mut self, encryption: Encryption, now: Instant, machine: &mut Self::Machine);
+
     /// Passes the word that the server is stopping.
     fn shutdown(&self, machine: &mut Self::Machine);
+}
+
+/// How a connection is encrypted, in the words of RFC 8446 and its registry: `TLSv1.3` and `TLS_AES_128_GCM_SHA256`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Encryption {
+    pub version: &'static str,
+    pub suite: &'static str,
+}
+
+impl fmt::Display for Encryption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.version, self.suite)
+    }
 }
 
 /// What [`Session::produce`] has for the driver.

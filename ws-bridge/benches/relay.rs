@@ -62,7 +62,7 @@ async fn serve_proxy(listener: TcpListener, target: SocketAddr) {
 
 async fn start_bridge(target: SocketAddr) -> (SocketAddr, watch::Sender<bool>) {
     let hostname = Domain::parse("localhost").expect("a domain");
-    let bridge = Bridge::bind(FREE, &hostname, &Web::default()).await.expect("a free port");
+    let bridge = Bridge::bind(FREE, &hostname, &Web::default()).expect("a free port");
     let (stop, stopping) = watch::channel(false);
     let address = bridge.address();
     let targets = BTreeMap::from([("target".to_owned(), Target { address: target, proxy: false })]);

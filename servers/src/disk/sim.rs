@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Disk, DiskFile, Open};
+use super::{Disk, DiskFile, Open, Status};
 
 /// What a power cut leaves of the changes that were not synced.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +54,8 @@ struct State {
     /// How many syncs from now fail.
     failing_syncs: u32,
     syncs: u64,
+    /// How often the power has gone.
+    epoch: u64,
     /// Syncs are answered and do nothing.
     lying: bool,
 }
@@ -63,6 +65,8 @@ struct File {
     content: Vec<u8>,
     durable: Vec<u8>,
     changes: Vec<Change>,
+    /// How often it was changed, for its status.
+    changed: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -177,7 +181,7 @@ impl SimDisk {
     pub fn put(&self, path: &str, content: &[u8]) {
         let mut state = self.state();
         let file = state.files.len();
-        state.files.push(File { content: content.into(), durable: content.into(), changes: Vec::new() });
+        state.files.push(File { content: content.into(), durable: content.into(), ..File::default() });
         state.names.insert(path.into(), file);
         state.durable_names.insert(path.into(), file);
         for directory in parents(Path::new(path)) {
@@ -221,6 +225,7 @@ impl SimDisk {
         };
         let after = Self::default();
         let mut new = after.state();
+        new.epoch = state.epoch + 1;
         new.durable_names = state.durable_names.clone();
         new.durable_directories = state.durable_directories.clone();
         for change in state.name_changes.iter().take_while(|_| survives()) {
@@ -250,7 +255,9 @@ impl SimDisk {
                     }
                 }
             }
-            new.files.push(File { durable: content.clone(), content, changes: Vec::new() });
+            // Its time may be older than its content: nobody learns from it what was lost.
+            let changed = file.changed;
+            new.files.push(File { durable: content.clone(), content, changes: Vec::new(), changed });
         }
         drop(new);
         after
@@ -258,6 +265,11 @@ impl SimDisk {
 }
 
 impl State {
+    fn status(&self, file: usize) -> Status {
+        let File { content, changed, .. } = &self.files[file];
+        Status { identity: file as u64, length: content.len() as u64, changed: *changed }
+    }
+
     fn is_without_power(&self) -> bool {
         self.power_cut_at.is_some_and(|at| self.changes >= at)
     }
@@ -448,6 +460,16 @@ impl Disk for SimDisk {
         let in_it = state.names.keys().filter(|name| name.parent() == Some(path));
         Ok(in_it.filter_map(|name| name.file_name()).map(PathBuf::from).collect())
     }
+
+    fn status(&self, path: &Path) -> io::Result<Status> {
+        let state = self.state();
+        let file = *state.names.get(path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(state.status(file))
+    }
+
+    fn epoch(&self) -> Option<String> {
+        Some(self.state().epoch.to_string())
+    }
 }
 
 /// An open file.
@@ -472,9 +494,13 @@ impl DiskFile for SimFile {
         let mut state = self.disk.state();
         let grows = (offset + data.len() as u64).saturating_sub(state.files[self.file].content.len() as u64);
         let room = state.capacity.map_or(grows, |capacity| capacity.saturating_sub(state.used()).min(grows));
-        let fits = data.len() as u64 - (grows - room);
+        let fits = (data.len() as u64).saturating_sub(grows - room);
         let done = state.change(self.disk.process, fits)? as usize;
+        if done == 0 && !data.is_empty() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let file = &mut state.files[self.file];
+        file.changed += 1;
         write(&mut file.content, offset as usize, &data[..done]);
         file.changes.push(Change::Write(offset as usize, data[..done].into()));
         match done {
@@ -488,6 +514,7 @@ impl DiskFile for SimFile {
         let mut state = self.disk.state();
         state.change(self.disk.process, 1)?;
         let file = &mut state.files[self.file];
+        file.changed += 1;
         file.content.resize(length as usize, 0);
         file.changes.push(Change::SetLength(length as usize));
         Ok(())
@@ -516,13 +543,8 @@ impl DiskFile for SimFile {
         Ok(())
     }
 
-    fn length(&self) -> io::Result<u64> {
-        let state = self.disk.state();
-        Ok(state.files[self.file].content.len() as u64)
-    }
-
-    fn identity(&self) -> io::Result<u64> {
-        Ok(self.file as u64)
+    fn status(&self) -> io::Result<Status> {
+        Ok(self.disk.state().status(self.file))
     }
 }
 
