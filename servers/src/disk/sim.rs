@@ -198,6 +198,7 @@ impl SimDisk {
             content: file.content.clone(),
             durable: file.content.clone(),
             changes: Vec::new(),
+            changed: file.changed,
         };
         let copy = State {
             files: state.files.iter().map(copy).collect(),
@@ -205,6 +206,7 @@ impl SimDisk {
             durable_names: state.names.clone(),
             directories: state.directories.clone(),
             durable_directories: state.directories.clone(),
+            epoch: state.epoch,
             ..State::default()
         };
         Self { state: Arc::new(Mutex::new(copy)), process: 0 }
