@@ -9,12 +9,13 @@ use chrono::{DateTime, Utc};
 use mail_core::machine::{Machine, Step};
 use mail_core::sasl::AuthOffer;
 use mail_core::secret::Secret;
+use mail_core::time::Instant;
 use mail_core::users::Username;
 use mail_core::{pop3, smtp};
 use servers::accounts::{Accounts, AccountsError};
 use servers::pop3_session::Pop3Session;
 use servers::session::{Produced, Session};
-use servers::site::{Site, Stamp, Stamps};
+use servers::site::{Site, Stamp, Stamps, Visitor};
 use servers::smtp_session::SmtpSession;
 
 use crate::network::{Read, Socket};
@@ -36,13 +37,21 @@ pub(crate) struct Everybody;
 
 /// Ids by a number that all processes share and that survives everything.
 #[derive(Debug)]
-pub(crate) struct Numbered(pub(crate) Arc<AtomicU64>);
+pub(crate) struct Numbered {
+    pub(crate) numbers: Arc<AtomicU64>,
+    /// When the process started. It is all that guessing is measured by, and nobody guesses here.
+    pub(crate) started: Instant,
+}
 
 impl Stamps for Numbered {
     fn stamp(&self) -> Stamp {
-        let number = self.0.fetch_add(1, Ordering::Relaxed);
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let time = DateTime::<Utc>::from_timestamp(1_795_374_907, 0).expect("a time of our days");
         Stamp { time, id: format!("{number:026}") }
+    }
+
+    fn now(&self) -> Instant {
+        self.started
     }
 }
 
@@ -98,18 +107,19 @@ pub(crate) enum Protocol {
 /// A session from its greeting to its end.
 pub(crate) async fn serve(world: World, site: Arc<SimSite>, protocol: Protocol, socket: Socket) {
     let now = world.instant();
+    let visitor = Visitor::new(Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), false);
     match protocol {
         Protocol::Smtp => {
             let config = smtp::server::Config {
                 hostname: HOSTNAME.to_owned(),
                 message_size_max: 2 << 20,
                 recipients_max: 100,
+                submission: false,
                 starttls: false,
                 auth: AuthOffer::Always,
             };
             let machine = smtp::server::Server::new(Arc::new(config), false, now);
-            drive(&world, socket, machine, SmtpSession::new(site, Some(IpAddr::V4(Ipv4Addr::LOCALHOST))))
-                .await;
+            drive(&world, socket, machine, SmtpSession::new(site, visitor, None)).await;
         }
         Protocol::Pop3 => {
             let config = pop3::server::Config {
@@ -119,7 +129,7 @@ pub(crate) async fn serve(world: World, site: Arc<SimSite>, protocol: Protocol, 
                 implementation: None,
             };
             let machine = pop3::server::Server::new(Arc::new(config), false, now);
-            drive(&world, socket, machine, Pop3Session::new(site)).await;
+            drive(&world, socket, machine, Pop3Session::new(site, visitor)).await;
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use mail_core::message::address::Domain;
 use mail_core::time::Instant;
+use servers::accounts::throttle::{Caps, Throttle};
 use servers::disk::sim::{SimDisk, Survival};
 use servers::site::Site;
 use servers::store::text::TextStore;
@@ -281,7 +282,8 @@ impl World {
                 complaints: Arc::clone(&self.0.complaints),
                 sabotage: self.0.options.sabotage,
             },
-            stamps: Numbered(Arc::clone(&self.0.stamps)),
+            throttle: Throttle::new(Caps { per_address: 1, per_account: 1 }),
+            stamps: Numbered { numbers: Arc::clone(&self.0.stamps), started: self.instant() },
         };
         self.note(|| format!("process {index} starts"));
         self.0.processes.borrow_mut()[index] = Some(Process { group, disk, site: Arc::new(site) });
