@@ -10,6 +10,7 @@ use mail_core::sasl::{self, ClientExchange, Credentials, Mechanism};
 use mail_core::secret::Secret;
 use mail_core::users::Username;
 use servers::accounts::{Accounts, UserTxt};
+use support::tls::TlsClient;
 use support::{Daemon, Place, Pop3, Smtp, Wire};
 
 /// So few that the delays between them take no time worth mentioning.
@@ -28,13 +29,13 @@ fn auth_plain(user: &str, password: &str) -> String {
 
 /// The answer to one sign-in on a connection of its own.
 fn smtp_sign_in(wire: Wire, user: &str, password: &str) -> String {
-    let mut smtp = Smtp::over(wire);
+    let mut smtp = Smtp::greeted(wire);
     smtp.command("EHLO iit.edu");
     smtp.command(&auth_plain(user, password))
 }
 
 fn pop3_sign_in(wire: Wire, user: &str, password: &str) -> String {
-    let mut pop3 = Pop3::over(wire);
+    let mut pop3 = Pop3::greeted(wire);
     let reply = pop3.command(&format!("USER {user}"));
     if reply.starts_with("+OK") { pop3.command(&format!("PASS {password}")) } else { reply }
 }
@@ -169,6 +170,34 @@ fn a_refusal_that_is_held_back_does_not_hold_up_a_stop() {
 }
 
 #[test]
+fn mail_is_submitted_over_tls_from_the_first_byte_or_behind_starttls() {
+    let place = Place::with(
+        "[smtp]\nlisten = []\nsubmission_listen = ['127.0.0.1:0']\nsubmission_tls_listen = ['127.0.0.1:0']\n\
+         [tls]\nself_signed = true\n",
+    );
+    let doors = ["submission", "submissions"];
+    let server = Daemon::start(env!("CARGO_BIN_EXE_smtp-server"), &[], &place, &doors);
+    let tls = TlsClient::new(&place.path("data/.tls/certificate.pem"));
+    let mut behind = Smtp::greeted(Wire::connect(server.door("submission")));
+    assert!(behind.command("EHLO iit.edu").contains("-STARTTLS"));
+    assert!(behind.command(&auth_plain("ag", "secret")).starts_with("235 "));
+    assert!(behind.command("STARTTLS").starts_with("220 "));
+    let behind = Smtp { wire: tls.encrypt(behind.wire, "iitkgp.edu") };
+    let first = Smtp::greeted(tls.encrypt(Wire::connect(server.door("submissions")), "iitkgp.edu"));
+    for mut smtp in [behind, first] {
+        assert!(smtp.command("EHLO iit.edu").contains("-AUTH PLAIN LOGIN"));
+        // What was said in plain text is forgotten, who has signed in too.
+        assert!(smtp.command("MAIL FROM:<ag@iit.edu>").starts_with("530 5.7.0 "));
+        assert!(smtp.command(&auth_plain("gb", "other")).starts_with("235 "));
+        assert!(smtp.command("MAIL FROM:<ag@iit.edu>").starts_with("550 5.7.1 "));
+        let reply = smtp.deliver("gb@iit.edu", &["ag@iit.edu"], b"Subject: submitted\r\n\r\nbody\r\n");
+        assert!(reply.starts_with("250 "), "{reply}");
+    }
+    let mailbox = place.mailbox("ag");
+    assert_eq!(String::from_utf8_lossy(&mailbox).matches(" with ESMTPSA ").count(), 2);
+}
+
+#[test]
 fn passwords_are_taken_where_nobody_can_listen() {
     let listen = "[smtp]\nproxy_listen = ['127.0.0.1:0']\n[pop3]\nproxy_listen = ['127.0.0.1:0']\n";
     for (more, plain_text) in [("", false), ("[auth]\nplain_text = true\n", true)] {
@@ -177,12 +206,12 @@ fn passwords_are_taken_where_nobody_can_listen() {
         for (client, secure, may) in
             [("192.0.2.7", false, plain_text), ("192.0.2.7", true, true), ("127.0.0.9", false, true)]
         {
-            let mut smtp = Smtp::over(proxied(&server, "smtp-proxy", client, secure));
+            let mut smtp = Smtp::greeted(proxied(&server, "smtp-proxy", client, secure));
             assert_eq!(smtp.command("EHLO iit.edu").contains("-AUTH PLAIN LOGIN"), may, "{client}");
             let reply = smtp.command(&auth_plain("ag", "secret"));
             assert!(reply.starts_with(if may { "235 2.7.0 " } else { "538 5.7.11 " }), "{client}: {reply}");
 
-            let mut pop3 = Pop3::over(proxied(&server, "pop3-proxy", client, secure));
+            let mut pop3 = Pop3::greeted(proxied(&server, "pop3-proxy", client, secure));
             let (_, capabilities) = pop3.multi("CAPA");
             for capability in [&b"USER"[..], b"SASL PLAIN LOGIN"] {
                 assert_eq!(capabilities.iter().any(|line| line == capability), may, "{client}");

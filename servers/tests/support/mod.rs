@@ -13,6 +13,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 pub(crate) mod mails;
+pub(crate) mod tls;
 
 /// How long anything here may take before the test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -237,26 +238,36 @@ pub(crate) fn connect_from(source: [u8; 4], address: SocketAddr) -> TcpStream {
     TcpStream::from(stream)
 }
 
+/// A socket, or what lies over one.
+pub(crate) trait Channel: Read + Write + Send {}
+impl<T: Read + Write + Send> Channel for T {}
+
 /// A line dialogue over a socket.
 pub(crate) struct Wire {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Channel>>,
+    pub(crate) socket: TcpStream,
 }
 
 impl Wire {
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        Self::over(TcpStream::connect(address).expect("the server accepts"))
+        Self::on(TcpStream::connect(address).expect("the server accepts"))
     }
 
     /// As a client elsewhere: this machine has all of 127.0.0.0/8.
     pub(crate) fn connect_from(source: [u8; 4], address: SocketAddr) -> Self {
-        Self::over(connect_from(source, address))
+        Self::on(connect_from(source, address))
     }
 
-    fn over(stream: TcpStream) -> Self {
+    fn on(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("set");
         stream.set_write_timeout(Some(PATIENCE)).expect("set");
         stream.set_nodelay(true).expect("set");
-        Self { stream: BufReader::new(stream) }
+        Self::over(stream.try_clone().expect("cloned"), stream)
+    }
+
+    /// The same over what lies over a socket.
+    pub(crate) fn over(channel: impl Channel + 'static, socket: TcpStream) -> Self {
+        Self { stream: BufReader::new(Box::new(channel)), socket }
     }
 
     pub(crate) fn send(&mut self, octets: &[u8]) {
@@ -297,11 +308,11 @@ pub(crate) struct Smtp {
 impl Smtp {
     /// Connects and reads the greeting.
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        Self::over(Wire::connect(address))
+        Self::greeted(Wire::connect(address))
     }
 
     /// Reads the greeting.
-    pub(crate) fn over(wire: Wire) -> Self {
+    pub(crate) fn greeted(wire: Wire) -> Self {
         let mut smtp = Self { wire };
         assert_eq!(smtp.reply(), "220 <iitkgp.edu> Service ready");
         smtp
@@ -362,11 +373,11 @@ pub(crate) struct Pop3 {
 
 impl Pop3 {
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        Self::over(Wire::connect(address))
+        Self::greeted(Wire::connect(address))
     }
 
     /// Reads the greeting.
-    pub(crate) fn over(wire: Wire) -> Self {
+    pub(crate) fn greeted(wire: Wire) -> Self {
         let mut pop3 = Self { wire };
         assert_eq!(pop3.wire.text(), "+OK POP3 server ready");
         pop3

@@ -76,6 +76,8 @@ pub(super) const CANCELLED: Reply = err("authentication cancelled");
 pub(super) const BAD_RESPONSE: Reply = err("that is no valid response of this mechanism");
 /// The last reply to a client that makes one mistake after the other.
 pub(super) const TOO_MANY_ERRORS: Reply = err("too many errors in a row, goodbye");
+/// The last reply to a client that sends more than any use of its maildrop takes.
+pub(super) const TOO_MANY_COMMANDS: Reply = err("too many commands in one session, goodbye");
 /// Bytes behind STLS in plain text (RFC 2595 section 4, CVE-2011-0411).
 pub(super) const INJECTED: Reply = err("plain text was sent behind STLS, goodbye");
 /// The server goes down (RFC 3206 section 4).

@@ -96,6 +96,11 @@ pub(super) const TIMED_OUT: Reply =
     Reply::fixed(421, Some((4, 4, 2)), "Nothing came for too long, closing connection");
 pub(super) const TOO_MANY_ERRORS: Reply =
     Reply::fixed(421, Some((4, 7, 0)), "Too many errors, closing connection");
+/// RFC 5321 section 7.8.
+pub(super) const TOO_MANY_COMMANDS: Reply =
+    Reply::fixed(421, Some((4, 7, 0)), "Too many commands without a message, closing connection");
+pub(super) const TOO_SLOW: Reply =
+    Reply::fixed(421, Some((4, 4, 2)), "The message comes too slowly, closing connection");
 /// RFC 3207 section 6.
 pub(super) const INJECTED: Reply =
     Reply::fixed(421, Some((4, 7, 0)), "Nothing may follow STARTTLS before TLS, closing connection");
