@@ -1,11 +1,13 @@
 //! The project's only scripts, run as `cargo xtask VERB`.
 //!
 //! One file a verb: `setup` brings the tools that are missing, `test` runs every check, `bench` measures, `demo` starts
-//! the servers on a configuration to play with. `page` builds the browser's page, `shell` is what they share.
+//! the servers on a configuration to play with, `release` builds the one file to take away. `page` builds the browser's
+//! page, `shell` is what they share.
 
 mod bench;
 mod demo;
 mod page;
+mod release;
 mod setup;
 mod shell;
 mod test;
@@ -31,6 +33,8 @@ enum Verb {
     Bench,
     /// Start the servers on a demo configuration and say what to type next; Ctrl-C stops them
     Demo(demo::Options),
+    /// Build target/release/pennypost with the page inside: the one file of a whole mail system
+    Release,
 }
 
 fn main() -> ExitCode {
@@ -39,6 +43,7 @@ fn main() -> ExitCode {
         Verb::Test => test::run(),
         Verb::Bench => bench::run(),
         Verb::Demo(options) => demo::run(&options),
+        Verb::Release => release::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -229,6 +229,10 @@ pub(crate) fn finish(command: &mut Command, input: &[u8]) -> Finished {
     }
 }
 
+/// A socket, or what lies over one.
+pub(crate) trait Channel: Read + Write + Send {}
+impl<T: Read + Write + Send> Channel for T {}
+
 /// A connection from one of this machine's many addresses.
 pub(crate) fn connect_from(source: [u8; 4], address: SocketAddr) -> TcpStream {
     use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
@@ -237,10 +241,6 @@ pub(crate) fn connect_from(source: [u8; 4], address: SocketAddr) -> TcpStream {
     connect(&stream, &address).expect("the server accepts");
     TcpStream::from(stream)
 }
-
-/// A socket, or what lies over one.
-pub(crate) trait Channel: Read + Write + Send {}
-impl<T: Read + Write + Send> Channel for T {}
 
 /// A line dialogue over a socket.
 pub(crate) struct Wire {
