@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Disk, DiskFile, Open};
+use super::{Disk, DiskFile, Open, Status};
 
 /// What a power cut leaves of the changes that were not synced.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +22,7 @@ pub(crate) struct SimDisk {
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct State {
     files: Vec<File>,
     names: BTreeMap<PathBuf, usize>,
@@ -39,6 +39,8 @@ struct State {
     /// How many syncs from now fail.
     failing_syncs: u32,
     syncs: u64,
+    /// How often the power has gone.
+    epoch: u64,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -46,6 +48,8 @@ struct File {
     content: Vec<u8>,
     durable: Vec<u8>,
     changes: Vec<Change>,
+    /// How often it was changed, for its status.
+    changed: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -100,9 +104,20 @@ impl SimDisk {
     pub(crate) fn put(&self, path: &str, content: &[u8]) {
         let mut state = self.state();
         let file = state.files.len();
-        state.files.push(File { content: content.into(), durable: content.into(), changes: Vec::new() });
+        state.files.push(File {
+            content: content.into(),
+            durable: content.into(),
+            changes: Vec::new(),
+            changed: 0,
+        });
         state.names.insert(path.into(), file);
         state.durable_names.insert(path.into(), file);
+    }
+
+    /// The disk as it is after its processes died.
+    pub(crate) fn after_death(&self) -> Self {
+        let state = State { locked: BTreeSet::new(), power_cut_at: None, ..self.state().clone() };
+        Self { state: Arc::new(Mutex::new(state)) }
     }
 
     /// The disk after a power cut, or a copy of it as it is durable.
@@ -119,6 +134,7 @@ impl SimDisk {
         };
         let after = Self::default();
         let mut new = after.state();
+        new.epoch = state.epoch + 1;
         new.durable_names = state.durable_names.clone();
         for change in state.name_changes.iter().take_while(|_| survives()) {
             change.apply(&mut new.durable_names);
@@ -142,7 +158,9 @@ impl SimDisk {
                     }
                 }
             }
-            new.files.push(File { durable: content.clone(), content, changes: Vec::new() });
+            // Its time may be older than its content; nobody learns from it what was lost.
+            let changed = file.changed;
+            new.files.push(File { durable: content.clone(), content, changes: Vec::new(), changed });
         }
         drop(new);
         after
@@ -150,6 +168,11 @@ impl SimDisk {
 }
 
 impl State {
+    fn status(&self, file: usize) -> Status {
+        let File { content, changed, .. } = &self.files[file];
+        Status { identity: file as u64, length: content.len() as u64, changed: *changed }
+    }
+
     /// Counts a change of so many octets; answers how many of them happen before the power goes.
     fn change(&mut self, octets: u64) -> io::Result<u64> {
         let left = self.power_cut_at.map_or(octets, |at| at.saturating_sub(self.changes).min(octets));
@@ -234,6 +257,12 @@ impl Disk for SimDisk {
         Ok(free.then(|| SimLock { disk: self.clone(), path: path.into() }))
     }
 
+    fn status(&self, path: &Path) -> io::Result<Status> {
+        let state = self.state();
+        let file = *state.names.get(path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(state.status(file))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.state().change_name(NameChange::Renamed(from.into(), to.into()))
     }
@@ -266,6 +295,10 @@ impl Disk for SimDisk {
         let in_it = state.names.keys().filter(|name| name.parent() == Some(path));
         Ok(in_it.filter_map(|name| name.file_name()).map(PathBuf::from).collect())
     }
+
+    fn epoch(&self) -> Option<String> {
+        Some(self.state().epoch.to_string())
+    }
 }
 
 #[derive(Debug)]
@@ -293,6 +326,7 @@ impl DiskFile for SimFile {
         let fits = data.len() as u64 - (grows - room);
         let done = state.change(fits)? as usize;
         let file = &mut state.files[self.file];
+        file.changed += 1;
         write(&mut file.content, offset as usize, &data[..done]);
         file.changes.push(Change::Write(offset as usize, data[..done].into()));
         match done {
@@ -306,6 +340,7 @@ impl DiskFile for SimFile {
         let mut state = self.disk.state();
         state.change(1)?;
         let file = &mut state.files[self.file];
+        file.changed += 1;
         file.content.resize(length as usize, 0);
         file.changes.push(Change::SetLength(length as usize));
         Ok(())
@@ -327,12 +362,8 @@ impl DiskFile for SimFile {
         Ok(())
     }
 
-    fn length(&self) -> io::Result<u64> {
-        Ok(self.disk.state().files[self.file].content.len() as u64)
-    }
-
-    fn identity(&self) -> io::Result<u64> {
-        Ok(self.file as u64)
+    fn status(&self) -> io::Result<Status> {
+        Ok(self.disk.state().status(self.file))
     }
 }
 
