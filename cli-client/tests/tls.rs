@@ -47,17 +47,20 @@ fn tls_from_the_first_byte() {
     let home = servers.folder.path();
     let implicit = || {
         let mut command = client(servers.doors["smtps"], servers.doors["pop3s"], home);
-        command.args(["--tls", "implicit", "--user", "gb", "--password-stdin"]);
+        command.args(["--tls", "implicit", "--user", "gb"]);
         command
     };
-    let stranger = finish(implicit().arg("stat"), b"other\n");
+    let stranger = finish(implicit().args(["stat", "--password-stdin"]), b"other\n");
     assert_stranger(&stranger, &servers, "--ca");
-    let known = finish(implicit().args(["stat", "--fingerprint", &servers.fingerprint]), b"other\n");
+    let known = finish(
+        implicit().args(["stat", "--password-stdin", "--fingerprint", &servers.fingerprint]),
+        b"other\n",
+    );
     assert_eq!(known.code, Some(0), "{known:?}");
-    // Plain text to that address, and TLS to one that expects a greeting, come to nothing in time.
     let sent = finish(
         implicit().args([
             "send",
+            "--password-stdin",
             "--from",
             "gb@iit.edu",
             "--to",
@@ -68,14 +71,15 @@ fn tls_from_the_first_byte() {
         b"other\n",
     );
     assert_eq!(sent.code, Some(0), "{sent:?}");
+    // This one waits for a command, not for a handshake.
     let plain = finish(
         client(servers.smtp, servers.pop3, home).args([
             "--tls",
             "implicit",
             "--user",
             "gb",
-            "--password-stdin",
             "stat",
+            "--password-stdin",
         ]),
         b"other\n",
     );
