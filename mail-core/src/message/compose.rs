@@ -176,8 +176,8 @@ fn mailboxes<'a>(people: impl IntoIterator<Item = &'a Person>) -> Vec<Address> {
 }
 
 /// Those of a message's addresses that are the reader's own. On one server a name may have several domains, and no
-/// client is told which: the reader's own and the one that the server calls itself by are certain. A received message
-/// that names none of these has come by another one; it is the one that it names the reader at, if it is only one.
+/// client is told which: the reader's own and the one that the server calls itself by are certain. A message that names
+/// none of these has come by another one; it is the one that it names the reader at, if it is only one.
 fn own_addresses(view: &View, me: &Address) -> HashSet<Address> {
     let people = [&view.from, &view.reply_to, &view.to, &view.cc];
     let named: HashSet<Address> = mailboxes(people.into_iter().flatten())
