@@ -26,9 +26,13 @@ pub mod check;
 #[cfg(feature = "net")]
 pub mod cli;
 #[cfg(feature = "net")]
+mod confine;
+#[cfg(feature = "net")]
 pub mod faults;
 #[cfg(feature = "net")]
 pub mod listener;
+#[cfg(feature = "net")]
+mod privileges;
 #[cfg(feature = "net")]
 pub mod proxy;
 #[cfg(feature = "net")]

@@ -2,7 +2,7 @@
 //! still work.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{self, IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ use crate::transport::Stream;
 
 /// How long sessions may go on after the word to stop: long enough for a message that is on its way.
 const GRACE: Duration = Duration::from_secs(20);
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 1024;
 /// The longest wait between two attempts to accept when the system refuses (no file descriptors left).
 const BACK_OFF_MAX: Duration = Duration::from_secs(1);
 
@@ -27,7 +29,7 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Listener {
     protocol: &'static str,
-    socket: TcpListener,
+    socket: net::TcpListener,
     peers: Peers,
 }
 
@@ -54,12 +56,12 @@ pub enum Peers {
 }
 
 impl Listener {
-    /// Binds an address.
+    /// Binds an address. It needs no runtime yet: a process gives up its rights between this and its first thread.
     ///
     /// # Errors
     /// The address is taken or not ours, said as a sentence.
-    pub async fn bind(protocol: &'static str, address: SocketAddr, peers: Peers) -> Result<Self, String> {
-        let socket = TcpListener::bind(address).await.map_err(|error| {
+    pub fn bind(protocol: &'static str, address: SocketAddr, peers: Peers) -> Result<Self, String> {
+        let socket = listen(address).map_err(|error| {
             format!(
                 "cannot listen on {address} for {protocol}: {error}; choose another address with {}",
                 peers.choice(protocol)
@@ -72,8 +74,8 @@ impl Listener {
     ///
     /// # Errors
     /// There is none to be had, said as a sentence.
-    pub async fn bind_for_bridge(protocol: &'static str) -> Result<(Self, SocketAddr), String> {
-        let listener = Self::bind(protocol, SocketAddr::from((BRIDGE, 0)), Peers::OwnBridge).await?;
+    pub fn bind_for_bridge(protocol: &'static str) -> Result<(Self, SocketAddr), String> {
+        let listener = Self::bind(protocol, SocketAddr::from((BRIDGE, 0)), Peers::OwnBridge)?;
         let address = listener
             .socket
             .local_addr()
@@ -89,6 +91,7 @@ impl Listener {
         F: Fn(Client, Instant) -> (S::Machine, S) + Clone + Send + 'static,
     {
         self.announce();
+        let listening = TcpListener::from_std(self.socket).expect("the socket listens and does not block");
         let permits = Arc::new(Semaphore::new(terms.connections_max));
         let mut sessions = JoinSet::new();
         loop {
@@ -97,7 +100,7 @@ impl Listener {
                 _ = stopping.wait_for(|stop| *stop) => break,
             };
             let accepted = tokio::select! {
-                accepted = accept(&self.socket) => accepted,
+                accepted = accept(&listening) => accepted,
                 _ = stopping.wait_for(|stop| *stop) => break,
             };
             while sessions.try_join_next().is_some() {}
@@ -117,7 +120,7 @@ impl Listener {
                 .instrument(span),
             );
         }
-        drop(self.socket);
+        drop(listening);
         let finished = async { while sessions.join_next().await.is_some() {} };
         if tokio::time::timeout(GRACE, finished).await.is_err() {
             warn!(protocol = self.protocol, "stopped with sessions still open");
@@ -137,6 +140,14 @@ impl Listener {
             Err(error) => error!(protocol, %error, "listening at an unknown address"),
         }
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<net::TcpListener> {
+    let socket = net::TcpListener::bind(address)?;
+    // The standard library's own backlog is too short for a rush of clients.
+    rustix::net::listen(&socket, BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }
 
 /// Where the bridge of this process connects from and to.
@@ -202,6 +213,10 @@ impl Peers {
     /// Where the address of a listener is chosen.
     fn choice(&self, protocol: &str) -> String {
         match self {
+            Self::Clients if protocol == "submission" => "`submission_listen` in [smtp]".to_owned(),
+            Self::ClientsOverTls if protocol == "submission" => {
+                "`submission_tls_listen` in [smtp]".to_owned()
+            }
             Self::Clients | Self::OwnBridge => format!("--{protocol}"),
             Self::ClientsOverTls => format!("`tls_listen` in [{protocol}]"),
             Self::Proxies(_) => format!("`proxy_listen` in [{protocol}]"),

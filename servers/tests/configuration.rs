@@ -50,6 +50,20 @@ fn a_broken_configuration_is_refused_with_its_line() {
 }
 
 #[test]
+fn a_certificate_that_cannot_be_used_is_refused_with_its_file() {
+    let place = Place::with("[tls]\ncertificate = 'cert.pem'\nkey = 'key.pem'\n");
+    assert_refused(&place, &["cert.pem", "self_signed = true"]);
+    fs::write(place.path("cert.pem"), "no certificate").expect("written");
+    assert_refused(&place, &["cert.pem", "`certificate` in [tls]"]);
+    let checked = place.pennypost(&["check"], "");
+    assert!(
+        checked.code == Some(1) && checked.stdout.contains("cert.pem holds no certificate"),
+        "{checked:?}"
+    );
+    assert_refused(&Place::with("[tls]\nkey = 'key.pem'\n"), &["pennypost.toml, line 3", "`key` without"]);
+}
+
+#[test]
 fn a_broken_user_txt_is_refused_with_its_line() {
     let place = Place::new();
     for (text, parts) in [

@@ -49,7 +49,7 @@ pub fn check<D: Disk>(disk: &D, account: &Username, hostname: &str) -> Result<Re
         let length = file.length().map_err(fail)?;
         (file, length)
     };
-    scan(&file, length, hostname, |record| report.add(&record)).map_err(fail)?;
+    scan(&file, 0..length, hostname, |record| report.add(&record)).map_err(fail)?;
     Ok(report)
 }
 
