@@ -355,7 +355,7 @@ fn start(
         servers.spawn(listener.serve(terms.clone(), open, stopping.clone()));
     }
     if let Some((bridge, targets)) = doors.web {
-        servers.spawn(bridge.serve(targets, stopping.clone()));
+        servers.spawn(bridge.serve(targets, certificate.cloned(), stopping.clone()));
     }
     servers
 }
