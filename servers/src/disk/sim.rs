@@ -56,6 +56,10 @@ struct State {
     syncs: u64,
     /// How often the power has gone.
     epoch: u64,
+    /// Changes of files get no new time.
+    clock_stopped: bool,
+    /// Octets that were read.
+    read: u64,
     /// Syncs are answered and do nothing.
     lying: bool,
 }
@@ -108,6 +112,14 @@ impl SimDisk {
         state.bury(process);
     }
 
+    /// Takes back a killing that has not happened yet.
+    pub fn spare(&self) {
+        let mut state = self.state();
+        if let Some(life) = state.lives.get_mut(self.process).filter(|life| **life != Some(0)) {
+            *life = None;
+        }
+    }
+
     /// Whether the process was killed, or the power is gone.
     #[must_use]
     pub fn is_dead(&self) -> bool {
@@ -150,6 +162,18 @@ impl SimDisk {
         self.state().failing_syncs = count;
     }
 
+    /// Stops the clock that files get their times from, or lets it go on: a real one is so coarse that much can happen
+    /// between two ticks.
+    pub fn stop_clock(&self, stopped: bool) {
+        self.state().clock_stopped = stopped;
+    }
+
+    /// Octets read so far.
+    #[must_use]
+    pub fn octets_read(&self) -> u64 {
+        self.state().read
+    }
+
     /// Makes it a disk that says that it has synced and has not.
     pub fn lie_about_syncs(&self) {
         self.state().lying = true;
@@ -180,6 +204,27 @@ impl SimDisk {
             state.directories.insert(directory.into());
             state.durable_directories.insert(directory.into());
         }
+    }
+
+    /// A copy of the disk as its processes see it now, with nothing that goes wrong and nobody's locks.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let state = self.state();
+        let copy = |file: &File| File {
+            content: file.content.clone(),
+            durable: file.content.clone(),
+            changes: Vec::new(),
+            changed: file.changed,
+        };
+        let copy = State {
+            files: state.files.iter().map(copy).collect(),
+            names: state.names.clone(),
+            durable_names: state.names.clone(),
+            directories: state.directories.clone(),
+            durable_directories: state.directories.clone(),
+            ..State::default()
+        };
+        Self { state: Arc::new(Mutex::new(copy)), process: 0 }
     }
 
     /// The disk after a power cut, or a copy of it as it is durable.
@@ -453,12 +498,13 @@ pub struct SimFile {
 
 impl DiskFile for SimFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let state = self.disk.state();
+        let mut state = self.disk.state();
         let content = &state.files[self.file].content;
         let rest = &content[content.len().min(offset as usize)..];
         // Short reads, so that nobody relies on long ones.
         let length = rest.len().min(buffer.len()).min(100_000);
         buffer[..length].copy_from_slice(&rest[..length]);
+        state.read += length as u64;
         Ok(length)
     }
 
@@ -471,8 +517,9 @@ impl DiskFile for SimFile {
         if done == 0 && !data.is_empty() {
             return Err(io::ErrorKind::StorageFull.into());
         }
+        let tick = u64::from(!state.clock_stopped);
         let file = &mut state.files[self.file];
-        file.changed += 1;
+        file.changed += tick;
         write(&mut file.content, offset as usize, &data[..done]);
         file.changes.push(Change::Write(offset as usize, data[..done].into()));
         match done {
@@ -485,8 +532,9 @@ impl DiskFile for SimFile {
     fn set_len(&self, length: u64) -> io::Result<()> {
         let mut state = self.disk.state();
         state.change(self.disk.process, 1)?;
+        let tick = u64::from(!state.clock_stopped);
         let file = &mut state.files[self.file];
-        file.changed += 1;
+        file.changed += tick;
         file.content.resize(length as usize, 0);
         file.changes.push(Change::SetLength(length as usize));
         Ok(())

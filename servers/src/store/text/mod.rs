@@ -89,7 +89,7 @@ impl<D: Disk, O: Offload> TextStore<D, O> {
             Ok(())
         };
         clean().map_err(|error| failed("prepare the folder", temporary, error))?;
-        let environment = disk.epoch().map(|epoch| index::Environment::new(&epoch, hostname));
+        let environment = index::Environment::of(&disk, hostname);
         let shared = Shared {
             disk,
             environment,
@@ -99,6 +99,14 @@ impl<D: Disk, O: Offload> TextStore<D, O> {
             small_octets: SMALL_OCTETS,
         };
         Ok(Self { shared: Arc::new(shared), offload })
+    }
+
+    /// The same store with another limit than a mebibyte below which a mailbox is compacted whatever is removed from it.
+    #[cfg(any(test, feature = "sim"))]
+    #[must_use]
+    pub fn compacting_below(mut self, octets: u64) -> Self {
+        Arc::get_mut(&mut self.shared).expect("it was opened just now").small_octets = octets;
+        self
     }
 }
 
