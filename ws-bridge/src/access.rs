@@ -80,6 +80,10 @@ impl Access {
             return false;
         }
         let name = authority.host();
+        // What stands behind it can only be a port.
+        if authority.as_str().len() > name.len() && authority.port_u16().is_none() {
+            return false;
+        }
         let literal = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
         literal.parse::<IpAddr>().is_ok() || self.names.iter().any(|own| own.eq_ignore_ascii_case(name))
     }
