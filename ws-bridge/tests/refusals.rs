@@ -158,7 +158,7 @@ async fn frames_that_carry_nothing_close_with_1008_when_there_are_too_many() {
         let (_running, mut socket, mut upstream) = connected().await;
         for _ in 0..2 {
             for _ in 0..MANY {
-                socket.feed(nothing.clone()).await.expect("the bridge reads");
+                soon(socket.feed(nothing.clone())).await.expect("the bridge reads");
             }
             // Something in between makes them good.
             send(&mut socket, &b"NOOP\r\n"[..]).await;
@@ -166,7 +166,7 @@ async fn frames_that_carry_nothing_close_with_1008_when_there_are_too_many() {
         let mut word = [0; 12];
         soon(upstream.read_exact(&mut word)).await.expect("it arrives");
         for _ in 0..=MANY {
-            socket.feed(nothing.clone()).await.expect("the bridge reads");
+            soon(socket.feed(nothing.clone())).await.expect("the bridge reads");
         }
         soon(socket.flush()).await.expect("the bridge reads");
         let (_, code, reason) = closed(&mut socket).await;
