@@ -358,7 +358,7 @@ fn start(
         servers.spawn(listener.serve(pop3_terms.clone(), open, stopping.clone()));
     }
     if let Some((bridge, targets)) = doors.web {
-        servers.spawn(bridge.serve(targets, stopping.clone()));
+        servers.spawn(bridge.serve(targets, certificate.cloned(), stopping.clone()));
     }
     servers
 }
