@@ -173,7 +173,11 @@ impl<A: Accounts, S: MailStore, T: Stamps> Site<A, S, T> {
         let account = match self.accounts.verify(name.as_ref(), &credentials.password).await {
             Ok(account) => account,
             Err(failure) => {
-                error!(%failure, "sign-in not looked at");
+                if matches!(failure, AccountsError::Busy) {
+                    warn!(%failure, "sign-in not looked at");
+                } else {
+                    error!(%failure, "sign-in not looked at");
+                }
                 return Err(Refusal { reason: RefusalReason::NotNow, delay: Duration::ZERO });
             }
         };

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use mail_core::machine::{Machine, Step};
 use mail_core::sasl::AuthOffer;
 use mail_core::secret::Secret;
-use mail_core::time::Instant;
+use mail_core::time::{Duration, Instant};
 use mail_core::users::Username;
 use mail_core::{pop3, smtp};
 use servers::accounts::{Accounts, AccountsError};
@@ -35,12 +35,22 @@ pub(crate) type SimSite = Site<Everybody, Watched, Numbered>;
 #[derive(Debug)]
 pub(crate) struct Everybody;
 
-/// Ids by a number that all processes share and that survives everything.
-#[derive(Debug)]
+/// The virtual clock, and ids by a number; all processes share them, and they survive everything.
+#[derive(Debug, Clone)]
 pub(crate) struct Numbered {
-    pub(crate) numbers: Arc<AtomicU64>,
-    /// When the process started. It is all that guessing is measured by, and nobody guesses here.
-    pub(crate) started: Instant,
+    start: Instant,
+    passed: Arc<AtomicU64>,
+    numbers: Arc<AtomicU64>,
+}
+
+impl Numbered {
+    pub(crate) fn new(start: Instant) -> Self {
+        Self { start, passed: Arc::default(), numbers: Arc::default() }
+    }
+
+    pub(crate) fn set(&self, passed: Duration) {
+        self.passed.store(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
 }
 
 impl Stamps for Numbered {
@@ -51,7 +61,7 @@ impl Stamps for Numbered {
     }
 
     fn now(&self) -> Instant {
-        self.started
+        self.start + Duration::from_millis(self.passed.load(Ordering::Relaxed))
     }
 }
 
@@ -114,9 +124,9 @@ pub(crate) async fn serve(world: World, site: Arc<SimSite>, protocol: Protocol, 
                 hostname: HOSTNAME.to_owned(),
                 message_size_max: 2 << 20,
                 recipients_max: 100,
-                submission: false,
                 starttls: false,
                 auth: AuthOffer::Always,
+                submission: false,
             };
             let machine = smtp::server::Server::new(Arc::new(config), false, now);
             drive(&world, socket, machine, SmtpSession::new(site, visitor, None)).await;
@@ -141,7 +151,7 @@ async fn drive<S: Session>(world: &World, mut socket: Socket, mut machine: S::Ma
         match machine.receive(world.instant(), &mut input) {
             Ok(Step::Event(event)) => {
                 session.handle(event, &mut machine).await;
-                if !produce(&mut socket, &mut machine, &mut session).await {
+                if !produce(world, &mut socket, &mut machine, &mut session).await {
                     return;
                 }
             }
@@ -171,7 +181,12 @@ async fn drive<S: Session>(world: &World, mut socket: Socket, mut machine: S::Ma
 }
 
 /// Sends a long answer; `false` when the connection is to be dropped.
-async fn produce<S: Session>(socket: &mut Socket, machine: &mut S::Machine, session: &mut S) -> bool {
+async fn produce<S: Session>(
+    world: &World,
+    socket: &mut Socket,
+    machine: &mut S::Machine,
+    session: &mut S,
+) -> bool {
     loop {
         match session.produce(machine).await {
             Produced::Nothing => return true,
@@ -182,7 +197,7 @@ async fn produce<S: Session>(socket: &mut Socket, machine: &mut S::Machine, sess
                 transmit(socket, machine);
                 socket.write(&octets);
             }
-            Produced::Wait(_) => {}
+            Produced::Wait(time) => world.sleep(time).await,
             Produced::Drop => return false,
         }
     }

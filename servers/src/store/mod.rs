@@ -7,7 +7,7 @@
 //! - **One lease.** A [`Maildrop`] is held by one session at a time, between processes too (RFC 1939
 //!   section 4); deliveries go on meanwhile and stay out of the session's snapshot.
 //! - **Streams.** Bodies go in and come out in chunks; listings come in batches. Nothing grows with the
-//!   size of a message; of a mailbox, the text store's lease holds one small record for each message.
+//!   size of a message or of a mailbox (but an index that the text store cannot write: 64 octets a message).
 
 use std::fmt::Debug;
 use std::time::Duration;
