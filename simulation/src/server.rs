@@ -9,12 +9,13 @@ use chrono::{DateTime, Utc};
 use mail_core::machine::{Machine, Step};
 use mail_core::sasl::AuthOffer;
 use mail_core::secret::Secret;
+use mail_core::time::{Duration, Instant};
 use mail_core::users::Username;
 use mail_core::{pop3, smtp};
 use servers::accounts::{Accounts, AccountsError};
 use servers::pop3_session::Pop3Session;
 use servers::session::{Produced, Session};
-use servers::site::{Site, Stamp, Stamps};
+use servers::site::{Site, Stamp, Stamps, Visitor};
 use servers::smtp_session::SmtpSession;
 
 use crate::network::{Read, Socket};
@@ -34,15 +35,33 @@ pub(crate) type SimSite = Site<Everybody, Watched, Numbered>;
 #[derive(Debug)]
 pub(crate) struct Everybody;
 
-/// Ids by a number that all processes share and that survives everything.
-#[derive(Debug)]
-pub(crate) struct Numbered(pub(crate) Arc<AtomicU64>);
+/// The virtual clock, and ids by a number; all processes share them, and they survive everything.
+#[derive(Debug, Clone)]
+pub(crate) struct Numbered {
+    start: Instant,
+    passed: Arc<AtomicU64>,
+    numbers: Arc<AtomicU64>,
+}
+
+impl Numbered {
+    pub(crate) fn new(start: Instant) -> Self {
+        Self { start, passed: Arc::default(), numbers: Arc::default() }
+    }
+
+    pub(crate) fn set(&self, passed: Duration) {
+        self.passed.store(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
 
 impl Stamps for Numbered {
     fn stamp(&self) -> Stamp {
-        let number = self.0.fetch_add(1, Ordering::Relaxed);
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let time = DateTime::<Utc>::from_timestamp(1_795_374_907, 0).expect("a time of our days");
         Stamp { time, id: format!("{number:026}") }
+    }
+
+    fn now(&self) -> Instant {
+        self.start + Duration::from_millis(self.passed.load(Ordering::Relaxed))
     }
 }
 
@@ -98,6 +117,7 @@ pub(crate) enum Protocol {
 /// A session from its greeting to its end.
 pub(crate) async fn serve(world: World, site: Arc<SimSite>, protocol: Protocol, socket: Socket) {
     let now = world.instant();
+    let visitor = Visitor::new(Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), false);
     match protocol {
         Protocol::Smtp => {
             let config = smtp::server::Config {
@@ -106,10 +126,10 @@ pub(crate) async fn serve(world: World, site: Arc<SimSite>, protocol: Protocol, 
                 recipients_max: 100,
                 starttls: false,
                 auth: AuthOffer::Always,
+                submission: false,
             };
             let machine = smtp::server::Server::new(Arc::new(config), false, now);
-            drive(&world, socket, machine, SmtpSession::new(site, Some(IpAddr::V4(Ipv4Addr::LOCALHOST))))
-                .await;
+            drive(&world, socket, machine, SmtpSession::new(site, visitor, None)).await;
         }
         Protocol::Pop3 => {
             let config = pop3::server::Config {
@@ -119,7 +139,7 @@ pub(crate) async fn serve(world: World, site: Arc<SimSite>, protocol: Protocol, 
                 implementation: None,
             };
             let machine = pop3::server::Server::new(Arc::new(config), false, now);
-            drive(&world, socket, machine, Pop3Session::new(site)).await;
+            drive(&world, socket, machine, Pop3Session::new(site, visitor)).await;
         }
     }
 }
@@ -131,12 +151,15 @@ async fn drive<S: Session>(world: &World, mut socket: Socket, mut machine: S::Ma
         match machine.receive(world.instant(), &mut input) {
             Ok(Step::Event(event)) => {
                 session.handle(event, &mut machine).await;
-                if !produce(&mut socket, &mut machine, &mut session).await {
+                if !produce(world, &mut socket, &mut machine, &mut session).await {
                     return;
                 }
             }
             Ok(Step::NeedInput) => {
-                transmit(&mut socket, &mut machine);
+                if transmit(&mut socket, &mut machine) && !input.is_empty() {
+                    // It may have stopped for the sake of its output alone.
+                    continue;
+                }
                 let deadline = machine.poll_timeout().map(|when| world.since_start(when));
                 match socket.read(&mut input, deadline).await {
                     Read::Octets => {}
@@ -158,25 +181,34 @@ async fn drive<S: Session>(world: &World, mut socket: Socket, mut machine: S::Ma
 }
 
 /// Sends a long answer; `false` when the connection is to be dropped.
-async fn produce<S: Session>(socket: &mut Socket, machine: &mut S::Machine, session: &mut S) -> bool {
+async fn produce<S: Session>(
+    world: &World,
+    socket: &mut Socket,
+    machine: &mut S::Machine,
+    session: &mut S,
+) -> bool {
     loop {
         match session.produce(machine).await {
             Produced::Nothing => return true,
-            Produced::Queued => transmit(socket, machine),
+            Produced::Queued => {
+                transmit(socket, machine);
+            }
             Produced::Octets(octets) => {
                 transmit(socket, machine);
                 socket.write(&octets);
             }
-            Produced::Wait(_) => {}
+            Produced::Wait(time) => world.sleep(time).await,
             Produced::Drop => return false,
         }
     }
 }
 
-fn transmit<M: Machine>(socket: &mut Socket, machine: &mut M) {
+/// Whether there was anything.
+fn transmit<M: Machine>(socket: &mut Socket, machine: &mut M) -> bool {
     let mut output = BytesMut::new();
     machine.poll_transmit(&mut output);
     if !output.is_empty() {
         socket.write(&output);
     }
+    !output.is_empty()
 }

@@ -3,12 +3,12 @@
 use std::cell::{Ref, RefCell, RefMut};
 use std::fmt::Write;
 use std::rc::Rc;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use mail_core::message::address::Domain;
 use mail_core::time::Instant;
+use servers::accounts::throttle::Throttle;
 use servers::disk::sim::{SimDisk, Survival};
 use servers::site::Site;
 use servers::store::text::TextStore;
@@ -43,7 +43,7 @@ struct All {
     processes: RefCell<[Option<Process>; PROCESSES]>,
     groups: RefCell<Group>,
     jobs: Jobs,
-    stamps: Arc<AtomicU64>,
+    stamps: Numbered,
     leases: Leases,
     complaints: Complaints,
     cables: RefCell<Vec<(Group, Cable)>>,
@@ -94,17 +94,18 @@ impl World {
             disk.lie_about_syncs();
         }
         let habits = Habits::any(&mut random);
+        let start = Instant::now();
         let world = Self(Rc::new(All {
             options: options.clone(),
             executor: Executor::default(),
-            start: Instant::now(),
+            start,
             random: RefCell::new(random),
             model: RefCell::default(),
             disk: RefCell::new(disk),
             processes: RefCell::default(),
             groups: RefCell::new(OUTSIDE),
             jobs: Jobs::default(),
-            stamps: Arc::default(),
+            stamps: Numbered::new(start),
             leases: Leases::default(),
             complaints: Complaints::default(),
             cables: RefCell::default(),
@@ -205,6 +206,7 @@ impl World {
             if self.now() > TIME_MAX {
                 self.fail("it goes on for ever");
             }
+            self.0.stamps.set(self.now());
             self.begin_jobs();
             self.bury();
         }
@@ -269,10 +271,12 @@ impl World {
             Err(error) => return self.note(|| format!("process {index} does not start: {error}")),
         };
         let site = Site {
+            memory: servers::budget::Budget::new(64 << 10),
             hostname: Domain::parse(HOSTNAME).expect("a domain"),
             domains: [HOSTNAME, "iit.edu"].map(|name| Domain::parse(name).expect("a domain")).into(),
             postmaster: None,
             refuse_unknown_user: false,
+            throttle: Throttle::default(),
             accounts: Everybody,
             store: Watched {
                 inner: store,
@@ -280,7 +284,7 @@ impl World {
                 complaints: Arc::clone(&self.0.complaints),
                 sabotage: self.0.options.sabotage,
             },
-            stamps: Numbered(Arc::clone(&self.0.stamps)),
+            stamps: self.0.stamps.clone(),
         };
         self.note(|| format!("process {index} starts"));
         self.0.processes.borrow_mut()[index] = Some(Process { group, disk, site: Arc::new(site) });

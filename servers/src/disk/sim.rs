@@ -222,6 +222,7 @@ impl SimDisk {
             durable_names: state.names.clone(),
             directories: state.directories.clone(),
             durable_directories: state.directories.clone(),
+            epoch: state.epoch,
             ..State::default()
         };
         Self { state: Arc::new(Mutex::new(copy)), process: 0 }
