@@ -112,6 +112,14 @@ impl SimDisk {
         state.bury(process);
     }
 
+    /// Takes back a killing that has not happened yet.
+    pub fn spare(&self) {
+        let mut state = self.state();
+        if let Some(life) = state.lives.get_mut(self.process).filter(|life| **life != Some(0)) {
+            *life = None;
+        }
+    }
+
     /// Whether the process was killed, or the power is gone.
     #[must_use]
     pub fn is_dead(&self) -> bool {
@@ -196,6 +204,28 @@ impl SimDisk {
             state.directories.insert(directory.into());
             state.durable_directories.insert(directory.into());
         }
+    }
+
+    /// A copy of the disk as its processes see it now, with nothing that goes wrong and nobody's locks.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let state = self.state();
+        let copy = |file: &File| File {
+            content: file.content.clone(),
+            durable: file.content.clone(),
+            changes: Vec::new(),
+            changed: file.changed,
+        };
+        let copy = State {
+            files: state.files.iter().map(copy).collect(),
+            names: state.names.clone(),
+            durable_names: state.names.clone(),
+            directories: state.directories.clone(),
+            durable_directories: state.directories.clone(),
+            epoch: state.epoch,
+            ..State::default()
+        };
+        Self { state: Arc::new(Mutex::new(copy)), process: 0 }
     }
 
     /// The disk after a power cut, or a copy of it as it is durable.

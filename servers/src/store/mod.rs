@@ -64,6 +64,12 @@ pub trait Incoming: MaybeSend + Debug {
     /// The next stretch of the message: as sent, without dot-stuffing, lines ending with CRLF.
     fn write(&mut self, chunk: Bytes) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
+    /// Octets of memory that it holds.
+    fn memory(&self) -> usize;
+
+    /// Moves to the disk, or wherever it goes, what need not be in memory.
+    fn release_memory(&mut self) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
+
     /// Gives every recipient's account its copy; all are on stable storage when this returns `Ok`. After an
     /// error some may be too: a retry can give somebody a second copy, and nobody none.
     fn commit(

@@ -250,15 +250,15 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        Self::over(TcpStream::connect(address).expect("the server accepts"))
+        Self::on(TcpStream::connect(address).expect("the server accepts"))
     }
 
     /// As a client elsewhere: this machine has all of 127.0.0.0/8.
     pub(crate) fn connect_from(source: [u8; 4], address: SocketAddr) -> Self {
-        Self::over(connect_from(source, address))
+        Self::on(connect_from(source, address))
     }
 
-    fn over(stream: TcpStream) -> Self {
+    fn on(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("set");
         stream.set_write_timeout(Some(PATIENCE)).expect("set");
         stream.set_nodelay(true).expect("set");

@@ -100,6 +100,14 @@ impl<D: Disk, O: Offload> TextStore<D, O> {
         };
         Ok(Self { shared: Arc::new(shared), offload })
     }
+
+    /// The same store with another limit than a mebibyte below which a mailbox is compacted whatever is removed from it.
+    #[cfg(any(test, feature = "sim"))]
+    #[must_use]
+    pub fn compacting_below(mut self, octets: u64) -> Self {
+        Arc::get_mut(&mut self.shared).expect("it was opened just now").small_octets = octets;
+        self
+    }
 }
 
 impl<D: Disk, O: Offload> MailStore for TextStore<D, O> {
