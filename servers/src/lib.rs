@@ -26,6 +26,8 @@ pub mod check;
 #[cfg(feature = "net")]
 pub mod cli;
 #[cfg(feature = "net")]
+pub mod descriptors;
+#[cfg(feature = "net")]
 pub mod faults;
 #[cfg(feature = "net")]
 pub mod listener;

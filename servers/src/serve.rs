@@ -17,6 +17,7 @@ use tracing::{info, warn};
 use ws_bridge::Bridge;
 
 use crate::accounts::UserTxt;
+use crate::descriptors;
 use crate::disk::RealDisk;
 use crate::faults::{Faults, Faulty};
 use crate::listener::{Listener, Peers, Terms};
@@ -53,6 +54,7 @@ type TextSite = Site<UserTxt, TextStore<RealDisk, Threads>, SystemStamps>;
 /// # Errors
 /// One sentence: what could not be opened or bound, and the remedy. Nothing was started then.
 pub async fn serve(config: &Config, which: Which) -> Result<(), String> {
+    descriptors::raise_limit();
     let site = Arc::new(open(config)?);
     let certificate = Certificate::open(&config.tls, &config.data, &config.hostname.ascii())?;
     let (stop, stopping) = watch::channel(false);

@@ -296,6 +296,14 @@ impl Disk for SimDisk {
         Ok(in_it.filter_map(|name| name.file_name()).map(PathBuf::from).collect())
     }
 
+    fn open_files_max(&self) -> usize {
+        4
+    }
+
+    fn is_out_of_descriptors(_error: &io::Error) -> bool {
+        false
+    }
+
     fn epoch(&self) -> Option<String> {
         Some(self.state().epoch.to_string())
     }

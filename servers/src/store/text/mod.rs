@@ -30,6 +30,7 @@ mod incoming;
 mod mailbox;
 mod maildrop;
 mod offload;
+mod open_files;
 mod removal;
 #[cfg(test)]
 mod tests;
@@ -63,6 +64,7 @@ struct Shared<D: Disk> {
     hostname: String,
     /// By the folder as it is spelled, which a [`Username`] takes for the same as in another case.
     queues: Mutex<HashMap<String, Arc<append::Queue<D>>>>,
+    open_files: open_files::OpenFiles<D::File>,
     /// The number of the next spill file.
     spill: AtomicU64,
     /// [`SMALL_OCTETS`], but in tests.
@@ -86,6 +88,7 @@ impl<D: Disk, O: Offload> TextStore<D, O> {
         };
         clean().map_err(|error| failed("prepare the folder", temporary, error))?;
         let shared = Shared {
+            open_files: open_files::OpenFiles::new(disk.open_files_max()),
             disk,
             hostname: hostname.into(),
             queues: Mutex::default(),
