@@ -11,8 +11,8 @@ use std::time::Duration;
 #[cfg(feature = "net")]
 pub use real::RealDisk;
 
-#[cfg(test)]
-pub(crate) mod sim;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 
 /// A file system below one directory. Paths are relative to it, and made of names that were checked.
 pub trait Disk: Debug + Clone + Send + Sync + 'static {

@@ -13,6 +13,7 @@ use mail_core::message::address::Address;
 use mail_core::users::Username;
 
 use super::incoming::Spool;
+use super::index::Chain;
 use super::mailbox::{Tail, settle};
 use super::{Folder, Offload, Shared, failed};
 use crate::disk::{Disk, DiskFile, Open};
@@ -128,6 +129,7 @@ impl<D: Disk> Queue<D> {
         let file = with_descriptors(shared, || self.open_durable(shared, &path)).map_err(fail)?;
         let tail = settle(&shared.disk, &self.folder, &file, &shared.hostname)?;
         let length = complete_last_line(&*file, tail).map_err(fail)?;
+        let index = Chain::open(shared, &self.folder, &*file);
         let written = write_group(&*file, length, group).and_then(|()| file.sync());
         if let Err(error) = written {
             let error = fail(error);
@@ -138,6 +140,9 @@ impl<D: Disk> Queue<D> {
             }
             shared.open_files.forget(&path);
             return Err(error);
+        }
+        if let Some(Err(error)) = index.map(|index| index.extend(&*file, &shared.hostname)) {
+            tracing::warn!(mailbox = %path.display(), %error, "the index cannot follow a delivery; it will be made again");
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! A message that is being received: up to a mebibyte in memory, beyond that in a file without a name.
+//! A message that is being received: up to a quarter of a mebibyte in memory, beyond that in a file without a name.
 
 use std::io;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::disk::{Disk, DiskFile, Open};
 use crate::store::{Incoming, Recipient, StoreError};
 
 /// A message up to this size never touches the disk before it is delivered.
-const MEMORY_OCTETS_MAX: usize = 1 << 20;
+const MEMORY_OCTETS_MAX: usize = 256 << 10;
 /// So many recipients of a message are served in parallel; each takes a thread and a buffer.
 const MAILBOXES_AT_ONCE: usize = 16;
 
@@ -56,11 +56,6 @@ impl<D: Disk, O: Offload> TextIncoming<D, O> {
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn memory_length(&self) -> usize {
-        self.intake.header_length() + self.rest.memory.len()
-    }
-
     async fn spill(&mut self) -> Result<(), StoreError> {
         let shared = Arc::clone(&self.shared);
         let memory = std::mem::take(&mut self.rest.memory);
@@ -95,6 +90,20 @@ impl<D: Disk, O: Offload> Incoming for TextIncoming<D, O> {
             return spilled;
         }
         Ok(())
+    }
+
+    fn memory(&self) -> usize {
+        self.intake.header_length() + self.rest.memory.capacity()
+    }
+
+    async fn release_memory(&mut self) -> Result<(), StoreError> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        let spilled = self.spill().await;
+        self.error = spilled.as_ref().err().cloned();
+        self.rest.memory = Vec::new();
+        spilled
     }
 
     async fn commit(self, trace: &Trace, recipients: &[Recipient]) -> Result<(), StoreError> {
