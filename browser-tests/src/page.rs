@@ -45,6 +45,11 @@ impl Page {
         self.client.refresh().await.expect("the browser reloads");
     }
 
+    /// Presses the browser's own Back.
+    pub async fn back(&self) {
+        self.client.back().await.expect("the browser goes back");
+    }
+
     /// Fills in the sign-in form and sends it.
     pub async fn sign_in(&self, account: &str, password: &str) {
         self.fill("Username", account).await;

@@ -4,8 +4,11 @@
 //! passes for a set one. Relative paths are relative to the file. The servers and the terminal client read
 //! the same file, each the part it needs.
 
+mod auth;
 mod faults;
+mod networks;
 mod octets;
+mod process;
 mod tls;
 mod web;
 
@@ -18,8 +21,11 @@ use mail_core::users::Username;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
+pub use auth::Auth;
 pub use faults::{Chance, Command, Fault, Faults, Outcome, Pop3Command, SmtpCommand, Who};
+pub use networks::Networks;
 pub use octets::Octets;
+pub use process::Process;
 pub use tls::Tls;
 pub use web::{Target, Web, WebLimits, WebListen};
 
@@ -41,8 +47,10 @@ pub struct Config {
     pub smtp: Smtp,
     pub pop3: Pop3,
     pub web: Web,
+    pub auth: Auth,
     pub tls: Tls,
     pub limits: Limits,
+    pub process: Process,
     /// What the servers do wrong on purpose.
     pub faults: Faults,
 }
@@ -55,6 +63,10 @@ pub struct Smtp {
     pub listen: Vec<SocketAddr>,
     /// Where it listens for connections that are TLS from their first byte (RFC 8314 section 3: port 465).
     pub tls_listen: Vec<SocketAddr>,
+    /// Where people's mail programs submit their mail (RFC 6409): nothing is taken from who has not signed in.
+    pub submission_listen: Vec<SocketAddr>,
+    /// The same over TLS from the first byte (RFC 8314 section 3.3).
+    pub submission_tls_listen: Vec<SocketAddr>,
     /// Where it listens besides for connections that open with a PROXY protocol v2 header.
     pub proxy_listen: Vec<SocketAddr>,
     /// Who may connect there: their word about the client is believed.
@@ -85,8 +97,14 @@ pub struct Limits {
     pub message_size: Octets,
     /// Recipients of one message; RFC 5321 section 4.5.3.1.8 asks for at least 100.
     pub recipients: usize,
-    /// Connections that one listener serves at a time, 1 to 1 000 000; more wait to be accepted.
+    /// Connections that one listener serves at a time, 1 to 1 000 000; more are refused.
     pub connections: usize,
+    /// Those of them that one address may have (one /64 network with IPv6); 1 or more.
+    pub connections_per_address: usize,
+    /// What all messages that are being received may hold in memory together; beyond it they are written to the disk.
+    pub message_memory: Octets,
+    /// Networks that no limit for an address applies to: proxies without a PROXY header, a site's own machines.
+    pub trusted: Networks,
 }
 
 /// More than a machine has file descriptors for.
@@ -103,8 +121,10 @@ impl Default for Config {
             smtp: Smtp::default(),
             pop3: Pop3::default(),
             web: Web::default(),
+            auth: Auth::default(),
             tls: Tls::default(),
             limits: Limits::default(),
+            process: Process::default(),
             faults: Faults::default(),
         }
     }
@@ -115,6 +135,8 @@ impl Default for Smtp {
         Self {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 2525))],
             tls_listen: Vec::new(),
+            submission_listen: Vec::new(),
+            submission_tls_listen: Vec::new(),
             proxy_listen: Vec::new(),
             proxy_peers: local_peers(),
         }
@@ -135,7 +157,14 @@ impl Default for Pop3 {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { message_size: Octets::mebibytes(25), recipients: 1_000, connections: 1_000 }
+        Self {
+            message_size: Octets::mebibytes(25),
+            recipients: 1_000,
+            connections: 1_000,
+            connections_per_address: 100,
+            message_memory: Octets::mebibytes(64),
+            trusted: Networks::default(),
+        }
     }
 }
 
@@ -198,14 +227,20 @@ impl Config {
                 format!("`connections` must be 1 or more, and {CONNECTIONS_MAX} at most"),
             ));
         }
-        for (section, tls_listen) in
-            [("[smtp]", &config.smtp.tls_listen), ("[pop3]", &config.pop3.tls_listen)]
-        {
-            if !tls_listen.is_empty() && config.tls == Tls::Off {
+        if let Some((key, reason)) = config.auth.nonsense() {
+            return Err((line_of(text, "[auth]", key), format!("`{key}` {reason}")));
+        }
+        for (section, key, addresses) in [
+            ("[smtp]", "tls_listen", &config.smtp.tls_listen),
+            ("[smtp]", "submission_tls_listen", &config.smtp.submission_tls_listen),
+            ("[pop3]", "tls_listen", &config.pop3.tls_listen),
+        ] {
+            if !addresses.is_empty() && config.tls == Tls::Off {
                 return Err((
-                    line_of(text, section, "tls_listen"),
-                    "`tls_listen` needs a certificate: name one in [tls], or set `self_signed = true` there"
-                        .into(),
+                    line_of(text, section, key),
+                    format!(
+                        "`{key}` needs a certificate: name one in [tls], or set `self_signed = true` there"
+                    ),
                 ));
             }
         }
@@ -291,7 +326,9 @@ mod tests {
             "hostname = 'iitkgp.edu'\ndomains = ['iit.edu']\npostmaster = 'ag'\ndata = 'mail'\n\
              [smtp]\nlisten = ['127.0.0.1:0', '[::1]:25']\n\
              [pop3]\nlisten = []\nrefuse_unknown_user = true\n\
-             [limits]\nmessage_size = '1 GiB'\nrecipients = 100\nconnections = 7\n",
+             [limits]\nmessage_size = '1 GiB'\nrecipients = 100\nconnections = 7\n\
+             connections_per_address = 3\nmessage_memory = '1 MiB'\n\
+             [process]\nuser = 'pennypost'\nconfine = false\n",
         )
         .expect("a good file");
         assert_eq!(config.domains.iter().map(Domain::as_str).collect::<Vec<_>>(), ["iit.edu"]);
@@ -300,6 +337,24 @@ mod tests {
         assert!(config.pop3.listen.is_empty() && config.pop3.refuse_unknown_user);
         assert_eq!(config.limits.message_size.get(), 1 << 30);
         assert_eq!((config.limits.recipients, config.limits.connections), (100, 7));
+        assert_eq!(config.limits.connections_per_address, 3);
+        assert_eq!(config.limits.message_memory.get(), 1 << 20);
+        assert_eq!((config.process.user.as_deref(), config.process.confine), (Some("pennypost"), false));
+        assert!(Config::default().process.confine);
+    }
+
+    #[test]
+    fn every_key_about_signing_in_is_read() {
+        let config = Config::parse(
+            "[auth]\nplain_text = true\nhash_memory = '1 MiB'\nhash_milliseconds = 2\ncache_seconds = 3\n\
+             failures_per_address = 4\nfailures_per_account = 5\n[limits]\ntrusted = ['10.0.0.0/8']\n",
+        )
+        .expect("a good file");
+        let Auth { plain_text, hash_memory, hash_milliseconds, cache_seconds, .. } = config.auth;
+        assert_eq!((plain_text, hash_memory.get(), hash_milliseconds, cache_seconds), (true, 1 << 20, 2, 3));
+        assert_eq!((config.auth.failures_per_address, config.auth.failures_per_account), (4, 5));
+        assert!(config.limits.trusted.contains(IpAddr::from([10, 1, 2, 3])));
+        assert!(!Config::default().auth.plain_text);
     }
 
     #[test]
@@ -353,6 +408,13 @@ mod tests {
             ("[limits]\nrecipients = 5", 2, "100 or more"),
             ("[limits]\nconnections = 0", 2, "`connections` must be 1 or more"),
             ("[limits]\nconnections = 1000001", 2, "1000000 at most"),
+            ("[limits]\ntrusted = ['10.0.0.0/33']", 2, "`10.0.0.0/33`"),
+            ("[auth]\nhash_memory = '1 KiB'", 2, "between 1 MiB and 1 GiB"),
+            ("[auth]\nplain_text = false\nhash_milliseconds = 0", 3, "`hash_milliseconds` must be 1 or more"),
+            ("[auth]\ncache_seconds = 86401", 2, "86400"),
+            ("[auth]\nfailures_per_address = 0", 2, "`failures_per_address` must be 1 or more"),
+            ("[auth]\nfailures_per_account = 1000001", 2, "1000000 at most"),
+            ("[limits]\nconnections = 9\nconnections_per_address = 0", 3, "must be 1 or more"),
             ("[limits]\nmessage_size = 0", 2, "`message_size` must be 1 or more"),
             ("postmaster = '../x'", 1, "`../x`"),
             ("[web]\nlisten = 'here'", 2, "`here`"),
@@ -368,6 +430,11 @@ mod tests {
             ("[tls]\nkey = 'key.pem'\ncertificate = 'cert.pem'\nself_signed = true", 1, "only one of them"),
             ("[tls]\nself_signed = true\nselfsigned = true", 3, "selfsigned"),
             ("[smtp]\ntls_listen = ['127.0.0.1:465']", 2, "needs a certificate"),
+            (
+                "[smtp]\nsubmission_tls_listen = ['127.0.0.1:465']",
+                2,
+                "`submission_tls_listen` needs a certificate",
+            ),
             ("[pop3]\nlisten = []\ntls_listen = ['127.0.0.1:995']", 3, "needs a certificate"),
             ("data = [", 1, ""),
         ] {

@@ -6,7 +6,8 @@
 //! 2. [`receive`](Machine::receive) with what has been read so far, again and again:
 //!    - [`Step::Event`]: act on it (an event that asks a question is answered by one of the machine's own
 //!      methods, at once or later);
-//!    - [`Step::NeedInput`]: write what there is to transmit, then read more;
+//!    - [`Step::NeedInput`]: write what there is to transmit; if there was any and input is left, call again, for a
+//!      machine may stop for the sake of its output ([`OUTPUT_OCTETS_MAX`]); else read more;
 //!    - [`Step::Paused`]: the last question is not answered yet;
 //!    - [`Step::UpgradeTls`]: write everything, do the TLS handshake, tell the machine, go on;
 //!    - [`Step::Closed`]: write everything, close;
@@ -19,13 +20,17 @@ use bytes::BytesMut;
 
 use crate::time::Instant;
 
+/// A machine that has queued so much stops taking commands until it is transmitted. A thousand short commands that arrive
+/// together would otherwise queue a hundred times their length.
+pub const OUTPUT_OCTETS_MAX: usize = 16 << 10;
+
 /// What a machine wants next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Step<E> {
     /// Something happened that the driver or the policy above it must know or decide.
     Event(E),
-    /// All complete input is consumed; call again when there is more.
+    /// All complete input is consumed, or enough for the output that waits: see [the module](self).
     NeedInput,
     /// An earlier event waits for its answer; input is left alone until then.
     Paused,
@@ -70,6 +75,12 @@ pub enum ProtocolError {
     /// Too many commands in a row that could not be carried out.
     #[error("too many errors in a row")]
     TooManyErrors,
+    /// More commands than any use of the protocol has.
+    #[error("too many commands in one session")]
+    TooManyCommands,
+    /// A message that comes so slowly that it may never end.
+    #[error("the message came too slowly")]
+    TooSlow,
     /// Bytes arrived in plain text behind STARTTLS or STLS (RFC 3207 section 6, CVE-2011-0411).
     #[error("plain text was sent behind the request for TLS")]
     InjectedBeforeTls,

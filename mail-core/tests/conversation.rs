@@ -97,6 +97,7 @@ fn smtp_config() -> smtp_server::Config {
         recipients_max: 1_000,
         starttls: true,
         auth: AuthOffer::WhenSecure,
+        submission: false,
     }
 }
 

@@ -11,8 +11,10 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use mail_core::dot::DotEncoder;
-use mail_core::machine::{Machine as _, ProtocolError, Step};
-use mail_core::pop3::server::{AUTOLOGOUT, Config, Event, Look, Server, replies};
+use mail_core::machine::{Machine as _, OUTPUT_OCTETS_MAX, ProtocolError, Step};
+use mail_core::pop3::server::{
+    AUTOLOGOUT, COMMANDS_MAX, COMMANDS_PER_MESSAGE, Config, Event, Look, Server, replies,
+};
 use mail_core::pop3::{Reply, TopLines};
 use mail_core::sasl::{AuthOffer, Credentials};
 use mail_core::time::{Duration, Instant};
@@ -322,6 +324,45 @@ fn an_endless_line_does_not_fill_the_buffer() {
     input.extend_from_slice(b"\r\nQUIT\r\n");
     assert_eq!(machine.receive(now, &mut input), Ok(Step::Closed));
     assert_eq!(transmitted(&mut machine), "-ERR the line is too long\r\n+OK goodbye\r\n");
+}
+
+/// What short commands make the server say does not pile up.
+#[test]
+fn commands_wait_for_the_output_to_be_transmitted() {
+    let now = Instant::now();
+    let mut machine = Script::default().machine(now);
+    let mut input = BytesMut::from(&b"CAPA\r\n".repeat(9_000)[..]);
+    let mut replies = 0;
+    while !input.is_empty() {
+        assert_eq!(machine.receive(now, &mut input), Ok(Step::NeedInput));
+        let said = transmitted(&mut machine);
+        assert!(said.len() < OUTPUT_OCTETS_MAX + 1_024, "{}", said.len());
+        replies += said.matches("\r\n.\r\n").count();
+    }
+    assert_eq!(replies, 9_000);
+}
+
+#[test]
+fn commands_come_to_an_end_that_depends_on_the_maildrop() {
+    let now = Instant::now();
+    let mut machine = Script::default().machine(now);
+    let mut say = |wire: &[u8]| {
+        let mut input = BytesMut::from(wire);
+        loop {
+            match machine.receive(now, &mut input) {
+                Ok(Step::Event(Event::Authenticate(_))) => machine.opened(7, 700),
+                Ok(Step::Event(_)) => machine.accept(),
+                ended => return (ended, transmitted(&mut machine)),
+            }
+        }
+    };
+    assert_eq!(say(b"USER ag\r\nPASS secret\r\n").0, Ok(Step::NeedInput));
+    for _ in 2..COMMANDS_MAX + 7 * COMMANDS_PER_MESSAGE {
+        assert_eq!(say(b"NOOP\r\n").0, Ok(Step::NeedInput));
+    }
+    let (step, said) = say(b"NOOP\r\n");
+    assert_eq!(step, Err(ProtocolError::TooManyCommands));
+    assert_eq!(said, "-ERR too many commands in one session, goodbye\r\n");
 }
 
 /// The policy's words cannot become a second reply.

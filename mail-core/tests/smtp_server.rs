@@ -10,11 +10,12 @@ mod transcripts;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use mail_core::machine::{Machine as _, ProtocolError, Step};
+use mail_core::machine::{Machine as _, OUTPUT_OCTETS_MAX, ProtocolError, Step};
 use mail_core::message::address::ForwardPath;
+use mail_core::smtp::limits::{COMMANDS_MAX, MESSAGE_OCTETS_MIN, MESSAGE_TIMEOUT, SERVER_TIMEOUT};
 use mail_core::smtp::reply::{EnhancedCode, Reply};
 use mail_core::smtp::server::{AuthOffer, Config, Event, Server};
-use mail_core::time::Instant;
+use mail_core::time::{Duration, Instant};
 use proptest::prelude::*;
 use support::Policy;
 #[cfg(target_arch = "wasm32")]
@@ -31,12 +32,14 @@ transcripts! {
     mail_refused message_refused parameters pipelining policy_closes
     recipients_limit recipients_refused rset
     shutdown_amid_message shutdown_between_commands size size_exact smuggling
-    starttls starttls_unavailable timeout timeout_amid_message too_many_passwords transparency utf8
+    starttls starttls_unavailable submission submission_needs_tls
+    timeout timeout_amid_message too_many_passwords transparency utf8
 }
 
 /// A policy that does what the directives say.
 ///
-/// `hostname NAME`, `size OCTETS`, `recipients COUNT`, `starttls`, `secure` and `auth never|when-secure|always` make the
+/// `hostname NAME`, `size OCTETS`, `recipients COUNT`, `starttls`, `submission`, `secure` and
+/// `auth never|when-secure|always` make the
 /// configuration; `reject WHAT REPLY` refuses what it is asked, where WHAT is `mail`, `data`, `message`, a recipient's
 /// path, or `user/password` (only such credentials are refused), and REPLY is `550 5.1.1 text`. Amid the dialogue,
 /// `tls` completes the handshake and `shutdown` shuts down.
@@ -55,6 +58,7 @@ impl Default for Script {
             recipients_max: 100,
             starttls: false,
             auth: AuthOffer::Never,
+            submission: false,
         };
         Self { config, secure: false, rejections: Vec::new(), message: Vec::new() }
     }
@@ -79,6 +83,7 @@ impl Policy for Script {
             "size" => self.config.message_size_max = rest.parse().expect("a number of octets"),
             "recipients" => self.config.recipients_max = rest.parse().expect("a count"),
             "starttls" => self.config.starttls = true,
+            "submission" => self.config.submission = true,
             "secure" => self.secure = true,
             "auth" => {
                 self.config.auth = match rest {
@@ -222,6 +227,127 @@ fn a_message_is_passed_on_without_a_copy() {
         panic!("the text comes at once");
     };
     assert_eq!((text.as_ptr(), &text[..]), (start, &b"one\r\ntwo\r\n"[..]));
+}
+
+/// What short commands make the server say does not pile up.
+#[test]
+fn commands_wait_for_the_output_to_be_transmitted() {
+    let (mut machine, now) = server(Script::default().config);
+    let wire = b"EHLO a\r\n".repeat(8_192);
+    let mut input = BytesMut::from(&wire[..]);
+    let mut replies = 0;
+    while !input.is_empty() {
+        assert_eq!(machine.receive(now, &mut input), Ok(Step::NeedInput));
+        let said = transmitted(&mut machine);
+        assert!(said.len() < OUTPUT_OCTETS_MAX + 1_024, "{}", said.len());
+        replies += said.matches("\r\n250 ").count();
+    }
+    assert_eq!(replies, 8_192);
+}
+
+#[test]
+fn commands_without_a_message_come_to_an_end() {
+    let config = Script::default().config;
+    let commands_max = COMMANDS_MAX + config.recipients_max;
+    let (mut machine, now) = server(config);
+    let mut say = |wire: &[u8]| {
+        let mut input = BytesMut::from(wire);
+        loop {
+            match machine.receive(now, &mut input) {
+                Ok(Step::Event(Event::Chunk(_) | Event::Reset)) => {}
+                Ok(Step::Event(_)) => machine.accept(),
+                ended => return (ended, transmitted(&mut machine)),
+            }
+        }
+    };
+    // A message, in chunks of some size too, makes good for all that came before it.
+    for _ in 0..2 {
+        for _ in 0..commands_max - 10 {
+            assert_eq!(say(b"NOOP\r\n").0, Ok(Step::NeedInput));
+        }
+        assert_eq!(say(b"EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n").0, Ok(Step::NeedInput));
+        let chunk = [&b"BDAT 1024\r\n"[..], &[b'x'; 1_024]].concat();
+        for _ in 0..20 {
+            assert!(say(&chunk).1.starts_with("250 2.0.0 1024 octets"));
+        }
+        let (step, said) = say(b"BDAT 0 LAST\r\n");
+        assert!(step == Ok(Step::NeedInput) && said.starts_with("250 2.0.0 OK"), "{step:?} {said}");
+    }
+    for _ in 0..commands_max {
+        assert_eq!(say(b"RSET\r\n").0, Ok(Step::NeedInput));
+    }
+    let (step, said) = say(b"RSET\r\n");
+    assert_eq!(step, Err(ProtocolError::TooManyCommands));
+    assert_eq!(said, "421 4.7.0 Too many commands without a message, closing connection\r\n");
+}
+
+/// An octet a second: neither DATA nor BDAT, taken or refused, may last for ever.
+#[test]
+fn a_message_that_trickles_is_given_up() {
+    for (begin, refused) in [("DATA\r\n", false), ("BDAT 99999\r\n", false), ("BDAT 999999999\r\n", true)] {
+        let (mut machine, start) = server(Script::default().config);
+        let mut input = BytesMut::from(&b"EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"[..]);
+        input.extend_from_slice(begin.as_bytes());
+        let mut reset = false;
+        while let Ok(Step::Event(event)) = machine.receive(start, &mut input) {
+            if event == Event::Reset {
+                reset = true;
+            } else {
+                machine.accept();
+            }
+        }
+        assert_eq!(reset, refused);
+        transmitted(&mut machine);
+        let mut now = start;
+        let error = loop {
+            now += Duration::from_secs(1);
+            assert!(now <= start + MESSAGE_TIMEOUT, "{begin}");
+            input.extend_from_slice(b"x");
+            let mut step = machine.receive(now, &mut input);
+            while let Ok(Step::Event(event)) = step {
+                reset |= event == Event::Reset;
+                step = machine.receive(now, &mut input);
+            }
+            match step {
+                Ok(step) => assert_eq!(step, Step::NeedInput),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!((error, reset, now), (ProtocolError::TooSlow, true, start + MESSAGE_TIMEOUT));
+        let said = transmitted(&mut machine);
+        assert_eq!(said, "421 4.4.2 The message comes too slowly, closing connection\r\n");
+    }
+}
+
+/// What comes in time goes on; the timer, which is the driver's, ends what does not.
+#[test]
+fn a_message_that_is_merely_slow_is_taken() {
+    let (mut machine, mut now) = server(Script::default().config);
+    let mut input = BytesMut::from(&b"EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n"[..]);
+    while let Ok(Step::Event(_)) = machine.receive(now, &mut input) {
+        machine.accept();
+    }
+    for _ in 0..100 {
+        now += Duration::from_secs(299);
+        input.extend_from_slice(&b"x".repeat(MESSAGE_OCTETS_MIN / 2));
+        assert!(matches!(machine.receive(now, &mut input), Ok(Step::Event(Event::Chunk(_)))));
+        assert_eq!(machine.receive(now, &mut input), Ok(Step::NeedInput));
+    }
+    input.extend_from_slice(b"x");
+    now += Duration::from_secs(200);
+    assert!(matches!(machine.receive(now, &mut input), Ok(Step::Event(Event::Chunk(_)))));
+    assert_eq!(machine.poll_timeout(), Some(now + SERVER_TIMEOUT));
+    let last = now;
+    while machine.poll_timeout().is_some_and(|deadline| deadline == now + SERVER_TIMEOUT) {
+        input.extend_from_slice(b"x");
+        now += Duration::from_secs(50);
+        assert!(matches!(machine.receive(now, &mut input), Ok(Step::Event(Event::Chunk(_)))));
+    }
+    let deadline = machine.poll_timeout().expect("it waits for the rest");
+    assert!(deadline > last && deadline <= last + MESSAGE_TIMEOUT);
+    transmitted(&mut machine);
+    machine.handle_timeout(deadline);
+    assert!(transmitted(&mut machine).starts_with("421 4.4.2 The message comes too slowly"));
 }
 
 /// Pieces of dialogues, whole and broken, that mean most when they come in the wrong order.

@@ -61,7 +61,7 @@ impl UserCommand {
                 config.data.display()
             ));
         }
-        let accounts = UserTxt::open(&config.data)?;
+        let accounts = UserTxt::open(&config.data, &config.auth)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .map_err(|error| format!("cannot start: {error}"))?;

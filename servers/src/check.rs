@@ -1,8 +1,9 @@
-//! `pennypost check`: reads the configuration, User.txt and every mailbox, and says what is wrong.
+//! `pennypost check`: reads the configuration, the certificate, User.txt and every mailbox, and says what is wrong.
 
 use std::io::{self, Write};
 
-use config::Config;
+use config::{Config, Tls};
+use tls::Certificate;
 
 use crate::accounts::Accounts;
 use crate::disk::RealDisk;
@@ -35,6 +36,12 @@ pub fn check(config: &Config) -> Result<bool, String> {
         say(format!(
             "User.txt: the hash of {name} is broken; `pennypost user passwd {name}` sets a new password"
         ))?;
+    }
+    if matches!(config.tls, Tls::Files { .. })
+        && let Err(sentence) = Certificate::open(&config.tls, &config.data, config.hostname.as_str())
+    {
+        is_well = false;
+        say(sentence)?;
     }
     for name in names {
         let mailbox = config.data.join(name.as_str()).join("MyMailBox.txt");

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use config::{Config, WebListen};
@@ -136,14 +135,7 @@ pub fn pop3_server() -> ExitCode {
 
 fn run(args: &ServeArgs, web: &WebArgs, which: Which) -> ExitCode {
     start_log(args.log);
-    finish(args.read().map(|config| web.over(config)).and_then(|config| {
-        let runtime =
-            tokio::runtime::Runtime::new().map_err(|error| format!("cannot start the threads: {error}"))?;
-        let result = runtime.block_on(serve(&config, which));
-        // A thread that hangs in the file system must not keep the process alive.
-        runtime.shutdown_timeout(Duration::from_secs(5));
-        result
-    }))
+    finish(args.read().and_then(|config| serve(&web.over(config), which)))
 }
 
 #[allow(clippy::print_stderr, reason = "the one place where a program says why it ends")]

@@ -11,8 +11,8 @@ use std::time::Duration;
 #[cfg(feature = "net")]
 pub use real::RealDisk;
 
-#[cfg(test)]
-pub(crate) mod sim;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 
 /// A file system below one directory. Paths are relative to it, and made of names that were checked.
 pub trait Disk: Debug + Clone + Send + Sync + 'static {
@@ -29,6 +29,8 @@ pub trait Disk: Debug + Clone + Send + Sync + 'static {
     }
     /// The same without waiting: `None` when somebody else has it.
     fn try_lock(&self, path: &Path) -> io::Result<Option<Self::Lock>>;
+    /// What tells the file's state from another, by its name.
+    fn status(&self, path: &Path) -> io::Result<Status>;
     /// Replaces `to` by `from`, atomically.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
@@ -39,6 +41,9 @@ pub trait Disk: Debug + Clone + Send + Sync + 'static {
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// The names in a directory.
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>>;
+    /// A word that is another one when writes that were not synced may have been lost since (the kernel's boot id);
+    /// `None` where nobody can tell.
+    fn epoch(&self) -> Option<String>;
 }
 
 /// Longer than any append, and short enough for the peer that waits for the answer.
@@ -86,33 +91,53 @@ pub trait DiskFile: Debug + Send + Sync + 'static {
     fn set_len(&self, length: u64) -> io::Result<()>;
     /// Makes content and length durable.
     fn sync(&self) -> io::Result<()>;
+    /// What tells its state from another.
+    fn status(&self) -> io::Result<Status>;
     /// Length now.
-    fn length(&self) -> io::Result<u64>;
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.status()?.length)
+    }
     /// What tells this file from another that took its name (the inode).
-    fn identity(&self) -> io::Result<u64>;
+    fn identity(&self) -> io::Result<u64> {
+        Ok(self.status()?.identity)
+    }
+}
+
+/// What tells one state of a file from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// What tells the file from another that took its name (the inode).
+    pub identity: u64,
+    /// Octets.
+    pub length: u64,
+    /// When it was last changed (ctime, which no program can set back), in nanoseconds.
+    pub changed: u64,
 }
 
 /// The real one.
 #[cfg(feature = "net")]
 mod real {
-    use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+    use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
     use std::io;
     use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
     use std::path::{Path, PathBuf};
     use std::sync::Arc;
 
-    use super::{Disk, DiskFile, Open};
+    use super::{Disk, DiskFile, Open, Status};
 
     /// A directory of the host's file system. What it makes is its owner's alone: directories 0700, files 0600.
     #[derive(Debug, Clone)]
     pub struct RealDisk {
         root: Arc<Path>,
+        epoch: Option<Arc<str>>,
     }
 
     impl RealDisk {
         /// The file system below `root`, which need not be there yet.
         pub fn new(root: impl Into<PathBuf>) -> Self {
-            Self { root: root.into().into() }
+            // Read here, since a process may lose its sight of the rest of the file system later.
+            let epoch = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+            Self { root: root.into().into(), epoch: epoch.map(Arc::from) }
         }
 
         fn lock_file(&self, path: &Path) -> io::Result<File> {
@@ -151,6 +176,10 @@ mod real {
             }
         }
 
+        fn status(&self, path: &Path) -> io::Result<Status> {
+            fs::metadata(self.root.join(path)).map(|metadata| status(&metadata))
+        }
+
         fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
             fs::rename(self.root.join(from), self.root.join(to))
         }
@@ -170,6 +199,15 @@ mod real {
         fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
             fs::read_dir(self.root.join(path))?.map(|entry| Ok(entry?.file_name().into())).collect()
         }
+
+        fn epoch(&self) -> Option<String> {
+            self.epoch.as_deref().map(String::from)
+        }
+    }
+
+    fn status(metadata: &Metadata) -> Status {
+        let nanoseconds = metadata.ctime().wrapping_mul(1_000_000_000).wrapping_add(metadata.ctime_nsec());
+        Status { identity: metadata.ino(), length: metadata.len(), changed: nanoseconds.cast_unsigned() }
     }
 
     impl DiskFile for File {
@@ -194,12 +232,8 @@ mod real {
             self.sync_data()
         }
 
-        fn length(&self) -> io::Result<u64> {
-            Ok(self.metadata()?.len())
-        }
-
-        fn identity(&self) -> io::Result<u64> {
-            Ok(self.metadata()?.ino())
+        fn status(&self) -> io::Result<Status> {
+            self.metadata().map(|metadata| status(&metadata))
         }
     }
 
@@ -228,6 +262,8 @@ mod real {
             assert_eq!(bytes[..5], *b"\0\0abc");
             assert_eq!(DiskFile::length(&again).unwrap(), 5);
             assert_eq!(again.identity().unwrap(), file.identity().unwrap());
+            assert_eq!(disk.status(path).unwrap(), file.status().unwrap());
+            assert_eq!(disk.epoch(), RealDisk::new("elsewhere").epoch());
             for (name, mode) in [("data/ag", 0o700), ("data/ag/MyMailBox.txt", 0o600)] {
                 let metadata = fs::metadata(root.path().join(name)).unwrap();
                 assert_eq!(metadata.permissions().mode() & 0o777, mode);

@@ -11,6 +11,7 @@
 //! delivery and the text store over a [`disk::Disk`] of the caller's, for a simulation or a page.
 
 pub mod accounts;
+pub mod budget;
 pub mod delivery;
 pub mod disk;
 pub mod pop3_session;
@@ -22,13 +23,19 @@ pub mod store;
 #[cfg(feature = "net")]
 pub mod admin;
 #[cfg(feature = "net")]
+mod census;
+#[cfg(feature = "net")]
 pub mod check;
 #[cfg(feature = "net")]
 pub mod cli;
 #[cfg(feature = "net")]
+mod confine;
+#[cfg(feature = "net")]
 pub mod faults;
 #[cfg(feature = "net")]
 pub mod listener;
+#[cfg(feature = "net")]
+mod privileges;
 #[cfg(feature = "net")]
 pub mod proxy;
 #[cfg(feature = "net")]

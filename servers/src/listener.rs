@@ -1,18 +1,23 @@
-//! Accepts connections, within a limit, until the server is told to stop; then waits for the sessions that
+//! Accepts connections, within limits, until the server is told to stop; then waits for the sessions that
 //! still work.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{self, IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use config::Limits;
 use mail_core::time::Instant;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_rustls::rustls::ServerConfig;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
+use crate::census::{Census, Crowd};
 use crate::proxy::{self, Client};
 use crate::session::Session;
 use crate::stream;
@@ -20,24 +25,30 @@ use crate::transport::Stream;
 
 /// How long sessions may go on after the word to stop: long enough for a message that is on its way.
 const GRACE: Duration = Duration::from_secs(20);
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 1024;
 /// The longest wait between two attempts to accept when the system refuses (no file descriptors left).
 const BACK_OFF_MAX: Duration = Duration::from_secs(1);
+/// The word to one connection too many goes into an empty buffer, which takes no time unless the system has none.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A bound address and the protocol that is spoken there.
 #[derive(Debug)]
 pub struct Listener {
     protocol: &'static str,
-    socket: TcpListener,
+    socket: net::TcpListener,
     peers: Peers,
 }
 
 /// What the connections of a listener have in common.
 #[derive(Debug, Clone)]
 pub struct Terms {
-    /// More wait to be accepted.
-    pub connections_max: usize,
+    pub limits: Limits,
     /// Does the handshakes, where there is a certificate.
     pub tls: Option<Arc<ServerConfig>>,
+    /// What one connection too many is told in place of a greeting: of all, and of one address.
+    pub too_busy: Bytes,
+    pub too_many_connections: Bytes,
 }
 
 /// Who may connect to an address, and whose connections they bring.
@@ -54,12 +65,12 @@ pub enum Peers {
 }
 
 impl Listener {
-    /// Binds an address.
+    /// Binds an address. It needs no runtime yet: a process gives up its rights between this and its first thread.
     ///
     /// # Errors
     /// The address is taken or not ours, said as a sentence.
-    pub async fn bind(protocol: &'static str, address: SocketAddr, peers: Peers) -> Result<Self, String> {
-        let socket = TcpListener::bind(address).await.map_err(|error| {
+    pub fn bind(protocol: &'static str, address: SocketAddr, peers: Peers) -> Result<Self, String> {
+        let socket = listen(address).map_err(|error| {
             format!(
                 "cannot listen on {address} for {protocol}: {error}; choose another address with {}",
                 peers.choice(protocol)
@@ -72,8 +83,8 @@ impl Listener {
     ///
     /// # Errors
     /// There is none to be had, said as a sentence.
-    pub async fn bind_for_bridge(protocol: &'static str) -> Result<(Self, SocketAddr), String> {
-        let listener = Self::bind(protocol, SocketAddr::from((BRIDGE, 0)), Peers::OwnBridge).await?;
+    pub fn bind_for_bridge(protocol: &'static str) -> Result<(Self, SocketAddr), String> {
+        let listener = Self::bind(protocol, SocketAddr::from((BRIDGE, 0)), Peers::OwnBridge)?;
         let address = listener
             .socket
             .local_addr()
@@ -89,20 +100,22 @@ impl Listener {
         F: Fn(Client, Instant) -> (S::Machine, S) + Clone + Send + 'static,
     {
         self.announce();
-        let permits = Arc::new(Semaphore::new(terms.connections_max));
+        let (census, terms) = (Census::new(&terms.limits), Arc::new(terms));
+        let listening = TcpListener::from_std(self.socket).expect("the socket listens and does not block");
         let mut sessions = JoinSet::new();
         loop {
-            let permit = tokio::select! {
-                permit = Arc::clone(&permits).acquire_owned() => permit.expect("the semaphore is never closed"),
-                _ = stopping.wait_for(|stop| *stop) => break,
-            };
             let accepted = tokio::select! {
-                accepted = accept(&self.socket) => accepted,
+                accepted = accept(&listening) => accepted,
                 _ = stopping.wait_for(|stop| *stop) => break,
             };
             while sessions.try_join_next().is_some() {}
             let (socket, peer) = accepted;
-            let opening = Opening { open: open.clone(), tls: terms.tls.clone(), stopping: stopping.clone() };
+            let opening = Opening {
+                open: open.clone(),
+                terms: Arc::clone(&terms),
+                census: Arc::clone(&census),
+                stopping: stopping.clone(),
+            };
             let peers = self.peers.clone();
             let span = info_span!("session", protocol = self.protocol, %peer);
             sessions.spawn(
@@ -112,14 +125,13 @@ impl Listener {
                         Ok(()) => debug!("closed"),
                         Err(error) => debug!(%error, "connection lost"),
                     }
-                    drop(permit);
                 }
                 .instrument(span),
             );
         }
-        drop(self.socket);
+        drop(listening);
         let finished = async { while sessions.join_next().await.is_some() {} };
-        if tokio::time::timeout(GRACE, finished).await.is_err() {
+        if timeout(GRACE, finished).await.is_err() {
             warn!(protocol = self.protocol, "stopped with sessions still open");
         }
     }
@@ -139,13 +151,22 @@ impl Listener {
     }
 }
 
+fn listen(address: SocketAddr) -> io::Result<net::TcpListener> {
+    let socket = net::TcpListener::bind(address)?;
+    // The standard library's own backlog is too short for a rush of clients.
+    rustix::net::listen(&socket, BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
 /// Where the bridge of this process connects from and to.
 const BRIDGE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 /// What a connection becomes a session with.
 struct Opening<F> {
     open: F,
-    tls: Option<Arc<ServerConfig>>,
+    terms: Arc<Terms>,
+    census: Arc<Census>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -156,19 +177,26 @@ impl<F> Opening<F> {
         S: Session,
         F: Fn(Client, Instant) -> (S::Machine, S),
     {
-        let known: &[IpAddr] = match peers {
-            Peers::Clients => return self.serve(Stream::Plain(socket), Client::direct(peer)).await,
-            Peers::ClientsOverTls => return self.serve_over_tls(socket, Client::direct(peer)).await,
-            Peers::Proxies(peers) => peers,
-            Peers::OwnBridge => &[IpAddr::V4(BRIDGE)],
+        let client = match peers {
+            Peers::Clients | Peers::ClientsOverTls => Ok(Client::direct(peer)),
+            Peers::Proxies(peers) => proxy::identify(&mut socket, peer, peers).await,
+            Peers::OwnBridge => proxy::identify(&mut socket, peer, &[IpAddr::V4(BRIDGE)]).await,
         };
-        match proxy::identify(&mut socket, peer, known).await {
-            Ok(client) => {
-                debug!(client = %client.address, secure = client.secure, "connected through a proxy");
-                self.serve(Stream::Plain(socket), client).await
-            }
+        let client = match client {
+            Ok(client) => client,
             Err(error) => {
                 warn!(%error, "not served");
+                return Ok(());
+            }
+        };
+        if !matches!(peers, Peers::Clients | Peers::ClientsOverTls) {
+            debug!(client = %client.address, secure = client.secure, "connected through a proxy");
+        }
+        match self.census.enter(client.address.ip()) {
+            Ok(_place) if matches!(peers, Peers::ClientsOverTls) => self.serve_over_tls(socket, client).await,
+            Ok(_place) => self.serve(Stream::Plain(socket), client).await,
+            Err(crowd) => {
+                self.terms.refuse(socket, client, crowd, peers).await;
                 Ok(())
             }
         }
@@ -179,7 +207,7 @@ impl<F> Opening<F> {
         S: Session,
         F: Fn(Client, Instant) -> (S::Machine, S),
     {
-        let tls = self.tls.as_ref().ok_or_else(|| io::Error::other("there is no certificate"))?;
+        let tls = self.terms.tls.as_ref().ok_or_else(|| io::Error::other("there is no certificate"))?;
         // Boxed, or every connection would keep room for a handshake.
         let (stream, encryption) = tokio::select! {
             encrypted = Box::pin(Stream::encrypt(socket, tls)) => encrypted?,
@@ -194,7 +222,32 @@ impl<F> Opening<F> {
         F: Fn(Client, Instant) -> (S::Machine, S),
     {
         let (machine, session) = (self.open)(client, Instant::now());
-        stream::drive(stream, machine, session, self.tls, self.stopping).await
+        stream::drive(stream, machine, session, self.terms.tls.clone(), self.stopping).await
+    }
+}
+
+impl Terms {
+    /// Says why there is no room. One that expects TLS would not understand.
+    async fn refuse(&self, mut socket: TcpStream, client: Client, crowd: Crowd, peers: &Peers) {
+        let Limits { connections, connections_per_address, .. } = self.limits;
+        let address = client.address.ip();
+        let words = match crowd {
+            Crowd::All => {
+                warn!(%address, "not served: all of the {connections} connections of `connections` are taken");
+                &self.too_busy
+            }
+            Crowd::OneAddress => {
+                warn!(
+                    %address,
+                    "not served: this address has the {connections_per_address} of `connections_per_address`"
+                );
+                &self.too_many_connections
+            }
+        };
+        if !matches!(peers, Peers::ClientsOverTls) {
+            // Into an empty buffer it goes at once; a client that is gone already need not know.
+            let _ = timeout(REFUSAL_TIMEOUT, socket.write_all(words)).await;
+        }
     }
 }
 
@@ -202,6 +255,10 @@ impl Peers {
     /// Where the address of a listener is chosen.
     fn choice(&self, protocol: &str) -> String {
         match self {
+            Self::Clients if protocol == "submission" => "`submission_listen` in [smtp]".to_owned(),
+            Self::ClientsOverTls if protocol == "submission" => {
+                "`submission_tls_listen` in [smtp]".to_owned()
+            }
             Self::Clients | Self::OwnBridge => format!("--{protocol}"),
             Self::ClientsOverTls => format!("`tls_listen` in [{protocol}]"),
             Self::Proxies(_) => format!("`proxy_listen` in [{protocol}]"),

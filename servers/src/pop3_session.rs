@@ -1,16 +1,17 @@
 //! The POP3 server's policy: who may read, and the long answers streamed from the store.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mail_core::pop3::reply::Reply;
 use mail_core::pop3::server::{Event, Look, Server, replies};
 use mail_core::sasl::Credentials;
 use mail_core::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::accounts::{Accounts, AccountsError};
 use crate::session::{Encryption, Produced, Session};
-use crate::site::{Site, Stamps};
+use crate::site::{RefusalReason, Site, Stamps, Visitor};
 use crate::store::{Body, Entry, Extent, MailStore, Maildrop, StoreError};
 
 type BodyOf<S> = <<S as MailStore>::Maildrop as Maildrop>::Body;
@@ -19,6 +20,7 @@ type BodyOf<S> = <<S as MailStore>::Maildrop as Maildrop>::Body;
 #[derive(Debug)]
 pub struct Pop3Session<A, S: MailStore, T> {
     site: Arc<Site<A, S, T>>,
+    visitor: Visitor,
     maildrop: Option<S::Maildrop>,
     answer: Answer<BodyOf<S>>,
 }
@@ -27,14 +29,19 @@ pub struct Pop3Session<A, S: MailStore, T> {
 #[derive(Debug)]
 enum Answer<B> {
     None,
-    Listing { wanted: Look, from: u64 },
+    /// A refused sign-in, and how long it is still held back.
+    Refusal(Reply, Duration),
+    Listing {
+        wanted: Look,
+        from: u64,
+    },
     Body(B),
 }
 
 impl<A: Accounts, S: MailStore, T: Stamps> Pop3Session<A, S, T> {
-    /// A session of somebody who has not signed in.
-    pub const fn new(site: Arc<Site<A, S, T>>) -> Self {
-        Self { site, maildrop: None, answer: Answer::None }
+    /// A session for whoever is there, and has not signed in.
+    pub const fn new(site: Arc<Site<A, S, T>>, visitor: Visitor) -> Self {
+        Self { site, visitor, maildrop: None, answer: Answer::None }
     }
 
     async fn user(&mut self, login: &str) -> Result<(), Reply> {
@@ -45,11 +52,19 @@ impl<A: Accounts, S: MailStore, T: Stamps> Pop3Session<A, S, T> {
         found.map(|_| ()).ok_or(replies::UNKNOWN_USER)
     }
 
-    async fn sign_in(&mut self, credentials: &Credentials) -> Result<(u64, u64), Reply> {
-        let account = self.site.sign_in(credentials).await.map_err(|error| accounts_failed(&error))?;
-        let Some(account) = account else {
-            warn!("sign-in refused");
-            return Err(replies::WRONG_CREDENTIALS);
+    /// A refusal is held back and said when its time has come.
+    async fn sign_in(&mut self, credentials: &Credentials, machine: &mut Server) -> Result<(), Reply> {
+        let account = match self.site.sign_in(credentials, &mut self.visitor).await {
+            Ok(account) => account,
+            Err(refusal) => {
+                let reply = match refusal.reason {
+                    RefusalReason::Wrong => replies::WRONG_CREDENTIALS,
+                    RefusalReason::TooMany => replies::TOO_MANY_FAILURES,
+                    RefusalReason::NotNow => replies::CANNOT_AUTHENTICATE,
+                };
+                self.answer = Answer::Refusal(reply, refusal.delay);
+                return Ok(());
+            }
         };
         let maildrop = self.site.store.open(&account).await.map_err(|error| refusal(&error))?;
         info!(
@@ -58,9 +73,9 @@ impl<A: Accounts, S: MailStore, T: Stamps> Pop3Session<A, S, T> {
             octets = maildrop.octets(),
             "signed in"
         );
-        let totals = (maildrop.count(), maildrop.octets());
+        machine.opened(maildrop.count(), maildrop.octets());
         self.maildrop = Some(maildrop);
-        Ok(totals)
+        Ok(())
     }
 
     fn maildrop(&mut self) -> &mut S::Maildrop {
@@ -130,9 +145,7 @@ impl<A: Accounts, S: MailStore, T: Stamps> Session for Pop3Session<A, S, T> {
     async fn handle(&mut self, event: Event, machine: &mut Server) {
         let answer = match event {
             Event::User(login) => self.user(&login).await.map(|()| machine.accept()),
-            Event::Authenticate(credentials) => {
-                self.sign_in(&credentials).await.map(|(count, octets)| machine.opened(count, octets))
-            }
+            Event::Authenticate(credentials) => self.sign_in(&credentials, machine).await,
             Event::List | Event::UniqueIds => {
                 let wanted = if event == Event::List { Look::ListEntry } else { Look::UniqueId };
                 machine.begin();
@@ -158,6 +171,12 @@ impl<A: Accounts, S: MailStore, T: Stamps> Session for Pop3Session<A, S, T> {
     async fn produce(&mut self, machine: &mut Server) -> Produced {
         match &mut self.answer {
             Answer::None => Produced::Nothing,
+            Answer::Refusal(reply, Duration::ZERO) => {
+                machine.reject(reply.clone());
+                self.answer = Answer::None;
+                Produced::Queued
+            }
+            Answer::Refusal(_, delay) => Produced::Wait(std::mem::take(delay)),
             Answer::Listing { wanted, from } => {
                 let (wanted, from) = (*wanted, *from);
                 self.list_more(wanted, from, machine).await

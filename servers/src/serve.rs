@@ -3,28 +3,40 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::BytesMut;
 use chrono::{DateTime, Utc};
 use config::{Config, Target, WebListen};
 use mail_core::message::address::Domain;
 use mail_core::sasl::AuthOffer;
+use mail_core::time::Instant;
 use mail_core::{pop3, smtp};
 use tls::Certificate;
+use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
+use tokio_rustls::rustls::ServerConfig;
 use tracing::{info, warn};
 use ws_bridge::Bridge;
 
 use crate::accounts::UserTxt;
+use crate::accounts::throttle::{Caps, Throttle};
+use crate::budget::Budget;
+use crate::confine;
 use crate::disk::RealDisk;
 use crate::faults::{Faults, Faulty};
 use crate::listener::{Listener, Peers, Terms};
 use crate::pop3_session::Pop3Session;
+use crate::privileges;
 use crate::proxy::Client;
-use crate::site::{Site, Stamp, Stamps};
+use crate::site::{Site, Stamp, Stamps, Visitor};
 use crate::smtp_session::SmtpSession;
 use crate::store::text::{TextStore, Threads};
+
+/// How long a thread may hang in the file system once everything else has stopped.
+const HANG_MAX: Duration = Duration::from_secs(5);
 
 /// Which servers a process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +56,10 @@ impl Stamps for SystemStamps {
         let ulid = ulid::Ulid::generate();
         Stamp { time: DateTime::<Utc>::from(ulid.datetime()), id: ulid.to_string() }
     }
+
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
 }
 
 type TextSite = Site<UserTxt, TextStore<RealDisk, Threads>, SystemStamps>;
@@ -52,13 +68,37 @@ type TextSite = Site<UserTxt, TextStore<RealDisk, Threads>, SystemStamps>;
 ///
 /// # Errors
 /// One sentence: what could not be opened or bound, and the remedy. Nothing was started then.
-pub async fn serve(config: &Config, which: Which) -> Result<(), String> {
+pub fn serve(config: &Config, which: Which) -> Result<(), String> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    // What only root may do comes first, then nothing more is made or read as root; and no thread is started before the
+    // process is confined, as each is confined by the one that starts it.
+    let doors = Doors::bind(config, which)?;
+    privileges::drop_to(config.process.user.as_deref())?;
     let site = Arc::new(open(config)?);
     let certificate = Certificate::open(&config.tls, &config.data, &config.hostname.ascii())?;
+    if config.process.confine {
+        confine::confine(config, doors.target_ports())?;
+    }
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(cores)
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start the threads: {error}"))?;
+    let result = runtime.block_on(run(config, doors, &site, certificate.as_ref()));
+    // A thread that hangs in the file system must not keep the process alive.
+    runtime.shutdown_timeout(HANG_MAX);
+    result
+}
+
+async fn run(
+    config: &Config,
+    doors: Doors,
+    site: &Arc<TextSite>,
+    certificate: Option<&Certificate>,
+) -> Result<(), String> {
     let (stop, stopping) = watch::channel(false);
     let mut signals = Signals::listen()?;
-    let doors = Doors::bind(config, which).await?;
-    let mut servers = start(doors, config, &site, certificate.as_ref(), &stopping);
+    let mut servers = start(doors, config, site, certificate, &stopping);
 
     let result = word_to_stop(&mut signals, &mut servers).await;
     // Nobody listening is fine: every session has ended then.
@@ -122,7 +162,7 @@ pub(crate) fn open_accounts(config: &Config) -> Result<UserTxt, String> {
             config.data.display()
         ));
     }
-    let accounts = UserTxt::open(&config.data)?;
+    let accounts = UserTxt::open(&config.data, &config.auth)?;
     if accounts.is_empty() {
         return Err(format!(
             "{} names no account; add one with `pennypost user add NAME --data {}`",
@@ -155,6 +195,11 @@ fn open(config: &Config) -> Result<TextSite, String> {
         domains: config.domains.clone(),
         postmaster: config.postmaster.clone(),
         refuse_unknown_user: config.pop3.refuse_unknown_user,
+        throttle: Throttle::new(Caps {
+            per_address: config.auth.failures_per_address,
+            per_account: config.auth.failures_per_account,
+        }),
+        memory: Budget::new(config.limits.message_memory.get()),
         accounts,
         store,
         stamps: SystemStamps,
@@ -164,35 +209,43 @@ fn open(config: &Config) -> Result<TextSite, String> {
 /// Every address, bound before the first is served.
 struct Doors {
     smtp: Vec<Listener>,
+    submission: Vec<Listener>,
     pop3: Vec<Listener>,
     web: Option<(Bridge, BTreeMap<String, Target>)>,
 }
 
 impl Doors {
-    async fn bind(config: &Config, which: Which) -> Result<Self, String> {
+    fn bind(config: &Config, which: Which) -> Result<Self, String> {
         let Config { smtp, pop3, .. } = config;
-        let mut doors = Self { smtp: Vec::new(), pop3: Vec::new(), web: None };
+        let mut doors = Self { smtp: Vec::new(), submission: Vec::new(), pop3: Vec::new(), web: None };
         if which != Which::Pop3 {
             let proxies = (&smtp.proxy_listen[..], &smtp.proxy_peers[..]);
-            doors.smtp = listeners("smtp", &smtp.listen, &smtp.tls_listen, proxies).await?;
+            doors.smtp = listeners("smtp", &smtp.listen, &smtp.tls_listen, proxies)?;
+            let (plain, tls) = (&smtp.submission_listen, &smtp.submission_tls_listen);
+            doors.submission = listeners("submission", plain, tls, (&[], &[]))?;
         }
         if which != Which::Smtp {
             let proxies = (&pop3.proxy_listen[..], &pop3.proxy_peers[..]);
-            doors.pop3 = listeners("pop3", &pop3.listen, &pop3.tls_listen, proxies).await?;
+            doors.pop3 = listeners("pop3", &pop3.listen, &pop3.tls_listen, proxies)?;
         }
-        if doors.smtp.is_empty() && doors.pop3.is_empty() {
+        if doors.smtp.is_empty() && doors.submission.is_empty() && doors.pop3.is_empty() {
             return Err("no address to listen on: set `listen` in [smtp] or [pop3]".into());
         }
         if which == Which::All {
-            doors.open_web(config).await?;
+            doors.open_web(config)?;
         }
         Ok(doors)
     }
 
+    /// The ports that the bridge connects to.
+    fn target_ports(&self) -> impl Iterator<Item = u16> {
+        self.web.iter().flat_map(|(_, targets)| targets.values()).map(|target| target.address.port())
+    }
+
     /// Binds the web's address, and for each server that the page is not sent elsewhere for, one that only the bridge knows.
-    async fn open_web(&mut self, config: &Config) -> Result<(), String> {
+    fn open_web(&mut self, config: &Config) -> Result<(), String> {
         let Some(address) = config.web.listen.address() else { return Ok(()) };
-        let bridge = match Bridge::bind(address, &config.hostname, &config.web).await {
+        let bridge = match Bridge::bind(address, &config.hostname, &config.web) {
             Ok(bridge) => bridge,
             // Nobody has asked for this address, so a mail server that runs without it is the better one.
             Err(sentence) if config.web.listen == WebListen::Usual => {
@@ -204,7 +257,7 @@ impl Doors {
         let mut targets = config.web.targets.clone();
         for (protocol, listeners) in [("smtp", &mut self.smtp), ("pop3", &mut self.pop3)] {
             if !listeners.is_empty() && !targets.contains_key(protocol) {
-                let (listener, address) = Listener::bind_for_bridge(protocol).await?;
+                let (listener, address) = Listener::bind_for_bridge(protocol)?;
                 listeners.push(listener);
                 targets.insert(protocol.to_owned(), Target { address, proxy: true });
             }
@@ -214,7 +267,7 @@ impl Doors {
     }
 }
 
-async fn listeners(
+fn listeners(
     protocol: &'static str,
     listen: &[SocketAddr],
     tls_listen: &[SocketAddr],
@@ -222,13 +275,13 @@ async fn listeners(
 ) -> Result<Vec<Listener>, String> {
     let mut listeners = Vec::new();
     for address in listen {
-        listeners.push(Listener::bind(protocol, *address, Peers::Clients).await?);
+        listeners.push(Listener::bind(protocol, *address, Peers::Clients)?);
     }
     for address in tls_listen {
-        listeners.push(Listener::bind(protocol, *address, Peers::ClientsOverTls).await?);
+        listeners.push(Listener::bind(protocol, *address, Peers::ClientsOverTls)?);
     }
     for address in proxy_listen {
-        listeners.push(Listener::bind(protocol, *address, Peers::Proxies(proxy_peers.into())).await?);
+        listeners.push(Listener::bind(protocol, *address, Peers::Proxies(proxy_peers.into()))?);
     }
     Ok(listeners)
 }
@@ -240,35 +293,44 @@ fn start(
     certificate: Option<&Certificate>,
     stopping: &watch::Receiver<bool>,
 ) -> JoinSet<()> {
+    let auth = if config.auth.plain_text { AuthOffer::Always } else { AuthOffer::WhenSecure };
     let smtp_config = Arc::new(smtp::server::Config {
         hostname: config.hostname.ascii().into_owned(),
         message_size_max: config.limits.message_size.get(),
         recipients_max: config.limits.recipients,
         starttls: certificate.is_some(),
-        auth: AuthOffer::WhenSecure,
+        auth,
+        submission: false,
     });
+    let submission_config = Arc::new(smtp::server::Config { submission: true, ..(*smtp_config).clone() });
     let pop3_config = Arc::new(pop3::server::Config {
         stls: certificate.is_some(),
-        auth: AuthOffer::Always,
+        auth,
         login_delay: None,
         implementation: Some(format!("Pennypost-{}", env!("CARGO_PKG_VERSION"))),
     });
+    let trusted = config.limits.trusted.clone();
+    let visitor = move |client: &Client| {
+        let address = client.address.ip().to_canonical();
+        Visitor::new(Some(address), trusted.contains(address))
+    };
     let smtp_faults = Arc::new(Faults::new(&config.faults.smtp));
     let pop3_faults = Arc::new(Faults::new(&config.faults.pop3));
-    if !doors.smtp.is_empty() {
+    if !doors.smtp.is_empty() || !doors.submission.is_empty() {
         smtp_faults.announce("smtp");
     }
     if !doors.pop3.is_empty() {
         pop3_faults.announce("pop3");
     }
-    let terms = Terms {
-        connections_max: config.limits.connections,
-        tls: certificate.map(|certificate| certificate.server_config(&[])),
-    };
+    let tls = certificate.map(|certificate| certificate.server_config(&[]));
+    let smtp_terms = smtp_terms(config, tls.clone());
+    let pop3_terms = pop3_terms(config, tls);
     let mut servers = JoinSet::new();
-    for listener in doors.smtp {
-        let (site, machine_config) = (Arc::clone(site), Arc::clone(&smtp_config));
-        let faults = Arc::clone(&smtp_faults);
+    let smtp = doors.smtp.into_iter().map(|listener| (listener, &smtp_config));
+    let submission = doors.submission.into_iter().map(|listener| (listener, &submission_config));
+    for (listener, machine_config) in smtp.chain(submission) {
+        let (site, machine_config) = (Arc::clone(site), Arc::clone(machine_config));
+        let (faults, visitor) = (Arc::clone(&smtp_faults), visitor.clone());
         let open = move |client: Client, now| {
             let config = Arc::clone(&machine_config);
             let machine = if client.secure {
@@ -276,15 +338,14 @@ fn start(
             } else {
                 smtp::server::Server::new(config, client.is_private(), now)
             };
-            let peer = client.address.ip().to_canonical();
-            let session = SmtpSession::new(Arc::clone(&site), Some(peer), client.encryption);
+            let session = SmtpSession::new(Arc::clone(&site), visitor(&client), client.encryption);
             (machine, Faulty::new(session, Arc::clone(&faults)))
         };
-        servers.spawn(listener.serve(terms.clone(), open, stopping.clone()));
+        servers.spawn(listener.serve(smtp_terms.clone(), open, stopping.clone()));
     }
     for listener in doors.pop3 {
         let (site, machine_config) = (Arc::clone(site), Arc::clone(&pop3_config));
-        let faults = Arc::clone(&pop3_faults);
+        let (faults, visitor) = (Arc::clone(&pop3_faults), visitor.clone());
         let open = move |client: Client, now| {
             let config = Arc::clone(&machine_config);
             let machine = if client.secure {
@@ -292,14 +353,45 @@ fn start(
             } else {
                 pop3::server::Server::new(config, client.is_private(), now)
             };
-            (machine, Faulty::new(Pop3Session::new(Arc::clone(&site)), Arc::clone(&faults)))
+            (machine, Faulty::new(Pop3Session::new(Arc::clone(&site), visitor(&client)), Arc::clone(&faults)))
         };
-        servers.spawn(listener.serve(terms.clone(), open, stopping.clone()));
+        servers.spawn(listener.serve(pop3_terms.clone(), open, stopping.clone()));
     }
     if let Some((bridge, targets)) = doors.web {
         servers.spawn(bridge.serve(targets, stopping.clone()));
     }
     servers
+}
+
+fn smtp_terms(config: &Config, tls: Option<Arc<ServerConfig>>) -> Terms {
+    use smtp::server::replies::{too_busy, too_many_connections};
+    let hostname = config.hostname.ascii();
+    let encoded = |reply: smtp::reply::Reply| {
+        let mut words = BytesMut::new();
+        reply.encode(false, &mut words);
+        words.freeze()
+    };
+    Terms {
+        limits: config.limits.clone(),
+        tls,
+        too_busy: encoded(too_busy(&hostname)),
+        too_many_connections: encoded(too_many_connections(&hostname)),
+    }
+}
+
+fn pop3_terms(config: &Config, tls: Option<Arc<ServerConfig>>) -> Terms {
+    use pop3::server::replies::{TOO_BUSY, TOO_MANY_CONNECTIONS};
+    let encoded = |reply: pop3::reply::Reply| {
+        let mut words = BytesMut::new();
+        reply.encode(&mut words);
+        words.freeze()
+    };
+    Terms {
+        limits: config.limits.clone(),
+        tls,
+        too_busy: encoded(TOO_BUSY),
+        too_many_connections: encoded(TOO_MANY_CONNECTIONS),
+    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,20 @@
-//! What all sessions of one server share: its name, its domains, its accounts and its store; and the rule
-//! that says whose mail an address is.
+//! What all sessions of one server share: its name, its domains, its accounts and its store; and the rules
+//! that say whose mail an address is, and who may sign in.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use mail_core::message::address::{Address, Domain, ForwardPath, Host};
 use mail_core::sasl::Credentials;
+use mail_core::time::Instant;
 use mail_core::users::Username;
-use tracing::error;
+use tracing::{debug, error, warn};
 
+use crate::accounts::throttle::{self, Culprit, Throttle};
 use crate::accounts::{Accounts, AccountsError};
+use crate::budget::Budget;
 use crate::store::{MailStore, MaybeShared, Recipient};
 
 /// The server as its sessions see it.
@@ -21,14 +28,54 @@ pub struct Site<A, S, T> {
     pub postmaster: Option<Username>,
     /// Answer USER for an unknown name with a refusal.
     pub refuse_unknown_user: bool,
+    /// What guessing passwords gets.
+    pub throttle: Throttle,
+    /// What the messages that are being received may hold in memory.
+    pub memory: Arc<Budget>,
     pub accounts: A,
     pub store: S,
     pub stamps: T,
 }
 
-/// Gives each accepted message its time and its id.
+/// The clock: gives each accepted message its time and its id, and tells how late it is.
 pub trait Stamps: MaybeShared {
     fn stamp(&self) -> Stamp;
+
+    fn now(&self) -> Instant;
+}
+
+/// Who a connection is from, and what it has got wrong so far.
+#[derive(Debug, Clone)]
+pub struct Visitor {
+    pub address: Option<IpAddr>,
+    /// Its address is one of many people's: failed sign-ins are not counted by it.
+    trusted: bool,
+    failures: u32,
+}
+
+impl Visitor {
+    #[must_use]
+    pub const fn new(address: Option<IpAddr>, trusted: bool) -> Self {
+        Self { address, trusted, failures: 0 }
+    }
+}
+
+/// Why nobody is signed in. What it says is the same whether there is such an account or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    pub reason: RefusalReason,
+    /// To be waited before it is said.
+    pub delay: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalReason {
+    /// The name or the password.
+    Wrong,
+    /// Too many were wrong before; this one was not looked at.
+    TooMany,
+    /// Passwords cannot be checked at the moment.
+    NotNow,
 }
 
 /// When a message was received, and an id that is unique for ever.
@@ -109,12 +156,59 @@ impl<A: Accounts, S: MailStore, T: Stamps> Site<A, S, T> {
     /// and acts as nobody else. Whatever is wrong, the answer is the same and takes the same work.
     ///
     /// # Errors
-    /// The accounts cannot be read.
-    pub async fn sign_in(&self, credentials: &Credentials) -> Result<Option<Username>, AccountsError> {
-        let name = self.login_name(&credentials.authentication);
-        let account = self.accounts.verify(name.as_ref(), &credentials.password).await?;
+    /// Nobody is signed in.
+    pub async fn sign_in(
+        &self,
+        credentials: &Credentials,
+        visitor: &mut Visitor,
+    ) -> Result<Username, Refusal> {
+        let login = &credentials.authentication;
+        let name = self.login_name(login);
+        let counted_as = name.as_ref().map_or(login.as_str(), Username::as_str);
+        let attempt = self.throttle.attempt(visitor.address, visitor.trusted, counted_as);
+        if let Err(culprit) = self.throttle.admit(self.stamps.now(), attempt) {
+            debug!(?culprit, account = %shown(login), "sign-in not looked at: too many have failed");
+            return Err(visitor.refuse(RefusalReason::TooMany, 0));
+        }
+        let account = match self.accounts.verify(name.as_ref(), &credentials.password).await {
+            Ok(account) => account,
+            Err(failure) => {
+                if matches!(failure, AccountsError::Busy) {
+                    warn!(%failure, "sign-in not looked at");
+                } else {
+                    error!(%failure, "sign-in not looked at");
+                }
+                return Err(Refusal { reason: RefusalReason::NotNow, delay: Duration::ZERO });
+            }
+        };
         let acts_as = &credentials.authorization;
-        Ok(account.filter(|account| acts_as.is_empty() || self.login_name(acts_as).as_ref() == Some(account)))
+        let may_act = acts_as.is_empty() || self.login_name(acts_as) == name;
+        match account.filter(|_| may_act) {
+            Some(account) => {
+                self.throttle.succeeded(self.stamps.now(), attempt);
+                Ok(account)
+            }
+            None => Err(self.fail(login, attempt, visitor)),
+        }
+    }
+
+    fn fail(&self, login: &str, attempt: throttle::Attempt, visitor: &mut Visitor) -> Refusal {
+        let failure = self.throttle.failed(self.stamps.now(), attempt);
+        let (account, address) = (shown(login), visitor.address.map(tracing::field::display));
+        warn!(address, %account, "sign-in refused");
+        match failure.too_many {
+            Some(Culprit::Address) => {
+                warn!(
+                    address,
+                    "too many failed sign-ins from this address: further ones are not looked at for a while"
+                );
+            }
+            Some(Culprit::Account) => {
+                warn!(%account, "too many failed sign-ins to this account: for a while, it signs in from known addresses only");
+            }
+            None => {}
+        }
+        visitor.refuse(RefusalReason::Wrong, failure.count)
     }
 
     /// The account of what a person signs in with.
@@ -136,10 +230,32 @@ impl<A: Accounts, S: MailStore, T: Stamps> Site<A, S, T> {
         Username::parse(address.local.as_str()).ok()
     }
 
+    /// Whether what is sent in this address's name is that account's to send.
+    ///
+    /// # Errors
+    /// The accounts cannot be read.
+    pub async fn owns(&self, account: &Username, address: &Address) -> Result<bool, AccountsError> {
+        let route = self.route(&ForwardPath::Address(address.clone())).await?;
+        Ok(matches!(route, Route::Local(recipient) if recipient.account == *account))
+    }
+
     fn is_local(&self, host: &Host) -> bool {
         match host {
             Host::Domain(domain) => self.domains.contains(domain),
             Host::Literal(_) => false,
         }
     }
+}
+
+impl Visitor {
+    /// The delay grows with what this connection has got wrong, or all from its address.
+    fn refuse(&mut self, reason: RefusalReason, from_address: u32) -> Refusal {
+        self.failures = self.failures.saturating_add(1);
+        Refusal { reason, delay: throttle::delay(self.failures.max(from_address)) }
+    }
+}
+
+/// As much of what a client calls itself as belongs in a log line.
+fn shown(login: &str) -> impl std::fmt::Display {
+    login.chars().take(64).flat_map(char::escape_default).collect::<String>()
 }

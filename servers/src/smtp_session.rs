@@ -1,7 +1,7 @@
 //! The SMTP server's policy: who may send what to whom, and what a failure means to the sender.
 
-use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mail_core::mailbox::Trace;
 use mail_core::message::address::{ForwardPath, ReversePath};
@@ -9,21 +9,26 @@ use mail_core::sasl::Credentials;
 use mail_core::smtp::reply::Reply;
 use mail_core::smtp::server::{Event, Mail, Server, replies};
 use mail_core::time::Instant;
+use mail_core::users::Username;
 use tracing::{error, info, warn};
 
 use crate::accounts::{Accounts, AccountsError};
 use crate::delivery::{Delivery, DeliveryError};
 use crate::session::{Encryption, Produced, Session};
-use crate::site::{Route, Site, Stamps};
+use crate::site::{RefusalReason, Route, Site, Stamps, Visitor};
 use crate::store::{MailStore, Recipient, StoreError};
 
 /// One SMTP connection's policy.
 #[derive(Debug)]
 pub struct SmtpSession<A, S: MailStore, T> {
     site: Arc<Site<A, S, T>>,
-    peer: Option<IpAddr>,
+    visitor: Visitor,
     encryption: Option<Encryption>,
+    /// Who has signed in.
+    account: Option<Username>,
     transaction: Option<Transaction<S::Incoming>>,
+    /// The answer to a sign-in, and how long it is still held back.
+    refused_sign_in: Option<(Reply, Duration)>,
 }
 
 /// What MAIL opened and end-of-data, RSET or a new greeting ends.
@@ -36,9 +41,9 @@ struct Transaction<I> {
 }
 
 impl<A: Accounts, S: MailStore, T: Stamps> SmtpSession<A, S, T> {
-    /// A session for a client at `peer`, whose connection began with TLS or in plain text.
-    pub const fn new(site: Arc<Site<A, S, T>>, peer: Option<IpAddr>, encryption: Option<Encryption>) -> Self {
-        Self { site, peer, encryption, transaction: None }
+    /// A session for whoever is there, and whose connection began with TLS or in plain text.
+    pub const fn new(site: Arc<Site<A, S, T>>, visitor: Visitor, encryption: Option<Encryption>) -> Self {
+        Self { site, visitor, encryption, account: None, transaction: None, refused_sign_in: None }
     }
 
     /// Everybody of the transaction, by address: the sender, and each recipient that was accepted.
@@ -54,17 +59,45 @@ impl<A: Accounts, S: MailStore, T: Stamps> SmtpSession<A, S, T> {
         self.transaction = None;
     }
 
-    async fn authenticate(&mut self, credentials: &Credentials) -> Result<(), Reply> {
-        match self.site.sign_in(credentials).await.map_err(|error| accounts_failed(&error))? {
-            Some(account) => {
+    /// A refusal is held back and said when its time has come.
+    async fn authenticate(&mut self, credentials: &Credentials, machine: &mut Server) {
+        match self.site.sign_in(credentials, &mut self.visitor).await {
+            Ok(account) => {
                 info!(account = account.as_str(), "signed in");
-                Ok(())
+                self.account = Some(account);
+                machine.accept();
             }
-            None => {
-                warn!("sign-in refused");
-                Err(replies::WRONG_CREDENTIALS)
+            Err(refusal) => {
+                let reply = match refusal.reason {
+                    RefusalReason::Wrong => replies::WRONG_CREDENTIALS,
+                    RefusalReason::TooMany => replies::TOO_MANY_FAILURES,
+                    RefusalReason::NotNow => replies::CANNOT_AUTHENTICATE,
+                };
+                self.refused_sign_in = Some((reply, refusal.delay));
             }
         }
+    }
+
+    /// Who submits does it as itself (RFC 6409 section 6.1), or as nobody, as notifications do.
+    async fn begin_transaction(&mut self, mail: Mail, machine: &Server) -> Result<(), Reply> {
+        if machine.is_submission()
+            && let Some(address) = mail.reverse_path.address()
+        {
+            let account =
+                self.account.as_ref().expect("the machine takes mail from those who have signed in");
+            let owns = self.site.owns(account, address).await.map_err(|error| accounts_failed(&error))?;
+            if !owns {
+                info!(account = account.as_str(), from = %address, "sender refused: it is not the account's");
+                return Err(replies::FOREIGN_SENDER);
+            }
+        }
+        self.transaction = Some(Transaction {
+            reverse_path: mail.reverse_path,
+            recipients: Vec::new(),
+            delivery: None,
+            octets: 0,
+        });
+        Ok(())
     }
 
     async fn add_recipient(&mut self, path: &ForwardPath) -> Result<(), Reply> {
@@ -85,7 +118,9 @@ impl<A: Accounts, S: MailStore, T: Stamps> SmtpSession<A, S, T> {
 
     async fn begin_data(&mut self) -> Result<(), Reply> {
         let transaction = self.transaction.as_mut().expect("the machine begins data after MAIL only");
-        let delivery = Delivery::begin(&self.site.store).await.map_err(|error| refusal(&error.into()))?;
+        let delivery = Delivery::begin(&self.site.store, &self.site.memory)
+            .await
+            .map_err(|error| refusal(&error.into()))?;
         transaction.delivery = Some(delivery);
         Ok(())
     }
@@ -97,7 +132,7 @@ impl<A: Accounts, S: MailStore, T: Stamps> SmtpSession<A, S, T> {
         let trace = Trace {
             reverse_path: transaction.reverse_path,
             hello,
-            peer: self.peer,
+            peer: self.visitor.address,
             by: self.site.hostname.to_string(),
             with,
             tls: self.encryption.map(|encryption| encryption.to_string()),
@@ -118,15 +153,6 @@ impl<A: Accounts, S: MailStore, T: Stamps> SmtpSession<A, S, T> {
             Err(error) => Err(refusal(&error)),
         }
     }
-
-    fn begin_transaction(&mut self, mail: Mail) {
-        self.transaction = Some(Transaction {
-            reverse_path: mail.reverse_path,
-            recipients: Vec::new(),
-            delivery: None,
-            octets: 0,
-        });
-    }
 }
 
 impl<A: Accounts, S: MailStore, T: Stamps> Session for SmtpSession<A, S, T> {
@@ -134,11 +160,8 @@ impl<A: Accounts, S: MailStore, T: Stamps> Session for SmtpSession<A, S, T> {
 
     async fn handle(&mut self, event: Event, machine: &mut Server) {
         let answer = match event {
-            Event::Authenticate(credentials) => self.authenticate(&credentials).await,
-            Event::Mail(mail) => {
-                self.begin_transaction(mail);
-                Ok(())
-            }
+            Event::Authenticate(credentials) => return self.authenticate(&credentials, machine).await,
+            Event::Mail(mail) => self.begin_transaction(mail, machine).await,
             Event::Recipient(path) => self.add_recipient(&path).await,
             Event::Data => self.begin_data().await,
             Event::Chunk(chunk) => {
@@ -165,12 +188,23 @@ impl<A: Accounts, S: MailStore, T: Stamps> Session for SmtpSession<A, S, T> {
         }
     }
 
-    async fn produce(&mut self, _machine: &mut Server) -> Produced {
-        Produced::Nothing
+    async fn produce(&mut self, machine: &mut Server) -> Produced {
+        match self.refused_sign_in.take() {
+            None => Produced::Nothing,
+            Some((reply, Duration::ZERO)) => {
+                machine.reject(reply);
+                Produced::Queued
+            }
+            Some((reply, delay)) => {
+                self.refused_sign_in = Some((reply, Duration::ZERO));
+                Produced::Wait(delay)
+            }
+        }
     }
 
     fn tls_established(&mut self, encryption: Encryption, now: Instant, machine: &mut Server) {
         self.encryption = Some(encryption);
+        self.account = None;
         machine.tls_established(now);
     }
 
@@ -184,6 +218,10 @@ fn refusal(failure: &DeliveryError) -> Reply {
     match failure {
         DeliveryError::Loop => replies::MAIL_LOOP,
         DeliveryError::HeaderTooLarge => replies::HEADER_TOO_LARGE,
+        DeliveryError::NoMemory => {
+            warn!(%failure, "message refused for now: see `message_memory` in [limits]");
+            replies::STORAGE_FULL
+        }
         DeliveryError::Store(StoreError::Full(_)) => {
             error!(%failure, "message refused: make room where the data directory is");
             replies::STORAGE_FULL

@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until, timeout};
 use tokio_rustls::rustls::ServerConfig;
-use tracing::{debug, trace};
+use tracing::{info, trace};
 
 use crate::session::{Encryption, Produced, Session};
 use crate::transport::{Stream, Transport};
@@ -29,6 +29,8 @@ const READ_OCTETS: (usize, usize) = (4 << 10, 64 << 10);
 const OUTPUT_OCTETS: usize = 16 << 10;
 /// A peer that takes nothing for so long is gone (RFC 5321 section 4.5.3.2 gives 5 minutes at most).
 const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
+/// So much has to be taken in that time, or all that there is: otherwise an octet now and then would hold a maildrop.
+const WRITE_OCTETS_MIN: usize = 16 << 10;
 
 /// Runs a session to its end. `tls` does the handshake that a machine may ask for. `stopping` turns true when the
 /// server is to stop.
@@ -50,12 +52,15 @@ pub async fn drive<T: Transport, S: Session>(
         match step {
             Ok(Step::Event(event)) => {
                 session.handle(event, &mut machine).await;
-                connection.produce(&mut session, &mut machine).await?;
+                connection.produce(&mut session, &mut machine, &mut stopping).await?;
             }
             Ok(Step::NeedInput) => {
-                connection.transmit(&mut machine, 0).await?;
+                let transmitted = connection.transmit(&mut machine, 0).await?;
                 if connection.input.is_empty() {
                     connection.input = BytesMut::new();
+                } else if transmitted {
+                    // It may have stopped for the sake of its output alone.
+                    continue;
                 }
                 let deadline = machine.poll_timeout();
                 tokio::select! {
@@ -83,7 +88,7 @@ pub async fn drive<T: Transport, S: Session>(
             }
             Ok(Step::Closed) => break,
             Err(error) => {
-                debug!(%error, "session ended by the peer's fault");
+                info!(%error, "session ended by the peer's fault");
                 break;
             }
             Ok(Step::Paused) => return Err(io::Error::other("`handle` leaves no question open")),
@@ -116,19 +121,32 @@ impl<T: Transport> Connection<T> {
         Ok((Self { stream, ..self }, encryption))
     }
 
-    /// Sends a long answer, stretch by stretch.
-    async fn produce<S: Session>(&mut self, session: &mut S, machine: &mut S::Machine) -> io::Result<()> {
+    /// Sends a long answer, stretch by stretch. No answer is held back any longer when the server is to stop.
+    async fn produce<S: Session>(
+        &mut self,
+        session: &mut S,
+        machine: &mut S::Machine,
+        stopping: &mut watch::Receiver<bool>,
+    ) -> io::Result<()> {
         loop {
             match session.produce(machine).await {
-                Produced::Nothing => return self.transmit(machine, OUTPUT_OCTETS).await,
-                Produced::Queued => self.transmit(machine, OUTPUT_OCTETS).await?,
+                Produced::Nothing => {
+                    self.transmit(machine, OUTPUT_OCTETS).await?;
+                    return Ok(());
+                }
+                Produced::Queued => {
+                    self.transmit(machine, OUTPUT_OCTETS).await?;
+                }
                 Produced::Octets(octets) => {
                     machine.poll_transmit(&mut self.output);
                     self.write(octets).await?;
                 }
                 Produced::Wait(delay) => {
                     self.transmit(machine, 0).await?;
-                    sleep(delay).await;
+                    tokio::select! {
+                        () = sleep(delay) => {}
+                        _ = stopping.wait_for(|stop| *stop) => {}
+                    }
                 }
                 Produced::Drop => {
                     self.transmit(machine, 0).await?;
@@ -138,16 +156,17 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// Writes what the machine has queued, if it is more than `threshold`.
-    async fn transmit<M: Machine>(&mut self, machine: &mut M, threshold: usize) -> io::Result<()> {
+    /// Writes what the machine has queued, if it is more than `threshold`; whether it was.
+    async fn transmit<M: Machine>(&mut self, machine: &mut M, threshold: usize) -> io::Result<bool> {
         machine.poll_transmit(&mut self.output);
-        if self.output.len() > threshold {
+        let is_more = self.output.len() > threshold;
+        if is_more {
             self.write(Bytes::new()).await?;
         }
         if self.output.is_empty() {
             self.output = BytesMut::new();
         }
-        Ok(())
+        Ok(is_more)
     }
 
     /// Writes the queued output and `octets` behind it, in one call where the system takes it.
@@ -155,14 +174,20 @@ impl<T: Transport> Connection<T> {
         trace!(queued = %self.output.escape_ascii(), octets = octets.len(), "write");
         let mut all = (&mut self.output).chain(octets);
         while all.has_remaining() {
-            // A slow peer that takes something is not gone, so each step has its own time.
-            let written = timeout(WRITE_TIMEOUT, self.stream.write_buf(&mut all));
-            if written.await.map_err(|_| io::ErrorKind::TimedOut)?? == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
+            // A slow peer that takes enough is not gone, so each stretch has its own time.
+            let left = all.remaining().saturating_sub(WRITE_OCTETS_MIN);
+            let stretch = async {
+                while all.remaining() > left {
+                    if self.stream.write_buf(&mut all).await? == 0 {
+                        return Err(io::ErrorKind::WriteZero.into());
+                    }
+                }
+                Ok(())
+            };
+            in_time(stretch).await?;
         }
         // TLS may hold back a last record.
-        timeout(WRITE_TIMEOUT, self.stream.flush()).await.map_err(|_| io::ErrorKind::TimedOut)?
+        in_time(self.stream.flush()).await
     }
 
     async fn read(&mut self, deadline: Option<Instant>) -> io::Result<Read> {
@@ -206,75 +231,17 @@ impl<T: Transport> Connection<T> {
     }
 }
 
+/// Waits for a peer to take what is written.
+async fn in_time(written: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    timeout(WRITE_TIMEOUT, written).await.unwrap_or_else(|_| {
+        info!("connection given up: in {} seconds the peer took too little", WRITE_TIMEOUT.as_secs());
+        Err(io::ErrorKind::TimedOut.into())
+    })
+}
+
 /// How long, and for how many reads, a closed connection's remaining input is thrown away.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_READS: usize = 64;
 
 #[cfg(test)]
-mod tests {
-    use mail_core::machine::ProtocolError;
-    use tokio::io::AsyncReadExt;
-    use tokio::net::{TcpListener, TcpStream};
-
-    use super::*;
-
-    /// Says good bye at once.
-    struct Farewell;
-
-    impl Machine for Farewell {
-        type Event = ();
-
-        fn receive(&mut self, _now: Instant, _input: &mut BytesMut) -> Result<Step<()>, ProtocolError> {
-            Ok(Step::Closed)
-        }
-
-        fn receive_eof(&mut self, _now: Instant) -> Result<Step<()>, ProtocolError> {
-            Ok(Step::Closed)
-        }
-
-        fn poll_transmit(&mut self, out: &mut BytesMut) {
-            out.extend_from_slice(b"bye");
-        }
-
-        fn poll_timeout(&self) -> Option<Instant> {
-            None
-        }
-
-        fn handle_timeout(&mut self, _now: Instant) {}
-    }
-
-    struct Leaseholder {
-        _lease: Arc<()>,
-    }
-
-    impl Session for Leaseholder {
-        type Machine = Farewell;
-
-        async fn handle(&mut self, _event: (), _machine: &mut Farewell) {}
-
-        async fn produce(&mut self, _machine: &mut Farewell) -> Produced {
-            Produced::Nothing
-        }
-
-        fn tls_established(&mut self, _encryption: Encryption, _now: Instant, _machine: &mut Farewell) {}
-
-        fn shutdown(&self, _machine: &mut Farewell) {}
-    }
-
-    #[tokio::test]
-    async fn the_lease_is_given_back_before_the_last_words() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (server, _) = listener.accept().await.unwrap();
-        let lease = Arc::new(());
-        let session = Leaseholder { _lease: Arc::clone(&lease) };
-        let (_stop, stopping) = watch::channel(false);
-        let driven = tokio::spawn(drive(Stream::Plain(server), Farewell, session, None, stopping));
-        let mut words = [0; 3];
-        client.read_exact(&mut words).await.unwrap();
-        // The connection is still open, as the client has not closed its side.
-        assert!((&words, Arc::strong_count(&lease)) == (b"bye", 1));
-        drop(client);
-        driven.await.unwrap().unwrap();
-    }
-}
+mod tests;

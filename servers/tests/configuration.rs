@@ -50,6 +50,20 @@ fn a_broken_configuration_is_refused_with_its_line() {
 }
 
 #[test]
+fn a_certificate_that_cannot_be_used_is_refused_with_its_file() {
+    let place = Place::with("[tls]\ncertificate = 'cert.pem'\nkey = 'key.pem'\n");
+    assert_refused(&place, &["cert.pem", "self_signed = true"]);
+    fs::write(place.path("cert.pem"), "no certificate").expect("written");
+    assert_refused(&place, &["cert.pem", "`certificate` in [tls]"]);
+    let checked = place.pennypost(&["check"], "");
+    assert!(
+        checked.code == Some(1) && checked.stdout.contains("cert.pem holds no certificate"),
+        "{checked:?}"
+    );
+    assert_refused(&Place::with("[tls]\nkey = 'key.pem'\n"), &["pennypost.toml, line 3", "`key` without"]);
+}
+
+#[test]
 fn a_broken_user_txt_is_refused_with_its_line() {
     let place = Place::new();
     for (text, parts) in [
@@ -227,4 +241,18 @@ fn check_names_the_offset_of_a_broken_record() {
     assert!(pop3.command("QUIT").starts_with("+OK"));
     let kept = place.mailbox("gb");
     assert!(kept.windows(17).any(|window| window == b"this is no record"), "{}", kept.escape_ascii());
+}
+
+#[test]
+fn the_configuration_for_a_network_is_a_good_one() {
+    let place = Place::new();
+    let sample = include_str!("../../deploy/pennypost.toml");
+    let own = sample.replace("/var/lib/pennypost", "data");
+    assert_ne!(own, sample);
+    fs::write(place.path("pennypost.toml"), own.replace("# [process]\n# user", "[process]\nuser"))
+        .expect("written");
+    let checked = place.pennypost(&["check"], "");
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+    let unit = include_str!("../../deploy/pennypost.service");
+    assert!(unit.contains("serve --config /etc/pennypost/pennypost.toml"));
 }

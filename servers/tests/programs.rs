@@ -94,6 +94,22 @@ fn curl_sends_and_fetches() {
 }
 
 #[test]
+fn curl_insists_on_tls() {
+    let place = Place::with("[tls]\nself_signed = true\n");
+    let server = place.serve();
+    let scene = Scene { place, server };
+    let roots = scene.place.path("data/.tls/certificate.pem").display().to_string();
+    let mail = scene.file("mail", MESSAGE);
+    let smtp = format!("smtp://127.0.0.1:{}/iit.edu", scene.smtp_port());
+    let secure = ["-sS", "--ssl-reqd", "--cacert", &roots];
+    let arguments = [&smtp, "--mail-from", "ag@iit.edu", "--mail-rcpt", "gb@iit.edu", "-T", &mail];
+    scene.run("curl", &[&secure[..], &arguments].concat(), "");
+    assert!(scene.delivered().contains("with ESMTPS (TLSv1.3/TLS_"), "{}", scene.delivered());
+    let pop3 = format!("pop3://127.0.0.1:{}/1", scene.pop3_port());
+    assert!(has_body(&scene.run("curl", &[&secure[..], &["-u", "gb:other", &pop3]].concat(), "")));
+}
+
+#[test]
 fn swaks_sends() {
     let scene = Scene::new();
     let mail = scene.file("mail", MESSAGE);

@@ -93,6 +93,8 @@ pub(crate) struct Form {
     pub(crate) attachments: Vec<Rc<Attachment>>,
     pub(crate) in_reply_to: Option<MessageId>,
     pub(crate) references: Vec<MessageId>,
+    /// It was being sent when the connection or the page ended: it may have been delivered.
+    pub(crate) unsure: bool,
 }
 
 impl Form {
@@ -109,6 +111,7 @@ impl Form {
             attachments: Vec::new(),
             in_reply_to: None,
             references: Vec::new(),
+            unsure: false,
         }
     }
 
@@ -164,14 +167,14 @@ impl Form {
             // What is still being typed is not wrong yet.
             let settled = Recipients { chips: recipients.chips.clone(), typed: String::new() };
             let checked = if forced { recipients } else { &settled };
-            checked.addresses(field).err().map(|error| error.to_string())
+            checked.addresses(field).err().map(|error| at_field(&error))
         };
         let nobody = forced && self.to.is_empty();
         Problems {
-            to: recipients("To", &self.to).or_else(|| nobody.then(|| DraftError::NoRecipient.to_string())),
+            to: recipients("To", &self.to).or_else(|| nobody.then(|| at_field(&DraftError::NoRecipient))),
             cc: recipients("Cc", &self.cc),
             bcc: recipients("Bcc", &self.bcc),
-            subject: Subject::parse(&self.subject).err().map(|error| error.to_string()),
+            subject: Subject::parse(&self.subject).err().map(|error| at_field(&error)),
         }
     }
 
@@ -190,6 +193,15 @@ impl Form {
         draft.check()?;
         Ok(draft)
     }
+}
+
+/// The sentence as it stands at its field, which has its name already.
+fn at_field(error: &DraftError) -> String {
+    let sentence = error.to_string();
+    let sentence = sentence.split_once(": ").map_or(sentence.as_str(), |(_field, sentence)| sentence);
+    let mut chars = sentence.chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", chars.as_str())
 }
 
 #[cfg(test)]
@@ -226,10 +238,10 @@ mod tests {
     fn what_is_missing_is_wrong_only_when_forced() {
         let form = form();
         assert_eq!(form.problems(false), Problems::default());
-        assert!(form.problems(true).to.is_some_and(|why| why.contains("no address")));
+        assert!(form.problems(true).to.is_some_and(|why| why == "There is no address."));
         let half_typed = Form { to: typed("gb@"), ..form };
         assert_eq!(half_typed.problems(false), Problems::default());
-        assert!(half_typed.problems(true).to.is_some_and(|why| why.starts_with("To:")));
+        assert!(half_typed.problems(true).to.is_some_and(|why| why == "There is no domain after the \"@\"."));
     }
 
     #[test]
@@ -237,8 +249,8 @@ mod tests {
         let mut form = Form { subject: "x".repeat(101), cc: typed("x y"), ..form() };
         form.cc.settle();
         let problems = form.problems(false);
-        assert!(problems.cc.is_some_and(|why| why.starts_with("Cc:")));
-        assert!(problems.subject.is_some_and(|why| why.contains("101")));
+        assert!(problems.cc.is_some_and(|why| why.starts_with("An address is written X@Y")));
+        assert!(problems.subject.is_some_and(|why| why == "It has 101 characters, and may have 100."));
         assert_eq!(form.subject_left(), -1);
     }
 

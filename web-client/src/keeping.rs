@@ -42,6 +42,7 @@ pub(crate) fn value(form: &Form) -> JsValue {
         ("attachments", form.attachments.iter().map(|attachment| file(attachment)).collect::<Array>().into()),
         ("inReplyTo", answered.map_or(JsValue::NULL, JsValue::from)),
         ("references", strings(&ids).into()),
+        ("unsure", form.unsure.into()),
     ] {
         put(&object, name, &value);
     }
@@ -66,6 +67,7 @@ pub(crate) fn form(id: &str, value: &JsValue) -> Option<Form> {
             .iter()
             .filter_map(|id| MessageId::parse(id))
             .collect(),
+        unsure: get(value, "unsure").and_then(|unsure| unsure.as_bool()).unwrap_or_default(),
         ..Form::new(number, changed)
     })
 }
@@ -132,6 +134,7 @@ mod tests {
             attachments: vec![Rc::new(attachment)],
             in_reply_to: MessageId::parse("<1@iit.edu>"),
             references: vec![MessageId::parse("<0@iit.edu>").unwrap()],
+            unsure: true,
             ..Form::new(u128::MAX - 5, DateTime::from_timestamp_millis(1_795_374_907_123).unwrap())
         };
         assert_eq!(form(&draft.id, &value(&draft)), Some(draft));

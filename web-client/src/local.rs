@@ -18,7 +18,7 @@ use crate::form::Form;
 use crate::keeping;
 use crate::state::{Head, Message};
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Larger messages are fetched again when they are read again.
 pub(crate) const KEPT_OCTETS_MAX: usize = 10 * 1_024 * 1_024;
@@ -35,10 +35,16 @@ pub(crate) enum Shelf {
     Drafts,
     /// Whole messages, by their own name.
     Sent,
+    /// What the search looks at in whole messages: by unique-id, and by their own name.
+    Texts,
+    SentTexts,
 }
 
 impl Shelf {
-    const ALL: [Self; 5] = [Self::Headers, Self::Messages, Self::Marks, Self::Drafts, Self::Sent];
+    const ALL: [Self; 7] =
+        [Self::Headers, Self::Messages, Self::Marks, Self::Drafts, Self::Sent, Self::Texts, Self::SentTexts];
+    /// What is known of messages that the server has.
+    pub(crate) const OF_MAILDROP: [Self; 4] = [Self::Headers, Self::Messages, Self::Marks, Self::Texts];
 
     const fn name(self) -> &'static str {
         match self {
@@ -47,6 +53,8 @@ impl Shelf {
             Self::Marks => "marks",
             Self::Drafts => "drafts",
             Self::Sent => "sent",
+            Self::Texts => "texts",
+            Self::SentTexts => "sentTexts",
         }
     }
 }
@@ -75,18 +83,21 @@ impl Local {
     pub(crate) async fn load(&self) -> Kept {
         let marks: HashMap<_, _> = self.all(Shelf::Marks).await.into_iter().collect();
         let kept: HashSet<_> = self.keys(Shelf::Messages).await.into_iter().collect();
+        let (texts, sent_texts) = (self.texts(Shelf::Texts).await, self.texts(Shelf::SentTexts).await);
         let message = |(id, header): (String, JsValue)| {
             let head = Some(Rc::new(Head::new(&Summary::parse_with(&octets(&header), charset::decode))));
             let mark = marks.get(&id).and_then(JsValue::as_f64).unwrap_or_default();
             let (read, starred) = keeping::read_and_starred(mark);
             let kept = kept.contains(&id);
-            Rc::new(Message { id, number: None, octets: 0, head, read, starred, kept })
+            let text = texts.get(&id).cloned();
+            Rc::new(Message { id, number: None, octets: 0, head, read, starred, kept, text })
         };
         let copy = |(id, message): (String, JsValue)| {
             let message = octets(&message);
             let head = Some(Rc::new(Head::of_copy(&Summary::parse_with(&message, charset::decode))));
             let octets = message.len() as u64;
-            Rc::new(Message { id, number: None, octets, head, read: true, starred: false, kept: true })
+            let text = sent_texts.get(&id).cloned();
+            Rc::new(Message { id, octets, head, read: true, kept: true, text, ..Message::default() })
         };
         let drafts = self.all(Shelf::Drafts).await;
         Kept {
@@ -113,6 +124,11 @@ impl Local {
             .map(|(id, octets)| (id.clone(), Uint8Array::from(octets.as_slice()).into()))
             .collect();
         self.keep(shelf, &values).await
+    }
+
+    /// What cannot be kept is not found until it is read again.
+    pub(crate) async fn keep_text(&self, shelf: Shelf, id: &str, text: &str) {
+        let _ = self.keep(shelf, &[(id.to_owned(), text.into())]).await;
     }
 
     pub(crate) async fn keep_draft(&self, form: &Form) -> bool {
@@ -144,11 +160,11 @@ impl Local {
     /// Forgets all messages but these.
     pub(crate) async fn keep_only(&self, there: &HashSet<String>) {
         let mut gone = Vec::new();
-        for shelf in [Shelf::Headers, Shelf::Messages, Shelf::Marks] {
+        for shelf in Shelf::OF_MAILDROP {
             gone.extend(self.keys(shelf).await.into_iter().filter(|id| !there.contains(id)));
         }
         if !gone.is_empty() {
-            self.forget(&[Shelf::Headers, Shelf::Messages, Shelf::Marks], &gone).await;
+            self.forget(&Shelf::OF_MAILDROP, &gone).await;
         }
     }
 
@@ -174,6 +190,11 @@ impl Local {
             transaction.commit()?.await.map(drop)
         };
         keep().await.is_ok()
+    }
+
+    async fn texts(&self, shelf: Shelf) -> HashMap<String, Rc<str>> {
+        let all = self.all(shelf).await.into_iter();
+        all.filter_map(|(id, text)| Some((id, text.as_string()?.into()))).collect()
     }
 
     async fn keys(&self, shelf: Shelf) -> Vec<String> {
@@ -208,7 +229,14 @@ async fn open(name: &str) -> Result<Database, Error> {
             let _ = database.create_object_store(shelf.name(), ObjectStoreParams::new());
         }
     });
-    request.await
+    let mut database = request.await?;
+    // Another tab that wants a newer version, or none at all, is not made to wait.
+    database.on_version_change(|event| {
+        if let Ok(database) = event.database() {
+            database.close();
+        }
+    });
+    Ok(database)
 }
 
 fn octets(value: &JsValue) -> Vec<u8> {

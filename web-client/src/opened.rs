@@ -1,9 +1,14 @@
 //! A message that is read: its octets and what they mean.
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 use mail_core::message::view::View;
 
 use crate::charset;
+
+/// Of a message's text, what the search looks at.
+const SEARCHED_CHARS_MAX: usize = 20_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Opened {
@@ -18,6 +23,11 @@ impl Opened {
         Self { raw, view }
     }
 
+    /// What the search looks at, in lower case.
+    pub(crate) fn words(&self) -> Rc<str> {
+        searched(&self.view.readable())
+    }
+
     /// The attachments to be listed: those that the HTML shows inside itself are not.
     pub(crate) fn files(&self) -> impl Iterator<Item = (usize, &mail_core::message::draft::Attachment)> {
         let html = self.view.html.as_deref().unwrap_or_default();
@@ -26,6 +36,10 @@ impl Opened {
             !id.is_some_and(|id| html.contains(&format!("cid:{id}")))
         })
     }
+}
+
+pub(crate) fn searched(text: &str) -> Rc<str> {
+    text.chars().take(SEARCHED_CHARS_MAX).flat_map(char::to_lowercase).collect::<String>().into()
 }
 
 #[cfg(test)]

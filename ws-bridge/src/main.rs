@@ -69,7 +69,7 @@ async fn serve(config: &Config) -> Result<(), String> {
     }
     let mut terminated =
         signal(SignalKind::terminate()).map_err(|error| format!("cannot wait for SIGTERM: {error}"))?;
-    let bridge = Bridge::bind(address, &config.hostname, &config.web).await?;
+    let bridge = Bridge::bind(address, &config.hostname, &config.web)?;
     let (stop, stopping) = watch::channel(false);
     let stopped = async {
         tokio::select! {

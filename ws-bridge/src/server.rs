@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,14 +29,18 @@ use crate::limits::{
 };
 use crate::page;
 use crate::relay::Client;
+use crate::stream::Stream;
 
 /// The longest wait between two attempts to accept when the system refuses (no file descriptors left).
 const BACK_OFF_MAX: Duration = Duration::from_secs(1);
 
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 1024;
+
 /// The page and the bridge at a bound address.
 #[derive(Debug)]
 pub struct Bridge {
-    socket: TcpListener,
+    socket: net::TcpListener,
     address: SocketAddr,
     access: Access,
     limits: Limits,
@@ -44,15 +48,16 @@ pub struct Bridge {
 }
 
 impl Bridge {
-    /// Binds an address. `hostname` is one name that browsers may call this host.
+    /// Binds an address. `hostname` is one name that browsers may call this host. It needs no runtime yet, so that a process
+    /// may give up its rights between this and its first thread.
     ///
     /// # Errors
     /// The address is taken or not ours, said as a sentence.
-    pub async fn bind(address: SocketAddr, hostname: &Domain, web: &Web) -> Result<Self, String> {
+    pub fn bind(address: SocketAddr, hostname: &Domain, web: &Web) -> Result<Self, String> {
         let cannot = |error: io::Error| {
             format!("cannot listen on {address} for the web: {error}; choose another address with --web")
         };
-        let socket = TcpListener::bind(address).await.map_err(cannot)?;
+        let socket = listen(address).map_err(cannot)?;
         let address = socket.local_addr().map_err(cannot)?;
         Ok(Self {
             socket,
@@ -73,6 +78,7 @@ impl Bridge {
     /// with 1001, and one that is at work may finish for a bounded time.
     pub async fn serve(self, targets: BTreeMap<String, Target>, mut stopping: watch::Receiver<bool>) {
         let Self { socket, address, access, limits, page } = self;
+        let socket = TcpListener::from_std(socket).expect("the socket listens and does not block");
         let census = Census::new(&limits);
         let door = Door { access, targets, census: Arc::clone(&census), limits, stopping: stopping.clone() };
         let router = page::guarded(door::router(Arc::new(door)).merge(page));
@@ -111,6 +117,14 @@ impl Bridge {
     }
 }
 
+fn listen(address: SocketAddr) -> io::Result<net::TcpListener> {
+    let socket = net::TcpListener::bind(address)?;
+    // The standard library's own backlog is too short for a page that opens many connections at once.
+    rustix::net::listen(&socket, BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
 /// Answers the requests of one connection until it ends or is upgraded.
 async fn converse(
     stream: TcpStream,
@@ -123,7 +137,7 @@ async fn converse(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_OCTETS_MAX)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Stream::plain(stream)), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     tokio::select! {

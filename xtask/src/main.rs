@@ -1,13 +1,16 @@
 //! The project's only scripts, run as `cargo xtask VERB`.
 //!
-//! One file a verb: `setup` brings the tools that are missing, `test` runs every check, `bench` measures, `demo` starts
-//! the servers on a configuration to play with. `page` builds the browser's page, `shell` is what they share.
+//! One file a verb: `setup` brings the tools that are missing, `test` runs every check, `bench` measures, `sim` lets
+//! everything fail on virtual time, `demo` starts the servers on a configuration to play with, `release` builds the one file
+//! to take away. `page` builds the browser's page, `shell` is what they share.
 
 mod bench;
 mod demo;
 mod page;
+mod release;
 mod setup;
 mod shell;
+mod sim;
 mod test;
 
 use std::process::ExitCode;
@@ -29,8 +32,12 @@ enum Verb {
     Test,
     /// Measure mail-core and the bridge, and print the results as a table beside their targets
     Bench(bench::Options),
+    /// Run the simulation on virtual time for many seeds, or one seed with the log of its events
+    Sim(sim::Options),
     /// Start the servers on a demo configuration and say what to type next; Ctrl-C stops them
     Demo(demo::Options),
+    /// Build target/release/pennypost with the page inside: the one file of a whole mail system
+    Release,
 }
 
 fn main() -> ExitCode {
@@ -38,7 +45,9 @@ fn main() -> ExitCode {
         Verb::Setup => setup::run(),
         Verb::Test => test::run(),
         Verb::Bench(options) => bench::run(&options),
+        Verb::Sim(options) => sim::run(&options),
         Verb::Demo(options) => demo::run(&options),
+        Verb::Release => release::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

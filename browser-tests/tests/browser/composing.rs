@@ -87,7 +87,8 @@ async fn files_are_attached_by_dropping_and_pasting_too() {
 
 #[tokio::test]
 async fn an_answer_to_all_goes_to_all_but_oneself() {
-    let mail = "From: ag@iit.edu\nTo: gb@iitkgp.edu, postmaster@iit.edu\nCc: ag+lists@iit.edu\nSubject: All\n\nHello, all.\n";
+    // The page knows gb by the server's own name; the mail came by the other one.
+    let mail = "From: ag@iit.edu\nTo: gb@iit.edu, postmaster@iit.edu\nCc: ag+lists@iit.edu\nSubject: All\n\nHello, all.\n";
     let stage = inbox(&[mail]).await;
     let Stage { page, .. } = &stage;
     page.open("All").await;
@@ -97,7 +98,7 @@ async fn an_answer_to_all_goes_to_all_but_oneself() {
     for address in ["ag@iit.edu", "postmaster@iit.edu", "ag+lists@iit.edu"] {
         page.finds("button", &format!("Remove {address}")).await;
     }
-    assert!(page.find("button", "Remove gb@iitkgp.edu").await.is_none(), "the answer would come back");
+    assert!(page.find("button", "Remove gb@").await.is_none(), "the answer would come back");
     page.picture("reply-all").await;
     is_well(page).await;
 }
@@ -168,7 +169,26 @@ async fn what_is_wrong_is_said_at_its_field_and_nothing_is_sent() {
     page.picture("compose-incorrect").await;
     let wrong = page.run("return document.querySelectorAll('[aria-invalid=true]').length", vec![]).await;
     assert!(wrong.as_u64() >= Some(2), "both fields are marked: {wrong}");
+    let text = page.text().await;
+    for sentence in ["An address is written X@Y", "It has 101 characters"] {
+        assert_eq!(text.matches(sentence).count(), 1, "{sentence}: {text}");
+    }
     assert_eq!(servers.pop3("ag").count(), 0);
+    is_well(page).await;
+}
+
+#[tokio::test]
+async fn what_was_just_typed_outlives_the_page() {
+    let stage = inbox(&[]).await;
+    let Stage { page, .. } = &stage;
+    page.press("Compose").await;
+    page.fill("To", "ag@iit.edu").await;
+    page.fill("Subject", "The last words").await;
+    page.reload().await;
+    crate::enter(page, "gb", "gondola").await;
+    page.press("Drafts").await;
+    page.open("The last words").await;
+    page.until("the draft", async || page.value("Subject").await == "The last words").await;
     is_well(page).await;
 }
 

@@ -53,6 +53,90 @@ async fn a_connection_that_ends_in_the_middle_of_a_message_keeps_the_draft() {
     assert_eq!(servers.pop3("ag").count(), 0);
 }
 
+/// The Message-ID fields of all that ag has got.
+fn message_ids(servers: &Servers) -> Vec<String> {
+    let mailbox = String::from_utf8(servers.mailbox("ag")).expect("the page sends ASCII");
+    mailbox.lines().filter(|line| line.starts_with("Message-ID:")).map(str::to_owned).collect()
+}
+
+async fn write_to_ag(page: &browser_tests::Page) {
+    page.press("Compose").await;
+    page.fill("To", "ag@iit.edu").await;
+    page.fill("Subject", "Who knows").await;
+    page.fill("Text", "Has it come?").await;
+}
+
+#[tokio::test]
+async fn a_message_whose_answer_is_lost_is_kept_and_nobody_claims_to_know() {
+    // With this seed the first one is struck and the second is not.
+    let fault =
+        "protocol = 'smtp'\ncommand = 'MESSAGE'\nfor = 'ag'\ndrop = true\nprobability = 0.5\nseed = 3";
+    let stage = with_fault(fault, &[]).await;
+    let Stage { page, servers, .. } = &stage;
+    page.choose("Transcript").await;
+    write_to_ag(page).await;
+    page.press("Send").await;
+    page.finds("alert", "it may have been delivered").await;
+    page.sees("-- ").await;
+    page.picture("fault-unknown").await;
+    assert_eq!(page.value("Text").await, "Has it come?");
+
+    page.reload().await;
+    enter(page, "gb", "gondola").await;
+    page.press("Drafts").await;
+    page.open("Who knows").await;
+    page.finds("alert", "it may have been delivered").await;
+    page.press("Send").await;
+    page.lacks("field", "Subject").await;
+    assert_eq!(message_ids(servers).len(), 1);
+}
+
+#[tokio::test]
+async fn a_tab_that_is_closed_before_the_message_has_left_keeps_the_draft() {
+    let fault = "protocol = 'smtp'\ncommand = 'DATA'\nfor = 'ag'\ndelay = '3s'";
+    let stage = with_fault(fault, &[]).await;
+    let Stage { page, servers, .. } = &stage;
+    page.choose("Transcript").await;
+    write_to_ag(page).await;
+    page.press("Send").await;
+    page.sees("C: DATA").await;
+    let asks = "const leave = new Event('beforeunload', { cancelable: true }); dispatchEvent(leave); return leave.defaultPrevented";
+    assert_eq!(page.run(asks, vec![]).await, true, "nobody is asked");
+    page.reload().await;
+
+    enter(page, "gb", "gondola").await;
+    page.press("Drafts").await;
+    page.open("Who knows").await;
+    page.until("the draft", async || page.value("Text").await == "Has it come?").await;
+    page.press("Send").await;
+    page.lacks("field", "Subject").await;
+    assert_eq!(message_ids(servers).len(), 1);
+}
+
+#[tokio::test]
+async fn a_tab_that_is_closed_before_the_answer_comes_keeps_the_draft_and_says_what_may_have_happened() {
+    let fault = "protocol = 'smtp'\ncommand = 'MESSAGE'\nfor = 'ag'\ndelay = '2s'";
+    let stage = with_fault(fault, &[]).await;
+    let Stage { page, servers, .. } = &stage;
+    page.choose("Transcript").await;
+    write_to_ag(page).await;
+    page.press("Send").await;
+    page.sees("C: DATA").await;
+    page.sees("C: [").await;
+    page.reload().await;
+
+    enter(page, "gb", "gondola").await;
+    page.press("Drafts").await;
+    page.open("Who knows").await;
+    page.finds("alert", "it may have been delivered").await;
+    page.picture("fault-closed").await;
+    page.press("Send").await;
+    page.lacks("field", "Subject").await;
+    // Whoever gets it twice can tell that it is the same.
+    let ids = message_ids(servers);
+    assert!(!ids.is_empty() && ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+}
+
 #[tokio::test]
 async fn a_message_whose_first_fetch_is_cut_off_is_fetched_again() {
     // With this seed the first RETR is cut off and some later one is not.

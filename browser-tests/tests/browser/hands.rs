@@ -77,6 +77,14 @@ async fn it_fits_a_phone() {
     page.sees_in_message("you did not ask for").await;
     assert_eq!(page.run(WIDTH, vec![]).await, 390);
     page.picture("phone-message").await;
+    let row = "return document.querySelector('[role=toolbar]').clientHeight";
+    assert!(page.run(row, vec![]).await.as_u64() < Some(60), "the actions take more than one row");
+    page.press("More").await;
+    page.finds("button", "Mark as unread").await;
+    page.picture("phone-more").await;
+    page.press("Show original").await;
+    page.sees("Content-Type: multipart/related").await;
+    page.lacks("button", "Mark as unread").await;
 
     page.press("Back to the list").await;
     page.open("Meeting").await;
@@ -91,6 +99,35 @@ async fn it_fits_a_phone() {
     assert_eq!(pop3.count(), 1);
     pop3.quit();
     is_well(page).await;
+}
+
+#[tokio::test]
+async fn the_browsers_back_closes_what_is_open_and_leaves_the_page_only_then() {
+    let stage = inbox_on(Screen::Phone, &[&short("first"), &short("second")]).await;
+    let Stage { page, servers, .. } = &stage;
+    page.open("first").await;
+    page.sees("This is first.").await;
+    page.press("Reply").await;
+    page.write("Text", "Half an answer.").await;
+    page.back().await;
+    page.sees("This is first.").await;
+    page.lacks("field", "Subject").await;
+    page.back().await;
+    page.finds("row", "second").await;
+    is_well(page).await;
+
+    // What the page closes itself takes its entry along.
+    page.open("second").await;
+    page.sees("This is second.").await;
+    page.press("Back to the list").await;
+    page.open("first").await;
+    page.sees("This is first.").await;
+    page.press("Delete").await;
+    page.finds("row", "second").await;
+    page.back().await;
+    assert!(
+        !page.client.current_url().await.expect("it shows something").as_str().starts_with(&servers.url())
+    );
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod mails;
 mod reading;
 mod samples;
 mod sign_in;
+mod walk;
 
 use browser_tests::{Page, Screen, Servers, Stage};
 

@@ -36,6 +36,9 @@ async fn an_html_message_is_shown_without_what_it_would_fetch() {
         .in_message("const { href, target, rel } = document.querySelector('a'); return [href, target, rel]")
         .await;
     assert_eq!(link, Some(serde_json::json!(["http://example.localhost/", "_blank", "noopener noreferrer"])));
+    // Of the picture that is left out its name stands there, and no mark of a broken one.
+    let stand_in = "return [document.querySelector('.left-out').innerText, document.images.length]";
+    assert_eq!(page.in_message(stand_in).await, Some(serde_json::json!(["from elsewhere", 1])));
     page.picture("html-message").await;
     is_well(page).await;
 
@@ -43,6 +46,82 @@ async fn an_html_message_is_shown_without_what_it_would_fetch() {
     let log = driver.network_log();
     assert!(log.contains("/ws/pop3"), "the log tells of requests");
     assert!(!log.contains("pictures.localhost") && !log.contains("example.localhost"));
+}
+
+#[tokio::test]
+async fn the_frame_of_a_message_is_as_high_as_the_message_and_a_stranger_to_the_page() {
+    let long = mails::html("Long", &"<p>One paragraph of many.</p>".repeat(100));
+    let wide = mails::html("Wide", "<table width=3000 bgcolor='#ff0000'><tr><td height=50>x</table>");
+    let high = mails::html("High", "<table height=9999999><tr><td>x</table>");
+    let stage = inbox(&[&mails::html("Short", "<p>x</p>"), &long, &wide, &high]).await;
+    let Stage { page, .. } = &stage;
+    let heights = "return [innerHeight, document.documentElement.scrollHeight]";
+    for (subject, range) in
+        [("Short", 20..80), ("Wide", 60..120), ("Long", 2_000..6_000), ("High", 20_000..20_001)]
+    {
+        page.open(subject).await;
+        page.until(&format!("a height of {range:?}"), async || {
+            let found = page.in_message(heights).await.unwrap_or_default();
+            let (Some(frame), Some(content)) = (found[0].as_i64(), found[1].as_i64()) else { return false };
+            range.contains(&frame) && (content <= frame || subject == "High")
+        })
+        .await;
+    }
+    page.open("Long").await;
+    page.sees_in_message("One paragraph").await;
+    page.picture("long-html-message").await;
+    let frames = "return [...document.querySelectorAll('iframe')].map((frame) => [frame.checkVisibility({ \
+                  visibilityProperty: true }), frame.sandbox.value, frame.contentDocument !== null])";
+    let expected = serde_json::json!([
+        [true, "allow-popups allow-popups-to-escape-sandbox", false],
+        [false, "allow-same-origin", true]
+    ]);
+    assert_eq!(page.run(frames, vec![]).await, expected);
+    is_well(page).await;
+}
+
+#[tokio::test]
+async fn a_message_that_the_cleaning_empties_says_so() {
+    let alone = mails::html("Nothing", "<script>document.write('a secret')</script><form></form>");
+    let both = "From: x@example.org\nTo: gb@iit.edu\nSubject: Both\nMIME-Version: 1.0\n\
+                Content-Type: multipart/alternative; boundary=b\n\n--b\nContent-Type: text/plain\n\nThe plain face.\n\
+                --b\nContent-Type: text/html\n\n<style>p{color:red}</style><img src='http://x.localhost/' width=1>\n--b--\n";
+    let silent = "From: x@example.org\nTo: gb@iit.edu\nSubject: Silent\n\n\n";
+    let stage = inbox(&[&alone, both, silent]).await;
+    let Stage { page, .. } = &stage;
+    page.open("Silent").await;
+    page.sees("This message has no text.").await;
+    page.open("Both").await;
+    page.sees("Of the formatted text nothing is left").await;
+    page.sees("The plain face.").await;
+    page.sees("1 picture from elsewhere").await;
+    page.open("Nothing").await;
+    page.sees("Nothing is left of this message that may be shown").await;
+    page.picture("emptied-message").await;
+    assert!(page.find("frame", "").await.is_none(), "an empty frame is shown");
+    assert!(!page.text().await.contains("a secret"));
+    page.press("Show original").await;
+    page.sees("document.write").await;
+    is_well(page).await;
+}
+
+#[tokio::test]
+async fn what_was_read_once_is_found_by_its_text() {
+    let stage = inbox(&[PLAIN, NON_LATIN]).await;
+    let Stage { page, .. } = &stage;
+    page.fill("Search", "at FIVE").await;
+    page.lacks("row", "Meeting").await;
+    page.fill("Search", "").await;
+    page.open("Meeting").await;
+    page.sees("See you at five.").await;
+    page.sees("cache: 1 of 2").await;
+    page.reload().await;
+    crate::enter(page, "gb", "gondola").await;
+    page.finds("row", "Meeting").await;
+    page.fill("Search", "at FIVE").await;
+    page.lacks("row", "Звіт").await;
+    page.finds("row", "Meeting").await;
+    is_well(page).await;
 }
 
 #[tokio::test]

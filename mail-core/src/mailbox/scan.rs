@@ -139,19 +139,22 @@ impl Record {
         stretches
     }
 
-    /// Whether a message is still where it was found: `head` is what the file now holds from its start (through
-    /// [`rest`](Message::rest) and at least the line behind it, or all of it), `tail` what it holds at its end.
+    /// A message read again where an index has it: `head` is what the file holds from its start (through the line
+    /// behind its head at least, or all of it), `tail` what it holds at its end. `None` when no message stands there,
+    /// or `head` is too short to tell.
     #[must_use]
-    pub fn is_still_there(&self, head: &[u8], tail: &[u8]) -> bool {
-        let Some(message) = self.message() else { return false };
-        let terminator: &[u8] = match (message.terminator_length, message.author()) {
-            (_, Author::Server) => b"\r\n.\r\n",
-            (1, _) => b"\n.",
-            (2, _) if tail.ends_with(b"\r") => b"\n.\r",
-            (2, _) => b"\n.\n",
-            _ => b"\n.\r\n",
+    pub fn read_again(offset: u64, length: u64, octets: u64, head: &[u8], tail: &[u8]) -> Option<Self> {
+        let head_end = head.len() as u64;
+        let Parsed::Head(parsed) = head::parse(head, head_end == length) else { return None };
+        let terminators: &[&[u8]] = match parsed.author {
+            Author::Server => &[b"\r\n.\r\n"],
+            Author::Person => &[b"\n.\r\n", b"\n.\n", b"\n.\r", b"\n."],
         };
-        tail.ends_with(terminator) && head::parse(head, true) == Parsed::Head(message.head.clone())
+        let terminator = terminators.iter().find(|terminator| tail.ends_with(terminator))?;
+        let line_end = terminator.iter().rposition(|byte| *byte == b'.').map(|dot| terminator.len() - dot)?;
+        let message = Message { octets, head: parsed, terminator_length: line_end as u8 };
+        let is_whole = length >= u64::from(message.rest()) + u64::from(message.terminator_length);
+        is_whole.then_some(Self { offset, length, kind: Kind::Message(message) })
     }
 }
 
@@ -184,7 +187,13 @@ impl Scanner {
     /// person's record.
     #[must_use]
     pub fn new(hostname: &str) -> Self {
-        Self { hostname: hostname.into(), position: 0, open: None }
+        Self::behind(hostname, 0)
+    }
+
+    /// A scanner that begins behind the record that ends at `position`.
+    #[must_use]
+    pub fn behind(hostname: &str, position: u64) -> Self {
+        Self { hostname: hostname.into(), position, open: None }
     }
 
     /// Octets consumed so far.

@@ -25,6 +25,7 @@ use super::date;
 use super::draft::{Attachment, Draft, Subject};
 use super::id::MessageId;
 use super::view::{Person, View};
+use crate::users::Username;
 
 /// Writes the message. Bcc is left out; `id` must be new, for example [`MessageId::unique`].
 #[must_use]
@@ -56,16 +57,25 @@ pub fn compose(draft: &Draft, date: &DateTime<FixedOffset>, id: &MessageId) -> V
     message
 }
 
-/// The draft of an answer: to the sender, or to everybody (`all`), with the text quoted.
+/// The draft of an answer: to the sender, or to everybody (`all`) but oneself, with the text quoted. Who answers
+/// a message of their own writes to those to whom it went.
 #[must_use]
 pub fn reply(view: &View, me: &Address, all: bool) -> Draft {
+    let own = own_addresses(view, me);
     let senders = if view.reply_to.is_empty() { &view.from } else { &view.reply_to };
-    let to = mailboxes(senders);
+    let mut to = mailboxes(senders);
+    if to.iter().all(|address| own.contains(address)) {
+        let mut others = mailboxes(&view.to);
+        others.retain(|address| !own.contains(address));
+        if !others.is_empty() {
+            to = others;
+        }
+    }
     let mut draft = Draft::new(me.clone(), to, prefixed("Re: ", &["re:"], &view.subject), quoted(view));
     if all {
         draft.cc = mailboxes(view.to.iter().chain(&view.cc));
         let addressed: HashSet<_> = draft.to.iter().collect();
-        draft.cc.retain(|address| !is_same_person(address, me) && !addressed.contains(address));
+        draft.cc.retain(|address| !own.contains(address) && !addressed.contains(address));
     }
     // RFC 5322 section 3.6.4
     draft.in_reply_to.clone_from(&view.message_id);
@@ -163,6 +173,36 @@ fn boundary(draft: &Draft, id: &MessageId) -> String {
 fn mailboxes<'a>(people: impl IntoIterator<Item = &'a Person>) -> Vec<Address> {
     let mut seen = HashSet::new();
     people.into_iter().filter_map(Person::mailbox).filter(|address| seen.insert(address.clone())).collect()
+}
+
+/// Those of a message's addresses that are the reader's own. On one server a name may have several domains, and no
+/// client is told which: the reader's own and the one that the server calls itself by are certain. A received message
+/// that names none of these has come by another one; it is the one that it names the reader at, if it is only one.
+fn own_addresses(view: &View, me: &Address) -> HashSet<Address> {
+    let people = [&view.from, &view.reply_to, &view.to, &view.cc];
+    let named: HashSet<Address> = mailboxes(people.into_iter().flatten())
+        .into_iter()
+        .filter(|address| is_same_person(address, me) || has_name_of(address, me))
+        .collect();
+    let is_certain = |address: &&Address| {
+        is_same_person(address, me)
+            || address.host == me.host
+            || Some(&address.host) == view.received_by.as_ref()
+    };
+    let certain: HashSet<Address> = named.iter().filter(is_certain).cloned().collect();
+    let hosts: HashSet<_> = named.iter().map(|address| &address.host).collect();
+    let wrote_it = mailboxes(&view.from).iter().any(|address| named.contains(address));
+    if certain.is_empty() && view.received_by.is_some() && hosts.len() == 1 && !wrote_it {
+        named
+    } else {
+        certain
+    }
+}
+
+/// Whether two addresses are the same account's at domains of one server.
+fn has_name_of(address: &Address, me: &Address) -> bool {
+    let name = Username::of_local_part(&address.local);
+    name.is_some() && name == Username::of_local_part(&me.local)
 }
 
 /// Whether two addresses differ in case at most. No server keeps two people apart by that, though RFC 5321 section 2.4
@@ -310,6 +350,43 @@ mod tests {
         assert_eq!(all.cc, list("c@iit.edu, d@iit.edu"));
         let again = reply(&View { subject: "RE: Meeting".to_owned(), ..view }, &me, false);
         assert_eq!(again.subject.as_str(), "RE: Meeting");
+    }
+
+    #[test]
+    fn an_answer_to_all_leaves_out_every_address_of_ones_own() {
+        let answer = |me: &str, received: &str, fields: &str| {
+            let message = format!("{received}Subject: x\r\n{fields}\r\n\r\nx\r\n");
+            let answer = reply(&View::parse(message.as_bytes()), &Address::parse(me).unwrap(), true);
+            let all = answer.to.iter().chain(&answer.cc).map(ToString::to_string);
+            all.collect::<Vec<_>>().join(" ")
+        };
+        let received = "Received: from x by iitkgp.edu with SMTP id 1; Sun, 22 Nov 2026 19:15:07 +0000\r\n";
+        let from_ag = "From: ag@iit.edu\r\nTo: ";
+        for (me, to, expected) in [
+            // The name of the server, and a detail.
+            ("gb@iit.edu", "GB+x@iitkgp.edu, c@iit.edu", "ag@iit.edu c@iit.edu"),
+            ("gb@iit.edu", "gb+x@iit.edu, c@iit.edu", "ag@iit.edu c@iit.edu"),
+            // Another domain of the server: it is the only way by which the message can have come.
+            ("gb@iitkgp.edu", "gb@iit.edu, c@iit.edu", "ag@iit.edu c@iit.edu"),
+            ("gb@iitkgp.edu", "gb@iit.edu", "ag@iit.edu"),
+            // A namesake elsewhere.
+            ("gb@iitkgp.edu", "gb@iitkgp.edu, gb@example.org", "ag@iit.edu gb@example.org"),
+            ("gb@iitkgp.edu", "gb@example.org, gb@example.net", "ag@iit.edu gb@example.org gb@example.net"),
+            ("gb@iitkgp.edu", "list@example.org", "ag@iit.edu list@example.org"),
+        ] {
+            assert_eq!(answer(me, received, &format!("{from_ag}{to}")), expected, "{me} <- {to}");
+        }
+        // A copy of what one has sent oneself goes on to the others, be it a namesake; a note to oneself comes back.
+        let own = "From: gb@iitkgp.edu\r\nTo: ";
+        assert_eq!(
+            answer("gb@iitkgp.edu", "", &format!("{own}gb@example.org, c@iit.edu")),
+            "gb@example.org c@iit.edu"
+        );
+        assert_eq!(answer("gb@iitkgp.edu", received, &format!("{own}gb@iitkgp.edu")), "gb@iitkgp.edu");
+        assert_eq!(
+            answer("gb@iitkgp.edu", received, "From: gb@example.org\r\nTo: gb@example.org"),
+            "gb@example.org"
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ use mail_parser::{
     PartType,
 };
 
-use super::address::Address;
+use super::address::{Address, Host};
 use super::charset::{Decode, recode};
 use super::draft::Attachment;
 use super::id::MessageId;
@@ -73,6 +73,8 @@ pub struct View {
     pub date: Option<DateTime<FixedOffset>>,
     /// When the last server received it: the date of the topmost Received field.
     pub received: Option<DateTime<FixedOffset>>,
+    /// What that server calls itself: the name after `by` in the same field.
+    pub received_by: Option<Host>,
     /// Its identifier.
     pub message_id: Option<MessageId>,
     /// What it answers.
@@ -161,6 +163,7 @@ impl View {
             subject: subject(&parsed),
             date: sent(&parsed),
             received: received(&parsed),
+            received_by: received_by(&parsed),
             message_id: ids(&parsed, HeaderName::MessageId).into_iter().next(),
             in_reply_to: ids(&parsed, HeaderName::InReplyTo),
             references: ids(&parsed, HeaderName::References),
@@ -210,6 +213,14 @@ fn sent(message: &Message<'_>) -> Option<DateTime<FixedOffset>> {
 fn received(message: &Message<'_>) -> Option<DateTime<FixedOffset>> {
     let top = first(message, HeaderName::Received).and_then(HeaderValue::as_received)?;
     top.date().as_ref().and_then(date::from_parser)
+}
+
+fn received_by(message: &Message<'_>) -> Option<Host> {
+    let top = first(message, HeaderName::Received).and_then(HeaderValue::as_received)?;
+    match top.by()? {
+        mail_parser::Host::Name(name) => Host::parse(name).ok(),
+        mail_parser::Host::IpAddr(_) => None,
+    }
 }
 
 fn ids(message: &Message<'_>, name: HeaderName<'static>) -> Vec<MessageId> {
@@ -360,6 +371,7 @@ mod tests {
         assert_eq!(view.subject, "café folded");
         assert_eq!(view.date.unwrap().to_rfc3339(), "2026-11-22T20:15:06+01:00");
         assert_eq!(view.received.unwrap().to_rfc3339(), "2026-11-22T19:15:07+00:00");
+        assert_eq!(view.received_by, Host::parse("b").ok());
         assert_eq!(view.text, None);
         assert_eq!(view.readable().trim(), "Hello you");
         let files: Vec<_> =

@@ -21,6 +21,11 @@ impl Maildrop {
         Self { all: DropListing { count, octets }, marks: BTreeSet::new(), marked_octets: 0 }
     }
 
+    /// How many messages there are, marked or not.
+    pub const fn total(&self) -> u64 {
+        self.all.count
+    }
+
     /// What STAT answers: marked messages don't count.
     pub fn drop_listing(&self) -> DropListing {
         DropListing {

@@ -23,11 +23,21 @@ pub const HELLO_OCTETS_MAX: usize = 255;
 pub const RECIPIENTS_MIN: usize = 100;
 /// Commands in a row that could not be carried out; no RFC bounds it, and a confused peer gains nothing by more.
 pub const ERRORS_IN_A_ROW_MAX: u32 = 20;
+/// Commands between one message and the next, besides as many as a message may have recipients. RFC 5321 has no limit
+/// but in section 7.8; the longest queue runs seen send some hundred.
+pub const COMMANDS_MAX: usize = 10_000;
+/// A chunk of so many octets is a piece of a message and no command more: the largest messages have many.
+pub const CHUNK_OCTETS_MIN: u64 = 1_024;
+/// A stretch of a message that has to come within [`MESSAGE_TIMEOUT`].
+pub const MESSAGE_OCTETS_MIN: usize = 16 << 10;
 
 // Times: how long a server waits.
 
 /// For the next command, or more of the message: RFC 5321 section 4.5.3.2.7.
 pub const SERVER_TIMEOUT: Duration = Duration::from_mins(5);
+/// For each stretch of [`MESSAGE_OCTETS_MIN`], and for the last one: 28 octets a second, a tenth of what the oldest modems do. Section 4.5.3.2 has
+/// no such limit; without one, an octet every five minutes would hold a message open for a century.
+pub const MESSAGE_TIMEOUT: Duration = Duration::from_mins(10);
 
 // Times: how long a client waits.
 

@@ -5,13 +5,18 @@ use mail_core::users::Username;
 
 use crate::store::{MaybeSend, MaybeShared};
 
+mod generations;
+pub mod throttle;
+
+#[cfg(feature = "net")]
+mod checks;
+#[cfg(feature = "net")]
+mod cost;
 #[cfg(feature = "net")]
 mod password;
 #[cfg(feature = "net")]
 mod user_txt;
 
-#[cfg(feature = "net")]
-pub use password::{Hashing, hash};
 #[cfg(feature = "net")]
 pub use user_txt::UserTxt;
 
@@ -74,6 +79,8 @@ pub enum AccountsError {
     Unknown(Username),
     #[error("there is an account `{0}` already; names are compared without case")]
     Exists(Username),
+    #[error("too many passwords wait to be checked")]
+    Busy,
     #[error("{0}")]
     Failed(String),
 }

@@ -1,23 +1,24 @@
-//! Argon2id, off the async threads, on a bounded number of them.
+//! Argon2id, off the async threads, on a bounded number of them, for a bounded number of clients.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Argon2, Params};
 use mail_core::secret::Secret;
-use mail_core::users::StoredPassword;
 use tokio::sync::Semaphore;
 
-/// A hash that no password is behind; checking against it costs what checking a real one costs.
-static NOBODY: LazyLock<String> = LazyLock::new(|| hash(&Secret::new("nobody has this password".to_owned())));
+use super::AccountsError;
+
+/// So many passwords may wait to be checked: at the usual cost, a few seconds' work.
+const WAITING_MAX: usize = 64;
 
 /// Hashes a password with a fresh salt, in PHC form.
-#[must_use]
-pub fn hash(password: &Secret<String>) -> String {
-    Argon2::default()
+pub(super) fn hash(password: &Secret<String>, cost: Params) -> String {
+    Argon2::from(cost)
         .hash_password(password.expose().as_bytes())
-        .expect("the default parameters and a fresh salt are valid")
+        .expect("the parameters were checked and a fresh salt is valid")
         .to_string()
 }
 
@@ -26,54 +27,60 @@ pub(super) fn is_hash(phc: &str) -> bool {
     PasswordHash::new(phc).is_ok_and(|hash| hash.hash.is_some() && hash.salt.is_some())
 }
 
-/// The bound on how many passwords are checked at one time: each takes a core and 19 MiB.
-#[derive(Debug, Clone)]
-pub struct Hashing {
-    permits: Arc<Semaphore>,
+/// Equality in a time that does not tell where the first difference stands.
+pub(super) fn same(left: &Secret<String>, right: &Secret<String>) -> bool {
+    let (left, right) = (left.expose().as_bytes(), right.expose().as_bytes());
+    left.len() == right.len()
+        && left.iter().zip(right).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+}
+
+/// The bound on how many passwords are checked at one time, as each takes a core and its memory, and on how many wait.
+#[derive(Debug)]
+pub(super) struct Hashing {
+    /// One for each that is checked or waits.
+    places: Semaphore,
+    cores: Arc<Semaphore>,
+    hashed: AtomicU64,
 }
 
 impl Default for Hashing {
     fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { permits: Arc::new(Semaphore::new(cores)) }
+        Self::on(std::thread::available_parallelism().map_or(1, usize::from), WAITING_MAX)
     }
 }
 
 impl Hashing {
-    /// Whether `password` is the stored one; `None` stands for an account that is not there. With `costly`
-    /// every check takes a hash, so that the time does not tell which accounts there are.
-    pub(super) async fn verify(
-        &self,
-        stored: Option<StoredPassword>,
-        password: &Secret<String>,
-        costly: bool,
-    ) -> bool {
-        let (phc, right) = match stored {
-            Some(StoredPassword::Argon2id(phc)) => (Some(phc), None),
-            Some(StoredPassword::Plain(plain)) => (None, Some(same(&plain, password))),
-            None => (None, Some(false)),
-        };
-        if phc.is_none() && !costly {
-            return right.unwrap_or(false);
+    fn on(cores: usize, waiting_max: usize) -> Self {
+        Self {
+            places: Semaphore::new(cores + waiting_max),
+            cores: Arc::new(Semaphore::new(cores)),
+            hashed: AtomicU64::new(0),
         }
-        let password = password.clone();
-        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
-        let hashed = tokio::task::spawn_blocking(move || {
-            let phc = phc.as_deref().unwrap_or(&NOBODY);
-            PasswordHash::new(phc).is_ok_and(|hash| {
+    }
+
+    /// Whether the hash is this password's.
+    ///
+    /// # Errors
+    /// [`AccountsError::Busy`]: too many wait already.
+    pub(super) async fn verify(&self, phc: &str, password: &Secret<String>) -> Result<bool, AccountsError> {
+        let _place = self.places.try_acquire().map_err(|_| AccountsError::Busy)?;
+        let core = Arc::clone(&self.cores).acquire_owned().await.expect("the semaphore is never closed");
+        self.hashed.fetch_add(1, Ordering::Relaxed);
+        let (phc, password) = (phc.to_owned(), password.clone());
+        let verified = tokio::task::spawn_blocking(move || {
+            // Whoever has asked may be gone by now; the core is not free before the hash is done.
+            let _core = core;
+            PasswordHash::new(&phc).is_ok_and(|hash| {
                 Argon2::default().verify_password(password.expose().as_bytes(), &hash).is_ok()
             })
         });
-        let hashed = hashed.await.unwrap_or(false);
-        right.unwrap_or(hashed)
+        Ok(verified.await.unwrap_or(false))
     }
-}
 
-/// Equality in a time that does not tell where the first difference stands.
-fn same(left: &Secret<String>, right: &Secret<String>) -> bool {
-    let (left, right) = (left.expose().as_bytes(), right.expose().as_bytes());
-    left.len() == right.len()
-        && left.iter().zip(right).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+    /// How many hashes it has taken so far.
+    pub(super) fn hashed(&self) -> u64 {
+        self.hashed.load(Ordering::Relaxed)
+    }
 }
 
 #[cfg(test)]
@@ -84,26 +91,54 @@ mod tests {
         Secret::new(text.to_owned())
     }
 
+    fn cheap(password: &str) -> String {
+        hash(&secret(password), Params::new(1_024, 2, 1, None).expect("valid"))
+    }
+
     #[tokio::test]
-    async fn only_the_right_password_of_a_known_account_is_right() {
-        let hashing = Hashing::default();
-        let plain = StoredPassword::Plain(secret("penny"));
-        let hashed = StoredPassword::Argon2id(hash(&secret("penny")));
-        for (stored, costly) in [(&plain, false), (&plain, true), (&hashed, true)] {
-            assert!(hashing.verify(Some(stored.clone()), &secret("penny"), costly).await);
-            for wrong in ["pennY", "penn", "pennyy", "", "nobody has this password"] {
-                assert!(!hashing.verify(Some(stored.clone()), &secret(wrong), costly).await, "{wrong}");
-            }
+    async fn only_the_right_password_is_right() {
+        let (hashing, phc) = (Hashing::default(), cheap("penny"));
+        assert!(hashing.verify(&phc, &secret("penny")).await.expect("not busy"));
+        for wrong in ["pennY", "penn", "pennyy", ""] {
+            assert!(!hashing.verify(&phc, &secret(wrong)).await.expect("not busy"), "{wrong}");
+            assert!(!same(&secret("penny"), &secret(wrong)), "{wrong}");
         }
-        for costly in [false, true] {
-            assert!(!hashing.verify(None, &secret("nobody has this password"), costly).await);
+        assert!(!hashing.verify("$argon2id$broken", &secret("penny")).await.expect("not busy"));
+        assert!(same(&secret("penny"), &secret("penny")));
+        assert_eq!(hashing.hashed(), 6);
+    }
+
+    #[tokio::test]
+    async fn no_more_wait_than_may() {
+        let (hashing, phc, password) = (Hashing::on(1, 2), cheap("penny"), secret("penny"));
+        let verify = || hashing.verify(&phc, &password);
+        let answers = tokio::join!(verify(), verify(), verify(), verify(), verify());
+        let answers: [_; 5] = answers.into();
+        let busy = answers.iter().filter(|answer| matches!(answer, Err(AccountsError::Busy))).count();
+        let right = answers.iter().filter(|answer| matches!(answer, Ok(true))).count();
+        assert_eq!((busy, right), (2, 3));
+        assert!(hashing.verify(&phc, &password).await.expect("the rush is over"));
+    }
+
+    #[tokio::test]
+    async fn one_who_has_gone_keeps_the_core_until_the_hash_is_done() {
+        let hashing = Hashing::on(1, 1);
+        let password = secret("penny");
+        let dear = cheap("penny").replace("m=1024,t=2", "m=65536,t=10");
+        tokio::select! {
+            biased;
+            // Once polled it has its core, and its hash is under way.
+            _ = hashing.verify(&dear, &password) => panic!("it takes longer than that"),
+            () = std::future::ready(()) => {}
         }
+        assert_eq!((hashing.places.available_permits(), hashing.cores.available_permits()), (2, 0));
+        assert!(hashing.cores.acquire().await.is_ok());
     }
 
     #[test]
     fn two_hashes_of_one_password_differ() {
-        let first = hash(&secret("penny"));
-        assert!(first.starts_with("$argon2id$v=19$"), "{first}");
-        assert_ne!(first, hash(&secret("penny")));
+        let first = cheap("penny");
+        assert!(first.starts_with("$argon2id$v=19$m=1024,t=2,p=1$"), "{first}");
+        assert_ne!(first, cheap("penny"));
     }
 }

@@ -6,20 +6,28 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
+use blake2::{Blake2b512, Digest};
+use config::Auth;
 use mail_core::secret::Secret;
+use mail_core::time::Instant;
 use mail_core::users::{self, Account, StoredPassword, UserFile, Username};
 use tracing::error;
 
-use super::password::{Hashing, hash, is_hash};
+use super::checks::Checks;
+use super::cost::cost;
+use super::password::{Hashing, hash, is_hash, same};
 use super::{Accounts, AccountsError};
 
 /// The accounts in a data directory's User.txt.
 #[derive(Debug)]
 pub struct UserTxt {
     data: PathBuf,
+    auth: Auth,
     last: RwLock<Arc<Snapshot>>,
     hashing: Hashing,
+    checks: Checks,
 }
 
 /// The file as it was read last.
@@ -28,6 +36,8 @@ struct Snapshot {
     fingerprint: Fingerprint,
     accounts: Vec<Account>,
     by_name: HashMap<Username, usize>,
+    /// The accounts whose passwords are checked by a hash.
+    hashed: Vec<usize>,
 }
 
 /// What changes when the file does: inode, length, time of the last change. All zero: there is no file.
@@ -38,9 +48,21 @@ impl UserTxt {
     ///
     /// # Errors
     /// One sentence with the file, the line and the remedy.
-    pub fn open(data: &Path) -> Result<Self, String> {
+    pub fn open(data: &Path, auth: &Auth) -> Result<Self, String> {
         let read = Snapshot::read(&path_in(data))?;
-        Ok(Self { data: data.to_owned(), last: RwLock::new(Arc::new(read)), hashing: Hashing::default() })
+        Ok(Self {
+            data: data.to_owned(),
+            auth: auth.clone(),
+            last: RwLock::new(Arc::new(read)),
+            hashing: Hashing::default(),
+            checks: Checks::new(Duration::from_secs(auth.cache_seconds)),
+        })
+    }
+
+    /// How many hashes the checks of passwords have taken so far.
+    #[must_use]
+    pub fn hashed(&self) -> u64 {
+        self.hashing.hashed()
     }
 
     /// Whether there is no account at all.
@@ -81,10 +103,7 @@ impl UserTxt {
             let mut hashed = Vec::new();
             for Account { name, password } in file.accounts().cloned().collect::<Vec<_>>() {
                 if let StoredPassword::Plain(plain) = password {
-                    file.set(Account {
-                        name: name.clone(),
-                        password: StoredPassword::Argon2id(hash(&plain)),
-                    });
+                    file.set(Account { name: name.clone(), password: self.hash(&plain)? });
                     hashed.push(name);
                 }
             }
@@ -109,11 +128,18 @@ impl UserTxt {
         });
         let read = read.unwrap_or_else(|reason| {
             error!("{reason}; the accounts stay as they were");
-            Snapshot { fingerprint: seen, accounts: last.accounts.clone(), by_name: last.by_name.clone() }
+            Snapshot::new(seen, last.accounts.clone())
         });
         let read = Arc::new(read);
         *self.last.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&read);
         read
+    }
+
+    fn hash(&self, password: &Secret<String>) -> Result<StoredPassword, AccountsError> {
+        let cost = cost(&self.data, &self.auth).map_err(|error| {
+            AccountsError::Failed(format!("cannot write into {}: {error}", self.data.display()))
+        })?;
+        Ok(StoredPassword::Argon2id(hash(password, cost)))
     }
 
     /// Changes the file: read afresh under a lock, written aside, synced, renamed, the directory synced.
@@ -155,9 +181,23 @@ impl Accounts for UserTxt {
     ) -> Result<Option<Username>, AccountsError> {
         let current = self.current();
         let account = name.and_then(|name| current.account(name));
-        let stored = account.map(|account| account.password.clone());
-        let right = self.hashing.verify(stored, password, current.has_hashes()).await;
-        Ok(account.filter(|_| right).map(|account| account.name.clone()))
+        let check = account.map(|account| self.checks.check(account, password));
+        if check.is_some_and(|check| self.checks.is_recent(Instant::now(), check)) {
+            return Ok(account.map(|account| account.name.clone()));
+        }
+        let (phc, is_own) = current.hash_to_check(name);
+        let hash_is_right = match phc {
+            Some(phc) => self.hashing.verify(phc, password).await?,
+            None => false,
+        };
+        let is_right = account.is_some_and(|account| match &account.password {
+            StoredPassword::Plain(plain) => same(plain, password),
+            StoredPassword::Argon2id(_) => is_own && hash_is_right,
+        });
+        if let Some(check) = check.filter(|_| is_right) {
+            self.checks.remember(Instant::now(), check);
+        }
+        Ok(account.filter(|_| is_right).map(|account| account.name.clone()))
     }
 
     async fn names(&self, after: Option<&Username>) -> Result<Vec<Username>, AccountsError> {
@@ -168,7 +208,7 @@ impl Accounts for UserTxt {
 
     async fn add(&self, name: &Username, password: &Secret<String>) -> Result<(), AccountsError> {
         let folder = self.data.join(name.as_str());
-        let phc = hash(password);
+        let password = self.hash(password)?;
         self.rewrite(|file| {
             if let Some(account) = file.account(name) {
                 return Err(AccountsError::Exists(account.name.clone()));
@@ -176,18 +216,18 @@ impl Accounts for UserTxt {
             fs::create_dir_all(&folder).map_err(|error| {
                 AccountsError::Failed(format!("cannot make the folder {}: {error}", folder.display()))
             })?;
-            file.set(Account { name: name.clone(), password: StoredPassword::Argon2id(phc) });
+            file.set(Account { name: name.clone(), password });
             Ok(())
         })
     }
 
     async fn set_password(&self, name: &Username, password: &Secret<String>) -> Result<(), AccountsError> {
-        let phc = hash(password);
+        let password = self.hash(password)?;
         self.rewrite(|file| {
             if file.account(name).is_none() {
                 return Err(AccountsError::Unknown(name.clone()));
             }
-            file.set(Account { name: name.clone(), password: StoredPassword::Argon2id(phc) });
+            file.set(Account { name: name.clone(), password });
             Ok(())
         })
     }
@@ -205,18 +245,46 @@ impl Snapshot {
     fn read(path: &Path) -> Result<Self, String> {
         // Taken first: a change in between is then seen at the next look.
         let fingerprint = fingerprint(path);
-        let accounts: Vec<Account> = parse(path)?.accounts().cloned().collect();
+        Ok(Self::new(fingerprint, parse(path)?.accounts().cloned().collect()))
+    }
+
+    fn new(fingerprint: Fingerprint, accounts: Vec<Account>) -> Self {
         let by_name = accounts.iter().enumerate().map(|(at, account)| (account.name.clone(), at)).collect();
-        Ok(Self { fingerprint, accounts, by_name })
+        let hashed = (0..accounts.len()).filter(|at| hash_of(&accounts[*at]).is_some()).collect();
+        Self { fingerprint, accounts, by_name, hashed }
     }
 
     fn account(&self, name: &Username) -> Option<&Account> {
         self.by_name.get(name).map(|at| &self.accounts[*at])
     }
 
-    /// Whether checking a password here costs a hash. Where it does, it does for every name.
-    fn has_hashes(&self) -> bool {
-        self.accounts.iter().any(|account| matches!(account.password, StoredPassword::Argon2id(_)))
+    /// The hash that a password for this name is checked against, and whether it is the account's own. `None` where no
+    /// account has one.
+    ///
+    /// A name without a hash, or without an account, is checked against somebody else's, and always the same one's: so it
+    /// costs what the accounts here cost, even where their hashes were made at different costs, and the time does not
+    /// tell which accounts there are.
+    fn hash_to_check(&self, name: Option<&Username>) -> (Option<&str>, bool) {
+        if let Some(phc) = name.and_then(|name| hash_of(self.account(name)?)) {
+            return (Some(phc), true);
+        }
+        let Some(first) = self.hashed.first().and_then(|at| hash_of(&self.accounts[*at])) else {
+            return (None, false);
+        };
+        let folded = name.map(|name| name.as_str().to_ascii_lowercase()).unwrap_or_default();
+        // Nobody outside knows the first account's hash, so nobody can tell whose hash a name is given.
+        let digest = Blake2b512::new().chain_update(first).chain_update(folded).finalize();
+        let draw = u64::from_le_bytes(*digest.first_chunk().expect("a digest has 64 octets"));
+        let chosen = usize::try_from(draw % self.hashed.len() as u64).expect("it is less than a usize");
+        (hash_of(&self.accounts[self.hashed[chosen]]), false)
+    }
+}
+
+/// The hash that an account's password can be checked against.
+fn hash_of(account: &Account) -> Option<&str> {
+    match &account.password {
+        StoredPassword::Argon2id(phc) if is_hash(phc) => Some(phc),
+        _ => None,
     }
 }
 
@@ -259,8 +327,12 @@ mod tests {
     fn accounts(text: &str) -> (tempfile::TempDir, UserTxt) {
         let data = tempfile::tempdir().expect("a temporary directory");
         fs::write(path_in(data.path()), text).expect("written");
-        let accounts = UserTxt::open(data.path()).expect("a good file");
+        let accounts = UserTxt::open(data.path(), &cheap()).expect("a good file");
         (data, accounts)
+    }
+
+    fn cheap() -> Auth {
+        Auth { hash_memory: "1 MiB".parse().expect("a size"), hash_milliseconds: 1, ..Auth::default() }
     }
 
     fn name(text: &str) -> Username {
@@ -289,7 +361,7 @@ mod tests {
         let (data, accounts) = accounts("ag secret\n");
         fs::write(path_in(data.path()), "ag\n").expect("written");
         assert!(accounts.find(&name("ag")).await.expect("looked").is_some());
-        let error = UserTxt::open(data.path()).expect_err("the file is broken");
+        let error = UserTxt::open(data.path(), &cheap()).expect_err("the file is broken");
         assert!(error.contains("User.txt, line 1:"), "{error}");
         // Administration must not write a file that it could not read.
         assert!(matches!(accounts.add(&name("gb"), &secret("x")).await, Err(AccountsError::Failed(_))));
@@ -336,5 +408,80 @@ mod tests {
         ));
         let text = fs::read_to_string(path_in(data.path())).expect("read");
         assert!(text.starts_with("# mine\nag $argon2id$"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_password_that_was_right_costs_no_hash_for_a_while_and_a_wrong_one_always() {
+        let (data, accounts) = accounts("ag plain\n");
+        accounts.add(&name("gb"), &secret("right")).await.expect("added");
+        let sign_in = async |user: &str, password: &str| {
+            accounts.verify(Some(&name(user)), &secret(password)).await.expect("checked").is_some()
+        };
+        for _ in 0..100 {
+            assert!(
+                sign_in("gb", "right").await && sign_in("GB", "right").await && sign_in("ag", "plain").await
+            );
+        }
+        assert_eq!(accounts.hashed(), 2);
+        for wrong in ["wrong", "wrong", "plain"] {
+            assert!(!sign_in("gb", wrong).await);
+        }
+        assert_eq!(accounts.hashed(), 5);
+
+        accounts.set_password(&name("gb"), &secret("new")).await.expect("changed");
+        assert!(!sign_in("gb", "right").await && sign_in("gb", "new").await);
+        assert_eq!(accounts.hashed(), 7);
+        fs::write(path_in(data.path()), "ag plain\n").expect("written");
+        assert!(!sign_in("gb", "new").await && sign_in("ag", "plain").await);
+        assert_eq!(accounts.hashed(), 7, "where there are no hashes, none is made");
+    }
+
+    #[tokio::test]
+    async fn without_a_memory_every_check_costs_a_hash() {
+        let (data, accounts) = accounts("");
+        accounts.add(&name("ag"), &secret("right")).await.expect("added");
+        let forgetful =
+            UserTxt::open(data.path(), &Auth { cache_seconds: 0, ..cheap() }).expect("a good file");
+        for hashed in 1..=3 {
+            assert!(forgetful.verify(Some(&name("ag")), &secret("right")).await.expect("checked").is_some());
+            assert_eq!(forgetful.hashed(), hashed);
+        }
+    }
+
+    #[tokio::test]
+    async fn every_name_costs_a_hash_of_this_site() {
+        let (data, accounts) = accounts("");
+        accounts.add(&name("ag"), &secret("right")).await.expect("added");
+        let cheap = fs::read_to_string(path_in(data.path())).expect("read");
+        let dear = cheap.replace("ag ", "gb ").replace("m=1024,t=", "m=2048,t=");
+        fs::write(
+            path_in(data.path()),
+            format!("{cheap}{dear}broken $argon2id$v=19$m=1024,t=2,p=1$c2FsdHNhbHQ$!!!\nplain right\n"),
+        )
+        .expect("written");
+        let current = accounts.current();
+        let cost_of = |user: &str| {
+            let (phc, is_own) = current.hash_to_check(Username::parse(user).ok().as_ref());
+            (phc.expect("there are hashes").split('$').nth(3).expect("parameters")[..6].to_owned(), is_own)
+        };
+        assert_eq!(cost_of("ag"), ("m=1024".to_owned(), true));
+        assert_eq!(cost_of("GB"), ("m=2048".to_owned(), true));
+        let costs: Vec<_> = (0..100).map(|n| cost_of(&format!("nobody{n}"))).collect();
+        for cost in ["m=1024", "m=2048"] {
+            let names = costs.iter().filter(|(of_name, is_own)| of_name == cost && !is_own).count();
+            assert!((25..=75).contains(&names), "{names} of 100 cost {cost}");
+        }
+        for user in ["nobody1", "broken", "plain", "../gb", ""] {
+            assert_eq!((cost_of(user), cost_of(user).1), (cost_of(&user.to_uppercase()), false), "{user}");
+        }
+        let hashed = accounts.hashed();
+        for user in ["nobody1", "broken", "plain", "ag"] {
+            assert!(accounts.verify(Some(&name(user)), &secret("wrong")).await.expect("checked").is_none());
+        }
+        assert!(accounts.verify(None, &secret("right")).await.expect("checked").is_none());
+        assert!(accounts.verify(Some(&name("nobody1")), &secret("right")).await.expect("checked").is_none());
+        assert!(accounts.verify(Some(&name("broken")), &secret("right")).await.expect("checked").is_none());
+        assert_eq!(accounts.hashed(), hashed + 7);
+        assert!(accounts.verify(Some(&name("plain")), &secret("right")).await.expect("checked").is_some());
     }
 }

@@ -1,25 +1,33 @@
 //! A disk in memory that a test can fill up, let fail, and cut off at every byte: what was not synced then survives,
 //! or doesn't, or half of it does.
+//!
+//! Several processes can share it ([`SimDisk::process`]). One that is killed does nothing more and holds no lock, while
+//! what it has written, synced or not, is there for the others: the page cache is the machine's.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Disk, DiskFile, Open};
+use super::{Disk, DiskFile, Open, Status};
 
 /// What a power cut leaves of the changes that were not synced.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Survival {
+pub enum Survival {
+    /// Only what was synced.
     Nothing,
+    /// All that was written.
     Everything,
     /// Some sectors and some names, by this seed.
     Some(u64),
 }
 
+/// The disk as one process sees it. A clone is the same process.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct SimDisk {
+pub struct SimDisk {
     state: Arc<Mutex<State>>,
+    process: usize,
 }
 
 #[derive(Debug, Default)]
@@ -29,7 +37,14 @@ struct State {
     durable_names: BTreeMap<PathBuf, usize>,
     /// Changes of names since the last sync of their directory.
     name_changes: Vec<NameChange>,
-    locked: BTreeSet<PathBuf>,
+    /// Directories besides the root, and those of them whose names are durable.
+    directories: BTreeSet<PathBuf>,
+    durable_directories: BTreeSet<PathBuf>,
+    /// Who holds a lock: the process, and the number of the lock.
+    locked: BTreeMap<PathBuf, (usize, u64)>,
+    locks: u64,
+    /// By process: after how many more changes it dies, if it does.
+    lives: Vec<Option<u64>>,
     /// How many octets and operations of change there have been.
     changes: u64,
     /// When the power goes, in changes.
@@ -39,6 +54,14 @@ struct State {
     /// How many syncs from now fail.
     failing_syncs: u32,
     syncs: u64,
+    /// How often the power has gone.
+    epoch: u64,
+    /// Changes of files get no new time.
+    clock_stopped: bool,
+    /// Octets that were read.
+    read: u64,
+    /// Syncs are answered and do nothing.
+    lying: bool,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -46,6 +69,8 @@ struct File {
     content: Vec<u8>,
     durable: Vec<u8>,
     changes: Vec<Change>,
+    /// How often it was changed, for its status.
+    changed: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -59,6 +84,7 @@ enum NameChange {
     Made(PathBuf, usize),
     Renamed(PathBuf, PathBuf),
     Removed(PathBuf),
+    MadeDirectory(PathBuf),
 }
 
 impl SimDisk {
@@ -66,47 +92,145 @@ impl SimDisk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn changes(&self) -> u64 {
+    /// The same disk as a process of its own sees it.
+    #[must_use]
+    pub fn process(&self) -> Self {
+        let mut state = self.state();
+        let process = state.lives.len().max(1);
+        state.lives.resize(process + 1, None);
+        Self { state: Arc::clone(&self.state), process }
+    }
+
+    /// Kills the process in the middle of its work, when it has made so many more changes.
+    pub fn kill_after(&self, changes: u64) {
+        let mut state = self.state();
+        let process = self.process;
+        if state.lives.len() <= process {
+            state.lives.resize(process + 1, None);
+        }
+        state.lives[process] = Some(changes);
+        state.bury(process);
+    }
+
+    /// Takes back a killing that has not happened yet.
+    pub fn spare(&self) {
+        let mut state = self.state();
+        if let Some(life) = state.lives.get_mut(self.process).filter(|life| **life != Some(0)) {
+            *life = None;
+        }
+    }
+
+    /// Whether the process was killed, or the power is gone.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        self.state().is_dead(self.process)
+    }
+
+    /// Octets and operations of change so far, of all processes.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
         self.state().changes
     }
 
-    pub(crate) fn syncs(&self) -> u64 {
+    /// Syncs so far, of all processes.
+    #[must_use]
+    pub fn syncs(&self) -> u64 {
         self.state().syncs
     }
 
-    pub(crate) fn cut_power_after(&self, changes: u64) {
+    /// Lets the power go after so many more changes.
+    pub fn cut_power_after(&self, changes: u64) {
         let mut state = self.state();
         state.power_cut_at = Some(state.changes + changes);
     }
 
-    pub(crate) fn set_free(&self, octets: Option<u64>) {
+    /// Whether the power is gone.
+    #[must_use]
+    pub fn is_without_power(&self) -> bool {
+        self.state().is_without_power()
+    }
+
+    /// Leaves room for so many more octets, or for any number.
+    pub fn set_free(&self, octets: Option<u64>) {
         let mut state = self.state();
-        let used: u64 = state.files.iter().map(|file| file.content.len() as u64).sum();
+        let used = state.used();
         state.capacity = octets.map(|octets| used + octets);
     }
 
-    pub(crate) fn fail_syncs(&self, count: u32) {
+    /// Lets so many syncs fail from now on.
+    pub fn fail_syncs(&self, count: u32) {
         self.state().failing_syncs = count;
     }
 
+    /// Stops the clock that files get their times from, or lets it go on: a real one is so coarse that much can happen
+    /// between two ticks.
+    pub fn stop_clock(&self, stopped: bool) {
+        self.state().clock_stopped = stopped;
+    }
+
+    /// Octets read so far.
+    #[must_use]
+    pub fn octets_read(&self) -> u64 {
+        self.state().read
+    }
+
+    /// Makes it a disk that says that it has synced and has not.
+    pub fn lie_about_syncs(&self) {
+        self.state().lying = true;
+    }
+
     /// A file's content now.
-    pub(crate) fn content(&self, path: &str) -> Option<Vec<u8>> {
+    #[must_use]
+    pub fn content(&self, path: &str) -> Option<Vec<u8>> {
         let state = self.state();
         let file = *state.names.get(Path::new(path))?;
         Some(state.files[file].content.clone())
     }
 
-    /// Puts a durable file there.
-    pub(crate) fn put(&self, path: &str, content: &[u8]) {
+    /// Every file there is.
+    #[must_use]
+    pub fn names(&self) -> Vec<PathBuf> {
+        self.state().names.keys().cloned().collect()
+    }
+
+    /// Puts a durable file there, in a durable directory.
+    pub fn put(&self, path: &str, content: &[u8]) {
         let mut state = self.state();
         let file = state.files.len();
-        state.files.push(File { content: content.into(), durable: content.into(), changes: Vec::new() });
+        state.files.push(File { content: content.into(), durable: content.into(), ..File::default() });
         state.names.insert(path.into(), file);
         state.durable_names.insert(path.into(), file);
+        for directory in parents(Path::new(path)) {
+            state.directories.insert(directory.into());
+            state.durable_directories.insert(directory.into());
+        }
+    }
+
+    /// A copy of the disk as its processes see it now, with nothing that goes wrong and nobody's locks.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let state = self.state();
+        let copy = |file: &File| File {
+            content: file.content.clone(),
+            durable: file.content.clone(),
+            changes: Vec::new(),
+            changed: file.changed,
+        };
+        let copy = State {
+            files: state.files.iter().map(copy).collect(),
+            names: state.names.clone(),
+            durable_names: state.names.clone(),
+            directories: state.directories.clone(),
+            durable_directories: state.directories.clone(),
+            epoch: state.epoch,
+            ..State::default()
+        };
+        Self { state: Arc::new(Mutex::new(copy)), process: 0 }
     }
 
     /// The disk after a power cut, or a copy of it as it is durable.
-    pub(crate) fn after_power_cut(&self, survival: Survival) -> Self {
+    #[must_use]
+    pub fn after_power_cut(&self, survival: Survival) -> Self {
         let state = self.state();
         let mut seed = if let Survival::Some(seed) = survival { seed } else { 0 };
         let mut survives = || match survival {
@@ -119,11 +243,18 @@ impl SimDisk {
         };
         let after = Self::default();
         let mut new = after.state();
+        new.epoch = state.epoch + 1;
         new.durable_names = state.durable_names.clone();
+        new.durable_directories = state.durable_directories.clone();
         for change in state.name_changes.iter().take_while(|_| survives()) {
-            change.apply(&mut new.durable_names);
+            let State { durable_names, durable_directories, .. } = &mut *new;
+            change.apply(durable_names, durable_directories);
         }
+        let State { durable_names, durable_directories, .. } = &mut *new;
+        durable_names.retain(|path, _| parents(path).all(|parent| durable_directories.contains(parent)));
         new.names = new.durable_names.clone();
+        new.directories = new.durable_directories.clone();
+        new.lying = state.lying;
         for file in &state.files {
             let mut content = file.durable.clone();
             for change in &file.changes {
@@ -142,7 +273,9 @@ impl SimDisk {
                     }
                 }
             }
-            new.files.push(File { durable: content.clone(), content, changes: Vec::new() });
+            // Its time may be older than its content: nobody learns from it what was lost.
+            let changed = file.changed;
+            new.files.push(File { durable: content.clone(), content, changes: Vec::new(), changed });
         }
         drop(new);
         after
@@ -150,22 +283,68 @@ impl SimDisk {
 }
 
 impl State {
-    /// Counts a change of so many octets; answers how many of them happen before the power goes.
-    fn change(&mut self, octets: u64) -> io::Result<u64> {
-        let left = self.power_cut_at.map_or(octets, |at| at.saturating_sub(self.changes).min(octets));
-        self.changes += left;
-        if octets > 0 && left == 0 { Err(io::Error::other("the power is gone")) } else { Ok(left) }
+    fn status(&self, file: usize) -> Status {
+        let File { content, changed, .. } = &self.files[file];
+        Status { identity: file as u64, length: content.len() as u64, changed: *changed }
     }
 
-    fn change_name(&mut self, change: NameChange) -> io::Result<()> {
-        self.change(1)?;
-        change.apply(&mut self.names);
+    fn is_without_power(&self) -> bool {
+        self.power_cut_at.is_some_and(|at| self.changes >= at)
+    }
+
+    fn is_dead(&self, process: usize) -> bool {
+        self.is_without_power() || self.lives.get(process).copied().flatten() == Some(0)
+    }
+
+    /// Fails when the process is dead. Reading goes on, as nobody learns any more what was read.
+    fn live(&self, process: usize) -> io::Result<()> {
+        if self.is_without_power() {
+            Err(io::Error::other("the power is gone"))
+        } else if self.is_dead(process) {
+            Err(io::Error::other("the process was killed"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Gives back the locks of a process that is dead.
+    fn bury(&mut self, process: usize) {
+        if self.lives.get(process).copied().flatten() == Some(0) {
+            self.locked.retain(|_, (owner, _)| *owner != process);
+        }
+    }
+
+    fn check_parents(&self, path: &Path) -> io::Result<()> {
+        let there = parents(path).all(|parent| self.directories.contains(parent));
+        there.then_some(()).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn used(&self) -> u64 {
+        self.files.iter().map(|file| file.content.len() as u64).sum()
+    }
+
+    /// Counts a change of so many octets; answers how many of them happen before the power goes or the process dies.
+    fn change(&mut self, process: usize, octets: u64) -> io::Result<u64> {
+        self.live(process)?;
+        let mut done = self.power_cut_at.map_or(octets, |at| octets.min(at - self.changes));
+        if let Some(Some(left)) = self.lives.get_mut(process) {
+            done = done.min(*left);
+            *left -= done;
+        }
+        self.changes += done;
+        self.bury(process);
+        Ok(done)
+    }
+
+    fn change_name(&mut self, process: usize, change: NameChange) -> io::Result<()> {
+        self.change(process, 1)?;
+        change.apply(&mut self.names, &mut self.directories);
         self.name_changes.push(change);
         Ok(())
     }
 
-    fn sync(&mut self) -> io::Result<()> {
-        self.change(1)?;
+    fn sync(&mut self, process: usize) -> io::Result<()> {
+        self.change(process, 1)?;
         self.syncs += 1;
         if self.failing_syncs > 0 {
             self.failing_syncs -= 1;
@@ -176,7 +355,7 @@ impl State {
 }
 
 impl NameChange {
-    fn apply(&self, names: &mut BTreeMap<PathBuf, usize>) {
+    fn apply(&self, names: &mut BTreeMap<PathBuf, usize>, directories: &mut BTreeSet<PathBuf>) {
         match self {
             Self::Made(path, file) => {
                 names.insert(path.clone(), *file);
@@ -189,16 +368,25 @@ impl NameChange {
             Self::Removed(path) => {
                 names.remove(path);
             }
+            Self::MadeDirectory(path) => {
+                directories.insert(path.clone());
+            }
         }
     }
 
     fn is_in(&self, directory: &Path) -> bool {
         match self {
-            Self::Made(path, _) | Self::Renamed(_, path) | Self::Removed(path) => {
-                path.parent() == Some(directory)
-            }
+            Self::Made(path, _)
+            | Self::Renamed(_, path)
+            | Self::Removed(path)
+            | Self::MadeDirectory(path) => path.parent() == Some(directory),
         }
     }
+}
+
+/// The directories that a path is in, but for the root.
+fn parents(path: &Path) -> impl Iterator<Item = &Path> {
+    path.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty())
 }
 
 fn write(content: &mut Vec<u8>, offset: usize, data: &[u8]) {
@@ -220,8 +408,9 @@ impl Disk for SimDisk {
             (Some(file), _) => *file,
             (None, Open::Existing) => return Err(io::ErrorKind::NotFound.into()),
             (None, _) => {
+                state.check_parents(path)?;
                 let file = state.files.len();
-                state.change_name(NameChange::Made(path.into(), file))?;
+                state.change_name(self.process, NameChange::Made(path.into(), file))?;
                 state.files.push(File::default());
                 file
             }
@@ -230,12 +419,26 @@ impl Disk for SimDisk {
     }
 
     fn try_lock(&self, path: &Path) -> io::Result<Option<SimLock>> {
-        let free = self.state().locked.insert(path.into());
-        Ok(free.then(|| SimLock { disk: self.clone(), path: path.into() }))
+        let mut state = self.state();
+        state.live(self.process)?;
+        state.check_parents(path)?;
+        state.locks += 1;
+        let number = state.locks;
+        match state.locked.entry(path.into()) {
+            Entry::Occupied(_) => Ok(None),
+            Entry::Vacant(free) => {
+                free.insert((self.process, number));
+                Ok(Some(SimLock { disk: self.clone(), path: path.into(), number }))
+            }
+        }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.state().change_name(NameChange::Renamed(from.into(), to.into()))
+        let mut state = self.state();
+        if !state.names.contains_key(from) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        state.change_name(self.process, NameChange::Renamed(from.into(), to.into()))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -243,21 +446,30 @@ impl Disk for SimDisk {
         if !state.names.contains_key(path) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        state.change_name(NameChange::Removed(path.into()))
+        state.change_name(self.process, NameChange::Removed(path.into()))
     }
 
-    fn create_dir(&self, _path: &Path) -> io::Result<()> {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        for directory in parents(&path.join("_")) {
+            if !state.directories.contains(directory) {
+                state.change_name(self.process, NameChange::MadeDirectory(directory.into()))?;
+            }
+        }
         Ok(())
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
-        state.sync()?;
-        let (durable, rest) =
+        state.sync(self.process)?;
+        if state.lying {
+            return Ok(());
+        }
+        let (durable, rest): (Vec<_>, _) =
             std::mem::take(&mut state.name_changes).into_iter().partition(|change| change.is_in(path));
         state.name_changes = rest;
-        let durable: Vec<NameChange> = durable;
-        durable.iter().for_each(|change| change.apply(&mut state.durable_names));
+        let State { durable_names, durable_directories, .. } = &mut *state;
+        durable.iter().for_each(|change| change.apply(durable_names, durable_directories));
         Ok(())
     }
 
@@ -266,46 +478,64 @@ impl Disk for SimDisk {
         let in_it = state.names.keys().filter(|name| name.parent() == Some(path));
         Ok(in_it.filter_map(|name| name.file_name()).map(PathBuf::from).collect())
     }
+
+    fn status(&self, path: &Path) -> io::Result<Status> {
+        let state = self.state();
+        let file = *state.names.get(path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(state.status(file))
+    }
+
+    fn epoch(&self) -> Option<String> {
+        Some(self.state().epoch.to_string())
+    }
 }
 
+/// An open file.
 #[derive(Debug)]
-pub(crate) struct SimFile {
+pub struct SimFile {
     disk: SimDisk,
     file: usize,
 }
 
 impl DiskFile for SimFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let state = self.disk.state();
+        let mut state = self.disk.state();
         let content = &state.files[self.file].content;
         let rest = &content[content.len().min(offset as usize)..];
         // Short reads, so that nobody relies on long ones.
         let length = rest.len().min(buffer.len()).min(100_000);
         buffer[..length].copy_from_slice(&rest[..length]);
+        state.read += length as u64;
         Ok(length)
     }
 
     fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
         let mut state = self.disk.state();
-        let used: u64 = state.files.iter().map(|file| file.content.len() as u64).sum();
         let grows = (offset + data.len() as u64).saturating_sub(state.files[self.file].content.len() as u64);
-        let room = state.capacity.map_or(grows, |capacity| capacity.saturating_sub(used).min(grows));
-        let fits = data.len() as u64 - (grows - room);
-        let done = state.change(fits)? as usize;
+        let room = state.capacity.map_or(grows, |capacity| capacity.saturating_sub(state.used()).min(grows));
+        let fits = (data.len() as u64).saturating_sub(grows - room);
+        let done = state.change(self.disk.process, fits)? as usize;
+        if done == 0 && !data.is_empty() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let tick = u64::from(!state.clock_stopped);
         let file = &mut state.files[self.file];
+        file.changed += tick;
         write(&mut file.content, offset as usize, &data[..done]);
         file.changes.push(Change::Write(offset as usize, data[..done].into()));
         match done {
             _ if done == data.len() => Ok(()),
             _ if done as u64 == fits => Err(io::ErrorKind::StorageFull.into()),
-            _ => Err(io::Error::other("the power is gone")),
+            _ => Err(io::Error::other("it all ended in the middle of a write")),
         }
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
         let mut state = self.disk.state();
-        state.change(1)?;
+        state.change(self.disk.process, 1)?;
+        let tick = u64::from(!state.clock_stopped);
         let file = &mut state.files[self.file];
+        file.changed += tick;
         file.content.resize(length as usize, 0);
         file.changes.push(Change::SetLength(length as usize));
         Ok(())
@@ -313,8 +543,15 @@ impl DiskFile for SimFile {
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.disk.state();
-        let synced = state.sync();
+        let synced = state.sync(self.disk.process);
+        if state.is_dead(self.disk.process) && synced.is_err() {
+            return synced;
+        }
+        let lying = state.lying;
         let file = &mut state.files[self.file];
+        if lying {
+            return synced;
+        }
         let changes = std::mem::take(&mut file.changes);
         // After a failure the kernel takes the pages for clean, and they never reach the disk.
         synced?;
@@ -327,23 +564,26 @@ impl DiskFile for SimFile {
         Ok(())
     }
 
-    fn length(&self) -> io::Result<u64> {
-        Ok(self.disk.state().files[self.file].content.len() as u64)
-    }
-
-    fn identity(&self) -> io::Result<u64> {
-        Ok(self.file as u64)
+    fn status(&self) -> io::Result<Status> {
+        Ok(self.disk.state().status(self.file))
     }
 }
 
+/// A lock that is held.
 #[derive(Debug)]
-pub(crate) struct SimLock {
+pub struct SimLock {
     disk: SimDisk,
     path: PathBuf,
+    number: u64,
 }
 
 impl Drop for SimLock {
     fn drop(&mut self) {
-        self.disk.state().locked.remove(&self.path);
+        let mut state = self.disk.state();
+        let own = (self.disk.process, self.number);
+        // After a process's death somebody else may have it.
+        if state.locked.get(&self.path) == Some(&own) {
+            state.locked.remove(&self.path);
+        }
     }
 }

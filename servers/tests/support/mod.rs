@@ -13,6 +13,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 pub(crate) mod mails;
+pub(crate) mod tls;
 
 /// How long anything here may take before the test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -80,6 +81,8 @@ pub(crate) struct Daemon {
     /// Where each protocol listens.
     doors: BTreeMap<String, SocketAddr>,
     log: mpsc::Receiver<String>,
+    /// What it logged before it listened.
+    pub(crate) early_log: Vec<String>,
 }
 
 impl Daemon {
@@ -96,15 +99,24 @@ impl Daemon {
             .spawn()
             .expect("the program was built");
         let log = read_lines(child.stderr.take().expect("stderr is piped"));
-        let mut daemon = Self { child, smtp: None, pop3: None, doors: BTreeMap::new(), log };
+        let mut daemon =
+            Self { child, smtp: None, pop3: None, doors: BTreeMap::new(), log, early_log: Vec::new() };
         while !protocols.iter().all(|protocol| daemon.doors.contains_key(*protocol)) {
-            let line = daemon.wait_for_log("listening");
+            let line = daemon.wait_for_log("");
+            if !line.contains("listening") {
+                daemon.early_log.push(line);
+                continue;
+            }
             let address = field(&line, "address").parse().expect("an address");
             daemon.doors.insert(field(&line, "protocol").trim_matches('"').to_owned(), address);
         }
         daemon.smtp = daemon.doors.get("smtp").copied();
         daemon.pop3 = daemon.doors.get("pop3").copied();
         daemon
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Where it listens for this protocol.
@@ -217,18 +229,45 @@ pub(crate) fn finish(command: &mut Command, input: &[u8]) -> Finished {
     }
 }
 
+/// A socket, or what lies over one.
+pub(crate) trait Channel: Read + Write + Send {}
+impl<T: Read + Write + Send> Channel for T {}
+
+/// A connection from one of this machine's many addresses.
+pub(crate) fn connect_from(source: [u8; 4], address: SocketAddr) -> TcpStream {
+    use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+    let stream = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    bind(&stream, &SocketAddr::from((source, 0))).expect("an address of this machine");
+    connect(&stream, &address).expect("the server accepts");
+    TcpStream::from(stream)
+}
+
 /// A line dialogue over a socket.
 pub(crate) struct Wire {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Channel>>,
+    pub(crate) socket: TcpStream,
 }
 
 impl Wire {
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("the server accepts");
+        Self::on(TcpStream::connect(address).expect("the server accepts"))
+    }
+
+    /// As a client elsewhere: this machine has all of 127.0.0.0/8.
+    pub(crate) fn connect_from(source: [u8; 4], address: SocketAddr) -> Self {
+        Self::on(connect_from(source, address))
+    }
+
+    fn on(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("set");
         stream.set_write_timeout(Some(PATIENCE)).expect("set");
         stream.set_nodelay(true).expect("set");
-        Self { stream: BufReader::new(stream) }
+        Self::over(stream.try_clone().expect("cloned"), stream)
+    }
+
+    /// The same over what lies over a socket.
+    pub(crate) fn over(channel: impl Channel + 'static, socket: TcpStream) -> Self {
+        Self { stream: BufReader::new(Box::new(channel)), socket }
     }
 
     pub(crate) fn send(&mut self, octets: &[u8]) {
@@ -269,7 +308,12 @@ pub(crate) struct Smtp {
 impl Smtp {
     /// Connects and reads the greeting.
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let mut smtp = Self { wire: Wire::connect(address) };
+        Self::greeted(Wire::connect(address))
+    }
+
+    /// Reads the greeting.
+    pub(crate) fn greeted(wire: Wire) -> Self {
+        let mut smtp = Self { wire };
         assert_eq!(smtp.reply(), "220 <iitkgp.edu> Service ready");
         smtp
     }
@@ -329,7 +373,12 @@ pub(crate) struct Pop3 {
 
 impl Pop3 {
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let mut pop3 = Self { wire: Wire::connect(address) };
+        Self::greeted(Wire::connect(address))
+    }
+
+    /// Reads the greeting.
+    pub(crate) fn greeted(wire: Wire) -> Self {
+        let mut pop3 = Self { wire };
         assert_eq!(pop3.wire.text(), "+OK POP3 server ready");
         pop3
     }

@@ -13,6 +13,7 @@ use yew::platform::time::sleep;
 use super::{Control, Visit, hello};
 use crate::form::Form;
 use crate::local::Shelf;
+use crate::opened::searched;
 use crate::session::smtp::{self, Parcel, Receipt, Unsent};
 use crate::socket::Socket;
 use crate::state::{Account, Action, Content, Head, Message, Sending, Tone};
@@ -117,7 +118,8 @@ impl Control {
         spawn_local(async move { visit.local.forget(&[Shelf::Drafts], &[id]).await });
     }
 
-    fn keep_now(&self) {
+    /// Keeps the draft as it is now.
+    pub(crate) fn keep_now(&self) {
         let state = self.state();
         let (Some(visit), Some(composing)) = (self.visit(), &state.composing) else { return };
         let form = composing.form.clone();
@@ -126,12 +128,14 @@ impl Control {
         }
         self.dispatch(Action::DraftKept(form.clone()));
         let control = self.clone();
-        spawn_local(async move {
-            if !visit.local.keep_draft(&form).await {
-                let text = "This draft cannot be kept on this device: it is lost when the page is closed.";
-                control.dispatch(Action::Notice(Tone::Bad, text.to_owned()));
-            }
-        });
+        spawn_local(async move { control.keep_draft(&visit, &form).await });
+    }
+
+    async fn keep_draft(&self, visit: &Visit, form: &Form) {
+        if !visit.local.keep_draft(form).await {
+            let text = "This draft cannot be kept on this device: it is lost when the page is closed.";
+            self.dispatch(Action::Notice(Tone::Bad, text.to_owned()));
+        }
     }
 
     pub(crate) fn is_sending(&self) -> bool {
@@ -150,24 +154,30 @@ impl Control {
             return;
         }
         let form = composing.form.clone();
-        let draft = match form.draft(&account.address) {
-            Ok(draft) => draft,
-            Err(error) => return self.dispatch(Action::SendFailed(format!("Incorrect format. {error}."))),
-        };
-        self.keep_now();
+        let Ok(draft) = form.draft(&account.address) else { return self.dispatch(Action::Incorrect) };
+        // Whoever closes the page from here on finds a draft that says so.
+        let unsure = Rc::new(Form { unsure: true, ..Form::clone(&form) });
+        self.dispatch(Action::Write(unsure.clone()));
+        self.dispatch(Action::DraftKept(unsure.clone()));
         let id = MessageId::unique(form.number(), &account.address.host);
         let message = compose::compose(&draft, &clock::local(clock::now()), &id);
         let parcel = Parcel::new(&draft, message.clone());
         self.dispatch(Action::Sending { sent: 0, total: parcel.octets() });
         let control = self.clone();
         spawn_local(async move {
+            control.keep_draft(&visit, &unsure).await;
             let sent = control.submit(&visit, &parcel).await;
             if !control.is_current(&visit) {
                 return;
             }
             match sent {
                 Ok(receipt) => control.sent(&visit, &form, message, &receipt).await,
-                Err(unsent) => control.dispatch(Action::SendFailed(unsent.to_string())),
+                Err(unsent) => {
+                    let unsure = form.unsure || unsent == Unsent::Unknown;
+                    control.dispatch(Action::Write(Rc::new(Form { unsure, ..Form::clone(&form) })));
+                    control.keep_now();
+                    control.dispatch(Action::SendFailed(unsent.to_string()));
+                }
             }
         });
     }
@@ -186,10 +196,19 @@ impl Control {
     async fn sent(&self, visit: &Rc<Visit>, form: &Form, message: Vec<u8>, receipt: &Receipt) {
         let (id, octets) = (form.id.clone(), message.len() as u64);
         let head = Some(Rc::new(Head::of_copy(&Summary::parse_with(&message, charset::decode))));
+        let text = searched(&form.body);
         let kept = visit.local.keep_octets(Shelf::Sent, &[(id.clone(), message)]).await;
+        visit.local.keep_text(Shelf::SentTexts, &id, &text).await;
         visit.local.forget(&[Shelf::Drafts], std::slice::from_ref(&id)).await;
-        let copy =
-            Message { id: id.clone(), number: None, octets, head, read: true, starred: false, kept: true };
+        let copy = Message {
+            id: id.clone(),
+            octets,
+            head,
+            read: true,
+            kept: true,
+            text: Some(text),
+            ..Message::default()
+        };
         let notice = if receipt.refused.is_empty() {
             (Tone::Good, format!("Sent. The server said: {}", receipt.reply))
         } else {

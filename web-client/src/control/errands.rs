@@ -197,13 +197,15 @@ impl Control {
             return;
         }
         let message = Bytes::from(message);
-        self.dispatch(Action::Opened { id: id.clone(), content: Rc::new(Opened::new(message.clone())) });
+        let content = Rc::new(Opened::new(message.clone()));
+        self.dispatch(Action::Opened { id: id.clone(), content: content.clone() });
         self.keep_marks(&id);
         if message.len() > KEPT_OCTETS_MAX {
             return;
         }
         let (control, visit) = (self.clone(), visit.clone());
         spawn_local(async move {
+            visit.local.keep_text(Shelf::Texts, &id, &content.words()).await;
             if visit.local.keep_octets(Shelf::Messages, &[(id.clone(), message.to_vec())]).await {
                 control.dispatch(Action::Kept(id));
             }
@@ -231,7 +233,7 @@ impl Control {
         self.dispatch(Action::Restored(restored));
         self.dispatch(Action::Removed(gone.clone()));
         self.connection(visit, Connection::Idle);
-        visit.local.forget(&[Shelf::Headers, Shelf::Messages, Shelf::Marks], &gone).await;
+        visit.local.forget(&Shelf::OF_MAILDROP, &gone).await;
         Ok(())
     }
 

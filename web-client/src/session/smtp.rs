@@ -37,8 +37,8 @@ pub(crate) enum Unsent {
     Trouble(#[from] Trouble),
     /// All of the message had left when the connection was lost, and no answer had come.
     #[error(
-        "The connection was lost after the message had left and before the server answered. It may have been \
-         delivered: ask, or look into Sent of another program, before you send it again."
+        "The connection ended while this message was on its way, and the server had not answered yet: it may have been \
+         delivered. Ask whom it is for before you send it again."
     )]
     Unknown,
 }

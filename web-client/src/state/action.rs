@@ -82,6 +82,8 @@ pub(crate) enum Action {
         total: u64,
     },
     SendFailed(String),
+    /// What is written breaks the rules; its fields say which.
+    Incorrect,
     /// The message is sent, and a copy kept, if it could be.
     Sent {
         draft: String,

@@ -9,7 +9,7 @@ use mail_core::message::view::{Person, Summary};
 use crate::form::Form;
 
 /// A message in the maildrop, or a copy of one that was sent from here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Message {
     /// Its unique-id, or the name of the copy.
     pub(crate) id: String,
@@ -22,6 +22,8 @@ pub(crate) struct Message {
     pub(crate) starred: bool,
     /// All of it is kept locally.
     pub(crate) kept: bool,
+    /// What it says, once it was read, for the search: in lower case.
+    pub(crate) text: Option<Rc<str>>,
 }
 
 /// What the header says, ready to be shown and searched.
@@ -52,11 +54,6 @@ impl Head {
     pub(crate) fn of_copy(summary: &Summary) -> Self {
         let head = Self::new(summary);
         Self { from: format!("To {}", head.to), ..head }
-    }
-
-    /// The same, found by what the message says, too.
-    pub(crate) fn with_text(&self, text: &str) -> Self {
-        Self { words: format!("{}\n{}", self.words, text.to_lowercase()), ..self.clone() }
     }
 }
 
@@ -107,9 +104,13 @@ impl Item {
     /// Whether it holds every one of the words, which are in lower case.
     pub(super) fn holds(&self, words: &[String]) -> bool {
         match self {
-            Self::Message(message) => words
-                .iter()
-                .all(|word| message.head.as_ref().is_some_and(|head| head.words.contains(word.as_str()))),
+            Self::Message(message) => {
+                let (head, text) = (message.head.as_deref(), message.text.as_deref());
+                words.iter().all(|word| {
+                    head.is_some_and(|head| head.words.contains(word))
+                        || text.is_some_and(|text| text.contains(word))
+                })
+            }
             Self::Draft(form) => {
                 let text = format!("{}\n{}\n{}", form.recipients(), form.subject, form.body).to_lowercase();
                 words.iter().all(|word| text.contains(word.as_str()))

@@ -140,6 +140,8 @@ pub(crate) enum Sending {
         sent: u64,
         total: u64,
     },
+    /// What is wrong is said at its field.
+    Incorrect,
     Failed(String),
 }
 

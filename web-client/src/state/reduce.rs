@@ -10,6 +10,7 @@ use super::{
 };
 use crate::form::Form;
 use crate::session::pop3::Listing;
+use crate::session::smtp::Unsent;
 
 impl State {
     pub(crate) fn reduce(mut self, action: Action) -> Self {
@@ -66,8 +67,7 @@ impl State {
             Action::Opened { id, content } => {
                 self.change(&id, |message| {
                     message.read = true;
-                    let text: String = content.view.readable().chars().take(20_000).collect();
-                    message.head = message.head.as_ref().map(|head| Rc::new(head.with_text(&text)));
+                    message.text.get_or_insert_with(|| content.words());
                 });
                 self.set_content(&id, Content::Ready(content));
             }
@@ -98,13 +98,17 @@ impl State {
 
     fn reduce_draft(&mut self, action: Action) {
         match action {
-            Action::Compose(form) => self.composing = Some(Composing { form, sending: Sending::No }),
+            Action::Compose(form) => {
+                let sending =
+                    if form.unsure { Sending::Failed(Unsent::Unknown.to_string()) } else { Sending::No };
+                self.composing = Some(Composing { form, sending });
+            }
             Action::Write(form) => {
                 if let Some(composing) = &mut self.composing
                     && composing.form.id == form.id
                 {
                     composing.form = form;
-                    if matches!(composing.sending, Sending::Failed(_)) {
+                    if matches!(composing.sending, Sending::Failed(_) | Sending::Incorrect) {
                         composing.sending = Sending::No;
                     }
                 }
@@ -117,6 +121,7 @@ impl State {
             Action::CloseDraft => self.composing = None,
             Action::Sending { sent, total } => self.set_sending(Sending::Under { sent, total }),
             Action::SendFailed(why) => self.set_sending(Sending::Failed(why)),
+            Action::Incorrect => self.set_sending(Sending::Incorrect),
             Action::Sent { draft, copy, notice: (tone, text) } => {
                 self.forget_draft(&draft);
                 self.composing.take_if(|composing| composing.form.id == draft);
@@ -136,7 +141,7 @@ impl State {
             let number = Some(number);
             Rc::new(match known.get(id.as_str()) {
                 Some(message) => Message { number, octets, ..Message::clone(message) },
-                None => Message { id, number, octets, head: None, read: false, starred: false, kept: false },
+                None => Message { id, number, octets, ..Message::default() },
             })
         };
         let messages: Vec<_> = listings.into_iter().map(message).collect();

@@ -72,6 +72,22 @@ fn the_search_wants_every_word_and_looks_at_names_addresses_subjects_and_what_wa
 }
 
 #[test]
+fn what_was_read_another_time_is_found_by_its_text_and_a_header_takes_none_of_it() {
+    let message = |id: &str, text: Option<&str>| {
+        Rc::new(Message { id: id.to_owned(), text: text.map(Into::into), ..Message::default() })
+    };
+    let account = Account { key: "gb".to_owned(), address: Address::parse("gb@iit.edu").unwrap() };
+    let messages = vec![message("a", Some("long-kept words")), message("b", None)];
+    let action = Action::SignedIn { account, messages, sent: Vec::new(), drafts: Vec::new() };
+    let state = State::default().reduce(action).reduce(Action::Search("Kept apples".to_owned()));
+    assert_eq!(ids(&state), "");
+    let state = state.reduce(Action::Headers(vec![("a".to_owned(), head("z@iit.edu", "Apples", 1))]));
+    assert_eq!(ids(&state), "a");
+    let state = state.reduce(Action::Listed(vec![listing("b", 1), listing("a", 2)]));
+    assert_eq!(ids(&state), "a");
+}
+
+#[test]
 fn another_look_keeps_what_is_known_and_drops_what_is_gone() {
     let state = opened(three(), "b").reduce(Action::Starred { id: "c".to_owned(), starred: true });
     let state = state.reduce(Action::Kept("b".to_owned()));
@@ -140,6 +156,22 @@ fn a_refused_draft_stays_and_a_sent_one_goes() {
     let sent = state.reduce(Action::Sent { draft: form.id.clone(), copy: None, notice });
     assert_eq!((sent.composing, sent.drafts.len()), (None, 0));
     assert!(sent.notice.is_some());
+}
+
+#[test]
+fn what_breaks_the_rules_is_no_failure_and_is_over_when_it_is_mended() {
+    let form = Rc::new(Form::new(1, DateTime::UNIX_EPOCH));
+    let state = signed_in().reduce(Action::Compose(form.clone())).reduce(Action::Incorrect);
+    assert_eq!(state.composing.as_ref().unwrap().sending, Sending::Incorrect);
+    assert_eq!(state.reduce(Action::Write(form)).composing.unwrap().sending, Sending::No);
+}
+
+#[test]
+fn a_draft_that_may_have_been_delivered_says_so_when_it_is_opened_again() {
+    let form = Form { unsure: true, ..Form::new(1, DateTime::UNIX_EPOCH) };
+    let state = signed_in().reduce(Action::Compose(Rc::new(form)));
+    let Sending::Failed(why) = state.composing.unwrap().sending else { panic!("it says nothing") };
+    assert!(why.contains("it may have been delivered"), "{why}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use wasm_bindgen::JsCast as _;
 use wasm_bindgen::closure::Closure;
 use yew::prelude::*;
 
+use super::back::{self, Back};
 use super::compose::Compose;
 use super::drawer::Drawer;
 use super::folders::Folders;
@@ -23,12 +24,17 @@ use crate::state::State;
 pub(crate) fn App() -> Html {
     let control = (*use_memo((), |()| Control::new())).clone();
     let state = use_state(|| control.state());
+    let back = use_memo((), |()| Back::default());
     {
-        let (control, state) = (control.clone(), state.clone());
+        let (control, state, back) = (control.clone(), state.clone(), back.clone());
         use_effect_with((), move |()| {
             control.on_change(Callback::from(move |next| state.set(next)));
-            listen(&control);
+            listen(&control, back);
         });
+    }
+    {
+        let back = back.clone();
+        use_effect_with(back::depth(&state), move |depth| back.follow(*depth));
     }
     use_effect_with(title(&state), |title| {
         if let Some(document) = web_sys::window().and_then(|window| window.document()) {
@@ -75,7 +81,7 @@ fn title(state: &State) -> String {
 }
 
 /// What is heard wherever the focus is. The page is never taken down, so neither are these.
-fn listen(control: &Control) {
+fn listen(control: &Control, back: Rc<Back>) {
     let Some(window) = web_sys::window() else { return };
     let keys = {
         let control = control.clone();
@@ -94,9 +100,20 @@ fn listen(control: &Control) {
             }
         })
     };
+    // A page that is out of sight may never be seen again.
+    let hiding = {
+        let control = control.clone();
+        Closure::<dyn Fn()>::new(move || control.keep_now())
+    };
+    let travelling = {
+        let control = control.clone();
+        Closure::<dyn Fn()>::new(move || back.arrive(&control))
+    };
     for (name, listener) in [
         ("keydown", keys.into_js_value()),
         ("online", online.into_js_value()),
+        ("pagehide", hiding.into_js_value()),
+        ("popstate", travelling.into_js_value()),
         ("beforeunload", leaving.into_js_value()),
     ] {
         // It fails for no name of an event.

@@ -110,6 +110,9 @@ fn progress(sending: &Sending) -> Html {
                 <span>{ format!("{} of {}", labels::size(*sent), labels::size(*total)) }</span>
             </div>
         },
+        Sending::Incorrect => html! {
+            <p class="refusal" role="alert">{ "Incorrect format. Nothing is sent until what is marked below is right." }</p>
+        },
         Sending::Failed(why) => html! {
             <p class="refusal" role="alert">{ why }{ " Nothing of the draft is lost." }</p>
         },

@@ -73,13 +73,13 @@ fn subject(control: &Control, form: &Form, problem: Option<String>, disabled: bo
         <div class="line">
             <label for="subject">{ "Subject" }</label>
             <input id="subject" type="text" value={form.subject.clone()} oninput={change} {disabled}
-                aria-invalid={problem.is_some().to_string()} aria-describedby="subject-left" />
+                aria-invalid={problem.is_some().to_string()} aria-describedby="subject-left subject-problem" />
             <span class={classes!("left", (left < 0).then_some("over"))} id="subject-left">
                 if left <= SUBJECT_COUNTED_FROM { { left } }
                 <span class="aside">{ " characters left" }</span>
             </span>
             if let Some(problem) = problem {
-                <p class="problem" role="alert">{ problem }</p>
+                <p class="problem" id="subject-problem" role="alert">{ problem }</p>
             }
         </div>
     }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use mail_core::message::text::printable_line;
+use web_sys::HtmlElement;
 use yew::prelude::*;
 
 use super::icons;
@@ -37,11 +38,13 @@ pub(super) fn Files(Props { opened }: &Props) -> Html {
     if links.is_empty() {
         return html! {};
     }
+    // A file that is called a picture and is none is only saved.
+    let broken = Callback::from(|event: Event| event.target_unchecked_into::<HtmlElement>().set_hidden(true));
     let file = |link: &Link| {
         html! {
             <li class="file">
                 if let Some(show) = &link.show {
-                    <img src={show.as_str().to_owned()} alt={link.name.clone()} />
+                    <img src={show.as_str().to_owned()} alt={link.name.clone()} onerror={broken.clone()} />
                 }
                 <span class="name">
                     <span class="clip">{ icons::clip() }</span>

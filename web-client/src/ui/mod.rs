@@ -2,15 +2,18 @@
 
 mod app;
 mod attach;
+mod back;
 mod chips;
 mod compose;
 mod drawer;
 mod fields;
 mod files;
 mod folders;
+mod frame;
 mod help;
 mod icons;
 mod keyboard;
+mod letter;
 mod list;
 mod menu;
 mod reader;

@@ -1,20 +1,16 @@
-//! One message: its header, its text or its cleaned HTML, its attachments, and what can be done with it.
+//! The message that is open, and what can be done with it.
 
 use std::rc::Rc;
 
-use mail_core::message::date::short;
-use mail_core::message::text::printable_line;
-use mail_core::message::view::Person;
 use yew::prelude::*;
 
-use super::files::Files;
-use super::{icons, text};
+use super::icons;
+use super::letter::{Letter, LetterProps};
+use super::menu::Dropdown;
 use crate::blob::BlobUrl;
 use crate::control::Control;
-use crate::html;
-use crate::opened::Opened;
+use crate::labels;
 use crate::state::{Action, Content, Folder, Open, State};
-use crate::{clock, labels};
 
 /// Of a message's octets, what is drawn. All of it can be saved.
 const ORIGINAL_CHARS_MAX: usize = 300_000;
@@ -63,118 +59,62 @@ struct ActionsProps {
     starred: bool,
 }
 
+/// Without room for all of them in one row, the less common ones are in a menu.
 #[component]
 fn Actions(ActionsProps { open, starred }: &ActionsProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
     let ready = matches!(open.content, Content::Ready(_));
     let on_server = matches!(open.folder, Folder::Inbox | Folder::Starred);
-    let button = |label: &'static str,
+    let act = |act: fn(&Control, &str)| {
+        let (control, id) = (control.clone(), open.id.clone());
+        Callback::from(move |_: MouseEvent| act(&control, &id))
+    };
+    let button = |class: &'static str,
+                  label: &'static str,
                   title: &'static str,
-                  enabled: bool,
-                  act: Callback<(Control, String)>| {
-        let (control, id) = (control.clone(), open.id.clone());
-        let click = Callback::from(move |_: MouseEvent| act.emit((control.clone(), id.clone())));
-        html! { <button class="button" type="button" {title} disabled={!enabled} onclick={click}>{ label }</button> }
+                  act: Callback<MouseEvent>| {
+        html! {
+            <button class={classes!("button", class)} type="button" {title} disabled={!ready} onclick={act}>{ label }</button>
+        }
     };
-    let close = {
-        let control = control.clone();
-        Callback::from(move |_: MouseEvent| control.dispatch(Action::Close))
+    let item = |label: &'static str, act: Callback<MouseEvent>| {
+        html! { <button type="button" disabled={!ready} onclick={act}>{ label }</button> }
     };
-    let star = {
-        let (control, id) = (control.clone(), open.id.clone());
-        Callback::from(move |_: MouseEvent| control.star(&id))
+    let reply_all = act(|control, _| control.reply(true));
+    let unread = act(|control, id| {
+        control.read(id, false);
+        control.dispatch(Action::Close);
+    });
+    let (original, shown) = if open.original {
+        ("Show message", act(|control, _| control.dispatch(Action::Original(false))))
+    } else {
+        ("Show original", act(|control, _| control.dispatch(Action::Original(true))))
     };
-    let original = open.original;
     html! {
         <div class="acts" role="toolbar" aria-label="Message actions">
-            <button class="button icon back" type="button" aria-label="Back to the list" onclick={close}>
-                { icons::back() }
-            </button>
-            { button("Reply", "Reply (r)", ready, Callback::from(|(control, _): (Control, _)| control.reply(false))) }
-            { button("Reply all", "Reply to all (a)", ready, Callback::from(|(control, _): (Control, _)| control.reply(true))) }
-            { button("Forward", "Forward (f)", ready, Callback::from(|(control, _): (Control, _)| control.forward())) }
+            <button class="button icon back" type="button" aria-label="Back to the list"
+                onclick={act(|control, _| control.dispatch(Action::Close))}>{ icons::back() }</button>
+            { button("", "Reply", "Reply (r)", act(|control, _| control.reply(false))) }
+            { button("roomy", "Reply all", "Reply to all (a)", reply_all.clone()) }
+            { button("", "Forward", "Forward (f)", act(|control, _| control.forward())) }
             <span class="space"></span>
             if on_server {
                 <button class="button icon star" type="button" aria-pressed={starred.to_string()} aria-label="Star"
-                    title="Star (s)" onclick={star}>{ icons::star() }</button>
-                { button("Unread", "Mark as unread and go back", ready, Callback::from(|(control, id): (Control, String)| {
-                    control.read(&id, false);
-                    control.dispatch(Action::Close);
-                })) }
+                    title="Star (s)" onclick={act(|control, id| control.star(id))}>{ icons::star() }</button>
+                { button("roomy", "Unread", "Mark as unread and go back", unread.clone()) }
             }
-            { button(
-                if original { "Show message" } else { "Show original" },
-                "The message as it was received",
-                ready,
-                Callback::from(move |(control, _): (Control, _)| control.dispatch(Action::Original(!original))),
-            ) }
+            { button("roomy", original, "The message as it was received", shown.clone()) }
             if on_server {
-                { button("Delete", "Delete (#)", true, Callback::from(|(control, id): (Control, String)| control.remove(&id))) }
+                <button class="button" type="button" title="Delete (#)" onclick={act(|control, id| control.remove(id))}>
+                    { "Delete" }
+                </button>
             }
+            <Dropdown label="More" class="tight">
+                { item("Reply all", reply_all) }
+                if on_server { { item("Mark as unread", unread) } }
+                { item(original, shown) }
+            </Dropdown>
         </div>
-    }
-}
-
-#[derive(Properties, PartialEq)]
-struct LetterProps {
-    opened: Rc<Opened>,
-}
-
-#[component]
-fn Letter(LetterProps { opened }: &LetterProps) -> Html {
-    let plain = use_state_eq(|| false);
-    let page = use_memo(opened.clone(), |opened| {
-        let html = opened.view.html.as_deref()?;
-        html::clean(html, &opened.view.attachments)
-    });
-    let view = &opened.view;
-    let subject = Some(printable_line(&view.subject).into_owned()).filter(|subject| !subject.is_empty());
-    let from = people(&view.from);
-    let initial = view.from.first().and_then(|person| {
-        person.name.as_deref().unwrap_or(&person.address).chars().find(|c| c.is_alphanumeric())
-    });
-    let at = view.received.or(view.date);
-    let shown = page.as_ref().as_ref().filter(|_| !*plain);
-    let switch = {
-        let (plain, next) = (plain.clone(), !*plain);
-        Callback::from(move |_: MouseEvent| plain.set(next))
-    };
-    html! {
-        <article class={classes!(shown.is_some().then_some("framed"))}>
-            <h2 class="title">{ subject.unwrap_or_else(|| "(no subject)".to_owned()) }</h2>
-            <div class="meta">
-                <div class="face" aria-hidden="true">{ initial.map(|c| c.to_uppercase().to_string()).unwrap_or_default() }</div>
-                <strong>{ if from.is_empty() { "(no sender)".to_owned() } else { from } }</strong>
-                if let Some(at) = at {
-                    <span class="t" title={short(&at)}>{ labels::date_and_time(clock::local(at.to_utc())) }</span>
-                }
-                <span class="t to">
-                    { format!("to {}", people(&view.to)) }
-                    if !view.cc.is_empty() { { format!(", cc {}", people(&view.cc)) } }
-                    if page.is_some() {
-                        <button class="link" type="button" onclick={switch}>
-                            { if *plain { "Show formatted" } else { "Show plain text" } }
-                        </button>
-                    }
-                </span>
-            </div>
-            if let Some(left_out) = shown.map(|page| page.pictures_left_out).filter(|left_out| *left_out > 0) {
-                <div class="note">
-                    { format!(
-                        "This message asks for {} from elsewhere. {} not loaded: the sender would learn that you read it.",
-                        labels::count(left_out, "picture"),
-                        if left_out == 1 { "It is" } else { "They are" },
-                    ) }
-                </div>
-            }
-            if let Some(page) = shown {
-                <iframe class="frame" title="Message" srcdoc={page.document.clone()} referrerpolicy="no-referrer"
-                    sandbox="allow-popups allow-popups-to-escape-sandbox"></iframe>
-            } else {
-                { text::text(&view.readable()) }
-            }
-            <Files opened={opened.clone()} />
-        </article>
     }
 }
 
@@ -197,12 +137,4 @@ fn Original(LetterProps { opened }: &LetterProps) -> Html {
             <pre tabindex="0">{ &text[..cut.unwrap_or(text.len())] }</pre>
         </article>
     }
-}
-
-fn people(people: &[Person]) -> String {
-    let one = |person: &Person| match &person.name {
-        Some(name) => format!("{} <{}>", printable_line(name), printable_line(&person.address)),
-        None => printable_line(&person.address).into_owned(),
-    };
-    people.iter().map(one).collect::<Vec<_>>().join(", ")
 }

@@ -41,7 +41,7 @@ impl Running {
         adjust(&mut web);
         let hostname = Domain::parse("iitkgp.edu").expect("a domain");
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
-        let bridge = Bridge::bind(free, &hostname, &web).await.expect("a free port");
+        let bridge = Bridge::bind(free, &hostname, &web).expect("a free port");
         let (stop, stopping) = watch::channel(false);
         let address = bridge.address();
         let targets = BTreeMap::from([("target".to_owned(), target)]);

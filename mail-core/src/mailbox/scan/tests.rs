@@ -176,14 +176,27 @@ fn a_record_is_recognised_where_it_was() {
     for mailbox in [server.clone(), format!("{FOUR}X: y\nbody\n."), format!("{FOUR}.\n")] {
         let found = only(&mailbox);
         let bytes = mailbox.as_bytes();
-        assert!(found.is_still_there(bytes, bytes));
-        assert!(found.is_still_there(bytes, &bytes[bytes.len() - 5..]));
-        assert!(!found.is_still_there(&bytes[1..], bytes));
-        assert!(!found.is_still_there(bytes, &bytes[..bytes.len() - 1]));
+        let octets = found.message().unwrap().octets;
+        let again = |head, tail| Record::read_again(0, bytes.len() as u64, octets, head, tail);
+        assert_eq!(again(bytes, bytes).as_ref(), Some(&found));
+        assert_eq!(again(bytes, &bytes[bytes.len().saturating_sub(5)..]).as_ref(), Some(&found));
+        assert_eq!(again(&bytes[1..], bytes), None);
+        assert_eq!(again(bytes, &bytes[..bytes.len() - 1]).filter(|again| *again == found), None);
+        assert_eq!(again(&bytes[..bytes.len() / 2], bytes), None);
     }
-    let other = Trace { id: "other".into(), ..trace() };
-    let other = record(b"From: a\r\n\r\nbody\r\n", &other);
-    assert!(!only(&server).is_still_there(other.as_bytes(), other.as_bytes()));
+}
+
+#[test]
+fn a_scan_goes_on_behind_any_record() {
+    let mailbox = format!("{0}\n {FOUR}x\n.\n{0}", record(b"From: a\r\n\r\nbody\r\n", &trace()));
+    let all = records(mailbox.as_bytes(), HOST);
+    assert_eq!(all.len(), 3);
+    for (index, record) in all.iter().enumerate() {
+        let mut scanner = Scanner::behind(HOST, record.end());
+        let (consumed, next) = scanner.scan(&mailbox.as_bytes()[record.end() as usize..], true);
+        assert_eq!(next.as_ref(), all.get(index + 1));
+        assert_eq!(scanner.position(), record.end() + consumed as u64);
+    }
 }
 
 /// A record, and what a scan says about it.

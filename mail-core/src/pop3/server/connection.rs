@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use super::replies;
 use super::state::{Answer, Event, Offer, Outcome, Question, State, Verdict};
 use crate::line::{Line, LineReader};
-use crate::machine::{Machine, ProtocolError, Step};
+use crate::machine::{Machine, OUTPUT_OCTETS_MAX, ProtocolError, Step};
 use crate::pop3::capability::Capability;
 use crate::pop3::command::{AUTH_LENGTH_MAX, Command, CommandError};
 use crate::pop3::listing::{ScanListing, UniqueIdListing};
@@ -20,6 +20,13 @@ pub const AUTOLOGOUT: Duration = Duration::from_secs(10 * 60);
 
 /// So many mistakes in a row end a session.
 pub const MISTAKES_MAX: u32 = 20;
+
+/// Commands of a session, besides [`COMMANDS_PER_MESSAGE`] for each message of its maildrop. RFC 1939 has no limit; a client
+/// that asks for nothing but its messages sends some ten more.
+pub const COMMANDS_MAX: u64 = 10_000;
+
+/// LIST, UIDL, TOP, RETR and DELE of each message, twice.
+pub const COMMANDS_PER_MESSAGE: u64 = 10;
 
 /// What all connections of one listener have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +62,7 @@ pub struct Server {
     utf8: bool,
     /// `None` while a question is open and until the next call of `receive`, which knows what time it is.
     deadline: Option<Instant>,
+    commands: u64,
     mistakes: u32,
     failure: Option<ProtocolError>,
     shutting_down: bool,
@@ -73,6 +81,7 @@ impl Server {
             tls: false,
             utf8: false,
             deadline: Some(now + AUTOLOGOUT),
+            commands: 0,
             mistakes: 0,
             failure: None,
             shutting_down: false,
@@ -215,6 +224,11 @@ impl Server {
     }
 
     fn line(&mut self, line: &Line) -> Option<Event> {
+        self.commands += 1;
+        if self.commands > self.commands_max() {
+            self.fail(ProtocolError::TooManyCommands, &replies::TOO_MANY_COMMANDS);
+            return None;
+        }
         let verdict = match (&self.state, line) {
             (State::Exchange(_), Line::Complete(line, _)) => self.state.response(Some(line)),
             (State::Exchange(_), Line::TooLong) => self.state.response(None),
@@ -241,6 +255,15 @@ impl Server {
             }
         }
         None
+    }
+
+    const fn commands_max(&self) -> u64 {
+        match &self.state {
+            State::Transaction { maildrop, .. } => {
+                COMMANDS_MAX.saturating_add(maildrop.total().saturating_mul(COMMANDS_PER_MESSAGE))
+            }
+            _ => COMMANDS_MAX,
+        }
     }
 
     /// A command was carried out. Before a client has signed in that excuses none of its mistakes, so that the
@@ -325,6 +348,9 @@ impl Machine for Server {
                 State::Handshake => self.fail(ProtocolError::InjectedBeforeTls, &replies::INJECTED),
                 State::Authorization { .. } | State::Exchange(_) | State::Transaction { .. } => {
                     self.deadline.get_or_insert(now + AUTOLOGOUT);
+                    if self.out.len() >= OUTPUT_OCTETS_MAX {
+                        return Ok(Step::NeedInput);
+                    }
                     let Some(line) = self.lines.next_line(input) else { return Ok(Step::NeedInput) };
                     self.deadline = Some(now + AUTOLOGOUT);
                     if let Some(event) = self.line(&line) {

@@ -37,6 +37,17 @@ pub const NOT_REMOVED: Reply = err("some deleted messages not removed");
 pub const UNKNOWN_USER: Reply = err("no mailbox for that name here");
 /// A wrong name or password (RFC 3206 section 4).
 pub const WRONG_CREDENTIALS: Reply = coded(ResponseCode::Auth, "wrong username or password");
+/// Too many sign-ins failed before this one, which was not looked at (RFC 3206 section 4).
+pub const TOO_MANY_FAILURES: Reply =
+    coded(ResponseCode::SysTemp, "too many sign-ins have failed; try again later");
+/// The policy has no time or no means to check a password (RFC 3206 section 4).
+pub const CANNOT_AUTHENTICATE: Reply =
+    coded(ResponseCode::SysTemp, "passwords cannot be checked now; try again later");
+/// In place of the greeting (RFC 3206 section 4).
+pub const TOO_BUSY: Reply = coded(ResponseCode::SysTemp, "too many connections; try again later");
+/// In place of the greeting, to one whose address has too many.
+pub const TOO_MANY_CONNECTIONS: Reply =
+    coded(ResponseCode::SysTemp, "too many connections from your address; try again later");
 /// Another session has the maildrop (RFC 2449 section 8.1.2).
 pub const IN_USE: Reply =
     coded(ResponseCode::InUse, "another session has this maildrop open; try again later");
@@ -52,8 +63,9 @@ pub const NEEDS_UTF8: Reply =
 
 /// Sign-in where the connection is not fit for passwords (RFC 2595 section 4).
 pub(super) const TLS_FIRST: Reply = err("signing in needs TLS: send STLS first");
-/// Sign-in where there is none.
-pub(super) const NO_SIGN_IN: Reply = err("signing in is not possible on this connection");
+/// Sign-in where the connection is not fit for passwords and cannot be made so.
+pub(super) const NO_SIGN_IN: Reply =
+    err("signing in is not possible on this connection: connect over TLS, or from the server's own machine");
 /// STLS where it is not offered, or is done already (RFC 2595 section 4).
 pub(super) const NO_TLS: Reply = err("TLS is not available here, or is active already");
 /// PASS without an accepted USER before it (RFC 1939 section 7).
@@ -69,6 +81,8 @@ pub(super) const CANCELLED: Reply = err("authentication cancelled");
 pub(super) const BAD_RESPONSE: Reply = err("that is no valid response of this mechanism");
 /// The last reply to a client that makes one mistake after the other.
 pub(super) const TOO_MANY_ERRORS: Reply = err("too many errors in a row, goodbye");
+/// The last reply to a client that sends more than any use of its maildrop takes.
+pub(super) const TOO_MANY_COMMANDS: Reply = err("too many commands in one session, goodbye");
 /// Bytes behind STLS in plain text (RFC 2595 section 4, CVE-2011-0411).
 pub(super) const INJECTED: Reply = err("plain text was sent behind STLS, goodbye");
 /// The server goes down (RFC 3206 section 4).

@@ -430,7 +430,10 @@ mod tests {
         for line in ["USER ag", "PASS secret", "AUTH", "AUTH PLAIN", "AUTH PLAIN AGFnAHg="] {
             let cell = |stls| cell(named(), line, Offer { sign_in: false, stls });
             assert_eq!(cell(true), "mistake: signing in needs TLS: send STLS first", "{line}");
-            assert_eq!(cell(false), "mistake: signing in is not possible on this connection", "{line}");
+            assert!(
+                cell(false).starts_with("mistake: signing in is not possible on this connection: "),
+                "{line}"
+            );
         }
         let without_tls = Offer { sign_in: true, stls: false };
         let refused = "mistake: TLS is not available here, or is active already";

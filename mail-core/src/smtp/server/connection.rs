@@ -5,22 +5,24 @@
 //! once, so that no byte of it is ever taken for a command (RFC 5321 section 4.1.1.4).
 
 mod message;
+mod pace;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::BytesMut;
 
+use self::pace::Pace;
 use super::state::Session;
 use super::{Config, Event, Mail, replies};
 use crate::dot::DotDecoder;
 use crate::line::{Ending, Line, LineEnds, LineReader};
-use crate::machine::{Machine, ProtocolError, Step};
+use crate::machine::{Machine, OUTPUT_OCTETS_MAX, ProtocolError, Step};
 use crate::message::address::{ForwardPath, ReversePath};
 use crate::sasl::{self, Mechanism, Progress, SaslError, ServerExchange};
 use crate::smtp::command::{self, Command, HelloName};
 use crate::smtp::limits::{
-    AUTH_LINE_OCTETS_MAX, COMMAND_LINE_OCTETS_MAX, ERRORS_IN_A_ROW_MAX, SERVER_TIMEOUT,
+    AUTH_LINE_OCTETS_MAX, COMMAND_LINE_OCTETS_MAX, COMMANDS_MAX, ERRORS_IN_A_ROW_MAX, SERVER_TIMEOUT,
 };
 use crate::smtp::parameter::{BodyType, MailParameters};
 use crate::smtp::reply::{Reply, ReplyCode};
@@ -41,6 +43,8 @@ pub struct Server {
     /// Of a message that comes in chunks.
     line_ends: LineEnds,
     output: BytesMut,
+    /// Since the last message.
+    commands: usize,
     errors_in_a_row: u32,
     /// Passwords are not guessed faster for a NOOP between them: nothing sets this back.
     refused_sign_ins: u32,
@@ -48,6 +52,7 @@ pub struct Server {
     refused: bool,
     shutting_down: bool,
     deadline: Instant,
+    pace: Pace,
     /// Something was read or answered since the deadline was set.
     active: bool,
 }
@@ -100,11 +105,13 @@ impl Server {
             question: None,
             line_ends: LineEnds::default(),
             output: BytesMut::new(),
+            commands: 0,
             errors_in_a_row: 0,
             refused_sign_ins: 0,
             refused: false,
             shutting_down: false,
             deadline: now + SERVER_TIMEOUT,
+            pace: Pace::default(),
             active: false,
             config,
         };
@@ -142,6 +149,7 @@ impl Server {
             }
             Question::FirstChunk(chunk) => self.input = Input::Chunk(chunk),
             Question::EndOfData => {
+                self.commands = 0;
                 self.session.end_transaction();
                 self.succeed(&replies::ACCEPTED);
             }
@@ -205,6 +213,12 @@ impl Server {
         self.session.is_authenticated()
     }
 
+    /// Whether mail is taken from those who have signed in only.
+    #[must_use]
+    pub fn is_submission(&self) -> bool {
+        self.config.submission
+    }
+
     /// Whether a MAIL is accepted and its transaction not over.
     #[must_use]
     pub const fn in_transaction(&self) -> bool {
@@ -216,7 +230,14 @@ impl Machine for Server {
     type Event = Event;
 
     fn receive(&mut self, now: Instant, input: &mut BytesMut) -> Result<Step<Event>, ProtocolError> {
-        let step = self.advance(input);
+        let before = input.len();
+        let mut step = self.advance(input);
+        if self.pace.is_too_slow(self.in_message(), before - input.len(), now) {
+            self.give_up_slow_message();
+            if step == Ok(Step::NeedInput) {
+                step = self.advance(input);
+            }
+        }
         // A line that trickles in does not push the deadline; a whole one, or a piece of a message, does.
         if std::mem::take(&mut self.active) {
             self.deadline = now + SERVER_TIMEOUT;
@@ -240,12 +261,15 @@ impl Machine for Server {
     fn poll_timeout(&self) -> Option<Instant> {
         // While a question is open the client waits for us.
         let waiting = self.question.is_none() && !matches!(self.input, Input::Closed(_));
-        waiting.then_some(self.deadline)
+        waiting.then_some(self.pace.deadline().map_or(self.deadline, |pace| pace.min(self.deadline)))
     }
 
     fn handle_timeout(&mut self, now: Instant) {
         if self.poll_timeout().is_none_or(|deadline| now < deadline) {
             return;
+        }
+        if now < self.deadline {
+            return self.give_up_slow_message();
         }
         if !matches!(self.input, Input::Tls) {
             self.send(&replies::TIMED_OUT);
@@ -262,6 +286,10 @@ impl Server {
             }
             if self.question.is_some() {
                 return Ok(Step::Paused);
+            }
+            let is_line_next = matches!(self.input, Input::Commands | Input::Sasl(_));
+            if is_line_next && self.output.len() >= OUTPUT_OCTETS_MAX {
+                return Ok(Step::NeedInput);
             }
             let more = match &mut self.input {
                 Input::Commands | Input::Sasl(_) => self.read_line(input),
@@ -289,6 +317,12 @@ impl Server {
             return true;
         }
         let Some(line) = self.lines.next_line(input) else { return false };
+        self.commands += 1;
+        if self.commands > COMMANDS_MAX + self.config.recipients_max {
+            self.send(&replies::TOO_MANY_COMMANDS);
+            self.close(Some(ProtocolError::TooManyCommands));
+            return true;
+        }
         match std::mem::replace(&mut self.input, Input::Commands) {
             Input::Sasl(exchange) => self.on_sasl_line(exchange, line),
             _ => self.on_command_line(line, input),

@@ -35,6 +35,8 @@ pub struct Config {
     pub starttls: bool,
     /// When AUTH is offered.
     pub auth: AuthOffer,
+    /// Whether mail is taken from those who have signed in only (RFC 6409 section 4.3).
+    pub submission: bool,
 }
 
 /// What the machine tells, or asks, the policy. A question is answered by [`Server::accept`] or [`Server::reject`].

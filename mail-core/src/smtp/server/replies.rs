@@ -75,6 +75,17 @@ pub(super) const TLS_ALREADY: Reply = Reply::fixed(503, ORDER, "TLS is already a
 /// RFC 4954 section 6; the code 5.7.11 is of its section 4.
 pub(super) const ENCRYPTION_REQUIRED: Reply =
     Reply::fixed(538, Some((5, 7, 11)), "Encryption required for authentication; send STARTTLS first");
+pub(super) const ENCRYPTION_UNAVAILABLE: Reply = Reply::fixed(
+    538,
+    Some((5, 7, 11)),
+    "Encryption required for authentication; connect over TLS, or from the server's own machine",
+);
+/// RFC 6409 section 4.3, RFC 4954 section 6.
+pub(super) const AUTH_FIRST: Reply =
+    Reply::fixed(530, Some((5, 7, 0)), "Authentication required; send AUTH first");
+/// RFC 3207 section 4.
+pub(super) const TLS_FIRST: Reply =
+    Reply::fixed(530, Some((5, 7, 0)), "Must issue a STARTTLS command first, then AUTH");
 pub(super) const AUTH_UNAVAILABLE: Reply = Reply::fixed(502, ORDER, "Authentication is not available");
 pub(super) const AUTH_ALREADY: Reply = Reply::fixed(503, ORDER, "Already authenticated");
 
@@ -85,6 +96,11 @@ pub(super) const TIMED_OUT: Reply =
     Reply::fixed(421, Some((4, 4, 2)), "Nothing came for too long, closing connection");
 pub(super) const TOO_MANY_ERRORS: Reply =
     Reply::fixed(421, Some((4, 7, 0)), "Too many errors, closing connection");
+/// RFC 5321 section 7.8.
+pub(super) const TOO_MANY_COMMANDS: Reply =
+    Reply::fixed(421, Some((4, 7, 0)), "Too many commands without a message, closing connection");
+pub(super) const TOO_SLOW: Reply =
+    Reply::fixed(421, Some((4, 4, 2)), "The message comes too slowly, closing connection");
 /// RFC 3207 section 6.
 pub(super) const INJECTED: Reply =
     Reply::fixed(421, Some((4, 7, 0)), "Nothing may follow STARTTLS before TLS, closing connection");
@@ -95,6 +111,15 @@ pub(super) const NOT_HTTP: Reply =
 /// RFC 4954 section 6.
 pub const WRONG_CREDENTIALS: Reply =
     Reply::fixed(535, Some((5, 7, 8)), "Authentication failed: wrong username or password");
+/// RFC 4954 section 6.
+pub const TOO_MANY_FAILURES: Reply =
+    Reply::fixed(454, Some((4, 7, 0)), "Too many sign-ins have failed; try again later");
+/// RFC 4954 section 6.
+pub const CANNOT_AUTHENTICATE: Reply =
+    Reply::fixed(454, Some((4, 7, 0)), "Passwords cannot be checked now; try again later");
+/// RFC 6409 section 6.1.
+pub const FOREIGN_SENDER: Reply =
+    Reply::fixed(550, Some((5, 7, 1)), "That address is not the account's; send as yourself");
 /// RFC 5321 section 3.3.
 pub const UNKNOWN_USER: Reply = Reply::fixed(550, Some((5, 1, 1)), "No such user here");
 /// RFC 5321 section 3.6.2.
@@ -116,6 +141,16 @@ pub const LOCAL_ERROR: Reply =
 /// Whether the reply may say no more than that an earlier command was refused.
 pub(super) fn may_follow_a_refusal(reply: &Reply) -> bool {
     [MAIL_FIRST, NO_RECIPIENT, CHUNK_WAS_REFUSED].contains(reply)
+}
+
+/// In place of the greeting: RFC 5321 section 3.1.
+pub fn too_busy(hostname: &str) -> Reply {
+    Reply::new(421, None, format!("{hostname} Too many connections, try again later"))
+}
+
+/// In place of the greeting.
+pub fn too_many_connections(hostname: &str) -> Reply {
+    Reply::new(421, None, format!("{hostname} Too many connections from your address, try again later"))
 }
 
 pub(super) fn greeting(hostname: &str) -> Reply {

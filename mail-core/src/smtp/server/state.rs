@@ -175,6 +175,10 @@ impl Session {
             return Err(refusal);
         }
         match command {
+            Command::Mail(..) if config.submission && !self.authenticated => {
+                let may_sign_in = config.auth.stands(self.secure) || !config.starttls;
+                Err(if may_sign_in { replies::AUTH_FIRST } else { replies::TLS_FIRST })
+            }
             Command::Mail(path, parameters) => check_mail(parameters, path.is_ascii(), config),
             Command::Rcpt(_, parameters) if parameters.asks_for_dsn() => Err(replies::UNKNOWN_PARAMETER),
             Command::Rcpt(path, _) if !self.utf8 && !path.is_ascii() => Err(replies::NEEDS_UTF8),
@@ -190,7 +194,10 @@ impl Session {
             Command::StartTls if !config.starttls => Err(replies::TLS_UNAVAILABLE),
             Command::Auth { .. } if self.authenticated => Err(replies::AUTH_ALREADY),
             Command::Auth { .. } if config.auth.stands(self.secure) => Ok(()),
-            Command::Auth { .. } if config.auth.stands(true) => Err(replies::ENCRYPTION_REQUIRED),
+            Command::Auth { .. } if config.auth.stands(true) && config.starttls => {
+                Err(replies::ENCRYPTION_REQUIRED)
+            }
+            Command::Auth { .. } if config.auth.stands(true) => Err(replies::ENCRYPTION_UNAVAILABLE),
             Command::Auth { .. } => Err(replies::AUTH_UNAVAILABLE),
             _ => Ok(()),
         }

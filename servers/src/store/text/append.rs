@@ -13,6 +13,7 @@ use mail_core::message::address::Address;
 use mail_core::users::Username;
 
 use super::incoming::Spool;
+use super::index::Chain;
 use super::mailbox::{Tail, settle};
 use super::{Folder, Offload, Shared, failed};
 use crate::disk::{Disk, DiskFile, Open};
@@ -123,11 +124,11 @@ impl<D: Disk> Queue<D> {
     /// Writes and syncs a group, or leaves the mailbox as it was. Gives the file that it wrote to.
     fn append(
         &self,
-        disk: &D,
-        hostname: &str,
+        shared: &Shared<D>,
         group: &[Arc<Delivery<D::File>>],
         durable: Option<&D::File>,
     ) -> Result<D::File, StoreError> {
+        let Shared { disk, hostname, .. } = shared;
         let path = self.folder.mailbox();
         let fail = |error| failed("write to", &path, error);
         disk.create_dir(&self.folder.path).map_err(fail)?;
@@ -141,6 +142,7 @@ impl<D: Disk> Queue<D> {
         }
         let tail = settle(disk, &self.folder, &file, hostname)?;
         let length = complete_last_line(&file, tail).map_err(fail)?;
+        let index = Chain::open(shared, &self.folder, &file);
         let written = write_group(&file, length, group).and_then(|()| file.sync());
         if let Err(error) = written {
             let error = fail(error);
@@ -150,6 +152,9 @@ impl<D: Disk> Queue<D> {
                 tracing::error!(mailbox = %path.display(), %error, "cannot take the failed delivery back");
             }
             return Err(error);
+        }
+        if let Some(Err(error)) = index.map(|index| index.extend(&file, hostname)) {
+            tracing::warn!(mailbox = %path.display(), %error, "the index cannot follow a delivery; it will be made again");
         }
         Ok(file)
     }
@@ -170,7 +175,7 @@ impl<D: Disk> Leader<D> {
         // than this: each open file is one of the process's few, and keeps the room of a mailbox that was replaced.
         let mut durable = None;
         while self.next_group() {
-            let written = self.queue.append(&shared.disk, &shared.hostname, &self.group, durable.as_ref());
+            let written = self.queue.append(shared, &self.group, durable.as_ref());
             let outcome = written.map(|file| durable = Some(file));
             if outcome.is_err() {
                 durable = None;

@@ -8,6 +8,7 @@ use mail_core::mailbox::{Author, LineEndMender, person_head};
 use mail_core::pop3::TopLines;
 
 use super::Offload;
+use super::index::Entry;
 use super::mailbox::read_exact;
 use super::maildrop::Snapshot;
 use crate::disk::Disk;
@@ -21,66 +22,91 @@ const CHUNK_OCTETS: usize = 64 << 10;
 pub struct TextBody<D: Disk, O: Offload> {
     snapshot: Arc<Snapshot<D>>,
     offload: O,
-    /// A person's head, as it is served.
-    head: Vec<u8>,
-    /// What of the file is still to be sent.
+    rest: Rest,
+    top: Option<TopLines>,
+}
+
+/// What is still to be sent.
+#[derive(Debug, Default)]
+struct Rest {
+    /// What is read already: a short message, or the head of a person's.
+    ready: Vec<u8>,
+    /// What of the file follows it.
     stretches: Vec<Range<u64>>,
     /// For a person's line ends.
     mender: Option<LineEndMender>,
-    top: Option<TopLines>,
 }
 
 impl<D: Disk, O: Offload> TextBody<D, O> {
     pub(super) async fn open(
         snapshot: Arc<Snapshot<D>>,
         offload: O,
-        number: u64,
+        entry: Entry,
         extent: Extent,
     ) -> Result<Self, StoreError> {
         let found = Arc::clone(&snapshot);
-        let (head, stretches, mender) = offload
-            .run(move || -> Result<_, StoreError> {
-                let (record, message) = found.record(number)?;
-                found.check_identity()?;
-                let head = found.check_record(record, message)?;
-                let stretches = record.stretches();
-                Ok(match message.author() {
-                    Author::Server => (Vec::new(), stretches, None),
-                    Author::Person => {
-                        let head = person_head(&head, !stretches.is_empty(), &found.shared.hostname);
-                        (head, stretches, Some(LineEndMender::default()))
-                    }
-                })
-            })
-            .await?;
+        let rest = offload.run(move || Rest::of(&found, &entry)).await?;
         let top = match extent {
             Extent::Whole => None,
             Extent::Top(lines) => Some(TopLines::new(lines)),
         };
-        Ok(Self { snapshot, offload, head, stretches, mender, top })
+        Ok(Self { snapshot, offload, rest, top })
+    }
+}
+
+impl Rest {
+    fn of<D: Disk>(snapshot: &Snapshot<D>, entry: &Entry) -> Result<Self, StoreError> {
+        snapshot.check_identity()?;
+        let (record, start) = snapshot.read_record(entry)?;
+        let message = record.message().expect("a record that was found again is a message");
+        let stretches = record.stretches();
+        let mut rest = match message.author() {
+            Author::Server => Self { stretches, ..Self::default() },
+            Author::Person => {
+                let head = &start[..message.rest() as usize];
+                let ready = person_head(head, !stretches.is_empty(), &snapshot.shared.hostname);
+                Self { ready, stretches, mender: Some(LineEndMender::default()) }
+            }
+        };
+        if start.len() as u64 == record.length {
+            for stretch in std::mem::take(&mut rest.stretches) {
+                let within = stretch.start - record.offset..stretch.end - record.offset;
+                rest.take(&start[within.start as usize..within.end as usize]);
+            }
+        }
+        Ok(rest)
+    }
+
+    /// Makes octets of the file ready.
+    fn take(&mut self, octets: &[u8]) {
+        match &mut self.mender {
+            Some(mender) => mender.mend(octets, &mut self.ready),
+            None => self.ready.extend_from_slice(octets),
+        }
     }
 }
 
 impl<D: Disk, O: Offload> Body for TextBody<D, O> {
     async fn chunk(&mut self) -> Result<Option<Bytes>, StoreError> {
-        if self.head.is_empty() && self.stretches.is_empty() {
-            return Ok(None);
-        }
-        let mut chunk = std::mem::take(&mut self.head);
-        let ranges = take_front(&mut self.stretches, CHUNK_OCTETS as u64);
+        let ranges = match &self.rest.ready {
+            ready if ready.len() < CHUNK_OCTETS => take_front(&mut self.rest.stretches, CHUNK_OCTETS as u64),
+            _ => Vec::new(),
+        };
         if !ranges.is_empty() {
             let snapshot = Arc::clone(&self.snapshot);
             let read = self.offload.run(move || snapshot.read_ranges(&ranges)).await?;
-            match &mut self.mender {
-                Some(mender) => mender.mend(&read, &mut chunk),
-                None => chunk = read,
+            if self.rest.ready.is_empty() && self.rest.mender.is_none() {
+                self.rest.ready = read;
+            } else {
+                self.rest.take(&read);
             }
         }
+        let mut chunk = std::mem::take(&mut self.rest.ready);
         if let Some(top) = &mut self.top {
             let wanted = top.take(&chunk);
             chunk.truncate(wanted);
             if top.is_done() {
-                self.stretches.clear();
+                self.rest.stretches.clear();
             }
         }
         Ok(if chunk.is_empty() { None } else { Some(chunk.into()) })

@@ -12,30 +12,32 @@ use crate::store::StoreError;
 /// How much is read or copied at once.
 pub(super) const WINDOW_OCTETS: usize = 256 << 10;
 
-/// Tells `each` record of the file's first `length` octets.
+/// Tells `each` record in a range of the file that begins behind a record and ends with one.
 pub(super) fn scan(
     file: &impl DiskFile,
-    length: u64,
+    range: Range<u64>,
     hostname: &str,
     mut each: impl FnMut(Record),
 ) -> io::Result<()> {
-    let mut scanner = Scanner::new(hostname);
-    let (mut window, mut start, mut read) = (Vec::new(), 0, 0);
+    let mut scanner = Scanner::behind(hostname, range.start);
+    let (mut window, mut start, mut end, mut read) = (Vec::new(), 0, 0, range.start);
     loop {
-        let at_end = read == length;
-        let (consumed, record) = scanner.scan(&window[start..], at_end);
+        let at_end = read == range.end;
+        let (consumed, record) = scanner.scan(&window[start..end], at_end);
         start += consumed;
         match record {
             Some(record) => each(record),
             None if at_end => return Ok(()),
             None => {
-                window.drain(..start);
-                start = 0;
-                let wanted = WINDOW_OCTETS.min(usize::try_from(length - read).unwrap_or(usize::MAX));
-                let old = window.len();
-                window.resize(old + wanted, 0);
-                read_exact(file, &mut window[old..], read)?;
+                window.copy_within(start..end, 0);
+                (start, end) = (0, end - start);
+                let wanted = WINDOW_OCTETS.min(usize::try_from(range.end - read).unwrap_or(usize::MAX));
+                if window.len() < end + wanted {
+                    window.resize(end + wanted, 0);
+                }
+                read_exact(file, &mut window[end..end + wanted], read)?;
                 read += wanted as u64;
+                end += wanted;
             }
         }
     }
@@ -104,7 +106,7 @@ fn try_settle<D: Disk>(disk: &D, folder: &Folder, file: &D::File, hostname: &str
         return Ok(Tail { length, line_end: b"" });
     }
     let mut torn = None;
-    scan(file, length, hostname, |record| {
+    scan(file, 0..length, hostname, |record| {
         if record.kind == Kind::Torn {
             torn = Some(record.offset);
         }

@@ -9,6 +9,7 @@
 //!   the file is cut back to what it was.
 //! - **Torn tail**: whoever takes the append lock moves what a crash left behind the last record to `MyMailBox.torn`.
 //! - **Removal**: one byte of each record becomes `#`, synced; only then the rest may go.
+//! - **The index** (`.index`) is a cache of what a scan finds; each of the above carries it along.
 //!
 //! All of it blocks, and so runs on an [`Offload`].
 
@@ -27,6 +28,7 @@ mod append;
 mod body;
 mod check;
 mod incoming;
+mod index;
 mod mailbox;
 mod maildrop;
 mod offload;
@@ -65,6 +67,8 @@ struct Shared<D: Disk> {
     queues: Mutex<HashMap<String, Arc<append::Queue<D>>>>,
     /// The number of the next spill file.
     spill: AtomicU64,
+    /// What an index must have been made in to be believed; `None` where the disk cannot tell.
+    environment: Option<index::Environment>,
     /// [`SMALL_OCTETS`], but in tests.
     small_octets: u64,
 }
@@ -85,14 +89,24 @@ impl<D: Disk, O: Offload> TextStore<D, O> {
             Ok(())
         };
         clean().map_err(|error| failed("prepare the folder", temporary, error))?;
+        let environment = index::Environment::of(&disk, hostname);
         let shared = Shared {
             disk,
+            environment,
             hostname: hostname.into(),
             queues: Mutex::default(),
             spill: AtomicU64::new(0),
             small_octets: SMALL_OCTETS,
         };
         Ok(Self { shared: Arc::new(shared), offload })
+    }
+
+    /// The same store with another limit than a mebibyte below which a mailbox is compacted whatever is removed from it.
+    #[cfg(any(test, feature = "sim"))]
+    #[must_use]
+    pub fn compacting_below(mut self, octets: u64) -> Self {
+        Arc::get_mut(&mut self.shared).expect("it was opened just now").small_octets = octets;
+        self
     }
 }
 
@@ -130,6 +144,10 @@ impl Folder {
 
     fn mailbox(&self) -> PathBuf {
         self.path.join("MyMailBox.txt")
+    }
+
+    fn index(&self) -> PathBuf {
+        self.path.join(".index")
     }
 
     fn torn(&self) -> PathBuf {

@@ -1,16 +1,20 @@
 //! Removal: mark, then blank or compact. At every moment each message is either all there or marked.
 
 use std::io;
-use std::ops::Range;
+use std::ops::ControlFlow;
 
 use mail_core::mailbox::Record;
 
 use super::append::Writer;
 use super::failed;
+use super::index::{Change, Found};
 use super::mailbox::{read_exact, read_range, settle};
 use super::maildrop::Snapshot;
 use crate::disk::{Disk, DiskFile, Open};
 use crate::store::StoreError;
+
+/// How many messages are looked up at once.
+const MESSAGES_AT_ONCE: usize = 256;
 
 /// Removes the messages, durably, or leaves all of them.
 pub(super) fn remove<D: Disk>(snapshot: &Snapshot<D>, numbers: &[u64]) -> Result<(), StoreError> {
@@ -23,23 +27,26 @@ pub(super) fn remove<D: Disk>(snapshot: &Snapshot<D>, numbers: &[u64]) -> Result
         shared.disk.lock(&folder.append_lock()).map_err(|error| failed("lock", &path, error))?;
     let mailbox = snapshot.mailbox()?;
     snapshot.check_identity()?;
-    let records = numbers.iter().map(|number| {
-        let (record, message) = snapshot.record(*number)?;
-        snapshot.check_record(record, message)?;
-        Ok(record)
-    });
-    let records: Vec<&Record> = records.collect::<Result<_, StoreError>>()?;
+    let messages = find(snapshot, numbers)?;
+    let records = messages.iter().map(|found| Ok(snapshot.read_record(&found.entry)?.0));
+    let records: Vec<Record> = records.collect::<Result<_, StoreError>>()?;
     let length = settle(&shared.disk, folder, mailbox, &shared.hostname)?.length;
-    mark(mailbox, &records).map_err(|error| failed("write to", &path, error))?;
+    let fail = |error| failed("write to", &path, error);
+    let index = snapshot.index();
+    let mut change = index.change(mailbox.status().map_err(fail)?).or_else(|_| {
+        // One that can be neither taken away nor written would tell of messages that are gone.
+        shared.disk.remove(&folder.index()).map(|()| None).map_err(fail)
+    })?;
+    mark(mailbox, &records).map_err(fail)?;
 
-    // The messages are gone from here on; what follows only makes the file small and clean.
-    let mut removed = snapshot.removed.clone();
-    removed.extend(records.iter().map(|record| record.offset..record.end()));
-    removed.sort_unstable_by_key(|range| range.start);
-    let removed_octets: u64 = removed.iter().map(|range| range.end - range.start).sum();
+    // The messages are gone from here on; what follows only makes the file small and clean, and the index fit it.
+    let removed_octets: u64 =
+        index.header.removed_octets + records.iter().map(|record| record.length).sum::<u64>();
+    let mut indexed = change.as_mut().map_or(Ok(()), |change| change.remove(&messages));
+    let mut compacted = None;
     if length < shared.small_octets || removed_octets > length / 2 {
-        match compact(snapshot, mailbox, &removed, length, records.len()) {
-            Ok(()) => return Ok(()),
+        match compact(snapshot, &messages, length) {
+            Ok(aside) => compacted = Some(aside),
             Err(error) => {
                 // What was written of it would only take room.
                 let _ = shared.disk.remove(&folder.aside());
@@ -47,14 +54,50 @@ pub(super) fn remove<D: Disk>(snapshot: &Snapshot<D>, numbers: &[u64]) -> Result
             }
         }
     }
-    if let Err(error) = records.iter().try_for_each(|record| blank(mailbox, record)) {
+    if compacted.is_none()
+        && let Err(error) = records.iter().try_for_each(|record| blank(mailbox, record))
+    {
         tracing::warn!(mailbox = %path.display(), %error, "cannot blank out a removed message");
+    }
+    if let Some(change) = change {
+        indexed = indexed
+            .and_then(|()| carry_along(change, compacted.as_ref().unwrap_or(mailbox), compacted.is_some()));
+    }
+    if let Err(error) = indexed {
+        tracing::warn!(index = %folder.index().display(), %error, "the index cannot follow a removal; it will be made again");
     }
     Ok(())
 }
 
+/// Where the messages with these numbers stand.
+fn find<D: Disk>(snapshot: &Snapshot<D>, numbers: &[u64]) -> Result<Vec<Found>, StoreError> {
+    let mut messages = Vec::with_capacity(numbers.len());
+    let mut left = numbers;
+    while let Some(first) = left.first() {
+        let found = snapshot.messages(*first, MESSAGES_AT_ONCE)?;
+        if found.is_empty() {
+            return Err(StoreError::Failed(format!("there is no message {first}")));
+        }
+        let here = left.partition_point(|number| number - first < found.len() as u64);
+        messages.extend(left[..here].iter().map(|number| found[(number - first) as usize]));
+        left = &left[here..];
+    }
+    Ok(messages)
+}
+
+/// Makes the index fit the mailbox again.
+fn carry_along<F: DiskFile>(mut change: Change<'_, F>, mailbox: &F, is_compacted: bool) -> io::Result<()> {
+    let status = mailbox.status()?;
+    match status.length {
+        0 => change.empty()?,
+        _ if is_compacted => change.compact()?,
+        _ => {}
+    }
+    change.save(status)
+}
+
 /// Makes the first byte of each record `#`; if that fails, makes it again what it was.
-fn mark(mailbox: &impl DiskFile, records: &[&Record]) -> io::Result<()> {
+fn mark(mailbox: &impl DiskFile, records: &[Record]) -> io::Result<()> {
     let mut first = vec![0; records.len()];
     for (byte, record) in first.iter_mut().zip(records) {
         read_exact(mailbox, std::slice::from_mut(byte), record.offset)?;
@@ -91,26 +134,33 @@ fn blank(mailbox: &impl DiskFile, record: &Record) -> io::Result<()> {
 }
 
 /// Writes all that is not removed aside, and puts it in the mailbox's place.
-fn compact<D: Disk>(
-    snapshot: &Snapshot<D>,
-    mailbox: &D::File,
-    removed: &[Range<u64>],
-    length: u64,
-    count: usize,
-) -> io::Result<()> {
+fn compact<D: Disk>(snapshot: &Snapshot<D>, messages: &[Found], length: u64) -> io::Result<D::File> {
     let (disk, folder) = (&snapshot.shared.disk, &snapshot.folder);
+    let Some((mailbox, _)) = &snapshot.file else { return Err(io::ErrorKind::NotFound.into()) };
     let aside = disk.open(&folder.aside(), Open::OrCreate)?;
     aside.set_len(0)?;
+    let index = snapshot.index();
+    let header = index.header;
     // Between removed records there may be a person's blank lines, which are not worth a file.
-    let is_empty = count == snapshot.messages.len() && snapshot.broken == 0 && length == snapshot.length;
-    let mut writer = Writer::new(&aside);
-    let mut kept = 0;
-    for end in removed.iter().chain([&(length..length)]).filter(|_| !is_empty) {
-        read_range(mailbox, kept..end.start, |piece| writer.put(piece))?;
-        kept = end.end;
+    let is_empty = messages.len() as u64 == snapshot.count && header.broken == 0 && length == snapshot.length;
+    if !is_empty {
+        let mut writer = Writer::new(&aside);
+        let mut messages = messages.iter().peekable();
+        let (mut kept, mut copied) = (0, Ok(()));
+        index.walk(0..header.entries, |ordinal, entry| {
+            let goes = messages.next_if(|found| found.ordinal == ordinal).is_some();
+            if goes || entry.is_removed() {
+                copied = read_range(mailbox, kept..entry.offset, |piece| writer.put(piece));
+                kept = entry.end();
+            }
+            if copied.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        copied?;
+        read_range(mailbox, kept..length, |piece| writer.put(piece))?;
+        writer.flush()?;
     }
-    writer.flush()?;
     aside.sync()?;
     disk.rename(&folder.aside(), &folder.mailbox())?;
-    disk.sync_dir(&folder.path)
+    disk.sync_dir(&folder.path)?;
+    Ok(aside)
 }

@@ -6,6 +6,7 @@ use super::{Chunk, Input, Question, Server};
 use crate::dot::Piece;
 use crate::line::LineEnds;
 use crate::machine::ProtocolError;
+use crate::smtp::limits::CHUNK_OCTETS_MIN;
 use crate::smtp::reply::Reply;
 use crate::smtp::server::state::{Outcome, Phase};
 use crate::smtp::server::{Event, replies};
@@ -75,6 +76,7 @@ impl Server {
         }
         let Chunk { size, last, .. } = *chunk;
         self.input = Input::Commands;
+        self.commands -= usize::from(size >= CHUNK_OCTETS_MIN);
         if !last {
             self.session.phase = self.session.phase.after(Outcome::Chunk);
             self.succeed(&replies::chunk_ok(size));

@@ -11,14 +11,16 @@ fn at_every_moment(
     judge: impl Fn(&SimDisk, bool, &str),
 ) {
     let whole = disk.after_power_cut(Survival::Everything);
+    let store_of_whole = store(&whole);
     let before = whole.changes();
-    act(&store(&whole)).expect("the disk does not fail");
+    act(&store_of_whole).expect("the disk does not fail");
     let moments = whole.changes() - before;
     assert!(moments > 3);
     for moment in 0..=moments {
         let disk = disk.after_power_cut(Survival::Everything);
+        let store = store(&disk);
         disk.cut_power_after(moment);
-        let done = act(&store(&disk));
+        let done = act(&store);
         for survival in survivals {
             let what = format!("power gone after {moment} of {moments} changes, {survival:?}");
             judge(&disk.after_power_cut(*survival), done.is_ok(), &what);

@@ -1,0 +1,110 @@
+//! What a hash costs: Argon2id (RFC 9106) in one lane, over the configured memory, with as many passes as take the
+//! configured time on this machine.
+//!
+//! It is measured once, when the first hash is made, and remembered in the data directory: the hashes of one site shall
+//! cost the same, whatever else the machine does when one is made. A hash carries its own cost, so nothing is measured to
+//! check a password.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use argon2::{Argon2, Params};
+use config::Auth;
+
+/// OWASP's least for 19 MiB, and for more memory never less either.
+const PASSES_MIN: u32 = 2;
+/// A site whose memory is that small is a test.
+const PASSES_MAX: u32 = 10_000;
+
+const FILE: &str = ".hash-cost";
+
+/// The cost of the hashes that are made in this data directory.
+///
+/// # Errors
+/// It cannot be remembered.
+pub(super) fn cost(data: &Path, auth: &Auth) -> io::Result<Params> {
+    let memory_kib =
+        u32::try_from(auth.hash_memory.get() >> 10).expect("the configuration allows 1 GiB at most");
+    let path = data.join(FILE);
+    if let Some(params) = fs::read_to_string(&path).ok().and_then(|text| remembered(&text, memory_kib, auth))
+    {
+        return Ok(params);
+    }
+    let passes = measure(memory_kib, Duration::from_millis(auth.hash_milliseconds));
+    fs::write(path, format!("m={memory_kib},t={passes},p=1 for {} ms\n", auth.hash_milliseconds))?;
+    Ok(params(memory_kib, passes))
+}
+
+/// What was measured, if it was for this memory and this time.
+fn remembered(text: &str, memory_kib: u32, auth: &Auth) -> Option<Params> {
+    let (cost, milliseconds) = text.trim_end().strip_suffix(" ms")?.split_once(" for ")?;
+    let cost: Params = cost.parse().ok()?;
+    let is_asked_for = cost.m_cost() == memory_kib
+        && cost.p_cost() == 1
+        && cost.t_cost() >= PASSES_MIN
+        && milliseconds.parse() == Ok(auth.hash_milliseconds);
+    is_asked_for.then_some(cost)
+}
+
+/// The passes over the memory that take so long here. The quickest of some attempts tells what the machine can do; any
+/// other what it was doing besides.
+fn measure(memory_kib: u32, wanted: Duration) -> u32 {
+    let argon2 = Argon2::from(params(memory_kib, PASSES_MIN));
+    let quickest = (0..3).map(|_| {
+        let start = Instant::now();
+        argon2
+            .hash_password_into(b"a password", b"some salt", &mut [0; Params::DEFAULT_OUTPUT_LEN])
+            .expect("the parameters and the lengths are valid");
+        start.elapsed()
+    });
+    let pass = quickest.min().expect("there were some attempts") / PASSES_MIN;
+    let passes = wanted.as_nanos() / pass.as_nanos().max(1);
+    u32::try_from(passes).unwrap_or(PASSES_MAX).clamp(PASSES_MIN, PASSES_MAX)
+}
+
+fn params(memory_kib: u32, passes: u32) -> Params {
+    Params::new(memory_kib, passes, 1, None)
+        .expect("the configured memory, and two passes or more, are valid")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_measured_once_for_each_memory_and_time() {
+        let data = tempfile::tempdir().expect("a temporary directory");
+        let small =
+            Auth { hash_memory: "1 MiB".parse().expect("a size"), hash_milliseconds: 5, ..Auth::default() };
+        let first = cost(data.path(), &small).expect("written");
+        assert!(first.m_cost() == 1_024 && first.t_cost() >= PASSES_MIN && first.p_cost() == 1);
+        // What is remembered is used, though it was never measured like that.
+        fs::write(data.path().join(FILE), "m=1024,t=77,p=1 for 5 ms\n").expect("written");
+        assert_eq!(cost(data.path(), &small).expect("read").t_cost(), 77);
+
+        let longer = Auth { hash_milliseconds: 40, ..small.clone() };
+        assert!(cost(data.path(), &longer).expect("written").t_cost() != 77);
+        let text = fs::read_to_string(data.path().join(FILE)).expect("read");
+        assert!(text.starts_with("m=1024,t=") && text.ends_with(",p=1 for 40 ms\n"), "{text}");
+        let larger = Auth { hash_memory: "2 MiB".parse().expect("a size"), ..longer };
+        assert_eq!(cost(data.path(), &larger).expect("written").m_cost(), 2_048);
+    }
+
+    #[test]
+    fn nothing_weaker_is_believed() {
+        let auth = Auth::default();
+        for text in [
+            "",
+            "m=19456,t=1,p=1 for 50 ms",
+            "m=8,t=5,p=1 for 50 ms",
+            "m=19456,t=5,p=1 for 5 ms",
+            "m=19456,t=5,p=1",
+            "m=19456,t=5,p=2 for 50 ms",
+        ] {
+            assert!(remembered(text, 19 << 10, &auth).is_none(), "{text}");
+        }
+        assert!(remembered("m=19456,t=5,p=1 for 50 ms\n", 19 << 10, &auth).is_some());
+    }
+}

@@ -1,0 +1,65 @@
+//! From root to a user with no rights but its own: what binds port 25 need not read the mail.
+
+use nix::unistd::{Uid, User, geteuid, getuid};
+use tracing::{info, warn};
+
+/// Becomes the configured user, with its groups, for ever. Called before the first thread.
+///
+/// # Errors
+/// One sentence: there is no such user, or we may not become it.
+pub(crate) fn drop_to(name: Option<&str>) -> Result<(), String> {
+    let Some(name) = name else {
+        if geteuid().is_root() {
+            warn!("serving as root: set `user` in [process] to a user that owns nothing but the mail");
+        }
+        return Ok(());
+    };
+    let user = User::from_name(name).map_err(|error| format!("cannot look up the user `{name}`: {error}"))?;
+    let user = user.ok_or_else(|| {
+        format!("there is no user `{name}`; make it, or name another with `user` in [process]")
+    })?;
+    if (getuid(), geteuid()) == (user.uid, user.uid) {
+        return Ok(());
+    }
+    if !geteuid().is_root() {
+        return Err(format!("only root can become `{name}`: start as root, or without `user` in [process]"));
+    }
+    become_user(&user).map_err(|error| format!("cannot become the user `{name}`: {error}"))?;
+    // Root that can be had again was never given up.
+    if !user.uid.is_root() && nix::unistd::setuid(Uid::from_raw(0)).is_ok() {
+        return Err(format!("the process became `{name}` and could become root again"));
+    }
+    info!(user = name, "no longer root");
+    Ok(())
+}
+
+#[cfg(not(target_vendor = "apple"))]
+fn become_user(user: &User) -> nix::Result<()> {
+    let name = std::ffi::CString::new(user.name.as_str()).map_err(|_| nix::Error::EINVAL)?;
+    nix::unistd::initgroups(&name, user.gid)?;
+    nix::unistd::setgid(user.gid)?;
+    nix::unistd::setuid(user.uid)
+}
+
+/// Nothing safe takes root's further groups away there.
+#[cfg(target_vendor = "apple")]
+fn become_user(_user: &User) -> nix::Result<()> {
+    Err(nix::Error::ENOSYS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_becomes_who_is_not_there() {
+        let sentence = drop_to(Some("no-such-user")).expect_err("there is none");
+        assert!(sentence.contains("no user `no-such-user`"), "{sentence}");
+    }
+
+    #[test]
+    fn who_it_is_already_it_need_not_become() {
+        let own = User::from_uid(geteuid()).expect("users can be looked up").expect("we are somebody");
+        drop_to(Some(&own.name)).expect("nothing is to do");
+    }
+}

@@ -1,0 +1,88 @@
+//! What the process may do once it serves: as whom it runs, and what it can reach.
+
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::process::Command;
+
+use support::{Daemon, Place};
+
+const MAIL: &[u8] = b"From: ag@iit.edu\r\nTo: gb@iit.edu\r\nSubject: Rights\r\n\r\nText.\r\n";
+
+/// Starts it on a place where gb's mailbox is a link out of the data directory. Tells what signing in as gb gets.
+fn read_beyond_the_data(process: &str) -> (Daemon, String) {
+    let place = Place::with(process);
+    let beyond = place.path("beyond.txt");
+    fs::write(&beyond, "From: a@b\nTo: gb@iit.edu\nSubject: s\nReceived: 2026-11-22 : 19 : 15\n\nText.\n.\n")
+        .expect("written");
+    fs::create_dir(place.path("data/gb")).expect("made");
+    symlink(&beyond, place.path("data/gb/MyMailBox.txt")).expect("linked");
+    let daemon = place.serve();
+    let mut pop3 = daemon.pop3();
+    pop3.command("USER gb");
+    let reply = pop3.command("PASS other");
+    (daemon, reply)
+}
+
+#[test]
+fn a_confined_process_reaches_its_data_and_nothing_else() {
+    let (_daemon, reply) = read_beyond_the_data("[process]\nconfine = false\n");
+    assert!(reply.starts_with("+OK"), "{reply}");
+
+    let place = Place::with("");
+    let daemon = place.serve();
+    let told = daemon.early_log.iter().find(|line| line.contains("confined")).expect("the log says it");
+    if told.contains("not confined") {
+        // A kernel without Landlock: the log has said so, and everything works as without.
+        assert!(read_beyond_the_data("").1.starts_with("+OK"));
+        return;
+    }
+    daemon.smtp().deliver_one(MAIL);
+    assert_eq!(daemon.signed_in("gb", "other").stat().0, 1);
+    let (_daemon, reply) = read_beyond_the_data("");
+    assert!(reply.starts_with("-ERR [SYS/TEMP]"), "{reply}");
+}
+
+#[test]
+fn a_configured_user_is_what_the_process_becomes() {
+    let place = Place::with("[process]\nuser = 'nobody'\n");
+    let own = fs::metadata(place.folder.path()).expect("it is there");
+    if own.uid() != 0 {
+        let refused = place.pennypost(&["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0"], "");
+        assert_eq!(refused.code, Some(2), "{refused:?}");
+        assert!(refused.stderr.contains("only root can become `nobody`"), "{refused:?}");
+        return;
+    }
+    let id = |flag| {
+        let output = Command::new("id").args([flag, "nobody"]).output().expect("id is there");
+        String::from_utf8(output.stdout).expect("a number").trim().parse::<u32>().expect("a number")
+    };
+    let (uid, gid) = (id("-u"), id("-g"));
+    fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(0o755)).expect("set");
+    for name in ["data", "data/User.txt"] {
+        chown(place.path(name), Some(uid), Some(gid)).expect("root may");
+    }
+    let daemon = place.serve();
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).expect("it runs");
+    let line = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line of status");
+        line.split_whitespace().map(|id| id.parse().expect("a number")).collect::<Vec<u32>>()
+    };
+    assert_eq!((line("Uid:"), line("Gid:")), (vec![uid; 4], vec![gid; 4]));
+    assert!(!line("Groups:").contains(&0), "root's groups are gone");
+    daemon.smtp().deliver_one(MAIL);
+    let mailbox = fs::metadata(place.path("data/gb/MyMailBox.txt")).expect("delivered");
+    assert_eq!((mailbox.uid(), mailbox.gid()), (uid, gid));
+}
+
+#[test]
+fn a_user_that_is_not_there_is_refused() {
+    let place = Place::with("[process]\nuser = 'no-such-user'\n");
+    let refused = place.pennypost(&["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0"], "");
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    let sentence = refused.stderr.lines().last().unwrap_or_default();
+    assert!(sentence.contains("no user `no-such-user`") && sentence.contains("[process]"), "{refused:?}");
+}

@@ -1,0 +1,51 @@
+//! A TLS client for the tests, which believes the certificates of one file and nobody else.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio_rustls::rustls::client::Resumption;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion, version,
+};
+
+use super::Wire;
+
+/// Does handshakes in one version of TLS, or in any.
+pub(crate) struct TlsClient(Arc<ClientConfig>);
+
+impl TlsClient {
+    pub(crate) fn new(roots: &Path) -> Self {
+        Self::with_versions(roots, &[&version::TLS12, &version::TLS13])
+    }
+
+    pub(crate) fn with_versions(roots: &Path, versions: &[&'static SupportedProtocolVersion]) -> Self {
+        let mut store = RootCertStore::empty();
+        for certificate in CertificateDer::pem_file_iter(roots).expect("the file is there") {
+            store.add(certificate.expect("a certificate")).expect("a good one");
+        }
+        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(versions)
+            .expect("versions that the provider has")
+            .with_root_certificates(store)
+            .with_no_client_auth();
+        // A session that goes on shows no certificate.
+        config.resumption = Resumption::disabled();
+        Self(Arc::new(config))
+    }
+
+    /// The same conversation, encrypted from here on.
+    pub(crate) fn encrypt(&self, wire: Wire, name: &str) -> Wire {
+        self.try_encrypt(wire, name).unwrap_or_else(|error| panic!("no TLS with {name}: {error}"))
+    }
+
+    pub(crate) fn try_encrypt(&self, wire: Wire, name: &str) -> std::io::Result<Wire> {
+        let name = ServerName::try_from(name.to_owned()).expect("a name");
+        let connection = ClientConnection::new(Arc::clone(&self.0), name).expect("a good configuration");
+        let mut stream = StreamOwned::new(connection, wire.socket.try_clone()?);
+        stream.conn.complete_io(&mut stream.sock)?;
+        Ok(Wire::over(stream, wire.socket))
+    }
+}

@@ -1,0 +1,260 @@
+//! TLS on the servers, with a client that verifies: STARTTLS (RFC 3207), STLS (RFC 2595), implicit TLS (RFC 8314), the
+//! certificate's changes, and what somebody on the way might try.
+
+mod support;
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use mail_core::proxy::Header;
+use rcgen::{CertificateParams, KeyPair};
+use support::tls::TlsClient;
+use support::{Daemon, Place, Pop3, Smtp, Wire};
+use tokio_rustls::rustls::version;
+
+const LISTEN: &str = "[smtp]\nlisten = ['127.0.0.1:0']\ntls_listen = ['127.0.0.1:0']\n\
+                      proxy_listen = ['127.0.0.1:0']\n\
+                      [pop3]\nlisten = ['127.0.0.1:0']\ntls_listen = ['127.0.0.1:0']\n\
+                      [web]\nlisten = 'off'\n";
+
+/// A server with a certificate, and clients that believe in it.
+struct Scene {
+    place: Place,
+    server: Daemon,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self::at(Place::with(&format!("{LISTEN}[tls]\nself_signed = true\n")))
+    }
+
+    fn at(place: Place) -> Self {
+        let doors = ["smtp", "smtps", "smtp-proxy", "pop3", "pop3s"];
+        let server = Daemon::start(env!("CARGO_BIN_EXE_pennypost"), &["serve"], &place, &doors);
+        Self { place, server }
+    }
+
+    fn client(&self) -> TlsClient {
+        TlsClient::new(&self.place.path("data/.tls/certificate.pem"))
+    }
+
+    fn starttls(&self, client: &TlsClient) -> Smtp {
+        let mut smtp = self.server.smtp();
+        assert!(smtp.command("EHLO before").contains("\n250-STARTTLS\n"));
+        assert!(smtp.command("STARTTLS").starts_with("220 2.0.0 "));
+        Smtp { wire: client.encrypt(smtp.wire, "iitkgp.edu") }
+    }
+
+    fn stls(&self, client: &TlsClient) -> Pop3 {
+        let mut pop3 = self.server.pop3();
+        assert!(pop3.multi("CAPA").1.contains(&b"STLS".to_vec()));
+        assert!(pop3.command("STLS").starts_with("+OK"));
+        Pop3 { wire: client.encrypt(pop3.wire, "iitkgp.edu") }
+    }
+}
+
+#[test]
+fn a_session_goes_on_over_either_version_and_the_trace_field_says_which() {
+    let scene = Scene::new();
+    let roots = scene.place.path("data/.tls/certificate.pem");
+    for (version, name) in [(&version::TLS12, "(TLSv1.2/TLS_ECDHE_"), (&version::TLS13, "(TLSv1.3/TLS_AES_")]
+    {
+        let client = TlsClient::with_versions(&roots, &[version]);
+        let mut smtp = scene.starttls(&client);
+        let hello = smtp.command("EHLO after");
+        assert!(hello.contains("\n250-AUTH PLAIN LOGIN") && !hello.contains("STARTTLS"), "{hello}");
+        assert!(smtp.command("STARTTLS").starts_with("503 5.5.1 "), "there is TLS already");
+        assert!(smtp.command("AUTH PLAIN AGFnAHNlY3JldA==").starts_with("235 "));
+        let reply = smtp.deliver("ag@iit.edu", &["gb@iit.edu"], b"Subject: secret\r\n\r\nbody\r\n");
+        assert!(reply.starts_with("250 "), "{reply}");
+
+        let mut pop3 = scene.stls(&client);
+        assert!(!pop3.multi("CAPA").1.contains(&b"STLS".to_vec()));
+        assert!(pop3.command("STLS").starts_with("-ERR"));
+        pop3.login("gb", "other");
+        let message = String::from_utf8(pop3.retrieve(1)).expect("text");
+        assert!(message.contains("Received: from after "), "{message}");
+        assert!(message.contains(&format!("with ESMTPSA {name}")), "{message}");
+        assert!(pop3.command("DELE 1").starts_with("+OK"));
+        assert!(pop3.command("QUIT").starts_with("+OK"));
+        assert!(pop3.wire.rest().is_empty(), "the server says that it closes");
+    }
+}
+
+#[test]
+fn tls_from_the_first_byte_serves_each_of_the_certificate_s_names() {
+    let scene = Scene::new();
+    let client = scene.client();
+    let message =
+        [&b"Subject: large\r\n\r\n"[..], &b"0123456789abcdef0123456789abcdef\r\n".repeat(100_000)].concat();
+    for name in ["iitkgp.edu", "localhost", "127.0.0.1", "::1"] {
+        let mut smtp = Smtp::greeted(client.encrypt(Wire::connect(scene.server.door("smtps")), name));
+        assert!(!smtp.command("EHLO iit.edu").contains("STARTTLS"));
+        if name == "localhost" {
+            assert!(smtp.deliver("ag@iit.edu", &["gb@iit.edu"], &message).starts_with("250 "));
+        }
+        assert!(smtp.command("QUIT").starts_with("221 "));
+        let mut pop3 = Pop3::greeted(client.encrypt(Wire::connect(scene.server.door("pop3s")), name));
+        assert!(!pop3.multi("CAPA").1.contains(&b"STLS".to_vec()));
+        assert!(pop3.command("QUIT").starts_with("+OK"));
+    }
+    let mut pop3 = Pop3::greeted(client.encrypt(Wire::connect(scene.server.door("pop3s")), "localhost"));
+    pop3.login("gb", "other");
+    let retrieved = pop3.retrieve(1);
+    assert!(retrieved.ends_with(&message), "{} octets", retrieved.len());
+    let trace = String::from_utf8_lossy(&retrieved[..400]).into_owned();
+    assert!(trace.contains("with ESMTPS (TLSv1.3/"), "{trace}");
+
+    let other = client.try_encrypt(Wire::connect(scene.server.door("pop3s")), "example.org");
+    assert!(other.is_err(), "the client looks at the name");
+}
+
+#[test]
+fn an_older_version_is_refused() {
+    let mut scene = Scene::new();
+    // A ClientHello of TLS 1.1: version 3.2, 32 octets of random, no session, TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, no
+    // compression, and the extension that says that ECDSA with SHA-256 will do.
+    let mut hello = vec![0x16, 3, 1, 0, 55, 1, 0, 0, 51, 3, 2];
+    hello.extend([7; 32]);
+    hello.extend([0, 0, 2, 0xc0, 0x09, 1, 0, 0, 8, 0, 13, 0, 4, 0, 2, 4, 3]);
+    let mut wire = Wire::connect(scene.server.door("smtps"));
+    wire.send(&hello);
+    let alert = wire.rest();
+    // Fatal, protocol_version (RFC 8446 section 6).
+    assert_eq!(alert.get(..1).zip(alert.get(5..)), Some((&[0x15][..], &[2, 70][..])), "{alert:02x?}");
+    scene.server.wait_for_log("no TLS: the handshake failed");
+}
+
+#[test]
+fn plain_text_at_a_tls_address_is_closed_and_logged() {
+    let mut scene = Scene::new();
+    for (door, line) in [("smtps", "EHLO iit.edu\r\n"), ("pop3s", "CAPA\r\n")] {
+        let mut wire = Wire::connect(scene.server.door(door));
+        wire.send(line.as_bytes());
+        let answer = wire.rest();
+        assert!(answer.len() <= 7 && !answer.starts_with(b"2"), "an alert at most: {answer:02x?}");
+        scene.server.wait_for_log("no TLS: the handshake failed");
+    }
+    scene.client().encrypt(Wire::connect(scene.server.door("smtps")), "localhost");
+}
+
+#[test]
+fn what_was_said_in_plain_text_is_forgotten() {
+    let scene = Scene::new();
+    let client = scene.client();
+    let mut smtp = scene.starttls(&client);
+    let reply = smtp.command("MAIL FROM:<ag@iit.edu>");
+    assert!(reply.starts_with("503 "), "EHLO is forgotten: {reply}");
+
+    let mut pop3 = scene.server.pop3();
+    assert!(pop3.command("USER gb").starts_with("+OK"));
+    assert!(pop3.command("STLS").starts_with("+OK"));
+    let mut pop3 = Pop3 { wire: client.encrypt(pop3.wire, "iitkgp.edu") };
+    let reply = pop3.command("PASS other");
+    assert!(reply.starts_with("-ERR"), "USER is forgotten: {reply}");
+}
+
+/// CVE-2011-0411: what is put behind STARTTLS in plain text would be carried out as if it had come encrypted.
+#[test]
+fn nothing_that_is_injected_before_tls_is_carried_out() {
+    let scene = Scene::new();
+    let client = scene.client();
+    let mut smtp = scene.server.smtp();
+    smtp.command("EHLO iit.edu");
+    smtp.wire.send(
+        b"STARTTLS\r\nEHLO evil\r\nMAIL FROM:<ag@iit.edu>\r\nRCPT TO:<gb@iit.edu>\r\nDATA\r\nevil\r\n.\r\n",
+    );
+    let said = String::from_utf8(smtp.wire.rest()).expect("text");
+    assert!(said.starts_with("421 4.7.0 ") && said.lines().count() == 1, "{said}");
+
+    let mut pop3 = scene.server.pop3();
+    pop3.wire.send(b"STLS\r\nUSER gb\r\nPASS other\r\n");
+    let said = String::from_utf8(pop3.wire.rest()).expect("text");
+    let said: Vec<_> = said.lines().collect();
+    assert!(
+        matches!(said[..], ["+OK begin TLS negotiation", "-ERR plain text was sent behind STLS, goodbye"]),
+        "{said:?}"
+    );
+
+    // Behind the reply it is no part of a handshake.
+    let mut smtp = scene.server.smtp();
+    smtp.command("EHLO iit.edu");
+    assert!(smtp.command("STARTTLS").starts_with("220 "));
+    smtp.wire.send(b"RSET\r\n");
+    assert!(client.try_encrypt(smtp.wire, "iitkgp.edu").is_err());
+    let mut pop3 = scene.server.pop3();
+    assert!(pop3.command("STLS").starts_with("+OK"));
+    pop3.wire.send(b"USER gb\r\n");
+    assert!(client.try_encrypt(pop3.wire, "iitkgp.edu").is_err());
+    assert!(scene.place.mailbox("gb").is_empty());
+}
+
+/// Writes a new key and a certificate for it, as a person or a program does who knows nothing of the server.
+fn put_pair(place: &Place) {
+    let key = KeyPair::generate().expect("a key");
+    let parameters = CertificateParams::new(vec!["iitkgp.edu".to_owned()]).expect("a name");
+    fs::write(place.path("cert.pem"), parameters.self_signed(&key).expect("signed").pem()).expect("written");
+    fs::write(place.path("key.pem"), key.serialize_pem()).expect("written");
+}
+
+#[test]
+fn a_new_certificate_is_served_to_the_next_connection_and_a_broken_one_never() {
+    let place = Place::with(&format!("{LISTEN}[tls]\ncertificate = 'cert.pem'\nkey = 'key.pem'\n"));
+    put_pair(&place);
+    let before = TlsClient::new(&place.path("cert.pem"));
+    let mut scene = Scene::at(place);
+    let mut open = Smtp::greeted(before.encrypt(Wire::connect(scene.server.door("smtps")), "iitkgp.edu"));
+
+    put_pair(&scene.place);
+    let after = TlsClient::new(&scene.place.path("cert.pem"));
+    assert!(before.try_encrypt(Wire::connect(scene.server.door("smtps")), "iitkgp.edu").is_err());
+    scene.starttls(&after);
+    scene.stls(&after);
+    assert!(open.command("NOOP").starts_with("250 "), "who is connected stays so");
+
+    fs::write(scene.place.path("cert.pem"), "broken").expect("written");
+    scene.starttls(&after);
+    let line = scene.server.wait_for_log("stays in force");
+    assert!(line.contains("ERROR") && line.contains("cert.pem"), "{line}");
+}
+
+#[test]
+fn a_certificate_that_signs_itself_survives_a_restart() {
+    let scene = Scene::new();
+    let pinned = scene.client();
+    scene.server.kill();
+    let scene = Scene::at(scene.place);
+    scene.starttls(&pinned);
+}
+
+#[test]
+fn behind_a_proxy_that_speaks_tls_there_is_no_second_one() {
+    let scene = Scene::new();
+    for (secure, trace) in [(true, "with ESMTPS id "), (false, "with ESMTP id ")] {
+        let mut wire = Wire::connect(scene.server.door("smtp-proxy"));
+        let (source, destination) = ("192.0.2.7:50000", "127.0.0.1:8080");
+        let address = |text: &str| text.parse().expect("an address");
+        let header = Header::Proxied { source: address(source), destination: address(destination), secure };
+        wire.send(&header.encode());
+        let mut smtp = Smtp::greeted(wire);
+        assert_eq!(smtp.command("EHLO iit.edu").contains("STARTTLS"), !secure);
+        let subject = format!("Subject: {secure}\r\n\r\nbody\r\n");
+        assert!(smtp.deliver("ag@iit.edu", &["gb@iit.edu"], subject.as_bytes()).starts_with("250 "));
+        let mailbox = String::from_utf8(scene.place.mailbox("gb")).expect("text");
+        assert!(mailbox.contains(trace), "{mailbox}");
+    }
+}
+
+#[test]
+fn a_handshake_under_way_holds_no_stop_up() {
+    let scene = Scene::new();
+    let mut smtp = scene.server.smtp();
+    smtp.command("EHLO iit.edu");
+    assert!(smtp.command("STARTTLS").starts_with("220 "));
+    let mut pop3s = Wire::connect(scene.server.door("pop3s"));
+    pop3s.send(&[0x16]);
+    let start = Instant::now();
+    scene.server.signal_terminate();
+    assert_eq!(scene.server.wait(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}

@@ -1,0 +1,72 @@
+//! The browser's own Back: it closes what is open over the list, as a person with a phone in hand expects.
+//!
+//! What is open is counted, and the history has one entry for each beyond the page's own. An entry's state is its count.
+
+use std::cell::Cell;
+
+use wasm_bindgen::JsValue;
+use web_sys::History;
+
+use crate::control::Control;
+use crate::state::{Action, State};
+
+#[derive(Default)]
+pub(super) struct Back {
+    /// The page itself is going back, and has not arrived.
+    returning: Cell<bool>,
+}
+
+/// How many things are open over the list.
+pub(super) fn depth(state: &State) -> u32 {
+    u32::from(state.open.is_some()) + u32::from(state.composing.is_some())
+}
+
+impl Back {
+    /// Brings the history to what is open.
+    pub(super) fn follow(&self, depth: u32) {
+        let Some(history) = history().filter(|_| !self.returning.get()) else { return };
+        let at = entry(&history);
+        for count in at + 1..=depth {
+            // A browser that refuses, as some do to a page that does it too often, leaves Back as it was.
+            let _ = history.push_state(&JsValue::from(count), "");
+        }
+        if at > depth {
+            let way = i32::try_from(i64::from(depth) - i64::from(at)).unwrap_or(i32::MIN);
+            self.returning.set(history.go_with_delta(way).is_ok());
+        }
+    }
+
+    /// The browser has gone to another entry.
+    pub(super) fn arrive(&self, control: &Control) {
+        let Some(history) = history() else { return };
+        if !self.returning.replace(false) {
+            while depth(&control.state()) > entry(&history) && close(control) {}
+        }
+        // What could not be closed, or was opened meanwhile, gets its entry again.
+        self.follow(depth(&control.state()));
+    }
+}
+
+/// Closes what lies on top. A message that is being sent stays.
+fn close(control: &Control) -> bool {
+    let before = depth(&control.state());
+    if control.state().composing.is_some() {
+        control.close_draft();
+    } else {
+        control.dispatch(Action::Close);
+    }
+    depth(&control.state()) < before
+}
+
+/// The count of the entry that the browser is at.
+fn entry(history: &History) -> u32 {
+    let state = history.state().ok().and_then(|state| state.as_f64()).unwrap_or_default();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
+    let count = state as u32;
+    // More than two were never counted.
+    count.min(2)
+}
+
+fn history() -> Option<History> {
+    web_sys::window()?.history().ok()
+}
