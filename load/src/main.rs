@@ -8,6 +8,8 @@ mod idle;
 mod maildrop;
 mod session;
 mod sessions;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::io::Write;

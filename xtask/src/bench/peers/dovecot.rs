@@ -89,7 +89,8 @@ fn configuration(folder: &Path, pop3: u16) -> String {
         "base_dir = {at}/run\nstate_dir = {at}/state\nlog_path = {at}/log\n\
          protocols = pop3 lmtp\nlisten = 127.0.0.1\nssl = no\ndisable_plaintext_auth = no\n\
          auth_mechanisms = plain\nauth_cache_size = 100M\nauth_cache_ttl = 1 week\nauth_failure_delay = 0\n\
-         mail_fsync = optimized\nmbox_write_locks = fcntl\nmail_uid = {OWNER}\nmail_gid = {OWNER}\nfirst_valid_uid = 500\n\
+         mail_fsync = optimized\nmbox_write_locks = fcntl\n\
+         mbox_very_dirty_syncs = yes\nmaildir_very_dirty_syncs = yes\npop3_no_flag_updates = yes\nmail_uid = {OWNER}\nmail_gid = {OWNER}\nfirst_valid_uid = 500\n\
          mail_max_userip_connections = 0\n\
          passdb {{\n  driver = passwd-file\n  args = username_format=%u {at}/users\n}}\n\
          userdb {{\n  driver = passwd-file\n  args = username_format=%u {at}/users\n}}\n\

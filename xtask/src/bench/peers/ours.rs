@@ -28,7 +28,7 @@ impl Ours {
         fs::create_dir_all(&data).map_err(|error| at(&data, &error))?;
         let settings = "hostname = \"mx.peers.test\"\n[smtp]\nlisten = [\"127.0.0.1:0\"]\n\
                         [pop3]\nlisten = [\"127.0.0.1:0\"]\n[web]\nlisten = \"off\"\n\
-                        [limits]\nconnections = 20000\n";
+                        [limits]\nconnections = 20000\nconnections_per_address = 20000\ntrusted = [\"127.0.0.0/8\"]\n";
         let file = folder.join("pennypost.toml");
         fs::write(&file, settings).map_err(|error| at(&file, &error))?;
         let mut users = String::new();

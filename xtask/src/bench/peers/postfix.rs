@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn lines_are_counted_once_and_whole() {
-        let folder = crate::shell::target().expect("a target directory").join("peers-tests");
+        let folder = shell::target().expect("a target directory").join("peers-tests");
         fs::create_dir_all(&folder).expect("made");
         let path = folder.join(format!("log-{}", std::process::id()));
         fs::write(&path, "status=sent (an earlier one)\n").expect("written");

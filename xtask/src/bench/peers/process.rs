@@ -229,7 +229,7 @@ mod tests {
         let id = std::process::id();
         let alone = memory(id);
         assert!(alone > 0);
-        let output = crate::shell::target().expect("a target directory").join("peers-family");
+        let output = shell::target().expect("a target directory").join("peers-family");
         let server = Server::start("sleep", command("sleep").arg("60"), &output).expect("it starts");
         assert!(memory(server.id()) > 0, "the child has memory of its own");
         let child = server.id();
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_program_that_ends_at_once_is_an_error_with_its_words() {
-        let output = crate::shell::target().expect("a target directory").join("peers-ends");
+        let output = shell::target().expect("a target directory").join("peers-ends");
         let mut server =
             Server::start("sh", command("sh").args(["-c", "echo no such luck"]), &output).expect("it starts");
         let sentence = server.wait_for(&output, || None::<()>).expect_err("it has ended");
