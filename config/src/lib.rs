@@ -97,8 +97,12 @@ pub struct Limits {
     pub message_size: Octets,
     /// Recipients of one message; RFC 5321 section 4.5.3.1.8 asks for at least 100.
     pub recipients: usize,
-    /// Connections that one listener serves at a time, 1 to 1 000 000; more wait to be accepted.
+    /// Connections that one listener serves at a time, 1 to 1 000 000; more are refused.
     pub connections: usize,
+    /// Those of them that one address may have (one /64 network with IPv6); 1 or more.
+    pub connections_per_address: usize,
+    /// What all messages that are being received may hold in memory together; beyond it they are written to the disk.
+    pub message_memory: Octets,
     /// Networks that no limit for an address applies to: proxies without a PROXY header, a site's own machines.
     pub trusted: Networks,
 }
@@ -157,6 +161,8 @@ impl Default for Limits {
             message_size: Octets::mebibytes(25),
             recipients: 1_000,
             connections: 1_000,
+            connections_per_address: 100,
+            message_memory: Octets::mebibytes(64),
             trusted: Networks::default(),
         }
     }
@@ -321,6 +327,7 @@ mod tests {
              [smtp]\nlisten = ['127.0.0.1:0', '[::1]:25']\n\
              [pop3]\nlisten = []\nrefuse_unknown_user = true\n\
              [limits]\nmessage_size = '1 GiB'\nrecipients = 100\nconnections = 7\n\
+             connections_per_address = 3\nmessage_memory = '1 MiB'\n\
              [process]\nuser = 'pennypost'\nconfine = false\n",
         )
         .expect("a good file");
@@ -330,6 +337,8 @@ mod tests {
         assert!(config.pop3.listen.is_empty() && config.pop3.refuse_unknown_user);
         assert_eq!(config.limits.message_size.get(), 1 << 30);
         assert_eq!((config.limits.recipients, config.limits.connections), (100, 7));
+        assert_eq!(config.limits.connections_per_address, 3);
+        assert_eq!(config.limits.message_memory.get(), 1 << 20);
         assert_eq!((config.process.user.as_deref(), config.process.confine), (Some("pennypost"), false));
         assert!(Config::default().process.confine);
     }
@@ -405,6 +414,7 @@ mod tests {
             ("[auth]\ncache_seconds = 86401", 2, "86400"),
             ("[auth]\nfailures_per_address = 0", 2, "`failures_per_address` must be 1 or more"),
             ("[auth]\nfailures_per_account = 1000001", 2, "1000000 at most"),
+            ("[limits]\nconnections = 9\nconnections_per_address = 0", 3, "must be 1 or more"),
             ("[limits]\nmessage_size = 0", 2, "`message_size` must be 1 or more"),
             ("postmaster = '../x'", 1, "`../x`"),
             ("[web]\nlisten = 'here'", 2, "`here`"),

@@ -17,6 +17,14 @@ struct Network {
 }
 
 impl Networks {
+    /// Reads each of them.
+    ///
+    /// # Errors
+    /// One is no network; said as a sentence.
+    pub fn parse(texts: &[impl AsRef<str>]) -> Result<Self, String> {
+        texts.iter().map(|text| text.as_ref().parse()).collect::<Result<_, _>>().map(Self)
+    }
+
     /// Whether one of them has this address. An IPv4 address in IPv6 clothes is an IPv4 address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
@@ -59,8 +67,7 @@ impl FromStr for Network {
 
 impl<'de> Deserialize<'de> for Networks {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let texts = Vec::<String>::deserialize(deserializer)?;
-        texts.iter().map(|text| text.parse()).collect::<Result<_, _>>().map(Self).map_err(D::Error::custom)
+        Self::parse(&Vec::<String>::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 

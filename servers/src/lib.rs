@@ -22,6 +22,8 @@ pub mod store;
 #[cfg(feature = "net")]
 pub mod admin;
 #[cfg(feature = "net")]
+mod census;
+#[cfg(feature = "net")]
 pub mod check;
 #[cfg(feature = "net")]
 pub mod cli;

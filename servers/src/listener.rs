@@ -1,4 +1,4 @@
-//! Accepts connections, within a limit, until the server is told to stop; then waits for the sessions that
+//! Accepts connections, within limits, until the server is told to stop; then waits for the sessions that
 //! still work.
 
 use std::io;
@@ -6,13 +6,18 @@ use std::net::{self, IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use config::Limits;
 use mail_core::time::Instant;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_rustls::rustls::ServerConfig;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
+use crate::census::{Census, Crowd};
 use crate::proxy::{self, Client};
 use crate::session::Session;
 use crate::stream;
@@ -24,6 +29,8 @@ const GRACE: Duration = Duration::from_secs(20);
 const BACKLOG: i32 = 1024;
 /// The longest wait between two attempts to accept when the system refuses (no file descriptors left).
 const BACK_OFF_MAX: Duration = Duration::from_secs(1);
+/// The word to one connection too many goes into an empty buffer, which takes no time unless the system has none.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A bound address and the protocol that is spoken there.
 #[derive(Debug)]
@@ -36,10 +43,12 @@ pub struct Listener {
 /// What the connections of a listener have in common.
 #[derive(Debug, Clone)]
 pub struct Terms {
-    /// More wait to be accepted.
-    pub connections_max: usize,
+    pub limits: Limits,
     /// Does the handshakes, where there is a certificate.
     pub tls: Option<Arc<ServerConfig>>,
+    /// What one connection too many is told in place of a greeting: of all, and of one address.
+    pub too_busy: Bytes,
+    pub too_many_connections: Bytes,
 }
 
 /// Who may connect to an address, and whose connections they bring.
@@ -91,21 +100,22 @@ impl Listener {
         F: Fn(Client, Instant) -> (S::Machine, S) + Clone + Send + 'static,
     {
         self.announce();
+        let (census, terms) = (Census::new(&terms.limits), Arc::new(terms));
         let listening = TcpListener::from_std(self.socket).expect("the socket listens and does not block");
-        let permits = Arc::new(Semaphore::new(terms.connections_max));
         let mut sessions = JoinSet::new();
         loop {
-            let permit = tokio::select! {
-                permit = Arc::clone(&permits).acquire_owned() => permit.expect("the semaphore is never closed"),
-                _ = stopping.wait_for(|stop| *stop) => break,
-            };
             let accepted = tokio::select! {
                 accepted = accept(&listening) => accepted,
                 _ = stopping.wait_for(|stop| *stop) => break,
             };
             while sessions.try_join_next().is_some() {}
             let (socket, peer) = accepted;
-            let opening = Opening { open: open.clone(), tls: terms.tls.clone(), stopping: stopping.clone() };
+            let opening = Opening {
+                open: open.clone(),
+                terms: Arc::clone(&terms),
+                census: Arc::clone(&census),
+                stopping: stopping.clone(),
+            };
             let peers = self.peers.clone();
             let span = info_span!("session", protocol = self.protocol, %peer);
             sessions.spawn(
@@ -115,14 +125,13 @@ impl Listener {
                         Ok(()) => debug!("closed"),
                         Err(error) => debug!(%error, "connection lost"),
                     }
-                    drop(permit);
                 }
                 .instrument(span),
             );
         }
         drop(listening);
         let finished = async { while sessions.join_next().await.is_some() {} };
-        if tokio::time::timeout(GRACE, finished).await.is_err() {
+        if timeout(GRACE, finished).await.is_err() {
             warn!(protocol = self.protocol, "stopped with sessions still open");
         }
     }
@@ -156,7 +165,8 @@ const BRIDGE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 /// What a connection becomes a session with.
 struct Opening<F> {
     open: F,
-    tls: Option<Arc<ServerConfig>>,
+    terms: Arc<Terms>,
+    census: Arc<Census>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -167,19 +177,26 @@ impl<F> Opening<F> {
         S: Session,
         F: Fn(Client, Instant) -> (S::Machine, S),
     {
-        let known: &[IpAddr] = match peers {
-            Peers::Clients => return self.serve(Stream::Plain(socket), Client::direct(peer)).await,
-            Peers::ClientsOverTls => return self.serve_over_tls(socket, Client::direct(peer)).await,
-            Peers::Proxies(peers) => peers,
-            Peers::OwnBridge => &[IpAddr::V4(BRIDGE)],
+        let client = match peers {
+            Peers::Clients | Peers::ClientsOverTls => Ok(Client::direct(peer)),
+            Peers::Proxies(peers) => proxy::identify(&mut socket, peer, peers).await,
+            Peers::OwnBridge => proxy::identify(&mut socket, peer, &[IpAddr::V4(BRIDGE)]).await,
         };
-        match proxy::identify(&mut socket, peer, known).await {
-            Ok(client) => {
-                debug!(client = %client.address, secure = client.secure, "connected through a proxy");
-                self.serve(Stream::Plain(socket), client).await
-            }
+        let client = match client {
+            Ok(client) => client,
             Err(error) => {
                 warn!(%error, "not served");
+                return Ok(());
+            }
+        };
+        if !matches!(peers, Peers::Clients | Peers::ClientsOverTls) {
+            debug!(client = %client.address, secure = client.secure, "connected through a proxy");
+        }
+        match self.census.enter(client.address.ip()) {
+            Ok(_place) if matches!(peers, Peers::ClientsOverTls) => self.serve_over_tls(socket, client).await,
+            Ok(_place) => self.serve(Stream::Plain(socket), client).await,
+            Err(crowd) => {
+                self.terms.refuse(socket, client, crowd, peers).await;
                 Ok(())
             }
         }
@@ -190,7 +207,7 @@ impl<F> Opening<F> {
         S: Session,
         F: Fn(Client, Instant) -> (S::Machine, S),
     {
-        let tls = self.tls.as_ref().ok_or_else(|| io::Error::other("there is no certificate"))?;
+        let tls = self.terms.tls.as_ref().ok_or_else(|| io::Error::other("there is no certificate"))?;
         // Boxed, or every connection would keep room for a handshake.
         let (stream, encryption) = tokio::select! {
             encrypted = Box::pin(Stream::encrypt(socket, tls)) => encrypted?,
@@ -205,7 +222,32 @@ impl<F> Opening<F> {
         F: Fn(Client, Instant) -> (S::Machine, S),
     {
         let (machine, session) = (self.open)(client, Instant::now());
-        stream::drive(stream, machine, session, self.tls, self.stopping).await
+        stream::drive(stream, machine, session, self.terms.tls.clone(), self.stopping).await
+    }
+}
+
+impl Terms {
+    /// Says why there is no room. One that expects TLS would not understand.
+    async fn refuse(&self, mut socket: TcpStream, client: Client, crowd: Crowd, peers: &Peers) {
+        let Limits { connections, connections_per_address, .. } = self.limits;
+        let address = client.address.ip();
+        let words = match crowd {
+            Crowd::All => {
+                warn!(%address, "not served: all of the {connections} connections of `connections` are taken");
+                &self.too_busy
+            }
+            Crowd::OneAddress => {
+                warn!(
+                    %address,
+                    "not served: this address has the {connections_per_address} of `connections_per_address`"
+                );
+                &self.too_many_connections
+            }
+        };
+        if !matches!(peers, Peers::ClientsOverTls) {
+            // Into an empty buffer it goes at once; a client that is gone already need not know.
+            let _ = timeout(REFUSAL_TIMEOUT, socket.write_all(words)).await;
+        }
     }
 }
 

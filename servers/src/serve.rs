@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use chrono::{DateTime, Utc};
 use config::{Config, Target, WebListen};
 use mail_core::message::address::Domain;
@@ -16,6 +17,7 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
+use tokio_rustls::rustls::ServerConfig;
 use tracing::{info, warn};
 use ws_bridge::Bridge;
 
@@ -318,10 +320,9 @@ fn start(
     if !doors.pop3.is_empty() {
         pop3_faults.announce("pop3");
     }
-    let terms = Terms {
-        connections_max: config.limits.connections,
-        tls: certificate.map(|certificate| certificate.server_config(&[])),
-    };
+    let tls = certificate.map(|certificate| certificate.server_config(&[]));
+    let smtp_terms = smtp_terms(config, tls.clone());
+    let pop3_terms = pop3_terms(config, tls);
     let mut servers = JoinSet::new();
     let smtp = doors.smtp.into_iter().map(|listener| (listener, &smtp_config));
     let submission = doors.submission.into_iter().map(|listener| (listener, &submission_config));
@@ -338,7 +339,7 @@ fn start(
             let session = SmtpSession::new(Arc::clone(&site), visitor(&client), client.encryption);
             (machine, Faulty::new(session, Arc::clone(&faults)))
         };
-        servers.spawn(listener.serve(terms.clone(), open, stopping.clone()));
+        servers.spawn(listener.serve(smtp_terms.clone(), open, stopping.clone()));
     }
     for listener in doors.pop3 {
         let (site, machine_config) = (Arc::clone(site), Arc::clone(&pop3_config));
@@ -352,12 +353,43 @@ fn start(
             };
             (machine, Faulty::new(Pop3Session::new(Arc::clone(&site), visitor(&client)), Arc::clone(&faults)))
         };
-        servers.spawn(listener.serve(terms.clone(), open, stopping.clone()));
+        servers.spawn(listener.serve(pop3_terms.clone(), open, stopping.clone()));
     }
     if let Some((bridge, targets)) = doors.web {
         servers.spawn(bridge.serve(targets, stopping.clone()));
     }
     servers
+}
+
+fn smtp_terms(config: &Config, tls: Option<Arc<ServerConfig>>) -> Terms {
+    use smtp::server::replies::{too_busy, too_many_connections};
+    let hostname = config.hostname.ascii();
+    let encoded = |reply: smtp::reply::Reply| {
+        let mut words = BytesMut::new();
+        reply.encode(false, &mut words);
+        words.freeze()
+    };
+    Terms {
+        limits: config.limits.clone(),
+        tls,
+        too_busy: encoded(too_busy(&hostname)),
+        too_many_connections: encoded(too_many_connections(&hostname)),
+    }
+}
+
+fn pop3_terms(config: &Config, tls: Option<Arc<ServerConfig>>) -> Terms {
+    use pop3::server::replies::{TOO_BUSY, TOO_MANY_CONNECTIONS};
+    let encoded = |reply: pop3::reply::Reply| {
+        let mut words = BytesMut::new();
+        reply.encode(&mut words);
+        words.freeze()
+    };
+    Terms {
+        limits: config.limits.clone(),
+        tls,
+        too_busy: encoded(TOO_BUSY),
+        too_many_connections: encoded(TOO_MANY_CONNECTIONS),
+    }
 }
 
 #[cfg(test)]

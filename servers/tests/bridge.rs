@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use mail_core::proxy::Header;
-use support::{Daemon, PATIENCE, Place, Smtp, Wire};
+use support::{Daemon, PATIENCE, Place, Smtp, Wire, connect_from};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
 
@@ -18,10 +18,14 @@ struct Page {
 
 impl Page {
     fn connect(server: &Daemon, target: &str) -> Self {
+        Self::connect_from([127, 0, 0, 1], server, target)
+    }
+
+    fn connect_from(source: [u8; 4], server: &Daemon, target: &str) -> Self {
         let web = server.door("web");
         let mut request = format!("ws://{web}/ws/{target}").into_client_request().expect("a request");
         request.headers_mut().insert("Origin", format!("http://{web}").parse().expect("a value"));
-        let stream = TcpStream::connect(web).expect("it accepts");
+        let stream = connect_from(source, web);
         stream.set_read_timeout(Some(PATIENCE)).expect("set");
         let (socket, _) = client(request, stream).expect("upgraded");
         Self { socket, received: Vec::new() }
@@ -186,4 +190,21 @@ fn without_a_believable_header_nobody_is_served() {
 
     let (_place, server) = behind_proxy("'192.0.2.1'");
     assert_eq!(answer(server.door("smtp-proxy"), &good), b"");
+}
+
+#[test]
+fn who_guesses_through_the_bridge_is_refused_and_nobody_else_there() {
+    let place = Place::with("[auth]\nfailures_per_address = 2\n");
+    let server = place.serve();
+    let sign_in = |source, user: &str, password: &str| {
+        let mut pop3 = Page::connect_from(source, &server, "pop3");
+        assert_eq!(pop3.line(), "+OK POP3 server ready");
+        assert!(pop3.command(&format!("USER {user}")).starts_with("+OK"));
+        pop3.command(&format!("PASS {password}"))
+    };
+    for user in ["ag", "nobody"] {
+        assert!(sign_in([127, 0, 0, 2], user, "guess").starts_with("-ERR [AUTH] "));
+    }
+    assert!(sign_in([127, 0, 0, 2], "gb", "other").starts_with("-ERR [SYS/TEMP] too many "));
+    assert!(sign_in([127, 0, 0, 3], "gb", "other").starts_with("+OK "));
 }

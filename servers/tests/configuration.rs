@@ -242,3 +242,17 @@ fn check_names_the_offset_of_a_broken_record() {
     let kept = place.mailbox("gb");
     assert!(kept.windows(17).any(|window| window == b"this is no record"), "{}", kept.escape_ascii());
 }
+
+#[test]
+fn the_configuration_for_a_network_is_a_good_one() {
+    let place = Place::new();
+    let sample = include_str!("../../deploy/pennypost.toml");
+    let own = sample.replace("/var/lib/pennypost", "data");
+    assert_ne!(own, sample);
+    fs::write(place.path("pennypost.toml"), own.replace("# [process]\n# user", "[process]\nuser"))
+        .expect("written");
+    let checked = place.pennypost(&["check"], "");
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+    let unit = include_str!("../../deploy/pennypost.service");
+    assert!(unit.contains("serve --config /etc/pennypost/pennypost.toml"));
+}

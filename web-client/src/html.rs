@@ -20,14 +20,15 @@ extern "C" {
     fn sanitize(html: &str, options: &JsValue) -> Result<Element, JsValue>;
 }
 
-/// Everything that mail needs and that cannot do anything.
+/// Everything that mail needs and that cannot do anything. Addresses stand in `cite`, `href` and `src` alone.
 const TAGS: &str = "a abbr address area article aside b bdi bdo big blockquote body br caption center cite code col \
     colgroup dd del details dfn div dl dt em figcaption figure font footer h1 h2 h3 h4 h5 h6 header hgroup hr i img \
     ins kbd li main mark nav ol p pre q rp rt ruby s samp section small span strike strong sub summary sup table \
     tbody td tfoot th thead time tr tt u ul var wbr";
-const ATTRIBUTES: &str = "abbr align alt bgcolor border cellpadding cellspacing cite color cols colspan datetime dir \
-    face headers height href hspace lang noshade nowrap open reversed rowspan rules scope size span src start style \
-    summary title type valign value vspace width";
+const ATTRIBUTES: &str = "abbr align alt bgcolor border cellpadding cellspacing color cols colspan datetime dir face \
+    headers height hspace lang noshade nowrap open reversed rowspan rules scope size span start style summary title type \
+    valign value vspace width";
+const ADDRESSES: &str = "cite href src";
 
 const HEAD: &str = "<!doctype html><html><head><meta charset=\"utf-8\"><style>\
     :root{color-scheme:light}\
@@ -131,7 +132,9 @@ fn options() -> JsValue {
         js_sys::RegExp::new("^(?:https?:|mailto:|tel:|cid:|data:image/(?:png|gif|jpe?g|webp)[;,])", "i");
     for (name, value) in [
         ("ALLOWED_TAGS", words(TAGS)),
-        ("ALLOWED_ATTR", words(ATTRIBUTES)),
+        ("ALLOWED_ATTR", words(&format!("{ATTRIBUTES} {ADDRESSES}"))),
+        // Otherwise a measure or a colour would have to be an address, too.
+        ("ADD_URI_SAFE_ATTR", words(ATTRIBUTES)),
         ("ALLOWED_URI_REGEXP", addresses.into()),
         ("ALLOW_DATA_ATTR", JsValue::FALSE),
         ("ALLOW_ARIA_ATTR", JsValue::FALSE),

@@ -1,180 +1,392 @@
-//! One connection's throughput through the bridge, beside a plain TCP proxy and, where PENNYPOST_WEBSOCKIFY names it, websockify.
+//! What goes through the bridge, beside a plain TCP proxy and, where PENNYPOST_WEBSOCKIFY names it, websockify.
 //!
-//! Target, relay and client share the machine's cores and its loopback: what goes through without any relay is the most
-//! that the others could reach.
+//! Three things are carried: a stream to the browser, a stream from it, and short questions and answers on a hundred
+//! connections. Each is measured by the clock and by the processor time that the relay alone took, which is the steadier
+//! figure where both ends share the machine's cores with it.
+//!
+//! Every relay is a process of its own, and the ends cost as little as they can, for all of them alike: what is sent lies
+//! ready in memory and goes out by sendfile(2), frames from the browser masked beforehand; what is received is
+//! counted and thrown away unread. That it is the right octets is asked once before, of every relay.
 
-use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use config::{Target, Web};
-use criterion::{
-    BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
-};
-use futures_util::{SinkExt, StreamExt};
-use mail_core::message::address::Domain;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Runtime;
-use tokio::sync::watch;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
-use ws_bridge::Bridge;
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group};
+use rustix::fs::{MemfdFlags, memfd_create, sendfile};
+use rustix::net::{RecvFlags, recv};
+use tempfile::TempDir;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::{Message, WebSocket};
 
 /// What one iteration carries.
-const OCTETS: usize = 16 << 20;
-const PIECE: usize = 64 << 10;
-const FREE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+const OCTETS: usize = 256 << 20;
+/// A frame from the browser.
+const FRAME: usize = 64 << 10;
+/// What lies ready, to be sent again and again.
+const BLOCK: usize = 64 * FRAME;
+/// One question, or one answer.
+const WORD: usize = 64;
+const CONNECTIONS: usize = 100;
+const FREE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// Sends [`OCTETS`] for a first octet `d`; takes as many behind a `u`, and answers with one.
-async fn serve_target(listener: TcpListener) {
-    while let Ok((mut stream, _)) = listener.accept().await {
-        tokio::spawn(async move {
-            let mut piece = vec![b'x'; PIECE];
-            while let Ok(what) = stream.read_u8().await {
-                let mut left = OCTETS;
-                while left > 0 && what == b'd' {
-                    stream.write_all(&piece).await?;
-                    left -= PIECE;
-                }
-                while left > 0 {
-                    left -= stream.read(&mut piece[..PIECE.min(left)]).await?;
-                }
-                if what == b'u' {
-                    stream.write_u8(b'.').await?;
-                }
-            }
-            Ok::<_, std::io::Error>(())
-        });
+fn block() -> Vec<u8> {
+    (0..BLOCK).map(|place| (place % 251) as u8).collect()
+}
+
+/// Octets that lie in memory, for sendfile.
+fn ready(octets: &[u8]) -> File {
+    let mut file = File::from(memfd_create("block", MemfdFlags::CLOEXEC).expect("memory"));
+    file.write_all(octets).expect("memory");
+    file
+}
+
+fn send(to: &TcpStream, from: &File, octets: usize) {
+    let length = from.metadata().expect("it is open").len() as usize;
+    let mut sent = 0;
+    while sent < octets {
+        let mut place = (sent % length) as u64;
+        let left = (octets - sent).min(length - place as usize);
+        sent += sendfile(to, from, Some(&mut place), left).expect("the other end reads");
     }
 }
 
-async fn serve_proxy(listener: TcpListener, target: SocketAddr) {
+/// Takes octets without looking at them.
+fn discard(from: &TcpStream, octets: usize) {
+    let mut nowhere = vec![0; 1 << 20];
+    let mut left = octets;
+    while left > 0 {
+        let most = left.min(nowhere.len());
+        let (_, received) = recv(from, &mut nowhere[..most], RecvFlags::TRUNC).expect("no reset");
+        assert!(received > 0, "{left} octets are missing");
+        left -= received;
+    }
+}
+
+/// Does what the first octet says: `d` sends, `u` takes, `c` takes and compares; `e` sends every word back.
+fn converse(mut stream: TcpStream, octets: &File) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut what = [0];
+    stream.read_exact(&mut what)?;
+    match &what {
+        b"d" => send(&stream, octets, OCTETS),
+        b"u" => {
+            discard(&stream, OCTETS);
+            stream.write_all(b".")?;
+        }
+        b"c" => {
+            let (expected, mut got) = (block(), vec![0; BLOCK]);
+            for _ in 0..OCTETS / BLOCK {
+                stream.read_exact(&mut got)?;
+                assert!(got == expected, "the octets differ");
+            }
+            stream.write_all(b".")?;
+        }
+        _ => {
+            let mut word = [0; WORD];
+            while stream.read_exact(&mut word).is_ok() {
+                stream.write_all(&word)?;
+            }
+        }
+    }
+    // Until the other end is through as well.
+    let _ = stream.read(&mut what);
+    Ok(())
+}
+
+fn start_target() -> SocketAddr {
+    let listener = TcpListener::bind(FREE).expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let octets = Arc::new(ready(&block()));
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let octets = Arc::clone(&octets);
+            thread::spawn(move || converse(stream, &octets));
+        }
+    });
+    address
+}
+
+/// What this program does when it is called with [`PROXY`] and an address.
+#[tokio::main]
+async fn proxy(target: &str) {
+    let listener = tokio::net::TcpListener::bind(FREE).await.expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    writeln!(std::io::stderr(), "address={address}").expect("somebody reads it");
     while let Ok((mut stream, _)) = listener.accept().await {
+        let target = target.to_owned();
         tokio::spawn(async move {
-            let mut upstream = TcpStream::connect(target).await?;
+            stream.set_nodelay(true)?;
+            let mut upstream = tokio::net::TcpStream::connect(target).await?;
             upstream.set_nodelay(true)?;
-            copy_bidirectional(&mut stream, &mut upstream).await
+            tokio::io::copy_bidirectional(&mut stream, &mut upstream).await
         });
     }
 }
 
-async fn start_bridge(target: SocketAddr) -> (SocketAddr, watch::Sender<bool>) {
-    let hostname = Domain::parse("localhost").expect("a domain");
-    let bridge = Bridge::bind(FREE, &hostname, &Web::default()).expect("a free port");
-    let (stop, stopping) = watch::channel(false);
-    let address = bridge.address();
-    let targets = BTreeMap::from([("target".to_owned(), Target { address: target, proxy: false })]);
-    tokio::spawn(bridge.serve(targets, stopping));
-    (address, stop)
+const PROXY: &str = "--be-a-proxy-to";
+
+/// A program between the two ends; it ends with this value.
+struct Relay {
+    name: &'static str,
+    address: SocketAddr,
+    framed: bool,
+    child: Option<Child>,
+    _folder: Option<TempDir>,
 }
 
-/// It takes no port 0, so it gets one that was free a moment ago.
-fn start_websockify(program: &str, target: SocketAddr) -> (Child, SocketAddr) {
-    let address = StdListener::bind(FREE).and_then(|listener| listener.local_addr()).expect("a free port");
-    let child = Command::new(program)
-        .args([address.to_string(), target.to_string()])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("websockify can be run");
-    (child, address)
+impl Drop for Relay {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            child.kill().and_then(|()| child.wait()).expect("it runs until here");
+        }
+    }
 }
 
-/// The client's end: octets, over WebSocket frames or not.
-enum Client {
-    Plain(TcpStream),
-    Framed(Box<WebSocketStream<TcpStream>>),
-}
+impl Relay {
+    fn none(target: SocketAddr) -> Self {
+        Self { name: "no relay", address: target, framed: false, child: None, _folder: None }
+    }
 
-impl Client {
-    async fn framed(address: SocketAddr) -> Self {
-        let stream = loop {
-            match TcpStream::connect(address).await {
-                Ok(stream) => break stream,
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+    fn proxy(target: SocketAddr) -> Self {
+        let mut command = Command::new(std::env::current_exe().expect("it runs"));
+        let (child, address) = announced(command.args([PROXY, &target.to_string()]));
+        Self { name: "plain TCP proxy", address, framed: false, child: Some(child), _folder: None }
+    }
+
+    fn bridge(target: SocketAddr) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let file = folder.path().join("pennypost.toml");
+        let config = format!(
+            "[web]\nlisten = '{FREE}'\ntargets = {{ target = {{ address = '{target}' }} }}\n\
+             [web.limits]\nconnections_per_address = 1000"
+        );
+        fs::write(&file, config).expect("written");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ws-bridge"));
+        let (child, address) = announced(command.env("RUST_LOG", "info").arg("--config").arg(file));
+        Self { name: "bridge", address, framed: true, child: Some(child), _folder: Some(folder) }
+    }
+
+    /// It takes no port 0, so it gets one that was free a moment ago.
+    fn websockify(program: &str, target: SocketAddr) -> Self {
+        let address =
+            TcpListener::bind(FREE).and_then(|listener| listener.local_addr()).expect("a free port");
+        let child = Command::new(program)
+            .args([address.to_string(), target.to_string()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("websockify can be run");
+        while TcpStream::connect(address).is_err() {
+            thread::sleep(Duration::from_millis(20));
+        }
+        Self { name: "websockify", address, framed: true, child: Some(child), _folder: None }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).expect("it accepts");
+        stream.set_nodelay(true).expect("set");
+        if self.framed {
+            let address = self.address;
+            let request = format!(
+                "GET /ws/target HTTP/1.1\r\nHost: {address}\r\nOrigin: http://{address}\r\n\
+                 Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            );
+            stream.write_all(request.as_bytes()).expect("it reads");
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut octet = [0];
+                stream.read_exact(&mut octet).expect("it answers");
+                head.extend(octet);
             }
+            assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+        }
+        stream
+    }
+
+    /// The octets as they are sent to this relay, in frames of at most [`FRAME`] where it wants frames.
+    fn wrapped(&self, octets: &[u8]) -> Vec<u8> {
+        const MASK: [u8; 4] = [0x9c, 0x31, 0xe5, 0x7a];
+        if !self.framed {
+            return octets.to_vec();
+        }
+        let mut frames = Vec::new();
+        for piece in octets.chunks(FRAME) {
+            frames.push(0x82);
+            match u8::try_from(piece.len()) {
+                Ok(short @ ..126) => frames.push(0x80 | short),
+                _ => {
+                    frames.push(0xff);
+                    frames.extend((piece.len() as u64).to_be_bytes());
+                }
+            }
+            frames.extend(MASK);
+            frames.extend(piece.iter().zip(MASK.iter().cycle()).map(|(octet, mask)| octet ^ mask));
+        }
+        frames
+    }
+
+    /// How long the processors have worked for it and its children so far.
+    fn processor_time(&self) -> Duration {
+        let Some(child) = &self.child else { return Duration::ZERO };
+        let mut pending = vec![child.id().to_string()];
+        let mut nanoseconds = 0;
+        while let Some(process) = pending.pop() {
+            for task in fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten() {
+                let read = |name| fs::read_to_string(task.path().join(name)).unwrap_or_default();
+                let time = read("schedstat").split(' ').next().and_then(|word| word.parse::<u64>().ok());
+                nanoseconds += time.unwrap_or(0);
+                pending.extend(read("children").split_whitespace().map(str::to_owned));
+            }
+        }
+        Duration::from_nanos(nanoseconds)
+    }
+
+    /// Fails unless the octets arrive as they were sent, both ways.
+    fn check(&self) {
+        let (block, count) = (block(), OCTETS / BLOCK);
+        let mut stream = self.connect();
+        stream.write_all(&self.wrapped(b"c")).expect("it reads");
+        send(&stream, &ready(&self.wrapped(&block)), count * self.wrapped(&block).len());
+        assert!(stream.read(&mut [0; 3]).is_ok_and(|octets| octets > 0), "{} keeps the octets", self.name);
+
+        let mut stream = self.connect();
+        stream.write_all(&self.wrapped(b"d")).expect("it reads");
+        let mut place = 0;
+        let mut compare = |octets: &[u8]| {
+            for piece in octets.chunks(BLOCK / 2) {
+                let start = place % BLOCK;
+                let (first, rest) = piece.split_at(piece.len().min(BLOCK - start));
+                assert!(block[start..].starts_with(first) && block.starts_with(rest), "the octets differ");
+                place += piece.len();
+            }
+            place < OCTETS
         };
-        let mut request = format!("ws://{address}/ws/target").into_client_request().expect("a request");
-        request.headers_mut().insert("Origin", format!("http://{address}").parse().expect("a value"));
-        let (socket, _) = tokio_tungstenite::client_async(request, stream).await.expect("upgraded");
-        Self::Framed(Box::new(socket))
-    }
-
-    async fn send(&mut self, octets: &[u8]) {
-        match self {
-            Self::Plain(stream) => stream.write_all(octets).await.expect("it takes all"),
-            Self::Framed(socket) => {
-                let message = Message::Binary(octets.to_vec().into());
-                socket.send(message).await.expect("it takes all");
-            }
+        if self.framed {
+            let mut socket = WebSocket::from_raw_socket(stream, Role::Client, None);
+            while matches!(socket.read().expect("more"), Message::Binary(octets) if compare(&octets)) {}
+        } else {
+            let mut piece = vec![0; FRAME];
+            while {
+                let octets = stream.read(&mut piece).expect("more");
+                compare(&piece[..octets])
+            } {}
         }
-    }
-
-    async fn receive(&mut self, mut left: usize) {
-        let mut piece = vec![0; PIECE];
-        while left > 0 {
-            left -= match self {
-                Self::Plain(stream) => stream.read(&mut piece).await.expect("more comes"),
-                Self::Framed(socket) => socket.next().await.expect("more comes").expect("no error").len(),
-            };
-        }
-    }
-
-    async fn down(&mut self) {
-        self.send(b"d").await;
-        self.receive(OCTETS).await;
-    }
-
-    async fn up(&mut self) {
-        let piece = vec![b'x'; PIECE];
-        self.send(b"u").await;
-        for _ in 0..OCTETS / PIECE {
-            self.send(&piece).await;
-        }
-        self.receive(1).await;
+        assert_eq!(place, OCTETS);
     }
 }
 
-fn measure(group: &mut BenchmarkGroup<'_, WallTime>, runtime: &Runtime, name: &str, mut client: Client) {
-    group.bench_function(format!("{name} to the browser"), |bencher| {
-        bencher.iter(|| runtime.block_on(client.down()));
-    });
-    group.bench_function(format!("{name} from the browser"), |bencher| {
-        bencher.iter(|| runtime.block_on(client.up()));
-    });
+/// Starts a program that writes its address to standard error.
+fn announced(command: &mut Command) -> (Child, SocketAddr) {
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("it was built");
+    let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
+    let address = lines.find_map(|line| line.split_once("address=")?.1.trim().parse().ok());
+    // It may have more to say.
+    thread::spawn(move || lines.for_each(drop));
+    (child, address.expect("it listens"))
 }
 
-fn relay(criterion: &mut Criterion) {
-    let runtime = Runtime::new().expect("threads");
-    let (target, proxy, bridge, _stop) = runtime.block_on(async {
-        let target = TcpListener::bind(FREE).await.expect("a free port");
-        let proxy = TcpListener::bind(FREE).await.expect("a free port");
-        let address = target.local_addr().expect("it is bound");
-        let proxy_address = proxy.local_addr().expect("it is bound");
-        tokio::spawn(serve_target(target));
-        tokio::spawn(serve_proxy(proxy, address));
-        let (bridge, stop) = start_bridge(address).await;
-        (address, proxy_address, bridge, stop)
-    });
-    let mut group = criterion.benchmark_group("relay");
-    group
-        .throughput(Throughput::Bytes(OCTETS as u64))
-        .sample_size(10)
-        .measurement_time(Duration::from_secs(3));
-    for (name, address) in [("no proxy", target), ("plain TCP proxy", proxy)] {
-        let plain = runtime.block_on(TcpStream::connect(address)).expect("it accepts");
-        measure(&mut group, &runtime, name, Client::Plain(plain));
-    }
-    measure(&mut group, &runtime, "bridge", runtime.block_on(Client::framed(bridge)));
-    if let Ok(program) = std::env::var("PENNYPOST_WEBSOCKIFY") {
-        let (mut child, address) = start_websockify(&program, target);
-        measure(&mut group, &runtime, "websockify", runtime.block_on(Client::framed(address)));
-        child.kill().and_then(|()| child.wait()).expect("it ends");
+/// What is measured: the time by the clock, and the relay's processor time meanwhile.
+type Cost = (Duration, Duration);
+
+fn timed(relay: &Relay, work: impl FnOnce()) -> Cost {
+    let (start, before) = (Instant::now(), relay.processor_time());
+    work();
+    (start.elapsed(), relay.processor_time().saturating_sub(before))
+}
+
+fn down(relay: &Relay) -> Cost {
+    let mut stream = relay.connect();
+    let start = relay.wrapped(b"d");
+    timed(relay, || {
+        stream.write_all(&start).expect("it reads");
+        // With the frames' headers a few octets more come than are counted here.
+        discard(&stream, OCTETS);
+    })
+}
+
+fn up(relay: &Relay, octets: &File) -> Cost {
+    let mut stream = relay.connect();
+    let start = relay.wrapped(b"u");
+    let count = OCTETS / BLOCK * octets.metadata().expect("it is open").len() as usize;
+    timed(relay, || {
+        stream.write_all(&start).expect("it reads");
+        send(&stream, octets, count);
+        stream.read_exact(&mut [0]).expect("all has arrived");
+    })
+}
+
+/// One question and one answer on each connection.
+fn exchange(relay: &Relay, streams: &mut [TcpStream], question: &[u8]) -> Cost {
+    let answer = WORD + if relay.framed { 2 } else { 0 };
+    timed(relay, || {
+        for stream in &mut *streams {
+            stream.write_all(question).expect("it reads");
+        }
+        for stream in streams {
+            discard(stream, answer);
+        }
+    })
+}
+
+/// Every relay's work, by one of its costs.
+fn measure(criterion: &mut Criterion, relays: &[Relay], group: &str, pick: fn(Cost) -> Duration) {
+    let mut group = criterion.benchmark_group(group);
+    group.sample_size(10).sampling_mode(SamplingMode::Flat).measurement_time(Duration::from_secs(4));
+    for relay in relays {
+        let octets = ready(&relay.wrapped(&block()));
+        let mut streams: Vec<_> = (0..CONNECTIONS).map(|_| relay.connect()).collect();
+        for stream in &mut streams {
+            stream.write_all(&relay.wrapped(b"e")).expect("it reads");
+        }
+        let question = relay.wrapped(&[b'x'; WORD]);
+        for (what, throughput, work) in [
+            (
+                "to the browser",
+                Throughput::Bytes(OCTETS as u64),
+                &mut (|| down(relay)) as &mut dyn FnMut() -> Cost,
+            ),
+            ("from the browser", Throughput::Bytes(OCTETS as u64), &mut || up(relay, &octets)),
+            ("questions and answers", Throughput::Elements(CONNECTIONS as u64), &mut || {
+                exchange(relay, &mut streams, &question)
+            }),
+        ] {
+            group.throughput(throughput).bench_function(format!("{} {what}", relay.name), |bencher| {
+                bencher.iter_custom(|count| (0..count).map(|_| pick(work())).sum());
+            });
+        }
     }
     group.finish();
 }
 
-criterion_group!(benches, relay);
-criterion_main!(benches);
+fn bench(criterion: &mut Criterion) {
+    let target = start_target();
+    let mut relays = vec![Relay::none(target), Relay::proxy(target), Relay::bridge(target)];
+    if let Ok(program) = std::env::var("PENNYPOST_WEBSOCKIFY") {
+        relays.push(Relay::websockify(&program, target));
+    }
+    relays.iter().for_each(Relay::check);
+    measure(criterion, &relays, "relay", |(clock, _)| clock);
+    // Without a relay there is nothing that takes processor time.
+    measure(criterion, &relays[1..], "relay's processor time", |(_, processor)| processor);
+}
+
+criterion_group!(benches, bench);
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, word, target] = &arguments[..]
+        && word == PROXY
+    {
+        return proxy(target);
+    }
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+}

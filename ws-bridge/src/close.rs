@@ -16,6 +16,10 @@ pub(crate) enum Close {
     Protocol,
     /// The bytes of a stream are binary.
     Text,
+    /// Text, or the reason of a Close, that is not UTF-8.
+    Utf8,
+    /// Frames without octets, one behind the other.
+    Empty,
     Unreachable,
     Unanswered,
     Broken,
@@ -35,6 +39,8 @@ impl Close {
             Self::Away => CloseCode::Away,
             Self::Protocol => CloseCode::Protocol,
             Self::Text => CloseCode::Unsupported,
+            Self::Utf8 => CloseCode::Invalid,
+            Self::Empty => CloseCode::Policy,
             Self::Unreachable | Self::Unanswered | Self::Broken => CloseCode::Error,
             Self::FrameSize(_) | Self::Idle(_) => CloseCode::Again,
         }
@@ -48,6 +54,8 @@ impl fmt::Display for Close {
             Self::Away => f.write_str("the bridge is stopping; connect again in a while"),
             Self::Protocol => f.write_str("this is not the WebSocket protocol"),
             Self::Text => f.write_str("only binary frames are carried"),
+            Self::Utf8 => f.write_str("text has to be UTF-8"),
+            Self::Empty => f.write_str("too many frames that carry nothing"),
             Self::Unreachable => f.write_str("the mail server cannot be reached"),
             Self::Unanswered => f.write_str("the mail server does not answer"),
             Self::Broken => f.write_str("the connection to the mail server broke"),
@@ -68,6 +76,8 @@ mod tests {
             Close::Away,
             Close::Protocol,
             Close::Text,
+            Close::Utf8,
+            Close::Empty,
             Close::Unreachable,
             Close::Unanswered,
             Close::Broken,

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{Router, get};
 use config::Target;
+use hyper::upgrade::Parts;
 use hyper_util::rt::TokioIo;
 use tokio::sync::watch;
 use tokio_tungstenite::WebSocketStream;
@@ -20,6 +21,7 @@ use crate::access::Access;
 use crate::census::Census;
 use crate::limits::Limits;
 use crate::relay::{Client, relay};
+use crate::stream::Stream;
 
 /// What all requests for a connection share.
 #[derive(Debug)]
@@ -76,9 +78,14 @@ impl Door {
                 match upgrade.await {
                     Ok(connection) => {
                         debug!("connected");
+                        let Parts { io, read_buf, .. } = connection
+                            .downcast::<TokioIo<Stream>>()
+                            .expect("the server gives hyper this type and no other");
                         let web_socket = Some(self.limits.web_socket());
-                        let socket = TokioIo::new(connection);
-                        let socket = WebSocketStream::from_raw_socket(socket, Role::Server, web_socket).await;
+                        let (stream, early) = (io.into_inner(), read_buf.into());
+                        let socket =
+                            WebSocketStream::from_partially_read(stream, early, Role::Server, web_socket)
+                                .await;
                         relay(socket, &target, client, &self.limits, self.stopping.clone()).await;
                         debug!("closed");
                     }

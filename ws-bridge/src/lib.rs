@@ -15,6 +15,8 @@
 //! | 404 | unknown target | 1001 | the bridge is stopping |
 //! | 503 | too many connections | 1002 | the browser broke the WebSocket protocol |
 //! | 400 | no WebSocket handshake | 1003 | a text frame |
+//! | | | 1007 | text, or the reason of a Close, that is not UTF-8 |
+//! | | | 1008 | too many frames that carry nothing |
 //! | | | 1011 | the target cannot be reached, or its connection broke |
 //! | | | 1013 | a frame over the limit, or nothing moved for too long |
 //!
@@ -33,6 +35,9 @@ mod limits;
 mod page;
 mod relay;
 mod server;
+#[cfg_attr(not(target_os = "linux"), path = "no_splice.rs")]
+mod splice;
+mod stream;
 mod traffic;
 
 pub use server::Bridge;

@@ -27,6 +27,12 @@ pub(crate) const STOP_GRACE: Duration = Duration::from_secs(20);
 /// One read, in either direction; also what a frame to the browser holds at most. With what waits in the WebSocket's own
 /// buffers a connection at work holds a few times as much, and one larger frame of the browser's.
 pub(crate) const READ_OCTETS: usize = 64 << 10;
+/// Frames without octets, pings and pongs among them, that a browser may send behind each other: they cost work and keep
+/// nothing going. One that answers a ping each second takes hours of silence to send so many.
+pub(crate) const EMPTY_FRAMES_MAX: usize = 10_000;
+/// What a pipe holds, and a frame that goes through it at most: as much as every user of Linux may have in one (pipe(7)).
+#[cfg(target_os = "linux")]
+pub(crate) const SPLICE_OCTETS: usize = 1 << 20;
 
 /// The configured limits, in the types of those who keep them.
 #[derive(Debug, Clone, Copy)]

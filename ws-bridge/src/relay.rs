@@ -16,7 +16,7 @@ use config::Target;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use mail_core::proxy;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::watch;
@@ -27,8 +27,11 @@ use tracing::debug;
 
 use crate::close::Close;
 use crate::limits::{
-    CLOSE_TIMEOUT, CONNECT_TIMEOUT, FAREWELL_TIMEOUT, Limits, READ_OCTETS, STOP_GRACE, STOP_QUIET,
+    CLOSE_TIMEOUT, CONNECT_TIMEOUT, EMPTY_FRAMES_MAX, FAREWELL_TIMEOUT, Limits, READ_OCTETS, STOP_GRACE,
+    STOP_QUIET,
 };
+use crate::splice::{Gone, Splice};
+use crate::stream::Stream;
 use crate::traffic::{Pace, Pulse};
 
 /// Whose connection it is.
@@ -42,15 +45,13 @@ pub(crate) struct Client {
 }
 
 /// Connects to the target and carries bytes until either side, a limit or `stopping` ends it.
-pub(crate) async fn relay<S>(
-    mut socket: WebSocketStream<S>,
+pub(crate) async fn relay(
+    mut socket: WebSocketStream<Stream>,
     target: &Target,
     client: Client,
     limits: &Limits,
     mut stopping: watch::Receiver<bool>,
-) where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+) {
     let mut upstream = match connect(target, client).await {
         Ok(upstream) => upstream,
         Err((close, error)) => {
@@ -58,6 +59,7 @@ pub(crate) async fn relay<S>(
             return part(socket, Some(close)).await;
         }
     };
+    let mut splice = Splice::of(socket.get_ref(), limits);
     let unsaid = {
         let (mut sink, stream) = (&mut socket).split();
         let (read, write) = upstream.split();
@@ -65,18 +67,30 @@ pub(crate) async fn relay<S>(
         let mut up = pin!(up(stream, write, limits, &pulse));
         let close = tokio::select! {
             left = &mut up => Err(left),
-            close = down(read, &mut sink, limits, &pulse) => Ok(close),
+            close = down(&read, &mut sink, &mut splice, limits, &pulse) => Ok(close),
             () = pulse.silence(limits.idle) => Ok(Close::Idle(limits.idle)),
             () = stop(&mut stopping, &pulse) => Ok(Close::Away),
         };
+        // Half a frame may have gone out, and nothing can be said within it.
+        let whole = async {
+            match &mut splice {
+                Some(splice) => splice.finish(read.as_ref(), &pulse).await,
+                None => Ok(()),
+            }
+        };
         match close {
-            Err(left) => left,
+            Err(left) => {
+                let _ = timeout(CLOSE_TIMEOUT, whole).await;
+                left
+            }
             Ok(close) => {
                 debug!(%close, "closing");
                 let goodbye = async {
-                    sink.send(Message::Close(Some(close.frame()))).await?;
+                    whole.await.ok()?;
+                    sink.flush().await.ok()?;
+                    sink.send(Message::Close(Some(close.frame()))).await.ok()?;
                     // What the browser sends until it answers was sent before it knew.
-                    Ok::<_, Error>(up.await)
+                    up.await
                 };
                 let _ = timeout(CLOSE_TIMEOUT, goodbye).await;
                 None
@@ -104,24 +118,23 @@ async fn connect(target: &Target, client: Client) -> Result<TcpStream, (Close, i
 }
 
 /// Carries the browser's bytes to the target until the browser closes or is gone, or does what it may not.
-async fn up<S>(
-    mut stream: SplitStream<&mut WebSocketStream<S>>,
+async fn up(
+    mut stream: SplitStream<&mut WebSocketStream<Stream>>,
     mut upstream: WriteHalf<'_>,
     limits: &Limits,
     pulse: &Pulse,
-) -> Option<Close>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+) -> Option<Close> {
     let mut pace = Pace::new(limits.octets_per_second);
     let mut takes = true;
+    let mut empty_frames = 0;
     loop {
         let octets = match stream.next().await {
             Some(Ok(Message::Binary(octets))) => octets,
             // A ping is answered by the library.
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Bytes::new(),
             Some(Ok(Message::Close(_))) | None => return None,
-            Some(Ok(Message::Text(_)) | Err(Error::Utf8(_))) => return Some(Close::Text),
+            Some(Ok(Message::Text(_))) => return Some(Close::Text),
+            Some(Err(Error::Utf8(_))) => return Some(Close::Utf8),
             Some(Err(Error::Capacity(_))) => return Some(Close::FrameSize(limits.frame_octets)),
             Some(Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) | Error::Io(_))) => {
                 return None;
@@ -131,6 +144,14 @@ where
                 return Some(Close::Protocol);
             }
         };
+        if octets.is_empty() {
+            empty_frames += 1;
+            if empty_frames > EMPTY_FRAMES_MAX {
+                return Some(Close::Empty);
+            }
+            continue;
+        }
+        empty_frames = 0;
         // A target that takes no more may still have words to say; its own end decides.
         takes = takes && upstream.write_all(&octets).await.is_ok();
         pulse.beat();
@@ -139,29 +160,27 @@ where
 }
 
 /// Carries the target's bytes to the browser until the target ends or breaks.
-async fn down<S>(
-    upstream: ReadHalf<'_>,
-    sink: &mut SplitSink<&mut WebSocketStream<S>, Message>,
+async fn down(
+    upstream: &ReadHalf<'_>,
+    sink: &mut SplitSink<&mut WebSocketStream<Stream>, Message>,
+    splice: &mut Option<Splice>,
     limits: &Limits,
     pulse: &Pulse,
-) -> Close
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+) -> Close {
     let mut pace = Pace::new(limits.octets_per_second);
     let mut buffer = BytesMut::new();
     loop {
-        let message = match timeout(limits.ping, read(&upstream, &mut buffer)).await {
-            Ok(Ok(octets)) if octets.is_empty() => return Close::End,
-            Ok(Ok(octets)) => Message::Binary(octets),
-            Ok(Err(error)) => {
-                debug!(%error, "the target's connection broke");
-                return Close::Broken;
-            }
-            Err(_) => Message::Ping(Bytes::new()),
+        let (octets, sent) = match timeout(limits.ping, read(upstream, &mut buffer, splice)).await {
+            Ok(Ok(Piece::End)) => return Close::End,
+            Ok(Ok(Piece::Read(octets))) => (octets.len(), sink.send(Message::Binary(octets)).await.is_ok()),
+            Ok(Ok(Piece::Waiting(octets))) => match carry(octets, splice, upstream, sink, pulse).await {
+                Err(Gone::Target(error)) => return broken(&error),
+                outcome => (octets, outcome.is_ok()),
+            },
+            Ok(Err(error)) => return broken(&error),
+            Err(_) => (0, sink.send(Message::Ping(Bytes::new())).await.is_ok()),
         };
-        let octets = message.len();
-        if sink.send(message).await.is_err() {
+        if !sent {
             // The browser is gone: the other direction sees that too, and has its last bytes to bring.
             std::future::pending::<()>().await;
         }
@@ -172,17 +191,59 @@ where
     }
 }
 
-/// The next octets; none at the end. While there are none to read, no buffer is held.
-async fn read(upstream: &ReadHalf<'_>, buffer: &mut BytesMut) -> io::Result<Bytes> {
+/// What a target has for the browser.
+enum Piece {
+    Read(Bytes),
+    /// So much that it is not read.
+    Waiting(usize),
+    End,
+}
+
+/// The next octets. While there are none to read, no buffer and no pipe is held.
+async fn read(
+    upstream: &ReadHalf<'_>,
+    buffer: &mut BytesMut,
+    splice: &mut Option<Splice>,
+) -> io::Result<Piece> {
     loop {
         upstream.readable().await?;
+        if let Some(octets) = splice.as_mut().and_then(|splice| splice.waiting(upstream.as_ref())) {
+            return Ok(Piece::Waiting(octets));
+        }
         buffer.reserve(READ_OCTETS);
         match upstream.try_read_buf(&mut buffer.limit(READ_OCTETS)) {
-            Ok(_) => return Ok(buffer.split().freeze()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => *buffer = BytesMut::new(),
+            Ok(0) => return Ok(Piece::End),
+            Ok(_) => return Ok(Piece::Read(buffer.split().freeze())),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                *buffer = BytesMut::new();
+                if let Some(splice) = splice {
+                    splice.rest();
+                }
+            }
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Sends what waits as one frame, around the WebSocket's buffers, which are empty while it does.
+async fn carry(
+    octets: usize,
+    splice: &mut Option<Splice>,
+    upstream: &ReadHalf<'_>,
+    sink: &mut SplitSink<&mut WebSocketStream<Stream>, Message>,
+    pulse: &Pulse,
+) -> Result<(), Gone> {
+    let Some(splice) = splice else { return Ok(()) };
+    sink.flush().await.map_err(|_| Gone::Browser)?;
+    splice.begin(octets).map_err(Gone::Target)?;
+    splice.finish(upstream.as_ref(), pulse).await?;
+    // What waited behind it, such as the answer to a ping.
+    sink.flush().await.map_err(|_| Gone::Browser)
+}
+
+fn broken(error: &io::Error) -> Close {
+    debug!(%error, "the target's connection broke");
+    Close::Broken
 }
 
 /// The word to stop, once the connection is quiet or has had its time.
@@ -197,16 +258,17 @@ async fn stop(stopping: &mut watch::Receiver<bool>, pulse: &Pulse) {
 /// Ends the WebSocket. With a reason, it has not been told to the browser, which may be sending still: a socket that is
 /// closed with unread input resets the connection, and the Close frame with it, so the rest is read. Without one, both
 /// sides have said goodbye, or the browser is gone.
-async fn part<S>(mut socket: WebSocketStream<S>, close: Option<Close>)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+async fn part(mut socket: WebSocketStream<Stream>, close: Option<Close>) {
     if let Some(close) = close {
         debug!(%close, "closing");
     }
     let _ = timeout(CLOSE_TIMEOUT, async {
-        // Without a frame of ours this sends the answer to the browser's. Either fails only when the browser is gone.
-        let _ = socket.close(close.map(Close::frame)).await;
+        // First what is due: the answer to a ping, or to the browser's own Close, behind which ours would be one too many.
+        // Either fails only when the browser is gone.
+        let _ = socket.flush().await;
+        if let Some(close) = close {
+            let _ = socket.close(Some(close.frame())).await;
+        }
         let mut raw = socket.into_inner();
         raw.shutdown().await?;
         if close.is_some() {

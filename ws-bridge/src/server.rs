@@ -29,6 +29,7 @@ use crate::limits::{
 };
 use crate::page;
 use crate::relay::Client;
+use crate::stream::Stream;
 
 /// The longest wait between two attempts to accept when the system refuses (no file descriptors left).
 const BACK_OFF_MAX: Duration = Duration::from_secs(1);
@@ -136,7 +137,7 @@ async fn converse(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_OCTETS_MAX)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Stream::plain(stream)), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     tokio::select! {

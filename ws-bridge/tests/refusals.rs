@@ -3,11 +3,15 @@
 mod support;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use bytes::Bytes;
 use config::Target;
 use futures_util::{SinkExt, StreamExt};
 use support::{Running, close_code, closed, connected, echo, listen, read_to_end, receive, send, soon};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, interval};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -128,6 +132,66 @@ async fn a_target_that_refuses_closes_with_1011() {
     let (octets, code, reason) = closed(&mut socket).await;
     assert_eq!((octets.len(), code), (0, 1011));
     assert!(reason.contains("cannot be reached"), "{reason}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_hangs_before_it_accepts_closes_with_1011() {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+    // One connection may wait to be accepted, and does: the system leaves the next one without an answer.
+    let listener = socket.listen(0).expect("it listens");
+    let address = listener.local_addr().expect("it is bound");
+    let _waiting = TcpStream::connect(address).await.expect("room for one");
+    let running = Running::start(address).await;
+    let mut socket = running.connect().await;
+    let start = Instant::now();
+    let (_, code, reason) = closed(&mut socket).await;
+    assert_eq!(code, 1011);
+    assert!(reason.contains("does not answer"), "{reason}");
+    assert_eq!(start.elapsed().as_secs(), 10);
+}
+
+#[tokio::test]
+async fn frames_that_carry_nothing_close_with_1008_when_there_are_too_many() {
+    const MANY: usize = 10_000;
+    for nothing in [Message::Ping(Bytes::new()), Message::Pong(Bytes::new()), Message::Binary(Bytes::new())] {
+        let (_running, mut socket, mut upstream) = connected().await;
+        for _ in 0..2 {
+            for _ in 0..MANY {
+                socket.feed(nothing.clone()).await.expect("the bridge reads");
+            }
+            // Something in between makes them good.
+            send(&mut socket, &b"NOOP\r\n"[..]).await;
+        }
+        let mut word = [0; 12];
+        soon(upstream.read_exact(&mut word)).await.expect("it arrives");
+        for _ in 0..=MANY {
+            socket.feed(nothing.clone()).await.expect("the bridge reads");
+        }
+        soon(socket.flush()).await.expect("the bridge reads");
+        let (_, code, reason) = closed(&mut socket).await;
+        assert_eq!(code, 1008, "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn frames_that_carry_nothing_keep_no_connection_open() {
+    let target = Target { address: echo().await, proxy: false };
+    let running = Running::with(target, |web| web.limits.idle_seconds = 1).await;
+    let (mut sink, mut stream) = running.connect().await.split();
+    let beats = async {
+        let mut tick = interval(Duration::from_millis(100));
+        loop {
+            tick.tick().await;
+            let _ = sink.send(Message::Binary(Bytes::new())).await;
+        }
+    };
+    let last = tokio::select! {
+        last = soon(stream.next()) => last,
+        () = beats => None,
+    };
+    let Some(Ok(Message::Close(Some(frame)))) = last else { panic!("{last:?}") };
+    assert_eq!(u16::from(frame.code), 1013);
 }
 
 #[tokio::test]

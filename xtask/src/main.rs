@@ -1,11 +1,13 @@
 //! The project's only scripts, run as `cargo xtask VERB`.
 //!
-//! One file a verb: `setup` brings the tools that are missing, `test` runs every check, `bench` measures, `sim` lets everything
-//! fail on virtual time, `demo` starts the servers on a configuration to play with. `page` builds the browser's page, `shell` is what they share.
+//! One file a verb: `setup` brings the tools that are missing, `test` runs every check, `bench` measures, `sim` lets
+//! everything fail on virtual time, `demo` starts the servers on a configuration to play with, `release` builds the one file
+//! to take away. `page` builds the browser's page, `shell` is what they share.
 
 mod bench;
 mod demo;
 mod page;
+mod release;
 mod setup;
 mod shell;
 mod sim;
@@ -34,6 +36,8 @@ enum Verb {
     Sim(sim::Options),
     /// Start the servers on a demo configuration and say what to type next; Ctrl-C stops them
     Demo(demo::Options),
+    /// Build target/release/pennypost with the page inside: the one file of a whole mail system
+    Release,
 }
 
 fn main() -> ExitCode {
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
         Verb::Bench => bench::run(),
         Verb::Sim(options) => sim::run(&options),
         Verb::Demo(options) => demo::run(&options),
+        Verb::Release => release::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -51,11 +51,14 @@ async fn an_html_message_is_shown_without_what_it_would_fetch() {
 #[tokio::test]
 async fn the_frame_of_a_message_is_as_high_as_the_message_and_a_stranger_to_the_page() {
     let long = mails::html("Long", &"<p>One paragraph of many.</p>".repeat(100));
+    let wide = mails::html("Wide", "<table width=3000 bgcolor='#ff0000'><tr><td height=50>x</table>");
     let high = mails::html("High", "<table height=9999999><tr><td>x</table>");
-    let stage = inbox(&[&mails::html("Short", "<p>x</p>"), &long, &high]).await;
+    let stage = inbox(&[&mails::html("Short", "<p>x</p>"), &long, &wide, &high]).await;
     let Stage { page, .. } = &stage;
     let heights = "return [innerHeight, document.documentElement.scrollHeight]";
-    for (subject, range) in [("Short", 20..80), ("Long", 2_000..6_000), ("High", 20_000..20_001)] {
+    for (subject, range) in
+        [("Short", 20..80), ("Wide", 60..120), ("Long", 2_000..6_000), ("High", 20_000..20_001)]
+    {
         page.open(subject).await;
         page.until(&format!("a height of {range:?}"), async || {
             let found = page.in_message(heights).await.unwrap_or_default();

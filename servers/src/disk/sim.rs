@@ -56,6 +56,10 @@ struct State {
     syncs: u64,
     /// How often the power has gone.
     epoch: u64,
+    /// Changes of files get no new time.
+    clock_stopped: bool,
+    /// Octets that were read.
+    read: u64,
     /// Syncs are answered and do nothing.
     lying: bool,
 }
@@ -156,6 +160,18 @@ impl SimDisk {
     /// Lets so many syncs fail from now on.
     pub fn fail_syncs(&self, count: u32) {
         self.state().failing_syncs = count;
+    }
+
+    /// Stops the clock that files get their times from, or lets it go on: a real one is so coarse that much can happen
+    /// between two ticks.
+    pub fn stop_clock(&self, stopped: bool) {
+        self.state().clock_stopped = stopped;
+    }
+
+    /// Octets read so far.
+    #[must_use]
+    pub fn octets_read(&self) -> u64 {
+        self.state().read
     }
 
     /// Makes it a disk that says that it has synced and has not.
@@ -483,12 +499,13 @@ pub struct SimFile {
 
 impl DiskFile for SimFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let state = self.disk.state();
+        let mut state = self.disk.state();
         let content = &state.files[self.file].content;
         let rest = &content[content.len().min(offset as usize)..];
         // Short reads, so that nobody relies on long ones.
         let length = rest.len().min(buffer.len()).min(100_000);
         buffer[..length].copy_from_slice(&rest[..length]);
+        state.read += length as u64;
         Ok(length)
     }
 
@@ -501,8 +518,9 @@ impl DiskFile for SimFile {
         if done == 0 && !data.is_empty() {
             return Err(io::ErrorKind::StorageFull.into());
         }
+        let tick = u64::from(!state.clock_stopped);
         let file = &mut state.files[self.file];
-        file.changed += 1;
+        file.changed += tick;
         write(&mut file.content, offset as usize, &data[..done]);
         file.changes.push(Change::Write(offset as usize, data[..done].into()));
         match done {
@@ -515,8 +533,9 @@ impl DiskFile for SimFile {
     fn set_len(&self, length: u64) -> io::Result<()> {
         let mut state = self.disk.state();
         state.change(self.disk.process, 1)?;
+        let tick = u64::from(!state.clock_stopped);
         let file = &mut state.files[self.file];
-        file.changed += 1;
+        file.changed += tick;
         file.content.resize(length as usize, 0);
         file.changes.push(Change::SetLength(length as usize));
         Ok(())

@@ -233,6 +233,15 @@ pub(crate) fn finish(command: &mut Command, input: &[u8]) -> Finished {
 pub(crate) trait Channel: Read + Write + Send {}
 impl<T: Read + Write + Send> Channel for T {}
 
+/// A connection from one of this machine's many addresses.
+pub(crate) fn connect_from(source: [u8; 4], address: SocketAddr) -> TcpStream {
+    use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+    let stream = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    bind(&stream, &SocketAddr::from((source, 0))).expect("an address of this machine");
+    connect(&stream, &address).expect("the server accepts");
+    TcpStream::from(stream)
+}
+
 /// A line dialogue over a socket.
 pub(crate) struct Wire {
     stream: BufReader<Box<dyn Channel>>,
@@ -241,7 +250,15 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("the server accepts");
+        Self::on(TcpStream::connect(address).expect("the server accepts"))
+    }
+
+    /// As a client elsewhere: this machine has all of 127.0.0.0/8.
+    pub(crate) fn connect_from(source: [u8; 4], address: SocketAddr) -> Self {
+        Self::on(connect_from(source, address))
+    }
+
+    fn on(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("set");
         stream.set_write_timeout(Some(PATIENCE)).expect("set");
         stream.set_nodelay(true).expect("set");

@@ -256,6 +256,7 @@ impl SmtpHost {
             hostname: "iitkgp.edu".to_owned(),
             message_size_max: 4_000_000,
             recipients_max: 100,
+            submission: false,
             starttls: false,
             auth: AuthOffer::Always,
         };

@@ -54,7 +54,8 @@ struct Watch {
 
 impl Watch {
     fn new(frame: &HtmlIFrameElement, height: UseStateSetter<i32>) -> Option<Self> {
-        let root: HtmlElement = frame.content_document()?.document_element()?.dyn_into().ok()?;
+        // Of another document's own kind of HTMLElement, which the page's is not.
+        let root: HtmlElement = frame.content_document()?.document_element()?.unchecked_into();
         // The frame has no height of its own, and a scroll bar would take some of its width.
         root.style().set_property("overflow", "hidden").ok()?;
         let changed = Closure::<dyn FnMut()>::new({

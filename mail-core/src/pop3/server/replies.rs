@@ -43,6 +43,11 @@ pub const TOO_MANY_FAILURES: Reply =
 /// The policy has no time or no means to check a password (RFC 3206 section 4).
 pub const CANNOT_AUTHENTICATE: Reply =
     coded(ResponseCode::SysTemp, "passwords cannot be checked now; try again later");
+/// In place of the greeting (RFC 3206 section 4).
+pub const TOO_BUSY: Reply = coded(ResponseCode::SysTemp, "too many connections; try again later");
+/// In place of the greeting, to one whose address has too many.
+pub const TOO_MANY_CONNECTIONS: Reply =
+    coded(ResponseCode::SysTemp, "too many connections from your address; try again later");
 /// Another session has the maildrop (RFC 2449 section 8.1.2).
 pub const IN_USE: Reply =
     coded(ResponseCode::InUse, "another session has this maildrop open; try again later");

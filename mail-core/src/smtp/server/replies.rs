@@ -143,6 +143,16 @@ pub(super) fn may_follow_a_refusal(reply: &Reply) -> bool {
     [MAIL_FIRST, NO_RECIPIENT, CHUNK_WAS_REFUSED].contains(reply)
 }
 
+/// In place of the greeting: RFC 5321 section 3.1.
+pub fn too_busy(hostname: &str) -> Reply {
+    Reply::new(421, None, format!("{hostname} Too many connections, try again later"))
+}
+
+/// In place of the greeting.
+pub fn too_many_connections(hostname: &str) -> Reply {
+    Reply::new(421, None, format!("{hostname} Too many connections from your address, try again later"))
+}
+
 pub(super) fn greeting(hostname: &str) -> Reply {
     Reply::new(220, None, format!("<{hostname}> Service ready"))
 }

@@ -3,6 +3,7 @@
 use mail_core::mailbox::{Flaw, Kind, Record};
 use mail_core::users::Username;
 
+use super::index::{self, Environment, Index};
 use super::mailbox::scan;
 use super::{Folder, failed, open_existing};
 use crate::disk::{Disk, DiskFile};
@@ -42,14 +43,29 @@ pub fn check<D: Disk>(disk: &D, account: &Username, hostname: &str) -> Result<Re
     let fail = |error| failed("read", &path, error);
     let mut report = Report::default();
     let Some(_) = open_existing(disk, &path).map_err(fail)? else { return Ok(report) };
-    let (file, length) = {
+    let environment = Environment::of(disk, hostname);
+    let (file, status, index) = {
         // Without the lock a delivery that is being written would look torn.
         let _lock = disk.lock(&folder.append_lock()).map_err(fail)?;
         let Some(file) = open_existing(disk, &path).map_err(fail)? else { return Ok(report) };
-        let length = file.length().map_err(fail)?;
-        (file, length)
+        let status = file.status().map_err(fail)?;
+        let index = Index::fitting(disk, environment, &folder, status).filter(Index::is_complete);
+        (file, status, index)
     };
-    scan(&file, 0..length, hostname, |record| report.add(&record)).map_err(fail)?;
+    scan(&file, 0..status.length, hostname, |record| report.add(&record)).map_err(fail)?;
+    if let Some(index) = index {
+        let found = index::scanned(&file, status, hostname).map_err(fail)?;
+        // What cannot be read is made again when it is met. A mailbox that was changed meanwhile is none to compare with.
+        let different = index.difference(&found).ok().flatten();
+        let is_same = Index::fitting(disk, environment, &folder, status).is_some();
+        if let Some(offset) = different.filter(|_| is_same) {
+            report.findings.push(Finding {
+                offset,
+                what: "its index (.index) tells something else of what stands here".to_owned(),
+                remedy: "delete .index: the next login makes it again",
+            });
+        }
+    }
     Ok(report)
 }
 

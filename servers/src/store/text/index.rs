@@ -18,8 +18,8 @@
 use std::io;
 use std::ops::{ControlFlow, Range};
 
+use super::Folder;
 use super::mailbox::read_exact;
-use super::{Folder, Shared};
 use crate::disk::{Disk, DiskFile, Open, Status};
 
 mod build;
@@ -65,14 +65,43 @@ impl<F: DiskFile> Index<F> {
 
     /// The account's index, if it fits the mailbox.
     pub(super) fn fitting<D: Disk<File = F>>(
-        shared: &Shared<D>,
+        disk: &D,
+        environment: Option<Environment>,
         folder: &Folder,
         mailbox: Status,
     ) -> Option<Self> {
-        let file = shared.disk.open(&folder.index(), Open::Existing).ok()?;
-        let pages = Pages::File(file, shared.environment?);
+        let environment = environment?;
+        let file = disk.open(&folder.index(), Open::Existing).ok()?;
+        let pages = Pages::File(file, environment);
         let header = pages.header().filter(|header| header.mailbox == mailbox)?;
         Some(Self { pages, header })
+    }
+
+    /// Whether it tells of the whole mailbox.
+    pub(super) const fn is_complete(&self) -> bool {
+        self.header.covered == self.header.mailbox.length
+    }
+
+    /// Where in the mailbox the first record stands that the two tell different things of.
+    pub(super) fn difference(&self, other: &Self) -> io::Result<Option<u64>> {
+        let entries = self.header.entries.min(other.header.entries);
+        for first in (0..entries).step_by(BLOCK_ENTRIES as usize) {
+            let block = first..entries.min(first + BLOCK_ENTRIES);
+            let (ours, others) = (self.collect(block.clone())?, other.collect(block)?);
+            if let Some((ours, other)) = ours.iter().zip(&others).find(|(ours, other)| ours != other) {
+                return Ok(Some(ours.offset.min(other.offset)));
+            }
+        }
+        Ok((self.header != other.header).then_some(self.header.mailbox.length))
+    }
+
+    fn collect(&self, range: Range<u64>) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        self.walk(range, |_, entry| {
+            entries.push(entry);
+            ControlFlow::Continue(())
+        })?;
+        Ok(entries)
     }
 
     /// Up to `count` messages from number `from` on, which is at least 1.

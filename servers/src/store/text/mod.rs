@@ -89,7 +89,7 @@ impl<D: Disk, O: Offload> TextStore<D, O> {
             Ok(())
         };
         clean().map_err(|error| failed("prepare the folder", temporary, error))?;
-        let environment = disk.epoch().map(|epoch| index::Environment::new(&epoch, hostname));
+        let environment = index::Environment::of(&disk, hostname);
         let shared = Shared {
             disk,
             environment,

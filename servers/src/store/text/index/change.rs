@@ -25,7 +25,7 @@ impl<F: DiskFile> Chain<F> {
         folder: &Folder,
         mailbox: &F,
     ) -> Option<Self> {
-        Index::fitting(shared, folder, mailbox.status().ok()?).map(Self)
+        Index::fitting(&shared.disk, shared.environment, folder, mailbox.status().ok()?).map(Self)
     }
 
     /// Carries it along, when what was appended is whole and durable. The records are read back and scanned, which

@@ -9,7 +9,7 @@
 //!
 //! A header, an entry, a slot each carry a checksum, which an entry's and a slot's place goes into.
 
-use crate::disk::Status;
+use crate::disk::{Disk, Status};
 
 /// Changes with the layout, so that no version takes another's file for its own.
 const MAGIC: [u8; 8] = *b"PNYIDX01";
@@ -44,7 +44,12 @@ pub(super) const fn slot_at(block: u64) -> u64 {
 pub(in crate::store::text) struct Environment([u8; 32]);
 
 impl Environment {
-    pub(in crate::store::text) fn new(epoch: &str, hostname: &str) -> Self {
+    /// `None` where the disk cannot tell.
+    pub(in crate::store::text) fn of(disk: &impl Disk, hostname: &str) -> Option<Self> {
+        disk.epoch().map(|epoch| Self::new(&epoch, hostname))
+    }
+
+    fn new(epoch: &str, hostname: &str) -> Self {
         let mut octets = [0; 32];
         for (part, piece) in octets.chunks_mut(8).enumerate() {
             let epoch = checksum(epoch.as_bytes(), part as u64);

@@ -29,9 +29,8 @@ pub(in crate::store::text) fn open<D: Disk>(
     let fail = |error| failed("read", &folder.mailbox(), error);
     let Some(file) = open_existing(&shared.disk, &folder.mailbox()).map_err(fail)? else { return Ok(None) };
     let mailbox = file.status().map_err(fail)?;
-    let index =
-        Index::fitting(shared, folder, mailbox).filter(|index| index.header.covered == mailbox.length);
-    if let Some(index) = index {
+    let index = Index::fitting(&shared.disk, shared.environment, folder, mailbox);
+    if let Some(index) = index.filter(Index::is_complete) {
         return Ok(Some(Opened { file, index }));
     }
     drop(file);

@@ -13,6 +13,7 @@ use crate::disk::sim::{SimDisk, Survival};
 use crate::store::{Body, Entry, Extent, Incoming, Maildrop, Recipient};
 
 mod crash;
+mod index;
 mod ordinary;
 mod refusal;
 

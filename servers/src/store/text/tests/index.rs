@@ -1,0 +1,357 @@
+//! The index says what a scan of the mailbox says, whatever happened to either; and it is used where it can be.
+
+use mail_core::mailbox::scan::records;
+use mail_core::mailbox::{HashedId, Kind, Message, Record};
+use proptest::prelude::*;
+
+use super::*;
+use crate::disk::{DiskFile, Open};
+
+const INDEX: &str = "gb/.index";
+const HOSTNAME: &str = "iitkgp.edu";
+
+/// What a scan of the mailbox says that a session must see.
+fn scanned(mailbox: &[u8]) -> Vec<Entry> {
+    let records = records(mailbox, HOSTNAME);
+    let messages: Vec<_> = records.iter().filter_map(|record| Some((record, record.message()?))).collect();
+    let describe = |(number, (record, message)): (u64, &(&Record, &Message))| {
+        let same = |id: &str| messages.iter().filter(|(_, other)| other.id() == Some(id)).count();
+        let unique_id = message.id().filter(|id| same(id) == 1).map_or_else(
+            || {
+                let mut hash = HashedId::default();
+                hash.update(&mailbox[record.offset as usize..record.text_end() as usize]);
+                hash.finish()
+            },
+            str::to_owned,
+        );
+        Entry { number, octets: message.octets, unique_id, utf8: message.is_utf8() }
+    };
+    (1..).zip(&messages).map(describe).collect()
+}
+
+/// Opens the maildrop, and finds that all it says agrees with a scan and with what it serves.
+fn assert_agrees(disk: &SimDisk, what: &str) {
+    let served = bodies(&store(&disk.process()));
+    let mailbox = disk.content(MAILBOX).unwrap_or_default();
+    let mut session = now(store(&disk.process()).open(&gb())).unwrap();
+    let expected = scanned(&mailbox);
+    assert_eq!(entries(&mut session), expected, "{what}");
+    assert_eq!(session.count(), expected.len() as u64, "{what}");
+    assert_eq!(session.octets(), expected.iter().map(|entry| entry.octets).sum::<u64>(), "{what}");
+    assert_eq!(served.len(), expected.len(), "{what}");
+    assert_eq!(check(disk, &gb(), HOSTNAME).unwrap().findings.len(), broken(&mailbox), "{what}");
+}
+
+fn broken(mailbox: &[u8]) -> usize {
+    let is_broken = |record: &Record| matches!(record.kind, Kind::Broken(_));
+    records(mailbox, HOSTNAME).iter().filter(|record| is_broken(record)).count()
+}
+
+/// The same store, that compacts for the size of what is removed alone.
+fn that_blanks(disk: &SimDisk) -> Store {
+    let mut store = store(disk);
+    Arc::get_mut(&mut store.shared).expect("it is new").small_octets = 0;
+    store
+}
+
+/// A mailbox of so many short messages, put there as they were delivered.
+fn mailbox_of(count: usize) -> SimDisk {
+    let disk = SimDisk::default();
+    deliver(&store(&disk), "number", &message("number")).unwrap();
+    let record = String::from_utf8(disk.content(MAILBOX).unwrap()).unwrap();
+    let mailbox: String =
+        (0..count).map(|number| record.replace("number", &format!("{number:06}"))).collect();
+    disk.put(MAILBOX, mailbox.as_bytes());
+    disk
+}
+
+#[test]
+fn a_warm_login_reads_the_same_for_any_mailbox_and_a_look_up_a_few_entries() {
+    let mut costs = Vec::new();
+    for count in [10, 3_000] {
+        let disk = mailbox_of(count);
+        assert_agrees(&disk, "cold");
+        deliver(&store(&disk), "one more", &message("more")).unwrap();
+        let before = disk.octets_read();
+        let mut session = now(store(&disk).open(&gb())).unwrap();
+        let login = disk.octets_read() - before;
+        assert_eq!(session.count(), count as u64 + 1);
+        assert_eq!(now(session.entry(count as u64)).unwrap().unique_id, format!("{:06}", count - 1));
+        costs.push((login, disk.octets_read() - before - login <= 64 * 64));
+    }
+    assert_eq!(costs, [(136, true), (136, true)]);
+}
+
+#[test]
+fn a_removal_and_a_delivery_carry_the_index_along() {
+    for blanks in [false, true] {
+        let disk = mailbox_of(1_000);
+        let open = || if blanks { that_blanks(&disk) } else { store(&disk) };
+        assert_agrees(&disk, "cold");
+        let header = |disk: &SimDisk| disk.content(INDEX).unwrap()[..136].to_vec();
+        for (round, removed) in
+            [vec![1], vec![256, 257], (3..300).step_by(3).collect(), vec![1, 900]].iter().enumerate()
+        {
+            remove(&open(), removed).unwrap();
+            deliver(&open(), &format!("new{round}"), &message("new")).unwrap();
+            let carried = header(&disk);
+            let before = disk.octets_read();
+            drop(now(open().open(&gb())).unwrap());
+            assert_eq!(disk.octets_read() - before, 136, "the login reads the header alone");
+            assert_eq!(header(&disk), carried);
+            assert_agrees(&disk, &format!("blanks: {blanks}, round {round}"));
+        }
+        let all: Vec<u64> = (1..=scanned(&disk.content(MAILBOX).unwrap()).len() as u64).collect();
+        remove(&open(), &all).unwrap();
+        assert_agrees(&disk, "empty");
+        deliver(&open(), "last", &message("last")).unwrap();
+        assert_agrees(&disk, "not empty any more");
+    }
+}
+
+/// An index with slots in use, and the mailbox it is of.
+fn with_removed() -> SimDisk {
+    let disk = mailbox_of(5);
+    remove(&that_blanks(&disk), &[2]).unwrap();
+    deliver(&store(&disk), &"long".repeat(10), &message("long")).unwrap();
+    assert_agrees(&disk, "as it is");
+    disk
+}
+
+#[test]
+fn an_index_that_is_damaged_anywhere_is_found_out() {
+    let disk = with_removed();
+    let index = disk.content(INDEX).unwrap();
+    let used: Vec<usize> = (0..136).chain(4096..4104).chain(8192..index.len()).collect();
+    assert_eq!(index.len(), 8192 + 6 * 64);
+    let write = |octets: &[u8]| {
+        let file = disk.open(Path::new(INDEX), Open::OrCreate).unwrap();
+        file.set_len(octets.len() as u64).unwrap();
+        file.write_all_at(octets, 0).unwrap();
+    };
+    for at in used {
+        let mut bad = index.clone();
+        bad[at] ^= 0x10;
+        write(&bad);
+        assert_agrees(&disk, &format!("octet {at} is another"));
+        write(&index[..at]);
+        assert_agrees(&disk, &format!("{at} octets are left"));
+    }
+    disk.remove(Path::new(INDEX)).unwrap();
+    assert_agrees(&disk, "no index");
+}
+
+#[test]
+fn an_index_that_is_damaged_or_deleted_during_a_session_is_in_nobodys_way() {
+    for at in [4096, 8192, 8192 + 64 * 5] {
+        let disk = with_removed();
+        let expected = scanned(&disk.content(MAILBOX).unwrap());
+        let mut session = now(store(&disk).open(&gb())).unwrap();
+        let file = disk.open(Path::new(INDEX), Open::Existing).unwrap();
+        file.write_all_at(&[9], at).unwrap();
+        assert_eq!(entries(&mut session), expected);
+        assert_eq!(body(&mut session, 2, Extent::Whole).unwrap(), served("000002"));
+        now(session.remove(&[2])).unwrap();
+        assert_agrees(&disk, "after the removal");
+        assert_eq!(scanned(&disk.content(MAILBOX).unwrap()).len(), expected.len() - 1);
+    }
+    let disk = with_removed();
+    let session = now(store(&disk).open(&gb())).unwrap();
+    disk.remove(Path::new(INDEX)).unwrap();
+    now(session.remove(&[1])).unwrap();
+    assert_agrees(&disk, "deleted");
+}
+
+#[test]
+fn an_index_of_another_boot_or_host_name_is_not_believed() {
+    let disk = with_removed();
+    // Of a removal the mark alone survived, and neither the mailbox's length nor its time tells.
+    let after = disk.after_power_cut(Survival::Everything);
+    let mailbox = after.content(MAILBOX).unwrap();
+    after.stop_clock(true);
+    let file = after.open(Path::new(MAILBOX), Open::Existing).unwrap();
+    file.write_all_at(b"#", records(&mailbox, HOSTNAME)[2].offset).unwrap();
+    assert_eq!(after.content(INDEX), disk.content(INDEX));
+    assert_eq!(file.status().unwrap(), disk.status(Path::new(MAILBOX)).unwrap());
+    assert_agrees(&after, "after the power cut");
+
+    let before = disk.octets_read();
+    let other = TextStore::open(disk.clone(), Inline, "another.edu").unwrap();
+    drop(now(other.open(&gb())).unwrap());
+    assert!(disk.octets_read() - before > mailbox.len() as u64, "the mailbox is scanned again");
+}
+
+#[test]
+fn where_there_is_no_room_for_an_index_it_is_made_in_memory() {
+    let disk = mailbox_of(600);
+    disk.set_free(Some(0));
+    for _ in 0..2 {
+        assert_agrees(&disk, "full");
+    }
+    remove(&that_blanks(&disk), &[5]).unwrap();
+    assert_agrees(&disk, "full, and less there");
+    disk.set_free(None);
+    assert_agrees(&disk, "room again");
+    assert!(disk.content(INDEX).unwrap().len() > 600 * 64);
+}
+
+#[test]
+fn a_message_that_is_left_alone_with_its_id_has_it_again() {
+    let disk = mailbox_of(3);
+    let mailbox = disk.content(MAILBOX).unwrap();
+    disk.put(MAILBOX, &[&mailbox[..], &mailbox[..mailbox.len() / 3]].concat());
+    assert_agrees(&disk, "copied by a person");
+    remove(&that_blanks(&disk), &[4]).unwrap();
+    assert_agrees(&disk, "and removed again");
+    assert_eq!(scanned(&disk.content(MAILBOX).unwrap())[0].unique_id, "000000");
+}
+
+#[test]
+fn a_unique_id_stays_when_mail_arrives_behind_a_last_dot() {
+    let disk = SimDisk::default();
+    disk.put(MAILBOX, PERSONS.trim_end().as_bytes());
+    let id = |disk: &SimDisk| now(now(store(disk).open(&gb())).unwrap().entry(1)).unwrap().unique_id;
+    let before = id(&disk);
+    deliver(&store(&disk), "a", &message("a")).unwrap();
+    assert_eq!(id(&disk), before);
+    assert_agrees(&disk, "a person's record is completed");
+}
+
+#[test]
+fn an_index_that_tells_something_else_is_reported() {
+    let disk = with_removed();
+    assert_eq!(check(&disk, &gb(), HOSTNAME).unwrap().findings, []);
+    // Two entries are believed, but of another mailbox.
+    let mailbox = disk.content(MAILBOX).unwrap();
+    let other = String::from_utf8(mailbox.clone()).unwrap().replace("000003", "00xx03");
+    let file = disk.open(Path::new(MAILBOX), Open::Existing).unwrap();
+    disk.stop_clock(true);
+    file.write_all_at(other.as_bytes(), 0).unwrap();
+    let report = check(&disk, &gb(), HOSTNAME).unwrap();
+    let offsets: Vec<_> = report.findings.iter().map(|finding| finding.offset).collect();
+    assert_eq!(offsets, [records(&mailbox, HOSTNAME)[3].offset]);
+    assert!(report.findings[0].what.contains(".index"));
+}
+
+#[derive(Debug, Clone)]
+enum Act {
+    Deliver(usize),
+    Remove { every: u64, blanks: bool },
+    Edit(usize),
+    DropIndex,
+    DamageIndex(usize),
+    Kill { act: Box<Self>, after: u64 },
+    PowerCut(u64),
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let change = || {
+        prop_oneof![
+            3 => (1..4_usize).prop_map(Act::Deliver),
+            3 => (1..4_u64, any::<bool>()).prop_map(|(every, blanks)| Act::Remove { every, blanks }),
+        ]
+    };
+    let act = prop_oneof![
+        6 => change(),
+        2 => (0..5_usize).prop_map(Act::Edit),
+        1 => Just(Act::DropIndex),
+        1 => (0..9_000_usize).prop_map(Act::DamageIndex),
+        4 => (change(), 0..3_000_u64).prop_map(|(act, after)| Act::Kill { act: Box::new(act), after }),
+        1 => any::<u64>().prop_map(Act::PowerCut),
+    ];
+    prop::collection::vec(act, 1..12)
+}
+
+/// Does it on the disk, or on what is left of it.
+fn perform(act: &Act, disk: &mut SimDisk, serial: &mut u64) {
+    let mut fresh = || {
+        *serial += 1;
+        format!("{serial:08}")
+    };
+    match act {
+        Act::Deliver(count) => {
+            let store = store(&disk.process());
+            (0..*count).for_each(|_| deliver(&store, &fresh(), &message("new")).unwrap());
+        }
+        Act::Remove { every, blanks } => {
+            let disk = disk.process();
+            let store = if *blanks { that_blanks(&disk) } else { store(&disk) };
+            let session = now(store.open(&gb())).unwrap();
+            let numbers: Vec<u64> = (1..=session.count()).filter(|number| number % every == 0).collect();
+            now(session.remove(&numbers)).unwrap();
+        }
+        Act::Edit(kind) => edit(*kind, disk),
+        Act::DropIndex => drop(disk.remove(Path::new(INDEX))),
+        Act::DamageIndex(at) => {
+            if let Ok(file) = disk.open(Path::new(INDEX), Open::Existing) {
+                file.write_all_at(&[0x55], *at as u64).unwrap();
+            }
+        }
+        Act::Kill { act, after } => {
+            let process = disk.process();
+            process.kill_after(*after);
+            match &**act {
+                Act::Deliver(_) => drop(
+                    TextStore::open(process, Inline, HOSTNAME)
+                        .and_then(|store| deliver(&store, &fresh(), &message("new"))),
+                ),
+                Act::Remove { every, .. } => {
+                    drop(TextStore::open(process, Inline, HOSTNAME).and_then(|store| {
+                        let session = now(store.open(&gb()))?;
+                        let numbers: Vec<u64> =
+                            (1..=session.count()).filter(|number| number % every == 0).collect();
+                        now(session.remove(&numbers))
+                    }))
+                }
+                _ => unreachable!("changes alone are killed"),
+            }
+        }
+        Act::PowerCut(seed) => *disk = disk.after_power_cut(Survival::Some(*seed)),
+    }
+}
+
+/// What a person may do with an editor; the clock goes on meanwhile.
+fn edit(kind: usize, disk: &SimDisk) {
+    let Some(mut mailbox) = disk.content(MAILBOX) else { return };
+    match kind {
+        0 => mailbox.extend_from_slice(PERSONS.as_bytes()),
+        1 => mailbox.extend_from_slice(PERSONS.trim_end().as_bytes()),
+        // The first record once more, or something unreadable.
+        2 => {
+            let first = records(&mailbox, HOSTNAME).first().map_or(0, |record| record.end() as usize);
+            let copy = mailbox[..first].to_vec();
+            mailbox.extend_from_slice(&copy);
+        }
+        3 => mailbox.extend_from_slice(b"not a record\n.\n"),
+        // In place, of the same length.
+        _ => {
+            for octet in mailbox.iter_mut().filter(|octet| **octet == b'y') {
+                *octet = b'z';
+            }
+            disk.stop_clock(false);
+            disk.open(Path::new(MAILBOX), Open::Existing).unwrap().write_all_at(&mailbox, 0).unwrap();
+            disk.stop_clock(true);
+            return;
+        }
+    }
+    // A dot without a line end is no end where something follows.
+    disk.put(MAILBOX, &mailbox);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_the_index_says_what_a_scan_says(acts in acts(), logins in any::<u16>(), stopped in any::<bool>()) {
+        let mut disk = mailbox_of(4);
+        let mut serial = 0;
+        for (step, act) in acts.iter().enumerate() {
+            disk.stop_clock(stopped);
+            perform(act, &mut disk, &mut serial);
+            if logins >> step & 1 == 1 {
+                assert_agrees(&disk, &format!("after {:?}", &acts[..=step]));
+            }
+        }
+        assert_agrees(&disk, "at the end");
+    }
+}

@@ -1,0 +1,291 @@
+//! Signing in: who may, over which connections, what guessing gets, and what a check costs.
+
+mod support;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use mail_core::proxy::Header;
+use mail_core::sasl::{self, ClientExchange, Credentials, Mechanism};
+use mail_core::secret::Secret;
+use mail_core::users::Username;
+use servers::accounts::{Accounts, UserTxt};
+use support::{Daemon, Place, Pop3, Smtp, Wire};
+
+/// So few that the delays between them take no time worth mentioning.
+const CAPS: &str = "[auth]\nfailures_per_address = 3\nfailures_per_account = 5\n";
+
+const WRONG: &str = "535 5.7.8 Authentication failed: wrong username or password";
+const TOO_MANY: &str = "454 4.7.0 Too many sign-ins have failed; try again later";
+const POP3_WRONG: &str = "-ERR [AUTH] wrong username or password";
+const POP3_TOO_MANY: &str = "-ERR [SYS/TEMP] too many sign-ins have failed; try again later";
+
+fn auth_plain(user: &str, password: &str) -> String {
+    let mut exchange = ClientExchange::new(Mechanism::Plain, &Credentials::new(user, password));
+    let initial = exchange.initial().expect("PLAIN begins with all of it");
+    format!("AUTH PLAIN {}", sasl::encode(&initial).expose())
+}
+
+/// The answer to one sign-in on a connection of its own.
+fn smtp_sign_in(wire: Wire, user: &str, password: &str) -> String {
+    let mut smtp = Smtp::greeted(wire);
+    smtp.command("EHLO iit.edu");
+    smtp.command(&auth_plain(user, password))
+}
+
+fn pop3_sign_in(wire: Wire, user: &str, password: &str) -> String {
+    let mut pop3 = Pop3::greeted(wire);
+    let reply = pop3.command(&format!("USER {user}"));
+    if reply.starts_with("+OK") { pop3.command(&format!("PASS {password}")) } else { reply }
+}
+
+/// A connection that a proxy carries on for a client elsewhere.
+fn proxied(server: &Daemon, door: &str, client: &str, secure: bool) -> Wire {
+    let source = SocketAddr::new(client.parse().expect("an address"), 50_000);
+    let destination = SocketAddr::from(([192, 0, 2, 100], 25));
+    let mut wire = Wire::connect(server.door(door));
+    wire.send(&Header::Proxied { source, destination, secure }.encode());
+    wire
+}
+
+#[test]
+fn guessing_from_one_address_ends_and_others_go_on() {
+    let place = Place::with(CAPS);
+    let mut server = place.serve();
+    let (smtp, pop3) = (server.door("smtp"), server.door("pop3"));
+    let from = |last: u8, door| Wire::connect_from([127, 0, 0, last], door);
+    assert_eq!(smtp_sign_in(from(2, smtp), "ag", "guess"), WRONG);
+    assert_eq!(smtp_sign_in(from(2, smtp), "nobody", "guess"), WRONG);
+    assert_eq!(pop3_sign_in(from(2, pop3), "../gb", "guess"), POP3_WRONG);
+    // Over both protocols, whoever it names, and were it right.
+    for (user, password) in [("gb", "other"), ("ag", "guess"), ("nobody", "guess")] {
+        assert_eq!(smtp_sign_in(from(2, smtp), user, password), TOO_MANY);
+        assert_eq!(pop3_sign_in(from(2, pop3), user, password), POP3_TOO_MANY);
+    }
+    assert!(smtp_sign_in(from(3, smtp), "gb", "other").starts_with("235 "));
+    assert!(pop3_sign_in(from(3, pop3), "ag", "secret").starts_with("+OK "));
+
+    assert!(server.wait_for_log("sign-in refused").contains("address=127.0.0.2 account=ag"));
+    assert!(server.wait_for_log("sign-in refused").contains("account=nobody"));
+    assert!(server.wait_for_log("sign-in refused").contains("account=../gb"));
+    assert!(server.wait_for_log("WARN").contains("too many failed sign-ins from this address"));
+}
+
+#[test]
+fn guessing_from_many_addresses_ends_and_the_honest_user_gets_in() {
+    let place = Place::with(CAPS);
+    let mut server = place.serve();
+    let pop3 = server.door("pop3");
+    let from = |last: u8| Wire::connect_from([127, 0, 0, last], pop3);
+    assert!(pop3_sign_in(from(1), "ag", "secret").starts_with("+OK "));
+    // What it gets to hear does not tell which of these accounts there is.
+    for user in ["ag", "nobody"] {
+        for guess in 10..15 {
+            assert_eq!(pop3_sign_in(from(guess), user, "guess"), POP3_WRONG);
+        }
+        assert_eq!(pop3_sign_in(from(15), user, "secret"), POP3_TOO_MANY);
+    }
+    assert!(pop3_sign_in(from(1), "ag", "secret").starts_with("+OK "));
+    assert!(pop3_sign_in(from(15), "gb", "other").starts_with("+OK "));
+    assert!(server.wait_for_log("too many failed").contains("to this account"));
+}
+
+#[test]
+fn guessing_through_a_proxy_concerns_the_client_and_not_the_proxy() {
+    let place = Place::with(&format!("{CAPS}[smtp]\nproxy_listen = ['127.0.0.1:0']\n"));
+    let server = Daemon::start(
+        env!("CARGO_BIN_EXE_smtp-server"),
+        &["--smtp", "127.0.0.1:0"],
+        &place,
+        &["smtp", "smtp-proxy"],
+    );
+    let sign_in = |client: &str, user: &str, password: &str| {
+        smtp_sign_in(proxied(&server, "smtp-proxy", client, true), user, password)
+    };
+    for n in 0..3 {
+        // One /64 network is one customer's.
+        assert_eq!(sign_in(&format!("2001:db8::{n}"), &format!("user{n}"), "guess"), WRONG);
+    }
+    assert_eq!(sign_in("2001:db8::ffff", "ag", "secret"), TOO_MANY);
+    assert!(sign_in("2001:db8:0:1::1", "ag", "secret").starts_with("235 "));
+    assert!(sign_in("192.0.2.7", "gb", "other").starts_with("235 "));
+    assert!(smtp_sign_in(Wire::connect(server.door("smtp")), "gb", "other").starts_with("235 "));
+}
+
+#[test]
+fn a_trusted_network_has_no_cap_of_its_own() {
+    let place = Place::with(&format!("{CAPS}[limits]\ntrusted = ['127.0.0.0/30']\n"));
+    let server = place.serve();
+    let from = |last: u8| Wire::connect_from([127, 0, 0, last], server.door("smtp"));
+    for n in 0..8 {
+        assert_eq!(smtp_sign_in(from(3), &format!("user{n}"), "guess"), WRONG);
+    }
+    assert!(smtp_sign_in(from(3), "ag", "secret").starts_with("235 "));
+    for guess in 0..5 {
+        assert_eq!(smtp_sign_in(from(2), "gb", &format!("guess{guess}")), WRONG);
+    }
+    assert_eq!(smtp_sign_in(from(2), "gb", "other"), TOO_MANY, "accounts have theirs all the same");
+}
+
+#[test]
+fn each_refusal_of_a_connection_takes_longer_than_the_one_before() {
+    let place = Place::new();
+    let server = place.serve();
+    let mut smtp = server.smtp();
+    smtp.command("EHLO iit.edu");
+    for least in [250, 500, 1_000] {
+        let start = Instant::now();
+        assert_eq!(smtp.command(&auth_plain("ag", "guess")), WRONG);
+        assert!(start.elapsed() >= Duration::from_millis(least), "{:?} < {least} ms", start.elapsed());
+    }
+    assert!(smtp.command(&auth_plain("ag", "secret")).starts_with("235 "));
+    // It goes on growing on the next connection from there.
+    let start = Instant::now();
+    assert_eq!(smtp_sign_in(Wire::connect(server.door("smtp")), "gb", "guess"), WRONG);
+    assert!(start.elapsed() >= Duration::from_millis(2_000), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_refusal_that_is_held_back_does_not_hold_up_a_stop() {
+    let place = Place::new();
+    let mut server = place.serve();
+    let mut guess = || {
+        let mut smtp = server.smtp();
+        smtp.command("EHLO iit.edu");
+        smtp.wire.send(format!("{}\r\n", auth_plain("ag", "guess")).as_bytes());
+        server.wait_for_log("sign-in refused");
+        smtp
+    };
+    let mut others: Vec<_> = (0..5).map(|_| guess()).collect();
+    let start = Instant::now();
+    let mut last = guess();
+    server.signal_terminate();
+    assert_eq!(last.reply(), WRONG);
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    for smtp in others.iter_mut().chain([&mut last]) {
+        assert!(smtp.wire.rest().ends_with(b"421 4.3.2 Service shutting down, try again later\r\n"));
+    }
+    assert_eq!(server.wait(), Some(0));
+}
+
+#[test]
+fn passwords_are_taken_where_nobody_can_listen() {
+    let listen = "[smtp]\nproxy_listen = ['127.0.0.1:0']\n[pop3]\nproxy_listen = ['127.0.0.1:0']\n";
+    for (more, plain_text) in [("", false), ("[auth]\nplain_text = true\n", true)] {
+        let place = Place::with(&format!("{listen}{more}"));
+        let server = place.serve();
+        for (client, secure, may) in
+            [("192.0.2.7", false, plain_text), ("192.0.2.7", true, true), ("127.0.0.9", false, true)]
+        {
+            let mut smtp = Smtp::greeted(proxied(&server, "smtp-proxy", client, secure));
+            assert_eq!(smtp.command("EHLO iit.edu").contains("-AUTH PLAIN LOGIN"), may, "{client}");
+            let reply = smtp.command(&auth_plain("ag", "secret"));
+            assert!(reply.starts_with(if may { "235 2.7.0 " } else { "538 5.7.11 " }), "{client}: {reply}");
+
+            let mut pop3 = Pop3::greeted(proxied(&server, "pop3-proxy", client, secure));
+            let (_, capabilities) = pop3.multi("CAPA");
+            for capability in [&b"USER"[..], b"SASL PLAIN LOGIN"] {
+                assert_eq!(capabilities.iter().any(|line| line == capability), may, "{client}");
+            }
+            for command in ["AUTH LOGIN", "USER ag"] {
+                let reply = pop3.command(command);
+                let refused =
+                    reply.starts_with("-ERR signing in is not possible on this connection: connect over TLS");
+                assert_eq!(refused, !may, "{client}: {reply}");
+                pop3.command("*");
+            }
+        }
+    }
+}
+
+/// The time tells nothing: the median of an unknown name's checks is that of a known one's, within a factor of two.
+#[tokio::test]
+async fn an_unknown_name_costs_what_a_known_one_costs() {
+    let place = Place::with("");
+    assert_eq!(place.pennypost(&["user", "hash"], "").code, Some(0));
+    let accounts = UserTxt::open(&place.path("data"), &config::Auth::default()).expect("a good file");
+    let known = Username::parse("ag").expect("a name");
+    let unknown = Username::parse("nobody").expect("a name");
+    let wrong = Secret::new("guess".to_owned());
+    let names = [Some(&known), Some(&unknown), None];
+    let mut times = [const { Vec::new() }; 3];
+    for _ in 0..9 {
+        for (name, times) in names.iter().zip(&mut times) {
+            let start = Instant::now();
+            assert!(accounts.verify(*name, &wrong).await.expect("checked").is_none());
+            times.push(start.elapsed());
+        }
+    }
+    let [known, unknown, none] = times.map(|mut times| {
+        times.sort();
+        times[times.len() / 2]
+    });
+    for other in [unknown, none] {
+        assert!(
+            known < other * 2 && other < known * 2,
+            "known {known:?}, unknown {unknown:?}, no name {none:?}"
+        );
+    }
+}
+
+#[test]
+fn a_rush_of_passwords_does_not_wait_without_end() {
+    let place = Place::with("");
+    // A hash of nobody's that takes longer than this test.
+    let dear =
+        "$argon2id$v=19$m=65536,t=10000,p=1$c2FsdHNhbHRzYWx0$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    std::fs::write(place.path("data/User.txt"), format!("ag {dear}\n")).expect("written");
+    let mut server = place.serve();
+    let cores = std::thread::available_parallelism().expect("there are some").get();
+    let mut rush: Vec<_> = (0..cores + 64 + 3).map(|_| server.pop3()).collect();
+    for pop3 in &mut rush {
+        pop3.wire.send(b"USER ag\r\nPASS guess\r\n");
+    }
+    for _ in 0..3 {
+        assert!(server.wait_for_log("sign-in not looked at").contains("too many passwords wait"));
+    }
+    let busy = "passwords cannot be checked now; try again later";
+    assert_eq!(
+        pop3_sign_in(Wire::connect(server.door("pop3")), "ag", "guess"),
+        format!("-ERR [SYS/TEMP] {busy}")
+    );
+    let reply = smtp_sign_in(Wire::connect(server.door("smtp")), "ag", "guess");
+    assert_eq!(reply, format!("454 4.7.0 {}", busy.replace("passwords", "Passwords")));
+    server.kill();
+}
+
+#[test]
+fn what_is_submitted_is_sent_by_who_has_signed_in_and_as_itself() {
+    let place = Place::with("postmaster = 'gb'\n[smtp]\nsubmission_listen = ['127.0.0.1:0']\n");
+    let server = Daemon::start(
+        env!("CARGO_BIN_EXE_smtp-server"),
+        &["--smtp", "127.0.0.1:0"],
+        &place,
+        &["smtp", "submission"],
+    );
+    let mut smtp = Smtp::connect(server.door("submission"));
+    assert!(smtp.command("EHLO iit.edu").contains("-AUTH PLAIN LOGIN"));
+    assert_eq!(smtp.command("MAIL FROM:<ag@iit.edu>"), "530 5.7.0 Authentication required; send AUTH first");
+    assert_eq!(smtp.command(&auth_plain("ag", "guess")), WRONG);
+    assert!(smtp.command("MAIL FROM:<ag@iit.edu>").starts_with("530 "));
+    assert!(smtp.command(&auth_plain("ag", "secret")).starts_with("235 "));
+    for (sender, reply) in [
+        ("gb@iit.edu", "550 5.7.1 "),
+        ("nobody@iit.edu", "550 5.7.1 "),
+        ("ag@example.org", "550 5.7.1 "),
+        ("postmaster@iit.edu", "550 5.7.1 "),
+        ("AG+list@iitkgp.edu", "250 2.1.0 "),
+        ("", "250 2.1.0 "),
+        ("ag@iit.edu", "250 2.1.0 "),
+    ] {
+        smtp.command("RSET");
+        let got = smtp.command(&format!("MAIL FROM:<{sender}>"));
+        assert!(got.starts_with(reply), "{sender}: {got}");
+    }
+    assert!(smtp.command("RCPT TO:<gb@example.org>").starts_with("550 5.7.1 "));
+    let reply = smtp.deliver_after_mail(&["gb@iit.edu"], b"Subject: submitted\r\n\r\nbody\r\n");
+    assert!(reply.starts_with("250 "), "{reply}");
+    assert!(String::from_utf8_lossy(&place.mailbox("gb")).contains(" with ESMTPA id "));
+    // Elsewhere mail is taken from everybody, as it must be.
+    server.smtp().deliver_one(b"Subject: from afar\r\n\r\nbody\r\n");
+}

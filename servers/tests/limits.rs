@@ -1,0 +1,118 @@
+//! The limits of a connection, over real sockets: each has its reply and its log line, and mail goes on beside it.
+
+mod support;
+
+use std::net::{IpAddr, SocketAddr};
+
+use mail_core::proxy::Header;
+use support::tls::TlsClient;
+use support::{Daemon, Place, Pop3, Smtp, Wire};
+
+/// A connection as a proxy opens it for a client elsewhere.
+fn through_a_proxy(server: &Daemon, client: &str) -> Wire {
+    let mut wire = Wire::connect(server.door("smtp-proxy"));
+    let source = SocketAddr::new(client.parse::<IpAddr>().expect("an address"), 50_000);
+    let destination = SocketAddr::from(([127, 0, 0, 1], 8_080));
+    wire.send(&Header::Proxied { source, destination, secure: false }.encode());
+    wire
+}
+
+fn serve(place: &Place, doors: &[&str]) -> Daemon {
+    Daemon::start(env!("CARGO_BIN_EXE_pennypost"), &["serve"], place, doors)
+}
+
+/// Connects again until a place that has just been given back is free.
+fn until_greeted(connect: impl Fn() -> Wire) -> Wire {
+    loop {
+        let mut wire = connect();
+        if !wire.text().starts_with('4') {
+            return wire;
+        }
+    }
+}
+
+const LISTEN: &str = "[smtp]\nlisten = ['127.0.0.1:0']\nproxy_listen = ['127.0.0.1:0']\n\
+                      [pop3]\nlisten = ['127.0.0.1:0']\ntls_listen = ['127.0.0.1:0']\n\
+                      [web]\nlisten = 'off'\n[tls]\nself_signed = true\n";
+
+#[test]
+fn one_connection_too_many_is_told_so_at_once() {
+    let place = Place::with(&format!("{LISTEN}[limits]\nconnections = 2\n"));
+    let mut server = serve(&place, &["smtp", "smtp-proxy", "pop3", "pop3s"]);
+    let first = server.smtp();
+    let mut second = server.smtp();
+    let refused = Wire::connect(server.door("smtp")).rest();
+    assert_eq!(refused, b"421 iitkgp.edu Too many connections, try again later\r\n");
+    server.wait_for_log("all of the 2 connections");
+    second.command("EHLO iit.edu");
+    let reply = second.deliver("ag@iit.edu", &["gb@iit.edu"], b"Subject: beside it\r\n\r\nbody\r\n");
+    assert!(reply.starts_with("250 "), "{reply}");
+    drop(first);
+    until_greeted(|| Wire::connect(server.door("smtp")));
+
+    let client = TlsClient::new(&place.path("data/.tls/certificate.pem"));
+    let connect = || client.encrypt(Wire::connect(server.door("pop3s")), "localhost");
+    let _both = [Pop3::greeted(connect()), Pop3::greeted(connect())];
+    assert!(Wire::connect(server.door("pop3s")).rest().is_empty(), "it expects TLS");
+    let _both = [server.pop3(), server.pop3()];
+    let refused = Wire::connect(server.door("pop3")).rest();
+    assert_eq!(refused, b"-ERR [SYS/TEMP] too many connections; try again later\r\n");
+}
+
+#[test]
+fn an_address_has_its_share_and_a_proxy_s_clients_have_theirs() {
+    let limits = "[limits]\nconnections_per_address = 2\ntrusted = ['192.0.2.0/24']\n";
+    let place = Place::with(&format!("{LISTEN}{limits}"));
+    let mut server = serve(&place, &["smtp", "smtp-proxy", "pop3"]);
+    let held = [server.smtp(), server.smtp()];
+    let refused = Wire::connect(server.door("smtp")).rest();
+    assert_eq!(refused, b"421 iitkgp.edu Too many connections from your address, try again later\r\n");
+    let line = server.wait_for_log("`connections_per_address`");
+    assert!(line.contains("WARN") && line.contains("127.0.0.1"), "{line}");
+    let _pop3 = [server.pop3(), server.pop3()];
+    let refused = Wire::connect(server.door("pop3")).rest();
+    assert_eq!(refused, b"-ERR [SYS/TEMP] too many connections from your address; try again later\r\n");
+
+    // The proxy is not counted, its clients are: by the network with IPv6, and not at all where they are trusted.
+    let mut places = Vec::new();
+    for client in ["198.51.100.1", "198.51.100.2", "2001:db8::1", "2001:db8:0:1::1", "192.0.2.1"] {
+        places.extend([client; 2].map(|client| Smtp::greeted(through_a_proxy(&server, client))));
+    }
+    for client in ["198.51.100.1", "2001:db8::ffff"] {
+        let refused = String::from_utf8(through_a_proxy(&server, client).rest()).expect("text");
+        assert!(refused.contains("from your address"), "{client}: {refused}");
+    }
+    places.push(Smtp::greeted(through_a_proxy(&server, "192.0.2.1")));
+    drop(held);
+    until_greeted(|| Wire::connect(server.door("smtp")));
+}
+
+#[test]
+fn commands_that_lead_nowhere_come_to_an_end() {
+    let place = Place::with(&format!("{LISTEN}[limits]\nrecipients = 100\n"));
+    let mut server = serve(&place, &["smtp", "pop3"]);
+    let mut smtp = server.smtp();
+    // Pipelined, and nobody reads before all of it is written: the server must neither stall nor queue without end.
+    let mut wire = smtp.wire.socket.try_clone().expect("cloned");
+    let writer = std::thread::spawn(move || {
+        // It may close before it has read all of it.
+        let _ = std::io::Write::write_all(&mut wire, &b"EHLO iit.edu\r\n".repeat(11_000));
+    });
+    let mut replies = 0;
+    let last = loop {
+        let reply = smtp.reply();
+        if !reply.starts_with("250") {
+            break reply;
+        }
+        replies += 1;
+    };
+    assert_eq!((replies, &last[..10]), (10_100, "421 4.7.0 "), "{last}");
+    writer.join().expect("no panic");
+    server.wait_for_log("too many commands in one session");
+
+    let mut pop3 = server.pop3();
+    pop3.wire.send(&b"CAPA\r\n".repeat(10_001));
+    let said = String::from_utf8(pop3.wire.rest()).expect("text");
+    assert_eq!(said.matches("\r\n.\r\n").count(), 10_000);
+    assert!(said.ends_with("-ERR too many commands in one session, goodbye\r\n"));
+}

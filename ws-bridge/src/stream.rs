@@ -1,0 +1,106 @@
+//! The browser's end of a connection.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+
+use rustix::net::{Shutdown, shutdown};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// What HTTP and WebSocket are spoken over.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Plain(Arc<Plain>),
+}
+
+/// A TCP stream, into which a large frame may go beside the WebSocket's own buffers. While it does, nothing else may.
+#[derive(Debug)]
+pub(crate) struct Plain {
+    pub(crate) tcp: TcpStream,
+    /// Whoever sets it flushes the WebSocket when it clears it: writers in between are not woken.
+    pub(crate) in_frame: AtomicBool,
+}
+
+impl Stream {
+    pub(crate) fn plain(tcp: TcpStream) -> Self {
+        Self::Plain(Arc::new(Plain { tcp, in_frame: AtomicBool::new(false) }))
+    }
+}
+
+impl Plain {
+    fn poll_read(&self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.tcp.poll_read_ready(context))?;
+            match self.tcp.try_read(buffer.initialize_unfilled()) {
+                Ok(octets) => {
+                    buffer.advance(octets);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    fn poll_write(&self, context: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if self.in_frame.load(Ordering::Relaxed) {
+            return Poll::Pending;
+        }
+        loop {
+            ready!(self.tcp.poll_write_ready(context))?;
+            match self.tcp.try_write_vectored(pieces) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                outcome => return Poll::Ready(outcome),
+            }
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(plain) => plain.poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(plain) => plain.poll_write(context, &[IoSlice::new(octets)]),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(plain) => plain.poll_write(context, pieces),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(plain) => Poll::Ready(shutdown(&plain.tcp, Shutdown::Write).map_err(io::Error::from)),
+        }
+    }
+}
