@@ -11,6 +11,7 @@
 //! delivery and the text store over a [`disk::Disk`] of the caller's, for a simulation or a page.
 
 pub mod accounts;
+pub mod budget;
 pub mod delivery;
 pub mod disk;
 pub mod pop3_session;

@@ -23,6 +23,7 @@ use ws_bridge::Bridge;
 
 use crate::accounts::UserTxt;
 use crate::accounts::throttle::{Caps, Throttle};
+use crate::budget::Budget;
 use crate::confine;
 use crate::disk::RealDisk;
 use crate::faults::{Faults, Faulty};
@@ -198,6 +199,7 @@ fn open(config: &Config) -> Result<TextSite, String> {
             per_address: config.auth.failures_per_address,
             per_account: config.auth.failures_per_account,
         }),
+        memory: Budget::new(config.limits.message_memory.get()),
         accounts,
         store,
         stamps: SystemStamps,

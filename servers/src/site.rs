@@ -2,6 +2,7 @@
 //! that say whose mail an address is, and who may sign in.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -13,6 +14,7 @@ use tracing::{debug, error, warn};
 
 use crate::accounts::throttle::{self, Culprit, Throttle};
 use crate::accounts::{Accounts, AccountsError};
+use crate::budget::Budget;
 use crate::store::{MailStore, MaybeShared, Recipient};
 
 /// The server as its sessions see it.
@@ -28,6 +30,8 @@ pub struct Site<A, S, T> {
     pub refuse_unknown_user: bool,
     /// What guessing passwords gets.
     pub throttle: Throttle,
+    /// What the messages that are being received may hold in memory.
+    pub memory: Arc<Budget>,
     pub accounts: A,
     pub store: S,
     pub stamps: T,
@@ -169,7 +173,11 @@ impl<A: Accounts, S: MailStore, T: Stamps> Site<A, S, T> {
         let account = match self.accounts.verify(name.as_ref(), &credentials.password).await {
             Ok(account) => account,
             Err(failure) => {
-                error!(%failure, "sign-in not looked at");
+                if matches!(failure, AccountsError::Busy) {
+                    warn!(%failure, "sign-in not looked at");
+                } else {
+                    error!(%failure, "sign-in not looked at");
+                }
                 return Err(Refusal { reason: RefusalReason::NotNow, delay: Duration::ZERO });
             }
         };

@@ -10,7 +10,7 @@ use mail_core::smtp::reply::Reply;
 use mail_core::smtp::server::{Event, Mail, Server, replies};
 use mail_core::time::Instant;
 use mail_core::users::Username;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::accounts::{Accounts, AccountsError};
 use crate::delivery::{Delivery, DeliveryError};
@@ -118,7 +118,9 @@ impl<A: Accounts, S: MailStore, T: Stamps> SmtpSession<A, S, T> {
 
     async fn begin_data(&mut self) -> Result<(), Reply> {
         let transaction = self.transaction.as_mut().expect("the machine begins data after MAIL only");
-        let delivery = Delivery::begin(&self.site.store).await.map_err(|error| refusal(&error.into()))?;
+        let delivery = Delivery::begin(&self.site.store, &self.site.memory)
+            .await
+            .map_err(|error| refusal(&error.into()))?;
         transaction.delivery = Some(delivery);
         Ok(())
     }
@@ -216,6 +218,10 @@ fn refusal(failure: &DeliveryError) -> Reply {
     match failure {
         DeliveryError::Loop => replies::MAIL_LOOP,
         DeliveryError::HeaderTooLarge => replies::HEADER_TOO_LARGE,
+        DeliveryError::NoMemory => {
+            warn!(%failure, "message refused for now: see `message_memory` in [limits]");
+            replies::STORAGE_FULL
+        }
         DeliveryError::Store(StoreError::Full(_)) => {
             error!(%failure, "message refused: make room where the data directory is");
             replies::STORAGE_FULL

@@ -10,6 +10,7 @@ use mail_core::sasl::{self, ClientExchange, Credentials, Mechanism};
 use mail_core::secret::Secret;
 use mail_core::users::Username;
 use servers::accounts::{Accounts, UserTxt};
+use support::tls::TlsClient;
 use support::{Daemon, Place, Pop3, Smtp, Wire};
 
 /// So few that the delays between them take no time worth mentioning.
@@ -166,6 +167,34 @@ fn a_refusal_that_is_held_back_does_not_hold_up_a_stop() {
         assert!(smtp.wire.rest().ends_with(b"421 4.3.2 Service shutting down, try again later\r\n"));
     }
     assert_eq!(server.wait(), Some(0));
+}
+
+#[test]
+fn mail_is_submitted_over_tls_from_the_first_byte_or_behind_starttls() {
+    let place = Place::with(
+        "[smtp]\nlisten = []\nsubmission_listen = ['127.0.0.1:0']\nsubmission_tls_listen = ['127.0.0.1:0']\n\
+         [tls]\nself_signed = true\n",
+    );
+    let doors = ["submission", "submissions"];
+    let server = Daemon::start(env!("CARGO_BIN_EXE_smtp-server"), &[], &place, &doors);
+    let tls = TlsClient::new(&place.path("data/.tls/certificate.pem"));
+    let mut behind = Smtp::greeted(Wire::connect(server.door("submission")));
+    assert!(behind.command("EHLO iit.edu").contains("-STARTTLS"));
+    assert!(behind.command(&auth_plain("ag", "secret")).starts_with("235 "));
+    assert!(behind.command("STARTTLS").starts_with("220 "));
+    let behind = Smtp { wire: tls.encrypt(behind.wire, "iitkgp.edu") };
+    let first = Smtp::greeted(tls.encrypt(Wire::connect(server.door("submissions")), "iitkgp.edu"));
+    for mut smtp in [behind, first] {
+        assert!(smtp.command("EHLO iit.edu").contains("-AUTH PLAIN LOGIN"));
+        // What was said in plain text is forgotten, who has signed in too.
+        assert!(smtp.command("MAIL FROM:<ag@iit.edu>").starts_with("530 5.7.0 "));
+        assert!(smtp.command(&auth_plain("gb", "other")).starts_with("235 "));
+        assert!(smtp.command("MAIL FROM:<ag@iit.edu>").starts_with("550 5.7.1 "));
+        let reply = smtp.deliver("gb@iit.edu", &["ag@iit.edu"], b"Subject: submitted\r\n\r\nbody\r\n");
+        assert!(reply.starts_with("250 "), "{reply}");
+    }
+    let mailbox = place.mailbox("ag");
+    assert_eq!(String::from_utf8_lossy(&mailbox).matches(" with ESMTPSA ").count(), 2);
 }
 
 #[test]

@@ -116,3 +116,42 @@ fn commands_that_lead_nowhere_come_to_an_end() {
     assert_eq!(said.matches("\r\n.\r\n").count(), 10_000);
     assert!(said.ends_with("-ERR too many commands in one session, goodbye\r\n"));
 }
+
+#[test]
+fn messages_under_way_share_their_memory() {
+    let place = Place::with(&format!("{LISTEN}[limits]\nmessage_memory = '64 KiB'\n"));
+    let mut server = serve(&place, &["smtp", "pop3"]);
+    let begin = |server: &Daemon| {
+        let mut smtp = server.smtp();
+        smtp.command("EHLO iit.edu");
+        assert!(smtp.command("MAIL FROM:<ag@iit.edu>").starts_with("250 "));
+        assert!(smtp.command("RCPT TO:<gb@iit.edu>").starts_with("250 "));
+        assert!(smtp.command("DATA").starts_with("354 "));
+        smtp
+    };
+    let bodies: Vec<_> =
+        (0..8).map(|n| format!("body {n} 0123456789abcdefghijklmnopqrstuvwxyz\r\n").repeat(20_000)).collect();
+    let mut sessions: Vec<_> = bodies.iter().map(|_| begin(&server)).collect();
+    for (session, body) in sessions.iter_mut().zip(&bodies) {
+        session.wire.send(format!("Subject: large\r\n\r\n{body}").as_bytes());
+    }
+
+    // Every header line has to be kept until the header ends; this one does not end.
+    let mut endless = begin(&server);
+    endless.wire.send(&b"X-Field: 0123456789012345678901234567890123456789\r\n".repeat(10_000));
+    endless.wire.send(b".\r\n");
+    assert!(endless.reply().starts_with("452 4.3.1 "));
+    server.wait_for_log("`message_memory` in [limits]");
+    let mut ordinary = begin(&server);
+    ordinary.wire.send(b"Subject: ordinary\r\n\r\nbody\r\n.\r\n");
+    assert!(ordinary.reply().starts_with("250 2.0.0 "));
+
+    for session in &mut sessions {
+        session.wire.send(b".\r\n");
+        assert!(session.reply().starts_with("250 2.0.0 "));
+    }
+    let mailbox = String::from_utf8(place.mailbox("gb")).expect("text");
+    for body in &bodies {
+        assert!(mailbox.contains(&format!("\r\n\r\n{body}.\r\n")), "every octet of each is there");
+    }
+}

@@ -156,7 +156,10 @@ async fn drive<S: Session>(world: &World, mut socket: Socket, mut machine: S::Ma
                 }
             }
             Ok(Step::NeedInput) => {
-                transmit(&mut socket, &mut machine);
+                if transmit(&mut socket, &mut machine) && !input.is_empty() {
+                    // It may have stopped for the sake of its output alone.
+                    continue;
+                }
                 let deadline = machine.poll_timeout().map(|when| world.since_start(when));
                 match socket.read(&mut input, deadline).await {
                     Read::Octets => {}
@@ -187,7 +190,9 @@ async fn produce<S: Session>(
     loop {
         match session.produce(machine).await {
             Produced::Nothing => return true,
-            Produced::Queued => transmit(socket, machine),
+            Produced::Queued => {
+                transmit(socket, machine);
+            }
             Produced::Octets(octets) => {
                 transmit(socket, machine);
                 socket.write(&octets);
@@ -198,10 +203,12 @@ async fn produce<S: Session>(
     }
 }
 
-fn transmit<M: Machine>(socket: &mut Socket, machine: &mut M) {
+/// Whether there was anything.
+fn transmit<M: Machine>(socket: &mut Socket, machine: &mut M) -> bool {
     let mut output = BytesMut::new();
     machine.poll_transmit(&mut output);
     if !output.is_empty() {
         socket.write(&output);
     }
+    !output.is_empty()
 }

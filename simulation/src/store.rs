@@ -110,6 +110,14 @@ impl Incoming for WatchedIncoming {
         self.inner.write(chunk).await
     }
 
+    fn memory(&self) -> usize {
+        self.inner.memory()
+    }
+
+    async fn release_memory(&mut self) -> Result<(), StoreError> {
+        self.inner.release_memory().await
+    }
+
     async fn commit(self, trace: &Trace, recipients: &[Recipient]) -> Result<(), StoreError> {
         if let Some(twin) = self.twin {
             twin.commit(trace, recipients).await?;

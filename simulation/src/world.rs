@@ -271,6 +271,7 @@ impl World {
             Err(error) => return self.note(|| format!("process {index} does not start: {error}")),
         };
         let site = Site {
+            memory: servers::budget::Budget::new(64 << 10),
             hostname: Domain::parse(HOSTNAME).expect("a domain"),
             domains: [HOSTNAME, "iit.edu"].map(|name| Domain::parse(name).expect("a domain")).into(),
             postmaster: None,

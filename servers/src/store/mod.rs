@@ -7,7 +7,7 @@
 //! - **One lease.** A [`Maildrop`] is held by one session at a time, between processes too (RFC 1939
 //!   section 4); deliveries go on meanwhile and stay out of the session's snapshot.
 //! - **Streams.** Bodies go in and come out in chunks; listings come in batches. Nothing grows with the
-//!   size of a message; of a mailbox, the text store's lease holds one small record for each message.
+//!   size of a message or of a mailbox (but an index that the text store cannot write: 64 octets a message).
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -63,6 +63,12 @@ pub trait MailStore: MaybeShared {
 pub trait Incoming: MaybeSend + Debug {
     /// The next stretch of the message: as sent, without dot-stuffing, lines ending with CRLF.
     fn write(&mut self, chunk: Bytes) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
+
+    /// Octets of memory that it holds.
+    fn memory(&self) -> usize;
+
+    /// Moves to the disk, or wherever it goes, what need not be in memory.
+    fn release_memory(&mut self) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
     /// Gives every recipient's account its copy; all are on stable storage when this returns `Ok`. After an
     /// error some may be too: a retry can give somebody a second copy, and nobody none.

@@ -56,11 +56,6 @@ impl<D: Disk, O: Offload> TextIncoming<D, O> {
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn memory_length(&self) -> usize {
-        self.intake.header_length() + self.rest.memory.len()
-    }
-
     async fn spill(&mut self) -> Result<(), StoreError> {
         let shared = Arc::clone(&self.shared);
         let memory = std::mem::take(&mut self.rest.memory);
@@ -95,6 +90,20 @@ impl<D: Disk, O: Offload> Incoming for TextIncoming<D, O> {
             return spilled;
         }
         Ok(())
+    }
+
+    fn memory(&self) -> usize {
+        self.intake.header_length() + self.rest.memory.capacity()
+    }
+
+    async fn release_memory(&mut self) -> Result<(), StoreError> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        let spilled = self.spill().await;
+        self.error = spilled.as_ref().err().cloned();
+        self.rest.memory = Vec::new();
+        spilled
     }
 
     async fn commit(self, trace: &Trace, recipients: &[Recipient]) -> Result<(), StoreError> {
