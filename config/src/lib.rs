@@ -6,6 +6,7 @@
 
 mod auth;
 mod faults;
+mod metrics;
 mod networks;
 mod octets;
 mod process;
@@ -23,6 +24,7 @@ use serde::de::{Deserializer, Error as _};
 
 pub use auth::Auth;
 pub use faults::{Chance, Command, Fault, Faults, Outcome, Pop3Command, SmtpCommand, Who};
+pub use metrics::Metrics;
 pub use networks::Networks;
 pub use octets::Octets;
 pub use process::Process;
@@ -51,6 +53,7 @@ pub struct Config {
     pub tls: Tls,
     pub limits: Limits,
     pub process: Process,
+    pub metrics: Metrics,
     /// What the servers do wrong on purpose.
     pub faults: Faults,
 }
@@ -125,6 +128,7 @@ impl Default for Config {
             tls: Tls::default(),
             limits: Limits::default(),
             process: Process::default(),
+            metrics: Metrics::default(),
             faults: Faults::default(),
         }
     }
@@ -328,7 +332,7 @@ mod tests {
              [pop3]\nlisten = []\nrefuse_unknown_user = true\n\
              [limits]\nmessage_size = '1 GiB'\nrecipients = 100\nconnections = 7\n\
              connections_per_address = 3\nmessage_memory = '1 MiB'\n\
-             [process]\nuser = 'pennypost'\nconfine = false\n",
+             [process]\nuser = 'pennypost'\nconfine = false\n[metrics]\nlisten = '[::1]:9090'\n",
         )
         .expect("a good file");
         assert_eq!(config.domains.iter().map(Domain::as_str).collect::<Vec<_>>(), ["iit.edu"]);
@@ -341,6 +345,8 @@ mod tests {
         assert_eq!(config.limits.message_memory.get(), 1 << 20);
         assert_eq!((config.process.user.as_deref(), config.process.confine), (Some("pennypost"), false));
         assert!(Config::default().process.confine);
+        assert_eq!(config.metrics.listen, Some(SocketAddr::from((Ipv6Addr::LOCALHOST, 9090))));
+        assert!(Config::default().metrics.listen.is_none());
     }
 
     #[test]

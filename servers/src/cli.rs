@@ -86,6 +86,9 @@ struct ServeArgs {
     /// Where the POP3 server listens; may be given again [default: 127.0.0.1:2110].
     #[arg(long, value_name = "ADDRESS:PORT")]
     pop3: Vec<SocketAddr>,
+    /// Where `/metrics` is served for Prometheus [default: nowhere].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics: Option<SocketAddr>,
     /// The form of the log on standard error; RUST_LOG sets its level.
     #[arg(long, value_enum, default_value = "text")]
     log: LogForm,
@@ -186,6 +189,7 @@ impl ServeArgs {
         if !self.pop3.is_empty() {
             config.pop3.listen.clone_from(&self.pop3);
         }
+        config.metrics.listen = self.metrics.or(config.metrics.listen);
         Ok(config.with_own_domain())
     }
 }

@@ -14,6 +14,7 @@ pub mod accounts;
 pub mod budget;
 pub mod delivery;
 pub mod disk;
+pub mod meters;
 pub mod pop3_session;
 pub mod session;
 pub mod site;
@@ -36,6 +37,8 @@ pub mod descriptors;
 pub mod faults;
 #[cfg(feature = "net")]
 pub mod listener;
+#[cfg(feature = "net")]
+mod metrics;
 #[cfg(feature = "net")]
 mod privileges;
 #[cfg(feature = "net")]

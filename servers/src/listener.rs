@@ -18,6 +18,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use crate::census::{Census, Crowd};
+use crate::meters::Traffic;
 use crate::proxy::{self, Client};
 use crate::session::Session;
 use crate::stream;
@@ -49,6 +50,8 @@ pub struct Terms {
     /// What one connection too many is told in place of a greeting: of all, and of one address.
     pub too_busy: Bytes,
     pub too_many_connections: Bytes,
+    /// Where they are counted.
+    pub traffic: Arc<Traffic>,
 }
 
 /// Who may connect to an address, and whose connections they bring.
@@ -117,7 +120,7 @@ impl Listener {
                 stopping: stopping.clone(),
             };
             let peers = self.peers.clone();
-            let span = info_span!("session", protocol = self.protocol, %peer);
+            let span = info_span!("connection", session = session_id(), protocol = self.protocol, %peer);
             sessions.spawn(
                 async move {
                     debug!("connected");
@@ -151,12 +154,17 @@ impl Listener {
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<net::TcpListener> {
+pub(crate) fn listen(address: SocketAddr) -> io::Result<net::TcpListener> {
     let socket = net::TcpListener::bind(address)?;
     // The standard library's own backlog is too short for a rush of clients.
     rustix::net::listen(&socket, BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(socket)
+}
+
+/// Names a session in the log: what is random of a ULID, as much as keeps a few days of many processes apart.
+fn session_id() -> String {
+    ulid::Ulid::generate().to_string().split_off(18)
 }
 
 /// Where the bridge of this process connects from and to.
@@ -177,6 +185,8 @@ impl<F> Opening<F> {
         S: Session,
         F: Fn(Client, Instant) -> (S::Machine, S),
     {
+        let traffic = Arc::clone(&self.terms.traffic);
+        traffic.accepted.add(1);
         let client = match peers {
             Peers::Clients | Peers::ClientsOverTls => Ok(Client::direct(peer)),
             Peers::Proxies(peers) => proxy::identify(&mut socket, peer, peers).await,
@@ -185,6 +195,7 @@ impl<F> Opening<F> {
         let client = match client {
             Ok(client) => client,
             Err(error) => {
+                traffic.refused.no_proxy_header.add(1);
                 warn!(%error, "not served");
                 return Ok(());
             }
@@ -192,13 +203,17 @@ impl<F> Opening<F> {
         if !matches!(peers, Peers::Clients | Peers::ClientsOverTls) {
             debug!(client = %client.address, secure = client.secure, "connected through a proxy");
         }
-        match self.census.enter(client.address.ip()) {
-            Ok(_place) if matches!(peers, Peers::ClientsOverTls) => self.serve_over_tls(socket, client).await,
-            Ok(_place) => self.serve(Stream::Plain(socket), client).await,
+        let _place = match self.census.enter(client.address.ip()) {
+            Ok(place) => (place, traffic.enter()),
             Err(crowd) => {
                 self.terms.refuse(socket, client, crowd, peers).await;
-                Ok(())
+                return Ok(());
             }
+        };
+        if matches!(peers, Peers::ClientsOverTls) {
+            self.serve_over_tls(socket, client).await
+        } else {
+            self.serve(Stream::Plain(socket), client).await
         }
     }
 
@@ -210,7 +225,7 @@ impl<F> Opening<F> {
         let tls = self.terms.tls.as_ref().ok_or_else(|| io::Error::other("there is no certificate"))?;
         // Boxed, or every connection would keep room for a handshake.
         let (stream, encryption) = tokio::select! {
-            encrypted = Box::pin(Stream::encrypt(socket, tls)) => encrypted?,
+            encrypted = Box::pin(Stream::encrypt(socket, tls, &self.terms.traffic)) => encrypted?,
             _ = self.stopping.wait_for(|stop| *stop) => return Ok(()),
         };
         self.serve(stream, client.over_tls(encryption)).await
@@ -222,7 +237,8 @@ impl<F> Opening<F> {
         F: Fn(Client, Instant) -> (S::Machine, S),
     {
         let (machine, session) = (self.open)(client, Instant::now());
-        stream::drive(stream, machine, session, self.terms.tls.clone(), self.stopping).await
+        let (tls, traffic) = (self.terms.tls.clone(), Arc::clone(&self.terms.traffic));
+        stream::drive(stream, machine, session, tls, traffic, self.stopping).await
     }
 }
 
@@ -233,10 +249,12 @@ impl Terms {
         let address = client.address.ip();
         let words = match crowd {
             Crowd::All => {
+                self.traffic.refused.all_taken.add(1);
                 warn!(%address, "not served: all of the {connections} connections of `connections` are taken");
                 &self.too_busy
             }
             Crowd::OneAddress => {
+                self.traffic.refused.address_full.add(1);
                 warn!(
                     %address,
                     "not served: this address has the {connections_per_address} of `connections_per_address`"
@@ -267,7 +285,7 @@ impl Peers {
 }
 
 /// The next connection; a failure to accept is logged and waited out.
-async fn accept(socket: &TcpListener) -> (TcpStream, SocketAddr) {
+pub(crate) async fn accept(socket: &TcpListener) -> (TcpStream, SocketAddr) {
     let mut back_off = Duration::from_millis(10);
     loop {
         match socket.accept().await {

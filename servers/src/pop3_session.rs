@@ -10,6 +10,7 @@ use mail_core::time::Instant;
 use tracing::{error, info};
 
 use crate::accounts::{Accounts, AccountsError};
+use crate::meters::Meters;
 use crate::session::{Encryption, Produced, Session};
 use crate::site::{RefusalReason, Site, Stamps, Visitor};
 use crate::store::{Body, Entry, Extent, MailStore, Maildrop, StoreError};
@@ -35,7 +36,11 @@ enum Answer<B> {
         wanted: Look,
         from: u64,
     },
-    Body(B),
+    Body {
+        body: B,
+        /// Of a message that is given whole, its octets.
+        whole: Option<u64>,
+    },
 }
 
 impl<A: Accounts, S: MailStore, T: Stamps> Pop3Session<A, S, T> {
@@ -66,7 +71,7 @@ impl<A: Accounts, S: MailStore, T: Stamps> Pop3Session<A, S, T> {
                 return Ok(());
             }
         };
-        let maildrop = self.site.store.open(&account).await.map_err(|error| refusal(&error))?;
+        let maildrop = self.site.store.open(&account).await.map_err(|error| self.refusal(&error))?;
         info!(
             account = account.as_str(),
             messages = maildrop.count(),
@@ -78,20 +83,20 @@ impl<A: Accounts, S: MailStore, T: Stamps> Pop3Session<A, S, T> {
         Ok(())
     }
 
-    fn maildrop(&mut self) -> &mut S::Maildrop {
-        self.maildrop.as_mut().expect("the machine asks for messages in the TRANSACTION state only")
+    fn refusal(&self, failure: &StoreError) -> Reply {
+        refusal(failure, &self.site.meters)
     }
 
     async fn begin_body(&mut self, number: u64, extent: Extent, machine: &mut Server) -> Result<(), Reply> {
         let utf8 = machine.is_utf8();
-        let maildrop = self.maildrop();
-        let entry = maildrop.entry(number).await.map_err(|error| refusal(&error))?;
+        let (maildrop, meters) = (held(&mut self.maildrop), &self.site.meters);
+        let entry = maildrop.entry(number).await.map_err(|error| refusal(&error, meters))?;
         if entry.utf8 && !utf8 {
             return Err(replies::NEEDS_UTF8);
         }
-        let body = maildrop.body(number, extent).await.map_err(|error| refusal(&error))?;
+        let body = maildrop.body(number, extent).await.map_err(|error| refusal(&error, meters))?;
         machine.begin_body(entry.octets);
-        self.answer = Answer::Body(body);
+        self.answer = Answer::Body { body, whole: (extent == Extent::Whole).then_some(entry.octets) };
         Ok(())
     }
 
@@ -99,6 +104,7 @@ impl<A: Accounts, S: MailStore, T: Stamps> Pop3Session<A, S, T> {
         let maildrop = self.maildrop.take().expect("the machine enters UPDATE from TRANSACTION only");
         if !marked.is_empty() {
             maildrop.remove(marked).await.map_err(|error| {
+                self.site.meters.store_errors.add(&error);
                 error!(%error, "marked messages were not all removed");
                 replies::NOT_REMOVED
             })?;
@@ -109,7 +115,7 @@ impl<A: Accounts, S: MailStore, T: Stamps> Pop3Session<A, S, T> {
     }
 
     async fn list_more(&mut self, wanted: Look, from: u64, machine: &mut Server) -> Produced {
-        match self.maildrop().entries(from).await {
+        match held(&mut self.maildrop).entries(from).await {
             Ok(entries) if entries.is_empty() => {
                 machine.finish();
                 self.answer = Answer::None;
@@ -126,10 +132,15 @@ impl<A: Accounts, S: MailStore, T: Stamps> Pop3Session<A, S, T> {
     }
 
     fn give_up(&mut self, failure: &StoreError, machine: &mut Server) {
+        self.site.meters.store_errors.add(failure);
         error!(%failure, "an answer broke off: the connection is closed");
         machine.abort();
         self.answer = Answer::None;
     }
+}
+
+fn held<D>(maildrop: &mut Option<D>) -> &mut D {
+    maildrop.as_mut().expect("the machine asks for messages in the TRANSACTION state only")
 }
 
 fn queue_item(wanted: Look, entry: &Entry, machine: &mut Server) {
@@ -152,12 +163,12 @@ impl<A: Accounts, S: MailStore, T: Stamps> Session for Pop3Session<A, S, T> {
                 self.answer = Answer::Listing { wanted, from: 1 };
                 Ok(())
             }
-            Event::Look { number, .. } => match self.maildrop().entry(number).await {
+            Event::Look { number, .. } => match held(&mut self.maildrop).entry(number).await {
                 Ok(entry) => {
                     machine.entry(entry.octets, &entry.unique_id);
                     Ok(())
                 }
-                Err(error) => Err(refusal(&error)),
+                Err(error) => Err(self.refusal(&error)),
             },
             Event::Retrieve { number } => self.begin_body(number, Extent::Whole, machine).await,
             Event::Top { number, lines } => self.begin_body(number, Extent::Top(lines), machine).await,
@@ -181,9 +192,12 @@ impl<A: Accounts, S: MailStore, T: Stamps> Session for Pop3Session<A, S, T> {
                 let (wanted, from) = (*wanted, *from);
                 self.list_more(wanted, from, machine).await
             }
-            Answer::Body(body) => match body.chunk().await {
+            Answer::Body { body, whole } => match body.chunk().await {
                 Ok(Some(octets)) => Produced::Octets(octets),
                 Ok(None) => {
+                    if let Some(octets) = *whole {
+                        self.site.meters.retrieved.add(octets);
+                    }
                     machine.finish();
                     self.answer = Answer::None;
                     Produced::Queued
@@ -205,7 +219,8 @@ impl<A: Accounts, S: MailStore, T: Stamps> Session for Pop3Session<A, S, T> {
     }
 }
 
-fn refusal(failure: &StoreError) -> Reply {
+fn refusal(failure: &StoreError, meters: &Meters) -> Reply {
+    meters.store_errors.add(failure);
     match failure {
         StoreError::InUse => replies::IN_USE,
         _ => {

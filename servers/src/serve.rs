@@ -29,6 +29,8 @@ use crate::descriptors;
 use crate::disk::RealDisk;
 use crate::faults::{Faults, Faulty};
 use crate::listener::{Listener, Peers, Terms};
+use crate::meters::{Meters, Traffic};
+use crate::metrics::MetricsDoor;
 use crate::pop3_session::Pop3Session;
 use crate::privileges;
 use crate::proxy::Client;
@@ -202,6 +204,7 @@ fn open(config: &Config) -> Result<TextSite, String> {
             per_account: config.auth.failures_per_account,
         }),
         memory: Budget::new(config.limits.message_memory.get()),
+        meters: Arc::new(Meters::default()),
         accounts,
         store,
         stamps: SystemStamps,
@@ -214,12 +217,15 @@ struct Doors {
     submission: Vec<Listener>,
     pop3: Vec<Listener>,
     web: Option<(Bridge, BTreeMap<String, Target>)>,
+    metrics: Option<MetricsDoor>,
 }
 
 impl Doors {
     fn bind(config: &Config, which: Which) -> Result<Self, String> {
         let Config { smtp, pop3, .. } = config;
-        let mut doors = Self { smtp: Vec::new(), submission: Vec::new(), pop3: Vec::new(), web: None };
+        let metrics = config.metrics.listen.map(MetricsDoor::bind).transpose()?;
+        let mut doors =
+            Self { smtp: Vec::new(), submission: Vec::new(), pop3: Vec::new(), web: None, metrics };
         if which != Which::Pop3 {
             let proxies = (&smtp.proxy_listen[..], &smtp.proxy_peers[..]);
             doors.smtp = listeners("smtp", &smtp.listen, &smtp.tls_listen, proxies)?;
@@ -325,12 +331,15 @@ fn start(
         pop3_faults.announce("pop3");
     }
     let tls = certificate.map(|certificate| certificate.server_config(&[]));
-    let smtp_terms = smtp_terms(config, tls.clone());
-    let pop3_terms = pop3_terms(config, tls);
+    let meters = &site.meters;
+    let smtp_terms = smtp_terms(config, tls.clone(), &meters.smtp);
+    let submission_terms = Terms { traffic: Arc::clone(&meters.submission), ..smtp_terms.clone() };
+    let pop3_terms = pop3_terms(config, tls, &meters.pop3);
     let mut servers = JoinSet::new();
-    let smtp = doors.smtp.into_iter().map(|listener| (listener, &smtp_config));
-    let submission = doors.submission.into_iter().map(|listener| (listener, &submission_config));
-    for (listener, machine_config) in smtp.chain(submission) {
+    let smtp = doors.smtp.into_iter().map(|listener| (listener, &smtp_config, &smtp_terms));
+    let submission =
+        doors.submission.into_iter().map(|listener| (listener, &submission_config, &submission_terms));
+    for (listener, machine_config, terms) in smtp.chain(submission) {
         let (site, machine_config) = (Arc::clone(site), Arc::clone(machine_config));
         let (faults, visitor) = (Arc::clone(&smtp_faults), visitor.clone());
         let open = move |client: Client, now| {
@@ -343,7 +352,7 @@ fn start(
             let session = SmtpSession::new(Arc::clone(&site), visitor(&client), client.encryption);
             (machine, Faulty::new(session, Arc::clone(&faults)))
         };
-        servers.spawn(listener.serve(smtp_terms.clone(), open, stopping.clone()));
+        servers.spawn(listener.serve(terms.clone(), open, stopping.clone()));
     }
     for listener in doors.pop3 {
         let (site, machine_config) = (Arc::clone(site), Arc::clone(&pop3_config));
@@ -362,10 +371,13 @@ fn start(
     if let Some((bridge, targets)) = doors.web {
         servers.spawn(bridge.serve(targets, certificate.cloned(), stopping.clone()));
     }
+    if let Some(door) = doors.metrics {
+        servers.spawn(door.serve(Arc::clone(meters), stopping.clone()));
+    }
     servers
 }
 
-fn smtp_terms(config: &Config, tls: Option<Arc<ServerConfig>>) -> Terms {
+fn smtp_terms(config: &Config, tls: Option<Arc<ServerConfig>>, traffic: &Arc<Traffic>) -> Terms {
     use smtp::server::replies::{too_busy, too_many_connections};
     let hostname = config.hostname.ascii();
     let encoded = |reply: smtp::reply::Reply| {
@@ -378,10 +390,11 @@ fn smtp_terms(config: &Config, tls: Option<Arc<ServerConfig>>) -> Terms {
         tls,
         too_busy: encoded(too_busy(&hostname)),
         too_many_connections: encoded(too_many_connections(&hostname)),
+        traffic: Arc::clone(traffic),
     }
 }
 
-fn pop3_terms(config: &Config, tls: Option<Arc<ServerConfig>>) -> Terms {
+fn pop3_terms(config: &Config, tls: Option<Arc<ServerConfig>>, traffic: &Arc<Traffic>) -> Terms {
     use pop3::server::replies::{TOO_BUSY, TOO_MANY_CONNECTIONS};
     let encoded = |reply: pop3::reply::Reply| {
         let mut words = BytesMut::new();
@@ -393,6 +406,7 @@ fn pop3_terms(config: &Config, tls: Option<Arc<ServerConfig>>) -> Terms {
         tls,
         too_busy: encoded(TOO_BUSY),
         too_many_connections: encoded(TOO_MANY_CONNECTIONS),
+        traffic: Arc::clone(traffic),
     }
 }
 

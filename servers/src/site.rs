@@ -15,6 +15,7 @@ use tracing::{debug, error, warn};
 use crate::accounts::throttle::{self, Culprit, Throttle};
 use crate::accounts::{Accounts, AccountsError};
 use crate::budget::Budget;
+use crate::meters::Meters;
 use crate::store::{MailStore, MaybeShared, Recipient};
 
 /// The server as its sessions see it.
@@ -32,6 +33,8 @@ pub struct Site<A, S, T> {
     pub throttle: Throttle,
     /// What the messages that are being received may hold in memory.
     pub memory: Arc<Budget>,
+    /// What is counted.
+    pub meters: Arc<Meters>,
     pub accounts: A,
     pub store: S,
     pub stamps: T,
@@ -165,9 +168,11 @@ impl<A: Accounts, S: MailStore, T: Stamps> Site<A, S, T> {
         let login = &credentials.authentication;
         let name = self.login_name(login);
         let counted_as = name.as_ref().map_or(login.as_str(), Username::as_str);
+        let meters = &self.meters.sign_ins;
         let attempt = self.throttle.attempt(visitor.address, visitor.trusted, counted_as);
         if let Err(culprit) = self.throttle.admit(self.stamps.now(), attempt) {
             debug!(?culprit, account = %shown(login), "sign-in not looked at: too many have failed");
+            meters.too_many.add(1);
             return Err(visitor.refuse(RefusalReason::TooMany, 0));
         }
         let account = match self.accounts.verify(name.as_ref(), &credentials.password).await {
@@ -178,6 +183,7 @@ impl<A: Accounts, S: MailStore, T: Stamps> Site<A, S, T> {
                 } else {
                     error!(%failure, "sign-in not looked at");
                 }
+                meters.not_now.add(1);
                 return Err(Refusal { reason: RefusalReason::NotNow, delay: Duration::ZERO });
             }
         };
@@ -186,9 +192,13 @@ impl<A: Accounts, S: MailStore, T: Stamps> Site<A, S, T> {
         match account.filter(|_| may_act) {
             Some(account) => {
                 self.throttle.succeeded(self.stamps.now(), attempt);
+                meters.good.add(1);
                 Ok(account)
             }
-            None => Err(self.fail(login, attempt, visitor)),
+            None => {
+                meters.wrong.add(1);
+                Err(self.fail(login, attempt, visitor))
+            }
         }
     }
 

@@ -117,10 +117,10 @@ impl<A: Accounts, S: MailStore, T: Stamps> SmtpSession<A, S, T> {
     }
 
     async fn begin_data(&mut self) -> Result<(), Reply> {
-        let transaction = self.transaction.as_mut().expect("the machine begins data after MAIL only");
         let delivery = Delivery::begin(&self.site.store, &self.site.memory)
             .await
-            .map_err(|error| refusal(&error.into()))?;
+            .map_err(|error| self.refusal(&error.into()))?;
+        let transaction = self.transaction.as_mut().expect("the machine begins data after MAIL only");
         transaction.delivery = Some(delivery);
         Ok(())
     }
@@ -139,8 +139,12 @@ impl<A: Accounts, S: MailStore, T: Stamps> SmtpSession<A, S, T> {
             id: stamp.id,
             time: stamp.time,
         };
+        let ended = self.site.stamps.now();
         match delivery.commit(&trace, &transaction.recipients).await {
             Ok(()) => {
+                let meters = &self.site.meters;
+                meters.commit.observe(self.site.stamps.now().saturating_duration_since(ended));
+                meters.delivered.add(transaction.octets);
                 info!(
                     id = trace.id,
                     from = %trace.reverse_path,
@@ -150,7 +154,30 @@ impl<A: Accounts, S: MailStore, T: Stamps> SmtpSession<A, S, T> {
                 );
                 Ok(())
             }
-            Err(error) => Err(refusal(&error)),
+            Err(error) => Err(self.refusal(&error)),
+        }
+    }
+
+    /// What a failed delivery means to the sender: try again later, or don't.
+    fn refusal(&self, failure: &DeliveryError) -> Reply {
+        if let DeliveryError::Store(error) = failure {
+            self.site.meters.store_errors.add(error);
+        }
+        match failure {
+            DeliveryError::Loop => replies::MAIL_LOOP,
+            DeliveryError::HeaderTooLarge => replies::HEADER_TOO_LARGE,
+            DeliveryError::NoMemory => {
+                warn!(%failure, "message refused for now: see `message_memory` in [limits]");
+                replies::STORAGE_FULL
+            }
+            DeliveryError::Store(StoreError::Full(_)) => {
+                error!(%failure, "message refused: make room where the data directory is");
+                replies::STORAGE_FULL
+            }
+            DeliveryError::Store(_) => {
+                error!(%failure, "message refused for now");
+                replies::LOCAL_ERROR
+            }
         }
     }
 }
@@ -210,26 +237,6 @@ impl<A: Accounts, S: MailStore, T: Stamps> Session for SmtpSession<A, S, T> {
 
     fn shutdown(&self, machine: &mut Server) {
         machine.shutdown();
-    }
-}
-
-/// What a failed delivery means to the sender: try again later, or don't.
-fn refusal(failure: &DeliveryError) -> Reply {
-    match failure {
-        DeliveryError::Loop => replies::MAIL_LOOP,
-        DeliveryError::HeaderTooLarge => replies::HEADER_TOO_LARGE,
-        DeliveryError::NoMemory => {
-            warn!(%failure, "message refused for now: see `message_memory` in [limits]");
-            replies::STORAGE_FULL
-        }
-        DeliveryError::Store(StoreError::Full(_)) => {
-            error!(%failure, "message refused: make room where the data directory is");
-            replies::STORAGE_FULL
-        }
-        DeliveryError::Store(_) => {
-            error!(%failure, "message refused for now");
-            replies::LOCAL_ERROR
-        }
     }
 }
 

@@ -20,6 +20,7 @@ use tokio::time::{sleep, sleep_until, timeout};
 use tokio_rustls::rustls::ServerConfig;
 use tracing::{info, trace};
 
+use crate::meters::Traffic;
 use crate::session::{Encryption, Produced, Session};
 use crate::transport::{Stream, Transport};
 
@@ -32,8 +33,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
 /// So much has to be taken in that time, or all that there is: otherwise an octet now and then would hold a maildrop.
 const WRITE_OCTETS_MIN: usize = 16 << 10;
 
-/// Runs a session to its end. `tls` does the handshake that a machine may ask for. `stopping` turns true when the
-/// server is to stop.
+/// Runs a session to its end. `tls` does the handshake that a machine may ask for. `traffic` counts. `stopping` turns true
+/// when the server is to stop.
 ///
 /// # Errors
 /// The connection broke.
@@ -42,17 +43,27 @@ pub async fn drive<T: Transport, S: Session>(
     mut machine: S::Machine,
     mut session: S,
     tls: Option<Arc<ServerConfig>>,
+    traffic: Arc<Traffic>,
     mut stopping: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let mut connection =
-        Connection { stream, input: BytesMut::new(), output: BytesMut::new(), read_octets: READ_OCTETS.0 };
+    let mut connection = Connection {
+        stream,
+        input: BytesMut::new(),
+        output: BytesMut::new(),
+        read_octets: READ_OCTETS.0,
+        traffic,
+        asked: None,
+    };
     let mut told = false;
     loop {
-        let step = machine.receive(Instant::now(), &mut connection.input);
+        let now = Instant::now();
+        let step = machine.receive(now, &mut connection.input);
         match step {
             Ok(Step::Event(event)) => {
+                connection.asked = Some(now);
                 session.handle(event, &mut machine).await;
                 connection.produce(&mut session, &mut machine, &mut stopping).await?;
+                connection.asked = None;
             }
             Ok(Step::NeedInput) => {
                 let transmitted = connection.transmit(&mut machine, 0).await?;
@@ -110,6 +121,9 @@ struct Connection<T> {
     input: BytesMut,
     output: BytesMut,
     read_octets: usize,
+    traffic: Arc<Traffic>,
+    /// When the question came that is not answered yet.
+    asked: Option<Instant>,
 }
 
 impl<T: Transport> Connection<T> {
@@ -117,7 +131,7 @@ impl<T: Transport> Connection<T> {
         let Stream::Plain(plain) = self.stream else {
             return Err(io::Error::other("the machine offers TLS within TLS"));
         };
-        let (stream, encryption) = Stream::encrypt(plain, tls).await?;
+        let (stream, encryption) = Stream::encrypt(plain, tls, &self.traffic).await?;
         Ok((Self { stream, ..self }, encryption))
     }
 
@@ -138,11 +152,12 @@ impl<T: Transport> Connection<T> {
                     self.transmit(machine, OUTPUT_OCTETS).await?;
                 }
                 Produced::Octets(octets) => {
-                    machine.poll_transmit(&mut self.output);
+                    self.collect(machine);
                     self.write(octets).await?;
                 }
                 Produced::Wait(delay) => {
                     self.transmit(machine, 0).await?;
+                    self.asked = None;
                     tokio::select! {
                         () = sleep(delay) => {}
                         _ = stopping.wait_for(|stop| *stop) => {}
@@ -156,9 +171,20 @@ impl<T: Transport> Connection<T> {
         }
     }
 
+    /// Takes what the machine has queued, and counts it.
+    fn collect<M: Machine>(&mut self, machine: &mut M) {
+        let taken = self.output.len();
+        machine.poll_transmit(&mut self.output);
+        if self.traffic.count_replies(&self.output[taken..])
+            && let Some(asked) = self.asked.take()
+        {
+            self.traffic.answers.observe(asked.elapsed());
+        }
+    }
+
     /// Writes what the machine has queued, if it is more than `threshold`; whether it was.
     async fn transmit<M: Machine>(&mut self, machine: &mut M, threshold: usize) -> io::Result<bool> {
-        machine.poll_transmit(&mut self.output);
+        self.collect(machine);
         let is_more = self.output.len() > threshold;
         if is_more {
             self.write(Bytes::new()).await?;

@@ -14,6 +14,7 @@ use tokio_rustls::rustls::{CipherSuite, ProtocolVersion, ServerConfig, ServerCon
 use tokio_rustls::server::TlsStream;
 use tracing::{debug, info};
 
+use crate::meters::Traffic;
 use crate::session::Encryption;
 
 /// A handshake takes three round trips at most: a slow network has time for each to be sent three times.
@@ -47,22 +48,29 @@ pub enum Stream<T> {
 }
 
 impl<T: Transport> Stream<T> {
-    /// Does the server's part of a TLS handshake.
+    /// Does the server's part of a TLS handshake, and counts it.
     ///
     /// # Errors
     /// The client does not come with one, not in time, or with nothing that both sides know; the log says why.
-    pub async fn encrypt(stream: T, tls: &Arc<ServerConfig>) -> io::Result<(Self, Encryption)> {
+    pub async fn encrypt(
+        stream: T,
+        tls: &Arc<ServerConfig>,
+        traffic: &Traffic,
+    ) -> io::Result<(Self, Encryption)> {
         match timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(Arc::clone(tls)).accept(stream)).await {
             Ok(Ok(stream)) => {
                 let encryption = describe(stream.get_ref().1);
+                traffic.handshakes.add(1);
                 debug!(%encryption, "encrypted");
                 Ok((Self::Tls(Box::new(stream)), encryption))
             }
             Ok(Err(error)) => {
+                traffic.failed_handshakes.add(1);
                 info!(%error, "no TLS: the handshake failed");
                 Err(error)
             }
             Err(_) => {
+                traffic.failed_handshakes.add(1);
                 info!("no TLS: the handshake took longer than {} seconds", HANDSHAKE_TIMEOUT.as_secs());
                 Err(io::ErrorKind::TimedOut.into())
             }

@@ -272,6 +272,7 @@ impl World {
         };
         let site = Site {
             memory: servers::budget::Budget::new(64 << 10),
+            meters: Arc::default(),
             hostname: Domain::parse(HOSTNAME).expect("a domain"),
             domains: [HOSTNAME, "iit.edu"].map(|name| Domain::parse(name).expect("a domain")).into(),
             postmaster: None,

@@ -6,6 +6,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant as TokioInstant;
 
 use super::*;
+use crate::meters::Dialect;
 
 /// Says something once, and then wants the same step for ever.
 struct Puppet {
@@ -70,7 +71,8 @@ fn driven(
         let certificate = tls::Certificate::open(&config::Tls::SelfSigned, data.path(), "localhost");
         let tls = certificate.expect("made").map(|certificate| certificate.server_config(&[]));
         let start = TokioInstant::now();
-        drive(Stream::Plain(server), machine, session, tls, stopping).await.map(|()| start.elapsed())
+        let traffic = Arc::new(Traffic::new(Dialect::Smtp));
+        drive(Stream::Plain(server), machine, session, tls, traffic, stopping).await.map(|()| start.elapsed())
     });
     (client, lease, driven)
 }

@@ -198,8 +198,11 @@ fn read_lines(stderr: ChildStderr) -> mpsc::Receiver<String> {
     log
 }
 
-/// `name=value` of a log line.
-fn field<'a>(line: &'a str, name: &str) -> &'a str {
+/// `name=value` of a log line, or `"name":"value"` where it is JSON.
+pub(crate) fn field<'a>(line: &'a str, name: &str) -> &'a str {
+    if let Some((_, value)) = line.split_once(&format!("\"{name}\":\"")) {
+        return value.split('"').next().expect("split gives one piece at least");
+    }
     let start =
         line.find(&format!("{name}=")).unwrap_or_else(|| panic!("no {name} in {line}")) + name.len() + 1;
     line[start..].split(' ').next().expect("split gives one piece at least")

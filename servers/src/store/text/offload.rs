@@ -36,7 +36,9 @@ impl Offload for Threads {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = T> + MaybeSend + 'static {
-        let work = tokio::task::spawn_blocking(work);
+        // What it logs belongs to the session that it works for.
+        let span = tracing::Span::current();
+        let work = tokio::task::spawn_blocking(move || span.in_scope(work));
         async {
             match work.await {
                 Ok(done) => done,

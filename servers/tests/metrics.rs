@@ -1,0 +1,164 @@
+//! What the servers say of themselves: the numbers at `/metrics` after a dialogue that is known, and a log in which each
+//! session has its name.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use support::tls::TlsClient;
+use support::{Daemon, PATIENCE, Place, Pop3, Wire, field};
+
+const LISTEN: &str = "[smtp]\nlisten = ['127.0.0.1:0']\nproxy_listen = ['127.0.0.1:0']\n\
+                      submission_listen = ['127.0.0.1:0']\n\
+                      [pop3]\nlisten = ['127.0.0.1:0']\ntls_listen = ['127.0.0.1:0']\n\
+                      [web]\nlisten = 'off'\n[tls]\nself_signed = true\n\
+                      [limits]\nconnections_per_address = 2\n[metrics]\nlisten = '127.0.0.1:0'\n";
+const DOORS: [&str; 6] = ["smtp", "smtp-proxy", "submission", "pop3", "pop3s", "metrics"];
+
+/// An answer of the metrics' listener: its head, and its body.
+fn request(server: &Daemon, line: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(server.door("metrics")).expect("the server accepts");
+    stream.set_read_timeout(Some(PATIENCE)).expect("set");
+    write!(stream, "{line} HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("the server reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("the server answers and closes");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head ends");
+    (head.to_owned(), body.to_owned())
+}
+
+/// Every number but how long things took, by name and labels.
+fn numbers(server: &Daemon) -> BTreeMap<String, u64> {
+    let (head, body) = request(server, "GET /metrics");
+    assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("application/openmetrics-text"), "{head}");
+    assert!(body.ends_with("# EOF\n"), "{body}");
+    let samples = body.lines().filter(|line| !line.starts_with('#'));
+    let samples = samples.map(|line| line.rsplit_once(' ').expect("a name and a number"));
+    samples
+        .filter(|(name, _)| !name.contains("_bucket{") && !name.contains("_seconds_sum"))
+        .map(|(name, number)| {
+            let name = name.strip_prefix("pennypost_").expect("all names begin so");
+            (name.to_owned(), number.parse().expect("a whole number"))
+        })
+        .collect()
+}
+
+const MESSAGE: &[u8] = b"Subject: counted\r\n\r\n.every octet of it\r\n";
+
+/// Two messages, of which one is delivered and the store fails for the other.
+fn send(server: &mut Daemon) {
+    let mut smtp = server.smtp();
+    smtp.command("EHLO iit.edu");
+    assert!(smtp.deliver("ag@iit.edu", &["gb@iit.edu"], MESSAGE).starts_with("250 "));
+    smtp.command("MAIL FROM:<gb@iit.edu>");
+    assert!(smtp.command("RCPT TO:<nobody@iit.edu>").starts_with("550 "));
+    assert!(smtp.deliver_after_mail(&["ag@iit.edu"], MESSAGE).starts_with("451 "));
+    smtp.command("QUIT");
+    server.wait_for_log(": closed");
+}
+
+/// Signs in wrong and right and reads what there is; gives its octets.
+fn read(server: &mut Daemon) -> u64 {
+    let mut pop3 = server.pop3();
+    pop3.command("USER gb");
+    assert!(pop3.command("PASS wrong").starts_with("-ERR"));
+    pop3.login("gb", "other");
+    let listed = pop3.command("STAT");
+    pop3.multi("TOP 1 0");
+    pop3.multi("RETR 1");
+    pop3.command("QUIT");
+    server.wait_for_log(": closed");
+    listed.rsplit_once(' ').expect("two numbers").1.parse().expect("octets")
+}
+
+#[test]
+fn what_is_counted_is_what_happened() {
+    let place = Place::with(LISTEN);
+    // No mailbox can be there.
+    fs::create_dir_all(place.path("data/ag/MyMailBox.txt")).expect("made");
+    let mut server = Daemon::start(env!("CARGO_BIN_EXE_pennypost"), &["serve"], &place, &DOORS);
+    let fresh = numbers(&server);
+    assert!(fresh.len() > 30 && fresh.values().all(|number| *number == 0), "{fresh:?}");
+
+    send(&mut server);
+    let octets = read(&mut server);
+    let client = TlsClient::new(&place.path("data/.tls/certificate.pem"));
+    let mut encrypted = Pop3::greeted(client.encrypt(Wire::connect(server.door("pop3s")), "localhost"));
+    encrypted.command("QUIT");
+    drop(encrypted);
+    server.wait_for_log(": closed");
+    let mut plain = Wire::connect(server.door("pop3s"));
+    plain.send(b"USER ag\r\n");
+    server.wait_for_log("connection lost");
+    Wire::connect(server.door("smtp-proxy")).send(b"EHLO without a header\r\n");
+    server.wait_for_log("not served");
+    let _held = [server.smtp(), server.smtp()];
+    assert!(Wire::connect(server.door("smtp")).rest().starts_with(b"421 "));
+
+    let mut expected = fresh;
+    for (name, number) in [
+        ("connections_accepted_total{protocol=\"smtp\"}", 5),
+        ("connections_accepted_total{protocol=\"pop3\"}", 3),
+        ("connections_refused_total{protocol=\"smtp\",reason=\"connections_per_address\"}", 1),
+        ("connections_refused_total{protocol=\"smtp\",reason=\"proxy_header\"}", 1),
+        ("connections_open{protocol=\"smtp\"}", 2),
+        ("tls_handshakes_total{protocol=\"pop3\",result=\"good\"}", 1),
+        ("tls_handshakes_total{protocol=\"pop3\",result=\"failed\"}", 1),
+        ("replies_total{protocol=\"smtp\",class=\"2xx\"}", 10),
+        ("replies_total{protocol=\"smtp\",class=\"3xx\"}", 2),
+        ("replies_total{protocol=\"smtp\",class=\"4xx\"}", 1),
+        ("replies_total{protocol=\"smtp\",class=\"5xx\"}", 1),
+        ("replies_total{protocol=\"pop3\",class=\"+OK\"}", 10),
+        ("replies_total{protocol=\"pop3\",class=\"-ERR\"}", 1),
+        // MAIL, RCPT, DATA and the end of each message, and one RCPT more.
+        ("answer_seconds_count{protocol=\"smtp\"}", 9),
+        // USER twice, PASS, TOP, RETR, QUIT; not the PASS whose refusal was held back.
+        ("answer_seconds_count{protocol=\"pop3\"}", 6),
+        ("sign_ins_total{result=\"good\"}", 1),
+        ("sign_ins_total{result=\"wrong\"}", 1),
+        ("delivered_messages_total", 1),
+        ("delivered_octets_total", MESSAGE.len() as u64),
+        ("commit_seconds_count", 1),
+        ("retrieved_messages_total", 1),
+        ("retrieved_octets_total", octets),
+        ("store_errors_total{kind=\"failed\"}", 1),
+    ] {
+        assert!(expected.insert(name.to_owned(), number).is_some(), "{name} is there from the start");
+    }
+    assert_eq!(numbers(&server), expected);
+}
+
+#[test]
+fn there_is_nothing_else() {
+    let server = Daemon::start(env!("CARGO_BIN_EXE_pennypost"), &["serve"], &Place::with(LISTEN), &DOORS);
+    assert!(request(&server, "GET /").0.starts_with("HTTP/1.1 404 "));
+    let (head, _) = request(&server, "POST /metrics");
+    assert!(head.starts_with("HTTP/1.1 405 ") && head.to_lowercase().contains("allow: get"), "{head}");
+}
+
+#[test]
+fn every_event_of_a_session_has_its_name() {
+    let place = Place::with(LISTEN);
+    let arguments = ["serve", "--log", "json"];
+    let mut server = Daemon::start(env!("CARGO_BIN_EXE_pennypost"), &arguments, &place, &DOORS);
+    let (first, second) = (server.smtp(), server.smtp());
+    second.deliver_one(MESSAGE);
+    first.deliver_one(MESSAGE);
+
+    let mut sessions = BTreeMap::<String, BTreeSet<String>>::new();
+    let mut said = BTreeMap::<String, Vec<String>>::new();
+    while said.values().filter(|said| said.iter().any(|message| message == "closed")).count() < 2 {
+        let line = server.wait_for_log("\"peer\"");
+        let (session, peer) = (field(&line, "session").to_owned(), field(&line, "peer").to_owned());
+        sessions.entry(peer).or_default().insert(session.clone());
+        said.entry(session).or_default().push(field(&line, "message").to_owned());
+    }
+    assert!(sessions.len() == 2 && sessions.values().all(|names| names.len() == 1), "{sessions:?}");
+    for said in said.values() {
+        for message in ["connected", "delivered", "closed"] {
+            assert!(said.iter().any(|other| other == message), "{message}: {said:?}");
+        }
+    }
+}
