@@ -11,8 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use support::{Daemon, Place};
 
-const SERVE: [&str; 7] =
-    ["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0", "--web", "127.0.0.1:0"];
+const SERVE: [&str; 7] = ["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0", "--web", "127.0.0.1:0"];
 /// Mounts the disk and keeps it until its standard input ends.
 const HOLD: &str = "mount -t tmpfs -o size=1m none \"$0\" && printf 'ag secret\\ngb other\\n' > \"$0/User.txt\" \
     && echo mounted && exec cat";

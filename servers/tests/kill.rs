@@ -52,7 +52,8 @@ impl Load {
         let known = self.known();
         let goal = (known.acknowledged.len() + messages, known.sessions);
         let behind = |known: &mut Known| known.acknowledged.len() < goal.0 || known.sessions < goal.1;
-        let (_guard, waited) = self.progress.wait_timeout_while(known, PATIENCE, behind).expect("nobody panics");
+        let (_guard, waited) =
+            self.progress.wait_timeout_while(known, PATIENCE, behind).expect("nobody panics");
         assert!(!waited.timed_out(), "no mail is taken any more");
     }
 }
