@@ -1,9 +1,11 @@
-//! A TLS client for the tests, which believes the certificates of one file and nobody else.
+//! A TLS client for the tests, which believes the certificates of one file and nobody else; and certificates.
 
+use std::fs;
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 
+use rcgen::{CertificateParams, KeyPair};
 use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -54,4 +56,12 @@ impl TlsClient {
         let connection = ClientConnection::new(Arc::clone(&self.0), name).expect("a good configuration");
         StreamOwned::new(connection, socket)
     }
+}
+
+/// Writes a new key and a certificate for it, as a person or a program does who knows nothing of the server.
+pub(crate) fn put_pair(certificate: &Path, key: &Path) {
+    let pair = KeyPair::generate().expect("a key");
+    let parameters = CertificateParams::new(vec!["iitkgp.edu".to_owned()]).expect("a name");
+    fs::write(certificate, parameters.self_signed(&pair).expect("signed").pem()).expect("written");
+    fs::write(key, pair.serialize_pem()).expect("written");
 }
