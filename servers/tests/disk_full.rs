@@ -4,6 +4,8 @@
 //! The disk is a real one of a mebibyte: a tmpfs in a mount namespace of its own. Where nobody may mount one, the
 //! process's own limit on the size of files stands in for it, which fails every write beyond it all the same.
 
+#![cfg(target_os = "linux")]
+
 mod support;
 
 use std::io::{BufRead, BufReader};
@@ -11,8 +13,7 @@ use std::process::{Child, Command, Stdio};
 
 use support::{Daemon, Place};
 
-const SERVE: [&str; 7] =
-    ["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0", "--web", "127.0.0.1:0"];
+const SERVE: [&str; 7] = ["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0", "--web", "127.0.0.1:0"];
 /// Mounts the disk and keeps it until its standard input ends.
 const HOLD: &str = "mount -t tmpfs -o size=1m none \"$0\" && printf 'ag secret\\ngb other\\n' > \"$0/User.txt\" \
     && echo mounted && exec cat";
@@ -29,6 +30,7 @@ enum Disk {
 }
 
 impl Disk {
+    #[expect(clippy::print_stderr, reason = "who runs the test should know which disk it was")]
     fn new(place: &Place) -> Self {
         let data = data(place);
         for namespace in [&["-m"][..], &["-r", "-m"]] {

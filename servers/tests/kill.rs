@@ -52,7 +52,8 @@ impl Load {
         let known = self.known();
         let goal = (known.acknowledged.len() + messages, known.sessions);
         let behind = |known: &mut Known| known.acknowledged.len() < goal.0 || known.sessions < goal.1;
-        let (_guard, waited) = self.progress.wait_timeout_while(known, PATIENCE, behind).expect("nobody panics");
+        let (_guard, waited) =
+            self.progress.wait_timeout_while(known, PATIENCE, behind).expect("nobody panics");
         assert!(!waited.timed_out(), "no mail is taken any more");
     }
 }
@@ -189,7 +190,7 @@ fn visit(load: &Load, server: SocketAddr, account: usize) -> io::Result<()> {
     let mut marked = BTreeSet::new();
     for index in 1..=pop3.lines("LIST")?.lines().count() {
         let number = number_of(&pop3.lines(&format!("RETR {index}"))?);
-        if number % 3 > 0 {
+        if !number.is_multiple_of(3) {
             pop3.accepted(&format!("DELE {index}"), "+OK")?;
             marked.insert((account, number));
         }
