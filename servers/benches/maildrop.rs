@@ -30,7 +30,8 @@ impl Place {
     /// A maildrop of so many messages with so many lines each, whose ids ascend.
     fn new(count: u64, lines: usize) -> Self {
         let root = tempfile::tempdir().expect("there is a temporary directory");
-        let store = TextStore::open(RealDisk::new(root.path()), Inline, "iitkgp.edu").expect("it can be made");
+        let store =
+            TextStore::open(RealDisk::new(root.path()), Inline, "iitkgp.edu").expect("it can be made");
         let gb = Username::parse("gb").expect("a username");
         let place = Self { root, store, gb, delivered: 0 };
         place.deliver(TEMPLATE_ID, lines);

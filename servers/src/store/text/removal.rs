@@ -6,10 +6,10 @@ use std::ops::ControlFlow;
 use mail_core::mailbox::Record;
 
 use super::append::Writer;
-use super::failed;
-use super::index::{Change, Found};
+use super::index::{Change, Found, Index};
 use super::mailbox::{read_exact, read_range, settle};
 use super::maildrop::Snapshot;
+use super::{failed, ignore_missing};
 use crate::disk::{Disk, DiskFile, Open};
 use crate::store::StoreError;
 
@@ -33,10 +33,7 @@ pub(super) fn remove<D: Disk>(snapshot: &Snapshot<D>, numbers: &[u64]) -> Result
     let length = settle(&shared.disk, folder, mailbox, &shared.hostname)?.length;
     let fail = |error| failed("write to", &path, error);
     let index = snapshot.index();
-    let mut change = index.change(mailbox.status().map_err(fail)?).or_else(|_| {
-        // One that can be neither taken away nor written would tell of messages that are gone.
-        shared.disk.remove(&folder.index()).map(|()| None).map_err(fail)
-    })?;
+    let mut change = begin_change(snapshot, &index).map_err(fail)?;
     mark(mailbox, &records).map_err(fail)?;
 
     // The messages are gone from here on; what follows only makes the file small and clean, and the index fit it.
@@ -46,7 +43,11 @@ pub(super) fn remove<D: Disk>(snapshot: &Snapshot<D>, numbers: &[u64]) -> Result
     let mut compacted = None;
     if length < shared.small_octets || removed_octets > length / 2 {
         match compact(snapshot, &messages, length) {
-            Ok(aside) => compacted = Some(aside),
+            Ok(aside) => {
+                // Kept open for the next delivery, the old file would keep its room.
+                shared.open_files.forget(&path);
+                compacted = Some(aside);
+            }
             Err(error) => {
                 // What was written of it would only take room.
                 let _ = shared.disk.remove(&folder.aside());
@@ -67,6 +68,21 @@ pub(super) fn remove<D: Disk>(snapshot: &Snapshot<D>, numbers: &[u64]) -> Result
         tracing::warn!(index = %folder.index().display(), %error, "the index cannot follow a removal; it will be made again");
     }
     Ok(())
+}
+
+/// Sees to it that no index tells of the messages when they are gone: it is changed with the mailbox, or goes.
+fn begin_change<'a, D: Disk>(
+    snapshot: &Snapshot<D>,
+    index: &'a Index<D::File>,
+) -> io::Result<Option<Change<'a, D::File>>> {
+    let mailbox = snapshot.shared.disk.status(&snapshot.folder.mailbox())?;
+    match index.change(mailbox) {
+        Ok(Some(change)) => Ok(Some(change)),
+        Ok(None) | Err(_) => {
+            ignore_missing(snapshot.shared.disk.remove(&snapshot.folder.index()))?;
+            Ok(None)
+        }
+    }
 }
 
 /// Where the messages with these numbers stand.

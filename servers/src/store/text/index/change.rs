@@ -7,12 +7,15 @@ use super::layout::{
     BLOCK_ENTRIES, ENTRY_OCTETS, HEADER_OCTETS, SECTION_BLOCKS, SLOT_OCTETS, decode_slot, encode_slot,
     entry_at, slot_at,
 };
+use super::refresh::LOCKED_OCTETS_MAX;
 use super::{Entry, Environment, Found, Header, Index, Pages, damaged};
 use crate::disk::{Disk, DiskFile, Status};
 use crate::store::text::{Folder, Shared};
 
 /// What is appended at once beyond this is left to the next login to read.
 const READ_BACK_OCTETS_MAX: u64 = 1 << 20;
+// While a login scans without the lock, no delivery enters anything.
+const _: () = assert!(READ_BACK_OCTETS_MAX < LOCKED_OCTETS_MAX);
 
 /// The index of a mailbox that is about to be appended to.
 #[derive(Debug)]

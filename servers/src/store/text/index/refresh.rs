@@ -10,7 +10,7 @@ use crate::store::text::mailbox::{scan, settle};
 use crate::store::text::{Folder, Shared, failed, open_existing};
 
 /// So much is scanned while deliveries wait.
-const LOCKED_OCTETS_MAX: u64 = 4 << 20;
+pub(super) const LOCKED_OCTETS_MAX: u64 = 4 << 20;
 /// So often a mailbox may be edited while it is scanned, before deliveries wait for the whole scan.
 const ATTEMPTS_MAX: usize = 2;
 

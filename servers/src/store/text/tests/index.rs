@@ -1,11 +1,13 @@
 //! The index says what a scan of the mailbox says, whatever happened to either; and it is used where it can be.
 
 use mail_core::mailbox::scan::records;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use mail_core::mailbox::{HashedId, Kind, Message, Record};
 use proptest::prelude::*;
 
 use super::*;
-use crate::disk::{DiskFile, Open};
+use crate::disk::{DiskFile, Open, Status};
 
 const INDEX: &str = "gb/.index";
 const HOSTNAME: &str = "iitkgp.edu";
@@ -193,6 +195,115 @@ fn where_there_is_no_room_for_an_index_it_is_made_in_memory() {
     disk.set_free(None);
     assert_agrees(&disk, "room again");
     assert!(disk.content(INDEX).unwrap().len() > 600 * 64);
+}
+
+#[test]
+fn an_index_that_cannot_follow_does_not_stay() {
+    let disk = mailbox_of(4);
+    assert_agrees(&disk, "cold");
+    disk.stop_clock(true);
+    // More than a delivery enters: the index knows of it and does not have it.
+    deliver(&store(&disk), "large", &(message("large") + &"x".repeat(1 << 20))).unwrap();
+    disk.set_free(Some(0));
+    remove(&that_blanks(&disk), &[2]).unwrap();
+    disk.set_free(None);
+    assert_agrees(&disk, "after a removal by an index in memory");
+}
+
+/// A disk on which something happens whenever somebody is about to take an append lock, but the first time.
+#[derive(Debug, Clone)]
+struct Busy {
+    disk: SimDisk,
+    locks: Arc<AtomicU32>,
+    act: fn(&SimDisk, u32),
+}
+
+impl Disk for Busy {
+    type File = <SimDisk as Disk>::File;
+    type Lock = <SimDisk as Disk>::Lock;
+
+    fn open(&self, path: &Path, open: Open) -> io::Result<Self::File> {
+        self.disk.open(path, open)
+    }
+
+    fn try_lock(&self, path: &Path) -> io::Result<Option<Self::Lock>> {
+        if path.ends_with(".append.lock") {
+            let locks = self.locks.fetch_add(1, Ordering::Relaxed);
+            if locks > 0 {
+                (self.act)(&self.disk, locks);
+            }
+        }
+        self.disk.try_lock(path)
+    }
+
+    fn open_files_max(&self) -> usize {
+        self.disk.open_files_max()
+    }
+
+    fn is_out_of_descriptors(error: &io::Error) -> bool {
+        SimDisk::is_out_of_descriptors(error)
+    }
+
+    fn status(&self, path: &Path) -> io::Result<Status> {
+        self.disk.status(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.disk.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.disk.remove(path)
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.disk.create_dir(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.disk.sync_dir(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        self.disk.list(path)
+    }
+
+    fn epoch(&self) -> Option<String> {
+        self.disk.epoch()
+    }
+}
+
+#[test]
+fn a_large_mailbox_is_scanned_while_it_is_delivered_to_and_edited() {
+    type Act = fn(&SimDisk, u32);
+    let nothing: Act = |_, _| {};
+    let deliver_one: Act =
+        |disk, number| deliver(&store(disk), &format!("new{number}"), &message("new")).unwrap();
+    let edit_once: Act = |disk, number| {
+        if number == 1 {
+            edit(4, disk)
+        }
+    };
+    let copy_and_deliver: Act = |disk, number| {
+        edit(if number == 1 { 2 } else { 4 }, disk);
+        deliver(&store(disk), &format!("new{number}"), &message("new")).unwrap();
+    };
+    let removed: Act = |disk, _| drop(disk.remove(Path::new(INDEX)));
+    for (act, locks, added) in
+        [(nothing, 2, 0), (deliver_one, 2, 1), (edit_once, 4, 0), (copy_and_deliver, 5, 5), (removed, 2, 0)]
+    {
+        let disk = SimDisk::default();
+        for id in ["a", "b", "c"] {
+            deliver(&store(&disk), id, &(message(id) + &format!("{}\r\n", "x".repeat(1_000)).repeat(1_500)))
+                .unwrap();
+        }
+        let busy = Busy { disk: disk.clone(), locks: Arc::default(), act };
+        let store = TextStore::open(busy.clone(), Inline, HOSTNAME).unwrap();
+        let session = now(store.open(&gb())).unwrap();
+        assert_eq!((session.count(), busy.locks.load(Ordering::Relaxed)), (3 + added, locks));
+        drop(session);
+        assert_agrees(&disk, &format!("{locks} locks, {added} added"));
+    }
 }
 
 #[test]
