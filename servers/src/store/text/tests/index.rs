@@ -41,6 +41,12 @@ fn assert_agrees(disk: &SimDisk, what: &str) {
     assert_eq!(session.count(), expected.len() as u64, "{what}");
     assert_eq!(session.octets(), expected.iter().map(|entry| entry.octets).sum::<u64>(), "{what}");
     assert_eq!(served.len(), expected.len(), "{what}");
+    drop(session);
+    if let Some(last) = expected.last() {
+        // Nothing is known yet of those before it.
+        let mut session = now(store(&disk.process()).open(&gb())).unwrap();
+        assert_eq!(now(session.entry(last.number)).as_ref(), Ok(last), "{what}");
+    }
     assert_eq!(check(disk, &gb(), HOSTNAME).unwrap().findings.len(), broken(&mailbox), "{what}");
 }
 
