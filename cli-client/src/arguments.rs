@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -10,6 +10,7 @@ use crate::drafts;
 use crate::error::Error;
 use crate::link::{Protocol, Server};
 use crate::password::PasswordSource;
+use crate::tls::{self, Fingerprint, Mode, Trust};
 
 const AFTER_HELP: &str = "\
 Without a command it is a dialogue: username and password, then 1. Manage Mail, 2. Send Mail, 3. Quit. The dialogue can
@@ -38,6 +39,15 @@ pub(crate) struct Common {
     /// The POP3 server, as host:port [default: 127.0.0.1:2110]
     #[arg(long, value_name = "ADDR", value_parser = address, global = true)]
     pop3: Option<String>,
+    /// When TLS begins [default: `starttls`, and `never` with a server on this machine]
+    #[arg(long, value_name = "WHEN", value_enum, global = true)]
+    tls: Option<Mode>,
+    /// Believe the certificates that these roots vouch for (PEM), in place of the system's
+    #[arg(long, value_name = "FILE", global = true)]
+    ca: Option<PathBuf>,
+    /// Believe this certificate and no other: its SHA-256, as the server logs it when it starts
+    #[arg(long, value_name = "SHA256", global = true, conflicts_with = "ca")]
+    fingerprint: Option<Fingerprint>,
     /// The account
     #[arg(long, value_name = "NAME", global = true)]
     pub(crate) user: Option<String>,
@@ -130,9 +140,16 @@ impl Common {
             Some(path) => Config::read(path).map_err(|error| Error::Usage(error.to_string()))?,
             None => Config::default(),
         };
-        let smtp = server(Protocol::Smtp, self.smtp.as_deref(), &config.smtp.listen)?;
-        let pop3 = server(Protocol::Pop3, self.pop3.as_deref(), &config.pop3.listen)?;
-        Ok((smtp, pop3))
+        let smtp = address_of(Protocol::Smtp, self.smtp.as_deref(), &config.smtp.listen)?;
+        let pop3 = address_of(Protocol::Pop3, self.pop3.as_deref(), &config.pop3.listen)?;
+        Ok((self.server(Protocol::Smtp, smtp), self.server(Protocol::Pop3, pop3)))
+    }
+
+    fn server(&self, protocol: Protocol, address: String) -> Server {
+        let by_place = if is_on_this_machine(&address) { Mode::Never } else { Mode::Starttls };
+        let trust =
+            Trust { ca: self.ca.clone(), fingerprint: self.fingerprint, known: tls::known_by_default() };
+        Server { protocol, address, tls: self.tls.unwrap_or(by_place), trust }
     }
 
     pub(crate) fn drafts(&self) -> PathBuf {
@@ -140,16 +157,23 @@ impl Common {
     }
 }
 
-fn server(protocol: Protocol, flag: Option<&str>, listen: &[SocketAddr]) -> Result<Server, Error> {
+/// What goes to this machine cannot be read on the way.
+fn is_on_this_machine(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+fn address_of(protocol: Protocol, flag: Option<&str>, listen: &[SocketAddr]) -> Result<String, Error> {
     if let Some(address) = flag {
-        return Ok(Server::new(protocol, address));
+        return Ok(address.to_owned());
     }
     let (key, flag) = match protocol {
         Protocol::Smtp => ("[smtp] listen", "--smtp"),
         Protocol::Pop3 => ("[pop3] listen", "--pop3"),
     };
     match listen.first() {
-        Some(address) if address.port() != 0 => Ok(Server::new(protocol, reachable(*address).to_string())),
+        Some(address) if address.port() != 0 => Ok(reachable(*address).to_string()),
         _ => Err(Error::Usage(format!(
             "the configuration's `{key}` names no address to connect to; name it with {flag}"
         ))),
@@ -196,12 +220,22 @@ mod tests {
     }
 
     #[test]
+    fn plain_text_is_for_this_machine_alone() {
+        for address in ["localhost:25", "LocalHost:25", "127.0.0.1:25", "127.9.9.9:25", "[::1]:25"] {
+            assert!(is_on_this_machine(address), "{address}");
+        }
+        for address in ["localhost.example.org:25", "10.0.0.1:25", "[::2]:25", "0.0.0.0:25", "mail:25"] {
+            assert!(!is_on_this_machine(address), "{address}");
+        }
+    }
+
+    #[test]
     fn the_configuration_says_where_to_connect() {
         let listen = ["0.0.0.0:25".parse().unwrap(), "10.0.0.1:25".parse().unwrap()];
-        assert_eq!(server(Protocol::Smtp, None, &listen).unwrap().address, "127.0.0.1:25");
-        assert_eq!(server(Protocol::Smtp, Some("mail:25"), &listen).unwrap().address, "mail:25");
+        assert_eq!(address_of(Protocol::Smtp, None, &listen).unwrap(), "127.0.0.1:25");
+        assert_eq!(address_of(Protocol::Smtp, Some("mail:25"), &listen).unwrap(), "mail:25");
         for listen in [&[][..], &["127.0.0.1:0".parse().unwrap()]] {
-            let error = server(Protocol::Pop3, None, listen).unwrap_err().to_string();
+            let error = address_of(Protocol::Pop3, None, listen).unwrap_err().to_string();
             assert!(error.contains("[pop3] listen") && error.contains("--pop3"), "{error}");
         }
     }

@@ -8,7 +8,8 @@ use mail_core::sasl::Credentials;
 
 use crate::error::Error;
 use crate::input::Input;
-use crate::link::Server;
+use crate::link::{LinkError, Server};
+use crate::tls::Stranger;
 use crate::{manage, output, send};
 
 /// What the options share.
@@ -34,12 +35,12 @@ pub(crate) fn run(smtp: Server, pop3: Server, drafts: PathBuf, user: Option<Stri
         let choice = dialogue.input.ask("Option: ")?;
         match choice.to_lowercase().as_str() {
             "1" | "manage mail" | "manage" => {
-                if let Some(maildrop) = told(manage::manage(&mut dialogue))? {
+                if let Some(maildrop) = dialogue.option(manage::manage)? {
                     return manage::quit(maildrop);
                 }
             }
             "2" | "send mail" | "send" => {
-                told(send::send(&mut dialogue))?;
+                dialogue.option(send::send)?;
             }
             "3" | "quit" => return Ok(()),
             _ => output::line("Choose 1, 2 or 3.")?,
@@ -48,6 +49,44 @@ pub(crate) fn run(smtp: Server, pop3: Server, drafts: PathBuf, user: Option<Stri
 }
 
 impl Dialogue {
+    /// Runs an option; again, once the person has said that a server's certificate is the right one. `None` when it has failed,
+    /// which the person knows then.
+    fn option<T>(&mut self, run: impl Fn(&mut Self) -> Result<T, Error>) -> Result<Option<T>, Error> {
+        loop {
+            match run(self) {
+                Err(Error::Link(LinkError::Untrusted { server, stranger }))
+                    if self.input.is_terminal()
+                        && server.trust.fingerprint.is_none()
+                        && !stranger.has_changed =>
+                {
+                    if !self.meets(&server, &stranger)? {
+                        return Ok(None);
+                    }
+                }
+                result => return told(result),
+            }
+        }
+    }
+
+    /// Whether the person believes a certificate that nobody vouches for.
+    fn meets(&mut self, server: &Server, stranger: &Stranger) -> Result<bool, Error> {
+        output::text(&format!(
+            "Nobody vouches for the certificate of {server} ({}).\nIts SHA-256 fingerprint is {}\n\
+             Compare it with what the server's log says.",
+            stranger.reason, stranger.fingerprint
+        ))?;
+        let answer = self.input.ask("Is it the right one, from now on? (yes/no): ")?;
+        if !answer.eq_ignore_ascii_case("yes") {
+            output::line("No password was sent.")?;
+            return Ok(false);
+        }
+        let kept = server.trust.remember(stranger);
+        kept.map_err(|error| {
+            Error::Failed(format!("cannot keep it in {}: {error}", server.trust.known.display()))
+        })?;
+        Ok(true)
+    }
+
     /// Asks for the credentials again, after these were refused.
     ///
     /// # Errors

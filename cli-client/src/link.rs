@@ -1,4 +1,4 @@
-//! A [`Machine`] on a TCP connection: moves its bytes, keeps its time, and turns every failure into a sentence.
+//! A [`Machine`] on a TCP connection, or on TLS over one: moves its bytes, keeps its time, and turns every failure into a sentence.
 
 use std::fmt::{self, Display};
 use std::io::{self, Read as _, Write as _};
@@ -6,12 +6,18 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use mail_core::machine::{Machine, ProtocolError, Step};
+use mail_core::machine::{ApiMisuse, Machine, ProtocolError, Step};
+use mail_core::pop3::client::Session;
+use mail_core::smtp::client::Submission;
+
+use crate::tls::{HandshakeError, Mode, Stranger, TlsStream, Trust};
 
 /// What is read from the socket at a time.
 const READ_OCTETS: usize = 64 * 1024;
 /// How long one of a server's addresses is tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a server may say nothing in a handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a server may take nothing of what is sent: RFC 5321 section 4.5.3.2.5 has 3 minutes for a block.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(3 * 60);
 
@@ -27,6 +33,8 @@ pub(crate) struct Server {
     pub(crate) protocol: Protocol,
     /// `host:port`
     pub(crate) address: String,
+    pub(crate) tls: Mode,
+    pub(crate) trust: Trust,
 }
 
 /// Why there is no conversation with a server, or no more of it.
@@ -43,6 +51,83 @@ pub(crate) enum LinkError {
     Lost { server: Server, reason: String },
     #[error("{server} has closed the connection: {words}")]
     Closed { server: Server, words: String },
+    #[error("there is no TLS with {server}: {reason}. Nothing was sent; --tls says when TLS begins")]
+    NoTls { server: Server, reason: String },
+    #[error("{}", said_of(server, stranger))]
+    Untrusted { server: Server, stranger: Stranger },
+}
+
+fn said_of(server: &Server, stranger: &Stranger) -> String {
+    let Stranger { fingerprint, reason, has_changed, .. } = stranger;
+    let file = server.trust.known.display();
+    let remedy = if server.trust.fingerprint.is_some() {
+        "it is not the one that --fingerprint names".to_owned()
+    } else if *has_changed {
+        format!("another one was known here; if the server has a new one, remove its line from {file}")
+    } else {
+        format!(
+            "if it is the right one, say so with --fingerprint {fingerprint}, or name its roots with --ca"
+        )
+    };
+    format!(
+        "the certificate of {server} is not to be trusted ({reason}): {remedy}. No password was sent.\n\
+         Its SHA-256 fingerprint is {fingerprint}"
+    )
+}
+
+/// A machine that can go on within TLS.
+pub(crate) trait Securable: Machine {
+    fn tls_established(&mut self) -> Result<(), ApiMisuse>;
+}
+
+impl Securable for Submission {
+    fn tls_established(&mut self) -> Result<(), ApiMisuse> {
+        self.tls_established()
+    }
+}
+
+impl Securable for Session {
+    fn tls_established(&mut self) -> Result<(), ApiMisuse> {
+        self.tls_established()
+    }
+}
+
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream>),
+    /// Between the two: a handshake has failed.
+    Gone,
+}
+
+impl Stream {
+    fn socket(&self) -> io::Result<&TcpStream> {
+        match self {
+            Self::Plain(socket) => Ok(socket),
+            Self::Tls(stream) => Ok(&stream.sock),
+            Self::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(buffer),
+            Self::Tls(stream) => match stream.read(buffer) {
+                // Without its notification of closure: what matters has an end of its own in both protocols.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+                read => read,
+            },
+            Self::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn write_all(&mut self, octets: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.write_all(octets),
+            Self::Tls(stream) => stream.write_all(octets).and_then(|()| stream.flush()),
+            Self::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
 }
 
 /// A machine and its connection.
@@ -51,7 +136,7 @@ pub(crate) struct Link<M> {
     /// The machine, to be told what to do between two calls of [`next`](Self::next).
     pub(crate) machine: M,
     server: Server,
-    stream: TcpStream,
+    stream: Stream,
     input: BytesMut,
     output: BytesMut,
     chunk: Box<[u8]>,
@@ -60,8 +145,9 @@ pub(crate) struct Link<M> {
 }
 
 impl Server {
-    pub(crate) fn new(protocol: Protocol, address: impl Into<String>) -> Self {
-        Self { protocol, address: address.into() }
+    /// Whether the machine has to ask for TLS.
+    pub(crate) const fn asks_for_tls(&self) -> bool {
+        matches!(self.tls, Mode::Starttls)
     }
 
     /// The flag that names another.
@@ -95,6 +181,22 @@ impl Server {
     }
 }
 
+impl Server {
+    fn encrypt(&self, socket: TcpStream) -> Result<Stream, LinkError> {
+        let timed = socket.set_read_timeout(Some(HANDSHAKE_TIMEOUT));
+        let shaken = timed
+            .map_err(|error| HandshakeError::Failed(error.to_string()))
+            .and_then(|()| self.trust.handshake(socket, &self.address));
+        match shaken {
+            Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
+            Err(HandshakeError::Stranger(stranger)) => {
+                Err(LinkError::Untrusted { server: self.clone(), stranger })
+            }
+            Err(HandshakeError::Failed(reason)) => Err(LinkError::NoTls { server: self.clone(), reason }),
+        }
+    }
+}
+
 impl Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let protocol = match self.protocol {
@@ -105,7 +207,7 @@ impl Display for Server {
     }
 }
 
-impl<M: Machine> Link<M> {
+impl<M: Securable> Link<M> {
     /// Connects, and makes the machine, which is told the address of this side.
     ///
     /// # Errors
@@ -122,6 +224,10 @@ impl<M: Machine> Link<M> {
             stream.local_addr()
         };
         let local = prepare().map_err(|reason| LinkError::Unreachable { server: server.clone(), reason })?;
+        let stream = match server.tls {
+            Mode::Implicit => server.encrypt(stream)?,
+            Mode::Never | Mode::Starttls => Stream::Plain(stream),
+        };
         Ok(Self {
             machine: machine(local, Instant::now()),
             server: server.clone(),
@@ -150,7 +256,7 @@ impl<M: Machine> Link<M> {
             match step {
                 Ok(Step::Event(event)) => return Ok(Some(event)),
                 Ok(Step::NeedInput | Step::Paused) => return Err(self.lost(ProtocolError::UnexpectedEof)),
-                Ok(Step::UpgradeTls) => return Err(self.lost("TLS began without having been asked for")),
+                Ok(Step::UpgradeTls) => self.encrypt()?,
                 Ok(Step::Closed) => {
                     self.transmit();
                     return Ok(None);
@@ -169,6 +275,14 @@ impl<M: Machine> Link<M> {
     /// As for `next`, or the session is over.
     pub(crate) fn expect(&mut self) -> Result<M::Event, LinkError> {
         self.next()?.ok_or_else(|| self.lost(ProtocolError::UnexpectedEof))
+    }
+
+    fn encrypt(&mut self) -> Result<(), LinkError> {
+        let Stream::Plain(socket) = std::mem::replace(&mut self.stream, Stream::Gone) else {
+            return Err(self.lost("TLS began twice"));
+        };
+        self.stream = self.server.encrypt(socket)?;
+        self.machine.tls_established().map_err(|error| self.lost(error))
     }
 
     /// Writes what the machine wants sent; whether the server still takes it. A failure is told by the next read,
@@ -197,7 +311,8 @@ impl<M: Machine> Link<M> {
         // A timeout of zero would be none at all.
         let left =
             deadline.map(|at| at.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)));
-        let read = self.stream.set_read_timeout(left).and_then(|()| self.stream.read(&mut self.chunk));
+        let read = self.stream.socket().and_then(|socket| socket.set_read_timeout(left));
+        let read = read.and_then(|()| self.stream.read(&mut self.chunk));
         match read {
             Ok(0) => Ok(false),
             Ok(count) => {

@@ -3,7 +3,7 @@
 use mail_core::message::address::ReversePath;
 use mail_core::message::header;
 use mail_core::message::view::{Person, Summary};
-use mail_core::pop3::client::{Event, LoginError, Session, SessionConfig};
+use mail_core::pop3::client::{Event, LoginError, Session, SessionConfig, Tls};
 use mail_core::pop3::listing::{DropListing, ScanListing};
 use mail_core::pop3::reply::{Reply, ResponseCode};
 use mail_core::sasl::Credentials;
@@ -68,7 +68,9 @@ pub(crate) type Answer<T> = Result<Result<T, Refusal>, Error>;
 impl Maildrop {
     /// Connects and logs in with USER and PASS. After a refusal the connection is closed; a new try is a new one.
     pub(crate) fn open(server: &Server, credentials: &Credentials) -> Answer<Self> {
-        let mut link = Link::connect(server, |_, now| Session::new(SessionConfig::default(), now))?;
+        let tls = if server.asks_for_tls() { Tls::Required } else { Tls::Never };
+        let config = SessionConfig { tls, ..SessionConfig::default() };
+        let mut link = Link::connect(server, |_, now| Session::new(config, now))?;
         match link.machine.login(credentials) {
             Ok(()) => {}
             Err(error @ LoginError::Credentials(_)) => {

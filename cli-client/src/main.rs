@@ -6,7 +6,7 @@
 //! | `dialogue`, `manage`, `send` | the dialogue and its options |
 //! | `script` | the commands |
 //! | `maildrop`, `submit` | one POP3 session, one SMTP submission |
-//! | `link` | a state machine of mail-core on a TCP connection |
+//! | `link`, `tls` | a state machine of mail-core on a TCP connection; whom it believes to be the server |
 //! | `input`, `output`, `progress`, `drafts` | the person's side |
 //! | `error` | what can go wrong, and the exit code |
 //!
@@ -26,6 +26,7 @@ mod progress;
 mod script;
 mod send;
 mod submit;
+mod tls;
 
 use std::io::Write as _;
 use std::process::ExitCode;

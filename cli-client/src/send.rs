@@ -151,7 +151,8 @@ fn flags(smtp: &Server, user: Option<&str>, mail: &Mail) -> String {
         ReversePath::Null => None,
     };
     let to = mail.recipients.iter().map(|to| ("to", to.to_string()));
-    let all = [("smtp", smtp.address.clone())].into_iter().chain(user).chain(from).chain(to);
+    let tls = ("tls", smtp.tls.to_string());
+    let all = [("smtp", smtp.address.clone()), tls].into_iter().chain(user).chain(from).chain(to);
     all.map(|(flag, value)| format!(" --{flag} {}", quoted(&value))).collect()
 }
 

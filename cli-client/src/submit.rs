@@ -50,6 +50,10 @@ pub(crate) fn check(server: &Server, credentials: &Credentials) -> Result<Verdic
             Event::Ready { authenticated: true, .. } => break Verdict::Accepted,
             Event::Ready { .. } => break Verdict::NoAuth,
             Event::LoginRefused(reply) => break Verdict::Refused(reply.to_string()),
+            Event::Lacking(lack) => {
+                leave(link);
+                return Err(Error::Failed(lack.to_string()));
+            }
             Event::Rejected { reply, .. } | Event::Goodbye(reply) => return Err(link.closed(reply).into()),
             _ => {}
         }
@@ -124,7 +128,8 @@ fn connect(
     });
     let machine = |local, now| {
         let hello = hello.unwrap_or_else(|| literal(local));
-        let config = SubmissionConfig { hello, tls: Tls::Never, credentials, auth_required: false };
+        let tls = if server.asks_for_tls() { Tls::Required } else { Tls::Never };
+        let config = SubmissionConfig { hello, tls, credentials, auth_required: false };
         Submission::new(config, now)
     };
     Ok(Link::connect(server, machine)?)

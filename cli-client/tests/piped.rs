@@ -143,7 +143,7 @@ fn a_draft_survives_a_refusal() {
     assert_eq!(menus(&refused), 2);
     let [draft] = &servers.drafts()[..] else { panic!("{refused}") };
     let hint = format!(
-        "mail-client send --raw '{}' --smtp '{}' --user 'ag' --from 'ag@iit.edu' --to 'nobody@iit.edu'",
+        "mail-client send --raw '{}' --smtp '{}' --tls 'never' --user 'ag' --from 'ag@iit.edu' --to 'nobody@iit.edu'",
         draft.display(),
         servers.smtp
     );

@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::process::Command;
+
 use expectrl::process::unix::WaitStatus;
 use expectrl::{ControlCode, Eof, Expect as _, session::OsSession};
 
@@ -17,7 +19,11 @@ struct Person {
 
 impl Person {
     fn new(servers: &Servers) -> Self {
-        let mut session = OsSession::spawn(servers.client()).expect("a pseudo-terminal");
+        Self::before(servers.client())
+    }
+
+    fn before(client: Command) -> Self {
+        let mut session = OsSession::spawn(client).expect("a pseudo-terminal");
         session.set_expect_timeout(Some(PATIENCE));
         Self { session, seen: Vec::new() }
     }
@@ -235,4 +241,32 @@ fn ctrl_d_is_quit_and_ctrl_c_leaves_everything_as_it_was() {
         assert_eq!(person.leaves().0, Some(code));
         assert_eq!(servers.mailbox("gb").contains("Subject: x"), left);
     }
+}
+
+#[test]
+fn a_certificate_is_shown_and_asked_about_the_first_time() {
+    let servers = Servers::start_with_tls();
+    let client = || {
+        let mut client = servers.client();
+        client.args(["--tls", "starttls"]);
+        client
+    };
+    let mut person = Person::before(client());
+    person.signs_in("gb", "other");
+    person.types("Option: ", "1");
+    person.sees(&servers.fingerprint);
+    person.types("(yes/no): ", "no");
+    person.sees("No password was sent.");
+    person.types("Option: ", "1");
+    person.types("(yes/no): ", "yes");
+    person.sees("+OK POP3 server ready");
+    person.types("Command: ", "QUIT");
+    assert_eq!(person.leaves().0, Some(0));
+
+    let mut person = Person::before(client());
+    person.signs_in("gb", "other");
+    person.types("Option: ", "1");
+    person.types("Command: ", "QUIT");
+    let (code, screen) = person.leaves();
+    assert!(code == Some(0) && !screen.contains("yes/no"), "{screen}");
 }

@@ -41,6 +41,10 @@ pub trait Disk: Debug + Clone + Send + Sync + 'static {
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// The names in a directory.
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>>;
+    /// How many files may be kept open to save the time of opening them.
+    fn open_files_max(&self) -> usize;
+    /// Whether something failed because too many files are open.
+    fn is_out_of_descriptors(error: &io::Error) -> bool;
     /// A word that is another one when writes that were not synced may have been lost since (the kernel's boot id);
     /// `None` where nobody can tell.
     fn epoch(&self) -> Option<String>;
@@ -123,21 +127,32 @@ mod real {
     use std::path::{Path, PathBuf};
     use std::sync::Arc;
 
+    use rustix::io::Errno;
+
     use super::{Disk, DiskFile, Open, Status};
+    use crate::descriptors;
 
     /// A directory of the host's file system. What it makes is its owner's alone: directories 0700, files 0600.
     #[derive(Debug, Clone)]
     pub struct RealDisk {
         root: Arc<Path>,
         epoch: Option<Arc<str>>,
+        open_files_max: usize,
     }
+
+    /// So much of the process's descriptors may be files that are open only to save time; the others are for
+    /// connections.
+    const OPEN_FILES_SHARE: u64 = 4;
+    /// Each pins some kernel memory; beyond this, mailboxes are too many for the next delivery to be likely among them.
+    const OPEN_FILES_MAX: u64 = 16 << 10;
 
     impl RealDisk {
         /// The file system below `root`, which need not be there yet.
         pub fn new(root: impl Into<PathBuf>) -> Self {
             // Read here, since a process may lose its sight of the rest of the file system later.
             let epoch = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
-            Self { root: root.into().into(), epoch: epoch.map(Arc::from) }
+            let open_files_max = (descriptors::limit() / OPEN_FILES_SHARE).min(OPEN_FILES_MAX) as usize;
+            Self { root: root.into().into(), epoch: epoch.map(Arc::from), open_files_max }
         }
 
         fn lock_file(&self, path: &Path) -> io::Result<File> {
@@ -198,6 +213,14 @@ mod real {
 
         fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
             fs::read_dir(self.root.join(path))?.map(|entry| Ok(entry?.file_name().into())).collect()
+        }
+
+        fn open_files_max(&self) -> usize {
+            self.open_files_max
+        }
+
+        fn is_out_of_descriptors(error: &io::Error) -> bool {
+            matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
         }
 
         fn epoch(&self) -> Option<String> {

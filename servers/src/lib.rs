@@ -31,6 +31,8 @@ pub mod cli;
 #[cfg(feature = "net")]
 mod confine;
 #[cfg(feature = "net")]
+pub mod descriptors;
+#[cfg(feature = "net")]
 pub mod faults;
 #[cfg(feature = "net")]
 pub mod listener;

@@ -25,6 +25,7 @@ use crate::accounts::UserTxt;
 use crate::accounts::throttle::{Caps, Throttle};
 use crate::budget::Budget;
 use crate::confine;
+use crate::descriptors;
 use crate::disk::RealDisk;
 use crate::faults::{Faults, Faulty};
 use crate::listener::{Listener, Peers, Terms};
@@ -69,6 +70,7 @@ type TextSite = Site<UserTxt, TextStore<RealDisk, Threads>, SystemStamps>;
 /// # Errors
 /// One sentence: what could not be opened or bound, and the remedy. Nothing was started then.
 pub fn serve(config: &Config, which: Which) -> Result<(), String> {
+    descriptors::raise_limit();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     // What only root may do comes first, then nothing more is made or read as root; and no thread is started before the
     // process is confined, as each is confined by the one that starts it.
@@ -358,7 +360,7 @@ fn start(
         servers.spawn(listener.serve(pop3_terms.clone(), open, stopping.clone()));
     }
     if let Some((bridge, targets)) = doors.web {
-        servers.spawn(bridge.serve(targets, stopping.clone()));
+        servers.spawn(bridge.serve(targets, certificate.cloned(), stopping.clone()));
     }
     servers
 }

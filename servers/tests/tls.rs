@@ -7,8 +7,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use mail_core::proxy::Header;
-use rcgen::{CertificateParams, KeyPair};
-use support::tls::TlsClient;
+use support::tls::{TlsClient, put_pair};
 use support::{Daemon, Place, Pop3, Smtp, Wire};
 use tokio_rustls::rustls::version;
 
@@ -189,23 +188,15 @@ fn nothing_that_is_injected_before_tls_is_carried_out() {
     assert!(scene.place.mailbox("gb").is_empty());
 }
 
-/// Writes a new key and a certificate for it, as a person or a program does who knows nothing of the server.
-fn put_pair(place: &Place) {
-    let key = KeyPair::generate().expect("a key");
-    let parameters = CertificateParams::new(vec!["iitkgp.edu".to_owned()]).expect("a name");
-    fs::write(place.path("cert.pem"), parameters.self_signed(&key).expect("signed").pem()).expect("written");
-    fs::write(place.path("key.pem"), key.serialize_pem()).expect("written");
-}
-
 #[test]
 fn a_new_certificate_is_served_to_the_next_connection_and_a_broken_one_never() {
     let place = Place::with(&format!("{LISTEN}[tls]\ncertificate = 'cert.pem'\nkey = 'key.pem'\n"));
-    put_pair(&place);
+    put_pair(&place.path("cert.pem"), &place.path("key.pem"));
     let before = TlsClient::new(&place.path("cert.pem"));
     let mut scene = Scene::at(place);
     let mut open = Smtp::greeted(before.encrypt(Wire::connect(scene.server.door("smtps")), "iitkgp.edu"));
 
-    put_pair(&scene.place);
+    put_pair(&scene.place.path("cert.pem"), &scene.place.path("key.pem"));
     let after = TlsClient::new(&scene.place.path("cert.pem"));
     assert!(before.try_encrypt(Wire::connect(scene.server.door("smtps")), "iitkgp.edu").is_err());
     scene.starttls(&after);

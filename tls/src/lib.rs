@@ -78,6 +78,12 @@ impl Certificate {
         Arc::new(config)
     }
 
+    /// Nobody vouches for it: it was made here.
+    #[must_use]
+    pub fn is_self_signed(&self) -> bool {
+        self.0.self_signed.is_some()
+    }
+
     /// The SHA-256 of the certificate in force, as `openssl x509 -fingerprint -sha256` writes it.
     #[must_use]
     pub fn fingerprint(&self) -> String {

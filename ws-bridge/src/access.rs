@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use axum::http::header::{HOST, HeaderMap, HeaderName, ORIGIN};
-use axum::http::uri::Authority;
+use axum::http::uri::{Authority, Uri};
 use config::Web;
 use mail_core::message::address::Domain;
 
@@ -51,16 +51,26 @@ impl Access {
     }
 
     /// `scheme` is how the request came.
-    pub(crate) fn check(&self, headers: &HeaderMap, scheme: &str) -> Result<(), Refusal> {
-        let host = single(headers, &HOST);
-        if !host.is_some_and(|host| self.is_own(host)) {
-            return Err(Refusal::Host(host.unwrap_or_default().to_owned()));
+    pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap, scheme: &str) -> Result<(), Refusal> {
+        let refused = |host: &str| Err(Refusal::Host(host.to_owned()));
+        let Some(host) = self.own_host(headers) else {
+            return refused(single(headers, &HOST).unwrap_or_default());
+        };
+        // A target that names a host (RFC 9112 section 3.2.2) names the same one.
+        if let Some(authority) = uri.authority()
+            && authority.as_str() != host
+        {
+            return refused(authority.as_str());
         }
         let Some(origin) = single(headers, &ORIGIN) else { return Err(Refusal::NoOrigin) };
         let origin = origin.to_ascii_lowercase();
-        let is_the_page_s =
-            host.is_some_and(|host| origin == format!("{scheme}://{}", host.to_ascii_lowercase()));
+        let is_the_page_s = origin == format!("{scheme}://{}", host.to_ascii_lowercase());
         if is_the_page_s || self.origins.contains(&origin) { Ok(()) } else { Err(Refusal::Origin(origin)) }
+    }
+
+    /// The request's Host, if it is one of ours.
+    pub(crate) fn own_host<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        single(headers, &HOST).filter(|host| self.is_own(host))
     }
 
     /// An IP address, which no name of another's can point to, or a name of ours.
@@ -70,6 +80,10 @@ impl Access {
             return false;
         }
         let name = authority.host();
+        // What stands behind it can only be a port.
+        if authority.as_str().len() > name.len() && authority.port_u16().is_none() {
+            return false;
+        }
         let literal = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
         literal.parse::<IpAddr>().is_ok() || self.names.iter().any(|own| own.eq_ignore_ascii_case(name))
     }
@@ -95,6 +109,7 @@ mod tests {
         let access = Access::new(&Domain::parse("iitkgp.edu").expect("a domain"), &web);
         let lines = [(HOST, host), (ORIGIN, origin)].into_iter().filter(|(_, value)| !value.is_empty());
         access.check(
+            &Uri::from_static("/ws/target"),
             &lines.map(|(name, value)| (name, value.parse().expect("a header value"))).collect(),
             "http",
         )
@@ -145,14 +160,17 @@ mod tests {
     #[test]
     fn a_header_that_stands_twice_is_no_header() {
         let access = Access::new(&Domain::parse("localhost").expect("a domain"), &Web::default());
-        let mut headers = HeaderMap::new();
+        let (uri, mut headers) = (Uri::from_static("/ws/target"), HeaderMap::new());
         headers.append(HOST, "localhost".parse().expect("a value"));
         headers.append(ORIGIN, "http://localhost".parse().expect("a value"));
-        assert_eq!(access.check(&headers, "http"), Ok(()));
-        assert_eq!(access.check(&headers, "https"), Err(Refusal::Origin("http://localhost".to_owned())));
+        assert_eq!(access.check(&uri, &headers, "http"), Ok(()));
+        assert_eq!(
+            access.check(&uri, &headers, "https"),
+            Err(Refusal::Origin("http://localhost".to_owned()))
+        );
         headers.append(ORIGIN, "http://localhost".parse().expect("a value"));
-        assert_eq!(access.check(&headers, "http"), Err(Refusal::NoOrigin));
+        assert_eq!(access.check(&uri, &headers, "http"), Err(Refusal::NoOrigin));
         headers.append(HOST, "localhost".parse().expect("a value"));
-        assert_eq!(access.check(&headers, "http"), Err(Refusal::Host(String::new())));
+        assert_eq!(access.check(&uri, &headers, "http"), Err(Refusal::Host(String::new())));
     }
 }

@@ -26,7 +26,7 @@ use crate::stream::Stream;
 /// What all requests for a connection share.
 #[derive(Debug)]
 pub(crate) struct Door {
-    pub(crate) access: Access,
+    pub(crate) access: Arc<Access>,
     pub(crate) targets: BTreeMap<String, Target>,
     pub(crate) census: Arc<Census>,
     pub(crate) limits: Limits,
@@ -60,7 +60,7 @@ impl Door {
     ) -> Result<Response, (StatusCode, String)> {
         let scheme = if client.secure { "https" } else { "http" };
         self.access
-            .check(request.headers(), scheme)
+            .check(request.uri(), request.headers(), scheme)
             .map_err(|refusal| (StatusCode::FORBIDDEN, refusal.to_string()))?;
         let Some(target) = self.targets.get(name).cloned() else {
             return Err((StatusCode::NOT_FOUND, format!("there is no target `{name}`")));

@@ -5,8 +5,8 @@
 //! bytes, and connects to configured targets only, never to an address that a page names.
 //!
 //! ```text
-//! server (accept, limits, stop) -> door (Host, Origin, target, limits, upgrade) -> relay (WebSocket <-> TCP)
-//!                               -> page (files, compression, caching, security headers)
+//! server (accept, TLS, limits, stop) -> door (Host, Origin, target, limits, upgrade) -> relay (WebSocket <-> TCP)
+//!                                    -> page (files, compression, caching, security headers)
 //! ```
 //!
 //! | before the upgrade | | after it | |
@@ -23,7 +23,9 @@
 //! The upgrade comes before the connection to the target: a page learns nothing of a handshake that failed, but it
 //! can read a close code and its reason.
 //!
-//! What it doesn't do: TLS, and any protocol inside the stream.
+//! With a certificate all of it is spoken over TLS, and a target marked `proxy` learns that the browser's way is encrypted.
+//!
+//! What it doesn't do: HTTP/2, and any protocol inside the stream.
 
 mod access;
 mod census;
@@ -31,6 +33,7 @@ mod close;
 mod door;
 #[cfg(feature = "embed")]
 mod embedded;
+mod https;
 mod limits;
 mod page;
 mod relay;

@@ -9,6 +9,8 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 pub(crate) const HTTP_CONNECTIONS_MAX: usize = 1_024;
 /// A request's head; browsers send well under 4 KiB to a site without cookies.
 pub(crate) const HEAD_OCTETS_MAX: usize = 16 << 10;
+/// For a TLS handshake, from the connection's start on: three round trips at most, and time for each to be sent again.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 /// For a request's head, from the connection's or the last answer's end on.
 pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// One HTTP connection in all: a browser that takes its answers slower than this gets a new one.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use config::{Config, WebListen};
+use tls::Certificate;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::info;
@@ -69,6 +70,7 @@ async fn serve(config: &Config) -> Result<(), String> {
     }
     let mut terminated =
         signal(SignalKind::terminate()).map_err(|error| format!("cannot wait for SIGTERM: {error}"))?;
+    let certificate = Certificate::open(&config.tls, &config.data, &config.hostname.ascii())?;
     let bridge = Bridge::bind(address, &config.hostname, &config.web)?;
     let (stop, stopping) = watch::channel(false);
     let stopped = async {
@@ -78,7 +80,7 @@ async fn serve(config: &Config) -> Result<(), String> {
         }
         stop.send_replace(true);
     };
-    tokio::join!(bridge.serve(targets, stopping), stopped);
+    tokio::join!(bridge.serve(targets, certificate, stopping), stopped);
     info!("stopped");
     Ok(())
 }

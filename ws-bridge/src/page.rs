@@ -11,7 +11,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{StatusCode, Uri};
 use axum::middleware::{self, Next};
@@ -23,6 +23,7 @@ use sha2::{Digest, Sha256};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::services::ServeDir;
+use tower_http::set_header::SetResponseHeaderLayer;
 use tracing::warn;
 
 const INDEX: &str = "index.html";
@@ -68,9 +69,15 @@ pub(crate) fn router(root: &Path) -> Router {
         .layer(CompressionLayer::new().quality(COMPRESSION))
 }
 
-/// Every answer of these routes under the security headers, and with its rule for caches.
-pub(crate) fn guarded(router: Router) -> Router {
-    router.layer(middleware::from_fn(with_headers))
+/// Every answer of these routes under the security headers, and with its rule for caches. `https_only` has browsers come back
+/// by https alone (RFC 6797).
+pub(crate) fn guarded(router: Router, https_only: bool) -> Router {
+    let router = router.layer(middleware::from_fn(with_headers));
+    if !https_only {
+        return router;
+    }
+    let value = HeaderValue::from_static("max-age=31536000");
+    router.layer(SetResponseHeaderLayer::overriding(STRICT_TRANSPORT_SECURITY, value))
 }
 
 /// Where index.html is.

@@ -14,15 +14,18 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use mail_core::message::address::Domain;
+use tls::Certificate;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::rustls::ServerConfig;
 use tracing::{debug, error, info, warn};
 
 use crate::access::Access;
 use crate::census::Census;
 use crate::door::{self, Door};
+use crate::https;
 use crate::limits::{
     CLOSE_TIMEOUT, FAREWELL_TIMEOUT, HEAD_OCTETS_MAX, HEAD_TIMEOUT, HTTP_CONNECTIONS_MAX, HTTP_LIFETIME_MAX,
     Limits, STOP_GRACE,
@@ -75,14 +78,28 @@ impl Bridge {
     }
 
     /// Serves the page, and connects it to `targets`, until `stopping` turns true. Then a connection that is quiet is closed
-    /// with 1001, and one that is at work may finish for a bounded time.
-    pub async fn serve(self, targets: BTreeMap<String, Target>, mut stopping: watch::Receiver<bool>) {
+    /// with 1001, and one that is at work may finish for a bounded time. With a certificate it speaks TLS, and sends who comes
+    /// without to where it does.
+    pub async fn serve(
+        self,
+        targets: BTreeMap<String, Target>,
+        certificate: Option<Certificate>,
+        mut stopping: watch::Receiver<bool>,
+    ) {
         let Self { socket, address, access, limits, page } = self;
         let socket = TcpListener::from_std(socket).expect("the socket listens and does not block");
         let census = Census::new(&limits);
+        let access = Arc::new(access);
+        let https = certificate.as_ref().map(|certificate| Https {
+            tls: certificate.server_config(&[b"http/1.1"]),
+            elsewhere: page::guarded(https::router(Arc::clone(&access)), false),
+        });
+        let is_vouched_for = certificate.is_some_and(|certificate| !certificate.is_self_signed());
+        let scheme = if https.is_some() { "https" } else { "http" };
         let door = Door { access, targets, census: Arc::clone(&census), limits, stopping: stopping.clone() };
-        let router = page::guarded(door::router(Arc::new(door)).merge(page));
-        info!(protocol = "web", %address, "listening");
+        let page = page::guarded(door::router(Arc::new(door)).merge(page), is_vouched_for);
+        let sites = Sites { page, https };
+        info!(protocol = "web", scheme, %address, "listening");
         let permits = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
         let mut connections = JoinSet::new();
         loop {
@@ -96,13 +113,10 @@ impl Bridge {
             };
             while connections.try_join_next().is_some() {}
             let destination = stream.local_addr().unwrap_or(address);
-            let client = Client { source, destination, secure: false };
-            let router = router.clone();
+            let sites = sites.clone();
             let stopping = stopping.clone();
             connections.spawn(async move {
-                if let Err(error) = converse(stream, client, router, stopping).await {
-                    debug!(client = %source, %error, "HTTP connection lost");
-                }
+                converse(stream, (source, destination), sites, stopping).await;
                 drop(permit);
             });
         }
@@ -125,29 +139,71 @@ fn listen(address: SocketAddr) -> io::Result<net::TcpListener> {
     Ok(socket)
 }
 
+/// What connections are answered with.
+#[derive(Debug, Clone)]
+struct Sites {
+    page: Router,
+    https: Option<Https>,
+}
+
+#[derive(Debug, Clone)]
+struct Https {
+    tls: Arc<ServerConfig>,
+    /// For who comes without TLS.
+    elsewhere: Router,
+}
+
+impl Sites {
+    /// A connection as it is spoken over, and what answers it.
+    async fn receive(self, stream: TcpStream) -> io::Result<(Stream, Router)> {
+        let Some(https) = self.https else { return Ok((Stream::plain(stream), self.page)) };
+        let stream = Stream::encrypted(stream, &https.tls).await?;
+        let router = if stream.is_secure() { self.page } else { https.elsewhere };
+        Ok((stream, router))
+    }
+}
+
 /// Answers the requests of one connection until it ends or is upgraded.
 async fn converse(
     stream: TcpStream,
-    client: Client,
-    router: Router,
+    (source, destination): (SocketAddr, SocketAddr),
+    sites: Sites,
     mut stopping: watch::Receiver<bool>,
-) -> hyper::Result<()> {
+) {
+    let received = tokio::select! {
+        // Boxed, or every connection would keep room for a handshake.
+        received = Box::pin(sites.receive(stream)) => received,
+        _ = stopping.wait_for(|stop| *stop) => return,
+    };
+    let (stream, router) = match received {
+        Ok(received) => received,
+        Err(error) => return info!(client = %source, %error, "no TLS"),
+    };
+    let client = Client { source, destination, secure: stream.is_secure() };
     let service = TowerToHyperService::new(router.layer(Extension(client)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_OCTETS_MAX)
-        .serve_connection(TokioIo::new(Stream::plain(stream)), service)
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);
-    tokio::select! {
-        ended = &mut connection => return ended,
-        _ = stopping.wait_for(|stop| *stop) => {}
-        () = sleep(HTTP_LIFETIME_MAX) => {}
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = async {
+            tokio::select! {
+                _ = stopping.wait_for(|stop| *stop) => {}
+                () = sleep(HTTP_LIFETIME_MAX) => {}
+            }
+        } => {
+            connection.as_mut().graceful_shutdown();
+            // A browser that does not take its answer is no reason to stay.
+            timeout(STOP_GRACE, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
+        debug!(client = %source, %error, "HTTP connection lost");
     }
-    connection.as_mut().graceful_shutdown();
-    // A browser that does not take its answer is no reason to stay.
-    timeout(STOP_GRACE, connection).await.unwrap_or(Ok(()))
 }
 
 /// The next connection; a failure to accept is logged and waited out.

@@ -47,8 +47,12 @@ pub(crate) enum Gone {
 impl Splice {
     /// Where there is no TLS, and no pace to keep, which asks for small pieces.
     pub(crate) fn of(browser: &Stream, limits: &Limits) -> Option<Self> {
-        let Stream::Plain(browser) = browser;
-        limits.octets_per_second.is_none().then(|| Self { browser: Arc::clone(browser), pipe: None })
+        match browser {
+            Stream::Plain(browser) if limits.octets_per_second.is_none() => {
+                Some(Self { browser: Arc::clone(browser), pipe: None })
+            }
+            _ => None,
+        }
     }
 
     /// How much waits, if it is more than one read would take, and there is a pipe to be had.

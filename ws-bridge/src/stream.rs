@@ -1,4 +1,4 @@
-//! The browser's end of a connection.
+//! The browser's end of a connection: TCP, or TLS on top of it where there is a certificate.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,12 +9,22 @@ use std::task::{Context, Poll, ready};
 use rustix::net::{Shutdown, shutdown};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::server::TlsStream;
+
+use crate::limits::HANDSHAKE_TIMEOUT;
 
 /// What HTTP and WebSocket are spoken over.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Plain(Arc<Plain>),
+    Tls(Box<TlsStream<TcpStream>>),
 }
+
+/// What the first record's type is in every TLS connection (RFC 8446 section 5.1); no HTTP request begins with it.
+const HANDSHAKE_RECORD: u8 = 22;
 
 /// A TCP stream, into which a large frame may go beside the WebSocket's own buffers. While it does, nothing else may.
 #[derive(Debug)]
@@ -27,6 +37,33 @@ pub(crate) struct Plain {
 impl Stream {
     pub(crate) fn plain(tcp: TcpStream) -> Self {
         Self::Plain(Arc::new(Plain { tcp, in_frame: AtomicBool::new(false) }))
+    }
+
+    /// Does the server's part of a TLS handshake, if the browser begins one; else its stream is plain.
+    ///
+    /// # Errors
+    /// The handshake fails, or takes too long.
+    pub(crate) async fn encrypted(tcp: TcpStream, tls: &Arc<ServerConfig>) -> io::Result<Self> {
+        let handshake = async {
+            let mut first = [0];
+            if tcp.peek(&mut first).await? == 1 && first[0] != HANDSHAKE_RECORD {
+                return Ok(Self::plain(tcp));
+            }
+            let stream = TlsAcceptor::from(Arc::clone(tls)).accept(tcp).await?;
+            Ok(Self::Tls(Box::new(stream)))
+        };
+        match timeout(HANDSHAKE_TIMEOUT, handshake).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let sentence =
+                    format!("the handshake took longer than {} seconds", HANDSHAKE_TIMEOUT.as_secs());
+                Err(io::Error::new(io::ErrorKind::TimedOut, sentence))
+            }
+        }
+    }
+
+    pub(crate) const fn is_secure(&self) -> bool {
+        matches!(self, Self::Tls(_))
     }
 }
 
@@ -67,6 +104,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(plain) => plain.poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
 }
@@ -75,6 +113,7 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(plain) => plain.poll_write(context, &[IoSlice::new(octets)]),
+            Self::Tls(stream) => Pin::new(stream).poll_write(context, octets),
         }
     }
 
@@ -85,6 +124,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(plain) => plain.poll_write(context, pieces),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, pieces),
         }
     }
 
@@ -92,15 +132,17 @@ impl AsyncWrite for Stream {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(plain) => Poll::Ready(shutdown(&plain.tcp, Shutdown::Write).map_err(io::Error::from)),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }

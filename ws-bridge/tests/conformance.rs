@@ -50,7 +50,7 @@ async fn answered(running: &Running, octets: &[u8]) -> u16 {
 
 #[tokio::test]
 async fn what_the_protocol_forbids_closes_with_1002() {
-    let running = Running::start(echo().await).await;
+    let running = Running::start(echo().await);
     let long = [b'x'; 126];
     let mut forbidden = vec![
         ("a fragmented ping", frame(PING, b"x")),
@@ -90,7 +90,7 @@ async fn nothing_of_a_forbidden_message_reaches_the_target() {
 
 #[tokio::test]
 async fn a_close_is_answered_with_its_own_code() {
-    let running = Running::start(echo().await).await;
+    let running = Running::start(echo().await);
     for code in [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999] {
         assert_eq!(answered(&running, &close(code, b"")).await, code);
         assert_eq!(answered(&running, &close(code, &[b'x'; 123])).await, code);
@@ -116,7 +116,7 @@ async fn a_close_without_a_code_is_answered_and_ends_the_target_s_stream() {
 
 #[tokio::test]
 async fn text_closes_with_1003_and_what_is_not_utf_8_with_1007() {
-    let running = Running::start(echo().await).await;
+    let running = Running::start(echo().await);
     assert_eq!(answered(&running, &frame(FIN | TEXT, "text".as_bytes())).await, 1003);
     let pieces = [frame(TEXT, "te".as_bytes()), frame(FIN | CONTINUATION, "xt".as_bytes())].concat();
     assert_eq!(answered(&running, &pieces).await, 1003);
@@ -125,7 +125,7 @@ async fn text_closes_with_1003_and_what_is_not_utf_8_with_1007() {
 
 #[tokio::test]
 async fn a_length_beyond_all_limits_closes_with_1013() {
-    let running = Running::start(echo().await).await;
+    let running = Running::start(echo().await);
     for length in [u64::MAX, 1 << 63, 1 << 32, (1 << 20) + 1] {
         let head = [&[FIN | BINARY, 0xff][..], &length.to_be_bytes(), &[0; 4]].concat();
         assert_eq!(answered(&running, &head).await, 1013, "{length}");
@@ -134,7 +134,7 @@ async fn a_length_beyond_all_limits_closes_with_1013() {
 
 #[tokio::test]
 async fn a_message_may_come_in_pieces_with_control_frames_between_them() {
-    let running = Running::start(echo().await).await;
+    let running = Running::start(echo().await);
     let mut socket = running.connect().await;
     let message = [
         frame(BINARY, b"one "),
@@ -166,7 +166,7 @@ async fn a_message_may_come_in_pieces_with_control_frames_between_them() {
 
 #[tokio::test]
 async fn a_ping_of_any_size_gets_its_own_words_back() {
-    let running = Running::start(echo().await).await;
+    let running = Running::start(echo().await);
     let mut socket = running.connect().await;
     for size in [0, 1, 124, 125] {
         let words = vec![0xfe; size];

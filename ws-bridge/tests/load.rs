@@ -21,7 +21,7 @@ fn connections() -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_connections_work_at_a_time() {
     let target = Target { address: echo().await, proxy: false };
-    let running = Running::with(target, |web| web.limits.connections_per_address = WANTED).await;
+    let running = Running::with(target, |web| web.limits.connections_per_address = WANTED);
     let mut sockets = Vec::new();
     for _ in 0..connections() {
         sockets.push(running.connect().await);

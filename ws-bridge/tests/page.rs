@@ -25,7 +25,7 @@ async fn site() -> Site {
     fs::write(root.join("style.css"), "body { color: red; }".repeat(50)).expect("written");
     fs::write(root.join("style.css.br"), "as it was compressed before").expect("written");
     let target = Target { address: support::listen().await.1, proxy: false };
-    let running = Running::with(target, |web| web.root.clone_from(&root)).await;
+    let running = Running::with(target, |web| web.root.clone_from(&root));
     Site { folder, running }
 }
 
@@ -127,7 +127,7 @@ async fn nothing_outside_the_directory_is_served() {
 #[cfg(feature = "embed")]
 #[tokio::test]
 async fn without_a_directory_the_page_inside_the_program_is_served() {
-    let running = Running::start(support::listen().await.1).await;
+    let running = Running::start(support::listen().await.1);
     let page = running.request("GET / HTTP/1.1\r\nHost: ADDRESS").await;
     assert_eq!(page.status(), 200);
     assert!(
@@ -154,7 +154,7 @@ async fn without_a_directory_the_page_inside_the_program_is_served() {
 #[cfg(not(feature = "embed"))]
 #[tokio::test]
 async fn a_page_that_was_not_built_says_how_to_build_it() {
-    let running = Running::start(support::listen().await.1).await;
+    let running = Running::start(support::listen().await.1);
     let answer = running.request("GET / HTTP/1.1\r\nHost: ADDRESS").await;
     assert_eq!(answer.status(), 404);
     assert!(answer.text().contains("trunk build"), "{}", answer.text());

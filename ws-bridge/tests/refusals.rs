@@ -25,7 +25,7 @@ async fn nowhere() -> SocketAddr {
 
 #[tokio::test]
 async fn a_request_that_may_not_pass_is_refused_before_the_upgrade() {
-    let running = Running::start(echo().await).await;
+    let running = Running::start(echo().await);
     for (from, to, status) in [
         ("Origin: http://ADDRESS\r\n", "Origin: http://evil.example\r\n", 403),
         ("Origin: http://ADDRESS\r\n", "Origin: null\r\n", 403),
@@ -49,7 +49,7 @@ async fn a_request_that_may_not_pass_is_refused_before_the_upgrade() {
 #[tokio::test]
 async fn an_origin_that_is_listed_may_connect() {
     let target = Target { address: echo().await, proxy: false };
-    let running = Running::with(target, |web| web.origins.push("http://127.0.0.1:8081".to_owned())).await;
+    let running = Running::with(target, |web| web.origins.push("http://127.0.0.1:8081".to_owned()));
     let head = GOOD.replace("Origin: http://ADDRESS", "Origin: http://127.0.0.1:8081");
     assert_eq!(running.status(&format!("{head}\r\nConnection: Upgrade")).await, 101);
 }
@@ -61,7 +61,7 @@ async fn more_connections_than_the_limit_get_503_until_one_ends() {
         |web: &mut config::Web| web.limits.connections = 2,
         |web: &mut config::Web| web.limits.connections_per_address = 2,
     ] {
-        let running = Running::with(target.clone(), adjust).await;
+        let running = Running::with(target.clone(), adjust);
         let mut one = running.connect().await;
         let _two = running.connect().await;
         let head = format!("{GOOD}\r\nConnection: Upgrade");
@@ -85,7 +85,7 @@ async fn a_text_frame_closes_with_1003_and_ends_the_target_s_stream() {
 #[tokio::test]
 async fn a_message_over_the_limit_closes_with_1013() {
     let target = Target { address: echo().await, proxy: false };
-    let running = Running::with(target, |web| web.limits.frame_size = "1000".parse().expect("a size")).await;
+    let running = Running::with(target, |web| web.limits.frame_size = "1000".parse().expect("a size"));
     let mut socket = running.connect().await;
     send(&mut socket, vec![7; 1_000]).await;
     assert_eq!(receive(&mut socket, 1_000).await, vec![7; 1_000]);
@@ -103,7 +103,7 @@ async fn a_message_over_the_limit_closes_with_1013() {
 
 #[tokio::test]
 async fn a_frame_far_over_the_limit_does_not_bury_the_close() {
-    let running = Running::start(echo().await).await;
+    let running = Running::start(echo().await);
     let (mut sink, mut stream) = running.connect().await.split();
     // The bridge takes no more of it than it must; whether it all goes out is not the question.
     let sender = tokio::spawn(async move {
@@ -127,7 +127,7 @@ async fn an_unmasked_frame_closes_with_1002() {
 
 #[tokio::test]
 async fn a_target_that_refuses_closes_with_1011() {
-    let running = Running::start(nowhere().await).await;
+    let running = Running::start(nowhere().await);
     let mut socket = running.connect().await;
     let (octets, code, reason) = closed(&mut socket).await;
     assert_eq!((octets.len(), code), (0, 1011));
@@ -142,7 +142,7 @@ async fn a_target_that_hangs_before_it_accepts_closes_with_1011() {
     let listener = socket.listen(0).expect("it listens");
     let address = listener.local_addr().expect("it is bound");
     let _waiting = TcpStream::connect(address).await.expect("room for one");
-    let running = Running::start(address).await;
+    let running = Running::start(address);
     let mut socket = running.connect().await;
     let start = Instant::now();
     let (_, code, reason) = closed(&mut socket).await;
@@ -158,7 +158,7 @@ async fn frames_that_carry_nothing_close_with_1008_when_there_are_too_many() {
         let (_running, mut socket, mut upstream) = connected().await;
         for _ in 0..2 {
             for _ in 0..MANY {
-                socket.feed(nothing.clone()).await.expect("the bridge reads");
+                soon(socket.feed(nothing.clone())).await.expect("the bridge reads");
             }
             // Something in between makes them good.
             send(&mut socket, &b"NOOP\r\n"[..]).await;
@@ -166,7 +166,7 @@ async fn frames_that_carry_nothing_close_with_1008_when_there_are_too_many() {
         let mut word = [0; 12];
         soon(upstream.read_exact(&mut word)).await.expect("it arrives");
         for _ in 0..=MANY {
-            socket.feed(nothing.clone()).await.expect("the bridge reads");
+            soon(socket.feed(nothing.clone())).await.expect("the bridge reads");
         }
         soon(socket.flush()).await.expect("the bridge reads");
         let (_, code, reason) = closed(&mut socket).await;
@@ -177,7 +177,7 @@ async fn frames_that_carry_nothing_close_with_1008_when_there_are_too_many() {
 #[tokio::test]
 async fn frames_that_carry_nothing_keep_no_connection_open() {
     let target = Target { address: echo().await, proxy: false };
-    let running = Running::with(target, |web| web.limits.idle_seconds = 1).await;
+    let running = Running::with(target, |web| web.limits.idle_seconds = 1);
     let (mut sink, mut stream) = running.connect().await.split();
     let beats = async {
         let mut tick = interval(Duration::from_millis(100));
@@ -209,7 +209,7 @@ async fn a_target_that_dies_in_mid_message_closes_with_1011_behind_what_it_said(
 async fn a_target_that_hangs_closes_with_1013_after_the_idle_time() {
     let (listener, address) = listen().await;
     let target = Target { address, proxy: false };
-    let running = Running::with(target, |web| web.limits.idle_seconds = 1).await;
+    let running = Running::with(target, |web| web.limits.idle_seconds = 1);
     let mut socket = running.connect().await;
     let (mut upstream, _) = soon(listener.accept()).await.expect("the bridge connects");
     send(&mut socket, &b"EHLO iit.edu\r\n"[..]).await;
@@ -223,7 +223,7 @@ async fn a_target_that_hangs_closes_with_1013_after_the_idle_time() {
 async fn silence_is_filled_with_pings() {
     let (listener, address) = listen().await;
     let target = Target { address, proxy: false };
-    let running = Running::with(target, |web| web.limits.ping_seconds = 1).await;
+    let running = Running::with(target, |web| web.limits.ping_seconds = 1);
     let mut socket = running.connect().await;
     let _upstream = soon(listener.accept()).await.expect("the bridge connects");
     for _ in 0..2 {

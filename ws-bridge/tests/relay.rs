@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_come_back_as_they_were_sent_however_they_are_cut() {
-    let running = Running::start(echo().await).await;
+    let running = Running::start(echo().await);
     for seed in 1..=8 {
         let mut noise = Noise(seed);
         let sent = noise.octets(1 << 20);
@@ -52,7 +52,7 @@ async fn bytes_come_back_as_they_were_sent_however_they_are_cut() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gigabyte_keeps_its_hash() {
     const BLOCKS: u64 = 8 << 10;
-    let running = Running::start(echo().await).await;
+    let running = Running::start(echo().await);
     let (mut sink, mut stream) = running.connect().await.split();
     let sender = tokio::spawn(async move {
         let (mut noise, mut hash) = (Noise(42), Sha256::new());
@@ -174,7 +174,7 @@ async fn a_stop_lets_a_message_on_its_way_pass() {
 #[tokio::test]
 async fn the_target_learns_whose_connection_it_is() {
     let (listener, address) = listen().await;
-    let running = Running::with(Target { address, proxy: true }, |_| {}).await;
+    let running = Running::with(Target { address, proxy: true }, |_| {});
     let mut socket = running.connect().await;
     send(&mut socket, &b"EHLO"[..]).await;
     let (mut upstream, _) = soon(listener.accept()).await.expect("the bridge connects");

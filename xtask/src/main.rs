@@ -31,7 +31,7 @@ enum Verb {
     /// Set up what is missing, then run every check and every test
     Test,
     /// Measure mail-core and the bridge, and print the results as a table beside their targets
-    Bench,
+    Bench(bench::Options),
     /// Run the simulation on virtual time for many seeds, or one seed with the log of its events
     Sim(sim::Options),
     /// Start the servers on a demo configuration and say what to type next; Ctrl-C stops them
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().verb {
         Verb::Setup => setup::run(),
         Verb::Test => test::run(),
-        Verb::Bench => bench::run(),
+        Verb::Bench(options) => bench::run(&options),
         Verb::Sim(options) => sim::run(&options),
         Verb::Demo(options) => demo::run(&options),
         Verb::Release => release::run(),

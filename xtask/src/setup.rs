@@ -5,6 +5,8 @@
 //! so a second run has nothing to do. No prebuilt program is downloaded from anywhere else.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 
 use crate::shell::{self, Result, cargo, command, find, output, root, say, target};
@@ -29,6 +31,17 @@ const PACKAGES: &[Package] = &[
     ("chromium", "chromium", "shows the page"),
     ("chromedriver", "chromium-driver", "presses the page's buttons"),
 ];
+
+/// What `bench --peers` measures beside; nothing else needs them.
+const PEERS: &[Package] = &[
+    ("smtp-source", "postfix", "receives mail, and sends what is measured"),
+    ("dovecot", "dovecot-core", "serves mail"),
+    ("/usr/lib/dovecot/pop3", "dovecot-pop3d", "serves it by POP3"),
+    ("/usr/lib/dovecot/lmtp", "dovecot-lmtpd", "takes mail from Postfix"),
+];
+
+/// Where Debian asks whether a service may be started (its policy, section 9.3.3).
+const SERVICES_POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// The accessibility checker that runs in the page, from the npm registry.
 const AXE: (&str, &str) = ("axe-core", "4.14.1");
@@ -59,6 +72,29 @@ pub(crate) fn for_page() -> Result {
     wasm_target()?;
     debian_packages(&[NPM])?;
     tools().map(drop)
+}
+
+/// What the servers are measured beside. Nobody wants mail servers on the usual ports for that, so they are neither set
+/// up nor started.
+pub(crate) fn for_peers() -> Result {
+    if PEERS.iter().all(|(program, ..)| find(program).is_some()) {
+        return Ok(());
+    }
+    let _unconfigured = output(command("sh").args([
+        "-c",
+        "echo postfix postfix/main_mailer_type select No configuration | debconf-set-selections",
+    ]));
+    let policy = Path::new(SERVICES_POLICY);
+    let forbids = !policy.exists() && fs::write(policy, "#!/bin/sh\nexit 101\n").is_ok();
+    if forbids {
+        let _executable = fs::set_permissions(policy, fs::Permissions::from_mode(0o755));
+    }
+    let installed = debian_packages(PEERS);
+    if forbids {
+        let _gone = fs::remove_file(policy);
+        say("setup: Postfix and Dovecot are not started; to keep it so, `systemctl disable postfix dovecot`");
+    }
+    installed.map(drop)
 }
 
 /// Each step says whether anything was missing.

@@ -178,6 +178,23 @@ async fn what_is_wrong_is_said_at_its_field_and_nothing_is_sent() {
 }
 
 #[tokio::test]
+async fn two_presses_send_one_message() {
+    let stage = inbox(&[]).await;
+    let Stage { page, servers, .. } = &stage;
+    page.press("Compose").await;
+    page.fill("To", "ag@iit.edu").await;
+    page.fill("Subject", "Once").await;
+    let button = page.finds("button", "Send").await;
+    let button = serde_json::to_value(&button).expect("an element is a name");
+    page.run("arguments[0].click(); arguments[0].click()", vec![button]).await;
+    page.lacks("field", "Subject").await;
+    page.press("Sent from here").await;
+    page.finds("row", "Once").await;
+    assert_eq!(servers.pop3("ag").count(), 1);
+    is_well(page).await;
+}
+
+#[tokio::test]
 async fn what_was_just_typed_outlives_the_page() {
     let stage = inbox(&[]).await;
     let Stage { page, .. } = &stage;

@@ -77,7 +77,7 @@ async fn a_message_whose_answer_is_lost_is_kept_and_nobody_claims_to_know() {
     write_to_ag(page).await;
     page.press("Send").await;
     page.finds("alert", "it may have been delivered").await;
-    page.sees("-- ").await;
+    page.sees("-- the connection was closed by the other side").await;
     page.picture("fault-unknown").await;
     assert_eq!(page.value("Text").await, "Has it come?");
 

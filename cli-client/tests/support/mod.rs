@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -19,20 +20,32 @@ pub(crate) struct Servers {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) smtp: SocketAddr,
     pub(crate) pop3: SocketAddr,
+    /// Where each protocol listens.
+    pub(crate) doors: BTreeMap<String, SocketAddr>,
+    /// Of its certificate, as its log has it.
+    pub(crate) fingerprint: String,
     child: Child,
 }
 
 impl Servers {
     pub(crate) fn start() -> Self {
+        Self::start_with("[pop3]\nrefuse_unknown_user = true\n", &["smtp", "pop3"])
+    }
+
+    /// With a certificate of its own making, and TLS from the first byte on two more addresses.
+    pub(crate) fn start_with_tls() -> Self {
+        let config = "[tls]\nself_signed = true\n[smtp]\ntls_listen = ['127.0.0.1:0']\n[pop3]\ntls_listen = ['127.0.0.1:0']\n";
+        Self::start_with(config, &["smtp", "smtps", "pop3", "pop3s"])
+    }
+
+    /// `more` is added to the configuration; it is there when it listens for these protocols.
+    fn start_with(more: &str, protocols: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory");
         fs::create_dir(folder.path().join("data")).expect("made");
         fs::write(folder.path().join("data/User.txt"), "ag secret\ngb other\n").expect("written");
         let config = folder.path().join("pennypost.toml");
-        fs::write(
-            &config,
-            "hostname = 'iitkgp.edu'\ndomains = ['iitkgp.edu', 'iit.edu']\n[pop3]\nrefuse_unknown_user = true\n",
-        )
-        .expect("written");
+        fs::write(&config, format!("hostname = 'iitkgp.edu'\ndomains = ['iitkgp.edu', 'iit.edu']\n{more}"))
+            .expect("written");
         let mut child = Command::new(pennypost())
             .args(["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0", "--web", "off", "--config"])
             .arg(&config)
@@ -43,21 +56,21 @@ impl Servers {
             .spawn()
             .expect("pennypost can be run");
         let mut log = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
-        let (mut smtp, mut pop3) = (None, None);
-        while smtp.is_none() || pop3.is_none() {
+        let mut doors = BTreeMap::new();
+        let mut fingerprint = String::new();
+        while !protocols.iter().all(|protocol| doors.contains_key(*protocol)) {
             let line = log.next().expect("pennypost serve ends before it listens").expect("its log is text");
-            let address =
-                || line.rsplit_once("address=").and_then(|(_, address)| address.trim().parse().ok());
-            if line.contains("listening") && line.contains("smtp") {
-                smtp = address();
-            } else if line.contains("listening") && line.contains("pop3") {
-                pop3 = address();
+            if let Some(found) = field(&line, "fingerprint") {
+                fingerprint = found.to_owned();
+            }
+            if let (true, Some(protocol)) = (line.contains("listening"), field(&line, "protocol")) {
+                let address = field(&line, "address").and_then(|address| address.parse().ok());
+                doors.insert(protocol.to_owned(), address.expect("it says where it listens"));
             }
         }
         // Its pipe must not fill up.
         std::thread::spawn(move || log.map_while(Result::ok).for_each(drop));
-        let found = "the loop above ends when both are found";
-        Self { folder, smtp: smtp.expect(found), pop3: pop3.expect(found), child }
+        Self { folder, smtp: doors["smtp"], pop3: doors["pop3"], doors, fingerprint, child }
     }
 
     /// The terminal client, pointed at these servers.
@@ -106,6 +119,12 @@ impl Drop for Servers {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// `name=value` of a log line, without quotation marks.
+fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    let (_, value) = line.split_once(&format!("{name}="))?;
+    value.split(' ').next().map(|value| value.trim_matches('"'))
 }
 
 /// The server program, which is built beside this one.

@@ -343,8 +343,9 @@ impl Open {
         let kind = match (end, &self.start) {
             (End::Torn, _) => Kind::Torn,
             (_, Start::Removed) => Kind::Removed,
+            // Wherever the hole is, it is what a crash left, and no person's mistake.
+            (_, Start::Head(_) | Start::Broken(_)) if self.has_nul => Kind::Broken(Flaw::Nul),
             (_, Start::Broken(flaw)) => Kind::Broken(*flaw),
-            (_, Start::Head(_)) if self.has_nul => Kind::Broken(Flaw::Nul),
             (End::Terminator(terminator_length), Start::Head(head)) => {
                 let has_text = length > u64::from(head.length) + u64::from(terminator_length);
                 let blank_line = if head.lacks_blank_line && has_text { 2 } else { 0 };

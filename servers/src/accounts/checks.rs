@@ -15,8 +15,8 @@ use mail_core::users::{Account, StoredPassword};
 
 use super::generations::Generations;
 
-/// Checks of one generation: 4 MiB with both.
-const CHECKS_MAX: usize = 1 << 16;
+/// Checks of one generation. A table of 65,536 places is full with them and takes 2 MiB; there are two.
+const CHECKS_MAX: usize = 7 << 13;
 
 /// The checks that went well.
 #[derive(Debug)]

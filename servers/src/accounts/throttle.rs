@@ -22,8 +22,8 @@ use super::generations::Generations;
 const WINDOW: Duration = Duration::from_secs(60 * 60);
 /// How long it is known where an account has signed in well: longer than a week's pause.
 const ACQUAINTANCE: Duration = Duration::from_secs(8 * 24 * 60 * 60);
-/// Entries of one generation: three kinds of two generations of 32 octets or so are 12 MiB at most.
-const ENTRIES_MAX: usize = 1 << 16;
+/// Entries of one generation. A table of 65,536 places is full with them and takes 2 MiB; six tables, 12 MiB.
+const ENTRIES_MAX: usize = 7 << 13;
 
 /// The delay before the first refusal is said; it doubles with each further one.
 const DELAY_MIN: Duration = Duration::from_millis(250);

@@ -479,6 +479,14 @@ impl Disk for SimDisk {
         Ok(in_it.filter_map(|name| name.file_name()).map(PathBuf::from).collect())
     }
 
+    fn open_files_max(&self) -> usize {
+        4
+    }
+
+    fn is_out_of_descriptors(_error: &io::Error) -> bool {
+        false
+    }
+
     fn status(&self, path: &Path) -> io::Result<Status> {
         let state = self.state();
         let file = *state.names.get(path).ok_or(io::ErrorKind::NotFound)?;

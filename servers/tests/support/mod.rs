@@ -124,6 +124,11 @@ impl Daemon {
         *self.doors.get(protocol).unwrap_or_else(|| panic!("it does not listen for {protocol}"))
     }
 
+    /// Its process id.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn smtp(&self) -> Smtp {
         Smtp::connect(self.smtp.expect("it listens for SMTP"))
     }

@@ -1,8 +1,10 @@
-//! A TLS client for the tests, which believes the certificates of one file and nobody else.
+//! A TLS client for the tests, which believes the certificates of one file and nobody else; and certificates.
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use rcgen::{CertificateParams, KeyPair};
 use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -48,4 +50,12 @@ impl TlsClient {
         stream.conn.complete_io(&mut stream.sock)?;
         Ok(Wire::over(stream, wire.socket))
     }
+}
+
+/// Writes a new key and a certificate for it, as a person or a program does who knows nothing of the server.
+pub(crate) fn put_pair(certificate: &Path, key: &Path) {
+    let pair = KeyPair::generate().expect("a key");
+    let parameters = CertificateParams::new(vec!["iitkgp.edu".to_owned()]).expect("a name");
+    fs::write(certificate, parameters.self_signed(&pair).expect("signed").pem()).expect("written");
+    fs::write(key, pair.serialize_pem()).expect("written");
 }

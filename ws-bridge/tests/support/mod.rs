@@ -10,6 +10,7 @@ use bytes::Bytes;
 use config::{Target, Web};
 use futures_util::{SinkExt, StreamExt};
 use mail_core::message::address::Domain;
+use tls::Certificate;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -32,11 +33,20 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) async fn start(target: SocketAddr) -> Self {
-        Self::with(Target { address: target, proxy: false }, |_| {}).await
+    pub(crate) fn start(target: SocketAddr) -> Self {
+        Self::with(Target { address: target, proxy: false }, |_| {})
     }
 
-    pub(crate) async fn with(target: Target, adjust: impl FnOnce(&mut Web)) -> Self {
+    pub(crate) fn with(target: Target, adjust: impl FnOnce(&mut Web)) -> Self {
+        Self::over(None, target, adjust)
+    }
+
+    /// With a certificate, over TLS.
+    pub(crate) fn over(
+        certificate: Option<Certificate>,
+        target: Target,
+        adjust: impl FnOnce(&mut Web),
+    ) -> Self {
         let mut web = Web { root: "no-such-directory".into(), ..Web::default() };
         adjust(&mut web);
         let hostname = Domain::parse("iitkgp.edu").expect("a domain");
@@ -45,7 +55,7 @@ impl Running {
         let (stop, stopping) = watch::channel(false);
         let address = bridge.address();
         let targets = BTreeMap::from([("target".to_owned(), target)]);
-        Self { address, stop, served: tokio::spawn(bridge.serve(targets, stopping)) }
+        Self { address, stop, served: tokio::spawn(bridge.serve(targets, certificate, stopping)) }
     }
 
     /// A page's WebSocket to the target.
@@ -135,7 +145,7 @@ pub(crate) async fn listen() -> (TcpListener, SocketAddr) {
 /// A bridge, a page's connection through it, and the target's end of it.
 pub(crate) async fn connected() -> (Running, Socket, TcpStream) {
     let (listener, address) = listen().await;
-    let running = Running::start(address).await;
+    let running = Running::start(address);
     let (socket, accepted) = tokio::join!(running.connect(), soon(listener.accept()));
     (running, socket, accepted.expect("the bridge connects").0)
 }

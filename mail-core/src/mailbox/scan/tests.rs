@@ -136,6 +136,7 @@ fn what_cannot_be_read_is_stepped_over() {
         ("To: a\nFrom: b\nSubject: c\nReceived: d\n\n.\n".to_owned(), Kind::Broken(Flaw::FourFields)),
         (FOUR.replace("2026-11-22", "today") + ".\n", Kind::Broken(Flaw::Date)),
         (good.replace("body", "\0\0\0\0"), Kind::Broken(Flaw::Nul)),
+        (good.replace("From", "\0\0\0\0"), Kind::Broken(Flaw::Nul)),
         (removed, Kind::Removed),
         (blank, Kind::Removed),
     ] {

@@ -19,8 +19,8 @@ use super::{Folder, Offload, Shared, failed};
 use crate::disk::{Disk, DiskFile, Open};
 use crate::store::StoreError;
 
-/// Small records are gathered up to this size before they are written.
-const BUFFER_OCTETS_MAX: usize = 1 << 20;
+/// Small pieces are gathered up to this size before they are written; larger ones are written as they are.
+const BUFFER_OCTETS_MAX: usize = 64 << 10;
 
 /// What the records of one message have in common.
 #[derive(Debug)]
@@ -121,29 +121,16 @@ impl<D: Disk> Queue<D> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes and syncs a group, or leaves the mailbox as it was. Gives the file that it wrote to.
-    fn append(
-        &self,
-        shared: &Shared<D>,
-        group: &[Arc<Delivery<D::File>>],
-        durable: Option<&D::File>,
-    ) -> Result<D::File, StoreError> {
-        let Shared { disk, hostname, .. } = shared;
+    /// Writes and syncs a group, or leaves the mailbox as it was.
+    fn append(&self, shared: &Shared<D>, group: &[Arc<Delivery<D::File>>]) -> Result<(), StoreError> {
         let path = self.folder.mailbox();
         let fail = |error| failed("write to", &path, error);
-        disk.create_dir(&self.folder.path).map_err(fail)?;
-        let _lock = disk.lock(&self.folder.append_lock()).map_err(fail)?;
-        let file = disk.open(&path, Open::OrCreate).map_err(fail)?;
-        let identity = file.identity().map_err(fail)?;
-        if durable.map(DiskFile::identity).transpose().map_err(fail)? != Some(identity) {
-            // It is new, or a compaction's, and whoever made it may have died before its name was durable.
-            disk.sync_dir(&self.folder.path).map_err(fail)?;
-            disk.sync_dir(Path::new("")).map_err(fail)?;
-        }
-        let tail = settle(disk, &self.folder, &file, hostname)?;
-        let length = complete_last_line(&file, tail).map_err(fail)?;
-        let index = Chain::open(shared, &self.folder, &file);
-        let written = write_group(&file, length, group).and_then(|()| file.sync());
+        let _lock = with_descriptors(shared, || self.lock_append(&shared.disk)).map_err(fail)?;
+        let file = with_descriptors(shared, || self.open_durable(shared, &path)).map_err(fail)?;
+        let tail = settle(&shared.disk, &self.folder, &file, &shared.hostname)?;
+        let length = complete_last_line(&*file, tail).map_err(fail)?;
+        let index = Chain::open(shared, &self.folder, &*file);
+        let written = write_group(&*file, length, group).and_then(|()| file.sync());
         if let Err(error) = written {
             let error = fail(error);
             tracing::error!(mailbox = %path.display(), %error, "a delivery failed");
@@ -151,12 +138,53 @@ impl<D: Disk> Queue<D> {
             if let Err(error) = file.set_len(length).and_then(|()| file.sync()) {
                 tracing::error!(mailbox = %path.display(), %error, "cannot take the failed delivery back");
             }
+            shared.open_files.forget(&path);
             return Err(error);
         }
-        if let Some(Err(error)) = index.map(|index| index.extend(&file, hostname)) {
+        if let Some(Err(error)) = index.map(|index| index.extend(&*file, &shared.hostname)) {
             tracing::warn!(mailbox = %path.display(), %error, "the index cannot follow a delivery; it will be made again");
         }
+        Ok(())
+    }
+
+    fn lock_append(&self, disk: &D) -> io::Result<D::Lock> {
+        match disk.lock(&self.folder.append_lock()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                disk.create_dir(&self.folder.path)?;
+                disk.lock(&self.folder.append_lock())
+            }
+            locked => locked,
+        }
+    }
+
+    /// The mailbox, with a name that is durable. The caller has the append lock.
+    fn open_durable(&self, shared: &Shared<D>, path: &Path) -> io::Result<Arc<D::File>> {
+        let Shared { disk, open_files, .. } = shared;
+        let found = match disk.status(path) {
+            Ok(status) => open_files.find(path, status.identity),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        if let Some(file) = found {
+            return Ok(file);
+        }
+        let file = Arc::new(disk.open(path, Open::OrCreate)?);
+        // It is new, or a compaction's, and whoever made it may have died before its name was durable.
+        disk.sync_dir(&self.folder.path)?;
+        disk.sync_dir(Path::new(""))?;
+        open_files.keep(path, file.identity()?, &file);
         Ok(file)
+    }
+}
+
+/// Does it once more without the files that are kept open, where the process has no descriptor left.
+fn with_descriptors<D: Disk, T>(shared: &Shared<D>, work: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    match work() {
+        Err(error) if D::is_out_of_descriptors(&error) && shared.open_files.clear() => {
+            tracing::warn!("no file descriptor was left; closed the mailboxes that were kept open");
+            work()
+        }
+        done => done,
     }
 }
 
@@ -171,15 +199,8 @@ struct Leader<D: Disk> {
 impl<D: Disk> Leader<D> {
     /// Writes group by group until nobody waits. Blocks.
     fn lead(mut self, shared: &Shared<D>) {
-        // The file whose name is known to be durable. It stays open, or another could have its inode, but no longer
-        // than this: each open file is one of the process's few, and keeps the room of a mailbox that was replaced.
-        let mut durable = None;
         while self.next_group() {
-            let written = self.queue.append(shared, &self.group, durable.as_ref());
-            let outcome = written.map(|file| durable = Some(file));
-            if outcome.is_err() {
-                durable = None;
-            }
+            let outcome = self.queue.append(shared, &self.group);
             self.group.drain(..).for_each(|delivery| delivery.finish(outcome.clone()));
         }
     }
@@ -246,7 +267,12 @@ impl<'a, F: DiskFile> Writer<'a, F> {
         if self.buffer.len() + piece.len() > BUFFER_OCTETS_MAX {
             self.flush()?;
         }
-        self.buffer.extend_from_slice(piece);
+        if piece.len() > BUFFER_OCTETS_MAX {
+            self.file.write_all_at(piece, self.at)?;
+            self.at += piece.len() as u64;
+        } else {
+            self.buffer.extend_from_slice(piece);
+        }
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! A message that is being received: up to a mebibyte in memory, beyond that in a file without a name.
+//! A message that is being received: up to a quarter of a mebibyte in memory, beyond that in a file without a name.
 
 use std::io;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::disk::{Disk, DiskFile, Open};
 use crate::store::{Incoming, Recipient, StoreError};
 
 /// A message up to this size never touches the disk before it is delivered.
-const MEMORY_OCTETS_MAX: usize = 1 << 20;
+const MEMORY_OCTETS_MAX: usize = 256 << 10;
 /// So many recipients of a message are served in parallel; each takes a thread and a buffer.
 const MAILBOXES_AT_ONCE: usize = 16;
 

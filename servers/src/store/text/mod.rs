@@ -32,6 +32,7 @@ mod index;
 mod mailbox;
 mod maildrop;
 mod offload;
+mod open_files;
 mod removal;
 #[cfg(test)]
 mod tests;
@@ -65,6 +66,7 @@ struct Shared<D: Disk> {
     hostname: String,
     /// By the folder as it is spelled, which a [`Username`] takes for the same as in another case.
     queues: Mutex<HashMap<String, Arc<append::Queue<D>>>>,
+    open_files: open_files::OpenFiles<D::File>,
     /// The number of the next spill file.
     spill: AtomicU64,
     /// What an index must have been made in to be believed; `None` where the disk cannot tell.
@@ -91,6 +93,7 @@ impl<D: Disk, O: Offload> TextStore<D, O> {
         clean().map_err(|error| failed("prepare the folder", temporary, error))?;
         let environment = index::Environment::of(&disk, hostname);
         let shared = Shared {
+            open_files: open_files::OpenFiles::new(disk.open_files_max()),
             disk,
             environment,
             hostname: hostname.into(),

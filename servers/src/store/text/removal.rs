@@ -43,7 +43,11 @@ pub(super) fn remove<D: Disk>(snapshot: &Snapshot<D>, numbers: &[u64]) -> Result
     let mut compacted = None;
     if length < shared.small_octets || removed_octets > length / 2 {
         match compact(snapshot, &messages, length) {
-            Ok(aside) => compacted = Some(aside),
+            Ok(aside) => {
+                // Kept open for the next delivery, the old file would keep its room.
+                shared.open_files.forget(&path);
+                compacted = Some(aside);
+            }
             Err(error) => {
                 // What was written of it would only take room.
                 let _ = shared.disk.remove(&folder.aside());

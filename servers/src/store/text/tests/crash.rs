@@ -150,17 +150,25 @@ fn a_removal_with_blanking_touches_nothing_else() {
 
 #[test]
 fn a_power_cut_between_a_compaction_and_the_next_delivery_loses_nothing() {
-    // The process dies after the rename and before the name is durable; another one delivers; then the power goes.
-    let disk = mailbox_of(&["a", "b"]);
-    let moments = {
-        let disk = disk.after_power_cut(Survival::Everything);
-        let before = disk.changes();
+    // The process dies after the rename and before the name is durable; another one delivers, which may have had the
+    // mailbox open since before; then the power goes.
+    for has_it_open in [false, true] {
+        let disk = mailbox_of(&["a"]);
+        let mut deliverer = store(&disk);
+        deliver(&deliverer, "b", &message("b")).unwrap();
+        let moments = {
+            let disk = disk.after_power_cut(Survival::Everything);
+            let before = disk.changes();
+            remove(&store(&disk), &[1]).unwrap();
+            disk.changes() - before
+        };
+        disk.cut_power_after(moments - 1);
         remove(&store(&disk), &[1]).unwrap();
-        disk.changes() - before
-    };
-    disk.cut_power_after(moments - 1);
-    remove(&store(&disk), &[1]).unwrap();
-    disk.cut_power_after(u64::MAX / 2);
-    deliver(&store(&disk), "c", &message("c")).unwrap();
-    assert_eq!(bodies(&store(&disk.after_power_cut(Survival::Nothing))), [served("b"), served("c")]);
+        disk.cut_power_after(u64::MAX / 2);
+        if !has_it_open {
+            deliverer = store(&disk);
+        }
+        deliver(&deliverer, "c", &message("c")).unwrap();
+        assert_eq!(bodies(&store(&disk.after_power_cut(Survival::Nothing))), [served("b"), served("c")]);
+    }
 }

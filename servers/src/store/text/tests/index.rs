@@ -242,6 +242,14 @@ impl Disk for Busy {
         self.disk.try_lock(path)
     }
 
+    fn open_files_max(&self) -> usize {
+        self.disk.open_files_max()
+    }
+
+    fn is_out_of_descriptors(error: &io::Error) -> bool {
+        SimDisk::is_out_of_descriptors(error)
+    }
+
     fn status(&self, path: &Path) -> io::Result<Status> {
         self.disk.status(path)
     }

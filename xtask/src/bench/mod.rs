@@ -1,9 +1,11 @@
 //! `cargo xtask bench`: runs the benchmarks of mail-core and the bridge and prints them as one table beside their targets;
-//! then measures the page in a browser.
+//! then measures the page in a browser. With `--peers` it measures the servers [beside others](peers) instead.
 //!
 //! Criterion leaves its figures as JSON under `target/criterion`. A benchmark has a target when its name holds the
 //! target's words (`smtp_command/parse` is an "smtp command"). The figures are shown, not judged: how fast this
 //! machine is today is no property of the code.
+
+mod peers;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,8 @@ use serde_json::Value;
 
 use crate::page;
 use crate::shell::{self, Result, cargo, command, complain, say, target};
+
+pub(crate) use self::peers::Options;
 
 /// Words of a benchmark's name, and the bytes or elements a second that it should reach.
 const TARGETS: &[(&str, Rate)] = &[
@@ -37,7 +41,11 @@ struct Measurement {
     rate: Option<Rate>,
 }
 
-pub(crate) fn run() -> Result {
+pub(crate) fn run(options: &Options) -> Result {
+    if options.peers { peers::run(options) } else { measure() }
+}
+
+fn measure() -> Result {
     let start = SystemTime::now();
     let mut benches = cargo();
     benches.args(["bench", "-p", "mail-core", "-p", "ws-bridge", "--bench", "*"]);

@@ -1,0 +1,139 @@
+//! A connection and its replies.
+
+use std::net::SocketAddr;
+use std::{fmt, io};
+
+use memchr::memchr;
+use memchr::memmem::Finder;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+pub(crate) type Result<T> = std::result::Result<T, Failure>;
+
+/// Why there is no figure.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Io(io::Error),
+    /// The server said no.
+    Refused(String),
+}
+
+/// One connection, with a buffer that holds the longest line and whatever a read brings.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    stream: TcpStream,
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+impl Wire {
+    pub(crate) async fn connect(address: SocketAddr, buffer_octets: usize) -> Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, buffer: vec![0; buffer_octets].into(), start: 0, end: 0 })
+    }
+
+    /// The connection alone: what was read and not asked for is gone.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
+    pub(crate) async fn send(&mut self, octets: &[u8]) -> Result<()> {
+        Ok(self.stream.write_all(octets).await?)
+    }
+
+    /// The next line without its line end.
+    pub(crate) async fn line(&mut self) -> Result<&[u8]> {
+        let mut seen = 0;
+        let length = loop {
+            if let Some(at) = memchr(b'\n', &self.buffer[self.start + seen..self.end]) {
+                break seen + at;
+            }
+            seen = self.end - self.start;
+            self.read_more().await?;
+        };
+        let line = &self.buffer[self.start..self.start + length];
+        self.start += length + 1;
+        Ok(line.strip_suffix(b"\r").unwrap_or(line))
+    }
+
+    /// A POP3 reply's first line, which must begin with `+OK`.
+    pub(crate) async fn ok(&mut self) -> Result<&[u8]> {
+        let line = self.line().await?;
+        line.strip_prefix(b"+OK").ok_or_else(|| refused(line))
+    }
+
+    /// The last line of an SMTP reply, which must begin with `2`.
+    pub(crate) async fn completion(&mut self) -> Result<()> {
+        loop {
+            let line = self.line().await?;
+            if line.first() != Some(&b'2') {
+                return Err(refused(line));
+            }
+            if line.get(3) != Some(&b'-') {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes what follows a positive reply to RETR, to its line with the single dot. How many octets it were.
+    pub(crate) async fn body(&mut self, terminator: &Finder<'_>) -> Result<u64> {
+        // The reply's line end may be the first half of the terminator.
+        const OVERLAP: usize = 4;
+        let mut octets = 0;
+        self.start -= 2;
+        loop {
+            let window = &self.buffer[self.start..self.end];
+            if let Some(at) = terminator.find(window) {
+                self.start += at + OVERLAP + 1;
+                return Ok(octets + at as u64);
+            }
+            let done = window.len().saturating_sub(OVERLAP);
+            octets += done as u64;
+            self.start += done;
+            self.read_more().await?;
+        }
+    }
+
+    /// Waits until the server has closed.
+    pub(crate) async fn closed(mut self) -> Result<()> {
+        while self.stream.read(&mut self.buffer).await? > 0 {}
+        Ok(())
+    }
+
+    async fn read_more(&mut self) -> Result<()> {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        } else if self.end == self.buffer.len() {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        match self.stream.read(&mut self.buffer[self.end..]).await? {
+            0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            octets => {
+                self.end += octets;
+                Ok(())
+            }
+        }
+    }
+}
+
+fn refused(line: &[u8]) -> Failure {
+    Failure::Refused(String::from_utf8_lossy(line).into_owned())
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "{error}"),
+            Self::Refused(line) => write!(f, "the server said `{line}`"),
+        }
+    }
+}

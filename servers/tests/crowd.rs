@@ -1,0 +1,178 @@
+//! A crowd of idle and of slow clients while ordinary mail goes on, and a server that has no file descriptors left.
+//!
+//! The short form has 1,000 idle connections and 50 slow ones; with `PENNYPOST_LONG=1` they are 10,000 and 200.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use support::{Daemon, PATIENCE, Place};
+
+/// One descriptor for each, where [`support::Wire`] has two.
+struct Client(TcpStream);
+
+impl Client {
+    fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("the server accepts");
+        stream.set_read_timeout(Some(PATIENCE)).expect("set");
+        Self(stream)
+    }
+
+    /// The next reply: up to a line end that no more lines follow.
+    fn reply(&mut self) -> String {
+        let mut reply = Vec::new();
+        let mut buffer = [0; 1_024];
+        loop {
+            let octets = self.0.read(&mut buffer).expect("the server answers");
+            assert!(octets > 0, "closed after {}", reply.escape_ascii());
+            reply.extend_from_slice(&buffer[..octets]);
+            let text = String::from_utf8_lossy(&reply);
+            let last = text.trim_end_matches("\r\n").rsplit("\r\n").next().unwrap_or_default();
+            if text.ends_with("\r\n") && last.as_bytes().get(3) != Some(&b'-') {
+                return text.into_owned();
+            }
+        }
+    }
+
+    fn command(&mut self, command: &str) -> String {
+        self.0.write_all(format!("{command}\r\n").as_bytes()).expect("the server reads");
+        self.reply()
+    }
+}
+
+fn raise_descriptors(needed: u64) {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("it can be asked");
+    assert!(hard >= needed, "this test needs {needed} file descriptors; `ulimit -Hn` allows {hard}");
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("a soft limit may be raised");
+}
+
+/// Resident memory of a process.
+fn resident_kib(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it lives");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("Linux says so");
+    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
+}
+
+/// Delivers mails and fetches them, and gives the longest time that one took.
+fn ordinary_mail(server: &Daemon, mails: usize) -> Duration {
+    let mut longest = Duration::ZERO;
+    for _ in 0..mails {
+        let start = Instant::now();
+        server.smtp().deliver_one(b"Subject: ordinary\r\n\r\nbody\r\n");
+        let mut pop3 = server.signed_in("gb", "other");
+        assert_eq!(pop3.stat().0, 1);
+        assert!(String::from_utf8(pop3.retrieve(1)).expect("text").contains("Subject: ordinary\r\n"));
+        assert!(pop3.command("DELE 1").starts_with("+OK"));
+        assert!(pop3.command("QUIT").starts_with("+OK"));
+        longest = longest.max(start.elapsed());
+    }
+    longest
+}
+
+/// Sends an octet a second on each connection until it is told to stop.
+fn trickle(mut clients: Vec<Client>, stop: &mpsc::Receiver<()>) -> Vec<Client> {
+    while stop.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
+        for client in &mut clients {
+            client.0.write_all(b"x").expect("the server reads");
+        }
+    }
+    clients
+}
+
+#[test]
+fn ordinary_mail_goes_on_in_a_crowd() {
+    let is_long = std::env::var_os("PENNYPOST_LONG").is_some_and(|value| value == "1");
+    let (idle_count, slow_count) = if is_long { (10_000, 200) } else { (1_000, 50) };
+    raise_descriptors(idle_count + slow_count + 100);
+    let place = Place::with("[limits]\nconnections = 20_000\ntrusted = ['127.0.0.0/8']\n");
+    let server = place.serve();
+    let (smtp, pop3) = (server.door("smtp"), server.door("pop3"));
+    let alone = ordinary_mail(&server, 20);
+
+    let before = resident_kib(server.process());
+    let mut idle: Vec<Client> = Vec::new();
+    for number in 0..idle_count {
+        let mut client = Client::connect(if number % 2 == 0 { smtp } else { pop3 });
+        client.reply();
+        assert!(
+            client.command(if number % 2 == 0 { "EHLO iit.edu" } else { "USER gb" }).starts_with(['2', '+'])
+        );
+        idle.push(client);
+    }
+    let each = (resident_kib(server.process()).saturating_sub(before)) * 1_024 / idle_count;
+    let slow = (0..slow_count).map(|_| {
+        let mut client = Client::connect(smtp);
+        client.reply();
+        for (command, reply) in [
+            ("EHLO slow", "250"),
+            ("MAIL FROM:<ag@iit.edu>", "250"),
+            ("RCPT TO:<ag@iit.edu>", "250"),
+            ("DATA", "354"),
+        ] {
+            assert!(client.command(command).starts_with(reply), "{command}");
+        }
+        client
+    });
+    let slow: Vec<Client> = slow.collect();
+    let (stop, stopped) = mpsc::channel();
+    let trickling = std::thread::spawn(move || trickle(slow, &stopped));
+
+    let crowded = ordinary_mail(&server, if is_long { 200 } else { 50 });
+    println!(
+        "{idle_count} idle and {slow_count} slow clients: a mail takes {crowded:?} at most, {alone:?} alone; \
+         an idle connection takes {each} octets"
+    );
+    assert!(crowded < Duration::from_secs(10), "{crowded:?}");
+    assert!(each < 64 << 10, "an idle connection takes {each} octets");
+
+    for client in &mut idle {
+        assert!(client.command("NOOP").starts_with(['2', '-']), "it was never cut off");
+    }
+    stop.send(()).expect("it listens");
+    for mut client in trickling.join().expect("no server closed a slow connection") {
+        assert!(client.command("\r\n.").starts_with("250 2.0.0 "), "a slow mail is a mail");
+    }
+    let mailbox = String::from_utf8(place.mailbox("ag")).expect("text");
+    assert_eq!(mailbox.matches("Received: from slow ").count() as u64, slow_count);
+}
+
+#[test]
+fn a_server_without_file_descriptors_recovers_and_loses_nothing() {
+    let place = Place::new();
+    let program = env!("CARGO_BIN_EXE_pennypost");
+    let script = "ulimit -n 80 && exec \"$0\" \"$@\"";
+    let listen = ["--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0", "--web", "off"];
+    let arguments = [&["-c", script, program, "serve"][..], &listen].concat();
+    let mut server = Daemon::start("sh", &arguments, &place, &["smtp", "pop3"]);
+    let mut before = server.smtp();
+    before.command("EHLO before");
+
+    // More than it can accept: the system takes them, the server does not answer them.
+    let mut waiting: Vec<_> = (0..120).map(|_| Client::connect(server.door("smtp"))).collect();
+    server.wait_for_log("cannot accept a connection; trying again");
+    let mut acknowledged = 0;
+    for _ in 0..3 {
+        // Who is connected gets an honest answer: it is stored, or to be sent again.
+        let reply = before.deliver("ag@iit.edu", &["gb@iit.edu"], b"Subject: without\r\n\r\nbody\r\n");
+        assert!(reply.starts_with("250 ") || reply.starts_with('4'), "{reply}");
+        acknowledged += usize::from(reply.starts_with("250 "));
+    }
+
+    let mut last = waiting.pop().expect("there are many");
+    drop(waiting);
+    assert!(last.reply().starts_with("220 "), "whoever waited is accepted when it passes");
+    assert!(last.command("QUIT").starts_with("221 "));
+    let reply = before.deliver("ag@iit.edu", &["gb@iit.edu"], b"Subject: within\r\n\r\nbody\r\n");
+    assert!(reply.starts_with("250 "), "{reply}");
+    server.smtp().deliver_one(b"Subject: afterwards\r\n\r\nbody\r\n");
+    let mailbox = String::from_utf8(place.mailbox("gb")).expect("text");
+    for (subject, count) in [("without", acknowledged), ("within", 1), ("afterwards", 1)] {
+        assert_eq!(mailbox.matches(&format!("Subject: {subject}\r\n")).count(), count, "{mailbox}");
+    }
+    let mut pop3 = server.signed_in("gb", "other");
+    assert_eq!(pop3.stat().0, acknowledged + 2);
+}

@@ -1,0 +1,105 @@
+//! Dovecot at its best: processes used again (its manual's high-performance mode), passwords cached, mail synced.
+//!
+//! It takes LMTP for mbox files, and serves those and the Maildirs by POP3.
+
+use std::fmt::Write;
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+
+use super::postfix::OWNER;
+use super::process::{Log, Server, accepts, at, free_port, with_many_files};
+use super::{Accounts, MAILDIR, MBOX, PASSWORD};
+use crate::shell::{Result, command, output};
+
+#[derive(Debug)]
+pub(super) struct Dovecot {
+    pub(super) server: Server,
+    pub(super) pop3: SocketAddr,
+    log: PathBuf,
+}
+
+/// Where LMTP is taken, in its base directory.
+const LMTP: &str = "lmtp-in";
+
+pub(super) fn lmtp(folder: &Path) -> PathBuf {
+    folder.join("run").join(LMTP)
+}
+
+/// Where the indexes are kept: apart from the mail, so that they can be taken away alone.
+pub(super) fn indexes(folder: &Path, account: &str) -> PathBuf {
+    folder.join("index").join(account)
+}
+
+impl Dovecot {
+    /// `mail` holds the folders `maildir` and `mbox`.
+    pub(super) fn start(folder: &Path, mail: &Path, accounts: &Accounts) -> Result<Self> {
+        let pop3 = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        let index = folder.join("index");
+        fs::create_dir_all(&index)
+            .and_then(|()| chown(&index, Some(OWNER), Some(OWNER)))
+            .map_err(|error| at(&index, &error))?;
+        let conf = folder.join("dovecot.conf");
+        fs::write(&conf, configuration(folder, pop3.port())).map_err(|error| at(&conf, &error))?;
+        let mut pw = command("doveadm");
+        let pw = output(pw.arg("-c").arg(&conf).args(["pw", "-s", "SHA256", "-p", PASSWORD]));
+        let hash = pw.ok_or("`doveadm pw` failed")?;
+        let users = folder.join("users");
+        fs::write(&users, passwd(folder, mail, accounts, &hash)).map_err(|error| at(&users, &error))?;
+        let log = folder.join("log");
+        let _ = fs::remove_file(&log);
+        let output = folder.join("output");
+        let mut server = Server::start(
+            "dovecot",
+            with_many_files(Path::new("dovecot")).args(["-F", "-c"]).arg(&conf),
+            &output,
+        )?;
+        server.wait_for(&log, || accepts(pop3))?;
+        Ok(Self { server, pop3, log })
+    }
+
+    /// An error in its log is no good measurement.
+    pub(super) fn complaint(&self) -> Result<Option<String>> {
+        let lines = Log::at_start(&self.log).lines()?;
+        Ok(lines
+            .into_iter()
+            .find(|line| [" Error: ", " Fatal: ", " Panic: "].iter().any(|word| line.contains(word))))
+    }
+}
+
+fn passwd(folder: &Path, mail: &Path, accounts: &Accounts, hash: &str) -> String {
+    let mut users = String::new();
+    for name in accounts.all() {
+        for (domain, place) in [
+            (MAILDIR, format!("maildir:{}/maildir/{name}", mail.display())),
+            (MBOX, format!("mbox:{0}/mbox/{name}:INBOX={0}/mbox/{name}/inbox", mail.display())),
+        ] {
+            let address = format!("{name}@{domain}");
+            let index = indexes(folder, &address);
+            let _ = writeln!(users, "{address}:{hash}::::::userdb_mail={place}:INDEX={}", index.display());
+        }
+    }
+    users
+}
+
+fn configuration(folder: &Path, pop3: u16) -> String {
+    let at = folder.display();
+    format!(
+        "base_dir = {at}/run\nstate_dir = {at}/state\nlog_path = {at}/log\n\
+         protocols = pop3 lmtp\nlisten = 127.0.0.1\nssl = no\ndisable_plaintext_auth = no\n\
+         auth_mechanisms = plain\nauth_cache_size = 100M\nauth_cache_ttl = 1 week\nauth_failure_delay = 0\n\
+         mail_fsync = optimized\nmbox_write_locks = fcntl\n\
+         mbox_very_dirty_syncs = yes\nmaildir_very_dirty_syncs = yes\npop3_no_flag_updates = yes\nmail_uid = {OWNER}\nmail_gid = {OWNER}\nfirst_valid_uid = 500\n\
+         mail_max_userip_connections = 0\n\
+         passdb {{\n  driver = passwd-file\n  args = username_format=%u {at}/users\n}}\n\
+         userdb {{\n  driver = passwd-file\n  args = username_format=%u {at}/users\n}}\n\
+         service pop3-login {{\n  inet_listener pop3 {{\n    port = {pop3}\n  }}\n  inet_listener pop3s {{\n    port = 0\n  }}\n  \
+           service_count = 0\n  process_min_avail = 2\n  client_limit = 10000\n}}\n\
+         service pop3 {{\n  service_count = 100000\n  process_min_avail = 20\n  process_limit = 10000\n}}\n\
+         service lmtp {{\n  service_count = 0\n  process_min_avail = 20\n  process_limit = 100\n  \
+           unix_listener {LMTP} {{\n    mode = 0666\n  }}\n}}\n\
+         service anvil {{\n  client_limit = 30000\n}}\nservice auth {{\n  client_limit = 30000\n}}\n\
+         service stats {{\n  client_limit = 30000\n}}\n"
+    )
+}

@@ -1,0 +1,167 @@
+//! Postfix at its best: every message synced, nothing counted or limited, processes used again, two domains.
+//!
+//! Mail for `maildir.test` goes to Maildirs by its own virtual(8) through an explicit map; mail for `mbox.test` by LMTP to
+//! Dovecot. Its log is read for what was delivered, since a message that bounces is fast, too.
+
+use std::fmt::Write;
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::process::{Log, Server, accepts, at, free_port};
+use super::{Accounts, MAILDIR, MBOX};
+use crate::shell::{self, Result, command, output};
+
+/// Who owns the mail of both peers: a number that needs no account.
+pub(super) const OWNER: u32 = 5000;
+/// A queue that does not move for so long is stuck.
+const STUCK: Duration = Duration::from_secs(60);
+const DAEMONS: &str = "/usr/lib/postfix/sbin";
+
+#[derive(Debug)]
+pub(super) struct Postfix {
+    pub(super) server: Server,
+    pub(super) smtp: SocketAddr,
+    log: PathBuf,
+}
+
+impl Postfix {
+    /// `mail` is where the Maildirs lie, `lmtp` the socket of the other domain.
+    pub(super) fn start(folder: &Path, mail: &Path, lmtp: &Path, accounts: &Accounts) -> Result<Self> {
+        let smtp = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        let conf = folder.join("conf");
+        for name in ["conf", "queue", "data"] {
+            fs::create_dir_all(folder.join(name)).map_err(|error| at(folder, &error))?;
+        }
+        let owner = output(command("id").args(["-u", "postfix"])).and_then(|id| id.parse().ok());
+        let data = folder.join("data");
+        chown(&data, owner, None).map_err(|error| at(&data, &error))?;
+        let mut mailboxes = String::new();
+        for name in accounts.all() {
+            let _ = writeln!(mailboxes, "{name}@{MAILDIR} {name}/\n{name}@{MBOX} {name}/");
+        }
+        for (name, text) in [
+            ("main.cf", main_cf(folder, mail, lmtp)),
+            ("master.cf", master_cf(smtp)),
+            ("mailboxes", mailboxes),
+        ] {
+            let file = conf.join(name);
+            fs::write(&file, text).map_err(|error| at(&file, &error))?;
+        }
+        shell::run(
+            command("postmap").arg("-c").arg(&conf).arg(format!("hash:{}/mailboxes", conf.display())),
+        )?;
+        // Makes the queue's folders. What it has to say about them goes to the log.
+        shell::run(command("postfix").arg("-c").arg(&conf).arg("check"))?;
+        let log = folder.join("log");
+        let _ = fs::remove_file(&log);
+        let mut master = command(&format!("{DAEMONS}/master"));
+        let mut server =
+            Server::start("postfix", master.arg("-c").arg(&conf).arg("-s"), &folder.join("output"))?;
+        server.wait_for(&folder.join("output"), || accepts(smtp))?;
+        Ok(Self { server, smtp, log })
+    }
+
+    pub(super) fn log(&self) -> Log {
+        Log::at_end(&self.log)
+    }
+}
+
+/// Waits until so many messages are in their mailboxes.
+pub(super) fn delivered(log: &mut Log, messages: usize) -> Result {
+    let (mut sent, mut moved) = (0, Instant::now());
+    while sent < messages {
+        let lines = log.lines()?;
+        if let Some(line) = lines.iter().find(|line| is_failure(line)) {
+            return Err(format!("Postfix did not deliver: {line}"));
+        }
+        let more = lines.iter().filter(|line| line.contains(" status=sent ")).count();
+        if more > 0 {
+            moved = Instant::now();
+        } else if moved.elapsed() > STUCK {
+            return Err(format!("Postfix delivered {sent} of {messages} messages and stopped"));
+        } else {
+            thread::sleep(Duration::from_millis(1));
+        }
+        sent += more;
+    }
+    Ok(())
+}
+
+fn is_failure(line: &str) -> bool {
+    ["status=bounced", "status=deferred", "status=undeliverable", "NOQUEUE: reject", "fatal:", "panic:"]
+        .iter()
+        .any(|word| line.contains(word))
+}
+
+fn main_cf(folder: &Path, mail: &Path, lmtp: &Path) -> String {
+    let (folder, mail, lmtp) = (folder.display(), mail.display(), lmtp.display());
+    format!(
+        "compatibility_level = 3.6\nqueue_directory = {folder}/queue\ndata_directory = {folder}/data\n\
+         command_directory = /usr/sbin\ndaemon_directory = {DAEMONS}\nmail_owner = postfix\nsetgid_group = postdrop\n\
+         maillog_file = {folder}/log\nmaillog_file_prefixes = {folder}\n\
+         inet_interfaces = 127.0.0.1\ninet_protocols = ipv4\nmyhostname = mx.peers.test\nmydestination =\n\
+         mynetworks = 127.0.0.0/8\nalias_maps =\nalias_database =\nlocal_recipient_maps =\n\
+         virtual_mailbox_domains = {MAILDIR}, {MBOX}\nvirtual_mailbox_maps = hash:{folder}/conf/mailboxes\n\
+         virtual_mailbox_base = {mail}\nvirtual_uid_maps = static:{OWNER}\nvirtual_gid_maps = static:{OWNER}\n\
+         virtual_transport = virtual\ntransport_maps = inline:{{ {{ {MBOX} = lmtp:unix:{lmtp} }} }}\n\
+         virtual_mailbox_limit = 0\nmailbox_size_limit = 0\nmessage_size_limit = 0\n\
+         in_flow_delay = 0\nmax_use = 100000\nmax_idle = 1h\ndefault_process_limit = 1000\n\
+         initial_destination_concurrency = 20\ndefault_destination_concurrency_limit = 20\n\
+         qmgr_message_active_limit = 100000\nqmgr_message_recipient_limit = 100000\n\
+         smtpd_peername_lookup = no\nsmtpd_client_connection_count_limit = 0\nsmtpd_client_connection_rate_limit = 0\n\
+         smtpd_relay_restrictions = reject_unauth_destination\nsmtpd_recipient_restrictions =\n\
+         smtpd_tls_security_level = none\nlmtp_tls_security_level = none\ndisable_dns_lookups = yes\nsmtputf8_enable = no\n\
+         lmtp_connection_cache_on_demand = yes\n"
+    )
+}
+
+fn master_cf(smtp: SocketAddr) -> String {
+    format!(
+        "{smtp} inet n - n - - smtpd\n\
+         cleanup unix n - n - 0 cleanup\nqmgr unix n - n 300 1 qmgr\nrewrite unix - - n - - trivial-rewrite\n\
+         bounce unix - - n - 0 bounce\ndefer unix - - n - 0 bounce\ntrace unix - - n - 0 bounce\n\
+         verify unix - - n - 1 verify\nflush unix n - n 1000? 0 flush\nproxymap unix - - n - - proxymap\n\
+         proxywrite unix - - n - 1 proxymap\nerror unix - - n - - error\nretry unix - - n - - error\n\
+         virtual unix - n n - - virtual\nlmtp unix - - n - - lmtp\nscache unix - - n - 1 scache\n\
+         anvil unix - - n - 1 anvil\npostlog unix-dgram n - n - 1 postlogd\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_delivered_is_seen_in_the_log() {
+        let line = |status| {
+            format!(
+                "mx postfix/virtual[7]: 1A: to=<1u@maildir.test>, relay=virtual, dsn=2.0.0, status={status} (delivered to maildir)"
+            )
+        };
+        assert!(!is_failure(&line("sent")));
+        assert!(is_failure(&line("bounced")) && is_failure(&line("deferred")));
+        assert!(is_failure("mx postfix/smtpd[7]: NOQUEUE: reject: RCPT from unknown[127.0.0.1]: 550 5.1.1"));
+    }
+
+    #[test]
+    fn lines_are_counted_once_and_whole() {
+        let folder = shell::target().expect("a target directory").join("peers-tests");
+        fs::create_dir_all(&folder).expect("made");
+        let path = folder.join(format!("log-{}", std::process::id()));
+        fs::write(&path, "status=sent (an earlier one)\n").expect("written");
+        let mut log = Log::at_end(&path);
+        let append = |text: &str| {
+            let before = fs::read_to_string(&path).expect("read");
+            fs::write(&path, before + text).expect("written");
+        };
+        append("a: status=sent (x)\nb: status=s");
+        assert_eq!(log.lines().expect("read"), ["a: status=sent (x)"]);
+        append("ent (y)\nc: status=bounced (z)\n");
+        assert_eq!(delivered(&mut log, 2), Err("Postfix did not deliver: c: status=bounced (z)".to_owned()));
+        fs::remove_file(&path).expect("removed");
+    }
+}
