@@ -11,6 +11,8 @@ use std::time::Duration;
 #[cfg(feature = "net")]
 pub use real::RealDisk;
 
+#[cfg(feature = "net")]
+mod patience;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 
@@ -45,6 +47,9 @@ pub trait Disk: Debug + Clone + Send + Sync + 'static {
     fn open_files_max(&self) -> usize;
     /// Whether something failed because too many files are open.
     fn is_out_of_descriptors(error: &io::Error) -> bool;
+    /// Does work that only reads, unless it would have to wait for the disk: then it is `None`, and has to be done again
+    /// where it may wait.
+    fn without_waiting<T>(work: impl FnOnce() -> T) -> Option<T>;
     /// A word that is another one when writes that were not synced may have been lost since (the kernel's boot id);
     /// `None` where nobody can tell.
     fn epoch(&self) -> Option<String>;
@@ -129,7 +134,7 @@ mod real {
 
     use rustix::io::Errno;
 
-    use super::{Disk, DiskFile, Open, Status};
+    use super::{Disk, DiskFile, Open, Status, patience};
     use crate::descriptors;
 
     /// A directory of the host's file system. What it makes is its owner's alone: directories 0700, files 0600.
@@ -223,6 +228,10 @@ mod real {
             matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
         }
 
+        fn without_waiting<T>(work: impl FnOnce() -> T) -> Option<T> {
+            patience::without_waiting(work)
+        }
+
         fn epoch(&self) -> Option<String> {
             self.epoch.as_deref().map(String::from)
         }
@@ -236,7 +245,7 @@ mod real {
     impl DiskFile for File {
         fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
             loop {
-                match FileExt::read_at(self, buffer, offset) {
+                match patience::read_at(self, buffer, offset) {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     done => return done,
                 }

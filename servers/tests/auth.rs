@@ -202,7 +202,9 @@ fn passwords_are_taken_where_nobody_can_listen() {
     let listen = "[smtp]\nproxy_listen = ['127.0.0.1:0']\n[pop3]\nproxy_listen = ['127.0.0.1:0']\n";
     for (more, plain_text) in [("", false), ("[auth]\nplain_text = true\n", true)] {
         let place = Place::with(&format!("{listen}{more}"));
-        let server = place.serve();
+        let free = ["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0", "--web", "off"];
+        let doors = ["smtp-proxy", "pop3-proxy"];
+        let server = Daemon::start(env!("CARGO_BIN_EXE_pennypost"), &free, &place, &doors);
         for (client, secure, may) in
             [("192.0.2.7", false, plain_text), ("192.0.2.7", true, true), ("127.0.0.9", false, true)]
         {

@@ -479,6 +479,10 @@ impl Disk for SimDisk {
         Ok(in_it.filter_map(|name| name.file_name()).map(PathBuf::from).collect())
     }
 
+    fn without_waiting<T>(work: impl FnOnce() -> T) -> Option<T> {
+        Some(work())
+    }
+
     fn open_files_max(&self) -> usize {
         4
     }
