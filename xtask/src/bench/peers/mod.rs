@@ -126,7 +126,7 @@ fn chosen(only: Option<&str>) -> Result<Vec<&'static Measurement>> {
 
 /// What the disk itself can do: no server that syncs is faster.
 fn disk(rig: &mut Rig, rounds: usize) -> Result<Vec<Row>> {
-    [(1, 4_000), (16, 16_000)]
+    [(1, 2_000), (16, 8_000)]
         .into_iter()
         .map(|(threads, appends)| {
             let figures =

@@ -45,6 +45,14 @@ pub(super) fn with_many_files(program: &Path) -> Command {
     shell
 }
 
+/// How many that are.
+pub(super) fn files_max() -> Result<usize> {
+    let raised = shell::output(with_many_files(Path::new("sh")).args(["-c", "ulimit -n"]));
+    raised
+        .and_then(|count| count.parse().ok())
+        .ok_or_else(|| "cannot tell how many files may be open".to_owned())
+}
+
 impl Server {
     /// Starts it, with what it prints going to a file.
     pub(super) fn start(name: &'static str, command: &mut Command, output: &Path) -> Result<Self> {
