@@ -98,7 +98,9 @@ pub(super) fn run(options: &Options) -> Result {
         return Err("Postfix starts as root only, so this must be run by root".to_owned());
     }
     setup::for_peers()?;
-    shell::run(cargo().args("build --release -p servers --bin pennypost -p load".split(' ')))?;
+    shell::run(
+        cargo().args("build --release -p servers --bin pennypost -p load --bin pop3-load".split(' ')),
+    )?;
     process::end_with_this_program()?;
     let mut rows = Vec::new();
     for Measurement { name, accounts, rows: measure } in chosen {

@@ -217,8 +217,9 @@ fn running() -> std::sync::MutexGuard<'static, Vec<u32>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// It may have ended by itself meanwhile.
 fn terminate(id: u32) {
-    let _ = shell::run(command("sh").args(["-c", "kill -TERM \"$1\"", "sh", &id.to_string()]));
+    let _ = shell::run(command("sh").args(["-c", "kill -TERM \"$1\" 2>/dev/null", "sh", &id.to_string()]));
 }
 
 #[cfg(test)]
