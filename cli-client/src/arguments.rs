@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use config::Config;
@@ -149,7 +150,7 @@ impl Common {
         let by_place = if is_on_this_machine(&address) { Mode::Never } else { Mode::Starttls };
         let trust =
             Trust { ca: self.ca.clone(), fingerprint: self.fingerprint, known: tls::known_by_default() };
-        Server { protocol, address, tls: self.tls.unwrap_or(by_place), trust }
+        Server { protocol, address, tls: self.tls.unwrap_or(by_place), trust: Arc::new(trust) }
     }
 
     pub(crate) fn drafts(&self) -> PathBuf {

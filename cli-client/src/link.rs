@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -34,7 +35,7 @@ pub(crate) struct Server {
     /// `host:port`
     pub(crate) address: String,
     pub(crate) tls: Mode,
-    pub(crate) trust: Trust,
+    pub(crate) trust: Arc<Trust>,
 }
 
 /// Why there is no conversation with a server, or no more of it.
@@ -54,7 +55,7 @@ pub(crate) enum LinkError {
     #[error("there is no TLS with {server}: {reason}. Nothing was sent; --tls says when TLS begins")]
     NoTls { server: Server, reason: String },
     #[error("{}", said_of(server, stranger))]
-    Untrusted { server: Server, stranger: Stranger },
+    Untrusted { server: Server, stranger: Box<Stranger> },
 }
 
 fn said_of(server: &Server, stranger: &Stranger) -> String {
@@ -190,7 +191,7 @@ impl Server {
         match shaken {
             Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
             Err(HandshakeError::Stranger(stranger)) => {
-                Err(LinkError::Untrusted { server: self.clone(), stranger })
+                Err(LinkError::Untrusted { server: self.clone(), stranger: Box::new(stranger) })
             }
             Err(HandshakeError::Failed(reason)) => Err(LinkError::NoTls { server: self.clone(), reason }),
         }

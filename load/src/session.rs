@@ -1,7 +1,7 @@
 //! Signing in, and what every session does.
 
 use crate::Account;
-use crate::wire::{Result, Wire};
+use crate::wire::{Failure, Result, Wire};
 
 /// Enough for the replies of one line.
 pub(crate) const LINES_OCTETS: usize = 1 << 10;
@@ -30,7 +30,7 @@ impl Wire {
         self.send(b"STAT\r\n").await?;
         let line = String::from_utf8_lossy(self.ok().await?).into_owned();
         let count = line.split_whitespace().next().and_then(|count| count.parse().ok());
-        count.ok_or_else(|| crate::wire::Failure::Refused(line))
+        count.ok_or(Failure::Refused(line))
     }
 
     /// To the server's end of the connection, so that it is its port that has to rest, and not one of ours.

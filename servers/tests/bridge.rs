@@ -6,13 +6,14 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use mail_core::proxy::Header;
+use support::tls::TlsClient;
 use support::{Daemon, PATIENCE, Place, Smtp, Wire, connect_from};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
 
 /// A page's connection: lines out, lines in, over binary frames.
-struct Page {
-    socket: WebSocket<TcpStream>,
+struct Page<S = TcpStream> {
+    socket: WebSocket<S>,
     received: Vec<u8>,
 }
 
@@ -30,7 +31,9 @@ impl Page {
         let (socket, _) = client(request, stream).expect("upgraded");
         Self { socket, received: Vec::new() }
     }
+}
 
+impl<S: Read + Write> Page<S> {
     fn line(&mut self) -> String {
         loop {
             if let Some(end) = self.received.windows(2).position(|window| window == b"\r\n") {
@@ -95,6 +98,29 @@ fn a_page_sends_a_mail_and_reads_it() {
     assert!(message.contains(&format!("[{}]", browser.ip())), "{message}");
     assert!(pop3.command("QUIT").starts_with("+OK"));
     assert_eq!(pop3.close_code(), 1000);
+}
+
+#[test]
+fn a_page_over_https_is_a_client_over_tls() {
+    let place = Place::with("[tls]\nself_signed = true\n");
+    let server = place.serve();
+    let web = server.door("web");
+    let socket = TcpStream::connect(web).expect("it accepts");
+    socket.set_read_timeout(Some(PATIENCE)).expect("set");
+    let stream = TlsClient::new(&place.path("data/.tls/certificate.pem")).over(socket, "iitkgp.edu");
+    let host = format!("iitkgp.edu:{}", web.port());
+    let mut request = format!("wss://{host}/ws/smtp").into_client_request().expect("a request");
+    request.headers_mut().insert("Origin", format!("https://{host}").parse().expect("a value"));
+    let (socket, _) = client(request, stream).expect("upgraded");
+    let mut smtp = Page { socket, received: Vec::new() };
+    assert_eq!(smtp.line(), "220 <iitkgp.edu> Service ready");
+    let mut hello = vec![smtp.command("EHLO iit.edu")];
+    while hello.last().is_some_and(|line| line.starts_with("250-")) {
+        hello.push(smtp.line());
+    }
+    let hello = hello.join("\n");
+    assert!(hello.contains("AUTH PLAIN LOGIN") && !hello.contains("STARTTLS"), "{hello}");
+    assert!(smtp.command("AUTH PLAIN AGFnAHNlY3JldA==").starts_with("235 "));
 }
 
 #[test]

@@ -10,7 +10,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use support::{Daemon, PATIENCE, Place};
+use support::tls::TlsClient;
+use support::{Daemon, PATIENCE, Place, Pop3, Wire};
 
 /// One descriptor for each, where [`support::Wire`] has two.
 struct Client(TcpStream);
@@ -85,7 +86,7 @@ fn trickle(mut clients: Vec<Client>, stop: &mpsc::Receiver<()>) -> Vec<Client> {
 
 #[test]
 fn ordinary_mail_goes_on_in_a_crowd() {
-    let is_long = std::env::var_os("PENNYPOST_LONG").is_some_and(|value| value == "1");
+    let is_long = std::env::var_os("PENNYPOST_LONG").is_some();
     let (idle_count, slow_count) = if is_long { (10_000, 200) } else { (1_000, 50) };
     raise_descriptors(idle_count + slow_count + 100);
     let place = Place::with("[limits]\nconnections = 20_000\ntrusted = ['127.0.0.0/8']\n");
@@ -175,4 +176,27 @@ fn a_server_without_file_descriptors_recovers_and_loses_nothing() {
     }
     let mut pop3 = server.signed_in("gb", "other");
     assert_eq!(pop3.stat().0, acknowledged + 2);
+}
+
+#[test]
+fn idle_clients_over_tls_are_served_too() {
+    let count = 500;
+    raise_descriptors(2 * count + 100);
+    let place = Place::with(
+        "[pop3]\nlisten = []\ntls_listen = ['127.0.0.1:0']\n[limits]\nconnections_per_address = 1_000\n\
+         [tls]\nself_signed = true\n",
+    );
+    let server = Daemon::start(env!("CARGO_BIN_EXE_pop3-server"), &[], &place, &["pop3s"]);
+    let client = TlsClient::new(&place.path("data/.tls/certificate.pem"));
+    let connect = || Pop3::greeted(client.encrypt(Wire::connect(server.door("pop3s")), "localhost"));
+    // What the first handshakes allocate for good is not a connection's.
+    let mut idle: Vec<_> = (0..10).map(|_| connect()).collect();
+    let before = resident_kib(server.process());
+    idle.extend((0..count).map(|_| connect()));
+    let each = (resident_kib(server.process()).saturating_sub(before)) * 1_024 / count;
+    println!("an idle connection over TLS takes {each} octets");
+    assert!(each < 128 << 10, "an idle connection over TLS takes {each} octets");
+    for pop3 in &mut idle {
+        assert!(pop3.command("USER gb").starts_with("+OK"));
+    }
 }

@@ -4,6 +4,8 @@
 //! The disk is a real one of a mebibyte: a tmpfs in a mount namespace of its own. Where nobody may mount one, the
 //! process's own limit on the size of files stands in for it, which fails every write beyond it all the same.
 
+#![cfg(target_os = "linux")]
+
 mod support;
 
 use std::io::{BufRead, BufReader};
@@ -28,6 +30,7 @@ enum Disk {
 }
 
 impl Disk {
+    #[expect(clippy::print_stderr, reason = "who runs the test should know which disk it was")]
     fn new(place: &Place) -> Self {
         let data = data(place);
         for namespace in [&["-m"][..], &["-r", "-m"]] {

@@ -190,7 +190,7 @@ fn visit(load: &Load, server: SocketAddr, account: usize) -> io::Result<()> {
     let mut marked = BTreeSet::new();
     for index in 1..=pop3.lines("LIST")?.lines().count() {
         let number = number_of(&pop3.lines(&format!("RETR {index}"))?);
-        if number % 3 > 0 {
+        if !number.is_multiple_of(3) {
             pop3.accepted(&format!("DELE {index}"), "+OK")?;
             marked.insert((account, number));
         }

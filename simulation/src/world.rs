@@ -2,6 +2,7 @@
 
 use std::cell::{Ref, RefCell, RefMut};
 use std::fmt::Write;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use mail_core::message::address::Domain;
 use mail_core::time::Instant;
 use servers::accounts::throttle::Throttle;
 use servers::disk::sim::{SimDisk, Survival};
+use servers::disk::{Disk, DiskFile, Open};
 use servers::site::Site;
 use servers::store::text::TextStore;
 
@@ -66,6 +68,8 @@ struct Habits {
     power_cuts: bool,
     full: bool,
     failing_syncs: bool,
+    /// Somebody deletes and damages what is only a cache.
+    meddling: bool,
     /// Mailboxes larger than this are blanked before they are compacted.
     small_octets: u64,
     /// The longest that a piece of work on the disk waits.
@@ -80,6 +84,7 @@ impl Habits {
             power_cuts: random.percent(50),
             full: random.percent(40),
             failing_syncs: random.percent(40),
+            meddling: random.percent(40),
             small_octets: *random.pick(&[0, 2_000, 1 << 20]),
             work_delay_max: *random.pick(&[0, 5, 3_000]),
         }
@@ -342,7 +347,7 @@ impl World {
     /// Goes wrong in one of the ways of this run, and comes right again.
     pub(crate) async fn mishap(&self) {
         let habits = &self.0.habits;
-        let possible = [habits.kills, habits.power_cuts, habits.full, habits.failing_syncs];
+        let possible = [habits.kills, habits.power_cuts, habits.full, habits.failing_syncs, habits.meddling];
         let kind = self.with_random(|random| random.below(possible.len()));
         if !possible[kind] {
             return;
@@ -374,12 +379,43 @@ impl World {
                 self.note(|| "there is room again".to_owned());
                 self.disk().set_free(None);
             }
-            _ => {
+            3 => {
                 let count = self.with_random(|random| *random.pick(&[1, 2, 5]));
                 self.note(|| format!("the next {count} syncs fail"));
                 self.model().tally.disk_faults += 1;
                 self.disk().fail_syncs(count);
             }
+            _ => self.meddle(),
+        }
+    }
+
+    /// An index can be deleted at any time, and whatever stands in it, it is never believed against the mailbox.
+    fn meddle(&self) {
+        let account = self.with_random(|random| random.below(server::ACCOUNTS.len()));
+        let path = format!("{}/.index", server::ACCOUNTS[account]);
+        let Some(mut content) = self.disk().content(&path) else { return };
+        let disk = self.disk().process();
+        let done = if self.with_random(|random| random.percent(50)) {
+            self.note(|| format!("somebody deletes {path}"));
+            disk.remove(Path::new(&path))
+        } else {
+            let (at, kept, mask) = self.with_random(|random| {
+                (random.below(content.len()), random.percent(70), 1 << random.below(8))
+            });
+            self.note(|| format!("somebody damages {path} at {at} of {}", content.len()));
+            if kept {
+                content.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= mask);
+            } else {
+                content.truncate(at);
+            }
+            disk.open(Path::new(&path), Open::Existing).and_then(|file| {
+                file.set_len(content.len() as u64)?;
+                file.write_all_at(&content, 0)
+            })
+        };
+        // A disk that is full or dead now hinders everybody.
+        if let Err(error) = done {
+            self.note(|| format!("nothing comes of it: {error}"));
         }
     }
 

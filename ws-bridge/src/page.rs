@@ -52,6 +52,7 @@ pub(crate) fn router(root: &Path) -> Router {
         Index::Embedded => files.fallback_service(
             ServeDir::with_backend("", crate::embedded::Embedded)
                 .append_index_html_on_directories(false)
+                .precompressed_br()
                 .fallback(fallback(&index)),
         ),
         Index::File(_) => files.fallback_service(

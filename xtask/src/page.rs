@@ -1,9 +1,12 @@
 //! The browser client's page: built by Trunk, when it is older than what it is made of.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 use std::process::Command;
 use std::time::SystemTime;
+
+use brotli::enc::BrotliEncoderParams;
 
 use crate::setup;
 use crate::shell::{self, Result, command, root, say};
@@ -25,7 +28,26 @@ pub(crate) fn refresh() -> Result {
     }
     setup::for_page()?;
     say("Building the page; the first time takes some minutes.");
-    shell::run(&mut build())
+    shell::run(&mut build())?;
+    let folder = root().join("dist");
+    compress(&folder).map_err(|error| format!("cannot compress what is in {}: {error}", folder.display()))
+}
+
+/// Puts a `.br` beside each file that is worth it, for the bridge to serve: the best that Brotli can do takes seconds, too long
+/// for a request. The build empties the folder, so each is of the file that it lies beside.
+fn compress(folder: &Path) -> io::Result<()> {
+    let best = BrotliEncoderParams { quality: 11, ..BrotliEncoderParams::default() };
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            compress(&path)?;
+        } else if path.extension().is_some_and(|kind| ["css", "js", "wasm"].iter().any(|one| kind == *one)) {
+            let mut compressed = path.clone().into_os_string();
+            compressed.push(".br");
+            brotli::BrotliCompress(&mut &fs::read(&path)?[..], &mut File::create(compressed)?, &best)?;
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn build() -> Command {
@@ -46,6 +68,25 @@ fn newest(path: &Path) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scripts_styles_and_programs_are_compressed_in_every_folder() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let content = "a { color: red; }\n".repeat(1_000);
+        fs::create_dir(folder.path().join("snippets")).expect("made");
+        for name in ["index.html", "style.css", "snippets/inline.js", "client_bg.wasm"] {
+            fs::write(folder.path().join(name), &content).expect("written");
+        }
+        compress(folder.path()).expect("written");
+        for name in ["style.css", "snippets/inline.js", "client_bg.wasm"] {
+            let compressed = fs::read(folder.path().join(format!("{name}.br"))).expect("it is there");
+            assert!(compressed.len() < 100, "{name}: {} octets", compressed.len());
+            let mut back = Vec::new();
+            brotli::BrotliDecompress(&mut &compressed[..], &mut back).expect("Brotli's format");
+            assert_eq!(back, content.as_bytes(), "{name}");
+        }
+        assert!(!folder.path().join("index.html.br").exists(), "it is served as it is read");
+    }
 
     #[test]
     fn every_source_is_there() {

@@ -44,9 +44,17 @@ pub(crate) fn command(program: &str) -> Command {
     command
 }
 
-/// The Cargo that runs this program, so that both use one toolchain.
+/// The Cargo that runs this program, so that both use one toolchain. It is not told of the package that this program is:
+/// build scripts that look at such words (ring's does) would run again each time.
 pub(crate) fn cargo() -> Command {
-    command(&env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()))
+    let mut cargo = command(&env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
+    let told = env::vars_os().map(|(name, _)| name);
+    for name in told.filter(|name| {
+        ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|start| name.to_string_lossy().starts_with(start))
+    }) {
+        cargo.env_remove(name);
+    }
+    cargo
 }
 
 /// The file that a shell would start for `program`.

@@ -479,6 +479,10 @@ impl Disk for SimDisk {
         Ok(in_it.filter_map(|name| name.file_name()).map(PathBuf::from).collect())
     }
 
+    fn without_waiting<T>(work: impl FnOnce() -> T) -> Option<T> {
+        Some(work())
+    }
+
     fn open_files_max(&self) -> usize {
         4
     }
@@ -555,13 +559,19 @@ impl DiskFile for SimFile {
         if state.is_dead(self.disk.process) && synced.is_err() {
             return synced;
         }
-        let lying = state.lying;
-        let file = &mut state.files[self.file];
-        if lying {
+        if state.lying {
             return synced;
         }
+        let evicts = state.syncs.is_multiple_of(2);
+        let file = &mut state.files[self.file];
         let changes = std::mem::take(&mut file.changes);
-        // After a failure the kernel takes the pages for clean, and they never reach the disk.
+        // After a failure the kernel takes the pages for clean: they never reach the disk, and when the cache needs their
+        // room, what stood on the disk comes back.
+        if synced.is_err() && evicts {
+            let length = file.content.len();
+            file.content.clone_from(&file.durable);
+            file.content.resize(length, 0);
+        }
         synced?;
         for change in changes {
             match change {

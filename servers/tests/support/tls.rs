@@ -1,6 +1,7 @@
 //! A TLS client for the tests, which believes the certificates of one file and nobody else; and certificates.
 
 use std::fs;
+use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -44,11 +45,16 @@ impl TlsClient {
     }
 
     pub(crate) fn try_encrypt(&self, wire: Wire, name: &str) -> std::io::Result<Wire> {
-        let name = ServerName::try_from(name.to_owned()).expect("a name");
-        let connection = ClientConnection::new(Arc::clone(&self.0), name).expect("a good configuration");
-        let mut stream = StreamOwned::new(connection, wire.socket.try_clone()?);
+        let mut stream = self.over(wire.socket.try_clone()?, name);
         stream.conn.complete_io(&mut stream.sock)?;
         Ok(Wire::over(stream, wire.socket))
+    }
+
+    /// A stream that does its handshake when it is used.
+    pub(crate) fn over(&self, socket: TcpStream, name: &str) -> StreamOwned<ClientConnection, TcpStream> {
+        let name = ServerName::try_from(name.to_owned()).expect("a name");
+        let connection = ClientConnection::new(Arc::clone(&self.0), name).expect("a good configuration");
+        StreamOwned::new(connection, socket)
     }
 }
 

@@ -1,4 +1,5 @@
-//! A message's content as POP3 sends it: stretches of the file, read in chunks.
+//! A message's content as POP3 sends it: stretches of the file, read in chunks. What the system has in memory is read
+//! here and now, as handing it to another thread takes longer; only what must wait for the disk is handed over.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -44,8 +45,13 @@ impl<D: Disk, O: Offload> TextBody<D, O> {
         entry: Entry,
         extent: Extent,
     ) -> Result<Self, StoreError> {
-        let found = Arc::clone(&snapshot);
-        let rest = offload.run(move || Rest::of(&found, &entry)).await?;
+        let rest = match D::without_waiting(|| Rest::of(&snapshot, &entry)) {
+            Some(rest) => rest?,
+            None => {
+                let found = Arc::clone(&snapshot);
+                offload.run(move || Rest::of(&found, &entry)).await?
+            }
+        };
         let top = match extent {
             Extent::Whole => None,
             Extent::Top(lines) => Some(TopLines::new(lines)),
@@ -93,8 +99,13 @@ impl<D: Disk, O: Offload> Body for TextBody<D, O> {
             _ => Vec::new(),
         };
         if !ranges.is_empty() {
-            let snapshot = Arc::clone(&self.snapshot);
-            let read = self.offload.run(move || snapshot.read_ranges(&ranges)).await?;
+            let read = match D::without_waiting(|| self.snapshot.read_ranges(&ranges)) {
+                Some(read) => read?,
+                None => {
+                    let snapshot = Arc::clone(&self.snapshot);
+                    self.offload.run(move || snapshot.read_ranges(&ranges)).await?
+                }
+            };
             if self.rest.ready.is_empty() && self.rest.mender.is_none() {
                 self.rest.ready = read;
             } else {

@@ -243,3 +243,40 @@ impl<F: DiskFile> Pages<F> {
 fn damaged() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the index is damaged")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::build::Builder;
+    use super::*;
+    use crate::disk::sim::SimFile;
+
+    #[test]
+    fn messages_are_found_by_their_numbers_across_blocks_and_sections() {
+        let section = BLOCK_ENTRIES * SECTION_BLOCKS;
+        let is_removed =
+            |ordinal: u64| ordinal % 1_000 == 7 || (BLOCK_ENTRIES * 2..BLOCK_ENTRIES * 3).contains(&ordinal);
+        let entry = |ordinal: u64| match is_removed(ordinal) {
+            true => Entry::removed(ordinal * 10, 10),
+            false => Entry::message(ordinal * 10, 10, 9, None, false),
+        };
+        let mut index: Index<SimFile> = Index::in_memory();
+        // In three steps, as logins do, so that a block is filled by more than one.
+        for end in [300, section - 1, section + 500] {
+            let mut builder = Builder::new(&mut index);
+            let from = builder.entries();
+            (from..end).try_for_each(|ordinal| builder.push(&entry(ordinal))).unwrap();
+            builder.finish().unwrap();
+        }
+        let live: Vec<u64> = (0..section + 500).filter(|ordinal| !is_removed(*ordinal)).collect();
+        assert_eq!(index.header.messages(), live.len() as u64);
+        assert_eq!(index.header.octets, live.len() as u64 * 9);
+        let near_section = live.partition_point(|ordinal| *ordinal < section);
+        for place in [0, 6, 7, 254, 255, 510, 511, 1_000, near_section - 2, near_section, live.len() - 1] {
+            let found = index.messages(place as u64 + 1, 3).unwrap();
+            let ordinals: Vec<u64> = found.iter().map(|found| found.ordinal).collect();
+            assert_eq!(ordinals, live[place..live.len().min(place + 3)]);
+            assert!(found.iter().all(|found| found.entry == entry(found.ordinal)));
+        }
+        assert_eq!(index.messages(live.len() as u64 + 1, 3).unwrap(), []);
+    }
+}

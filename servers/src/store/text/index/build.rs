@@ -28,6 +28,12 @@ impl<'a, F: DiskFile> Builder<'a, F> {
         Self { index, pending: Vec::new(), removed: None, ids: Vec::new(), first }
     }
 
+    /// How many there are so far.
+    #[cfg(test)]
+    pub(super) const fn entries(&self) -> u64 {
+        self.index.header.entries
+    }
+
     /// Adds what a scan found.
     pub(super) fn add(&mut self, record: &Record) -> io::Result<()> {
         let Record { offset, length, .. } = *record;

@@ -31,8 +31,8 @@ impl<F: DiskFile> Chain<F> {
         Index::fitting(&shared.disk, shared.environment, folder, mailbox.status().ok()?).map(Self)
     }
 
-    /// Carries it along, when what was appended is whole and durable. The records are read back and scanned, which
-    /// costs a hundredth of their sync, and enters them just as a login would.
+    /// Carries it along, when what was appended is whole and durable. The records are read back from the page
+    /// cache and scanned, and so entered just as a login would.
     ///
     /// # Errors
     /// It cannot be written; then it does not fit the mailbox any more.

@@ -41,6 +41,12 @@ fn assert_agrees(disk: &SimDisk, what: &str) {
     assert_eq!(session.count(), expected.len() as u64, "{what}");
     assert_eq!(session.octets(), expected.iter().map(|entry| entry.octets).sum::<u64>(), "{what}");
     assert_eq!(served.len(), expected.len(), "{what}");
+    drop(session);
+    if let Some(last) = expected.last() {
+        // Nothing is known yet of those before it.
+        let mut session = now(store(&disk.process()).open(&gb())).unwrap();
+        assert_eq!(now(session.entry(last.number)).as_ref(), Ok(last), "{what}");
+    }
     assert_eq!(check(disk, &gb(), HOSTNAME).unwrap().findings.len(), broken(&mailbox), "{what}");
 }
 
@@ -248,6 +254,10 @@ impl Disk for Busy {
         self.disk.status(path)
     }
 
+    fn without_waiting<T>(work: impl FnOnce() -> T) -> Option<T> {
+        SimDisk::without_waiting(work)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.disk.rename(from, to)
     }
@@ -342,6 +352,44 @@ fn an_index_that_tells_something_else_is_reported() {
     let offsets: Vec<_> = report.findings.iter().map(|finding| finding.offset).collect();
     assert_eq!(offsets, [records(&mailbox, HOSTNAME)[3].offset]);
     assert!(report.findings[0].what.contains(".index"));
+}
+
+#[cfg(feature = "net")]
+#[test]
+fn on_a_real_disk_the_index_fits_after_each_change() {
+    let root = tempfile::tempdir().unwrap();
+    let disk = crate::disk::RealDisk::new(root.path());
+    let mut store = TextStore::open(disk.clone(), Inline, HOSTNAME).unwrap();
+    let fits = |messages: u64, what: &str| {
+        let folder = Folder::new(&gb());
+        let mailbox = disk.status(&folder.mailbox()).unwrap();
+        let environment = crate::store::text::index::Environment::of(&disk, HOSTNAME);
+        let index =
+            crate::store::text::index::Index::fitting(&disk, environment, &folder, mailbox).expect(what);
+        assert!(index.is_complete() && index.header.messages() == messages, "{what}");
+    };
+    let deliver = |store: &TextStore<crate::disk::RealDisk, Inline>, id: &str| {
+        let mut incoming = now(store.begin()).unwrap();
+        now(incoming.write(Bytes::from(message(id)))).unwrap();
+        now(incoming.commit(&trace(id), &[recipient("gb")])).unwrap();
+    };
+    for id in ["a", "b", "c", "d"] {
+        deliver(&store, id);
+    }
+    drop(now(store.open(&gb())).unwrap());
+    fits(4, "after the first login");
+    deliver(&store, "e");
+    fits(5, "after a delivery");
+    now(now(store.open(&gb())).unwrap().remove(&[1])).unwrap();
+    fits(4, "after a compaction");
+    deliver(&store, "f");
+    fits(5, "after a delivery behind a compaction");
+    Arc::get_mut(&mut store.shared).expect("no session is left").small_octets = 0;
+    now(now(store.open(&gb())).unwrap().remove(&[2])).unwrap();
+    fits(4, "after blanking");
+    let store = TextStore::open(disk.clone(), Inline, HOSTNAME).unwrap();
+    now(now(store.open(&gb())).unwrap().remove(&[1, 2, 3, 4])).unwrap();
+    fits(0, "after everything is removed");
 }
 
 #[derive(Debug, Clone)]
