@@ -294,6 +294,35 @@ fn listeners(
     Ok(listeners)
 }
 
+/// What the state machines of each kind of listener are told.
+struct Machines {
+    smtp: Arc<smtp::server::Config>,
+    submission: Arc<smtp::server::Config>,
+    pop3: Arc<pop3::server::Config>,
+}
+
+impl Machines {
+    fn new(config: &Config, tls: bool) -> Self {
+        let auth = if config.auth.plain_text { AuthOffer::Always } else { AuthOffer::WhenSecure };
+        let smtp = Arc::new(smtp::server::Config {
+            hostname: config.hostname.ascii().into_owned(),
+            message_size_max: config.limits.message_size.get(),
+            recipients_max: config.limits.recipients,
+            starttls: tls,
+            auth,
+            submission: false,
+        });
+        let submission = Arc::new(smtp::server::Config { submission: true, ..(*smtp).clone() });
+        let pop3 = Arc::new(pop3::server::Config {
+            stls: tls,
+            auth,
+            login_delay: None,
+            implementation: Some(format!("Pennypost-{}", env!("CARGO_PKG_VERSION"))),
+        });
+        Self { smtp, submission, pop3 }
+    }
+}
+
 fn start(
     doors: Doors,
     config: &Config,
@@ -301,22 +330,8 @@ fn start(
     certificate: Option<&Certificate>,
     stopping: &watch::Receiver<bool>,
 ) -> JoinSet<()> {
-    let auth = if config.auth.plain_text { AuthOffer::Always } else { AuthOffer::WhenSecure };
-    let smtp_config = Arc::new(smtp::server::Config {
-        hostname: config.hostname.ascii().into_owned(),
-        message_size_max: config.limits.message_size.get(),
-        recipients_max: config.limits.recipients,
-        starttls: certificate.is_some(),
-        auth,
-        submission: false,
-    });
-    let submission_config = Arc::new(smtp::server::Config { submission: true, ..(*smtp_config).clone() });
-    let pop3_config = Arc::new(pop3::server::Config {
-        stls: certificate.is_some(),
-        auth,
-        login_delay: None,
-        implementation: Some(format!("Pennypost-{}", env!("CARGO_PKG_VERSION"))),
-    });
+    let Machines { smtp: smtp_config, submission: submission_config, pop3: pop3_config } =
+        Machines::new(config, certificate.is_some());
     let trusted = config.limits.trusted.clone();
     let visitor = move |client: &Client| {
         let address = client.address.ip().to_canonical();
