@@ -155,6 +155,7 @@ fn a_power_cut_after_a_compaction_that_was_cut_short_and_the_next_delivery_loses
     let disk_before = mailbox_of(&["a", "b"]);
     let moments = {
         let disk = disk_before.after_power_cut(Survival::Everything);
+        deliver(&store(&disk), "c", &message("c")).unwrap();
         let before = disk.changes();
         remove(&store(&disk), &[1]).unwrap();
         disk.changes() - before
