@@ -559,13 +559,19 @@ impl DiskFile for SimFile {
         if state.is_dead(self.disk.process) && synced.is_err() {
             return synced;
         }
-        let lying = state.lying;
-        let file = &mut state.files[self.file];
-        if lying {
+        if state.lying {
             return synced;
         }
+        let evicts = state.syncs.is_multiple_of(2);
+        let file = &mut state.files[self.file];
         let changes = std::mem::take(&mut file.changes);
-        // After a failure the kernel takes the pages for clean, and they never reach the disk.
+        // After a failure the kernel takes the pages for clean: they never reach the disk, and when the cache needs their
+        // room, what stood on the disk comes back.
+        if synced.is_err() && evicts {
+            let length = file.content.len();
+            file.content.clone_from(&file.durable);
+            file.content.resize(length, 0);
+        }
         synced?;
         for change in changes {
             match change {
