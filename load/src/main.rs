@@ -6,6 +6,7 @@
 mod disk;
 mod idle;
 mod maildrop;
+mod message;
 mod session;
 mod sessions;
 #[cfg(test)]
@@ -76,6 +77,8 @@ enum Command {
         #[arg(long)]
         limit: Option<usize>,
     },
+    /// Sends one large message; prints the seconds from the connection to the answer to the final dot
+    Send { address: SocketAddr, recipient: String, octets: usize },
     /// Opens SMTP connections, says EHLO, prints `ready`, and holds them until standard input ends
     IdleSmtp {
         address: SocketAddr,
@@ -133,6 +136,9 @@ async fn run(command: Command) -> wire::Result<String> {
             let maildrop::Fetched { seconds, messages, octets } =
                 maildrop::fetch(&account, ahead.max(1), limit).await?;
             Ok(format!("{seconds} {messages} {octets}"))
+        }
+        Command::Send { address, recipient, octets } => {
+            Ok(message::send(address, &recipient, octets).await?.to_string())
         }
         Command::IdleSmtp { address, connections } => idle::smtp(address, connections).await,
         Command::IdlePop3 { account, connections } => idle::pop3(&account, connections).await,

@@ -6,7 +6,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::wire::Failure;
-use crate::{Account, disk, maildrop, sessions};
+use crate::{Account, disk, maildrop, message, sessions};
 
 /// The lines of all sessions.
 type Heard = Arc<Mutex<Vec<String>>>;
@@ -104,6 +104,52 @@ async fn a_refusal_is_no_figure() {
     let stranger = Account { password: "wrong".to_owned(), ..account };
     let failure = sessions::run(&stranger, 5, 1, 2).await.expect_err("the password is wrong");
     assert!(matches!(&failure, Failure::Refused(line) if line == "-ERR no"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_message_is_sent_whole_and_refused_aloud() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let server = tokio::spawn(async move {
+        let mut texts = Vec::new();
+        for answer in ["250 kept", "452 no room"] {
+            let (socket, _) = listener.accept().await.expect("a client");
+            texts.push(take_mail(socket, answer).await);
+        }
+        texts
+    });
+    message::send(address, "a@b.test", 10_000).await.expect("the server says yes");
+    let failure = message::send(address, "a@b.test", 10).await.expect_err("there is no room");
+    assert!(matches!(&failure, Failure::Refused(line) if line == "452 no room"), "{failure}");
+    let texts = server.await.expect("it does not panic");
+    assert!((10_000..10_200).contains(&texts[0].len()), "{}", texts[0].len());
+}
+
+/// The message that came.
+async fn take_mail(socket: TcpStream, answer: &str) -> String {
+    let (read, mut write) = socket.into_split();
+    let mut lines = BufReader::new(read).lines();
+    write.write_all(b"220 ready\r\n").await.expect("the client is there");
+    let (mut text, mut in_text) = (String::new(), false);
+    while let Some(line) = lines.next_line().await.expect("the client is there") {
+        let reply = match line.as_str() {
+            "." if in_text => answer,
+            _ if in_text => {
+                text.push_str(&line);
+                text.push_str("\r\n");
+                continue;
+            }
+            "DATA" => "354 go on",
+            "EHLO load.peers.test" => "250-here\r\n250 SIZE",
+            _ => "250 yes",
+        };
+        in_text = line == "DATA";
+        write.write_all(format!("{reply}\r\n").as_bytes()).await.expect("the client is there");
+        if line == "QUIT" || reply.starts_with('4') {
+            break;
+        }
+    }
+    text
 }
 
 #[test]

@@ -64,11 +64,20 @@ impl Wire {
         line.strip_prefix(b"+OK").ok_or_else(|| refused(line))
     }
 
-    /// The last line of an SMTP reply, which must begin with `2`.
+    /// An SMTP reply that begins with `2`: done.
     pub(crate) async fn completion(&mut self) -> Result<()> {
+        self.reply(b'2').await
+    }
+
+    /// An SMTP reply that begins with `3`: go on.
+    pub(crate) async fn intermediate(&mut self) -> Result<()> {
+        self.reply(b'3').await
+    }
+
+    async fn reply(&mut self, first: u8) -> Result<()> {
         loop {
             let line = self.line().await?;
-            if line.first() != Some(&b'2') {
+            if line.first() != Some(&first) {
                 return Err(refused(line));
             }
             if line.get(3) != Some(&b'-') {

@@ -48,8 +48,11 @@ pub trait Disk: Debug + Clone + Send + Sync + 'static {
     /// Whether something failed because too many files are open.
     fn is_out_of_descriptors(error: &io::Error) -> bool;
     /// Does work that only reads, unless it would have to wait for the disk: then it is `None`, and has to be done again
-    /// where it may wait.
-    fn without_waiting<T>(work: impl FnOnce() -> T) -> Option<T>;
+    /// where it may wait. A disk that cannot tell does nothing.
+    fn without_waiting<T>(work: impl FnOnce() -> T) -> Option<T> {
+        drop(work);
+        None
+    }
     /// A word that is another one when writes that were not synced may have been lost since (the kernel's boot id);
     /// `None` where nobody can tell.
     fn epoch(&self) -> Option<String>;
@@ -171,10 +174,22 @@ mod real {
         }
     }
 
+    /// A lock on an open file (flock), which the kernel gives back with the process.
+    #[derive(Debug)]
+    pub struct FileLock(File);
+
+    impl Drop for FileLock {
+        /// Closing the file is not enough: a program that looks at the files of this one keeps it open a moment longer.
+        fn drop(&mut self) {
+            if let Err(error) = self.0.unlock() {
+                tracing::warn!(%error, "a lock is given back no sooner than its file is closed");
+            }
+        }
+    }
+
     impl Disk for RealDisk {
         type File = File;
-        // The lock is the open file's (flock), so the kernel gives it back with the process.
-        type Lock = File;
+        type Lock = FileLock;
 
         fn open(&self, path: &Path, open: Open) -> io::Result<File> {
             OpenOptions::new()
@@ -187,10 +202,10 @@ mod real {
                 .open(self.root.join(path))
         }
 
-        fn try_lock(&self, path: &Path) -> io::Result<Option<File>> {
+        fn try_lock(&self, path: &Path) -> io::Result<Option<FileLock>> {
             let file = self.lock_file(path)?;
             match file.try_lock() {
-                Ok(()) => Ok(Some(file)),
+                Ok(()) => Ok(Some(FileLock(file))),
                 Err(TryLockError::WouldBlock) => Ok(None),
                 Err(TryLockError::Error(error)) => Err(error),
             }
@@ -306,8 +321,10 @@ mod real {
             let refused =
                 super::super::lock_within(&disk, Path::new("ag/.maildrop.lock"), Duration::from_millis(3));
             assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::TimedOut);
+            let kept_open = lock.as_ref().map(|lock| lock.0.try_clone().unwrap());
             drop(lock);
             disk.lock(Path::new("ag/.maildrop.lock")).unwrap();
+            drop(kept_open);
             disk.sync_dir(Path::new("ag")).unwrap();
             disk.rename(path, Path::new("ag/other")).unwrap();
             assert_ne!(disk.open(path, Open::New).unwrap().identity().unwrap(), file.identity().unwrap());

@@ -4,6 +4,7 @@
 //! the one before it is answered; a message is swallowed to its real end, whatever is wrong with it, and answered
 //! once, so that no byte of it is ever taken for a command (RFC 5321 section 4.1.1.4).
 
+mod authentication;
 mod message;
 mod pace;
 
@@ -19,7 +20,7 @@ use crate::dot::DotDecoder;
 use crate::line::{Ending, Line, LineEnds, LineReader};
 use crate::machine::{Machine, OUTPUT_OCTETS_MAX, ProtocolError, Step};
 use crate::message::address::{ForwardPath, ReversePath};
-use crate::sasl::{self, Mechanism, Progress, SaslError, ServerExchange};
+use crate::sasl::ServerExchange;
 use crate::smtp::command::{self, Command, HelloName};
 use crate::smtp::limits::{
     AUTH_LINE_OCTETS_MAX, COMMAND_LINE_OCTETS_MAX, COMMANDS_MAX, ERRORS_IN_A_ROW_MAX, SERVER_TIMEOUT,
@@ -423,31 +424,6 @@ impl Server {
         } else {
             self.send(&replies::INJECTED);
             self.close(Some(ProtocolError::InjectedBeforeTls));
-        }
-    }
-
-    fn on_auth(&mut self, mechanism: Mechanism, initial: Option<&sasl::Message>) {
-        self.on_sasl(ServerExchange::start(mechanism, initial));
-    }
-
-    fn on_sasl_line(&mut self, exchange: ServerExchange, line: Line) {
-        match line {
-            Line::TooLong => self.fail(replies::AUTH_LINE_TOO_LONG),
-            Line::Complete(_, Ending::BareLf) => self.fail(replies::BARE_LF),
-            Line::Complete(line, Ending::Crlf) => self.on_sasl(exchange.respond(&line)),
-        }
-    }
-
-    fn on_sasl(&mut self, progress: Result<Progress, SaslError>) {
-        match progress {
-            Ok(Progress::Continue(exchange)) => {
-                self.send(&replies::challenge(exchange.challenge()));
-                self.input = Input::Sasl(exchange);
-            }
-            Ok(Progress::Done(credentials)) => {
-                self.ask(Question::Authenticate, Event::Authenticate(credentials));
-            }
-            Err(error) => self.fail(replies::sasl_error(error)),
         }
     }
 

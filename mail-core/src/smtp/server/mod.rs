@@ -6,6 +6,8 @@
 //! | `replies.rs` | every reply, word for word |
 //! | `connection.rs` | which bytes are commands, which a message; the events and their answers |
 //! | `connection/message.rs` | the message itself: DATA's text, BDAT's chunks |
+//! | `connection/pace.rs` | how fast it has to come |
+//! | `connection/authentication.rs` | the lines of an exchange that AUTH begins |
 //!
 //! It knows no account and no mailbox: who may send what to whom is asked of the policy above, by [`Event`]s.
 //! Implements RFC 5321 and the extensions that it lists in its reply to EHLO; the dialogue of a session opened with

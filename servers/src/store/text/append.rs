@@ -20,7 +20,7 @@ use crate::disk::{Disk, DiskFile, Open};
 use crate::store::StoreError;
 
 /// Small pieces are gathered up to this size before they are written; larger ones are written as they are.
-const BUFFER_OCTETS_MAX: usize = 64 << 10;
+const BUFFER_OCTETS_MAX: usize = 128 << 10;
 
 /// What the records of one message have in common.
 #[derive(Debug)]

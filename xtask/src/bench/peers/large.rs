@@ -53,12 +53,12 @@ pub(super) fn rows(rig: &mut Rig, rounds: usize) -> Result<Vec<Row>> {
         |rig, way| rig.fetch(way, ACCOUNT, &[]),
     )?;
     let ahead = rig.compare(
-        "100,000 messages: RETR of all, pipelined",
+        "100,000 messages: RETR of 20,000, pipelined",
         Unit::Rate,
         rounds,
         ways,
         Way::pop3,
-        |rig, way| rig.fetch(way, ACCOUNT, &["--ahead", AHEAD]),
+        |rig, way| rig.fetch(way, ACCOUNT, &["--ahead", AHEAD, "--limit", "20000"]),
     )?;
     let remove =
         rig.compare("100,000 messages: DELE 1 and QUIT", Unit::Time, rounds, ways, Way::pop3, |rig, way| {

@@ -98,7 +98,9 @@ pub(super) fn run(options: &Options) -> Result {
         return Err("Postfix starts as root only, so this must be run by root".to_owned());
     }
     setup::for_peers()?;
-    shell::run(cargo().args("build --release -p servers --bin pennypost -p load".split(' ')))?;
+    shell::run(
+        cargo().args("build --release -p servers --bin pennypost -p load --bin pop3-load".split(' ')),
+    )?;
     process::end_with_this_program()?;
     let mut rows = Vec::new();
     for Measurement { name, accounts, rows: measure } in chosen {
@@ -126,7 +128,7 @@ fn chosen(only: Option<&str>) -> Result<Vec<&'static Measurement>> {
 
 /// What the disk itself can do: no server that syncs is faster.
 fn disk(rig: &mut Rig, rounds: usize) -> Result<Vec<Row>> {
-    [(1, 4_000), (16, 16_000)]
+    [(1, 2_000), (16, 8_000)]
         .into_iter()
         .map(|(threads, appends)| {
             let figures =

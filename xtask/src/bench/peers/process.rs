@@ -45,6 +45,14 @@ pub(super) fn with_many_files(program: &Path) -> Command {
     shell
 }
 
+/// How many that are.
+pub(super) fn files_max() -> Result<usize> {
+    let raised = shell::output(with_many_files(Path::new("sh")).args(["-c", "ulimit -n"]));
+    raised
+        .and_then(|count| count.parse().ok())
+        .ok_or_else(|| "cannot tell how many files may be open".to_owned())
+}
+
 impl Server {
     /// Starts it, with what it prints going to a file.
     pub(super) fn start(name: &'static str, command: &mut Command, output: &Path) -> Result<Self> {
@@ -209,8 +217,9 @@ fn running() -> std::sync::MutexGuard<'static, Vec<u32>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// It may have ended by itself meanwhile.
 fn terminate(id: u32) {
-    let _ = shell::run(command("sh").args(["-c", "kill -TERM \"$1\"", "sh", &id.to_string()]));
+    let _ = shell::run(command("sh").args(["-c", "kill -TERM \"$1\" 2>/dev/null", "sh", &id.to_string()]));
 }
 
 #[cfg(test)]
