@@ -5,12 +5,15 @@
 //! what it has written, synced or not, is there for the others: the page cache is the machine's.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Disk, DiskFile, Open, Status};
+
+mod state;
+
+use state::{Change, File, NameChange, State, parents, write};
 
 /// What a power cut leaves of the changes that were not synced.
 #[derive(Debug, Clone, Copy)]
@@ -28,63 +31,6 @@ pub enum Survival {
 pub struct SimDisk {
     state: Arc<Mutex<State>>,
     process: usize,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    files: Vec<File>,
-    names: BTreeMap<PathBuf, usize>,
-    durable_names: BTreeMap<PathBuf, usize>,
-    /// Changes of names since the last sync of their directory.
-    name_changes: Vec<NameChange>,
-    /// Directories besides the root, and those of them whose names are durable.
-    directories: BTreeSet<PathBuf>,
-    durable_directories: BTreeSet<PathBuf>,
-    /// Who holds a lock: the process, and the number of the lock.
-    locked: BTreeMap<PathBuf, (usize, u64)>,
-    locks: u64,
-    /// By process: after how many more changes it dies, if it does.
-    lives: Vec<Option<u64>>,
-    /// How many octets and operations of change there have been.
-    changes: u64,
-    /// When the power goes, in changes.
-    power_cut_at: Option<u64>,
-    /// What all files together may hold.
-    capacity: Option<u64>,
-    /// How many syncs from now fail.
-    failing_syncs: u32,
-    syncs: u64,
-    /// How often the power has gone.
-    epoch: u64,
-    /// Changes of files get no new time.
-    clock_stopped: bool,
-    /// Octets that were read.
-    read: u64,
-    /// Syncs are answered and do nothing.
-    lying: bool,
-}
-
-#[derive(Debug, Default, Clone)]
-struct File {
-    content: Vec<u8>,
-    durable: Vec<u8>,
-    changes: Vec<Change>,
-    /// How often it was changed, for its status.
-    changed: u64,
-}
-
-#[derive(Debug, Clone)]
-enum Change {
-    Write(usize, Vec<u8>),
-    SetLength(usize),
-}
-
-#[derive(Debug, Clone)]
-enum NameChange {
-    Made(PathBuf, usize),
-    Renamed(PathBuf, PathBuf),
-    Removed(PathBuf),
-    MadeDirectory(PathBuf),
 }
 
 impl SimDisk {
@@ -280,121 +226,6 @@ impl SimDisk {
         drop(new);
         after
     }
-}
-
-impl State {
-    fn status(&self, file: usize) -> Status {
-        let File { content, changed, .. } = &self.files[file];
-        Status { identity: file as u64, length: content.len() as u64, changed: *changed }
-    }
-
-    fn is_without_power(&self) -> bool {
-        self.power_cut_at.is_some_and(|at| self.changes >= at)
-    }
-
-    fn is_dead(&self, process: usize) -> bool {
-        self.is_without_power() || self.lives.get(process).copied().flatten() == Some(0)
-    }
-
-    /// Fails when the process is dead. Reading goes on, as nobody learns any more what was read.
-    fn live(&self, process: usize) -> io::Result<()> {
-        if self.is_without_power() {
-            Err(io::Error::other("the power is gone"))
-        } else if self.is_dead(process) {
-            Err(io::Error::other("the process was killed"))
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Gives back the locks of a process that is dead.
-    fn bury(&mut self, process: usize) {
-        if self.lives.get(process).copied().flatten() == Some(0) {
-            self.locked.retain(|_, (owner, _)| *owner != process);
-        }
-    }
-
-    fn check_parents(&self, path: &Path) -> io::Result<()> {
-        let there = parents(path).all(|parent| self.directories.contains(parent));
-        there.then_some(()).ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-
-    fn used(&self) -> u64 {
-        self.files.iter().map(|file| file.content.len() as u64).sum()
-    }
-
-    /// Counts a change of so many octets; answers how many of them happen before the power goes or the process dies.
-    fn change(&mut self, process: usize, octets: u64) -> io::Result<u64> {
-        self.live(process)?;
-        let mut done = self.power_cut_at.map_or(octets, |at| octets.min(at - self.changes));
-        if let Some(Some(left)) = self.lives.get_mut(process) {
-            done = done.min(*left);
-            *left -= done;
-        }
-        self.changes += done;
-        self.bury(process);
-        Ok(done)
-    }
-
-    fn change_name(&mut self, process: usize, change: NameChange) -> io::Result<()> {
-        self.change(process, 1)?;
-        change.apply(&mut self.names, &mut self.directories);
-        self.name_changes.push(change);
-        Ok(())
-    }
-
-    fn sync(&mut self, process: usize) -> io::Result<()> {
-        self.change(process, 1)?;
-        self.syncs += 1;
-        if self.failing_syncs > 0 {
-            self.failing_syncs -= 1;
-            return Err(io::Error::other("the disk does not answer"));
-        }
-        Ok(())
-    }
-}
-
-impl NameChange {
-    fn apply(&self, names: &mut BTreeMap<PathBuf, usize>, directories: &mut BTreeSet<PathBuf>) {
-        match self {
-            Self::Made(path, file) => {
-                names.insert(path.clone(), *file);
-            }
-            Self::Renamed(from, to) => {
-                if let Some(file) = names.remove(from) {
-                    names.insert(to.clone(), file);
-                }
-            }
-            Self::Removed(path) => {
-                names.remove(path);
-            }
-            Self::MadeDirectory(path) => {
-                directories.insert(path.clone());
-            }
-        }
-    }
-
-    fn is_in(&self, directory: &Path) -> bool {
-        match self {
-            Self::Made(path, _)
-            | Self::Renamed(_, path)
-            | Self::Removed(path)
-            | Self::MadeDirectory(path) => path.parent() == Some(directory),
-        }
-    }
-}
-
-/// The directories that a path is in, but for the root.
-fn parents(path: &Path) -> impl Iterator<Item = &Path> {
-    path.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty())
-}
-
-fn write(content: &mut Vec<u8>, offset: usize, data: &[u8]) {
-    let end = offset + data.len();
-    if content.len() < end {
-        content.resize(end, 0);
-    }
-    content[offset..end].copy_from_slice(data);
 }
 
 impl Disk for SimDisk {
