@@ -231,6 +231,12 @@ impl Config {
                 format!("`connections` must be 1 or more, and {CONNECTIONS_MAX} at most"),
             ));
         }
+        if config.limits.connections_per_address == 0 {
+            return Err((
+                line_of(text, "[limits]", "connections_per_address"),
+                "`connections_per_address` must be 1 or more".into(),
+            ));
+        }
         if let Some((key, reason)) = config.auth.nonsense() {
             return Err((line_of(text, "[auth]", key), format!("`{key}` {reason}")));
         }

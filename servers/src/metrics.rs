@@ -244,3 +244,33 @@ fn encode_latency(mut metric: MetricEncoder<'_>, latency: &Latency) -> fmt::Resu
     let count = buckets.iter().map(|(_, count)| count).sum();
     metric.encode_histogram::<NoLabelSet>(latency.sum().as_secs_f64(), count, &buckets, None)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn those_that_ask_nothing_are_given_up_for_those_that_ask() {
+        let door = MetricsDoor::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+        let address = door.address;
+        let mut silent = Vec::new();
+        for _ in 0..CONNECTIONS_MAX {
+            silent.push(TcpStream::connect(address).await.expect("there is room to wait"));
+        }
+        let mut asking = TcpStream::connect(address).await.expect("there is room to wait");
+        asking.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await.expect("sent");
+        let (_stop, stopping) = watch::channel(false);
+        tokio::spawn(door.serve(Arc::new(Meters::default()), stopping));
+        let start = Instant::now();
+        let mut answer = String::new();
+        asking.read_to_string(&mut answer).await.expect("answered");
+        assert!(answer.ends_with("# EOF\n"), "{answer}");
+        assert_eq!(start.elapsed().as_secs(), EXCHANGE_TIMEOUT.as_secs());
+        for mut stream in silent {
+            assert_eq!(stream.read(&mut [0]).await.expect("closed in order"), 0);
+        }
+    }
+}
