@@ -17,8 +17,11 @@ use mail_core::{pop3, sasl, smtp, users};
 
 mod machines;
 
+/// Asserts what must hold for an input.
+pub(crate) type Target = fn(&[u8]);
+
 /// Every target by its name, which is that of its corpus too.
-pub(crate) const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("addresses", addresses),
     ("dates", dates),
     ("dots", dots),
