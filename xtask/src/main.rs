@@ -1,11 +1,12 @@
 //! The project's only scripts, run as `cargo xtask VERB`.
 //!
 //! One file a verb: `setup` brings the tools that are missing, `test` runs every check, `bench` measures, `sim` lets
-//! everything fail on virtual time, `demo` starts the servers on a configuration to play with, `release` builds the one file
+//! everything fail on virtual time, `fuzz` lets a fuzzer try the parsers and the machines, `demo` starts the servers on a configuration to play with, `release` builds the one file
 //! to take away. `page` builds the browser's page, `shell` is what they share.
 
 mod bench;
 mod demo;
+mod fuzz;
 mod page;
 mod release;
 mod setup;
@@ -32,6 +33,8 @@ enum Verb {
     Test,
     /// Measure mail-core and the bridge, and print the results as a table beside their targets
     Bench(bench::Options),
+    /// Let the fuzzer try every parser and every machine
+    Fuzz(fuzz::Options),
     /// Run the simulation on virtual time for many seeds, or one seed with the log of its events
     Sim(sim::Options),
     /// Start the servers on a demo configuration and say what to type next; Ctrl-C stops them
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Verb::Setup => setup::run(),
         Verb::Test => test::run(),
         Verb::Bench(options) => bench::run(&options),
+        Verb::Fuzz(options) => fuzz::run(&options),
         Verb::Sim(options) => sim::run(&options),
         Verb::Demo(options) => demo::run(&options),
         Verb::Release => release::run(),

@@ -1,0 +1,291 @@
+//! What fuzzing tries: one function for every parser and for each of the four machines, each with what must hold for every
+//! input. The fuzzer's targets and the tests that replay its corpora call the same functions.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use mail_core::dot::{DotDecoder, DotEncoder, Piece};
+use mail_core::line::{LineEnds, LineNormaliser, LineReader};
+use mail_core::machine::Machine;
+use mail_core::mailbox::scan::{Scanner, records};
+use mail_core::message::address::{Address, Domain, ForwardPath, ReversePath};
+use mail_core::message::draft::{self, Draft, Subject};
+use mail_core::message::view::{Summary, View};
+use mail_core::message::{compose, date, header, id};
+use mail_core::proxy::{self, Header};
+use mail_core::{pop3, sasl, smtp, users};
+
+mod machines;
+
+/// Asserts what must hold for an input.
+pub(crate) type Target = fn(&[u8]);
+
+/// Every target by its name, which is that of its corpus too.
+pub(crate) const TARGETS: &[(&str, Target)] = &[
+    ("addresses", addresses),
+    ("dates", dates),
+    ("dots", dots),
+    ("draft", draft),
+    ("header", header_fields),
+    ("lines", lines),
+    ("pop3_client", machines::pop3_client),
+    ("pop3_command", pop3_command),
+    ("pop3_server", machines::pop3_server),
+    ("proxy", proxy_header),
+    ("replies", replies),
+    ("sasl", sasl_messages),
+    ("scan", scan),
+    ("smtp_client", machines::smtp_client),
+    ("smtp_command", smtp_command),
+    ("smtp_server", machines::smtp_server),
+    ("users", user_file),
+    ("view", view),
+];
+
+/// Runs the target of this name.
+pub(crate) fn run(name: &str, data: &[u8]) {
+    let (_, target) = TARGETS.iter().find(|(known, _)| *known == name).expect("a target of that name");
+    target(data);
+}
+
+/// Lengths for cutting `data`, drawn from `data` itself: the same input is always cut in the same way.
+fn cuts(data: &[u8]) -> impl Iterator<Item = usize> {
+    let seed = data.iter().fold(7_u32, |sum, octet| sum.wrapping_mul(31).wrapping_add(u32::from(*octet)));
+    let next = |state: &u32| Some(state.wrapping_mul(1_103_515_245).wrapping_add(12_345));
+    std::iter::successors(Some(seed), next).map(|state| 1 + (state >> 16) as usize % 7)
+}
+
+/// `data` in pieces.
+fn pieces(data: &[u8]) -> Vec<&[u8]> {
+    let (mut rest, mut pieces) = (data, Vec::new());
+    for length in cuts(data) {
+        if rest.is_empty() {
+            break;
+        }
+        let (piece, behind) = rest.split_at(length.min(rest.len()));
+        pieces.push(piece);
+        rest = behind;
+    }
+    pieces
+}
+
+fn addresses(data: &[u8]) {
+    if let Ok(text) = str::from_utf8(data) {
+        if let Ok(address) = Address::parse(text) {
+            assert_clean(&address.to_string());
+            assert_eq!(Address::parse(&address.to_string()).as_ref(), Ok(&address));
+        }
+        if let Ok(domain) = Domain::parse(text) {
+            assert_clean(domain.as_str());
+            assert_eq!(Domain::parse(domain.as_str()).as_ref(), Ok(&domain));
+        }
+        let _ = draft::parse_addresses("To", text);
+        let _ = users::Username::parse(text).map(|name| assert_clean(name.as_str()));
+    }
+    if let Ok((path, rest)) = ReversePath::parse(data) {
+        assert!(data.ends_with(rest));
+        assert_clean(&path.to_string());
+        assert_eq!(ReversePath::parse(path.to_string().as_bytes()), Ok((path, &b""[..])));
+    }
+    if let Ok((path, rest)) = ForwardPath::parse(data) {
+        assert!(data.ends_with(rest));
+        assert_clean(&path.to_string());
+        assert_eq!(ForwardPath::parse(path.to_string().as_bytes()), Ok((path, &b""[..])));
+    }
+}
+
+fn assert_clean(text: &str) {
+    assert!(!text.contains(['\r', '\n', '\0']), "{text:?}");
+}
+
+fn dates(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    let _ = date::parse_rfc5322(text);
+    let _ = date::parse_short(text);
+}
+
+fn dots(data: &[u8]) {
+    let decode = |pieces: &[&[u8]]| {
+        let (mut decoder, mut input, mut text, mut ends) =
+            (DotDecoder::default(), BytesMut::new(), Vec::new(), Vec::new());
+        for piece in pieces {
+            input.extend_from_slice(piece);
+            while let Some(piece) = decoder.decode(&mut input) {
+                match piece {
+                    Piece::Text(octets) => text.extend_from_slice(&octets),
+                    Piece::End => ends.push(text.len()),
+                }
+            }
+            assert!(input.len() <= 2, "more is held back than a cut can explain");
+        }
+        (text, ends)
+    };
+    assert_eq!(decode(&[data]), decode(&pieces(data)));
+
+    let (mut text, mut stuffed) = (Vec::new(), Vec::new());
+    LineNormaliser::default().normalise(data, &mut text);
+    if !text.ends_with(b"\r\n") {
+        text.extend_from_slice(b"\r\n");
+    }
+    let mut encoder = DotEncoder::default();
+    pieces(&text).iter().for_each(|piece| encoder.encode(piece, &mut stuffed));
+    encoder.finish(&mut stuffed);
+    let ends: Vec<_> = memchr::memmem::find_iter(&stuffed, b"\r\n.\r\n").collect();
+    assert!(ends.len() <= 1, "a false end is made of {:?}", data.escape_ascii().to_string());
+    assert_eq!(decode(&[&stuffed]), (text.clone(), vec![text.len()]));
+}
+
+fn draft(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    let _ = Subject::parse(text).map(|subject| assert_clean(subject.as_str()));
+    let Ok(draft) = Draft::parse_dialogue(text) else { return };
+    let id = id::MessageId::unique(1, &draft.from.host);
+    let date = chrono::DateTime::UNIX_EPOCH.fixed_offset();
+    let message = compose::compose(&draft, &date, &id);
+    let mut line_ends = LineEnds::default();
+    line_ends.check(&message);
+    assert!(!line_ends.are_broken(), "{}", message.escape_ascii());
+    let view = View::parse(&message);
+    assert_eq!(view.from.first().map(|from| from.address.as_str()), Some(draft.from.to_string().as_str()));
+}
+
+fn header_fields(data: &[u8]) {
+    let (fields, body) = header::split(data);
+    assert!(fields.len() + body.len() <= data.len() && data.starts_with(fields) && data.ends_with(body));
+    let raw: Vec<u8> = header::fields(fields).flat_map(|field| field.raw.to_vec()).collect();
+    assert!(raw.len() <= fields.len());
+    let _ = header::first(data, "Subject");
+}
+
+fn lines(data: &[u8]) {
+    let read = |pieces: &[&[u8]]| {
+        let (mut reader, mut input, mut lines) = (LineReader::new(64), BytesMut::new(), Vec::new());
+        for piece in pieces {
+            input.extend_from_slice(piece);
+            while let Some(line) = reader.next_line(&mut input) {
+                lines.push(line);
+            }
+            assert!(input.len() < 64 + piece.len());
+        }
+        lines
+    };
+    assert_eq!(read(&[data]), read(&pieces(data)));
+    let check = |pieces: &[&[u8]]| {
+        let mut line_ends = LineEnds::default();
+        pieces.iter().for_each(|piece| line_ends.check(piece));
+        line_ends.are_broken()
+    };
+    assert_eq!(check(&[data]), check(&pieces(data)));
+    let (mut whole, mut cut) = (Vec::new(), Vec::new());
+    LineNormaliser::default().normalise(data, &mut whole);
+    let mut normaliser = LineNormaliser::default();
+    pieces(data).iter().for_each(|piece| normaliser.normalise(piece, &mut cut));
+    assert_eq!(whole, cut);
+}
+
+fn smtp_command(data: &[u8]) {
+    use smtp::command::Command;
+    let Ok(command) = Command::parse(data) else { return };
+    let mut line = BytesMut::new();
+    command.encode(&mut line);
+    let text = line.strip_suffix(b"\r\n").expect("a command ends its line");
+    assert!(!text.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0)), "{}", text.escape_ascii());
+    assert_eq!(Command::parse(text).as_ref(), Ok(&command), "{}", text.escape_ascii());
+}
+
+fn pop3_command(data: &[u8]) {
+    use pop3::command::Command;
+    let Ok(command) = Command::parse(data) else { return };
+    let mut line = BytesMut::new();
+    command.encode(&mut line);
+    let text = line.strip_suffix(b"\r\n").expect("a command ends its line");
+    assert!(!text.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0)), "{}", text.escape_ascii());
+    assert_eq!(Command::parse(text).as_ref(), Ok(&command), "{}", text.escape_ascii());
+}
+
+fn proxy_header(data: &[u8]) {
+    let Some((fixed, rest)) = data.split_first_chunk::<{ proxy::FIXED_OCTETS }>() else { return };
+    let _ = proxy::rest_octets(fixed);
+    let Ok(header) = Header::decode(fixed, rest) else { return };
+    let again = header.encode();
+    let (fixed, rest) = again.split_first_chunk().expect("a header has its fixed part");
+    assert_eq!(Header::decode(fixed, rest), Ok(header));
+}
+
+fn replies(data: &[u8]) {
+    let read = |pieces: &[&[u8]]| {
+        let (mut reader, mut input, mut replies) =
+            (smtp::reply::ReplyReader::default(), BytesMut::new(), Vec::new());
+        for piece in pieces {
+            input.extend_from_slice(piece);
+            loop {
+                match reader.next_reply(&mut input) {
+                    Ok(Some(reply)) => replies.push(reply),
+                    Ok(None) => break,
+                    Err(_) => return (replies, true),
+                }
+            }
+        }
+        (replies, false)
+    };
+    // What is wrong with a line may be seen before its end.
+    let (whole, cut) = (read(&[data]), read(&pieces(data)));
+    assert_eq!(whole, cut);
+    let _ = pop3::reply::Reply::parse(data);
+    let _ = pop3::capability::Capability::parse(data);
+    if let Ok(text) = str::from_utf8(data) {
+        let _ = smtp::reply::Reply::parse(text);
+        let _ = pop3::listing::ScanListing::parse(text);
+        let _ = pop3::listing::DropListing::parse(text);
+    }
+}
+
+fn sasl_messages(data: &[u8]) {
+    for message in [sasl::decode(data), sasl::decode_initial(data)].into_iter().flatten() {
+        let line = sasl::encode(&message);
+        let again = sasl::decode(line.expose().as_bytes()).expect("what was encoded can be decoded");
+        assert_eq!(again.expose(), message.expose());
+    }
+    let _ = sasl::Mechanism::parse(data);
+}
+
+/// All records, and the same by windows that grow octet by octet.
+fn scan(data: &[u8]) {
+    let all = records(data, "iitkgp.edu");
+    let mut end = 0;
+    for record in &all {
+        assert!(record.offset >= end && record.end() <= data.len() as u64, "{record:?}");
+        end = record.end();
+        let sent: u64 = record.stretches().iter().map(|stretch| stretch.end - stretch.start).sum();
+        assert!(sent <= record.length);
+        assert!(
+            record.stretches().iter().all(|part| part.start >= record.offset && part.end <= record.end())
+        );
+    }
+    let (mut scanner, mut start, mut length, mut found) = (Scanner::new("iitkgp.edu"), 0, 0, Vec::new());
+    let mut lengths = cuts(data);
+    loop {
+        let at_end = length == data.len();
+        let (consumed, record) = scanner.scan(&data[start..length], at_end);
+        start += consumed;
+        match record {
+            Some(record) => found.push(record),
+            None if at_end => break,
+            None => length = data.len().min(length + lengths.next().expect("there are always more")),
+        }
+    }
+    assert_eq!(format!("{all:?}"), format!("{found:?}"));
+}
+
+fn user_file(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    let _ = users::parse(text);
+}
+
+fn view(data: &[u8]) {
+    let view = View::parse(data);
+    let _ = view.readable();
+    let parts: usize = view.attachments.iter().map(|attachment| attachment.bytes.len()).sum();
+    assert!(parts <= 64 * data.len() + 4_096, "{parts} octets of attachments in {}", data.len());
+    let _ = Summary::parse(data);
+}
