@@ -1,5 +1,7 @@
 //! `cargo xtask fuzz`: lets cargo-fuzz try what its corpora have not tried yet, one target after another.
 
+use std::fs;
+
 use clap::Args;
 
 use crate::shell::{self, Result, command, output, root, say};
@@ -24,7 +26,11 @@ pub(crate) fn run(options: &Options) -> Result {
         say(&format!("\n== {target}, {} seconds", options.seconds));
         // The fuzzer's own flags need the nightly compiler; without sanitizers, as there is no unsafe code to watch.
         let mut fuzz = command("cargo");
-        fuzz.args(["+nightly", "fuzz", "run", "--sanitizer", "none", &target, "--"]);
+        // What it finds out goes to a folder of its own, not among the committed inputs.
+        let found = shell::target()?.join("fuzz").join(&target);
+        fs::create_dir_all(&found).map_err(|error| format!("{}: {error}", found.display()))?;
+        fuzz.args(["+nightly", "fuzz", "run", "--sanitizer", "none", &target]).arg(&found);
+        fuzz.args([&format!("fuzz/corpus/{target}"), "--"]);
         fuzz.arg(format!("-max_total_time={}", options.seconds)).arg("-max_len=4096").current_dir(root());
         shell::run(&mut fuzz).map_err(|sentence| {
             format!("{sentence}; mend it, then add the input below fuzz/artifacts/{target} to fuzz/corpus/{target}")
