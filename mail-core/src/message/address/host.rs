@@ -111,7 +111,7 @@ pub enum AddressLiteral {
     V4(Ipv4Addr),
     /// `[IPv6:2001:db8::1]`.
     V6(Ipv6Addr),
-    /// `[tag:content]`: the grammar has it, but no tag other than IPv6 was ever registered. Without `<` and `>`.
+    /// `[tag:content]`: the grammar has it, but no tag other than IPv6 was ever registered. Without `< > " @ ,`.
     General(Box<str>),
 }
 
@@ -239,9 +239,9 @@ fn parse_literal(content: &str) -> Option<AddressLiteral> {
     // Standardized-tag = Ldh-str, which ends with a letter or digit; dcontent = %d33-90 / %d94-126
     let tag_ok =
         tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') && !tag.is_empty() && !tag.ends_with('-');
-    // The grammar has the angle brackets too; a path that held one would end in two places.
-    let rest_ok = !rest.is_empty()
-        && rest.bytes().all(|b| matches!(b, 33..=90 | 94..=126) && !matches!(b, b'<' | b'>'));
+    // The grammar has the marks of paths and lists too, and a path that held one might end in two places.
+    let is_plain = |b| matches!(b, 33..=90 | 94..=126) && !br#"<>"@,"#.contains(&b);
+    let rest_ok = !rest.is_empty() && rest.bytes().all(is_plain);
     let short = content.len() + 2 <= DOMAIN_OCTETS_MAX;
     (tag_ok && rest_ok && short).then(|| AddressLiteral::General(content.into()))
 }
