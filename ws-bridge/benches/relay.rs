@@ -182,7 +182,9 @@ impl Relay {
             .stderr(Stdio::null())
             .spawn()
             .expect("websockify can be run");
+        let start = Instant::now();
         while TcpStream::connect(address).is_err() {
+            assert!(start.elapsed() < Duration::from_secs(30), "websockify does not accept");
             thread::sleep(Duration::from_millis(20));
         }
         Self { name: "websockify", address, framed: true, child: Some(child), _folder: None }

@@ -185,22 +185,26 @@ fn lines(data: &[u8]) {
 
 fn smtp_command(data: &[u8]) {
     use smtp::command::Command;
-    let Ok(command) = Command::parse(data) else { return };
-    let mut line = BytesMut::new();
-    command.encode(&mut line);
-    let text = line.strip_suffix(b"\r\n").expect("a command ends its line");
-    assert!(!text.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0)), "{}", text.escape_ascii());
-    assert_eq!(Command::parse(text).as_ref(), Ok(&command), "{}", text.escape_ascii());
+    parses_back(data, |line| Command::parse(line).ok(), Command::encode);
 }
 
 fn pop3_command(data: &[u8]) {
     use pop3::command::Command;
-    let Ok(command) = Command::parse(data) else { return };
+    parses_back(data, |line| Command::parse(line).ok(), Command::encode);
+}
+
+/// A command that was read is written as one line, from which the same command is read.
+fn parses_back<C: std::fmt::Debug + PartialEq>(
+    data: &[u8],
+    parse: impl Fn(&[u8]) -> Option<C>,
+    encode: impl Fn(&C, &mut BytesMut),
+) {
+    let Some(command) = parse(data) else { return };
     let mut line = BytesMut::new();
-    command.encode(&mut line);
+    encode(&command, &mut line);
     let text = line.strip_suffix(b"\r\n").expect("a command ends its line");
     assert!(!text.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0)), "{}", text.escape_ascii());
-    assert_eq!(Command::parse(text).as_ref(), Ok(&command), "{}", text.escape_ascii());
+    assert_eq!(parse(text).as_ref(), Some(&command), "{}", text.escape_ascii());
 }
 
 fn proxy_header(data: &[u8]) {
