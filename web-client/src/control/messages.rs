@@ -19,12 +19,10 @@ impl Control {
     pub(crate) fn open(&self, id: &str) {
         let state = self.state();
         if state.folder == Folder::Drafts {
-            if let Some(form) = state.drafts.iter().find(|form| form.id == id) {
-                self.dispatch(Action::Compose(form.clone()));
-            }
-            return;
+            return self.open_draft(id);
         }
         let Some(visit) = self.visit() else { return };
+        self.close_draft();
         self.dispatch(Action::Opening(id.to_owned()));
         let shelf = if state.folder == Folder::Sent { Shelf::Sent } else { Shelf::Messages };
         let (control, id) = (self.clone(), id.to_owned());
