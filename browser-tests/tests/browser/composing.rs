@@ -388,6 +388,26 @@ async fn an_answer_that_nobody_has_touched_is_no_draft_and_a_row_closes_what_is_
 }
 
 #[tokio::test]
+async fn a_discarded_draft_can_be_had_back() {
+    let stage = inbox(&[]).await;
+    let Stage { page, .. } = &stage;
+    page.press("Compose").await;
+    page.fill("Subject", "Thrown away").await;
+    page.press("Discard").await;
+    page.lacks("field", "Subject").await;
+    page.press("Undo").await;
+    page.press("Drafts").await;
+    page.finds("row", "Thrown away").await;
+    page.reload().await;
+    crate::enter(page, "gb", "gondola").await;
+    page.press("Drafts").await;
+    page.open("Thrown away").await;
+    page.press("Discard").await;
+    page.sees("No drafts").await;
+    is_well(page).await;
+}
+
+#[tokio::test]
 async fn a_draft_that_another_window_has_sent_is_not_opened() {
     let stage = inbox(&[]).await;
     let Stage { page, servers, .. } = &stage;

@@ -209,9 +209,10 @@ async fn a_message_whose_sender_signs_out_meanwhile_is_known_to_be_sent() {
 
 #[tokio::test]
 async fn sending_can_be_cancelled_and_nobody_claims_to_know_more_than_is_known() {
-    let early = "protocol = 'smtp'\ncommand = 'DATA'\nfor = 'ag'\ndelay = '10m'";
+    let early = "protocol = 'smtp'\ncommand = 'DATA'\nfor = 'ag'\ndelay = '10 min'";
     let late = early.replace("DATA", "MESSAGE");
-    for (fault, seen, why) in [(early, "C: DATA", "Not sent"), (&late, "C: [", "it may have been delivered")]
+    for (fault, seen, why) in
+        [(early, "C: DATA", "was not sent"), (&late, "C: [", "it may have been delivered")]
     {
         let stage = with_fault(fault, &[]).await;
         let Stage { page, .. } = &stage;

@@ -9,6 +9,7 @@ use mail_core::time::Duration;
 use yew::platform::spawn_local;
 use yew::platform::time::sleep;
 
+use super::messages::UNDO_FOR;
 use super::{Control, Visit};
 use crate::clock;
 use crate::form::Form;
@@ -155,16 +156,34 @@ impl Control {
         self.dispatch(Action::CloseDraft);
     }
 
-    /// Throws a draft away, unless it is being sent.
+    /// Throws a draft away, unless it is being sent. Undo is offered if somebody has written in it.
     pub(crate) fn discard(&self, id: &str) {
         let state = self.state();
         if state.is_outgoing(id) {
             return;
         }
-        if state.composing.as_ref().is_some_and(|composing| composing.form.id == id) {
+        let open = state.composing.as_ref().filter(|composing| composing.form.id == id);
+        if open.is_some_and(|composing| composing.is_untouched() || composing.form.is_empty()) {
             self.dispatch(Action::CloseDraft);
+            return self.forget_draft(id);
         }
+        let form = open.map(|composing| &composing.form);
+        let Some(form) = form.or_else(|| state.drafts.iter().find(|form| form.id == id)) else { return };
+        self.dispatch(Action::Discard(form.clone()));
         self.forget_draft(id);
+        let (control, id) = (self.clone(), id.to_owned());
+        spawn_local(async move {
+            sleep(UNDO_FOR).await;
+            control.dispatch(Action::Discarded(id));
+        });
+    }
+
+    /// Takes back what was thrown away last: a draft, or messages.
+    pub(crate) fn undo(&self) {
+        match (self.visit(), self.state().discarded.clone()) {
+            (Some(visit), Some(form)) => self.keep(&visit, form),
+            _ => self.dispatch(Action::Undo),
+        }
     }
 
     fn forget_draft(&self, id: &str) {

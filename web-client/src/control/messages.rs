@@ -12,7 +12,7 @@ use mail_core::time::Duration;
 use std::rc::Rc;
 
 /// How long Undo is offered.
-const UNDO_FOR: Duration = Duration::from_secs(7);
+pub(super) const UNDO_FOR: Duration = Duration::from_secs(7);
 
 impl Control {
     /// Opens a row of the list: a message, a copy of one, or a draft.

@@ -38,13 +38,14 @@ pub(crate) struct Receipt {
 pub(crate) enum Unsent {
     #[error("{0}")]
     Trouble(#[from] Trouble),
-    /// All of the message had left when the connection was lost, and no answer had come.
+    /// All of the message had left, and no answer came that says what became of it.
     #[error(
-        "The connection ended while this message was on its way, and the server had not answered yet: it may have been \
-         delivered. Ask whom it is for before you send it again."
+        "This message was on its way, and what the server has answered is not known: it may have been delivered. Ask \
+         whom it is for before you send it again."
     )]
     Unknown,
-    #[error("Not sent, as you have wished.")]
+    /// By the person, before all of it had left.
+    #[error("Sending was cancelled: the message was not sent.")]
     Cancelled,
 }
 

@@ -79,6 +79,10 @@ pub(crate) enum Action {
     /// The draft is kept in the folder of drafts.
     DraftKept(Rc<Form>),
     DraftGone(String),
+    /// A draft is thrown away, and can be had back.
+    Discard(Rc<Form>),
+    /// It cannot be had back any more.
+    Discarded(String),
     CloseDraft,
     /// A file for the draft of this name is being read.
     Attaching(String),

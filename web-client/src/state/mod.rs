@@ -198,6 +198,8 @@ pub(crate) struct State {
     pub(crate) removal: Removal,
     pub(crate) composing: Option<Composing>,
     pub(crate) outgoing: Option<Outgoing>,
+    /// The draft that was thrown away last, while that can be undone.
+    pub(crate) discarded: Option<Rc<Form>>,
     /// The draft of each file that is being read.
     pub(crate) attaching: Vec<String>,
     pub(crate) notice: Option<Notice>,

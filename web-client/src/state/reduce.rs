@@ -117,9 +117,18 @@ impl State {
             }
             Action::DraftKept(form) => {
                 self.forget_draft(&form.id);
+                self.discarded.take_if(|discarded| discarded.id == form.id);
                 Rc::make_mut(&mut self.drafts).push(form);
             }
             Action::DraftGone(id) => self.forget_draft(&id),
+            Action::Discard(form) => {
+                self.forget_draft(&form.id);
+                self.composing.take_if(|composing| composing.form.id == form.id);
+                self.discarded = Some(form);
+            }
+            Action::Discarded(id) => {
+                self.discarded.take_if(|discarded| discarded.id == id);
+            }
             Action::CloseDraft => self.composing = None,
             Action::Attaching(draft) => self.attaching.push(draft),
             Action::Attached(draft) => {

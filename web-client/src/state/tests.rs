@@ -184,6 +184,19 @@ fn a_new_form_is_untouched_until_something_else_stands_in_it() {
 }
 
 #[test]
+fn a_draft_that_was_thrown_away_can_be_had_back_for_a_while() {
+    let form = Rc::new(Form { body: "Long story".to_owned(), ..Form::new(1, DateTime::UNIX_EPOCH) });
+    let state = signed_in().reduce(Action::OpenDraft(form.clone())).reduce(Action::DraftKept(form.clone()));
+    let state = state.reduce(Action::Discard(form.clone()));
+    assert_eq!((&state.composing, &state.discarded, state.drafts.len()), (&None, &Some(form.clone()), 0));
+    let back = state.clone().reduce(Action::DraftKept(form.clone()));
+    assert_eq!((back.discarded, back.drafts.len()), (None, 1));
+    let of_another = state.reduce(Action::Discarded("another".to_owned()));
+    assert!(of_another.discarded.is_some());
+    assert_eq!(of_another.reduce(Action::Discarded(form.id.clone())).discarded, None);
+}
+
+#[test]
 fn files_are_counted_for_their_own_draft() {
     let state = ["a", "a", "b"]
         .iter()
