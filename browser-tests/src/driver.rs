@@ -68,6 +68,8 @@ impl Driver {
             "goog:chromeOptions": self.options(screen),
             "goog:loggingPrefs": { "browser": "ALL" },
             "unhandledPromptBehavior": "ignore",
+            // The servers' certificate is one that they made themselves.
+            "acceptInsecureCerts": true,
         });
         let Value::Object(capabilities) = capabilities else { unreachable!("it is written as an object") };
         let client = ClientBuilder::new(HttpConnector::new())

@@ -64,6 +64,12 @@ impl Servers {
         format!("http://{}/", self.doors.web)
     }
 
+    /// Where the page is served, with TLS and without.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.doors.web.port()
+    }
+
     /// A connection to the SMTP server, greeted.
     #[must_use]
     pub fn smtp(&self) -> Smtp {

@@ -11,7 +11,8 @@
 //!    - [`Step::Paused`]: the last question is not answered yet;
 //!    - [`Step::UpgradeTls`]: write everything, do the TLS handshake, tell the machine, go on;
 //!    - [`Step::Closed`]: write everything, close;
-//! 3. when [`poll_timeout`](Machine::poll_timeout) passes without input, [`handle_timeout`](Machine::handle_timeout).
+//! 3. when [`poll_timeout`](Machine::poll_timeout), asked after the last `receive`, passes without input,
+//!    [`handle_timeout`](Machine::handle_timeout).
 //!
 //! Because output is written before every read, and commands are taken one at a time from whatever has
 //! arrived, pipelining (RFC 2920) needs no code of its own.

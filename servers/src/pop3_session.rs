@@ -9,10 +9,10 @@ use mail_core::sasl::Credentials;
 use mail_core::time::Instant;
 use tracing::{error, info};
 
-use crate::accounts::{Accounts, AccountsError};
+use crate::accounts::Accounts;
 use crate::meters::Meters;
 use crate::session::{Encryption, Produced, Session};
-use crate::site::{RefusalReason, Site, Stamps, Visitor};
+use crate::site::{Refusal, RefusalReason, Site, Stamps, Visitor};
 use crate::store::{Body, Entry, Extent, MailStore, Maildrop, StoreError};
 
 type BodyOf<S> = <<S as MailStore>::Maildrop as Maildrop>::Body;
@@ -49,25 +49,31 @@ impl<A: Accounts, S: MailStore, T: Stamps> Pop3Session<A, S, T> {
         Self { site, visitor, maildrop: None, answer: Answer::None }
     }
 
-    async fn user(&mut self, login: &str) -> Result<(), Reply> {
+    async fn user(&mut self, login: &str, machine: &mut Server) {
         if !self.site.refuse_unknown_user {
-            return Ok(());
+            return machine.accept();
         }
-        let found = self.site.find_login(login).await.map_err(|error| accounts_failed(&error))?;
-        found.map(|_| ()).ok_or(replies::UNKNOWN_USER)
+        match self.site.introduce(login, &mut self.visitor).await {
+            Ok(()) => machine.accept(),
+            Err(refusal) => self.hold_back(refusal, replies::UNKNOWN_USER),
+        }
     }
 
     /// A refusal is held back and said when its time has come.
+    fn hold_back(&mut self, refusal: Refusal, wrong: Reply) {
+        let reply = match refusal.reason {
+            RefusalReason::Wrong => wrong,
+            RefusalReason::TooMany => replies::TOO_MANY_FAILURES,
+            RefusalReason::NotNow => replies::CANNOT_AUTHENTICATE,
+        };
+        self.answer = Answer::Refusal(reply, refusal.delay);
+    }
+
     async fn sign_in(&mut self, credentials: &Credentials, machine: &mut Server) -> Result<(), Reply> {
         let account = match self.site.sign_in(credentials, &mut self.visitor).await {
             Ok(account) => account,
             Err(refusal) => {
-                let reply = match refusal.reason {
-                    RefusalReason::Wrong => replies::WRONG_CREDENTIALS,
-                    RefusalReason::TooMany => replies::TOO_MANY_FAILURES,
-                    RefusalReason::NotNow => replies::CANNOT_AUTHENTICATE,
-                };
-                self.answer = Answer::Refusal(reply, refusal.delay);
+                self.hold_back(refusal, replies::WRONG_CREDENTIALS);
                 return Ok(());
             }
         };
@@ -155,7 +161,10 @@ impl<A: Accounts, S: MailStore, T: Stamps> Session for Pop3Session<A, S, T> {
 
     async fn handle(&mut self, event: Event, machine: &mut Server) {
         let answer = match event {
-            Event::User(login) => self.user(&login).await.map(|()| machine.accept()),
+            Event::User(login) => {
+                self.user(&login, machine).await;
+                Ok(())
+            }
             Event::Authenticate(credentials) => self.sign_in(&credentials, machine).await,
             Event::List | Event::UniqueIds => {
                 let wanted = if event == Event::List { Look::ListEntry } else { Look::UniqueId };
@@ -228,9 +237,4 @@ fn refusal(failure: &StoreError, meters: &Meters) -> Reply {
             replies::STORE_FAILED
         }
     }
-}
-
-fn accounts_failed(failure: &AccountsError) -> Reply {
-    error!(%failure, "accounts cannot be looked up");
-    replies::STORE_FAILED
 }

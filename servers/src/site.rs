@@ -12,7 +12,7 @@ use mail_core::time::Instant;
 use mail_core::users::Username;
 use tracing::{debug, error, warn};
 
-use crate::accounts::throttle::{self, Culprit, Throttle};
+use crate::accounts::throttle::{self, Attempt, Culprit, Throttle};
 use crate::accounts::{Accounts, AccountsError};
 use crate::budget::Budget;
 use crate::meters::Meters;
@@ -167,42 +167,47 @@ impl<A: Accounts, S: MailStore, T: Stamps> Site<A, S, T> {
     ) -> Result<Username, Refusal> {
         let login = &credentials.authentication;
         let name = self.login_name(login);
-        let counted_as = name.as_ref().map_or(login.as_str(), Username::as_str);
-        let meters = &self.meters.sign_ins;
-        let attempt = self.throttle.attempt(visitor.address, visitor.trusted, counted_as);
-        if let Err(culprit) = self.throttle.admit(self.stamps.now(), attempt) {
-            debug!(?culprit, account = %shown(login), "sign-in not looked at: too many have failed");
-            meters.too_many.add(1);
-            return Err(visitor.refuse(RefusalReason::TooMany, 0));
-        }
-        let account = match self.accounts.verify(name.as_ref(), &credentials.password).await {
-            Ok(account) => account,
-            Err(failure) => {
-                if matches!(failure, AccountsError::Busy) {
-                    warn!(%failure, "sign-in not looked at");
-                } else {
-                    error!(%failure, "sign-in not looked at");
-                }
-                meters.not_now.add(1);
-                return Err(Refusal { reason: RefusalReason::NotNow, delay: Duration::ZERO });
-            }
-        };
+        let attempt = self.admit(login, name.as_ref(), visitor)?;
+        let account = self
+            .accounts
+            .verify(name.as_ref(), &credentials.password)
+            .await
+            .map_err(|failure| self.cannot_look(&failure))?;
         let acts_as = &credentials.authorization;
         let may_act = acts_as.is_empty() || self.login_name(acts_as) == name;
         match account.filter(|_| may_act) {
             Some(account) => {
                 self.throttle.succeeded(self.stamps.now(), attempt);
-                meters.good.add(1);
+                self.meters.sign_ins.good.add(1);
                 Ok(account)
             }
-            None => {
-                meters.wrong.add(1);
-                Err(self.fail(login, attempt, visitor))
-            }
+            None => Err(self.fail(login, attempt, visitor)),
         }
     }
 
-    fn fail(&self, login: &str, attempt: throttle::Attempt, visitor: &mut Visitor) -> Refusal {
+    /// What is no name is counted as it was written.
+    fn admit(&self, login: &str, name: Option<&Username>, visitor: &mut Visitor) -> Result<Attempt, Refusal> {
+        let counted_as = name.map_or(login, Username::as_str);
+        let attempt = self.throttle.attempt(visitor.address, visitor.trusted, counted_as);
+        self.throttle.admit(self.stamps.now(), attempt).map(|()| attempt).map_err(|culprit| {
+            debug!(?culprit, account = %shown(login), "sign-in not looked at: too many have failed");
+            self.meters.sign_ins.too_many.add(1);
+            visitor.refuse(RefusalReason::TooMany, 0)
+        })
+    }
+
+    fn cannot_look(&self, failure: &AccountsError) -> Refusal {
+        if matches!(failure, AccountsError::Busy) {
+            warn!(%failure, "sign-in not looked at");
+        } else {
+            error!(%failure, "sign-in not looked at");
+        }
+        self.meters.sign_ins.not_now.add(1);
+        Refusal { reason: RefusalReason::NotNow, delay: Duration::ZERO }
+    }
+
+    fn fail(&self, login: &str, attempt: Attempt, visitor: &mut Visitor) -> Refusal {
+        self.meters.sign_ins.wrong.add(1);
         let failure = self.throttle.failed(self.stamps.now(), attempt);
         let (account, address) = (shown(login), visitor.address.map(tracing::field::display));
         warn!(address, %account, "sign-in refused");
@@ -221,15 +226,19 @@ impl<A: Accounts, S: MailStore, T: Stamps> Site<A, S, T> {
         visitor.refuse(RefusalReason::Wrong, failure.count)
     }
 
-    /// The account of what a person signs in with.
+    /// Whether a person can sign in with that name. Asking for one that is not there is guessing, as a wrong password
+    /// is, and after too many guesses nobody is told of any name.
     ///
     /// # Errors
-    /// The accounts cannot be read.
-    pub async fn find_login(&self, login: &str) -> Result<Option<Username>, AccountsError> {
-        match self.login_name(login) {
-            Some(name) => self.accounts.find(&name).await,
-            None => Ok(None),
-        }
+    /// There is no such account, or it is not told.
+    pub async fn introduce(&self, login: &str, visitor: &mut Visitor) -> Result<(), Refusal> {
+        let name = self.login_name(login);
+        let attempt = self.admit(login, name.as_ref(), visitor)?;
+        let found = match &name {
+            Some(name) => self.accounts.find(name).await.map_err(|failure| self.cannot_look(&failure))?,
+            None => None,
+        };
+        found.map(|_| ()).ok_or_else(|| self.fail(login, attempt, visitor))
     }
 
     fn login_name(&self, login: &str) -> Option<Username> {

@@ -92,6 +92,31 @@ fn guessing_from_many_addresses_ends_and_the_honest_user_gets_in() {
 }
 
 #[test]
+fn asking_for_names_is_guessing_too() {
+    let place = Place::with(&format!("{CAPS}[pop3]\nrefuse_unknown_user = true\n"));
+    let mut server = place.serve();
+    let from = |last: u8| Pop3::greeted(Wire::connect_from([127, 0, 0, last], server.door("pop3")));
+    let mut asking = from(2);
+    for name in ["nobody", "../gb"] {
+        let start = Instant::now();
+        assert_eq!(asking.command(&format!("USER {name}")), "-ERR no mailbox for that name here");
+        assert!(start.elapsed() >= Duration::from_millis(250), "{:?}", start.elapsed());
+    }
+    assert!(asking.command("USER gb").starts_with("+OK"), "who is there costs nothing");
+    assert_eq!(from(2).command("USER somebody"), "-ERR no mailbox for that name here");
+    // From here on nobody there is told who is there, and no password is looked at.
+    for name in ["ag", "gb", "nobody"] {
+        assert_eq!(from(2).command(&format!("USER {name}")), POP3_TOO_MANY);
+    }
+    let smtp = Wire::connect_from([127, 0, 0, 2], server.door("smtp"));
+    assert_eq!(smtp_sign_in(smtp, "ag", "secret"), TOO_MANY);
+    from(3).login("ag", "secret");
+    assert!(server.wait_for_log("sign-in refused").contains("address=127.0.0.2 account=nobody"));
+    assert!(server.wait_for_log("WARN").contains("account=../gb"));
+    assert!(server.wait_for_log("too many failed sign-ins").contains("from this address"));
+}
+
+#[test]
 fn guessing_through_a_proxy_concerns_the_client_and_not_the_proxy() {
     let place = Place::with(&format!("{CAPS}[smtp]\nproxy_listen = ['127.0.0.1:0']\n"));
     let server = Daemon::start(

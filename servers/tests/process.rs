@@ -65,6 +65,18 @@ fn a_configured_user_is_what_the_process_becomes() {
     for name in ["data", "data/User.txt"] {
         chown(place.path(name), Some(uid), Some(gid)).expect("root may");
     }
+    // What root changes is the user's as well, also where there was nothing.
+    let changed = place.pennypost(&["user", "passwd", "gb", "--password-stdin"], "other\n");
+    assert_eq!(changed.code, Some(0), "{changed:?}");
+    let fresh = place.path("fresh");
+    let added = ["user", "add", "ef", "--password-stdin", "--data", fresh.to_str().expect("a plain name")];
+    let added = place.pennypost(&added, "a password\n");
+    assert_eq!(added.code, Some(0), "{added:?}");
+    for name in ["data/User.txt", "data/.User.txt.lock", "fresh", "fresh/User.txt", "fresh/ef"] {
+        let own = fs::metadata(place.path(name)).expect("it is there");
+        assert_eq!((own.uid(), own.gid()), (uid, gid), "{name}");
+        assert!(own.mode() & 0o077 == 0 || name == "data/User.txt", "{name}");
+    }
     let daemon = place.serve();
     let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).expect("it runs");
     let line = |name: &str| {

@@ -15,8 +15,8 @@ use wasm_bindgen::{JsCast as _, JsValue};
 
 use crate::charset;
 use crate::form::Form;
-use crate::keeping;
 use crate::state::{Head, Message};
+use crate::{keeping, last_words};
 
 const VERSION: u32 = 2;
 
@@ -103,8 +103,27 @@ impl Local {
         Kept {
             messages: self.all(Shelf::Headers).await.into_iter().map(message).collect(),
             sent: self.all(Shelf::Sent).await.into_iter().map(copy).collect(),
-            drafts: drafts.iter().filter_map(|(id, draft)| keeping::form(id, draft)).map(Rc::new).collect(),
+            drafts: self
+                .with_last_words(drafts.iter().filter_map(|(id, draft)| keeping::form(id, draft)))
+                .await,
         }
+    }
+
+    /// The kept drafts, with what was written when the page went away.
+    async fn with_last_words(&self, drafts: impl Iterator<Item = Form>) -> Vec<Rc<Form>> {
+        let mut drafts: HashMap<_, _> = drafts.map(|form| (form.id.clone(), form)).collect();
+        for mut left in last_words::left(&self.name) {
+            if let Some(kept) = drafts.get(&left.id) {
+                if kept.changed >= left.changed {
+                    last_words::forget(&self.name, &left.id);
+                    continue;
+                }
+                left.attachments.clone_from(&kept.attachments);
+            }
+            self.keep_draft(&left).await;
+            drafts.insert(left.id.clone(), left);
+        }
+        drafts.into_values().map(Rc::new).collect()
     }
 
     /// A whole message.
@@ -131,8 +150,23 @@ impl Local {
         let _ = self.keep(shelf, &[(id.to_owned(), text.into())]).await;
     }
 
+    /// Whether it is kept now.
     pub(crate) async fn keep_draft(&self, form: &Form) -> bool {
-        self.keep(Shelf::Drafts, &[(form.id.clone(), keeping::value(form))]).await
+        let kept = self.keep(Shelf::Drafts, &[(form.id.clone(), keeping::value(form))]).await;
+        if kept {
+            last_words::kept(&self.name, form);
+        }
+        kept
+    }
+
+    /// Keeps the text of a draft at once: the page may be gone before the database answers.
+    pub(crate) fn leave_draft(&self, form: &Form) {
+        last_words::leave(&self.name, form);
+    }
+
+    pub(crate) async fn forget_draft(&self, id: &str) {
+        last_words::forget(&self.name, id);
+        self.forget(&[Shelf::Drafts], &[id.to_owned()]).await;
     }
 
     pub(crate) async fn keep_marks(&self, message: &Message) -> bool {
@@ -173,6 +207,7 @@ impl Local {
         if let Some(database) = &self.database {
             database.close();
         }
+        last_words::forget_all(&self.name);
         if let Ok(request) = Factory::new().and_then(|factory| factory.delete(&self.name)) {
             // Another tab that has it open delays this; the browser does it then.
             let _ = request.await;

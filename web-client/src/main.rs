@@ -19,6 +19,7 @@ mod form;
 mod html;
 mod keeping;
 mod labels;
+mod last_words;
 mod local;
 mod opened;
 mod session;

@@ -3,9 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Close {
     /// The target has ended the stream.
@@ -29,20 +26,21 @@ pub(crate) enum Close {
 }
 
 impl Close {
-    pub(crate) fn frame(self) -> CloseFrame {
-        CloseFrame { code: self.code(), reason: self.to_string().into() }
+    /// What a Close frame carries.
+    pub(crate) fn words(self) -> Vec<u8> {
+        [&self.code().to_be_bytes()[..], self.to_string().as_bytes()].concat()
     }
 
-    const fn code(self) -> CloseCode {
+    pub(crate) const fn code(self) -> u16 {
         match self {
-            Self::End => CloseCode::Normal,
-            Self::Away => CloseCode::Away,
-            Self::Protocol => CloseCode::Protocol,
-            Self::Text => CloseCode::Unsupported,
-            Self::Utf8 => CloseCode::Invalid,
-            Self::Empty => CloseCode::Policy,
-            Self::Unreachable | Self::Unanswered | Self::Broken => CloseCode::Error,
-            Self::FrameSize(_) | Self::Idle(_) => CloseCode::Again,
+            Self::End => 1000,
+            Self::Away => 1001,
+            Self::Protocol => 1002,
+            Self::Text => 1003,
+            Self::Utf8 => 1007,
+            Self::Empty => 1008,
+            Self::Unreachable | Self::Unanswered | Self::Broken => 1011,
+            Self::FrameSize(_) | Self::Idle(_) => 1013,
         }
     }
 }
@@ -68,6 +66,7 @@ impl fmt::Display for Close {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::CONTROL_OCTETS_MAX;
 
     #[test]
     fn every_reason_fits_into_a_control_frame() {
@@ -84,7 +83,7 @@ mod tests {
             Close::FrameSize(usize::MAX),
             Close::Idle(Duration::MAX),
         ] {
-            assert!(close.to_string().len() <= 123, "{close}");
+            assert!(close.words().len() <= CONTROL_OCTETS_MAX, "{close}");
         }
     }
 }

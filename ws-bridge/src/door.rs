@@ -12,9 +12,7 @@ use config::Target;
 use hyper::upgrade::Parts;
 use hyper_util::rt::TokioIo;
 use tokio::sync::watch;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
-use tokio_tungstenite::tungstenite::protocol::Role;
 use tracing::{Instrument, debug, info_span, warn};
 
 use crate::access::Access;
@@ -81,12 +79,8 @@ impl Door {
                         let Parts { io, read_buf, .. } = connection
                             .downcast::<TokioIo<Stream>>()
                             .expect("the server gives hyper this type and no other");
-                        let web_socket = Some(self.limits.web_socket());
-                        let (stream, early) = (io.into_inner(), read_buf.into());
-                        let socket =
-                            WebSocketStream::from_partially_read(stream, early, Role::Server, web_socket)
-                                .await;
-                        relay(socket, &target, client, &self.limits, self.stopping.clone()).await;
+                        let stopping = self.stopping.clone();
+                        relay(io.into_inner(), &read_buf, &target, client, &self.limits, stopping).await;
                         debug!("closed");
                     }
                     Err(error) => debug!(%error, "lost before the upgrade"),

@@ -33,8 +33,11 @@ mod close;
 mod door;
 #[cfg(feature = "embed")]
 mod embedded;
+mod frame;
 mod https;
+mod inlet;
 mod limits;
+mod outlet;
 mod page;
 mod relay;
 mod server;

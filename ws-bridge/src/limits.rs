@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use config::WebLimits;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 /// HTTP connections that are not, or not yet, bridged; more wait to be accepted.
 pub(crate) const HTTP_CONNECTIONS_MAX: usize = 1_024;
@@ -26,9 +25,13 @@ pub(crate) const FAREWELL_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const STOP_QUIET: Duration = Duration::from_secs(3);
 /// When the bridge stops, one that is at work may go on for so long: a message may be on its way.
 pub(crate) const STOP_GRACE: Duration = Duration::from_secs(20);
-/// One read, in either direction; also what a frame to the browser holds at most. With what waits in the WebSocket's own
-/// buffers a connection at work holds a few times as much, and one larger frame of the browser's.
+/// One read of a target that has much to say, and what a frame to the browser holds at most that is copied; also what a
+/// browser's message may have and still go on whole or not at all. A connection at work holds a few times as much.
 pub(crate) const READ_OCTETS: usize = 64 << 10;
+/// One read, in either direction, where little is said.
+pub(crate) const SMALL_READ_OCTETS: usize = 8 << 10;
+/// After so long without a move a connection gives back what it has taken to move much.
+pub(crate) const REST: Duration = Duration::from_secs(1);
 /// Frames without octets, pings and pongs among them, that a browser may send behind each other: they cost work and keep
 /// nothing going. One that answers a ping each second takes hours of silence to send so many.
 pub(crate) const EMPTY_FRAMES_MAX: usize = 10_000;
@@ -58,17 +61,5 @@ impl From<&WebLimits> for Limits {
             frame_octets: usize::try_from(configured.frame_size.get()).unwrap_or(usize::MAX),
             octets_per_second: Some(configured.octets_per_second.get()).filter(|octets| *octets > 0),
         }
-    }
-}
-
-impl Limits {
-    pub(crate) fn web_socket(&self) -> WebSocketConfig {
-        // A frame that does not leave at once waits in the buffer, and the next one is not taken before it has left.
-        WebSocketConfig::default()
-            .read_buffer_size(READ_OCTETS)
-            .write_buffer_size(0)
-            .max_write_buffer_size(4 * READ_OCTETS)
-            .max_frame_size(Some(self.frame_octets))
-            .max_message_size(Some(self.frame_octets))
     }
 }

@@ -1,12 +1,12 @@
 //! Where there is no splice(2), all is copied.
 
 use std::io;
+use std::task::{Context, Poll};
 
 use tokio::net::TcpStream;
 
 use crate::limits::Limits;
 use crate::stream::Stream;
-use crate::traffic::Pulse;
 
 /// There is none.
 #[derive(Debug)]
@@ -24,16 +24,20 @@ impl Splice {
         None
     }
 
-    pub(crate) const fn waiting(&mut self, _: &TcpStream) -> Option<usize> {
+    pub(crate) const fn begin(&mut self, _: &TcpStream) -> io::Result<Option<usize>> {
         match *self {}
     }
 
-    pub(crate) const fn begin(&mut self, _: usize) -> io::Result<()> {
+    pub(crate) const fn is_in_frame(&self) -> bool {
         match *self {}
     }
 
-    #[allow(clippy::unused_async, reason = "it stands for one that waits")]
-    pub(crate) async fn finish(&mut self, _: &TcpStream, _: &Pulse) -> Result<(), Gone> {
+    pub(crate) const fn poll_step(
+        &mut self,
+        _: &mut Context<'_>,
+        _: &TcpStream,
+        _: &TcpStream,
+    ) -> Poll<Result<(), Gone>> {
         match *self {}
     }
 

@@ -1,38 +1,35 @@
 //! One bridged connection: a browser's WebSocket and the TCP stream of its target.
 //!
-//! Each direction reads only after its last piece has been taken by the other side, so the slow side holds back the
-//! fast one and nothing is queued but what one read and one frame bring.
+//! One task carries both directions. Each reads only after its last piece has been taken by the other side, so the slow side
+//! holds back the fast one and nothing is queued but what one read and one frame bring.
 //!
 //! What was sent before an end arrives before it: the target's last bytes reach the browser ahead of the Close frame, and
 //! the bytes that the browser sent before its Close (or before it answered ours) reach the target ahead of the end of
 //! the stream.
 
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 
-use bytes::{BufMut, Bytes, BytesMut};
 use config::Target;
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
 use mail_core::proxy;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::{Error, Message, error::ProtocolError};
 use tracing::debug;
 
 use crate::close::Close;
+use crate::inlet::{Inlet, Word};
 use crate::limits::{
-    CLOSE_TIMEOUT, CONNECT_TIMEOUT, EMPTY_FRAMES_MAX, FAREWELL_TIMEOUT, Limits, READ_OCTETS, STOP_GRACE,
-    STOP_QUIET,
+    CLOSE_TIMEOUT, CONNECT_TIMEOUT, FAREWELL_TIMEOUT, Limits, READ_OCTETS, SMALL_READ_OCTETS,
 };
+use crate::outlet::Outlet;
 use crate::splice::{Gone, Splice};
 use crate::stream::Stream;
-use crate::traffic::{Pace, Pulse};
+use crate::traffic::{Clock, Due, Pace};
 
 /// Whose connection it is.
 #[derive(Debug, Clone, Copy)]
@@ -44,60 +41,41 @@ pub(crate) struct Client {
     pub(crate) secure: bool,
 }
 
-/// Connects to the target and carries bytes until either side, a limit or `stopping` ends it.
+/// Connects to the target and carries bytes until either side, a limit or `stopping` ends it. `early` has come from the
+/// browser with its request.
 pub(crate) async fn relay(
-    mut socket: WebSocketStream<Stream>,
+    browser: Stream,
+    early: &[u8],
     target: &Target,
     client: Client,
     limits: &Limits,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let mut upstream = match connect(target, client).await {
+    let upstream = match connect(target, client).await {
         Ok(upstream) => upstream,
         Err((close, error)) => {
             debug!(address = %target.address, %error, "no connection to the target");
-            return part(socket, Some(close)).await;
+            let mut outlet = Outlet::default();
+            outlet.close(close.words());
+            return part(browser, outlet, true).await;
         }
     };
-    let mut splice = Splice::of(socket.get_ref(), limits);
-    let unsaid = {
-        let (mut sink, stream) = (&mut socket).split();
-        let (read, write) = upstream.split();
-        let pulse = Pulse::new();
-        let mut up = pin!(up(stream, write, limits, &pulse));
-        let close = tokio::select! {
-            left = &mut up => Err(left),
-            close = down(&read, &mut sink, &mut splice, limits, &pulse) => Ok(close),
-            () = pulse.silence(limits.idle) => Ok(Close::Idle(limits.idle)),
-            () = stop(&mut stopping, &pulse) => Ok(Close::Away),
-        };
-        // Half a frame may have gone out, and nothing can be said within it.
-        let whole = async {
-            match &mut splice {
-                Some(splice) => splice.finish(read.as_ref(), &pulse).await,
-                None => Ok(()),
-            }
-        };
-        match close {
-            Err(left) => {
-                let _ = timeout(CLOSE_TIMEOUT, whole).await;
-                left
-            }
-            Ok(close) => {
-                debug!(%close, "closing");
-                let goodbye = async {
-                    whole.await.ok()?;
-                    sink.flush().await.ok()?;
-                    sink.send(Message::Close(Some(close.frame()))).await.ok()?;
-                    // What the browser sends until it answers was sent before it knew.
-                    up.await
-                };
-                let _ = timeout(CLOSE_TIMEOUT, goodbye).await;
-                None
+    let mut relay = Relay::new(browser, early, upstream, limits);
+    let mut is_told = false;
+    let left = loop {
+        tokio::select! {
+            biased;
+            left = poll_fn(|context| relay.poll(context)) => break left,
+            told = stopping.wait_for(|stop| *stop), if !is_told => {
+                is_told = true;
+                // Else nobody is left who could say it.
+                if told.is_ok() {
+                    relay.clock.stop();
+                }
             }
         }
     };
-    tokio::join!(part(socket, unsaid), leave(upstream));
+    relay.end(left).await;
 }
 
 async fn connect(target: &Target, client: Client) -> Result<TcpStream, (Close, io::Error)> {
@@ -117,128 +95,264 @@ async fn connect(target: &Target, client: Client) -> Result<TcpStream, (Close, i
     }
 }
 
-/// Carries the browser's bytes to the target until the browser closes or is gone, or does what it may not.
-async fn up(
-    mut stream: SplitStream<&mut WebSocketStream<Stream>>,
-    mut upstream: WriteHalf<'_>,
-    limits: &Limits,
-    pulse: &Pulse,
-) -> Option<Close> {
-    let mut pace = Pace::new(limits.octets_per_second);
-    let mut takes = true;
-    let mut empty_frames = 0;
-    loop {
-        let octets = match stream.next().await {
-            Some(Ok(Message::Binary(octets))) => octets,
-            // A ping is answered by the library.
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Bytes::new(),
-            Some(Ok(Message::Close(_))) | None => return None,
-            Some(Ok(Message::Text(_))) => return Some(Close::Text),
-            Some(Err(Error::Utf8(_))) => return Some(Close::Utf8),
-            Some(Err(Error::Capacity(_))) => return Some(Close::FrameSize(limits.frame_octets)),
-            Some(Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) | Error::Io(_))) => {
-                return None;
-            }
-            Some(Err(error)) => {
-                debug!(%error, "not the WebSocket protocol");
-                return Some(Close::Protocol);
-            }
-        };
-        if octets.is_empty() {
-            empty_frames += 1;
-            if empty_frames > EMPTY_FRAMES_MAX {
-                return Some(Close::Empty);
-            }
-            continue;
-        }
-        empty_frames = 0;
-        // A target that takes no more may still have words to say; its own end decides.
-        takes = takes && upstream.write_all(&octets).await.is_ok();
-        pulse.beat();
-        pace.passed(octets.len()).await;
-    }
+struct Relay {
+    browser: Stream,
+    upstream: TcpStream,
+    inlet: Inlet,
+    outlet: Outlet,
+    splice: Option<Splice>,
+    clock: Clock,
+    up_pace: Pace,
+    down_pace: Pace,
+    /// The target still takes octets.
+    takes: bool,
+    /// The browser still takes frames, and none was broken off.
+    listens: bool,
+    /// There may be written octets that TLS holds.
+    is_unflushed: bool,
+    /// The target's last read was full, so that more of it may wait.
+    is_much: bool,
+    /// Why the browser's direction ends, when all that came before has gone on.
+    left: Option<Left>,
 }
 
-/// Carries the target's bytes to the browser until the target ends or breaks.
-async fn down(
-    upstream: &ReadHalf<'_>,
-    sink: &mut SplitSink<&mut WebSocketStream<Stream>, Message>,
-    splice: &mut Option<Splice>,
-    limits: &Limits,
-    pulse: &Pulse,
-) -> Close {
-    let mut pace = Pace::new(limits.octets_per_second);
-    let mut buffer = BytesMut::new();
-    loop {
-        let (octets, sent) = match timeout(limits.ping, read(upstream, &mut buffer, splice)).await {
-            Ok(Ok(Piece::End)) => return Close::End,
-            Ok(Ok(Piece::Read(octets))) => (octets.len(), sink.send(Message::Binary(octets)).await.is_ok()),
-            Ok(Ok(Piece::Waiting(octets))) => match carry(octets, splice, upstream, sink, pulse).await {
-                Err(Gone::Target(error)) => return broken(&error),
-                outcome => (octets, outcome.is_ok()),
-            },
-            Ok(Err(error)) => return broken(&error),
-            Err(_) => (0, sink.send(Message::Ping(Bytes::new())).await.is_ok()),
-        };
-        if !sent {
-            // The browser is gone: the other direction sees that too, and has its last bytes to bring.
-            std::future::pending::<()>().await;
-        }
-        if octets > 0 {
-            pulse.beat();
-            pace.passed(octets).await;
+/// How a browser's direction ends.
+enum Left {
+    /// With no word, or with the answer to ours.
+    Gone,
+    /// With a Close, which is answered with the same words.
+    Closed(Vec<u8>),
+    /// With what it may not do. It may be sending still.
+    Refused(Close),
+}
+
+impl Relay {
+    fn new(browser: Stream, early: &[u8], upstream: TcpStream, limits: &Limits) -> Self {
+        Self {
+            inlet: Inlet::new(early, limits.frame_octets),
+            outlet: Outlet::default(),
+            splice: Splice::of(&browser, limits),
+            clock: Clock::new(limits),
+            up_pace: Pace::new(limits.octets_per_second),
+            down_pace: Pace::new(limits.octets_per_second),
+            takes: true,
+            listens: true,
+            is_unflushed: false,
+            is_much: false,
+            left: None,
+            browser,
+            upstream,
         }
     }
-}
 
-/// What a target has for the browser.
-enum Piece {
-    Read(Bytes),
-    /// So much that it is not read.
-    Waiting(usize),
-    End,
-}
-
-/// The next octets. While there are none to read, no buffer and no pipe is held.
-async fn read(
-    upstream: &ReadHalf<'_>,
-    buffer: &mut BytesMut,
-    splice: &mut Option<Splice>,
-) -> io::Result<Piece> {
-    loop {
-        upstream.readable().await?;
-        if let Some(octets) = splice.as_mut().and_then(|splice| splice.waiting(upstream.as_ref())) {
-            return Ok(Piece::Waiting(octets));
-        }
-        buffer.reserve(READ_OCTETS);
-        match upstream.try_read_buf(&mut buffer.limit(READ_OCTETS)) {
-            Ok(0) => return Ok(Piece::End),
-            Ok(_) => return Ok(Piece::Read(buffer.split().freeze())),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                *buffer = BytesMut::new();
-                if let Some(splice) = splice {
-                    splice.rest();
+    /// Carries both ways until the browser's direction ends. When the target's ends, or a limit is met, the browser is told,
+    /// and what it sends until it answers was sent before it knew.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Left> {
+        loop {
+            let up = self.poll_up(context);
+            if let Poll::Ready(Some(left)) = up {
+                return Poll::Ready(left);
+            }
+            // Turn and turn about, so that neither direction starves the other.
+            let down = self.poll_down(context);
+            if let Poll::Ready(Some(close)) = down {
+                self.close(close);
+                if !self.listens {
+                    return Poll::Ready(Left::Gone);
                 }
             }
-            Err(error) => return Err(error),
+            if up.is_ready() || down.is_ready() {
+                continue;
+            }
+            match ready!(self.clock.poll(context)) {
+                Due::Ping => self.outlet.ping(),
+                Due::Rest => self.rest(),
+                Due::Idle => self.close(Close::Idle(self.clock.idle())),
+                Due::Stop => self.close(Close::Away),
+                Due::GiveUp => return Poll::Ready(Left::Gone),
+            }
         }
     }
-}
 
-/// Sends what waits as one frame, around the WebSocket's buffers, which are empty while it does.
-async fn carry(
-    octets: usize,
-    splice: &mut Option<Splice>,
-    upstream: &ReadHalf<'_>,
-    sink: &mut SplitSink<&mut WebSocketStream<Stream>, Message>,
-    pulse: &Pulse,
-) -> Result<(), Gone> {
-    let Some(splice) = splice else { return Ok(()) };
-    sink.flush().await.map_err(|_| Gone::Browser)?;
-    splice.begin(octets).map_err(Gone::Target)?;
-    splice.finish(upstream.as_ref(), pulse).await?;
-    // What waited behind it, such as the answer to a ping.
-    sink.flush().await.map_err(|_| Gone::Browser)
+    /// Brings the browser's octets a step further to the target.
+    fn poll_up(&mut self, context: &mut Context<'_>) -> Poll<Option<Left>> {
+        ready!(self.up_pace.poll_paid(context));
+        let octets = self.inlet.passable();
+        if !octets.is_empty() {
+            // A target that takes no more may still have words to say; its own end decides.
+            let passed = if self.takes {
+                match ready!(Pin::new(&mut self.upstream).poll_write(context, octets)) {
+                    Ok(passed) => passed,
+                    Err(_) => {
+                        self.takes = false;
+                        0
+                    }
+                }
+            } else {
+                octets.len()
+            };
+            self.inlet.passed(passed);
+            self.up_pace.passed(passed);
+            self.clock.beat();
+            return Poll::Ready(None);
+        }
+        if let Some(left) = self.left.take() {
+            return Poll::Ready(Some(left));
+        }
+        match self.inlet.next() {
+            Ok(Some(Word::Ping(words))) => self.outlet.pong(words),
+            Ok(Some(Word::Close(words))) => self.left = Some(Left::Closed(words.to_vec())),
+            Err(close) => self.left = Some(Left::Refused(close)),
+            Ok(None) => {
+                if self.inlet.passable().is_empty() {
+                    return self.poll_receive(context);
+                }
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Option<Left>> {
+        let read = pin!(self.browser.read_buf(&mut self.inlet.room())).poll(context);
+        if let Ok(0) | Err(_) = ready!(read) {
+            return Poll::Ready(Some(Left::Gone));
+        }
+        if self.inlet.is_large() {
+            self.clock.hold();
+        }
+        Poll::Ready(None)
+    }
+
+    /// Brings the target's octets, and what the bridge itself has to say, a step further to the browser; gives how the target
+    /// ends.
+    fn poll_down(&mut self, context: &mut Context<'_>) -> Poll<Option<Close>> {
+        if !self.listens {
+            // The other direction sees that too, and has its last bytes to bring.
+            return Poll::Pending;
+        }
+        if self.is_in_frame() {
+            return self.poll_frame(context).map(|outcome| outcome.err());
+        }
+        let unsent = self.outlet.unsent();
+        if !unsent.is_empty() {
+            match ready!(Pin::new(&mut self.browser).poll_write(context, unsent)) {
+                Ok(0) | Err(_) => self.listens = false,
+                Ok(octets) => {
+                    if self.outlet.sent(octets) {
+                        self.clock.beat();
+                    }
+                    self.is_unflushed = true;
+                }
+            }
+            return Poll::Ready(None);
+        }
+        if self.is_unflushed {
+            self.listens = ready!(Pin::new(&mut self.browser).poll_flush(context)).is_ok();
+            self.is_unflushed = false;
+        }
+        if self.outlet.is_closing() {
+            return Poll::Pending;
+        }
+        ready!(self.down_pace.poll_paid(context));
+        match ready!(self.poll_read(context)) {
+            Ok(0) => return Poll::Ready(Some(Close::End)),
+            Ok(octets) => {
+                self.clock.heard();
+                self.down_pace.passed(octets);
+            }
+            Err(error) => return Poll::Ready(Some(broken(&error))),
+        }
+        Poll::Ready(None)
+    }
+
+    /// Reads the next octets into a frame, or begins one of octets that are not read; gives how many.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.is_much {
+            self.clock.hold();
+            if let Some(splice) = &mut self.splice {
+                ready!(self.upstream.poll_read_ready(context))?;
+                if let Some(octets) = splice.begin(&self.upstream)? {
+                    return Poll::Ready(Ok(octets));
+                }
+            }
+        }
+        let room = if self.is_much { READ_OCTETS } else { SMALL_READ_OCTETS };
+        let read = pin!(self.upstream.read_buf(&mut self.outlet.room(room))).poll(context);
+        if let Poll::Ready(Ok(octets @ 1..)) = read {
+            self.is_much = octets >= SMALL_READ_OCTETS;
+            self.outlet.frame();
+        }
+        read
+    }
+
+    fn is_in_frame(&self) -> bool {
+        self.splice.as_ref().is_some_and(Splice::is_in_frame)
+    }
+
+    /// Brings a frame that goes around this process's memory a step further.
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Close>> {
+        let (Some(splice), Some(browser)) = (&mut self.splice, self.browser.tcp()) else {
+            return Poll::Ready(Ok(()));
+        };
+        match ready!(splice.poll_step(context, &self.upstream, browser)) {
+            Ok(()) => self.clock.beat(),
+            Err(Gone::Browser) => self.listens = false,
+            Err(Gone::Target(error)) => {
+                // Nothing can be said within a frame.
+                self.listens = false;
+                return Poll::Ready(Err(broken(&error)));
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Gives back what a connection at rest doesn't need.
+    fn rest(&mut self) {
+        self.is_much = false;
+        self.inlet.rest();
+        self.outlet.rest();
+        if let Some(splice) = &mut self.splice {
+            splice.rest();
+        }
+        if self.inlet.is_large() || self.outlet.is_large() || self.is_in_frame() {
+            self.clock.hold();
+        }
+    }
+
+    fn close(&mut self, close: Close) {
+        if !self.outlet.is_closing() {
+            debug!(%close, "closing");
+            self.outlet.close(close.words());
+            self.clock.say_goodbye();
+        }
+    }
+
+    /// Says the last words to both sides.
+    async fn end(mut self, left: Left) {
+        let may_be_sending = match left {
+            Left::Gone => false,
+            Left::Closed(words) => {
+                self.outlet.close(words);
+                false
+            }
+            Left::Refused(close) => {
+                debug!(%close, "closing");
+                let is_news = !self.outlet.is_closing();
+                self.outlet.close(close.words());
+                is_news
+            }
+        };
+        // Half a frame may have gone out.
+        let whole = poll_fn(|context| {
+            while self.listens && self.is_in_frame() {
+                let _ = ready!(self.poll_frame(context));
+            }
+            Poll::Ready(())
+        });
+        let _ = timeout(CLOSE_TIMEOUT, whole).await;
+        let outlet = if self.listens && !self.is_in_frame() { self.outlet } else { Outlet::default() };
+        tokio::join!(part(self.browser, outlet, may_be_sending), leave(self.upstream));
+    }
 }
 
 fn broken(error: &io::Error) -> Close {
@@ -246,33 +360,23 @@ fn broken(error: &io::Error) -> Close {
     Close::Broken
 }
 
-/// The word to stop, once the connection is quiet or has had its time.
-async fn stop(stopping: &mut watch::Receiver<bool>, pulse: &Pulse) {
-    if stopping.wait_for(|stop| *stop).await.is_err() {
-        // Nobody is left who could say it.
-        std::future::pending::<()>().await;
-    }
-    let _ = timeout(STOP_GRACE, pulse.silence(STOP_QUIET)).await;
-}
-
-/// Ends the WebSocket. With a reason, it has not been told to the browser, which may be sending still: a socket that is
-/// closed with unread input resets the connection, and the Close frame with it, so the rest is read. Without one, both
-/// sides have said goodbye, or the browser is gone.
-async fn part(mut socket: WebSocketStream<Stream>, close: Option<Close>) {
-    if let Some(close) = close {
-        debug!(%close, "closing");
-    }
+/// Sends the browser what is left for it, and ends its stream. A browser that may be sending still is read until it ends: a
+/// socket that is closed with unread input resets the connection, and what was sent last with it.
+async fn part(mut browser: Stream, mut outlet: Outlet, may_be_sending: bool) {
     let _ = timeout(CLOSE_TIMEOUT, async {
-        // First what is due: the answer to a ping, or to the browser's own Close, behind which ours would be one too many.
-        // Either fails only when the browser is gone.
-        let _ = socket.flush().await;
-        if let Some(close) = close {
-            let _ = socket.close(Some(close.frame())).await;
+        loop {
+            let unsent = outlet.unsent();
+            if unsent.is_empty() {
+                break;
+            }
+            let octets = unsent.len();
+            browser.write_all(unsent).await?;
+            outlet.sent(octets);
         }
-        let mut raw = socket.into_inner();
-        raw.shutdown().await?;
-        if close.is_some() {
-            tokio::io::copy(&mut raw, &mut tokio::io::sink()).await?;
+        browser.flush().await?;
+        browser.shutdown().await?;
+        if may_be_sending {
+            tokio::io::copy(&mut browser, &mut tokio::io::sink()).await?;
         }
         Ok::<_, io::Error>(())
     })

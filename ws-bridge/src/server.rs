@@ -156,7 +156,7 @@ struct Https {
 impl Sites {
     /// A connection as it is spoken over, and what answers it.
     async fn receive(self, stream: TcpStream) -> io::Result<(Stream, Router)> {
-        let Some(https) = self.https else { return Ok((Stream::plain(stream), self.page)) };
+        let Some(https) = self.https else { return Ok((Stream::Plain(stream), self.page)) };
         let stream = Stream::encrypted(stream, &https.tls).await?;
         let router = if stream.is_secure() { self.page } else { https.elsewhere };
         Ok((stream, router))

@@ -2,28 +2,26 @@
 //!
 //! A copy through this process's memory costs twice the time. The frame's header says how much waits, and goes
 //! through the same pipe ahead of it. From the header on until the last octet nothing else may be written to the
-//! browser; who stops in between has to [`finish`](Splice::finish) before anything else.
+//! browser.
 //!
 //! Not for TLS, which needs to see the octets.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
 
-use rustix::io::{Errno, ioctl_fionread};
+use rustix::io::ioctl_fionread;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+use crate::frame::{HEADER_OCTETS_OUT_MAX, Opcode, head};
 use crate::limits::{Limits, READ_OCTETS, SPLICE_OCTETS};
-use crate::stream::{Plain, Stream};
-use crate::traffic::Pulse;
+use crate::stream::Stream;
 
 /// One connection's way through the kernel.
 #[derive(Debug)]
 pub(crate) struct Splice {
-    browser: Arc<Plain>,
     pipe: Option<Pipe>,
 }
 
@@ -47,52 +45,51 @@ pub(crate) enum Gone {
 impl Splice {
     /// Where there is no TLS, and no pace to keep, which asks for small pieces.
     pub(crate) fn of(browser: &Stream, limits: &Limits) -> Option<Self> {
-        match browser {
-            Stream::Plain(browser) if limits.octets_per_second.is_none() => {
-                Some(Self { browser: Arc::clone(browser), pipe: None })
-            }
-            _ => None,
-        }
+        (browser.tcp().is_some() && limits.octets_per_second.is_none()).then_some(Self { pipe: None })
     }
 
-    /// How much waits, if it is more than one read would take, and there is a pipe to be had.
-    pub(crate) fn waiting(&mut self, upstream: &TcpStream) -> Option<usize> {
-        let octets = usize::try_from(ioctl_fionread(upstream).ok()?).ok()?;
-        if octets <= READ_OCTETS {
-            return None;
+    /// Begins a frame of what waits, if it is more than one read would take, and there is a pipe to be had; gives how much
+    /// that is. All that was written before has gone out.
+    pub(crate) fn begin(&mut self, upstream: &TcpStream) -> io::Result<Option<usize>> {
+        let waiting = usize::try_from(ioctl_fionread(upstream)?).unwrap_or(0).min(SPLICE_OCTETS);
+        if waiting <= READ_OCTETS {
+            return Ok(None);
         }
         if self.pipe.is_none() {
             self.pipe = Pipe::new().ok();
         }
-        self.pipe.is_some().then_some(octets.min(SPLICE_OCTETS))
+        let Some(pipe) = &mut self.pipe else { return Ok(None) };
+        let mut room = [0; HEADER_OCTETS_OUT_MAX];
+        let start = head(&mut room, Opcode::Binary, waiting);
+        pipe.inside = rustix::io::write(&pipe.into, &room[start..])?;
+        pipe.to_come = waiting;
+        Ok(Some(waiting))
     }
 
-    /// Begins a frame of octets that wait; all that was written to the WebSocket has been flushed.
-    pub(crate) fn begin(&mut self, octets: usize) -> io::Result<()> {
-        let pipe = self.pipe.as_mut().ok_or(ErrorKind::NotConnected)?;
-        pipe.inside = rustix::io::write(&pipe.into, &header(octets))?;
-        pipe.to_come = octets;
-        self.browser.in_frame.store(true, Ordering::Relaxed);
-        Ok(())
+    /// A frame has begun and not ended.
+    pub(crate) fn is_in_frame(&self) -> bool {
+        self.pipe.as_ref().is_some_and(|pipe| pipe.inside + pipe.to_come > 0)
     }
 
-    /// Brings a frame that was begun to its end; the WebSocket may have more to say then, and is to be flushed.
-    pub(crate) async fn finish(&mut self, upstream: &TcpStream, pulse: &Pulse) -> Result<(), Gone> {
-        let Some(pipe) = &mut self.pipe else { return Ok(()) };
-        while pipe.inside + pipe.to_come > 0 {
-            if pipe.to_come > 0 {
-                pipe.fill(upstream).await.map_err(Gone::Target)?;
-            }
-            pipe.empty(&self.browser.tcp).await.map_err(|_| Gone::Browser)?;
-            pulse.beat();
+    /// Brings a frame that has begun a step further.
+    pub(crate) fn poll_step(
+        &mut self,
+        context: &mut Context<'_>,
+        upstream: &TcpStream,
+        browser: &TcpStream,
+    ) -> Poll<Result<(), Gone>> {
+        let Some(pipe) = &mut self.pipe else { return Poll::Ready(Ok(())) };
+        if pipe.to_come > 0 {
+            ready!(pipe.poll_fill(context, upstream)).map_err(Gone::Target)?;
         }
-        self.browser.in_frame.store(false, Ordering::Relaxed);
-        Ok(())
+        pipe.poll_empty(context, browser).map_err(|_| Gone::Browser)
     }
 
     /// Gives the pipe back, between two frames.
     pub(crate) fn rest(&mut self) {
-        self.pipe = None;
+        if !self.is_in_frame() {
+            self.pipe = None;
+        }
     }
 }
 
@@ -104,45 +101,50 @@ impl Pipe {
         Ok(Self { out, into, inside: 0, to_come: 0 })
     }
 
-    /// Takes as much as the pipe holds, if it holds any more.
-    async fn fill(&mut self, upstream: &TcpStream) -> io::Result<()> {
-        let once = || Ok(splice(upstream, None, &self.into, None, self.to_come, SpliceFlags::NONBLOCK)?);
-        let octets = if self.inside == 0 {
-            upstream.async_io(Interest::READABLE, once).await?
-        } else {
-            match once() {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                outcome => outcome?,
+    /// Takes as much as the pipe holds, if it holds any more; waits only when there is nothing inside.
+    fn poll_fill(&mut self, context: &mut Context<'_>, upstream: &TcpStream) -> Poll<io::Result<()>> {
+        let once = || {
+            Ok::<_, io::Error>(splice(upstream, None, &self.into, None, self.to_come, SpliceFlags::NONBLOCK)?)
+        };
+        let octets = loop {
+            let outcome = if self.inside > 0 {
+                // Not by way of the socket's readiness, which a full pipe says nothing of.
+                match once() {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => return Poll::Ready(Ok(())),
+                    outcome => outcome,
+                }
+            } else {
+                ready!(upstream.poll_read_ready(context))?;
+                upstream.try_io(Interest::READABLE, once)
+            };
+            match outcome {
+                Ok(0) => return Poll::Ready(Err(ErrorKind::UnexpectedEof.into())),
+                Ok(octets) => break octets,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
             }
         };
-        if octets == 0 {
-            return Err(ErrorKind::UnexpectedEof.into());
-        }
         self.inside += octets;
         self.to_come -= octets;
-        Ok(())
+        Poll::Ready(Ok(()))
     }
 
     /// Waits until the browser takes some, and gives it as much as it takes.
-    async fn empty(&mut self, browser: &TcpStream) -> io::Result<()> {
-        let flags =
-            SpliceFlags::NONBLOCK | if self.to_come > 0 { SpliceFlags::MORE } else { SpliceFlags::empty() };
-        self.inside -= browser
-            .async_io(Interest::WRITABLE, || {
-                match splice(&self.out, None, browser, None, self.inside, flags) {
-                    Ok(0) => Err(ErrorKind::WriteZero.into()),
-                    outcome => outcome.map_err(Errno::into),
+    fn poll_empty(&mut self, context: &mut Context<'_>, browser: &TcpStream) -> Poll<io::Result<()>> {
+        let more = if self.to_come > 0 { SpliceFlags::MORE } else { SpliceFlags::empty() };
+        let flags = SpliceFlags::NONBLOCK | more;
+        let once = || Ok(splice(&self.out, None, browser, None, self.inside, flags)?);
+        loop {
+            ready!(browser.poll_write_ready(context))?;
+            match browser.try_io(Interest::WRITABLE, once) {
+                Ok(0) => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
+                Ok(octets) => {
+                    self.inside -= octets;
+                    return Poll::Ready(Ok(()));
                 }
-            })
-            .await?;
-        Ok(())
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
     }
-}
-
-/// A final binary frame's, unmasked (RFC 6455 section 5.2), in its longest form, which only what is long may have.
-fn header(octets: usize) -> [u8; 10] {
-    const { assert!(READ_OCTETS >= 0xffff) };
-    let mut header = [0x82, 127, 0, 0, 0, 0, 0, 0, 0, 0];
-    header[2..].copy_from_slice(&(octets as u64).to_be_bytes());
-    header
 }

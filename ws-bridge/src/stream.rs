@@ -3,10 +3,8 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use rustix::net::{Shutdown, shutdown};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -19,26 +17,14 @@ use crate::limits::HANDSHAKE_TIMEOUT;
 /// What HTTP and WebSocket are spoken over.
 #[derive(Debug)]
 pub(crate) enum Stream {
-    Plain(Arc<Plain>),
+    Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 /// What the first record's type is in every TLS connection (RFC 8446 section 5.1); no HTTP request begins with it.
 const HANDSHAKE_RECORD: u8 = 22;
 
-/// A TCP stream, into which a large frame may go beside the WebSocket's own buffers. While it does, nothing else may.
-#[derive(Debug)]
-pub(crate) struct Plain {
-    pub(crate) tcp: TcpStream,
-    /// Whoever sets it flushes the WebSocket when it clears it: writers in between are not woken.
-    pub(crate) in_frame: AtomicBool,
-}
-
 impl Stream {
-    pub(crate) fn plain(tcp: TcpStream) -> Self {
-        Self::Plain(Arc::new(Plain { tcp, in_frame: AtomicBool::new(false) }))
-    }
-
     /// Does the server's part of a TLS handshake, if the browser begins one; else its stream is plain.
     ///
     /// # Errors
@@ -47,7 +33,7 @@ impl Stream {
         let handshake = async {
             let mut first = [0];
             if tcp.peek(&mut first).await? == 1 && first[0] != HANDSHAKE_RECORD {
-                return Ok(Self::plain(tcp));
+                return Ok(Self::Plain(tcp));
             }
             let stream = TlsAcceptor::from(Arc::clone(tls)).accept(tcp).await?;
             Ok(Self::Tls(Box::new(stream)))
@@ -65,33 +51,12 @@ impl Stream {
     pub(crate) const fn is_secure(&self) -> bool {
         matches!(self, Self::Tls(_))
     }
-}
 
-impl Plain {
-    fn poll_read(&self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        loop {
-            ready!(self.tcp.poll_read_ready(context))?;
-            match self.tcp.try_read(buffer.initialize_unfilled()) {
-                Ok(octets) => {
-                    buffer.advance(octets);
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-    }
-
-    fn poll_write(&self, context: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        if self.in_frame.load(Ordering::Relaxed) {
-            return Poll::Pending;
-        }
-        loop {
-            ready!(self.tcp.poll_write_ready(context))?;
-            match self.tcp.try_write_vectored(pieces) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                outcome => return Poll::Ready(outcome),
-            }
+    /// The stream where nothing lies between it and the WebSocket.
+    pub(crate) const fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Plain(tcp) => Some(tcp),
+            Self::Tls(_) => None,
         }
     }
 }
@@ -103,7 +68,7 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(plain) => plain.poll_read(context, buffer),
+            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
@@ -112,7 +77,7 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(plain) => plain.poll_write(context, &[IoSlice::new(octets)]),
+            Self::Plain(stream) => Pin::new(stream).poll_write(context, octets),
             Self::Tls(stream) => Pin::new(stream).poll_write(context, octets),
         }
     }
@@ -123,7 +88,7 @@ impl AsyncWrite for Stream {
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(plain) => plain.poll_write(context, pieces),
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, pieces),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, pieces),
         }
     }
@@ -134,14 +99,14 @@ impl AsyncWrite for Stream {
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
             Self::Tls(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(plain) => Poll::Ready(shutdown(&plain.tcp, Shutdown::Write).map_err(io::Error::from)),
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }

@@ -1,6 +1,6 @@
 //! The browser client's page: built by Trunk, when it is older than what it is made of.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::Command;
@@ -18,23 +18,22 @@ const SOURCES: &[&str] =
 /// What `trunk serve` writes into its page, which is in the same place: large, slow, and waiting for changes.
 const LIVE_RELOAD: &str = ".well-known/trunk/ws";
 
-/// Builds the page unless it is newer than its sources.
+/// Builds the page unless it is newer than its sources, and has it lie there compressed, too.
 pub(crate) fn refresh() -> Result {
     let index = root().join("dist/index.html");
     let is_for_work = fs::read_to_string(&index).is_ok_and(|html| html.contains(LIVE_RELOAD));
     let changed = SOURCES.iter().filter_map(|source| newest(&root().join(source))).max();
-    if !is_for_work && newest(&index) >= changed {
-        return Ok(());
+    if is_for_work || newest(&index) < changed {
+        setup::for_page()?;
+        say("Building the page; the first time takes some minutes.");
+        shell::run(&mut build())?;
     }
-    setup::for_page()?;
-    say("Building the page; the first time takes some minutes.");
-    shell::run(&mut build())?;
     let folder = root().join("dist");
     compress(&folder).map_err(|error| format!("cannot compress what is in {}: {error}", folder.display()))
 }
 
 /// Puts a `.br` beside each file that is worth it, for the bridge to serve: the best that Brotli can do takes seconds, too long
-/// for a request. The build empties the folder, so each is of the file that it lies beside.
+/// for a request. The build empties the folder, so each that is there is of the file that it lies beside.
 fn compress(folder: &Path) -> io::Result<()> {
     let best = BrotliEncoderParams { quality: 11, ..BrotliEncoderParams::default() };
     for entry in fs::read_dir(folder)? {
@@ -44,7 +43,12 @@ fn compress(folder: &Path) -> io::Result<()> {
         } else if path.extension().is_some_and(|kind| ["css", "js", "wasm"].iter().any(|one| kind == *one)) {
             let mut compressed = path.clone().into_os_string();
             compressed.push(".br");
-            brotli::BrotliCompress(&mut &fs::read(&path)?[..], &mut File::create(compressed)?, &best)?;
+            if !Path::new(&compressed).exists() {
+                // In memory first: who is interrupted here leaves no part of a file.
+                let mut octets = Vec::new();
+                brotli::BrotliCompress(&mut &fs::read(&path)?[..], &mut octets, &best)?;
+                fs::write(compressed, octets)?;
+            }
         }
     }
     Ok(())

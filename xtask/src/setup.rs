@@ -1,6 +1,6 @@
 //! `cargo xtask setup`: brings what the checks need and this machine lacks, and nothing else.
 //!
-//! The Rust target comes from rustup, two programs from crates.io, the mail programs and the browser that the tests talk
+//! The Rust target comes from rustup, three programs from crates.io, the mail programs and the browser that the tests talk
 //! to from Debian, and the accessibility checker from npm. Whether a thing is there is asked of the machine each time,
 //! so a second run has nothing to do. No prebuilt program is downloaded from anywhere else.
 
@@ -60,8 +60,9 @@ struct Tool {
 
 pub(crate) fn run() -> Result {
     // What can fail at once comes before what takes minutes.
-    let missing = [wasm_target()?, debian_packages(PACKAGES)?, axe()?, tools()?];
-    if missing == [false; 4] {
+    let missing =
+        [wasm_target()?, debian_packages(PACKAGES)?, axe()?, tools(&page_tools()?)?, tools(&[deny()])?];
+    if missing == [false; 5] {
         say("setup: everything is there");
     }
     Ok(())
@@ -71,7 +72,7 @@ pub(crate) fn run() -> Result {
 pub(crate) fn for_page() -> Result {
     wasm_target()?;
     debian_packages(&[NPM])?;
-    tools().map(drop)
+    tools(&page_tools()?).map(drop)
 }
 
 /// What the servers are measured beside. Nobody wants mail servers on the usual ports for that, so they are neither set
@@ -111,11 +112,11 @@ fn wasm_target() -> Result<bool> {
     Ok(true)
 }
 
-fn tools() -> Result<bool> {
+fn page_tools() -> Result<[Tool; 2]> {
     let lock =
         fs::read_to_string(root().join("Cargo.lock")).map_err(|error| format!("Cargo.lock: {error}"))?;
     let bindgen = locked_version(&lock, "wasm-bindgen").ok_or("Cargo.lock names no wasm-bindgen")?;
-    let tools = [
+    Ok([
         Tool {
             program: "wasm-bindgen",
             package: "wasm-bindgen-cli",
@@ -132,8 +133,22 @@ fn tools() -> Result<bool> {
             flags: &["--locked", "--no-default-features", "--features", "rustls"],
             purpose: "builds the page; about eight minutes",
         },
-    ];
-    let missing: Vec<_> = tools.iter().filter(|tool| !is_there(tool)).collect();
+    ])
+}
+
+fn deny() -> Tool {
+    Tool {
+        program: "cargo-deny",
+        package: "cargo-deny",
+        version: "0.20.2".to_owned(),
+        series: "0.20.".to_owned(),
+        flags: &["--locked"],
+        purpose: "looks for known vulnerabilities and for licences; about six minutes",
+    }
+}
+
+fn tools(wanted: &[Tool]) -> Result<bool> {
+    let missing: Vec<_> = wanted.iter().filter(|tool| !is_there(tool)).collect();
     missing.iter().try_for_each(|tool| install(tool))?;
     Ok(!missing.is_empty())
 }

@@ -31,6 +31,7 @@ fn run_steps(times: &mut Vec<(&'static str, Duration)>) -> Result {
         outcome.map_err(|sentence| format!("the step \"{name}\" failed: {sentence}"))
     };
     timed("set-up", &mut setup::run)?;
+    timed("licences and advisories", &mut dependencies)?;
     for (name, mut command) in steps() {
         say(&format!("\n== {name}: {}", spell(&command)));
         timed(name, &mut || shell::run(&mut command))?;
@@ -38,11 +39,23 @@ fn run_steps(times: &mut Vec<(&'static str, Duration)>) -> Result {
     Ok(())
 }
 
+/// What deny.toml asks of our dependencies. Where the database of known vulnerabilities cannot be had, that is said, and the
+/// rest is looked at all the same: our own work is no worse for it.
+fn dependencies() -> Result {
+    let mut fetch = with(cargo(), "deny fetch db");
+    // Nobody is there to be asked for a password.
+    let fetched = output(fetch.env("GIT_TERMINAL_PROMPT", "0")).is_some();
+    let check = if fetched { "deny --offline check" } else { "deny --offline check bans licenses sources" };
+    let mut check = with(cargo(), check);
+    say(&format!("\n== licences and advisories: {}", spell(&check)));
+    shell::run(&mut check)?;
+    if !fetched {
+        say("NOT CHECKED: known vulnerabilities; `cargo deny fetch db` cannot reach the advisory database.");
+    }
+    Ok(())
+}
+
 fn steps() -> Vec<Step> {
-    let with = |mut command: Command, arguments: &str| {
-        command.args(arguments.split(' '));
-        command
-    };
     let mut documentation = with(cargo(), "doc --workspace --no-deps");
     documentation.env("RUSTDOCFLAGS", "-D warnings");
     vec![
@@ -74,4 +87,9 @@ fn on_wasm(package: &str) -> Command {
             .env("NODE_OPTIONS", format!("--require=\"{}\"", root().join("xtask/src/node-18.cjs").display()));
     }
     tests
+}
+
+fn with(mut command: Command, arguments: &str) -> Command {
+    command.args(arguments.split(' '));
+    command
 }

@@ -210,6 +210,25 @@ async fn what_was_just_typed_outlives_the_page() {
 }
 
 #[tokio::test]
+async fn a_database_that_answers_too_late_costs_no_word() {
+    let stage = inbox(&[]).await;
+    let Stage { page, .. } = &stage;
+    page.run("IDBObjectStore.prototype.put = () => { throw new DOMException('too late') }", vec![]).await;
+    page.press("Compose").await;
+    page.fill("Text", "Typed in the last moment.").await;
+    page.reload().await;
+    crate::enter(page, "gb", "gondola").await;
+    // From now on the database has it.
+    assert_eq!(page.run("return localStorage.length", vec![]).await, 0);
+    page.reload().await;
+    crate::enter(page, "gb", "gondola").await;
+    page.press("Drafts").await;
+    page.open("(no subject)").await;
+    page.until("the draft", async || page.value("Text").await == "Typed in the last moment.").await;
+    is_well(page).await;
+}
+
+#[tokio::test]
 async fn a_refusal_is_shown_in_the_servers_words_and_the_draft_stays() {
     let stage = inbox(&[]).await;
     let Stage { page, servers, .. } = &stage;

@@ -1,9 +1,9 @@
 //! The line to the servers: when it breaks, and what goes over it.
 
-use browser_tests::Stage;
+use browser_tests::{Screen, Servers, Stage};
 
 use crate::mails::{PLAIN, short};
-use crate::{inbox, is_well};
+use crate::{enter, inbox, is_well};
 
 #[tokio::test]
 async fn a_lost_connection_comes_back_by_itself() {
@@ -66,5 +66,26 @@ async fn the_transcript_shows_both_dialogues_without_secrets() {
     }
     page.picture("transcript").await;
     assert!(!page.text().await.contains("gondola"));
+    is_well(page).await;
+}
+
+#[tokio::test]
+async fn with_a_certificate_everything_goes_over_tls() {
+    let servers = Servers::start("[tls]\nself_signed = true\n");
+    servers.deliver("gb", PLAIN);
+    let stage = Stage::open_on(Screen::Desktop, servers).await;
+    let Stage { page, servers, .. } = &stage;
+    // The address is that of the page without TLS, which sends on.
+    let url = page.client.current_url().await.expect("it shows something");
+    assert_eq!((url.scheme(), url.port()), ("https", Some(servers.port())), "{url}");
+
+    enter(page, "gb", "gondola").await;
+    page.open("Meeting").await;
+    page.sees("See you at five.").await;
+    page.press("Reply").await;
+    page.press("Send").await;
+    page.lacks("field", "Subject").await;
+    let answer = String::from_utf8_lossy(&servers.mailbox("ag")).into_owned();
+    assert!(answer.contains("with ESMTPSA id"), "{answer}");
     is_well(page).await;
 }

@@ -112,8 +112,12 @@ async fn the_browsers_back_closes_what_is_open_and_leaves_the_page_only_then() {
     page.back().await;
     page.sees("This is first.").await;
     page.lacks("field", "Subject").await;
+    page.choose("Transcript").await;
+    page.finds("button", "Copy").await;
     page.back().await;
     page.finds("row", "second").await;
+    page.back().await;
+    page.lacks("button", "Copy").await;
     is_well(page).await;
 
     // What the page closes itself takes its entry along.

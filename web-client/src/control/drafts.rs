@@ -81,6 +81,7 @@ impl Control {
 
     pub(crate) fn attach(&self, attachment: Attachment) {
         self.edit(|form| form.attachments.push(Rc::new(attachment)));
+        self.keep_now();
     }
 
     pub(crate) fn cannot_attach(&self, name: &str) {
@@ -115,7 +116,7 @@ impl Control {
         self.0.writes.set(self.0.writes.get() + 1);
         self.dispatch(Action::DraftGone(id.to_owned()));
         let (Some(visit), id) = (self.visit(), id.to_owned()) else { return };
-        spawn_local(async move { visit.local.forget(&[Shelf::Drafts], &[id]).await });
+        spawn_local(async move { visit.local.forget_draft(&id).await });
     }
 
     /// Keeps the draft as it is now.
@@ -129,6 +130,16 @@ impl Control {
         self.dispatch(Action::DraftKept(form.clone()));
         let control = self.clone();
         spawn_local(async move { control.keep_draft(&visit, &form).await });
+    }
+
+    /// Keeps the draft of a page that goes away.
+    pub(crate) fn keep_last_words(&self) {
+        if let (Some(visit), Some(composing)) = (self.visit(), &self.state().composing)
+            && !composing.form.is_empty()
+        {
+            visit.local.leave_draft(&composing.form);
+        }
+        self.keep_now();
     }
 
     async fn keep_draft(&self, visit: &Visit, form: &Form) {
@@ -199,7 +210,7 @@ impl Control {
         let text = searched(&form.body);
         let kept = visit.local.keep_octets(Shelf::Sent, &[(id.clone(), message)]).await;
         visit.local.keep_text(Shelf::SentTexts, &id, &text).await;
-        visit.local.forget(&[Shelf::Drafts], std::slice::from_ref(&id)).await;
+        visit.local.forget_draft(&id).await;
         let copy = Message {
             id: id.clone(),
             octets,

@@ -124,6 +124,9 @@ impl Control {
 
     /// Signs out; what is kept locally stays, or goes.
     pub(crate) fn sign_out(&self, wipe: bool) {
+        if !wipe {
+            self.keep_now();
+        }
         if let Some(visit) = self.0.visit.take()
             && wipe
         {

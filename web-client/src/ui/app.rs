@@ -103,7 +103,7 @@ fn listen(control: &Control, back: Rc<Back>) {
     // A page that is out of sight may never be seen again.
     let hiding = {
         let control = control.clone();
-        Closure::<dyn Fn()>::new(move || control.keep_now())
+        Closure::<dyn Fn()>::new(move || control.keep_last_words()).into_js_value()
     };
     let travelling = {
         let control = control.clone();
@@ -112,7 +112,9 @@ fn listen(control: &Control, back: Rc<Back>) {
     for (name, listener) in [
         ("keydown", keys.into_js_value()),
         ("online", online.into_js_value()),
-        ("pagehide", hiding.into_js_value()),
+        ("pagehide", hiding.clone()),
+        // On a phone it may be the last that is heard.
+        ("visibilitychange", hiding),
         ("popstate", travelling.into_js_value()),
         ("beforeunload", leaving.into_js_value()),
     ] {

@@ -1,4 +1,5 @@
-//! The browser's own Back: it closes what is open over the list, as a person with a phone in hand expects.
+//! The browser's own Back: it closes what is open beside the list, as a person with a phone in hand expects, and in the
+//! order in which Escape does.
 //!
 //! What is open is counted, and the history has one entry for each beyond the page's own. An entry's state is its count.
 
@@ -16,9 +17,28 @@ pub(super) struct Back {
     returning: Cell<bool>,
 }
 
-/// How many things are open over the list.
+/// What can be open beside the list, the first to be closed first.
+fn open(state: &State) -> [bool; 5] {
+    let original = state.open.as_ref().is_some_and(|open| open.original);
+    [state.help, state.composing.is_some(), original, state.open.is_some(), state.drawer]
+}
+
+/// How many things are open beside the list.
 pub(super) fn depth(state: &State) -> u32 {
-    u32::from(state.open.is_some()) + u32::from(state.composing.is_some())
+    // A drawer that was open waits for the next sign-in.
+    if state.account.is_none() { 0 } else { open(state).map(u32::from).iter().sum() }
+}
+
+/// Closes what is to be closed first, if anything is open. A message that is being sent stays.
+pub(super) fn close(control: &Control) {
+    match open(&control.state()) {
+        [true, ..] => control.dispatch(Action::Help(false)),
+        [_, true, ..] => control.close_draft(),
+        [_, _, true, ..] => control.dispatch(Action::Original(false)),
+        [_, _, _, true, _] => control.dispatch(Action::Close),
+        [.., true] => control.dispatch(Action::Drawer(false)),
+        _ => {}
+    }
 }
 
 impl Back {
@@ -40,22 +60,13 @@ impl Back {
     pub(super) fn arrive(&self, control: &Control) {
         let Some(history) = history() else { return };
         if !self.returning.replace(false) {
-            while depth(&control.state()) > entry(&history) && close(control) {}
+            for _ in entry(&history)..depth(&control.state()) {
+                close(control);
+            }
         }
         // What could not be closed, or was opened meanwhile, gets its entry again.
         self.follow(depth(&control.state()));
     }
-}
-
-/// Closes what lies on top. A message that is being sent stays.
-fn close(control: &Control) -> bool {
-    let before = depth(&control.state());
-    if control.state().composing.is_some() {
-        control.close_draft();
-    } else {
-        control.dispatch(Action::Close);
-    }
-    depth(&control.state()) < before
 }
 
 /// The count of the entry that the browser is at.
@@ -63,8 +74,8 @@ fn entry(history: &History) -> u32 {
     let state = history.state().ok().and_then(|state| state.as_f64()).unwrap_or_default();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
     let count = state as u32;
-    // More than two were never counted.
-    count.min(2)
+    // More were never counted.
+    count.min(5)
 }
 
 fn history() -> Option<History> {

@@ -3,6 +3,7 @@
 use wasm_bindgen::JsCast as _;
 use web_sys::{Element, HtmlElement, KeyboardEvent};
 
+use super::back;
 use crate::control::Control;
 use crate::state::{Action, State};
 
@@ -70,19 +71,11 @@ pub(super) fn on_key(control: &Control, event: &KeyboardEvent) {
 }
 
 fn escape(control: &Control, state: &State, target: Option<&Element>) {
-    if state.help {
-        control.dispatch(Action::Help(false));
-    } else if target.is_some_and(|target| target.id() == SEARCH_ID) {
+    if !state.help && target.is_some_and(|target| target.id() == SEARCH_ID) {
         control.dispatch(Action::Search(String::new()));
         blur(target);
-    } else if state.composing.is_some() {
-        control.close_draft();
-    } else if state.open.as_ref().is_some_and(|open| open.original) {
-        control.dispatch(Action::Original(false));
-    } else if state.open.is_some() {
-        control.dispatch(Action::Close);
-    } else if state.drawer {
-        control.dispatch(Action::Drawer(false));
+    } else {
+        back::close(control);
     }
 }
 
