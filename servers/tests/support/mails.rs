@@ -3,6 +3,7 @@
 #[path = "../../../mail-core/tests/mails/mod.rs"]
 mod small;
 
+#[allow(unused_imports, reason = "each test file takes what it needs of it")]
 pub(crate) use small::{OWN, collected};
 
 /// Mails that are too large to write down.
