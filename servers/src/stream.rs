@@ -26,8 +26,10 @@ use crate::transport::{Stream, Transport};
 
 /// One read takes at least and at most so much; it doubles while the peer keeps filling it.
 const READ_OCTETS: (usize, usize) = (4 << 10, 64 << 10);
-/// Queued output is written once it is larger than this, or before a read.
-const OUTPUT_OCTETS: usize = 16 << 10;
+/// Queued output is written once it is larger than this, or before a read: a flight of commands is answered in few writes.
+const OUTPUT_OCTETS: usize = 64 << 10;
+/// What is shorter is copied behind the queued output, which costs less than a write of its own.
+const COPIED_OCTETS_MAX: usize = 16 << 10;
 /// A peer that takes nothing for so long is gone (RFC 5321 section 4.5.3.2 gives 5 minutes at most).
 const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
 /// So much has to be taken in that time, or all that there is: otherwise an octet now and then would hold a maildrop.
@@ -153,7 +155,12 @@ impl<T: Transport> Connection<T> {
                 }
                 Produced::Octets(octets) => {
                     self.collect(machine);
-                    self.write(octets).await?;
+                    if octets.len() > COPIED_OCTETS_MAX {
+                        self.write(octets).await?;
+                    } else {
+                        self.output.extend_from_slice(&octets);
+                        self.transmit(machine, OUTPUT_OCTETS).await?;
+                    }
                 }
                 Produced::Wait(delay) => {
                     self.transmit(machine, 0).await?;
