@@ -16,6 +16,7 @@ use mail_core::machine::{Machine, Step};
 use mail_core::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{sleep, sleep_until, timeout};
 use tokio_rustls::rustls::ServerConfig;
 use tracing::{info, trace};
@@ -23,6 +24,8 @@ use tracing::{info, trace};
 use crate::meters::Traffic;
 use crate::session::{Encryption, Produced, Session};
 use crate::transport::{Stream, Transport};
+
+use self::vigil::Vigil;
 
 /// One read takes at least and at most so much; it doubles while the peer keeps filling it.
 const READ_OCTETS: (usize, usize) = (4 << 10, 64 << 10);
@@ -55,6 +58,7 @@ pub async fn drive<T: Transport, S: Session>(
         read_octets: READ_OCTETS.0,
         traffic,
         asked: None,
+        vigil: Vigil::default(),
     };
     let mut told = false;
     loop {
@@ -73,6 +77,9 @@ pub async fn drive<T: Transport, S: Session>(
                     connection.input = BytesMut::new();
                 } else if transmitted {
                     // It may have stopped for the sake of its output alone.
+                    continue;
+                }
+                if (told || !*stopping.borrow()) && connection.read_awake().await {
                     continue;
                 }
                 let deadline = machine.poll_timeout();
@@ -126,6 +133,7 @@ struct Connection<T> {
     traffic: Arc<Traffic>,
     /// When the question came that is not answered yet.
     asked: Option<Instant>,
+    vigil: Vigil,
 }
 
 impl<T: Transport> Connection<T> {
@@ -154,6 +162,7 @@ impl<T: Transport> Connection<T> {
                     self.transmit(machine, OUTPUT_OCTETS).await?;
                 }
                 Produced::Octets(octets) => {
+                    self.vigil.expect();
                     self.collect(machine);
                     if octets.len() > COPIED_OCTETS_MAX {
                         self.write(octets).await?;
@@ -223,6 +232,16 @@ impl<T: Transport> Connection<T> {
         in_time(self.stream.flush()).await
     }
 
+    /// Reads what comes at once behind a message; whether something did.
+    async fn read_awake(&mut self) -> bool {
+        let Self { stream, input, vigil, .. } = self;
+        let came = vigil.keep(|octets| stream.read_now(octets), |octets| input.extend_from_slice(octets));
+        if vigil.is_long() {
+            yield_now().await;
+        }
+        came
+    }
+
     async fn read(&mut self, deadline: Option<Instant>) -> io::Result<Read> {
         let Self { stream, input, read_octets, .. } = self;
         let read = poll_fn(|cx| {
@@ -230,7 +249,12 @@ impl<T: Transport> Connection<T> {
             if input.capacity() - input.len() < *read_octets {
                 input.reserve(*read_octets);
             }
-            pin!(stream.read_buf(input)).poll(cx)
+            let read = pin!(stream.read_buf(input)).poll(cx);
+            if read.is_pending() && input.is_empty() {
+                // It was told of what has been read already.
+                *input = BytesMut::new();
+            }
+            read
         });
         let octets = match deadline {
             None => read.await?,
@@ -275,6 +299,8 @@ async fn in_time(written: impl Future<Output = io::Result<()>>) -> io::Result<()
 /// How long, and for how many reads, a closed connection's remaining input is thrown away.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_READS: usize = 64;
+
+mod vigil;
 
 #[cfg(test)]
 mod tests;

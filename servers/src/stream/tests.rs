@@ -178,11 +178,15 @@ impl Machine for Asker {
     fn handle_timeout(&mut self, _now: Instant) {}
 }
 
-/// Gives a body of so many octets, in a frame.
+/// Gives a body of so many octets, in a frame. With body number `stop_at` the server is told to stop.
+#[derive(Default)]
 struct Giver {
     octets: usize,
     asked: Option<u8>,
     ending: bool,
+    given: usize,
+    stop_at: usize,
+    stop: watch::Sender<bool>,
 }
 
 impl Session for Giver {
@@ -196,6 +200,10 @@ impl Session for Giver {
     async fn produce(&mut self, machine: &mut Asker) -> Produced {
         if let Some(event) = self.asked.take() {
             self.ending = true;
+            self.given += 1;
+            if self.given == self.stop_at {
+                self.stop.send_replace(true);
+            }
             return Produced::Octets(vec![event; self.octets].into());
         }
         if std::mem::take(&mut self.ending) {
@@ -207,19 +215,27 @@ impl Session for Giver {
 
     fn tls_established(&mut self, _encryption: Encryption, _now: Instant, _machine: &mut Asker) {}
 
-    fn shutdown(&self, _machine: &mut Asker) {}
-}
-
-/// Counts the writes.
-struct Counted(DuplexStream, Arc<AtomicUsize>);
-
-impl Transport for Counted {
-    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_readable(cx)
+    fn shutdown(&self, machine: &mut Asker) {
+        machine.closed = true;
     }
 }
 
-impl AsyncRead for Counted {
+/// Counts the writes, and has so many commands at once.
+struct Tapped(DuplexStream, Arc<AtomicUsize>, usize);
+
+impl Transport for Tapped {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_readable(cx)
+    }
+
+    fn read_now(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        self.2 = self.2.checked_sub(1).ok_or(io::ErrorKind::WouldBlock)?;
+        octets[0] = b'x';
+        Ok(1)
+    }
+}
+
+impl AsyncRead for Tapped {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -229,7 +245,7 @@ impl AsyncRead for Counted {
     }
 }
 
-impl AsyncWrite for Counted {
+impl AsyncWrite for Tapped {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         self.1.fetch_add(1, Ordering::Relaxed);
         Pin::new(&mut self.0).poll_write(cx, octets)
@@ -263,10 +279,10 @@ async fn writes_for(asked: usize, octets: usize) -> usize {
     let questions: Vec<u8> = (b'a'..=b'z').cycle().take(asked).collect();
     client.write_all(&questions).await.unwrap();
     let writes = Arc::new(AtomicUsize::new(0));
-    let stream = Stream::Plain(Counted(server, Arc::clone(&writes)));
+    let stream = Stream::Plain(Tapped(server, Arc::clone(&writes), 0));
     let driven = tokio::spawn(async move {
-        let (_stop, stopping) = watch::channel(false);
-        let session = Giver { octets, asked: None, ending: false };
+        let (stop, stopping) = watch::channel(false);
+        let session = Giver { octets, stop, ..Giver::default() };
         let traffic = Arc::new(Traffic::new(Dialect::Pop3));
         drive(stream, Asker::default(), session, None, traffic, stopping).await
     });
@@ -296,4 +312,23 @@ async fn a_short_answer_is_one_write_and_so_are_those_of_a_flight_that_fit() {
 async fn a_long_stretch_does_not_wait_for_more() {
     // Each with what was queued before it; the last frame's end goes alone.
     assert_eq!(writes_for(3, COPIED_OCTETS_MAX + 1).await, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn haste_does_not_keep_a_server_from_stopping() {
+    let (mut client, server) = duplex(1 << 20);
+    client.write_all(b"x").await.unwrap();
+    // Where a thread of another test waits awake, this ends sooner.
+    client.shutdown().await.unwrap();
+    let stream = Stream::Plain(Tapped(server, Arc::default(), 1_000));
+    let (stop, stopping) = watch::channel(false);
+    let session = Giver { octets: 1, stop, stop_at: 500, ..Giver::default() };
+    let traffic = Arc::new(Traffic::new(Dialect::Pop3));
+    let driven = drive(stream, Asker::default(), session, None, traffic, stopping);
+    let mut answers = Vec::new();
+    let (driven, _) = tokio::join!(driven, client.read_to_end(&mut answers));
+    driven.unwrap();
+    let count = answers.len() / 3;
+    assert_eq!(answers, b"<x>".repeat(count));
+    assert!((1..=500).contains(&count), "{count}");
 }
