@@ -88,7 +88,8 @@ pub struct Pop3 {
     pub proxy_listen: Vec<SocketAddr>,
     /// Who may connect there: their word about the client is believed.
     pub proxy_peers: Vec<IpAddr>,
-    /// Answer USER with `-ERR` for a name that is not in User.txt. Off, nobody can probe for names.
+    /// Answer USER with `-ERR` for a name that is not in User.txt, and count that as a failed sign-in. Off, nobody can probe
+    /// for names.
     pub refuse_unknown_user: bool,
 }
 

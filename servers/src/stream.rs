@@ -16,6 +16,7 @@ use mail_core::machine::{Machine, Step};
 use mail_core::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{Instant as Deadline, Sleep, sleep, timeout};
 use tokio_rustls::rustls::ServerConfig;
 use tracing::{info, trace};
@@ -24,10 +25,14 @@ use crate::meters::Traffic;
 use crate::session::{Encryption, Produced, Session};
 use crate::transport::{Stream, Transport};
 
-/// One read takes at least and at most so much; it doubles while the peer keeps filling it. Most messages come whole in one.
-const READ_OCTETS: (usize, usize) = (16 << 10, 64 << 10);
-/// Queued output is written once it is larger than this, or before a read.
-const OUTPUT_OCTETS: usize = 16 << 10;
+use self::vigil::Vigil;
+
+/// One read takes at least and at most so much; it doubles while the peer keeps filling it. A short message comes whole in one.
+const READ_OCTETS: (usize, usize) = (8 << 10, 64 << 10);
+/// Queued output is written once it is larger than this, or before a read: a flight of commands is answered in few writes.
+const OUTPUT_OCTETS: usize = 64 << 10;
+/// What is shorter is copied behind the queued output, which costs less than a write of its own.
+const COPIED_OCTETS_MAX: usize = 16 << 10;
 /// A peer that takes nothing for so long is gone (RFC 5321 section 4.5.3.2 gives 5 minutes at most).
 const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
 /// So much has to be taken in that time, or all that there is: otherwise an octet now and then would hold a maildrop.
@@ -57,6 +62,7 @@ pub async fn drive<T: Transport, S: Session>(
         read_octets: READ_OCTETS.0,
         traffic,
         asked: None,
+        vigil: Vigil::default(),
     };
     let mut told = false;
     loop {
@@ -75,6 +81,9 @@ pub async fn drive<T: Transport, S: Session>(
                     connection.input = BytesMut::new();
                 } else if transmitted {
                     // It may have stopped for the sake of its output alone.
+                    continue;
+                }
+                if (told || !*stopping.borrow()) && connection.read_awake().await {
                     continue;
                 }
                 let deadline = machine.poll_timeout();
@@ -128,6 +137,7 @@ struct Connection<T> {
     traffic: Arc<Traffic>,
     /// When the question came that is not answered yet.
     asked: Option<Instant>,
+    vigil: Vigil,
 }
 
 impl<T: Transport> Connection<T> {
@@ -156,8 +166,14 @@ impl<T: Transport> Connection<T> {
                     self.transmit(machine, OUTPUT_OCTETS).await?;
                 }
                 Produced::Octets(octets) => {
+                    self.vigil.expect();
                     self.collect(machine);
-                    self.write(octets).await?;
+                    if octets.len() > COPIED_OCTETS_MAX {
+                        self.write(octets).await?;
+                    } else {
+                        self.output.extend_from_slice(&octets);
+                        self.transmit(machine, OUTPUT_OCTETS).await?;
+                    }
                 }
                 Produced::Wait(delay) => {
                     self.transmit(machine, 0).await?;
@@ -220,6 +236,16 @@ impl<T: Transport> Connection<T> {
         Ok(())
     }
 
+    /// Reads what comes at once behind a message; whether something did.
+    async fn read_awake(&mut self) -> bool {
+        let Self { stream, input, vigil, .. } = self;
+        let came = vigil.keep(|octets| stream.read_now(octets), |octets| input.extend_from_slice(octets));
+        if vigil.is_long() {
+            yield_now().await;
+        }
+        came
+    }
+
     async fn read(&mut self, deadline: Option<Instant>, mut alarm: Pin<&mut Sleep>) -> io::Result<Read> {
         let Self { stream, input, read_octets, .. } = self;
         let octets = poll_fn(|cx| {
@@ -229,6 +255,10 @@ impl<T: Transport> Connection<T> {
                 }
                 if let Poll::Ready(octets) = pin!(stream.read_buf(input)).poll(cx)? {
                     return Poll::Ready(Ok::<_, io::Error>(Some(octets)));
+                }
+                if input.is_empty() {
+                    // It was told of what has been read already.
+                    *input = BytesMut::new();
                 }
             }
             match deadline {
@@ -288,6 +318,8 @@ async fn in_time(written: impl Future<Output = io::Result<()>>) -> io::Result<()
 /// How long, and for how many reads, a closed connection's remaining input is thrown away.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_READS: usize = 64;
+
+mod vigil;
 
 #[cfg(test)]
 mod tests;

@@ -220,7 +220,7 @@ fn without_a_believable_header_nobody_is_served() {
 
 #[test]
 fn who_guesses_through_the_bridge_is_refused_and_nobody_else_there() {
-    let place = Place::with("[auth]\nfailures_per_address = 2\n");
+    let place = Place::with("[auth]\nfailures_per_address = 2\nfailures_per_account = 4\n");
     let server = place.serve();
     let sign_in = |source, user: &str, password: &str| {
         let mut pop3 = Page::connect_from(source, &server, "pop3");
@@ -233,4 +233,12 @@ fn who_guesses_through_the_bridge_is_refused_and_nobody_else_there() {
     }
     assert!(sign_in([127, 0, 0, 2], "gb", "other").starts_with("-ERR [SYS/TEMP] too many "));
     assert!(sign_in([127, 0, 0, 3], "gb", "other").starts_with("+OK "));
+
+    // From many addresses at one account, whose owner gets in from where he did before.
+    for guess in 10..14 {
+        assert!(sign_in([127, 0, 0, guess], "gb", "guess").starts_with("-ERR [AUTH] "));
+    }
+    assert!(sign_in([127, 0, 0, 14], "gb", "other").starts_with("-ERR [SYS/TEMP] too many "));
+    assert!(sign_in([127, 0, 0, 3], "gb", "other").starts_with("+OK "));
+    assert!(sign_in([127, 0, 0, 14], "ag", "secret").starts_with("+OK "));
 }

@@ -47,6 +47,30 @@ fn a_confined_process_reaches_its_data_and_nothing_else() {
 }
 
 #[test]
+fn a_folder_that_leads_out_of_the_data_directory_is_not_followed() {
+    let place = Place::new();
+    fs::create_dir(place.path("beyond")).expect("made");
+    symlink(place.path("beyond"), place.path("data/gb")).expect("linked");
+    let daemon = place.serve();
+    if daemon.early_log.iter().any(|line| line.contains("not confined")) {
+        // As above: without Landlock whoever makes the link decides.
+        daemon.smtp().deliver_one(MAIL);
+        assert!(place.path("beyond/MyMailBox.txt").exists());
+        return;
+    }
+    let mut smtp = daemon.smtp();
+    smtp.command("EHLO iit.edu");
+    let reply = smtp.deliver("ag@iit.edu", &["gb@iit.edu"], MAIL);
+    assert!(reply.starts_with("451 4.3.0 "), "{reply}");
+    let mut pop3 = daemon.pop3();
+    pop3.command("USER gb");
+    let reply = pop3.command("PASS other");
+    assert!(reply.starts_with("-ERR [SYS/TEMP]"), "{reply}");
+    assert_eq!(fs::read_dir(place.path("beyond")).expect("there").count(), 0, "nothing is made there");
+    daemon.smtp().deliver_to("ag@iit.edu", MAIL);
+}
+
+#[test]
 fn a_configured_user_is_what_the_process_becomes() {
     let place = Place::with("[process]\nuser = 'nobody'\n");
     let own = fs::metadata(place.folder.path()).expect("it is there");

@@ -26,6 +26,7 @@ use crate::inlet::{Inlet, Word};
 use crate::limits::{
     CLOSE_TIMEOUT, CONNECT_TIMEOUT, FAREWELL_TIMEOUT, Limits, READ_OCTETS, SMALL_READ_OCTETS,
 };
+use crate::meters::{Meters, Passage};
 use crate::outlet::Outlet;
 use crate::splice::{Gone, Splice};
 use crate::stream::Stream;
@@ -41,6 +42,14 @@ pub(crate) struct Client {
     pub(crate) secure: bool,
 }
 
+/// What all connections to a target share.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms<'a> {
+    pub(crate) limits: &'a Limits,
+    pub(crate) meters: &'a Meters,
+    pub(crate) passage: &'a Passage,
+}
+
 /// Connects to the target and carries bytes until either side, a limit or `stopping` ends it. `early` has come from the
 /// browser with its request.
 pub(crate) async fn relay(
@@ -48,19 +57,20 @@ pub(crate) async fn relay(
     early: &[u8],
     target: &Target,
     client: Client,
-    limits: &Limits,
+    terms: Terms<'_>,
     mut stopping: watch::Receiver<bool>,
 ) {
     let upstream = match connect(target, client).await {
         Ok(upstream) => upstream,
         Err((close, error)) => {
             debug!(address = %target.address, %error, "no connection to the target");
+            terms.meters.count_close(close);
             let mut outlet = Outlet::default();
             outlet.close(close.words());
             return part(browser, outlet, true).await;
         }
     };
-    let mut relay = Relay::new(browser, early, upstream, limits);
+    let mut relay = Relay::new(browser, early, upstream, terms);
     let mut is_told = false;
     let left = loop {
         tokio::select! {
@@ -95,7 +105,8 @@ async fn connect(target: &Target, client: Client) -> Result<TcpStream, (Close, i
     }
 }
 
-struct Relay {
+struct Relay<'a> {
+    terms: Terms<'a>,
     browser: Stream,
     upstream: TcpStream,
     inlet: Inlet,
@@ -126,9 +137,11 @@ enum Left {
     Refused(Close),
 }
 
-impl Relay {
-    fn new(browser: Stream, early: &[u8], upstream: TcpStream, limits: &Limits) -> Self {
+impl<'a> Relay<'a> {
+    fn new(browser: Stream, early: &[u8], upstream: TcpStream, terms: Terms<'a>) -> Self {
+        let limits = terms.limits;
         Self {
+            terms,
             inlet: Inlet::new(early, limits.frame_octets),
             outlet: Outlet::default(),
             splice: Splice::of(&browser, limits),
@@ -182,7 +195,10 @@ impl Relay {
             // A target that takes no more may still have words to say; its own end decides.
             let passed = if self.takes {
                 match ready!(Pin::new(&mut self.upstream).poll_write(context, octets)) {
-                    Ok(passed) => passed,
+                    Ok(passed) => {
+                        self.terms.passage.octets_up.add(passed as u64);
+                        passed
+                    }
                     Err(_) => {
                         self.takes = false;
                         0
@@ -258,6 +274,7 @@ impl Relay {
             Ok(0) => return Poll::Ready(Some(Close::End)),
             Ok(octets) => {
                 self.clock.heard();
+                self.terms.passage.octets_down.add(octets as u64);
                 self.down_pace.passed(octets);
             }
             Err(error) => return Poll::Ready(Some(broken(&error))),
@@ -322,6 +339,7 @@ impl Relay {
     fn close(&mut self, close: Close) {
         if !self.outlet.is_closing() {
             debug!(%close, "closing");
+            self.terms.meters.count_close(close);
             self.outlet.close(close.words());
             self.clock.say_goodbye();
         }
@@ -329,19 +347,24 @@ impl Relay {
 
     /// Says the last words to both sides.
     async fn end(mut self, left: Left) {
-        let may_be_sending = match left {
-            Left::Gone => false,
-            Left::Closed(words) => {
+        let is_news = !self.outlet.is_closing();
+        let meters = self.terms.meters;
+        let mut may_be_sending = false;
+        match left {
+            Left::Gone => meters.lost.add(1),
+            Left::Closed(words) if is_news => {
+                meters.closed_by_browser.add(1);
                 self.outlet.close(words);
-                false
             }
-            Left::Refused(close) => {
+            Left::Refused(close) if is_news => {
                 debug!(%close, "closing");
-                let is_news = !self.outlet.is_closing();
+                meters.count_close(close);
                 self.outlet.close(close.words());
-                is_news
+                may_be_sending = true;
             }
-        };
+            // All has been said.
+            Left::Closed(_) | Left::Refused(_) => {}
+        }
         // Half a frame may have gone out.
         let whole = poll_fn(|context| {
             while self.listens && self.is_in_frame() {

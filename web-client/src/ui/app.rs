@@ -109,7 +109,16 @@ fn listen(control: &Control, back: Rc<Back>) {
         let control = control.clone();
         Closure::<dyn Fn()>::new(move || back.arrive(&control))
     };
+    // A file that is dropped beside a draft does not take the place of the page.
+    let dropping = Closure::<dyn Fn(DragEvent)>::new(|event: DragEvent| {
+        if event.data_transfer().is_some_and(|data| data.types().includes(&"Files".into(), 0)) {
+            event.prevent_default();
+        }
+    })
+    .into_js_value();
     for (name, listener) in [
+        ("dragover", dropping.clone()),
+        ("drop", dropping),
         ("keydown", keys.into_js_value()),
         ("online", online.into_js_value()),
         ("pagehide", hiding.clone()),

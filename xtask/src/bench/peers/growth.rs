@@ -11,7 +11,7 @@ const SIZES: [usize; 6] = [10, 100, 1_000, 10_000, 100_000, 1_000_000];
 /// Small messages: it is their number that matters here.
 const OCTETS: usize = 512;
 /// How many of them are fetched.
-const FETCHED: &str = "2000";
+const FETCHED: &str = "5000";
 
 /// With a mailbox of one size.
 #[derive(Clone, Copy, Debug)]
