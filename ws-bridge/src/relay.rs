@@ -338,7 +338,7 @@ impl<'a> Relay<'a> {
 
     fn close(&mut self, close: Close) {
         if !self.outlet.is_closing() {
-            debug!(%close, "closing");
+            close.log();
             self.terms.meters.count_close(close);
             self.outlet.close(close.words());
             self.clock.say_goodbye();
@@ -357,7 +357,7 @@ impl<'a> Relay<'a> {
                 self.outlet.close(words);
             }
             Left::Refused(close) if is_news => {
-                debug!(%close, "closing");
+                close.log();
                 meters.count_close(close);
                 self.outlet.close(close.words());
                 may_be_sending = true;
