@@ -332,3 +332,21 @@ async fn haste_does_not_keep_a_server_from_stopping() {
     assert_eq!(answers, b"<x>".repeat(count));
     assert!((1..=500).contains(&count), "{count}");
 }
+
+#[tokio::test]
+async fn who_says_nothing_has_no_buffer() {
+    let (_client, server) = duplex(64);
+    let mut connection = Connection {
+        stream: Stream::Plain(server),
+        input: BytesMut::new(),
+        output: BytesMut::new(),
+        read_octets: READ_OCTETS.0,
+        traffic: Arc::new(Traffic::new(Dialect::Pop3)),
+        asked: None,
+        vigil: Vigil::default(),
+    };
+    // Such a stream always says that it can be read, as a socket does that was read without asking.
+    let waited = timeout(Duration::ZERO, connection.read(None)).await;
+    assert!(waited.is_err());
+    assert_eq!(connection.input.capacity(), 0);
+}
