@@ -363,7 +363,8 @@ async fn who_says_nothing_has_no_buffer() {
         vigil: Vigil::default(),
     };
     // Such a stream always says that it can be read, as a socket does that was read without asking.
-    let waited = timeout(Duration::ZERO, connection.read(None)).await;
+    let alarm = pin!(sleep(Duration::ZERO));
+    let waited = timeout(Duration::ZERO, connection.read(None, alarm)).await;
     assert!(waited.is_err());
     assert_eq!(connection.input.capacity(), 0);
 }
