@@ -86,6 +86,33 @@ async fn files_are_attached_by_dropping_and_pasting_too() {
     is_well(page).await;
 }
 
+/// Pastes a text that comes with a picture of itself, and drops a file beside the draft; says what of it the page took
+/// from the browser.
+const TEXT_AND_STRAY: &str = "\
+    const [text, list] = arguments;
+    const data = new DataTransfer();
+    data.items.add(new File(['x'], 'picture.png', { type: 'image/png' }));
+    const about = { bubbles: true, cancelable: true };
+    const stray = new DragEvent('drop', { ...about, dataTransfer: data });
+    list.dispatchEvent(stray);
+    data.setData('text/plain', 'a table');
+    const paste = new ClipboardEvent('paste', { ...about, clipboardData: data });
+    text.dispatchEvent(paste);
+    return [paste.defaultPrevented, stray.defaultPrevented];";
+
+#[tokio::test]
+async fn a_text_with_a_picture_is_pasted_as_text_and_a_file_beside_the_draft_leaves_the_page_alone() {
+    let stage = inbox(&[PLAIN]).await;
+    let Stage { page, .. } = &stage;
+    page.press("Compose").await;
+    let elements = [page.finds("field", "Text").await, page.finds("row", "Meeting").await];
+    let elements = elements.map(|element| serde_json::to_value(&element).expect("an element is a name"));
+    let taken = page.run(TEXT_AND_STRAY, elements.into()).await;
+    assert_eq!(taken, serde_json::json!([false, true]));
+    assert!(page.find("button", "Remove picture.png").await.is_none());
+    is_well(page).await;
+}
+
 #[tokio::test]
 async fn an_answer_to_all_goes_to_all_but_oneself() {
     // The page knows gb by the server's own name; the mail came by the other one.

@@ -398,3 +398,15 @@ async fn a_client_that_is_alone_is_waited_for_awake_and_others_are_not() {
     assert_eq!(alone, b"xxxxxx");
     assert_eq!(answered_among(2).await, b"x");
 }
+
+#[tokio::test]
+async fn who_says_nothing_has_no_buffer() {
+    let (_client, server) = duplex(64);
+    let traffic = Arc::new(Traffic::new(Dialect::Pop3));
+    let mut connection = Connection::new(Stream::Plain(server), traffic);
+    // Such a stream always says that it can be read, as a socket does that was read without asking.
+    let alarm = pin!(sleep(Duration::ZERO));
+    let waited = timeout(Duration::ZERO, connection.read(None, alarm)).await;
+    assert!(waited.is_err());
+    assert_eq!(connection.input.capacity(), 0);
+}

@@ -65,7 +65,9 @@ impl Control {
         spawn_local(async move {
             let is_kept = !control.0.unkept.borrow().contains(&known.id);
             let stored = if is_kept { visit.local.draft(&known.id).await } else { Ok(Some(known.clone())) };
-            if !control.is_current(&visit) {
+            // It may have been sent meanwhile.
+            let is_listed = control.state().drafts.iter().any(|form| form.id == known.id);
+            if !control.is_current(&visit) || !is_listed {
                 return;
             }
             if let Ok(None) = stored {
