@@ -75,10 +75,6 @@ pub async fn drive<T: Transport, S: Session>(
                     // It may have stopped for the sake of its output alone.
                     continue;
                 }
-                // A client that is alone goes on at once, as a rule, and takes no other's time.
-                if transmitted && connection.traffic.open.get() == 1 {
-                    connection.vigil.expect();
-                }
                 if (told || !*stopping.borrow()) && connection.read_awake().await {
                     continue;
                 }
