@@ -26,10 +26,10 @@ pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send {
     /// Ready when a read gives octets, the end or an error. It may be wrong about that; the read then waits.
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Reads what has come by now, without asking the runtime. An error says nothing about the stream, but that it has to be
-    /// waited for.
+    /// Reads what has come by now, without asking the runtime, from a stream that can do so. After an error it is waited for
+    /// as ever.
     fn read_now(&mut self, _octets: &mut [u8]) -> io::Result<usize> {
-        Err(io::ErrorKind::WouldBlock.into())
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 
@@ -125,7 +125,7 @@ impl<T: Transport> Transport for Stream<T> {
     fn read_now(&mut self, octets: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.read_now(octets),
-            Self::Tls(_) => Err(io::ErrorKind::WouldBlock.into()),
+            Self::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 }

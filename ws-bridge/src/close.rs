@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use tracing::{debug, info};
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Close {
     /// The target has ended the stream.
@@ -29,6 +31,14 @@ impl Close {
     /// What a Close frame carries.
     pub(crate) fn words(self) -> Vec<u8> {
         [&self.code().to_be_bytes()[..], self.to_string().as_bytes()].concat()
+    }
+
+    /// Tells the log: what ends as it should in a low voice, a limit or a fault so that it is heard.
+    pub(crate) fn log(self) {
+        match self {
+            Self::End | Self::Away => debug!(close = %self, "closing"),
+            _ => info!(close = %self, code = self.code(), "closing"),
+        }
     }
 
     /// Each reason's code, and its name for who counts them.

@@ -20,10 +20,9 @@ use crate::limits::{EMPTY_FRAMES_MAX, READ_OCTETS, SMALL_READ_OCTETS};
 
 /// A message of at most so many octets goes on whole or not at all.
 const WHOLE_OCTETS_MAX: usize = READ_OCTETS;
-/// Room for such a message, and for what comes with it.
-const ROOM: usize = 2 * READ_OCTETS;
-/// Of a frame of which so much is to come no more is read than its end, so that nothing behind it has to move.
-const EXACT_OCTETS: usize = READ_OCTETS / 4;
+/// What the buffer holds where much is said: the more is read at once, the less often anybody has to wake up.
+const ROOM: usize = 8 * READ_OCTETS;
+const _: () = assert!(WHOLE_OCTETS_MAX + HEADER_OCTETS_MAX < ROOM / 2);
 
 #[derive(Debug)]
 pub(crate) struct Inlet {
@@ -34,8 +33,6 @@ pub(crate) struct Inlet {
     at: usize,
     /// The frame whose octets come next.
     frame: Option<Data>,
-    /// How many octets the last one has, or had.
-    last: usize,
     /// How many octets the frames of an unfinished message have so far.
     message: Option<usize>,
     message_octets_max: usize,
@@ -73,7 +70,6 @@ impl Inlet {
             joined: 0,
             at: 0,
             frame: None,
-            last: 0,
             message: None,
             message_octets_max,
             empty_frames: 0,
@@ -127,30 +123,30 @@ impl Inlet {
         debug_assert!(self.start <= self.passable);
     }
 
-    /// Where to put what comes next. All that is passable has been passed.
+    /// It takes more before what is passable has been passed.
+    pub(crate) fn has_room(&self) -> bool {
+        self.live() < ROOM / 2
+    }
+
+    /// Where to put what comes next.
     pub(crate) fn room(&mut self) -> Limit<&mut BytesMut> {
-        let is_full = !self.octets.is_empty() && self.octets.len() == self.octets.capacity();
-        let live = self.joined - self.start + self.octets.len() - self.at;
-        if live == 0 {
-            self.octets.clear();
-            (self.start, self.passable, self.joined, self.at) = (0, 0, 0, 0);
-        }
-        // Between two frames the next one is taken to be as long as the last.
-        let left = self.frame.as_ref().map_or(HEADER_OCTETS_MAX + self.last, |frame| frame.left);
-        let wanted = (left + HEADER_OCTETS_MAX).min(ROOM - live);
-        if is_full || self.octets.capacity() - self.octets.len() < wanted {
-            let is_much = is_full || live + wanted > SMALL_READ_OCTETS;
+        let capacity = self.octets.capacity();
+        let is_full = capacity > 0 && self.octets.len() == capacity;
+        let left = self.frame.as_ref().map_or(0, |frame| frame.left);
+        let wanted = (self.live() + left + HEADER_OCTETS_MAX).min(ROOM);
+        let is_much = is_full || wanted > SMALL_READ_OCTETS || self.is_large();
+        let spent = self.octets.len() - self.live();
+        if capacity < wanted || is_full || spent > capacity / 2 || self.live() == 0 {
             self.gather(if is_much { ROOM } else { SMALL_READ_OCTETS });
         }
         let free = self.octets.capacity() - self.octets.len();
-        (&mut self.octets).limit(if self.last >= EXACT_OCTETS { wanted } else { free })
+        (&mut self.octets).limit(free)
     }
 
     /// Nothing comes at the moment: gives a large buffer back that holds nothing.
     pub(crate) fn rest(&mut self) {
-        if self.start == self.joined && self.at == self.octets.len() && self.is_large() {
+        if self.live() == 0 && self.is_large() {
             self.octets = BytesMut::new();
-            self.last = 0;
             (self.start, self.passable, self.joined, self.at) = (0, 0, 0, 0);
         }
     }
@@ -159,7 +155,12 @@ impl Inlet {
         self.octets.capacity() > SMALL_READ_OCTETS
     }
 
-    /// Moves what is held to the beginning of a buffer of at least this capacity.
+    /// How much of the buffer is not spent.
+    fn live(&self) -> usize {
+        self.joined - self.start + self.octets.len() - self.at
+    }
+
+    /// Moves what is not spent to the beginning of a buffer of at least this capacity.
     fn gather(&mut self, capacity: usize) {
         let held = self.joined - self.start;
         if self.octets.capacity() >= capacity {
@@ -172,7 +173,7 @@ impl Inlet {
             octets.extend_from_slice(&self.octets[self.at..]);
             self.octets = octets;
         }
-        (self.start, self.passable, self.joined, self.at) = (0, 0, held, held);
+        (self.start, self.passable, self.joined, self.at) = (0, self.passable - self.start, held, held);
     }
 
     /// Begins a frame of a message.
@@ -186,7 +187,6 @@ impl Inlet {
         }
         self.at += head;
         self.message = Some(octets);
-        self.last = left;
         let is_long = octets > WHOLE_OCTETS_MAX;
         let Header { mask, is_final, .. } = header;
         self.frame = Some(Data { mask, is_final, taken: 0, left, is_long });
@@ -428,14 +428,28 @@ mod tests {
     }
 
     #[test]
-    fn of_large_frames_nothing_is_read_beyond_the_next_header() {
-        let (mut inlet, mut outcome) = (Inlet::new(b"", LIMIT), Outcome::default());
-        let octets = frame(0x82, &[b'x'; READ_OCTETS]);
-        feed(&mut inlet, &octets.repeat(3), &mut outcome);
-        feed(&mut inlet, &octets[..1_000], &mut outcome);
-        let left = octets.len() - 1_000;
-        assert_eq!(inlet.room().remaining_mut(), left + HEADER_OCTETS_MAX);
-        assert_eq!(outcome.passed.len(), 3 * READ_OCTETS);
+    fn more_is_taken_while_the_target_takes_nothing_but_not_without_end() {
+        let mut inlet = Inlet::new(b"", LIMIT);
+        let payload: Vec<u8> = (0..1_000_u32).map(|place| (place % 251) as u8).collect();
+        let octets = frame(0x82, &payload);
+        let (mut sent, mut passed) = (0, 0);
+        while inlet.has_room() {
+            let mut room = inlet.room();
+            let rest = &octets[sent % octets.len()..];
+            let piece = &rest[..rest.len().min(room.remaining_mut())];
+            room.put_slice(piece);
+            sent += piece.len();
+            assert_eq!(inlet.next(), Ok(None));
+            // A little of it goes on.
+            let little = inlet.passable().len().min(7);
+            inlet.passed(little);
+            passed += little;
+            assert!(!piece.is_empty() && inlet.octets.capacity() <= ROOM);
+        }
+        let expected = payload.repeat(sent / octets.len());
+        assert!(expected.len() > ROOM / 4 && inlet.passable() == &expected[passed..]);
+        inlet.passed(inlet.passable().len());
+        assert!(inlet.has_room());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One bridged connection: a browser's WebSocket and the TCP stream of its target.
 //!
-//! One task carries both directions. Each reads only after its last piece has been taken by the other side, so the slow side
-//! holds back the fast one and nothing is queued but what one read and one frame bring.
+//! One task carries both directions. Each reads only while there is room in a buffer that does not grow, so the slow side
+//! holds back the fast one.
 //!
 //! What was sent before an end arrives before it: the target's last bytes reach the browser ahead of the Close frame, and
 //! the bytes that the browser sent before its Close (or before it answered ours) reach the target ahead of the end of
@@ -187,56 +187,67 @@ impl<'a> Relay<'a> {
         }
     }
 
-    /// Brings the browser's octets a step further to the target.
+    /// Brings the browser's octets a step further to the target. All that there is to read at once is read before it is
+    /// written, as far as there is room.
     fn poll_up(&mut self, context: &mut Context<'_>) -> Poll<Option<Left>> {
         ready!(self.up_pace.poll_paid(context));
-        let octets = self.inlet.passable();
-        if !octets.is_empty() {
-            // A target that takes no more may still have words to say; its own end decides.
-            let passed = if self.takes {
-                match ready!(Pin::new(&mut self.upstream).poll_write(context, octets)) {
-                    Ok(passed) => {
-                        self.terms.passage.octets_up.add(passed as u64);
-                        passed
+        if self.left.is_none() {
+            match self.inlet.next() {
+                Ok(Some(Word::Ping(words))) => self.outlet.pong(words),
+                Ok(Some(Word::Close(words))) => self.left = Some(Left::Closed(words.to_vec())),
+                Err(close) => self.left = Some(Left::Refused(close)),
+                Ok(None) => {
+                    if self.inlet.has_room() && self.poll_receive(context).is_ready() {
+                        return Poll::Ready(None);
                     }
-                    Err(_) => {
-                        self.takes = false;
-                        0
-                    }
-                }
-            } else {
-                octets.len()
-            };
-            self.inlet.passed(passed);
-            self.up_pace.passed(passed);
-            self.clock.beat();
-            return Poll::Ready(None);
-        }
-        if let Some(left) = self.left.take() {
-            return Poll::Ready(Some(left));
-        }
-        match self.inlet.next() {
-            Ok(Some(Word::Ping(words))) => self.outlet.pong(words),
-            Ok(Some(Word::Close(words))) => self.left = Some(Left::Closed(words.to_vec())),
-            Err(close) => self.left = Some(Left::Refused(close)),
-            Ok(None) => {
-                if self.inlet.passable().is_empty() {
-                    return self.poll_receive(context);
+                    return self.poll_pass(context).map(|()| None);
                 }
             }
+            return Poll::Ready(None);
         }
-        Poll::Ready(None)
+        if self.inlet.passable().is_empty() {
+            return Poll::Ready(self.left.take());
+        }
+        self.poll_pass(context).map(|()| None)
     }
 
-    fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Option<Left>> {
+    /// Reads what the browser sends next.
+    fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let read = pin!(self.browser.read_buf(&mut self.inlet.room())).poll(context);
         if let Ok(0) | Err(_) = ready!(read) {
-            return Poll::Ready(Some(Left::Gone));
+            self.left = Some(Left::Gone);
         }
         if self.inlet.is_large() {
             self.clock.hold();
         }
-        Poll::Ready(None)
+        Poll::Ready(())
+    }
+
+    /// Writes what may go on to the target, and waits where there is nothing.
+    fn poll_pass(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let octets = self.inlet.passable();
+        if octets.is_empty() {
+            return Poll::Pending;
+        }
+        let passed = if self.takes {
+            match ready!(Pin::new(&mut self.upstream).poll_write(context, octets)) {
+                Ok(passed) => {
+                    self.terms.passage.octets_up.add(passed as u64);
+                    passed
+                }
+                // A target that takes no more may still have words to say; its own end decides.
+                Err(_) => {
+                    self.takes = false;
+                    0
+                }
+            }
+        } else {
+            octets.len()
+        };
+        self.inlet.passed(passed);
+        self.up_pace.passed(passed);
+        self.clock.beat();
+        Poll::Ready(())
     }
 
     /// Brings the target's octets, and what the bridge itself has to say, a step further to the browser; gives how the target
@@ -338,7 +349,7 @@ impl<'a> Relay<'a> {
 
     fn close(&mut self, close: Close) {
         if !self.outlet.is_closing() {
-            debug!(%close, "closing");
+            close.log();
             self.terms.meters.count_close(close);
             self.outlet.close(close.words());
             self.clock.say_goodbye();
@@ -357,7 +368,7 @@ impl<'a> Relay<'a> {
                 self.outlet.close(words);
             }
             Left::Refused(close) if is_news => {
-                debug!(%close, "closing");
+                close.log();
                 meters.count_close(close);
                 self.outlet.close(close.words());
                 may_be_sending = true;

@@ -144,6 +144,23 @@ async fn a_handshake_that_does_not_come_is_waited_for_half_a_minute() {
     assert_eq!(Arc::strong_count(&lease), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn one_timer_serves_later_and_earlier_deadlines() {
+    let start = Deadline::now();
+    let mut timer = pin!(sleep(Duration::from_secs(300)));
+    // Seconds from the start: each deadline, and when something else ends the waiting, as octets that come would.
+    for (deadline, until) in
+        [(400, 350), (410, 380), (500, 490), (495, 600), (100, 600), (700, 650), (601, 602)]
+    {
+        let until = start + Duration::from_secs(until);
+        let deadline = start + Duration::from_secs(deadline);
+        let begun = Deadline::now();
+        let alarm = poll_fn(|cx| poll_alarm(timer.as_mut(), deadline, cx));
+        let rang = tokio::time::timeout_at(until, alarm).await.is_ok();
+        assert_eq!((rang, Deadline::now()), (deadline <= until, deadline.min(until).max(begun)));
+    }
+}
+
 /// Asks for a body with each octet of input.
 #[derive(Default)]
 struct Asker {
@@ -331,4 +348,23 @@ async fn haste_does_not_keep_a_server_from_stopping() {
     let count = answers.len() / 3;
     assert_eq!(answers, b"<x>".repeat(count));
     assert!((1..=500).contains(&count), "{count}");
+}
+
+#[tokio::test]
+async fn who_says_nothing_has_no_buffer() {
+    let (_client, server) = duplex(64);
+    let mut connection = Connection {
+        stream: Stream::Plain(server),
+        input: BytesMut::new(),
+        output: BytesMut::new(),
+        read_octets: READ_OCTETS.0,
+        traffic: Arc::new(Traffic::new(Dialect::Pop3)),
+        asked: None,
+        vigil: Vigil::default(),
+    };
+    // Such a stream always says that it can be read, as a socket does that was read without asking.
+    let alarm = pin!(sleep(Duration::ZERO));
+    let waited = timeout(Duration::ZERO, connection.read(None, alarm)).await;
+    assert!(waited.is_err());
+    assert_eq!(connection.input.capacity(), 0);
 }

@@ -130,9 +130,12 @@ mod tests {
 
     #[test]
     fn who_is_late_is_not_waited_for_again_at_once() {
-        for late in [nothing, |_: &mut [u8]| Ok(0)] {
+        let unable = |_: &mut [u8]| Err(io::ErrorKind::Unsupported.into());
+        for (late, is_hopeless) in [(nothing as fn(&mut [u8]) -> _, false), (|_| Ok(0), true), (unable, true)]
+        {
             let (mut vigil, awake) = (Vigil::default(), Mutex::new(()));
-            assert!(!kept(&mut vigil, &awake, late).0);
+            let (came, looks) = kept(&mut vigil, &awake, late);
+            assert!(!came && (looks == 3 || !is_hopeless), "{looks}");
             for _ in 0..PAUSE {
                 assert_eq!(kept(&mut vigil, &awake, command), (false, 0));
             }
