@@ -55,15 +55,7 @@ pub async fn drive<T: Transport, S: Session>(
     // Both are waited for again and again, and made once: a new timer may cost the runtime a system call.
     let mut stopped = pin!(word.wait_for(|stop| *stop));
     let mut alarm = pin!(sleep(WRITE_TIMEOUT));
-    let mut connection = Connection {
-        stream,
-        input: BytesMut::new(),
-        output: BytesMut::new(),
-        read_octets: READ_OCTETS.0,
-        traffic,
-        asked: None,
-        vigil: Vigil::default(),
-    };
+    let mut connection = Connection::new(stream, traffic);
     let mut told = false;
     loop {
         let now = Instant::now();
@@ -82,6 +74,10 @@ pub async fn drive<T: Transport, S: Session>(
                 } else if transmitted {
                     // It may have stopped for the sake of its output alone.
                     continue;
+                }
+                // A client that is alone goes on at once, as a rule, and takes no other's time.
+                if transmitted && connection.traffic.open.get() == 1 {
+                    connection.vigil.expect();
                 }
                 if (told || !*stopping.borrow()) && connection.read_awake().await {
                     continue;
@@ -141,6 +137,18 @@ struct Connection<T> {
 }
 
 impl<T: Transport> Connection<T> {
+    fn new(stream: Stream<T>, traffic: Arc<Traffic>) -> Self {
+        Self {
+            stream,
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            read_octets: READ_OCTETS.0,
+            traffic,
+            asked: None,
+            vigil: Vigil::default(),
+        }
+    }
+
     async fn encrypt(self, tls: &Arc<ServerConfig>) -> io::Result<(Self, Encryption)> {
         let Stream::Plain(plain) = self.stream else {
             return Err(io::Error::other("the machine offers TLS within TLS"));

@@ -363,7 +363,57 @@ async fn who_says_nothing_has_no_buffer() {
         vigil: Vigil::default(),
     };
     // Such a stream always says that it can be read, as a socket does that was read without asking.
-    let waited = timeout(Duration::ZERO, connection.read(None)).await;
+    let alarm = pin!(sleep(Duration::ZERO));
+    let waited = timeout(Duration::ZERO, connection.read(None, alarm)).await;
     assert!(waited.is_err());
     assert_eq!(connection.input.capacity(), 0);
+}
+
+/// Says each command again.
+struct Echo;
+
+impl Session for Echo {
+    type Machine = Asker;
+
+    async fn handle(&mut self, event: u8, machine: &mut Asker) {
+        machine.out.push(event);
+    }
+
+    async fn produce(&mut self, _machine: &mut Asker) -> Produced {
+        Produced::Nothing
+    }
+
+    fn tls_established(&mut self, _encryption: Encryption, _now: Instant, _machine: &mut Asker) {}
+
+    fn shutdown(&self, _machine: &mut Asker) {}
+}
+
+/// What is answered to a command and five more that come at once behind the answers, where so many clients are connected.
+async fn answered_among(clients: usize) -> Vec<u8> {
+    let (mut client, server) = duplex(64);
+    client.write_all(b"x").await.unwrap();
+    client.shutdown().await.unwrap();
+    let traffic = Arc::new(Traffic::new(Dialect::Smtp));
+    let _open: Vec<_> = (0..clients).map(|_| traffic.enter()).collect();
+    let (_stop, stopping) = watch::channel(false);
+    let stream = Stream::Plain(Tapped(server, Arc::default(), 5));
+    let driven = drive(stream, Asker::default(), Echo, None, traffic, stopping);
+    let mut answers = Vec::new();
+    let (driven, _) = tokio::join!(driven, client.read_to_end(&mut answers));
+    driven.unwrap();
+    answers
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_alone_is_waited_for_awake_and_others_are_not() {
+    let mut alone = answered_among(1).await;
+    // A thread of another test may wait awake just now.
+    for _ in 0..10_000 {
+        if alone == b"xxxxxx" {
+            break;
+        }
+        alone = answered_among(1).await;
+    }
+    assert_eq!(alone, b"xxxxxx");
+    assert_eq!(answered_among(2).await, b"x");
 }

@@ -1,8 +1,10 @@
 //! Waiting awake: who fetches one message after the other, from near by, asks for the next sooner than a thread has fallen
-//! asleep and is awake again, which takes tens of microseconds where the processor has nothing else to do.
+//! asleep and is awake again, which takes tens of microseconds where the processor has nothing else to do. So does a client
+//! that goes through a dialogue alone.
 //!
-//! It never waits longer than [`VIGIL_MAX`], only behind a message, one thread of the process at a time, and not again
-//! for a while when nothing came. Peers that are farther away than that are waited for as ever.
+//! It never waits longer than [`VIGIL_MAX`], only behind a message, or behind a reply to the only client, one thread of the
+//! process at a time, and not again for a while when nothing came. Peers that are farther away than that are waited for as
+//! ever.
 
 use std::hint::spin_loop;
 use std::io;
@@ -12,12 +14,12 @@ use std::time::{Duration, Instant};
 
 /// Longer than a client on the same host needs to wake up, read a message and ask for the next.
 const VIGIL_MAX: Duration = Duration::from_micros(60);
-/// So many messages go out without a vigil when one was in vain: it then costs each about two microseconds.
+/// So many messages or replies go out without a vigil when one was in vain: it then costs each about two microseconds.
 const PAUSE: u8 = 32;
 /// So many vigils in a row, and others that this thread serves get their turn.
 const ROW: u8 = 16;
-/// A flight of RETR commands. What is longer is read as ever.
-const OCTETS_MAX: usize = 512;
+/// A flight of RETR commands, or a short message that comes in. What is longer is read as ever.
+const OCTETS_MAX: usize = 8 << 10;
 
 /// Held by the thread that waits awake.
 static AWAKE: Mutex<()> = Mutex::new(());
@@ -34,7 +36,7 @@ pub(super) struct Vigil {
 }
 
 impl Vigil {
-    /// A message goes out: the next may be asked for at once.
+    /// A message or a reply goes out: the next command may come at once.
     pub(super) fn expect(&mut self) {
         self.is_due = *MAY_WAIT;
     }
