@@ -350,25 +350,6 @@ async fn haste_does_not_keep_a_server_from_stopping() {
     assert!((1..=500).contains(&count), "{count}");
 }
 
-#[tokio::test]
-async fn who_says_nothing_has_no_buffer() {
-    let (_client, server) = duplex(64);
-    let mut connection = Connection {
-        stream: Stream::Plain(server),
-        input: BytesMut::new(),
-        output: BytesMut::new(),
-        read_octets: READ_OCTETS.0,
-        traffic: Arc::new(Traffic::new(Dialect::Pop3)),
-        asked: None,
-        vigil: Vigil::default(),
-    };
-    // Such a stream always says that it can be read, as a socket does that was read without asking.
-    let alarm = pin!(sleep(Duration::ZERO));
-    let waited = timeout(Duration::ZERO, connection.read(None, alarm)).await;
-    assert!(waited.is_err());
-    assert_eq!(connection.input.capacity(), 0);
-}
-
 /// Says each command again.
 struct Echo;
 
@@ -416,4 +397,16 @@ async fn a_client_that_is_alone_is_waited_for_awake_and_others_are_not() {
     }
     assert_eq!(alone, b"xxxxxx");
     assert_eq!(answered_among(2).await, b"x");
+}
+
+#[tokio::test]
+async fn who_says_nothing_has_no_buffer() {
+    let (_client, server) = duplex(64);
+    let traffic = Arc::new(Traffic::new(Dialect::Pop3));
+    let mut connection = Connection::new(Stream::Plain(server), traffic);
+    // Such a stream always says that it can be read, as a socket does that was read without asking.
+    let alarm = pin!(sleep(Duration::ZERO));
+    let waited = timeout(Duration::ZERO, connection.read(None, alarm)).await;
+    assert!(waited.is_err());
+    assert_eq!(connection.input.capacity(), 0);
 }
