@@ -21,9 +21,9 @@ Exit status: 0 done, 1 refused by a server or failed, 2 a mistake on the command
 
 /// Read and send mail over POP3 and SMTP
 #[derive(Debug, Parser)]
-#[command(name = "mail-client", version, about, after_help = AFTER_HELP)]
+#[command(name = "mail-client", version, after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Servers and account")]
     pub(crate) common: Common,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,

@@ -11,13 +11,14 @@ use mail_core::machine::{ApiMisuse, Machine, ProtocolError, Step};
 use mail_core::pop3::client::Session;
 use mail_core::smtp::client::Submission;
 
+use crate::timed::Timed;
 use crate::tls::{HandshakeError, Mode, Stranger, TlsStream, Trust};
 
 /// What is read from the socket at a time.
 const READ_OCTETS: usize = 64 * 1024;
 /// How long one of a server's addresses is tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a server may say nothing in a handshake.
+/// How long a server may take for a handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a server may take nothing of what is sent: RFC 5321 section 4.5.3.2.5 has 3 minutes for a block.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(3 * 60);
@@ -95,29 +96,27 @@ impl Securable for Session {
 
 #[derive(Debug)]
 enum Stream {
-    Plain(TcpStream),
+    Plain(Timed),
     Tls(Box<TlsStream>),
     /// Between the two: a handshake has failed.
     Gone,
 }
 
 impl Stream {
-    fn socket(&self) -> io::Result<&TcpStream> {
+    fn read(&mut self, buffer: &mut [u8], until: Option<Instant>) -> io::Result<usize> {
         match self {
-            Self::Plain(socket) => Ok(socket),
-            Self::Tls(stream) => Ok(&stream.sock),
-            Self::Gone => Err(io::ErrorKind::NotConnected.into()),
-        }
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(socket) => socket.read(buffer),
-            Self::Tls(stream) => match stream.read(buffer) {
-                // Without its notification of closure: what matters has an end of its own in both protocols.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
-                read => read,
-            },
+            Self::Plain(socket) => {
+                socket.until = until;
+                socket.read(buffer)
+            }
+            Self::Tls(stream) => {
+                stream.sock.until = until;
+                match stream.read(buffer) {
+                    // Without its notification of closure: what matters has an end of its own in both protocols.
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+                    read => read,
+                }
+            }
             Self::Gone => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -183,12 +182,9 @@ impl Server {
 }
 
 impl Server {
-    fn encrypt(&self, socket: TcpStream) -> Result<Stream, LinkError> {
-        let timed = socket.set_read_timeout(Some(HANDSHAKE_TIMEOUT));
-        let shaken = timed
-            .map_err(|error| HandshakeError::Failed(error.to_string()))
-            .and_then(|()| self.trust.handshake(socket, &self.address));
-        match shaken {
+    fn encrypt(&self, mut socket: Timed) -> Result<Stream, LinkError> {
+        socket.until = Some(Instant::now() + HANDSHAKE_TIMEOUT);
+        match self.trust.handshake(socket, &self.address) {
             Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
             Err(HandshakeError::Stranger(stranger)) => {
                 Err(LinkError::Untrusted { server: self.clone(), stranger: Box::new(stranger) })
@@ -225,6 +221,7 @@ impl<M: Securable> Link<M> {
             stream.local_addr()
         };
         let local = prepare().map_err(|reason| LinkError::Unreachable { server: server.clone(), reason })?;
+        let stream = Timed { socket: stream, until: None };
         let stream = match server.tls {
             Mode::Implicit => server.encrypt(stream)?,
             Mode::Never | Mode::Starttls => Stream::Plain(stream),
@@ -308,13 +305,7 @@ impl<M: Securable> Link<M> {
 
     /// Reads once, or lets the machine's time run out; false at the end of the stream.
     fn read(&mut self) -> Result<bool, LinkError> {
-        let deadline = self.machine.poll_timeout();
-        // A timeout of zero would be none at all.
-        let left =
-            deadline.map(|at| at.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)));
-        let read = self.stream.socket().and_then(|socket| socket.set_read_timeout(left));
-        let read = read.and_then(|()| self.stream.read(&mut self.chunk));
-        match read {
+        match self.stream.read(&mut self.chunk, self.machine.poll_timeout()) {
             Ok(0) => Ok(false),
             Ok(count) => {
                 self.input.extend_from_slice(&self.chunk[..count]);

@@ -26,6 +26,7 @@ mod progress;
 mod script;
 mod send;
 mod submit;
+mod timed;
 mod tls;
 
 use std::io::Write as _;

@@ -6,7 +6,6 @@
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,8 +19,10 @@ use rustls::{
 };
 use sha2::{Digest as _, Sha256};
 
-/// The connection of a [`TcpStream`] within TLS.
-pub(crate) type TlsStream = StreamOwned<ClientConnection, TcpStream>;
+use crate::timed::Timed;
+
+/// A connection within TLS.
+pub(crate) type TlsStream = StreamOwned<ClientConnection, Timed>;
 
 /// When TLS begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -80,8 +81,8 @@ pub(crate) enum HandshakeError {
 }
 
 impl Trust {
-    /// Does the client's part of a handshake. The socket's own timeouts hold.
-    pub(crate) fn handshake(&self, socket: TcpStream, address: &str) -> Result<TlsStream, HandshakeError> {
+    /// Does the client's part of a handshake, in the time that the socket has.
+    pub(crate) fn handshake(&self, socket: Timed, address: &str) -> Result<TlsStream, HandshakeError> {
         let failed = |reason: &dyn std::fmt::Display| HandshakeError::Failed(reason.to_string());
         let known = self.known(address).map_err(|error| {
             failed(&format!("cannot read the known certificates in {}: {error}", self.known.display()))
@@ -109,7 +110,7 @@ impl Trust {
                         has_changed: known.is_some(),
                     }),
                     None if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                        failed(&"it says nothing")
+                        failed(&"it takes too long")
                     }
                     None => failed(&error),
                 });

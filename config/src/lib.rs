@@ -88,7 +88,8 @@ pub struct Pop3 {
     pub proxy_listen: Vec<SocketAddr>,
     /// Who may connect there: their word about the client is believed.
     pub proxy_peers: Vec<IpAddr>,
-    /// Answer USER with `-ERR` for a name that is not in User.txt. Off, nobody can probe for names.
+    /// Answer USER with `-ERR` for a name that is not in User.txt, and count that as a failed sign-in. Off, nobody can probe
+    /// for names.
     pub refuse_unknown_user: bool,
 }
 
@@ -285,8 +286,10 @@ impl Config {
 /// The line of a key in its section; of the section, or 1, where it is written in another way.
 fn line_of(text: &str, section: &str, key: &str) -> usize {
     let first = text.lines().position(|line| line.trim().starts_with(section)).unwrap_or(0);
-    let within = text.lines().skip(first).position(|line| line.trim_start().starts_with(key));
-    first + within.unwrap_or(0) + 1
+    let within = text.lines().skip(first + 1).take_while(|line| !line.trim_start().starts_with('['));
+    let place =
+        within.map(|line| line.split('=').next().unwrap_or_default().trim()).position(|name| name == key);
+    first + place.map_or(0, |place| place + 1) + 1
 }
 
 fn domain<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Domain, D::Error> {
@@ -427,6 +430,7 @@ mod tests {
             ("[auth]\nfailures_per_address = 0", 2, "`failures_per_address` must be 1 or more"),
             ("[auth]\nfailures_per_account = 1000001", 2, "1000000 at most"),
             ("[limits]\nconnections = 9\nconnections_per_address = 0", 3, "must be 1 or more"),
+            ("[limits]\nconnections_per_address = 5\nconnections = 0", 3, "`connections` must be 1 or more"),
             ("[limits]\nmessage_size = 0", 2, "`message_size` must be 1 or more"),
             ("postmaster = '../x'", 1, "`../x`"),
             ("[web]\nlisten = 'here'", 2, "`here`"),
@@ -435,6 +439,7 @@ mod tests {
             ("[web]\ntargets = { smtp = { host = 'a' } }", 2, "host"),
             ("[limits]\nconnections = 1\n[web.limits]\nconnections = 0", 4, "1 or more"),
             ("[web.limits]\nframe_size = '2 GiB'", 2, "1 GiB"),
+            ("[web.limits]\nidle_seconds = 86401", 2, "between 1 and 86400"),
             ("[[faults]]\nprotocol = 'smtp'\ncommand = 'MAIL'\ndelay = 'soon'", 4, "`soon`"),
             ("\n[[faults]]\nprotocol = 'smtp'\ncommand = 'MAIL'\nreply = '250 OK'", 2, "`reply`"),
             ("[tls]\ncertificate = 'cert.pem'", 1, "`certificate` without `key`"),

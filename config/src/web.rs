@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -89,11 +90,13 @@ impl WebLimits {
     /// The key whose value would leave nothing to serve, and the reason.
     pub(crate) fn nonsense(&self) -> Option<(&'static str, &'static str)> {
         const ONE: &str = "must be 1 or more";
+        const A_DAY: &str = "must be between 1 and 86400, a day";
+        const SECONDS: RangeInclusive<u64> = 1..=86_400;
         [
             ("connections", self.connections == 0, ONE),
             ("connections_per_address", self.connections_per_address == 0, ONE),
-            ("idle_seconds", self.idle_seconds == 0, ONE),
-            ("ping_seconds", self.ping_seconds == 0, ONE),
+            ("idle_seconds", !SECONDS.contains(&self.idle_seconds), A_DAY),
+            ("ping_seconds", !SECONDS.contains(&self.ping_seconds), A_DAY),
             (
                 "frame_size",
                 !(1..=1 << 30).contains(&self.frame_size.get()),

@@ -4,14 +4,14 @@ use std::io::Read;
 use std::net::SocketAddr;
 
 use crate::session::LINES_OCTETS;
-use crate::wire::{Result, Wire};
+use crate::wire::{Blocking, Result, Wire};
 use crate::{Account, say};
 
 /// After EHLO.
 pub(crate) async fn smtp(address: SocketAddr, connections: usize) -> Result<String> {
     let mut held = Vec::with_capacity(connections);
     for _ in 0..connections {
-        let mut wire = Wire::connect(address, LINES_OCTETS).await?;
+        let mut wire = Wire::<Blocking>::connect(address, LINES_OCTETS).await?;
         wire.completion().await?;
         wire.send(b"EHLO load.peers.test\r\n").await?;
         wire.completion().await?;
@@ -24,7 +24,7 @@ pub(crate) async fn smtp(address: SocketAddr, connections: usize) -> Result<Stri
 pub(crate) async fn pop3(account: &Account, connections: usize) -> Result<String> {
     let mut held = Vec::with_capacity(connections);
     for number in 1..=connections {
-        held.push(account.numbered(number).sign_in(LINES_OCTETS).await?.into_stream());
+        held.push(account.numbered(number).sign_in::<Blocking>(LINES_OCTETS).await?.into_stream());
     }
     Ok(hold(held))
 }

@@ -7,7 +7,7 @@ use memchr::memmem::Finder;
 
 use crate::Account;
 use crate::session::LINES_OCTETS;
-use crate::wire::Result;
+use crate::wire::{Blocking, Result};
 
 /// Several messages of the usual size in one read.
 const MESSAGES_OCTETS: usize = 256 << 10;
@@ -22,7 +22,7 @@ pub(crate) struct Fetched {
 /// Seconds from the connection to the answer to STAT, and the number of messages.
 pub(crate) async fn open(account: &Account) -> Result<(f64, usize)> {
     let begin = Instant::now();
-    let mut wire = account.sign_in(LINES_OCTETS).await?;
+    let mut wire = account.sign_in::<Blocking>(LINES_OCTETS).await?;
     let messages = wire.stat().await?;
     let seconds = begin.elapsed().as_secs_f64();
     wire.quit().await?;
@@ -31,7 +31,7 @@ pub(crate) async fn open(account: &Account) -> Result<(f64, usize)> {
 
 /// Seconds from the first DELE to the answer to QUIT: until the messages are gone.
 pub(crate) async fn remove(account: &Account, count: usize) -> Result<f64> {
-    let mut wire = account.sign_in(LINES_OCTETS).await?;
+    let mut wire = account.sign_in::<Blocking>(LINES_OCTETS).await?;
     let begin = Instant::now();
     for number in 1..=count {
         wire.send(format!("DELE {number}\r\n").as_bytes()).await?;
@@ -47,7 +47,7 @@ pub(crate) async fn remove(account: &Account, count: usize) -> Result<f64> {
 /// Fetches the messages in order, with up to `ahead` commands on their way.
 pub(crate) async fn fetch(account: &Account, ahead: usize, limit: Option<usize>) -> Result<Fetched> {
     let terminator = Finder::new(b"\r\n.\r\n");
-    let mut wire = account.sign_in(MESSAGES_OCTETS).await?;
+    let mut wire = account.sign_in::<Blocking>(MESSAGES_OCTETS).await?;
     let messages = wire.stat().await?.min(limit.unwrap_or(usize::MAX));
     let (mut asked, mut octets, mut commands) = (0, 0, Vec::new());
     let begin = Instant::now();

@@ -1,7 +1,8 @@
 //! `pop3-load`: what `cargo xtask bench --peers` drives servers with where smtp-source has nothing to offer.
 //!
-//! One thread, one buffer a connection, nothing of a reply read but what is asked for: it must cost less than any server
-//! that it drives. Each command prints one line of figures. It is no client: it trusts the server that it measures.
+//! One thread, one buffer a connection, nothing of a reply read but what is asked for, no call but reads and writes where there
+//! is one connection alone: it must cost less than any server that it drives. Each command prints one line of figures. It is
+//! no client: it trusts the server that it measures.
 
 mod disk;
 mod idle;

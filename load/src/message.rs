@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::session::LINES_OCTETS;
-use crate::wire::{Result, Wire};
+use crate::wire::{Blocking, Result, Wire};
 
 const LINE: &[u8] = b"It is a straight line; no layer of it reaches back up to where it came from.\r\n";
 
@@ -18,7 +18,7 @@ pub(crate) async fn send(address: SocketAddr, recipient: &str, octets: usize) ->
     let recipient = format!("RCPT TO:<{recipient}>\r\n");
 
     let begin = Instant::now();
-    let mut wire = Wire::connect(address, LINES_OCTETS).await?;
+    let mut wire = Wire::<Blocking>::connect(address, LINES_OCTETS).await?;
     wire.completion().await?;
     for command in ["EHLO load.peers.test\r\n", "MAIL FROM:<sender@peers.test>\r\n", &recipient] {
         wire.send(command.as_bytes()).await?;

@@ -1,7 +1,7 @@
 //! Signing in, and what every session does.
 
 use crate::Account;
-use crate::wire::{Failure, Result, Wire};
+use crate::wire::{Failure, Result, Stream, Wire};
 
 /// Enough for the replies of one line.
 pub(crate) const LINES_OCTETS: usize = 1 << 10;
@@ -13,7 +13,7 @@ impl Account {
     }
 
     /// Connects and signs in.
-    pub(crate) async fn sign_in(&self, buffer_octets: usize) -> Result<Wire> {
+    pub(crate) async fn sign_in<S: Stream>(&self, buffer_octets: usize) -> Result<Wire<S>> {
         let mut wire = Wire::connect(self.address, buffer_octets).await?;
         wire.ok().await?;
         wire.send(format!("USER {}\r\n", self.name).as_bytes()).await?;
@@ -24,7 +24,7 @@ impl Account {
     }
 }
 
-impl Wire {
+impl<S: Stream> Wire<S> {
     /// The number of messages.
     pub(crate) async fn stat(&mut self) -> Result<usize> {
         self.send(b"STAT\r\n").await?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::Account;
@@ -29,7 +30,7 @@ pub(crate) async fn run(
                 if turn >= sessions {
                     return Ok(());
                 }
-                let mut wire = accounts[turn % accounts.len()].sign_in(LINES_OCTETS).await?;
+                let mut wire = accounts[turn % accounts.len()].sign_in::<TcpStream>(LINES_OCTETS).await?;
                 wire.stat().await?;
                 wire.quit().await?;
             }

@@ -76,7 +76,7 @@ async fn sessions_take_turns_with_the_accounts() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn every_message_is_fetched_and_counted_however_its_bytes_come() {
     for (step, ahead) in [(usize::MAX, 1), (1, 1), (usize::MAX, 4), (3, 100)] {
         let (account, heard) = start(step).await;
@@ -89,7 +89,7 @@ async fn every_message_is_fetched_and_counted_however_its_bytes_come() {
     assert_eq!((count(&heard, "RETR 3"), count(&heard, "RETR 4")), (1, 0));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_maildrop_is_opened_and_emptied() {
     let (account, heard) = start(usize::MAX).await;
     assert_eq!(maildrop::open(&account.numbered(5)).await.expect("the server says yes").1, MESSAGES);
@@ -106,7 +106,7 @@ async fn a_refusal_is_no_figure() {
     assert!(matches!(&failure, Failure::Refused(line) if line == "-ERR no"), "{failure}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_message_is_sent_whole_and_refused_aloud() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("it is bound");

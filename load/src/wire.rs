@@ -1,11 +1,14 @@
 //! A connection and its replies.
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{self, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::{fmt, io};
 
 use memchr::memchr;
 use memchr::memmem::Finder;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
@@ -18,24 +21,40 @@ pub(crate) enum Failure {
     Refused(String),
 }
 
+/// What a connection goes over.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Sized {
+    async fn connect(address: SocketAddr) -> io::Result<Self>;
+}
+
+impl Stream for TcpStream {
+    async fn connect(address: SocketAddr) -> io::Result<Self> {
+        let stream = Self::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+}
+
+/// A socket that keeps its thread waiting: one connection alone needs nobody to tell it which one is ready.
+#[derive(Debug)]
+pub(crate) struct Blocking(net::TcpStream);
+
 /// One connection, with a buffer that holds the longest line and whatever a read brings.
 #[derive(Debug)]
-pub(crate) struct Wire {
-    stream: TcpStream,
+pub(crate) struct Wire<S = TcpStream> {
+    stream: S,
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
 }
 
-impl Wire {
+impl<S: Stream> Wire<S> {
     pub(crate) async fn connect(address: SocketAddr, buffer_octets: usize) -> Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
+        let stream = S::connect(address).await?;
         Ok(Self { stream, buffer: vec![0; buffer_octets].into(), start: 0, end: 0 })
     }
 
     /// The connection alone: what was read and not asked for is gone.
-    pub(crate) fn into_stream(self) -> TcpStream {
+    pub(crate) fn into_stream(self) -> S {
         self.stream
     }
 
@@ -125,6 +144,40 @@ impl Wire {
                 Ok(())
             }
         }
+    }
+}
+
+impl Stream for Blocking {
+    async fn connect(address: SocketAddr) -> io::Result<Self> {
+        let stream = net::TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        Ok(Self(stream))
+    }
+}
+
+impl AsyncRead for Blocking {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = self.0.read(buf.initialize_unfilled())?;
+        buf.advance(read);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Blocking {
+    fn poll_write(mut self: Pin<&mut Self>, _cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(self.0.write(octets))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.0.shutdown(net::Shutdown::Write))
     }
 }
 

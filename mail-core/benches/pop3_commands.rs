@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mail_core::line::{Line, LineReader};
 use mail_core::pop3::Command;
-use mail_core::pop3::command::AUTH_LENGTH_MAX;
+use mail_core::pop3::limits::AUTH_LINE_OCTETS_MAX;
 
 /// A session as mail programs have it: sign in, look, fetch, delete.
 const SESSION: &[&str] = &[
@@ -38,7 +38,7 @@ fn command_parse(criterion: &mut Criterion) {
     group.bench_function("stream", |bencher| {
         let mut input = BytesMut::new();
         bencher.iter(|| {
-            let mut lines = LineReader::new(AUTH_LENGTH_MAX);
+            let mut lines = LineReader::new(AUTH_LINE_OCTETS_MAX);
             input.extend_from_slice(wire.as_bytes());
             while let Some(Line::Complete(line, _)) = lines.next_line(&mut input) {
                 black_box(Command::parse(&line)).expect("the session is well-formed");

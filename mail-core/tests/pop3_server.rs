@@ -12,9 +12,8 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use mail_core::dot::DotEncoder;
 use mail_core::machine::{Machine as _, OUTPUT_OCTETS_MAX, ProtocolError, Step};
-use mail_core::pop3::server::{
-    AUTOLOGOUT, COMMANDS_MAX, COMMANDS_PER_MESSAGE, Config, Event, Look, Server, replies,
-};
+use mail_core::pop3::limits::{AUTOLOGOUT, COMMANDS_MAX, COMMANDS_PER_MESSAGE};
+use mail_core::pop3::server::{Config, Event, Look, Server, replies};
 use mail_core::pop3::{Reply, TopLines};
 use mail_core::sasl::{AuthOffer, Credentials};
 use mail_core::time::{Duration, Instant};

@@ -11,6 +11,7 @@ use mail_core::users::Username;
 
 use crate::accounts::{Accounts, AccountsError, UserTxt};
 use crate::disk::RealDisk;
+use crate::privileges;
 use crate::store::MailStore;
 use crate::store::text::{TextStore, Threads};
 
@@ -23,6 +24,7 @@ pub enum UserCommand {
     Passwd(NameAndPassword),
     /// Remove an account; its mail is kept unless --purge is given.
     Remove {
+        /// The account's name.
         #[arg(value_parser = parse_name)]
         name: Username,
         /// Delete its folder and all of its mail, too.
@@ -35,8 +37,10 @@ pub enum UserCommand {
     Hash,
 }
 
+/// An account, and where its password comes from.
 #[derive(Debug, Args)]
 pub struct NameAndPassword {
+    /// The account's name.
     #[arg(value_parser = parse_name)]
     name: Username,
     /// Read the password from the first line of standard input instead of asking for it.
@@ -50,17 +54,19 @@ impl UserCommand {
     /// # Errors
     /// One sentence with the remedy.
     pub fn run(&self, config: &Config) -> Result<(), String> {
-        if matches!(self, Self::Add(_)) {
+        if matches!(self, Self::Add(_)) && !config.data.is_dir() {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(&config.data);
-            made.map_err(|error| {
-                format!("cannot make the data directory {}: {error}", config.data.display())
-            })?;
-        } else if !config.data.is_dir() {
+            made.and_then(|()| privileges::give(&config.data, config.process.user.as_deref())).map_err(
+                |error| format!("cannot make the data directory {}: {error}", config.data.display()),
+            )?;
+        }
+        if !config.data.is_dir() {
             return Err(format!(
                 "there is no data directory {}; name an existing one with --data",
                 config.data.display()
             ));
         }
+        privileges::become_owner_of(&config.data)?;
         let accounts = UserTxt::open(&config.data, &config.auth)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()

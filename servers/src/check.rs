@@ -7,6 +7,7 @@ use tls::Certificate;
 
 use crate::accounts::Accounts;
 use crate::disk::RealDisk;
+use crate::privileges;
 use crate::serve::open_accounts;
 use crate::store::text;
 
@@ -15,6 +16,9 @@ use crate::store::text;
 /// # Errors
 /// The configuration or User.txt cannot be read at all, or is one that no server starts on; said as a sentence.
 pub fn check(config: &Config) -> Result<bool, String> {
+    if config.data.is_dir() {
+        privileges::become_owner_of(&config.data)?;
+    }
     let accounts = open_accounts(config)?;
     let disk = RealDisk::new(&config.data);
     let runtime = tokio::runtime::Builder::new_current_thread()

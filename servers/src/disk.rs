@@ -159,6 +159,9 @@ mod real {
         pub fn new(root: impl Into<PathBuf>) -> Self {
             // Read here, since a process may lose its sight of the rest of the file system later.
             let epoch = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+            if epoch.is_none() {
+                tracing::info!("this system has no boot id to be read: a login reads its whole mailbox");
+            }
             let open_files_max = (descriptors::limit() / OPEN_FILES_SHARE).min(OPEN_FILES_MAX) as usize;
             Self { root: root.into().into(), epoch: epoch.map(Arc::from), open_files_max }
         }

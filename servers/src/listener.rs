@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use config::Limits;
 use mail_core::time::Instant;
+use rustix::net::sockopt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -158,6 +159,8 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<net::TcpListener> {
     let socket = net::TcpListener::bind(address)?;
     // The standard library's own backlog is too short for a rush of clients.
     rustix::net::listen(&socket, BACKLOG)?;
+    // What is accepted inherits it. Replies are written whole; waiting to fill a segment only adds delay.
+    sockopt::set_tcp_nodelay(&socket, true)?;
     socket.set_nonblocking(true)?;
     Ok(socket)
 }
@@ -289,13 +292,7 @@ pub(crate) async fn accept(socket: &TcpListener) -> (TcpStream, SocketAddr) {
     let mut back_off = Duration::from_millis(10);
     loop {
         match socket.accept().await {
-            Ok((stream, peer)) => {
-                // Replies are written whole; waiting to fill a segment only adds delay.
-                if let Err(error) = stream.set_nodelay(true) {
-                    debug!(%error, "no TCP_NODELAY");
-                }
-                return (stream, peer);
-            }
+            Ok(accepted) => return accepted,
             // The client went away between its request and our answer.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
@@ -304,5 +301,20 @@ pub(crate) async fn accept(socket: &TcpListener) -> (TcpStream, SocketAddr) {
                 back_off = (back_off * 2).min(BACK_OFF_MAX);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_accepted_sends_without_delay() {
+        let socket = listen(SocketAddr::from((BRIDGE, 0))).expect("a free port");
+        let listening = TcpListener::from_std(socket).expect("it does not block");
+        let client = TcpStream::connect(listening.local_addr().expect("bound")).await.expect("it listens");
+        let (served, peer) = accept(&listening).await;
+        assert!(served.nodelay().expect("TCP"));
+        assert_eq!(peer, client.local_addr().expect("connected"));
     }
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tracing::info;
+
 use crate::store::StoreError;
 
 /// Everything that is counted.
@@ -152,11 +154,15 @@ impl Traffic {
         Open(Arc::clone(self))
     }
 
-    /// Counts the replies in whole lines of a machine's output; whether there were any.
+    /// Counts the replies in whole lines of a machine's output; whether there were any. A refusal, of a limit or of anything
+    /// else, is told to the log as it is told to the peer.
     pub fn count_replies(&self, output: &[u8]) -> bool {
         let mut any = false;
         for line in output.split_inclusive(|octet| *octet == b'\n') {
             if let Some(class) = self.dialect.class(line) {
+                if self.dialect.classes()[class].starts_with(['4', '5', '-']) {
+                    info!(reply = %line.trim_ascii_end().escape_ascii(), "refused");
+                }
                 self.replies[class].add(1);
                 any = true;
             }

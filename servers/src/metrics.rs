@@ -56,12 +56,20 @@ impl MetricsDoor {
         Ok(Self { socket, address })
     }
 
-    /// Answers until `stopping` turns true.
-    pub(crate) async fn serve(self, meters: Arc<Meters>, mut stopping: watch::Receiver<bool>) {
+    /// Answers until `stopping` turns true; with the bridge's numbers, where there is one.
+    pub(crate) async fn serve(
+        self,
+        meters: Arc<Meters>,
+        bridge: Option<Arc<ws_bridge::meters::Meters>>,
+        mut stopping: watch::Receiver<bool>,
+    ) {
         let Self { socket, address } = self;
         let socket = TcpListener::from_std(socket).expect("the socket listens and does not block");
         let mut registry = Registry::with_prefix("pennypost");
         registry.register_collector(Box::new(Report(meters)));
+        if let Some(meters) = bridge {
+            registry.register_collector(Box::new(BridgeReport(meters)));
+        }
         let registry = Arc::new(registry);
         info!(protocol = "metrics", %address, "listening");
         let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -178,6 +186,49 @@ impl Collector for Report {
     }
 }
 
+/// The same of the bridge's.
+#[derive(Debug)]
+struct BridgeReport(Arc<ws_bridge::meters::Meters>);
+
+impl Collector for BridgeReport {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let meters = &*self.0;
+        let mut report = Encoder(encoder);
+        let accepted =
+            meters.targets().map(|(target, passage)| ([("target", target)], passage.accepted.get()));
+        report.counters("bridge_connections", "Connections of pages that were upgraded", accepted)?;
+        let open = meters.targets().map(|(target, passage)| ([("target", target)], passage.open.get()));
+        report.gauges("bridge_connections_open", "Connections that are bridged now", open)?;
+        let octets = meters.targets().flat_map(|(target, passage)| {
+            [("up", &passage.octets_up), ("down", &passage.octets_down)]
+                .map(|(direction, count)| ([("target", target), ("direction", direction)], count.get()))
+        });
+        report.counters("bridge_octets", "Octets carried, up to the target or down to the page", octets)?;
+        let refused = &meters.refused;
+        report.counters(
+            "bridge_connections_refused",
+            "Requests for a connection that were refused before the upgrade, by reason",
+            [
+                ([("reason", "host_or_origin")], refused.host_or_origin.get()),
+                ([("reason", "target")], refused.target.get()),
+                ([("reason", "handshake")], refused.handshake.get()),
+                ([("reason", "connections")], refused.all_taken.get()),
+                ([("reason", "connections_per_address")], refused.address_full.get()),
+            ],
+        )?;
+        // A label has to be text.
+        let closes: Vec<_> =
+            meters.closes().map(|(code, reason, count)| (code.to_string(), reason, count)).collect();
+        let closes = closes
+            .iter()
+            .map(|(code, reason, count)| ([("code", code.as_str()), ("reason", *reason)], *count));
+        report.counters("bridge_closes", "Connections that the bridge closed, by code and reason", closes)?;
+        let closed = meters.closed_by_browser.get();
+        report.counter("bridge_closed_by_browser", "Connections that the browser closed", closed)?;
+        report.counter("bridge_lost", "Connections that ended without a goodbye", meters.lost.get())
+    }
+}
+
 struct Encoder<'a>(DescriptorEncoder<'a>);
 
 impl Encoder<'_> {
@@ -206,11 +257,8 @@ impl Encoder<'_> {
             traffic.replies().map(|(class, count)| ([("protocol", *name), ("class", class)], count))
         });
         self.counters("replies", "Replies, greetings among them, by class", replies)?;
-        let help = "Connections that are served now";
-        let mut metric = self.0.encode_descriptor("connections_open", help, None, MetricType::Gauge)?;
-        for (labels, count) in each(|traffic| traffic.open.get()) {
-            metric.encode_family(&labels)?.encode_gauge(&count)?;
-        }
+        let open = each(|traffic| traffic.open.get());
+        self.gauges("connections_open", "Connections that are served now", open)?;
         let help = "From a question to its answer, but for what is held back on purpose";
         let mut metric = self.0.encode_descriptor("answer_seconds", help, None, MetricType::Histogram)?;
         for (name, traffic) in all {
@@ -233,6 +281,19 @@ impl Encoder<'_> {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (labels, count) in counts {
             metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+        }
+        Ok(())
+    }
+
+    fn gauges(
+        &mut self,
+        name: &str,
+        help: &str,
+        counts: impl IntoIterator<Item = (impl EncodeLabelSet, u64)>,
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (labels, count) in counts {
+            metric.encode_family(&labels)?.encode_gauge(&count)?;
         }
         Ok(())
     }
@@ -263,7 +324,7 @@ mod tests {
         let mut asking = TcpStream::connect(address).await.expect("there is room to wait");
         asking.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await.expect("sent");
         let (_stop, stopping) = watch::channel(false);
-        tokio::spawn(door.serve(Arc::new(Meters::default()), stopping));
+        tokio::spawn(door.serve(Arc::new(Meters::default()), None, stopping));
         let start = Instant::now();
         let mut answer = String::new();
         asking.read_to_string(&mut answer).await.expect("answered");

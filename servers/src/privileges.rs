@@ -1,5 +1,10 @@
 //! From root to a user with no rights but its own: what binds port 25 need not read the mail.
 
+use std::fmt::Display;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
 use nix::unistd::{Uid, User, geteuid, getuid};
 use tracing::{info, warn};
 
@@ -31,6 +36,32 @@ pub(crate) fn drop_to(name: Option<&str>) -> Result<(), String> {
     }
     info!(user = name, "no longer root");
     Ok(())
+}
+
+/// Gives a directory that root has made to the configured user.
+pub(crate) fn give(folder: &Path, name: Option<&str>) -> io::Result<()> {
+    let Some(name) = name.filter(|_| geteuid().is_root()) else { return Ok(()) };
+    let user =
+        User::from_name(name)?.ok_or_else(|| io::Error::other(format!("there is no user `{name}`")))?;
+    std::os::unix::fs::chown(folder, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
+}
+
+/// Root becomes the owner of the data directory: a file that root leaves there, the servers could not read.
+///
+/// # Errors
+/// One sentence: its owner is nobody whom one could become.
+pub(crate) fn become_owner_of(data: &Path) -> Result<(), String> {
+    if !geteuid().is_root() {
+        return Ok(());
+    }
+    let owner = |error: &dyn Display| format!("cannot become the owner of {}: {error}", data.display());
+    let uid = Uid::from_raw(std::fs::metadata(data).map_err(|error| owner(&error))?.uid());
+    if uid.is_root() {
+        return Ok(());
+    }
+    let user = User::from_uid(uid).map_err(|error| owner(&error))?;
+    let user = user.ok_or_else(|| owner(&format!("user {uid} has no name")))?;
+    become_user(&user).map_err(|error| owner(&error))
 }
 
 #[cfg(not(target_vendor = "apple"))]

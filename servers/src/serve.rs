@@ -383,11 +383,12 @@ fn start(
         };
         servers.spawn(listener.serve(pop3_terms.clone(), open, stopping.clone()));
     }
+    let bridge_meters = doors.web.as_ref().map(|(bridge, _)| bridge.meters());
     if let Some((bridge, targets)) = doors.web {
         servers.spawn(bridge.serve(targets, certificate.cloned(), stopping.clone()));
     }
     if let Some(door) = doors.metrics {
-        servers.spawn(door.serve(Arc::clone(meters), stopping.clone()));
+        servers.spawn(door.serve(Arc::clone(meters), bridge_meters, stopping.clone()));
     }
     servers
 }

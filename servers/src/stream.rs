@@ -6,9 +6,9 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::ready;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -16,7 +16,8 @@ use mail_core::machine::{Machine, Step};
 use mail_core::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::task::yield_now;
+use tokio::time::{Instant as Deadline, Sleep, sleep, timeout};
 use tokio_rustls::rustls::ServerConfig;
 use tracing::{info, trace};
 
@@ -24,10 +25,14 @@ use crate::meters::Traffic;
 use crate::session::{Encryption, Produced, Session};
 use crate::transport::{Stream, Transport};
 
-/// One read takes at least and at most so much; it doubles while the peer keeps filling it.
-const READ_OCTETS: (usize, usize) = (4 << 10, 64 << 10);
-/// Queued output is written once it is larger than this, or before a read.
-const OUTPUT_OCTETS: usize = 16 << 10;
+use self::vigil::Vigil;
+
+/// One read takes at least and at most so much; it doubles while the peer keeps filling it. A short message comes whole in one.
+const READ_OCTETS: (usize, usize) = (8 << 10, 64 << 10);
+/// Queued output is written once it is larger than this, or before a read: a flight of commands is answered in few writes.
+const OUTPUT_OCTETS: usize = 64 << 10;
+/// What is shorter is copied behind the queued output, which costs less than a write of its own.
+const COPIED_OCTETS_MAX: usize = 16 << 10;
 /// A peer that takes nothing for so long is gone (RFC 5321 section 4.5.3.2 gives 5 minutes at most).
 const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
 /// So much has to be taken in that time, or all that there is: otherwise an octet now and then would hold a maildrop.
@@ -46,6 +51,10 @@ pub async fn drive<T: Transport, S: Session>(
     traffic: Arc<Traffic>,
     mut stopping: watch::Receiver<bool>,
 ) -> io::Result<()> {
+    let mut word = stopping.clone();
+    // Both are waited for again and again, and made once: a new timer may cost the runtime a system call.
+    let mut stopped = pin!(word.wait_for(|stop| *stop));
+    let mut alarm = pin!(sleep(WRITE_TIMEOUT));
     let mut connection = Connection {
         stream,
         input: BytesMut::new(),
@@ -53,6 +62,7 @@ pub async fn drive<T: Transport, S: Session>(
         read_octets: READ_OCTETS.0,
         traffic,
         asked: None,
+        vigil: Vigil::default(),
     };
     let mut told = false;
     loop {
@@ -73,14 +83,17 @@ pub async fn drive<T: Transport, S: Session>(
                     // It may have stopped for the sake of its output alone.
                     continue;
                 }
+                if (told || !*stopping.borrow()) && connection.read_awake().await {
+                    continue;
+                }
                 let deadline = machine.poll_timeout();
                 tokio::select! {
-                    read = connection.read(deadline) => match read? {
+                    read = connection.read(deadline, alarm.as_mut()) => match read? {
                         Read::Octets => {}
                         Read::End => { let _closed = machine.receive_eof(Instant::now()); }
                         Read::TimedOut => machine.handle_timeout(Instant::now()),
                     },
-                    _ = stopping.wait_for(|stop| *stop), if !told => {
+                    _ = &mut stopped, if !told => {
                         told = true;
                         session.shutdown(&mut machine);
                     }
@@ -124,6 +137,7 @@ struct Connection<T> {
     traffic: Arc<Traffic>,
     /// When the question came that is not answered yet.
     asked: Option<Instant>,
+    vigil: Vigil,
 }
 
 impl<T: Transport> Connection<T> {
@@ -152,8 +166,14 @@ impl<T: Transport> Connection<T> {
                     self.transmit(machine, OUTPUT_OCTETS).await?;
                 }
                 Produced::Octets(octets) => {
+                    self.vigil.expect();
                     self.collect(machine);
-                    self.write(octets).await?;
+                    if octets.len() > COPIED_OCTETS_MAX {
+                        self.write(octets).await?;
+                    } else {
+                        self.output.extend_from_slice(&octets);
+                        self.transmit(machine, OUTPUT_OCTETS).await?;
+                    }
                 }
                 Produced::Wait(delay) => {
                     self.transmit(machine, 0).await?;
@@ -208,30 +228,45 @@ impl<T: Transport> Connection<T> {
                         return Err(io::ErrorKind::WriteZero.into());
                     }
                 }
-                Ok(())
+                // TLS may hold back a last record.
+                if left == 0 { self.stream.flush().await } else { Ok(()) }
             };
             in_time(stretch).await?;
         }
-        // TLS may hold back a last record.
-        in_time(self.stream.flush()).await
+        Ok(())
     }
 
-    async fn read(&mut self, deadline: Option<Instant>) -> io::Result<Read> {
+    /// Reads what comes at once behind a message; whether something did.
+    async fn read_awake(&mut self) -> bool {
+        let Self { stream, input, vigil, .. } = self;
+        let came = vigil.keep(|octets| stream.read_now(octets), |octets| input.extend_from_slice(octets));
+        if vigil.is_long() {
+            yield_now().await;
+        }
+        came
+    }
+
+    async fn read(&mut self, deadline: Option<Instant>, mut alarm: Pin<&mut Sleep>) -> io::Result<Read> {
         let Self { stream, input, read_octets, .. } = self;
-        let read = poll_fn(|cx| {
-            ready!(stream.poll_readable(cx))?;
-            if input.capacity() - input.len() < *read_octets {
-                input.reserve(*read_octets);
+        let octets = poll_fn(|cx| {
+            if stream.poll_readable(cx)?.is_ready() {
+                if input.capacity() - input.len() < *read_octets {
+                    input.reserve(*read_octets);
+                }
+                if let Poll::Ready(octets) = pin!(stream.read_buf(input)).poll(cx)? {
+                    return Poll::Ready(Ok::<_, io::Error>(Some(octets)));
+                }
+                if input.is_empty() {
+                    // It was told of what has been read already.
+                    *input = BytesMut::new();
+                }
             }
-            pin!(stream.read_buf(input)).poll(cx)
+            match deadline {
+                Some(deadline) => poll_alarm(alarm.as_mut(), deadline.into(), cx).map(|()| Ok(None)),
+                None => Poll::Pending,
+            }
         });
-        let octets = match deadline {
-            None => read.await?,
-            Some(deadline) => tokio::select! {
-                octets = read => octets?,
-                () = sleep_until(deadline.into()) => return Ok(Read::TimedOut),
-            },
-        };
+        let Some(octets) = octets.await? else { return Ok(Read::TimedOut) };
         self.read_octets =
             if octets >= self.read_octets { (octets * 2).min(READ_OCTETS.1) } else { READ_OCTETS.0 };
         Ok(if octets == 0 { Read::End } else { Read::Octets })
@@ -257,6 +292,21 @@ impl<T: Transport> Connection<T> {
     }
 }
 
+/// Ready when the deadline has passed. The timer may go off before, for an earlier one, and is only then set anew: a read
+/// that comes in time, as nearly all do, leaves it alone.
+fn poll_alarm(mut timer: Pin<&mut Sleep>, deadline: Deadline, cx: &mut Context<'_>) -> Poll<()> {
+    if deadline < timer.deadline() {
+        timer.as_mut().reset(deadline);
+    }
+    loop {
+        ready!(timer.as_mut().poll(cx));
+        if timer.deadline() >= deadline {
+            return Poll::Ready(());
+        }
+        timer.as_mut().reset(deadline);
+    }
+}
+
 /// Waits for a peer to take what is written.
 async fn in_time(written: impl Future<Output = io::Result<()>>) -> io::Result<()> {
     timeout(WRITE_TIMEOUT, written).await.unwrap_or_else(|_| {
@@ -268,6 +318,8 @@ async fn in_time(written: impl Future<Output = io::Result<()>>) -> io::Result<()
 /// How long, and for how many reads, a closed connection's remaining input is thrown away.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_READS: usize = 64;
+
+mod vigil;
 
 #[cfg(test)]
 mod tests;

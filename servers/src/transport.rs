@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustix::net::RecvFlags;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -24,11 +25,22 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send {
     /// Ready when a read gives octets, the end or an error. It may be wrong about that; the read then waits.
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Reads what has come by now, without asking the runtime, from a stream that can do so. After an error it is waited for
+    /// as ever.
+    fn read_now(&mut self, _octets: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 impl Transport for TcpStream {
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_read_ready(cx)
+    }
+
+    fn read_now(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        let (read, _) = rustix::net::recv(self, octets, RecvFlags::DONTWAIT)?;
+        Ok(read)
     }
 }
 
@@ -107,6 +119,13 @@ impl<T: Transport> Transport for Stream<T> {
         match self {
             Self::Plain(stream) => stream.poll_readable(cx),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_fill_buf(cx).map_ok(|_| ()),
+        }
+    }
+
+    fn read_now(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read_now(octets),
+            Self::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 }

@@ -219,8 +219,39 @@ fn without_a_believable_header_nobody_is_served() {
 }
 
 #[test]
+fn what_a_page_may_not_is_told_to_it_and_to_the_log() {
+    let place = Place::with("[web.limits]\nframe_size = '64 KiB'\nconnections_per_address = 2\n");
+    let mut server = place.serve();
+    let mut pages = [(); 2].map(|()| Page::connect(&server, "pop3"));
+    let (web, mut third) = (server.door("web"), Wire::connect(server.door("web")));
+    let upgrade = format!(
+        "GET /ws/pop3 HTTP/1.1\r\nHost: {web}\r\nOrigin: http://{web}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    third.send(upgrade.as_bytes());
+    assert!(third.text().starts_with("HTTP/1.1 503 "));
+    assert!(server.wait_for_log("refused").contains("status=503"));
+
+    pages[0].socket.send(Message::text("USER gb")).expect("the bridge reads");
+    assert_eq!(pages[0].close_code(), 1003);
+    pages[1].socket.send(Message::binary(vec![b'x'; 65 << 10])).expect("the bridge reads");
+    assert_eq!(pages[1].close_code(), 1013);
+    // Where nobody speaks for too long.
+    let place = Place::with("[web.limits]\nidle_seconds = 1\n");
+    let mut other = place.serve();
+    assert_eq!(Page::connect(&other, "pop3").close_code(), 1013);
+    let logged = |server: &mut Daemon, code: u16| {
+        let line = server.wait_for_log("closing");
+        assert!(line.contains("INFO") && line.contains(&format!("code={code}")), "{line}");
+    };
+    logged(&mut server, 1003);
+    logged(&mut server, 1013);
+    logged(&mut other, 1013);
+}
+
+#[test]
 fn who_guesses_through_the_bridge_is_refused_and_nobody_else_there() {
-    let place = Place::with("[auth]\nfailures_per_address = 2\n");
+    let place = Place::with("[auth]\nfailures_per_address = 2\nfailures_per_account = 4\n");
     let server = place.serve();
     let sign_in = |source, user: &str, password: &str| {
         let mut pop3 = Page::connect_from(source, &server, "pop3");
@@ -233,4 +264,12 @@ fn who_guesses_through_the_bridge_is_refused_and_nobody_else_there() {
     }
     assert!(sign_in([127, 0, 0, 2], "gb", "other").starts_with("-ERR [SYS/TEMP] too many "));
     assert!(sign_in([127, 0, 0, 3], "gb", "other").starts_with("+OK "));
+
+    // From many addresses at one account, whose owner gets in from where he did before.
+    for guess in 10..14 {
+        assert!(sign_in([127, 0, 0, guess], "gb", "guess").starts_with("-ERR [AUTH] "));
+    }
+    assert!(sign_in([127, 0, 0, 14], "gb", "other").starts_with("-ERR [SYS/TEMP] too many "));
+    assert!(sign_in([127, 0, 0, 3], "gb", "other").starts_with("+OK "));
+    assert!(sign_in([127, 0, 0, 14], "ag", "secret").starts_with("+OK "));
 }

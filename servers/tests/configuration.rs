@@ -257,4 +257,6 @@ fn the_configuration_for_a_network_is_a_good_one() {
     assert_eq!(checked.code, Some(0), "{checked:?}");
     let unit = include_str!("../../deploy/pennypost.service");
     assert!(unit.contains("serve --config /etc/pennypost/pennypost.toml"));
+    // It would hide the boot id, without which nothing proves that an index is that of its mailbox.
+    assert!(!unit.contains("ProcSubset"));
 }

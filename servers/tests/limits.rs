@@ -115,6 +115,48 @@ fn commands_that_lead_nowhere_come_to_an_end() {
     let said = String::from_utf8(pop3.wire.rest()).expect("text");
     assert_eq!(said.matches("\r\n.\r\n").count(), 10_000);
     assert!(said.ends_with("-ERR too many commands in one session, goodbye\r\n"));
+    server.wait_for_log("too many commands in one session");
+}
+
+#[test]
+fn what_is_over_a_limit_is_refused_and_logged() {
+    let place = Place::with(&format!("{LISTEN}[limits]\nrecipients = 100\nmessage_size = '2 MiB'\n"));
+    let mut server = serve(&place, &["smtp", "pop3"]);
+    let mut smtp = server.smtp();
+    smtp.command("EHLO iit.edu");
+    let refused = |server: &mut Daemon, reply: &str, code: &str| {
+        assert!(reply.starts_with(code), "{reply}");
+        let line = server.wait_for_log("refused");
+        assert!(line.contains("INFO") && line.contains(reply), "{line} for {reply}");
+    };
+    refused(&mut server, &smtp.command(&"x".repeat(10_000)), "500 5.5.2 Line too long");
+    refused(&mut server, &smtp.command("MAIL FROM:<ag@iit.edu> SIZE=2097153"), "552 5.3.4 ");
+    smtp.command("MAIL FROM:<ag@iit.edu>");
+    for number in 0..100 {
+        assert!(smtp.command(&format!("RCPT TO:<gb+{number}@iit.edu>")).starts_with("250 "));
+    }
+    refused(&mut server, &smtp.command("RCPT TO:<ag@iit.edu>"), "452 4.5.3 ");
+    smtp.command("DATA");
+    smtp.wire.send(&b"0123456789abcdef0123456789abcdef\r\n".repeat(70_000));
+    smtp.wire.send(b".\r\n");
+    refused(&mut server, &smtp.reply(), "552 5.3.4 ");
+    let header = b"X-Field: 0123456789012345678901234567890123456789\r\n".repeat(25_000);
+    refused(&mut server, &smtp.deliver("ag@iit.edu", &["gb@iit.edu"], &header), "552 5.3.4 ");
+    let header = b"Received: from a by b\r\n".repeat(101);
+    refused(&mut server, &smtp.deliver("ag@iit.edu", &["gb@iit.edu"], &header), "554 5.4.6 ");
+    assert!(place.mailbox("gb").is_empty() && place.mailbox("ag").is_empty());
+
+    smtp.command("NOOP");
+    smtp.wire.send(&b"FROB\r\n".repeat(20));
+    let said = String::from_utf8(smtp.wire.rest()).expect("text");
+    assert!(said.ends_with("421 4.7.0 Too many errors, closing connection\r\n"), "{said}");
+    server.wait_for_log("too many errors in a row");
+    assert!(server.wait_for_log("421 4.7.0 ").contains("refused"));
+    let mut pop3 = server.pop3();
+    refused(&mut server, &pop3.command(&"x".repeat(10_000)), "-ERR ");
+    pop3.wire.send(&b"FROB\r\n".repeat(20));
+    assert!(pop3.wire.rest().ends_with(b"-ERR too many errors in a row, goodbye\r\n"));
+    server.wait_for_log("too many errors in a row");
 }
 
 #[test]

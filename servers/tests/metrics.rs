@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Instant;
 
 use support::tls::TlsClient;
 use support::{Daemon, PATIENCE, Place, Pop3, Wire, field};
@@ -128,6 +129,109 @@ fn what_is_counted_is_what_happened() {
         assert!(expected.insert(name.to_owned(), number).is_some(), "{name} is there from the start");
     }
     assert_eq!(numbers(&server), expected);
+}
+
+/// A page's connection to the POP3 server, or the status that it is refused with.
+fn bridged(server: &Daemon, target: &str, origin: &str, upgrade: &str) -> Result<Wire, String> {
+    let address = server.door("web");
+    let mut wire = Wire::connect(address);
+    let request = format!(
+        "GET /ws/{target} HTTP/1.1\r\nHost: {address}\r\nOrigin: {origin}\r\nConnection: Upgrade\r\n{upgrade}\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    wire.send(request.as_bytes());
+    let status = wire.text();
+    if status.contains(" 101 ") {
+        while wire.text() != "" {}
+        Ok(wire)
+    } else {
+        Err(status)
+    }
+}
+
+/// A short frame with a mask of zeros.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    [&[first, 0x80 | payload.len() as u8, 0, 0, 0, 0], payload].concat()
+}
+
+const TO_THE_BRIDGE: &str = "[smtp]\nlisten = []\n[pop3]\nlisten = ['127.0.0.1:0']\n[web]\nlisten = '127.0.0.1:0'\n\
+                             [web.limits]\nconnections_per_address = 1\n[metrics]\nlisten = '127.0.0.1:0'\n";
+
+#[test]
+fn the_bridge_counts_what_it_carries_what_it_refuses_and_why_it_closes() {
+    let place = Place::with(TO_THE_BRIDGE);
+    let arguments = ["serve"];
+    let doors = ["pop3", "web", "metrics"];
+    let server = Daemon::start(env!("CARGO_BIN_EXE_pennypost"), &arguments, &place, &doors);
+    let bridge = |server: &Daemon| {
+        let mut numbers = numbers(server);
+        numbers.retain(|name, _| name.starts_with("bridge_"));
+        numbers
+    };
+    let until = |name: &str, number: u64| {
+        let start = Instant::now();
+        while bridge(&server)[name] != number {
+            assert!(start.elapsed() < PATIENCE, "{name} does not become {number}");
+        }
+    };
+    let mut expected = bridge(&server);
+    assert!(expected.len() > 20 && expected.values().all(|number| *number == 0), "{expected:?}");
+
+    let own = format!("http://{}", server.door("web"));
+    let open = "bridge_connections_open{target=\"pop3\"}";
+    let upgrade = "Upgrade: websocket\r\n";
+    let connect = || bridged(&server, "pop3", &own, upgrade).expect("upgraded");
+    assert!(
+        bridged(&server, "pop3", "http://evil.example", upgrade).is_err_and(|line| line.contains(" 403 "))
+    );
+    assert!(bridged(&server, "imap", &own, upgrade).is_err_and(|line| line.contains(" 404 ")));
+    assert!(bridged(&server, "pop3", &own, "").is_err_and(|line| line.contains(" 400 ")));
+
+    // The target ends.
+    let mut wire = connect();
+    assert!(bridged(&server, "pop3", &own, upgrade).is_err_and(|line| line.contains(" 503 ")));
+    until(open, 1);
+    let greeting = wire.line();
+    wire.send(&frame(0x82, b"QUIT\r\n"));
+    let goodbye = wire.line();
+    wire.send(&frame(0x88, b""));
+    assert!(wire.rest().starts_with(b"\x88"));
+    until(open, 0);
+    // The browser does what it may not; closes; is gone.
+    let mut wire = connect();
+    assert_eq!(wire.line(), greeting);
+    wire.send(&frame(0x81, b"text"));
+    assert!(wire.rest().starts_with(b"\x88"));
+    drop(wire);
+    until(open, 0);
+    let mut wire = connect();
+    assert_eq!(wire.line(), greeting);
+    wire.send(&frame(0x88, b"\x03\xe8"));
+    assert_eq!(wire.rest(), b"\x88\x02\x03\xe8");
+    until(open, 0);
+    let mut wire = connect();
+    assert_eq!(wire.line(), greeting);
+    drop(wire);
+    until(open, 0);
+
+    // A line's end, which is not in it here, is as long as the header of the frame, which is.
+    let down = 4 * greeting.len() + goodbye.len();
+    for (name, number) in [
+        ("bridge_connections_total{target=\"pop3\"}", 4),
+        ("bridge_octets_total{target=\"pop3\",direction=\"up\"}", 6),
+        ("bridge_octets_total{target=\"pop3\",direction=\"down\"}", down as u64),
+        ("bridge_connections_refused_total{reason=\"host_or_origin\"}", 1),
+        ("bridge_connections_refused_total{reason=\"target\"}", 1),
+        ("bridge_connections_refused_total{reason=\"handshake\"}", 1),
+        ("bridge_connections_refused_total{reason=\"connections_per_address\"}", 1),
+        ("bridge_closes_total{code=\"1000\",reason=\"end\"}", 1),
+        ("bridge_closes_total{code=\"1003\",reason=\"text\"}", 1),
+        ("bridge_closed_by_browser_total", 1),
+        ("bridge_lost_total", 1),
+    ] {
+        assert!(expected.insert(name.to_owned(), number).is_some(), "{name} is there from the start");
+    }
+    assert_eq!(bridge(&server), expected);
 }
 
 #[test]

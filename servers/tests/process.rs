@@ -47,6 +47,30 @@ fn a_confined_process_reaches_its_data_and_nothing_else() {
 }
 
 #[test]
+fn a_folder_that_leads_out_of_the_data_directory_is_not_followed() {
+    let place = Place::new();
+    fs::create_dir(place.path("beyond")).expect("made");
+    symlink(place.path("beyond"), place.path("data/gb")).expect("linked");
+    let daemon = place.serve();
+    if daemon.early_log.iter().any(|line| line.contains("not confined")) {
+        // As above: without Landlock whoever makes the link decides.
+        daemon.smtp().deliver_one(MAIL);
+        assert!(place.path("beyond/MyMailBox.txt").exists());
+        return;
+    }
+    let mut smtp = daemon.smtp();
+    smtp.command("EHLO iit.edu");
+    let reply = smtp.deliver("ag@iit.edu", &["gb@iit.edu"], MAIL);
+    assert!(reply.starts_with("451 4.3.0 "), "{reply}");
+    let mut pop3 = daemon.pop3();
+    pop3.command("USER gb");
+    let reply = pop3.command("PASS other");
+    assert!(reply.starts_with("-ERR [SYS/TEMP]"), "{reply}");
+    assert_eq!(fs::read_dir(place.path("beyond")).expect("there").count(), 0, "nothing is made there");
+    daemon.smtp().deliver_to("ag@iit.edu", MAIL);
+}
+
+#[test]
 fn a_configured_user_is_what_the_process_becomes() {
     let place = Place::with("[process]\nuser = 'nobody'\n");
     let own = fs::metadata(place.folder.path()).expect("it is there");
@@ -64,6 +88,18 @@ fn a_configured_user_is_what_the_process_becomes() {
     fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(0o755)).expect("set");
     for name in ["data", "data/User.txt"] {
         chown(place.path(name), Some(uid), Some(gid)).expect("root may");
+    }
+    // What root changes is the user's as well, also where there was nothing.
+    let changed = place.pennypost(&["user", "passwd", "gb", "--password-stdin"], "other\n");
+    assert_eq!(changed.code, Some(0), "{changed:?}");
+    let fresh = place.path("fresh");
+    let added = ["user", "add", "ef", "--password-stdin", "--data", fresh.to_str().expect("a plain name")];
+    let added = place.pennypost(&added, "a password\n");
+    assert_eq!(added.code, Some(0), "{added:?}");
+    for name in ["data/User.txt", "data/.User.txt.lock", "fresh", "fresh/User.txt", "fresh/ef"] {
+        let own = fs::metadata(place.path(name)).expect("it is there");
+        assert_eq!((own.uid(), own.gid()), (uid, gid), "{name}");
+        assert!(own.mode() & 0o077 == 0 || name == "data/User.txt", "{name}");
     }
     let daemon = place.serve();
     let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).expect("it runs");

@@ -78,3 +78,74 @@ fn the_real_end_is_found_behind_lines_of_dots() {
         text.escape_ascii()
     );
 }
+
+/// What stands in an argument and would be a line of its own, in a dialogue or in a mailbox.
+#[test]
+fn no_argument_carries_a_line_end_or_a_nul() {
+    let place = Place::new();
+    let server = place.serve();
+    let mut smtp = server.smtp();
+    smtp.command("EHLO iit.edu");
+    for octet in ['\r', '\0'] {
+        for command in [
+            format!("EHLO iit{octet}.edu"),
+            format!("HELO iit{octet}.edu"),
+            format!("MAIL FROM:<a{octet}g@iit.edu>"),
+            format!("MAIL FROM:<\"a{octet}g\"@iit.edu>"),
+            format!("MAIL FROM:<\"a\\{octet}g\"@iit.edu>"),
+            format!("MAIL FROM:<ag@iit{octet}.edu>"),
+            format!("MAIL FROM:<ag@iit.edu> SIZE=1{octet}0"),
+            format!("VRFY g{octet}b"),
+            format!("AUTH PL{octet}AIN AGFnAHNlY3JldA=="),
+            format!("AUTH PLAIN AGFn{octet}AHNlY3JldA=="),
+            // base64 of NUL a CR g NUL secret, of NUL a LF g NUL secret, of NUL a NUL g NUL secret
+            "AUTH PLAIN AGENZwBzZWNyZXQ=".to_owned(),
+            "AUTH PLAIN AGEKZwBzZWNyZXQ=".to_owned(),
+            "AUTH PLAIN AGEAZwBzZWNyZXQ=".to_owned(),
+        ] {
+            let reply = smtp.command(&command);
+            assert!(reply.starts_with('5'), "{command:?}: {reply}");
+            assert!(smtp.command("NOOP").starts_with("250 2.0.0 "), "{command:?} has one answer");
+        }
+        assert!(smtp.command("MAIL FROM:<ag@iit.edu>").starts_with("250 "));
+        for recipient in
+            [format!("g{octet}b@iit.edu"), format!("\"g{octet}b\"@iit.edu"), format!("gb@iit.edu{octet}")]
+        {
+            let reply = smtp.command(&format!("RCPT TO:<{recipient}>"));
+            assert!(reply.starts_with('5'), "{recipient:?}: {reply}");
+        }
+        assert!(smtp.command("DATA").starts_with("503 "), "nobody receives");
+        smtp.command("RSET");
+
+        let mut pop3 = server.pop3();
+        for command in [format!("USER g{octet}b"), format!("UTF8{octet}"), format!("AUTH PLA{octet}IN")] {
+            let reply = pop3.command(&command);
+            assert!(reply.starts_with("-ERR"), "{command:?}: {reply}");
+        }
+        assert!(pop3.command("USER gb").starts_with("+OK"));
+        let reply = pop3.command(&format!("PASS oth{octet}er"));
+        assert!(reply.starts_with("-ERR"), "{reply}");
+    }
+    // A line that a bare LF ends is refused, and is no part of the next.
+    smtp.wire.send(b"MAIL FROM:<ag@iit.edu>\nRCPT TO:<gb@iit.edu>\r\n");
+    assert!(smtp.reply().starts_with("500 5.5.2 "));
+    assert!(smtp.reply().starts_with("503 "));
+    assert!(smtp.command("QUIT").starts_with("221"));
+    assert_eq!(smtp.wire.rest(), b"");
+    assert!(place.mailbox("gb").is_empty() && place.mailbox("ag").is_empty());
+}
+
+/// What ends a mail in the files of others (mbox) or in ours, inside a body.
+#[test]
+fn a_body_begins_no_other_mail() {
+    let place = Place::new();
+    let server = place.serve();
+    let body = b"Subject: one\r\n\r\nFrom ag@iit.edu Sun Nov 22 19:15:07 2026\r\nFrom: <root@iit.edu>\r\n\
+        To: <gb@iit.edu>\r\nSubject: two\r\nReceived: 2026-11-22 : 19 : 15\r\n\r\n.\r\nFrom: x\r\n#rom: x\r\n.\r\n";
+    server.smtp().deliver_one(body);
+    server.smtp().deliver_one(b"Subject: three\r\n\r\nbody\r\n");
+    let mut pop3 = server.signed_in("gb", "other");
+    assert_eq!(pop3.stat().0, 2);
+    assert!(pop3.retrieve(1).ends_with(body));
+    assert!(pop3.retrieve(2).ends_with(b"Subject: three\r\n\r\nbody\r\n"));
+}

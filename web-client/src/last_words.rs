@@ -2,7 +2,7 @@
 //!
 //! The browser's database answers later, and a page that is closed is not there any more to be answered: what was being
 //! written is also left in `localStorage`, which takes it at once, until the database has it. Attachments are too large
-//! for that; they are in the database since they were chosen.
+//! for that; they are in the database since they were chosen or a message that has them was forwarded.
 
 use js_sys::JSON;
 use web_sys::Storage;

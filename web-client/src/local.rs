@@ -128,12 +128,7 @@ impl Local {
 
     /// A whole message.
     pub(crate) async fn message(&self, shelf: Shelf, id: &str) -> Option<Vec<u8>> {
-        let database = self.database.as_ref()?;
-        let get = async || -> Result<Option<JsValue>, Error> {
-            let transaction = database.transaction(&[shelf.name()], TransactionMode::ReadOnly)?;
-            transaction.object_store(shelf.name())?.get(JsValue::from(id))?.await
-        };
-        get().await.ok().flatten().map(|value| octets(&value))
+        self.value(shelf, id).await.ok().flatten().map(|value| octets(&value))
     }
 
     /// Whether it is kept now.
@@ -157,6 +152,15 @@ impl Local {
             last_words::kept(&self.name, form);
         }
         kept
+    }
+
+    /// A draft, if it is still kept.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub(crate) async fn draft(&self, id: &str) -> Result<Option<Rc<Form>>, Error> {
+        let value = self.value(Shelf::Drafts, id).await?;
+        Ok(value.and_then(|value| keeping::form(id, &value)).map(Rc::new))
     }
 
     /// Keeps the text of a draft at once: the page may be gone before the database answers.
@@ -225,6 +229,12 @@ impl Local {
             transaction.commit()?.await.map(drop)
         };
         keep().await.is_ok()
+    }
+
+    async fn value(&self, shelf: Shelf, id: &str) -> Result<Option<JsValue>, Error> {
+        let Some(database) = &self.database else { return Ok(None) };
+        let transaction = database.transaction(&[shelf.name()], TransactionMode::ReadOnly)?;
+        transaction.object_store(shelf.name())?.get(JsValue::from(id))?.await
     }
 
     async fn texts(&self, shelf: Shelf) -> HashMap<String, Rc<str>> {

@@ -20,8 +20,10 @@ const WAITING_OCTETS_MAX: u32 = 256 * 1_024;
 /// A browser tells nobody when that has become less; it has to be looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
+/// A connection over which nothing leaves for so long is lost.
+const STUCK_MAX: Duration = Duration::from_secs(60);
+
 enum Happening {
-    Open,
     Bytes(Bytes),
     End,
 }
@@ -29,11 +31,6 @@ enum Happening {
 pub(crate) struct Socket {
     socket: WebSocket,
     happenings: UnboundedReceiver<Happening>,
-    /// It has opened, and has not ended as far as was heard.
-    open: bool,
-    /// What came in while something else was waited for.
-    early: Option<Bytes>,
-    _on_open: Closure<dyn FnMut()>,
     _on_message: Closure<dyn FnMut(MessageEvent)>,
     _on_close: Closure<dyn FnMut()>,
 }
@@ -59,10 +56,6 @@ impl Socket {
             // Nobody listens any more when the session is over.
             let _ = sender.unbounded_send(happening);
         };
-        let on_open = Closure::new({
-            let tell = tell.clone();
-            move || tell(Happening::Open)
-        });
         let on_message = Closure::new({
             let tell = tell.clone();
             move |event: MessageEvent| {
@@ -71,50 +64,21 @@ impl Socket {
             }
         });
         let on_close = Closure::new(move || tell(Happening::End));
-        socket.set_onopen(Some(on_open.as_ref().unchecked_ref()));
         socket.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
         socket.set_onclose(Some(on_close.as_ref().unchecked_ref()));
-        Ok(Self {
-            socket,
-            happenings,
-            open: false,
-            early: None,
-            _on_open: on_open,
-            _on_message: on_message,
-            _on_close: on_close,
-        })
-    }
-
-    /// Waits for the connection.
-    async fn opened(&mut self) -> Result<(), Broken> {
-        if self.open {
-            return Ok(());
-        }
-        match self.happenings.next().await {
-            Some(Happening::Open) => {
-                self.open = true;
-                Ok(())
-            }
-            _ => Err(Broken),
-        }
+        Ok(Self { socket, happenings, _on_message: on_message, _on_close: on_close })
     }
 
     async fn next(&mut self) -> Received {
-        loop {
-            match self.happenings.next().await {
-                Some(Happening::Open) => self.open = true,
-                Some(Happening::Bytes(bytes)) => return Received::Bytes(bytes),
-                Some(Happening::End) | None => return Received::End,
-            }
+        match self.happenings.next().await {
+            Some(Happening::Bytes(bytes)) => Received::Bytes(bytes),
+            Some(Happening::End) | None => Received::End,
         }
     }
 }
 
 impl Link for Socket {
     async fn receive(&mut self, deadline: Option<Instant>) -> Received {
-        if let Some(bytes) = self.early.take() {
-            return Received::Bytes(bytes);
-        }
         let Some(deadline) = deadline else { return self.next().await };
         let pause = sleep(deadline.saturating_duration_since(Instant::now()));
         match select(pin!(self.next()), pin!(pause)).await {
@@ -124,15 +88,8 @@ impl Link for Socket {
     }
 
     fn received(&mut self) -> Option<Bytes> {
-        if let Some(bytes) = self.early.take() {
-            return Some(bytes);
-        }
         match self.happenings.try_recv() {
             Ok(Happening::Bytes(bytes)) => Some(bytes),
-            Ok(Happening::Open) => {
-                self.open = true;
-                None
-            }
             Ok(Happening::End) => {
                 // Whoever waits for more hears of it.
                 self.happenings.close();
@@ -143,10 +100,18 @@ impl Link for Socket {
     }
 
     async fn send(&mut self, bytes: Bytes) -> Result<(), Broken> {
-        self.opened().await?;
+        // Both servers speak first: whoever has something to say to them is connected.
         self.socket.send_with_u8_array(&bytes).map_err(|_| Broken)?;
-        while self.socket.buffered_amount() > WAITING_OCTETS_MAX {
-            if self.socket.ready_state() != WebSocket::OPEN {
+        let (mut least, mut moved) = (u32::MAX, Instant::now());
+        loop {
+            let waiting = self.socket.buffered_amount();
+            if waiting < least {
+                (least, moved) = (waiting, Instant::now());
+            }
+            if waiting <= WAITING_OCTETS_MAX {
+                break;
+            }
+            if self.socket.ready_state() != WebSocket::OPEN || moved.elapsed() > STUCK_MAX {
                 return Err(Broken);
             }
             sleep(LOOK_EVERY).await;
@@ -161,7 +126,6 @@ impl Link for Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        self.socket.set_onopen(None);
         self.socket.set_onmessage(None);
         self.socket.set_onclose(None);
         // What is closed already may be closed again.

@@ -24,6 +24,13 @@ pub(crate) struct Place {
     _of_all: OwnedSemaphorePermit,
 }
 
+/// What there is no place left of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Full {
+    All,
+    Address,
+}
+
 impl Census {
     pub(crate) fn new(limits: &Limits) -> Arc<Self> {
         let all_max = u32::try_from(limits.connections).unwrap_or(u32::MAX).min(MANY);
@@ -35,18 +42,21 @@ impl Census {
         })
     }
 
-    /// A place for a connection from this address, unless all, or all of that address, are taken.
-    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
-        let of_all = Arc::clone(&self.all).try_acquire_owned().ok()?;
+    /// A place for a connection from this address.
+    ///
+    /// # Errors
+    /// All, or all of that address, are taken.
+    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Place, Full> {
+        let of_all = Arc::clone(&self.all).try_acquire_owned().map_err(|_| Full::All)?;
         let address = network(address);
         let mut by_address = self.by_address();
         let count = by_address.entry(address).or_insert(0);
         // An entry is there only while somebody counts, so a full one had others before.
         if *count >= self.by_address_max {
-            return None;
+            return Err(Full::Address);
         }
         *count += 1;
-        Some(Place { census: Arc::clone(self), address, _of_all: of_all })
+        Ok(Place { census: Arc::clone(self), address, _of_all: of_all })
     }
 
     /// Waits until nobody is left.
@@ -100,7 +110,7 @@ mod tests {
         let census = census(2, 2);
         let one = census.enter(address("192.0.2.1")).expect("a free place");
         let two = census.enter(address("192.0.2.2")).expect("a free place");
-        assert!(census.enter(address("192.0.2.3")).is_none());
+        assert_eq!(census.enter(address("192.0.2.3")).err(), Some(Full::All));
         drop(one);
         let three = census.enter(address("192.0.2.3")).expect("a place came back");
         drop((two, three));
@@ -112,12 +122,12 @@ mod tests {
     fn one_address_has_its_share() {
         let census = census(9, 1);
         let one = census.enter(address("2001:db8::1")).expect("a free place");
-        assert!(census.enter(address("2001:db8::ffff:2")).is_none(), "the same /64");
+        assert_eq!(census.enter(address("2001:db8::ffff:2")).err(), Some(Full::Address), "the same /64");
         let other = census.enter(address("2001:db8:0:1::1")).expect("another network");
         let four = census.enter(address("::ffff:192.0.2.1")).expect("another address");
-        assert!(census.enter(address("192.0.2.1")).is_none(), "the same in IPv6 clothes");
+        assert_eq!(census.enter(address("192.0.2.1")).err(), Some(Full::Address), "the same in IPv6 clothes");
         drop((one, other, four));
         assert!(census.by_address().is_empty());
-        assert!(census.enter(address("2001:db8::2")).is_some());
+        assert!(census.enter(address("2001:db8::2")).is_ok());
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use tracing::{debug, info};
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Close {
     /// The target has ended the stream.
@@ -31,17 +33,48 @@ impl Close {
         [&self.code().to_be_bytes()[..], self.to_string().as_bytes()].concat()
     }
 
-    pub(crate) const fn code(self) -> u16 {
+    /// Tells the log: what ends as it should in a low voice, a limit or a fault so that it is heard.
+    pub(crate) fn log(self) {
         match self {
-            Self::End => 1000,
-            Self::Away => 1001,
-            Self::Protocol => 1002,
-            Self::Text => 1003,
-            Self::Utf8 => 1007,
-            Self::Empty => 1008,
-            Self::Unreachable | Self::Unanswered | Self::Broken => 1011,
-            Self::FrameSize(_) | Self::Idle(_) => 1013,
+            Self::End | Self::Away => debug!(close = %self, "closing"),
+            _ => info!(close = %self, code = self.code(), "closing"),
         }
+    }
+
+    /// Each reason's code, and its name for who counts them.
+    pub(crate) const REASONS: [(u16, &'static str); 11] = [
+        (1000, "end"),
+        (1001, "stopping"),
+        (1002, "protocol"),
+        (1003, "text"),
+        (1007, "utf8"),
+        (1008, "empty_frames"),
+        (1011, "unreachable"),
+        (1011, "unanswered"),
+        (1011, "broken"),
+        (1013, "frame_size"),
+        (1013, "idle"),
+    ];
+
+    /// Its place among the reasons.
+    pub(crate) const fn reason(self) -> usize {
+        match self {
+            Self::End => 0,
+            Self::Away => 1,
+            Self::Protocol => 2,
+            Self::Text => 3,
+            Self::Utf8 => 4,
+            Self::Empty => 5,
+            Self::Unreachable => 6,
+            Self::Unanswered => 7,
+            Self::Broken => 8,
+            Self::FrameSize(_) => 9,
+            Self::Idle(_) => 10,
+        }
+    }
+
+    const fn code(self) -> u16 {
+        Self::REASONS[self.reason()].0
     }
 }
 

@@ -16,9 +16,10 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body
 use tracing::{Instrument, debug, info_span, warn};
 
 use crate::access::Access;
-use crate::census::Census;
+use crate::census::{Census, Full};
 use crate::limits::Limits;
-use crate::relay::{Client, relay};
+use crate::meters::Meters;
+use crate::relay::{Client, Terms, relay};
 use crate::stream::Stream;
 
 /// What all requests for a connection share.
@@ -28,6 +29,7 @@ pub(crate) struct Door {
     pub(crate) targets: BTreeMap<String, Target>,
     pub(crate) census: Arc<Census>,
     pub(crate) limits: Limits,
+    pub(crate) meters: Arc<Meters>,
     pub(crate) stopping: watch::Receiver<bool>,
 }
 
@@ -57,18 +59,28 @@ impl Door {
         mut request: Request,
     ) -> Result<Response, (StatusCode, String)> {
         let scheme = if client.secure { "https" } else { "http" };
-        self.access
-            .check(request.uri(), request.headers(), scheme)
-            .map_err(|refusal| (StatusCode::FORBIDDEN, refusal.to_string()))?;
+        let refused = &self.meters.refused;
+        self.access.check(request.uri(), request.headers(), scheme).map_err(|refusal| {
+            refused.host_or_origin.add(1);
+            (StatusCode::FORBIDDEN, refusal.to_string())
+        })?;
         let Some(target) = self.targets.get(name).cloned() else {
+            refused.target.add(1);
             return Err((StatusCode::NOT_FOUND, format!("there is no target `{name}`")));
         };
-        let response = create_response_with_body(&request, Body::empty)
-            .map_err(|error| (StatusCode::BAD_REQUEST, format!("no WebSocket handshake: {error}")))?;
-        let Some(place) = self.census.enter(client.source.ip()) else {
+        let response = create_response_with_body(&request, Body::empty).map_err(|error| {
+            refused.handshake.add(1);
+            (StatusCode::BAD_REQUEST, format!("no WebSocket handshake: {error}"))
+        })?;
+        let place = self.census.enter(client.source.ip()).map_err(|full| {
+            match full {
+                Full::All => refused.all_taken.add(1),
+                Full::Address => refused.address_full.add(1),
+            }
             let sentence = "too many connections; try again in a while";
-            return Err((StatusCode::SERVICE_UNAVAILABLE, sentence.to_owned()));
-        };
+            (StatusCode::SERVICE_UNAVAILABLE, sentence.to_owned())
+        })?;
+        let name = name.to_owned();
         let upgrade = hyper::upgrade::on(&mut request);
         let span = info_span!("bridge", target = name, client = %client.source);
         tokio::spawn(
@@ -79,13 +91,18 @@ impl Door {
                         let Parts { io, read_buf, .. } = connection
                             .downcast::<TokioIo<Stream>>()
                             .expect("the server gives hyper this type and no other");
+                        let passage = self.meters.target(&name).expect("each target is counted");
+                        let open = passage.enter();
+                        let terms = Terms { limits: &self.limits, meters: &self.meters, passage };
                         let stopping = self.stopping.clone();
-                        relay(io.into_inner(), &read_buf, &target, client, &self.limits, stopping).await;
+                        relay(io.into_inner(), &read_buf, &target, client, terms, stopping).await;
                         debug!("closed");
+                        // Who sees that it has ended finds its place free.
+                        drop(place);
+                        drop(open);
                     }
                     Err(error) => debug!(%error, "lost before the upgrade"),
                 }
-                drop(place);
             }
             .instrument(span),
         );

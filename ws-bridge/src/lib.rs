@@ -37,6 +37,7 @@ mod frame;
 mod https;
 mod inlet;
 mod limits;
+pub mod meters;
 mod outlet;
 mod page;
 mod relay;

@@ -26,7 +26,8 @@ pub(crate) const STOP_QUIET: Duration = Duration::from_secs(3);
 /// When the bridge stops, one that is at work may go on for so long: a message may be on its way.
 pub(crate) const STOP_GRACE: Duration = Duration::from_secs(20);
 /// One read of a target that has much to say, and what a frame to the browser holds at most that is copied; also what a
-/// browser's message may have and still go on whole or not at all. A connection at work holds a few times as much.
+/// browser's message may have and still go on whole or not at all. A connection at work holds eight times as much for what
+/// comes from the browser.
 pub(crate) const READ_OCTETS: usize = 64 << 10;
 /// One read, in either direction, where little is said.
 pub(crate) const SMALL_READ_OCTETS: usize = 8 << 10;
@@ -38,6 +39,9 @@ pub(crate) const EMPTY_FRAMES_MAX: usize = 10_000;
 /// What a pipe holds, and a frame that goes through it at most: as much as every user of Linux may have in one (pipe(7)).
 #[cfg(target_os = "linux")]
 pub(crate) const SPLICE_OCTETS: usize = 1 << 20;
+
+/// A century: a longer time could not be added to any other.
+const SECONDS_MAX: u64 = 100 * 366 * 24 * 60 * 60;
 
 /// The configured limits, in the types of those who keep them.
 #[derive(Debug, Clone, Copy)]
@@ -56,8 +60,8 @@ impl From<&WebLimits> for Limits {
         Self {
             connections: configured.connections,
             connections_per_address: configured.connections_per_address,
-            idle: Duration::from_secs(configured.idle_seconds),
-            ping: Duration::from_secs(configured.ping_seconds),
+            idle: Duration::from_secs(configured.idle_seconds.min(SECONDS_MAX)),
+            ping: Duration::from_secs(configured.ping_seconds.min(SECONDS_MAX)),
             frame_octets: usize::try_from(configured.frame_size.get()).unwrap_or(usize::MAX),
             octets_per_second: Some(configured.octets_per_second.get()).filter(|octets| *octets > 0),
         }

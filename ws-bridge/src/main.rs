@@ -68,6 +68,11 @@ async fn serve(config: &Config) -> Result<(), String> {
                 .into(),
         );
     }
+    if config.process.user.is_some() {
+        return Err("ws-bridge keeps the user that it is started as: start it as that one, or use `pennypost serve`, \
+                    which honours `user` in [process]"
+            .into());
+    }
     let mut terminated =
         signal(SignalKind::terminate()).map_err(|error| format!("cannot wait for SIGTERM: {error}"))?;
     let certificate = Certificate::open(&config.tls, &config.data, &config.hostname.ascii())?;

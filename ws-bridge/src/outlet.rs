@@ -113,3 +113,56 @@ impl Outlet {
         self.start = head(room, opcode, length);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn say(outlet: &mut Outlet) -> Vec<u8> {
+        let said = outlet.unsent().to_vec();
+        outlet.sent(said.len());
+        said
+    }
+
+    #[test]
+    fn what_is_read_stands_behind_its_header() {
+        let mut outlet = Outlet::default();
+        for (length, head) in [
+            (5, &[0x82, 5][..]),
+            (300, &[0x82, 126, 1, 44]),
+            (70_000, &[0x82, 127, 0, 0, 0, 0, 0, 1, 0x11, 0x70]),
+        ] {
+            outlet.room(length).put_bytes(b'x', length);
+            outlet.frame();
+            assert_eq!(outlet.unsent(), [head, &vec![b'x'; length]].concat());
+            assert!(outlet.sent(1));
+            assert_eq!(outlet.unsent().len(), head.len() + length - 1);
+            assert!(say(&mut outlet).ends_with(b"x") && outlet.unsent().is_empty());
+        }
+        assert!(outlet.is_large());
+        outlet.rest();
+        assert!(!outlet.is_large() && outlet.unsent().is_empty());
+    }
+
+    #[test]
+    fn control_frames_go_between_others_and_nothing_behind_a_close() {
+        let mut outlet = Outlet::default();
+        outlet.room(2).put_slice(b"ok");
+        outlet.frame();
+        assert!(outlet.sent(1), "a part of it has gone");
+        outlet.pong(b"first");
+        outlet.pong(b"second");
+        outlet.ping();
+        outlet.close(b"\x03\xe8why".to_vec());
+        outlet.close(b"\x03\xe9not".to_vec());
+        assert_eq!(say(&mut outlet), b"\x02ok");
+        assert_eq!(outlet.unsent(), b"\x8a\x06second");
+        assert!(!outlet.sent(8), "it carries nothing of the stream");
+        assert_eq!(say(&mut outlet), b"\x89\x00");
+        assert!(outlet.is_closing());
+        assert_eq!(say(&mut outlet), b"\x88\x05\x03\xe8why");
+        outlet.pong(b"late");
+        outlet.ping();
+        assert!(outlet.is_closing() && outlet.unsent().is_empty());
+    }
+}

@@ -1,7 +1,7 @@
 //! One bridged connection: a browser's WebSocket and the TCP stream of its target.
 //!
-//! One task carries both directions. Each reads only after its last piece has been taken by the other side, so the slow side
-//! holds back the fast one and nothing is queued but what one read and one frame bring.
+//! One task carries both directions. Each reads only while there is room in a buffer that does not grow, so the slow side
+//! holds back the fast one.
 //!
 //! What was sent before an end arrives before it: the target's last bytes reach the browser ahead of the Close frame, and
 //! the bytes that the browser sent before its Close (or before it answered ours) reach the target ahead of the end of
@@ -26,6 +26,7 @@ use crate::inlet::{Inlet, Word};
 use crate::limits::{
     CLOSE_TIMEOUT, CONNECT_TIMEOUT, FAREWELL_TIMEOUT, Limits, READ_OCTETS, SMALL_READ_OCTETS,
 };
+use crate::meters::{Meters, Passage};
 use crate::outlet::Outlet;
 use crate::splice::{Gone, Splice};
 use crate::stream::Stream;
@@ -41,6 +42,14 @@ pub(crate) struct Client {
     pub(crate) secure: bool,
 }
 
+/// What all connections to a target share.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms<'a> {
+    pub(crate) limits: &'a Limits,
+    pub(crate) meters: &'a Meters,
+    pub(crate) passage: &'a Passage,
+}
+
 /// Connects to the target and carries bytes until either side, a limit or `stopping` ends it. `early` has come from the
 /// browser with its request.
 pub(crate) async fn relay(
@@ -48,19 +57,20 @@ pub(crate) async fn relay(
     early: &[u8],
     target: &Target,
     client: Client,
-    limits: &Limits,
+    terms: Terms<'_>,
     mut stopping: watch::Receiver<bool>,
 ) {
     let upstream = match connect(target, client).await {
         Ok(upstream) => upstream,
         Err((close, error)) => {
             debug!(address = %target.address, %error, "no connection to the target");
+            terms.meters.count_close(close);
             let mut outlet = Outlet::default();
             outlet.close(close.words());
             return part(browser, outlet, true).await;
         }
     };
-    let mut relay = Relay::new(browser, early, upstream, limits);
+    let mut relay = Relay::new(browser, early, upstream, terms);
     let mut is_told = false;
     let left = loop {
         tokio::select! {
@@ -95,7 +105,8 @@ async fn connect(target: &Target, client: Client) -> Result<TcpStream, (Close, i
     }
 }
 
-struct Relay {
+struct Relay<'a> {
+    terms: Terms<'a>,
     browser: Stream,
     upstream: TcpStream,
     inlet: Inlet,
@@ -126,9 +137,11 @@ enum Left {
     Refused(Close),
 }
 
-impl Relay {
-    fn new(browser: Stream, early: &[u8], upstream: TcpStream, limits: &Limits) -> Self {
+impl<'a> Relay<'a> {
+    fn new(browser: Stream, early: &[u8], upstream: TcpStream, terms: Terms<'a>) -> Self {
+        let limits = terms.limits;
         Self {
+            terms,
             inlet: Inlet::new(early, limits.frame_octets),
             outlet: Outlet::default(),
             splice: Splice::of(&browser, limits),
@@ -174,53 +187,67 @@ impl Relay {
         }
     }
 
-    /// Brings the browser's octets a step further to the target.
+    /// Brings the browser's octets a step further to the target. All that there is to read at once is read before it is
+    /// written, as far as there is room.
     fn poll_up(&mut self, context: &mut Context<'_>) -> Poll<Option<Left>> {
         ready!(self.up_pace.poll_paid(context));
-        let octets = self.inlet.passable();
-        if !octets.is_empty() {
-            // A target that takes no more may still have words to say; its own end decides.
-            let passed = if self.takes {
-                match ready!(Pin::new(&mut self.upstream).poll_write(context, octets)) {
-                    Ok(passed) => passed,
-                    Err(_) => {
-                        self.takes = false;
-                        0
+        if self.left.is_none() {
+            match self.inlet.next() {
+                Ok(Some(Word::Ping(words))) => self.outlet.pong(words),
+                Ok(Some(Word::Close(words))) => self.left = Some(Left::Closed(words.to_vec())),
+                Err(close) => self.left = Some(Left::Refused(close)),
+                Ok(None) => {
+                    if self.inlet.has_room() && self.poll_receive(context).is_ready() {
+                        return Poll::Ready(None);
                     }
-                }
-            } else {
-                octets.len()
-            };
-            self.inlet.passed(passed);
-            self.up_pace.passed(passed);
-            self.clock.beat();
-            return Poll::Ready(None);
-        }
-        if let Some(left) = self.left.take() {
-            return Poll::Ready(Some(left));
-        }
-        match self.inlet.next() {
-            Ok(Some(Word::Ping(words))) => self.outlet.pong(words),
-            Ok(Some(Word::Close(words))) => self.left = Some(Left::Closed(words.to_vec())),
-            Err(close) => self.left = Some(Left::Refused(close)),
-            Ok(None) => {
-                if self.inlet.passable().is_empty() {
-                    return self.poll_receive(context);
+                    return self.poll_pass(context).map(|()| None);
                 }
             }
+            return Poll::Ready(None);
         }
-        Poll::Ready(None)
+        if self.inlet.passable().is_empty() {
+            return Poll::Ready(self.left.take());
+        }
+        self.poll_pass(context).map(|()| None)
     }
 
-    fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Option<Left>> {
+    /// Reads what the browser sends next.
+    fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let read = pin!(self.browser.read_buf(&mut self.inlet.room())).poll(context);
         if let Ok(0) | Err(_) = ready!(read) {
-            return Poll::Ready(Some(Left::Gone));
+            self.left = Some(Left::Gone);
         }
         if self.inlet.is_large() {
             self.clock.hold();
         }
-        Poll::Ready(None)
+        Poll::Ready(())
+    }
+
+    /// Writes what may go on to the target, and waits where there is nothing.
+    fn poll_pass(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let octets = self.inlet.passable();
+        if octets.is_empty() {
+            return Poll::Pending;
+        }
+        let passed = if self.takes {
+            match ready!(Pin::new(&mut self.upstream).poll_write(context, octets)) {
+                Ok(passed) => {
+                    self.terms.passage.octets_up.add(passed as u64);
+                    passed
+                }
+                // A target that takes no more may still have words to say; its own end decides.
+                Err(_) => {
+                    self.takes = false;
+                    0
+                }
+            }
+        } else {
+            octets.len()
+        };
+        self.inlet.passed(passed);
+        self.up_pace.passed(passed);
+        self.clock.beat();
+        Poll::Ready(())
     }
 
     /// Brings the target's octets, and what the bridge itself has to say, a step further to the browser; gives how the target
@@ -258,6 +285,7 @@ impl Relay {
             Ok(0) => return Poll::Ready(Some(Close::End)),
             Ok(octets) => {
                 self.clock.heard();
+                self.terms.passage.octets_down.add(octets as u64);
                 self.down_pace.passed(octets);
             }
             Err(error) => return Poll::Ready(Some(broken(&error))),
@@ -321,7 +349,8 @@ impl Relay {
 
     fn close(&mut self, close: Close) {
         if !self.outlet.is_closing() {
-            debug!(%close, "closing");
+            close.log();
+            self.terms.meters.count_close(close);
             self.outlet.close(close.words());
             self.clock.say_goodbye();
         }
@@ -329,19 +358,24 @@ impl Relay {
 
     /// Says the last words to both sides.
     async fn end(mut self, left: Left) {
-        let may_be_sending = match left {
-            Left::Gone => false,
-            Left::Closed(words) => {
+        let is_news = !self.outlet.is_closing();
+        let meters = self.terms.meters;
+        let mut may_be_sending = false;
+        match left {
+            Left::Gone => meters.lost.add(1),
+            Left::Closed(words) if is_news => {
+                meters.closed_by_browser.add(1);
                 self.outlet.close(words);
-                false
             }
-            Left::Refused(close) => {
-                debug!(%close, "closing");
-                let is_news = !self.outlet.is_closing();
+            Left::Refused(close) if is_news => {
+                close.log();
+                meters.count_close(close);
                 self.outlet.close(close.words());
-                is_news
+                may_be_sending = true;
             }
-        };
+            // All has been said.
+            Left::Closed(_) | Left::Refused(_) => {}
+        }
         // Half a frame may have gone out.
         let whole = poll_fn(|context| {
             while self.listens && self.is_in_frame() {

@@ -30,6 +30,7 @@ use crate::limits::{
     CLOSE_TIMEOUT, FAREWELL_TIMEOUT, HEAD_OCTETS_MAX, HEAD_TIMEOUT, HTTP_CONNECTIONS_MAX, HTTP_LIFETIME_MAX,
     Limits, STOP_GRACE,
 };
+use crate::meters::Meters;
 use crate::page;
 use crate::relay::Client;
 use crate::stream::Stream;
@@ -47,6 +48,7 @@ pub struct Bridge {
     address: SocketAddr,
     access: Access,
     limits: Limits,
+    meters: Arc<Meters>,
     page: Router,
 }
 
@@ -67,6 +69,7 @@ impl Bridge {
             address,
             access: Access::new(hostname, web),
             limits: Limits::from(&web.limits),
+            meters: Arc::default(),
             page: page::router(&web.root),
         })
     }
@@ -75,6 +78,12 @@ impl Bridge {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn meters(&self) -> Arc<Meters> {
+        Arc::clone(&self.meters)
     }
 
     /// Serves the page, and connects it to `targets`, until `stopping` turns true. Then a connection that is quiet is closed
@@ -86,7 +95,8 @@ impl Bridge {
         certificate: Option<Certificate>,
         mut stopping: watch::Receiver<bool>,
     ) {
-        let Self { socket, address, access, limits, page } = self;
+        let Self { socket, address, access, limits, meters, page } = self;
+        meters.begin(targets.keys());
         let socket = TcpListener::from_std(socket).expect("the socket listens and does not block");
         let census = Census::new(&limits);
         let access = Arc::new(access);
@@ -96,7 +106,8 @@ impl Bridge {
         });
         let is_vouched_for = certificate.is_some_and(|certificate| !certificate.is_self_signed());
         let scheme = if https.is_some() { "https" } else { "http" };
-        let door = Door { access, targets, census: Arc::clone(&census), limits, stopping: stopping.clone() };
+        let (counted, stop) = (Arc::clone(&census), stopping.clone());
+        let door = Door { access, targets, census: counted, limits, meters, stopping: stop };
         let page = page::guarded(door::router(Arc::new(door)).merge(page), is_vouched_for);
         let sites = Sites { page, https };
         info!(protocol = "web", scheme, %address, "listening");

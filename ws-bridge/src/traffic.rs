@@ -173,6 +173,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn no_time_is_too_long() {
+        let mut clock = clock(u64::MAX, u64::MAX);
+        let due = tokio::time::timeout(Duration::from_secs(60), poll_fn(|context| clock.poll(context)));
+        assert!(due.await.is_err(), "nothing is due");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn pings_come_at_their_times_until_something_is_heard() {
         let (mut clock, start) = (clock(60, 7), Instant::now());
         for seconds in [7, 14] {

@@ -1,6 +1,6 @@
-//! A slow side holds back a fast one, and the bridge's memory stays flat meanwhile.
+//! A slow side holds back a fast one, and the bridge's memory stays flat meanwhile; a connection at rest gives its pipe back.
 //!
-//! This file has one test: it measures the memory of its process.
+//! This file has one test: it measures the memory of its process, and counts its pipes.
 
 mod support;
 
@@ -27,11 +27,21 @@ fn resident_octets() -> usize {
     line.split_whitespace().nth(1).and_then(|word| word.parse::<usize>().ok()).expect("a number of KiB") << 10
 }
 
+fn pipes() -> usize {
+    let files = std::fs::read_dir("/proc/self/fd").expect("this test reads Linux's /proc").flatten();
+    files
+        .filter(|file| {
+            std::fs::read_link(file.path())
+                .is_ok_and(|name| name.as_os_str().as_encoded_bytes().starts_with(b"pipe:"))
+        })
+        .count()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_reader_holds_back_a_fast_sender_in_flat_memory() {
     let (_running, mut socket, mut upstream) = connected().await;
     let block = vec![b'x'; 64 << 10];
-    let before = resident_octets();
+    let (before, pipes_before) = (resident_octets(), pipes());
 
     // The target sends, the browser does not read.
     let mut sent = 0;
@@ -44,6 +54,7 @@ async fn a_slow_reader_holds_back_a_fast_sender_in_flat_memory() {
     assert!(sent < KERNEL_MAX, "{sent} octets went into a connection that nobody reads");
     let growth = resident_octets().saturating_sub(before);
     assert!(growth < GROWTH_MAX, "it grew by {growth} octets");
+    assert!(pipes() > pipes_before, "a large amount goes through a pipe");
     // All of it is there when the browser reads.
     let mut received = 0;
     while received < sent {
@@ -52,6 +63,12 @@ async fn a_slow_reader_holds_back_a_fast_sender_in_flat_memory() {
         }
     }
     assert_eq!(received, sent);
+    soon(async {
+        while pipes() > pipes_before {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 
     // The browser sends, the target does not read.
     let mut sent = 0;

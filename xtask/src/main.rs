@@ -1,8 +1,9 @@
 //! The project's only scripts, run as `cargo xtask VERB`.
 //!
 //! One file a verb: `setup` brings the tools that are missing, `test` runs every check, `bench` measures, `sim` lets
-//! everything fail on virtual time, `fuzz` lets a fuzzer try the parsers and the machines, `demo` starts the servers on a configuration to play with, `release` builds the one file
-//! to take away. `page` builds the browser's page, `shell` is what they share.
+//! everything fail on virtual time, `fuzz` lets a fuzzer try the parsers and the machines, `demo` starts the servers on a
+//! configuration to play with, `release` builds the one file to take away. `page` builds the browser's page, `shell` is
+//! what they share.
 
 mod bench;
 mod demo;
@@ -31,7 +32,7 @@ enum Verb {
     Setup,
     /// Set up what is missing, then run every check and every test
     Test,
-    /// Measure mail-core and the bridge, and print the results as a table beside their targets
+    /// Measure mail-core beside its targets, the bridge, and the page in a browser; with --peers the servers beside others
     Bench(bench::Options),
     /// Let the fuzzer try every parser and every machine
     Fuzz(fuzz::Options),

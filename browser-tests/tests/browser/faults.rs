@@ -137,6 +137,141 @@ async fn a_tab_that_is_closed_before_the_answer_comes_keeps_the_draft_and_says_w
     assert!(!ids.is_empty() && ids.iter().all(|id| *id == ids[0]), "{ids:?}");
 }
 
+/// Slow to say that it has the message.
+const SLOW: &str = "protocol = 'smtp'\ncommand = 'MESSAGE'\nfor = 'ag'\ndelay = '4s'";
+
+#[tokio::test]
+async fn while_a_message_is_sent_another_is_written_and_neither_hears_of_the_other() {
+    let stage = with_fault(SLOW, &[]).await;
+    let Stage { page, servers, .. } = &stage;
+    page.press("Compose").await;
+    page.fill("Subject", "The other").await;
+    page.press("Keep and close").await;
+    page.press("Drafts").await;
+
+    write_to_ag(page).await;
+    page.press("Send").await;
+    page.finds("button", "Sending").await;
+    // Its own row shows it as it is: on its way, with nothing to press twice.
+    page.press("Keep and close").await;
+    page.open("Who knows").await;
+    page.finds("button", "Sending").await;
+    assert!(page.find("alert", "it may have been delivered").await.is_none());
+
+    page.open("The other").await;
+    page.until("the other draft", async || page.value("Subject").await == "The other").await;
+    assert!(page.find("button", "Sending").await.is_none(), "the other draft is not being sent");
+    page.fill("Text", "Its last words.").await;
+    page.sees("Sent. The server said").await;
+    assert_eq!(page.value("Text").await, "Its last words.");
+    assert!(page.finds("button", "Send").await.is_enabled().await.expect("a button is or is not"));
+    page.lacks("row", "Who knows").await;
+    assert_eq!(message_ids(servers).len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_typed_just_before_another_draft_is_opened_is_kept() {
+    let stage = with_fault(SLOW, &[]).await;
+    let Stage { page, .. } = &stage;
+    page.press("Compose").await;
+    page.fill("Subject", "The other").await;
+    page.press("Keep and close").await;
+    page.press("Drafts").await;
+    page.press("Compose").await;
+    page.fill("Subject", "In haste").await;
+    page.open("The other").await;
+    page.until("the other draft", async || page.value("Subject").await == "The other").await;
+    page.open("In haste").await;
+    page.until("the first draft", async || page.value("Subject").await == "In haste").await;
+}
+
+#[tokio::test]
+async fn a_message_whose_sender_signs_out_meanwhile_is_known_to_be_sent() {
+    let stage = with_fault(SLOW, &[]).await;
+    let Stage { page, servers, .. } = &stage;
+    page.choose("Transcript").await;
+    write_to_ag(page).await;
+    page.press("Send").await;
+    page.sees("C: [").await;
+    page.choose("Sign out").await;
+    page.finds("field", "Username").await;
+    assert!(!page.text().await.contains("ag@iit.edu"), "the next person reads whom the last one wrote to");
+    let asks = "const leave = new Event('beforeunload', { cancelable: true }); dispatchEvent(leave); return leave.defaultPrevented";
+    page.until("an end of sending", async || page.run(asks, vec![]).await == false).await;
+
+    enter(page, "gb", "gondola").await;
+    page.press("Sent from here").await;
+    page.finds("row", "Who knows").await;
+    page.press("Drafts").await;
+    page.sees("No drafts").await;
+    assert_eq!(message_ids(servers).len(), 1);
+}
+
+#[tokio::test]
+async fn sending_can_be_cancelled_and_nobody_claims_to_know_more_than_is_known() {
+    let early = "protocol = 'smtp'\ncommand = 'DATA'\nfor = 'ag'\ndelay = '10 min'";
+    let late = early.replace("DATA", "MESSAGE");
+    for (fault, seen, why) in
+        [(early, "C: DATA", "was not sent"), (&late, "C: [", "it may have been delivered")]
+    {
+        let stage = with_fault(fault, &[]).await;
+        let Stage { page, .. } = &stage;
+        page.choose("Transcript").await;
+        write_to_ag(page).await;
+        page.press("Send").await;
+        page.sees(seen).await;
+        page.press("Cancel").await;
+        page.finds("alert", why).await;
+        page.fill("Text", "I have thought better of it.").await;
+        assert_eq!(page.value("Text").await, "I have thought better of it.");
+    }
+}
+
+/// Time runs a hundred times as fast, and nothing that is sent leaves.
+const STUCK: &str = "\
+    const [wait, now] = [setTimeout, performance.now.bind(performance)];
+    window.setTimeout = (then, after) => wait(then, after / 100);
+    performance.now = () => now() * 100;
+    Object.defineProperty(WebSocket.prototype, 'bufferedAmount', { get: () => 1e6 });";
+
+#[tokio::test]
+async fn a_line_that_takes_nothing_any_more_is_given_up() {
+    let stage = with_fault(SLOW, &[]).await;
+    let Stage { page, .. } = &stage;
+    write_to_ag(page).await;
+    page.run(STUCK, vec![]).await;
+    page.press("Send").await;
+    page.finds("alert", "There is no connection").await;
+    assert_eq!(page.value("Text").await, "Has it come?");
+}
+
+/// No draft is kept because nothing has been typed for a while.
+const NO_PAUSE: &str =
+    "const wait = setTimeout; window.setTimeout = (then, after) => after === 700 ? 0 : wait(then, after)";
+
+#[tokio::test]
+async fn a_refusal_without_a_reason_sends_nobody_away_until_it_comes_twice_and_costs_no_word() {
+    // With this seed the second login is struck, and the fourth and the fifth.
+    let fault = "protocol = 'pop3'\ncommand = 'PASS'\nreply = '-ERR busy'\nprobability = 0.5\nseed = 408";
+    let stage = with_fault(fault, &[]).await;
+    let Stage { page, .. } = &stage;
+    page.run(NO_PAUSE, vec![]).await;
+    page.press("Compose").await;
+    page.fill("Subject", "Half a thought").await;
+    page.press("Check mail").await;
+    page.sees("The server said: busy").await;
+    page.misses("The server said: busy").await;
+    assert_eq!(page.value("Subject").await, "Half a thought");
+
+    page.press("Check mail").await;
+    page.finds("field", "Username").await;
+    page.sees("The server said: busy").await;
+    enter(page, "gb", "gondola").await;
+    page.press("Drafts").await;
+    page.open("Half a thought").await;
+    page.until("the draft", async || page.value("Subject").await == "Half a thought").await;
+}
+
 #[tokio::test]
 async fn a_message_whose_first_fetch_is_cut_off_is_fetched_again() {
     // With this seed the first RETR is cut off and some later one is not.

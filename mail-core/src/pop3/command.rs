@@ -7,15 +7,9 @@ use std::fmt;
 
 use bytes::BytesMut;
 
+use super::limits::{AUTH_LINE_OCTETS_MAX, COMMAND_LINE_OCTETS_MAX};
 use super::put_number;
 use crate::secret::Secret;
-
-/// The longest command, its line end included (RFC 2449 section 4).
-pub const COMMAND_LENGTH_MAX: usize = 255;
-
-/// The longest AUTH command or SASL response, its line end included. RFC 5034 section 4 asks for whatever
-/// the mechanisms need and names no number; this is that of SMTP (RFC 4954 section 4).
-pub const AUTH_LENGTH_MAX: usize = 12_288;
 
 /// Text that may stand as the argument of USER or PASS: not empty, UTF-8, without CR, LF or NUL, and short
 /// enough for a command line.
@@ -24,7 +18,7 @@ pub struct Argument(String);
 
 impl Argument {
     /// The most octets: a command line less `USER `, or `PASS `, and its end.
-    pub const LENGTH_MAX: usize = COMMAND_LENGTH_MAX - 7;
+    pub const LENGTH_MAX: usize = COMMAND_LINE_OCTETS_MAX - 7;
 
     /// Checks that `text` can be sent.
     ///
@@ -145,7 +139,7 @@ impl Command {
         }
         verb[..keyword.len()].copy_from_slice(keyword);
         verb.make_ascii_uppercase();
-        let length_max = if verb == *b"AUTH" { AUTH_LENGTH_MAX } else { COMMAND_LENGTH_MAX };
+        let length_max = if verb == *b"AUTH" { AUTH_LINE_OCTETS_MAX } else { COMMAND_LINE_OCTETS_MAX };
         if line.len() + 2 > length_max {
             return Err(CommandError::TooLong);
         }

@@ -5,10 +5,8 @@
 
 use bytes::BytesMut;
 
+use super::limits::UNIQUE_ID_OCTETS_MAX;
 use super::put_number;
-
-/// The longest unique-id (RFC 1939 section 7).
-pub const UNIQUE_ID_LENGTH_MAX: usize = 70;
 
 /// What STAT answers: `nn mm`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +79,7 @@ impl<'a> UniqueIdListing<'a> {
 
 /// Whether a text may be a unique-id.
 pub fn is_unique_id(text: &str) -> bool {
-    (1..=UNIQUE_ID_LENGTH_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+    (1..=UNIQUE_ID_OCTETS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {

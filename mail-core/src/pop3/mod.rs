@@ -7,6 +7,7 @@
 pub mod capability;
 pub mod client;
 pub mod command;
+pub mod limits;
 pub mod listing;
 pub mod maildrop;
 pub mod reply;

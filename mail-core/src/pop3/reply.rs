@@ -9,11 +9,7 @@ use std::fmt;
 
 use bytes::BytesMut;
 
-/// The longest first line of a reply, its end included (RFC 2449 section 4).
-pub const REPLY_LENGTH_MAX: usize = 512;
-
-/// The most octets of a reply's text: what the longest status and code of ours leave of a line.
-const TEXT_LENGTH_MAX: usize = 480;
+use super::limits::REPLY_TEXT_OCTETS_MAX;
 
 /// One reply, or the first line of a multi-line one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,11 +178,11 @@ fn is_code(code: &str) -> bool {
 }
 
 fn printable(text: Cow<'static, str>) -> Cow<'static, str> {
-    if text.len() <= TEXT_LENGTH_MAX && !text.contains(char::is_control) {
+    if text.len() <= REPLY_TEXT_OCTETS_MAX && !text.contains(char::is_control) {
         return text;
     }
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    Cow::Owned(text[..text.floor_char_boundary(TEXT_LENGTH_MAX)].to_owned())
+    Cow::Owned(text[..text.floor_char_boundary(REPLY_TEXT_OCTETS_MAX)].to_owned())
 }
 
 #[cfg(test)]
@@ -229,7 +225,7 @@ mod tests {
         let mut line = BytesMut::new();
         reply.encode(&mut line);
         assert!(line.starts_with(b"-ERR a  +OK b"));
-        assert!(line.len() <= REPLY_LENGTH_MAX);
+        assert!(line.len() <= crate::pop3::limits::REPLY_LINE_OCTETS_MAX);
     }
 
     #[test]

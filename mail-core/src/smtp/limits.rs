@@ -35,8 +35,9 @@ pub const MESSAGE_OCTETS_MIN: usize = 16 << 10;
 
 /// For the next command, or more of the message: RFC 5321 section 4.5.3.2.7.
 pub const SERVER_TIMEOUT: Duration = Duration::from_mins(5);
-/// For each stretch of [`MESSAGE_OCTETS_MIN`], and for the last one: 28 octets a second, a tenth of what the oldest modems do. Section 4.5.3.2 has
-/// no such limit; without one, an octet every five minutes would hold a message open for a century.
+/// For each stretch of [`MESSAGE_OCTETS_MIN`], and for the last one: 28 octets a second, a tenth of what the oldest
+/// modems do. Section 4.5.3.2 has no such limit; without one, an octet every five minutes would hold a message open for
+/// a century.
 pub const MESSAGE_TIMEOUT: Duration = Duration::from_mins(10);
 
 // Times: how long a client waits.

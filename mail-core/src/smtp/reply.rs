@@ -172,18 +172,6 @@ impl Reply {
         self.text.split('\n')
     }
 
-    /// 2yz: done.
-    #[must_use]
-    pub const fn is_positive(&self) -> bool {
-        self.code.0 / 100 == 2
-    }
-
-    /// 3yz: go on.
-    #[must_use]
-    pub const fn is_intermediate(&self) -> bool {
-        self.code.0 / 100 == 3
-    }
-
     /// 4yz: not now.
     #[must_use]
     pub const fn is_transient(&self) -> bool {

@@ -5,8 +5,9 @@
 //! cost the same, whatever else the machine does when one is made. A hash carries its own cost, so nothing is measured to
 //! check a password.
 
-use std::fs;
-use std::io;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -34,7 +35,8 @@ pub(super) fn cost(data: &Path, auth: &Auth) -> io::Result<Params> {
         return Ok(params);
     }
     let passes = measure(memory_kib, Duration::from_millis(auth.hash_milliseconds));
-    fs::write(path, format!("m={memory_kib},t={passes},p=1 for {} ms\n", auth.hash_milliseconds))?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    writeln!(file, "m={memory_kib},t={passes},p=1 for {} ms", auth.hash_milliseconds)?;
     Ok(params(memory_kib, passes))
 }
 

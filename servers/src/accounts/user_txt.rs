@@ -1,9 +1,9 @@
 //! The accounts of User.txt: read when it changes, rewritten whole and atomically.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -40,7 +40,7 @@ struct Snapshot {
     hashed: Vec<usize>,
 }
 
-/// What changes when the file does: inode, length, time of the last change. All zero: there is no file.
+/// What changes when the file does: inode, length, and the time of the last change, which nobody can set. All zero: there is no file.
 type Fingerprint = (u64, u64, i64, i64);
 
 impl UserTxt {
@@ -213,7 +213,7 @@ impl Accounts for UserTxt {
             if let Some(account) = file.account(name) {
                 return Err(AccountsError::Exists(account.name.clone()));
             }
-            fs::create_dir_all(&folder).map_err(|error| {
+            DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|error| {
                 AccountsError::Failed(format!("cannot make the folder {}: {error}", folder.display()))
             })?;
             file.set(Account { name: name.clone(), password });
@@ -299,7 +299,7 @@ fn parse(path: &Path) -> Result<UserFile, String> {
 
 fn fingerprint(path: &Path) -> Fingerprint {
     fs::metadata(path)
-        .map(|meta| (meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
+        .map(|meta| (meta.ino(), meta.len(), meta.ctime(), meta.ctime_nsec()))
         .unwrap_or_default()
 }
 

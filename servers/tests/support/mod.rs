@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -436,10 +436,4 @@ impl Pop3 {
         let [count, octets] = numbers[..] else { panic!("{reply}") };
         (count, octets)
     }
-}
-
-/// Whether a path exists below the place where this project keeps shared test data.
-pub(crate) fn corpus() -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus");
-    path.is_dir().then_some(path)
 }

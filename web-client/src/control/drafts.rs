@@ -1,24 +1,20 @@
-//! Write, keep, send.
+//! Write and keep.
 
 use std::rc::Rc;
 
 use mail_core::message::compose;
 use mail_core::message::draft::{Attachment, Draft};
-use mail_core::message::id::MessageId;
-use mail_core::message::view::{Summary, View};
+use mail_core::message::view::View;
 use mail_core::time::Duration;
 use yew::platform::spawn_local;
 use yew::platform::time::sleep;
 
-use super::{Control, Visit, hello};
+use super::messages::UNDO_FOR;
+use super::{Control, Visit};
+use crate::clock;
 use crate::form::Form;
-use crate::local::Shelf;
-use crate::opened::searched;
-use crate::session::smtp::{self, Parcel, Receipt, Unsent};
-use crate::socket::Socket;
-use crate::state::{Account, Action, Content, Head, Message, Sending, Tone};
-use crate::transcript::Protocol;
-use crate::{charset, clock};
+use crate::state::{Account, Action, Content, Tone};
+use crate::ui::{LOOK_EVERY, is_attended};
 
 /// A draft is kept when nothing has been typed for so long.
 const KEEP_AFTER: Duration = Duration::from_millis(700);
@@ -47,11 +43,42 @@ impl Control {
 
     /// What was being written until now is among the drafts.
     fn begin(&self, form: Form) {
-        if self.is_sending() {
+        self.close_draft();
+        let has_attachments = !form.attachments.is_empty();
+        self.dispatch(Action::Compose(Rc::new(form)));
+        if has_attachments {
+            // A page that goes away has the time to leave a text, and not these.
+            self.keep_now();
+        }
+    }
+
+    /// Opens a draft as it is kept now: another window may have changed it, or sent it.
+    pub(super) fn open_draft(&self, id: &str) {
+        let state = self.state();
+        let (Some(visit), Some(known)) = (self.visit(), state.drafts.iter().find(|form| form.id == id))
+        else {
+            return;
+        };
+        if state.composing.as_ref().is_some_and(|composing| composing.form.id == id) {
             return;
         }
-        self.keep_now();
-        self.dispatch(Action::Compose(Rc::new(form)));
+        let (control, known) = (self.clone(), known.clone());
+        spawn_local(async move {
+            let is_kept = !control.0.unkept.borrow().contains(&known.id);
+            let stored = if is_kept { visit.local.draft(&known.id).await } else { Ok(Some(known.clone())) };
+            // It may have been sent meanwhile.
+            let is_listed = control.state().drafts.iter().any(|form| form.id == known.id);
+            if !control.is_current(&visit) || !is_listed {
+                return;
+            }
+            if let Ok(None) = stored {
+                control.dispatch(Action::DraftGone(known.id.clone()));
+                let text = "This draft is not there any more: it was sent or discarded in another window.";
+                return control.dispatch(Action::Notice(Tone::Bad, text.to_owned()));
+            }
+            control.close_draft();
+            control.dispatch(Action::OpenDraft(stored.ok().flatten().unwrap_or(known)));
+        });
     }
 
     /// The draft is kept soon.
@@ -70,8 +97,9 @@ impl Control {
 
     /// Changes the draft as it is now.
     pub(crate) fn edit(&self, change: impl FnOnce(&mut Form)) {
-        if let Some(composing) = &self.state().composing
-            && !self.is_sending()
+        let state = self.state();
+        if let Some(composing) = &state.composing
+            && !state.is_outgoing(&composing.form.id)
         {
             let mut form = Form::clone(&composing.form);
             change(&mut form);
@@ -79,41 +107,92 @@ impl Control {
         }
     }
 
-    pub(crate) fn attach(&self, attachment: Attachment) {
-        self.edit(|form| form.attachments.push(Rc::new(attachment)));
-        self.keep_now();
+    /// Attaches a file to the draft that is open now, whatever is open when it has been read.
+    pub(crate) fn attach(&self, name: String, file: impl Future<Output = Option<Attachment>> + 'static) {
+        let state = self.state();
+        let Some(composing) = state.composing.as_ref().filter(|open| !state.is_outgoing(&open.form.id))
+        else {
+            return;
+        };
+        let (control, draft) = (self.clone(), composing.form.id.clone());
+        self.dispatch(Action::Attaching(draft.clone()));
+        spawn_local(async move {
+            match file.await {
+                Some(attachment) => control.add(&draft, Rc::new(attachment)),
+                None => control.cannot_attach(&name),
+            }
+            control.dispatch(Action::Attached(draft));
+        });
     }
 
-    pub(crate) fn cannot_attach(&self, name: &str) {
+    fn add(&self, draft: &str, attachment: Rc<Attachment>) {
+        let state = self.state();
+        if state.composing.as_ref().is_some_and(|composing| composing.form.id == draft) {
+            self.edit(|form| form.attachments.push(attachment));
+            self.keep_now();
+        } else if let (Some(visit), Some(form)) =
+            (self.visit(), state.drafts.iter().find(|form| form.id == draft))
+        {
+            let mut form = Form { changed: clock::now(), ..Form::clone(form) };
+            form.attachments.push(attachment);
+            self.keep(&visit, Rc::new(form));
+        }
+    }
+
+    fn cannot_attach(&self, name: &str) {
         let text = format!(
             "{name} cannot be read. A folder cannot be attached; a file that was moved can be chosen again."
         );
         self.dispatch(Action::Notice(Tone::Bad, text));
     }
 
-    /// Puts away what is being written.
+    /// Puts away what is being written, if anything is.
     pub(crate) fn close_draft(&self) {
-        if !self.is_sending() {
+        let state = self.state();
+        let Some(composing) = &state.composing else { return };
+        let id = &composing.form.id;
+        if composing.is_untouched() && !state.is_attaching(id) {
+            self.forget_draft(id);
+        } else {
             self.keep_now();
-            self.dispatch(Action::CloseDraft);
         }
+        self.dispatch(Action::CloseDraft);
     }
 
-    /// Throws a draft away.
+    /// Throws a draft away, unless it is being sent. Undo is offered if somebody has written in it.
     pub(crate) fn discard(&self, id: &str) {
         let state = self.state();
-        if self.is_sending() {
+        if state.is_outgoing(id) {
             return;
         }
-        if state.composing.as_ref().is_some_and(|composing| composing.form.id == id) {
+        let open = state.composing.as_ref().filter(|composing| composing.form.id == id);
+        if open.is_some_and(|composing| composing.is_untouched() || composing.form.is_empty()) {
             self.dispatch(Action::CloseDraft);
+            return self.forget_draft(id);
         }
+        let form = open.map(|composing| &composing.form);
+        let Some(form) = form.or_else(|| state.drafts.iter().find(|form| form.id == id)) else { return };
+        self.dispatch(Action::Discard(form.clone()));
         self.forget_draft(id);
+        let (control, id) = (self.clone(), id.to_owned());
+        spawn_local(async move {
+            sleep(UNDO_FOR).await;
+            while is_attended() {
+                sleep(LOOK_EVERY).await;
+            }
+            control.dispatch(Action::Discarded(id));
+        });
+    }
+
+    /// Takes back what was thrown away last: a draft, or messages.
+    pub(crate) fn undo(&self) {
+        match (self.visit(), self.state().discarded.clone()) {
+            (Some(visit), Some(form)) => self.keep(&visit, form),
+            _ => self.dispatch(Action::Undo),
+        }
     }
 
     fn forget_draft(&self, id: &str) {
-        // What waits to be kept is not to come back.
-        self.0.writes.set(self.0.writes.get() + 1);
         self.dispatch(Action::DraftGone(id.to_owned()));
         let (Some(visit), id) = (self.visit(), id.to_owned()) else { return };
         spawn_local(async move { visit.local.forget_draft(&id).await });
@@ -123,112 +202,40 @@ impl Control {
     pub(crate) fn keep_now(&self) {
         let state = self.state();
         let (Some(visit), Some(composing)) = (self.visit(), &state.composing) else { return };
-        let form = composing.form.clone();
-        if form.is_empty() {
-            return self.forget_draft(&form.id);
+        let form = &composing.form;
+        if form.is_empty() && !state.is_attaching(&form.id) {
+            self.forget_draft(&form.id);
+        } else {
+            self.keep(&visit, form.clone());
         }
-        self.dispatch(Action::DraftKept(form.clone()));
-        let control = self.clone();
-        spawn_local(async move { control.keep_draft(&visit, &form).await });
     }
 
     /// Keeps the draft of a page that goes away.
     pub(crate) fn keep_last_words(&self) {
-        if let (Some(visit), Some(composing)) = (self.visit(), &self.state().composing)
-            && !composing.form.is_empty()
-        {
+        let state = self.state();
+        let (Some(visit), Some(composing)) = (self.visit(), &state.composing) else { return };
+        if composing.is_untouched() {
+            return;
+        }
+        if !composing.form.is_empty() {
             visit.local.leave_draft(&composing.form);
         }
         self.keep_now();
     }
 
-    async fn keep_draft(&self, visit: &Visit, form: &Form) {
-        if !visit.local.keep_draft(form).await {
+    fn keep(&self, visit: &Rc<Visit>, form: Rc<Form>) {
+        self.dispatch(Action::DraftKept(form.clone()));
+        let (control, visit) = (self.clone(), visit.clone());
+        spawn_local(async move { control.keep_draft(&visit, &form).await });
+    }
+
+    pub(super) async fn keep_draft(&self, visit: &Rc<Visit>, form: &Form) {
+        if visit.local.keep_draft(form).await {
+            self.0.unkept.borrow_mut().remove(&form.id);
+        } else if self.is_current(visit) {
+            self.0.unkept.borrow_mut().insert(form.id.clone());
             let text = "This draft cannot be kept on this device: it is lost when the page is closed.";
             self.dispatch(Action::Notice(Tone::Bad, text.to_owned()));
         }
-    }
-
-    pub(crate) fn is_sending(&self) -> bool {
-        let state = self.state();
-        state.composing.as_ref().is_some_and(|composing| matches!(composing.sending, Sending::Under { .. }))
-    }
-
-    /// Sends what is being written, if all of it is right.
-    pub(crate) fn send(&self) {
-        let state = self.state();
-        let (Some(visit), Some(account), Some(composing)) = (self.visit(), &state.account, &state.composing)
-        else {
-            return;
-        };
-        if self.is_sending() {
-            return;
-        }
-        let form = composing.form.clone();
-        let Ok(draft) = form.draft(&account.address) else { return self.dispatch(Action::Incorrect) };
-        // Whoever closes the page from here on finds a draft that says so.
-        let unsure = Rc::new(Form { unsure: true, ..Form::clone(&form) });
-        self.dispatch(Action::Write(unsure.clone()));
-        self.dispatch(Action::DraftKept(unsure.clone()));
-        let id = MessageId::unique(form.number(), &account.address.host);
-        let message = compose::compose(&draft, &clock::local(clock::now()), &id);
-        let parcel = Parcel::new(&draft, message.clone());
-        self.dispatch(Action::Sending { sent: 0, total: parcel.octets() });
-        let control = self.clone();
-        spawn_local(async move {
-            control.keep_draft(&visit, &unsure).await;
-            let sent = control.submit(&visit, &parcel).await;
-            if !control.is_current(&visit) {
-                return;
-            }
-            match sent {
-                Ok(receipt) => control.sent(&visit, &form, message, &receipt).await,
-                Err(unsent) => {
-                    let unsure = form.unsure || unsent == Unsent::Unknown;
-                    control.dispatch(Action::Write(Rc::new(Form { unsure, ..Form::clone(&form) })));
-                    control.keep_now();
-                    control.dispatch(Action::SendFailed(unsent.to_string()));
-                }
-            }
-        });
-    }
-
-    async fn submit(&self, visit: &Rc<Visit>, parcel: &Parcel) -> Result<Receipt, Unsent> {
-        let socket = Socket::connect(Protocol::Smtp)?;
-        let total = parcel.octets();
-        let progress = |sent| {
-            if self.is_current(visit) {
-                self.dispatch(Action::Sending { sent, total });
-            }
-        };
-        smtp::submit(socket, self.scribe(Protocol::Smtp), hello(), &visit.credentials, parcel, progress).await
-    }
-
-    async fn sent(&self, visit: &Rc<Visit>, form: &Form, message: Vec<u8>, receipt: &Receipt) {
-        let (id, octets) = (form.id.clone(), message.len() as u64);
-        let head = Some(Rc::new(Head::of_copy(&Summary::parse_with(&message, charset::decode))));
-        let text = searched(&form.body);
-        let kept = visit.local.keep_octets(Shelf::Sent, &[(id.clone(), message)]).await;
-        visit.local.keep_text(Shelf::SentTexts, &id, &text).await;
-        visit.local.forget_draft(&id).await;
-        let copy = Message {
-            id: id.clone(),
-            octets,
-            head,
-            read: true,
-            kept: true,
-            text: Some(text),
-            ..Message::default()
-        };
-        let notice = if receipt.refused.is_empty() {
-            (Tone::Good, format!("Sent. The server said: {}", receipt.reply))
-        } else {
-            let each: Vec<_> = receipt.refused.iter().map(|(who, why)| format!("{who}: {why}")).collect();
-            (Tone::Bad, format!("Sent, but not to everybody. {}", each.join(" ")))
-        };
-        self.0.writes.set(self.0.writes.get() + 1);
-        self.dispatch(Action::Sent { draft: id, copy: kept.then(|| Rc::new(copy)), notice });
-        // Mail to oneself is there at once.
-        self.check();
     }
 }

@@ -18,8 +18,8 @@ use super::notify::notify;
 use super::{Control, Visit};
 use crate::local::{KEPT_OCTETS_MAX, Shelf};
 use crate::opened::Opened;
+use crate::session::Trouble;
 use crate::session::pop3::{self, News, Reader};
-use crate::session::{Backoff, Trouble};
 use crate::socket::Socket;
 use crate::state::{Account, Action, Connection, Head, Tone};
 use crate::transcript::Protocol;
@@ -57,7 +57,10 @@ impl Control {
                     return;
                 }
                 match result {
-                    Ok(()) => visit.backoff.set(Backoff::default()),
+                    Ok(()) => {
+                        visit.backoff.take();
+                        visit.doubted.take();
+                    }
                     Err(trouble) => {
                         if !control.recover(&visit, errand, trouble).await {
                             break;
@@ -99,7 +102,15 @@ impl Control {
     async fn recover(&self, visit: &Rc<Visit>, errand: Errand, trouble: Trouble) -> bool {
         let signing_in = self.state().account.is_none();
         match trouble {
-            Trouble::Credentials(why) => {
+            // A server that gives no reason may have had another one: whoever was let in before is asked again only
+            // when it says so twice.
+            Trouble::Unexplained(why) if !signing_in && !visit.doubted.replace(true) => {
+                visit.errands.borrow_mut().push_front(again(errand));
+                self.pause(visit, why).await;
+                true
+            }
+            Trouble::Credentials(why) | Trouble::Unexplained(why) => {
+                self.keep_now();
                 self.0.visit.take();
                 self.dispatch(Action::SignInRefused(why));
                 false
@@ -111,12 +122,7 @@ impl Control {
                 false
             }
             trouble if trouble.passes() => {
-                // What failed to be fetched has said so in its own place. That the connection is back is what a check
-                // finds out.
-                visit.errands.borrow_mut().push_front(match errand {
-                    Errand::Fetch(_) => Errand::Check,
-                    errand => errand,
-                });
+                visit.errands.borrow_mut().push_front(again(errand));
                 self.pause(visit, trouble.to_string()).await;
                 true
             }
@@ -185,9 +191,11 @@ impl Control {
     async fn fetch(&self, visit: &Rc<Visit>, id: &str) -> Result<(), Trouble> {
         let socket = Socket::connect(Protocol::Pop3)?;
         let number = self.state().message(id).and_then(|message| message.number);
-        let message =
+        let (message, dialogue) =
             pop3::fetch(socket, self.scribe(Protocol::Pop3), &visit.credentials, id, number).await?;
         self.show_message(visit, id.to_owned(), message);
+        // The next session finds the maildrop free.
+        dialogue.part().await;
         Ok(())
     }
 
@@ -218,6 +226,7 @@ impl Control {
         let number = |id: &String| state.message(id).and_then(|message| message.number);
         let messages: Vec<_> = state.removal.sent.iter().map(|id| (id.clone(), number(id))).collect();
         if messages.is_empty() {
+            self.connection(visit, Connection::Idle);
             return Ok(());
         }
         let socket = Socket::connect(Protocol::Pop3)?;
@@ -253,6 +262,15 @@ impl Visit {
         let mut errands = self.errands.borrow_mut();
         let fetch = errands.iter().position(|errand| matches!(errand, Errand::Fetch(_)));
         errands.remove(fetch.unwrap_or(0))
+    }
+}
+
+/// What is tried again. What failed to be fetched has said so in its own place; that the connection is back is what a
+/// check finds out.
+fn again(errand: Errand) -> Errand {
+    match errand {
+        Errand::Fetch(_) => Errand::Check,
+        errand => errand,
     }
 }
 
@@ -301,6 +319,10 @@ impl Reader for Desk {
             Some(Errand::Fetch(id)) => Some(id),
             _ => None,
         }
+    }
+
+    fn give_back(&self, unique_id: String) {
+        self.visit.ask(Errand::Fetch(unique_id));
     }
 
     fn tell(&self, news: News) {

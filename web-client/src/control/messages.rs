@@ -13,19 +13,17 @@ use mail_core::time::Duration;
 use std::rc::Rc;
 
 /// How long Undo is offered.
-const UNDO_FOR: Duration = Duration::from_secs(7);
+pub(super) const UNDO_FOR: Duration = Duration::from_secs(7);
 
 impl Control {
     /// Opens a row of the list: a message, a copy of one, or a draft.
     pub(crate) fn open(&self, id: &str) {
         let state = self.state();
         if state.folder == Folder::Drafts {
-            if let Some(form) = state.drafts.iter().find(|form| form.id == id) {
-                self.dispatch(Action::Compose(form.clone()));
-            }
-            return;
+            return self.open_draft(id);
         }
         let Some(visit) = self.visit() else { return };
+        self.close_draft();
         self.dispatch(Action::Opening(id.to_owned()));
         let shelf = if state.folder == Folder::Sent { Shelf::Sent } else { Shelf::Messages };
         let (control, id) = (self.clone(), id.to_owned());

@@ -5,16 +5,18 @@
 //! | `store.rs` | holds the state |
 //! | `errands.rs` | the POP3 sessions, one after the other, and their retries |
 //! | `messages.rs` | open, mark, delete |
-//! | `drafts.rs` | write, keep, send |
+//! | `drafts.rs` | write, keep |
+//! | `sending.rs` | send |
 
 mod drafts;
 mod errands;
 mod messages;
 pub(crate) mod notify;
+mod sending;
 mod store;
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 
 use futures::channel::oneshot;
@@ -50,11 +52,18 @@ impl PartialEq for Control {
 #[derive(Default)]
 struct Inner {
     store: Store,
-    transcript: Rc<RefCell<Transcript>>,
+    /// One for every person.
+    transcript: RefCell<Rc<RefCell<Transcript>>>,
     /// One for every sign-in: what was begun in an earlier one comes to nothing.
     visit: RefCell<Option<Rc<Visit>>>,
     /// Counts changes of a draft, to keep only the last.
     writes: Cell<u64>,
+    /// The drafts that this browser would not keep.
+    unkept: RefCell<HashSet<String>>,
+    /// Counts messages on their way.
+    parcels: Cell<u32>,
+    /// Stops the one that left last.
+    cancel: RefCell<Option<oneshot::Sender<()>>>,
     /// Counts offers of Undo, to end only the last.
     offers: Cell<u64>,
 }
@@ -71,6 +80,8 @@ struct Visit {
     errands: RefCell<VecDeque<Errand>>,
     working: Cell<bool>,
     backoff: Cell<Backoff>,
+    /// The last login was refused without a reason.
+    doubted: Cell<bool>,
     /// Ends the pause before the next attempt.
     wake: RefCell<Option<oneshot::Sender<()>>>,
 }
@@ -93,7 +104,7 @@ impl Control {
     }
 
     pub(crate) fn transcript(&self) -> Rc<RefCell<Transcript>> {
-        self.0.transcript.clone()
+        self.0.transcript.borrow().clone()
     }
 
     /// Signs in: what is kept locally is shown once the server has let the person in.
@@ -114,6 +125,7 @@ impl Control {
                 errands: RefCell::new([Errand::Introduce, Errand::Check].into()),
                 working: Cell::default(),
                 backoff: Cell::default(),
+                doubted: Cell::default(),
                 wake: RefCell::default(),
             });
             control.0.visit.replace(Some(visit.clone()));
@@ -132,6 +144,8 @@ impl Control {
         {
             spawn_local(async move { visit.local.wipe().await });
         }
+        // Who signs in next does not read it, nor what an old session still has to say.
+        self.0.transcript.take();
         self.dispatch(Action::SignedOut);
     }
 
@@ -166,7 +180,7 @@ impl Control {
     }
 
     fn scribe(&self, protocol: Protocol) -> Scribe {
-        Scribe::new(&self.0.transcript, protocol)
+        Scribe::new(&self.transcript(), protocol)
     }
 
     /// From whom mail goes out. A name without a domain gets the server's.

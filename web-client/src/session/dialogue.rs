@@ -2,23 +2,28 @@
 
 use bytes::BytesMut;
 use mail_core::machine::{Machine, ProtocolError, Step};
-use mail_core::time::Instant;
+use mail_core::time::{Duration, Instant};
 
 use super::link::{Link, Received};
 use super::{Broken, Trouble};
 use crate::transcript::Scribe;
 
-pub(super) struct Dialogue<L, M> {
+/// How long a goodbye is waited for that changes nothing.
+const GOODBYE_MAX: Duration = Duration::from_secs(3);
+
+pub(crate) struct Dialogue<L, M> {
     pub(super) link: L,
     pub(super) machine: M,
     scribe: Scribe,
     input: BytesMut,
     ended: bool,
+    /// No answer is waited for beyond this.
+    until: Option<Instant>,
 }
 
 impl<L: Link, M: Machine> Dialogue<L, M> {
     pub(super) fn new(link: L, machine: M, scribe: Scribe) -> Self {
-        Self { link, machine, scribe, input: BytesMut::new(), ended: false }
+        Self { link, machine, scribe, input: BytesMut::new(), ended: false, until: None }
     }
 
     /// What the machine tells next, `None` when the session is over.
@@ -56,6 +61,12 @@ impl<L: Link, M: Machine> Dialogue<L, M> {
         }
     }
 
+    /// Ends politely: the machine has been told to quit, and nobody waits long for the answer.
+    pub(crate) async fn part(mut self) {
+        self.until = Some(Instant::now() + GOODBYE_MAX);
+        while let Ok(Some(_)) = self.next().await {}
+    }
+
     /// Sends what the machine has to say.
     pub(super) async fn flush(&mut self) -> Result<(), Broken> {
         let mut out = BytesMut::new();
@@ -81,12 +92,14 @@ impl<L: Link, M: Machine> Dialogue<L, M> {
     }
 
     async fn wait(&mut self) {
-        match self.link.receive(self.machine.poll_timeout()).await {
+        let deadline = self.machine.poll_timeout().into_iter().chain(self.until).min();
+        match self.link.receive(deadline).await {
             Received::Bytes(bytes) => {
                 self.scribe.received(&bytes);
                 self.input.extend_from_slice(&bytes);
             }
             Received::End => self.ended = true,
+            Received::TimedOut if self.until.is_some() => self.ended = true,
             Received::TimedOut => self.machine.handle_timeout(Instant::now()),
         }
     }

@@ -28,9 +28,12 @@ pub(crate) enum Trouble {
     /// The credentials are wrong.
     #[error("{0}")]
     Credentials(String),
-    /// Another session has the maildrop, or has had it too shortly ago.
+    /// The login is refused without a code that says why: most likely the credentials are wrong.
     #[error("{0}")]
-    InUse(String),
+    Unexplained(String),
+    /// Another session has the maildrop, or has had it too shortly ago, or something else is in the way for a while.
+    #[error("{0}")]
+    Later(String),
     /// The server's words.
     #[error("{0}")]
     Refused(String),
@@ -39,7 +42,7 @@ pub(crate) enum Trouble {
 impl Trouble {
     /// Whether it may be gone by itself after a while.
     pub(crate) const fn passes(&self) -> bool {
-        matches!(self, Self::Lost | Self::InUse(_))
+        matches!(self, Self::Lost | Self::Later(_))
     }
 }
 

@@ -43,6 +43,9 @@ pub(crate) trait Reader {
     /// A message that somebody wants to read now, sooner than all headers.
     fn wanted(&self) -> Option<String>;
 
+    /// A message that was wanted and did not come before the session ended: it is to be asked for again.
+    fn give_back(&self, unique_id: String);
+
     fn tell(&self, news: News);
 }
 
@@ -67,25 +70,34 @@ pub(crate) async fn check<L: Link>(
     let numbers = listings.iter().map(|listing| (listing.unique_id.clone(), listing.number)).collect();
     reader.tell(News::Listed(listings));
     maildrop.read(unknown, &numbers, reader).await?;
-    maildrop.quit().await
+    maildrop.part().await;
+    Ok(())
 }
 
-/// Fetches one message. `number` is where it was last seen.
+/// Fetches one message. `number` is where it was last seen. The dialogue has to be [parted](Dialogue::part) from.
 pub(crate) async fn fetch<L: Link>(
     link: L,
     scribe: Scribe,
     credentials: &Credentials,
     unique_id: &str,
     number: Option<u64>,
-) -> Result<Vec<u8>, Trouble> {
+) -> Result<(Vec<u8>, Dialogue<L, Session>), Trouble> {
     let mut maildrop = Maildrop::open(link, scribe, credentials).await?;
     let numbers = maildrop.locate(&[(unique_id.to_owned(), number)]).await?;
     let message = match numbers.get(unique_id) {
         Some(&number) => maildrop.retrieve(number).await?,
         None => Err("This message is not on the server any more.".to_owned()),
     };
-    maildrop.quit().await?;
-    message.map_err(Trouble::Refused)
+    match message {
+        Ok(message) => {
+            maildrop.dialogue.machine.quit().expect("QUIT is sent once");
+            Ok((message, maildrop.dialogue))
+        }
+        Err(why) => {
+            maildrop.part().await;
+            Err(Trouble::Refused(why))
+        }
+    }
 }
 
 /// Deletes messages, and gives those that the server would not delete, with its words. One that is not there any more
@@ -127,8 +139,7 @@ impl<L: Link> Maildrop<L> {
             match maildrop.next().await? {
                 Event::LoggedIn(_) => return Ok(maildrop),
                 Event::LoginRefused(reply) => {
-                    // Politeness: the answer changes nothing.
-                    let _ = maildrop.quit().await;
+                    maildrop.part().await;
                     return Err(refusal(&reply));
                 }
                 Event::Rejected(reply) => return Err(refusal(&reply)),
@@ -195,7 +206,9 @@ impl<L: Link> Maildrop<L> {
             if asked.is_empty() {
                 return Ok(());
             }
-            let answer = self.message().await?;
+            let answer = self.message().await.inspect_err(|_| {
+                asked.drain(..).filter(|(_, whole)| *whole).for_each(|(wanted, _)| reader.give_back(wanted));
+            })?;
             let (unique_id, whole) = asked.pop_front().expect("an answer has its command");
             reader.tell(if whole {
                 News::Message { unique_id, message: answer }
@@ -256,7 +269,13 @@ impl<L: Link> Maildrop<L> {
         Ok(found)
     }
 
-    async fn quit(&mut self) -> Result<(), Trouble> {
+    /// Ends a session whose last answer changes nothing.
+    async fn part(mut self) {
+        self.dialogue.machine.quit().expect("QUIT is sent once");
+        self.dialogue.part().await;
+    }
+
+    async fn quit(mut self) -> Result<(), Trouble> {
         self.dialogue.machine.quit().expect("QUIT is sent once");
         loop {
             match self.dialogue.next().await? {
@@ -273,10 +292,13 @@ impl<L: Link> Maildrop<L> {
 
 fn refusal(reply: &Reply) -> Trouble {
     match reply.code() {
-        Some(ResponseCode::InUse | ResponseCode::LoginDelay) => Trouble::InUse(said(reply)),
-        Some(ResponseCode::SysTemp | ResponseCode::SysPerm) => Trouble::Refused(said(reply)),
+        Some(ResponseCode::InUse | ResponseCode::LoginDelay | ResponseCode::SysTemp) => {
+            Trouble::Later(said(reply))
+        }
+        Some(ResponseCode::SysPerm) => Trouble::Refused(said(reply)),
+        Some(ResponseCode::Auth) => Trouble::Credentials(said(reply)),
         // Not every server has response codes.
-        _ => Trouble::Credentials(said(reply)),
+        _ => Trouble::Unexplained(said(reply)),
     }
 }
 
@@ -292,7 +314,7 @@ mod tests {
     use std::collections::VecDeque;
 
     use super::*;
-    use crate::session::testing::{MAIL, Pop3Host, now, scribe};
+    use crate::session::testing::{MAIL, Pop3Host, Script, Then, now, scribe};
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -301,6 +323,7 @@ mod tests {
         known: Vec<&'static str>,
         wanted: RefCell<VecDeque<String>>,
         news: RefCell<Vec<News>>,
+        given_back: RefCell<Vec<String>>,
     }
 
     impl Reader for Notes {
@@ -309,6 +332,9 @@ mod tests {
         }
         fn wanted(&self) -> Option<String> {
             self.wanted.borrow_mut().pop_front()
+        }
+        fn give_back(&self, unique_id: String) {
+            self.given_back.borrow_mut().push(unique_id);
         }
         fn tell(&self, news: News) {
             self.news.borrow_mut().push(news);
@@ -373,10 +399,42 @@ mod tests {
     fn a_message_is_fetched_wherever_it_is_now() {
         let host = Pop3Host::new();
         for hint in [Some(3), Some(1), Some(99), None] {
-            assert_eq!(now(fetch(host.connect(), scribe(), &gb(), "uid-3", hint)).as_deref(), Ok(MAIL[2]));
+            let (message, _) = now(fetch(host.connect(), scribe(), &gb(), "uid-3", hint)).unwrap();
+            assert_eq!(message, MAIL[2]);
         }
         let gone = now(fetch(host.connect(), scribe(), &gb(), "uid-9", Some(1)));
         assert!(matches!(gone, Err(Trouble::Refused(why)) if why.contains("not on the server")));
+    }
+
+    const LOGGED_IN: [&str; 4] = ["+OK hello\r\n", "-ERR no CAPA\r\n", "+OK\r\n", "+OK\r\n"];
+
+    #[test]
+    fn a_message_that_has_come_does_not_wait_for_the_goodbye() {
+        let script = [&LOGGED_IN[..], &["+OK 1 uid-1\r\n", "+OK\r\nx\r\n.\r\n"]].concat();
+        let (message, _) =
+            now(fetch(Script::new(&script, Then::Failure), scribe(), &gb(), "uid-1", Some(1))).unwrap();
+        assert_eq!(message, b"x\r\n");
+    }
+
+    #[test]
+    fn a_goodbye_that_is_lost_fails_no_check() {
+        let whole = {
+            let host = Pop3Host::new();
+            now(check(host.connect(), scribe(), &gb(), &Notes::default())).unwrap();
+            host.octets_sent()
+        };
+        let host = Pop3Host::new();
+        assert_eq!(now(check(host.connect_for(whole - 1), scribe(), &gb(), &Notes::default())), Ok(()));
+    }
+
+    #[test]
+    fn what_was_wanted_and_did_not_come_is_given_back() {
+        let lists = ["+OK\r\n1 uid-1\r\n.\r\n", "+OK\r\n1 9\r\n.\r\n"];
+        let script = [&LOGGED_IN[..], &lists, &["+OK\r\nhalf a mess"]].concat();
+        let notes = Notes { wanted: RefCell::new(["uid-1".to_owned()].into()), ..Notes::default() };
+        let script = Script::new(&script, Then::End);
+        assert_eq!(now(check(script, scribe(), &gb(), &notes)), Err(Trouble::Lost));
+        assert_eq!(*notes.given_back.borrow(), ["uid-1"]);
     }
 
     #[test]
@@ -412,9 +470,21 @@ mod tests {
         assert!(
             matches!(&refused, Err(Trouble::Credentials(why)) if why.contains("wrong username or password"))
         );
+        let unexplained = Script::new(
+            &["+OK hello\r\n", "-ERR no CAPA\r\n", "+OK\r\n", "-ERR no\r\n", "+OK\r\n"],
+            Then::End,
+        );
+        let refused = now(check(unexplained, scribe(), &gb(), &Notes::default()));
+        assert!(matches!(refused, Err(Trouble::Unexplained(_))), "{refused:?}");
+        let unwell = Script::new(
+            &["+OK hello\r\n", "-ERR no CAPA\r\n", "-ERR [SYS/TEMP] no\r\n", "+OK\r\n"],
+            Then::End,
+        );
+        let refused = now(check(unwell, scribe(), &gb(), &Notes::default()));
+        assert!(matches!(&refused, Err(trouble @ Trouble::Later(_)) if trouble.passes()), "{refused:?}");
         host.occupy();
         let refused = now(check(host.connect(), scribe(), &gb(), &Notes::default()));
-        assert!(matches!(&refused, Err(trouble @ Trouble::InUse(_)) if trouble.passes()), "{refused:?}");
+        assert!(matches!(&refused, Err(trouble @ Trouble::Later(_)) if trouble.passes()), "{refused:?}");
         let unsendable = Credentials::new("gb", "a\nb");
         let refused = now(check(host.connect(), scribe(), &unsendable, &Notes::default()));
         assert!(matches!(refused, Err(Trouble::Credentials(_))));

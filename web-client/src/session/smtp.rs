@@ -1,5 +1,8 @@
 //! Hands one message to the SMTP server.
 
+use std::pin::pin;
+
+use futures::future::{Either, select};
 use mail_core::message::address::{Address, Domain, ForwardPath, ReversePath};
 use mail_core::message::draft::Draft;
 use mail_core::sasl::Credentials;
@@ -35,12 +38,15 @@ pub(crate) struct Receipt {
 pub(crate) enum Unsent {
     #[error("{0}")]
     Trouble(#[from] Trouble),
-    /// All of the message had left when the connection was lost, and no answer had come.
+    /// All of the message had left, and no answer came that says what became of it.
     #[error(
-        "The connection ended while this message was on its way, and the server had not answered yet: it may have been \
-         delivered. Ask whom it is for before you send it again."
+        "This message was on its way, and what the server has answered is not known: it may have been delivered. Ask \
+         whom it is for before you send it again."
     )]
     Unknown,
+    /// By the person, before all of it had left.
+    #[error("Sending was cancelled: the message was not sent.")]
+    Cancelled,
 }
 
 impl From<Broken> for Unsent {
@@ -67,7 +73,8 @@ impl Parcel {
     }
 }
 
-/// Sends a message; `progress` hears how many octets of it have left.
+/// Sends a message; `progress` hears how many octets of it have left. The dialogue has to be
+/// [parted](Dialogue::part) from.
 pub(crate) async fn submit<L: Link>(
     link: L,
     scribe: Scribe,
@@ -75,7 +82,8 @@ pub(crate) async fn submit<L: Link>(
     credentials: &Credentials,
     parcel: &Parcel,
     progress: impl Fn(u64),
-) -> Result<Receipt, Unsent> {
+    cancelled: impl Future<Output = ()>,
+) -> (Result<Receipt, Unsent>, Dialogue<L, Submission>) {
     let config = SubmissionConfig {
         hello,
         tls: Tls::Never,
@@ -83,26 +91,26 @@ pub(crate) async fn submit<L: Link>(
         auth_required: false,
     };
     let mut submission = Submission::new(config, Instant::now());
-    submission
-        .send(parcel.envelope.clone())
-        .map_err(|_| Trouble::Refused("The message has no recipient.".to_owned()))?;
+    submission.send(parcel.envelope.clone()).expect("a draft without a recipient is not sent");
     let mut sender =
         Sender { dialogue: Dialogue::new(link, submission, scribe), refused: Vec::new(), whole: false };
-    let result = sender.converse(parcel, &progress).await;
+    let result = match select(pin!(sender.converse(parcel, &progress)), pin!(cancelled)).await {
+        Either::Left((result, _)) => result,
+        Either::Right(_) => Err(Unsent::Cancelled),
+    };
+    let result = match result {
+        Ok(reply) => Ok(Receipt { reply, refused: sender.refused }),
+        Err(Unsent::Trouble(refused @ Trouble::Refused(_))) => Err(refused.into()),
+        // Nothing but the server's own no says that it has not taken the message over.
+        Err(_) if sender.whole => Err(Unsent::Unknown),
+        Err(unsent) => Err(unsent),
+    };
     match result {
-        Err(Unsent::Trouble(Trouble::Lost)) if sender.whole => Err(Unsent::Unknown),
-        Ok(reply) => {
-            // The message is taken over, whatever becomes of the connection now.
-            sender.dialogue.machine.quit();
-            while let Ok(Some(_)) = sender.dialogue.next().await {}
-            Ok(Receipt { reply, refused: sender.refused })
-        }
-        Err(unsent) => {
-            sender.dialogue.machine.quit();
-            while let Ok(Some(_)) = sender.dialogue.next().await {}
-            Err(unsent)
-        }
+        // Here QUIT would stand behind the message.
+        Err(Unsent::Cancelled | Unsent::Unknown) => sender.dialogue.machine.cancel(),
+        _ => sender.dialogue.machine.quit(),
     }
+    (result, sender.dialogue)
 }
 
 /// Asks the server for its name, which stands first in its greeting (RFC 5321 section 4.2).
@@ -194,11 +202,12 @@ fn said(reply: &Reply) -> String {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::future::{pending, ready};
 
     use mail_core::message::draft::Subject;
 
     use super::*;
-    use crate::session::testing::{SmtpHost, now, scribe};
+    use crate::session::testing::{Script, SmtpHost, Then, now, scribe};
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -218,7 +227,7 @@ mod tests {
 
     fn send(host: &SmtpHost, cut: Option<usize>, parcel: &Parcel) -> Result<Receipt, Unsent> {
         let link = host.connect_for(cut.unwrap_or(usize::MAX));
-        now(submit(link, scribe(), hello(), &Credentials::new("ag", "arrow"), parcel, |_| {}))
+        now(submit(link, scribe(), hello(), &Credentials::new("ag", "arrow"), parcel, |_| {}, pending())).0
     }
 
     #[test]
@@ -229,9 +238,16 @@ mod tests {
         let heard = RefCell::new(Vec::new());
         let link = host.connect();
         let credentials = Credentials::new("ag", "arrow");
-        let sent =
-            now(submit(link, scribe(), hello(), &credentials, &parcel, |n| heard.borrow_mut().push(n)));
-        assert!(sent.unwrap().reply.starts_with("250"));
+        let sent = now(submit(
+            link,
+            scribe(),
+            hello(),
+            &credentials,
+            &parcel,
+            |n| heard.borrow_mut().push(n),
+            pending(),
+        ));
+        assert!(sent.0.unwrap().reply.starts_with("250"));
         assert_eq!(host.delivered(), [message]);
         let heard = heard.into_inner();
         assert!(heard.is_sorted() && heard.len() > 10 && heard.last() == Some(&parcel.octets()));
@@ -287,6 +303,43 @@ mod tests {
             }
         }
         assert!(unknown > 0);
+    }
+
+    /// What stands on the wire before the answer to the message, and that answer.
+    fn answered(last: &'static str) -> Script {
+        let yes = "250 ok\r\n";
+        Script::new(&["220 iit.edu\r\n", "250 iit.edu\r\n", yes, yes, "354 go\r\n", last], Then::Failure)
+    }
+
+    fn send_over(link: Script, cancelled: impl Future<Output = ()>) -> Result<Receipt, Unsent> {
+        let parcel = parcel(&["gb@iit.edu"], b"Subject: x\r\n\r\nbody\r\n");
+        let credentials = Credentials::new("ag", "arrow");
+        now(submit(link, scribe(), hello(), &credentials, &parcel, |_| {}, cancelled)).0
+    }
+
+    #[test]
+    fn nobody_waits_for_the_goodbye() {
+        // The script has no answer to QUIT, and ends the test if one is waited for.
+        assert!(send_over(answered("250 taken\r\n"), pending()).is_ok());
+    }
+
+    #[test]
+    fn an_answer_to_the_message_that_nobody_understands_is_no_refusal() {
+        assert_eq!(send_over(answered("hello\r\n"), pending()), Err(Unsent::Unknown));
+        let refused = send_over(answered("554 no\r\n"), pending());
+        assert!(matches!(refused, Err(Unsent::Trouble(Trouble::Refused(_)))), "{refused:?}");
+        let before = send_over(Script::new(&["220 iit.edu\r\n", "hello\r\n"], Then::Failure), pending());
+        assert!(matches!(before, Err(Unsent::Trouble(Trouble::Protocol(_)))), "{before:?}");
+    }
+
+    #[test]
+    fn whoever_cancels_hears_what_is_known() {
+        let silent = |said: &[&'static str]| Script::new(said, Then::Silence);
+        let early = silent(&["220 iit.edu\r\n", "250 iit.edu\r\n"]);
+        assert_eq!(send_over(early, ready(())), Err(Unsent::Cancelled));
+        let yes = "250 ok\r\n";
+        let late = silent(&["220 iit.edu\r\n", "250 iit.edu\r\n", yes, yes, "354 go\r\n"]);
+        assert_eq!(send_over(late, ready(())), Err(Unsent::Unknown));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Servers for tests: the core's own server machines behind a [`Link`], without a network.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::pending;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -117,6 +119,49 @@ fn wire<M: Machine, P: Policy<M>>(
     let (host, octets_sent) = (host.clone(), octets_sent.clone());
     let (input, output) = (BytesMut::new(), BytesMut::new());
     Wire { machine, host, octets_left, octets_sent, input, output, broken: false }
+}
+
+/// A server that says this, whatever it hears, each as an answer to a wait.
+pub(super) struct Script {
+    said: VecDeque<&'static str>,
+    then: Then,
+}
+
+/// What comes when a script has been said.
+pub(super) enum Then {
+    Silence,
+    End,
+    /// Nobody may wait for more.
+    Failure,
+}
+
+impl Script {
+    pub(super) fn new(said: &[&'static str], then: Then) -> Self {
+        Self { said: said.iter().copied().collect(), then }
+    }
+}
+
+impl Link for Script {
+    async fn receive(&mut self, _deadline: Option<Instant>) -> Received {
+        match (self.said.pop_front(), &self.then) {
+            (Some(said), _) => Received::Bytes(Bytes::from(said)),
+            (None, Then::Silence) => pending().await,
+            (None, Then::End) => Received::End,
+            (None, Then::Failure) => panic!("the script has ended, and more is waited for"),
+        }
+    }
+
+    fn received(&mut self) -> Option<Bytes> {
+        None
+    }
+
+    async fn send(&mut self, _bytes: Bytes) -> Result<(), Broken> {
+        Ok(())
+    }
+
+    fn waiting(&self) -> u64 {
+        0
+    }
 }
 
 fn is_known(credentials: &Credentials) -> bool {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use chrono::{DateTime, Utc};
 
 use super::item::{Head, Message};
-use super::{Account, Connection, Folder, Sort, Tone};
+use super::{Account, Connection, Folder, Outgoing, Sort, Tone};
 use crate::form::Form;
 use crate::opened::Opened;
 use crate::session::pop3::Listing;
@@ -70,18 +70,29 @@ pub(crate) enum Action {
     /// These stay.
     Restored(Vec<String>),
 
+    /// A new form, with what it begins with.
     Compose(Rc<Form>),
+    /// A draft is opened again.
+    OpenDraft(Rc<Form>),
     /// The draft was changed.
     Write(Rc<Form>),
     /// The draft is kept in the folder of drafts.
     DraftKept(Rc<Form>),
     DraftGone(String),
+    /// A draft is thrown away, and can be had back.
+    Discard(Rc<Form>),
+    /// It cannot be had back any more.
+    Discarded(String),
     CloseDraft,
-    Sending {
-        sent: u64,
-        total: u64,
+    /// A file for the draft of this name is being read.
+    Attaching(String),
+    /// One was read, or could not be.
+    Attached(String),
+    Sending(Outgoing),
+    SendFailed {
+        draft: String,
+        why: String,
     },
-    SendFailed(String),
     /// What is written breaks the rules; its fields say which.
     Incorrect,
     /// The message is sent, and a copy kept, if it could be.

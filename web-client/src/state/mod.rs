@@ -129,20 +129,35 @@ pub(crate) enum Content {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Composing {
     pub(crate) form: Rc<Form>,
-    pub(crate) sending: Sending,
+    /// What a new form began with.
+    pub(crate) began: Option<Rc<Form>>,
+    pub(crate) refusal: Option<Refusal>,
 }
 
+impl Composing {
+    /// Whether it is new and nobody has written anything: an answer that only quotes is no draft.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.began
+            .as_ref()
+            .is_some_and(|began| **began == Form { changed: began.changed, ..Form::clone(&self.form) })
+    }
+}
+
+/// Why what is written was not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Sending {
-    No,
-    /// Octets that have left, and of how many.
-    Under {
-        sent: u64,
-        total: u64,
-    },
+pub(crate) enum Refusal {
     /// What is wrong is said at its field.
     Incorrect,
     Failed(String),
+}
+
+/// The draft that is being sent, whatever else is looked at or written meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outgoing {
+    pub(crate) draft: String,
+    /// Octets that have left, and of how many.
+    pub(crate) sent: u64,
+    pub(crate) total: u64,
 }
 
 /// Something to tell, until it is closed.
@@ -182,6 +197,11 @@ pub(crate) struct State {
     pub(crate) open: Option<Open>,
     pub(crate) removal: Removal,
     pub(crate) composing: Option<Composing>,
+    pub(crate) outgoing: Option<Outgoing>,
+    /// The draft that was thrown away last, while that can be undone.
+    pub(crate) discarded: Option<Rc<Form>>,
+    /// The draft of each file that is being read.
+    pub(crate) attaching: Vec<String>,
     pub(crate) notice: Option<Notice>,
     pub(crate) drawer: bool,
     pub(crate) help: bool,
@@ -222,6 +242,16 @@ impl State {
     fn listed_messages(&self) -> impl Iterator<Item = &Rc<Message>> {
         let leaves = |id: &str| self.removal.offered.contains(id) || self.removal.sent.contains(id);
         self.messages.iter().filter(move |message| !leaves(&message.id))
+    }
+
+    /// Whether this draft is being sent.
+    pub(crate) fn is_outgoing(&self, draft: &str) -> bool {
+        self.outgoing.as_ref().is_some_and(|outgoing| outgoing.draft == draft)
+    }
+
+    /// Whether a file for this draft is being read.
+    pub(crate) fn is_attaching(&self, draft: &str) -> bool {
+        self.attaching.iter().any(|attaching| attaching == draft)
     }
 
     pub(crate) fn unread(&self) -> usize {

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use super::item::Message;
 use super::{
-    Action, Composing, Connection, Content, Folder, Item, Loading, Notice, Open, Removal, Sending, Sort,
-    State,
+    Action, Composing, Connection, Content, Folder, Item, Loading, Notice, Open, Refusal, Removal, Sort,
+    State, Tone,
 };
 use crate::form::Form;
 use crate::session::pop3::Listing;
@@ -99,30 +99,52 @@ impl State {
     fn reduce_draft(&mut self, action: Action) {
         match action {
             Action::Compose(form) => {
-                let sending =
-                    if form.unsure { Sending::Failed(Unsent::Unknown.to_string()) } else { Sending::No };
-                self.composing = Some(Composing { form, sending });
+                self.composing = Some(Composing { began: Some(form.clone()), form, refusal: None });
+            }
+            Action::OpenDraft(form) => {
+                // Of one that is being sent nothing is known to have failed yet.
+                let failed = form.unsure && !self.is_outgoing(&form.id);
+                let refusal = failed.then(|| Refusal::Failed(Unsent::Unknown.to_string()));
+                self.composing = Some(Composing { form, began: None, refusal });
             }
             Action::Write(form) => {
                 if let Some(composing) = &mut self.composing
                     && composing.form.id == form.id
                 {
                     composing.form = form;
-                    if matches!(composing.sending, Sending::Failed(_) | Sending::Incorrect) {
-                        composing.sending = Sending::No;
-                    }
+                    composing.refusal = None;
                 }
             }
             Action::DraftKept(form) => {
                 self.forget_draft(&form.id);
+                self.discarded.take_if(|discarded| discarded.id == form.id);
                 Rc::make_mut(&mut self.drafts).push(form);
             }
             Action::DraftGone(id) => self.forget_draft(&id),
+            Action::Discard(form) => {
+                self.forget_draft(&form.id);
+                self.composing.take_if(|composing| composing.form.id == form.id);
+                self.discarded = Some(form);
+            }
+            Action::Discarded(id) => {
+                self.discarded.take_if(|discarded| discarded.id == id);
+            }
             Action::CloseDraft => self.composing = None,
-            Action::Sending { sent, total } => self.set_sending(Sending::Under { sent, total }),
-            Action::SendFailed(why) => self.set_sending(Sending::Failed(why)),
-            Action::Incorrect => self.set_sending(Sending::Incorrect),
+            Action::Attaching(draft) => self.attaching.push(draft),
+            Action::Attached(draft) => {
+                if let Some(at) = self.attaching.iter().position(|attaching| *attaching == draft) {
+                    self.attaching.swap_remove(at);
+                }
+            }
+            Action::Sending(outgoing) => self.outgoing = Some(outgoing),
+            Action::SendFailed { draft, why } => self.fail(&draft, why),
+            Action::Incorrect => {
+                if let Some(composing) = &mut self.composing {
+                    composing.refusal = Some(Refusal::Incorrect);
+                }
+            }
             Action::Sent { draft, copy, notice: (tone, text) } => {
+                self.outgoing.take_if(|outgoing| outgoing.draft == draft);
                 self.forget_draft(&draft);
                 self.composing.take_if(|composing| composing.form.id == draft);
                 Rc::make_mut(&mut self.sent).extend(copy);
@@ -215,9 +237,16 @@ impl State {
         }
     }
 
-    fn set_sending(&mut self, sending: Sending) {
-        if let Some(composing) = &mut self.composing {
-            composing.sending = sending;
+    /// Says why a draft was not sent: at the draft, if it is still open.
+    fn fail(&mut self, draft: &str, why: String) {
+        self.outgoing.take_if(|outgoing| outgoing.draft == draft);
+        if let Some(composing) = &mut self.composing
+            && composing.form.id == draft
+        {
+            composing.refusal = Some(Refusal::Failed(why));
+        } else {
+            let text = format!("A mail was not sent. It is among the drafts. {why}");
+            self.notice = Some(Notice { tone: Tone::Bad, text });
         }
     }
 

@@ -140,21 +140,89 @@ fn a_message_that_comes_too_late_does_not_take_the_place_of_another() {
     assert_eq!(state.open.unwrap().content, Content::Failed("gone".to_owned()));
 }
 
+fn outgoing(draft: &str) -> Action {
+    Action::Sending(Outgoing { draft: draft.to_owned(), sent: 1, total: 2 })
+}
+
+fn failed(draft: &str) -> Action {
+    Action::SendFailed { draft: draft.to_owned(), why: "550".to_owned() }
+}
+
+#[test]
+fn what_becomes_of_a_draft_that_is_sent_is_not_said_of_another() {
+    let [a, b] = [1, 2].map(|number| {
+        let form = Form::new(number, DateTime::UNIX_EPOCH);
+        Rc::new(Form { subject: number.to_string(), unsure: number == 1, ..form })
+    });
+    let state = signed_in().reduce(Action::DraftKept(a.clone())).reduce(Action::DraftKept(b.clone()));
+    let state = state.reduce(outgoing(&a.id)).reduce(Action::OpenDraft(b.clone()));
+    assert!(state.is_outgoing(&a.id) && !state.is_outgoing(&b.id));
+    // Opened meanwhile, it does not claim to have failed.
+    assert_eq!(state.clone().reduce(Action::OpenDraft(a.clone())).composing.unwrap().refusal, None);
+
+    let refused = state.clone().reduce(failed(&a.id));
+    assert_eq!(refused.composing.unwrap().refusal, None);
+    assert!(refused.notice.unwrap().text.contains("550"));
+    let sent = Action::Sent { draft: a.id.clone(), copy: None, notice: (Tone::Good, "Sent.".to_owned()) };
+    let sent = state.reduce(sent);
+    assert_eq!((sent.composing.unwrap().form, sent.outgoing), (b.clone(), None));
+    assert_eq!(*sent.drafts, [b]);
+}
+
+#[test]
+fn a_new_form_is_untouched_until_something_else_stands_in_it() {
+    let form = Rc::new(Form { body: "> quoted".to_owned(), ..Form::new(1, DateTime::UNIX_EPOCH) });
+    let is_untouched = |state: &State| state.composing.as_ref().unwrap().is_untouched();
+    let state = signed_in().reduce(Action::Compose(form.clone()));
+    assert!(is_untouched(&state));
+    let state = state.reduce(Action::Write(Rc::new(Form { body: "Yes.".to_owned(), ..Form::clone(&form) })));
+    assert!(!is_untouched(&state));
+    let later = DateTime::from_timestamp_millis(1).unwrap();
+    let state = state.reduce(Action::Write(Rc::new(Form { changed: later, ..Form::clone(&form) })));
+    assert!(is_untouched(&state));
+    assert!(!is_untouched(&signed_in().reduce(Action::OpenDraft(form))), "a draft that was kept is one");
+}
+
+#[test]
+fn a_draft_that_was_thrown_away_can_be_had_back_for_a_while() {
+    let form = Rc::new(Form { body: "Long story".to_owned(), ..Form::new(1, DateTime::UNIX_EPOCH) });
+    let state = signed_in().reduce(Action::OpenDraft(form.clone())).reduce(Action::DraftKept(form.clone()));
+    let state = state.reduce(Action::Discard(form.clone()));
+    assert_eq!((&state.composing, &state.discarded, state.drafts.len()), (&None, &Some(form.clone()), 0));
+    let back = state.clone().reduce(Action::DraftKept(form.clone()));
+    assert_eq!((back.discarded, back.drafts.len()), (None, 1));
+    let of_another = state.reduce(Action::Discarded("another".to_owned()));
+    assert!(of_another.discarded.is_some());
+    assert_eq!(of_another.reduce(Action::Discarded(form.id.clone())).discarded, None);
+}
+
+#[test]
+fn files_are_counted_for_their_own_draft() {
+    let state = ["a", "a", "b"]
+        .iter()
+        .fold(signed_in(), |state, draft| state.reduce(Action::Attaching((*draft).to_owned())));
+    let state = state.reduce(Action::Attached("a".to_owned()));
+    assert!(state.is_attaching("a") && state.is_attaching("b"));
+    let state = state.reduce(Action::Attached("a".to_owned()));
+    assert!(!state.is_attaching("a") && state.is_attaching("b"));
+}
+
 #[test]
 fn a_refused_draft_stays_and_a_sent_one_goes() {
     let form = Rc::new(Form { subject: "hello".to_owned(), ..Form::new(1, DateTime::UNIX_EPOCH) });
     let state = signed_in().reduce(Action::Compose(form.clone())).reduce(Action::DraftKept(form.clone()));
     let state = state.reduce(Action::DraftKept(form.clone()));
     assert_eq!(state.count(Folder::Drafts), 1);
-    let state = state.reduce(Action::Sending { sent: 1, total: 2 });
-    let refused = state.clone().reduce(Action::SendFailed("550".to_owned()));
+    let state = state.reduce(outgoing(&form.id));
+    let refused = state.clone().reduce(failed(&form.id));
+    assert_eq!(refused.outgoing, None);
     let composing = refused.composing.as_ref().unwrap();
-    assert_eq!((&composing.form, &composing.sending), (&form, &Sending::Failed("550".to_owned())));
+    assert_eq!((&composing.form, &composing.refusal), (&form, &Some(Refusal::Failed("550".to_owned()))));
     let mended = refused.reduce(Action::Write(form.clone()));
-    assert_eq!(mended.composing.unwrap().sending, Sending::No);
+    assert_eq!(mended.composing.unwrap().refusal, None);
     let notice = (Tone::Good, "Sent.".to_owned());
     let sent = state.reduce(Action::Sent { draft: form.id.clone(), copy: None, notice });
-    assert_eq!((sent.composing, sent.drafts.len()), (None, 0));
+    assert_eq!((sent.composing, sent.outgoing, sent.drafts.len()), (None, None, 0));
     assert!(sent.notice.is_some());
 }
 
@@ -162,15 +230,15 @@ fn a_refused_draft_stays_and_a_sent_one_goes() {
 fn what_breaks_the_rules_is_no_failure_and_is_over_when_it_is_mended() {
     let form = Rc::new(Form::new(1, DateTime::UNIX_EPOCH));
     let state = signed_in().reduce(Action::Compose(form.clone())).reduce(Action::Incorrect);
-    assert_eq!(state.composing.as_ref().unwrap().sending, Sending::Incorrect);
-    assert_eq!(state.reduce(Action::Write(form)).composing.unwrap().sending, Sending::No);
+    assert_eq!(state.composing.as_ref().unwrap().refusal, Some(Refusal::Incorrect));
+    assert_eq!(state.reduce(Action::Write(form)).composing.unwrap().refusal, None);
 }
 
 #[test]
 fn a_draft_that_may_have_been_delivered_says_so_when_it_is_opened_again() {
     let form = Form { unsure: true, ..Form::new(1, DateTime::UNIX_EPOCH) };
-    let state = signed_in().reduce(Action::Compose(Rc::new(form)));
-    let Sending::Failed(why) = state.composing.unwrap().sending else { panic!("it says nothing") };
+    let state = signed_in().reduce(Action::OpenDraft(Rc::new(form)));
+    let Some(Refusal::Failed(why)) = state.composing.unwrap().refusal else { panic!("it says nothing") };
     assert!(why.contains("it may have been delivered"), "{why}");
 }
 

@@ -80,7 +80,12 @@ fn panes(state: &Rc<State>) -> Html {
 /// What can take the focus along when it goes. Compose finds its own field.
 fn places(state: &State) -> (bool, Option<(String, bool)>, usize, bool) {
     let open = state.open.as_ref().map(|open| (open.id.clone(), matches!(open.content, Content::Ready(_))));
-    (state.composing.is_some(), open, state.removal.offered.len(), state.notice.is_some())
+    (
+        state.composing.is_some(),
+        open,
+        state.removal.offered.len() + usize::from(state.discarded.is_some()),
+        state.notice.is_some(),
+    )
 }
 
 fn title(state: &State) -> String {
@@ -119,7 +124,16 @@ fn listen(control: &Control, back: Rc<Back>) {
         let control = control.clone();
         Closure::<dyn Fn()>::new(move || back.arrive(&control))
     };
+    // A file that is dropped beside a draft does not take the place of the page.
+    let dropping = Closure::<dyn Fn(DragEvent)>::new(|event: DragEvent| {
+        if event.data_transfer().is_some_and(|data| data.types().includes(&"Files".into(), 0)) {
+            event.prevent_default();
+        }
+    })
+    .into_js_value();
     for (name, listener) in [
+        ("dragover", dropping.clone()),
+        ("drop", dropping),
         ("keydown", keys.into_js_value()),
         ("online", online.into_js_value()),
         ("pagehide", hiding.clone()),

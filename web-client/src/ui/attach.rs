@@ -4,7 +4,6 @@ use mail_core::message::draft::Attachment;
 use wasm_bindgen::JsCast as _;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{ClipboardEvent, DataTransfer, DragEvent, File, FileList, HtmlInputElement};
-use yew::platform::spawn_local;
 use yew::prelude::*;
 
 use crate::control::Control;
@@ -58,7 +57,9 @@ pub(super) fn pasted(control: &Control) -> Callback<Event> {
     let control = control.clone();
     Callback::from(move |event: Event| {
         let data = event.dyn_ref::<ClipboardEvent>().and_then(ClipboardEvent::clipboard_data);
-        if let Some(files) = data.and_then(|data| files(&data)) {
+        // A text that comes with a picture of itself, as from an office program, is pasted as text.
+        let is_text = |data: &DataTransfer| data.get_data("text/plain").is_ok_and(|text| !text.is_empty());
+        if let Some(files) = data.filter(|data| !is_text(data)).and_then(|data| files(&data)) {
             event.prevent_default();
             attach(&control, Some(files));
         }
@@ -69,17 +70,11 @@ fn files(data: &DataTransfer) -> Option<FileList> {
     data.files().filter(|files| files.length() > 0)
 }
 
-/// Reads the files, each in its own time, and adds them to the draft as it is then.
+/// Reads the files, each in its own time.
 fn attach(control: &Control, files: Option<FileList>) {
     let Some(files) = files else { return };
     for file in (0..files.length()).filter_map(|at| files.get(at)) {
-        let control = control.clone();
-        spawn_local(async move {
-            match read(&file).await {
-                Some(attachment) => control.attach(attachment),
-                None => control.cannot_attach(&file.name()),
-            }
-        });
+        control.attach(file.name(), async move { read(&file).await });
     }
 }
 

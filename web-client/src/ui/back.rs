@@ -29,7 +29,7 @@ pub(super) fn depth(state: &State) -> u32 {
     if state.account.is_none() { 0 } else { open(state).map(u32::from).iter().sum() }
 }
 
-/// Closes what is to be closed first, if anything is open. A message that is being sent stays.
+/// Closes what is to be closed first, if anything is open.
 pub(super) fn close(control: &Control) {
     match open(&control.state()) {
         [true, ..] => control.dispatch(Action::Help(false)),

@@ -13,7 +13,7 @@ use super::keyboard::focus;
 use crate::control::Control;
 use crate::form::Form;
 use crate::labels;
-use crate::state::{Sending, State};
+use crate::state::{Outgoing, Refusal, State};
 
 #[derive(Properties, PartialEq)]
 pub(super) struct Props {
@@ -46,7 +46,8 @@ pub(super) fn Compose(Props { state }: &Props) -> Html {
     let (Some(composing), Some(form), Some(account)) = (&state.composing, form, &state.account) else {
         return html! {};
     };
-    let sending = matches!(composing.sending, Sending::Under { .. });
+    let sending = state.is_outgoing(&form.id);
+    let attaching = state.is_attaching(&form.id);
     let body = {
         let control = control.clone();
         Callback::from(move |event: InputEvent| {
@@ -83,15 +84,20 @@ pub(super) fn Compose(Props { state }: &Props) -> Html {
         <main class="read write" aria-label="Compose" ondrop={dropped(&control)} ondragover={allow_drop()} onpaste={pasted(&control)}>
             <div class="acts" role="toolbar" aria-label="Draft actions">
                 <button class="button icon back" type="button" aria-label="Keep the draft and close" onclick={close.clone()}>{ icons::back() }</button>
-                <button class="button go" type="button" onclick={send} disabled={sending}>
-                    { if sending { "Sending…" } else { "Send" } }
+                <button class="button go" type="button" onclick={send} disabled={state.outgoing.is_some() || attaching}>
+                    { if sending { "Sending…" } else if attaching { "Attaching…" } else { "Send" } }
                 </button>
                 <Attach disabled={sending} />
                 <span class="space"></span>
-                <button class="button wide" type="button" onclick={close} disabled={sending}>{ "Keep and close" }</button>
+                <button class="button wide" type="button" onclick={close}>{ "Keep and close" }</button>
                 <button class="button" type="button" onclick={discard} disabled={sending}>{ "Discard" }</button>
             </div>
-            { progress(&composing.sending) }
+            if let Some(outgoing) = state.outgoing.as_ref().filter(|_| sending) {
+                { progress(&control, outgoing) }
+            }
+            if let Some(refusal) = &composing.refusal {
+                <p class="refusal" role="alert">{ reason(refusal) }</p>
+            }
             <div class="form">
                 <Fields form={form.clone()} from={account.address.to_string()} forced={*forced} disabled={sending} />
                 { attachments(&control, &form, sending) }
@@ -101,21 +107,24 @@ pub(super) fn Compose(Props { state }: &Props) -> Html {
     }
 }
 
-fn progress(sending: &Sending) -> Html {
-    match sending {
-        Sending::No => html! {},
-        Sending::Under { sent, total } => html! {
-            <div class="sending" role="status">
-                <progress max={total.to_string()} value={sent.to_string()} aria-label="Sent"></progress>
-                <span>{ format!("{} of {}", labels::size(*sent), labels::size(*total)) }</span>
-            </div>
-        },
-        Sending::Incorrect => html! {
-            <p class="refusal" role="alert">{ "Incorrect format. Nothing is sent until what is marked below is right." }</p>
-        },
-        Sending::Failed(why) => html! {
-            <p class="refusal" role="alert">{ why }{ " Nothing of the draft is lost." }</p>
-        },
+fn progress(control: &Control, Outgoing { sent, total, .. }: &Outgoing) -> Html {
+    let control = control.clone();
+    let cancel = Callback::from(move |_: MouseEvent| control.cancel_sending());
+    html! {
+        <div class="sending">
+            <progress max={total.to_string()} value={sent.to_string()} aria-label="Sent"></progress>
+            <span role="status">{ format!("{} of {}", labels::size(*sent), labels::size(*total)) }</span>
+            <button class="button" type="button" onclick={cancel}>{ "Cancel" }</button>
+        </div>
+    }
+}
+
+fn reason(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Incorrect => {
+            "Incorrect format. Nothing is sent until what is marked below is right.".to_owned()
+        }
+        Refusal::Failed(why) => format!("{why} Nothing of the draft is lost."),
     }
 }
 

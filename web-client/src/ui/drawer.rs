@@ -2,14 +2,17 @@
 
 use std::rc::Rc;
 
+use js_sys::Reflect;
 use mail_core::time::Duration;
-use web_sys::HtmlElement;
+use wasm_bindgen::JsCast as _;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{Clipboard, HtmlElement};
 use yew::platform::spawn_local;
 use yew::platform::time::sleep;
 use yew::prelude::*;
 
 use crate::control::Control;
-use crate::state::Action;
+use crate::state::{Action, Tone};
 use crate::transcript::{Line, Protocol, Side};
 
 /// How often the drawer looks for new lines: often enough to look live.
@@ -55,16 +58,26 @@ pub(super) fn Drawer() -> Html {
         last
     };
     let copy = {
-        let (transcript, filter) = (transcript.clone(), *filter);
+        let (control, transcript, filter) = (control.clone(), transcript.clone(), *filter);
         Callback::from(move |_: MouseEvent| {
-            let transcript = transcript.borrow();
-            let lines =
-                transcript.lines().filter(|line| filter.is_none_or(|protocol| line.protocol == protocol));
-            let text: Vec<_> = lines.map(|line| line.written()).collect();
-            if let Some(window) = web_sys::window() {
-                // A browser that does not allow it leaves selecting and copying by hand.
-                let _ = window.navigator().clipboard().write_text(&text.join("\n"));
-            }
+            let text: Vec<_> = {
+                let transcript = transcript.borrow();
+                let lines =
+                    transcript.lines().filter(|line| filter.is_none_or(|protocol| line.protocol == protocol));
+                lines.map(|line| line.written()).collect()
+            };
+            let control = control.clone();
+            spawn_local(async move {
+                let (tone, words) = if copy(&text.join("\n")).await {
+                    (Tone::Good, "Copied.")
+                } else {
+                    (
+                        Tone::Bad,
+                        "This browser does not allow it here: select the lines and copy them by hand.",
+                    )
+                };
+                control.dispatch(Action::Notice(tone, words.to_owned()));
+            });
         })
     };
     let close = {
@@ -91,6 +104,18 @@ pub(super) fn Drawer() -> Html {
                 { for lines.iter().map(line) }
             </div>
         </section>
+    }
+}
+
+/// Whether the browser has taken it. It has no clipboard for a page without TLS, unless that is a local one.
+async fn copy(text: &str) -> bool {
+    let Some(window) = web_sys::window() else { return false };
+    let clipboard = Reflect::get(&window.navigator(), &"clipboard".into());
+    match clipboard.map(Clipboard::unchecked_from_js) {
+        Ok(clipboard) if !clipboard.is_undefined() => {
+            JsFuture::from(clipboard.write_text(text)).await.is_ok()
+        }
+        _ => false,
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) const KEYS: [(&str, &str); 13] = [
     ("f", "Forward"),
     ("s", "Star"),
     ("#", "Delete"),
-    ("z", "Undo the deletion"),
+    ("z", "Undo"),
     ("/", "Search"),
     ("?", "This list"),
     ("Escape", "Close what is open"),
@@ -39,7 +39,9 @@ pub(super) fn on_key(control: &Control, event: &KeyboardEvent) {
     if event.key() == "Escape" {
         return escape(control, &state, target.as_ref());
     }
-    if matches!(name.as_str(), "INPUT" | "TEXTAREA" | "SELECT") || state.help {
+    // Who writes a mail does not see what the other keys are about.
+    let writes = state.composing.is_some() || matches!(name.as_str(), "INPUT" | "TEXTAREA" | "SELECT");
+    if writes || state.help {
         return;
     }
     let about = state.open.as_ref().map(|open| open.id.clone()).or_else(|| state.cursor.clone());
@@ -64,7 +66,7 @@ pub(super) fn on_key(control: &Control, event: &KeyboardEvent) {
                 control.remove(&id);
             }
         }
-        "z" => control.dispatch(Action::Undo),
+        "z" => control.undo(),
         "s" => {
             if let Some(id) = about {
                 control.star(&id);

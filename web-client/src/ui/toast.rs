@@ -43,20 +43,21 @@ pub(super) fn Toast(Props { state }: &Props) -> Html {
     }
     let undo = {
         let control = control.clone();
-        Callback::from(move |_: MouseEvent| control.dispatch(Action::Undo))
+        Callback::from(move |_: MouseEvent| control.undo())
     };
     let close = Callback::from(move |_: MouseEvent| control.dispatch(Action::CloseNotice));
-    let offered = state.removal.offered.len();
-    let deleted = match offered {
-        1 => "Message deleted.".to_owned(),
-        offered => format!("{} deleted.", labels::count(offered, "message")),
+    let undoable = match (&state.discarded, state.removal.offered.len()) {
+        (Some(_), _) => Some("Draft discarded.".to_owned()),
+        (None, 0) => None,
+        (None, 1) => Some("Message deleted.".to_owned()),
+        (None, offered) => Some(format!("{} deleted.", labels::count(offered, "message"))),
     };
     html! {
         <div class="toasts">
             <div role="status">
-                if offered > 0 {
+                if let Some(what) = undoable {
                     <div class="toast">
-                        <span>{ deleted }</span>
+                        <span>{ what }</span>
                         <button type="button" title="Undo (z)" onclick={undo}>{ "Undo" }</button>
                     </div>
                 }

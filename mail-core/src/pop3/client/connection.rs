@@ -7,18 +7,11 @@ use crate::flight::{Flight, quoted};
 use crate::line::{Line, LineReader};
 use crate::machine::ProtocolError;
 use crate::pop3::command::Command;
+use crate::pop3::limits::{LINE_OCTETS_READ_MAX, REPLY_TIMEOUT};
 use crate::pop3::reply::{Reply, parse_challenge};
 use crate::time::{Duration, Instant};
 
 use super::state::{Awaited, Status};
-
-/// The longest line that is read. RFC 2449 section 4 allows first lines of 512 octets and says nothing of those that
-/// follow; there are servers that say more.
-const LINE_LENGTH_MAX: usize = 4_096;
-
-/// How long a reply, or the next part of a long one, may take. RFC 1939 leaves this to the client; it is the time that
-/// RFC 5321 section 4.5.3.2 gives most commands.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// What the server said.
 #[derive(Debug)]
@@ -55,7 +48,7 @@ impl Connection {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             flight: Flight::new(Awaited::Greeting, now + REPLY_TIMEOUT),
-            lines: LineReader::new(LINE_LENGTH_MAX),
+            lines: LineReader::new(LINE_OCTETS_READ_MAX),
             reading: Reading::FirstLine,
         }
     }

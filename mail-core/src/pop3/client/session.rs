@@ -10,6 +10,7 @@ use crate::flight::{PIPELINED_MAX, quoted};
 use crate::machine::{ApiMisuse, Machine, ProtocolError, Step};
 use crate::pop3::capability::Capability;
 use crate::pop3::command::{Argument, Command};
+use crate::pop3::limits::CAPABILITIES_MAX;
 use crate::pop3::listing::{DropListing, ScanListing, UniqueIdListing};
 use crate::pop3::reply::Reply;
 use crate::sasl::{ClientExchange, Credentials, Mechanism};
@@ -19,9 +20,6 @@ use crate::time::Instant;
 use super::connection::{Connection, Heard};
 use super::state::{Awaited, Outcome, State, Status, outcome};
 use super::{Event, LoginError, Method, SessionConfig, Tls};
-
-/// No server has as many capabilities. It bounds what a hostile one can make the client keep.
-const CAPABILITIES_MAX: usize = 100;
 
 /// A POP3 session as a client.
 ///

@@ -9,24 +9,14 @@ use super::state::{Answer, Event, Offer, Outcome, Question, State, Verdict};
 use crate::line::{Line, LineReader};
 use crate::machine::{Machine, OUTPUT_OCTETS_MAX, ProtocolError, Step};
 use crate::pop3::capability::Capability;
-use crate::pop3::command::{AUTH_LENGTH_MAX, Command, CommandError};
+use crate::pop3::command::{Command, CommandError};
+use crate::pop3::limits::{
+    AUTH_LINE_OCTETS_MAX, AUTOLOGOUT, COMMANDS_MAX, COMMANDS_PER_MESSAGE, ERRORS_IN_A_ROW_MAX,
+};
 use crate::pop3::listing::{ScanListing, UniqueIdListing};
 use crate::pop3::reply::{self, Reply};
 use crate::sasl::{AuthOffer, Mechanism};
-use crate::time::{Duration, Instant};
-
-/// The inactivity timer that ends a session (RFC 1939 section 3 allows no less).
-pub const AUTOLOGOUT: Duration = Duration::from_secs(10 * 60);
-
-/// So many mistakes in a row end a session.
-pub const MISTAKES_MAX: u32 = 20;
-
-/// Commands of a session, besides [`COMMANDS_PER_MESSAGE`] for each message of its maildrop. RFC 1939 has no limit; a client
-/// that asks for nothing but its messages sends some ten more.
-pub const COMMANDS_MAX: u64 = 10_000;
-
-/// LIST, UIDL, TOP, RETR and DELE of each message, twice.
-pub const COMMANDS_PER_MESSAGE: u64 = 10;
+use crate::time::Instant;
 
 /// What all connections of one listener have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +65,7 @@ impl Server {
             config,
             state: State::authorization(),
             question: None,
-            lines: LineReader::new(AUTH_LENGTH_MAX),
+            lines: LineReader::new(AUTH_LINE_OCTETS_MAX),
             out: BytesMut::new(),
             secure,
             tls: false,
@@ -277,7 +267,7 @@ impl Server {
 
     fn mistake(&mut self, reply: &Reply) {
         self.mistakes += 1;
-        if self.mistakes < MISTAKES_MAX {
+        if self.mistakes < ERRORS_IN_A_ROW_MAX {
             reply.encode(&mut self.out);
         } else {
             self.fail(ProtocolError::TooManyErrors, &replies::TOO_MANY_ERRORS);

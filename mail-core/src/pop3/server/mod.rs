@@ -10,5 +10,5 @@ mod connection;
 pub mod replies;
 mod state;
 
-pub use connection::{AUTOLOGOUT, COMMANDS_MAX, COMMANDS_PER_MESSAGE, Config, MISTAKES_MAX, Server};
+pub use connection::{Config, Server};
 pub use state::{Event, Look};

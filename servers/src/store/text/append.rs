@@ -16,7 +16,7 @@ use super::incoming::Spool;
 use super::index::Chain;
 use super::mailbox::{Tail, settle};
 use super::{Folder, Offload, Shared, failed};
-use crate::disk::{Disk, DiskFile, Open};
+use crate::disk::{Disk, DiskFile, Open, Status};
 use crate::store::StoreError;
 
 /// Small pieces are gathered up to this size before they are written; larger ones are written as they are.
@@ -126,10 +126,11 @@ impl<D: Disk> Queue<D> {
         let path = self.folder.mailbox();
         let fail = |error| failed("write to", &path, error);
         let _lock = with_descriptors(shared, || self.lock_append(&shared.disk)).map_err(fail)?;
-        let file = with_descriptors(shared, || self.open_durable(shared, &path)).map_err(fail)?;
-        let tail = settle(&shared.disk, &self.folder, &file, &shared.hostname)?;
-        let length = complete_last_line(&*file, tail).map_err(fail)?;
-        let index = Chain::open(shared, &self.folder, &*file);
+        let (file, status) = with_descriptors(shared, || self.open_durable(shared, &path)).map_err(fail)?;
+        let tail = settle(&shared.disk, &self.folder, &file, status, &shared.hostname)?;
+        let before = complete_last_line(&*file, tail).map_err(fail)?;
+        let index = Chain::open(shared, &self.folder, before);
+        let length = before.length;
         let written = write_group(&*file, length, group).and_then(|()| file.sync());
         if let Err(error) = written {
             let error = fail(error);
@@ -157,23 +158,25 @@ impl<D: Disk> Queue<D> {
         }
     }
 
-    /// The mailbox, with a name that is durable. The caller has the append lock.
-    fn open_durable(&self, shared: &Shared<D>, path: &Path) -> io::Result<Arc<D::File>> {
+    /// The mailbox, with a name that is durable, and its status. The caller has the append lock.
+    fn open_durable(&self, shared: &Shared<D>, path: &Path) -> io::Result<(Arc<D::File>, Status)> {
         let Shared { disk, open_files, .. } = shared;
-        let found = match disk.status(path) {
-            Ok(status) => open_files.find(path, status.identity),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        match disk.status(path) {
+            Ok(status) => {
+                if let Some(file) = open_files.find(path, status.identity) {
+                    return Ok((file, status));
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
-        };
-        if let Some(file) = found {
-            return Ok(file);
         }
         let file = Arc::new(disk.open(path, Open::OrCreate)?);
         // It is new, or a compaction's, and whoever made it may have died before its name was durable.
         disk.sync_dir(&self.folder.path)?;
         disk.sync_dir(Path::new(""))?;
-        open_files.keep(path, file.identity()?, &file);
-        Ok(file)
+        let status = file.status()?;
+        open_files.keep(path, status.identity, &file);
+        Ok((file, status))
     }
 }
 
@@ -232,13 +235,14 @@ impl<D: Disk> Drop for Leader<D> {
 }
 
 /// Gives the last line its end, durably before anything follows: a crash that kept what follows and lost the line end
-/// would take the record before it along. Tells the length of the file.
-fn complete_last_line(file: &impl DiskFile, tail: Tail) -> io::Result<u64> {
-    if !tail.line_end.is_empty() {
-        file.write_all_at(tail.line_end, tail.length)?;
-        file.sync()?;
+/// would take the record before it along. Tells the file's status then.
+fn complete_last_line(file: &impl DiskFile, Tail { status, line_end }: Tail) -> io::Result<Status> {
+    if line_end.is_empty() {
+        return Ok(status);
     }
-    Ok(tail.length + tail.line_end.len() as u64)
+    file.write_all_at(line_end, status.length)?;
+    file.sync()?;
+    file.status()
 }
 
 fn write_group<F: DiskFile>(file: &F, length: u64, group: &[Arc<Delivery<F>>]) -> io::Result<()> {

@@ -75,6 +75,7 @@ impl Rest {
             }
         };
         if start.len() as u64 == record.length {
+            rest.ready.reserve(start.len());
             for stretch in std::mem::take(&mut rest.stretches) {
                 let within = stretch.start - record.offset..stretch.end - record.offset;
                 rest.take(&start[within.start as usize..within.end as usize]);

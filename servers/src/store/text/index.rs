@@ -104,9 +104,12 @@ impl<F: DiskFile> Index<F> {
         Ok(entries)
     }
 
-    /// Up to `count` messages from number `from` on, which is at least 1.
+    /// Up to `count` messages from number `from` on; there is no number 0.
     pub(super) fn messages(&self, from: u64, count: usize) -> io::Result<Vec<Found>> {
         let mut found = Vec::with_capacity(count.min(BLOCK_ENTRIES as usize));
+        if from == 0 {
+            return Ok(found);
+        }
         let (start, mut before) = self.block_of(from)?;
         self.walk(start..self.header.entries, |ordinal, entry| {
             if found.len() == count {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use mail_core::mailbox::{Kind, Record, Scanner};
 
 use super::{Folder, failed};
-use crate::disk::{Disk, DiskFile, Open};
+use crate::disk::{Disk, DiskFile, Open, Status};
 use crate::store::StoreError;
 
 /// How much is read or copied at once.
@@ -78,32 +78,40 @@ pub(super) fn read_range(
 /// Where the next record goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tail {
-    pub(super) length: u64,
+    /// The file's, which ends there.
+    pub(super) status: Status,
     /// What the last line lacks: a person may have ended the file with a dot alone.
     pub(super) line_end: &'static [u8],
 }
 
 /// Finds the end of the last record, and moves what a crash left behind it to MyMailBox.torn. The caller has the
-/// append lock.
+/// append lock, and has just seen the file's status.
 pub(super) fn settle<D: Disk>(
     disk: &D,
     folder: &Folder,
     file: &D::File,
+    status: Status,
     hostname: &str,
 ) -> Result<Tail, StoreError> {
-    try_settle(disk, folder, file, hostname)
+    try_settle(disk, folder, file, status, hostname)
         .map_err(|error| failed("find the end of", &folder.mailbox(), error))
 }
 
-fn try_settle<D: Disk>(disk: &D, folder: &Folder, file: &D::File, hostname: &str) -> io::Result<Tail> {
-    let length = file.length()?;
+fn try_settle<D: Disk>(
+    disk: &D,
+    folder: &Folder,
+    file: &D::File,
+    status: Status,
+    hostname: &str,
+) -> io::Result<Tail> {
+    let Status { length, .. } = status;
     let mut end = [0; 5];
     let known = end.len().min(usize::try_from(length).unwrap_or(usize::MAX));
     let end = &mut end[..known];
     read_exact(file, end, length - known as u64)?;
     // By every rule a record ends here, so nothing is torn and the file need not be read.
     if end.is_empty() || end == b"\r\n.\r\n" {
-        return Ok(Tail { length, line_end: b"" });
+        return Ok(Tail { status, line_end: b"" });
     }
     let mut torn = None;
     scan(file, 0..length, hostname, |record| {
@@ -117,7 +125,7 @@ fn try_settle<D: Disk>(disk: &D, folder: &Folder, file: &D::File, hostname: &str
             Some(b'\r') => b"\n",
             _ => b"\r\n",
         };
-        return Ok(Tail { length, line_end });
+        return Ok(Tail { status, line_end });
     };
     cut(disk, folder, file, from..length)?;
     tracing::warn!(
@@ -128,7 +136,7 @@ fn try_settle<D: Disk>(disk: &D, folder: &Folder, file: &D::File, hostname: &str
         folder.torn().display()
     );
     // What stands before the cut is whole, but its last line may lack its end.
-    try_settle(disk, folder, file, hostname)
+    try_settle(disk, folder, file, file.status()?, hostname)
 }
 
 /// Moves the range at the file's end to MyMailBox.torn, where it is durable before it goes from here.

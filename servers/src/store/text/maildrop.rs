@@ -68,7 +68,12 @@ impl<D: Disk, O: Offload> TextMaildrop<D, O> {
         if let Some(found) = place.and_then(|place| known.get(place)) {
             return Ok(*found);
         }
-        let known = self.with_snapshot(move |snapshot| snapshot.messages(number, ENTRIES_KEPT)).await?;
+        // A failure may be for good; then it is met once more, where there is time to do something about it.
+        let soon = D::without_waiting(|| self.snapshot.index().messages(number, ENTRIES_KEPT));
+        let known = match soon {
+            Some(Ok(known)) => known,
+            _ => self.with_snapshot(move |snapshot| snapshot.messages(number, ENTRIES_KEPT)).await?,
+        };
         let found =
             *known.first().ok_or_else(|| StoreError::Failed(format!("there is no message {number}")))?;
         self.known = (number, known);
@@ -147,7 +152,7 @@ impl<D: Disk> Snapshot<D> {
 
     /// Up to `count` messages from number `from` on.
     pub(super) fn messages(&self, from: u64, count: usize) -> Result<Vec<Found>, StoreError> {
-        self.read_index(|index| if from == 0 { Ok(Vec::new()) } else { index.messages(from, count) })
+        self.read_index(|index| index.messages(from, count))
     }
 
     /// Reads in the index; one that turns out to be damaged is made again, in memory, and goes.

@@ -30,8 +30,9 @@ pub(super) fn remove<D: Disk>(snapshot: &Snapshot<D>, numbers: &[u64]) -> Result
     let messages = find(snapshot, numbers)?;
     let records = messages.iter().map(|found| Ok(snapshot.read_record(&found.entry)?.0));
     let records: Vec<Record> = records.collect::<Result<_, StoreError>>()?;
-    let length = settle(&shared.disk, folder, mailbox, &shared.hostname)?.length;
     let fail = |error| failed("write to", &path, error);
+    let status = mailbox.status().map_err(fail)?;
+    let length = settle(&shared.disk, folder, mailbox, status, &shared.hostname)?.status.length;
     let index = snapshot.index();
     let mut change = begin_change(snapshot, &index).map_err(fail)?;
     mark(mailbox, &records).map_err(fail)?;

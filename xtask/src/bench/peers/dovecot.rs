@@ -1,4 +1,5 @@
-//! Dovecot at its best: processes used again (its manual's high-performance mode), passwords cached, mail synced.
+//! Dovecot at its best: processes used again (its manual's high-performance mode), passwords cached, mail synced, and as much
+//! memory as a mailbox of a million messages takes.
 //!
 //! It takes LMTP for mbox files, and serves those and the Maildirs by POP3.
 
@@ -89,7 +90,7 @@ fn configuration(folder: &Path, pop3: u16) -> String {
         "base_dir = {at}/run\nstate_dir = {at}/state\nlog_path = {at}/log\n\
          protocols = pop3 lmtp\nlisten = 127.0.0.1\nssl = no\ndisable_plaintext_auth = no\n\
          auth_mechanisms = plain\nauth_cache_size = 100M\nauth_cache_ttl = 1 week\nauth_failure_delay = 0\n\
-         mail_fsync = optimized\nmbox_write_locks = fcntl\n\
+         default_vsz_limit = 0\nmail_fsync = optimized\nmbox_write_locks = fcntl\n\
          mbox_very_dirty_syncs = yes\nmaildir_very_dirty_syncs = yes\npop3_no_flag_updates = yes\nmail_uid = {OWNER}\nmail_gid = {OWNER}\nfirst_valid_uid = 500\n\
          mail_max_userip_connections = 0\n\
          passdb {{\n  driver = passwd-file\n  args = username_format=%u {at}/users\n}}\n\

@@ -11,7 +11,7 @@ const SIZES: [usize; 6] = [10, 100, 1_000, 10_000, 100_000, 1_000_000];
 /// Small messages: it is their number that matters here.
 const OCTETS: usize = 512;
 /// How many of them are fetched.
-const FETCHED: &str = "2000";
+const FETCHED: &str = "5000";
 
 /// With a mailbox of one size.
 #[derive(Clone, Copy, Debug)]
@@ -110,7 +110,8 @@ impl Rig {
         let messages = match way {
             Way::Ours => 4_000,
             Way::Maildir => 1_000,
-            Way::Mbox => 20,
+            Way::Mbox if size < 100_000 => 20,
+            Way::Mbox => 5,
         };
         let load = Load { sessions: 20, messages, one_mailbox: Some(&account), octets: OCTETS };
         let deliveries = median_of(rounds, &|| self.deliver(way, load))?;

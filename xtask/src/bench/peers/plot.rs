@@ -23,10 +23,10 @@ pub(super) struct Series {
 }
 
 /// One panel, with its title and labels.
-const WIDTH: f64 = 480.0;
+const WIDTH: f64 = 540.0;
 const HEIGHT: f64 = 340.0;
-/// Around the field of the curves: left, top, right, bottom.
-const MARGIN: [f64; 4] = [64.0, 62.0, 16.0, 46.0];
+/// Around the field of the curves: left, top, right, bottom. Labels stand in it, those at the corners by half.
+const MARGIN: [f64; 4] = [64.0, 62.0, 44.0, 46.0];
 
 /// Told apart without colours, too: each series has its own mark.
 const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#3d4450}.title{font-weight:600;font-size:14px;fill:#14171c}\

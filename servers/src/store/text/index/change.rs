@@ -26,9 +26,9 @@ impl<F: DiskFile> Chain<F> {
     pub(in crate::store::text) fn open<D: Disk<File = F>>(
         shared: &Shared<D>,
         folder: &Folder,
-        mailbox: &F,
+        mailbox: Status,
     ) -> Option<Self> {
-        Index::fitting(&shared.disk, shared.environment, folder, mailbox.status().ok()?).map(Self)
+        Index::fitting(&shared.disk, shared.environment, folder, mailbox).map(Self)
     }
 
     /// Carries it along, when what was appended is whole and durable. The records are read back from the page

@@ -72,8 +72,8 @@ fn refresh<D: Disk>(
     for attempt in 1.. {
         let lock = disk.lock(&folder.append_lock()).map_err(fail)?;
         let Some(file) = open_existing(disk, &folder.mailbox()).map_err(fail)? else { return Ok(None) };
-        settle(disk, folder, &file, hostname).map_err(Failure::Mailbox)?;
-        let mailbox = file.status().map_err(fail)?;
+        let found = file.status().map_err(fail)?;
+        let mailbox = settle(disk, folder, &file, found, hostname).map_err(Failure::Mailbox)?.status;
         index.header = match index.pages.header().filter(|header| header.mailbox == mailbox) {
             Some(header) => header,
             None => {

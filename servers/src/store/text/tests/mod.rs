@@ -13,6 +13,8 @@ use crate::disk::sim::{SimDisk, Survival};
 use crate::store::{Body, Entry, Extent, Incoming, Maildrop, Recipient};
 
 mod crash;
+#[cfg(feature = "net")]
+mod here_and_now;
 mod index;
 mod ordinary;
 mod refusal;

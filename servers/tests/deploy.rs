@@ -1,0 +1,99 @@
+//! What lies in `deploy/` says of the program what is so: its options, its files, its addresses.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use support::tls::put_pair;
+use support::{Daemon, Place};
+
+const UNIT: &str = include_str!("../../deploy/pennypost.service");
+const CONTAINER: &str = include_str!("../../deploy/Containerfile");
+const SAMPLE: &str = include_str!("../../deploy/pennypost.toml");
+const README: &str = include_str!("../../deploy/README.md");
+
+const PROGRAM: &str = "/usr/local/bin/pennypost";
+const CONFIG: &str = "/etc/pennypost/pennypost.toml";
+const DATA: &str = "/var/lib/pennypost";
+
+/// What stands behind this at the beginning of a line.
+fn value<'a>(text: &'a str, key: &str) -> &'a str {
+    let found = text.lines().find_map(|line| line.strip_prefix(key));
+    found.unwrap_or_else(|| panic!("no line begins with {key}")).trim()
+}
+
+/// A command of the container file in its list form.
+fn list(instruction: &str) -> Vec<String> {
+    let words = value(CONTAINER, instruction).trim_start_matches('[').trim_end_matches(']').split(", ");
+    words.map(|word| word.trim_matches('"').to_owned()).collect()
+}
+
+/// The ports of the sample's addresses.
+fn ports() -> BTreeSet<u16> {
+    let ends = SAMPLE.split("[::]:").skip(1);
+    ends.map(|end| end.split('"').next().and_then(|port| port.parse().ok()).expect("a port")).collect()
+}
+
+#[test]
+fn the_unit_s_command_starts_the_sample_and_stops_it_in_time() {
+    let place = Place::new();
+    let mut own = SAMPLE.replace(DATA, "data").replace("/etc/pennypost/tls/", "");
+    for port in ports() {
+        own = own.replace(&format!("[::]:{port}\""), "127.0.0.1:0\"");
+    }
+    put_pair(&place.path("fullchain.pem"), &place.path("privkey.pem"));
+    fs::write(place.path("pennypost.toml"), own).expect("written");
+
+    let command: Vec<&str> = value(UNIT, "ExecStart=").split(' ').collect();
+    let [PROGRAM, arguments @ .., "--config", CONFIG] = &command[..] else { panic!("{command:?}") };
+    let doors = ["smtp", "submission", "submissions", "pop3", "pop3s", "web"];
+    let server = Daemon::start(env!("CARGO_BIN_EXE_pennypost"), arguments, &place, &doors);
+    assert_eq!(doors.len(), ports().len(), "every address of the sample is served");
+    server.signal_terminate();
+    assert_eq!(server.wait(), Some(0));
+    // Sessions in mid-message get twenty seconds, and the disk has something to do behind them.
+    assert!(value(UNIT, "TimeoutStopSec=").parse::<u32>().expect("seconds") > 30);
+}
+
+#[test]
+fn unit_container_and_sample_name_the_same_files() {
+    assert_eq!([list("ENTRYPOINT "), list("CMD ")].concat().join(" "), value(UNIT, "ExecStart="));
+    assert!(SAMPLE.contains(&format!("data     = \"{DATA}\"\n")));
+    assert_eq!(value(CONTAINER, "VOLUME "), DATA);
+    let under = |folder: &str, name: &str| format!("{folder}/{}", value(UNIT, name));
+    assert_eq!(under("/var/lib", "StateDirectory="), DATA);
+    assert_eq!(under("/etc", "ConfigurationDirectory=") + "/pennypost.toml", CONFIG);
+    for line in SAMPLE.lines().filter(|line| line.starts_with("certificate") || line.starts_with("key ")) {
+        assert!(line.contains("\"/etc/pennypost/tls/"), "{line}");
+    }
+    let built = env!("CARGO_BIN_EXE_pennypost").rsplit('/').next().expect("a name");
+    assert_eq!(value(CONTAINER, "COPY --from=build "), format!("/src/target/release/{built} {PROGRAM}"));
+    assert!(README.contains(&format!("target/release/{built} /usr/local/bin/")));
+
+    let exposed: BTreeSet<u16> =
+        value(CONTAINER, "EXPOSE ").split(' ').map(|port| port.parse().expect("a port")).collect();
+    assert_eq!(exposed, ports());
+    for port in ports() {
+        assert!(README.contains(&format!("-p {port}:{port} ")), "{port}");
+    }
+    let toolchain = include_str!("../../rust-toolchain.toml");
+    let version = value(toolchain, "channel = ").trim_matches('"').trim_end_matches(".0");
+    assert!(value(CONTAINER, "FROM docker.io/library/rust:").starts_with(&format!("{version}-")));
+}
+
+#[test]
+fn the_readme_s_first_account_can_be_made() {
+    let lines: Vec<_> = README.lines().filter_map(|line| Some(&line[line.find("user add ag")?..])).collect();
+    assert!(lines.len() >= 2, "with systemd, in a container");
+    for line in lines {
+        let words: Vec<&str> = line.split_whitespace().take_while(|word| *word != "#").collect();
+        let [command @ .., "--config", CONFIG] = &words[..] else { panic!("{line}") };
+        let place = Place::new();
+        fs::write(place.path("pennypost.toml"), SAMPLE.replace(DATA, "data")).expect("written");
+        fs::write(place.path("data/User.txt"), "").expect("written");
+        let made = place.pennypost(&[command, &["--password-stdin"]].concat(), "penny\n");
+        assert_eq!(made.code, Some(0), "{made:?}");
+        assert!(fs::read_to_string(place.path("data/User.txt")).expect("there").starts_with("ag $argon2id$"));
+    }
+}
