@@ -52,7 +52,7 @@ async fn a_draft_outlives_the_connection_and_is_sent_once() {
 #[tokio::test]
 async fn the_transcript_shows_both_dialogues_without_secrets() {
     let stage = inbox(&[PLAIN]).await;
-    let Stage { page, .. } = &stage;
+    let Stage { page, servers, .. } = &stage;
     page.choose("Transcript").await;
     for line in ["S: +OK POP3 server ready", "C: USER gb", "C: PASS ****", "C: UIDL", "C: QUIT"] {
         page.sees(line).await;
@@ -81,6 +81,12 @@ async fn the_transcript_shows_both_dialogues_without_secrets() {
         assert!(copy.contains(line), "{copy}");
     }
     assert!(!copy.contains("MAIL FROM") && !copy.contains("gondola"), "{copy}");
+    // A browser has no clipboard for a page without TLS from elsewhere; everything goes on without.
+    page.run("Object.defineProperty(navigator, 'clipboard', { value: undefined })", vec![]).await;
+    page.press("Copy").await;
+    servers.deliver("gb", &short("afterwards"));
+    page.press("Check mail").await;
+    page.finds("row", "afterwards").await;
     is_well(page).await;
 }
 
