@@ -26,6 +26,8 @@ pub enum Screen {
     Desktop,
     /// The same, on a system that asks for dark pages
     Dark,
+    /// 1920 x 1080
+    Wide,
     /// 390 x 844, with a finger for a mouse
     Phone,
 }
@@ -77,8 +79,10 @@ impl Driver {
             .connect(&format!("http://127.0.0.1:{}", self.port))
             .await
             .unwrap_or_else(|error| panic!("Chromium does not start: {error}"));
-        if screen != Screen::Phone {
-            fit(&client, 1280, 800).await;
+        match screen {
+            Screen::Desktop | Screen::Dark => fit(&client, 1280, 800).await,
+            Screen::Wide => fit(&client, 1920, 1080).await,
+            Screen::Phone => {}
         }
         client
     }

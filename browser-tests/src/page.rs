@@ -5,12 +5,12 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use fantoccini::actions::{InputSource, KeyAction, KeyActions};
+use fantoccini::actions::{InputSource, KeyAction, KeyActions, MouseActions, PointerAction};
 use fantoccini::elements::Element;
 use fantoccini::error::CmdError;
 use fantoccini::key::Key;
 use fantoccini::wd::WebDriverCompatibleCommand;
-use fantoccini::{Client, elements::ElementRef};
+use fantoccini::{Client, Locator, elements::ElementRef};
 use serde_json::{Value, json};
 
 use crate::places;
@@ -87,6 +87,13 @@ impl Page {
         .await;
     }
 
+    /// Chooses the option of a field whose label begins so.
+    pub async fn pick(&self, label: &str, option: &str) {
+        let field = self.finds("field", label).await;
+        let option = format!(".//option[starts-with(., '{option}')]");
+        field.select_by(Locator::XPath(&option)).await.expect("there is such an option");
+    }
+
     /// Types at the beginning of what a field holds.
     pub async fn write(&self, label: &str, text: &str) {
         let home = format!("{}{}{}", Key::Control, Key::Home, Key::Null);
@@ -101,7 +108,7 @@ impl Page {
             .client
             .wait()
             .at_most(PATIENCE)
-            .for_element(fantoccini::Locator::Css("input[type=file]"))
+            .for_element(Locator::Css("input[type=file]"))
             .await
             .expect("there is a field for files");
         field.send_keys(&file.to_string_lossy()).await.expect("the field takes a file");
@@ -218,6 +225,40 @@ impl Page {
     /// Runs a script in the page.
     pub async fn run(&self, script: &str, arguments: Vec<Value>) -> Value {
         self.client.execute(script, arguments).await.unwrap_or_else(|error| panic!("{error}: {script}"))
+    }
+
+    /// Makes the page's clock one that [`Page::passes`] can put forward. Timers that are running already keep the old one.
+    pub async fn hold_the_clock(&self) {
+        self.run(include_str!("clock.js"), vec![]).await;
+    }
+
+    /// Lets time pass for a page whose clock is held: the timers that are due by then end now.
+    pub async fn passes(&self, time: Duration) {
+        let milliseconds = u64::try_from(time.as_millis()).expect("no test waits for ages");
+        self.run("pass(arguments[0])", vec![json!(milliseconds)]).await;
+    }
+
+    /// All that the page has kept on this device, as one text.
+    pub async fn kept(&self) -> String {
+        let kept = self.client.execute_async(include_str!("kept.js"), vec![]).await;
+        kept.unwrap_or_else(|error| panic!("what is kept cannot be read: {error}"))
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    /// Puts the mouse over an element.
+    pub async fn point_at(&self, element: &Element) {
+        let over = PointerAction::MoveToElement { element: element.clone(), duration: None, x: 0.0, y: 0.0 };
+        let mouse = MouseActions::new("mouse".into()).then(over);
+        self.client.perform_actions(mouse).await.expect("the browser has a mouse");
+    }
+
+    /// Puts the mouse where nothing is.
+    pub async fn point_at_nothing(&self) {
+        let away = PointerAction::MoveTo { duration: None, x: 0.0, y: 0.0 };
+        let mouse = MouseActions::new("mouse".into()).then(away);
+        self.client.perform_actions(mouse).await.expect("the browser has a mouse");
     }
 
     /// Leaves a screenshot in `target/screenshots`.

@@ -54,3 +54,6 @@ pub(crate) fn data_url(attachment: &Attachment) -> Option<String> {
     is_picture(attachment)
         .then(|| format!("data:{};base64,{}", attachment.mime, STANDARD.encode(&attachment.bytes)))
 }
+
+#[cfg(all(test, target_arch = "wasm32"))]
+mod in_browser;

@@ -2,8 +2,12 @@
 //!
 //! DOMPurify, in the version that `package.json` pins, does the cleaning, with the browser's own parser, so that there
 //! are no two opinions on what a tag is. What it leaves is gone through once more for what it does not judge: where
-//! pictures come from, and styles. The result stands in a frame that may not run scripts, under a policy that lets
-//! nothing be fetched; each of the three would do alone.
+//! pictures come from, and styles.
+//!
+//! The result stands in a frame without scripts and origin, under the page's policy. That nothing runs, each of the three
+//! sees to alone. That nothing is fetched, the cleaner and the policy do, and the frame does not: it would load pictures
+//! and styles. That no name is looked up (`dns-prefetch`), the cleaner does alone: a policy has no say in it. That nothing
+//! leads the page elsewhere or lies over it, the cleaner and the frame do.
 
 use std::rc::Rc;
 
@@ -145,3 +149,6 @@ fn options() -> JsValue {
     }
     options.into()
 }
+
+#[cfg(all(test, target_arch = "wasm32"))]
+mod in_browser;

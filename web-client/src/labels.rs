@@ -1,6 +1,7 @@
 //! Times and sizes in words, as short as the place where they stand.
 
-use chrono::{DateTime, Datelike, FixedOffset, Timelike};
+use chrono::{DateTime, Datelike, FixedOffset, Timelike, Utc};
+use mail_core::message::date;
 
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -18,6 +19,11 @@ pub(crate) fn when(at: DateTime<FixedOffset>, now: DateTime<FixedOffset>) -> Str
 /// For a message: `22 Nov 2026, 19:15`.
 pub(crate) fn date_and_time(at: DateTime<FixedOffset>) -> String {
     format!("{} {} {}, {}", at.day(), MONTHS[at.month0() as usize], at.year(), clock(at))
+}
+
+/// As a mailbox file has it: `2026-11-22 : 19 : 15 UTC`.
+pub(crate) fn short(at: DateTime<Utc>) -> String {
+    format!("{} UTC", date::short(&at))
 }
 
 /// `19:15:07`
@@ -75,6 +81,7 @@ mod tests {
         }
         assert_eq!(date_and_time(now), "22 Nov 2026, 20:00");
         assert_eq!(clock_with_seconds(now), "20:00:00");
+        assert_eq!(short(now.to_utc()), "2026-11-22 : 19 : 00 UTC");
     }
 
     #[test]

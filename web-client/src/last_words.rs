@@ -69,3 +69,6 @@ fn key(database: &str, id: &str) -> String {
 fn storage() -> Option<Storage> {
     web_sys::window()?.local_storage().ok()?
 }
+
+#[cfg(all(test, target_arch = "wasm32"))]
+mod in_browser;

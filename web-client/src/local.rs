@@ -265,6 +265,15 @@ impl Local {
     }
 }
 
+impl Drop for Local {
+    fn drop(&mut self) {
+        if let Some(database) = &self.database {
+            // Until it is closed nobody can delete it, and the browser closes it when it pleases.
+            database.close();
+        }
+    }
+}
+
 async fn open(name: &str) -> Result<Database, Error> {
     let mut request = Factory::new()?.open(name, Some(VERSION))?;
     request.on_upgrade_needed(|event| {
@@ -287,3 +296,6 @@ async fn open(name: &str) -> Result<Database, Error> {
 fn octets(value: &JsValue) -> Vec<u8> {
     value.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec).unwrap_or_default()
 }
+
+#[cfg(all(test, target_arch = "wasm32"))]
+mod in_browser;

@@ -67,7 +67,8 @@ fn steps() -> Vec<Step> {
         ("the page", page::build()),
         ("native tests", with(cargo(), "test --workspace")),
         ("mail-core's tests on WebAssembly", on_wasm("mail-core")),
-        ("web-client's tests on WebAssembly", on_wasm("web-client")),
+        ("web-client's tests on WebAssembly", with(on_wasm("web-client"), "-- --skip in_browser")),
+        ("web-client's tests in Chromium", in_chromium("web-client")),
         ("servers without sockets, for WebAssembly", {
             with(cargo(), "build -p servers --no-default-features --target wasm32-unknown-unknown")
         }),
@@ -86,6 +87,15 @@ fn on_wasm(package: &str) -> Command {
         tests
             .env("NODE_OPTIONS", format!("--require=\"{}\"", root().join("xtask/src/node-18.cjs").display()));
     }
+    tests
+}
+
+/// Those of a crate's tests that need a browser: the modules `in_browser`.
+fn in_chromium(package: &str) -> Command {
+    let mut tests = with(on_wasm(package), "-- in_browser");
+    // The runner starts the first driver that it finds, and gives it seconds on a machine that may be busy.
+    tests.env("WASM_BINDGEN_USE_BROWSER", "1").env("CHROMEDRIVER", "chromedriver");
+    tests.env("WASM_BINDGEN_TEST_DRIVER_TIMEOUT", "60").env("WASM_BINDGEN_TEST_TIMEOUT", "120");
     tests
 }
 

@@ -1,6 +1,9 @@
 //! The line to the servers: when it breaks, and what goes over it.
 
-use browser_tests::{Screen, Servers, Stage};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::time::Duration;
+
+use browser_tests::{Page, Screen, Servers, Stage};
 
 use crate::mails::{PLAIN, short};
 use crate::{enter, inbox, is_well};
@@ -49,7 +52,7 @@ async fn a_draft_outlives_the_connection_and_is_sent_once() {
 #[tokio::test]
 async fn the_transcript_shows_both_dialogues_without_secrets() {
     let stage = inbox(&[PLAIN]).await;
-    let Stage { page, .. } = &stage;
+    let Stage { page, servers, .. } = &stage;
     page.choose("Transcript").await;
     for line in ["S: +OK POP3 server ready", "C: USER gb", "C: PASS ****", "C: UIDL", "C: QUIT"] {
         page.sees(line).await;
@@ -66,6 +69,112 @@ async fn the_transcript_shows_both_dialogues_without_secrets() {
     }
     page.picture("transcript").await;
     assert!(!page.text().await.contains("gondola"));
+
+    page.run(CLIPBOARD, vec![]).await;
+    page.press("POP3").await;
+    page.misses("C: MAIL FROM").await;
+    page.press("Copy").await;
+    page.until("the copy", async || page.run("return copied", vec![]).await.is_string()).await;
+    let copy = page.run("return copied", vec![]).await;
+    let copy = copy.as_str().expect("it is a text");
+    for line in ["S: +OK POP3 server ready", "C: PASS ****", "C: QUIT"] {
+        assert!(copy.contains(line), "{copy}");
+    }
+    assert!(!copy.contains("MAIL FROM") && !copy.contains("gondola"), "{copy}");
+    // A browser has no clipboard for a page without TLS from elsewhere; everything goes on without.
+    page.run("Object.defineProperty(navigator, 'clipboard', { value: undefined })", vec![]).await;
+    page.press("Copy").await;
+    servers.deliver("gb", &short("afterwards"));
+    page.press("Check mail").await;
+    page.finds("row", "afterwards").await;
+    is_well(page).await;
+}
+
+const CLIPBOARD: &str = "window.copied = null; Object.defineProperty(navigator, 'clipboard', \
+    { value: { writeText: async (text) => { copied = text } }, configurable: true })";
+
+/// Servers whose bridge finds something else where SMTP should be.
+fn with_smtp_at(address: SocketAddr) -> Servers {
+    Servers::start(&format!("[web.targets]\nsmtp = {{ address = '{address}' }}\n"))
+}
+
+async fn write_to_ag(page: &Page) {
+    page.press("Compose").await;
+    page.fill("To", "ag@iit.edu").await;
+    page.fill("Subject", "Patience").await;
+    page.fill("Text", "It will get there.").await;
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_the_bridge_is_told_of_and_nothing_is_lost() {
+    let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = nobody.local_addr().expect("it is bound");
+    drop(nobody);
+    let stage = Stage::open_on(Screen::Desktop, with_smtp_at(address)).await;
+    let Stage { page, servers, .. } = &stage;
+    servers.deliver("gb", PLAIN);
+    // Whose address has no domain asks the SMTP server for it.
+    page.sign_in("gb", "gondola").await;
+    page.finds("alert", "There is no connection").await;
+    page.picture("refused-upstream").await;
+
+    enter(page, "gb@iit.edu", "gondola").await;
+    page.finds("row", "Meeting").await;
+    write_to_ag(page).await;
+    page.press("Send").await;
+    page.finds("alert", "There is no connection").await;
+    page.finds("alert", "Nothing of the draft is lost").await;
+    assert_eq!(page.value("Text").await, "It will get there.");
+    page.picture("send-refused-upstream").await;
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_given_up() {
+    // The kernel accepts for it.
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let servers = with_smtp_at(silent.local_addr().expect("it is bound"));
+    servers.deliver("gb", PLAIN);
+    let stage = Stage::open_on(Screen::Desktop, servers).await;
+    let Stage { page, .. } = &stage;
+    page.hold_the_clock().await;
+    enter(page, "gb@iit.edu", "gondola").await;
+    write_to_ag(page).await;
+    page.press("Send").await;
+    page.sees("Sending…").await;
+    page.choose("Transcript").await;
+    page.press("SMTP").await;
+    // RFC 5321 section 4.5.3.2.1
+    page.passes(Duration::from_mins(4)).await;
+    page.open("Meeting").await;
+    assert!(page.text().await.contains("Sending…"));
+    page.passes(Duration::from_mins(2)).await;
+    page.finds("alert", "Nothing of the draft is lost").await;
+    page.lacks("button", "Sending…").await;
+    assert_eq!(page.value("Text").await, "It will get there.");
+    page.picture("silent-upstream").await;
+    is_well(page).await;
+}
+
+#[tokio::test]
+async fn a_slow_sending_shows_how_far_it_is() {
+    let servers = Servers::start("[[faults]]\nprotocol = 'smtp'\ncommand = 'DATA'\ndelay = '10 min'\n");
+    let stage = Stage::open_on(Screen::Desktop, servers).await;
+    let Stage { page, servers, .. } = &stage;
+    page.hold_the_clock().await;
+    enter(page, "gb", "gondola").await;
+    write_to_ag(page).await;
+    page.press("Send").await;
+    let bar = "const bar = document.querySelector('progress[aria-label=Sent]'); return bar && [bar.value, bar.max > 100]";
+    page.until("a bar", async || page.run(bar, vec![]).await == serde_json::json!([0, true])).await;
+    page.sees("0 B of").await;
+    let send = page.finds("button", "Sending…").await;
+    assert_eq!(send.attr("disabled").await.expect("it is there").as_deref(), Some("true"));
+    page.picture("sending").await;
+    // RFC 5321 section 4.5.3.2.4
+    page.passes(Duration::from_mins(2)).await;
+    page.finds("alert", "Nothing of the draft is lost").await;
+    assert_eq!(page.value("Text").await, "It will get there.");
+    assert_eq!(servers.mailbox("ag").len(), 0);
     is_well(page).await;
 }
 

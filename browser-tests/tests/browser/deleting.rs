@@ -1,5 +1,7 @@
 //! Deleting, and taking it back.
 
+use std::time::Duration;
+
 use browser_tests::Stage;
 
 use crate::mails::short;
@@ -10,6 +12,7 @@ async fn a_deletion_can_be_undone_until_it_is_done() {
     let stage = inbox(&[&short("first"), &short("second")]).await;
     let Stage { page, servers, .. } = &stage;
     let before = servers.mailbox("gb");
+    page.hold_the_clock().await;
     page.open("second").await;
     page.press("Delete").await;
     page.lacks("row", "second").await;
@@ -20,10 +23,19 @@ async fn a_deletion_can_be_undone_until_it_is_done() {
     page.lacks("button", "Undo").await;
     assert_eq!(servers.mailbox("gb"), before);
 
-    // By the time that the later deletion has reached the server, the undone one would have, too.
+    // By the time that the later deletion has reached the server, the undone one would have, too. Nothing goes while
+    // somebody is at it.
     page.open("first").await;
     page.press("Delete").await;
     page.lacks("row", "first").await;
+    page.point_at(&page.finds("button", "Undo").await).await;
+    page.passes(Duration::from_secs(30)).await;
+    page.press("Check mail").await;
+    page.finds("button", "Check mail").await;
+    page.finds("button", "Undo").await;
+    assert_eq!(servers.mailbox("gb"), before);
+    page.point_at_nothing().await;
+    page.passes(Duration::from_secs(2)).await;
     page.until("a shorter mailbox", async || servers.mailbox("gb").len() < before.len()).await;
     let mailbox = String::from_utf8(servers.mailbox("gb")).expect("the mails are ASCII");
     assert!(mailbox.contains("Subject: second") && !mailbox.contains("first"), "{mailbox}");

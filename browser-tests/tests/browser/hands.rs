@@ -1,5 +1,7 @@
 //! Other hands: a keyboard alone, and a thumb.
 
+use std::time::Duration;
+
 use browser_tests::{Screen, Stage};
 use fantoccini::key::Key;
 
@@ -30,14 +32,22 @@ async fn everything_can_be_done_with_the_keyboard() {
     page.keys("jj").await;
     page.keys("k").await;
     page.keys(&enter).await;
-    page.finds("heading", "").await;
+    page.sees("This is third.").await;
     page.picture("keyboard-opened").await;
     page.keys("u").await;
+    page.misses("This is third.").await;
+    page.until("the focus on its row", async || page.focus().await.contains("third")).await;
     page.keys("?").await;
     page.finds("dialog", "").await;
     page.picture("keyboard-help").await;
+    // Other keys have no meaning meanwhile, and the focus stays inside.
+    page.keys(&format!("c{tab}{tab}{tab}")).await;
+    let outside = "const element = document.activeElement; \
+                   return element !== document.body && !element.closest('dialog')";
+    assert_eq!(page.run(outside, vec![]).await, false, "the focus is on {}", page.focus().await);
     page.keys(&escape).await;
     page.lacks("dialog", "").await;
+    page.until("the focus where it was", async || page.focus().await.contains("third")).await;
 
     page.keys("/").await;
     page.until("the focus in the search", async || page.focus().await.contains("Search")).await;
@@ -47,9 +57,18 @@ async fn everything_can_be_done_with_the_keyboard() {
 
     page.keys("c").await;
     page.until("the focus in the first field", async || page.focus().await.starts_with("To")).await;
+    // What is wrong is said while it is typed, and not only at Send.
+    page.keys("nobody,").await;
+    page.sees("An address is written X@Y, and this one has no \"@\".").await;
+    page.keys(&Key::Backspace.to_string().repeat(7)).await;
+    page.misses("An address is written").await;
     page.keys(&format!("ag@iit.edu{tab}")).await;
     page.until_focused(&tab, "Subject").await;
-    page.keys("By hand").await;
+    page.keys(&format!("By hand{}", "!".repeat(94))).await;
+    page.sees("It has 101 characters, and may have 100.").await;
+    page.keys(&Key::Backspace.to_string()).await;
+    page.misses("It has 101 characters").await;
+    assert!(!page.text().await.contains("Incorrect format"));
     page.until_focused(&tab, "Text").await;
     page.keys("No mouse.").await;
     page.until_focused(&tab, "Send").await;
@@ -59,6 +78,117 @@ async fn everything_can_be_done_with_the_keyboard() {
     let mut pop3 = servers.pop3("ag");
     assert!(String::from_utf8_lossy(&pop3.retrieve(1)).contains("No mouse."));
     pop3.quit();
+    is_well(page).await;
+}
+
+#[tokio::test]
+async fn every_key_is_about_the_message_that_is_open() {
+    let stage = inbox(&[&short("first"), &short("second"), &short("third")]).await;
+    let Stage { page, servers, .. } = &stage;
+    let (enter, escape) = (Key::Enter.to_string(), Key::Escape.to_string());
+    page.hold_the_clock().await;
+    page.finds("row", "third").await;
+    page.keys("j").await;
+    page.keys(&enter).await;
+    page.sees("This is third.").await;
+    // What is read goes along with the cursor, to the end and no further.
+    page.keys("j").await;
+    page.sees("This is second.").await;
+    page.keys("jj").await;
+    page.sees("This is first.").await;
+    page.keys("k").await;
+    page.sees("This is second.").await;
+
+    page.keys("s").await;
+    page.finds("button", "Starred 1").await;
+    page.press("Starred").await;
+    page.finds("row", "second").await;
+    page.lacks("row", "first").await;
+    page.press("Inbox").await;
+    page.open("second").await;
+    page.sees("This is second.").await;
+
+    for (key, subject) in [("r", "Re: second"), ("a", "Re: second"), ("f", "Fwd: second")] {
+        page.keys(key).await;
+        page.until(subject, async || page.value("Subject").await == subject).await;
+        page.keys(&escape).await;
+        page.lacks("field", "Subject").await;
+        page.until("the focus on the message", async || page.focus().await == "second").await;
+    }
+
+    let before = servers.mailbox("gb");
+    page.keys("#").await;
+    page.lacks("row", "second").await;
+    page.finds("button", "Undo").await;
+    page.keys("z").await;
+    page.finds("row", "second").await;
+    page.passes(Duration::from_secs(10)).await;
+    page.press("Check mail").await;
+    page.finds("button", "Check mail").await;
+    assert_eq!(servers.mailbox("gb"), before);
+
+    page.open("second").await;
+    page.sees("This is second.").await;
+    page.keys("#").await;
+    page.finds("button", "Undo").await;
+    page.passes(Duration::from_secs(10)).await;
+    page.until("a shorter mailbox", async || servers.mailbox("gb").len() < before.len()).await;
+    let mailbox = String::from_utf8(servers.mailbox("gb")).expect("the mails are ASCII");
+    assert!(!mailbox.contains("Subject: second") && mailbox.contains("Subject: third"), "{mailbox}");
+    is_well(page).await;
+}
+
+/// Whoever cannot see where the focus is must not lose it.
+#[tokio::test]
+async fn the_focus_is_never_lost() {
+    let stage = inbox_on(Screen::Phone, &[&short("first"), &short("second")]).await;
+    let Stage { page, .. } = &stage;
+    page.open("second").await;
+    page.sees("This is second.").await;
+    page.until("the focus on the title", async || page.focus().await == "second").await;
+    page.press("Reply").await;
+    page.until("the focus in the text", async || page.focus().await == "Text").await;
+    page.press("Keep the draft and close").await;
+    page.until("the focus on the title again", async || page.focus().await == "second").await;
+    page.press("Back to the list").await;
+    page.until("the focus on the row", async || page.focus().await.contains("second")).await;
+
+    page.choose("Keyboard").await;
+    page.finds("dialog", "Keyboard").await;
+    page.picture("phone-help").await;
+    // A press inside it changes nothing.
+    page.finds("heading", "Keyboard").await.click().await.expect("it can be pressed");
+    page.finds("dialog", "Keyboard").await;
+    page.press("Close").await;
+    page.lacks("dialog", "Keyboard").await;
+    assert_eq!(page.focus().await, "Menu");
+
+    page.open("second").await;
+    page.press("Delete").await;
+    page.press("Undo").await;
+    page.lacks("button", "Undo").await;
+    page.until("the focus on a row", async || page.focus().await.contains("Ag Mitra")).await;
+    is_well(page).await;
+}
+
+#[tokio::test]
+async fn it_fills_a_wide_screen() {
+    let stage = inbox_on(Screen::Wide, &[PLAIN, HTML]).await;
+    let Stage { page, .. } = &stage;
+    page.open("Ten things").await;
+    page.sees_in_message("you did not ask for").await;
+    let [width, read] =
+        ["return document.documentElement.scrollWidth", "return document.querySelector('.read').clientWidth"];
+    assert_eq!(page.run(width, vec![]).await, 1920);
+    assert!(
+        page.run(read, vec![]).await.as_u64() > Some(900),
+        "the message has no more room than on a small screen"
+    );
+    page.picture("wide-message").await;
+    page.press("Reply").await;
+    page.finds("field", "Subject").await;
+    assert_eq!(page.run(width, vec![]).await, 1920);
+    page.picture("wide-compose").await;
     is_well(page).await;
 }
 

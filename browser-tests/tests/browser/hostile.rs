@@ -53,6 +53,8 @@ async fn nothing_in_a_message_runs_or_calls() {
         if page.find("frame", "").await.is_some() {
             page.until("the whole message", async || page.in_message(SETTLED).await == Some(true.into()))
                 .await;
+            let left = page.in_message(HARMFUL).await.expect("the frame is there");
+            assert_eq!(left, serde_json::json!([]), "of {name} is left");
             press_everything(page).await;
             shown += 1;
         }
@@ -111,6 +113,13 @@ async fn nothing_outside_the_body_runs_either() {
 
 /// Whether the frame's document is whole.
 const SETTLED: &str = "return document.readyState === 'complete' && document.body !== null";
+
+/// What the cleaner should have taken out, as far as the frame's document still has it.
+const HARMFUL: &str = "\
+    const tags = 'script, link, base, form, input, svg, math, iframe, object, embed, meta[http-equiv], body style'; \
+    const elements = [...document.querySelectorAll('*')]; \
+    return elements.filter((one) => one.matches(tags) || [...one.attributes].some(({ name }) => name.startsWith('on'))) \
+        .map((one) => one.outerHTML)";
 
 /// Presses what a message asks to be pressed.
 async fn press_everything(page: &Page) {

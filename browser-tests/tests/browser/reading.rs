@@ -1,10 +1,13 @@
 //! Messages of every kind.
 
+use std::time::Duration;
+
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use browser_tests::Stage;
+use serde_json::json;
 
-use crate::mails::{self, HTML, NON_LATIN, PLAIN, SQUARE};
-use crate::{inbox, is_well};
+use crate::mails::{self, HTML, NON_LATIN, PLAIN, SQUARE, short};
+use crate::{enter, inbox, is_well};
 
 #[tokio::test]
 async fn a_plain_message_is_shown_as_it_was_written() {
@@ -116,7 +119,7 @@ async fn what_was_read_once_is_found_by_its_text() {
     page.sees("See you at five.").await;
     page.sees("cache: 1 of 2").await;
     page.reload().await;
-    crate::enter(page, "gb", "gondola").await;
+    enter(page, "gb", "gondola").await;
     page.finds("row", "Meeting").await;
     page.fill("Search", "at FIVE").await;
     page.lacks("row", "Звіт").await;
@@ -172,12 +175,133 @@ async fn a_message_in_another_script_is_decoded() {
 
 #[tokio::test]
 async fn mail_that_comes_later_is_there_after_a_check() {
-    let stage = inbox(&[]).await;
+    let stage = Stage::open().await;
     let Stage { page, servers, .. } = &stage;
+    page.hold_the_clock().await;
+    page.run(NOTED, vec![]).await;
+    enter(page, "gb", "gondola").await;
     page.picture("empty-inbox").await;
     servers.deliver("gb", PLAIN);
     page.press("Check mail").await;
     page.finds("row", "Meeting").await;
+    page.until("the title", async || page.title().await == "(1) Pennypost").await;
     page.picture("new-mail").await;
+    assert_eq!(page.run("return notes", vec![]).await, json!([]), "who looks at the page needs no news");
+
+    // Nobody has to press anything.
+    page.run("hide(true)", vec![]).await;
+    servers.deliver("gb", &short("later"));
+    page.passes(Duration::from_secs(61)).await;
+    page.finds("row", "later").await;
+    page.until("the title", async || page.title().await == "(2) Pennypost").await;
+    let note = json!([["1 new message", "Ag Mitra: later"]]);
+    page.until("the news", async || page.run("return notes", vec![]).await == note).await;
+
+    // What was told is not told again, and who has said no is told nothing.
+    page.passes(Duration::from_secs(61)).await;
+    page.run("Notification.permission = 'denied'", vec![]).await;
+    servers.deliver("gb", &short("last"));
+    page.passes(Duration::from_secs(61)).await;
+    page.finds("row", "last").await;
+    page.until("the title", async || page.title().await == "(3) Pennypost").await;
+    assert_eq!(page.run("return notes", vec![]).await, note);
     is_well(page).await;
+}
+
+/// Notes the notifications, and lets a test say whether the page is in sight.
+const NOTED: &str = "window.notes = []; \
+    window.Notification = class { \
+        static permission = 'granted'; \
+        constructor(title, { body }) { notes.push([title, body]) } \
+    }; \
+    window.hide = (hidden) => Object.defineProperty(document, 'hidden', { value: hidden, configurable: true })";
+
+#[tokio::test]
+async fn the_list_shows_what_there_is_and_is_sorted_as_one_likes() {
+    let mail = |from: &str, subject: &str, text: &str| {
+        format!("From: {from} <x@example.org>\nTo: gb@iit.edu\nSubject: {subject}\n\n{text}\n")
+    };
+    let picture = mails::with_attachment("Banana", "square.png", "image/png", SQUARE);
+    let (apple, cherry) =
+        (mail("Zoe", "apple", "Short."), mail("Bob", "Cherry", &"A long line.\n".repeat(500)));
+    let stage = inbox(&[&picture, &apple, &cherry]).await;
+    let Stage { page, .. } = &stage;
+    page.finds("row", "Cherry").await;
+    page.until("all headers", async || page.run(ROWS, vec![]).await[2]["subject"] == "Banana").await;
+    let rows = page.run(ROWS, vec![]).await;
+    let column = |name: &str| [0, 1, 2].map(|at| rows[at][name].clone());
+    assert_eq!(column("who"), ["Bob", "Zoe", "Ag Mitra"]);
+    assert_eq!(column("clip"), [false, false, true]);
+    assert_eq!(column("bold"), [true, true, true]);
+    assert_eq!(rows[0]["size"], "7 KB");
+    for row in rows.as_array().expect("rows") {
+        let (size, title) =
+            (row["size"].as_str().unwrap_or_default(), row["title"].as_str().unwrap_or_default());
+        assert!(size.ends_with(" B") || size.ends_with(" KB"), "{row}");
+        // The guide's form.
+        let [day, hour, minute] = title.split(" : ").collect::<Vec<_>>()[..] else { panic!("{row}") };
+        assert!(day.len() == 10 && hour.len() == 2 && minute.len() == 6 && minute.ends_with(" UTC"), "{row}");
+    }
+
+    for (sort, order) in [
+        ("Oldest first", ["Banana", "apple", "Cherry"]),
+        ("By sender", ["Banana", "Cherry", "apple"]),
+        ("By subject", ["apple", "Banana", "Cherry"]),
+        ("Largest first", ["Cherry", "Banana", "apple"]),
+        ("Newest first", ["Cherry", "apple", "Banana"]),
+    ] {
+        page.pick("Sort", sort).await;
+        page.until(sort, async || {
+            let rows = page.run(ROWS, vec![]).await;
+            [0, 1, 2].map(|at| rows[at]["subject"].clone()) == order
+        })
+        .await;
+    }
+    page.picture("sorted").await;
+
+    page.open("apple").await;
+    page.sees("Short.").await;
+    page.until("its row in plain type", async || page.run(ROWS, vec![]).await[1]["bold"] == false).await;
+    page.press("Unread").await;
+    page.until("its row in bold", async || page.run(ROWS, vec![]).await[1]["bold"] == true).await;
+    is_well(page).await;
+}
+
+/// The rows from the top down, as they are seen.
+const ROWS: &str = "\
+    const rows = [...document.querySelectorAll('.list li')]; \
+    const text = (row, part) => row.querySelector(part).innerText.trim(); \
+    rows.sort((one, other) => one.getBoundingClientRect().top - other.getBoundingClientRect().top); \
+    return rows.map((row) => ({ who: text(row, 'b'), subject: text(row, '.sub'), size: text(row, '.size'), \
+        clip: row.querySelector('.clip') !== null, title: row.querySelector('.when').title, \
+        bold: getComputedStyle(row.querySelector('.sub')).fontWeight >= 600 }))";
+
+#[tokio::test]
+async fn what_was_starred_sent_and_read_is_there_without_the_servers() {
+    let mut stage = inbox(&[PLAIN, &short("Unread")]).await;
+    let page = &stage.page;
+    page.open("Meeting").await;
+    page.sees("See you at five.").await;
+    page.press("Star Meeting").await;
+    page.press("Reply").await;
+    page.write("Text", "I shall be there.").await;
+    page.press("Send").await;
+    page.lacks("field", "Subject").await;
+    page.sees("cache: 1 of 2").await;
+
+    page.reload().await;
+    enter(page, "gb", "gondola").await;
+    page.finds("row", "Unread").await;
+    stage.servers.kill();
+    page.press("Starred").await;
+    page.open("Meeting").await;
+    page.sees("See you at five.").await;
+    page.lacks("row", "Unread").await;
+    page.press("Sent from here").await;
+    page.open("Re: Meeting").await;
+    page.sees("I shall be there.").await;
+    page.picture("without-servers").await;
+    page.press("Inbox").await;
+    page.open("Unread").await;
+    page.finds("button", "Try again").await;
 }

@@ -14,6 +14,7 @@ use super::{Control, Visit};
 use crate::clock;
 use crate::form::Form;
 use crate::state::{Account, Action, Content, Tone};
+use crate::ui::{LOOK_EVERY, is_attended};
 
 /// A draft is kept when nothing has been typed for so long.
 const KEEP_AFTER: Duration = Duration::from_millis(700);
@@ -176,6 +177,9 @@ impl Control {
         let (control, id) = (self.clone(), id.to_owned());
         spawn_local(async move {
             sleep(UNDO_FOR).await;
+            while is_attended() {
+                sleep(LOOK_EVERY).await;
+            }
             control.dispatch(Action::Discarded(id));
         });
     }

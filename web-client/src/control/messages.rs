@@ -8,6 +8,7 @@ use super::errands::Errand;
 use crate::local::Shelf;
 use crate::opened::Opened;
 use crate::state::{Action, Folder};
+use crate::ui::{LOOK_EVERY, is_attended};
 use mail_core::time::Duration;
 use std::rc::Rc;
 
@@ -78,6 +79,9 @@ impl Control {
         let (control, visit) = (self.clone(), self.visit());
         spawn_local(async move {
             sleep(UNDO_FOR).await;
+            while is_attended() {
+                sleep(LOOK_EVERY).await;
+            }
             let Some(visit) = visit.filter(|visit| control.is_current(visit)) else { return };
             if control.0.offers.get() == offer && !control.state().removal.offered.is_empty() {
                 control.dispatch(Action::Removing);

@@ -324,6 +324,16 @@ mod tests {
     }
 
     #[test]
+    fn a_goodbye_is_waited_for_a_moment_and_no_longer() {
+        let link = Script { then: Then::Impatience, ..answered("250 taken\r\n") };
+        let parcel = parcel(&["gb@iit.edu"], b"x\r\n");
+        let credentials = Credentials::new("ag", "arrow");
+        let (sent, dialogue) = now(submit(link, scribe(), hello(), &credentials, &parcel, |_| {}, pending()));
+        assert!(sent.is_ok());
+        now(dialogue.part());
+    }
+
+    #[test]
     fn an_answer_to_the_message_that_nobody_understands_is_no_refusal() {
         assert_eq!(send_over(answered("hello\r\n"), pending()), Err(Unsent::Unknown));
         let refused = send_over(answered("554 no\r\n"), pending());

@@ -15,7 +15,7 @@ use mail_core::pop3::TopLines;
 use mail_core::pop3::server as pop3;
 use mail_core::sasl::{AuthOffer, Credentials};
 use mail_core::smtp::server as smtp;
-use mail_core::time::Instant;
+use mail_core::time::{Duration, Instant};
 
 use super::link::{Broken, Link, Received};
 use crate::transcript::{Protocol, Scribe};
@@ -123,14 +123,16 @@ fn wire<M: Machine, P: Policy<M>>(
 
 /// A server that says this, whatever it hears, each as an answer to a wait.
 pub(super) struct Script {
-    said: VecDeque<&'static str>,
-    then: Then,
+    pub(super) said: VecDeque<&'static str>,
+    pub(super) then: Then,
 }
 
 /// What comes when a script has been said.
 pub(super) enum Then {
     Silence,
     End,
+    /// Nothing within a few seconds, and nobody may wait longer.
+    Impatience,
     /// Nobody may wait for more.
     Failure,
 }
@@ -142,11 +144,17 @@ impl Script {
 }
 
 impl Link for Script {
-    async fn receive(&mut self, _deadline: Option<Instant>) -> Received {
+    async fn receive(&mut self, deadline: Option<Instant>) -> Received {
         match (self.said.pop_front(), &self.then) {
             (Some(said), _) => Received::Bytes(Bytes::from(said)),
             (None, Then::Silence) => pending().await,
             (None, Then::End) => Received::End,
+            (None, Then::Impatience) => {
+                let soon = Instant::now() + Duration::from_secs(5);
+                assert!(deadline.is_some_and(|deadline| deadline < soon), "it would wait long");
+                self.then = Then::Failure;
+                Received::TimedOut
+            }
             (None, Then::Failure) => panic!("the script has ended, and more is waited for"),
         }
     }

@@ -11,14 +11,14 @@ use super::compose::Compose;
 use super::drawer::Drawer;
 use super::folders::Folders;
 use super::help::Help;
-use super::keyboard::on_key;
+use super::keyboard::{on_key, regain_focus};
 use super::list::List;
 use super::reader::Reader;
 use super::sign_in::SignIn;
 use super::toast::{Bar, Toast};
 use super::top::Top;
 use crate::control::Control;
-use crate::state::State;
+use crate::state::{Content, State};
 
 #[component]
 pub(crate) fn App() -> Html {
@@ -35,6 +35,10 @@ pub(crate) fn App() -> Html {
     {
         let back = back.clone();
         use_effect_with(back::depth(&state), move |depth| back.follow(*depth));
+    }
+    {
+        let shown = state.clone();
+        use_effect_with(places(&state), move |_| regain_focus(&shown));
     }
     use_effect_with(title(&state), |title| {
         if let Some(document) = web_sys::window().and_then(|window| window.document()) {
@@ -71,6 +75,17 @@ fn panes(state: &Rc<State>) -> Html {
             if state.help { <Help /> }
         </div>
     }
+}
+
+/// What can take the focus along when it goes. Compose finds its own field.
+fn places(state: &State) -> (bool, Option<(String, bool)>, usize, bool) {
+    let open = state.open.as_ref().map(|open| (open.id.clone(), matches!(open.content, Content::Ready(_))));
+    (
+        state.composing.is_some(),
+        open,
+        state.removal.offered.len() + usize::from(state.discarded.is_some()),
+        state.notice.is_some(),
+    )
 }
 
 fn title(state: &State) -> String {

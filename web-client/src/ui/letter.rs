@@ -2,13 +2,13 @@
 
 use std::rc::Rc;
 
-use mail_core::message::date::short;
 use mail_core::message::text::printable_line;
 use mail_core::message::view::{Person, View};
 use yew::prelude::*;
 
 use super::files::Files;
 use super::frame::Frame;
+use super::keyboard::TITLE_ID;
 use super::text;
 use crate::control::Control;
 use crate::html::{self, Page};
@@ -40,7 +40,7 @@ pub(super) fn Letter(LetterProps { opened }: &LetterProps) -> Html {
     });
     html! {
         <article>
-            <h2 class="title">{ subject.unwrap_or_else(|| "(no subject)".to_owned()) }</h2>
+            <h2 class="title" id={TITLE_ID} tabindex="-1">{ subject.unwrap_or_else(|| "(no subject)".to_owned()) }</h2>
             { meta(view, switch) }
             { left_out(page.filter(|_| !*plain)) }
             if let Some(page) = page.filter(|page| !page.is_empty && !*plain) {
@@ -64,7 +64,7 @@ fn meta(view: &View, switch: Option<Html>) -> Html {
             <div class="face" aria-hidden="true">{ initial.map(|c| c.to_uppercase().to_string()).unwrap_or_default() }</div>
             <strong>{ if from.is_empty() { "(no sender)".to_owned() } else { from } }</strong>
             if let Some(at) = at {
-                <span class="t" title={short(&at)}>{ labels::date_and_time(clock::local(at.to_utc())) }</span>
+                <span class="t" title={labels::short(at.to_utc())}>{ labels::date_and_time(clock::local(at.to_utc())) }</span>
             }
             <span class="t to">
                 { format!("to {}", people(&view.to)) }

@@ -172,7 +172,7 @@ fn reveal(list: &HtmlElement, items: &[Item], id: &str) {
     focus(&row_id(id));
 }
 
-fn row_id(id: &str) -> String {
+pub(super) fn row_id(id: &str) -> String {
     format!("row-{id}")
 }
 
@@ -231,7 +231,7 @@ fn Row(props: &RowProps) -> Html {
                 aria-current={props.selected.then_some("true")}>
                 if unread { <span class="aside">{ "Unread. " }</span> }
                 <b>{ who }</b>
-                <span class="when" title={item.at().map(|at| mail_core::message::date::short(&at))}>
+                <span class="when" title={item.at().map(labels::short)}>
                     { local.map(|at| labels::when(at, now)).unwrap_or_default() }
                 </span>
                 <span class="sub">{ subject }</span>

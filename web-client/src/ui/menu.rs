@@ -28,17 +28,30 @@ pub(super) fn Dropdown(DropdownProps { label, class, children }: &DropdownProps)
             }
         }
     };
+    // What was pressed is gone, and with it the focus.
+    let leave_by_hand = {
+        let (close, node) = (close.clone(), node.clone());
+        move || {
+            close();
+            if let Some(button) = node.cast::<HtmlElement>().and_then(|menu| menu.first_element_child())
+                && let Some(button) = button.dyn_ref::<HtmlElement>()
+            {
+                // What cannot take the focus does without.
+                let _ = button.focus();
+            }
+        }
+    };
     let press = {
-        let close = close.clone();
-        Callback::from(move |_: MouseEvent| close())
+        let leave_by_hand = leave_by_hand.clone();
+        Callback::from(move |_: MouseEvent| leave_by_hand())
     };
     let key = {
-        let (close, node) = (close.clone(), node.clone());
+        let node = node.clone();
         Callback::from(move |event: KeyboardEvent| {
             let is_open = node.cast::<HtmlElement>().is_some_and(|menu| menu.has_attribute("open"));
             if is_open && event.key() == "Escape" {
                 event.stop_propagation();
-                close();
+                leave_by_hand();
             }
         })
     };

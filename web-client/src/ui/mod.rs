@@ -23,3 +23,4 @@ mod toast;
 mod top;
 
 pub(crate) use app::App;
+pub(crate) use toast::{LOOK_EVERY, is_attended};

@@ -14,6 +14,8 @@ use crate::{clock, labels};
 
 /// Good news go by themselves.
 const GOOD_NEWS_FOR: Duration = Duration::from_secs(6);
+/// Whether somebody is still at what is to go.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Properties, PartialEq)]
 pub(super) struct Props {
@@ -29,6 +31,9 @@ pub(super) fn Toast(Props { state }: &Props) -> Html {
             if let Some(notice) = notice.clone().filter(|notice| notice.tone == Tone::Good) {
                 spawn_local(async move {
                     sleep(GOOD_NEWS_FOR).await;
+                    while is_attended() {
+                        sleep(LOOK_EVERY).await;
+                    }
                     if control.state().notice.as_ref() == Some(&notice) {
                         control.dispatch(Action::CloseNotice);
                     }
@@ -53,7 +58,7 @@ pub(super) fn Toast(Props { state }: &Props) -> Html {
                 if let Some(what) = undoable {
                     <div class="toast">
                         <span>{ what }</span>
-                        <button type="button" onclick={undo}>{ "Undo" }</button>
+                        <button type="button" title="Undo (z)" onclick={undo}>{ "Undo" }</button>
                     </div>
                 }
             </div>
@@ -67,6 +72,13 @@ pub(super) fn Toast(Props { state }: &Props) -> Html {
             </div>
         </div>
     }
+}
+
+/// Whether somebody is at a toast, with the mouse or the keyboard: it does not go then.
+pub(crate) fn is_attended() -> bool {
+    let document = web_sys::window().and_then(|window| window.document());
+    let attended = document.map(|document| document.query_selector(".toast:is(:hover, :focus-within)"));
+    matches!(attended, Some(Ok(Some(_))))
 }
 
 /// The connection, when something is wrong with it.

@@ -110,7 +110,8 @@ impl Rig {
         let messages = match way {
             Way::Ours => 4_000,
             Way::Maildir => 1_000,
-            Way::Mbox => 20,
+            Way::Mbox if size < 100_000 => 20,
+            Way::Mbox => 5,
         };
         let load = Load { sessions: 20, messages, one_mailbox: Some(&account), octets: OCTETS };
         let deliveries = median_of(rounds, &|| self.deliver(way, load))?;
