@@ -54,15 +54,17 @@ async fn a_slow_reader_holds_back_a_fast_sender_in_flat_memory() {
     assert!(sent < KERNEL_MAX, "{sent} octets went into a connection that nobody reads");
     let growth = resident_octets().saturating_sub(before);
     assert!(growth < GROWTH_MAX, "it grew by {growth} octets");
-    assert!(pipes() > pipes_before, "a large amount goes through a pipe");
     // All of it is there when the browser reads.
-    let mut received = 0;
+    let (mut received, mut piped) = (0, false);
     while received < sent {
         if let Message::Binary(octets) = soon(socket.next()).await.expect("not closed").expect("no error") {
             received += octets.len();
         }
+        piped |= pipes() > pipes_before;
     }
     assert_eq!(received, sent);
+    // What waited behind a full buffer is much.
+    assert!(piped, "a large amount goes through a pipe");
     soon(async {
         while pipes() > pipes_before {
             tokio::task::yield_now().await;
