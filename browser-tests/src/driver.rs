@@ -16,6 +16,8 @@ use tempfile::TempDir;
 use crate::servers::lines;
 use crate::{PATIENCE, places};
 
+/// How often chromedriver is started before it is given up.
+const STARTS_MAX: usize = 5;
 /// How long Chromium may take to end before its driver is killed.
 const END_MAX: Duration = Duration::from_secs(10);
 
@@ -42,8 +44,16 @@ pub struct Driver {
 
 impl Driver {
     /// Starts chromedriver on a free port.
+    ///
+    /// # Panics
+    /// It ends at once, again and again.
     #[must_use]
     pub fn start() -> Self {
+        // It takes a port that is free on IPv4, and ends where somebody has the same one on IPv6.
+        (0..STARTS_MAX).find_map(|_| Self::try_start()).expect("chromedriver says where it listens")
+    }
+
+    fn try_start() -> Option<Self> {
         let mut child = Command::new(places::installed("chromedriver"))
             .arg("--port=0")
             .stdin(Stdio::null())
@@ -55,10 +65,11 @@ impl Driver {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let mut driver = Self { child, port: 0, folder };
         while driver.port == 0 {
-            let line = log.recv_timeout(PATIENCE).expect("chromedriver says where it listens");
+            // The driver that gave up is reaped when it is dropped.
+            let line = log.recv_timeout(PATIENCE).ok()?;
             driver.port = port(&line).unwrap_or(0);
         }
-        driver
+        Some(driver)
     }
 
     /// Opens the browser, with a profile that nobody has used.
