@@ -3,13 +3,17 @@
 //! The steps share one target directory and one set of features (that of the whole workspace), so that nothing is
 //! built twice. The command of each step is its heading: any of them can be typed alone.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::shell::{self, Result, cargo, command, output, root, say, spell};
 use crate::{page, setup};
 
 type Step = (&'static str, Command);
+
+/// How long the database of known vulnerabilities may take to come.
+const FETCH_MAX: Duration = Duration::from_mins(3);
 
 pub(crate) fn run() -> Result {
     let mut times = Vec::new();
@@ -44,7 +48,7 @@ fn run_steps(times: &mut Vec<(&'static str, Duration)>) -> Result {
 fn dependencies() -> Result {
     let mut fetch = with(cargo(), "deny fetch db");
     // Nobody is there to be asked for a password.
-    let fetched = output(fetch.env("GIT_TERMINAL_PROMPT", "0")).is_some();
+    let fetched = succeeds_within(fetch.env("GIT_TERMINAL_PROMPT", "0"), FETCH_MAX);
     let check = if fetched { "deny --offline check" } else { "deny --offline check bans licenses sources" };
     let mut check = with(cargo(), check);
     say(&format!("\n== licences and advisories: {}", spell(&check)));
@@ -53,6 +57,24 @@ fn dependencies() -> Result {
         say("NOT CHECKED: known vulnerabilities; `cargo deny fetch db` cannot reach the advisory database.");
     }
     Ok(())
+}
+
+/// Whether a command succeeds in this time. One that does not is ended.
+fn succeeds_within(command: &mut Command, limit: Duration) -> bool {
+    let Ok(mut child) = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() else { return false };
+    let start = Instant::now();
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return status.success(),
+            Ok(None) if start.elapsed() < limit => thread::sleep(Duration::from_millis(50)),
+            _ => {
+                // It may have ended just now.
+                let _ = child.kill();
+                let _ = child.wait();
+                return false;
+            }
+        }
+    }
 }
 
 fn steps() -> Vec<Step> {
@@ -102,4 +124,19 @@ fn in_chromium(package: &str) -> Command {
 fn with(mut command: Command, arguments: &str) -> Command {
     command.args(arguments.split(' '));
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_without_an_end_is_ended() {
+        let start = Instant::now();
+        assert!(!succeeds_within(command("sleep").arg("600"), Duration::from_millis(100)));
+        assert!(start.elapsed() < Duration::from_secs(60));
+        assert!(succeeds_within(&mut command("true"), Duration::from_secs(60)));
+        assert!(!succeeds_within(&mut command("false"), Duration::from_secs(60)));
+        assert!(!succeeds_within(&mut command("no-such-program"), Duration::from_secs(60)));
+    }
 }
