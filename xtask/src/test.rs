@@ -3,31 +3,40 @@
 //! The steps share one target directory and one set of features (that of the whole workspace), so that nothing is
 //! built twice. The command of each step is its heading: any of them can be typed alone.
 
+mod verdict;
+
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::shell::{self, Result, cargo, command, output, root, say, spell};
 use crate::{page, setup};
+use verdict::Verdict;
 
 type Step = (&'static str, Command);
 
 /// How long the database of known vulnerabilities may take to come.
 const FETCH_MAX: Duration = Duration::from_mins(3);
+const NATIVE: &str = "native tests";
+/// Where more tests than this fail, it is no accident.
+const WAVERING_MAX: usize = 3;
 
 pub(crate) fn run() -> Result {
-    let mut times = Vec::new();
-    let outcome = run_steps(&mut times);
+    let (mut times, mut wavering) = (Vec::new(), Vec::new());
+    let outcome = run_steps(&mut times, &mut wavering);
     say("");
     for (name, time) in &times {
         say(&format!("{:>8.1} s  {name}", time.as_secs_f64()));
+    }
+    for test in &wavering {
+        say(&format!("TO BE MENDED: {test} failed once, and passed when it ran alone."));
     }
     outcome?;
     say("\nAll checks passed.");
     Ok(())
 }
 
-fn run_steps(times: &mut Vec<(&'static str, Duration)>) -> Result {
+fn run_steps(times: &mut Vec<(&'static str, Duration)>, wavering: &mut Vec<String>) -> Result {
     let mut timed = |name, step: &mut dyn FnMut() -> Result| {
         let start = Instant::now();
         let outcome = step();
@@ -38,9 +47,33 @@ fn run_steps(times: &mut Vec<(&'static str, Duration)>) -> Result {
     timed("licences and advisories", &mut dependencies)?;
     for (name, mut command) in steps() {
         say(&format!("\n== {name}: {}", spell(&command)));
-        timed(name, &mut || shell::run(&mut command))?;
+        timed(name, &mut || match name {
+            NATIVE => {
+                wavering.extend(native(&mut command)?);
+                Ok(())
+            }
+            _ => shell::run(&mut command),
+        })?;
     }
     Ok(())
+}
+
+/// The native tests. A few that failed run again, alone: some wait for a browser, or for a hundred connections, on a machine
+/// that others use as well. Those that pass then are returned, to be named at the end.
+fn native(tests: &mut Command) -> Result<Vec<String>> {
+    let failed = match verdict::of(tests, say)? {
+        Verdict::Passed(_) => return Ok(Vec::new()),
+        Verdict::Failed(names) if names.len() <= WAVERING_MAX => names,
+        Verdict::Failed(_) => return Err(format!("`{}` failed", spell(tests))),
+    };
+    // The whole workspace again, so that nothing is built with other features.
+    let mut alone = with(cargo(), "test --workspace --no-fail-fast -- --test-threads=1 --exact");
+    alone.args(&failed);
+    say(&format!("\n== once more, alone: {}", spell(&alone)));
+    match verdict::of(&mut alone, say)? {
+        Verdict::Passed(passed) if passed >= failed.len() => Ok(failed),
+        _ => Err(format!("these tests failed, alone as well: {}", failed.join(", "))),
+    }
 }
 
 /// What deny.toml asks of our dependencies. Where the database of known vulnerabilities cannot be had, that is said, and the
@@ -87,7 +120,7 @@ fn steps() -> Vec<Step> {
         ("programs", with(cargo(), "build --workspace")),
         // Those of the browser client open the page.
         ("the page", page::build()),
-        ("native tests", with(cargo(), "test --workspace")),
+        (NATIVE, with(cargo(), "test --workspace --no-fail-fast")),
         ("mail-core's tests on WebAssembly", on_wasm("mail-core")),
         ("web-client's tests on WebAssembly", with(on_wasm("web-client"), "-- --skip in_browser")),
         ("web-client's tests in Chromium", in_chromium("web-client")),
