@@ -4,6 +4,7 @@
 //! outcome and take no thread, so that a mailbox whose lock is held keeps nobody but its own deliveries waiting.
 
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -14,7 +15,7 @@ use mail_core::users::Username;
 
 use super::incoming::Spool;
 use super::index::Chain;
-use super::mailbox::{Tail, settle};
+use super::mailbox::{Tail, read_range, settle};
 use super::{Folder, Offload, Shared, failed};
 use crate::disk::{Disk, DiskFile, Open, Status};
 use crate::store::StoreError;
@@ -250,7 +251,7 @@ fn write_group<F: DiskFile>(file: &F, length: u64, group: &[Arc<Delivery<F>>]) -
     for delivery in group {
         let Content { header, trace, rest } = &*delivery.content;
         writer.put(&header.record_head(trace, &delivery.address))?;
-        rest.read(|piece| writer.put(piece))?;
+        rest.put_into(&mut writer)?;
     }
     writer.flush()
 }
@@ -277,6 +278,18 @@ impl<'a, F: DiskFile> Writer<'a, F> {
         } else {
             self.buffer.extend_from_slice(piece);
         }
+        Ok(())
+    }
+
+    /// Puts a range of another file: a large one stays within the system.
+    pub(super) fn put_range(&mut self, from: &F, range: Range<u64>) -> io::Result<()> {
+        let length = range.end - range.start;
+        if length <= BUFFER_OCTETS_MAX as u64 {
+            return read_range(from, range, |piece| self.put(piece));
+        }
+        self.flush()?;
+        self.file.copy_from(from, range, self.at)?;
+        self.at += length;
         Ok(())
     }
 

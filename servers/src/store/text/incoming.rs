@@ -9,7 +9,7 @@ use bytes::Bytes;
 use mail_core::line::LineEnds;
 use mail_core::mailbox::{Intake, Trace};
 
-use super::append::{Content, Delivery};
+use super::append::{Content, Delivery, Writer};
 use super::{Offload, Shared, TEMPORARY, failed, ignore_missing};
 use crate::disk::{Disk, DiskFile, Open};
 use crate::store::{Incoming, Recipient, StoreError};
@@ -133,12 +133,11 @@ impl<D: Disk, O: Offload> Incoming for TextIncoming<D, O> {
 }
 
 impl<F: DiskFile> Spool<F> {
-    /// Gives all of it to `put`, in pieces.
-    pub(super) fn read(&self, mut put: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    pub(super) fn put_into(&self, writer: &mut Writer<'_, F>) -> io::Result<()> {
         if let Some(Spilled { file, length }) = &self.spilled {
-            super::mailbox::read_range(&**file, 0..*length, &mut put)?;
+            writer.put_range(file, 0..*length)?;
         }
-        put(&self.memory)
+        writer.put(&self.memory)
     }
 }
 

@@ -7,7 +7,7 @@ use mail_core::mailbox::Record;
 
 use super::append::Writer;
 use super::index::{Change, Found, Index};
-use super::mailbox::{read_exact, read_range, settle};
+use super::mailbox::{read_exact, settle};
 use super::maildrop::Snapshot;
 use super::{failed, ignore_missing};
 use crate::disk::{Disk, DiskFile, Open};
@@ -167,13 +167,13 @@ fn compact<D: Disk>(snapshot: &Snapshot<D>, messages: &[Found], length: u64) -> 
         index.walk(0..header.entries, |ordinal, entry| {
             let goes = messages.next_if(|found| found.ordinal == ordinal).is_some();
             if goes || entry.is_removed() {
-                copied = read_range(mailbox, kept..entry.offset, |piece| writer.put(piece));
+                copied = writer.put_range(mailbox, kept..entry.offset);
                 kept = entry.end();
             }
             if copied.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         copied?;
-        read_range(mailbox, kept..length, |piece| writer.put(piece))?;
+        writer.put_range(mailbox, kept..length)?;
         writer.flush()?;
     }
     aside.sync()?;

@@ -22,9 +22,11 @@ pub(super) struct Load<'a> {
     /// One mailbox for all, or each message to the next of the 2,000.
     pub(super) one_mailbox: Option<&'a str>,
     pub(super) octets: usize,
+    /// The sessions stay open; otherwise each message has one of its own.
+    pub(super) stay: bool,
 }
 
-const LOAD: Load = Load { sessions: 20, messages: 0, one_mailbox: None, octets: 4096 };
+const LOAD: Load = Load { sessions: 20, messages: 0, one_mailbox: None, octets: 4096, stay: true };
 const HOT: &str = "hot";
 
 pub(super) fn accounts() -> Accounts {
@@ -36,13 +38,24 @@ pub(super) fn rows(rig: &mut Rig, rounds: usize) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     // So many messages that each takes a second or more where nobody else uses the machine.
     for (work, load, messages, target) in [
-        ("deliveries, 20 sessions, 2,000 mailboxes", LOAD, [10_000, 2_000, 1_000], 6.0),
-        ("deliveries, 1 session, 2,000 mailboxes", Load { sessions: 1, ..LOAD }, [4_000, 1_000, 400], 3.0),
+        ("deliveries, 20 sessions, 2,000 mailboxes", LOAD, [10_000, 2_000, 1_000], Some(6.0)),
+        (
+            "deliveries, 1 session, 2,000 mailboxes",
+            Load { sessions: 1, ..LOAD },
+            [4_000, 1_000, 400],
+            Some(3.0),
+        ),
         (
             "deliveries, 20 sessions, one mailbox",
             Load { one_mailbox: Some(HOT), ..LOAD },
             [10_000, 2_000, 60],
-            6.0,
+            Some(6.0),
+        ),
+        (
+            "deliveries, each in a session of its own, 20 at a time",
+            Load { stay: false, ..LOAD },
+            [10_000, 2_000, 1_000],
+            None,
         ),
     ] {
         let row = rig.compare(work, Unit::Rate, rounds, &Way::ALL, Way::smtp, |rig, way| {
@@ -54,7 +67,7 @@ pub(super) fn rows(rig: &mut Rig, rounds: usize) -> Result<Vec<Row>> {
             };
             rig.deliver(way, Load { messages, ..load })
         })?;
-        rows.push(Row { target: Some(Target::Times(target)), ..row });
+        rows.push(Row { target: target.map(Target::Times), ..row });
     }
     let beside_sink = Row {
         work: "the first, beside a server that stores nothing".to_owned(),
@@ -110,7 +123,7 @@ impl Rig {
 
 /// `smtp-source`, again and again where there are more messages than mailboxes: it numbers them from 1.
 fn send(address: SocketAddr, domain: &str, load: Load) -> Result {
-    let Load { sessions, messages, one_mailbox, octets } = load;
+    let Load { sessions, messages, one_mailbox, octets, stay } = load;
     let mut left = messages;
     while left > 0 {
         let now = if one_mailbox.is_some() { left } else { left.min(MAILBOXES) };
@@ -124,6 +137,9 @@ fn send(address: SocketAddr, domain: &str, load: Load) -> Result {
             &octets.to_string(),
         ]);
         source.args(["-f", "sender@peers.test", "-M", "source.peers.test"]);
+        if stay {
+            source.arg("-d");
+        }
         match one_mailbox {
             Some(name) => source.args(["-t", &format!("{name}@{domain}")]),
             None => source.args(["-N", "-t", &format!("u@{domain}")]),

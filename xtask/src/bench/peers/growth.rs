@@ -113,7 +113,7 @@ impl Rig {
             Way::Mbox if size < 100_000 => 20,
             Way::Mbox => 5,
         };
-        let load = Load { sessions: 20, messages, one_mailbox: Some(&account), octets: OCTETS };
+        let load = Load { sessions: 20, messages, one_mailbox: Some(&account), octets: OCTETS, stay: true };
         let deliveries = median_of(rounds, &|| self.deliver(way, load))?;
         // What came since then is known before it is timed.
         self.open(way, &account)?;
