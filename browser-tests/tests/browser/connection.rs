@@ -13,6 +13,7 @@ use crate::{enter, inbox, is_well};
 #[tokio::test]
 async fn a_lost_connection_comes_back_by_itself() {
     let mut stage = inbox(&[&short("first")]).await;
+    stage.page.hold_the_clock().await;
     stage.servers.kill();
     stage.page.press("Check mail").await;
     stage.page.sees("There is no connection").await;
@@ -23,6 +24,8 @@ async fn a_lost_connection_comes_back_by_itself() {
 
     stage.servers.restart();
     stage.servers.deliver("gb", &short("second"));
+    // No attempt is longer after the last one.
+    stage.page.passes(Duration::from_mins(1)).await;
     stage.page.finds("row", "second").await;
     stage.page.misses("There is no connection").await;
     stage.page.picture("connection-back").await;
