@@ -19,7 +19,7 @@ use crate::{PATIENCE, places};
 /// How often chromedriver is started before it is given up.
 const STARTS_MAX: usize = 5;
 /// How long Chromium may take to end before its driver is killed.
-const END_MAX: Duration = Duration::from_secs(10);
+const END_MAX: Duration = PATIENCE;
 
 /// The size of the window's inside, in CSS pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +81,8 @@ impl Driver {
             "goog:chromeOptions": self.options(screen),
             "goog:loggingPrefs": { "browser": "ALL" },
             "unhandledPromptBehavior": "ignore",
+            // axe-core takes its time.
+            "timeouts": { "script": PATIENCE.as_secs() * 1_000 },
             // The servers' certificate is one that they made themselves.
             "acceptInsecureCerts": true,
         });
@@ -171,13 +173,22 @@ impl Drop for Driver {
     }
 }
 
-/// Gives the inside of the window a size; there is no telling how much its frame takes.
+/// Gives the inside of the window a size; there is no telling how much its frame takes, nor when the page has it.
 async fn fit(client: &Client, width: u32, height: u32) {
-    let frame = "return [outerWidth - innerWidth, outerHeight - innerHeight]";
-    let frame = client.execute(frame, vec![]).await.expect("a window has a size");
-    let [across, down] =
-        [0, 1].map(|side| frame[side].as_u64().and_then(|size| u32::try_from(size).ok()).unwrap_or(0));
-    client.set_window_size(width + across, height + down).await.expect("a window can be resized");
+    let sizes = "return [innerWidth, innerHeight, outerWidth, outerHeight]";
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        let sizes = client.execute(sizes, vec![]).await.expect("a window has a size");
+        let [inner_width, inner_height, outer_width, outer_height] =
+            [0, 1, 2, 3].map(|at| sizes[at].as_u64().and_then(|size| u32::try_from(size).ok()).unwrap_or(0));
+        if (inner_width, inner_height) == (width, height) {
+            return;
+        }
+        let across = outer_width.saturating_sub(inner_width);
+        let down = outer_height.saturating_sub(inner_height);
+        client.set_window_size(width + across, height + down).await.expect("a window can be resized");
+    }
+    panic!("the window never came to {width} x {height}");
 }
 
 /// Reads `ChromeDriver was started successfully on port 34271.`

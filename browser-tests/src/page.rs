@@ -181,8 +181,12 @@ impl Page {
 
     /// What a field holds.
     pub async fn value(&self, label: &str) -> String {
-        let field = self.finds("field", label).await;
-        field.prop("value").await.expect("a field has a value").unwrap_or_default()
+        // In one step: the field of another draft may take its place between two.
+        let value = format!("return (function () {{ {} }})(...arguments)[0]?.value", include_str!("find.js"));
+        self.until_some(&format!("a field \"{label}\""), async || {
+            self.run(&value, vec![json!("field"), json!(label)]).await.as_str().map(str::to_owned)
+        })
+        .await
     }
 
     pub async fn title(&self) -> String {
@@ -227,7 +231,8 @@ impl Page {
         self.client.execute(script, arguments).await.unwrap_or_else(|error| panic!("{error}: {script}"))
     }
 
-    /// Makes the page's clock one that [`Page::passes`] can put forward. Timers that are running already keep the old one.
+    /// Makes the page's clock one that stands still until [`Page::passes`] puts it forward. Timers that are running already
+    /// keep the old one.
     pub async fn hold_the_clock(&self) {
         self.run(include_str!("clock.js"), vec![]).await;
     }
@@ -319,6 +324,10 @@ impl Page {
     /// A click that hits; the page may change between the look and the click, and the next look finds it again.
     async fn click(&self, role: &str, name: &str) -> bool {
         let Some(element) = self.find(role, name).await else { return false };
+        // The driver presses what is disabled, too, and nothing comes of it.
+        if !element.is_enabled().await.unwrap_or(false) {
+            return false;
+        }
         match element.click().await {
             Ok(()) => true,
             Err(CmdError::Standard(_)) => false,

@@ -10,7 +10,7 @@ use std::thread;
 
 use tempfile::TempDir;
 
-use crate::{PATIENCE, Pop3, Smtp, places};
+use crate::{PATIENCE, Pop3, Port, Smtp, places};
 
 /// SMTP, POP3, the bridge and the page in one process, with the accounts ag (aviator) and gb (gondola). It ends when
 /// this is dropped.
@@ -19,6 +19,8 @@ pub struct Servers {
     folder: TempDir,
     child: Child,
     doors: Doors,
+    /// They are the doors' for as long as this lives, also while nobody listens.
+    _ports: [Port; 3],
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +31,7 @@ struct Doors {
 }
 
 impl Servers {
-    /// Starts on free ports; `more` is added to the configuration.
+    /// Starts on ports of its own; `more` is added to the configuration.
     #[must_use]
     pub fn start(more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory");
@@ -42,9 +44,10 @@ impl Servers {
             places::page().display()
         );
         fs::write(folder.path().join("pennypost.toml"), config).expect("written");
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (child, doors) = serve(&folder, Doors { smtp: any, pop3: any, web: any });
-        Self { folder, child, doors }
+        let ports = [(); 3].map(|()| Port::hold());
+        let [smtp, pop3, web] = ports.each_ref().map(Port::address);
+        let (child, doors) = serve(&folder, Doors { smtp, pop3, web });
+        Self { folder, child, doors, _ports: ports }
     }
 
     /// Ends the process at once, with everything that it has open.

@@ -36,8 +36,11 @@ impl Place {
     /// Puts a new pair into the files; its fingerprint.
     fn put_pair(&self) {
         let (certificate, key) = pair();
-        fs::write(self.path("cert.pem"), certificate).expect("written");
-        fs::write(self.path("key.pem"), key).expect("written");
+        for (name, pem) in [("cert.pem", certificate), ("key.pem", key)] {
+            // In the place of the old file: one that is written to may be of the same length and moment.
+            fs::write(self.path("new.pem"), pem).expect("written");
+            fs::rename(self.path("new.pem"), self.path(name)).expect("moved");
+        }
     }
 }
 

@@ -87,8 +87,12 @@ fn put_pair(folder: &tempfile::TempDir) {
     let key = KeyPair::generate().expect("a key");
     let parameters = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
     let certificate = parameters.self_signed(&key).expect("signed").pem();
-    fs::write(folder.path().join("cert.pem"), certificate).expect("written");
-    fs::write(folder.path().join("key.pem"), key.serialize_pem()).expect("written");
+    for (name, pem) in [("cert.pem", certificate), ("key.pem", key.serialize_pem())] {
+        // In the place of the old file, which is of the same length and may be of the same moment.
+        let new = folder.path().join("new.pem");
+        fs::write(&new, pem).expect("written");
+        fs::rename(new, folder.path().join(name)).expect("moved");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,13 +2,15 @@
 
 mod support;
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use config::Target;
 use futures_util::{SinkExt, StreamExt};
-use support::{Running, close_code, closed, connected, echo, listen, read_to_end, receive, send, soon};
+use support::{
+    Port, Running, close_code, closed, connected, echo, listen, read_to_end, receive, send, soon,
+    stop_the_clock,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, interval};
@@ -18,10 +20,6 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 const GOOD: &str = "GET /ws/target HTTP/1.1\r\nHost: ADDRESS\r\nOrigin: http://ADDRESS\r\nUpgrade: websocket\r\n\
                     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
-
-async fn nowhere() -> SocketAddr {
-    listen().await.1
-}
 
 #[tokio::test]
 async fn a_request_that_may_not_pass_is_refused_before_the_upgrade() {
@@ -127,7 +125,8 @@ async fn an_unmasked_frame_closes_with_1002() {
 
 #[tokio::test]
 async fn a_target_that_refuses_closes_with_1011() {
-    let running = Running::start(nowhere().await);
+    let nobody = Port::hold();
+    let running = Running::start(nobody.address());
     let mut socket = running.connect().await;
     let (octets, code, reason) = closed(&mut socket).await;
     assert_eq!((octets.len(), code), (0, 1011));
@@ -210,13 +209,19 @@ async fn a_target_that_hangs_closes_with_1013_after_the_idle_time() {
     let (listener, address) = listen().await;
     let target = Target { address, proxy: false };
     let running = Running::with(target, |web| web.limits.idle_seconds = 1);
+    // The idle time begins when the target has heard something.
+    let clock = stop_the_clock();
     let mut socket = running.connect().await;
     let (mut upstream, _) = soon(listener.accept()).await.expect("the bridge connects");
     send(&mut socket, &b"EHLO iit.edu\r\n"[..]).await;
+    let mut hello = [0; 14];
+    soon(upstream.read_exact(&mut hello)).await.expect("it arrives");
+    assert_eq!(&hello, b"EHLO iit.edu\r\n");
+    drop(clock);
     let (_, code, reason) = closed(&mut socket).await;
     assert_eq!(code, 1013);
     assert!(reason.contains("1 second"), "{reason}");
-    assert_eq!(read_to_end(&mut upstream).await, b"EHLO iit.edu\r\n");
+    assert_eq!(read_to_end(&mut upstream).await, b"");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use mail_core::proxy::{FIXED_OCTETS, Header, rest_octets};
 use sha2::{Digest, Sha256};
 use support::{
     Noise, Running, close_code, closed, connected, echo, listen, read_to_end, receive, send, soon,
+    stop_the_clock,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::Message;
@@ -94,6 +95,8 @@ async fn the_target_s_last_words_come_before_the_close() {
 #[tokio::test]
 async fn what_was_sent_before_the_browser_answered_reaches_the_target() {
     let (_running, mut socket, mut upstream) = connected().await;
+    // A browser that is slow to answer is given up.
+    let _clock = stop_the_clock();
     upstream.shutdown().await.expect("shut down");
     // The Close may be under way, but nobody has read it yet.
     send(&mut socket, &b"DELE 1\r\n"[..]).await;
@@ -158,6 +161,8 @@ async fn a_stop_closes_what_is_quiet_with_1001() {
 #[tokio::test]
 async fn a_stop_lets_a_message_on_its_way_pass() {
     let (running, mut socket, mut upstream) = connected().await;
+    // A connection that is quiet is closed.
+    let _clock = stop_the_clock();
     running.stop.send_replace(true);
     // The bridge has stopped listening: it knows.
     soon(async { while tokio::net::TcpStream::connect(running.address).await.is_ok() {} }).await;

@@ -20,6 +20,8 @@ async fn check_all(screen: Screen) {
     let mut stage = Stage::open_on(screen, servers).await;
     let page = &stage.page;
     page.finds("field", "Username").await;
+    // A check may take longer than Undo is offered.
+    page.hold_the_clock().await;
     check(page, "sign-in").await;
     page.sign_in("gb", "wrong").await;
     page.finds("alert", "wrong username or password").await;

@@ -352,6 +352,7 @@ async fn the_keys_of_the_list_do_nothing_while_a_mail_is_written() {
 async fn the_transcript_is_copied_or_the_page_says_that_it_is_not() {
     let stage = inbox(&[]).await;
     let Stage { page, .. } = &stage;
+    page.hold_the_clock().await;
     let copies = "Object.defineProperty(navigator, 'clipboard', { configurable: true, \
                   value: { writeText: async (text) => { window.copied = text } } })";
     page.run(copies, vec![]).await;
@@ -398,12 +399,12 @@ async fn an_answer_that_nobody_has_touched_is_no_draft_and_a_row_closes_what_is_
     page.press("Drafts").await;
     page.sees("No drafts").await;
 
-    // One whose page goes away has its file, though nobody had the time to keep it.
+    // One whose page goes away has its file, though nobody had the time to keep what was typed.
     page.press("Inbox").await;
     page.open("A picture").await;
     page.sees("It is attached.").await;
     page.press("Forward").await;
-    page.sees("square.png").await;
+    page.until("a kept draft", async || page.kept().await.contains("Fwd: A picture")).await;
     page.run("IDBObjectStore.prototype.put = () => { throw new DOMException('too late') }", vec![]).await;
     page.fill("Subject", "Look at this").await;
     page.reload().await;
@@ -418,6 +419,7 @@ async fn an_answer_that_nobody_has_touched_is_no_draft_and_a_row_closes_what_is_
 async fn a_discarded_draft_can_be_had_back() {
     let stage = inbox(&[]).await;
     let Stage { page, .. } = &stage;
+    page.hold_the_clock().await;
     page.press("Compose").await;
     page.fill("Subject", "Thrown away").await;
     page.press("Discard").await;
@@ -425,6 +427,7 @@ async fn a_discarded_draft_can_be_had_back() {
     page.press("Undo").await;
     page.press("Drafts").await;
     page.finds("row", "Thrown away").await;
+    page.until("a kept draft", async || page.kept().await.contains("Thrown away")).await;
     page.reload().await;
     crate::enter(page, "gb", "gondola").await;
     page.press("Drafts").await;

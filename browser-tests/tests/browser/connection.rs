@@ -1,9 +1,11 @@
 //! The line to the servers: when it breaks, and what goes over it.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use browser_tests::{Page, Screen, Servers, Stage};
+use browser_tests::{PATIENCE, Page, Port, Screen, Servers, Stage};
+use tokio::net::TcpListener;
+use tokio::time::timeout;
 
 use crate::mails::{PLAIN, short};
 use crate::{enter, inbox, is_well};
@@ -11,6 +13,7 @@ use crate::{enter, inbox, is_well};
 #[tokio::test]
 async fn a_lost_connection_comes_back_by_itself() {
     let mut stage = inbox(&[&short("first")]).await;
+    stage.page.hold_the_clock().await;
     stage.servers.kill();
     stage.page.press("Check mail").await;
     stage.page.sees("There is no connection").await;
@@ -21,6 +24,8 @@ async fn a_lost_connection_comes_back_by_itself() {
 
     stage.servers.restart();
     stage.servers.deliver("gb", &short("second"));
+    // No attempt is longer after the last one.
+    stage.page.passes(Duration::from_mins(1)).await;
     stage.page.finds("row", "second").await;
     stage.page.misses("There is no connection").await;
     stage.page.picture("connection-back").await;
@@ -107,10 +112,8 @@ async fn write_to_ag(page: &Page) {
 
 #[tokio::test]
 async fn a_server_that_refuses_the_bridge_is_told_of_and_nothing_is_lost() {
-    let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let address = nobody.local_addr().expect("it is bound");
-    drop(nobody);
-    let stage = Stage::open_on(Screen::Desktop, with_smtp_at(address)).await;
+    let nobody = Port::hold();
+    let stage = Stage::open_on(Screen::Desktop, with_smtp_at(nobody.address())).await;
     let Stage { page, servers, .. } = &stage;
     servers.deliver("gb", PLAIN);
     // Whose address has no domain asks the SMTP server for it.
@@ -130,8 +133,7 @@ async fn a_server_that_refuses_the_bridge_is_told_of_and_nothing_is_lost() {
 
 #[tokio::test]
 async fn a_server_that_says_nothing_is_given_up() {
-    // The kernel accepts for it.
-    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
     let servers = with_smtp_at(silent.local_addr().expect("it is bound"));
     let stage = Stage::open_on(Screen::Desktop, servers).await;
     let Stage { page, .. } = &stage;
@@ -142,6 +144,9 @@ async fn a_server_that_says_nothing_is_given_up() {
     page.sees("Sending…").await;
     page.choose("Transcript").await;
     page.press("SMTP").await;
+    // Whoever is connected is waiting.
+    let connected = timeout(PATIENCE, silent.accept()).await.expect("it does not hang");
+    let _silence = connected.expect("the bridge connects");
     // RFC 5321 section 4.5.3.2.1
     page.passes(Duration::from_mins(4)).await;
     assert!(page.text().await.contains("Sending…"));
@@ -161,6 +166,7 @@ async fn a_slow_sending_shows_how_far_it_is() {
     page.hold_the_clock().await;
     enter(page, "gb", "gondola").await;
     write_to_ag(page).await;
+    page.choose("Transcript").await;
     page.press("Send").await;
     let bar = "const bar = document.querySelector('progress[aria-label=Sent]'); return bar && [bar.value, bar.max > 100]";
     page.until("a bar", async || page.run(bar, vec![]).await == serde_json::json!([0, true])).await;
@@ -168,6 +174,9 @@ async fn a_slow_sending_shows_how_far_it_is() {
     let send = page.finds("button", "Sending…").await;
     assert_eq!(send.attr("disabled").await.expect("it is there").as_deref(), Some("true"));
     page.picture("sending").await;
+    // The answer before DATA's has come: that is what is waited for now.
+    page.sees("S: 250 2.1.5").await;
+    page.sees("C: DATA").await;
     // RFC 5321 section 4.5.3.2.4
     page.passes(Duration::from_mins(2)).await;
     page.finds("alert", "Nothing of the draft is lost").await;

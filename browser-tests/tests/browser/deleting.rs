@@ -50,6 +50,7 @@ async fn a_page_that_is_left_before_the_deletion_is_done_keeps_the_message() {
     let stage = inbox(&[&short("first"), &short("second")]).await;
     let Stage { page, servers, .. } = &stage;
     let before = servers.mailbox("gb");
+    page.hold_the_clock().await;
     page.open("second").await;
     page.press("Delete").await;
     page.finds("button", "Undo").await;

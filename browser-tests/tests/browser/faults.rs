@@ -1,9 +1,11 @@
 //! Servers that fail on purpose (`[[faults]]`): no draft and no message is lost, and the transcript shows what happened.
 
+use std::time::Duration;
+
 use browser_tests::{Screen, Servers, Stage};
 
-use crate::enter;
 use crate::mails::short;
+use crate::{enter, inbox};
 
 /// Signed in as gb, on servers with one fault, who has these mails.
 async fn with_fault(fault: &str, mails: &[&str]) -> Stage {
@@ -93,9 +95,9 @@ async fn a_message_whose_answer_is_lost_is_kept_and_nobody_claims_to_know() {
 
 #[tokio::test]
 async fn a_tab_that_is_closed_before_the_message_has_left_keeps_the_draft() {
-    let fault = "protocol = 'smtp'\ncommand = 'DATA'\nfor = 'ag'\ndelay = '3s'";
-    let stage = with_fault(fault, &[]).await;
+    let stage = inbox(&[]).await;
     let Stage { page, servers, .. } = &stage;
+    page.run(HELD_ANSWER, vec![GO_ON.into()]).await;
     page.choose("Transcript").await;
     write_to_ag(page).await;
     page.press("Send").await;
@@ -115,14 +117,15 @@ async fn a_tab_that_is_closed_before_the_message_has_left_keeps_the_draft() {
 
 #[tokio::test]
 async fn a_tab_that_is_closed_before_the_answer_comes_keeps_the_draft_and_says_what_may_have_happened() {
-    let fault = "protocol = 'smtp'\ncommand = 'MESSAGE'\nfor = 'ag'\ndelay = '2s'";
-    let stage = with_fault(fault, &[]).await;
+    let stage = inbox(&[]).await;
     let Stage { page, servers, .. } = &stage;
+    page.run(HELD_ANSWER, vec![TAKEN.into()]).await;
     page.choose("Transcript").await;
     write_to_ag(page).await;
     page.press("Send").await;
     page.sees("C: DATA").await;
     page.sees("C: [").await;
+    page.until("the message with the server", async || message_ids(servers).len() == 1).await;
     page.reload().await;
 
     enter(page, "gb", "gondola").await;
@@ -134,16 +137,29 @@ async fn a_tab_that_is_closed_before_the_answer_comes_keeps_the_draft_and_says_w
     page.lacks("field", "Subject").await;
     // Whoever gets it twice can tell that it is the same.
     let ids = message_ids(servers);
-    assert!(!ids.is_empty() && ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    assert!(matches!(&ids[..], [one, other] if one == other), "{ids:?}");
 }
 
-/// Slow to say that it has the message.
-const SLOW: &str = "protocol = 'smtp'\ncommand = 'MESSAGE'\nfor = 'ag'\ndelay = '4s'";
+/// The SMTP server's answers that hold this text are not heard until `release()` is called.
+const HELD_ANSWER: &str = "\
+    const [text] = arguments;
+    const { set } = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'onmessage');
+    const gate = new Promise((open) => { window.release = open });
+    const isHeld = ({ url }, { data }) => url.endsWith('/smtp') && new TextDecoder().decode(data).includes(text);
+    Object.defineProperty(WebSocket.prototype, 'onmessage', { set(hear) {
+        const hearLate = async (event) => { if (isHeld(this, event)) await gate; hear(event) };
+        set.call(this, hear && hearLate);
+    } });";
+/// The answer to DATA, and the one to a message.
+const GO_ON: &str = "354 ";
+const TAKEN: &str = "Message accepted";
 
 #[tokio::test]
 async fn while_a_message_is_sent_another_is_written_and_neither_hears_of_the_other() {
-    let stage = with_fault(SLOW, &[]).await;
+    let stage = inbox(&[]).await;
     let Stage { page, servers, .. } = &stage;
+    page.hold_the_clock().await;
+    page.run(HELD_ANSWER, vec![TAKEN.into()]).await;
     page.press("Compose").await;
     page.fill("Subject", "The other").await;
     page.press("Keep and close").await;
@@ -162,6 +178,7 @@ async fn while_a_message_is_sent_another_is_written_and_neither_hears_of_the_oth
     page.until("the other draft", async || page.value("Subject").await == "The other").await;
     assert!(page.find("button", "Sending").await.is_none(), "the other draft is not being sent");
     page.fill("Text", "Its last words.").await;
+    page.run("release()", vec![]).await;
     page.sees("Sent. The server said").await;
     assert_eq!(page.value("Text").await, "Its last words.");
     assert!(page.finds("button", "Send").await.is_enabled().await.expect("a button is or is not"));
@@ -171,7 +188,7 @@ async fn while_a_message_is_sent_another_is_written_and_neither_hears_of_the_oth
 
 #[tokio::test]
 async fn what_was_typed_just_before_another_draft_is_opened_is_kept() {
-    let stage = with_fault(SLOW, &[]).await;
+    let stage = inbox(&[]).await;
     let Stage { page, .. } = &stage;
     page.press("Compose").await;
     page.fill("Subject", "The other").await;
@@ -187,8 +204,9 @@ async fn what_was_typed_just_before_another_draft_is_opened_is_kept() {
 
 #[tokio::test]
 async fn a_message_whose_sender_signs_out_meanwhile_is_known_to_be_sent() {
-    let stage = with_fault(SLOW, &[]).await;
+    let stage = inbox(&[]).await;
     let Stage { page, servers, .. } = &stage;
+    page.run(HELD_ANSWER, vec![TAKEN.into()]).await;
     page.choose("Transcript").await;
     write_to_ag(page).await;
     page.press("Send").await;
@@ -197,6 +215,8 @@ async fn a_message_whose_sender_signs_out_meanwhile_is_known_to_be_sent() {
     page.finds("field", "Username").await;
     assert!(!page.text().await.contains("ag@iit.edu"), "the next person reads whom the last one wrote to");
     let asks = "const leave = new Event('beforeunload', { cancelable: true }); dispatchEvent(leave); return leave.defaultPrevented";
+    assert_eq!(page.run(asks, vec![]).await, true, "nobody is asked");
+    page.run("release()", vec![]).await;
     page.until("an end of sending", async || page.run(asks, vec![]).await == false).await;
 
     enter(page, "gb", "gondola").await;
@@ -236,7 +256,7 @@ const STUCK: &str = "\
 
 #[tokio::test]
 async fn a_line_that_takes_nothing_any_more_is_given_up() {
-    let stage = with_fault(SLOW, &[]).await;
+    let stage = inbox(&[]).await;
     let Stage { page, .. } = &stage;
     write_to_ag(page).await;
     page.run(STUCK, vec![]).await;
@@ -249,21 +269,30 @@ async fn a_line_that_takes_nothing_any_more_is_given_up() {
 const NO_PAUSE: &str =
     "const wait = setTimeout; window.setTimeout = (then, after) => after === 700 ? 0 : wait(then, after)";
 
+/// Before the first attempt that follows a failure.
+const PAUSE: Duration = Duration::from_secs(1);
+
 #[tokio::test]
 async fn a_refusal_without_a_reason_sends_nobody_away_until_it_comes_twice_and_costs_no_word() {
     // With this seed the second login is struck, and the fourth and the fifth.
     let fault = "protocol = 'pop3'\ncommand = 'PASS'\nreply = '-ERR busy'\nprobability = 0.5\nseed = 408";
-    let stage = with_fault(fault, &[]).await;
+    let stage = Stage::open_on(Screen::Desktop, Servers::start(&format!("[[faults]]\n{fault}\n"))).await;
     let Stage { page, .. } = &stage;
+    // No other look than those that are asked for here takes a login away.
+    page.hold_the_clock().await;
+    enter(page, "gb", "gondola").await;
     page.run(NO_PAUSE, vec![]).await;
     page.press("Compose").await;
     page.fill("Subject", "Half a thought").await;
     page.press("Check mail").await;
     page.sees("The server said: busy").await;
+    page.passes(PAUSE).await;
     page.misses("The server said: busy").await;
     assert_eq!(page.value("Subject").await, "Half a thought");
 
     page.press("Check mail").await;
+    page.sees("The server said: busy").await;
+    page.passes(PAUSE).await;
     page.finds("field", "Username").await;
     page.sees("The server said: busy").await;
     enter(page, "gb", "gondola").await;

@@ -161,8 +161,9 @@ async fn the_focus_is_never_lost() {
     page.finds("dialog", "Keyboard").await;
     page.press("Close").await;
     page.lacks("dialog", "Keyboard").await;
-    assert_eq!(page.focus().await, "Menu");
+    page.until("the focus on the menu", async || page.focus().await == "Menu").await;
 
+    page.hold_the_clock().await;
     page.open("second").await;
     page.press("Delete").await;
     page.press("Undo").await;
@@ -258,10 +259,12 @@ async fn the_browsers_back_closes_what_is_open_and_leaves_the_page_only_then() {
     page.sees("This is first.").await;
     page.press("Delete").await;
     page.finds("row", "second").await;
+    page.until("its own entry", async || page.run("return history.state", vec![]).await.is_null()).await;
     page.back().await;
-    assert!(
+    page.until("the end of the page", async || {
         !page.client.current_url().await.expect("it shows something").as_str().starts_with(&servers.url())
-    );
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! The first quarter of an hour of somebody who knows nothing of all this: ag sends gb a photo, gb looks at it and
 //! answers, and both look at what went over the wire.
 
+use std::time::Duration;
+
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use browser_tests::{Page, Screen, Servers, Stage};
 
@@ -38,6 +40,7 @@ async fn walk(screen: Screen, name: &str) {
     let Stage { page, servers, .. } = &stage;
     let picture = async |step: &str| page.picture(&format!("walk-{name}-{step}")).await;
     page.finds("field", "Username").await;
+    page.hold_the_clock().await;
     picture("1-sign-in").await;
     let photo = page.run(PHOTO, vec![]).await;
     let photo = BASE64_STANDARD.decode(photo.as_str().expect("it is base64")).expect("it is base64");
@@ -72,6 +75,8 @@ async fn walk(screen: Screen, name: &str) {
     page.write("Text", "What a sky!").await;
     picture("7-answer").await;
     send(page).await;
+    page.passes(Duration::from_secs(6)).await;
+    page.misses("Sent. The server said").await;
     page.choose("Transcript").await;
     for line in ["C: RCPT TO:<ag@iitkgp.edu>", "S: 250 2.0.0 OK Message accepted for delivery"] {
         page.sees(line).await;

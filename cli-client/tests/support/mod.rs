@@ -9,6 +9,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -242,7 +243,12 @@ impl FakeServer {
     }
 }
 
-/// An address where nobody listens: it was free a moment ago.
+/// An address where nobody listens, and which no other test is given by chance, as a connection has it.
 pub(crate) fn nowhere() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
+    static HELD: LazyLock<[TcpStream; 2]> = LazyLock::new(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let near = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
+        [listener.accept().expect("somebody has connected").0, near]
+    });
+    HELD[0].local_addr().expect("it is connected")
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,6 +29,8 @@ pub(crate) type Socket = WebSocketStream<TcpStream>;
 /// A bridge whose one target is called `target`.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
+    /// It is the bridge's for as long as this lives, also when it listens no more.
+    _port: Port,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) served: JoinHandle<()>,
 }
@@ -50,12 +53,13 @@ impl Running {
         let mut web = Web { root: "no-such-directory".into(), ..Web::default() };
         adjust(&mut web);
         let hostname = Domain::parse("iitkgp.edu").expect("a domain");
-        let free = SocketAddr::from(([127, 0, 0, 1], 0));
-        let bridge = Bridge::bind(free, &hostname, &web).expect("a free port");
+        let port = Port::hold();
+        let bridge = Bridge::bind(port.address(), &hostname, &web).expect("nobody else has it");
         let (stop, stopping) = watch::channel(false);
         let address = bridge.address();
         let targets = BTreeMap::from([("target".to_owned(), target)]);
-        Self { address, stop, served: tokio::spawn(bridge.serve(targets, certificate, stopping)) }
+        let served = tokio::spawn(bridge.serve(targets, certificate, stopping));
+        Self { address, _port: port, stop, served }
     }
 
     /// A page's WebSocket to the target.
@@ -115,6 +119,41 @@ impl Answer {
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("UTF-8")
     }
+}
+
+/// A port that nobody is given by chance as long as this lives, as a connection has it. Who asks for it by its number can listen
+/// there; until then whoever connects is refused.
+pub(crate) struct Port {
+    far: std::net::TcpStream,
+    _near: std::net::TcpStream,
+}
+
+impl Port {
+    pub(crate) fn hold() -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let near = std::net::TcpStream::connect(listener.local_addr().expect("it is bound"));
+        let (far, _) = listener.accept().expect("somebody has connected");
+        Self { far, _near: near.expect("it listens") }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.far.local_addr().expect("it is connected")
+    }
+}
+
+/// The bridge's clock stands still as long as this lives.
+pub(crate) struct StoppedClock {
+    _until: mpsc::Sender<()>,
+}
+
+/// Stops the clock of a test that runs on one thread: however slow the test is, the bridge never gives it up, and whatever would
+/// come of time alone does not come. A test that waits for that ends all the same, and fails.
+pub(crate) fn stop_the_clock() -> StoppedClock {
+    tokio::time::pause();
+    let (until, ended) = mpsc::channel();
+    // A clock that is paused goes on when nobody has anything to do, but not beside work like this.
+    tokio::task::spawn_blocking(move || ended.recv_timeout(PATIENCE));
+    StoppedClock { _until: until }
 }
 
 /// Fails the test rather than waiting for ever.
