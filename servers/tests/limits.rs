@@ -122,13 +122,17 @@ fn commands_that_lead_nowhere_come_to_an_end() {
 #[test]
 fn the_last_words_arrive_though_nobody_has_read_all_that_was_sent() {
     let place = Place::with(LISTEN);
-    let server = serve(&place, &["smtp"]);
+    let mut server = serve(&place, &["smtp"]);
     let mut smtp = server.smtp();
-    // One segment, which is there as a whole or not at all, and more than the server reads at once.
-    let line = [&[b'x'; 1_000][..], b"\r\n"].concat();
-    smtp.wire.send(&line.repeat(30));
+    // One segment, which is there as a whole or not at all. The answers to it are more than the system takes for a client
+    // that does not read, so that the last ones are under way when the server closes; and what follows is more than the
+    // server reads at once.
+    let commands = [b"EHLO iit.edu\r\n".repeat(1_000), b"FROB\r\n".repeat(20), vec![b'x'; 15_000]].concat();
+    smtp.wire.send(&commands);
+    server.wait_for_log(": closed");
     let said = String::from_utf8(smtp.wire.rest()).expect("text");
-    assert!(said.ends_with("421 Too many errors, closing connection\r\n"), "{said}");
+    assert!(said.len() > 100_000 && said.matches("\r\n250 ").count() == 1_000, "{}", said.len());
+    assert!(said.ends_with("421 4.7.0 Too many errors, closing connection\r\n"), "{said}");
 }
 
 #[test]
