@@ -14,8 +14,9 @@ use tokio::time::timeout;
 
 use crate::session::Encryption;
 
-/// For the header to arrive. A proxy sends it at once; the protocol's specification asks for 3 seconds at least.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+/// For the header to arrive. A proxy sends it at once; the protocol's specification asks for 3 seconds at least. Nobody but a
+/// known peer is waited for, and on a host that stands still for a while its bridge is not to be refused.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The other end of a connection, as the rules see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

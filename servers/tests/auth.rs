@@ -36,8 +36,15 @@ fn smtp_sign_in(wire: Wire, user: &str, password: &str) -> String {
 
 fn pop3_sign_in(wire: Wire, user: &str, password: &str) -> String {
     let mut pop3 = Pop3::greeted(wire);
-    let reply = pop3.command(&format!("USER {user}"));
-    if reply.starts_with("+OK") { pop3.command(&format!("PASS {password}")) } else { reply }
+    let mut reply = pop3.command(&format!("USER {user}"));
+    if reply.starts_with("+OK") {
+        reply = pop3.command(&format!("PASS {password}"));
+    }
+    if reply.starts_with("+OK") {
+        // The next one finds the maildrop free only if this one has given it back.
+        assert!(pop3.command("QUIT").starts_with("+OK"));
+    }
+    reply
 }
 
 /// A connection that a proxy carries on for a client elsewhere.
@@ -175,22 +182,25 @@ fn each_refusal_of_a_connection_takes_longer_than_the_one_before() {
 fn a_refusal_that_is_held_back_does_not_hold_up_a_stop() {
     let place = Place::new();
     let mut server = place.serve();
-    let mut guess = || {
+    let mut guess = |count: usize| {
         let mut smtp = server.smtp();
         smtp.command("EHLO iit.edu");
-        smtp.wire.send(format!("{}\r\n", auth_plain("ag", "guess")).as_bytes());
+        smtp.wire.send(format!("{}\r\n", auth_plain("ag", "guess")).repeat(count).as_bytes());
         server.wait_for_log("sign-in refused");
         smtp
     };
-    let mut others: Vec<_> = (0..5).map(|_| guess()).collect();
-    let start = Instant::now();
-    let mut last = guess();
+    let mut others: Vec<_> = (0..5).map(|_| guess(1)).collect();
+    // Eight seconds each, one behind the other: more than the twenty that a session has to come to its end.
+    let mut last = guess(4);
     server.signal_terminate();
-    assert_eq!(last.reply(), WRONG);
-    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    for _ in 0..4 {
+        assert_eq!(last.reply(), WRONG);
+    }
     for smtp in others.iter_mut().chain([&mut last]) {
         assert!(smtp.wire.rest().ends_with(b"421 4.3.2 Service shutting down, try again later\r\n"));
     }
+    let line = server.wait_for_log("stopped");
+    assert!(!line.contains("still open"), "{line}");
     assert_eq!(server.wait(), Some(0));
 }
 
@@ -254,7 +264,9 @@ fn passwords_are_taken_where_nobody_can_listen() {
     }
 }
 
-/// The time tells nothing: the median of an unknown name's checks is that of a known one's, within a factor of two.
+/// The time tells nothing: a check of an unknown name takes as long as one of a known name, within a factor of two. Those
+/// that are compared come one behind the other, as the machine may have other work for a part of the test, and what it
+/// has for a part of a round is outvoted by the other rounds.
 #[tokio::test]
 async fn an_unknown_name_costs_what_a_known_one_costs() {
     let place = Place::with("");
@@ -263,30 +275,28 @@ async fn an_unknown_name_costs_what_a_known_one_costs() {
     let known = Username::parse("ag").expect("a name");
     let unknown = Username::parse("nobody").expect("a name");
     let wrong = Secret::new("guess".to_owned());
-    let names = [Some(&known), Some(&unknown), None];
-    let mut times = [const { Vec::new() }; 3];
-    for _ in 0..15 {
-        for (name, times) in names.iter().zip(&mut times) {
-            let start = Instant::now();
-            assert!(accounts.verify(*name, &wrong).await.expect("checked").is_none());
-            times.push(start.elapsed());
+    let time_of = async |name: Option<&Username>| {
+        let start = Instant::now();
+        assert!(accounts.verify(name, &wrong).await.expect("checked").is_none());
+        start.elapsed().as_secs_f64()
+    };
+    let mut ratios = [const { Vec::new() }; 2];
+    for _ in 0..21 {
+        for (other, ratios) in [Some(&unknown), None].into_iter().zip(&mut ratios) {
+            let time_of_known = time_of(Some(&known)).await;
+            ratios.push(time_of(other).await / time_of_known);
         }
     }
-    let [known, unknown, none] = times.map(|mut times| {
-        times.sort();
-        times[times.len() / 2]
-    });
-    for other in [unknown, none] {
-        assert!(
-            known < other * 2 && other < known * 2,
-            "known {known:?}, unknown {unknown:?}, no name {none:?}"
-        );
+    for mut ratios in ratios {
+        ratios.sort_by(f64::total_cmp);
+        assert!((0.5..2.0).contains(&ratios[ratios.len() / 2]), "times the time of a known name: {ratios:?}");
     }
 }
 
 #[test]
 fn a_rush_of_passwords_does_not_wait_without_end() {
-    let place = Place::with("");
+    // As many as a host with many cores checks and keeps waiting.
+    let place = Place::with("[limits]\nconnections = 20_000\nconnections_per_address = 10_000\n");
     // A hash of nobody's that takes longer than this test.
     let dear =
         "$argon2id$v=19$m=65536,t=10000,p=1$c2FsdHNhbHRzYWx0$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";

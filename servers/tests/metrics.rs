@@ -88,6 +88,8 @@ fn what_is_counted_is_what_happened() {
     let client = TlsClient::new(&place.path("data/.tls/certificate.pem"));
     let mut encrypted = Pop3::greeted(client.encrypt(Wire::connect(server.door("pop3s")), "localhost"));
     encrypted.command("QUIT");
+    // Who leaves behind unread what TLS says at its end resets the connection, and it is lost and not closed.
+    assert!(encrypted.wire.rest().is_empty());
     drop(encrypted);
     server.wait_for_log(": closed");
     let mut plain = Wire::connect(server.door("pop3s"));
@@ -194,8 +196,10 @@ fn the_bridge_counts_what_it_carries_what_it_refuses_and_why_it_closes() {
     let greeting = wire.line();
     wire.send(&frame(0x82, b"QUIT\r\n"));
     let goodbye = wire.line();
+    // Who closes before that has come may be the first to do so.
+    wire.expect(b"\x88");
     wire.send(&frame(0x88, b""));
-    assert!(wire.rest().starts_with(b"\x88"));
+    assert!(wire.rest().ends_with(b"the mail server has ended the connection"));
     until(open, 0);
     // The browser does what it may not; closes; is gone.
     let mut wire = connect();

@@ -153,11 +153,16 @@ impl Daemon {
 
     /// The next log line that holds `text`.
     pub(crate) fn wait_for_log(&mut self, text: &str) -> String {
+        self.wait_for_log_where(text, |line| line.contains(text))
+    }
+
+    /// The next log line of which that is so; `what` it says, for who reads that it never came.
+    pub(crate) fn wait_for_log_where(&mut self, what: &str, is_it: impl Fn(&str) -> bool) -> String {
         loop {
             match self.log.recv_timeout(PATIENCE) {
-                Ok(line) if line.contains(text) => return line,
+                Ok(line) if is_it(&line) => return line,
                 Ok(_) => {}
-                Err(error) => panic!("the log never said {text:?}: {error}; {:?}", self.child.try_wait()),
+                Err(error) => panic!("the log never said {what:?}: {error}; {:?}", self.child.try_wait()),
             }
         }
     }
@@ -243,8 +248,10 @@ impl<T: Read + Write + Send> Channel for T {}
 
 /// A connection from one of this machine's many addresses.
 pub(crate) fn connect_from(source: [u8; 4], address: SocketAddr) -> TcpStream {
-    use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
-    let stream = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
+    // A program that another test starts meanwhile would keep it open, and the server never see its end.
+    let flags = SocketFlags::CLOEXEC;
+    let stream = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).expect("a socket");
     bind(&stream, &SocketAddr::from((source, 0))).expect("an address of this machine");
     connect(&stream, &address).expect("the server accepts");
     TcpStream::from(stream)
@@ -293,6 +300,13 @@ impl Wire {
 
     pub(crate) fn text(&mut self) -> String {
         String::from_utf8(self.line()).expect("replies are UTF-8")
+    }
+
+    /// As many octets as these, which they have to be.
+    pub(crate) fn expect(&mut self, octets: &[u8]) {
+        let mut read = vec![0; octets.len()];
+        self.stream.read_exact(&mut read).expect("the server answers");
+        assert_eq!(read, octets, "{}", read.escape_ascii());
     }
 
     /// Everything that the server still has to say before it closes.
