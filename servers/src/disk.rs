@@ -100,15 +100,10 @@ pub trait DiskFile: Debug + Send + Sync + 'static {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes all of `data`.
     fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()>;
-    /// Writes a range of another file of the same disk to `offset`.
-    fn copy_from(&self, from: &Self, range: Range<u64>, offset: u64) -> io::Result<()>
-    where
-        Self: Sized,
-    {
-        copy_in_pieces(from, range, self, offset)
-    }
     /// Cuts or extends the file.
     fn set_len(&self, length: u64) -> io::Result<()>;
+    /// Has the disk begin with a range that a sync will soon ask for. Promises nothing.
+    fn begin_sync(&self, _range: Range<u64>) {}
     /// Makes content and length durable.
     fn sync(&self) -> io::Result<()>;
     /// What tells its state from another.
@@ -121,26 +116,6 @@ pub trait DiskFile: Debug + Send + Sync + 'static {
     fn identity(&self) -> io::Result<u64> {
         Ok(self.status()?.identity)
     }
-}
-
-/// How much is copied at once where the system cannot do it by itself.
-const PIECE_OCTETS: u64 = 256 << 10;
-
-/// Copies a range from file to file through this process.
-fn copy_in_pieces<F: DiskFile>(from: &F, range: Range<u64>, to: &F, offset: u64) -> io::Result<()> {
-    let mut buffer = vec![0; PIECE_OCTETS.min(range.end - range.start) as usize];
-    let mut done = 0;
-    while range.start + done < range.end {
-        let wanted = (range.end - range.start - done).min(PIECE_OCTETS) as usize;
-        match from.read_at(&mut buffer[..wanted], range.start + done)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => {
-                to.write_all_at(&buffer[..read], offset + done)?;
-                done += read as u64;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// What tells one state of a file from another.
@@ -159,15 +134,16 @@ pub struct Status {
 mod real {
     use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
     use std::io;
+    use std::num::NonZero;
     use std::ops::Range;
     use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
     use std::path::{Path, PathBuf};
     use std::sync::Arc;
 
-    use rustix::fs::copy_file_range;
+    use rustix::fs::{Advice, fadvise};
     use rustix::io::Errno;
 
-    use super::{Disk, DiskFile, Open, Status, copy_in_pieces, patience};
+    use super::{Disk, DiskFile, Open, Status, patience};
     use crate::descriptors;
 
     /// A directory of the host's file system. What it makes is its owner's alone: directories 0700, files 0600.
@@ -304,27 +280,13 @@ mod real {
             FileExt::write_all_at(self, data, offset)
         }
 
-        /// Within the kernel, where it can.
-        fn copy_from(&self, from: &Self, range: Range<u64>, mut offset: u64) -> io::Result<()> {
-            let Range { start: mut at, end } = range;
-            while at < end {
-                let length = usize::try_from(end - at).unwrap_or(usize::MAX);
-                // It moves both offsets.
-                match copy_file_range(from, Some(&mut at), self, Some(&mut offset), length) {
-                    Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                    Ok(_) | Err(Errno::INTR) => {}
-                    // Some file systems cannot, and some kernels not from one to another.
-                    Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::INVAL | Errno::XDEV | Errno::PERM) => {
-                        return copy_in_pieces(from, at..end, self, offset);
-                    }
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            Ok(())
-        }
-
         fn set_len(&self, length: u64) -> io::Result<()> {
             Self::set_len(self, length)
+        }
+
+        /// To Linux, what is not needed is what is written now. It stays in memory, as it is not written yet.
+        fn begin_sync(&self, range: Range<u64>) {
+            let _ = fadvise(self, range.start, NonZero::new(range.end - range.start), Advice::DontNeed);
         }
 
         fn sync(&self) -> io::Result<()> {
@@ -384,34 +346,6 @@ mod real {
             let mut names = disk.list(Path::new("ag")).unwrap();
             names.sort();
             assert_eq!(names, [Path::new(".maildrop.lock"), Path::new("other")]);
-        }
-
-        #[test]
-        fn the_system_copies_what_a_copy_in_pieces_does() {
-            let root = tempfile::tempdir().unwrap();
-            let disk = RealDisk::new(root.path());
-            let [from, quick, slow] =
-                ["from", "quick", "slow"].map(|name| disk.open(Path::new(name), Open::New).unwrap());
-            let content: Vec<u8> = (0..700_001_u32).map(|at| (at % 251) as u8).collect();
-            DiskFile::write_all_at(&from, &content, 0).unwrap();
-            let (mut end, length) = (3, content.len() as u64);
-            DiskFile::write_all_at(&quick, b"***", 0).unwrap();
-            DiskFile::write_all_at(&slow, b"***", 0).unwrap();
-            for range in [0..length, 0..1, 4_095..8_193, 99_999..length, 7..7] {
-                quick.copy_from(&from, range.clone(), end).unwrap();
-                copy_in_pieces(&from, range.clone(), &slow, end).unwrap();
-                end += range.end - range.start;
-            }
-            let [quick_has, slow_has] =
-                ["quick", "slow"].map(|name| fs::read(root.path().join(name)).unwrap());
-            assert_eq!(quick_has.len() as u64, end);
-            assert!(quick_has == slow_has);
-            assert!(slow_has.ends_with(&content[99_999..]));
-            for copied in
-                [quick.copy_from(&from, 1..length + 1, 0), copy_in_pieces(&from, 1..length + 1, &slow, 0)]
-            {
-                assert_eq!(copied.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-            }
         }
     }
 }

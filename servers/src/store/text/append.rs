@@ -4,7 +4,6 @@
 //! outcome and take no thread, so that a mailbox whose lock is held keeps nobody but its own deliveries waiting.
 
 use std::io;
-use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -13,22 +12,24 @@ use mail_core::mailbox::{Header, Trace};
 use mail_core::message::address::Address;
 use mail_core::users::Username;
 
-use super::incoming::Spool;
 use super::index::Chain;
-use super::mailbox::{Tail, read_range, settle};
+use super::mailbox::{Tail, settle};
+use super::spool::Spooled;
 use super::{Folder, Offload, Shared, failed};
 use crate::disk::{Disk, DiskFile, Open, Status};
 use crate::store::StoreError;
 
 /// Small pieces are gathered up to this size before they are written; larger ones are written as they are.
 const BUFFER_OCTETS_MAX: usize = 128 << 10;
+/// So much of a long write goes to the disk at a time, while the rest is still written.
+const STRETCH_OCTETS: u64 = 1 << 20;
 
 /// What the records of one message have in common.
 #[derive(Debug)]
 pub(super) struct Content<F> {
     pub(super) header: Header,
     pub(super) trace: Trace,
-    pub(super) rest: Spool<F>,
+    pub(super) rest: Spooled<F>,
 }
 
 /// One record on its way into one mailbox. Its head is made when it is written.
@@ -247,25 +248,27 @@ fn complete_last_line(file: &impl DiskFile, Tail { status, line_end }: Tail) -> 
 }
 
 fn write_group<F: DiskFile>(file: &F, length: u64, group: &[Arc<Delivery<F>>]) -> io::Result<()> {
-    let mut writer = Writer { file, at: length, buffer: Vec::new() };
+    let mut writer = Writer::behind(file, length);
     for delivery in group {
         let Content { header, trace, rest } = &*delivery.content;
         writer.put(&header.record_head(trace, &delivery.address))?;
-        rest.put_into(&mut writer)?;
+        rest.read(|piece| writer.put(piece))?;
     }
     writer.flush()
 }
 
-/// Gathers small pieces into large writes.
+/// Gathers small pieces into large writes, and has the disk begin before the sync.
 pub(super) struct Writer<'a, F> {
     file: &'a F,
     at: u64,
+    /// Where the stretch begins that the disk has not been told of.
+    stretch: u64,
     buffer: Vec<u8>,
 }
 
 impl<'a, F: DiskFile> Writer<'a, F> {
-    pub(super) const fn new(file: &'a F) -> Self {
-        Self { file, at: 0, buffer: Vec::new() }
+    pub(super) const fn behind(file: &'a F, length: u64) -> Self {
+        Self { file, at: length, stretch: length, buffer: Vec::new() }
     }
 
     pub(super) fn put(&mut self, piece: &[u8]) -> io::Result<()> {
@@ -273,30 +276,28 @@ impl<'a, F: DiskFile> Writer<'a, F> {
             self.flush()?;
         }
         if piece.len() > BUFFER_OCTETS_MAX {
-            self.file.write_all_at(piece, self.at)?;
-            self.at += piece.len() as u64;
+            self.write(piece)?;
         } else {
             self.buffer.extend_from_slice(piece);
         }
         Ok(())
     }
 
-    /// Puts a range of another file: a large one stays within the system.
-    pub(super) fn put_range(&mut self, from: &F, range: Range<u64>) -> io::Result<()> {
-        let length = range.end - range.start;
-        if length <= BUFFER_OCTETS_MAX as u64 {
-            return read_range(from, range, |piece| self.put(piece));
-        }
-        self.flush()?;
-        self.file.copy_from(from, range, self.at)?;
-        self.at += length;
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        self.write(&buffer)?;
+        buffer.clear();
+        self.buffer = buffer;
         Ok(())
     }
 
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.file.write_all_at(&self.buffer, self.at)?;
-        self.at += self.buffer.len() as u64;
-        self.buffer.clear();
+    fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(octets, self.at)?;
+        self.at += octets.len() as u64;
+        if self.at - self.stretch >= STRETCH_OCTETS {
+            self.file.begin_sync(self.stretch..self.at);
+            self.stretch = self.at;
+        }
         Ok(())
     }
 }

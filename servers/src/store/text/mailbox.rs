@@ -143,7 +143,12 @@ fn try_settle<D: Disk>(
 fn cut<D: Disk>(disk: &D, folder: &Folder, file: &D::File, range: Range<u64>) -> io::Result<()> {
     let torn = disk.open(&folder.torn(), Open::OrCreate)?;
     let former = torn.length()?;
-    let copied = torn.copy_from(file, range.clone(), former);
+    let mut at = former;
+    let copied = read_range(file, range.clone(), |piece| {
+        torn.write_all_at(piece, at)?;
+        at += piece.len() as u64;
+        Ok(())
+    });
     let durable = copied.and_then(|()| torn.sync()).and_then(|()| disk.sync_dir(&folder.path));
     if let Err(error) = durable {
         // Without this every further attempt would add one more half.

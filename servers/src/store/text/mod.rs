@@ -34,6 +34,7 @@ mod maildrop;
 mod offload;
 mod open_files;
 mod removal;
+mod spool;
 #[cfg(test)]
 mod tests;
 

@@ -7,7 +7,7 @@ use mail_core::mailbox::Record;
 
 use super::append::Writer;
 use super::index::{Change, Found, Index};
-use super::mailbox::{read_exact, settle};
+use super::mailbox::{read_exact, read_range, settle};
 use super::maildrop::Snapshot;
 use super::{failed, ignore_missing};
 use crate::disk::{Disk, DiskFile, Open};
@@ -161,19 +161,19 @@ fn compact<D: Disk>(snapshot: &Snapshot<D>, messages: &[Found], length: u64) -> 
     // Between removed records there may be a person's blank lines, which are not worth a file.
     let is_empty = messages.len() as u64 == snapshot.count && header.broken == 0 && length == snapshot.length;
     if !is_empty {
-        let mut writer = Writer::new(&aside);
+        let mut writer = Writer::behind(&aside, 0);
         let mut messages = messages.iter().peekable();
         let (mut kept, mut copied) = (0, Ok(()));
         index.walk(0..header.entries, |ordinal, entry| {
             let goes = messages.next_if(|found| found.ordinal == ordinal).is_some();
             if goes || entry.is_removed() {
-                copied = writer.put_range(mailbox, kept..entry.offset);
+                copied = read_range(mailbox, kept..entry.offset, |piece| writer.put(piece));
                 kept = entry.end();
             }
             if copied.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         copied?;
-        writer.put_range(mailbox, kept..length)?;
+        read_range(mailbox, kept..length, |piece| writer.put(piece))?;
         writer.flush()?;
     }
     aside.sync()?;

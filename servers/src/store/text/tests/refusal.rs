@@ -18,12 +18,24 @@ fn a_full_disk_refuses_and_leaves_the_mailbox_as_it_was() {
         );
         assert_eq!(disk.content(MAILBOX).unwrap(), before);
     }
-    // A message that must be spilled is refused while it is received.
+    // A message that must be spilled is refused while it is received: with the piece after the one that does not fit.
+    let large = Bytes::from(message("large") + &"x".repeat(2 << 20));
     let mut incoming = now(store.begin()).unwrap();
-    let full = now(incoming.write(Bytes::from(message("large") + &"x".repeat(2 << 20)))).unwrap_err();
+    now(incoming.write(large.clone())).unwrap();
+    let full = now(incoming.write(large.clone())).unwrap_err();
     assert!(matches!(full, StoreError::Full(_)));
     assert_eq!(now(incoming.write(Bytes::from("more"))), Err(full.clone()));
-    assert_eq!(now(incoming.commit(&trace("large"), &[recipient("gb")])), Err(full));
+    assert_eq!(now(incoming.commit(&trace("large"), &[recipient("gb")])), Err(full.clone()));
+    // Or at its end, where no other follows; or when its memory is asked for.
+    for asked_for in [false, true] {
+        let mut incoming = now(store.begin()).unwrap();
+        now(incoming.write(large.clone())).unwrap();
+        if asked_for {
+            assert_eq!(now(incoming.release_memory()), Err(full.clone()));
+        }
+        assert_eq!(now(incoming.commit(&trace("large"), &[recipient("gb")])), Err(full.clone()));
+    }
+    assert_eq!(disk.content(MAILBOX).unwrap(), before);
     // There is no room for a compaction either; the removal is done all the same.
     deliver_with_room(&disk, &store, "b");
     disk.set_free(Some(10));
