@@ -284,7 +284,7 @@ mod real {
             Self::set_len(self, length)
         }
 
-        /// To Linux, what is not needed is what is written now. It stays in memory, as it is not written yet.
+        /// What is not needed Linux begins to write at once. What is not on the disk yet stays in memory all the same.
         fn begin_sync(&self, range: Range<u64>) {
             let _ = fadvise(self, range.start, NonZero::new(range.end - range.start), Advice::DontNeed);
         }

@@ -183,17 +183,24 @@ struct Opening<F> {
 
 impl<F> Opening<F> {
     /// Finds out whose connection it is, and serves it.
-    async fn converse<S>(self, mut socket: TcpStream, peer: SocketAddr, peers: &Peers) -> io::Result<()>
+    async fn converse<S>(mut self, mut socket: TcpStream, peer: SocketAddr, peers: &Peers) -> io::Result<()>
     where
         S: Session,
         F: Fn(Client, Instant) -> (S::Machine, S),
     {
         let traffic = Arc::clone(&self.terms.traffic);
         traffic.accepted.add(1);
-        let client = match peers {
-            Peers::Clients | Peers::ClientsOverTls => Ok(Client::direct(peer)),
-            Peers::Proxies(peers) => proxy::identify(&mut socket, peer, peers).await,
-            Peers::OwnBridge => proxy::identify(&mut socket, peer, &[IpAddr::V4(BRIDGE)]).await,
+        let proxies = match peers {
+            Peers::Clients | Peers::ClientsOverTls => None,
+            Peers::Proxies(peers) => Some(&peers[..]),
+            Peers::OwnBridge => Some(&[IpAddr::V4(BRIDGE)][..]),
+        };
+        let client = match proxies {
+            None => Ok(Client::direct(peer)),
+            Some(proxies) => tokio::select! {
+                client = proxy::identify(&mut socket, peer, proxies) => client,
+                _ = self.stopping.wait_for(|stop| *stop) => return Ok(()),
+            },
         };
         let client = match client {
             Ok(client) => client,
@@ -203,7 +210,7 @@ impl<F> Opening<F> {
                 return Ok(());
             }
         };
-        if !matches!(peers, Peers::Clients | Peers::ClientsOverTls) {
+        if proxies.is_some() {
             debug!(client = %client.address, secure = client.secure, "connected through a proxy");
         }
         let _place = match self.census.enter(client.address.ip()) {

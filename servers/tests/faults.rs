@@ -35,6 +35,7 @@ fn first_words(place: &Place) -> Vec<String> {
         .arg(place.path("pennypost.toml"))
         .env("RUST_LOG", "info")
         .stdin(Stdio::null())
+        .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program was built");

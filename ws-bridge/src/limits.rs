@@ -21,8 +21,8 @@ pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// For the target to end a stream whose browser is gone. A socket that is closed with unread input resets the
 /// connection, and with it what the browser had sent before it left.
 pub(crate) const FAREWELL_TIMEOUT: Duration = Duration::from_secs(10);
-/// When the bridge stops, a connection that has moved nothing for so long is closed. A frame moves when it is whole. In mid-
-/// message a browser may be silent for some seconds: what its network loses is sent again after one, two and four.
+/// When the bridge stops, a connection that has moved nothing for so long is closed. A frame moves when it is whole.
+/// In mid-message a browser may be silent for some seconds: what its network loses is sent again after one, two and four.
 pub(crate) const STOP_QUIET: Duration = Duration::from_secs(10);
 /// When the bridge stops, one that is at work may go on for so long: a message may be on its way.
 pub(crate) const STOP_GRACE: Duration = Duration::from_secs(20);

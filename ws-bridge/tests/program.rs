@@ -9,7 +9,7 @@ fn program(folder: &tempfile::TempDir, config: &str) -> Command {
     let path = folder.path().join("pennypost.toml");
     fs::write(&path, config).expect("written");
     let mut command = Command::new(env!("CARGO_BIN_EXE_ws-bridge"));
-    command.arg("--config").arg(path).env("RUST_LOG", "info").stdin(Stdio::null());
+    command.arg("--config").arg(path).env("RUST_LOG", "info").stdin(Stdio::null()).stdout(Stdio::null());
     command
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::shell::{self, Result, cargo, command, output, root, say, spell};
 use crate::{page, setup};
-use verdict::Verdict;
+use verdict::Told;
 
 type Step = (&'static str, Command);
 
@@ -61,19 +61,28 @@ fn run_steps(times: &mut Vec<(&'static str, Duration)>, wavering: &mut Vec<Strin
 /// The native tests. A few that failed run again, alone: some wait for a browser, or for a hundred connections, on a machine
 /// that others use as well. Those that pass then are returned, to be named at the end.
 fn native(tests: &mut Command) -> Result<Vec<String>> {
-    let failed = match verdict::of(tests, say)? {
-        Verdict::Passed(_) => return Ok(Vec::new()),
-        Verdict::Failed(names) if names.len() <= WAVERING_MAX => names,
-        Verdict::Failed(_) => return Err(format!("`{}` failed", spell(tests))),
-    };
+    let first = verdict::of(tests, say)?;
+    match first.failed.len() {
+        0 => return Ok(Vec::new()),
+        1..=WAVERING_MAX => {}
+        many => return Err(format!("{many} tests failed")),
+    }
     // The whole workspace again, so that nothing is built with other features.
     let mut alone = with(cargo(), "test --workspace --no-fail-fast -- --test-threads=1 --exact");
-    alone.args(&failed);
+    alone.args(&first.failed);
     say(&format!("\n== once more, alone: {}", spell(&alone)));
-    match verdict::of(&mut alone, say)? {
-        Verdict::Passed(passed) if passed >= failed.len() => Ok(failed),
-        _ => Err(format!("these tests failed, alone as well: {}", failed.join(", "))),
+    wavering(first, &verdict::of(&mut alone, say)?)
+}
+
+/// The tests that failed and then passed, if all of them did.
+fn wavering(first: Told, second: &Told) -> Result<Vec<String>> {
+    if !second.failed.is_empty() {
+        return Err(format!("these tests failed, alone as well: {}", second.failed.join(", ")));
     }
+    if second.programs < first.programs || second.passed < first.failed.len() {
+        return Err(format!("these tests failed, and did not all run again: {}", first.failed.join(", ")));
+    }
+    Ok(first.failed)
 }
 
 /// What deny.toml asks of our dependencies. Where the database of known vulnerabilities cannot be had, that is said, and the
@@ -162,6 +171,22 @@ fn with(mut command: Command, arguments: &str) -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_passes_the_second_time_wavers() {
+        let told = |programs, passed, failed: &[&str]| {
+            let failed = failed.iter().map(ToString::to_string).collect();
+            Told { programs, passed, failed }
+        };
+        let first = || told(9, 100, &["a", "b"]);
+        assert_eq!(wavering(first(), &told(9, 2, &[])), Ok(vec!["a".to_owned(), "b".to_owned()]));
+        let still = wavering(first(), &told(9, 1, &["b"])).expect_err("one still fails");
+        assert!(still.ends_with("alone as well: b"), "{still}");
+        for less in [told(9, 1, &[]), told(8, 2, &[])] {
+            let less = wavering(first(), &less).expect_err("not all ran");
+            assert!(less.contains("did not all run again"), "{less}");
+        }
+    }
 
     #[test]
     fn a_command_without_an_end_is_ended() {

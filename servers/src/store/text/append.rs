@@ -284,10 +284,10 @@ impl<'a, F: DiskFile> Writer<'a, F> {
     }
 
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        let mut buffer = std::mem::take(&mut self.buffer);
+        let buffer = std::mem::take(&mut self.buffer);
         self.write(&buffer)?;
-        buffer.clear();
         self.buffer = buffer;
+        self.buffer.clear();
         Ok(())
     }
 

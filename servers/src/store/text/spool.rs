@@ -12,7 +12,8 @@ use super::{Offload, Shared, TEMPORARY, failed, ignore_missing};
 use crate::disk::{Disk, DiskFile, Open};
 use crate::store::{MaybeSend, StoreError};
 
-/// A message up to this size never touches the disk before it is delivered.
+/// A message up to this size never touches the disk before it is delivered. A larger one has two pieces of it in memory: the one
+/// that is written, and the one that comes.
 const MEMORY_OCTETS_MAX: usize = 256 << 10;
 
 /// What has come of a message. A large one is written to its file piece by piece, while the next piece comes.
@@ -81,8 +82,12 @@ impl<D: Disk, O: Offload> Spool<D, O> {
     /// Leaves nothing in memory.
     pub(super) async fn leave_memory(&mut self) -> Result<(), StoreError> {
         self.written().await?;
-        self.write(Vec::new());
-        self.written().await?;
+        if self.memory.is_empty() {
+            self.memory = Vec::new();
+        } else {
+            self.write(Vec::new());
+            self.written().await?;
+        }
         Ok(())
     }
 
@@ -108,9 +113,11 @@ impl<D: Disk, O: Offload> Spool<D, O> {
 
     /// Waits for the piece that is being written. Gives back a buffer for the next one.
     async fn written(&mut self) -> Result<Vec<u8>, StoreError> {
-        let Some(writing) = self.writing.take() else { return Ok(Vec::new()) };
+        let Some(writing) = &mut self.writing else { return Ok(Vec::new()) };
+        let outcome = writing.outcome.as_mut().await;
+        self.writing = None;
         let (spilled, buffer) =
-            writing.outcome.await.map_err(|error| failed("write to", Path::new(TEMPORARY), error))?;
+            outcome.map_err(|error| failed("write to", Path::new(TEMPORARY), error))?;
         self.spilled = Some(spilled);
         Ok(buffer)
     }

@@ -83,6 +83,76 @@ fn a_large_message_is_spilled_to_a_file_without_a_name() {
     assert!(bodies(&store) == [expected]);
 }
 
+/// Its pieces are written while the next ones come, and are on their way to the disk before the sync asks for them; so is
+/// what a removal leaves.
+#[cfg(feature = "net")]
+#[tokio::test]
+async fn a_large_message_lies_on_a_real_disk_as_in_a_simulation() {
+    // Beside the sources, as file systems for temporary files may have no disk.
+    let root = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let disk = SimDisk::default();
+    let simulated = store(&disk);
+    let real = TextStore::open(crate::disk::RealDisk::new(root.path()), Threads, "iitkgp.edu").unwrap();
+    let large: String = (0..150_000).map(|number| format!("{number}\r\n.{number}\r\n")).collect();
+    let both = [recipient("gb"), recipient("ag")];
+    for octets in [1_000, 65_536, 400_000] {
+        let id = octets.to_string();
+        let (mut first, mut second) = (simulated.begin().await.unwrap(), real.begin().await.unwrap());
+        for (number, chunk) in (message(&id) + &large).as_bytes().chunks(octets).enumerate() {
+            first.write(Bytes::copy_from_slice(chunk)).await.unwrap();
+            second.write(Bytes::copy_from_slice(chunk)).await.unwrap();
+            if number == 2 {
+                second.release_memory().await.unwrap();
+            }
+        }
+        first.commit(&trace(&id), &both).await.unwrap();
+        second.commit(&trace(&id), &both).await.unwrap();
+    }
+    for (mailbox, messages) in [(MAILBOX, 3), ("ag/MyMailBox.txt", 3), (MAILBOX, 1)] {
+        if messages == 1 {
+            // More than half of it, so what is left is written anew.
+            simulated.open(&gb()).await.unwrap().remove(&[1, 3]).await.unwrap();
+            real.open(&gb()).await.unwrap().remove(&[1, 3]).await.unwrap();
+        }
+        let lies = std::fs::read(root.path().join(mailbox)).unwrap();
+        assert!((messages * large.len()..(messages + 1) * large.len()).contains(&lies.len()));
+        assert!(lies == disk.content(mailbox).unwrap(), "{mailbox}");
+    }
+}
+
+/// Has done its work long before it says so.
+#[derive(Debug, Clone)]
+struct Late;
+
+impl Offload for Late {
+    fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> impl Future<Output = T> + crate::store::MaybeSend + 'static {
+        let (mut done, mut asked) = (Some(work()), false);
+        std::future::poll_fn(move |_| match std::mem::replace(&mut asked, true) {
+            true => Poll::Ready(done.take().expect("it is not asked again")),
+            false => Poll::Pending,
+        })
+    }
+}
+
+#[test]
+fn a_write_that_nobody_waits_for_loses_nothing() {
+    let disk = SimDisk::default();
+    let late = TextStore { shared: Arc::clone(&store(&disk).shared), offload: Late };
+    let large = message("large") + &"0123456789\r\n".repeat(50_000);
+    let mut incoming = now(late.begin()).unwrap();
+    now(incoming.write(Bytes::from(large.clone()))).unwrap();
+    let more = Bytes::from("0123456789\r\n".repeat(50_000));
+    let mut context = Context::from_waker(Waker::noop());
+    // The first piece is still on its way, and the caller goes.
+    assert!(pin!(incoming.write(more)).poll(&mut context).is_pending());
+    let mut committed = pin!(incoming.commit(&trace("large"), &[recipient("gb")]));
+    while committed.as_mut().poll(&mut context).is_pending() {}
+    assert!(bodies(&store(&disk)) == [served("large") + &"0123456789\r\n".repeat(100_000)]);
+}
+
 #[test]
 fn mail_that_arrives_during_a_session_survives_its_removal() {
     let disk = SimDisk::default();
