@@ -116,8 +116,7 @@ impl<D: Disk, O: Offload> Spool<D, O> {
         let Some(writing) = &mut self.writing else { return Ok(Vec::new()) };
         let outcome = writing.outcome.as_mut().await;
         self.writing = None;
-        let (spilled, buffer) =
-            outcome.map_err(|error| failed("write to", Path::new(TEMPORARY), error))?;
+        let (spilled, buffer) = outcome.map_err(|error| failed("write to", Path::new(TEMPORARY), error))?;
         self.spilled = Some(spilled);
         Ok(buffer)
     }

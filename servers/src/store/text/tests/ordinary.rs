@@ -148,7 +148,8 @@ fn a_write_that_nobody_waits_for_loses_nothing() {
     let mut context = Context::from_waker(Waker::noop());
     // The first piece is still on its way, and the caller goes.
     assert!(pin!(incoming.write(more)).poll(&mut context).is_pending());
-    let mut committed = pin!(incoming.commit(&trace("large"), &[recipient("gb")]));
+    let (trace, to_gb) = (trace("large"), [recipient("gb")]);
+    let mut committed = pin!(incoming.commit(&trace, &to_gb));
     while committed.as_mut().poll(&mut context).is_pending() {}
     assert!(bodies(&store(&disk)) == [served("large") + &"0123456789\r\n".repeat(100_000)]);
 }
