@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -127,8 +128,26 @@ pub(crate) fn password(account: &str) -> &'static str {
     }
 }
 
-/// Starts the program and waits until each door is open.
+/// So often the program is started until it listens.
+const STARTS_MAX: u32 = 20;
+
+/// Starts the program and waits until each door is open. A process that another test has just made keeps, until it becomes the
+/// program that it is for, all that was open in this one: also whoever has listened at a [`Port`] to hold it. So it may have
+/// to be tried again.
 fn serve(folder: &TempDir, doors: Doors) -> (Child, Doors) {
+    let mut last_words = String::new();
+    for _ in 0..STARTS_MAX {
+        match try_serve(folder, doors) {
+            Ok(serves) => return serves,
+            Err(words) => last_words = words,
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    panic!("pennypost serve does not listen: {last_words}");
+}
+
+/// Or its last words.
+fn try_serve(folder: &TempDir, doors: Doors) -> Result<(Child, Doors), String> {
     let mut child = Command::new(places::pennypost())
         .args(["serve", "--smtp", &doors.smtp.to_string(), "--pop3", &doors.pop3.to_string()])
         .args(["--web", &doors.web.to_string(), "--config"])
@@ -142,30 +161,24 @@ fn serve(folder: &TempDir, doors: Doors) -> (Child, Doors) {
         .spawn()
         .expect("pennypost can be run");
     let log = lines(BufReader::new(child.stderr.take().expect("standard error is piped")));
-    let opened = (|| {
-        let mut open = (None, None, None);
-        loop {
-            if let (Some(smtp), Some(pop3), Some(web)) = open {
-                return Ok(Doors { smtp, pop3, web });
-            }
-            let line = log.recv_timeout(PATIENCE).map_err(|error| error.to_string())?;
-            match listening(&line) {
-                Some(("smtp", address)) => open.0 = Some(address),
-                Some(("pop3", address)) => open.1 = Some(address),
-                Some(("web", address)) => open.2 = Some(address),
-                _ => {}
-            }
+    let (mut open, mut last) = ((None, None, None), String::new());
+    loop {
+        if let (Some(smtp), Some(pop3), Some(web)) = open {
+            return Ok((child, Doors { smtp, pop3, web }));
         }
-    })();
-    match opened {
-        Ok(doors) => (child, doors),
-        Err::<_, String>(error) => {
-            // Nobody else will end it: there is no `Servers` yet.
-            let _ = child.kill();
-            let _ = child.wait();
-            panic!("pennypost serve does not listen: {error}");
+        let Ok(line) = log.recv_timeout(PATIENCE) else { break };
+        match listening(&line) {
+            Some(("smtp", address)) => open.0 = Some(address),
+            Some(("pop3", address)) => open.1 = Some(address),
+            Some(("web", address)) => open.2 = Some(address),
+            _ => {}
         }
+        last = line;
     }
+    // Nobody else will end it: there is no `Servers` yet.
+    let _ = child.kill();
+    let _ = child.wait();
+    Err(last)
 }
 
 /// Reads `... listening protocol=smtp address=127.0.0.1:2525`. Later listeners of the same protocol, those for the
