@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::servers::lines;
-use crate::{PATIENCE, places};
+use crate::{PATIENCE, places, port};
 
 /// How often chromedriver is started before it is given up.
 const STARTS_MAX: usize = 5;
@@ -54,13 +54,9 @@ impl Driver {
     }
 
     fn try_start() -> Option<Self> {
-        let mut child = Command::new(places::installed("chromedriver"))
-            .arg("--port=0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver can be run");
+        let mut command = Command::new(places::installed("chromedriver"));
+        command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = port::spawn(&mut command).expect("chromedriver can be run");
         let log = lines(BufReader::new(child.stdout.take().expect("standard output is piped")));
         let folder = tempfile::tempdir().expect("a temporary directory");
         let mut driver = Self { child, port: 0, folder };

@@ -7,11 +7,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::{PATIENCE, Pop3, Port, Smtp, places};
+use crate::{PATIENCE, Pop3, Port, Smtp, places, port};
 
 /// SMTP, POP3, the bridge and the page in one process, with the accounts ag (aviator) and gb (gondola). It ends when
 /// this is dropped.
@@ -128,27 +127,10 @@ pub(crate) fn password(account: &str) -> &'static str {
     }
 }
 
-/// So often the program is started until it listens.
-const STARTS_MAX: u32 = 20;
-
-/// Starts the program and waits until each door is open. A process that another test has just made keeps, until it becomes the
-/// program that it is for, all that was open in this one: also whoever has listened at a [`Port`] to hold it. So it may have
-/// to be tried again.
+/// Starts the program and waits until each door is open.
 fn serve(folder: &TempDir, doors: Doors) -> (Child, Doors) {
-    let mut last_words = String::new();
-    for _ in 0..STARTS_MAX {
-        match try_serve(folder, doors) {
-            Ok(serves) => return serves,
-            Err(words) => last_words = words,
-        }
-        thread::sleep(Duration::from_millis(100));
-    }
-    panic!("pennypost serve does not listen: {last_words}");
-}
-
-/// Or its last words.
-fn try_serve(folder: &TempDir, doors: Doors) -> Result<(Child, Doors), String> {
-    let mut child = Command::new(places::pennypost())
+    let mut command = Command::new(places::pennypost());
+    command
         .args(["serve", "--smtp", &doors.smtp.to_string(), "--pop3", &doors.pop3.to_string()])
         .args(["--web", &doors.web.to_string(), "--config"])
         .arg(folder.path().join("pennypost.toml"))
@@ -157,14 +139,13 @@ fn try_serve(folder: &TempDir, doors: Doors) -> Result<(Child, Doors), String> {
         .stderr(Stdio::piped())
         // Colours would stand between a field's name and its value.
         .env("NO_COLOR", "1")
-        .env("RUST_LOG", "info")
-        .spawn()
-        .expect("pennypost can be run");
+        .env("RUST_LOG", "info");
+    let mut child = port::spawn(&mut command).expect("pennypost can be run");
     let log = lines(BufReader::new(child.stderr.take().expect("standard error is piped")));
     let (mut open, mut last) = ((None, None, None), String::new());
     loop {
         if let (Some(smtp), Some(pop3), Some(web)) = open {
-            return Ok((child, Doors { smtp, pop3, web }));
+            return (child, Doors { smtp, pop3, web });
         }
         let Ok(line) = log.recv_timeout(PATIENCE) else { break };
         match listening(&line) {
@@ -178,7 +159,7 @@ fn try_serve(folder: &TempDir, doors: Doors) -> Result<(Child, Doors), String> {
     // Nobody else will end it: there is no `Servers` yet.
     let _ = child.kill();
     let _ = child.wait();
-    Err(last)
+    panic!("pennypost serve does not listen: {last}");
 }
 
 /// Reads `... listening protocol=smtp address=127.0.0.1:2525`. Later listeners of the same protocol, those for the
