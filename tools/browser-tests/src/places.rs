@@ -12,7 +12,7 @@ pub(crate) fn pennypost() -> PathBuf {
 
 /// The built page.
 pub(crate) fn page() -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("dist");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dist");
     assert!(
         folder.join("index.html").is_file(),
         "there is no page in {}: run `trunk build --release` first",
