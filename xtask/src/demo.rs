@@ -15,8 +15,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::page;
-use crate::shell::{self, Result, cargo, command, complain, programs, root, say, target};
+use xtask::page;
+use xtask::shell::{self, Result, cargo, command, eprint, print, profile_dir, target_dir, workspace_root};
 
 /// The longest start that is still a start.
 const START_MAX: Duration = Duration::from_secs(60);
@@ -65,7 +65,7 @@ pub(crate) fn run(options: &Options) -> Result {
     require_free("web", options.web)?;
     page::refresh()?;
     shell::run(cargo().args("build -p servers --bin pennypost -p cli-client --bin mail-client".split(' ')))?;
-    let folder = target()?.join("demo");
+    let folder = target_dir()?.join("demo");
     let is_first_run = lay_out(&folder, options.fresh)
         .map_err(|error| format!("cannot prepare {}: {error}", folder.display()))?;
 
@@ -83,12 +83,12 @@ pub(crate) fn run(options: &Options) -> Result {
 fn converse(events: &Receiver<Event>, folder: &Path, is_first_run: bool) -> Result {
     let Some(doors) = wait_for_doors(events)? else { return Ok(()) };
     if is_first_run {
-        submission::submit_all(doors.smtp, &root().join("demo/welcome"))?;
+        submission::submit_all(doors.smtp, &workspace_root().join("demo/welcome"))?;
         // From here on the mail counts as the user's own.
         fs::write(folder.join(WELCOMED), "").map_err(|error| format!("{}: {error}", folder.display()))?;
     }
     let accounts = accounts().map_err(|error| format!("demo/User.txt: {error}"))?;
-    greeting::lines(&doors, &accounts, folder).iter().for_each(|line| say(line));
+    greeting::lines(&doors, &accounts, folder).iter().for_each(|line| print(line));
     // Either the user has had enough, or the server has ended: its exit status will tell.
     let _ = events.recv();
     Ok(())
@@ -135,34 +135,34 @@ fn lay_out(folder: &Path, fresh: bool) -> std::io::Result<bool> {
     for (name, _) in accounts()? {
         fs::create_dir_all(data.join(name))?;
     }
-    fs::copy(root().join("demo/pennypost.toml"), folder.join("pennypost.toml"))?;
+    fs::copy(workspace_root().join("demo/pennypost.toml"), folder.join("pennypost.toml"))?;
     if !data.join("User.txt").exists() {
-        fs::copy(root().join("demo/User.txt"), data.join("User.txt"))?;
+        fs::copy(workspace_root().join("demo/User.txt"), data.join("User.txt"))?;
     }
     Ok(!folder.join(WELCOMED).exists())
 }
 
 /// Names and passwords of the demo.
 fn accounts() -> std::io::Result<Vec<(String, String)>> {
-    let text = fs::read_to_string(root().join("demo/User.txt"))?;
+    let text = fs::read_to_string(workspace_root().join("demo/User.txt"))?;
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     Ok(lines.filter_map(|line| line.split_once(' ')).map(|(name, word)| (name.into(), word.into())).collect())
 }
 
 /// Starts the server. Its log is shown as it comes, and read on the way for the listeners' lines.
 fn start(folder: &Path, options: &Options, events: Sender<Event>) -> Result<Child> {
-    let pennypost: PathBuf = programs()?.join("pennypost");
+    let pennypost: PathBuf = profile_dir()?.join("pennypost");
     let mut server = command(&pennypost.to_string_lossy());
     server.arg("serve").arg("--config").arg(folder.join("pennypost.toml"));
     server.args(["--smtp", &options.smtp.to_string(), "--pop3", &options.pop3.to_string()]);
-    server.args(["--web", &options.web.to_string()]).arg("--root").arg(root().join("dist"));
+    server.args(["--web", &options.web.to_string()]).arg("--root").arg(workspace_root().join("dist"));
     // Colours would stand between a field's name and its value.
     server.env("NO_COLOR", "1").stdin(Stdio::null()).stderr(Stdio::piped());
     let mut child = server.spawn().map_err(|error| format!("cannot run {}: {error}", pennypost.display()))?;
     let log = child.stderr.take().expect("standard error was asked for");
     thread::spawn(move || {
         for line in BufReader::new(log).lines().map_while(std::result::Result::ok) {
-            complain(&line);
+            eprint(&line);
             if let Some(event) = listening(&line) {
                 let _ = events.send(event);
             }
@@ -189,7 +189,7 @@ fn listening(line: &str) -> Option<Event> {
 fn stop_server(server: &mut Child) -> Result {
     let cannot_wait = |error| format!("cannot wait for the server: {error}");
     if server.try_wait().map_err(cannot_wait)?.is_none() {
-        say("\nStopping; sessions that are receiving a mail may finish.");
+        print("\nStopping; sessions that are receiving a mail may finish.");
         shell::run(command("sh").args(["-c", "kill -TERM \"$1\"", "sh", &server.id().to_string()]))?;
     }
     let status = server.wait().map_err(cannot_wait)?;

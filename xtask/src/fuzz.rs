@@ -4,7 +4,7 @@ use std::fs;
 
 use clap::Args;
 
-use crate::shell::{self, Result, command, output, root, say};
+use xtask::shell::{self, Result, command, print, stdout_of, workspace_root};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -23,15 +23,17 @@ pub(crate) fn run(options: &Options) -> Result {
         None => targets()?,
     };
     for target in targets {
-        say(&format!("\n== {target}, {} seconds", options.seconds));
+        print(&format!("\n== {target}, {} seconds", options.seconds));
         // The fuzzer's own flags need the nightly compiler; without sanitizers, as there is no unsafe code to watch.
         let mut fuzz = command("cargo");
         // What it finds out goes to a folder of its own, not among the committed inputs.
-        let found = shell::target()?.join("fuzz").join(&target);
+        let found = shell::target_dir()?.join("fuzz").join(&target);
         fs::create_dir_all(&found).map_err(|error| format!("{}: {error}", found.display()))?;
         fuzz.args(["+nightly", "fuzz", "run", "--sanitizer", "none", &target]).arg(&found);
         fuzz.args([&format!("fuzz/corpus/{target}"), "--"]);
-        fuzz.arg(format!("-max_total_time={}", options.seconds)).arg("-max_len=4096").current_dir(root());
+        fuzz.arg(format!("-max_total_time={}", options.seconds))
+            .arg("-max_len=4096")
+            .current_dir(workspace_root());
         shell::run(&mut fuzz).map_err(|sentence| {
             format!("{sentence}; mend it, then add the input below fuzz/artifacts/{target} to fuzz/corpus/{target}")
         })?;
@@ -41,19 +43,19 @@ pub(crate) fn run(options: &Options) -> Result {
 
 /// The fuzzer and the compiler that it needs.
 fn prepare() -> Result {
-    if output(command("cargo").args(["+nightly", "--version"])).is_none() {
-        say("fuzz: installing the nightly compiler, which the fuzzer needs");
+    if stdout_of(command("cargo").args(["+nightly", "--version"])).is_none() {
+        print("fuzz: installing the nightly compiler, which the fuzzer needs");
         shell::run(command("rustup").args(["toolchain", "install", "nightly", "--profile", "minimal"]))?;
     }
-    if output(command("cargo").args(["+nightly", "fuzz", "--version"])).is_none() {
-        say("fuzz: building cargo-fuzz (crates.io), about two minutes");
+    if stdout_of(command("cargo").args(["+nightly", "fuzz", "--version"])).is_none() {
+        print("fuzz: building cargo-fuzz (crates.io), about two minutes");
         shell::run(command("cargo").args(["install", "cargo-fuzz"]))?;
     }
     Ok(())
 }
 
 fn targets() -> Result<Vec<String>> {
-    let listed = output(command("cargo").args(["+nightly", "fuzz", "list"]).current_dir(root()));
+    let listed = stdout_of(command("cargo").args(["+nightly", "fuzz", "list"]).current_dir(workspace_root()));
     let listed = listed.ok_or("cargo-fuzz does not list its targets")?;
     Ok(listed.lines().map(str::to_owned).collect())
 }

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use brotli::enc::BrotliEncoderParams;
 
 use crate::setup;
-use crate::shell::{self, Result, command, root, say};
+use crate::shell::{self, Result, command, print, workspace_root};
 
 /// What the page is made of.
 const SOURCES: &[&str] =
@@ -19,16 +19,16 @@ const SOURCES: &[&str] =
 const LIVE_RELOAD: &str = ".well-known/trunk/ws";
 
 /// Builds the page unless it is newer than its sources, and has it lie there compressed, too.
-pub(crate) fn refresh() -> Result {
-    let index = root().join("dist/index.html");
+pub fn refresh() -> Result {
+    let index = workspace_root().join("dist/index.html");
     let is_for_work = fs::read_to_string(&index).is_ok_and(|html| html.contains(LIVE_RELOAD));
-    let changed = SOURCES.iter().filter_map(|source| newest(&root().join(source))).max();
+    let changed = SOURCES.iter().filter_map(|source| newest(&workspace_root().join(source))).max();
     if is_for_work || newest(&index) < changed {
         setup::for_page()?;
-        say("Building the page; the first time takes some minutes.");
+        print("Building the page; the first time takes some minutes.");
         shell::run(&mut build())?;
     }
-    let folder = root().join("dist");
+    let folder = workspace_root().join("dist");
     compress(&folder).map_err(|error| format!("cannot compress what is in {}: {error}", folder.display()))
 }
 
@@ -54,7 +54,7 @@ fn compress(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-pub(crate) fn build() -> Command {
+pub fn build() -> Command {
     let mut trunk = command("trunk");
     // Trunk takes `true` and `false` here, and stops at the customary `NO_COLOR=1`.
     trunk.args(["build", "--release"]).env_remove("NO_COLOR");
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn every_source_is_there() {
         for source in SOURCES {
-            assert!(newest(&root().join(source)).is_some(), "{source}");
+            assert!(newest(&workspace_root().join(source)).is_some(), "{source}");
         }
         assert_eq!(newest(Path::new("no-such-file")), None);
     }

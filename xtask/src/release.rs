@@ -1,7 +1,7 @@
 //! `cargo xtask release`: one file that is a whole mail system, built with what it needs and no more.
 
-use crate::page;
-use crate::shell::{self, Result, cargo, say, target};
+use xtask::page;
+use xtask::shell::{self, Result, cargo, print, target_dir};
 
 pub(crate) fn run() -> Result {
     page::refresh()?;
@@ -15,9 +15,9 @@ pub(crate) fn run() -> Result {
         "--features",
         "embed",
     ]))?;
-    say(&format!(
+    print(&format!(
         "\n{} is all that it takes: copy it to where it is to run.",
-        target()?.join("release/pennypost").display()
+        target_dir()?.join("release/pennypost").display()
     ));
     Ok(())
 }

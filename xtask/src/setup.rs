@@ -9,7 +9,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::shell::{self, Result, cargo, command, find, output, root, say, target};
+use crate::shell::{
+    self, Result, cargo, command, find_program, print, stdout_of, target_dir, workspace_root,
+};
 
 const WASM: &str = "wasm32-unknown-unknown";
 
@@ -58,18 +60,18 @@ struct Tool {
     purpose: &'static str,
 }
 
-pub(crate) fn run() -> Result {
+pub fn run() -> Result {
     // What can fail at once comes before what takes minutes.
     let missing =
         [wasm_target()?, debian_packages(PACKAGES)?, axe()?, tools(&page_tools()?)?, tools(&[deny()])?];
     if missing == [false; 5] {
-        say("setup: everything is there");
+        print("setup: everything is there");
     }
     Ok(())
 }
 
 /// What the page's build needs.
-pub(crate) fn for_page() -> Result {
+pub fn for_page() -> Result {
     wasm_target()?;
     debian_packages(&[NPM])?;
     tools(&page_tools()?).map(drop)
@@ -77,11 +79,11 @@ pub(crate) fn for_page() -> Result {
 
 /// What the servers are measured beside. Nobody wants mail servers on the usual ports for that, so they are neither set
 /// up nor started.
-pub(crate) fn for_peers() -> Result {
-    if PEERS.iter().all(|(program, ..)| find(program).is_some()) {
+pub fn for_peers() -> Result {
+    if PEERS.iter().all(|(program, ..)| find_program(program).is_some()) {
         return Ok(());
     }
-    let _unconfigured = output(command("sh").args([
+    let _unconfigured = stdout_of(command("sh").args([
         "-c",
         "echo postfix postfix/main_mailer_type select No configuration | debconf-set-selections",
     ]));
@@ -93,28 +95,30 @@ pub(crate) fn for_peers() -> Result {
     let installed = debian_packages(PEERS);
     if forbids {
         let _gone = fs::remove_file(policy);
-        say("setup: Postfix and Dovecot are not started; to keep it so, `systemctl disable postfix dovecot`");
+        print(
+            "setup: Postfix and Dovecot are not started; to keep it so, `systemctl disable postfix dovecot`",
+        );
     }
     installed.map(drop)
 }
 
 /// Each step says whether anything was missing.
 fn wasm_target() -> Result<bool> {
-    let folder = output(command("rustc").args(["--print", "target-libdir", "--target", WASM]));
+    let folder = stdout_of(command("rustc").args(["--print", "target-libdir", "--target", WASM]));
     let there = folder.and_then(|folder| fs::read_dir(folder).ok()).is_some_and(|files| {
         files.flatten().any(|file| file.file_name().to_string_lossy().starts_with("libstd-"))
     });
     if there {
         return Ok(false);
     }
-    say(&format!("setup: adding the Rust target {WASM}"));
+    print(&format!("setup: adding the Rust target {WASM}"));
     shell::run(command("rustup").args(["target", "add", WASM]))?;
     Ok(true)
 }
 
 fn page_tools() -> Result<[Tool; 2]> {
-    let lock =
-        fs::read_to_string(root().join("Cargo.lock")).map_err(|error| format!("Cargo.lock: {error}"))?;
+    let lock = fs::read_to_string(workspace_root().join("Cargo.lock"))
+        .map_err(|error| format!("Cargo.lock: {error}"))?;
     let bindgen = locked_version(&lock, "wasm-bindgen").ok_or("Cargo.lock names no wasm-bindgen")?;
     Ok([
         Tool {
@@ -154,7 +158,7 @@ fn tools(wanted: &[Tool]) -> Result<bool> {
 }
 
 fn is_there(tool: &Tool) -> bool {
-    let answer = output(command(tool.program).arg("--version"));
+    let answer = stdout_of(command(tool.program).arg("--version"));
     answer.is_some_and(|answer| {
         answer.split(' ').nth(1).is_some_and(|version| version.starts_with(&tool.series))
     })
@@ -163,7 +167,7 @@ fn is_there(tool: &Tool) -> bool {
 /// Built without the optimisations that pay off only in a program that runs for hours.
 fn install(tool: &Tool) -> Result {
     let Tool { program, package, version, flags, purpose, .. } = tool;
-    say(&format!("setup: building {package} {version} ({purpose})"));
+    print(&format!("setup: building {package} {version} ({purpose})"));
     let mut cargo = cargo();
     cargo.args(["install", package, "--version", &format!("={version}")]).args(*flags);
     cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1").env("CARGO_PROFILE_RELEASE_LTO", "off");
@@ -178,12 +182,12 @@ fn install(tool: &Tool) -> Result {
 
 /// Into the target directory: it belongs to this checkout, and to nobody else on the machine.
 fn axe() -> Result<bool> {
-    let ((package, version), folder) = (AXE, target()?.join("npm"));
+    let ((package, version), folder) = (AXE, target_dir()?.join("npm"));
     let about = fs::read_to_string(folder.join("node_modules").join(package).join("package.json"));
     if about.is_ok_and(|about| about.contains(&format!("\"version\": \"{version}\""))) {
         return Ok(false);
     }
-    say(&format!("setup: fetching {package} {version} (checks the page's accessibility)"));
+    print(&format!("setup: fetching {package} {version} (checks the page's accessibility)"));
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut npm = command("npm");
     npm.args(["install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]);
@@ -192,7 +196,7 @@ fn axe() -> Result<bool> {
 }
 
 fn debian_packages(packages: &[Package]) -> Result<bool> {
-    let missing: Vec<_> = packages.iter().filter(|(program, ..)| find(program).is_none()).collect();
+    let missing: Vec<_> = packages.iter().filter(|(program, ..)| find_program(program).is_none()).collect();
     if missing.is_empty() {
         return Ok(false);
     }
@@ -206,13 +210,13 @@ fn debian_packages(packages: &[Package]) -> Result<bool> {
             "these programs are missing:{list}\nInstall them; on Debian and its kin with\n  {line}"
         ));
     };
-    say(&format!("setup: installing the Debian packages {}", packages.join(" ")));
+    print(&format!("setup: installing the Debian packages {}", packages.join(" ")));
     // Old lists name files that are gone from the mirror.
     shell::run(apt().arg("update"))?;
     shell::run(apt().args(install).args(&packages))?;
     let absent: Vec<&str> = missing
         .iter()
-        .filter(|(program, ..)| find(program).is_none())
+        .filter(|(program, ..)| find_program(program).is_none())
         .map(|(program, ..)| *program)
         .collect();
     if absent.is_empty() {
@@ -224,10 +228,10 @@ fn debian_packages(packages: &[Package]) -> Result<bool> {
 
 /// `apt-get` that may install and asks nothing, where there is one.
 fn apt_get() -> Option<impl Fn() -> Command> {
-    find("apt-get")?;
-    let root = output(command("id").arg("-u"))? == "0";
+    find_program("apt-get")?;
+    let root = stdout_of(command("id").arg("-u"))? == "0";
     if !root {
-        output(command("sudo").args(["-n", "true"]))?;
+        stdout_of(command("sudo").args(["-n", "true"]))?;
     }
     Some(move || {
         let mut apt = if root { command("env") } else { command("sudo") };

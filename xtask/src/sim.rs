@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::shell::{self, Result, cargo};
+use xtask::shell::{self, Result, cargo};
 
 #[derive(Args)]
 pub(crate) struct Options {

@@ -9,9 +9,9 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::shell::{self, Result, cargo, command, output, root, say, spell};
-use crate::{page, setup};
 use verdict::Told;
+use xtask::shell::{self, Result, cargo, command, command_line, print, stdout_of, workspace_root};
+use xtask::{page, setup};
 
 type Step = (&'static str, Command);
 
@@ -24,15 +24,15 @@ const WAVERING_MAX: usize = 3;
 pub(crate) fn run() -> Result {
     let (mut times, mut wavering) = (Vec::new(), Vec::new());
     let outcome = run_steps(&mut times, &mut wavering);
-    say("");
+    print("");
     for (name, time) in &times {
-        say(&format!("{:>8.1} s  {name}", time.as_secs_f64()));
+        print(&format!("{:>8.1} s  {name}", time.as_secs_f64()));
     }
     for test in &wavering {
-        say(&format!("TO BE MENDED: {test} failed once, and passed when it ran alone."));
+        print(&format!("TO BE MENDED: {test} failed once, and passed when it ran alone."));
     }
     outcome?;
-    say("\nAll checks passed.");
+    print("\nAll checks passed.");
     Ok(())
 }
 
@@ -46,7 +46,7 @@ fn run_steps(times: &mut Vec<(&'static str, Duration)>, wavering: &mut Vec<Strin
     timed("set-up", &mut setup::run)?;
     timed("licences and advisories", &mut dependencies)?;
     for (name, mut command) in steps() {
-        say(&format!("\n== {name}: {}", spell(&command)));
+        print(&format!("\n== {name}: {}", command_line(&command)));
         timed(name, &mut || match name {
             NATIVE => {
                 wavering.extend(native(&mut command)?);
@@ -61,7 +61,7 @@ fn run_steps(times: &mut Vec<(&'static str, Duration)>, wavering: &mut Vec<Strin
 /// The native tests. A few that failed run again, alone: some wait for a browser, or for a hundred connections, on a machine
 /// that others use as well. Those that pass then are returned, to be named at the end.
 fn native(tests: &mut Command) -> Result<Vec<String>> {
-    let first = verdict::of(tests, say)?;
+    let first = verdict::of(tests, print)?;
     match first.failed.len() {
         0 => return Ok(Vec::new()),
         1..=WAVERING_MAX => {}
@@ -70,8 +70,8 @@ fn native(tests: &mut Command) -> Result<Vec<String>> {
     // The whole workspace again, so that nothing is built with other features.
     let mut alone = with(cargo(), "test --workspace --no-fail-fast -- --test-threads=1 --exact");
     alone.args(&first.failed);
-    say(&format!("\n== once more, alone: {}", spell(&alone)));
-    wavering(first, &verdict::of(&mut alone, say)?)
+    print(&format!("\n== once more, alone: {}", command_line(&alone)));
+    wavering(first, &verdict::of(&mut alone, print)?)
 }
 
 /// The tests that failed and then passed, if all of them did.
@@ -93,10 +93,12 @@ fn dependencies() -> Result {
     let fetched = succeeds_within(fetch.env("GIT_TERMINAL_PROMPT", "0"), FETCH_MAX);
     let check = if fetched { "deny --offline check" } else { "deny --offline check bans licenses sources" };
     let mut check = with(cargo(), check);
-    say(&format!("\n== licences and advisories: {}", spell(&check)));
+    print(&format!("\n== licences and advisories: {}", command_line(&check)));
     shell::run(&mut check)?;
     if !fetched {
-        say("NOT CHECKED: known vulnerabilities; `cargo deny fetch db` cannot reach the advisory database.");
+        print(
+            "NOT CHECKED: known vulnerabilities; `cargo deny fetch db` cannot reach the advisory database.",
+        );
     }
     Ok(())
 }
@@ -147,9 +149,11 @@ fn on_wasm(package: &str) -> Command {
     tests.args(["test", "-p", package, "--target", "wasm32-unknown-unknown"]);
     tests.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", "wasm-bindgen-test-runner");
     // Debian 12 has no newer one.
-    if output(command("node").arg("--version")).is_some_and(|version| version.starts_with("v18.")) {
-        tests
-            .env("NODE_OPTIONS", format!("--require=\"{}\"", root().join("xtask/src/node-18.cjs").display()));
+    if stdout_of(command("node").arg("--version")).is_some_and(|version| version.starts_with("v18.")) {
+        tests.env(
+            "NODE_OPTIONS",
+            format!("--require=\"{}\"", workspace_root().join("xtask/src/node-18.cjs").display()),
+        );
     }
     tests
 }

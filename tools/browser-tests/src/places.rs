@@ -12,7 +12,8 @@ pub(crate) fn pennypost() -> PathBuf {
 
 /// The built page.
 pub(crate) fn page() -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dist");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
+    let folder = root.expect("this crate is two folders below the workspace's root").join("dist");
     assert!(
         folder.join("index.html").is_file(),
         "there is no page in {}: run `trunk build --release` first",

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Doors;
-use crate::shell::shown;
+use xtask::shell::relative_path;
 
 pub(super) fn lines(doors: &Doors, accounts: &[(String, String)], folder: &Path) -> Vec<String> {
     let Doors { smtp, pop3, web } = doors;
@@ -17,7 +17,7 @@ pub(super) fn lines(doors: &Doors, accounts: &[(String, String)], folder: &Path)
     ];
     lines.extend(accounts.iter().map(|(name, password)| format!("  user {name}  password {password}")));
     let (name, password) = accounts.last().map_or(("", ""), |(name, password)| (name, password));
-    let mailbox = shown(&folder.join("data").join(name).join("MyMailBox.txt"));
+    let mailbox = relative_path(&folder.join("data").join(name).join("MyMailBox.txt"));
     let next = format!(
         "
 Open the address above in a browser, and sign in. Or, in another terminal:

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::shell::{Result, command, output};
+use xtask::shell::{Result, command, stdout_of};
 
 /// No reply of a server on this machine takes longer.
 const REPLY_MAX: Duration = Duration::from_secs(30);
@@ -16,7 +16,7 @@ const REPLY_MAX: Duration = Duration::from_secs(30);
 /// Sends every file of the folder, in the order of their names, over one connection.
 pub(super) fn submit_all(server: SocketAddr, folder: &Path) -> Result {
     let mails = read_mails(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let date = output(command("date").arg("-R")).ok_or("`date -R` does not say the date")?;
+    let date = stdout_of(command("date").arg("-R")).ok_or("`date -R` does not say the date")?;
     submit(server, &mails, &date).map_err(|error| format!("the welcome mails were not sent: {error}"))
 }
 
@@ -32,14 +32,14 @@ fn submit(server: SocketAddr, mails: &[String], date: &str) -> std::io::Result<(
     connection.set_read_timeout(Some(REPLY_MAX))?;
     let mut dialogue = Dialogue { replies: BufReader::new(&connection), commands: &connection };
     dialogue.expect("220")?;
-    dialogue.say("HELO iit.edu", "250")?;
+    dialogue.print("HELO iit.edu", "250")?;
     for mail in mails {
-        dialogue.say(&format!("MAIL FROM:<{}>", address(mail, "From: ")?), "250")?;
-        dialogue.say(&format!("RCPT TO:<{}>", address(mail, "To: ")?), "250")?;
-        dialogue.say("DATA", "354")?;
-        dialogue.say(&format!("Date: {date}\r\n{}.", stuffed(mail)), "250")?;
+        dialogue.print(&format!("MAIL FROM:<{}>", address(mail, "From: ")?), "250")?;
+        dialogue.print(&format!("RCPT TO:<{}>", address(mail, "To: ")?), "250")?;
+        dialogue.print("DATA", "354")?;
+        dialogue.print(&format!("Date: {date}\r\n{}.", stuffed(mail)), "250")?;
     }
-    dialogue.say("QUIT", "221")
+    dialogue.print("QUIT", "221")
 }
 
 struct Dialogue<Replies, Commands> {
@@ -48,7 +48,7 @@ struct Dialogue<Replies, Commands> {
 }
 
 impl<Replies: BufRead, Commands: Write> Dialogue<Replies, Commands> {
-    fn say(&mut self, text: &str, code: &str) -> std::io::Result<()> {
+    fn print(&mut self, text: &str, code: &str) -> std::io::Result<()> {
         self.commands.write_all(format!("{text}\r\n").as_bytes())?;
         self.expect(code)
     }
@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn every_welcome_mail_has_its_addresses() {
-        let mails = read_mails(&crate::shell::root().join("demo/welcome")).expect("the folder is there");
+        let mails =
+            read_mails(&xtask::shell::workspace_root().join("demo/welcome")).expect("the folder is there");
         assert!(!mails.is_empty());
         for mail in mails {
             assert!(address(&mail, "From: ").expect("a sender").contains('@'), "{mail}");

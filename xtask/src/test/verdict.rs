@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use crate::shell::{Result, spell};
+use xtask::shell::{Result, command_line};
 
 /// What the test programs of one run have told, each to its end.
 #[derive(Debug, Default, Eq, PartialEq)]
@@ -18,7 +18,7 @@ pub(super) struct Told {
 /// # Errors
 /// Nothing was built, a program ended before its result, or not every test that failed has been named.
 pub(super) fn of(tests: &mut Command, show: impl Fn(&str)) -> Result<Told> {
-    let spelled = spell(tests);
+    let spelled = command_line(tests);
     let failure = |what: &str| format!("`{spelled}` {what}");
     let mut child =
         tests.stdout(Stdio::piped()).spawn().map_err(|error| failure(&format!("cannot run: {error}")))?;
@@ -60,7 +60,7 @@ fn number_before(result: &str, word: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shell::command;
+    use xtask::shell::command;
 
     const PASSED: &str =
         "running 2 tests\ntest a ... ok\ntest b ... ok\n\ntest result: ok. 2 passed; 0 failed; 0 ignored\n";

@@ -1,7 +1,6 @@
-//! Dovecot at its best: processes used again (its manual's high-performance mode), passwords cached, mail synced, and as much
-//! memory as a mailbox of a million messages takes.
+//! Dovecot, tuned: high-performance mode, password cache, synced mail, no memory limit.
 //!
-//! It takes LMTP for mbox files, and serves those and the Maildirs by POP3.
+//! Receives mail for mbox files by LMTP; serves those and the Maildirs by POP3.
 
 use std::fmt::Write;
 use std::fs;
@@ -9,10 +8,11 @@ use std::net::SocketAddr;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
+use xtask::shell::{Result, command, stdout_of};
+
 use super::postfix::OWNER;
-use super::process::{Log, Server, accepts, at, free_port, with_many_files};
+use super::server_process::{LogReader, Server, accepts, free_port, path_error, with_raised_file_limit};
 use super::{Accounts, MAILDIR, MBOX, PASSWORD};
-use crate::shell::{Result, command, output};
 
 #[derive(Debug)]
 pub(super) struct Dovecot {
@@ -21,48 +21,49 @@ pub(super) struct Dovecot {
     log: PathBuf,
 }
 
-/// Where LMTP is taken, in its base directory.
-const LMTP: &str = "lmtp-in";
+/// Name of the LMTP socket.
+const LMTP_SOCKET: &str = "lmtp-in";
 
-pub(super) fn lmtp(folder: &Path) -> PathBuf {
-    folder.join("run").join(LMTP)
+pub(super) fn lmtp_socket(folder: &Path) -> PathBuf {
+    folder.join("run").join(LMTP_SOCKET)
 }
 
-/// Where the indexes are kept: apart from the mail, so that they can be taken away alone.
+/// The indexes are stored apart from the mail, so that they can be removed alone.
 pub(super) fn indexes(folder: &Path, account: &str) -> PathBuf {
     folder.join("index").join(account)
 }
 
 impl Dovecot {
-    /// `mail` holds the folders `maildir` and `mbox`.
+    /// `mail` contains the folders `maildir` and `mbox`.
     pub(super) fn start(folder: &Path, mail: &Path, accounts: &Accounts) -> Result<Self> {
         let pop3 = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         let index = folder.join("index");
         fs::create_dir_all(&index)
             .and_then(|()| chown(&index, Some(OWNER), Some(OWNER)))
-            .map_err(|error| at(&index, &error))?;
+            .map_err(|error| path_error(&index, &error))?;
         let conf = folder.join("dovecot.conf");
-        fs::write(&conf, configuration(folder, pop3.port())).map_err(|error| at(&conf, &error))?;
-        let mut pw = command("doveadm");
-        let pw = output(pw.arg("-c").arg(&conf).args(["pw", "-s", "SHA256", "-p", PASSWORD]));
-        let hash = pw.ok_or("`doveadm pw` failed")?;
+        fs::write(&conf, configuration(folder, pop3.port())).map_err(|error| path_error(&conf, &error))?;
+        let mut doveadm = command("doveadm");
+        let hash = stdout_of(doveadm.arg("-c").arg(&conf).args(["pw", "-s", "SHA256", "-p", PASSWORD]));
+        let hash = hash.ok_or("`doveadm pw` failed")?;
         let users = folder.join("users");
-        fs::write(&users, passwd(folder, mail, accounts, &hash)).map_err(|error| at(&users, &error))?;
+        fs::write(&users, passwd(folder, mail, accounts, &hash))
+            .map_err(|error| path_error(&users, &error))?;
         let log = folder.join("log");
         let _ = fs::remove_file(&log);
         let output = folder.join("output");
         let mut server = Server::start(
             "dovecot",
-            with_many_files(Path::new("dovecot")).args(["-F", "-c"]).arg(&conf),
+            with_raised_file_limit(Path::new("dovecot")).args(["-F", "-c"]).arg(&conf),
             &output,
         )?;
         server.wait_for(&log, || accepts(pop3))?;
         Ok(Self { server, pop3, log })
     }
 
-    /// An error in its log is no good measurement.
-    pub(super) fn complaint(&self) -> Result<Option<String>> {
-        let lines = Log::at_start(&self.log).lines()?;
+    /// An error in the log invalidates the measurement.
+    pub(super) fn first_error(&self) -> Result<Option<String>> {
+        let lines = LogReader::from_start(&self.log).lines()?;
         Ok(lines
             .into_iter()
             .find(|line| [" Error: ", " Fatal: ", " Panic: "].iter().any(|word| line.contains(word))))
@@ -99,7 +100,7 @@ fn configuration(folder: &Path, pop3: u16) -> String {
            service_count = 0\n  process_min_avail = 2\n  client_limit = 10000\n}}\n\
          service pop3 {{\n  service_count = 100000\n  process_min_avail = 20\n  process_limit = 10000\n}}\n\
          service lmtp {{\n  service_count = 0\n  process_min_avail = 20\n  process_limit = 100\n  \
-           unix_listener {LMTP} {{\n    mode = 0666\n  }}\n}}\n\
+           unix_listener {LMTP_SOCKET} {{\n    mode = 0666\n  }}\n}}\n\
          service anvil {{\n  client_limit = 30000\n}}\nservice auth {{\n  client_limit = 30000\n}}\n\
          service stats {{\n  client_limit = 30000\n}}\n"
     )

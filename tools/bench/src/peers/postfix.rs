@@ -1,7 +1,7 @@
-//! Postfix at its best: every message synced, nothing counted or limited, processes used again, two domains.
+//! Postfix, tuned: synced mail, no limits, long-lived processes, two domains.
 //!
-//! Mail for `maildir.test` goes to Maildirs by its own virtual(8) through an explicit map; mail for `mbox.test` by LMTP to
-//! Dovecot. Its log is read for what was delivered, since a message that bounces is fast, too.
+//! Mail for `maildir.test` is delivered to Maildirs by virtual(8); mail for `mbox.test` by LMTP to Dovecot. Deliveries
+//! are read from the log, so that bounces are not counted.
 
 use std::fmt::Write;
 use std::fs;
@@ -11,14 +11,15 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::process::{Log, Server, accepts, at, free_port};
-use super::{Accounts, MAILDIR, MBOX};
-use crate::shell::{self, Result, command, output};
+use xtask::shell::{self, Result, command, stdout_of};
 
-/// Who owns the mail of both peers: a number that needs no account.
+use super::server_process::{LogReader, Server, accepts, free_port, path_error};
+use super::{Accounts, MAILDIR, MBOX};
+
+/// User id that owns the mail of both peers; needs no account.
 pub(super) const OWNER: u32 = 5000;
-/// A queue that does not move for so long is stuck.
-const STUCK: Duration = Duration::from_secs(60);
+/// Fails if no message is delivered within this time.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 const DAEMONS: &str = "/usr/lib/postfix/sbin";
 
 #[derive(Debug)]
@@ -29,16 +30,16 @@ pub(super) struct Postfix {
 }
 
 impl Postfix {
-    /// `mail` is where the Maildirs lie, `lmtp` the socket of the other domain.
+    /// `mail` is the folder of the Maildirs, `lmtp` the socket for the other domain.
     pub(super) fn start(folder: &Path, mail: &Path, lmtp: &Path, accounts: &Accounts) -> Result<Self> {
         let smtp = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         let conf = folder.join("conf");
         for name in ["conf", "queue", "data"] {
-            fs::create_dir_all(folder.join(name)).map_err(|error| at(folder, &error))?;
+            fs::create_dir_all(folder.join(name)).map_err(|error| path_error(folder, &error))?;
         }
-        let owner = output(command("id").args(["-u", "postfix"])).and_then(|id| id.parse().ok());
+        let owner = stdout_of(command("id").args(["-u", "postfix"])).and_then(|id| id.parse().ok());
         let data = folder.join("data");
-        chown(&data, owner, None).map_err(|error| at(&data, &error))?;
+        chown(&data, owner, None).map_err(|error| path_error(&data, &error))?;
         let mut mailboxes = String::new();
         for name in accounts.all() {
             let _ = writeln!(mailboxes, "{name}@{MAILDIR} {name}/\n{name}@{MBOX} {name}/");
@@ -49,12 +50,12 @@ impl Postfix {
             ("mailboxes", mailboxes),
         ] {
             let file = conf.join(name);
-            fs::write(&file, text).map_err(|error| at(&file, &error))?;
+            fs::write(&file, text).map_err(|error| path_error(&file, &error))?;
         }
         shell::run(
             command("postmap").arg("-c").arg(&conf).arg(format!("hash:{}/mailboxes", conf.display())),
         )?;
-        // Makes the queue's folders. What it has to say about them goes to the log.
+        // Creates the queue directories.
         shell::run(command("postfix").arg("-c").arg(&conf).arg("check"))?;
         let log = folder.join("log");
         let _ = fs::remove_file(&log);
@@ -65,14 +66,14 @@ impl Postfix {
         Ok(Self { server, smtp, log })
     }
 
-    pub(super) fn log(&self) -> Log {
-        Log::at_end(&self.log)
+    pub(super) fn log(&self) -> LogReader {
+        LogReader::from_end(&self.log)
     }
 }
 
-/// Waits until so many messages are in their mailboxes.
-pub(super) fn delivered(log: &mut Log, messages: usize) -> Result {
-    let (mut sent, mut moved) = (0, Instant::now());
+/// Waits until the log shows this number of deliveries.
+pub(super) fn wait_for_deliveries(log: &mut LogReader, messages: usize) -> Result {
+    let (mut sent, mut last_delivery) = (0, Instant::now());
     while sent < messages {
         let lines = log.lines()?;
         if let Some(line) = lines.iter().find(|line| is_failure(line)) {
@@ -80,8 +81,8 @@ pub(super) fn delivered(log: &mut Log, messages: usize) -> Result {
         }
         let more = lines.iter().filter(|line| line.contains(" status=sent ")).count();
         if more > 0 {
-            moved = Instant::now();
-        } else if moved.elapsed() > STUCK {
+            last_delivery = Instant::now();
+        } else if last_delivery.elapsed() > DELIVERY_TIMEOUT {
             return Err(format!("Postfix delivered {sent} of {messages} messages and stopped"));
         } else {
             thread::sleep(Duration::from_millis(1));
@@ -136,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_delivered_is_seen_in_the_log() {
+    fn bounces_and_rejections_in_the_log_are_failures() {
         let line = |status| {
             format!(
                 "mx postfix/virtual[7]: 1A: to=<1u@maildir.test>, relay=virtual, dsn=2.0.0, status={status} (delivered to maildir)"
@@ -148,12 +149,11 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_counted_once_and_whole() {
-        let folder = shell::target().expect("a target directory").join("peers-tests");
-        fs::create_dir_all(&folder).expect("made");
-        let path = folder.join(format!("log-{}", std::process::id()));
+    fn log_reader_returns_each_complete_line_once() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let path = folder.path().join("log");
         fs::write(&path, "status=sent (an earlier one)\n").expect("written");
-        let mut log = Log::at_end(&path);
+        let mut log = LogReader::from_end(&path);
         let append = |text: &str| {
             let before = fs::read_to_string(&path).expect("read");
             fs::write(&path, before + text).expect("written");
@@ -161,7 +161,9 @@ mod tests {
         append("a: status=sent (x)\nb: status=s");
         assert_eq!(log.lines().expect("read"), ["a: status=sent (x)"]);
         append("ent (y)\nc: status=bounced (z)\n");
-        assert_eq!(delivered(&mut log, 2), Err("Postfix did not deliver: c: status=bounced (z)".to_owned()));
-        fs::remove_file(&path).expect("removed");
+        assert_eq!(
+            wait_for_deliveries(&mut log, 2),
+            Err("Postfix did not deliver: c: status=bounced (z)".to_owned())
+        );
     }
 }

@@ -1,0 +1,226 @@
+//! Compares Pennypost with Postfix and Dovecot: the same load programs, the same disk, in turns within one run. Prints
+//! medians and targets in one table.
+//!
+//! Postfix and Dovecot come from Debian packages and run with their own configuration and ports below `target/peers`.
+//! Postfix must be started by root.
+
+mod deliveries;
+mod dovecot;
+mod growth;
+mod huge;
+mod idle;
+mod large;
+mod load;
+mod mail_path;
+mod mailboxes;
+mod pennypost;
+mod postfix;
+mod server_process;
+mod sessions;
+mod table;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use xtask::setup;
+use xtask::shell::{self, Result, cargo, command, print, stdout_of, target_dir};
+
+use self::dovecot::Dovecot;
+use self::mail_path::{MAILDIR, MBOX, MailPath};
+use self::pennypost::Pennypost;
+use self::postfix::{OWNER, Postfix};
+use self::server_process::path_error;
+use self::table::{Row, Unit, format_value, median, table};
+
+/// Password of every account.
+const PASSWORD: &str = "secret";
+
+/// Account names by use.
+#[derive(Debug, Default)]
+struct Accounts {
+    /// Signs in; the password is stored as a hash.
+    hashed: Vec<String>,
+    /// Signs in; the password is stored in plain text.
+    plain: Vec<String>,
+    /// Only receives.
+    receiving: Vec<String>,
+}
+
+impl Accounts {
+    fn all(&self) -> impl Iterator<Item = &String> {
+        self.hashed.iter().chain(&self.plain).chain(&self.receiving)
+    }
+}
+
+/// The running servers.
+struct Testbed {
+    folder: PathBuf,
+    /// Mail of the peers: folders `maildir` and `mbox`.
+    mail: PathBuf,
+    pennypost: Pennypost,
+    postfix: Postfix,
+    dovecot: Dovecot,
+}
+
+/// A group of rows, measured on freshly started servers.
+struct Measurement {
+    name: &'static str,
+    accounts: fn() -> Accounts,
+    rows: fn(&mut Testbed, usize) -> Result<Vec<Row>>,
+}
+
+const MEASUREMENTS: &[Measurement] = &[
+    Measurement { name: "disk", accounts: deliveries::accounts, rows: disk },
+    Measurement { name: "deliveries", accounts: deliveries::accounts, rows: deliveries::rows },
+    Measurement { name: "sessions", accounts: sessions::accounts, rows: sessions::rows },
+    Measurement { name: "large", accounts: large::accounts, rows: large::rows },
+    Measurement { name: "huge", accounts: huge::accounts, rows: huge::rows },
+    Measurement { name: "idle", accounts: idle::accounts, rows: idle::rows },
+    Measurement { name: "growth", accounts: growth::accounts, rows: growth::rows },
+];
+
+pub(crate) fn run(rounds: usize, only: Option<&str>) -> Result {
+    let selected = select(only)?;
+    if stdout_of(command("id").arg("-u")).as_deref() != Some("0") {
+        return Err("Postfix can only be started by root; run this as root".to_owned());
+    }
+    setup::for_peers()?;
+    shell::run(
+        cargo().args("build --release -p servers --bin pennypost -p load --bin pop3-load".split(' ')),
+    )?;
+    server_process::stop_servers_on_signal()?;
+    let mut rows = Vec::new();
+    for Measurement { name, accounts, rows: measure } in selected {
+        print(&format!("\n{name}"));
+        let mut testbed = Testbed::start(&target_dir()?.join("peers"), &accounts())?;
+        rows.extend(measure(&mut testbed, rounds)?);
+        if let Some(line) = testbed.dovecot.first_error()? {
+            return Err(format!("Dovecot logged an error: {line}"));
+        }
+    }
+    print("");
+    table(&rows).iter().for_each(|line| print(line));
+    Ok(())
+}
+
+fn select(only: Option<&str>) -> Result<Vec<&'static Measurement>> {
+    let word = only.unwrap_or_default();
+    let selected: Vec<_> = MEASUREMENTS.iter().filter(|one| one.name.contains(word)).collect();
+    if selected.is_empty() {
+        let names: Vec<_> = MEASUREMENTS.iter().map(|one| one.name).collect();
+        return Err(format!("unknown measurement `{word}`; choose one of {}", names.join(", ")));
+    }
+    Ok(selected)
+}
+
+/// Synced appends: the upper limit of every server that syncs.
+fn disk(testbed: &mut Testbed, rounds: usize) -> Result<Vec<Row>> {
+    [(1, 2_000), (16, 8_000)]
+        .into_iter()
+        .map(|(threads, appends)| {
+            let rates = (0..rounds)
+                .map(|_| load::disk(&testbed.folder, threads, appends))
+                .collect::<Result<Vec<_>>>()?;
+            Ok(Row {
+                name: format!("limit: synced appends of 4 KiB, threads: {threads}"),
+                unit: Unit::Rate,
+                pennypost: None,
+                peers: vec![("the disk".to_owned(), median(&rates))],
+                target: None,
+            })
+        })
+        .collect()
+}
+
+impl Testbed {
+    /// Starts all three servers with empty mailboxes.
+    fn start(folder: &Path, accounts: &Accounts) -> Result<Self> {
+        if folder.exists() {
+            fs::remove_dir_all(folder).map_err(|error| path_error(folder, &error))?;
+        }
+        let mail = folder.join("mail");
+        for name in ["maildir", "mbox"] {
+            let format = mail.join(name);
+            fs::create_dir_all(&format)
+                .and_then(|()| std::os::unix::fs::chown(&format, Some(OWNER), Some(OWNER)))
+                .map_err(|error| path_error(&format, &error))?;
+        }
+        require_search_permission(folder)?;
+        let pennypost_folder = folder.join("pennypost");
+        Pennypost::create_data(&pennypost_folder, accounts)?;
+        let pennypost = Pennypost::start(&pennypost_folder)?;
+        let dovecot_folder = folder.join("dovecot");
+        let dovecot = Dovecot::start(&dovecot_folder, &mail, accounts)?;
+        let lmtp = dovecot::lmtp_socket(&dovecot_folder);
+        let postfix = Postfix::start(&folder.join("postfix"), &mail.join("maildir"), &lmtp, accounts)?;
+        Ok(Self { folder: folder.to_owned(), mail, pennypost, postfix, dovecot })
+    }
+
+    /// Stops Pennypost, runs `action`, starts Pennypost.
+    fn restart_pennypost(&mut self, action: impl FnOnce() -> Result) -> Result {
+        self.pennypost.server.stop();
+        action()?;
+        self.pennypost = Pennypost::start(&self.folder.join("pennypost"))?;
+        Ok(())
+    }
+
+    /// Measures all of `paths` in turns, `rounds` times. The row holds the medians.
+    fn compare(
+        &mut self,
+        work: &str,
+        unit: Unit,
+        rounds: usize,
+        paths: &[MailPath],
+        name: fn(MailPath) -> &'static str,
+        measure: impl Fn(&mut Self, MailPath) -> Result<f64>,
+    ) -> Result<Row> {
+        let mut values: Vec<Vec<f64>> = vec![Vec::new(); paths.len()];
+        for round in 1..=rounds {
+            for (path, values) in paths.iter().zip(&mut values) {
+                let value = measure(self, *path)?;
+                print(&format!("{work}, round {round}, {}: {}", name(*path), format_value(unit, value)));
+                values.push(value);
+            }
+        }
+        let mut row = Row { name: work.to_owned(), unit, pennypost: None, peers: Vec::new(), target: None };
+        for (path, values) in paths.iter().zip(values) {
+            match path {
+                MailPath::Pennypost => row.pennypost = Some(median(&values)),
+                MailPath::Maildir | MailPath::Mbox => {
+                    row.peers.push((name(*path).to_owned(), median(&values)));
+                }
+            }
+        }
+        Ok(row)
+    }
+}
+
+/// The peers' processes do not run as root and must be able to reach their folder.
+fn require_search_permission(folder: &Path) -> Result {
+    for ancestor in folder.ancestors() {
+        let mode = ancestor.metadata().map_err(|error| path_error(ancestor, &error))?.permissions().mode();
+        if mode & 0o001 == 0 {
+            return Err(format!(
+                "Postfix and Dovecot work in {} but may not search {}; set CARGO_TARGET_DIR to a world-searchable folder",
+                folder.display(),
+                ancestor.display()
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_selects_measurements_by_a_part_of_their_name() {
+        let names =
+            |word| select(word).map(|selected| selected.iter().map(|one| one.name).collect::<Vec<_>>());
+        assert_eq!(names(None).expect("all of them").len(), MEASUREMENTS.len());
+        assert_eq!(names(Some("deliver")), Ok(vec!["deliveries"]));
+        assert!(names(Some("lunch")).is_err_and(|error| error.contains("deliveries")));
+    }
+}
