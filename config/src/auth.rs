@@ -1,25 +1,26 @@
-//! `[auth]`: what a password check costs, and what guessing gets.
+//! `[auth]`: cost of password checks, and limits on failed logins.
+
+use std::ops::RangeInclusive;
 
 use serde::Deserialize;
 
-use crate::Octets;
+use crate::{ByteSize, InvalidValue};
 
 /// `[auth]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Auth {
-    /// Take passwords on connections from other machines that are not encrypted, too.
+    /// Accept passwords on unencrypted connections from other hosts.
     pub plain_text: bool,
-    /// The memory that Argon2id fills to hash a password, 1 MiB to 1 GiB.
-    pub hash_memory: Octets,
-    /// The time that a hash is to take, measured once when the first is made; 1 to 10 000.
+    /// Memory of one Argon2id hash, 1 MiB to 1 GiB.
+    pub hash_memory: ByteSize,
+    /// Target time of one hash, 1 to 10 000. The number of passes is calibrated when the first hash is made.
     pub hash_milliseconds: u64,
-    /// A password that was right is not hashed again for up to so long; 0 always hashes.
+    /// How long a successful password check is cached, at most a day; 0 disables the cache.
     pub cache_seconds: u64,
-    /// Failed sign-ins in an hour from one address (one /64 network with IPv6) before further ones are refused.
+    /// Failed logins per hour and IPv4 address or IPv6 /64 network before further logins are refused.
     pub failures_per_address: u32,
-    /// Failed sign-ins in an hour to one account before further ones are refused, but for those from where it signed
-    /// in well.
+    /// Failed logins per hour and account before logins are refused, except from addresses that logged in successfully.
     pub failures_per_account: u32,
 }
 
@@ -27,7 +28,7 @@ impl Default for Auth {
     fn default() -> Self {
         Self {
             plain_text: false,
-            hash_memory: Octets::mebibytes(19),
+            hash_memory: ByteSize::mebibytes(19),
             hash_milliseconds: 50,
             cache_seconds: 5 * 60,
             failures_per_address: 20,
@@ -36,30 +37,24 @@ impl Default for Auth {
     }
 }
 
-/// More failures than an hour has room for.
-const FAILURES_MAX: u32 = 1_000_000;
+const FAILURES: RangeInclusive<u32> = 1..=1_000_000;
 
 impl Auth {
-    /// The key whose value cannot be, and the reason.
-    pub(crate) fn nonsense(&self) -> Option<(&'static str, &'static str)> {
-        const FAILURES: &str = "must be 1 or more, and 1000000 at most";
-        let failures = |count: u32| !(1..=FAILURES_MAX).contains(&count);
-        [
-            (
-                "hash_memory",
-                !(1 << 20..=1 << 30).contains(&self.hash_memory.get()),
-                "must be between 1 MiB and 1 GiB",
-            ),
-            (
-                "hash_milliseconds",
-                !(1..=10_000).contains(&self.hash_milliseconds),
-                "must be 1 or more, and 10000 at most",
-            ),
-            ("cache_seconds", self.cache_seconds > 86_400, "must be 86400 (a day) at most"),
-            ("failures_per_address", failures(self.failures_per_address), FAILURES),
-            ("failures_per_account", failures(self.failures_per_account), FAILURES),
-        ]
-        .into_iter()
-        .find_map(|(key, nonsense, reason)| nonsense.then_some((key, reason)))
+    pub(crate) fn validate(&self) -> Result<(), InvalidValue> {
+        const FAILURES_REASON: &str = "must be between 1 and 1000000";
+        let require = |valid, key, reason| InvalidValue::require(valid, "[auth]", key, reason);
+        require(
+            (1 << 20..=1 << 30).contains(&self.hash_memory.get()),
+            "hash_memory",
+            "must be between 1 MiB and 1 GiB",
+        )?;
+        require(
+            (1..=10_000).contains(&self.hash_milliseconds),
+            "hash_milliseconds",
+            "must be between 1 and 10000",
+        )?;
+        require(self.cache_seconds <= 86_400, "cache_seconds", "must be at most 86400 (a day)")?;
+        require(FAILURES.contains(&self.failures_per_address), "failures_per_address", FAILURES_REASON)?;
+        require(FAILURES.contains(&self.failures_per_account), "failures_per_account", FAILURES_REASON)
     }
 }

@@ -1,4 +1,4 @@
-//! `[metrics]`: whether and where the servers say what they count.
+//! `[metrics]`: the Prometheus endpoint.
 
 use std::net::SocketAddr;
 
@@ -8,6 +8,6 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Metrics {
-    /// Where `/metrics` is served by http, to whoever asks; nowhere when it is not set. Port 0 takes a free one.
+    /// Address that serves `/metrics` over HTTP without authentication; `None` disables it. Port 0 selects a free port.
     pub listen: Option<SocketAddr>,
 }

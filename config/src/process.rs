@@ -1,4 +1,4 @@
-//! `[process]`: what is left to the process once it has its addresses.
+//! `[process]`: privileges of the server process after its sockets are bound.
 
 use serde::Deserialize;
 
@@ -6,9 +6,9 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Process {
-    /// The system's user that the servers become, with its group, once they are bound; they must be started as root then.
+    /// System user to switch to, with its group. Requires a start as root.
     pub user: Option<String>,
-    /// Leave the process nothing but its data directory, its certificate and its page (Linux, Landlock).
+    /// Restrict file access to the data directory, the certificate and the page (Landlock, Linux only).
     pub confine: bool,
 }
 

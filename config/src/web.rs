@@ -1,4 +1,4 @@
-//! `[web]`: the page and the bridge that carries its bytes.
+//! `[web]`: the page and the WebSocket bridge.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,23 +10,23 @@ use mail_core::message::address::Domain;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
-use crate::Octets;
+use crate::{ByteSize, InvalidValue};
 
 /// `[web]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Web {
-    /// Where the page and the bridge listen; port 0 takes a free one, `"off"` is nowhere.
+    /// Listener of the page and the bridge.
     pub listen: WebListen,
-    /// The directory of the built page.
+    /// Directory of the built page.
     pub root: PathBuf,
-    /// What a page may be connected to, by the name that it asks for.
+    /// Bridge targets by the name in `/ws/<target>`.
     pub targets: BTreeMap<String, Target>,
-    /// Origins besides the page's own whose scripts may use the bridge.
+    /// Origins allowed to use the bridge, besides the page's own.
     #[serde(deserialize_with = "origins")]
     pub origins: Vec<String>,
-    /// What browsers may call this host besides the hostname, `localhost` and an IP address.
-    #[serde(deserialize_with = "crate::domains")]
+    /// Host names accepted in requests, besides the configured host name, `localhost` and IP addresses.
+    #[serde(deserialize_with = "crate::deserialize::domains")]
     pub names: Vec<Domain>,
     pub limits: WebLimits,
 }
@@ -36,34 +36,34 @@ pub struct Web {
 #[serde(deny_unknown_fields)]
 pub struct Target {
     pub address: SocketAddr,
-    /// Open the connection with a PROXY protocol v2 header that carries the browser's address.
+    /// Send a PROXY protocol v2 header with the browser's address.
     #[serde(default)]
     pub proxy: bool,
 }
 
-/// `[web.limits]`: everything that a browser could otherwise have without end.
+/// `[web.limits]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WebLimits {
-    /// Bridged connections in all.
+    /// Maximum simultaneous bridge connections; at least 1.
     pub connections: usize,
-    /// Bridged connections of one address (of one /64 network with IPv6).
+    /// Maximum simultaneous bridge connections of one IPv4 address or IPv6 /64 network; at least 1.
     pub connections_per_address: usize,
-    /// A connection that moves no bytes for so long ends. The default is longer than what POP3 (RFC 1939 section 3)
-    /// and SMTP (RFC 5321 section 4.5.3.2.7) give a silent client, so that the servers speak first.
+    /// Idle timeout of a bridge connection, 1 second to a day. The default exceeds the idle timeouts of POP3 (RFC 1939
+    /// section 3) and SMTP (RFC 5321 section 4.5.3.2.7), so that the servers close first and with a reply.
     pub idle_seconds: u64,
-    /// How often a ping goes to the browser on a silent connection; routers forget one after a minute or more.
+    /// Interval of pings on an idle connection, 1 second to a day. Shorter than common NAT timeouts.
     pub ping_seconds: u64,
-    /// The largest frame, and the largest message made of several, that a browser may send.
-    pub frame_size: Octets,
-    /// How much one connection may carry each way in a second; 0 is as much as it can.
-    pub octets_per_second: Octets,
+    /// Maximum size of a frame, and of a fragmented message, from the browser: 1 byte to 1 GiB.
+    pub frame_size: ByteSize,
+    /// Rate limit of one connection in each direction; 0 is unlimited.
+    pub octets_per_second: ByteSize,
 }
 
 impl Default for Web {
     fn default() -> Self {
         Self {
-            listen: WebListen::Usual,
+            listen: WebListen::Default,
             root: PathBuf::from("dist"),
             targets: BTreeMap::new(),
             origins: Vec::new(),
@@ -80,49 +80,43 @@ impl Default for WebLimits {
             connections_per_address: 100,
             idle_seconds: 11 * 60,
             ping_seconds: 30,
-            frame_size: Octets::mebibytes(1),
-            octets_per_second: Octets::mebibytes(0),
+            frame_size: ByteSize::mebibytes(1),
+            octets_per_second: ByteSize::mebibytes(0),
         }
     }
 }
 
 impl WebLimits {
-    /// The key whose value would leave nothing to serve, and the reason.
-    pub(crate) fn nonsense(&self) -> Option<(&'static str, &'static str)> {
-        const ONE: &str = "must be 1 or more";
-        const A_DAY: &str = "must be between 1 and 86400, a day";
+    pub(crate) fn validate(&self) -> Result<(), InvalidValue> {
+        const POSITIVE: &str = "must be 1 or more";
         const SECONDS: RangeInclusive<u64> = 1..=86_400;
-        [
-            ("connections", self.connections == 0, ONE),
-            ("connections_per_address", self.connections_per_address == 0, ONE),
-            ("idle_seconds", !SECONDS.contains(&self.idle_seconds), A_DAY),
-            ("ping_seconds", !SECONDS.contains(&self.ping_seconds), A_DAY),
-            (
-                "frame_size",
-                !(1..=1 << 30).contains(&self.frame_size.get()),
-                "must be between 1 octet and 1 GiB",
-            ),
-        ]
-        .into_iter()
-        .find_map(|(key, nonsense, reason)| nonsense.then_some((key, reason)))
+        const SECONDS_REASON: &str = "must be between 1 and 86400 (a day)";
+        let require = |valid, key, reason| InvalidValue::require(valid, "[web.limits]", key, reason);
+        require(self.connections > 0, "connections", POSITIVE)?;
+        require(self.connections_per_address > 0, "connections_per_address", POSITIVE)?;
+        require(SECONDS.contains(&self.idle_seconds), "idle_seconds", SECONDS_REASON)?;
+        require(SECONDS.contains(&self.ping_seconds), "ping_seconds", SECONDS_REASON)?;
+        require((1..=1 << 30).contains(&self.frame_size.get()), "frame_size", "must be between 1 B and 1 GiB")
     }
 }
 
-/// Where the web is to be found.
+/// Address of the web listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WebListen {
-    /// Nobody has named a place: 127.0.0.1:8080, where it is free.
-    Usual,
-    At(SocketAddr),
+    /// Not configured: 127.0.0.1:8080 if it is free.
+    Default,
+    /// Port 0 selects a free port.
+    Address(SocketAddr),
     Off,
 }
 
 impl WebListen {
+    /// The address to bind; `None` if the listener is off.
     #[must_use]
     pub fn address(self) -> Option<SocketAddr> {
         match self {
-            Self::Usual => Some(SocketAddr::from(([127, 0, 0, 1], 8080))),
-            Self::At(address) => Some(address),
+            Self::Default => Some(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            Self::Address(address) => Some(address),
             Self::Off => None,
         }
     }
@@ -135,8 +129,8 @@ impl FromStr for WebListen {
         if text == "off" {
             return Ok(Self::Off);
         }
-        text.parse().map(Self::At).map_err(|_| {
-            format!("`{text}` is no socket address; write it as in \"127.0.0.1:8080\", or \"off\"")
+        text.parse().map(Self::Address).map_err(|_| {
+            format!("`{text}` is not a socket address; write it as in \"127.0.0.1:8080\", or \"off\"")
         })
     }
 }
@@ -147,17 +141,17 @@ impl<'de> Deserialize<'de> for WebListen {
     }
 }
 
-/// Origins are compared as strings, so one that no browser would send is refused here.
+/// Lower-cases origins, which are compared as strings. Rejects strings that no browser sends as an Origin.
 fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let origins = Vec::<String>::deserialize(deserializer)?;
     let is_origin = |text: &str| {
         let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).unwrap_or_default();
-        !host.is_empty() && host.bytes().all(|octet| octet.is_ascii_graphic() && !b"/?#@*".contains(&octet))
+        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#@*".contains(&byte))
     };
     match origins.iter().find(|text| !is_origin(text)) {
         None => Ok(origins.iter().map(|text| text.to_ascii_lowercase()).collect()),
         Some(text) => Err(D::Error::custom(format!(
-            "`{text}` is no origin; write scheme, host and port alone, as in \"https://mail.example.org\""
+            "`{text}` is not an origin; write only scheme, host and port, as in \"https://mail.example.org\""
         ))),
     }
 }

@@ -190,7 +190,7 @@ impl ServeArgs {
             config.pop3.listen.clone_from(&self.pop3);
         }
         config.metrics.listen = self.metrics.or(config.metrics.listen);
-        Ok(config.with_own_domain())
+        Ok(config.with_hostname_domain())
     }
 }
 

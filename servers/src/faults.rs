@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use config::{Chance, Command, Fault, Outcome, Pop3Command, SmtpCommand};
+use config::{Action, Fault, FaultCommand, Pop3Command, Sampling, SmtpCommand};
 use mail_core::machine::Machine;
 use mail_core::pop3::server as pop3;
 use mail_core::smtp::server as smtp;
@@ -25,7 +25,7 @@ use crate::store::MailStore;
 
 /// The faults of one protocol, with what all of its sessions together have drawn of their chances.
 #[derive(Debug)]
-pub struct Faults<C: Command>(Vec<(Fault<C>, Series)>);
+pub struct Faults<C: FaultCommand>(Vec<(Fault<C>, Series)>);
 
 /// A session that is faulty where its faults say so, and otherwise as it was.
 #[derive(Debug)]
@@ -43,14 +43,14 @@ enum Pending<S: Breakable> {
     Struck {
         event: <S::Machine as Machine>::Event,
         delay: Option<Duration>,
-        outcome: Outcome<<S::Command as Command>::Reply>,
+        action: Action<<S::Command as FaultCommand>::Reply>,
     },
     Drop,
 }
 
 /// What a fault has to know of a session.
 pub trait Breakable: Session<Machine: Machine<Event: Debug> + Debug> {
-    type Command: Command + Send + Sync;
+    type Command: FaultCommand + Send + Sync;
 
     /// The command that is in question, and whom it is for; `None` when nothing is in question.
     fn question(
@@ -66,15 +66,15 @@ pub trait Breakable: Session<Machine: Machine<Event: Debug> + Debug> {
     fn refuse(
         &mut self,
         event: &<Self::Machine as Machine>::Event,
-        reply: <Self::Command as Command>::Reply,
+        reply: <Self::Command as FaultCommand>::Reply,
         machine: &mut Self::Machine,
     );
 }
 
-impl<C: Command> Faults<C> {
+impl<C: FaultCommand> Faults<C> {
     #[must_use]
     pub fn new(faults: &[Fault<C>]) -> Self {
-        let series = |fault: &Fault<C>| Series(AtomicU64::new(fault.chance.map_or(0, |chance| chance.seed)));
+        let series = |fault: &Fault<C>| Series(AtomicU64::new(fault.sampling.map_or(0, |sampling| sampling.seed)));
         Self(faults.iter().map(|fault| (fault.clone(), series(fault))).collect())
     }
 
@@ -89,11 +89,11 @@ impl<C: Command> Faults<C> {
     fn strike(&self, command: C, names: &[String]) -> Option<&Fault<C>> {
         let meant = |fault: &Fault<C>| {
             fault.command == command
-                && fault.who.as_ref().is_none_or(|who| names.iter().any(|name| who.is(name)))
+                && fault.identity.as_ref().is_none_or(|identity| names.iter().any(|name| identity.matches(name)))
         };
         self.0
             .iter()
-            .find(|(fault, series)| meant(fault) && series.strikes(fault.chance))
+            .find(|(fault, series)| meant(fault) && series.strikes(fault.sampling))
             .map(|(fault, _)| fault)
     }
 }
@@ -115,17 +115,17 @@ impl<S: Breakable> Faulty<S> {
     async fn carry_on(
         &mut self,
         event: <S::Machine as Machine>::Event,
-        outcome: Outcome<<S::Command as Command>::Reply>,
+        action: Action<<S::Command as FaultCommand>::Reply>,
         machine: &mut S::Machine,
     ) -> Produced {
-        match outcome {
-            Outcome::Dropped => return Produced::Drop,
-            Outcome::Refused(reply) => {
+        match action {
+            Action::Disconnect => return Produced::Drop,
+            Action::Reject(reply) => {
                 self.session.refuse(&event, reply, machine);
                 return Produced::Queued;
             }
-            Outcome::DroppedAfter(octets) => self.octets_left = Some(octets),
-            Outcome::CarriedOut => {}
+            Action::DisconnectAfter(octets) => self.octets_left = Some(octets),
+            Action::Proceed => {}
         }
         self.session.handle(event, machine).await;
         Produced::Queued
@@ -146,8 +146,8 @@ impl<S: Breakable> Session for Faulty<S> {
             self.octets_left = None;
             if let Some(fault) = self.faults.strike(command, &names) {
                 info!(%fault, "a fault strikes");
-                let (delay, outcome) = (fault.delay, fault.outcome.clone());
-                self.pending = Some(Pending::Struck { event, delay, outcome });
+                let (delay, action) = (fault.delay, fault.action.clone());
+                self.pending = Some(Pending::Struck { event, delay, action });
                 return;
             }
         }
@@ -157,12 +157,12 @@ impl<S: Breakable> Session for Faulty<S> {
     async fn produce(&mut self, machine: &mut S::Machine) -> Produced {
         match self.pending.take() {
             Some(Pending::Drop) => return Produced::Drop,
-            Some(Pending::Struck { event, delay: Some(delay), outcome }) => {
-                self.pending = Some(Pending::Struck { event, delay: None, outcome });
+            Some(Pending::Struck { event, delay: Some(delay), action }) => {
+                self.pending = Some(Pending::Struck { event, delay: None, action });
                 return Produced::Wait(delay);
             }
-            Some(Pending::Struck { event, delay: None, outcome }) => {
-                return self.carry_on(event, outcome, machine).await;
+            Some(Pending::Struck { event, delay: None, action }) => {
+                return self.carry_on(event, action, machine).await;
             }
             None => {}
         }
@@ -269,8 +269,8 @@ struct Series(AtomicU64);
 const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 
 impl Series {
-    fn strikes(&self, chance: Option<Chance>) -> bool {
-        chance.is_none_or(|chance| self.draw() < chance.probability)
+    fn strikes(&self, sampling: Option<Sampling>) -> bool {
+        sampling.is_none_or(|sampling| self.draw() < sampling.probability)
     }
 
     /// At least 0, and less than 1.
@@ -303,21 +303,21 @@ mod tests {
         for (probability, expected) in
             [(0.25, 2_280..2_720), (1.0, 10_000..10_001), (f64::MIN_POSITIVE, 0..1)]
         {
-            let chance = Chance { probability, seed: 1 };
-            let series = Series(AtomicU64::new(chance.seed));
-            let struck = (0..10_000).filter(|_| series.strikes(Some(chance))).count();
+            let sampling = Sampling { probability, seed: 1 };
+            let series = Series(AtomicU64::new(sampling.seed));
+            let struck = (0..10_000).filter(|_| series.strikes(Some(sampling))).count();
             assert!(expected.contains(&struck), "{probability}: {struck}");
         }
     }
 
     #[test]
     fn the_first_fault_that_is_meant_and_has_its_chance_strikes() {
-        let fault = |command, who: Option<&str>, delay_ms: u64| Fault {
+        let fault = |command, identity: Option<&str>, delay_ms: u64| Fault {
             command,
-            who: who.map(|name| config::Who::Account(name.parse().expect("a username"))),
+            identity: identity.map(|name| config::Identity::Account(name.parse().expect("a username"))),
             delay: Some(Duration::from_millis(delay_ms)),
-            outcome: Outcome::CarriedOut,
-            chance: None,
+            action: Action::Proceed,
+            sampling: None,
         };
         let faults = Faults::new(&[
             fault(SmtpCommand::Mail, None, 1),

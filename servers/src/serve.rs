@@ -256,7 +256,7 @@ impl Doors {
         let bridge = match Bridge::bind(address, &config.hostname, &config.web) {
             Ok(bridge) => bridge,
             // Nobody has asked for this address, so a mail server that runs without it is the better one.
-            Err(sentence) if config.web.listen == WebListen::Usual => {
+            Err(sentence) if config.web.listen == WebListen::Default => {
                 warn!("no web page: {sentence}, or --web off");
                 return Ok(());
             }

@@ -58,7 +58,7 @@ fn a_certificate_that_cannot_be_used_is_refused_with_its_file() {
     assert_refused(&place, &["cert.pem", "`certificate` in [tls]"]);
     let checked = place.pennypost(&["check"], "");
     assert!(
-        checked.code == Some(1) && checked.stdout.contains("cert.pem holds no certificate"),
+        checked.code == Some(1) && checked.stdout.contains("cert.pem contains no certificate"),
         "{checked:?}"
     );
     assert_refused(&Place::with("[tls]\nkey = 'key.pem'\n"), &["pennypost.toml, line 3", "`key` without"]);

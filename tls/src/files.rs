@@ -1,4 +1,4 @@
-//! A certificate chain and its key as two PEM files (RFC 7468).
+//! A certificate chain and its private key in two PEM files (RFC 7468).
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -10,52 +10,53 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-/// Where they are. Both may be the same file.
+/// Paths of the two files. Both may be the same file.
 #[derive(Debug, Clone)]
-pub(crate) struct Files {
+pub(crate) struct PemFiles {
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
 }
 
-/// What tells one content of both files from the next, without reading them; `None` for a file that is not there.
-pub(crate) type Stamps = [Option<Stamp>; 2];
+/// State of both files; `None` for a missing file.
+pub(crate) type FileStates = [Option<FileState>; 2];
 
-/// The inode, its last change (which a rename, a link and a write all move), its length.
+/// Inode, length and ctime; equal values mean that the file is unchanged. Renames, links and writes all update ctime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stamp {
+pub(crate) struct FileState {
     inode: u64,
-    changed: (i64, i64),
     length: u64,
+    /// Seconds and nanoseconds.
+    ctime: (i64, i64),
 }
 
-impl Files {
-    pub(crate) fn stamps(&self) -> Stamps {
+impl PemFiles {
+    pub(crate) fn states(&self) -> FileStates {
         [&self.certificate, &self.key].map(|path| {
             let metadata = fs::metadata(path).ok()?;
-            Some(Stamp {
+            Some(FileState {
                 inode: metadata.ino(),
-                changed: (metadata.ctime(), metadata.ctime_nsec()),
                 length: metadata.len(),
+                ctime: (metadata.ctime(), metadata.ctime_nsec()),
             })
         })
     }
 
-    /// Reads and checks both.
+    /// Reads both files and checks that the key belongs to the certificate.
     ///
     /// # Errors
-    /// One sentence that names the file and the remedy.
+    /// A sentence that names the file and the remedy.
     pub(crate) fn read(&self) -> Result<Arc<CertifiedKey>, String> {
         let chain = read_chain(&self.certificate)?;
         let key = PrivateKeyDer::from_pem_slice(&read(&self.key)?).map_err(|error| {
             format!(
-                "{} holds no private key in PEM form: {error}; name one with `key` in [tls]",
+                "{} contains no private key in PEM form: {error}; set `key` in [tls] to a file that does",
                 self.key.display()
             )
         })?;
         CertifiedKey::from_der(chain, key, &ring::default_provider()).map(Arc::new).map_err(|error| {
             format!(
-                "the certificate {} and the key {} cannot be used together: {error}; name a pair with `certificate` and \
-                 `key` in [tls]",
+                "the certificate {} and the key {} do not form a usable pair: {error}; set `certificate` and `key` in \
+                 [tls] to a matching pair",
                 self.certificate.display(),
                 self.key.display()
             )
@@ -65,12 +66,12 @@ impl Files {
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let reason = match CertificateDer::pem_slice_iter(&read(path)?).collect::<Result<Vec<_>, _>>() {
-        Ok(chain) if chain.is_empty() => "no CERTIFICATE block is in it".to_owned(),
+        Ok(chain) if chain.is_empty() => "it has no CERTIFICATE block".to_owned(),
         Ok(chain) => return Ok(chain),
         Err(error) => error.to_string(),
     };
     Err(format!(
-        "{} holds no certificate in PEM form: {reason}; name one with `certificate` in [tls]",
+        "{} contains no certificate in PEM form: {reason}; set `certificate` in [tls] to a file that does",
         path.display()
     ))
 }
@@ -78,7 +79,7 @@ fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     fs::read(path).map_err(|error| {
         format!(
-            "cannot read {}: {error}; let this user read it, or name another file in [tls], or set `self_signed = true`",
+            "cannot read {}: {error}; make it readable for this user, set another file in [tls], or set `self_signed = true`",
             path.display()
         )
     })

@@ -1,11 +1,12 @@
-//! The certificate that the servers and the bridge show: read from its files, read again when they change, or made for a
-//! first try.
+//! The certificate of the servers and the bridge: read from files, reloaded when they change, or self-signed.
 //!
-//! TLS 1.2 (RFC 5246) and 1.3 (RFC 8446) as RFC 8996 and RFC 9325 ask; the older versions are not there at all. No socket is
-//! opened here: whoever listens takes a [`ServerConfig`] and does its own handshakes.
+//! TLS 1.2 (RFC 5246) and 1.3 (RFC 8446), as RFC 8996 and RFC 9325 require. This crate opens no sockets: listeners take a
+//! [`ServerConfig`] and run the handshakes.
 
 mod files;
 mod self_signed;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,56 +18,57 @@ use rustls::{ServerConfig, version};
 use sha2::{Digest, Sha256};
 use tracing::{error, info};
 
-use crate::files::{Files, Stamps};
+use crate::files::{FileStates, PemFiles};
 use crate::self_signed::SelfSigned;
 
-/// A certificate and its key; every clone sees a change of the files at its next handshake.
+/// A certificate and its key. Clones share one state, and each handshake uses the current content of the files.
 #[derive(Debug, Clone)]
-pub struct Certificate(Arc<Shared>);
+pub struct Certificate(Arc<ReloadingResolver>);
 
+/// Reloads the files if they have changed since the last handshake.
 #[derive(Debug)]
-struct Shared {
-    files: Files,
-    /// Who makes the files, if it is not somebody else.
+struct ReloadingResolver {
+    files: PemFiles,
+    /// Generates the files, if the certificate is self-signed.
     self_signed: Option<SelfSigned>,
-    present: Mutex<Present>,
+    loaded: Mutex<LoadedKey>,
 }
 
-/// What is in force, and the state of the files when they were last read.
+/// The key in use, and the state of the files when they were last read.
 #[derive(Debug)]
-struct Present {
+struct LoadedKey {
     key: Arc<CertifiedKey>,
-    stamps: Stamps,
+    file_states: FileStates,
 }
 
 impl Certificate {
-    /// The certificate that the configuration asks for; `None` where it asks for none. One that signs itself is kept
-    /// below `data`, in `.tls`, so that a fingerprint that somebody has pinned lasts; it is made for `hostname`.
+    /// Opens the configured certificate; `None` if TLS is off. A self-signed certificate is issued for `hostname` and
+    /// stored in `.tls` below `data`, so that its fingerprint survives a restart.
     ///
     /// # Errors
-    /// There is none to be had: one sentence that names the file and the remedy.
+    /// A sentence that names the file and the remedy.
     pub fn open(config: &config::Tls, data: &Path, hostname: &str) -> Result<Option<Self>, String> {
         let (files, self_signed) = match config {
             config::Tls::Off => return Ok(None),
             config::Tls::Files { certificate, key } => {
-                (Files { certificate: certificate.clone(), key: key.clone() }, None)
+                (PemFiles { certificate: certificate.clone(), key: key.clone() }, None)
             }
             config::Tls::SelfSigned => {
                 let self_signed = SelfSigned::new(data, hostname);
-                self_signed.prepare()?;
+                self_signed.ensure_valid()?;
                 (self_signed.files(), Some(self_signed))
             }
         };
-        let stamps = files.stamps();
+        let file_states = files.states();
         let key = files.read()?;
-        let certificate =
-            Self(Arc::new(Shared { files, self_signed, present: Mutex::new(Present { key, stamps }) }));
-        info!(fingerprint = certificate.fingerprint(), "certificate");
+        let loaded = Mutex::new(LoadedKey { key, file_states });
+        let certificate = Self(Arc::new(ReloadingResolver { files, self_signed, loaded }));
+        info!(fingerprint = certificate.fingerprint(), "certificate loaded");
         Ok(Some(certificate))
     }
 
-    /// What a listener does its handshakes with. `alpn` are the protocols that it offers (RFC 7301); with none, a
-    /// client's wishes are not looked at.
+    /// Configuration for a listener. `alpn` lists the protocols to offer (RFC 7301); if it is empty, the ALPN extension
+    /// of clients is ignored.
     #[must_use]
     pub fn server_config(&self, alpn: &[&[u8]]) -> Arc<ServerConfig> {
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -78,54 +80,50 @@ impl Certificate {
         Arc::new(config)
     }
 
-    /// Nobody vouches for it: it was made here.
     #[must_use]
     pub fn is_self_signed(&self) -> bool {
         self.0.self_signed.is_some()
     }
 
-    /// The SHA-256 of the certificate in force, as `openssl x509 -fingerprint -sha256` writes it.
+    /// SHA-256 fingerprint of the current leaf certificate, in the format of `openssl x509 -fingerprint -sha256`.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        fingerprint(&self.0.present())
+        fingerprint(&self.0.current_key())
     }
 }
 
-impl Shared {
-    /// The certificate in force. Two looks at the file system cost less than a hundredth of a handshake, so each looks.
-    fn present(&self) -> Arc<CertifiedKey> {
+impl ReloadingResolver {
+    /// Returns the current key. Two `stat` calls cost less than a hundredth of a handshake, so no watcher is needed.
+    fn current_key(&self) -> Arc<CertifiedKey> {
         if let Some(self_signed) = &self.self_signed
-            && let Err(sentence) = self_signed.renew()
+            && let Err(sentence) = self_signed.renew_if_due()
         {
-            error!("{sentence}; the certificate from before stays in force");
+            error!("{sentence}; keeping the previous certificate");
         }
-        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-        // Taken before the files are read: a change in between is seen the next time.
-        let stamps = self.files.stamps();
-        if present.stamps != stamps {
-            present.stamps = stamps;
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        // The states are taken before the read, so that the next call detects a change during the read.
+        let file_states = self.files.states();
+        if loaded.file_states != file_states {
+            loaded.file_states = file_states;
             match self.files.read() {
                 Ok(key) => {
-                    info!(fingerprint = fingerprint(&key), "the certificate has changed");
-                    present.key = key;
+                    info!(fingerprint = fingerprint(&key), "certificate reloaded");
+                    loaded.key = key;
                 }
-                Err(sentence) => error!("{sentence}; the certificate from before stays in force"),
+                Err(sentence) => error!("{sentence}; keeping the previous certificate"),
             }
         }
-        Arc::clone(&present.key)
+        Arc::clone(&loaded.key)
     }
 }
 
-impl ResolvesServerCert for Shared {
+impl ResolvesServerCert for ReloadingResolver {
     fn resolve(&self, _client_hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.present())
+        Some(self.current_key())
     }
 }
 
 fn fingerprint(key: &CertifiedKey) -> String {
     let leaf = key.cert.first().map_or(&[][..], |leaf| leaf.as_ref());
-    Sha256::digest(leaf).iter().map(|octet| format!("{octet:02X}")).collect::<Vec<_>>().join(":")
+    Sha256::digest(leaf).iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,8 +1,8 @@
-//! A certificate that signs itself, for a first try: good enough for clients that pin its fingerprint.
+//! A self-signed certificate for trying out TLS; clients pin its fingerprint.
 //!
-//! It is kept with its key in `.tls` below the data directory, where only the server's own user may look. The key stays
-//! for ever; the certificate is made again when it is about to end or the host has another name, and says so in the text
-//! that RFC 7468 section 2 allows before the block.
+//! The certificate and its key are in `.tls` below the data directory, readable only by the server's user. The key is
+//! generated once. The certificate is reissued before it expires and when the host name changes. Its names and expiry are
+//! recorded in the explanatory text that RFC 7468 section 2 allows before the PEM block.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -16,123 +16,128 @@ use rcgen::{
 };
 use tracing::info;
 
-use crate::files::Files;
+use crate::files::PemFiles;
 
-/// The longest that browsers take of one that nobody vouches for (825 days until 2020, 398 since).
+/// Browsers accept at most 398 days.
 const LIFETIME: Duration = Duration::from_hours(397 * 24);
-/// So long before its end it is made again.
-const RENEWED_BEFORE: Duration = Duration::from_hours(30 * 24);
-/// It is good already when the other side's clock is a day behind.
-const BACKDATED: Duration = Duration::from_hours(24);
+const RENEWAL_BEFORE_EXPIRY: Duration = Duration::from_hours(30 * 24);
+/// Tolerance for clients whose clock is slow.
+const BACKDATE: Duration = Duration::from_hours(24);
+const RETRY_SECONDS: u64 = 3_600;
 
 #[derive(Debug)]
 pub(crate) struct SelfSigned {
-    folder: PathBuf,
+    directory: PathBuf,
     hostname: String,
-    /// When it is to be made again, in seconds since 1970.
-    due: AtomicU64,
+    /// Unix time of the next renewal in seconds.
+    renewal_due: AtomicU64,
 }
 
 impl SelfSigned {
     pub(crate) fn new(data: &Path, hostname: &str) -> Self {
-        Self { folder: data.join(".tls"), hostname: hostname.to_owned(), due: AtomicU64::new(0) }
+        Self { directory: data.join(".tls"), hostname: hostname.to_owned(), renewal_due: AtomicU64::new(0) }
     }
 
-    pub(crate) fn files(&self) -> Files {
-        Files { certificate: self.folder.join("certificate.pem"), key: self.folder.join("key.pem") }
+    pub(crate) fn files(&self) -> PemFiles {
+        PemFiles { certificate: self.directory.join("certificate.pem"), key: self.directory.join("key.pem") }
     }
 
-    /// Makes the certificate again if its time has come.
+    /// Reissues the certificate if renewal is due.
     ///
     /// # Errors
-    /// It cannot be written; it is tried again in an hour.
-    pub(crate) fn renew(&self) -> Result<(), String> {
-        let now = seconds(SystemTime::now());
-        let due = self.due.load(Ordering::Relaxed);
-        let again = now + 3_600;
-        if now < due || self.due.compare_exchange(due, again, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+    /// As for [`ensure_valid`](Self::ensure_valid). The next attempt is in an hour.
+    pub(crate) fn renew_if_due(&self) -> Result<(), String> {
+        let now = unix_seconds(SystemTime::now());
+        let due = self.renewal_due.load(Ordering::Relaxed);
+        if now < due {
             return Ok(());
         }
-        self.prepare()
+        // One thread wins the exchange and renews.
+        let retry = now + RETRY_SECONDS;
+        match self.renewal_due.compare_exchange(due, retry, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => self.ensure_valid(),
+            Err(_) => Ok(()),
+        }
     }
 
-    /// Makes what is missing or due, by one process at a time.
+    /// Creates the key and the certificate unless they exist and renewal is not due. A lock file serializes processes.
     ///
     /// # Errors
-    /// One sentence that names the folder and the remedy.
-    pub(crate) fn prepare(&self) -> Result<(), String> {
-        let failed = |error: io::Error| {
+    /// A sentence that names the directory and the remedy.
+    pub(crate) fn ensure_valid(&self) -> Result<(), String> {
+        let io_failed = |error: io::Error| {
             format!(
-                "cannot keep a certificate in {}: {error}; let this user write there",
-                self.folder.display()
+                "cannot store a certificate in {}: {error}; make the directory writable for this user",
+                self.directory.display()
             )
         };
-        self.make_folder().map_err(failed)?;
-        let lock = File::create(self.folder.join("lock")).map_err(failed)?;
-        lock.lock().map_err(failed)?;
-        let Files { certificate, key } = self.files();
-        let now = seconds(SystemTime::now());
-        let note = fs::read_to_string(&certificate).unwrap_or_default();
-        let due = self.end_noted_in(&note).map(|end| end.saturating_sub(RENEWED_BEFORE.as_secs()));
+        self.create_directory().map_err(io_failed)?;
+        let lock = File::create(self.directory.join("lock")).map_err(io_failed)?;
+        lock.lock().map_err(io_failed)?;
+        let PemFiles { certificate, key } = self.files();
+        let now = unix_seconds(SystemTime::now());
+        let pem = fs::read_to_string(&certificate).unwrap_or_default();
+        let due = self
+            .recorded_expiry(&pem)
+            .map(|expiry: u64| expiry.saturating_sub(RENEWAL_BEFORE_EXPIRY.as_secs()));
         if let Some(due) = due
             && now < due
             && key.is_file()
         {
-            self.due.store(due, Ordering::Relaxed);
+            self.renewal_due.store(due, Ordering::Relaxed);
             return Ok(());
         }
-        let pair = self.key_pair(&key).map_err(failed)?;
-        let end = now + LIFETIME.as_secs();
-        let pem = self.signed(&pair, now, end).map_err(|error| {
+        let key_pair = self.load_or_create_key(&key).map_err(io_failed)?;
+        let expiry = now + LIFETIME.as_secs();
+        let pem = self.issue(&key_pair, now, expiry).map_err(|error| {
             format!(
-                "cannot make a certificate for {}: {error}; set `hostname` to a domain name",
+                "cannot create a certificate for {}: {error}; set `hostname` to a domain name",
                 self.hostname
             )
         })?;
-        self.write(&certificate, &format!("{}\n{pem}", self.note(end))).map_err(failed)?;
-        self.due.store(end - RENEWED_BEFORE.as_secs(), Ordering::Relaxed);
-        info!(file = %certificate.display(), "made a certificate that signs itself");
+        self.write(&certificate, &format!("{}\n{pem}", self.note(expiry))).map_err(io_failed)?;
+        self.renewal_due.store(expiry - RENEWAL_BEFORE_EXPIRY.as_secs(), Ordering::Relaxed);
+        info!(file = %certificate.display(), "self-signed certificate created");
         Ok(())
     }
 
     #[cfg(test)]
-    pub(crate) fn make_due(&self) {
-        self.due.store(0, Ordering::Relaxed);
+    pub(crate) fn make_renewal_due(&self) {
+        self.renewal_due.store(0, Ordering::Relaxed);
     }
 
-    fn make_folder(&self) -> io::Result<()> {
-        match DirBuilder::new().mode(0o700).create(&self.folder) {
+    fn create_directory(&self) -> io::Result<()> {
+        match DirBuilder::new().mode(0o700).create(&self.directory) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
             _ => Ok(()),
         }
     }
 
-    /// The key of before, or a new one.
-    fn key_pair(&self, path: &Path) -> io::Result<KeyPair> {
+    fn load_or_create_key(&self, path: &Path) -> io::Result<KeyPair> {
         match fs::read_to_string(path) {
             Ok(pem) => KeyPair::from_pem(&pem).map_err(io::Error::other),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                let pair = KeyPair::generate().map_err(io::Error::other)?;
-                self.write(path, &pair.serialize_pem())?;
-                Ok(pair)
+                let key_pair = KeyPair::generate().map_err(io::Error::other)?;
+                self.write(path, &key_pair.serialize_pem())?;
+                Ok(key_pair)
             }
             Err(error) => Err(error),
         }
     }
 
-    fn signed(&self, pair: &KeyPair, now: u64, end: u64) -> Result<String, rcgen::Error> {
+    fn issue(&self, key_pair: &KeyPair, now: u64, expiry: u64) -> Result<String, rcgen::Error> {
         let mut parameters = CertificateParams::new(self.names())?;
         let epoch = date_time_ymd(1970, 1, 1);
-        parameters.not_before = epoch + Duration::from_secs(now) - BACKDATED;
-        parameters.not_after = epoch + Duration::from_secs(end);
+        parameters.not_before = epoch + Duration::from_secs(now) - BACKDATE;
+        parameters.not_after = epoch + Duration::from_secs(expiry);
         parameters.distinguished_name.push(DnType::CommonName, "Pennypost");
         parameters.is_ca = IsCa::ExplicitNoCa;
         parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        Ok(parameters.self_signed(pair)?.pem())
+        Ok(parameters.self_signed(key_pair)?.pem())
     }
 
-    /// Each once: the host may be called localhost.
+    /// Subject alternative names, without a duplicate `localhost`.
     fn names(&self) -> Vec<String> {
         let mut names = vec![self.hostname.clone()];
         names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
@@ -140,27 +145,31 @@ impl SelfSigned {
         names
     }
 
-    fn note(&self, end: u64) -> String {
-        format!("For {}, made by itself, until {end}", self.names().join(" "))
+    fn note(&self, expiry: u64) -> String {
+        format!("{}self-signed, until {expiry}", self.note_prefix())
     }
 
-    /// The end of a certificate that was made for the same names, in seconds since 1970.
-    fn end_noted_in(&self, pem: &str) -> Option<u64> {
-        let (_, end) = pem.lines().next()?.rsplit_once(' ')?;
-        let end = end.parse().ok()?;
-        pem.starts_with(&format!("{}\n", self.note(end))).then_some(end)
+    fn note_prefix(&self) -> String {
+        format!("For {}, ", self.names().join(" "))
     }
 
-    /// Whole or not at all, for its own user only.
+    /// Unix time at which a certificate expires, if it was issued for the current names.
+    fn recorded_expiry(&self, pem: &str) -> Option<u64> {
+        let note = pem.lines().next()?.strip_prefix(&self.note_prefix())?;
+        note.rsplit_once(' ')?.1.parse().ok()
+    }
+
+    /// Replaces a file atomically; only the server's user can read it.
     fn write(&self, path: &Path, content: &str) -> io::Result<()> {
-        let aside = self.folder.join("new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+        let temp_path = self.directory.join("new");
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temp_path)?;
         file.write_all(content.as_bytes())?;
         file.sync_all()?;
-        fs::rename(&aside, path)
+        fs::rename(&temp_path, path)
     }
 }
 
-fn seconds(time: SystemTime) -> u64 {
+fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

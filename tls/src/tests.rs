@@ -1,5 +1,3 @@
-//! What is read, made, and read again.
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -8,9 +6,9 @@ use rcgen::{CertificateParams, KeyPair};
 
 use super::*;
 
-struct Place(tempfile::TempDir);
+struct TestDir(tempfile::TempDir);
 
-impl Place {
+impl TestDir {
     fn new() -> Self {
         Self(tempfile::tempdir().expect("a temporary directory"))
     }
@@ -29,15 +27,15 @@ impl Place {
 
     fn open_self_signed(&self, hostname: &str) -> Certificate {
         Certificate::open(&config::Tls::SelfSigned, self.0.path(), hostname)
-            .expect("made")
-            .expect("asked for")
+            .expect("the certificate can be created")
+            .expect("TLS is on")
     }
 
-    /// Puts a new pair into the files; its fingerprint.
-    fn put_pair(&self) {
+    /// Replaces both files with a new pair.
+    fn write_new_pair(&self) {
         let (certificate, key) = pair();
         for (name, pem) in [("cert.pem", certificate), ("key.pem", key)] {
-            // In the place of the old file: one that is written to may be of the same length and moment.
+            // A rename changes the inode; a write in place might keep both length and ctime.
             fs::write(self.path("new.pem"), pem).expect("written");
             fs::rename(self.path("new.pem"), self.path(name)).expect("moved");
         }
@@ -51,101 +49,101 @@ fn pair() -> (String, String) {
 }
 
 fn mode(path: &Path) -> u32 {
-    fs::metadata(path).expect("it is there").permissions().mode() & 0o777
+    fs::metadata(path).expect("the file exists").permissions().mode() & 0o777
 }
 
 #[test]
-fn nothing_configured_is_no_certificate() {
-    let place = Place::new();
-    let opened = Certificate::open(&config::Tls::Off, place.0.path(), "iitkgp.edu");
-    assert!(opened.expect("nothing can go wrong").is_none());
-    assert!(!place.path(".tls").exists());
+fn open_without_tls_returns_none_and_writes_nothing() {
+    let dir = TestDir::new();
+    let opened = Certificate::open(&config::Tls::Off, dir.0.path(), "iitkgp.edu");
+    assert!(opened.expect("TLS is off").is_none());
+    assert!(!dir.path(".tls").exists());
 }
 
 #[test]
-fn a_change_of_the_files_is_seen_at_once_and_a_broken_one_changes_nothing() {
-    let place = Place::new();
-    place.put_pair();
-    let certificate = place.open().expect("a pair").expect("asked for");
+fn changed_files_are_reloaded_and_invalid_files_keep_the_previous_certificate() {
+    let dir = TestDir::new();
+    dir.write_new_pair();
+    let certificate = dir.open().expect("a valid pair").expect("TLS is on");
     let first = certificate.fingerprint();
     assert_eq!(first.len(), 32 * 3 - 1);
 
-    place.put_pair();
+    dir.write_new_pair();
     let second = certificate.fingerprint();
     assert_ne!(first, second);
 
-    let good = fs::read(place.path("cert.pem")).expect("read");
+    let good = fs::read(dir.path("cert.pem")).expect("read");
     for broken in [&pair().0.into_bytes()[..], b"", b"-----BEGIN CERTIFICATE-----\n!\n"] {
-        fs::write(place.path("cert.pem"), broken).expect("written");
+        fs::write(dir.path("cert.pem"), broken).expect("written");
         assert_eq!(certificate.fingerprint(), second);
     }
-    fs::remove_file(place.path("cert.pem")).expect("removed");
+    fs::remove_file(dir.path("cert.pem")).expect("removed");
     assert_eq!(certificate.fingerprint(), second);
 
-    fs::write(place.path("cert.pem"), good).expect("written");
+    fs::write(dir.path("cert.pem"), good).expect("written");
     assert_eq!(certificate.fingerprint(), second);
-    place.put_pair();
+    dir.write_new_pair();
     assert_ne!(certificate.fingerprint(), second);
 }
 
 #[test]
-fn errors_name_the_file_and_the_remedy() {
-    let place = Place::new();
-    let refused = |part: &str| {
-        let sentence = place.open().expect_err(part);
+fn open_errors_name_the_file_and_the_remedy() {
+    let dir = TestDir::new();
+    let assert_error = |part: &str| {
+        let sentence = dir.open().expect_err(part);
         assert!(
             sentence.contains(part) && sentence.contains("[tls]") && !sentence.contains('\n'),
             "{sentence}"
         );
     };
-    refused("cert.pem: No such file");
-    place.put_pair();
-    fs::remove_file(place.path("key.pem")).expect("removed");
-    refused("key.pem: No such file");
-    fs::write(place.path("key.pem"), "no key").expect("written");
-    refused("key.pem holds no private key");
-    fs::write(place.path("key.pem"), pair().1).expect("written");
-    refused("cannot be used together");
-    fs::write(place.path("cert.pem"), "no certificate").expect("written");
-    refused("cert.pem holds no certificate");
+    assert_error("cert.pem: No such file");
+    dir.write_new_pair();
+    fs::remove_file(dir.path("key.pem")).expect("removed");
+    assert_error("key.pem: No such file");
+    fs::write(dir.path("key.pem"), "no key").expect("written");
+    assert_error("key.pem contains no private key");
+    fs::write(dir.path("key.pem"), pair().1).expect("written");
+    assert_error("do not form a usable pair");
+    fs::write(dir.path("cert.pem"), "no certificate").expect("written");
+    assert_error("cert.pem contains no certificate");
 }
 
 #[test]
-fn one_that_signs_itself_is_kept_and_is_nobody_elses() {
-    let place = Place::new();
-    let first = place.open_self_signed("iitkgp.edu").fingerprint();
-    assert_eq!(place.open_self_signed("iitkgp.edu").fingerprint(), first);
-    assert_eq!(mode(&place.path(".tls")), 0o700);
-    assert_eq!(mode(&place.path(".tls/key.pem")), 0o600);
-    let key = fs::read(place.path(".tls/key.pem")).expect("read");
-    assert_ne!(place.open_self_signed("iit.edu").fingerprint(), first, "it is for another name");
-    assert_eq!(fs::read(place.path(".tls/key.pem")).expect("read"), key);
-    place.open_self_signed("localhost");
+fn self_signed_certificate_persists_and_its_key_is_private() {
+    let dir = TestDir::new();
+    let first = dir.open_self_signed("iitkgp.edu").fingerprint();
+    assert_eq!(dir.open_self_signed("iitkgp.edu").fingerprint(), first);
+    assert_eq!(mode(&dir.path(".tls")), 0o700);
+    assert_eq!(mode(&dir.path(".tls/key.pem")), 0o600);
+    let key = fs::read(dir.path(".tls/key.pem")).expect("read");
+    assert_ne!(dir.open_self_signed("iit.edu").fingerprint(), first, "the host name changed");
+    assert_eq!(fs::read(dir.path(".tls/key.pem")).expect("read"), key);
+    dir.open_self_signed("localhost");
 }
 
 #[test]
-fn one_that_signs_itself_is_made_again_before_its_end() {
-    let place = Place::new();
-    let first = place.open_self_signed("iitkgp.edu");
-    let path = place.path(".tls/certificate.pem");
+fn self_signed_certificate_is_renewed_before_expiry() {
+    let dir = TestDir::new();
+    let first = dir.open_self_signed("iitkgp.edu");
+    let path = dir.path(".tls/certificate.pem");
     let pem = fs::read_to_string(&path).expect("read");
     let (note, block) = pem.split_once('\n').expect("a note");
-    let (words, end) = note.rsplit_once(' ').expect("an end");
-    let end: u64 = end.parse().expect("seconds");
+    let (prefix, expiry) = note.rsplit_once(' ').expect("an expiry");
+    let expiry: u64 = expiry.parse().expect("seconds");
     let now =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
-    assert!((end - now).abs_diff(397 * 86_400) < 60, "{note}");
-    // A process that runs on until 29 days before the end, as one that starts then.
-    let late = now + 29 * 86_400;
-    fs::write(&path, format!("{words} {late}\n{block}")).expect("written");
-    let second = place.open_self_signed("iitkgp.edu");
+    assert!((expiry - now).abs_diff(397 * 86_400) < 60, "{note}");
+    // Both a running process and a new one find a certificate that expires in 29 days.
+    let soon = now + 29 * 86_400;
+    fs::write(&path, format!("{prefix} {soon}\n{block}")).expect("written");
+    let second = dir.open_self_signed("iitkgp.edu");
     assert_ne!(fs::read_to_string(&path).expect("read"), pem);
-    assert_eq!(first.fingerprint(), second.fingerprint(), "the running one takes the new one too");
-    let self_signed = second.0.self_signed.as_ref().expect("it is");
-    self_signed.make_due();
+    assert_eq!(first.fingerprint(), second.fingerprint(), "the running process reloads the certificate");
+    let self_signed = second.0.self_signed.as_ref().expect("the certificate is self-signed");
+    self_signed.make_renewal_due();
     let third = second.fingerprint();
-    assert_eq!(third, first.fingerprint(), "a good one is left alone");
-    fs::write(&path, format!("{words} {late}\n{block}")).expect("written");
-    self_signed.make_due();
+    assert_eq!(third, first.fingerprint(), "a valid certificate is not reissued");
+    fs::write(&path, format!("{prefix} {soon}\n{block}")).expect("written");
+    self_signed.make_renewal_due();
     assert_ne!(second.fingerprint(), third);
 }

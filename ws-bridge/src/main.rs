@@ -98,7 +98,7 @@ impl Arguments {
             None => Config::default(),
         };
         if let Some(address) = self.web {
-            config.web.listen = WebListen::At(address);
+            config.web.listen = WebListen::Address(address);
         }
         if let Some(root) = &self.root {
             config.web.root.clone_from(root);
