@@ -1,11 +1,12 @@
-//! The POP3 server's machine, by its transcripts: each file under `transcripts/pop3` is one behaviour.
+//! The POP3 server machine: the transcripts in `transcripts/pop3_server`, and tests that depend on time or on how bytes
+//! arrive.
 
-#![allow(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
-#![allow(missing_docs, reason = "a test binary has no readers of its docs")]
+#![allow(clippy::disallowed_methods, reason = "virtual time needs a start")]
+#![allow(clippy::unwrap_used, reason = "a failing helper fails the test")]
+#![allow(missing_docs, reason = "a test binary has no public docs")]
 
-mod support;
 #[macro_use]
-mod transcripts;
+mod transcript;
 
 use std::sync::Arc;
 
@@ -18,85 +19,94 @@ use mail_core::pop3::{Reply, TopLines};
 use mail_core::sasl::{AuthOffer, Credentials};
 use mail_core::time::{Duration, Instant};
 use proptest::prelude::*;
-use support::Policy;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
+use transcript::{Fixture, Role, transmitted};
+
 transcripts! {
-    "pop3", |_, text| support::play::<Script>(text);
-    auth auth_plain auth_plain_challenge bad_octets bare_lf before_sign_in capa
-    client_closes client_closes_before_sign_in guide list long_lines malformed message_breaks_off
-    no_sign_in password_with_spaces quit_fails retr rset_noop secure_auth shutdown
-    shutdown_amid_handshake sign_in stls store_fails timeout timeout_amid_line timeout_at_once
-    too_many_errors too_many_passwords top uidl utf8 utf8_missing
+    "pop3_server", Script;
+    argument_with_invalid_octets auth_mechanisms auth_plain_challenge auth_plain_initial_response
+    autologout autologout_after_greeting autologout_during_line capa command_syntax
+    command_with_bare_lf commands_before_login consecutive_errors_limit disconnect_before_login
+    disconnect_without_quit guide_session line_length_limit list login_attempts_limit
+    login_on_secure_connection login_refused login_without_tls_unavailable pass_with_spaces
+    quit_removal_fails retr retr_requires_utf8 rset_noop shutdown_between_commands
+    shutdown_during_handshake stls store_error store_error_during_message top uidl utf8
 }
 
-/// What every maildrop but gb's holds.
+/// The messages of every maildrop except gb's.
 const MESSAGES: [&str; 3] = [
     "From: <gb@iit.edu>\r\nSubject: One\r\n\r\nfirst\r\nsecond\r\n",
     "Subject: Dots\r\n\r\n.\r\n.dot\r\n",
     "Subject: Empty\r\n\r\n",
 ];
 
-/// A policy with a few accounts, each of which has its own misfortune:
+/// A policy with one account per situation:
 ///
-/// | account | what happens |
+/// | account | situation |
 /// |---|---|
-/// | ag | nothing |
-/// | gb | the maildrop is empty, the password ` two words ` |
+/// | ag | everything succeeds |
+/// | gb | the maildrop is empty, the password is ` two words ` |
 /// | busy | another session has the maildrop |
-/// | hasty | the last login was just now |
-/// | broken | the store cannot read |
-/// | torn | the store fails amid a message |
-/// | stuck | the store cannot remove |
-/// | utf8 | the last message needs UTF8 |
+/// | hasty | the last login was too recent |
+/// | broken | reading fails |
+/// | torn | reading fails during a message |
+/// | stuck | removal fails |
+/// | utf8 | the last message requires UTF8 |
 ///
-/// `stls`, `secure`, `auth never|when-secure`, `login-delay SECONDS` and `implementation NAME` make the
-/// configuration. Amid the dialogue, `tls` completes the handshake and `shutdown` shuts down.
-struct Script {
-    config: Config,
-    secure: bool,
+/// Options: `stls`, `secure`, `auth never|when-secure`, `login-delay SECONDS` and `implementation NAME`. The action
+/// `tls` completes the handshake and `shutdown` shuts down.
+struct Script;
+
+/// Options that a transcript does not set.
+fn default_config() -> Config {
+    Config { stls: false, auth: AuthOffer::Always, login_delay: None, implementation: None }
 }
 
-impl Default for Script {
-    fn default() -> Self {
-        let config = Config { stls: false, auth: AuthOffer::Always, login_delay: None, implementation: None };
-        Self { config, secure: false }
-    }
+fn server(now: Instant) -> Server {
+    Server::new(Arc::new(default_config()), false, now)
 }
 
-impl Policy for Script {
+impl Fixture for Script {
     type Machine = Server;
 
-    fn configure(&mut self, words: &str) {
-        let (verb, rest) = words.split_once(' ').unwrap_or((words, ""));
-        match (verb, rest) {
-            ("stls", _) => self.config.stls = true,
-            ("secure", _) => self.secure = true,
-            ("auth", "never") => self.config.auth = AuthOffer::Never,
-            ("auth", "when-secure") => self.config.auth = AuthOffer::WhenSecure,
-            ("login-delay", seconds) => self.config.login_delay = Some(seconds.parse().expect("seconds")),
-            ("implementation", name) => self.config.implementation = Some(name.to_owned()),
-            _ => panic!("no such directive: {words}"),
+    const ROLE: Role = Role::Server;
+
+    fn new(options: &[String], now: Instant) -> (Self, Server) {
+        let (mut config, mut secure) = (default_config(), false);
+        for option in options {
+            match option.split_once(' ').unwrap_or((option, "")) {
+                ("stls", "") => config.stls = true,
+                ("secure", "") => secure = true,
+                ("auth", "never") => config.auth = AuthOffer::Never,
+                ("auth", "when-secure") => config.auth = AuthOffer::WhenSecure,
+                ("login-delay", seconds) => config.login_delay = Some(seconds.parse().unwrap()),
+                ("implementation", name) => config.implementation = Some(name.to_owned()),
+                _ => panic!("unknown option: {option}"),
+            }
         }
+        (Self, Server::new(Arc::new(config), secure, now))
     }
 
-    fn machine(&self, now: Instant) -> Server {
-        Server::new(Arc::new(self.config.clone()), self.secure, now)
-    }
-
-    fn act(&mut self, machine: &mut Server, now: Instant, words: &str) {
-        match words {
+    fn perform(&mut self, machine: &mut Server, now: Instant, action: &str, _: &str) {
+        match action {
             "tls" => machine.tls_established(now),
             "shutdown" => machine.shutdown(),
-            _ => panic!("no such directive: {words}"),
+            _ => panic!("unknown action: {action}"),
         }
     }
 
-    fn answer(&mut self, machine: &mut Server, event: Event, seen: &mut Vec<String>, out: &mut BytesMut) {
+    fn handle_event(
+        &mut self,
+        machine: &mut Server,
+        event: Event,
+        log: &mut Vec<String>,
+        out: &mut BytesMut,
+    ) {
         let user = machine.user().map(str::to_owned);
         let user = user.as_deref().unwrap_or_default();
-        seen.push(in_words(&event));
+        log.push(describe(&event));
         match event {
             Event::User(name) => match name.as_str() {
                 "ag" | "gb" | "busy" | "hasty" | "broken" | "torn" | "stuck" | "utf8" => machine.accept(),
@@ -156,9 +166,9 @@ impl Policy for Script {
 }
 
 fn authenticate(machine: &mut Server, Credentials { authorization, authentication, password }: &Credentials) {
-    let right = if authentication == "gb" { " two words " } else { "secret" };
-    let oneself = authorization.is_empty() || authorization == authentication;
-    if !oneself || password.expose() != right {
+    let correct = if authentication == "gb" { " two words " } else { "secret" };
+    let own_identity = authorization.is_empty() || authorization == authentication;
+    if !own_identity || password.expose() != correct {
         return machine.reject(replies::WRONG_CREDENTIALS);
     }
     match authentication.as_str() {
@@ -171,13 +181,13 @@ fn authenticate(machine: &mut Server, Credentials { authorization, authenticatio
     }
 }
 
-/// What a driver does, too: the first line goes out before the message.
+/// Writes the first line to `out` before the message, as a driver does.
 fn begin(machine: &mut Server, number: u64, out: &mut BytesMut) {
     machine.begin_body(octets(message(number)));
     machine.poll_transmit(out);
 }
 
-fn in_words(event: &Event) -> String {
+fn describe(event: &Event) -> String {
     match event {
         Event::User(name) => format!("user {name}"),
         Event::Authenticate(c) => {
@@ -197,7 +207,7 @@ fn messages(user: &str) -> &'static [&'static str] {
 }
 
 fn message(number: u64) -> &'static str {
-    MESSAGES[usize::try_from(number).expect("the machine asks about messages that are there") - 1]
+    MESSAGES[usize::try_from(number).unwrap() - 1]
 }
 
 fn octets(message: &str) -> u64 {
@@ -210,48 +220,40 @@ fn stuffed(message: &str) -> Vec<u8> {
     out
 }
 
-fn transmitted(server: &mut Server) -> String {
-    let mut out = BytesMut::new();
-    server.poll_transmit(&mut out);
-    String::from_utf8(out.to_vec()).expect("replies are UTF-8")
-}
-
-/// Plays what a client sends, cut into pieces of `step`, and gives back all that the server says.
-fn converse(wire: &[u8], step: usize) -> (String, Vec<String>) {
+/// The server's output and events for `wire`, which arrives in pieces of `length` octets.
+fn exchange(wire: &[u8], length: usize) -> (String, Vec<String>) {
     let text = |out: BytesMut| String::from_utf8(out.to_vec()).expect("replies are UTF-8");
-    let (mut script, now) = (Script::default(), Instant::now());
-    let mut machine = script.machine(now);
-    let (mut input, mut out, mut seen) = (BytesMut::new(), BytesMut::new(), Vec::new());
+    let now = Instant::now();
+    let mut machine = server(now);
+    let (mut input, mut out, mut events) = (BytesMut::new(), BytesMut::new(), Vec::new());
     machine.poll_transmit(&mut out);
-    for piece in wire.chunks(step) {
+    for piece in wire.chunks(length) {
         input.extend_from_slice(piece);
         loop {
             let step = machine.receive(now, &mut input);
             machine.poll_transmit(&mut out);
             match step {
-                Ok(Step::Event(event)) => script.answer(&mut machine, event, &mut seen, &mut out),
+                Ok(Step::Event(event)) => Script.handle_event(&mut machine, event, &mut events, &mut out),
                 Ok(Step::NeedInput) => break,
-                Ok(Step::Paused | Step::UpgradeTls) => {
-                    panic!("every question is answered, and TLS is not offered")
-                }
-                Ok(Step::Closed) | Err(_) => return (text(out), seen),
+                Ok(Step::Paused | Step::UpgradeTls) => panic!("unexpected step: {step:?}"),
+                Ok(Step::Closed) | Err(_) => return (text(out), events),
             }
             machine.poll_transmit(&mut out);
         }
     }
-    (text(out), seen)
+    (text(out), events)
 }
 
-/// What a transcript cannot say, as it depends on how the bytes arrive: RFC 2595 section 4, CVE-2011-0411.
+/// RFC 2595 section 4, CVE-2011-0411. A transcript cannot express that the bytes arrive with the command.
 #[test]
-fn what_follows_stls_in_plain_text_closes_the_session() {
-    let config = Arc::new(Config { stls: true, ..Script::default().config });
+fn plain_text_after_stls_closes_the_session() {
+    let config = Arc::new(Config { stls: true, ..default_config() });
     let now = Instant::now();
     let mut machine = Server::new(config.clone(), false, now);
     let mut input = BytesMut::from("STLS\r\nUSER ag\r\n");
     assert_eq!(machine.receive(now, &mut input), Err(ProtocolError::InjectedBeforeTls));
-    let said = transmitted(&mut machine);
-    assert!(said.ends_with("-ERR plain text was sent behind STLS, goodbye\r\n"), "{said}");
+    let output = transmitted(&mut machine);
+    assert!(output.ends_with("-ERR plain text was sent behind STLS, goodbye\r\n"), "{output}");
     assert_eq!(machine.receive(now, &mut input), Ok(Step::Closed));
 
     let mut machine = Server::new(config, false, now);
@@ -262,9 +264,9 @@ fn what_follows_stls_in_plain_text_closes_the_session() {
 }
 
 #[test]
-fn a_question_pauses_the_machine_and_its_clock() {
+fn pending_decision_pauses_machine_and_timeout() {
     let now = Instant::now();
-    let mut machine = Script::default().machine(now);
+    let mut machine = server(now);
     assert_eq!(machine.poll_timeout(), Some(now + AUTOLOGOUT));
     let mut input = BytesMut::from("USER ag\r\nPASS secret\r\nRETR 1\r\n");
     assert_eq!(machine.receive(now, &mut input), Ok(Step::Event(Event::User("ag".to_owned()))));
@@ -276,7 +278,7 @@ fn a_question_pauses_the_machine_and_its_clock() {
     assert_eq!(machine.receive(now, &mut input), Ok(Step::Event(Event::Retrieve { number: 1 })));
     machine.begin_body(7);
 
-    // The body takes longer to send than a client may be silent.
+    // Sending the body takes longer than the inactivity timeout.
     let later = now + 2 * AUTOLOGOUT;
     assert_eq!(machine.poll_timeout(), None);
     machine.handle_timeout(later);
@@ -287,11 +289,10 @@ fn a_question_pauses_the_machine_and_its_clock() {
     assert_eq!(machine.receive(later, &mut input), Ok(Step::NeedInput));
 }
 
-/// A shutdown amid a message lets it come to its end, and the end of the client's stream does too.
 #[test]
-fn a_message_under_way_is_finished() {
+fn shutdown_and_eof_during_a_message_wait_for_its_end() {
     let now = Instant::now();
-    let mut machine = Script::default().machine(now);
+    let mut machine = server(now);
     let mut input = BytesMut::from("USER ag\r\nPASS secret\r\nRETR 1\r\nDELE 1\r\n");
     assert!(matches!(machine.receive(now, &mut input), Ok(Step::Event(Event::User(_)))));
     machine.accept();
@@ -310,9 +311,9 @@ fn a_message_under_way_is_finished() {
 }
 
 #[test]
-fn an_endless_line_does_not_fill_the_buffer() {
+fn line_over_the_limit_is_discarded_while_it_arrives() {
     let now = Instant::now();
-    let mut machine = Script::default().machine(now);
+    let mut machine = server(now);
     let mut input = BytesMut::new();
     for _ in 0..100 {
         input.extend_from_slice(&[b'x'; 4_096]);
@@ -325,27 +326,26 @@ fn an_endless_line_does_not_fill_the_buffer() {
     assert_eq!(transmitted(&mut machine), "-ERR the line is too long\r\n+OK goodbye\r\n");
 }
 
-/// What short commands make the server say does not pile up.
 #[test]
-fn commands_wait_for_the_output_to_be_transmitted() {
+fn commands_wait_until_output_is_transmitted() {
     let now = Instant::now();
-    let mut machine = Script::default().machine(now);
+    let mut machine = server(now);
     let mut input = BytesMut::from(&b"CAPA\r\n".repeat(9_000)[..]);
     let mut replies = 0;
     while !input.is_empty() {
         assert_eq!(machine.receive(now, &mut input), Ok(Step::NeedInput));
-        let said = transmitted(&mut machine);
-        assert!(said.len() < OUTPUT_OCTETS_MAX + 1_024, "{}", said.len());
-        replies += said.matches("\r\n.\r\n").count();
+        let output = transmitted(&mut machine);
+        assert!(output.len() < OUTPUT_OCTETS_MAX + 1_024, "{}", output.len());
+        replies += output.matches("\r\n.\r\n").count();
     }
     assert_eq!(replies, 9_000);
 }
 
 #[test]
-fn commands_come_to_an_end_that_depends_on_the_maildrop() {
+fn command_limit_grows_with_the_maildrop() {
     let now = Instant::now();
-    let mut machine = Script::default().machine(now);
-    let mut say = |wire: &[u8]| {
+    let mut machine = server(now);
+    let mut exchange = |wire: &[u8]| {
         let mut input = BytesMut::from(wire);
         loop {
             match machine.receive(now, &mut input) {
@@ -355,20 +355,19 @@ fn commands_come_to_an_end_that_depends_on_the_maildrop() {
             }
         }
     };
-    assert_eq!(say(b"USER ag\r\nPASS secret\r\n").0, Ok(Step::NeedInput));
+    assert_eq!(exchange(b"USER ag\r\nPASS secret\r\n").0, Ok(Step::NeedInput));
     for _ in 2..COMMANDS_MAX + 7 * COMMANDS_PER_MESSAGE {
-        assert_eq!(say(b"NOOP\r\n").0, Ok(Step::NeedInput));
+        assert_eq!(exchange(b"NOOP\r\n").0, Ok(Step::NeedInput));
     }
-    let (step, said) = say(b"NOOP\r\n");
+    let (step, output) = exchange(b"NOOP\r\n");
     assert_eq!(step, Err(ProtocolError::TooManyCommands));
-    assert_eq!(said, "-ERR too many commands in one session, goodbye\r\n");
+    assert_eq!(output, "-ERR too many commands in one session, goodbye\r\n");
 }
 
-/// The policy's words cannot become a second reply.
 #[test]
-fn a_refusal_stays_one_line() {
+fn line_breaks_in_a_policy_reply_are_replaced() {
     let now = Instant::now();
-    let mut machine = Script::default().machine(now);
+    let mut machine = server(now);
     transmitted(&mut machine);
     let mut input = BytesMut::from("USER ag\r\n");
     assert!(matches!(machine.receive(now, &mut input), Ok(Step::Event(_))));
@@ -393,20 +392,19 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(if cfg!(target_arch = "wasm32") { 32 } else { 256 }))]
 
     #[test]
-    fn any_session_is_the_same_at_any_cut(
+    fn output_does_not_depend_on_how_input_is_split(
         lines in proptest::collection::vec(any_line(), 0..24),
-        signed_in: bool,
-        step in 1_usize..20,
+        logged_in: bool,
+        length in 1_usize..20,
     ) {
-        let mut wire = if signed_in { "USER ag\r\nPASS secret\r\n".to_owned() } else { String::new() };
+        let mut wire = if logged_in { "USER ag\r\nPASS secret\r\n".to_owned() } else { String::new() };
         lines.iter().for_each(|line| wire += &format!("{line}\r\n"));
-        let whole = converse(wire.as_bytes(), wire.len().max(1));
-        prop_assert_eq!(converse(wire.as_bytes(), step), whole);
+        let whole = exchange(wire.as_bytes(), wire.len().max(1));
+        prop_assert_eq!(exchange(wire.as_bytes(), length), whole);
     }
 
-    /// What QUIT removes is what was marked since the last RSET, and only QUIT asks for it.
     #[test]
-    fn quit_removes_what_was_marked(commands in proptest::collection::vec(prop_oneof![
+    fn quit_removes_messages_marked_since_the_last_rset(commands in proptest::collection::vec(prop_oneof![
         4 => (1_u64..5).prop_map(Some), 1 => Just(None),
     ], 0..12)) {
         let mut wire = "USER ag\r\nPASS secret\r\n".to_owned();
@@ -423,27 +421,27 @@ proptest! {
                 }
             }
         }
-        let (_, seen) = converse(wire.as_bytes(), wire.len());
-        prop_assert!(!seen.iter().any(|event| event.starts_with("quit")));
-        let (said, seen) = converse(format!("{wire}QUIT\r\n").as_bytes(), 64);
-        prop_assert!(said.ends_with("+OK goodbye\r\n"));
-        let expected = in_words(&Event::Quit { marked: marked.into_iter().collect() });
-        prop_assert_eq!(seen.last(), Some(&expected));
+        let (_, events) = exchange(wire.as_bytes(), wire.len());
+        prop_assert!(!events.iter().any(|event| event.starts_with("quit")));
+        let (output, events) = exchange(format!("{wire}QUIT\r\n").as_bytes(), 64);
+        prop_assert!(output.ends_with("+OK goodbye\r\n"));
+        let expected = describe(&Event::Quit { marked: marked.into_iter().collect() });
+        prop_assert_eq!(events.last(), Some(&expected));
     }
 
     #[test]
-    fn no_bytes_make_the_machine_panic(wire in proptest::collection::vec(any::<u8>(), 0..200), step in 1_usize..50) {
-        let (said, _) = converse(&wire, step);
-        prop_assert!(said.starts_with("+OK POP3 server ready\r\n"));
+    fn arbitrary_bytes_do_not_panic(wire in proptest::collection::vec(any::<u8>(), 0..200), length in 1_usize..50) {
+        let (output, _) = exchange(&wire, length);
+        prop_assert!(output.starts_with("+OK POP3 server ready\r\n"));
     }
 
     #[test]
-    fn the_policy_is_asked_about_messages_that_are_there(number: u64, marked in 1_u64..4) {
+    fn policy_only_receives_numbers_of_unmarked_messages(number: u64, marked in 1_u64..4) {
         let wire = format!("USER ag\r\nPASS secret\r\nDELE {marked}\r\nLIST {number}\r\nLIST {marked}\r\n");
-        let (said, seen) = converse(wire.as_bytes(), wire.len());
-        let there = (1..=3).contains(&number) && number != marked;
-        let look = in_words(&Event::Look { number, wanted: Look::ListEntry });
-        prop_assert_eq!(seen.last() == Some(&look), there);
-        prop_assert!(said.ends_with("-ERR no such message\r\n"));
+        let (output, events) = exchange(wire.as_bytes(), wire.len());
+        let exists = (1..=3).contains(&number) && number != marked;
+        let look = describe(&Event::Look { number, wanted: Look::ListEntry });
+        prop_assert_eq!(events.last() == Some(&look), exists);
+        prop_assert!(output.ends_with("-ERR no such message\r\n"));
     }
 }

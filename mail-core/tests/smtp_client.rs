@@ -1,11 +1,11 @@
-//! The SMTP client's machine against transcripts, and against servers that mean it harm.
+//! The SMTP client machine: the transcripts in `transcripts/smtp_client`, and servers that violate the protocol.
 
-#![allow(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
-#![allow(clippy::unwrap_used, reason = "a test fails by a panic, in its helpers too")]
+#![allow(clippy::disallowed_methods, reason = "virtual time needs a start")]
+#![allow(clippy::unwrap_used, reason = "a failing helper fails the test")]
 
-mod player;
+mod hostile_server;
 #[macro_use]
-mod transcripts;
+mod transcript;
 
 use std::cell::Cell;
 
@@ -19,50 +19,59 @@ use mail_core::time::Instant;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use player::{Client, babble, play};
+use hostile_server::{feed, send_random_replies};
+use transcript::{Fixture, Role};
 
 transcripts! {
-    "smtp_client", play::<Submission>;
-    guide pipelined one_by_one many_recipients body_text
-    mail_refused some_recipients_refused no_recipient_left no_recipient_left_354 data_refused body_refused
-    greeting_refused hello_refused starttls starttls_missing starttls_refused
-    auth_plain auth_login auth_long auth_missing auth_wanted auth_endless lacking
-    closing_421 early_refusal lost timeouts cancelled
+    "smtp_client", User;
+    all_recipients_refused all_recipients_refused_data_accepted auth_extra_challenge auth_login
+    auth_not_offered auth_required auth_retry auth_without_initial_response body_encoding
+    connection_lost data_refused extension_not_offered greeting_refused guide_session hello_refused
+    mail_refused message_cancelled message_refused pipeline_limit refusal_during_body reply_421
+    some_recipients_refused starttls starttls_not_offered starttls_refused timeouts with_pipelining
+    without_pipelining
 }
 
-impl Client for Submission {
-    fn with_options(options: &str, now: Instant) -> Self {
+/// A user whose actions are the methods of the submission. Options: `tls`, `auth-required` and
+/// `credentials NAME:PASSWORD`.
+struct User;
+
+impl Fixture for User {
+    type Machine = Submission;
+
+    const ROLE: Role = Role::Client;
+
+    fn new(options: &[String], now: Instant) -> (Self, Submission) {
         let mut config = config();
-        for word in options.split_whitespace() {
-            match word.split_once('=').unwrap_or((word, "")) {
-                ("tls", _) => config.tls = Tls::Required,
-                ("auth", "") => config.auth_required = true,
-                ("auth", given) => config.credentials = Some(credentials(given)),
-                _ => panic!("{word} is no option"),
+        for option in options {
+            match option.split_once(' ').unwrap_or((option, "")) {
+                ("tls", "") => config.tls = Tls::Required,
+                ("auth-required", "") => config.auth_required = true,
+                ("credentials", text) => config.credentials = Some(credentials(text)),
+                _ => panic!("unknown option: {option}"),
             }
         }
-        Self::new(config, now)
+        (Self, Submission::new(config, now))
     }
 
-    fn perform(&mut self, action: &str, argument: &str) {
+    fn perform(&mut self, submission: &mut Submission, _: Instant, action: &str, argument: &str) {
         match action {
-            "send" => self.send(envelope(argument)).unwrap(),
-            "login" => self.login(credentials(argument)).unwrap(),
-            "body" => self.body(argument.as_bytes()).unwrap(),
-            "end" => self.body_end().unwrap(),
-            "tls" => self.tls_established().unwrap(),
-            "quit" => self.quit(),
-            "cancel" => self.cancel(),
-            _ => panic!("{action} is no action"),
+            "send" => submission.send(envelope(argument)).unwrap(),
+            "login" => submission.login(credentials(argument)).unwrap(),
+            "body" => submission.body(argument.as_bytes()).unwrap(),
+            "end" => submission.body_end().unwrap(),
+            "tls" => submission.tls_established().unwrap(),
+            "quit" => submission.quit(),
+            "cancel" => submission.cancel(),
+            _ => panic!("unknown action: {action}"),
         }
     }
 
-    fn describe(event: &Event) -> String {
-        match event {
+    fn handle_event(&mut self, _: &mut Submission, event: Event, log: &mut Vec<String>, _: &mut BytesMut) {
+        log.push(match event {
             Event::Greeting(reply) => format!("Greeting {reply}"),
-            Event::Ready { authenticated, .. } => {
-                format!("Ready{}", if *authenticated { " authenticated" } else { "" })
-            }
+            Event::Ready { authenticated: true, .. } => "Ready authenticated".to_owned(),
+            Event::Ready { authenticated: false, .. } => "Ready".to_owned(),
             Event::LoginWanted => "LoginWanted".to_owned(),
             Event::LoginRefused(reply) => format!("LoginRefused {reply}"),
             Event::Rejected { stage, reply } => format!("Rejected {stage:?} {reply}"),
@@ -72,7 +81,7 @@ impl Client for Submission {
             Event::Sent(reply) => format!("Sent {reply}"),
             Event::Refused { stage, reply } => format!("Refused {stage:?} {reply}"),
             Event::Goodbye(reply) => format!("Goodbye {reply}"),
-        }
+        });
     }
 }
 
@@ -85,13 +94,15 @@ fn config() -> SubmissionConfig {
     }
 }
 
-fn credentials(given: &str) -> Credentials {
-    let (name, password) = given.split_once(':').unwrap();
+/// Parses `name:password`; the password `long` stands for one of 400 octets.
+fn credentials(text: &str) -> Credentials {
+    let (name, password) = text.split_once(':').unwrap();
     let password = if password == "long" { "x".repeat(400) } else { password.to_owned() };
     Credentials::new(name, password)
 }
 
-/// `ag@iit.edu gb@iit.edu,x@iit.edu size=10 8bit utf8`; `<>` for the null path, `30` for so many recipients.
+/// Parses `ag@iit.edu gb@iit.edu,x@iit.edu size=10 8bit utf8`. `<>` is the null path; a number stands for that many
+/// recipients.
 fn envelope(text: &str) -> Envelope {
     let mut words = text.split_whitespace();
     let (reverse_path, recipients) = (words.next().unwrap(), words.next().unwrap());
@@ -109,30 +120,14 @@ fn envelope(text: &str) -> Envelope {
     }
 }
 
-/// What the client says to a server that says all of this at once, whatever it is asked.
-fn against(config: SubmissionConfig, server: &[&[u8]]) -> (Result<Step<Event>, ProtocolError>, BytesMut) {
+/// Runs a client without a message against a server that sends these replies.
+fn against(config: SubmissionConfig, replies: &[&[u8]]) -> (Result<Step<Event>, ProtocolError>, BytesMut) {
     let now = Instant::now();
-    let (mut client, mut input, mut sent) = (Submission::new(config, now), BytesMut::new(), BytesMut::new());
-    for said in server {
-        input.extend_from_slice(said);
-        loop {
-            match client.receive(now, &mut input) {
-                Ok(Step::Event(_)) => {}
-                Ok(Step::NeedInput) => break,
-                last => {
-                    assert_eq!(client.receive(now, &mut input), Ok(Step::Closed));
-                    assert_eq!(client.poll_timeout(), None);
-                    return (last, sent);
-                }
-            }
-        }
-        client.poll_transmit(&mut sent);
-    }
-    (Ok(Step::NeedInput), sent)
+    feed(Submission::new(config, now), now, replies)
 }
 
 #[test]
-fn replies_before_their_commands_end_the_session() {
+fn reply_before_its_command_ends_the_session() {
     let (step, sent) = against(config(), &[b"220 hi\r\n250 hello\r\n"]);
     assert_eq!(step, Err(ProtocolError::Unexpected("250 hello".to_owned())));
     assert_eq!(sent, "");
@@ -141,7 +136,7 @@ fn replies_before_their_commands_end_the_session() {
 }
 
 #[test]
-fn plain_text_behind_the_answer_to_starttls_ends_the_session() {
+fn plain_text_after_the_starttls_reply_ends_the_session() {
     let config = SubmissionConfig { tls: Tls::Required, ..config() };
     let hello = b"250-hi\r\n250 STARTTLS\r\n";
     let (step, sent) = against(config, &[b"220 hi\r\n", hello, b"220 go\r\n250 injected\r\n"]);
@@ -150,29 +145,29 @@ fn plain_text_behind_the_answer_to_starttls_ends_the_session() {
 }
 
 #[test]
-fn endless_and_senseless_replies_end_the_session() {
-    let endless_line = [b'2'; 100_000];
-    assert_eq!(against(config(), &[&endless_line]).0, Err(ProtocolError::LineTooLong));
-    let endless_reply = b"220-more\r\n".repeat(10_000);
-    assert!(matches!(against(config(), &[&endless_reply]).0, Err(ProtocolError::MalformedReply(_))));
-    for senseless in
+fn malformed_reply_ends_the_session() {
+    let long_line = [b'2'; 100_000];
+    assert_eq!(against(config(), &[&long_line]).0, Err(ProtocolError::LineTooLong));
+    let long_reply = b"220-more\r\n".repeat(10_000);
+    assert!(matches!(against(config(), &[&long_reply]).0, Err(ProtocolError::MalformedReply(_))));
+    for malformed in
         [&b"hello\r\n"[..], b"\r\n", b"99 x\r\n", b"220-a\r\n250 b\r\n", b"\xff\xff\xff\r\n", b"150 x\r\n"]
     {
-        let step = against(config(), &[senseless]).0;
-        assert!(matches!(step, Err(ProtocolError::MalformedReply(_))), "{}", senseless.escape_ascii());
+        let step = against(config(), &[malformed]).0;
+        assert!(matches!(step, Err(ProtocolError::MalformedReply(_))), "{}", malformed.escape_ascii());
     }
     let step = against(config(), &[b"354 go ahead\r\n"]).0;
     assert_eq!(step, Err(ProtocolError::Unexpected("354 go ahead".to_owned())));
 }
 
-/// A client that waits for its body.
-fn at_body() -> (Submission, BytesMut) {
+/// A client that waits for the message body.
+fn client_at_body() -> (Submission, BytesMut) {
     let now = Instant::now();
     let (mut client, mut input, mut sent) =
         (Submission::new(config(), now), BytesMut::new(), BytesMut::new());
     client.send(envelope("ag@iit.edu gb@iit.edu")).unwrap();
-    for said in ["220 hi\r\n", "250 hello\r\n", "250 ok\r\n", "250 ok\r\n", "354 go\r\n"] {
-        input.extend_from_slice(said.as_bytes());
+    for reply in ["220 hi\r\n", "250 hello\r\n", "250 ok\r\n", "250 ok\r\n", "354 go\r\n"] {
+        input.extend_from_slice(reply.as_bytes());
         while let Step::Event(_) = client.receive(now, &mut input).unwrap() {}
         client.poll_transmit(&mut sent);
     }
@@ -180,7 +175,7 @@ fn at_body() -> (Submission, BytesMut) {
 }
 
 #[test]
-fn no_text_can_end_a_message_early() {
+fn body_cannot_contain_an_end_of_data() {
     for text in [
         "\n.\r\nMAIL FROM:<x@y>",
         "\r.\r",
@@ -193,7 +188,7 @@ fn no_text_can_end_a_message_early() {
         "\r\n.\r",
     ] {
         for cut in 0..=text.len() {
-            let (mut client, mut sent) = at_body();
+            let (mut client, mut sent) = client_at_body();
             client.body(&text.as_bytes()[..cut]).unwrap();
             client.body(&text.as_bytes()[cut..]).unwrap();
             client.body_end().unwrap();
@@ -208,8 +203,8 @@ fn no_text_can_end_a_message_early() {
 }
 
 #[test]
-fn a_nul_is_refused_and_nothing_of_it_is_sent() {
-    let (mut client, mut sent) = at_body();
+fn body_with_nul_is_refused_and_not_sent() {
+    let (mut client, mut sent) = client_at_body();
     assert_eq!(client.body(b"a\0b"), Err(BodyError::Nul));
     client.poll_transmit(&mut sent);
     assert_eq!(sent, "");
@@ -220,8 +215,8 @@ fn a_nul_is_refused_and_nothing_of_it_is_sent() {
 }
 
 #[test]
-fn what_is_called_out_of_order_changes_nothing() {
-    let (mut client, mut sent) = at_body();
+fn calls_out_of_order_change_nothing() {
+    let (mut client, mut sent) = client_at_body();
     assert!(client.tls_established().is_err() && client.login(credentials("a:b")).is_err());
     assert!(client.send(Envelope { recipients: vec![], ..envelope("<> gb@iit.edu") }).is_err());
     client.body_end().unwrap();
@@ -234,21 +229,21 @@ fn what_is_called_out_of_order_changes_nothing() {
 }
 
 #[test]
-fn a_driver_is_told_when_to_bring_more() {
-    let (mut client, mut sent) = at_body();
-    let mut brought = 0;
+fn wants_body_until_the_output_buffer_is_full() {
+    let (mut client, mut sent) = client_at_body();
+    let mut octets = 0;
     while client.wants_body() {
         client.body(&[b'x'; 10_000]).unwrap();
-        brought += 10_000;
+        octets += 10_000;
     }
-    assert!((200_000..400_000).contains(&brought) && client.pending_octets() == brought);
+    assert!((200_000..400_000).contains(&octets) && client.pending_octets() == octets);
     client.poll_transmit(&mut sent);
     assert!(client.wants_body() && client.pending_octets() == 0);
 }
 
 #[test]
-fn a_babbling_server_does_no_harm() {
-    let words = [
+fn client_survives_random_replies() {
+    let replies = [
         "220 hi\r\n",
         "250 ok\r\n",
         "250 ok\r\n",
@@ -266,11 +261,13 @@ fn a_babbling_server_does_no_harm() {
     let plain = ["220 hi\r\n", "250 hi\r\n"];
     let starttls = ["220 hi\r\n", "250-hi\r\n250 STARTTLS\r\n", "220 go\r\n", "250 hi\r\n"];
     let auth = ["220 hi\r\n", "250-hi\r\n250 AUTH PLAIN\r\n", "535 no\r\n", "235 in\r\n"];
-    for (options, opening) in [("", &plain[..]), ("tls", &starttls), ("auth=ag:secret", &auth)] {
+    for (options, opening) in
+        [(&[][..], &plain[..]), (&["tls"], &starttls), (&["credentials ag:secret"], &auth)]
+    {
         let opening =
             [opening, &["250 ok\r\n", "550 no\r\n", "250 ok\r\n", "354 go\r\n", "250 ok\r\n"]].concat();
         let sent = Cell::new(0);
-        babble::<Submission>(options, &opening, &words, |client, event| match event {
+        send_random_replies::<User>(options, &opening, &replies, |client, event| match event {
             None => (0..3).for_each(|_| client.send(envelope("ag@iit.edu gb@iit.edu,x@iit.edu")).unwrap()),
             Some(Event::LoginRefused(_)) => client.login(credentials("ag:other")).unwrap(),
             Some(Event::SendBody) => {
@@ -283,6 +280,6 @@ fn a_babbling_server_does_no_harm() {
             }
             Some(_) => {}
         });
-        assert!(sent.get() > 100, "with {options:?} no babble came as far as a message");
+        assert!(sent.get() > 100, "options {options:?}: only {} messages", sent.get());
     }
 }

@@ -1,11 +1,12 @@
-//! The SMTP server's machine, by its transcripts: each file under `transcripts/smtp` is one behaviour.
+//! The SMTP server machine: the transcripts in `transcripts/smtp_server`, and tests that depend on time or on how bytes
+//! arrive.
 
-#![allow(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
-#![allow(missing_docs, reason = "a test binary has no readers of its docs")]
+#![allow(clippy::disallowed_methods, reason = "virtual time needs a start")]
+#![allow(clippy::unwrap_used, reason = "a failing helper fails the test")]
+#![allow(missing_docs, reason = "a test binary has no public docs")]
 
-mod support;
 #[macro_use]
-mod transcripts;
+mod transcript;
 
 use std::sync::Arc;
 
@@ -17,150 +18,144 @@ use mail_core::smtp::reply::{EnhancedCode, Reply};
 use mail_core::smtp::server::{AuthOffer, Config, Event, Server};
 use mail_core::time::{Duration, Instant};
 use proptest::prelude::*;
-use support::Policy;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
+use transcript::{Fixture, Role, transmitted};
+
 transcripts! {
-    "smtp", |_, text| support::play::<Script>(text);
-    auth_fails auth_line_limit auth_login auth_offered_when_secure auth_plain auth_refused
-    bdat bdat_bare_lf bdat_malformed bdat_misspelt bdat_order bdat_refused
-    client_closes_amid_message client_closes_between_commands
-    command_line_limit command_order command_syntax data_refused
-    errors_in_a_row errors_not_in_a_row errors_that_follow
-    extended_dialogue guide_dialogue hello_again help_noop_vrfy http http_after_hello
-    mail_refused message_refused parameters pipelining policy_closes
-    recipients_limit recipients_refused rset
-    shutdown_amid_message shutdown_between_commands size size_exact smuggling
-    starttls starttls_unavailable submission submission_needs_tls
-    timeout timeout_amid_message too_many_passwords transparency utf8
+    "smtp_server", Script;
+    auth_credentials_refused auth_errors auth_line_limit auth_login auth_plain auth_requires_tls
+    bdat bdat_bare_lf bdat_malformed_content bdat_out_of_order bdat_refused bdat_syntax_error
+    command_line_limit command_order command_syntax consecutive_errors_limit data_refused
+    disconnect_between_commands disconnect_during_message dot_transparency error_count_resets
+    errors_after_pipelined_refusal guide_session guide_session_with_ehlo hello_repeated
+    help_noop_vrfy http_request_after_hello http_request_before_hello login_attempts_limit
+    mail_parameters mail_refused message_refused message_size_at_limit message_size_limit pipelining
+    policy_reply_421 recipients_limit recipients_refused rset shutdown_between_commands
+    shutdown_during_message smtp_smuggling smtputf8 starttls starttls_unavailable
+    submission_requires_auth submission_requires_tls timeout_between_commands timeout_during_message
 }
 
-/// A policy that does what the directives say.
+/// A policy that accepts everything except what the options reject.
 ///
-/// `hostname NAME`, `size OCTETS`, `recipients COUNT`, `starttls`, `submission`, `secure` and
-/// `auth never|when-secure|always` make the
-/// configuration; `reject WHAT REPLY` refuses what it is asked, where WHAT is `mail`, `data`, `message`, a recipient's
-/// path, or `user/password` (only such credentials are refused), and REPLY is `550 5.1.1 text`. Amid the dialogue,
-/// `tls` completes the handshake and `shutdown` shuts down.
+/// | option | meaning |
+/// |---|---|
+/// | `hostname NAME`, `size OCTETS`, `recipients COUNT` | limits and name of the server |
+/// | `starttls`, `submission`, `secure` | STARTTLS is offered, AUTH is required, the connection is already secure |
+/// | `auth never\|when-secure\|always` | when AUTH is offered |
+/// | `reject WHAT REPLY` | WHAT is `mail`, `data`, `message`, a recipient path or `user/password`; REPLY is `550 5.1.1 text` |
+///
+/// The action `tls` completes the handshake and `shutdown` shuts down.
+#[derive(Default)]
 struct Script {
-    config: Config,
-    secure: bool,
     rejections: Vec<(String, Reply)>,
     message: Vec<u8>,
 }
 
-impl Default for Script {
-    fn default() -> Self {
-        let config = Config {
-            hostname: "iitkgp.edu".to_owned(),
-            message_size_max: 1_000_000,
-            recipients_max: 100,
-            starttls: false,
-            auth: AuthOffer::Never,
-            submission: false,
-        };
-        Self { config, secure: false, rejections: Vec::new(), message: Vec::new() }
+/// Options that a transcript does not set.
+fn default_config() -> Config {
+    Config {
+        hostname: "iitkgp.edu".to_owned(),
+        message_size_max: 1_000_000,
+        recipients_max: 100,
+        starttls: false,
+        auth: AuthOffer::Never,
+        submission: false,
     }
 }
 
 impl Script {
-    fn decide(&self, machine: &mut Server, what: &str) {
-        match self.rejections.iter().find(|(rejected, _)| rejected == what) {
+    fn decide(&self, machine: &mut Server, subject: &str) {
+        match self.rejections.iter().find(|(rejected, _)| rejected == subject) {
             Some((_, reply)) => machine.reject(reply.clone()),
             None => machine.accept(),
         }
     }
 }
 
-impl Policy for Script {
+impl Fixture for Script {
     type Machine = Server;
 
-    fn configure(&mut self, words: &str) {
-        let (verb, rest) = words.split_once(' ').unwrap_or((words, ""));
-        match verb {
-            "hostname" => self.config.hostname = rest.to_owned(),
-            "size" => self.config.message_size_max = rest.parse().expect("a number of octets"),
-            "recipients" => self.config.recipients_max = rest.parse().expect("a count"),
-            "starttls" => self.config.starttls = true,
-            "submission" => self.config.submission = true,
-            "secure" => self.secure = true,
-            "auth" => {
-                self.config.auth = match rest {
-                    "never" => AuthOffer::Never,
-                    "when-secure" => AuthOffer::WhenSecure,
-                    "always" => AuthOffer::Always,
-                    _ => panic!("no such offer: {rest}"),
+    const ROLE: Role = Role::Server;
+
+    fn new(options: &[String], now: Instant) -> (Self, Server) {
+        let (mut script, mut config, mut secure) = (Self::default(), default_config(), false);
+        for option in options {
+            let (name, value) = option.split_once(' ').unwrap_or((option, ""));
+            match (name, value) {
+                ("hostname", name) => config.hostname = name.to_owned(),
+                ("size", octets) => config.message_size_max = octets.parse().unwrap(),
+                ("recipients", count) => config.recipients_max = count.parse().unwrap(),
+                ("starttls", "") => config.starttls = true,
+                ("submission", "") => config.submission = true,
+                ("secure", "") => secure = true,
+                ("auth", "never") => config.auth = AuthOffer::Never,
+                ("auth", "when-secure") => config.auth = AuthOffer::WhenSecure,
+                ("auth", "always") => config.auth = AuthOffer::Always,
+                ("reject", rejection) => {
+                    let (subject, reply) = rejection.split_once(' ').unwrap();
+                    script.rejections.push((subject.to_owned(), parse_reply(reply)));
                 }
+                _ => panic!("unknown option: {option}"),
             }
-            "reject" => {
-                let (what, reply) = rest.split_once(' ').expect("what is rejected, and the reply");
-                self.rejections.push((what.to_owned(), reply_of(reply)));
-            }
-            _ => panic!("no such directive: {words}"),
         }
+        (script, Server::new(Arc::new(config), secure, now))
     }
 
-    fn machine(&self, now: Instant) -> Server {
-        Server::new(Arc::new(self.config.clone()), self.secure, now)
-    }
-
-    fn act(&mut self, machine: &mut Server, now: Instant, words: &str) {
-        match words {
+    fn perform(&mut self, machine: &mut Server, now: Instant, action: &str, _: &str) {
+        match action {
             "tls" => machine.tls_established(now),
             "shutdown" => machine.shutdown(),
-            _ => panic!("no such directive: {words}"),
+            _ => panic!("unknown action: {action}"),
         }
     }
 
-    fn answer(&mut self, machine: &mut Server, event: Event, seen: &mut Vec<String>, _: &mut BytesMut) {
+    fn handle_event(&mut self, machine: &mut Server, event: Event, log: &mut Vec<String>, _: &mut BytesMut) {
         match event {
             Event::Authenticate(c) => {
                 let (authorization, name, password) =
                     (c.authorization, c.authentication, c.password.expose());
-                seen.push(format!("authenticate {authorization}/{name}/{password}"));
+                log.push(format!("authenticate {authorization}/{name}/{password}"));
                 self.decide(machine, &format!("{name}/{password}"));
             }
             Event::Mail(mail) => {
                 let size = mail.size.map_or(String::new(), |size| format!(" size={size}"));
                 let eight_bit = if mail.eight_bit { " 8bit" } else { "" };
                 let utf8 = if mail.utf8 { " utf8" } else { "" };
-                seen.push(format!("mail {}{size}{eight_bit}{utf8}", mail.reverse_path));
+                log.push(format!("mail {}{size}{eight_bit}{utf8}", mail.reverse_path));
                 self.message.clear();
                 self.decide(machine, "mail");
             }
             Event::Recipient(path) => {
-                seen.push(format!("recipient {path}"));
+                log.push(format!("recipient {path}"));
                 self.decide(machine, &path.to_string());
             }
             Event::Data => {
-                let hello = machine.hello().expect("there is no message without HELO").to_owned();
-                seen.push(format!("data from {hello} with {}", machine.protocol()));
+                let hello = machine.hello().expect("DATA requires HELO").to_owned();
+                log.push(format!("data from {hello} with {}", machine.protocol()));
                 self.decide(machine, "data");
             }
             Event::Chunk(octets) => self.message.extend_from_slice(&octets),
             Event::EndOfData => {
                 let text = match self.message.len() {
                     0..=200 => self.message.escape_ascii().to_string(),
-                    more => format!("of {more} octets"),
+                    octets => format!("of {octets} octets"),
                 };
-                seen.push(format!("message {text}"));
+                log.push(format!("message {text}"));
                 self.decide(machine, "message");
             }
-            Event::Reset => seen.push("reset".to_owned()),
+            Event::Reset => log.push("reset".to_owned()),
         }
     }
 }
 
-/// `550 5.1.1 text`
-fn reply_of(text: &str) -> Reply {
-    let mut words = text.splitn(3, ' ');
-    let code = words.next().and_then(|word| word.parse().ok()).expect("a reply code");
-    let enhanced: Vec<u16> = words
-        .next()
-        .map(|word| word.split('.').map(|part| part.parse().expect("digits")).collect())
-        .expect("an enhanced code");
-    let class = u8::try_from(enhanced[0]).expect("a digit");
+/// Parses `550 5.1.1 text`.
+fn parse_reply(reply: &str) -> Reply {
+    let mut words = reply.splitn(3, ' ');
+    let code = words.next().unwrap().parse().unwrap();
+    let enhanced: Vec<u16> = words.next().unwrap().split('.').map(|part| part.parse().unwrap()).collect();
+    let class = u8::try_from(enhanced[0]).unwrap();
     let text = words.next().unwrap_or_default().to_owned();
     Reply::new(code, EnhancedCode::new(class, enhanced[1], enhanced[2]), text)
 }
@@ -170,23 +165,17 @@ fn server(config: Config) -> (Server, Instant) {
     (Server::new(Arc::new(config), false, now), now)
 }
 
-fn transmitted(server: &mut Server) -> String {
-    let mut out = BytesMut::new();
-    server.poll_transmit(&mut out);
-    String::from_utf8(out.to_vec()).expect("replies are UTF-8")
-}
-
-/// What a transcript cannot say, as it depends on how the bytes arrive: RFC 3207 section 6, CVE-2011-0411.
+/// RFC 3207 section 6, CVE-2011-0411. A transcript cannot express that the bytes arrive with the command.
 #[test]
-fn what_follows_starttls_in_plain_text_closes_the_session() {
-    let config = Config { starttls: true, ..Script::default().config };
+fn plain_text_after_starttls_closes_the_session() {
+    let config = Config { starttls: true, ..default_config() };
     let (mut machine, now) = server(config.clone());
     let mut input = BytesMut::from("EHLO a\r\nSTARTTLS\r\nMAIL FROM:<a@b>\r\n");
     assert_eq!(machine.receive(now, &mut input), Err(ProtocolError::InjectedBeforeTls));
-    let said = transmitted(&mut machine);
+    let output = transmitted(&mut machine);
     assert!(
-        said.ends_with("421 4.7.0 Nothing may follow STARTTLS before TLS, closing connection\r\n"),
-        "{said}"
+        output.ends_with("421 4.7.0 Nothing may follow STARTTLS before TLS, closing connection\r\n"),
+        "{output}"
     );
     assert_eq!(machine.receive(now, &mut input), Ok(Step::Closed));
 
@@ -198,8 +187,8 @@ fn what_follows_starttls_in_plain_text_closes_the_session() {
 }
 
 #[test]
-fn a_question_pauses_the_machine_and_its_clock() {
-    let (mut machine, now) = server(Script::default().config);
+fn pending_decision_pauses_machine_and_timeout() {
+    let (mut machine, now) = server(default_config());
     let mut input = BytesMut::from("HELO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n");
     assert!(matches!(machine.receive(now, &mut input), Ok(Step::Event(Event::Mail(_)))));
     assert_eq!(machine.receive(now, &mut input), Ok(Step::Paused));
@@ -213,10 +202,9 @@ fn a_question_pauses_the_machine_and_its_clock() {
     assert!(machine.poll_timeout().is_none() && input.is_empty());
 }
 
-/// A body goes through as it lies in the read buffer.
 #[test]
-fn a_message_is_passed_on_without_a_copy() {
-    let (mut machine, now) = server(Script::default().config);
+fn message_chunk_shares_the_read_buffer() {
+    let (mut machine, now) = server(default_config());
     let mut input = BytesMut::from("HELO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n");
     while let Ok(Step::Event(_)) = machine.receive(now, &mut input) {
         machine.accept();
@@ -224,33 +212,32 @@ fn a_message_is_passed_on_without_a_copy() {
     let mut input = BytesMut::from(&b"one\r\ntwo\r\n.\r\n"[..]);
     let start = input.as_ptr();
     let Ok(Step::Event(Event::Chunk(text))) = machine.receive(now, &mut input) else {
-        panic!("the text comes at once");
+        panic!("expected a chunk");
     };
     assert_eq!((text.as_ptr(), &text[..]), (start, &b"one\r\ntwo\r\n"[..]));
 }
 
-/// What short commands make the server say does not pile up.
 #[test]
-fn commands_wait_for_the_output_to_be_transmitted() {
-    let (mut machine, now) = server(Script::default().config);
+fn commands_wait_until_output_is_transmitted() {
+    let (mut machine, now) = server(default_config());
     let wire = b"EHLO a\r\n".repeat(8_192);
     let mut input = BytesMut::from(&wire[..]);
     let mut replies = 0;
     while !input.is_empty() {
         assert_eq!(machine.receive(now, &mut input), Ok(Step::NeedInput));
-        let said = transmitted(&mut machine);
-        assert!(said.len() < OUTPUT_OCTETS_MAX + 1_024, "{}", said.len());
-        replies += said.matches("\r\n250 ").count();
+        let output = transmitted(&mut machine);
+        assert!(output.len() < OUTPUT_OCTETS_MAX + 1_024, "{}", output.len());
+        replies += output.matches("\r\n250 ").count();
     }
     assert_eq!(replies, 8_192);
 }
 
 #[test]
-fn commands_without_a_message_come_to_an_end() {
-    let config = Script::default().config;
+fn too_many_commands_without_a_message_close_the_session() {
+    let config = default_config();
     let commands_max = COMMANDS_MAX + config.recipients_max;
     let (mut machine, now) = server(config);
-    let mut say = |wire: &[u8]| {
+    let mut exchange = |wire: &[u8]| {
         let mut input = BytesMut::from(wire);
         loop {
             match machine.receive(now, &mut input) {
@@ -260,32 +247,32 @@ fn commands_without_a_message_come_to_an_end() {
             }
         }
     };
-    // A message, in chunks of some size too, makes good for all that came before it.
+    // A message resets the count; large BDAT chunks do not count as commands.
     for _ in 0..2 {
         for _ in 0..commands_max - 10 {
-            assert_eq!(say(b"NOOP\r\n").0, Ok(Step::NeedInput));
+            assert_eq!(exchange(b"NOOP\r\n").0, Ok(Step::NeedInput));
         }
-        assert_eq!(say(b"EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n").0, Ok(Step::NeedInput));
+        assert_eq!(exchange(b"EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n").0, Ok(Step::NeedInput));
         let chunk = [&b"BDAT 1024\r\n"[..], &[b'x'; 1_024]].concat();
         for _ in 0..20 {
-            assert!(say(&chunk).1.starts_with("250 2.0.0 1024 octets"));
+            assert!(exchange(&chunk).1.starts_with("250 2.0.0 1024 octets"));
         }
-        let (step, said) = say(b"BDAT 0 LAST\r\n");
-        assert!(step == Ok(Step::NeedInput) && said.starts_with("250 2.0.0 OK"), "{step:?} {said}");
+        let (step, output) = exchange(b"BDAT 0 LAST\r\n");
+        assert!(step == Ok(Step::NeedInput) && output.starts_with("250 2.0.0 OK"), "{step:?} {output}");
     }
     for _ in 0..commands_max {
-        assert_eq!(say(b"RSET\r\n").0, Ok(Step::NeedInput));
+        assert_eq!(exchange(b"RSET\r\n").0, Ok(Step::NeedInput));
     }
-    let (step, said) = say(b"RSET\r\n");
+    let (step, output) = exchange(b"RSET\r\n");
     assert_eq!(step, Err(ProtocolError::TooManyCommands));
-    assert_eq!(said, "421 4.7.0 Too many commands without a message, closing connection\r\n");
+    assert_eq!(output, "421 4.7.0 Too many commands without a message, closing connection\r\n");
 }
 
-/// An octet a second: neither DATA nor BDAT, taken or refused, may last for ever.
+/// One octet per second, for DATA, an accepted BDAT and a refused BDAT.
 #[test]
-fn a_message_that_trickles_is_given_up() {
+fn message_below_the_minimum_rate_closes_the_session() {
     for (begin, refused) in [("DATA\r\n", false), ("BDAT 99999\r\n", false), ("BDAT 999999999\r\n", true)] {
-        let (mut machine, start) = server(Script::default().config);
+        let (mut machine, start) = server(default_config());
         let mut input = BytesMut::from(&b"EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"[..]);
         input.extend_from_slice(begin.as_bytes());
         let mut reset = false;
@@ -314,15 +301,14 @@ fn a_message_that_trickles_is_given_up() {
             }
         };
         assert_eq!((error, reset, now), (ProtocolError::TooSlow, true, start + MESSAGE_TIMEOUT));
-        let said = transmitted(&mut machine);
-        assert_eq!(said, "421 4.4.2 The message comes too slowly, closing connection\r\n");
+        let output = transmitted(&mut machine);
+        assert_eq!(output, "421 4.4.2 The message comes too slowly, closing connection\r\n");
     }
 }
 
-/// What comes in time goes on; the timer, which is the driver's, ends what does not.
 #[test]
-fn a_message_that_is_merely_slow_is_taken() {
-    let (mut machine, mut now) = server(Script::default().config);
+fn message_at_the_minimum_rate_is_accepted() {
+    let (mut machine, mut now) = server(default_config());
     let mut input = BytesMut::from(&b"EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n"[..]);
     while let Ok(Step::Event(_)) = machine.receive(now, &mut input) {
         machine.accept();
@@ -343,15 +329,15 @@ fn a_message_that_is_merely_slow_is_taken() {
         now += Duration::from_secs(50);
         assert!(matches!(machine.receive(now, &mut input), Ok(Step::Event(Event::Chunk(_)))));
     }
-    let deadline = machine.poll_timeout().expect("it waits for the rest");
+    let deadline = machine.poll_timeout().unwrap();
     assert!(deadline > last && deadline <= last + MESSAGE_TIMEOUT);
     transmitted(&mut machine);
     machine.handle_timeout(deadline);
     assert!(transmitted(&mut machine).starts_with("421 4.4.2 The message comes too slowly"));
 }
 
-/// Pieces of dialogues, whole and broken, that mean most when they come in the wrong order.
-const PIECES: [&[u8]; 26] = [
+/// Fragments of sessions, complete and incomplete, for random order.
+const FRAGMENTS: [&[u8]; 26] = [
     b"EHLO a\r\n",
     b"HELO a\r\n",
     b"EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n",
@@ -380,9 +366,9 @@ const PIECES: [&[u8]; 26] = [
     b"\xFF",
 ];
 
-/// What the server says to `wire` when it comes in pieces of these lengths, over and over, and how it ends.
-fn converse(wire: &[u8], lengths: &[usize]) -> (String, Option<String>) {
-    let config = Config { message_size_max: 60, auth: AuthOffer::Always, ..Script::default().config };
+/// The server's output and end for `wire`, which arrives in pieces of these lengths, repeated.
+fn exchange(wire: &[u8], lengths: &[usize]) -> (String, Option<String>) {
+    let config = Config { message_size_max: 60, auth: AuthOffer::Always, ..default_config() };
     let (mut machine, now) = server(config);
     let (mut input, mut rest, mut lengths) = (BytesMut::new(), wire, lengths.iter().cycle());
     loop {
@@ -391,13 +377,12 @@ fn converse(wire: &[u8], lengths: &[usize]) -> (String, Option<String>) {
             Ok(Step::Event(_)) => machine.accept(),
             Ok(Step::NeedInput) if rest.is_empty() => return (transmitted(&mut machine), None),
             Ok(Step::NeedInput) => {
-                let (piece, tail) =
-                    rest.split_at((*lengths.next().expect("a cycle has no end")).min(rest.len()));
+                let (piece, tail) = rest.split_at((*lengths.next().unwrap()).min(rest.len()));
                 input.extend_from_slice(piece);
                 rest = tail;
             }
             Ok(Step::Closed) => return (transmitted(&mut machine), Some("closed".to_owned())),
-            Ok(step) => panic!("{step:?} has no place here"),
+            Ok(step) => panic!("unexpected step: {step:?}"),
             Err(error) => return (transmitted(&mut machine), Some(error.to_string())),
         }
     }
@@ -405,13 +390,13 @@ fn converse(wire: &[u8], lengths: &[usize]) -> (String, Option<String>) {
 
 proptest! {
     #[test]
-    fn no_bytes_panic_or_are_answered_otherwise_when_cut(
-        pieces in proptest::collection::vec(proptest::sample::select(&PIECES[..]), 0..24),
+    fn output_does_not_depend_on_how_input_is_split(
+        pieces in proptest::collection::vec(proptest::sample::select(&FRAGMENTS[..]), 0..24),
         lengths in proptest::collection::vec(1_usize..30, 1..6),
     ) {
         let wire = pieces.concat();
-        let whole = converse(&wire, &[usize::MAX]);
-        prop_assert_eq!(converse(&wire, &[1]), whole.clone());
-        prop_assert_eq!(converse(&wire, &lengths), whole);
+        let whole = exchange(&wire, &[usize::MAX]);
+        prop_assert_eq!(exchange(&wire, &[1]), whole.clone());
+        prop_assert_eq!(exchange(&wire, &lengths), whole);
     }
 }

@@ -1,7 +1,7 @@
-//! The four machines, led into one of several states by the input's first octet and then given the rest of it: once
-//! whole, once in pieces. What they say and tell must be the same.
+//! Fuzz targets of the four state machines. The first octet selects a state; the rest is fed whole and in pieces, and both
+//! must have the same result.
 
-use mail_core::machine::ProtocolError;
+use mail_core::machine::{ProtocolError, Step};
 use mail_core::message::address::ReversePath;
 use mail_core::sasl::{AuthOffer, Credentials};
 use mail_core::smtp::command::HelloName;
@@ -9,101 +9,101 @@ use mail_core::time::Instant;
 
 use super::*;
 
-/// More than any conversation within one input can bring about.
+/// More steps than one input can cause.
 const STEPS_MAX: usize = 1_000_000;
 
-/// What a machine told, message text in one piece however it was cut.
+/// Everything that a machine reports and sends. Message text is concatenated, because chunks depend on the split.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Told {
+struct Outcome {
     events: Vec<String>,
     text: Vec<u8>,
     sent: Vec<u8>,
     end: Option<String>,
-    asked_for_tls: bool,
+    requested_tls: bool,
 }
 
-/// Feeds the pieces to a machine. `answer` gets every event and tells its text, if it is one of those.
-fn converse<M: Machine>(
+/// Feeds the pieces to a machine. `handle` answers and records events.
+fn run_machine<M: Machine>(
     mut machine: M,
     pieces: &[&[u8]],
-    mut answer: impl FnMut(&mut M, M::Event, &mut Told),
+    mut handle: impl FnMut(&mut M, M::Event, &mut Outcome),
     mut upgrade: impl FnMut(&mut M),
-) -> Told {
+) -> Outcome {
     let now = start();
-    let (mut told, mut input, mut output) = (Told::default(), BytesMut::new(), BytesMut::new());
+    let (mut outcome, mut input, mut output) = (Outcome::default(), BytesMut::new(), BytesMut::new());
     let mut steps = 0;
     'pieces: for piece in pieces.iter().copied().chain([&b""[..]]) {
         input.extend_from_slice(piece);
         loop {
             steps += 1;
-            assert!(steps < STEPS_MAX, "it never comes to an end");
+            assert!(steps < STEPS_MAX, "the machine does not stop");
             let step = machine.receive(now, &mut input);
-            let had_output = transmit(&mut machine, &mut output, &mut told);
+            let had_output = transmit(&mut machine, &mut output, &mut outcome);
             match step {
-                Ok(mail_core::machine::Step::Event(event)) => answer(&mut machine, event, &mut told),
-                Ok(mail_core::machine::Step::NeedInput) if had_output && !input.is_empty() => {}
-                Ok(mail_core::machine::Step::NeedInput | mail_core::machine::Step::Paused) => break,
-                Ok(mail_core::machine::Step::UpgradeTls) => {
-                    // Within TLS other octets come.
+                Ok(Step::Event(event)) => handle(&mut machine, event, &mut outcome),
+                Ok(Step::NeedInput) if had_output && !input.is_empty() => {}
+                Ok(Step::NeedInput | Step::Paused) => break,
+                Ok(Step::UpgradeTls) => {
+                    // The rest of the plain text is not part of the TLS session.
                     input.clear();
-                    told.asked_for_tls = true;
+                    outcome.requested_tls = true;
                     upgrade(&mut machine);
                 }
-                Ok(mail_core::machine::Step::Closed) => {
-                    told.end = Some("closed".to_owned());
+                Ok(Step::Closed) => {
+                    outcome.end = Some("closed".to_owned());
                     break 'pieces;
                 }
                 Err(error) => {
-                    told.asked_for_tls |= matches!(error, ProtocolError::InjectedBeforeTls);
-                    told.end = Some(kind(&error));
+                    outcome.requested_tls |= matches!(error, ProtocolError::InjectedBeforeTls);
+                    outcome.end = Some(error_name(&error));
                     break 'pieces;
                 }
             }
         }
     }
-    transmit(&mut machine, &mut output, &mut told);
-    told
+    transmit(&mut machine, &mut output, &mut outcome);
+    outcome
 }
 
-fn transmit<M: Machine>(machine: &mut M, output: &mut BytesMut, told: &mut Told) -> bool {
+fn transmit<M: Machine>(machine: &mut M, output: &mut BytesMut, outcome: &mut Outcome) -> bool {
     machine.poll_transmit(output);
-    told.sent.extend_from_slice(output);
+    outcome.sent.extend_from_slice(output);
     let had_output = !output.is_empty();
     output.clear();
     had_output
 }
 
-/// An error without what it quotes of the input, of which a piece may hold less.
-fn kind(error: &ProtocolError) -> String {
+/// The name of the error without the quoted input, which depends on the split.
+fn error_name(error: &ProtocolError) -> String {
     let text = format!("{error:?}");
     text.split('(').next().unwrap_or_default().to_owned()
 }
 
-#[allow(clippy::disallowed_methods, reason = "time has to start somewhere, and stands still here")]
+#[allow(clippy::disallowed_methods, reason = "virtual time needs a start")]
 fn start() -> Instant {
     Instant::now()
 }
 
-/// Runs `once` with the whole input and with pieces of it. What lies in one piece with a request for TLS ends the
-/// session, and so the two need not be the same then.
-fn both_ways(input: &[u8], once: impl Fn(&[&[u8]]) -> Told) {
-    let (whole, cut) = (once(&[input]), once(&pieces(input)));
-    if !whole.asked_for_tls && !cut.asked_for_tls {
-        assert_eq!(whole, cut);
+/// Asserts that the whole input and its pieces have the same outcome. After a request for TLS they may differ, because
+/// plain text in the same piece ends the session.
+fn assert_split_invariant(input: &[u8], run: impl Fn(&[&[u8]]) -> Outcome) {
+    let (whole, split) = (run(&[input]), run(&pieces(input)));
+    if !whole.requested_tls && !split.requested_tls {
+        assert_eq!(whole, split);
     }
 }
 
-/// The state that the first octet chooses, and the rest.
+/// The prelude that the first octet selects.
 fn prelude<'a>(data: &[u8], preludes: &[&'a [u8]]) -> Option<&'a [u8]> {
-    data.first().map(|choice| preludes[usize::from(*choice) % preludes.len()])
+    data.first().map(|octet| preludes[usize::from(*octet) % preludes.len()])
 }
 
-/// Runs `once` with lines that each come when they are waited for, and then the input, whole and in pieces. What is said
-/// before anybody has asked ends a client's session, so the two need not be the same.
-fn behind(lines: &[u8], input: &[u8], once: impl Fn(&[&[u8]])) {
+/// Feeds the lines one by one, as a client expects replies, and then the input, whole and in pieces. The outcomes may
+/// differ, because an early reply ends a client's session.
+fn run_after_lines(lines: &[u8], input: &[u8], run: impl Fn(&[&[u8]])) {
     let lines: Vec<_> = lines.split_inclusive(|octet| *octet == b'\n').collect();
-    once(&[&lines[..], &[input]].concat());
-    once(&[&lines[..], &pieces(input)].concat());
+    run(&[&lines[..], &[input]].concat());
+    run(&[&lines[..], &pieces(input)].concat());
 }
 
 pub(super) fn smtp_server(data: &[u8]) {
@@ -132,29 +132,30 @@ pub(super) fn smtp_server(data: &[u8]) {
         return;
     };
     let input = [state, &data[1..]].concat();
-    both_ways(&input, |pieces| {
-        let answer = |machine: &mut Server, event, told: &mut Told| match event {
+    assert_split_invariant(&input, |pieces| {
+        let handle = |machine: &mut Server, event, outcome: &mut Outcome| match event {
             Event::Chunk(octets) => {
                 assert!(!octets.is_empty());
-                told.text.extend_from_slice(&octets);
+                outcome.text.extend_from_slice(&octets);
             }
             event => {
-                // What came of a message that is not whole depends on the pieces.
-                let text = std::mem::take(&mut told.text);
-                let is_whole = matches!(event, Event::EndOfData);
-                assert!(!is_whole || !text.contains(&0));
-                told.events
-                    .push(format!("{event:?} {}", if is_whole { &text[..] } else { b"" }.escape_ascii()));
+                // The text of an incomplete message depends on the split.
+                let text = std::mem::take(&mut outcome.text);
+                let is_complete = matches!(event, Event::EndOfData);
+                assert!(!is_complete || !text.contains(&0));
+                outcome
+                    .events
+                    .push(format!("{event:?} {}", if is_complete { &text[..] } else { b"" }.escape_ascii()));
                 if !matches!(event, Event::Reset) {
                     machine.accept();
                 }
             }
         };
         let machine = Server::new(Arc::clone(&config), false, start());
-        let mut told = converse(machine, pieces, answer, |machine| machine.tls_established(start()));
-        told.text.clear();
-        assert!(told.sent.len() <= 512 * (input.len() + 10), "{} octets of replies", told.sent.len());
-        told
+        let mut outcome = run_machine(machine, pieces, handle, |machine| machine.tls_established(start()));
+        outcome.text.clear();
+        assert!(outcome.sent.len() <= 512 * (input.len() + 10), "{} octets of replies", outcome.sent.len());
+        outcome
     });
 }
 
@@ -176,9 +177,9 @@ pub(super) fn pop3_server(data: &[u8]) {
         return;
     };
     let input = [state, &data[1..]].concat();
-    both_ways(&input, |pieces| {
-        let answer = |machine: &mut Server, event, told: &mut Told| {
-            told.events.push(format!("{event:?}"));
+    assert_split_invariant(&input, |pieces| {
+        let handle = |machine: &mut Server, event, outcome: &mut Outcome| {
+            outcome.events.push(format!("{event:?}"));
             match event {
                 Event::User(_) => machine.accept(),
                 Event::Authenticate(_) => machine.opened(3, 600),
@@ -208,7 +209,7 @@ pub(super) fn pop3_server(data: &[u8]) {
             }
         };
         let machine = Server::new(Arc::clone(&config), false, start());
-        converse(machine, pieces, answer, |machine| machine.tls_established(start()))
+        run_machine(machine, pieces, handle, |machine| machine.tls_established(start()))
     });
 }
 
@@ -223,7 +224,7 @@ pub(super) fn smtp_client(data: &[u8]) {
         return;
     };
     let tls = if data[0] % 2 == 1 { Tls::Required } else { Tls::Never };
-    behind(state, &data[1..], |pieces| {
+    run_after_lines(state, &data[1..], |pieces| {
         let config = SubmissionConfig {
             hello: HelloName::parse("iit.edu").expect("a name"),
             tls,
@@ -238,17 +239,22 @@ pub(super) fn smtp_client(data: &[u8]) {
             eight_bit: false,
             utf8: false,
         };
-        machine.send(envelope).expect("a new session takes one");
-        let answer = |machine: &mut Submission, event, told: &mut Told| {
-            told.events.push(format!("{event:?}"));
+        machine.send(envelope).expect("a new session accepts it");
+        let handle = |machine: &mut Submission, event, outcome: &mut Outcome| {
+            outcome.events.push(format!("{event:?}"));
             if matches!(event, Event::SendBody) {
-                machine.body(b".\r\n").and_then(|()| Ok(machine.body_end()?)).expect("it was asked for");
+                machine
+                    .body(b".\r\n")
+                    .and_then(|()| Ok(machine.body_end()?))
+                    .expect("the machine requested it");
             }
         };
-        let upgrade = |machine: &mut Submission| machine.tls_established().expect("it was asked for");
-        let told = converse(machine, pieces, answer, upgrade);
-        let is_secret = memchr::memmem::find(&told.sent, b"AUTH").is_some();
-        assert!(tls == Tls::Never || !is_secret || memchr::memmem::find(&told.sent, b"STARTTLS").is_some());
+        let upgrade = |machine: &mut Submission| machine.tls_established().expect("the machine requested it");
+        let outcome = run_machine(machine, pieces, handle, upgrade);
+        let sent_password = memchr::memmem::find(&outcome.sent, b"AUTH").is_some();
+        assert!(
+            tls == Tls::Never || !sent_password || memchr::memmem::find(&outcome.sent, b"STARTTLS").is_some()
+        );
     });
 }
 
@@ -257,23 +263,23 @@ pub(super) fn pop3_client(data: &[u8]) {
     let ready: &[u8] = b"+OK a\r\n+OK\r\nPIPELINING\r\nTOP\r\nUIDL\r\n.\r\n+OK\r\n+OK in\r\n";
     let listed = [ready, b"+OK 2 20\r\n+OK\r\n1 10\r\n2 10\r\n.\r\n"].concat();
     let Some(state) = prelude(data, &[b"", b"+OK a\r\n", ready, &listed]) else { return };
-    behind(state, &data[1..], |pieces| {
+    run_after_lines(state, &data[1..], |pieces| {
         let mut machine = Session::new(SessionConfig::default(), start());
-        machine.login(&Credentials::new("gb", "other")).expect("a new session takes one");
-        let answer = |machine: &mut Session, event, told: &mut Told| match event {
-            Event::Body(octets) => told.text.extend_from_slice(&octets),
+        machine.login(&Credentials::new("gb", "other")).expect("a new session accepts it");
+        let handle = |machine: &mut Session, event, outcome: &mut Outcome| match event {
+            Event::Body(octets) => outcome.text.extend_from_slice(&octets),
             event => {
-                told.events.push(format!("{event:?}"));
+                outcome.events.push(format!("{event:?}"));
                 if matches!(event, Event::LoggedIn(_)) {
-                    // Each is refused only after the session's end.
+                    // Calls fail only after the end of the session.
                     let _ =
                         machine.stat().and_then(|()| machine.list(None)).and_then(|()| machine.uidl(None));
                     let _ = machine.retr(1).and_then(|()| machine.top(2, 1)).and_then(|()| machine.quit());
                 }
             }
         };
-        let upgrade = |machine: &mut Session| machine.tls_established().expect("it was asked for");
-        let told = converse(machine, pieces, answer, upgrade);
-        assert!(told.sent.len() < 1_000, "it says no more than it was told to");
+        let upgrade = |machine: &mut Session| machine.tls_established().expect("the machine requested it");
+        let outcome = run_machine(machine, pieces, handle, upgrade);
+        assert!(outcome.sent.len() < 1_000, "{} octets sent", outcome.sent.len());
     });
 }

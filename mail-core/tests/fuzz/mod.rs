@@ -1,5 +1,5 @@
-//! What fuzzing tries: one function for every parser and for each of the four machines, each with what must hold for every
-//! input. The fuzzer's targets and the tests that replay its corpora call the same functions.
+//! The fuzz targets: one function per parser and state machine. Each asserts properties that hold for every input. The
+//! binaries in `fuzz/fuzz_targets` and `fuzz_corpus.rs` call them.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use mail_core::{pop3, sasl, smtp, users};
 
 mod machines;
 
-/// Asserts what must hold for an input.
+/// Asserts the properties for one input.
 pub(crate) type Target = fn(&[u8]);
 
-/// Every target by its name, which is that of its corpus too.
+/// Targets by name. The corpus folder has the same name.
 pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("addresses", addresses),
     ("dates", dates),
@@ -42,29 +42,29 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("view", view),
 ];
 
-/// Runs the target of this name.
+/// Runs a target by name.
 pub(crate) fn run(name: &str, data: &[u8]) {
-    let (_, target) = TARGETS.iter().find(|(known, _)| *known == name).expect("a target of that name");
+    let (_, target) = TARGETS.iter().find(|(known, _)| *known == name).expect("a known target");
     target(data);
 }
 
-/// Lengths for cutting `data`, drawn from `data` itself: the same input is always cut in the same way.
-fn cuts(data: &[u8]) -> impl Iterator<Item = usize> {
+/// Piece lengths for splitting `data`, derived from `data` so that they are reproducible.
+fn piece_lengths(data: &[u8]) -> impl Iterator<Item = usize> {
     let seed = data.iter().fold(7_u32, |sum, octet| sum.wrapping_mul(31).wrapping_add(u32::from(*octet)));
     let next = |state: &u32| Some(state.wrapping_mul(1_103_515_245).wrapping_add(12_345));
     std::iter::successors(Some(seed), next).map(|state| 1 + (state >> 16) as usize % 7)
 }
 
-/// `data` in pieces.
+/// Splits `data` into pieces.
 fn pieces(data: &[u8]) -> Vec<&[u8]> {
     let (mut rest, mut pieces) = (data, Vec::new());
-    for length in cuts(data) {
+    for length in piece_lengths(data) {
         if rest.is_empty() {
             break;
         }
-        let (piece, behind) = rest.split_at(length.min(rest.len()));
+        let (piece, tail) = rest.split_at(length.min(rest.len()));
         pieces.push(piece);
-        rest = behind;
+        rest = tail;
     }
     pieces
 }
@@ -72,29 +72,29 @@ fn pieces(data: &[u8]) -> Vec<&[u8]> {
 fn addresses(data: &[u8]) {
     if let Ok(text) = str::from_utf8(data) {
         if let Ok(address) = Address::parse(text) {
-            assert_clean(&address.to_string());
+            assert_single_line(&address.to_string());
             assert_eq!(Address::parse(&address.to_string()).as_ref(), Ok(&address));
         }
         if let Ok(domain) = Domain::parse(text) {
-            assert_clean(domain.as_str());
+            assert_single_line(domain.as_str());
             assert_eq!(Domain::parse(domain.as_str()).as_ref(), Ok(&domain));
         }
         let _ = draft::parse_addresses("To", text);
-        let _ = users::Username::parse(text).map(|name| assert_clean(name.as_str()));
+        let _ = users::Username::parse(text).map(|name| assert_single_line(name.as_str()));
     }
     if let Ok((path, rest)) = ReversePath::parse(data) {
         assert!(data.ends_with(rest));
-        assert_clean(&path.to_string());
+        assert_single_line(&path.to_string());
         assert_eq!(ReversePath::parse(path.to_string().as_bytes()), Ok((path, &b""[..])));
     }
     if let Ok((path, rest)) = ForwardPath::parse(data) {
         assert!(data.ends_with(rest));
-        assert_clean(&path.to_string());
+        assert_single_line(&path.to_string());
         assert_eq!(ForwardPath::parse(path.to_string().as_bytes()), Ok((path, &b""[..])));
     }
 }
 
-fn assert_clean(text: &str) {
+fn assert_single_line(text: &str) {
     assert!(!text.contains(['\r', '\n', '\0']), "{text:?}");
 }
 
@@ -116,7 +116,7 @@ fn dots(data: &[u8]) {
                     Piece::End => ends.push(text.len()),
                 }
             }
-            assert!(input.len() <= 2, "more is held back than a cut can explain");
+            assert!(input.len() <= 2, "the decoder buffers more than an incomplete end");
         }
         (text, ends)
     };
@@ -131,13 +131,13 @@ fn dots(data: &[u8]) {
     pieces(&text).iter().for_each(|piece| encoder.encode(piece, &mut stuffed));
     encoder.finish(&mut stuffed);
     let ends: Vec<_> = memchr::memmem::find_iter(&stuffed, b"\r\n.\r\n").collect();
-    assert!(ends.len() <= 1, "a false end is made of {:?}", data.escape_ascii().to_string());
+    assert!(ends.len() <= 1, "the encoder produced an early end from {:?}", data.escape_ascii().to_string());
     assert_eq!(decode(&[&stuffed]), (text.clone(), vec![text.len()]));
 }
 
 fn draft(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
-    let _ = Subject::parse(text).map(|subject| assert_clean(subject.as_str()));
+    let _ = Subject::parse(text).map(|subject| assert_single_line(subject.as_str()));
     let Ok(draft) = Draft::parse_dialogue(text) else { return };
     let id = id::MessageId::unique(1, &draft.from.host);
     let date = chrono::DateTime::UNIX_EPOCH.fixed_offset();
@@ -170,31 +170,31 @@ fn lines(data: &[u8]) {
         lines
     };
     assert_eq!(read(&[data]), read(&pieces(data)));
-    let check = |pieces: &[&[u8]]| {
+    let is_broken = |pieces: &[&[u8]]| {
         let mut line_ends = LineEnds::default();
         pieces.iter().for_each(|piece| line_ends.check(piece));
         line_ends.are_broken()
     };
-    assert_eq!(check(&[data]), check(&pieces(data)));
-    let (mut whole, mut cut) = (Vec::new(), Vec::new());
+    assert_eq!(is_broken(&[data]), is_broken(&pieces(data)));
+    let (mut whole, mut split) = (Vec::new(), Vec::new());
     LineNormaliser::default().normalise(data, &mut whole);
     let mut normaliser = LineNormaliser::default();
-    pieces(data).iter().for_each(|piece| normaliser.normalise(piece, &mut cut));
-    assert_eq!(whole, cut);
+    pieces(data).iter().for_each(|piece| normaliser.normalise(piece, &mut split));
+    assert_eq!(whole, split);
 }
 
 fn smtp_command(data: &[u8]) {
     use smtp::command::Command;
-    parses_back(data, |line| Command::parse(line).ok(), Command::encode);
+    assert_round_trip(data, |line| Command::parse(line).ok(), Command::encode);
 }
 
 fn pop3_command(data: &[u8]) {
     use pop3::command::Command;
-    parses_back(data, |line| Command::parse(line).ok(), Command::encode);
+    assert_round_trip(data, |line| Command::parse(line).ok(), Command::encode);
 }
 
-/// A command that was read is written as one line, from which the same command is read.
-fn parses_back<C: std::fmt::Debug + PartialEq>(
+/// A parsed command is encoded as one line that parses to the same command.
+fn assert_round_trip<C: std::fmt::Debug + PartialEq>(
     data: &[u8],
     parse: impl Fn(&[u8]) -> Option<C>,
     encode: impl Fn(&C, &mut BytesMut),
@@ -202,7 +202,7 @@ fn parses_back<C: std::fmt::Debug + PartialEq>(
     let Some(command) = parse(data) else { return };
     let mut line = BytesMut::new();
     encode(&command, &mut line);
-    let text = line.strip_suffix(b"\r\n").expect("a command ends its line");
+    let text = line.strip_suffix(b"\r\n").expect("CRLF at the end");
     assert!(!text.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0)), "{}", text.escape_ascii());
     assert_eq!(parse(text).as_ref(), Some(&command), "{}", text.escape_ascii());
 }
@@ -211,8 +211,8 @@ fn proxy_header(data: &[u8]) {
     let Some((fixed, rest)) = data.split_first_chunk::<{ proxy::FIXED_OCTETS }>() else { return };
     let _ = proxy::rest_octets(fixed);
     let Ok(header) = Header::decode(fixed, rest) else { return };
-    let again = header.encode();
-    let (fixed, rest) = again.split_first_chunk().expect("a header has its fixed part");
+    let encoded = header.encode();
+    let (fixed, rest) = encoded.split_first_chunk().expect("the fixed part");
     assert_eq!(Header::decode(fixed, rest), Ok(header));
 }
 
@@ -232,9 +232,7 @@ fn replies(data: &[u8]) {
         }
         (replies, false)
     };
-    // What is wrong with a line may be seen before its end.
-    let (whole, cut) = (read(&[data]), read(&pieces(data)));
-    assert_eq!(whole, cut);
+    assert_eq!(read(&[data]), read(&pieces(data)));
     let _ = pop3::reply::Reply::parse(data);
     let _ = pop3::capability::Capability::parse(data);
     if let Ok(text) = str::from_utf8(data) {
@@ -247,13 +245,13 @@ fn replies(data: &[u8]) {
 fn sasl_messages(data: &[u8]) {
     for message in [sasl::decode(data), sasl::decode_initial(data)].into_iter().flatten() {
         let line = sasl::encode(&message);
-        let again = sasl::decode(line.expose().as_bytes()).expect("what was encoded can be decoded");
-        assert_eq!(again.expose(), message.expose());
+        let decoded = sasl::decode(line.expose().as_bytes()).expect("an encoded message decodes");
+        assert_eq!(decoded.expose(), message.expose());
     }
     let _ = sasl::Mechanism::parse(data);
 }
 
-/// All records, and the same by windows that grow octet by octet.
+/// Scanning the whole file and scanning growing windows find the same records.
 fn scan(data: &[u8]) {
     let all = records(data, "iitkgp.edu");
     let mut end = 0;
@@ -266,16 +264,16 @@ fn scan(data: &[u8]) {
             record.stretches().iter().all(|part| part.start >= record.offset && part.end <= record.end())
         );
     }
-    let (mut scanner, mut start, mut length, mut found) = (Scanner::new("iitkgp.edu"), 0, 0, Vec::new());
-    let mut lengths = cuts(data);
+    let (mut scanner, mut start, mut end, mut found) = (Scanner::new("iitkgp.edu"), 0, 0, Vec::new());
+    let mut lengths = piece_lengths(data);
     loop {
-        let at_end = length == data.len();
-        let (consumed, record) = scanner.scan(&data[start..length], at_end);
+        let at_end = end == data.len();
+        let (consumed, record) = scanner.scan(&data[start..end], at_end);
         start += consumed;
         match record {
             Some(record) => found.push(record),
             None if at_end => break,
-            None => length = data.len().min(length + lengths.next().expect("there are always more")),
+            None => end = data.len().min(end + lengths.next().expect("an infinite iterator")),
         }
     }
     assert_eq!(format!("{all:?}"), format!("{found:?}"));

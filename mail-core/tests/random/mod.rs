@@ -1,4 +1,4 @@
-//! Numbers that look random and are the same on every run and on every target.
+//! Deterministic pseudo-random numbers, equal on every target.
 
 /// xorshift64.
 #[derive(Debug, Clone)]
@@ -9,6 +9,7 @@ impl Random {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
+    /// A number from 0 up to, but not including, `bound`.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
