@@ -9,11 +9,13 @@ use config::Config;
 use mail_core::secret::Secret;
 use mail_core::users::Username;
 
-use crate::accounts::{Accounts, AccountsError, UserTxt};
-use crate::disk::RealDisk;
+use mail_store::MailStore;
+use mail_store::accounts::{Accounts, AccountsError};
+use mail_store::disk::RealDisk;
+use mail_store::text::{TextStore, Threads};
+use mail_store::user_txt::UserTxt;
+
 use crate::privileges;
-use crate::store::MailStore;
-use crate::store::text::{TextStore, Threads};
 
 /// What can be done with accounts.
 #[derive(Debug, Subcommand)]

@@ -5,11 +5,12 @@ use std::io::{self, Write};
 use config::{Config, Tls};
 use tls::Certificate;
 
-use crate::accounts::Accounts;
-use crate::disk::RealDisk;
+use mail_store::accounts::Accounts;
+use mail_store::disk::RealDisk;
+use mail_store::text;
+
 use crate::privileges;
 use crate::serve::open_accounts;
-use crate::store::text;
 
 /// Prints one line for each account and one for each thing that is wrong; whether all is well.
 ///

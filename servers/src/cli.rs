@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use config::{Config, WebListen};
 use mail_core::message::address::Domain;
-use tracing_subscriber::EnvFilter;
+use net::log::LogFormat;
 
 use crate::admin::UserCommand;
 use crate::serve::{Which, serve};
@@ -91,7 +91,7 @@ struct ServeArgs {
     metrics: Option<SocketAddr>,
     /// The form of the log on standard error; RUST_LOG sets its level.
     #[arg(long, value_enum, default_value = "text")]
-    log: LogForm,
+    log: LogFormat,
 }
 
 #[derive(Debug, Args)]
@@ -102,12 +102,6 @@ struct WebArgs {
     /// The directory of the built page [default: dist].
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum LogForm {
-    Text,
-    Json,
 }
 
 /// `pennypost`
@@ -137,7 +131,7 @@ pub fn pop3_server() -> ExitCode {
 }
 
 fn run(args: &ServeArgs, web: &WebArgs, which: Which) -> ExitCode {
-    start_log(args.log);
+    net::log::start(args.log);
     finish(args.read().and_then(|config| serve(&web.over(config), which)))
 }
 
@@ -149,16 +143,6 @@ fn finish(result: Result<(), String>) -> ExitCode {
             eprintln!("{reason}");
             ExitCode::from(EXIT_USAGE)
         }
-    }
-}
-
-fn start_log(form: LogForm) {
-    let level = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log =
-        tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr).with_target(false);
-    match form {
-        LogForm::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
-        LogForm::Json => log.json().init(),
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::net::{self, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,17 +15,15 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet, text};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{debug, info};
 
-use crate::listener::{accept, listen};
-use crate::meters::{Latency, Meters, Traffic};
+use net::accept::{self, AcceptConfig, bind, into_tokio};
 
 /// A collector asks once in a few seconds over one connection; more of them wait to be accepted.
 const CONNECTIONS_MAX: usize = 16;
@@ -38,7 +36,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 /// A bound address.
 #[derive(Debug)]
 pub(crate) struct MetricsDoor {
-    socket: net::TcpListener,
+    socket: std::net::TcpListener,
     address: SocketAddr,
 }
 
@@ -51,53 +49,30 @@ impl MetricsDoor {
         let cannot = |error| {
             format!("cannot listen on {address} for metrics: {error}; choose another address with --metrics")
         };
-        let socket = listen(address).map_err(cannot)?;
+        let socket = bind(address).map_err(cannot)?;
         let address = socket.local_addr().map_err(cannot)?;
         Ok(Self { socket, address })
     }
 
-    /// Answers until `stopping` turns true; with the bridge's numbers, where there is one.
-    pub(crate) async fn serve(
-        self,
-        meters: Arc<Meters>,
-        bridge: Option<Arc<ws_bridge::meters::Meters>>,
-        mut stopping: watch::Receiver<bool>,
-    ) {
+    /// Answers requests until `shutdown` turns true.
+    pub(crate) async fn serve(self, registry: Registry, shutdown: watch::Receiver<bool>) {
         let Self { socket, address } = self;
-        let socket = TcpListener::from_std(socket).expect("the socket listens and does not block");
-        let mut registry = Registry::with_prefix("pennypost");
-        registry.register_collector(Box::new(Report(meters)));
-        if let Some(meters) = bridge {
-            registry.register_collector(Box::new(BridgeReport(meters)));
-        }
         let registry = Arc::new(registry);
         info!(protocol = "metrics", %address, "listening");
-        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let mut connections = JoinSet::new();
-        loop {
-            let accepted = async {
-                let permit = Arc::clone(&permits).acquire_owned().await;
-                (permit.expect("the semaphore is never closed"), accept(&socket).await)
-            };
-            let (permit, (stream, peer)) = tokio::select! {
-                accepted = accepted => accepted,
-                // An answer under way is of use to nobody any more.
-                _ = stopping.wait_for(|stop| *stop) => return,
-            };
-            while connections.try_join_next().is_some() {}
-            let registry = Arc::clone(&registry);
-            connections.spawn(async move {
-                match timeout(EXCHANGE_TIMEOUT, converse(stream, &registry)).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => debug!(%peer, %error, "metrics connection lost"),
-                    Err(_) => info!(
-                        %peer,
-                        "metrics connection given up: it took longer than {} seconds",
-                        EXCHANGE_TIMEOUT.as_secs()
-                    ),
-                }
-                drop(permit);
-            });
+        // A scrape in progress is worthless after shutdown.
+        let config = AcceptConfig { connections_max: Some(CONNECTIONS_MAX), grace: Duration::ZERO };
+        let task = |(stream, peer)| exchange(stream, peer, Arc::clone(&registry));
+        accept::serve(into_tokio(socket), config, shutdown, task).await;
+    }
+}
+
+async fn exchange(stream: TcpStream, peer: SocketAddr, registry: Arc<Registry>) {
+    match timeout(EXCHANGE_TIMEOUT, converse(stream, &registry)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!(%peer, %error, "metrics connection lost"),
+        Err(_) => {
+            let seconds = EXCHANGE_TIMEOUT.as_secs();
+            info!(%peer, "metrics connection closed: it took longer than {seconds} seconds");
         }
     }
 }
@@ -139,56 +114,9 @@ fn response(status: StatusCode, (name, value): (HeaderName, &'static str), body:
     response
 }
 
-/// Reads the meters anew each time somebody asks.
+/// Reads the bridge's counters at each scrape.
 #[derive(Debug)]
-struct Report(Arc<Meters>);
-
-impl Collector for Report {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let meters = &*self.0;
-        let mut report = Encoder(encoder);
-        report.traffic(&[
-            ("smtp", &meters.smtp),
-            ("submission", &meters.submission),
-            ("pop3", &meters.pop3),
-        ])?;
-        let sign_ins = &meters.sign_ins;
-        report.counters(
-            "sign_ins",
-            "Attempts to sign in, by what came of them",
-            [
-                ([("result", "good")], sign_ins.good.get()),
-                ([("result", "wrong")], sign_ins.wrong.get()),
-                ([("result", "too_many")], sign_ins.too_many.get()),
-                ([("result", "not_now")], sign_ins.not_now.get()),
-            ],
-        )?;
-        let (delivered, retrieved) = (&meters.delivered, &meters.retrieved);
-        report.counter("delivered_messages", "Messages made durable", delivered.messages.get())?;
-        report.counter("delivered_octets", "Their octets, as sent", delivered.octets.get())?;
-        let help = "From the end of a message to its last copy on stable storage";
-        encode_latency(
-            report.0.encode_descriptor("commit_seconds", help, None, MetricType::Histogram)?,
-            &meters.commit,
-        )?;
-        report.counter("retrieved_messages", "Messages that RETR gave whole", retrieved.messages.get())?;
-        report.counter("retrieved_octets", "Their octets, as listed", retrieved.octets.get())?;
-        let errors = &meters.store_errors;
-        report.counters(
-            "store_errors",
-            "What the store could not do, by kind",
-            [
-                ([("kind", "full")], errors.full.get()),
-                ([("kind", "lost")], errors.lost.get()),
-                ([("kind", "failed")], errors.failed.get()),
-            ],
-        )
-    }
-}
-
-/// The same of the bridge's.
-#[derive(Debug)]
-struct BridgeReport(Arc<ws_bridge::meters::Meters>);
+pub(crate) struct BridgeReport(pub(crate) Arc<ws_bridge::meters::Meters>);
 
 impl Collector for BridgeReport {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -232,41 +160,6 @@ impl Collector for BridgeReport {
 struct Encoder<'a>(DescriptorEncoder<'a>);
 
 impl Encoder<'_> {
-    fn traffic(&mut self, all: &[(&'static str, &Traffic)]) -> fmt::Result {
-        let each = |read: fn(&Traffic) -> u64| {
-            all.iter().map(move |(name, traffic)| ([("protocol", *name)], read(traffic)))
-        };
-        let accepted = each(|traffic| traffic.accepted.get());
-        self.counters("connections_accepted", "Connections that came, whatever became of them", accepted)?;
-        let refused = all.iter().flat_map(|(name, traffic)| {
-            let refused = &traffic.refused;
-            [
-                ("connections", &refused.all_taken),
-                ("connections_per_address", &refused.address_full),
-                ("proxy_header", &refused.no_proxy_header),
-            ]
-            .map(|(reason, count)| ([("protocol", *name), ("reason", reason)], count.get()))
-        });
-        self.counters("connections_refused", "Connections that were not served, by reason", refused)?;
-        let handshakes = all.iter().flat_map(|(name, traffic)| {
-            [("good", &traffic.handshakes), ("failed", &traffic.failed_handshakes)]
-                .map(|(result, count)| ([("protocol", *name), ("result", result)], count.get()))
-        });
-        self.counters("tls_handshakes", "TLS handshakes, by what came of them", handshakes)?;
-        let replies = all.iter().flat_map(|(name, traffic)| {
-            traffic.replies().map(|(class, count)| ([("protocol", *name), ("class", class)], count))
-        });
-        self.counters("replies", "Replies, greetings among them, by class", replies)?;
-        let open = each(|traffic| traffic.open.get());
-        self.gauges("connections_open", "Connections that are served now", open)?;
-        let help = "From a question to its answer, but for what is held back on purpose";
-        let mut metric = self.0.encode_descriptor("answer_seconds", help, None, MetricType::Histogram)?;
-        for (name, traffic) in all {
-            encode_latency(metric.encode_family(&[("protocol", *name)])?, &traffic.answers)?;
-        }
-        Ok(())
-    }
-
     fn counter(&mut self, name: &str, help: &str, count: u64) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         metric.encode_counter::<NoLabelSet, _, u64>(&count, None)
@@ -299,13 +192,6 @@ impl Encoder<'_> {
     }
 }
 
-fn encode_latency(mut metric: MetricEncoder<'_>, latency: &Latency) -> fmt::Result {
-    let seconds = |bound: Option<Duration>| bound.map_or(f64::INFINITY, |bound| bound.as_secs_f64());
-    let buckets: Vec<_> = latency.counts().map(|(bound, count)| (seconds(bound), count)).collect();
-    let count = buckets.iter().map(|(_, count)| count).sum();
-    metric.encode_histogram::<NoLabelSet>(latency.sum().as_secs_f64(), count, &buckets, None)
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -323,8 +209,8 @@ mod tests {
         }
         let mut asking = TcpStream::connect(address).await.expect("there is room to wait");
         asking.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await.expect("sent");
-        let (_stop, stopping) = watch::channel(false);
-        tokio::spawn(door.serve(Arc::new(Meters::default()), None, stopping));
+        let (_stop, shutdown) = watch::channel(false);
+        tokio::spawn(door.serve(Registry::default(), shutdown));
         let start = Instant::now();
         let mut answer = String::new();
         asking.read_to_string(&mut answer).await.expect("answered");

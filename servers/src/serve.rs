@@ -1,7 +1,7 @@
 //! Starts the servers on a configuration and stops them on a signal.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,22 +21,26 @@ use tokio_rustls::rustls::ServerConfig;
 use tracing::{info, warn};
 use ws_bridge::Bridge;
 
-use crate::accounts::UserTxt;
-use crate::accounts::throttle::{Caps, Throttle};
-use crate::budget::Budget;
+use mail_service::budget::Budget;
+use mail_service::faults::{Faults, Faulty};
+use mail_service::metrics::Metrics;
+use mail_service::pop3_session::Pop3Session;
+use mail_service::site::{Site, Stamp, Stamps, Visitor};
+use mail_service::smtp_session::SmtpSession;
+use mail_service::throttle::{Caps, Throttle};
+use mail_store::descriptors;
+use mail_store::disk::RealDisk;
+use mail_store::text::{TextStore, Threads};
+use mail_store::user_txt::UserTxt;
+use net::limiter::ConnectionLimits;
+use net::listener::{ConnectionConfig, Listener, PeerPolicy};
+use net::metrics::{ConnectionFamilies, ConnectionMetrics, ReplyFormat};
+use net::proxy::Client;
+use prometheus_client::registry::Registry;
+
 use crate::confine;
-use crate::descriptors;
-use crate::disk::RealDisk;
-use crate::faults::{Faults, Faulty};
-use crate::listener::{Listener, Peers, Terms};
-use crate::meters::{Meters, Traffic};
-use crate::metrics::MetricsDoor;
-use crate::pop3_session::Pop3Session;
+use crate::metrics::{BridgeReport, MetricsDoor};
 use crate::privileges;
-use crate::proxy::Client;
-use crate::site::{Site, Stamp, Stamps, Visitor};
-use crate::smtp_session::SmtpSession;
-use crate::store::text::{TextStore, Threads};
 
 /// How long a thread may hang in the file system once everything else has stopped.
 const HANG_MAX: Duration = Duration::from_secs(5);
@@ -78,7 +82,8 @@ pub fn serve(config: &Config, which: Which) -> Result<(), String> {
     // process is confined, as each is confined by the one that starts it.
     let doors = Doors::bind(config, which)?;
     privileges::drop_to(config.process.user.as_deref())?;
-    let site = Arc::new(open(config)?);
+    let mut registry = Registry::with_prefix("pennypost");
+    let site = Arc::new(open(config, &mut registry)?);
     let certificate = Certificate::open(&config.tls, &config.data, &config.hostname.ascii())?;
     if config.process.confine {
         confine::confine(config, doors.target_ports())?;
@@ -88,7 +93,7 @@ pub fn serve(config: &Config, which: Which) -> Result<(), String> {
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start the threads: {error}"))?;
-    let result = runtime.block_on(run(config, doors, &site, certificate.as_ref()));
+    let result = runtime.block_on(run(config, doors, &site, registry, certificate.as_ref()));
     // A thread that hangs in the file system must not keep the process alive.
     runtime.shutdown_timeout(HANG_MAX);
     result
@@ -98,11 +103,12 @@ async fn run(
     config: &Config,
     doors: Doors,
     site: &Arc<TextSite>,
+    registry: Registry,
     certificate: Option<&Certificate>,
 ) -> Result<(), String> {
     let (stop, stopping) = watch::channel(false);
     let mut signals = Signals::listen()?;
-    let mut servers = start(doors, config, site, certificate, &stopping);
+    let mut servers = start(doors, config, site, registry, certificate, &stopping);
 
     let result = word_to_stop(&mut signals, &mut servers).await;
     // Nobody listening is fine: every session has ended then.
@@ -185,7 +191,7 @@ pub(crate) fn open_accounts(config: &Config) -> Result<UserTxt, String> {
 }
 
 /// Opens accounts and store, and says what deserves a warning.
-fn open(config: &Config) -> Result<TextSite, String> {
+fn open(config: &Config, registry: &mut Registry) -> Result<TextSite, String> {
     let accounts = open_accounts(config)?;
     let plain = accounts.plain_passwords();
     if !plain.is_empty() {
@@ -204,7 +210,7 @@ fn open(config: &Config) -> Result<TextSite, String> {
             per_account: config.auth.failures_per_account,
         }),
         memory: Budget::new(config.limits.message_memory.get()),
-        meters: Arc::new(Meters::default()),
+        metrics: Arc::new(Metrics::registered(registry)),
         accounts,
         store,
         stamps: SystemStamps,
@@ -265,7 +271,7 @@ impl Doors {
         let mut targets = config.web.targets.clone();
         for (protocol, listeners) in [("smtp", &mut self.smtp), ("pop3", &mut self.pop3)] {
             if !listeners.is_empty() && !targets.contains_key(protocol) {
-                let (listener, address) = Listener::bind_for_bridge(protocol)?;
+                let (listener, address) = bind_for_bridge(protocol)?;
                 listeners.push(listener);
                 targets.insert(protocol.to_owned(), Target { address, proxy: true });
             }
@@ -283,15 +289,48 @@ fn listeners(
 ) -> Result<Vec<Listener>, String> {
     let mut listeners = Vec::new();
     for address in listen {
-        listeners.push(Listener::bind(protocol, *address, Peers::Clients)?);
+        listeners.push(bind(protocol, *address, PeerPolicy::Clients)?);
     }
     for address in tls_listen {
-        listeners.push(Listener::bind(protocol, *address, Peers::ClientsOverTls)?);
+        listeners.push(bind(protocol, *address, PeerPolicy::ClientsOverTls)?);
     }
     for address in proxy_listen {
-        listeners.push(Listener::bind(protocol, *address, Peers::Proxies(proxy_peers.into()))?);
+        listeners.push(bind(protocol, *address, PeerPolicy::Proxies(proxy_peers.into()))?);
     }
     Ok(listeners)
+}
+
+fn bind(protocol: &'static str, address: SocketAddr, peers: PeerPolicy) -> Result<Listener, String> {
+    let setting = match &peers {
+        PeerPolicy::Clients if protocol == "submission" => "`submission_listen` in [smtp]".to_owned(),
+        PeerPolicy::ClientsOverTls if protocol == "submission" => {
+            "`submission_tls_listen` in [smtp]".to_owned()
+        }
+        PeerPolicy::Clients => format!("--{protocol}"),
+        PeerPolicy::ClientsOverTls => format!("`tls_listen` in [{protocol}]"),
+        PeerPolicy::Proxies(_) => format!("`proxy_listen` in [{protocol}]"),
+    };
+    Listener::bind(protocol, address, peers).map_err(|error| {
+        format!("cannot listen on {address} for {protocol}: {error}; choose another address with {setting}")
+    })
+}
+
+/// Binds a free loopback port for the bridge of this process.
+fn bind_for_bridge(protocol: &'static str) -> Result<(Listener, SocketAddr), String> {
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let peers = PeerPolicy::Proxies([loopback].into());
+    let listener = bind(protocol, SocketAddr::new(loopback, 0), peers)?;
+    let address = listener.address().ok_or_else(|| format!("the {protocol} server has no address"))?;
+    Ok((listener, address))
+}
+
+fn connection_limits(config: &Config) -> ConnectionLimits {
+    let config::Limits { connections, connections_per_address, trusted, .. } = config.limits.clone();
+    ConnectionLimits {
+        connections_max: connections,
+        per_address_max: connections_per_address,
+        is_trusted: Arc::new(move |address| trusted.contains(address)),
+    }
 }
 
 /// What the state machines of each kind of listener are told.
@@ -327,6 +366,7 @@ fn start(
     doors: Doors,
     config: &Config,
     site: &Arc<TextSite>,
+    mut registry: Registry,
     certificate: Option<&Certificate>,
     stopping: &watch::Receiver<bool>,
 ) -> JoinSet<()> {
@@ -346,10 +386,11 @@ fn start(
         pop3_faults.announce("pop3");
     }
     let tls = certificate.map(|certificate| certificate.server_config(&[]));
-    let meters = &site.meters;
-    let smtp_terms = smtp_terms(config, tls.clone(), &meters.smtp);
-    let submission_terms = Terms { traffic: Arc::clone(&meters.submission), ..smtp_terms.clone() };
-    let pop3_terms = pop3_terms(config, tls, &meters.pop3);
+    let families = ConnectionFamilies::register(&mut registry);
+    let smtp_terms = smtp_terms(config, tls.clone(), families.protocol("smtp", ReplyFormat::Smtp));
+    let submission_metrics = families.protocol("submission", ReplyFormat::Smtp);
+    let submission_terms = ConnectionConfig { metrics: submission_metrics, ..smtp_terms.clone() };
+    let pop3_terms = pop3_terms(config, tls, families.protocol("pop3", ReplyFormat::Pop3));
     let mut servers = JoinSet::new();
     let smtp = doors.smtp.into_iter().map(|listener| (listener, &smtp_config, &smtp_terms));
     let submission =
@@ -383,17 +424,23 @@ fn start(
         };
         servers.spawn(listener.serve(pop3_terms.clone(), open, stopping.clone()));
     }
-    let bridge_meters = doors.web.as_ref().map(|(bridge, _)| bridge.meters());
+    if let Some((bridge, _)) = &doors.web {
+        registry.register_collector(Box::new(BridgeReport(bridge.meters())));
+    }
     if let Some((bridge, targets)) = doors.web {
         servers.spawn(bridge.serve(targets, certificate.cloned(), stopping.clone()));
     }
     if let Some(door) = doors.metrics {
-        servers.spawn(door.serve(Arc::clone(meters), bridge_meters, stopping.clone()));
+        servers.spawn(door.serve(registry, stopping.clone()));
     }
     servers
 }
 
-fn smtp_terms(config: &Config, tls: Option<Arc<ServerConfig>>, traffic: &Arc<Traffic>) -> Terms {
+fn smtp_terms(
+    config: &Config,
+    tls: Option<Arc<ServerConfig>>,
+    metrics: ConnectionMetrics,
+) -> ConnectionConfig {
     use smtp::server::replies::{too_busy, too_many_connections};
     let hostname = config.hostname.ascii();
     let encoded = |reply: smtp::reply::Reply| {
@@ -401,28 +448,32 @@ fn smtp_terms(config: &Config, tls: Option<Arc<ServerConfig>>, traffic: &Arc<Tra
         reply.encode(false, &mut words);
         words.freeze()
     };
-    Terms {
-        limits: config.limits.clone(),
+    ConnectionConfig {
+        limits: connection_limits(config),
         tls,
         too_busy: encoded(too_busy(&hostname)),
         too_many_connections: encoded(too_many_connections(&hostname)),
-        traffic: Arc::clone(traffic),
+        metrics,
     }
 }
 
-fn pop3_terms(config: &Config, tls: Option<Arc<ServerConfig>>, traffic: &Arc<Traffic>) -> Terms {
+fn pop3_terms(
+    config: &Config,
+    tls: Option<Arc<ServerConfig>>,
+    metrics: ConnectionMetrics,
+) -> ConnectionConfig {
     use pop3::server::replies::{TOO_BUSY, TOO_MANY_CONNECTIONS};
     let encoded = |reply: pop3::reply::Reply| {
         let mut words = BytesMut::new();
         reply.encode(&mut words);
         words.freeze()
     };
-    Terms {
-        limits: config.limits.clone(),
+    ConnectionConfig {
+        limits: connection_limits(config),
         tls,
         too_busy: encoded(TOO_BUSY),
         too_many_connections: encoded(TOO_MANY_CONNECTIONS),
-        traffic: Arc::clone(traffic),
+        metrics,
     }
 }
 

@@ -9,7 +9,8 @@ use mail_core::proxy::Header;
 use mail_core::sasl::{self, ClientExchange, Credentials, Mechanism};
 use mail_core::secret::Secret;
 use mail_core::users::Username;
-use servers::accounts::{Accounts, UserTxt};
+use mail_store::accounts::Accounts;
+use mail_store::user_txt::UserTxt;
 use support::tls::TlsClient;
 use support::{Daemon, Place, Pop3, Smtp, Wire};
 

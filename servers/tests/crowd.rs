@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::tls::TlsClient;
 use support::{Daemon, PATIENCE, Place, Pop3, Wire};
 
@@ -46,9 +46,10 @@ impl Client {
 }
 
 fn raise_descriptors(needed: u64) {
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("it can be asked");
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let hard = maximum.unwrap_or(u64::MAX);
     assert!(hard >= needed, "this test needs {needed} file descriptors; `ulimit -Hn` allows {hard}");
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("a soft limit may be raised");
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("a soft limit may be raised");
 }
 
 /// Resident memory of a process.

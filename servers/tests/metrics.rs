@@ -96,7 +96,7 @@ fn what_is_counted_is_what_happened() {
     plain.send(b"USER ag\r\n");
     server.wait_for_log("connection lost");
     Wire::connect(server.door("smtp-proxy")).send(b"EHLO without a header\r\n");
-    server.wait_for_log("not served");
+    server.wait_for_log("connection refused");
     let _held = [server.smtp(), server.smtp()];
     assert!(Wire::connect(server.door("smtp")).rest().starts_with(b"421 "));
 

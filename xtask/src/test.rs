@@ -135,8 +135,8 @@ fn steps() -> Vec<Step> {
         ("mail-core's tests on WebAssembly", on_wasm("mail-core")),
         ("web-client's tests on WebAssembly", with(on_wasm("web-client"), "-- --skip in_browser")),
         ("web-client's tests in Chromium", in_chromium("web-client")),
-        ("servers without sockets, for WebAssembly", {
-            with(cargo(), "build -p servers --no-default-features --target wasm32-unknown-unknown")
+        ("mail-service, for WebAssembly", {
+            with(cargo(), "build -p mail-service --target wasm32-unknown-unknown")
         }),
         ("the page inside the program", with(cargo(), "test -p ws-bridge --features embed --test page")),
         ("documentation", documentation),

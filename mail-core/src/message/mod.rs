@@ -7,6 +7,5 @@ pub mod date;
 pub mod draft;
 pub mod header;
 pub mod id;
-pub mod mime;
 pub mod text;
 pub mod view;

@@ -7,9 +7,9 @@ use std::task::{Context, Poll, Waker};
 use bytes::BytesMut;
 use mail_core::dot::{DotDecoder, Piece};
 use mail_core::mailbox::Flaw;
-use servers::disk::sim::SimDisk;
-use servers::store::text::{Inline, TextStore, check};
-use servers::store::{Body, Extent, MailStore, Maildrop, StoreError};
+use mail_store::disk::sim::SimDisk;
+use mail_store::text::{Inline, TextStore, check};
+use mail_store::{Body, Extent, MailStore, Maildrop, StoreError};
 
 use crate::model::{Account, Found};
 use crate::server::{ACCOUNTS, HOSTNAME, username};

@@ -9,8 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use servers::store::MaybeSend;
-use servers::store::text::Offload;
+use mail_store::text::Offload;
 
 /// Tasks that end together, as those of a process do.
 pub(crate) type Group = usize;
@@ -158,7 +157,7 @@ impl Offload for Later {
     fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> impl Future<Output = T> + MaybeSend + 'static {
+    ) -> impl Future<Output = T> + Send + 'static {
         let slot = Arc::new(Mutex::new(Slot { done: None, waker: None }));
         let filled = Arc::clone(&slot);
         let job = Box::new(move || {

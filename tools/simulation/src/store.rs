@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use mail_core::mailbox::Trace;
 use mail_core::users::Username;
-use servers::disk::sim::SimDisk;
-use servers::store::text::{TextBody, TextIncoming, TextMaildrop, TextStore};
-use servers::store::{Entry, Extent, Incoming, MailStore, Maildrop, Recipient, StoreError};
+use mail_store::disk::sim::SimDisk;
+use mail_store::text::{TextBody, TextIncoming, TextMaildrop, TextStore};
+use mail_store::{Entry, Extent, Incoming, MailStore, Maildrop, Recipient, StoreError};
 
 use crate::executor::Later;
 

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use mail_core::message::address::Domain;
 use mail_core::time::Instant;
-use servers::accounts::throttle::Throttle;
-use servers::disk::sim::{SimDisk, Survival};
-use servers::disk::{Disk, DiskFile, Open};
-use servers::site::Site;
-use servers::store::text::TextStore;
+use mail_service::site::Site;
+use mail_service::throttle::Throttle;
+use mail_store::disk::sim::{SimDisk, Survival};
+use mail_store::disk::{Disk, DiskFile, Open};
+use mail_store::text::TextStore;
 
 use crate::Options;
 use crate::executor::{Executor, Group, Jobs, Later};
@@ -276,8 +276,8 @@ impl World {
             Err(error) => return self.note(|| format!("process {index} does not start: {error}")),
         };
         let site = Site {
-            memory: servers::budget::Budget::new(64 << 10),
-            meters: Arc::default(),
+            memory: mail_service::budget::Budget::new(64 << 10),
+            metrics: Arc::default(),
             hostname: Domain::parse(HOSTNAME).expect("a domain"),
             domains: [HOSTNAME, "iit.edu"].map(|name| Domain::parse(name).expect("a domain")).into(),
             postmaster: None,

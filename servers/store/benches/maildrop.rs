@@ -1,0 +1,152 @@
+//! What a session costs at the store, by the size of its mailbox: opening a maildrop with and without its index, taking
+//! a message out of it, reading one, and a delivery to it. On the disk of the temporary directory, every change synced.
+
+use std::fs;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use mail_core::mailbox::Trace;
+use mail_core::message::address::{Address, ReversePath};
+use mail_core::users::Username;
+use mail_store::disk::RealDisk;
+use mail_store::text::{Inline, TextStore};
+use mail_store::{Body, Extent, Incoming, MailStore, Maildrop, Recipient};
+use tempfile::TempDir;
+
+const LINE: &str = "Lorem ipsum dolor sit amet, consectetur adipiscing elit. Sed do eiusm\r\n";
+const TEMPLATE_ID: &str = "01JD8W00000000000000000000";
+
+struct Place {
+    root: TempDir,
+    store: TextStore<RealDisk, Inline>,
+    gb: Username,
+    delivered: u64,
+}
+
+impl Place {
+    /// A maildrop of so many messages with so many lines each, whose ids ascend.
+    fn new(count: u64, lines: usize) -> Self {
+        let root = tempfile::tempdir().expect("there is a temporary directory");
+        let store =
+            TextStore::open(RealDisk::new(root.path()), Inline, "iitkgp.edu").expect("it can be made");
+        let gb = Username::parse("gb").expect("a username");
+        let place = Self { root, store, gb, delivered: 0 };
+        place.deliver(TEMPLATE_ID, lines);
+        let mailbox = place.root.path().join("gb/MyMailBox.txt");
+        let record = fs::read_to_string(&mailbox).expect("it was delivered");
+        let (before, behind) = record.split_once(TEMPLATE_ID).expect("the id stands in it");
+        let mut text = String::with_capacity(record.len() * count as usize);
+        for number in 0..count {
+            text.extend([before, &format!("01JD8W{number:020}"), behind]);
+        }
+        fs::write(mailbox, text).expect("there is room");
+        place
+    }
+
+    fn deliver(&self, id: &str, lines: usize) {
+        let address = Address::parse("gb@iit.edu").expect("an address");
+        let trace = Trace {
+            reverse_path: ReversePath::Null,
+            hello: "iit.edu".into(),
+            peer: None,
+            by: "iitkgp.edu".into(),
+            with: "ESMTP",
+            tls: None,
+            id: id.into(),
+            time: chrono::DateTime::UNIX_EPOCH,
+        };
+        let text = format!("From: a\r\nTo: b\r\nSubject: c\r\n\r\n{}", LINE.repeat(lines));
+        let mut incoming = now(self.store.begin()).expect("mail can be taken in");
+        now(incoming.write(Bytes::from(text))).expect("there is room");
+        let recipient = Recipient { account: self.gb.clone(), address };
+        now(incoming.commit(&trace, &[recipient])).expect("there is room");
+    }
+
+    fn deliver_another(&mut self) {
+        self.delivered += 1;
+        self.deliver(&format!("01JD8X{:020}", self.delivered), 1);
+    }
+
+    fn open(&self) -> impl Maildrop + use<> {
+        now(self.store.open(&self.gb)).expect("nobody has the maildrop")
+    }
+
+    fn remove_first(&self) {
+        now(self.open().remove(&[1])).expect("it can be removed");
+    }
+}
+
+/// A future of inline work is ready at once.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => done,
+        Poll::Pending => panic!("inline work was not done at once"),
+    }
+}
+
+fn timed(times: u64, mut each: impl FnMut() -> Duration) -> Duration {
+    (0..times).map(|_| each()).sum()
+}
+
+fn growth(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("maildrop");
+    group.sample_size(20);
+    for count in [1_000, 100_000, 1_000_000] {
+        let mut place = Place::new(count, 1);
+        assert_eq!(place.open().count(), count);
+        group.bench_function(BenchmarkId::new("warm open", count), |bencher| bencher.iter(|| place.open()));
+        group.bench_function(BenchmarkId::new("delivery", count), |bencher| {
+            bencher.iter(|| place.deliver_another());
+        });
+        group.bench_function(BenchmarkId::new("DELE 1 and QUIT", count), |bencher| {
+            bencher.iter_custom(|times| {
+                timed(times, || {
+                    place.deliver_another();
+                    let start = Instant::now();
+                    place.remove_first();
+                    start.elapsed()
+                })
+            });
+        });
+        group.bench_function(BenchmarkId::new("warm open, some removed", count), |bencher| {
+            bencher.iter(|| place.open());
+        });
+    }
+    group.finish();
+}
+
+fn of_4_kib(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("100,000 messages of 4 KiB");
+    group.sample_size(10);
+    let place = Place::new(100_000, 55);
+    let index = place.root.path().join("gb/.index");
+    group.bench_function("first open", |bencher| {
+        bencher.iter_custom(|times| {
+            timed(times, || {
+                // The first of all has none to remove.
+                let _ = fs::remove_file(&index);
+                let start = Instant::now();
+                assert_eq!(place.open().count(), 100_000);
+                start.elapsed()
+            })
+        });
+    });
+    let mut session = place.open();
+    let mut number = 0;
+    group.bench_function("RETR of the next", |bencher| {
+        bencher.iter(|| {
+            number = number % 100_000 + 1;
+            let octets = now(session.entry(number)).expect("it is there").octets;
+            let mut body = now(session.body(number, Extent::Whole)).expect("it is there");
+            let chunk = now(body.chunk()).expect("it can be read").expect("it is not empty");
+            assert_eq!(chunk.len() as u64, octets);
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(maildrop, growth, of_4_kib);
+criterion_main!(maildrop);

@@ -1,0 +1,159 @@
+//! A message's content as POP3 sends it: stretches of the file, read in chunks. What the system has in memory is read
+//! here and now, as handing it to another thread takes longer; only what must wait for the disk is handed over.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mail_core::mailbox::{Author, LineEndMender, person_head};
+use mail_core::pop3::TopLines;
+
+use super::Offload;
+use super::index::Entry;
+use super::mailbox::read_exact;
+use super::maildrop::Snapshot;
+use crate::disk::Disk;
+use crate::{Body, Extent, StoreError};
+
+/// How much is read at once.
+const CHUNK_OCTETS: usize = 64 << 10;
+
+/// A message that the text store sends.
+#[derive(Debug)]
+pub struct TextBody<D: Disk, O: Offload> {
+    snapshot: Arc<Snapshot<D>>,
+    offload: O,
+    rest: Rest,
+    top: Option<TopLines>,
+}
+
+/// What is still to be sent.
+#[derive(Debug, Default)]
+struct Rest {
+    /// What is read already: a short message, or the head of a person's.
+    ready: Vec<u8>,
+    /// What of the file follows it.
+    stretches: Vec<Range<u64>>,
+    /// For a person's line ends.
+    mender: Option<LineEndMender>,
+}
+
+impl<D: Disk, O: Offload> TextBody<D, O> {
+    pub(super) async fn open(
+        snapshot: Arc<Snapshot<D>>,
+        offload: O,
+        entry: Entry,
+        extent: Extent,
+    ) -> Result<Self, StoreError> {
+        let rest = match D::without_waiting(|| Rest::of(&snapshot, &entry)) {
+            Some(rest) => rest?,
+            None => {
+                let found = Arc::clone(&snapshot);
+                offload.run(move || Rest::of(&found, &entry)).await?
+            }
+        };
+        let top = match extent {
+            Extent::Whole => None,
+            Extent::Top(lines) => Some(TopLines::new(lines)),
+        };
+        Ok(Self { snapshot, offload, rest, top })
+    }
+}
+
+impl Rest {
+    fn of<D: Disk>(snapshot: &Snapshot<D>, entry: &Entry) -> Result<Self, StoreError> {
+        snapshot.check_identity()?;
+        let (record, start) = snapshot.read_record(entry)?;
+        let message = record.message().expect("a record that was found again is a message");
+        let stretches = record.stretches();
+        let mut rest = match message.author() {
+            Author::Server => Self { stretches, ..Self::default() },
+            Author::Person => {
+                let head = &start[..message.rest() as usize];
+                let ready = person_head(head, !stretches.is_empty(), &snapshot.shared.hostname);
+                Self { ready, stretches, mender: Some(LineEndMender::default()) }
+            }
+        };
+        if start.len() as u64 == record.length {
+            rest.ready.reserve(start.len());
+            for stretch in std::mem::take(&mut rest.stretches) {
+                let within = stretch.start - record.offset..stretch.end - record.offset;
+                rest.take(&start[within.start as usize..within.end as usize]);
+            }
+        }
+        Ok(rest)
+    }
+
+    /// Makes octets of the file ready.
+    fn take(&mut self, octets: &[u8]) {
+        match &mut self.mender {
+            Some(mender) => mender.mend(octets, &mut self.ready),
+            None => self.ready.extend_from_slice(octets),
+        }
+    }
+}
+
+impl<D: Disk, O: Offload> Body for TextBody<D, O> {
+    async fn chunk(&mut self) -> Result<Option<Bytes>, StoreError> {
+        let ranges = match &self.rest.ready {
+            ready if ready.len() < CHUNK_OCTETS => take_front(&mut self.rest.stretches, CHUNK_OCTETS as u64),
+            _ => Vec::new(),
+        };
+        if !ranges.is_empty() {
+            let read = match D::without_waiting(|| self.snapshot.read_ranges(&ranges)) {
+                Some(read) => read?,
+                None => {
+                    let snapshot = Arc::clone(&self.snapshot);
+                    self.offload.run(move || snapshot.read_ranges(&ranges)).await?
+                }
+            };
+            if self.rest.ready.is_empty() && self.rest.mender.is_none() {
+                self.rest.ready = read;
+            } else {
+                self.rest.take(&read);
+            }
+        }
+        let mut chunk = std::mem::take(&mut self.rest.ready);
+        if let Some(top) = &mut self.top {
+            let wanted = top.take(&chunk);
+            chunk.truncate(wanted);
+            if top.is_done() {
+                self.rest.stretches.clear();
+            }
+        }
+        Ok(if chunk.is_empty() { None } else { Some(chunk.into()) })
+    }
+}
+
+impl<D: Disk> Snapshot<D> {
+    fn read_ranges(&self, ranges: &[Range<u64>]) -> Result<Vec<u8>, StoreError> {
+        let file = self.mailbox()?;
+        let mut bytes = vec![0; ranges.iter().map(length).sum()];
+        let mut rest = &mut bytes[..];
+        for range in ranges {
+            let (part, behind) = rest.split_at_mut(length(range));
+            read_exact(file, part, range.start).map_err(|error| self.unreadable(error))?;
+            rest = behind;
+        }
+        Ok(bytes)
+    }
+}
+
+/// Takes the first octets off the stretches, at most so many.
+fn take_front(stretches: &mut Vec<Range<u64>>, mut octets: u64) -> Vec<Range<u64>> {
+    let mut taken = Vec::new();
+    while let Some(first) = stretches.first_mut().filter(|_| octets > 0) {
+        let end = first.end.min(first.start + octets);
+        taken.push(first.start..end);
+        octets -= end - first.start;
+        first.start = end;
+        if first.is_empty() {
+            stretches.remove(0);
+        }
+    }
+    taken
+}
+
+fn length(range: &Range<u64>) -> usize {
+    usize::try_from(range.end - range.start).expect("a range is at most CHUNK_OCTETS long")
+}

@@ -1,0 +1,103 @@
+//! What is wrong with a mailbox, for `pennypost check`.
+
+use mail_core::mailbox::{Flaw, Kind, Record};
+use mail_core::users::Username;
+
+use super::index::{self, Environment, Index};
+use super::mailbox::scan;
+use super::{Folder, failed, open_existing};
+use crate::StoreError;
+use crate::disk::{Disk, DiskFile};
+
+/// What a mailbox holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Messages that can be read.
+    pub messages: u64,
+    /// Their octets as POP3 counts them.
+    pub octets: u64,
+    /// Records that are marked as removed and still take room.
+    pub removed: u64,
+    /// What is wrong, in the order of the file.
+    pub findings: Vec<Finding>,
+}
+
+/// A stretch of a mailbox that is no message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Where it begins, in octets from the start of the file.
+    pub offset: u64,
+    /// What is wrong with it.
+    pub what: String,
+    /// What to do about it.
+    pub remedy: &'static str,
+}
+
+/// Reads an account's mailbox and changes nothing. Blocks.
+///
+/// # Errors
+/// The mailbox cannot be read.
+pub fn check<D: Disk>(disk: &D, account: &Username, hostname: &str) -> Result<Report, StoreError> {
+    let folder = Folder::new(account);
+    let path = folder.mailbox();
+    let fail = |error| failed("read", &path, error);
+    let mut report = Report::default();
+    let Some(_) = open_existing(disk, &path).map_err(fail)? else { return Ok(report) };
+    let environment = Environment::of(disk, hostname);
+    let (file, status, index) = {
+        // Without the lock a delivery that is being written would look torn.
+        let _lock = disk.lock(&folder.append_lock()).map_err(fail)?;
+        let Some(file) = open_existing(disk, &path).map_err(fail)? else { return Ok(report) };
+        let status = file.status().map_err(fail)?;
+        let index = Index::fitting(disk, environment, &folder, status).filter(Index::is_complete);
+        (file, status, index)
+    };
+    scan(&file, 0..status.length, hostname, |record| report.add(&record)).map_err(fail)?;
+    if let Some(index) = index {
+        let found = index::scanned(&file, status, hostname).map_err(fail)?;
+        // What cannot be read is made again when it is met. A mailbox that was changed meanwhile is none to compare with.
+        let different = index.difference(&found).ok().flatten();
+        let is_same = Index::fitting(disk, environment, &folder, status).is_some();
+        if let Some(offset) = different.filter(|_| is_same) {
+            report.findings.push(Finding {
+                offset,
+                what: "its index (.index) tells something else of what stands here".to_owned(),
+                remedy: "delete .index: the next login makes it again",
+            });
+        }
+    }
+    Ok(report)
+}
+
+impl Report {
+    fn add(&mut self, record: &Record) {
+        let (what, remedy) = match &record.kind {
+            Kind::Message(message) => {
+                self.messages += 1;
+                self.octets += message.octets;
+                return;
+            }
+            Kind::Removed => {
+                self.removed += 1;
+                return;
+            }
+            Kind::Broken(flaw) => (flaw.to_string(), remedy(*flaw)),
+            Kind::Torn => (
+                "it has no end: the file ends before a line with a single dot".to_owned(),
+                "add a line with a single dot if a person wrote it; otherwise the next delivery or login moves it to MyMailBox.torn",
+            ),
+        };
+        self.findings.push(Finding { offset: record.offset, what, remedy });
+    }
+}
+
+const fn remedy(flaw: Flaw) -> &'static str {
+    match flaw {
+        Flaw::FourFields => {
+            "write the fields From, To, Subject and Received on its first four lines, or delete it"
+        }
+        Flaw::Date => "write the date like 2026-11-22 : 19 : 15",
+        Flaw::EndlessHead => "add the blank line that ends its header, or delete it",
+        Flaw::Nul => "delete it: it was never acknowledged, so its sender has sent it again",
+    }
+}

@@ -1,0 +1,135 @@
+//! A login: the index as it is if it fits the mailbox, else what is missing of it, or all of it, by a scan.
+
+use std::io;
+
+use super::build::Builder;
+use super::{Header, Index, Pages};
+use crate::StoreError;
+use crate::disk::{Disk, DiskFile, Open, Status};
+use crate::text::mailbox::{scan, settle};
+use crate::text::{Folder, Shared, failed, open_existing};
+
+/// So much is scanned while deliveries wait.
+pub(super) const LOCKED_OCTETS_MAX: u64 = 4 << 20;
+/// So often a mailbox may be edited while it is scanned, before deliveries wait for the whole scan.
+const ATTEMPTS_MAX: usize = 2;
+
+/// A mailbox and the index that tells of it.
+#[derive(Debug)]
+pub(in crate::text) struct Opened<D: Disk> {
+    pub(in crate::text) file: D::File,
+    pub(in crate::text) index: Index<D::File>,
+}
+
+/// Opens a mailbox, if there is one. The caller has the lease.
+pub(in crate::text) fn open<D: Disk>(
+    shared: &Shared<D>,
+    folder: &Folder,
+) -> Result<Option<Opened<D>>, StoreError> {
+    let fail = |error| failed("read", &folder.mailbox(), error);
+    let Some(file) = open_existing(&shared.disk, &folder.mailbox()).map_err(fail)? else { return Ok(None) };
+    let mailbox = file.status().map_err(fail)?;
+    let index = Index::fitting(&shared.disk, shared.environment, folder, mailbox);
+    if let Some(index) = index.filter(Index::is_complete) {
+        return Ok(Some(Opened { file, index }));
+    }
+    drop(file);
+    match on_disk(shared, folder).and_then(|index| refresh(shared, folder, index)) {
+        Err(Failure::Index(error)) => {
+            tracing::warn!(index = %folder.index().display(), %error, "cannot keep an index: every login reads the mailbox");
+        }
+        Err(Failure::Mailbox(error)) => return Err(error),
+        Ok(opened) => return Ok(opened),
+    }
+    refresh(shared, folder, Index::in_memory()).map_err(|failure| match failure {
+        Failure::Mailbox(error) => error,
+        Failure::Index(error) => fail(error),
+    })
+}
+
+enum Failure {
+    /// Of the mailbox for sure.
+    Mailbox(StoreError),
+    /// Perhaps of the index alone.
+    Index(io::Error),
+}
+
+fn on_disk<D: Disk>(shared: &Shared<D>, folder: &Folder) -> Result<Index<D::File>, Failure> {
+    let environment = shared
+        .environment
+        .ok_or_else(|| Failure::Index(io::Error::other("the system does not say when it was started")))?;
+    let file = shared.disk.open(&folder.index(), Open::OrCreate).map_err(Failure::Index)?;
+    Ok(Index { pages: Pages::File(file, environment), ..Index::in_memory() })
+}
+
+fn refresh<D: Disk>(
+    shared: &Shared<D>,
+    folder: &Folder,
+    mut index: Index<D::File>,
+) -> Result<Option<Opened<D>>, Failure> {
+    let Shared { disk, hostname, .. } = shared;
+    let fail = |error| Failure::Mailbox(failed("read", &folder.mailbox(), error));
+    for attempt in 1.. {
+        let lock = disk.lock(&folder.append_lock()).map_err(fail)?;
+        let Some(file) = open_existing(disk, &folder.mailbox()).map_err(fail)? else { return Ok(None) };
+        let found = file.status().map_err(fail)?;
+        let mailbox = settle(disk, folder, &file, found, hostname).map_err(Failure::Mailbox)?.status;
+        index.header = match index.pages.header().filter(|header| header.mailbox == mailbox) {
+            Some(header) => header,
+            None => {
+                index.pages.clear().map_err(Failure::Index)?;
+                Header::new(mailbox)
+            }
+        };
+        if mailbox.length - index.header.covered > LOCKED_OCTETS_MAX && attempt <= ATTEMPTS_MAX {
+            index.save().map_err(Failure::Index)?;
+            let begun = index.header;
+            drop(lock);
+            index.take_in(&file, mailbox.length, hostname).map_err(Failure::Index)?;
+            if matches!(index.pages, Pages::Memory(_)) {
+                return Ok(Some(Opened { file, index }));
+            }
+            let _lock = disk.lock(&folder.append_lock()).map_err(fail)?;
+            let now = index.pages.header().filter(|now| *now == Header { mailbox: now.mailbox, ..begun });
+            let found = disk.status(&folder.mailbox()).map_err(fail)?;
+            let Some(now) = now.filter(|now| now.mailbox == found) else { continue };
+            index.header.mailbox = now.mailbox;
+            index.take_in(&file, now.mailbox.length, hostname).map_err(Failure::Index)?;
+            index.save().map_err(Failure::Index)?;
+            return Ok(Some(Opened { file, index }));
+        }
+        index.take_in(&file, mailbox.length, hostname).map_err(Failure::Index)?;
+        index.save().map_err(Failure::Index)?;
+        return Ok(Some(Opened { file, index }));
+    }
+    unreachable!("the last attempt scans with the lock")
+}
+
+/// An index in memory of a mailbox whose own cannot be used.
+pub(in crate::text) fn scanned<F: DiskFile>(
+    mailbox: &F,
+    status: Status,
+    hostname: &str,
+) -> io::Result<Index<F>> {
+    let mut index = Index { header: Header::new(status), ..Index::in_memory() };
+    index.take_in(mailbox, status.length, hostname)?;
+    Ok(index)
+}
+
+impl<F: DiskFile> Index<F> {
+    /// Adds what the mailbox holds up to `end`, where a record ends, behind what is covered.
+    pub(super) fn take_in(&mut self, mailbox: &F, end: u64, hostname: &str) -> io::Result<()> {
+        let covered = self.header.covered..end;
+        let mut builder = Builder::new(self);
+        let mut added = Ok(());
+        scan(mailbox, covered, hostname, |record| {
+            if added.is_ok() {
+                added = builder.add(&record);
+            }
+        })?;
+        added?;
+        builder.finish()?;
+        self.header.covered = end;
+        Ok(())
+    }
+}

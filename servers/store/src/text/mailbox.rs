@@ -1,0 +1,160 @@
+//! Reading a mailbox file in windows, and finding its true end.
+
+use std::io;
+use std::ops::Range;
+
+use mail_core::mailbox::{Kind, Record, Scanner};
+
+use super::{Folder, failed};
+use crate::StoreError;
+use crate::disk::{Disk, DiskFile, Open, Status};
+
+/// How much is read or copied at once.
+pub(super) const WINDOW_OCTETS: usize = 256 << 10;
+
+/// Tells `each` record in a range of the file that begins behind a record and ends with one.
+pub(super) fn scan(
+    file: &impl DiskFile,
+    range: Range<u64>,
+    hostname: &str,
+    mut each: impl FnMut(Record),
+) -> io::Result<()> {
+    let mut scanner = Scanner::behind(hostname, range.start);
+    let (mut window, mut start, mut end, mut read) = (Vec::new(), 0, 0, range.start);
+    loop {
+        let at_end = read == range.end;
+        let (consumed, record) = scanner.scan(&window[start..end], at_end);
+        start += consumed;
+        match record {
+            Some(record) => each(record),
+            None if at_end => return Ok(()),
+            None => {
+                window.copy_within(start..end, 0);
+                (start, end) = (0, end - start);
+                let wanted = WINDOW_OCTETS.min(usize::try_from(range.end - read).unwrap_or(usize::MAX));
+                if window.len() < end + wanted {
+                    window.resize(end + wanted, 0);
+                }
+                read_exact(file, &mut window[end..end + wanted], read)?;
+                read += wanted as u64;
+                end += wanted;
+            }
+        }
+    }
+}
+
+/// Fills the buffer.
+pub(super) fn read_exact(file: &impl DiskFile, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !buffer.is_empty() {
+        match file.read_at(buffer, offset)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                buffer = &mut buffer[read..];
+                offset += read as u64;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Gives a range of the file to `put`, in pieces.
+pub(super) fn read_range(
+    file: &impl DiskFile,
+    range: Range<u64>,
+    mut put: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut buffer =
+        vec![0; WINDOW_OCTETS.min(usize::try_from(range.end - range.start).unwrap_or(usize::MAX))];
+    let mut at = range.start;
+    while at < range.end {
+        let length = buffer.len().min(usize::try_from(range.end - at).unwrap_or(usize::MAX));
+        read_exact(file, &mut buffer[..length], at)?;
+        put(&buffer[..length])?;
+        at += length as u64;
+    }
+    Ok(())
+}
+
+/// Where the next record goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tail {
+    /// The file's, which ends there.
+    pub(super) status: Status,
+    /// What the last line lacks: a person may have ended the file with a dot alone.
+    pub(super) line_end: &'static [u8],
+}
+
+/// Finds the end of the last record, and moves what a crash left behind it to MyMailBox.torn. The caller has the
+/// append lock, and has just seen the file's status.
+pub(super) fn settle<D: Disk>(
+    disk: &D,
+    folder: &Folder,
+    file: &D::File,
+    status: Status,
+    hostname: &str,
+) -> Result<Tail, StoreError> {
+    try_settle(disk, folder, file, status, hostname)
+        .map_err(|error| failed("find the end of", &folder.mailbox(), error))
+}
+
+fn try_settle<D: Disk>(
+    disk: &D,
+    folder: &Folder,
+    file: &D::File,
+    status: Status,
+    hostname: &str,
+) -> io::Result<Tail> {
+    let Status { length, .. } = status;
+    let mut end = [0; 5];
+    let known = end.len().min(usize::try_from(length).unwrap_or(usize::MAX));
+    let end = &mut end[..known];
+    read_exact(file, end, length - known as u64)?;
+    // By every rule a record ends here, so nothing is torn and the file need not be read.
+    if end.is_empty() || end == b"\r\n.\r\n" {
+        return Ok(Tail { status, line_end: b"" });
+    }
+    let mut torn = None;
+    scan(file, 0..length, hostname, |record| {
+        if record.kind == Kind::Torn {
+            torn = Some(record.offset);
+        }
+    })?;
+    let Some(from) = torn else {
+        let line_end: &[u8] = match end.last() {
+            Some(b'\n') => b"",
+            Some(b'\r') => b"\n",
+            _ => b"\r\n",
+        };
+        return Ok(Tail { status, line_end });
+    };
+    cut(disk, folder, file, from..length)?;
+    tracing::warn!(
+        mailbox = %folder.mailbox().display(),
+        offset = from,
+        octets = length - from,
+        "a record was torn, as by a crash; moved it to {}",
+        folder.torn().display()
+    );
+    // What stands before the cut is whole, but its last line may lack its end.
+    try_settle(disk, folder, file, file.status()?, hostname)
+}
+
+/// Moves the range at the file's end to MyMailBox.torn, where it is durable before it goes from here.
+fn cut<D: Disk>(disk: &D, folder: &Folder, file: &D::File, range: Range<u64>) -> io::Result<()> {
+    let torn = disk.open(&folder.torn(), Open::OrCreate)?;
+    let former = torn.length()?;
+    let mut at = former;
+    let copied = read_range(file, range.clone(), |piece| {
+        torn.write_all_at(piece, at)?;
+        at += piece.len() as u64;
+        Ok(())
+    });
+    let durable = copied.and_then(|()| torn.sync()).and_then(|()| disk.sync_dir(&folder.path));
+    if let Err(error) = durable {
+        // Without this every further attempt would add one more half.
+        torn.set_len(former)?;
+        return Err(error);
+    }
+    file.set_len(range.start)?;
+    file.sync()
+}

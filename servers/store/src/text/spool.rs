@@ -1,0 +1,155 @@
+//! Where a message waits for its end: up to a quarter of a mebibyte in memory, beyond that in a file without a name.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::mailbox::read_range;
+use super::{Offload, Shared, TEMPORARY, failed, ignore_missing};
+use crate::StoreError;
+use crate::disk::{Disk, DiskFile, Open};
+
+/// A message up to this size never touches the disk before it is delivered. A larger one has two pieces of it in memory: the one
+/// that is written, and the one that comes.
+const MEMORY_OCTETS_MAX: usize = 256 << 10;
+
+/// What has come of a message. A large one is written to its file piece by piece, while the next piece comes.
+#[derive(Debug)]
+pub(super) struct Spool<D: Disk, O: Offload> {
+    shared: Arc<Shared<D>>,
+    offload: O,
+    spilled: Option<Spilled<D::File>>,
+    writing: Option<Writing<D::File>>,
+    memory: Vec<u8>,
+}
+
+/// All of a message that follows the head of its record: first the spilled part, then the part in memory.
+#[derive(Debug)]
+pub(super) struct Spooled<F> {
+    spilled: Option<Spilled<F>>,
+    memory: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Spilled<F> {
+    file: Arc<F>,
+    length: u64,
+}
+
+/// A piece on its way to the file.
+struct Writing<F> {
+    octets: usize,
+    outcome: Pin<Box<dyn Outcome<F>>>,
+}
+
+/// Ends with the file and the piece's buffer, empty.
+trait Outcome<F>: Future<Output = io::Result<(Spilled<F>, Vec<u8>)>> + Send {}
+impl<F, T: Future<Output = io::Result<(Spilled<F>, Vec<u8>)>> + Send> Outcome<F> for T {}
+
+impl<F> fmt::Debug for Writing<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writing").field("octets", &self.octets).finish_non_exhaustive()
+    }
+}
+
+impl<D: Disk, O: Offload> Spool<D, O> {
+    pub(super) const fn new(shared: Arc<Shared<D>>, offload: O) -> Self {
+        Self { shared, offload, spilled: None, writing: None, memory: Vec::new() }
+    }
+
+    /// Where the next octets go.
+    pub(super) const fn end(&mut self) -> &mut Vec<u8> {
+        &mut self.memory
+    }
+
+    /// Octets of memory that it holds.
+    pub(super) fn memory(&self) -> usize {
+        self.memory.capacity() + self.writing.as_ref().map_or(0, |writing| writing.octets)
+    }
+
+    /// Begins to write what is in memory if it has grown too large, once the piece before it is written.
+    pub(super) async fn relieve(&mut self) -> Result<(), StoreError> {
+        if self.memory.len() > MEMORY_OCTETS_MAX {
+            let empty = self.written().await?;
+            self.write(empty);
+        }
+        Ok(())
+    }
+
+    /// Leaves nothing in memory.
+    pub(super) async fn leave_memory(&mut self) -> Result<(), StoreError> {
+        self.written().await?;
+        if self.memory.is_empty() {
+            self.memory = Vec::new();
+        } else {
+            self.write(Vec::new());
+            self.written().await?;
+        }
+        Ok(())
+    }
+
+    /// Nothing more comes.
+    pub(super) async fn finish(mut self) -> Result<Spooled<D::File>, StoreError> {
+        self.written().await?;
+        Ok(Spooled { spilled: self.spilled, memory: self.memory })
+    }
+
+    fn write(&mut self, empty: Vec<u8>) {
+        let memory = std::mem::replace(&mut self.memory, empty);
+        let (octets, shared, spilled) = (memory.capacity(), Arc::clone(&self.shared), self.spilled.take());
+        let outcome = self.offload.run(move || {
+            let Spilled { file, length } = match spilled {
+                Some(spilled) => spilled,
+                None => Spilled { file: Arc::new(open_nameless(&shared)?), length: 0 },
+            };
+            file.write_all_at(&memory, length)?;
+            Ok((Spilled { file, length: length + memory.len() as u64 }, emptied(memory)))
+        });
+        self.writing = Some(Writing { octets, outcome: Box::pin(outcome) });
+    }
+
+    /// Waits for the piece that is being written. Gives back a buffer for the next one.
+    async fn written(&mut self) -> Result<Vec<u8>, StoreError> {
+        let Some(writing) = &mut self.writing else { return Ok(Vec::new()) };
+        let outcome = writing.outcome.as_mut().await;
+        self.writing = None;
+        let (spilled, buffer) = outcome.map_err(|error| failed("write to", Path::new(TEMPORARY), error))?;
+        self.spilled = Some(spilled);
+        Ok(buffer)
+    }
+}
+
+impl<F: DiskFile> Spooled<F> {
+    /// Gives all of it to `put`, in pieces.
+    pub(super) fn read(&self, mut put: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        if let Some(Spilled { file, length }) = &self.spilled {
+            read_range(&**file, 0..*length, &mut put)?;
+        }
+        put(&self.memory)
+    }
+}
+
+/// A file that no directory lists: however this process ends, nothing of it stays.
+fn open_nameless<D: Disk>(shared: &Shared<D>) -> io::Result<D::File> {
+    loop {
+        let number = shared.spill.fetch_add(1, Ordering::Relaxed);
+        let path = Path::new(TEMPORARY).join(number.to_string());
+        match shared.disk.open(&path, Open::New) {
+            Ok(file) => {
+                ignore_missing(shared.disk.remove(&path))?;
+                return Ok(file);
+            }
+            // Another process is between the two steps just now.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn emptied(mut buffer: Vec<u8>) -> Vec<u8> {
+    buffer.clear();
+    buffer
+}

@@ -1,0 +1,148 @@
+//! Argon2id, off the async threads, on a bounded number of them, for a bounded number of clients.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Argon2, Params};
+use mail_core::secret::Secret;
+use tokio::sync::Semaphore;
+
+use crate::accounts::AccountsError;
+
+/// So many passwords may wait to be checked: at the usual cost, a few seconds' work.
+const WAITING_MAX: usize = 64;
+
+/// Hashes a password with a fresh salt, in PHC form.
+pub(super) fn hash(password: &Secret<String>, cost: Params) -> String {
+    Argon2::from(cost)
+        .hash_password(password.expose().as_bytes())
+        .expect("the parameters were checked and a fresh salt is valid")
+        .to_string()
+}
+
+/// Whether a text is a hash that a password can be checked against.
+pub(super) fn is_hash(phc: &str) -> bool {
+    PasswordHash::new(phc).is_ok_and(|hash| hash.hash.is_some() && hash.salt.is_some())
+}
+
+/// Equality in a time that does not tell where the first difference stands.
+pub(super) fn same(left: &Secret<String>, right: &Secret<String>) -> bool {
+    let (left, right) = (left.expose().as_bytes(), right.expose().as_bytes());
+    left.len() == right.len()
+        && left.iter().zip(right).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+}
+
+/// The bound on how many passwords are checked at one time, as each takes a core and its memory, and on how many wait.
+#[derive(Debug)]
+pub(super) struct Hashing {
+    /// One for each that is checked or waits.
+    places: Semaphore,
+    cores: Arc<Semaphore>,
+    hashed: AtomicU64,
+}
+
+impl Default for Hashing {
+    fn default() -> Self {
+        Self::on(std::thread::available_parallelism().map_or(1, usize::from), WAITING_MAX)
+    }
+}
+
+impl Hashing {
+    fn on(cores: usize, waiting_max: usize) -> Self {
+        Self {
+            places: Semaphore::new(cores + waiting_max),
+            cores: Arc::new(Semaphore::new(cores)),
+            hashed: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether the hash is this password's.
+    ///
+    /// # Errors
+    /// [`AccountsError::Busy`]: too many wait already.
+    pub(super) async fn verify(&self, phc: &str, password: &Secret<String>) -> Result<bool, AccountsError> {
+        let _place = self.places.try_acquire().map_err(|_| AccountsError::Busy)?;
+        let core = Arc::clone(&self.cores).acquire_owned().await.expect("the semaphore is never closed");
+        self.hashed.fetch_add(1, Ordering::Relaxed);
+        let (phc, password) = (phc.to_owned(), password.clone());
+        let verified = tokio::task::spawn_blocking(move || {
+            // Whoever has asked may be gone by now; the core is not free before the hash is done.
+            let _core = core;
+            PasswordHash::new(&phc).is_ok_and(|hash| {
+                Argon2::default().verify_password(password.expose().as_bytes(), &hash).is_ok()
+            })
+        });
+        Ok(verified.await.unwrap_or(false))
+    }
+
+    /// How many hashes it has taken so far.
+    pub(super) fn hashed(&self) -> u64 {
+        self.hashed.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(text: &str) -> Secret<String> {
+        Secret::new(text.to_owned())
+    }
+
+    fn cheap(password: &str) -> String {
+        hash(&secret(password), Params::new(1_024, 2, 1, None).expect("valid"))
+    }
+
+    #[tokio::test]
+    async fn only_the_right_password_is_right() {
+        let (hashing, phc) = (Hashing::default(), cheap("penny"));
+        assert!(hashing.verify(&phc, &secret("penny")).await.expect("not busy"));
+        for wrong in ["pennY", "penn", "pennyy", ""] {
+            assert!(!hashing.verify(&phc, &secret(wrong)).await.expect("not busy"), "{wrong}");
+            assert!(!same(&secret("penny"), &secret(wrong)), "{wrong}");
+        }
+        assert!(!hashing.verify("$argon2id$broken", &secret("penny")).await.expect("not busy"));
+        assert!(same(&secret("penny"), &secret("penny")));
+        assert_eq!(hashing.hashed(), 6);
+    }
+
+    #[tokio::test]
+    async fn no_more_wait_than_may() {
+        let (hashing, phc, password) = (Hashing::on(1, 2), cheap("penny"), secret("penny"));
+        let verify = || hashing.verify(&phc, &password);
+        // No hash is begun, and so none is done, before all five have asked.
+        let core = hashing.cores.acquire().await.expect("the semaphore is never closed");
+        let answers = tokio::join!(biased; verify(), verify(), verify(), verify(), verify(), async {
+            drop(core);
+        });
+        let answers: [_; 5] = [answers.0, answers.1, answers.2, answers.3, answers.4];
+        let busy = answers.iter().filter(|answer| matches!(answer, Err(AccountsError::Busy))).count();
+        let right = answers.iter().filter(|answer| matches!(answer, Ok(true))).count();
+        assert_eq!((busy, right), (2, 3));
+        assert!(hashing.verify(&phc, &password).await.expect("the rush is over"));
+    }
+
+    #[tokio::test]
+    async fn one_who_has_gone_keeps_the_core_until_the_hash_is_done() {
+        let hashing = Hashing::on(1, 1);
+        let password = secret("penny");
+        let dear = cheap("penny").replace("m=1024,t=2", "m=65536,t=10");
+        tokio::select! {
+            biased;
+            // Once polled it has its core, and its hash is under way.
+            _ = hashing.verify(&dear, &password) => panic!("it takes longer than that"),
+            () = std::future::ready(()) => {}
+        }
+        assert_eq!((hashing.places.available_permits(), hashing.cores.available_permits()), (2, 0));
+        assert!(hashing.cores.acquire().await.is_ok());
+    }
+
+    #[test]
+    fn two_hashes_of_one_password_differ() {
+        let first = cheap("penny");
+        assert!(first.starts_with("$argon2id$v=19$m=1024,t=2,p=1$"), "{first}");
+        assert_ne!(first, cheap("penny"));
+    }
+}

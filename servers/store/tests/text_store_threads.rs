@@ -1,0 +1,93 @@
+//! The text store on a real disk and real threads: two stores on one directory, many deliveries, sessions between.
+
+mod support;
+
+use bytes::Bytes;
+use mail_store::disk::RealDisk;
+use mail_store::text::check;
+use mail_store::{Body, Extent, Incoming, MailStore, Maildrop, StoreError};
+
+use support::{HOSTNAME, Store, account, deliver, open};
+
+fn text(id: &str) -> String {
+    format!("From: a\r\nTo: b\r\nSubject: {id}\r\n\r\n{}", format!("{id}\r\n").repeat(id.len() * 40))
+}
+
+/// The unique-ids of an account's messages, each of which is checked to be what was sent.
+async fn ids(store: &Store, name: &str) -> Vec<String> {
+    let mut maildrop = store.open(&account(name)).await.expect("nobody has the maildrop");
+    let mut ids = Vec::new();
+    for number in 1..=maildrop.count() {
+        let id = maildrop.entry(number).await.expect("it is there").unique_id;
+        let mut body = maildrop.body(number, Extent::Whole).await.expect("it is there");
+        let mut served = Vec::new();
+        while let Some(chunk) = body.chunk().await.expect("it can be read") {
+            served.extend_from_slice(&chunk);
+        }
+        assert!(served.ends_with(text(&id).as_bytes()), "{id}");
+        ids.push(id);
+    }
+    ids.sort();
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn deliveries_of_two_stores_to_the_same_mailboxes_lose_and_mix_nothing() {
+    let root = tempfile::tempdir().expect("a directory");
+    let stores = [open(&root), open(&root)];
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..120 {
+        let store = stores[number % 2].clone();
+        tasks.spawn(async move {
+            let id = format!("id-{number:03}");
+            deliver(&store, &id, text(&id), &["ag", "gb"]).await;
+        });
+    }
+    tasks.join_all().await;
+    let expected: Vec<_> = (0..120).map(|number| format!("id-{number:03}")).collect();
+    assert_eq!(ids(&stores[0], "ag").await, expected);
+    assert_eq!(ids(&stores[1], "gb").await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sessions_remove_while_mail_arrives() {
+    let root = tempfile::tempdir().expect("a directory");
+    let (smtp, pop3) = (open(&root), open(&root));
+    let sender = tokio::spawn(async move {
+        for number in 0..60 {
+            let id = format!("{number:03}");
+            deliver(&smtp, &id, text(&id), &["gb"]).await;
+        }
+        smtp
+    });
+    // Every session takes what is there and leaves nothing of it.
+    let mut taken = Vec::new();
+    while taken.len() < 60 {
+        let mut session = pop3.open(&account("gb")).await.expect("nobody has the maildrop");
+        assert_eq!(pop3.open(&account("gb")).await.err(), Some(StoreError::InUse));
+        for number in 1..=session.count() {
+            taken.push(session.entry(number).await.expect("it is there").unique_id);
+        }
+        let all: Vec<u64> = (1..=session.count()).collect();
+        session.remove(&all).await.expect("it can be removed");
+    }
+    sender.await.expect("all is delivered");
+    let expected: Vec<_> = (0..60).map(|number| format!("{number:03}")).collect();
+    assert_eq!(taken, expected);
+    assert_eq!(std::fs::read(root.path().join("gb/MyMailBox.txt")).expect("it is there"), b"");
+    let report = check(&RealDisk::new(root.path()), &account("gb"), HOSTNAME).expect("it can be read");
+    assert_eq!((report.messages, report.removed, report.findings.len()), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn a_message_that_is_dropped_leaves_nothing() {
+    let root = tempfile::tempdir().expect("a directory");
+    let store = open(&root);
+    let mut incoming = store.begin().await.expect("mail can be taken in");
+    for _ in 0..40 {
+        incoming.write(Bytes::from(vec![b'x'; 100_000])).await.expect("there is room");
+    }
+    drop(incoming);
+    let names = |path| std::fs::read_dir(path).expect("it can be read").count();
+    assert_eq!((names(root.path().to_owned()), names(root.path().join(".tmp"))), (1, 0));
+}
