@@ -11,7 +11,7 @@ use support::mails;
 type Mail = (String, Vec<u8>);
 
 fn own() -> Vec<Mail> {
-    let small = mails::OWN.iter().map(|(name, mail)| ((*name).to_owned(), mail.to_vec()));
+    let small = mails::BUILT_IN.iter().map(|(name, mail)| ((*name).to_owned(), mail.to_vec()));
     small.chain(mails::large().into_iter().map(|(name, mail)| (name.to_owned(), mail))).collect()
 }
 
@@ -19,7 +19,7 @@ fn own() -> Vec<Mail> {
 #[test]
 fn mails_come_back_as_they_were() {
     let mut all = own();
-    assert_eq!(all.len(), mails::OWN.len() + 3);
+    assert_eq!(all.len(), mails::BUILT_IN.len() + 3);
     all.extend(mails::collected());
     let without_nul = all.iter().filter(|(_, mail)| !mail.contains(&0)).count();
     assert_eq!(round_trip(all, Sending::Data), without_nul);
@@ -28,7 +28,7 @@ fn mails_come_back_as_they_were() {
 #[test]
 fn our_own_mails_come_back_as_they_were_by_chunks() {
     let sent = round_trip(own(), Sending::Bdat);
-    assert_eq!(sent, mails::OWN.len() + 3);
+    assert_eq!(sent, mails::BUILT_IN.len() + 3);
 }
 
 #[derive(Clone, Copy, PartialEq)]

@@ -1,10 +1,10 @@
 //! Mails to send, and what is known about them without the code under test.
 
-#[path = "../../../mail-core/tests/mails/mod.rs"]
+#[path = "../../../mail-core/tests/sample_mails/mod.rs"]
 mod small;
 
 #[allow(unused_imports, reason = "each test file takes what it needs of it")]
-pub(crate) use small::{OWN, collected};
+pub(crate) use small::{BUILT_IN, collected};
 
 /// Mails that are too large to write down.
 pub(crate) fn large() -> Vec<(&'static str, Vec<u8>)> {
