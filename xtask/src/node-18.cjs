@@ -1,14 +1,14 @@
-// Lets Debian 12's Node 18 run what wasm-bindgen-test makes; loaded before it by `cargo xtask test`.
+// Lets Node 18 (Debian 12) run the output of wasm-bindgen-test; `cargo xtask test` preloads it.
 
-// Property tests draw their seeds from the web's name for this, which Node has since 19.
+// Property tests get random seeds from `globalThis.crypto`, which Node has since version 19.
 globalThis.crypto ??= require("node:crypto").webcrypto;
 
-// This V8 crashes when an exported function passes through a table of references. A plain function does not.
+// V8 crashes if an exported function is passed through a table of references. A wrapper function works.
 const { Instance } = WebAssembly;
 WebAssembly.Instance = class {
-  constructor(...given) {
-    const { exports } = new Instance(...given);
-    const plain = ([name, value]) => [name, typeof value === "function" ? (...args) => value(...args) : value];
-    this.exports = Object.fromEntries(Object.entries(exports).map(plain));
+  constructor(...parameters) {
+    const { exports } = new Instance(...parameters);
+    const wrap = ([name, value]) => [name, typeof value === "function" ? (...args) => value(...args) : value];
+    this.exports = Object.fromEntries(Object.entries(exports).map(wrap));
   }
 };

@@ -1,70 +1,83 @@
-//! The browser client's page: built by Trunk, when it is older than what it is made of.
+//! The browser client's page in `dist/`, built by `tools/page` when its sources have changed.
 
 use std::fs;
-use std::io;
 use std::path::Path;
-use std::process::Command;
+use std::thread;
 use std::time::SystemTime;
 
-use brotli::enc::BrotliEncoderParams;
-
 use crate::setup;
-use crate::shell::{self, Result, command, print, workspace_root};
+use crate::shell::{self, Result, cargo, command, print, profile_dir, target_dir, workspace_root};
 
-/// What the page is made of.
 const SOURCES: &[&str] =
-    &["index.html", "Trunk.toml", "Cargo.toml", "Cargo.lock", "web-client", "mail-core/src"];
+    &["index.html", "Cargo.toml", "Cargo.lock", "web-client", "mail-core/src", "tools/page/src"];
 
-/// What `trunk serve` writes into its page, which is in the same place: large, slow, and waiting for changes.
-const LIVE_RELOAD: &str = ".well-known/trunk/ws";
+/// Installs DOMPurify if it is missing or if its version is not the one in package.json.
+const DOMPURIFY: &str = "npm ls >/dev/null 2>&1 || npm ci --ignore-scripts --no-audit --no-fund";
 
-/// Builds the page unless it is newer than its sources, and has it lie there compressed, too.
+/// Builds the page if it is missing or outdated.
+///
+/// # Errors
+/// A program is missing or fails.
 pub fn refresh() -> Result {
-    let index = workspace_root().join("dist/index.html");
-    let is_for_work = fs::read_to_string(&index).is_ok_and(|html| html.contains(LIVE_RELOAD));
-    let changed = SOURCES.iter().filter_map(|source| newest(&workspace_root().join(source))).max();
-    if is_for_work || newest(&index) < changed {
-        setup::for_page()?;
-        print("Building the page; the first time takes some minutes.");
-        shell::run(&mut build())?;
+    if is_current(&workspace_root().join("dist")) { Ok(()) } else { build(&["-p", "page"]) }
+}
+
+/// Builds the page if it is missing or outdated, and other packages with the given arguments of `cargo build`.
+///
+/// # Errors
+/// A program is missing or fails.
+pub fn refresh_with(packages: &[&str]) -> Result {
+    if is_current(&workspace_root().join("dist")) {
+        return shell::run(cargo().arg("build").args(packages));
     }
-    let folder = workspace_root().join("dist");
-    compress(&folder).map_err(|error| format!("cannot compress what is in {}: {error}", folder.display()))
+    print("Building the page and the servers; the first build takes a few minutes.");
+    build(&[&["-p", "page", "--bin", "page"], packages].concat())
 }
 
-/// Puts a `.br` beside each file that is worth it, for the bridge to serve: the best that Brotli can do takes seconds, too long
-/// for a request. The build empties the folder, so each that is there is of the file that it lies beside.
-fn compress(folder: &Path) -> io::Result<()> {
-    let best = BrotliEncoderParams { quality: 11, ..BrotliEncoderParams::default() };
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            compress(&path)?;
-        } else if path.extension().is_some_and(|kind| ["css", "js", "wasm"].iter().any(|one| kind == *one)) {
-            let mut compressed = path.clone().into_os_string();
-            compressed.push(".br");
-            if !Path::new(&compressed).exists() {
-                // In memory first: who is interrupted here leaves no part of a file.
-                let mut octets = Vec::new();
-                brotli::BrotliCompress(&mut &fs::read(&path)?[..], &mut octets, &best)?;
-                fs::write(compressed, octets)?;
-            }
-        }
-    }
-    Ok(())
+/// Builds the page. `packages` are the arguments of `cargo build` that build `tools/page` and possibly other packages.
+/// This build runs parallel to the client's, whose last step, link-time optimisation, uses only one core.
+///
+/// # Errors
+/// A program is missing or fails.
+pub fn build(packages: &[&str]) -> Result {
+    setup::for_page()?;
+    shell::run(command("sh").args(["-c", DOMPURIFY]).current_dir(workspace_root().join("web-client")))?;
+    thread::scope(|scope| {
+        let client = scope.spawn(|| shell::run(cargo().args(CLIENT)));
+        let packages = shell::run(cargo().arg("build").args(packages));
+        client.join().expect("running a command does not panic").and(packages)
+    })?;
+    let module = target_dir()?.join("wasm32-unknown-unknown/wasm-release/web-client.wasm");
+    let page = profile_dir()?.join("page");
+    shell::run(command(&page.to_string_lossy()).arg(module).arg("dist"))
 }
 
-pub fn build() -> Command {
-    let mut trunk = command("trunk");
-    // Trunk takes `true` and `false` here, and stops at the customary `NO_COLOR=1`.
-    trunk.args(["build", "--release"]).env_remove("NO_COLOR");
-    trunk
+/// Quiet, because its output would mix with that of the other build.
+const CLIENT: [&str; 8] = [
+    "build",
+    "--quiet",
+    "-p",
+    "web-client",
+    "--target",
+    "wasm32-unknown-unknown",
+    "--profile",
+    "wasm-release",
+];
+
+/// Whether `tools/page` built the page after the last change. Trunk writes to the same folder, but not the compressed files.
+fn is_current(folder: &Path) -> bool {
+    let is_complete = fs::read_dir(folder).is_ok_and(|mut entries| {
+        entries
+            .any(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().ends_with(".wasm.br")))
+    });
+    let changed = SOURCES.iter().filter_map(|source| last_change(&workspace_root().join(source))).max();
+    is_complete && last_change(&folder.join("index.html")) >= changed
 }
 
-/// When a file, or any file in a folder, was last changed.
-fn newest(path: &Path) -> Option<SystemTime> {
+/// Latest modification time of a file, or of the files below a folder.
+fn last_change(path: &Path) -> Option<SystemTime> {
     if path.is_dir() {
-        return fs::read_dir(path).ok()?.flatten().filter_map(|entry| newest(&entry.path())).max();
+        return fs::read_dir(path).ok()?.flatten().filter_map(|entry| last_change(&entry.path())).max();
     }
     path.metadata().ok()?.modified().ok()
 }
@@ -74,29 +87,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scripts_styles_and_programs_are_compressed_in_every_folder() {
-        let folder = tempfile::tempdir().expect("a temporary directory");
-        let content = "a { color: red; }\n".repeat(1_000);
-        fs::create_dir(folder.path().join("snippets")).expect("made");
-        for name in ["index.html", "style.css", "snippets/inline.js", "client_bg.wasm"] {
-            fs::write(folder.path().join(name), &content).expect("written");
+    fn every_source_exists() {
+        for source in SOURCES {
+            assert!(last_change(&workspace_root().join(source)).is_some(), "{source}");
         }
-        compress(folder.path()).expect("written");
-        for name in ["style.css", "snippets/inline.js", "client_bg.wasm"] {
-            let compressed = fs::read(folder.path().join(format!("{name}.br"))).expect("it is there");
-            assert!(compressed.len() < 100, "{name}: {} octets", compressed.len());
-            let mut back = Vec::new();
-            brotli::BrotliDecompress(&mut &compressed[..], &mut back).expect("Brotli's format");
-            assert_eq!(back, content.as_bytes(), "{name}");
-        }
-        assert!(!folder.path().join("index.html.br").exists(), "it is served as it is read");
+        assert_eq!(last_change(Path::new("no-such-file")), None);
     }
 
     #[test]
-    fn every_source_is_there() {
-        for source in SOURCES {
-            assert!(newest(&workspace_root().join(source)).is_some(), "{source}");
-        }
-        assert_eq!(newest(Path::new("no-such-file")), None);
+    fn page_is_current_if_complete_and_newer_than_its_sources() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        assert!(!is_current(folder.path()), "empty");
+        fs::write(folder.path().join("index.html"), "").expect("written");
+        assert!(!is_current(folder.path()), "built by Trunk");
+        fs::write(folder.path().join("a_bg.wasm.br"), "").expect("written");
+        assert!(is_current(folder.path()));
+        let index = fs::File::options().write(true).open(folder.path().join("index.html")).expect("opened");
+        index.set_modified(SystemTime::UNIX_EPOCH).expect("changed");
+        assert!(!is_current(folder.path()), "outdated");
     }
 }

@@ -1,8 +1,8 @@
-//! `cargo xtask setup`: brings what the checks need and this machine lacks, and nothing else.
+//! `cargo xtask setup`: installs the tools that the tests need and this machine lacks.
 //!
-//! The Rust target comes from rustup, three programs from crates.io, the mail programs and the browser that the tests talk
-//! to from Debian, and the accessibility checker from npm. Whether a thing is there is asked of the machine each time,
-//! so a second run has nothing to do. No prebuilt program is downloaded from anywhere else.
+//! Sources: rustup for the Rust target, crates.io for four programs, Debian for mail programs and Chromium, npm for
+//! axe-core. Nothing is downloaded as a prebuilt program from elsewhere. Each run checks the machine, so a second run does
+//! nothing.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,100 +15,107 @@ use crate::shell::{
 
 const WASM: &str = "wasm32-unknown-unknown";
 
-/// Program, Debian package, what it is wanted for.
+/// Program, Debian package, purpose.
 type Package = (&'static str, &'static str, &'static str);
 
-const NPM: Package = ("npm", "npm", "brings DOMPurify into the page, and axe-core");
+const NPM: Package = ("npm", "npm", "installs DOMPurify and axe-core");
 
 const PACKAGES: &[Package] = &[
-    ("curl", "curl", "sends over SMTP and fetches over POP3"),
-    ("swaks", "swaks", "sends over SMTP"),
-    ("msmtp", "msmtp", "sends over SMTP"),
-    ("mpop", "mpop", "fetches over POP3"),
-    ("fetchmail", "fetchmail", "fetches over POP3"),
-    ("s-nail", "s-nail", "sends over SMTP and fetches over POP3"),
-    ("python3", "python3", "sends with smtplib and fetches with poplib"),
-    ("node", "nodejs", "runs tests as WebAssembly"),
+    ("curl", "curl", "sends by SMTP and retrieves by POP3"),
+    ("swaks", "swaks", "sends by SMTP"),
+    ("msmtp", "msmtp", "sends by SMTP"),
+    ("mpop", "mpop", "retrieves by POP3"),
+    ("fetchmail", "fetchmail", "retrieves by POP3"),
+    ("s-nail", "s-nail", "sends by SMTP and retrieves by POP3"),
+    ("python3", "python3", "sends with smtplib and retrieves with poplib"),
+    ("node", "nodejs", "runs WebAssembly tests"),
     NPM,
-    ("chromium", "chromium", "shows the page"),
-    ("chromedriver", "chromium-driver", "presses the page's buttons"),
+    ("chromium", "chromium", "runs the page"),
+    ("chromedriver", "chromium-driver", "drives the page"),
 ];
 
-/// What `bench --peers` measures beside; nothing else needs them.
+/// Only for `cargo xtask bench --peers`.
 const PEERS: &[Package] = &[
-    ("smtp-source", "postfix", "receives mail, and sends what is measured"),
+    ("smtp-source", "postfix", "receives mail, and sends the test load"),
     ("dovecot", "dovecot-core", "serves mail"),
-    ("/usr/lib/dovecot/pop3", "dovecot-pop3d", "serves it by POP3"),
-    ("/usr/lib/dovecot/lmtp", "dovecot-lmtpd", "takes mail from Postfix"),
+    ("/usr/lib/dovecot/pop3", "dovecot-pop3d", "serves mail by POP3"),
+    ("/usr/lib/dovecot/lmtp", "dovecot-lmtpd", "receives mail from Postfix"),
 ];
 
-/// Where Debian asks whether a service may be started (its policy, section 9.3.3).
+/// Tells Debian whether packages may start services (Debian policy, section 9.3.3).
 const SERVICES_POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// The accessibility checker that runs in the page, from the npm registry.
+/// Accessibility checker; package and version.
 const AXE: (&str, &str) = ("axe-core", "4.14.1");
 
-/// A program that comes from crates.io.
+/// A program from crates.io.
 struct Tool {
     program: &'static str,
     package: &'static str,
     version: String,
-    /// How the version of one that will do begins.
-    series: String,
+    /// An installed version with this prefix is accepted.
+    version_prefix: String,
     flags: &'static [&'static str],
-    /// What the tests want of it, and how long it takes to build.
+    /// 0 builds fastest.
+    opt_level: &'static str,
+    /// Purpose and build time on two cores.
     purpose: &'static str,
 }
 
+/// # Errors
+/// A tool cannot be installed.
 pub fn run() -> Result {
-    // What can fail at once comes before what takes minutes.
-    let missing =
-        [wasm_target()?, debian_packages(PACKAGES)?, axe()?, tools(&page_tools()?)?, tools(&[deny()])?];
-    if missing == [false; 5] {
-        print("setup: everything is there");
+    // Quick steps first, so that their failures are reported early.
+    let installed = [wasm_target()?, debian_packages(PACKAGES)?, axe()?, tools(&test_tools()?)?];
+    if installed == [false; 4] {
+        print("setup: nothing to install");
     }
     Ok(())
 }
 
-/// What the page's build needs.
+/// Installs what building the page needs.
+///
+/// # Errors
+/// A tool cannot be installed.
 pub fn for_page() -> Result {
     wasm_target()?;
-    debian_packages(&[NPM])?;
-    tools(&page_tools()?).map(drop)
+    debian_packages(&[NPM]).map(drop)
 }
 
-/// What the servers are measured beside. Nobody wants mail servers on the usual ports for that, so they are neither set
-/// up nor started.
+/// Installs Postfix and Dovecot without configuring or starting them.
+///
+/// # Errors
+/// A package cannot be installed.
 pub fn for_peers() -> Result {
     if PEERS.iter().all(|(program, ..)| find_program(program).is_some()) {
         return Ok(());
     }
-    let _unconfigured = stdout_of(command("sh").args([
+    let _ = stdout_of(command("sh").args([
         "-c",
         "echo postfix postfix/main_mailer_type select No configuration | debconf-set-selections",
     ]));
     let policy = Path::new(SERVICES_POLICY);
-    let forbids = !policy.exists() && fs::write(policy, "#!/bin/sh\nexit 101\n").is_ok();
-    if forbids {
-        let _executable = fs::set_permissions(policy, fs::Permissions::from_mode(0o755));
+    let forbids_start = !policy.exists() && fs::write(policy, "#!/bin/sh\nexit 101\n").is_ok();
+    if forbids_start {
+        let _ = fs::set_permissions(policy, fs::Permissions::from_mode(0o755));
     }
     let installed = debian_packages(PEERS);
-    if forbids {
-        let _gone = fs::remove_file(policy);
+    if forbids_start {
+        let _ = fs::remove_file(policy);
         print(
-            "setup: Postfix and Dovecot are not started; to keep it so, `systemctl disable postfix dovecot`",
+            "setup: Postfix and Dovecot start at the next boot unless you run `systemctl disable postfix dovecot`",
         );
     }
     installed.map(drop)
 }
 
-/// Each step says whether anything was missing.
+/// This function and the following ones return whether they installed anything.
 fn wasm_target() -> Result<bool> {
     let folder = stdout_of(command("rustc").args(["--print", "target-libdir", "--target", WASM]));
-    let there = folder.and_then(|folder| fs::read_dir(folder).ok()).is_some_and(|files| {
+    let is_installed = folder.and_then(|folder| fs::read_dir(folder).ok()).is_some_and(|files| {
         files.flatten().any(|file| file.file_name().to_string_lossy().starts_with("libstd-"))
     });
-    if there {
+    if is_installed {
         return Ok(false);
     }
     print(&format!("setup: adding the Rust target {WASM}"));
@@ -116,78 +123,87 @@ fn wasm_target() -> Result<bool> {
     Ok(true)
 }
 
-fn page_tools() -> Result<[Tool; 2]> {
+fn test_tools() -> Result<[Tool; 4]> {
     let lock = fs::read_to_string(workspace_root().join("Cargo.lock"))
         .map_err(|error| format!("Cargo.lock: {error}"))?;
-    let bindgen = locked_version(&lock, "wasm-bindgen").ok_or("Cargo.lock names no wasm-bindgen")?;
+    let bindgen = locked_version(&lock, "wasm-bindgen").ok_or("Cargo.lock has no package wasm-bindgen")?;
     Ok([
+        Tool {
+            program: "cargo-nextest",
+            package: "cargo-nextest",
+            version: "0.9.143".to_owned(),
+            version_prefix: "0.9.".to_owned(),
+            flags: &["--locked", "--no-default-features"],
+            opt_level: "0",
+            purpose: "runs the tests; three minutes",
+        },
         Tool {
             program: "wasm-bindgen",
             package: "wasm-bindgen-cli",
             version: bindgen.to_owned(),
-            series: bindgen.to_owned(),
+            version_prefix: bindgen.to_owned(),
             flags: &[],
-            purpose: "makes the browser's glue and runs WebAssembly tests; about three minutes",
+            opt_level: "1",
+            purpose: "runs WebAssembly tests; three minutes",
         },
         Tool {
             program: "trunk",
             package: "trunk",
             version: "0.21.14".to_owned(),
-            series: "0.21.".to_owned(),
+            version_prefix: "0.21.".to_owned(),
             flags: &["--locked", "--no-default-features", "--features", "rustls"],
-            purpose: "builds the page; about eight minutes",
+            opt_level: "0",
+            purpose: "builds the page that the demo's is compared with; six minutes",
+        },
+        Tool {
+            program: "cargo-deny",
+            package: "cargo-deny",
+            version: "0.20.2".to_owned(),
+            version_prefix: "0.20.".to_owned(),
+            flags: &["--locked"],
+            opt_level: "0",
+            purpose: "checks licences and advisories; five minutes",
         },
     ])
 }
 
-fn deny() -> Tool {
-    Tool {
-        program: "cargo-deny",
-        package: "cargo-deny",
-        version: "0.20.2".to_owned(),
-        series: "0.20.".to_owned(),
-        flags: &["--locked"],
-        purpose: "looks for known vulnerabilities and for licences; about six minutes",
-    }
-}
-
-fn tools(wanted: &[Tool]) -> Result<bool> {
-    let missing: Vec<_> = wanted.iter().filter(|tool| !is_there(tool)).collect();
+fn tools(tools: &[Tool]) -> Result<bool> {
+    let missing: Vec<_> = tools.iter().filter(|tool| !is_installed(tool)).collect();
     missing.iter().try_for_each(|tool| install(tool))?;
     Ok(!missing.is_empty())
 }
 
-fn is_there(tool: &Tool) -> bool {
-    let answer = stdout_of(command(tool.program).arg("--version"));
-    answer.is_some_and(|answer| {
-        answer.split(' ').nth(1).is_some_and(|version| version.starts_with(&tool.series))
+fn is_installed(tool: &Tool) -> bool {
+    let output = stdout_of(command(tool.program).arg("--version"));
+    output.is_some_and(|output| {
+        output.split_whitespace().nth(1).is_some_and(|version| version.starts_with(&tool.version_prefix))
     })
 }
 
-/// Built without the optimisations that pay off only in a program that runs for hours.
+/// Without the release profile's optimisations, which take longer to compile than they save.
 fn install(tool: &Tool) -> Result {
-    let Tool { program, package, version, flags, purpose, .. } = tool;
+    let Tool { program, package, version, flags, opt_level, purpose, .. } = tool;
     print(&format!("setup: building {package} {version} ({purpose})"));
     let mut cargo = cargo();
     cargo.args(["install", package, "--version", &format!("={version}")]).args(*flags);
-    cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1").env("CARGO_PROFILE_RELEASE_LTO", "off");
-    cargo.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+    cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", opt_level).env("CARGO_PROFILE_RELEASE_LTO", "off");
+    cargo.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16").env("CARGO_PROFILE_RELEASE_DEBUG", "0");
     shell::run(&mut cargo)?;
-    if is_there(tool) {
+    if is_installed(tool) {
         Ok(())
     } else {
-        Err(format!("{package} {version} is installed, but `{program}` is not it"))
+        Err(format!("{package} {version} is installed, but another `{program}` comes first on PATH"))
     }
 }
 
-/// Into the target directory: it belongs to this checkout, and to nobody else on the machine.
+/// Installs axe-core below the target directory.
 fn axe() -> Result<bool> {
     let ((package, version), folder) = (AXE, target_dir()?.join("npm"));
-    let about = fs::read_to_string(folder.join("node_modules").join(package).join("package.json"));
-    if about.is_ok_and(|about| about.contains(&format!("\"version\": \"{version}\""))) {
+    let manifest = fs::read_to_string(folder.join("node_modules").join(package).join("package.json"));
+    if manifest.is_ok_and(|manifest| manifest.contains(&format!("\"version\": \"{version}\""))) {
         return Ok(false);
     }
-    print(&format!("setup: fetching {package} {version} (checks the page's accessibility)"));
+    print(&format!("setup: installing {package} {version} (checks the page's accessibility)"));
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut npm = command("npm");
     npm.args(["install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]);
@@ -202,18 +218,17 @@ fn debian_packages(packages: &[Package]) -> Result<bool> {
     }
     let packages: Vec<&str> = missing.iter().map(|(_, package, _)| *package).collect();
     let install = ["install", "--yes", "--no-install-recommends"];
-    let Some(apt) = apt_get() else {
+    let Some(apt_get) = apt_get() else {
         let list: String =
             missing.iter().map(|(program, _, purpose)| format!("\n  {program}: {purpose}")).collect();
         let line = format!("sudo apt-get {} {}", install.join(" "), packages.join(" "));
         return Err(format!(
-            "these programs are missing:{list}\nInstall them; on Debian and its kin with\n  {line}"
+            "these programs are missing:{list}\nInstall them. On Debian and its derivatives:\n  {line}"
         ));
     };
     print(&format!("setup: installing the Debian packages {}", packages.join(" ")));
-    // Old lists name files that are gone from the mirror.
-    shell::run(apt().arg("update"))?;
-    shell::run(apt().args(install).args(&packages))?;
+    shell::run(apt_get().arg("update"))?;
+    shell::run(apt_get().args(install).args(&packages))?;
     let absent: Vec<&str> = missing
         .iter()
         .filter(|(program, ..)| find_program(program).is_none())
@@ -222,28 +237,28 @@ fn debian_packages(packages: &[Package]) -> Result<bool> {
     if absent.is_empty() {
         Ok(true)
     } else {
-        Err(format!("still not on PATH after the installation: {}", absent.join(", ")))
+        Err(format!("not on PATH after the installation: {}", absent.join(", ")))
     }
 }
 
-/// `apt-get` that may install and asks nothing, where there is one.
+/// A non-interactive `apt-get`, if it exists and may install packages.
 fn apt_get() -> Option<impl Fn() -> Command> {
     find_program("apt-get")?;
-    let root = stdout_of(command("id").arg("-u"))? == "0";
-    if !root {
+    let is_root = stdout_of(command("id").arg("-u"))? == "0";
+    if !is_root {
         stdout_of(command("sudo").args(["-n", "true"]))?;
     }
     Some(move || {
-        let mut apt = if root { command("env") } else { command("sudo") };
-        if !root {
-            apt.args(["-n", "env"]);
+        let mut apt_get = if is_root { command("env") } else { command("sudo") };
+        if !is_root {
+            apt_get.args(["-n", "env"]);
         }
-        apt.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"]);
-        apt
+        apt_get.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"]);
+        apt_get
     })
 }
 
-/// The version that Cargo.lock holds of a package that it holds once.
+/// Version of a package that is in Cargo.lock once.
 fn locked_version<'lock>(lock: &'lock str, package: &str) -> Option<&'lock str> {
     let (_, entry) = lock.split_once(&format!("name = \"{package}\"\nversion = \""))?;
     entry.split('"').next()
@@ -254,7 +269,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lock_file_gives_the_exact_version() {
+    fn locked_version_ignores_packages_with_a_longer_name() {
         let lock = "[[package]]\nname = \"wasm-bindgen-macro\"\nversion = \"0.2.9\"\n\n\
                     [[package]]\nname = \"wasm-bindgen\"\nversion = \"0.2.130\"\nsource = \"x\"\n";
         assert_eq!(locked_version(lock, "wasm-bindgen"), Some("0.2.130"));

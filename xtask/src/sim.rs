@@ -1,18 +1,17 @@
-//! `cargo xtask sim`: the simulation for more seeds than the tests take, or one seed again.
+//! `cargo xtask sim`: runs the simulation for more seeds than the tests do, or repeats one seed.
 
 use clap::Args;
-
 use xtask::shell::{self, Result, cargo};
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How many seeds to run
+    /// Number of seeds to run
     #[arg(long, default_value_t = 1_000)]
     seeds: u64,
-    /// The first of them
+    /// First seed
     #[arg(long, default_value_t = 0)]
     from: u64,
-    /// Run this one alone, with the log of its events
+    /// Run only this seed and print its event log
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
 }

@@ -1,12 +1,13 @@
-//! What the demo prints once its servers listen: where they are, who may sign in, what to type.
+//! The text that the demo prints once its servers listen: addresses, accounts, commands to try.
 
 use std::path::Path;
 
-use super::Doors;
 use xtask::shell::relative_path;
 
-pub(super) fn lines(doors: &Doors, accounts: &[(String, String)], folder: &Path) -> Vec<String> {
-    let Doors { smtp, pop3, web } = doors;
+use super::Addresses;
+
+pub(super) fn lines(addresses: &Addresses, accounts: &[(String, String)], folder: &Path) -> Vec<String> {
+    let Addresses { smtp, pop3, web } = addresses;
     let mut lines = vec![
         String::new(),
         format!("  http://{web}/"),
@@ -20,10 +21,10 @@ pub(super) fn lines(doors: &Doors, accounts: &[(String, String)], folder: &Path)
     let mailbox = relative_path(&folder.join("data").join(name).join("MyMailBox.txt"));
     let next = format!(
         "
-Open the address above in a browser, and sign in. Or, in another terminal:
+Open the address above in a browser and sign in. Or, in another terminal:
 
   cargo run -q -p cli-client -- --smtp {smtp} --pop3 {pop3}
-      the terminal client: three options, then follow its questions
+      terminal client: three options, then answer its questions
 
   nc -C {smtp_host} {smtp_port}
       HELO iit.edu
@@ -48,7 +49,7 @@ Open the address above in a browser, and sign in. Or, in another terminal:
 
   cat {mailbox}
 
-`telnet` does as well as `nc -C`. Ctrl-C here stops the servers; the mail stays for the next time.
+`telnet` works as well as `nc -C`. Ctrl-C stops the servers; the mail is kept for the next run.
 ",
         smtp_host = smtp.ip(),
         smtp_port = smtp.port(),
@@ -64,11 +65,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_names_the_doors_the_accounts_and_the_file() {
+    fn instructions_contain_addresses_accounts_and_the_mailbox_file() {
         let address = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
         let accounts = [("ag".to_owned(), "one".to_owned()), ("gb".to_owned(), "two".to_owned())];
-        let doors = Doors { smtp: address(2525), pop3: address(2110), web: address(8080) };
-        let text = lines(&doors, &accounts, Path::new("/demo")).join("\n");
+        let addresses = Addresses { smtp: address(2525), pop3: address(2110), web: address(8080) };
+        let text = lines(&addresses, &accounts, Path::new("/demo")).join("\n");
         assert!(text.trim_start().starts_with("http://127.0.0.1:8080/\n"), "{text}");
         for part in ["SMTP  127.0.0.1:2525", "user ag  password one", "nc -C 127.0.0.1 2110", "PASS two"] {
             assert!(text.contains(part), "{part} in {text}");
