@@ -89,14 +89,14 @@ pub(super) fn rows(testbed: &mut Testbed, rounds: usize) -> Result<Vec<Row>> {
         )?;
         rows.push(Row { target: target.map(Target::Ratio), ..row });
     }
-    let beside_sink = Row {
+    let compared_with_sink = Row {
         name: "the first, compared with a server that stores nothing".to_owned(),
         unit: Unit::Rate,
         pennypost: rows[0].pennypost,
         peers: vec![("smtp-sink".to_owned(), median(&sink.rates.borrow()))],
         target: Some(Target::Ratio(0.4)),
     };
-    rows.insert(1, beside_sink);
+    rows.insert(1, compared_with_sink);
     Ok(rows)
 }
 
