@@ -1,18 +1,18 @@
-//! How heavy and how quick the page is, in a real Chromium against the real servers: `cargo bench -p browser-tests`.
+//! Size and speed of the page in Chromium: `cargo bench -p browser-tests`.
 //!
-//! The figures are shown beside their targets and not judged: how fast this machine is today is no property of the
-//! code. Times are the median of some runs, each in a browser that has never seen the page.
+//! The figures are printed next to their targets without a verdict, because they depend on the machine. Times are the
+//! median of several runs, each with a new browser profile.
 
 use std::fmt::Write as _;
 use std::fs;
 
-use browser_tests::{Driver, Page, Screen, Servers, Stage};
+use browser_tests::{Driver, Fixture, Page, Screen, Servers};
 
 const RUNS: usize = 5;
 
-/// Waits for the sign-in form, not for what stands there before it. Octets of everything that it took, as they came over
-/// the wire without their headers; the milliseconds to the first paint of anything, and to the frame with the form.
-const LOADED: &str = "\
+/// Returns the compressed octets of all resources without headers, the milliseconds to the first paint, and those to the
+/// frame with the sign-in form.
+const MEASURE_LOAD: &str = "\
     const done = arguments[0];
     const look = () => {
         const paint = performance.getEntriesByName('first-contentful-paint')[0];
@@ -23,8 +23,8 @@ const LOADED: &str = "\
     };
     look();";
 
-/// Presses Sign in; the milliseconds to the first row, and to a list whose headers are all there.
-const LISTED: &str = "\
+/// Presses Sign in. Returns the milliseconds to the first row and to a list with all headers.
+const MEASURE_LIST: &str = "\
     const done = arguments[0];
     const start = performance.now();
     let first;
@@ -36,8 +36,8 @@ const LISTED: &str = "\
     };
     look();";
 
-/// Scrolls the list by a row and a half in every frame; the frames a second, and the longest in milliseconds.
-const SCROLLED: &str = "\
+/// Scrolls the list by 100 pixels per frame. Returns the frames per second and the longest frame in milliseconds.
+const MEASURE_SCROLL: &str = "\
     const done = arguments[0];
     let list = document.querySelector('li.row');
     while (list.scrollHeight <= list.clientHeight) list = list.parentElement;
@@ -53,17 +53,17 @@ const SCROLLED: &str = "\
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("the system has what a runtime needs").block_on(measure());
+    runtime.expect("a runtime").block_on(measure());
 }
 
 async fn measure() {
     let mut rows = String::new();
     let mut row = |name: &str, figure: f64, unit: &str, target: &str| {
-        writeln!(rows, "{name:48} {figure:>9.1} {unit:4} {target}").expect("a string takes everything");
+        writeln!(rows, "{name:48} {figure:>9.1} {unit:4} {target}").expect("writing to a string succeeds");
     };
     let [octets, paint, form] = median(async || {
-        let stage = Stage::open().await;
-        numbers(&stage.page, LOADED).await
+        let fixture = Fixture::open().await;
+        numbers(&fixture.page, MEASURE_LOAD).await
     })
     .await;
     row("page, compressed transfer", octets / 1024.0, "KiB", "at most 400");
@@ -71,19 +71,19 @@ async fn measure() {
     row("page, first paint of the sign-in form", form, "ms", "at most 500");
     for count in [1_000, 10_000] {
         let servers = Servers::start("");
-        fs::write(servers.mailbox_path("gb"), mailbox(count)).expect("written");
+        fs::write(servers.mailbox_path("gb"), mailbox(count)).expect("the file is writable");
         let [first, all] = median(async || {
             let driver = Driver::start();
-            numbers(&signing_in(&driver, &servers).await, LISTED).await
+            numbers(&open_sign_in(&driver, &servers).await, MEASURE_LIST).await
         })
         .await;
         row(&format!("list of {count}, sign-in to the first row"), first, "ms", "");
         row(&format!("list of {count}, sign-in to all headers"), all, "ms", "");
         let [frames, longest] = median(async || {
             let driver = Driver::start();
-            let page = signing_in(&driver, &servers).await;
-            numbers::<2>(&page, LISTED).await;
-            numbers(&page, SCROLLED).await
+            let page = open_sign_in(&driver, &servers).await;
+            numbers::<2>(&page, MEASURE_LIST).await;
+            numbers(&page, MEASURE_SCROLL).await
         })
         .await;
         row(&format!("list of {count}, scrolled"), frames, "fps", "60");
@@ -92,19 +92,19 @@ async fn measure() {
     show(&rows);
 }
 
-/// The sign-in page, filled in.
-async fn signing_in(driver: &Driver, servers: &Servers) -> Page {
+/// The completed sign-in form.
+async fn open_sign_in(driver: &Driver, servers: &Servers) -> Page {
     let page = Page::new(driver.open(Screen::Desktop).await);
-    page.go(&servers.url()).await;
+    page.goto(&servers.url()).await;
     page.fill("Username", "gb").await;
     page.fill("Password", "gondola").await;
     page
 }
 
-/// The numbers that a script gives.
+/// The numbers that a script returns.
 async fn numbers<const COUNT: usize>(page: &Page, script: &str) -> [f64; COUNT] {
-    let found = page.client.execute_async(script, vec![]).await.expect("the script ends");
-    std::array::from_fn(|at| found[at].as_f64().expect("the script gives that many numbers"))
+    let found = page.client.execute_async(script, vec![]).await.expect("the script succeeds");
+    std::array::from_fn(|at| found[at].as_f64().expect("enough numbers"))
 }
 
 async fn median<const COUNT: usize>(run: impl AsyncFn() -> [f64; COUNT]) -> [f64; COUNT] {
@@ -119,7 +119,7 @@ async fn median<const COUNT: usize>(run: impl AsyncFn() -> [f64; COUNT]) -> [f64
     })
 }
 
-/// A mailbox as a person would write it: the guide's four fields and a line of text.
+/// A mailbox file in the format of the guide, with one line of text per message.
 fn mailbox(count: usize) -> String {
     (0..count).fold(String::new(), |mut mailbox, number| {
         let (day, hour, minute) = (1 + number / 1440 % 28, number / 60 % 24, number % 60);
@@ -129,12 +129,12 @@ fn mailbox(count: usize) -> String {
              Received: 2026-11-{day:02} : {hour:02} : {minute:02}\r\n\r\nThis is message number {number}.\r\n.\r\n",
             number % 97
         )
-        .expect("a string takes everything");
+        .expect("writing to a string succeeds");
         mailbox
     })
 }
 
-#[allow(clippy::print_stdout, reason = "the one place where the measurements are shown")]
+#[allow(clippy::print_stdout, reason = "benchmarks print their results")]
 fn show(rows: &str) {
     println!("\n{rows}");
 }

@@ -1,4 +1,4 @@
-//! chromedriver and its Chromium.
+//! chromedriver and Chromium.
 
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read as _, Write as _};
@@ -14,27 +14,27 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::servers::lines;
-use crate::{PATIENCE, places, port};
+use crate::{TIMEOUT, paths, reserved_port};
 
-/// How often chromedriver is started before it is given up.
-const STARTS_MAX: usize = 5;
-/// How long Chromium may take to end before its driver is killed.
-const END_MAX: Duration = PATIENCE;
+/// Attempts to start chromedriver.
+const START_ATTEMPTS_MAX: usize = 5;
+/// Time for Chromium to exit before chromedriver is killed.
+const SHUTDOWN_TIMEOUT: Duration = TIMEOUT;
 
-/// The size of the window's inside, in CSS pixels.
+/// Viewport size in CSS pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Screen {
     /// 1280 x 800
     Desktop,
-    /// The same, on a system that asks for dark pages
+    /// 1280 x 800 with a dark colour scheme
     Dark,
     /// 1920 x 1080
     Wide,
-    /// 390 x 844, with a finger for a mouse
+    /// 390 x 844 with touch input
     Phone,
 }
 
-/// A WebDriver server with one browser. Both end when this is dropped.
+/// A WebDriver server with one browser. Both stop on drop.
 #[derive(Debug)]
 pub struct Driver {
     child: Child,
@@ -46,29 +46,29 @@ impl Driver {
     /// Starts chromedriver on a free port.
     ///
     /// # Panics
-    /// It ends at once, again and again.
+    /// It exits during every attempt.
     #[must_use]
     pub fn start() -> Self {
-        // It takes a port that is free on IPv4, and ends where somebody has the same one on IPv6.
-        (0..STARTS_MAX).find_map(|_| Self::try_start()).expect("chromedriver says where it listens")
+        // chromedriver picks a port that is free on IPv4 and exits if the same port is in use on IPv6.
+        (0..START_ATTEMPTS_MAX).find_map(|_| Self::try_start()).expect("chromedriver reports its port")
     }
 
     fn try_start() -> Option<Self> {
-        let mut command = Command::new(places::installed("chromedriver"));
+        let mut command = Command::new(paths::installed("chromedriver"));
         command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = port::spawn(&mut command).expect("chromedriver can be run");
+        let mut child = reserved_port::spawn(&mut command).expect("chromedriver can be run");
         let log = lines(BufReader::new(child.stdout.take().expect("standard output is piped")));
         let folder = tempfile::tempdir().expect("a temporary directory");
         let mut driver = Self { child, port: 0, folder };
         while driver.port == 0 {
-            // The driver that gave up is reaped when it is dropped.
-            let line = log.recv_timeout(PATIENCE).ok()?;
-            driver.port = port(&line).unwrap_or(0);
+            // A driver that exited is reaped on drop.
+            let line = log.recv_timeout(TIMEOUT).ok()?;
+            driver.port = parse_port(&line).unwrap_or(0);
         }
         Some(driver)
     }
 
-    /// Opens the browser, with a profile that nobody has used.
+    /// Opens the browser with a new profile.
     ///
     /// # Panics
     /// It does not start.
@@ -77,27 +77,26 @@ impl Driver {
             "goog:chromeOptions": self.options(screen),
             "goog:loggingPrefs": { "browser": "ALL" },
             "unhandledPromptBehavior": "ignore",
-            // axe-core takes its time.
-            "timeouts": { "script": PATIENCE.as_secs() * 1_000 },
-            // The servers' certificate is one that they made themselves.
+            // axe-core is slow.
+            "timeouts": { "script": TIMEOUT.as_secs() * 1_000 },
+            // The servers use a self-signed certificate.
             "acceptInsecureCerts": true,
         });
-        let Value::Object(capabilities) = capabilities else { unreachable!("it is written as an object") };
+        let Value::Object(capabilities) = capabilities else { unreachable!("the value above is an object") };
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities)
             .connect(&format!("http://127.0.0.1:{}", self.port))
             .await
             .unwrap_or_else(|error| panic!("Chromium does not start: {error}"));
         match screen {
-            Screen::Desktop | Screen::Dark => fit(&client, 1280, 800).await,
-            Screen::Wide => fit(&client, 1920, 1080).await,
+            Screen::Desktop | Screen::Dark => resize_viewport(&client, 1280, 800).await,
+            Screen::Wide => resize_viewport(&client, 1920, 1080).await,
             Screen::Phone => {}
         }
         client
     }
 
-    /// What Chromium's network stack has done: every request and every look-up of a name, by URL and name. It is whole
-    /// once the browser has closed.
+    /// Chromium's network log with every request and DNS lookup. It is complete once the browser has closed.
     #[must_use]
     pub fn network_log(&self) -> String {
         std::fs::read_to_string(self.network_log_path()).expect("Chromium writes its log")
@@ -128,7 +127,7 @@ impl Driver {
             arguments.push("--blink-settings=preferredColorScheme=0".to_owned());
         }
         let mut options = BTreeMap::from([
-            ("binary", json!(places::installed("chromium"))),
+            ("binary", json!(paths::installed("chromium"))),
             ("args", json!(arguments)),
             ("prefs", json!({ "download.default_directory": self.folder.path().join("downloads") })),
         ]);
@@ -139,17 +138,17 @@ impl Driver {
         json!(options)
     }
 
-    /// A file that the browser has saved, when it is whole.
+    /// Content of a downloaded file, if the download is complete.
     #[must_use]
     pub fn downloaded(&self, name: &str) -> Option<Vec<u8>> {
         std::fs::read(self.folder.path().join("downloads").join(name)).ok()
     }
 
-    /// Asks the driver to close its browser and to end.
+    /// Asks chromedriver to close the browser and exit.
     fn shut_down(&self) -> std::io::Result<()> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
-        let mut stream = TcpStream::connect_timeout(&address, END_MAX)?;
-        stream.set_read_timeout(Some(END_MAX))?;
+        let mut stream = TcpStream::connect_timeout(&address, SHUTDOWN_TIMEOUT)?;
+        stream.set_read_timeout(Some(SHUTDOWN_TIMEOUT))?;
         write!(stream, "GET /shutdown HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
         stream.read_to_end(&mut Vec::new()).map(drop)
     }
@@ -157,10 +156,10 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // Killed at once, the driver would leave its browser behind.
+        // If chromedriver is killed first, the browser keeps running.
         if self.shut_down().is_ok() {
             let start = Instant::now();
-            while matches!(self.child.try_wait(), Ok(None)) && start.elapsed() < END_MAX {
+            while matches!(self.child.try_wait(), Ok(None)) && start.elapsed() < SHUTDOWN_TIMEOUT {
                 thread::sleep(Duration::from_millis(5));
             }
         }
@@ -169,11 +168,11 @@ impl Drop for Driver {
     }
 }
 
-/// Gives the inside of the window a size; there is no telling how much its frame takes, nor when the page has it.
-async fn fit(client: &Client, width: u32, height: u32) {
+/// Sets the viewport size. The size of the window frame is unknown, so it adjusts the window until the size is right.
+async fn resize_viewport(client: &Client, width: u32, height: u32) {
     let sizes = "return [innerWidth, innerHeight, outerWidth, outerHeight]";
     let start = Instant::now();
-    while start.elapsed() < PATIENCE {
+    while start.elapsed() < TIMEOUT {
         let sizes = client.execute(sizes, vec![]).await.expect("a window has a size");
         let [inner_width, inner_height, outer_width, outer_height] =
             [0, 1, 2, 3].map(|at| sizes[at].as_u64().and_then(|size| u32::try_from(size).ok()).unwrap_or(0));
@@ -184,11 +183,11 @@ async fn fit(client: &Client, width: u32, height: u32) {
         let down = outer_height.saturating_sub(inner_height);
         client.set_window_size(width + across, height + down).await.expect("a window can be resized");
     }
-    panic!("the window never came to {width} x {height}");
+    panic!("the viewport did not reach {width} x {height}");
 }
 
-/// Reads `ChromeDriver was started successfully on port 34271.`
-fn port(line: &str) -> Option<u16> {
+/// Parses `ChromeDriver was started successfully on port 34271.`
+fn parse_port(line: &str) -> Option<u16> {
     let (_, port) = line.split_once("was started successfully on port ")?;
     port.trim_end_matches('.').parse().ok()
 }

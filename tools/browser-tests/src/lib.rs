@@ -1,26 +1,25 @@
-//! The stage for the end-to-end tests of the browser client: a real headless Chromium, the built page, and the real
-//! `pennypost serve`, all on free ports of 127.0.0.1 and in a folder of their own.
+//! Library for the end-to-end tests of the browser client: headless Chromium, the built page and `pennypost serve`, on
+//! free ports of 127.0.0.1 and in temporary folders.
 //!
-//! [`Stage`] starts everything and ends exactly what it has started, when a test panics too. A test acts on the
-//! [`Page`] as a person would: it names what it presses and fills in by role and by label, and waits until it can read
-//! what it expects. [`Smtp`] and [`Pop3`] are the other side, and use none of the project's code.
+//! [`Fixture`] starts everything and stops it when dropped. Tests act on the [`Page`] by accessible role and label and
+//! wait for visible text. [`Smtp`] and [`Pop3`] are independent clients that use none of the project's code.
 //!
-//! The tests are in `tests/browser`; the measurements of the page in `benches/page.rs`.
+//! The tests are in `tests/browser`, the benchmarks in `benches/page.rs`.
 
 mod driver;
-mod lure;
+mod fixture;
+mod mail_clients;
 mod page;
-mod places;
-mod port;
+mod paths;
+mod reserved_port;
 mod servers;
-mod stage;
-mod wire;
+mod trap_server;
 
 pub use driver::{Driver, Screen};
-pub use lure::Lure;
-pub use page::{PATIENCE, Page};
-pub use places::pictures;
-pub use port::Port;
+pub use fixture::Fixture;
+pub use mail_clients::{Pop3, Smtp};
+pub use page::{Page, TIMEOUT};
+pub use paths::screenshots_folder;
+pub use reserved_port::ReservedPort;
 pub use servers::Servers;
-pub use stage::Stage;
-pub use wire::{Pop3, Smtp};
+pub use trap_server::TrapServer;

@@ -1,4 +1,4 @@
-//! `pennypost serve` on a data directory of its own.
+//! `pennypost serve` with a temporary data directory.
 
 use std::fs;
 use std::io::BufReader;
@@ -10,79 +10,80 @@ use std::thread;
 
 use tempfile::TempDir;
 
-use crate::{PATIENCE, Pop3, Port, Smtp, places, port};
+use crate::{Pop3, ReservedPort, Smtp, TIMEOUT, paths, reserved_port};
 
-/// SMTP, POP3, the bridge and the page in one process, with the accounts ag (aviator) and gb (gondola). It ends when
-/// this is dropped.
+/// SMTP, POP3, the bridge and the page in one process, with the accounts ag (password aviator) and gb (gondola). The
+/// process is killed on drop.
 #[derive(Debug)]
 pub struct Servers {
     folder: TempDir,
     child: Child,
-    doors: Doors,
-    /// They are the doors' for as long as this lives, also while nobody listens.
-    _ports: [Port; 3],
+    addresses: Addresses,
+    /// Reserves the addresses while the process is not running.
+    _ports: [ReservedPort; 3],
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Doors {
+struct Addresses {
     smtp: SocketAddr,
     pop3: SocketAddr,
     web: SocketAddr,
 }
 
 impl Servers {
-    /// Starts on ports of its own; `more` is added to the configuration.
+    /// Starts on reserved ports. `extra_config` is added to the configuration file.
     #[must_use]
-    pub fn start(more: &str) -> Self {
+    pub fn start(extra_config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory");
         for account in ["ag", "gb"] {
-            fs::create_dir_all(folder.path().join("data").join(account)).expect("made");
+            fs::create_dir_all(folder.path().join("data").join(account)).expect("the folder is writable");
         }
-        fs::write(folder.path().join("data/User.txt"), "ag aviator\ngb gondola\n").expect("written");
+        fs::write(folder.path().join("data/User.txt"), "ag aviator\ngb gondola\n")
+            .expect("the file is writable");
         let config = format!(
-            "hostname = 'iitkgp.edu'\ndomains = ['iitkgp.edu', 'iit.edu']\n{more}\n[web]\nroot = '{}'\n",
-            places::page().display()
+            "hostname = 'iitkgp.edu'\ndomains = ['iitkgp.edu', 'iit.edu']\n{extra_config}\n[web]\nroot = '{}'\n",
+            paths::page().display()
         );
-        fs::write(folder.path().join("pennypost.toml"), config).expect("written");
-        let ports = [(); 3].map(|()| Port::hold());
-        let [smtp, pop3, web] = ports.each_ref().map(Port::address);
-        let (child, doors) = serve(&folder, Doors { smtp, pop3, web });
-        Self { folder, child, doors, _ports: ports }
+        fs::write(folder.path().join("pennypost.toml"), config).expect("the file is writable");
+        let ports = [(); 3].map(|()| ReservedPort::new());
+        let [smtp, pop3, web] = ports.each_ref().map(ReservedPort::address);
+        let (child, addresses) = serve(&folder, Addresses { smtp, pop3, web });
+        Self { folder, child, addresses, _ports: ports }
     }
 
-    /// Ends the process at once, with everything that it has open.
+    /// Kills the process.
     pub fn kill(&mut self) {
-        self.child.kill().expect("it runs");
-        self.child.wait().expect("it is a child of this process");
+        self.child.kill().expect("the process is running");
+        self.child.wait().expect("a child process");
     }
 
-    /// Starts again, after [`Servers::kill`], where it was.
+    /// Starts the process again on the same addresses after [`Servers::kill`].
     pub fn restart(&mut self) {
-        (self.child, self.doors) = serve(&self.folder, self.doors);
+        (self.child, self.addresses) = serve(&self.folder, self.addresses);
     }
 
-    /// The page's address.
+    /// URL of the page.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}/", self.doors.web)
+        format!("http://{}/", self.addresses.web)
     }
 
-    /// Where the page is served, with TLS and without.
+    /// Port of the page, with and without TLS.
     #[must_use]
     pub const fn port(&self) -> u16 {
-        self.doors.web.port()
+        self.addresses.web.port()
     }
 
-    /// A connection to the SMTP server, greeted.
+    /// Connects to the SMTP server and says HELO.
     #[must_use]
     pub fn smtp(&self) -> Smtp {
-        Smtp::connect(self.doors.smtp)
+        Smtp::connect(self.addresses.smtp)
     }
 
-    /// A POP3 session of an account, signed in.
+    /// Opens a POP3 session and logs in.
     #[must_use]
     pub fn pop3(&self, account: &str) -> Pop3 {
-        Pop3::sign_in(self.doors.pop3, account, password(account))
+        Pop3::sign_in(self.addresses.pop3, account, password(account))
     }
 
     /// Delivers a message to an account. Its lines may end with LF.
@@ -90,7 +91,7 @@ impl Servers {
         self.smtp().deliver("ag@iit.edu", &format!("{account}@iit.edu"), message);
     }
 
-    /// The mailbox file.
+    /// Content of the mailbox file.
     #[must_use]
     pub fn mailbox(&self, account: &str) -> Vec<u8> {
         fs::read(self.mailbox_path(account)).unwrap_or_default()
@@ -101,18 +102,18 @@ impl Servers {
         self.folder.path().join("data").join(account).join("MyMailBox.txt")
     }
 
-    /// Writes a file that a test gives to the page.
+    /// Writes a file that a test can attach.
     #[must_use]
     pub fn file(&self, name: &str, content: &[u8]) -> PathBuf {
         let path = self.folder.path().join(name);
-        fs::write(&path, content).expect("written");
+        fs::write(&path, content).expect("the file is writable");
         path
     }
 }
 
 impl Drop for Servers {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -123,48 +124,47 @@ pub(crate) fn password(account: &str) -> &'static str {
     match account {
         "ag" => "aviator",
         "gb" => "gondola",
-        _ => panic!("there is no account {account}"),
+        _ => panic!("unknown account {account}"),
     }
 }
 
-/// Starts the program and waits until each door is open.
-fn serve(folder: &TempDir, doors: Doors) -> (Child, Doors) {
-    let mut command = Command::new(places::pennypost());
+/// Starts the program and waits until it listens on all addresses.
+fn serve(folder: &TempDir, addresses: Addresses) -> (Child, Addresses) {
+    let mut command = Command::new(paths::pennypost());
     command
-        .args(["serve", "--smtp", &doors.smtp.to_string(), "--pop3", &doors.pop3.to_string()])
-        .args(["--web", &doors.web.to_string(), "--config"])
+        .args(["serve", "--smtp", &addresses.smtp.to_string(), "--pop3", &addresses.pop3.to_string()])
+        .args(["--web", &addresses.web.to_string(), "--config"])
         .arg(folder.path().join("pennypost.toml"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
-        // Colours would stand between a field's name and its value.
+        // Colour codes would separate the name and the value of a log field.
         .env("NO_COLOR", "1")
         .env("RUST_LOG", "info");
-    let mut child = port::spawn(&mut command).expect("pennypost can be run");
+    let mut child = reserved_port::spawn(&mut command).expect("pennypost can be run");
     let log = lines(BufReader::new(child.stderr.take().expect("standard error is piped")));
-    let (mut open, mut last) = ((None, None, None), String::new());
+    let (mut listening, mut last) = ((None, None, None), String::new());
     loop {
-        if let (Some(smtp), Some(pop3), Some(web)) = open {
-            return (child, Doors { smtp, pop3, web });
+        if let (Some(smtp), Some(pop3), Some(web)) = listening {
+            return (child, Addresses { smtp, pop3, web });
         }
-        let Ok(line) = log.recv_timeout(PATIENCE) else { break };
-        match listening(&line) {
-            Some(("smtp", address)) => open.0 = Some(address),
-            Some(("pop3", address)) => open.1 = Some(address),
-            Some(("web", address)) => open.2 = Some(address),
+        let Ok(line) = log.recv_timeout(TIMEOUT) else { break };
+        match parse_listening(&line) {
+            Some(("smtp", address)) => listening.0 = Some(address),
+            Some(("pop3", address)) => listening.1 = Some(address),
+            Some(("web", address)) => listening.2 = Some(address),
             _ => {}
         }
         last = line;
     }
-    // Nobody else will end it: there is no `Servers` yet.
+    // No `Servers` exists yet that would kill the process on drop.
     let _ = child.kill();
     let _ = child.wait();
     panic!("pennypost serve does not listen: {last}");
 }
 
-/// Reads `... listening protocol=smtp address=127.0.0.1:2525`. Later listeners of the same protocol, those for the
-/// bridge, come with a name of their own.
-fn listening(line: &str) -> Option<(&str, SocketAddr)> {
+/// Parses `... listening protocol=smtp address=127.0.0.1:2525`. Listeners for the bridge have other names.
+fn parse_listening(line: &str) -> Option<(&str, SocketAddr)> {
     let field = |name: &str| {
         let (_, value) = line.split_once(name)?;
         value.split_whitespace().next().map(|value| value.trim_matches('"'))
@@ -173,12 +173,12 @@ fn listening(line: &str) -> Option<(&str, SocketAddr)> {
     Some((field("protocol=")?, field("address=")?.parse().ok()?))
 }
 
-/// The lines of a stream as they come. It is read to its end, so that its pipe never fills up.
+/// Reads lines on a thread until the end of the stream, so that the pipe never fills up.
 pub(crate) fn lines(stream: impl std::io::BufRead + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         for line in stream.lines().map_while(Result::ok) {
-            // Nobody need listen any more.
+            // The receiver may have been dropped.
             let _ = sender.send(line);
         }
     });

@@ -1,4 +1,4 @@
-//! One session with a large maildrop.
+//! Sessions with a large maildrop.
 
 use std::io::Write;
 use std::time::Instant;
@@ -6,11 +6,11 @@ use std::time::Instant;
 use memchr::memmem::Finder;
 
 use crate::Account;
-use crate::session::LINES_OCTETS;
-use crate::wire::{Blocking, Result};
+use crate::connection::{Blocking, Result};
+use crate::login::LINE_BUFFER_OCTETS;
 
-/// Several messages of the usual size in one read.
-const MESSAGES_OCTETS: usize = 256 << 10;
+/// Several messages of usual size fit into one read.
+const MESSAGE_BUFFER_OCTETS: usize = 256 << 10;
 
 #[derive(Debug, PartialEq)]
 pub(crate) struct Fetched {
@@ -19,54 +19,54 @@ pub(crate) struct Fetched {
     pub(crate) octets: u64,
 }
 
-/// Seconds from the connection to the answer to STAT, and the number of messages.
+/// Seconds from connecting to the reply to STAT, and the number of messages.
 pub(crate) async fn open(account: &Account) -> Result<(f64, usize)> {
     let begin = Instant::now();
-    let mut wire = account.sign_in::<Blocking>(LINES_OCTETS).await?;
-    let messages = wire.stat().await?;
+    let mut connection = account.log_in::<Blocking>(LINE_BUFFER_OCTETS).await?;
+    let messages = connection.stat().await?;
     let seconds = begin.elapsed().as_secs_f64();
-    wire.quit().await?;
+    connection.quit().await?;
     Ok((seconds, messages))
 }
 
-/// Seconds from the first DELE to the answer to QUIT: until the messages are gone.
+/// Seconds from the first DELE to the reply to QUIT.
 pub(crate) async fn remove(account: &Account, count: usize) -> Result<f64> {
-    let mut wire = account.sign_in::<Blocking>(LINES_OCTETS).await?;
+    let mut connection = account.log_in::<Blocking>(LINE_BUFFER_OCTETS).await?;
     let begin = Instant::now();
     for number in 1..=count {
-        wire.send(format!("DELE {number}\r\n").as_bytes()).await?;
-        wire.ok().await?;
+        connection.send(format!("DELE {number}\r\n").as_bytes()).await?;
+        connection.ok().await?;
     }
-    wire.send(b"QUIT\r\n").await?;
-    wire.ok().await?;
+    connection.send(b"QUIT\r\n").await?;
+    connection.ok().await?;
     let seconds = begin.elapsed().as_secs_f64();
-    wire.closed().await?;
+    connection.closed().await?;
     Ok(seconds)
 }
 
-/// Fetches the messages in order, with up to `ahead` commands on their way.
+/// Fetches the messages in order, with up to `ahead` commands in flight.
 pub(crate) async fn fetch(account: &Account, ahead: usize, limit: Option<usize>) -> Result<Fetched> {
     let terminator = Finder::new(b"\r\n.\r\n");
-    let mut wire = account.sign_in::<Blocking>(MESSAGES_OCTETS).await?;
-    let messages = wire.stat().await?.min(limit.unwrap_or(usize::MAX));
-    let (mut asked, mut octets, mut commands) = (0, 0, Vec::new());
+    let mut connection = account.log_in::<Blocking>(MESSAGE_BUFFER_OCTETS).await?;
+    let messages = connection.stat().await?.min(limit.unwrap_or(usize::MAX));
+    let (mut requested, mut octets, mut commands) = (0, 0, Vec::new());
     let begin = Instant::now();
-    for taken in 0..messages {
-        // Half of the window is asked for again when half of it has come, in one write.
-        if asked - taken <= ahead / 2 {
+    for received in 0..messages {
+        // Refills the window in one write when half of it is used.
+        if requested - received <= ahead / 2 {
             commands.clear();
-            while asked < messages && asked - taken < ahead {
-                asked += 1;
-                write!(commands, "RETR {asked}\r\n").expect("a vector takes everything");
+            while requested < messages && requested - received < ahead {
+                requested += 1;
+                write!(commands, "RETR {requested}\r\n").expect("writing to a vector succeeds");
             }
             if !commands.is_empty() {
-                wire.send(&commands).await?;
+                connection.send(&commands).await?;
             }
         }
-        wire.ok().await?;
-        octets += wire.body(&terminator).await?;
+        connection.ok().await?;
+        octets += connection.body(&terminator).await?;
     }
     let seconds = begin.elapsed().as_secs_f64();
-    wire.quit().await?;
+    connection.quit().await?;
     Ok(Fetched { seconds, messages, octets })
 }

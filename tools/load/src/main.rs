@@ -1,18 +1,17 @@
-//! `pop3-load`: what `cargo xtask bench --peers` drives servers with where smtp-source has nothing to offer.
+//! `pop3-load`: load generator for measurements that smtp-source does not cover.
 //!
-//! One thread, one buffer a connection, nothing of a reply read but what is asked for, no call but reads and writes where there
-//! is one connection alone: it must cost less than any server that it drives. Each command prints one line of figures. It is
-//! no client: it trusts the server that it measures.
+//! It must cost less CPU than the servers it measures: one thread, one buffer per connection, minimal parsing, and only
+//! reads and writes for a single connection. Each command prints one line of figures. It trusts the server.
 
+mod connection;
 mod disk;
 mod idle;
+mod large_message;
+mod login;
 mod maildrop;
-mod message;
-mod session;
 mod sessions;
 #[cfg(test)]
 mod tests;
-mod wire;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -23,44 +22,44 @@ use clap::{Args, Parser, Subcommand};
 use tokio::runtime::Builder;
 
 #[derive(Parser)]
-#[command(name = "pop3-load", about = "Drives POP3 and SMTP servers, and says how fast they are")]
+#[command(name = "pop3-load", about = "Measures the speed of POP3 and SMTP servers")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
 
-/// Whom to sign in as.
+/// The server and the account to log in to.
 #[derive(Args, Clone)]
 struct Account {
     /// The server
     address: SocketAddr,
-    /// The account's name; `%` stands for a number where there are many
+    /// Name of the account; `%` is replaced by a number if there are several
     name: String,
     password: String,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Sessions of login, STAT, QUIT, several at a time; prints the seconds that all of them took
+    /// Runs concurrent sessions of login, STAT and QUIT; prints the seconds for all of them
     Sessions {
         #[command(flatten)]
         account: Account,
-        /// Sessions in all
+        /// Total number of sessions
         #[arg(long)]
         sessions: usize,
-        /// Accounts that take turns, from number 1
+        /// Number of accounts, used in turn, from number 1
         #[arg(long)]
         accounts: usize,
-        /// Sessions at a time
-        #[arg(long, default_value_t = 20)]
-        at_a_time: usize,
+        /// Concurrent sessions
+        #[arg(long = "at-a-time", default_value_t = 20)]
+        concurrency: usize,
     },
-    /// One session of login, STAT, QUIT; prints the seconds from the connection to the answer, and the number of messages
+    /// Runs one session of login, STAT and QUIT; prints the seconds from connecting to the reply, and the number of messages
     Open {
         #[command(flatten)]
         account: Account,
     },
-    /// Removes messages 1 to `count`; prints the seconds from the first DELE to the answer to QUIT
+    /// Removes messages 1 to `count`; prints the seconds from the first DELE to the reply to QUIT
     Remove {
         #[command(flatten)]
         account: Account,
@@ -71,34 +70,34 @@ enum Command {
     Fetch {
         #[command(flatten)]
         account: Account,
-        /// RETR commands on their way at a time
+        /// RETR commands in flight
         #[arg(long, default_value_t = 1)]
         ahead: usize,
         /// Fetch no more messages than this
         #[arg(long)]
         limit: Option<usize>,
     },
-    /// Sends one large message; prints the seconds from the connection to the answer to the final dot
+    /// Sends one large message; prints the seconds from connecting to the reply to the final dot
     Send { address: SocketAddr, recipient: String, octets: usize },
-    /// Opens SMTP connections, says EHLO, prints `ready`, and holds them until standard input ends
+    /// Opens SMTP connections, sends EHLO, prints `ready` and holds them until standard input ends
     IdleSmtp {
         address: SocketAddr,
         #[arg(long)]
         connections: usize,
     },
-    /// Signs in to as many accounts, prints `ready`, and holds the sessions until standard input ends
+    /// Logs in to as many accounts, prints `ready` and holds the sessions until standard input ends
     IdlePop3 {
         #[command(flatten)]
         account: Account,
         #[arg(long)]
         connections: usize,
     },
-    /// Appends 4 KiB and syncs, each thread to a file of its own; prints the seconds
+    /// Appends 4 KiB and syncs, each thread to its own file; prints the seconds
     Disk {
         folder: PathBuf,
         #[arg(long)]
         threads: usize,
-        /// Appends in all
+        /// Total number of appends
         #[arg(long)]
         appends: usize,
     },
@@ -108,24 +107,24 @@ fn main() -> ExitCode {
     let outcome = Builder::new_current_thread()
         .enable_io()
         .build()
-        .map_err(wire::Failure::from)
+        .map_err(connection::Error::from)
         .and_then(|runtime| runtime.block_on(run(Arguments::parse().command)));
     match outcome {
         Ok(line) => {
-            say(&line);
+            print_line(&line);
             ExitCode::SUCCESS
         }
-        Err(failure) => {
-            let _ = writeln!(std::io::stderr(), "pop3-load: {failure}");
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "pop3-load: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run(command: Command) -> wire::Result<String> {
+async fn run(command: Command) -> connection::Result<String> {
     match command {
-        Command::Sessions { account, sessions, accounts, at_a_time } => {
-            let seconds = sessions::run(&account, sessions, accounts, at_a_time).await?;
+        Command::Sessions { account, sessions, accounts, concurrency } => {
+            let seconds = sessions::run(&account, sessions, accounts, concurrency).await?;
             Ok(format!("{seconds}"))
         }
         Command::Open { account } => {
@@ -139,7 +138,7 @@ async fn run(command: Command) -> wire::Result<String> {
             Ok(format!("{seconds} {messages} {octets}"))
         }
         Command::Send { address, recipient, octets } => {
-            Ok(message::send(address, &recipient, octets).await?.to_string())
+            Ok(large_message::send(address, &recipient, octets).await?.to_string())
         }
         Command::IdleSmtp { address, connections } => idle::smtp(address, connections).await,
         Command::IdlePop3 { account, connections } => idle::pop3(&account, connections).await,
@@ -149,7 +148,7 @@ async fn run(command: Command) -> wire::Result<String> {
     }
 }
 
-/// A reader that has gone away is no reason to stop.
-fn say(line: &str) {
+/// Prints a line; a closed standard output is ignored.
+fn print_line(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }

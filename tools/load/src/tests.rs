@@ -1,17 +1,17 @@
-//! The load against a server of a few lines, which counts what it was asked.
+//! Runs the load generator against minimal servers that record the commands.
 
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::wire::Failure;
-use crate::{Account, disk, maildrop, message, sessions};
+use crate::connection::Error;
+use crate::{Account, disk, large_message, maildrop, sessions};
 
-/// The lines of all sessions.
-type Heard = Arc<Mutex<Vec<String>>>;
+/// The command lines of all sessions.
+type Commands = Arc<Mutex<Vec<String>>>;
 
-/// Each message is `number` lines long; the octets of all are known.
+/// Number of messages; message n has n times [`LINE`].
 const MESSAGES: usize = 7;
 const LINE: &str = "a line of text, and a stuffed one\r\n..\r\n";
 
@@ -19,32 +19,32 @@ fn octets() -> u64 {
     (1..=MESSAGES).map(|number| (LINE.len() * number) as u64).sum()
 }
 
-async fn start(step: usize) -> (Account, Heard) {
+async fn start(step: usize) -> (Account, Commands) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let account = Account {
-        address: listener.local_addr().expect("it is bound"),
+        address: listener.local_addr().expect("a bound socket"),
         name: "p%".to_owned(),
         password: "secret".to_owned(),
     };
-    let heard = Heard::default();
-    let hears = Arc::clone(&heard);
+    let commands = Commands::default();
+    let recorded = Arc::clone(&commands);
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
-            tokio::spawn(serve(socket, step, Arc::clone(&hears)));
+            tokio::spawn(serve(socket, step, Arc::clone(&recorded)));
         }
     });
-    (account, heard)
+    (account, commands)
 }
 
-/// Answers, and writes `step` octets at a time.
-async fn serve(socket: TcpStream, step: usize, heard: Heard) {
+/// Answers commands and writes `step` octets at a time.
+async fn serve(socket: TcpStream, step: usize, commands: Commands) {
     socket.set_nodelay(true).expect("a socket");
     let (read, mut write) = socket.into_split();
     let mut lines = BufReader::new(read).lines();
-    write.write_all(b"+OK ready\r\n").await.expect("the client is there");
-    while let Some(line) = lines.next_line().await.expect("the client is there") {
+    write.write_all(b"+OK ready\r\n").await.expect("the client is connected");
+    while let Some(line) = lines.next_line().await.expect("the client is connected") {
         let reply = match line.split_once(' ').unwrap_or((&line, "")) {
-            ("PASS", word) if word != "secret" => "-ERR no\r\n".to_owned(),
+            ("PASS", password) if password != "secret" => "-ERR no\r\n".to_owned(),
             ("STAT", _) => format!("+OK {MESSAGES} 9999\r\n"),
             ("RETR", number) => {
                 format!("+OK\r\n{}.\r\n", LINE.repeat(number.parse().expect("a number")))
@@ -52,9 +52,9 @@ async fn serve(socket: TcpStream, step: usize, heard: Heard) {
             _ => "+OK\r\n".to_owned(),
         };
         let ends = line == "QUIT";
-        heard.lock().expect("no test panics with it").push(line);
+        commands.lock().expect("not poisoned").push(line);
         for piece in reply.as_bytes().chunks(step) {
-            write.write_all(piece).await.expect("the client is there");
+            write.write_all(piece).await.expect("the client is connected");
         }
         if ends {
             return;
@@ -62,78 +62,81 @@ async fn serve(socket: TcpStream, step: usize, heard: Heard) {
     }
 }
 
-fn count(heard: &Heard, line: &str) -> usize {
-    heard.lock().expect("no test panics with it").iter().filter(|one| *one == line).count()
+fn count(commands: &Commands, line: &str) -> usize {
+    commands.lock().expect("not poisoned").iter().filter(|one| *one == line).count()
 }
 
 #[tokio::test]
-async fn sessions_take_turns_with_the_accounts() {
-    let (account, heard) = start(usize::MAX).await;
-    sessions::run(&account, 30, 10, 4).await.expect("the server says yes");
-    assert_eq!((count(&heard, "STAT"), count(&heard, "QUIT")), (30, 30));
+async fn sessions_use_the_accounts_in_turn() {
+    let (account, commands) = start(usize::MAX).await;
+    sessions::run(&account, 30, 10, 4).await.expect("the server accepts");
+    assert_eq!((count(&commands, "STAT"), count(&commands, "QUIT")), (30, 30));
     for number in 1..=10 {
-        assert_eq!(count(&heard, &format!("USER p{number}")), 3);
+        assert_eq!(count(&commands, &format!("USER p{number}")), 3);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn every_message_is_fetched_and_counted_however_its_bytes_come() {
+async fn fetch_counts_all_messages_at_any_split() {
     for (step, ahead) in [(usize::MAX, 1), (1, 1), (usize::MAX, 4), (3, 100)] {
-        let (account, heard) = start(step).await;
-        let fetched = maildrop::fetch(&account, ahead, None).await.expect("the server says yes");
+        let (account, commands) = start(step).await;
+        let fetched = maildrop::fetch(&account, ahead, None).await.expect("the server accepts");
         assert_eq!((fetched.messages, fetched.octets), (MESSAGES, octets()), "step {step}, ahead {ahead}");
-        assert_eq!(count(&heard, &format!("RETR {MESSAGES}")), 1);
+        assert_eq!(count(&commands, &format!("RETR {MESSAGES}")), 1);
     }
-    let (account, heard) = start(usize::MAX).await;
-    assert_eq!(maildrop::fetch(&account, 2, Some(3)).await.expect("the server says yes").messages, 3);
-    assert_eq!((count(&heard, "RETR 3"), count(&heard, "RETR 4")), (1, 0));
+    let (account, commands) = start(usize::MAX).await;
+    assert_eq!(maildrop::fetch(&account, 2, Some(3)).await.expect("the server accepts").messages, 3);
+    assert_eq!((count(&commands, "RETR 3"), count(&commands, "RETR 4")), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_maildrop_is_opened_and_emptied() {
-    let (account, heard) = start(usize::MAX).await;
-    assert_eq!(maildrop::open(&account.numbered(5)).await.expect("the server says yes").1, MESSAGES);
-    assert_eq!(count(&heard, "USER p5"), 1);
-    maildrop::remove(&account, 2).await.expect("the server says yes");
-    assert_eq!((count(&heard, "DELE 1"), count(&heard, "DELE 2"), count(&heard, "DELE 3")), (1, 1, 0));
+async fn maildrop_is_opened_and_messages_removed() {
+    let (account, commands) = start(usize::MAX).await;
+    assert_eq!(maildrop::open(&account.numbered(5)).await.expect("the server accepts").1, MESSAGES);
+    assert_eq!(count(&commands, "USER p5"), 1);
+    maildrop::remove(&account, 2).await.expect("the server accepts");
+    assert_eq!(
+        (count(&commands, "DELE 1"), count(&commands, "DELE 2"), count(&commands, "DELE 3")),
+        (1, 1, 0)
+    );
 }
 
 #[tokio::test]
-async fn a_refusal_is_no_figure() {
+async fn refused_login_is_an_error() {
     let (account, _) = start(usize::MAX).await;
-    let stranger = Account { password: "wrong".to_owned(), ..account };
-    let failure = sessions::run(&stranger, 5, 1, 2).await.expect_err("the password is wrong");
-    assert!(matches!(&failure, Failure::Refused(line) if line == "-ERR no"), "{failure}");
+    let wrong_password = Account { password: "wrong".to_owned(), ..account };
+    let error = sessions::run(&wrong_password, 5, 1, 2).await.expect_err("the password is wrong");
+    assert!(matches!(&error, Error::Refused(line) if line == "-ERR no"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_message_is_sent_whole_and_refused_aloud() {
+async fn large_message_is_sent_and_a_refusal_is_an_error() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
+    let address = listener.local_addr().expect("a bound socket");
     let server = tokio::spawn(async move {
         let mut texts = Vec::new();
-        for answer in ["250 kept", "452 no room"] {
+        for reply_to_message in ["250 ok", "452 no room"] {
             let (socket, _) = listener.accept().await.expect("a client");
-            texts.push(take_mail(socket, answer).await);
+            texts.push(receive_mail(socket, reply_to_message).await);
         }
         texts
     });
-    message::send(address, "a@b.test", 10_000).await.expect("the server says yes");
-    let failure = message::send(address, "a@b.test", 10).await.expect_err("there is no room");
-    assert!(matches!(&failure, Failure::Refused(line) if line == "452 no room"), "{failure}");
-    let texts = server.await.expect("it does not panic");
+    large_message::send(address, "a@b.test", 10_000).await.expect("the server accepts");
+    let error = large_message::send(address, "a@b.test", 10).await.expect_err("the server refuses");
+    assert!(matches!(&error, Error::Refused(line) if line == "452 no room"), "{error}");
+    let texts = server.await.expect("the server does not panic");
     assert!((10_000..10_200).contains(&texts[0].len()), "{}", texts[0].len());
 }
 
-/// The message that came.
-async fn take_mail(socket: TcpStream, answer: &str) -> String {
+/// Receives one message and returns its text.
+async fn receive_mail(socket: TcpStream, reply_to_message: &str) -> String {
     let (read, mut write) = socket.into_split();
     let mut lines = BufReader::new(read).lines();
-    write.write_all(b"220 ready\r\n").await.expect("the client is there");
+    write.write_all(b"220 ready\r\n").await.expect("the client is connected");
     let (mut text, mut in_text) = (String::new(), false);
-    while let Some(line) = lines.next_line().await.expect("the client is there") {
+    while let Some(line) = lines.next_line().await.expect("the client is connected") {
         let reply = match line.as_str() {
-            "." if in_text => answer,
+            "." if in_text => reply_to_message,
             _ if in_text => {
                 text.push_str(&line);
                 text.push_str("\r\n");
@@ -144,7 +147,7 @@ async fn take_mail(socket: TcpStream, answer: &str) -> String {
             _ => "250 yes",
         };
         in_text = line == "DATA";
-        write.write_all(format!("{reply}\r\n").as_bytes()).await.expect("the client is there");
+        write.write_all(format!("{reply}\r\n").as_bytes()).await.expect("the client is connected");
         if line == "QUIT" || reply.starts_with('4') {
             break;
         }
@@ -153,9 +156,9 @@ async fn take_mail(socket: TcpStream, answer: &str) -> String {
 }
 
 #[test]
-fn appends_leave_nothing_behind() {
+fn append_files_are_removed() {
     let folder = std::env::temp_dir().join(format!("pop3-load-{}", std::process::id()));
-    std::fs::create_dir(&folder).expect("made");
+    std::fs::create_dir(&folder).expect("created");
     assert!(disk::appends(&folder, 2, 4).expect("written") > 0.0);
     assert_eq!(std::fs::read_dir(&folder).expect("listed").count(), 0);
     std::fs::remove_dir(&folder).expect("removed");

@@ -1,88 +1,88 @@
-//! axe-core finds nothing serious on any page.
+//! axe-core finds no serious violation in any view.
 
-use browser_tests::{Driver, Lure, Page, Screen, Servers, Stage};
+use browser_tests::{Driver, Fixture, Page, Screen, Servers, TrapServer};
 use fantoccini::key::Key;
 
-use crate::enter;
-use crate::mails::{self, HTML, PLAIN, SQUARE};
+use crate::sample_mails::{self, HTML, PLAIN, SQUARE};
+use crate::sign_in;
 
 async fn check(page: &Page, name: &str) {
-    assert_eq!(page.violations().await, [""; 0], "on the page {name}");
+    assert_eq!(page.accessibility_violations().await, [""; 0], "on the page {name}");
 }
 
 async fn check_all(screen: Screen) {
     let fault = "protocol = 'smtp'\ncommand = 'RCPT'\nfor = 'ag'\nreply = '452 4.3.1 The disk is full'";
     let servers = Servers::start(&format!("[[faults]]\n{fault}\n"));
-    let attached = mails::with_attachment("A picture", "square.png", "image/png", SQUARE);
+    let attached = sample_mails::with_attachment("A picture", "square.png", "image/png", SQUARE);
     for mail in [PLAIN, HTML, &attached] {
         servers.deliver("gb", mail);
     }
-    let mut stage = Stage::open_on(screen, servers).await;
-    let page = &stage.page;
-    page.finds("field", "Username").await;
-    // A check may take longer than Undo is offered.
-    page.hold_the_clock().await;
+    let mut fixture = Fixture::open_on(screen, servers).await;
+    let page = &fixture.page;
+    page.wait_for("field", "Username").await;
+    // A check may take longer than the Undo delay.
+    page.freeze_clock().await;
     check(page, "sign-in").await;
     page.sign_in("gb", "wrong").await;
-    page.finds("alert", "wrong username or password").await;
+    page.wait_for("alert", "wrong username or password").await;
     check(page, "sign-in, refused").await;
 
-    enter(page, "gb", "gondola").await;
-    page.finds("row", "Meeting").await;
+    sign_in(page, "gb", "gondola").await;
+    page.wait_for("row", "Meeting").await;
     check(page, "list").await;
-    page.choose("Transcript").await;
-    page.sees("C: PASS ****").await;
+    page.choose_menu_item("Transcript").await;
+    page.wait_for_text("C: PASS ****").await;
     check(page, "transcript").await;
     page.press("Close").await;
     reading(page, screen).await;
-    around(page, screen).await;
+    other_views(page, screen).await;
     composing(page, screen).await;
 
-    stage.servers.kill();
+    fixture.servers.kill();
     page.press("Check mail").await;
-    page.sees("There is no connection").await;
-    check(page, "trouble").await;
+    page.wait_for_text("There is no connection").await;
+    check(page, "connection error").await;
 }
 
 async fn reading(page: &Page, screen: Screen) {
-    page.open("Ten things").await;
-    page.sees_in_message("you did not ask for").await;
+    page.open_row("Ten things").await;
+    page.wait_for_message_text("you did not ask for").await;
     check(page, "message").await;
     if screen == Screen::Dark {
         assert_eq!(page.run("return matchMedia('(prefers-color-scheme: dark)').matches", vec![]).await, true);
-        page.picture("dark").await;
+        page.screenshot("dark").await;
     }
     close(page).await;
-    page.open("A picture").await;
-    page.sees("square.png").await;
+    page.open_row("A picture").await;
+    page.wait_for_text("square.png").await;
     check(page, "attachments").await;
     if screen == Screen::Phone {
         page.press("More").await;
     }
     page.press("Show original").await;
-    page.sees("Content-Transfer-Encoding").await;
+    page.wait_for_text("Content-Transfer-Encoding").await;
     check(page, "original").await;
     page.press("Delete").await;
-    page.finds("button", "Undo").await;
+    page.wait_for("button", "Undo").await;
     check(page, "toast").await;
     page.press("Undo").await;
 }
 
-async fn around(page: &Page, screen: Screen) {
-    page.choose("Keyboard").await;
-    page.finds("dialog", "Keyboard").await;
+async fn other_views(page: &Page, screen: Screen) {
+    page.choose_menu_item("Keyboard").await;
+    page.wait_for("dialog", "Keyboard").await;
     check(page, "help").await;
     page.press("Close").await;
     page.press("Menu").await;
-    page.finds("button", "Sign out").await;
+    page.wait_for("button", "Sign out").await;
     check(page, "menu").await;
     close(page).await;
     page.fill("Search", "no such words").await;
-    page.sees("Nothing here holds these words.").await;
+    page.wait_for_text("Nothing here holds these words.").await;
     check(page, "nothing found").await;
     page.fill("Search", "").await;
-    enter_folder(page, screen, "Starred").await;
-    page.sees("Nothing starred.").await;
+    open_folder(page, screen, "Starred").await;
+    page.wait_for_text("Nothing starred.").await;
     check(page, "empty folder").await;
 }
 
@@ -90,56 +90,56 @@ async fn composing(page: &Page, screen: Screen) {
     page.press("Compose").await;
     page.fill("To", "nobody at all").await;
     page.press("Send").await;
-    page.sees("Incorrect format").await;
+    page.wait_for_text("Incorrect format").await;
     check(page, "compose").await;
     page.press("Remove nobody at all").await;
     page.fill("To", "ag@iit.edu").await;
     page.fill("Subject", "Too late").await;
     page.press("Send").await;
-    page.finds("alert", "The disk is full").await;
+    page.wait_for("alert", "The disk is full").await;
     check(page, "failed send").await;
     close(page).await;
-    enter_folder(page, screen, "Drafts").await;
-    page.finds("row", "Too late").await;
+    open_folder(page, screen, "Drafts").await;
+    page.wait_for("row", "Too late").await;
     check(page, "drafts").await;
 }
 
-/// Closes what is open, as a person with a keyboard would.
+/// Closes the open view with Escape.
 async fn close(page: &Page) {
-    page.keys(&Key::Escape.to_string()).await;
+    page.type_keys(&Key::Escape.to_string()).await;
 }
 
-/// On a phone the folders are a choice.
-async fn enter_folder(page: &Page, screen: Screen, name: &str) {
+/// Opens a folder. On a phone the folders are a select field.
+async fn open_folder(page: &Page, screen: Screen, name: &str) {
     if screen == Screen::Phone {
-        page.pick("Folder", name).await;
+        page.select_option("Folder", name).await;
     } else {
         page.press(name).await;
     }
 }
 
 #[tokio::test]
-async fn on_a_desktop() {
+async fn desktop_pages_have_no_violations() {
     check_all(Screen::Desktop).await;
 }
 
 #[tokio::test]
-async fn in_the_dark() {
+async fn dark_pages_have_no_violations() {
     check_all(Screen::Dark).await;
 }
 
 #[tokio::test]
-async fn on_a_phone() {
+async fn phone_pages_have_no_violations() {
     check_all(Screen::Phone).await;
 }
 
-/// A page with a fault shows that faults are found.
+/// Verifies that the check detects a violation.
 #[tokio::test]
-async fn a_fault_is_found() {
-    let (lure, driver) = (Lure::start(), Driver::start());
+async fn axe_reports_an_unlabelled_field() {
+    let (trap, driver) = (TrapServer::start(), Driver::start());
     let page = Page::new(driver.open(Screen::Desktop).await);
-    lure.serve("/", "<!doctype html><html lang=en><title>x</title><main><h1>x</h1><input></main>".to_owned());
-    page.go(&lure.url("/")).await;
-    let violations = page.violations().await;
+    trap.serve("/", "<!doctype html><html lang=en><title>x</title><main><h1>x</h1><input></main>".to_owned());
+    page.goto(&trap.url("/")).await;
+    let violations = page.accessibility_violations().await;
     assert!(matches!(&violations[..], [one] if one.starts_with("label: ")), "{violations:?}");
 }

@@ -1,80 +1,79 @@
-//! Deleting, and taking it back.
+//! Deletion and undo.
 
 use std::time::Duration;
 
-use browser_tests::Stage;
+use browser_tests::Fixture;
 
-use crate::mails::short;
-use crate::{enter, inbox, is_well};
+use crate::sample_mails::short;
+use crate::{assert_no_console_errors, open_inbox, sign_in};
 
 #[tokio::test]
-async fn a_deletion_can_be_undone_until_it_is_done() {
-    let stage = inbox(&[&short("first"), &short("second")]).await;
-    let Stage { page, servers, .. } = &stage;
+async fn deletion_can_be_undone_until_it_is_carried_out() {
+    let fixture = open_inbox(&[&short("first"), &short("second")]).await;
+    let Fixture { page, servers, .. } = &fixture;
     let before = servers.mailbox("gb");
-    page.hold_the_clock().await;
-    page.open("second").await;
+    page.freeze_clock().await;
+    page.open_row("second").await;
     page.press("Delete").await;
-    page.lacks("row", "second").await;
-    page.finds("row", "first").await;
-    page.picture("deleted-with-undo").await;
+    page.wait_for_gone("row", "second").await;
+    page.wait_for("row", "first").await;
+    page.screenshot("deleted-with-undo").await;
     page.press("Undo").await;
-    page.finds("row", "second").await;
-    page.lacks("button", "Undo").await;
+    page.wait_for("row", "second").await;
+    page.wait_for_gone("button", "Undo").await;
     assert_eq!(servers.mailbox("gb"), before);
 
-    // By the time that the later deletion has reached the server, the undone one would have, too. Nothing goes while
-    // somebody is at it.
-    page.open("first").await;
+    // The second deletion reaches the server after the first one would have. Hovering over Undo stops the delay.
+    page.open_row("first").await;
     page.press("Delete").await;
-    page.lacks("row", "first").await;
-    page.point_at(&page.finds("button", "Undo").await).await;
-    page.passes(Duration::from_secs(30)).await;
+    page.wait_for_gone("row", "first").await;
+    page.hover(&page.wait_for("button", "Undo").await).await;
+    page.advance_clock(Duration::from_secs(30)).await;
     page.press("Check mail").await;
-    page.finds("button", "Check mail").await;
-    page.finds("button", "Undo").await;
+    page.wait_for("button", "Check mail").await;
+    page.wait_for("button", "Undo").await;
     assert_eq!(servers.mailbox("gb"), before);
-    page.point_at_nothing().await;
-    page.passes(Duration::from_secs(2)).await;
-    page.until("a shorter mailbox", async || servers.mailbox("gb").len() < before.len()).await;
+    page.unhover().await;
+    page.advance_clock(Duration::from_secs(2)).await;
+    page.wait_until("a shorter mailbox", async || servers.mailbox("gb").len() < before.len()).await;
     let mailbox = String::from_utf8(servers.mailbox("gb")).expect("the mails are ASCII");
     assert!(mailbox.contains("Subject: second") && !mailbox.contains("first"), "{mailbox}");
-    page.lacks("button", "Undo").await;
-    page.finds("row", "second").await;
-    page.picture("deleted-for-good").await;
-    is_well(page).await;
+    page.wait_for_gone("button", "Undo").await;
+    page.wait_for("row", "second").await;
+    page.screenshot("deleted-for-good").await;
+    assert_no_console_errors(page).await;
 }
 
 #[tokio::test]
-async fn a_page_that_is_left_before_the_deletion_is_done_keeps_the_message() {
-    let stage = inbox(&[&short("first"), &short("second")]).await;
-    let Stage { page, servers, .. } = &stage;
+async fn reload_before_a_deletion_is_carried_out_keeps_the_message() {
+    let fixture = open_inbox(&[&short("first"), &short("second")]).await;
+    let Fixture { page, servers, .. } = &fixture;
     let before = servers.mailbox("gb");
-    page.hold_the_clock().await;
-    page.open("second").await;
+    page.freeze_clock().await;
+    page.open_row("second").await;
     page.press("Delete").await;
-    page.finds("button", "Undo").await;
+    page.wait_for("button", "Undo").await;
     page.reload().await;
-    enter(page, "gb", "gondola").await;
-    page.finds("row", "second").await;
-    page.finds("row", "first").await;
+    sign_in(page, "gb", "gondola").await;
+    page.wait_for("row", "second").await;
+    page.wait_for("row", "first").await;
     assert_eq!(servers.mailbox("gb"), before);
-    is_well(page).await;
+    assert_no_console_errors(page).await;
 }
 
 #[tokio::test]
-async fn a_maildrop_that_is_in_use_is_tried_again() {
-    let stage = inbox(&[&short("first")]).await;
-    let Stage { page, servers, .. } = &stage;
+async fn maildrop_in_use_is_retried() {
+    let fixture = open_inbox(&[&short("first")]).await;
+    let Fixture { page, servers, .. } = &fixture;
     let other = servers.pop3("gb");
     servers.deliver("gb", &short("second"));
     page.press("Check mail").await;
-    page.sees("another session has this maildrop open").await;
-    page.finds("row", "first").await;
-    page.picture("in-use").await;
+    page.wait_for_text("another session has this maildrop open").await;
+    page.wait_for("row", "first").await;
+    page.screenshot("in-use").await;
 
     other.quit();
-    page.finds("row", "second").await;
-    page.misses("another session").await;
-    is_well(page).await;
+    page.wait_for("row", "second").await;
+    page.wait_for_text_gone("another session").await;
+    assert_no_console_errors(page).await;
 }

@@ -1,67 +1,67 @@
-//! Servers that fail on purpose (`[[faults]]`): no draft and no message is lost, and the transcript shows what happened.
+//! Injected server faults (`[[faults]]`): no draft or message is lost, and the transcript shows the fault.
 
 use std::time::Duration;
 
-use browser_tests::{Screen, Servers, Stage};
+use browser_tests::{Fixture, Screen, Servers};
 
-use crate::mails::short;
-use crate::{enter, inbox};
+use crate::sample_mails::short;
+use crate::{open_inbox, sign_in};
 
-/// Signed in as gb, on servers with one fault, who has these mails.
-async fn with_fault(fault: &str, mails: &[&str]) -> Stage {
+/// Signed in as gb, whose maildrop has these mails, on servers with one fault.
+async fn with_fault(fault: &str, mails: &[&str]) -> Fixture {
     let servers = Servers::start(&format!("[[faults]]\n{fault}\n"));
     for mail in mails {
         servers.deliver("gb", mail);
     }
-    let stage = Stage::open_on(Screen::Desktop, servers).await;
-    enter(&stage.page, "gb", "gondola").await;
-    stage
+    let fixture = Fixture::open_on(Screen::Desktop, servers).await;
+    sign_in(&fixture.page, "gb", "gondola").await;
+    fixture
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_message_is_shown_and_seen_in_the_transcript() {
+async fn message_refusal_is_shown_and_in_the_transcript() {
     let fault = "protocol = 'smtp'\ncommand = 'MESSAGE'\nfor = 'ag'\nreply = '452 4.3.1 The disk is full'";
-    let stage = with_fault(fault, &[]).await;
-    let Stage { page, servers, .. } = &stage;
-    page.choose("Transcript").await;
+    let fixture = with_fault(fault, &[]).await;
+    let Fixture { page, servers, .. } = &fixture;
+    page.choose_menu_item("Transcript").await;
     page.press("Compose").await;
     page.fill("To", "ag@iit.edu").await;
     page.fill("Subject", "Too late").await;
     page.fill("Text", "A text that took an hour.").await;
     page.press("Send").await;
-    page.finds("alert", "The disk is full").await;
-    page.sees("S: 452 4.3.1 The disk is full").await;
+    page.wait_for("alert", "The disk is full").await;
+    page.wait_for_text("S: 452 4.3.1 The disk is full").await;
     assert_eq!(page.value("Text").await, "A text that took an hour.");
-    page.picture("fault-refused").await;
+    page.screenshot("fault-refused").await;
     assert_eq!(servers.pop3("ag").count(), 0);
 }
 
 #[tokio::test]
-async fn a_connection_that_ends_in_the_middle_of_a_message_keeps_the_draft() {
+async fn disconnect_during_a_message_keeps_the_draft() {
     let fault = "protocol = 'smtp'\ncommand = 'DATA'\nfor = 'ag'\ndrop = true\nafter = '64 KiB'";
-    let stage = with_fault(fault, &[]).await;
-    let Stage { page, servers, .. } = &stage;
+    let fixture = with_fault(fault, &[]).await;
+    let Fixture { page, servers, .. } = &fixture;
     let file = servers.file("large.bin", &vec![b'x'; 1 << 20]);
     page.press("Compose").await;
     page.fill("To", "ag@iit.edu").await;
     page.fill("Subject", "Cut off").await;
-    page.attach(&file).await;
-    page.sees("large.bin").await;
+    page.attach_file(&file).await;
+    page.wait_for_text("large.bin").await;
     page.press("Send").await;
-    page.finds("alert", "Nothing of the draft is lost").await;
-    page.sees("large.bin").await;
+    page.wait_for("alert", "Nothing of the draft is lost").await;
+    page.wait_for_text("large.bin").await;
     assert_eq!(page.value("Subject").await, "Cut off");
-    page.picture("fault-cut-off").await;
+    page.screenshot("fault-cut-off").await;
     assert_eq!(servers.pop3("ag").count(), 0);
 }
 
-/// The Message-ID fields of all that ag has got.
+/// The Message-ID fields of all messages that ag received.
 fn message_ids(servers: &Servers) -> Vec<String> {
     let mailbox = String::from_utf8(servers.mailbox("ag")).expect("the page sends ASCII");
     mailbox.lines().filter(|line| line.starts_with("Message-ID:")).map(str::to_owned).collect()
 }
 
-async fn write_to_ag(page: &browser_tests::Page) {
+async fn compose_to_ag(page: &browser_tests::Page) {
     page.press("Compose").await;
     page.fill("To", "ag@iit.edu").await;
     page.fill("Subject", "Who knows").await;
@@ -69,252 +69,253 @@ async fn write_to_ag(page: &browser_tests::Page) {
 }
 
 #[tokio::test]
-async fn a_message_whose_answer_is_lost_is_kept_and_nobody_claims_to_know() {
-    // With this seed the first one is struck and the second is not.
+async fn lost_reply_keeps_the_draft_and_reports_unknown_delivery() {
+    // With this seed the fault applies to the first message and not to the second.
     let fault =
         "protocol = 'smtp'\ncommand = 'MESSAGE'\nfor = 'ag'\ndrop = true\nprobability = 0.5\nseed = 3";
-    let stage = with_fault(fault, &[]).await;
-    let Stage { page, servers, .. } = &stage;
-    page.choose("Transcript").await;
-    write_to_ag(page).await;
+    let fixture = with_fault(fault, &[]).await;
+    let Fixture { page, servers, .. } = &fixture;
+    page.choose_menu_item("Transcript").await;
+    compose_to_ag(page).await;
     page.press("Send").await;
-    page.finds("alert", "it may have been delivered").await;
-    page.sees("-- the connection was closed by the other side").await;
-    page.picture("fault-unknown").await;
+    page.wait_for("alert", "it may have been delivered").await;
+    page.wait_for_text("-- the connection was closed by the other side").await;
+    page.screenshot("fault-unknown").await;
     assert_eq!(page.value("Text").await, "Has it come?");
 
     page.reload().await;
-    enter(page, "gb", "gondola").await;
+    sign_in(page, "gb", "gondola").await;
     page.press("Drafts").await;
-    page.open("Who knows").await;
-    page.finds("alert", "it may have been delivered").await;
+    page.open_row("Who knows").await;
+    page.wait_for("alert", "it may have been delivered").await;
     page.press("Send").await;
-    page.lacks("field", "Subject").await;
+    page.wait_for_gone("field", "Subject").await;
     assert_eq!(message_ids(servers).len(), 1);
 }
 
 #[tokio::test]
-async fn a_tab_that_is_closed_before_the_message_has_left_keeps_the_draft() {
-    let stage = inbox(&[]).await;
-    let Stage { page, servers, .. } = &stage;
-    page.run(HELD_ANSWER, vec![GO_ON.into()]).await;
-    page.choose("Transcript").await;
-    write_to_ag(page).await;
+async fn tab_closed_before_the_message_is_sent_keeps_the_draft() {
+    let fixture = open_inbox(&[]).await;
+    let Fixture { page, servers, .. } = &fixture;
+    page.run(DELAY_REPLY, vec![REPLY_TO_DATA.into()]).await;
+    page.choose_menu_item("Transcript").await;
+    compose_to_ag(page).await;
     page.press("Send").await;
-    page.sees("C: DATA").await;
-    let asks = "const leave = new Event('beforeunload', { cancelable: true }); dispatchEvent(leave); return leave.defaultPrevented";
-    assert_eq!(page.run(asks, vec![]).await, true, "nobody is asked");
+    page.wait_for_text("C: DATA").await;
+    let prevents_closing = "const leave = new Event('beforeunload', { cancelable: true }); dispatchEvent(leave); return leave.defaultPrevented";
+    assert_eq!(page.run(prevents_closing, vec![]).await, true, "the page does not ask before it is closed");
     page.reload().await;
 
-    enter(page, "gb", "gondola").await;
+    sign_in(page, "gb", "gondola").await;
     page.press("Drafts").await;
-    page.open("Who knows").await;
-    page.until("the draft", async || page.value("Text").await == "Has it come?").await;
+    page.open_row("Who knows").await;
+    page.wait_until("the draft", async || page.value("Text").await == "Has it come?").await;
     page.press("Send").await;
-    page.lacks("field", "Subject").await;
+    page.wait_for_gone("field", "Subject").await;
     assert_eq!(message_ids(servers).len(), 1);
 }
 
 #[tokio::test]
-async fn a_tab_that_is_closed_before_the_answer_comes_keeps_the_draft_and_says_what_may_have_happened() {
-    let stage = inbox(&[]).await;
-    let Stage { page, servers, .. } = &stage;
-    page.run(HELD_ANSWER, vec![TAKEN.into()]).await;
-    page.choose("Transcript").await;
-    write_to_ag(page).await;
+async fn tab_closed_before_the_reply_keeps_the_draft_and_reports_unknown_delivery() {
+    let fixture = open_inbox(&[]).await;
+    let Fixture { page, servers, .. } = &fixture;
+    page.run(DELAY_REPLY, vec![REPLY_TO_MESSAGE.into()]).await;
+    page.choose_menu_item("Transcript").await;
+    compose_to_ag(page).await;
     page.press("Send").await;
-    page.sees("C: DATA").await;
-    page.sees("C: [").await;
-    page.until("the message with the server", async || message_ids(servers).len() == 1).await;
+    page.wait_for_text("C: DATA").await;
+    page.wait_for_text("C: [").await;
+    page.wait_until("the delivered message", async || message_ids(servers).len() == 1).await;
     page.reload().await;
 
-    enter(page, "gb", "gondola").await;
+    sign_in(page, "gb", "gondola").await;
     page.press("Drafts").await;
-    page.open("Who knows").await;
-    page.finds("alert", "it may have been delivered").await;
-    page.picture("fault-closed").await;
+    page.open_row("Who knows").await;
+    page.wait_for("alert", "it may have been delivered").await;
+    page.screenshot("fault-closed").await;
     page.press("Send").await;
-    page.lacks("field", "Subject").await;
-    // Whoever gets it twice can tell that it is the same.
+    page.wait_for_gone("field", "Subject").await;
+    // Both copies have the same Message-ID.
     let ids = message_ids(servers);
     assert!(matches!(&ids[..], [one, other] if one == other), "{ids:?}");
 }
 
-/// The SMTP server's answers that hold this text are not heard until `release()` is called.
-const HELD_ANSWER: &str = "\
+/// Delays SMTP replies that contain a text until `release()` is called.
+const DELAY_REPLY: &str = "\
     const [text] = arguments;
     const { set } = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'onmessage');
     const gate = new Promise((open) => { window.release = open });
-    const isHeld = ({ url }, { data }) => url.endsWith('/smtp') && new TextDecoder().decode(data).includes(text);
-    Object.defineProperty(WebSocket.prototype, 'onmessage', { set(hear) {
-        const hearLate = async (event) => { if (isHeld(this, event)) await gate; hear(event) };
-        set.call(this, hear && hearLate);
+    const isDelayed = ({ url }, { data }) => url.endsWith('/smtp') && new TextDecoder().decode(data).includes(text);
+    Object.defineProperty(WebSocket.prototype, 'onmessage', { set(handle) {
+        const handleLate = async (event) => { if (isDelayed(this, event)) await gate; handle(event) };
+        set.call(this, handle && handleLate);
     } });";
-/// The answer to DATA, and the one to a message.
-const GO_ON: &str = "354 ";
-const TAKEN: &str = "Message accepted";
+/// The replies to DATA and to the end of the message.
+const REPLY_TO_DATA: &str = "354 ";
+const REPLY_TO_MESSAGE: &str = "Message accepted";
 
 #[tokio::test]
-async fn while_a_message_is_sent_another_is_written_and_neither_hears_of_the_other() {
-    let stage = inbox(&[]).await;
-    let Stage { page, servers, .. } = &stage;
-    page.hold_the_clock().await;
-    page.run(HELD_ANSWER, vec![TAKEN.into()]).await;
+async fn drafts_are_independent_while_one_is_being_sent() {
+    let fixture = open_inbox(&[]).await;
+    let Fixture { page, servers, .. } = &fixture;
+    page.freeze_clock().await;
+    page.run(DELAY_REPLY, vec![REPLY_TO_MESSAGE.into()]).await;
     page.press("Compose").await;
     page.fill("Subject", "The other").await;
     page.press("Keep and close").await;
     page.press("Drafts").await;
 
-    write_to_ag(page).await;
+    compose_to_ag(page).await;
     page.press("Send").await;
-    page.finds("button", "Sending").await;
-    // Its own row shows it as it is: on its way, with nothing to press twice.
+    page.wait_for("button", "Sending").await;
+    // The row of the draft shows that it is being sent.
     page.press("Keep and close").await;
-    page.open("Who knows").await;
-    page.finds("button", "Sending").await;
+    page.open_row("Who knows").await;
+    page.wait_for("button", "Sending").await;
     assert!(page.find("alert", "it may have been delivered").await.is_none());
 
-    page.open("The other").await;
-    page.until("the other draft", async || page.value("Subject").await == "The other").await;
+    page.open_row("The other").await;
+    page.wait_until("the other draft", async || page.value("Subject").await == "The other").await;
     assert!(page.find("button", "Sending").await.is_none(), "the other draft is not being sent");
     page.fill("Text", "Its last words.").await;
     page.run("release()", vec![]).await;
-    page.sees("Sent. The server said").await;
+    page.wait_for_text("Sent. The server said").await;
     assert_eq!(page.value("Text").await, "Its last words.");
-    assert!(page.finds("button", "Send").await.is_enabled().await.expect("a button is or is not"));
-    page.lacks("row", "Who knows").await;
+    assert!(page.wait_for("button", "Send").await.is_enabled().await.expect("the button is in the page"));
+    page.wait_for_gone("row", "Who knows").await;
     assert_eq!(message_ids(servers).len(), 1);
 }
 
 #[tokio::test]
-async fn what_was_typed_just_before_another_draft_is_opened_is_kept() {
-    let stage = inbox(&[]).await;
-    let Stage { page, .. } = &stage;
+async fn draft_is_saved_when_another_is_opened() {
+    let fixture = open_inbox(&[]).await;
+    let Fixture { page, .. } = &fixture;
     page.press("Compose").await;
     page.fill("Subject", "The other").await;
     page.press("Keep and close").await;
     page.press("Drafts").await;
     page.press("Compose").await;
     page.fill("Subject", "In haste").await;
-    page.open("The other").await;
-    page.until("the other draft", async || page.value("Subject").await == "The other").await;
-    page.open("In haste").await;
-    page.until("the first draft", async || page.value("Subject").await == "In haste").await;
+    page.open_row("The other").await;
+    page.wait_until("the other draft", async || page.value("Subject").await == "The other").await;
+    page.open_row("In haste").await;
+    page.wait_until("the first draft", async || page.value("Subject").await == "In haste").await;
 }
 
 #[tokio::test]
-async fn a_message_whose_sender_signs_out_meanwhile_is_known_to_be_sent() {
-    let stage = inbox(&[]).await;
-    let Stage { page, servers, .. } = &stage;
-    page.run(HELD_ANSWER, vec![TAKEN.into()]).await;
-    page.choose("Transcript").await;
-    write_to_ag(page).await;
+async fn message_accepted_after_sign_out_is_recorded_as_sent() {
+    let fixture = open_inbox(&[]).await;
+    let Fixture { page, servers, .. } = &fixture;
+    page.run(DELAY_REPLY, vec![REPLY_TO_MESSAGE.into()]).await;
+    page.choose_menu_item("Transcript").await;
+    compose_to_ag(page).await;
     page.press("Send").await;
-    page.sees("C: [").await;
-    page.choose("Sign out").await;
-    page.finds("field", "Username").await;
-    assert!(!page.text().await.contains("ag@iit.edu"), "the next person reads whom the last one wrote to");
-    let asks = "const leave = new Event('beforeunload', { cancelable: true }); dispatchEvent(leave); return leave.defaultPrevented";
-    assert_eq!(page.run(asks, vec![]).await, true, "nobody is asked");
+    page.wait_for_text("C: [").await;
+    page.choose_menu_item("Sign out").await;
+    page.wait_for("field", "Username").await;
+    assert!(!page.text().await.contains("ag@iit.edu"), "the recipient is visible after sign-out");
+    let prevents_closing = "const leave = new Event('beforeunload', { cancelable: true }); dispatchEvent(leave); return leave.defaultPrevented";
+    assert_eq!(page.run(prevents_closing, vec![]).await, true, "the page does not ask before it is closed");
     page.run("release()", vec![]).await;
-    page.until("an end of sending", async || page.run(asks, vec![]).await == false).await;
+    page.wait_until("the message to be sent", async || page.run(prevents_closing, vec![]).await == false)
+        .await;
 
-    enter(page, "gb", "gondola").await;
+    sign_in(page, "gb", "gondola").await;
     page.press("Sent from here").await;
-    page.finds("row", "Who knows").await;
+    page.wait_for("row", "Who knows").await;
     page.press("Drafts").await;
-    page.sees("No drafts").await;
+    page.wait_for_text("No drafts").await;
     assert_eq!(message_ids(servers).len(), 1);
 }
 
 #[tokio::test]
-async fn sending_can_be_cancelled_and_nobody_claims_to_know_more_than_is_known() {
+async fn cancelled_send_reports_whether_delivery_is_known() {
     let early = "protocol = 'smtp'\ncommand = 'DATA'\nfor = 'ag'\ndelay = '10 min'";
     let late = early.replace("DATA", "MESSAGE");
-    for (fault, seen, why) in
+    for (fault, transcript_line, outcome) in
         [(early, "C: DATA", "was not sent"), (&late, "C: [", "it may have been delivered")]
     {
-        let stage = with_fault(fault, &[]).await;
-        let Stage { page, .. } = &stage;
-        page.choose("Transcript").await;
-        write_to_ag(page).await;
+        let fixture = with_fault(fault, &[]).await;
+        let Fixture { page, .. } = &fixture;
+        page.choose_menu_item("Transcript").await;
+        compose_to_ag(page).await;
         page.press("Send").await;
-        page.sees(seen).await;
+        page.wait_for_text(transcript_line).await;
         page.press("Cancel").await;
-        page.finds("alert", why).await;
+        page.wait_for("alert", outcome).await;
         page.fill("Text", "I have thought better of it.").await;
         assert_eq!(page.value("Text").await, "I have thought better of it.");
     }
 }
 
-/// Time runs a hundred times as fast, and nothing that is sent leaves.
-const STUCK: &str = "\
+/// Makes time run a hundred times faster and the WebSocket never drain.
+const STALL: &str = "\
     const [wait, now] = [setTimeout, performance.now.bind(performance)];
     window.setTimeout = (then, after) => wait(then, after / 100);
     performance.now = () => now() * 100;
     Object.defineProperty(WebSocket.prototype, 'bufferedAmount', { get: () => 1e6 });";
 
 #[tokio::test]
-async fn a_line_that_takes_nothing_any_more_is_given_up() {
-    let stage = inbox(&[]).await;
-    let Stage { page, .. } = &stage;
-    write_to_ag(page).await;
-    page.run(STUCK, vec![]).await;
+async fn stalled_connection_times_out() {
+    let fixture = open_inbox(&[]).await;
+    let Fixture { page, .. } = &fixture;
+    compose_to_ag(page).await;
+    page.run(STALL, vec![]).await;
     page.press("Send").await;
-    page.finds("alert", "There is no connection").await;
+    page.wait_for("alert", "There is no connection").await;
     assert_eq!(page.value("Text").await, "Has it come?");
 }
 
-/// No draft is kept because nothing has been typed for a while.
-const NO_PAUSE: &str =
+/// Disables saving of drafts after a pause in typing.
+const DISABLE_AUTOSAVE: &str =
     "const wait = setTimeout; window.setTimeout = (then, after) => after === 700 ? 0 : wait(then, after)";
 
-/// Before the first attempt that follows a failure.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Delay before the first retry.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 #[tokio::test]
-async fn a_refusal_without_a_reason_sends_nobody_away_until_it_comes_twice_and_costs_no_word() {
-    // With this seed the second login is struck, and the fourth and the fifth.
+async fn repeated_login_refusal_without_a_code_signs_out_and_keeps_the_draft() {
+    // With this seed the fault applies to the second, fourth and fifth login.
     let fault = "protocol = 'pop3'\ncommand = 'PASS'\nreply = '-ERR busy'\nprobability = 0.5\nseed = 408";
-    let stage = Stage::open_on(Screen::Desktop, Servers::start(&format!("[[faults]]\n{fault}\n"))).await;
-    let Stage { page, .. } = &stage;
-    // No other look than those that are asked for here takes a login away.
-    page.hold_the_clock().await;
-    enter(page, "gb", "gondola").await;
-    page.run(NO_PAUSE, vec![]).await;
+    let fixture = Fixture::open_on(Screen::Desktop, Servers::start(&format!("[[faults]]\n{fault}\n"))).await;
+    let Fixture { page, .. } = &fixture;
+    // The frozen clock prevents automatic checks, which would log in too.
+    page.freeze_clock().await;
+    sign_in(page, "gb", "gondola").await;
+    page.run(DISABLE_AUTOSAVE, vec![]).await;
     page.press("Compose").await;
     page.fill("Subject", "Half a thought").await;
     page.press("Check mail").await;
-    page.sees("The server said: busy").await;
-    page.passes(PAUSE).await;
-    page.misses("The server said: busy").await;
+    page.wait_for_text("The server said: busy").await;
+    page.advance_clock(RETRY_DELAY).await;
+    page.wait_for_text_gone("The server said: busy").await;
     assert_eq!(page.value("Subject").await, "Half a thought");
 
     page.press("Check mail").await;
-    page.sees("The server said: busy").await;
-    page.passes(PAUSE).await;
-    page.finds("field", "Username").await;
-    page.sees("The server said: busy").await;
-    enter(page, "gb", "gondola").await;
+    page.wait_for_text("The server said: busy").await;
+    page.advance_clock(RETRY_DELAY).await;
+    page.wait_for("field", "Username").await;
+    page.wait_for_text("The server said: busy").await;
+    sign_in(page, "gb", "gondola").await;
     page.press("Drafts").await;
-    page.open("Half a thought").await;
-    page.until("the draft", async || page.value("Subject").await == "Half a thought").await;
+    page.open_row("Half a thought").await;
+    page.wait_until("the draft", async || page.value("Subject").await == "Half a thought").await;
 }
 
 #[tokio::test]
-async fn a_message_whose_first_fetch_is_cut_off_is_fetched_again() {
-    // With this seed the first RETR is cut off and some later one is not.
+async fn interrupted_fetch_is_retried() {
+    // With this seed the fault applies to the first RETR and not to all later ones.
     let fault =
         "protocol = 'pop3'\ncommand = 'RETR'\ndrop = true\nafter = '1 KiB'\nprobability = 0.5\nseed = 3";
     let long = format!("{}{}\nThe end.\n", short("Long"), "A line of a long message.\n".repeat(1000));
-    let stage = with_fault(fault, &[&long]).await;
-    let Stage { page, .. } = &stage;
-    page.open("Long").await;
-    page.finds("button", "Try again").await;
-    page.picture("fault-fetch").await;
-    page.until("the whole message", async || {
+    let fixture = with_fault(fault, &[&long]).await;
+    let Fixture { page, .. } = &fixture;
+    page.open_row("Long").await;
+    page.wait_for("button", "Try again").await;
+    page.screenshot("fault-fetch").await;
+    page.wait_until("the whole message", async || {
         if let Some(again) = page.find("button", "Try again").await {
-            // It may have gone by itself.
+            // The button may have disappeared.
             let _ = again.click().await;
         }
         page.text().await.contains("The end.")

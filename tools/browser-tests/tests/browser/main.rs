@@ -1,42 +1,47 @@
-//! The browser client, end to end: what a person does, in a real Chromium, against the real servers.
+//! End-to-end tests of the browser client in Chromium against real servers.
 
 mod accessibility;
 mod composing;
 mod connection;
 mod deleting;
 mod faults;
-mod hands;
-mod hostile;
-mod mails;
+mod first_use;
+mod hostile_html;
+mod hostile_mail;
+mod keyboard_touch;
 mod reading;
-mod samples;
+mod sample_mails;
 mod sign_in;
-mod walk;
 
-use browser_tests::{Page, Screen, Servers, Stage};
+use browser_tests::{Fixture, Page, Screen, Servers};
 
-/// Signed in as gb, who has these mails, the last one newest.
-async fn inbox(mails: &[&str]) -> Stage {
-    inbox_on(Screen::Desktop, mails).await
+/// Signed in as gb, whose maildrop has these mails, the newest last.
+async fn open_inbox(mails: &[&str]) -> Fixture {
+    open_inbox_on(Screen::Desktop, mails).await
 }
 
-async fn inbox_on(screen: Screen, mails: &[&str]) -> Stage {
+async fn open_inbox_on(screen: Screen, mails: &[&str]) -> Fixture {
     let servers = Servers::start("");
     for mail in mails {
         servers.deliver("gb", mail);
     }
-    let stage = Stage::open_on(screen, servers).await;
-    enter(&stage.page, "gb", "gondola").await;
-    stage
+    let fixture = Fixture::open_on(screen, servers).await;
+    sign_in(&fixture.page, "gb", "gondola").await;
+    fixture
 }
 
-/// Signs in and waits until the maildrop has been looked at.
-async fn enter(page: &Page, account: &str, password: &str) {
+/// Signs in and waits for the first check of the maildrop.
+async fn sign_in(page: &Page, account: &str, password: &str) {
     page.sign_in(account, password).await;
-    page.finds("button", "Check mail").await;
+    page.wait_for("button", "Check mail").await;
 }
 
-/// Nothing has failed inside the page.
-async fn is_well(page: &Page) {
-    assert_eq!(page.complaints().await, [""; 0]);
+/// Submits the draft and waits until it is sent.
+async fn send(page: &Page) {
+    page.press("Send").await;
+    page.wait_for_gone("field", "Subject").await;
+}
+
+async fn assert_no_console_errors(page: &Page) {
+    assert_eq!(page.console_errors().await, [""; 0]);
 }

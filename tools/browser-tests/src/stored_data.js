@@ -1,4 +1,4 @@
-// Everything that the page's origin has stored, as text: IndexedDB, localStorage, sessionStorage.
+// Returns the content of localStorage, sessionStorage and IndexedDB as text.
 const [done] = arguments;
 
 const answer = (request) =>
@@ -9,16 +9,16 @@ const answer = (request) =>
 const readable = (_, value) => (value instanceof Uint8Array ? new TextDecoder().decode(value) : value);
 
 (async () => {
-  const kept = [JSON.stringify(localStorage), JSON.stringify(sessionStorage)].filter((storage) => storage !== "{}");
+  const parts = [JSON.stringify(localStorage), JSON.stringify(sessionStorage)].filter((storage) => storage !== "{}");
   for (const { name } of await indexedDB.databases()) {
-    kept.push(name);
+    parts.push(name);
     const database = await answer(indexedDB.open(name));
     for (const store of database.objectStoreNames) {
-      const shelf = database.transaction(store).objectStore(store);
-      const [keys, values] = await Promise.all([answer(shelf.getAllKeys()), answer(shelf.getAll())]);
-      kept.push(store, JSON.stringify([keys, values], readable));
+      const objects = database.transaction(store).objectStore(store);
+      const [keys, values] = await Promise.all([answer(objects.getAllKeys()), answer(objects.getAll())]);
+      parts.push(store, JSON.stringify([keys, values], readable));
     }
     database.close();
   }
-  done(kept.join("\n"));
+  done(parts.join("\n"));
 })().catch((error) => done(`unreadable: ${error}`));

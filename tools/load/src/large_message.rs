@@ -1,14 +1,14 @@
-//! One message that is larger than what smtp-source can send fast enough.
+//! Sends one message that is too large for smtp-source to send fast enough.
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::session::LINES_OCTETS;
-use crate::wire::{Blocking, Result, Wire};
+use crate::connection::{Blocking, Connection, Result};
+use crate::login::LINE_BUFFER_OCTETS;
 
 const LINE: &[u8] = b"It is a straight line; no layer of it reaches back up to where it came from.\r\n";
 
-/// Seconds from the connection to the answer to the final dot.
+/// Seconds from connecting to the reply to the final dot.
 pub(crate) async fn send(address: SocketAddr, recipient: &str, octets: usize) -> Result<f64> {
     let mut message = b"From: <sender@peers.test>\r\nSubject: Large\r\n\r\n".to_vec();
     while message.len() < octets {
@@ -18,19 +18,19 @@ pub(crate) async fn send(address: SocketAddr, recipient: &str, octets: usize) ->
     let recipient = format!("RCPT TO:<{recipient}>\r\n");
 
     let begin = Instant::now();
-    let mut wire = Wire::<Blocking>::connect(address, LINES_OCTETS).await?;
-    wire.completion().await?;
+    let mut connection = Connection::<Blocking>::connect(address, LINE_BUFFER_OCTETS).await?;
+    connection.completion().await?;
     for command in ["EHLO load.peers.test\r\n", "MAIL FROM:<sender@peers.test>\r\n", &recipient] {
-        wire.send(command.as_bytes()).await?;
-        wire.completion().await?;
+        connection.send(command.as_bytes()).await?;
+        connection.completion().await?;
     }
-    wire.send(b"DATA\r\n").await?;
-    wire.intermediate().await?;
-    wire.send(&message).await?;
-    wire.completion().await?;
+    connection.send(b"DATA\r\n").await?;
+    connection.intermediate().await?;
+    connection.send(&message).await?;
+    connection.completion().await?;
     let seconds = begin.elapsed().as_secs_f64();
-    wire.send(b"QUIT\r\n").await?;
-    wire.completion().await?;
-    wire.closed().await?;
+    connection.send(b"QUIT\r\n").await?;
+    connection.completion().await?;
+    connection.closed().await?;
     Ok(seconds)
 }

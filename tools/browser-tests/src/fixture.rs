@@ -1,26 +1,26 @@
-//! Everything that a test needs, started and ended together.
+//! Servers, browser and page for one test.
 
 use crate::{Driver, Page, Screen, Servers};
 
-/// The servers, and a browser that shows their page. The browser ends first.
+/// Running servers and a browser with their page. The browser stops first.
 #[derive(Debug)]
-pub struct Stage {
+pub struct Fixture {
     pub page: Page,
     pub driver: Driver,
     pub servers: Servers,
 }
 
-impl Stage {
-    /// The sign-in page on an ordinary screen.
+impl Fixture {
+    /// Opens the sign-in page on a desktop screen, with servers of the default configuration.
     pub async fn open() -> Self {
         Self::open_on(Screen::Desktop, Servers::start("")).await
     }
 
-    /// The sign-in page of servers that are already there.
+    /// Opens the sign-in page of running servers.
     pub async fn open_on(screen: Screen, servers: Servers) -> Self {
         let driver = Driver::start();
         let page = Page::new(driver.open(screen).await);
-        page.go(&servers.url()).await;
+        page.goto(&servers.url()).await;
         Self { page, driver, servers }
     }
 }

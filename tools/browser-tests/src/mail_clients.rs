@@ -1,32 +1,32 @@
-//! The other side of the page: an SMTP and a POP3 client of a few lines, over plain sockets.
+//! Minimal SMTP and POP3 clients over plain sockets.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::PATIENCE;
+use crate::TIMEOUT;
 
-/// A session with the SMTP server.
+/// An SMTP session.
 #[derive(Debug)]
-pub struct Smtp(Lines);
+pub struct Smtp(LineStream);
 
-/// A session with the POP3 server.
+/// A POP3 session.
 #[derive(Debug)]
-pub struct Pop3(Lines);
+pub struct Pop3(LineStream);
 
 impl Smtp {
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let mut smtp = Self(Lines::connect(address));
+        let mut smtp = Self(LineStream::connect(address));
         smtp.0.expect("220");
         smtp.0.command("HELO iit.edu", "250");
         smtp
     }
 
-    /// Delivers a message, whose lines may end with LF.
+    /// Delivers a message. Its lines may end with LF.
     ///
     /// # Panics
-    /// The server does not take it.
+    /// The server refuses it.
     pub fn deliver(&mut self, from: &str, to: &str, message: &str) {
         self.0.command(&format!("MAIL FROM:<{from}>"), "250");
         self.0.command(&format!("RCPT TO:<{to}>"), "250");
@@ -41,11 +41,11 @@ impl Smtp {
 }
 
 impl Pop3 {
-    /// Signs in; another session that has just ended may hold the maildrop for another moment.
+    /// Logs in. Retries while another session has the maildrop.
     pub(crate) fn sign_in(address: SocketAddr, account: &str, password: &str) -> Self {
         let start = Instant::now();
         loop {
-            let mut pop3 = Self(Lines::connect(address));
+            let mut pop3 = Self(LineStream::connect(address));
             pop3.0.expect("+OK");
             pop3.0.command(&format!("USER {account}"), "+OK");
             pop3.0.send(&format!("PASS {password}\r\n"));
@@ -53,21 +53,21 @@ impl Pop3 {
             if reply.starts_with("+OK") {
                 return pop3;
             }
-            assert!(reply.starts_with("-ERR [IN-USE]") && start.elapsed() < PATIENCE, "{reply}");
+            assert!(reply.starts_with("-ERR [IN-USE]") && start.elapsed() < TIMEOUT, "{reply}");
             thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// How many messages there are.
+    /// Number of messages.
     ///
     /// # Panics
-    /// The server refuses, or answers with something else.
+    /// The server sends an error or an invalid reply.
     pub fn count(&mut self) -> usize {
         let reply = self.0.command("STAT", "+OK");
-        reply.split(' ').nth(1).and_then(|count| count.parse().ok()).expect("STAT answers with numbers")
+        reply.split(' ').nth(1).and_then(|count| count.parse().ok()).expect("STAT returns numbers")
     }
 
-    /// A whole message, as it was sent.
+    /// Retrieves a message and removes dot-stuffing.
     pub fn retrieve(&mut self, number: usize) -> Vec<u8> {
         self.0.command(&format!("RETR {number}"), "+OK");
         let mut message = Vec::new();
@@ -81,20 +81,20 @@ impl Pop3 {
         }
     }
 
-    /// Removes what was marked and releases the maildrop.
+    /// Removes the marked messages and releases the maildrop.
     pub fn quit(mut self) {
         self.0.command("QUIT", "+OK");
     }
 }
 
 #[derive(Debug)]
-struct Lines(BufReader<TcpStream>);
+struct LineStream(BufReader<TcpStream>);
 
-impl Lines {
+impl LineStream {
     fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("the server accepts");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a limit can be set");
-        stream.set_nodelay(true).expect("an open socket takes options");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("a valid timeout");
+        stream.set_nodelay(true).expect("an open socket");
         Self(BufReader::new(stream))
     }
 
@@ -109,7 +109,7 @@ impl Lines {
 
     fn expect(&mut self, start: &str) -> String {
         let line = self.line();
-        assert!(line.starts_with(start), "not {start}: {line}");
+        assert!(line.starts_with(start), "expected {start}: {line}");
         line
     }
 
@@ -120,7 +120,7 @@ impl Lines {
     fn octets(&mut self) -> Vec<u8> {
         let mut line = Vec::new();
         self.0.read_until(b'\n', &mut line).expect("the server answers");
-        assert!(!line.is_empty(), "the server has closed the connection");
+        assert!(!line.is_empty(), "the server closed the connection");
         line
     }
 }

@@ -1,6 +1,6 @@
-//! Mail for the tests to read.
+//! Mails for the tests.
 
-/// A small PNG: a blue square, 48 pixels wide.
+/// A PNG of a blue square, 48 pixels wide, in base64.
 pub(crate) const SQUARE: &str = "iVBORw0KGgoAAAANSUhEUgAAADAAAAAwCAIAAADYYG7QAAAAOklEQVR42u3OQQ0AAAgEoGtiNKNazRbOBxsBSPW8EiEhISEhISEhISEhISEhISEhISEhISEhISGhOwtTziWm+5CkmAAAAABJRU5ErkJggg==";
 
 pub(crate) const PLAIN: &str = "\
@@ -55,7 +55,7 @@ Content-Transfer-Encoding: quoted-printable
 =F0=D2=C9=D7=A6=D4, =D3=D7=A6=D4=C5!
 ";
 
-/// A mail with one attachment: a name, a type and octets in base64.
+/// A mail with one attachment, given in base64.
 pub(crate) fn with_attachment(subject: &str, name: &str, mime: &str, base64: &str) -> String {
     format!(
         "From: Ag Mitra <ag@iit.edu>\nTo: gb@iit.edu\nSubject: {subject}\nMIME-Version: 1.0\n\
@@ -65,7 +65,7 @@ pub(crate) fn with_attachment(subject: &str, name: &str, mime: &str, base64: &st
     )
 }
 
-/// A mail whose body is HTML.
+/// A mail with an HTML body.
 pub(crate) fn html(subject: &str, body: &str) -> String {
     format!(
         "From: Stranger <stranger@example.org>\nTo: gb@iit.edu\nSubject: {subject}\nMIME-Version: 1.0\n\
@@ -73,7 +73,7 @@ pub(crate) fn html(subject: &str, body: &str) -> String {
     )
 }
 
-/// A mail of one line.
+/// A mail with one line of text.
 pub(crate) fn short(subject: &str) -> String {
     format!("From: Ag Mitra <ag@iit.edu>\nTo: gb@iit.edu\nSubject: {subject}\n\nThis is {subject}.\n")
 }

@@ -1,5 +1,5 @@
-// The visible elements of a role whose accessible name holds a text, the best match first. Names are worked out as far
-// as the page goes with them: aria-labelledby, aria-label, the label of a field, alt, title, the text itself.
+// Returns the visible elements of a role whose accessible name contains a text, the best match first. Names come from
+// aria-labelledby, aria-label, the label of a field, alt, the text, title or the value.
 const [role, name] = arguments;
 
 const selectors = {

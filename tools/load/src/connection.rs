@@ -1,4 +1,4 @@
-//! A connection and its replies.
+//! A buffered connection and its replies.
 
 use std::io::{Read, Write};
 use std::net::{self, SocketAddr};
@@ -11,17 +11,17 @@ use memchr::memmem::Finder;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
-pub(crate) type Result<T> = std::result::Result<T, Failure>;
+pub(crate) type Result<T> = std::result::Result<T, Error>;
 
-/// Why there is no figure.
+/// Why a measurement failed.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub(crate) enum Error {
     Io(io::Error),
-    /// The server said no.
+    /// The server refused with this reply.
     Refused(String),
 }
 
-/// What a connection goes over.
+/// Transport of a connection.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Sized {
     async fn connect(address: SocketAddr) -> io::Result<Self>;
 }
@@ -34,26 +34,26 @@ impl Stream for TcpStream {
     }
 }
 
-/// A socket that keeps its thread waiting: one connection alone needs nobody to tell it which one is ready.
+/// A blocking socket. For a single connection it saves the system calls of the readiness notification.
 #[derive(Debug)]
 pub(crate) struct Blocking(net::TcpStream);
 
-/// One connection, with a buffer that holds the longest line and whatever a read brings.
+/// A connection with a read buffer, which must hold the longest line.
 #[derive(Debug)]
-pub(crate) struct Wire<S = TcpStream> {
+pub(crate) struct Connection<S = TcpStream> {
     stream: S,
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
 }
 
-impl<S: Stream> Wire<S> {
+impl<S: Stream> Connection<S> {
     pub(crate) async fn connect(address: SocketAddr, buffer_octets: usize) -> Result<Self> {
         let stream = S::connect(address).await?;
         Ok(Self { stream, buffer: vec![0; buffer_octets].into(), start: 0, end: 0 })
     }
 
-    /// The connection alone: what was read and not asked for is gone.
+    /// The transport without buffered input.
     pub(crate) fn into_stream(self) -> S {
         self.stream
     }
@@ -64,12 +64,12 @@ impl<S: Stream> Wire<S> {
 
     /// The next line without its line end.
     pub(crate) async fn line(&mut self) -> Result<&[u8]> {
-        let mut seen = 0;
+        let mut searched = 0;
         let length = loop {
-            if let Some(at) = memchr(b'\n', &self.buffer[self.start + seen..self.end]) {
-                break seen + at;
+            if let Some(at) = memchr(b'\n', &self.buffer[self.start + searched..self.end]) {
+                break searched + at;
             }
-            seen = self.end - self.start;
+            searched = self.end - self.start;
             self.read_more().await?;
         };
         let line = &self.buffer[self.start..self.start + length];
@@ -77,18 +77,18 @@ impl<S: Stream> Wire<S> {
         Ok(line.strip_suffix(b"\r").unwrap_or(line))
     }
 
-    /// A POP3 reply's first line, which must begin with `+OK`.
+    /// Reads the first line of a POP3 reply, which must start with `+OK`.
     pub(crate) async fn ok(&mut self) -> Result<&[u8]> {
         let line = self.line().await?;
         line.strip_prefix(b"+OK").ok_or_else(|| refused(line))
     }
 
-    /// An SMTP reply that begins with `2`: done.
+    /// Reads an SMTP reply, which must be 2yz.
     pub(crate) async fn completion(&mut self) -> Result<()> {
         self.reply(b'2').await
     }
 
-    /// An SMTP reply that begins with `3`: go on.
+    /// Reads an SMTP reply, which must be 3yz.
     pub(crate) async fn intermediate(&mut self) -> Result<()> {
         self.reply(b'3').await
     }
@@ -105,9 +105,9 @@ impl<S: Stream> Wire<S> {
         }
     }
 
-    /// Takes what follows a positive reply to RETR, to its line with the single dot. How many octets it were.
+    /// Reads the message after the first line of a RETR reply, and returns its octets on the wire without the final dot.
     pub(crate) async fn body(&mut self, terminator: &Finder<'_>) -> Result<u64> {
-        // The reply's line end may be the first half of the terminator.
+        // The line end of the reply may be the first half of the terminator.
         const OVERLAP: usize = 4;
         let mut octets = 0;
         self.start -= 2;
@@ -117,14 +117,14 @@ impl<S: Stream> Wire<S> {
                 self.start += at + OVERLAP + 1;
                 return Ok(octets + at as u64);
             }
-            let done = window.len().saturating_sub(OVERLAP);
-            octets += done as u64;
-            self.start += done;
+            let consumed = window.len().saturating_sub(OVERLAP);
+            octets += consumed as u64;
+            self.start += consumed;
             self.read_more().await?;
         }
     }
 
-    /// Waits until the server has closed.
+    /// Waits until the server closes.
     pub(crate) async fn closed(mut self) -> Result<()> {
         while self.stream.read(&mut self.buffer).await? > 0 {}
         Ok(())
@@ -181,21 +181,21 @@ impl AsyncWrite for Blocking {
     }
 }
 
-fn refused(line: &[u8]) -> Failure {
-    Failure::Refused(String::from_utf8_lossy(line).into_owned())
+fn refused(line: &[u8]) -> Error {
+    Error::Refused(String::from_utf8_lossy(line).into_owned())
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => write!(f, "{error}"),
-            Self::Refused(line) => write!(f, "the server said `{line}`"),
+            Self::Refused(line) => write!(f, "the server replied `{line}`"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A web server that nobody should visit.
+//! A web server that records requests, to detect pages that send any.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -8,30 +8,30 @@ use std::thread;
 
 type Pages = BTreeMap<String, String>;
 
-/// Serves pages on 127.0.0.1 and keeps the path of every request.
+/// Serves pages on 127.0.0.1 and records the path of every request.
 #[derive(Debug)]
-pub struct Lure {
+pub struct TrapServer {
     address: SocketAddr,
     pages: Arc<Mutex<Pages>>,
-    visits: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
-impl Lure {
+impl TrapServer {
     /// Starts on a free port. Its thread ends with the process.
     #[must_use]
     pub fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("it is bound");
-        let lure = Self { address, pages: Arc::default(), visits: Arc::default() };
-        let (pages, visits) = (Arc::clone(&lure.pages), Arc::clone(&lure.visits));
+        let trap = Self { address, pages: Arc::default(), requests: Arc::default() };
+        let (pages, requests) = (Arc::clone(&trap.pages), Arc::clone(&trap.requests));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (pages, visits) = (Arc::clone(&pages), Arc::clone(&visits));
-                // A visitor who goes away in mid-sentence has been counted, or had not asked yet.
-                thread::spawn(move || answer(&stream, &pages, &visits).ok());
+                let (pages, requests) = (Arc::clone(&pages), Arc::clone(&requests));
+                // An error after the request line is irrelevant: the request is already recorded.
+                thread::spawn(move || answer(&stream, &pages, &requests).ok());
             }
         });
-        lure
+        trap
     }
 
     /// The address of a path, which starts with a slash.
@@ -40,24 +40,28 @@ impl Lure {
         format!("http://{}{path}", self.address)
     }
 
-    /// Answers a path with a page instead of with nothing.
+    /// Serves a page at a path; other paths return 204.
     pub fn serve(&self, path: &str, html: String) {
         lock(&self.pages).insert(path.to_owned(), html);
     }
 
-    /// The paths that were asked for, in order.
+    /// The requested paths in order.
     #[must_use]
-    pub fn visits(&self) -> Vec<String> {
-        lock(&self.visits).clone()
+    pub fn requests(&self) -> Vec<String> {
+        lock(&self.requests).clone()
     }
 }
 
-fn answer(mut stream: &TcpStream, pages: &Mutex<Pages>, visits: &Mutex<Vec<String>>) -> std::io::Result<()> {
+fn answer(
+    mut stream: &TcpStream,
+    pages: &Mutex<Pages>,
+    requests: &Mutex<Vec<String>>,
+) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream).lines();
     let request = lines.next().transpose()?.unwrap_or_default();
     let Some(path) = request.split(' ').nth(1) else { return Ok(()) };
-    lock(visits).push(path.to_owned());
-    // The rest of the header is read: a socket closed with bytes unread would reset the connection.
+    lock(requests).push(path.to_owned());
+    // Closing a socket with unread bytes would reset the connection.
     while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
     let page = lock(pages).get(path).cloned();
     let status = if page.is_some() { "200 OK" } else { "204 No Content" };
