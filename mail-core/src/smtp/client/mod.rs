@@ -7,6 +7,7 @@
 //! What decides stands in `state`, bytes are moved in `connection`, and [`Submission`] is the machine.
 
 mod connection;
+mod envelope;
 mod state;
 mod submission;
 
