@@ -1,4 +1,4 @@
-//! The command line.
+//! Command-line arguments.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -7,17 +7,18 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 use config::Config;
 
+use crate::connection::{Protocol, Server};
 use crate::drafts;
 use crate::error::Error;
-use crate::link::{Protocol, Server};
+use crate::fingerprint::Fingerprint;
 use crate::password::PasswordSource;
-use crate::tls::{self, Fingerprint, Mode, Trust};
+use crate::tls::{self, TlsMode, TrustPolicy};
 
 const AFTER_HELP: &str = "\
-Without a command it is a dialogue: username and password, then 1. Manage Mail, 2. Send Mail, 3. Quit. The dialogue can
-be piped in; the end of standard input means Quit.
+Without a command, mail-client starts a dialogue: user name and password, then 1. Manage Mail, 2. Send Mail, 3. Quit. Its
+input can be piped; end of input means Quit.
 
-Exit status: 0 done, 1 refused by a server or failed, 2 a mistake on the command line or in the configuration.";
+Exit status: 0 success, 1 refused by a server or failed, 2 invalid command line or configuration.";
 
 /// Read and send mail over POP3 and SMTP
 #[derive(Debug, Parser)]
@@ -31,28 +32,28 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// Take the servers' addresses from this configuration: the first that each listens at
+    /// Read the server addresses from this configuration file: the first `listen` address of each
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// The SMTP server, as host:port [default: 127.0.0.1:2525]
-    #[arg(long, value_name = "ADDR", value_parser = address, global = true)]
+    /// SMTP server, as host:port [default: 127.0.0.1:2525]
+    #[arg(long, value_name = "ADDR", value_parser = parse_address, global = true)]
     smtp: Option<String>,
-    /// The POP3 server, as host:port [default: 127.0.0.1:2110]
-    #[arg(long, value_name = "ADDR", value_parser = address, global = true)]
+    /// POP3 server, as host:port [default: 127.0.0.1:2110]
+    #[arg(long, value_name = "ADDR", value_parser = parse_address, global = true)]
     pop3: Option<String>,
-    /// When TLS begins [default: `starttls`, and `never` with a server on this machine]
+    /// When TLS starts [default: `starttls`, or `never` for a server on this host]
     #[arg(long, value_name = "WHEN", value_enum, global = true)]
-    tls: Option<Mode>,
-    /// Believe the certificates that these roots vouch for (PEM), in place of the system's
+    tls: Option<TlsMode>,
+    /// Trust the root certificates in this PEM file instead of the system's
     #[arg(long, value_name = "FILE", global = true)]
     ca: Option<PathBuf>,
-    /// Believe this certificate and no other: its SHA-256, as the server logs it when it starts
+    /// Trust only the certificate with this SHA-256 fingerprint, which the server logs at start
     #[arg(long, value_name = "SHA256", global = true, conflicts_with = "ca")]
     fingerprint: Option<Fingerprint>,
-    /// The account
+    /// Account name
     #[arg(long, value_name = "NAME", global = true)]
     pub(crate) user: Option<String>,
-    /// Where mail that could not be sent is kept [default: ~/.local/share/pennypost/drafts]
+    /// Directory for mail that could not be sent [default: ~/.local/share/pennypost/drafts]
     #[arg(long, value_name = "DIR", global = true)]
     drafts: Option<PathBuf>,
 }
@@ -64,22 +65,22 @@ pub(crate) enum Command {
         #[command(flatten)]
         options: Options,
     },
-    /// Show a message, decoded
+    /// Show a decoded message
     Read {
-        /// Its number in the list
+        /// Message number in the list
         number: u64,
-        /// As it was received, to the byte (on a terminal, control characters are made visible)
+        /// Show the message as received, byte for byte (on a terminal, control characters are made visible)
         #[arg(long, conflicts_with = "json")]
         raw: bool,
         #[command(flatten)]
         options: Options,
     },
     /// Send a message
-    #[command(after_help = "With --user it signs in where the server offers that; without, it does not.")]
+    #[command(after_help = "With --user, logs in if the server offers AUTH.")]
     Send(Box<SendOptions>),
-    /// Delete messages: all of them, or none if one cannot be deleted
+    /// Delete messages: all of them, or none if one is refused
     Delete {
-        /// Their numbers in the list
+        /// Message numbers in the list
         #[arg(required = true, value_name = "NUMBER")]
         numbers: Vec<u64>,
         #[command(flatten)]
@@ -103,28 +104,28 @@ pub(crate) struct Options {
 
 #[derive(Debug, Args)]
 pub(crate) struct SendOptions {
-    /// The sender, X@Y; with --raw by default the one that the message names
+    /// Sender, X@Y [default with --raw: From field of the message]
     #[arg(long, value_name = "ADDRESS", required_unless_present = "raw")]
     pub(crate) from: Option<String>,
-    /// A recipient, X@Y (repeat it for more)
+    /// Recipient, X@Y (repeatable)
     #[arg(long, value_name = "ADDRESS", required = true)]
     pub(crate) to: Vec<String>,
-    /// A recipient of a copy
+    /// Recipient of a copy (repeatable)
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) cc: Vec<String>,
-    /// A recipient of a copy whom the others do not see
+    /// Recipient of a blind copy (repeatable)
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) bcc: Vec<String>,
-    /// What it is about, at most 100 characters
+    /// Subject, at most 100 characters
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(crate) subject: String,
-    /// The text, in UTF-8; - is standard input
+    /// File with the text in UTF-8; - is standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) body_file: Option<PathBuf>,
-    /// A file to go with it (repeat it for more)
+    /// Attachment (repeatable)
     #[arg(long, value_name = "FILE")]
     pub(crate) attach: Vec<PathBuf>,
-    /// Send this message as it lies on disk (line ends become CRLF); - is standard input
+    /// Send this complete message unchanged except for CRLF line ends; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["cc", "bcc", "subject", "body_file", "attach"])]
     pub(crate) raw: Option<PathBuf>,
     #[command(flatten)]
@@ -132,40 +133,43 @@ pub(crate) struct SendOptions {
 }
 
 impl Common {
-    /// The SMTP and the POP3 server: by flag, by the configuration, or by default.
+    /// The SMTP and the POP3 server from flags, configuration or defaults, in this order.
     ///
     /// # Errors
-    /// The configuration cannot be read, or names no address.
+    /// The configuration is invalid or has no address.
     pub(crate) fn servers(&self) -> Result<(Server, Server), Error> {
         let config = match &self.config {
             Some(path) => Config::read(path).map_err(|error| Error::Usage(error.to_string()))?,
             None => Config::default(),
         };
-        let smtp = address_of(Protocol::Smtp, self.smtp.as_deref(), &config.smtp.listen)?;
-        let pop3 = address_of(Protocol::Pop3, self.pop3.as_deref(), &config.pop3.listen)?;
+        let smtp = resolve_address(Protocol::Smtp, self.smtp.as_deref(), &config.smtp.listen)?;
+        let pop3 = resolve_address(Protocol::Pop3, self.pop3.as_deref(), &config.pop3.listen)?;
         Ok((self.server(Protocol::Smtp, smtp), self.server(Protocol::Pop3, pop3)))
     }
 
     fn server(&self, protocol: Protocol, address: String) -> Server {
-        let by_place = if is_on_this_machine(&address) { Mode::Never } else { Mode::Starttls };
-        let trust =
-            Trust { ca: self.ca.clone(), fingerprint: self.fingerprint, known: tls::known_by_default() };
-        Server { protocol, address, tls: self.tls.unwrap_or(by_place), trust: Arc::new(trust) }
+        let default_tls = if is_loopback(&address) { TlsMode::Never } else { TlsMode::Starttls };
+        let trust = TrustPolicy {
+            ca: self.ca.clone(),
+            fingerprint: self.fingerprint,
+            known_certificates: tls::default_known_certificates(),
+        };
+        Server { protocol, address, tls: self.tls.unwrap_or(default_tls), trust: Arc::new(trust) }
     }
 
     pub(crate) fn drafts(&self) -> PathBuf {
-        self.drafts.clone().unwrap_or_else(drafts::default_folder)
+        self.drafts.clone().unwrap_or_else(drafts::default_directory)
     }
 }
 
-/// What goes to this machine cannot be read on the way.
-fn is_on_this_machine(address: &str) -> bool {
+/// Whether the address is on this host, where connections cannot be intercepted.
+fn is_loopback(address: &str) -> bool {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
-fn address_of(protocol: Protocol, flag: Option<&str>, listen: &[SocketAddr]) -> Result<String, Error> {
+fn resolve_address(protocol: Protocol, flag: Option<&str>, listen: &[SocketAddr]) -> Result<String, Error> {
     if let Some(address) = flag {
         return Ok(address.to_owned());
     }
@@ -174,15 +178,15 @@ fn address_of(protocol: Protocol, flag: Option<&str>, listen: &[SocketAddr]) -> 
         Protocol::Pop3 => ("[pop3] listen", "--pop3"),
     };
     match listen.first() {
-        Some(address) if address.port() != 0 => Ok(reachable(*address).to_string()),
+        Some(address) if address.port() != 0 => Ok(connectable(*address).to_string()),
         _ => Err(Error::Usage(format!(
-            "the configuration's `{key}` names no address to connect to; name it with {flag}"
+            "`{key}` in the configuration has no address with a fixed port; set the server with {flag}"
         ))),
     }
 }
 
-/// A server that listens at every address of its machine is on this one.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
+/// Replaces an unspecified listen address by loopback.
+fn connectable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         let loopback =
             if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
@@ -191,7 +195,7 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-fn address(text: &str) -> Result<String, &'static str> {
+fn parse_address(text: &str) -> Result<String, &'static str> {
     let (host, port) = text.rsplit_once(':').ok_or("write it as host:port")?;
     if host.is_empty() || !port.parse().is_ok_and(|port: u16| port > 0) {
         return Err("write it as host:port, with a port of 1 to 65535");
@@ -205,38 +209,38 @@ mod tests {
     use clap::CommandFactory as _;
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn command_definition_is_valid() {
         Arguments::command().debug_assert();
     }
 
     #[test]
-    fn addresses_have_a_host_and_a_port() {
+    fn parse_address_requires_host_and_port() {
         for text in ["127.0.0.1:25", "localhost:2525", "[::1]:110"] {
-            assert_eq!(address(text).as_deref(), Ok(text));
+            assert_eq!(parse_address(text).as_deref(), Ok(text));
         }
         for text in ["", "localhost", ":25", "localhost:", "localhost:0", "localhost:70000", "localhost:smtp"]
         {
-            assert!(address(text).is_err(), "{text}");
+            assert!(parse_address(text).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn plain_text_is_for_this_machine_alone() {
+    fn is_loopback_accepts_only_this_host() {
         for address in ["localhost:25", "LocalHost:25", "127.0.0.1:25", "127.9.9.9:25", "[::1]:25"] {
-            assert!(is_on_this_machine(address), "{address}");
+            assert!(is_loopback(address), "{address}");
         }
         for address in ["localhost.example.org:25", "10.0.0.1:25", "[::2]:25", "0.0.0.0:25", "mail:25"] {
-            assert!(!is_on_this_machine(address), "{address}");
+            assert!(!is_loopback(address), "{address}");
         }
     }
 
     #[test]
-    fn the_configuration_says_where_to_connect() {
+    fn resolve_address_uses_the_first_listen_address() {
         let listen = ["0.0.0.0:25".parse().unwrap(), "10.0.0.1:25".parse().unwrap()];
-        assert_eq!(address_of(Protocol::Smtp, None, &listen).unwrap(), "127.0.0.1:25");
-        assert_eq!(address_of(Protocol::Smtp, Some("mail:25"), &listen).unwrap(), "mail:25");
+        assert_eq!(resolve_address(Protocol::Smtp, None, &listen).unwrap(), "127.0.0.1:25");
+        assert_eq!(resolve_address(Protocol::Smtp, Some("mail:25"), &listen).unwrap(), "mail:25");
         for listen in [&[][..], &["127.0.0.1:0".parse().unwrap()]] {
-            let error = address_of(Protocol::Pop3, None, listen).unwrap_err().to_string();
+            let error = resolve_address(Protocol::Pop3, None, listen).unwrap_err().to_string();
             assert!(error.contains("[pop3] listen") && error.contains("--pop3"), "{error}");
         }
     }

@@ -1,4 +1,4 @@
-//! Keeps a mail that could not be sent, so that nobody has to write it again.
+//! Saves mail that could not be sent.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -6,28 +6,28 @@ use std::path::{Path, PathBuf};
 
 use chrono::Utc;
 
-/// Where drafts are kept when nobody says otherwise: with the person's other data, or else in the current folder.
-pub(crate) fn default_folder() -> PathBuf {
+/// The user's data directory, or else the current directory.
+pub(crate) fn default_directory() -> PathBuf {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute("XDG_DATA_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
         .map_or_else(PathBuf::new, |data| data.join("pennypost/drafts"))
 }
 
-/// Writes the message to a new file, readable for nobody else, and names it. Where the folder cannot be written, the
-/// current one and the one for temporary files are tried.
+/// Writes the message to a new file with mode 0600 and returns its path. If `directory` is not writable, falls back to the
+/// current directory, then to the directory for temporary files.
 ///
 /// # Errors
-/// None of them can be written.
-pub(crate) fn keep(folder: &Path, message: &[u8]) -> io::Result<PathBuf> {
-    write_new(folder, message)
+/// None of the directories is writable.
+pub(crate) fn save(directory: &Path, message: &[u8]) -> io::Result<PathBuf> {
+    write_new(directory, message)
         .or_else(|_| write_new(Path::new(""), message))
         .or_else(|_| write_new(&std::env::temp_dir(), message))
 }
 
-fn write_new(folder: &Path, message: &[u8]) -> io::Result<PathBuf> {
-    if !folder.as_os_str().is_empty() {
-        std::fs::create_dir_all(folder)?;
+fn write_new(directory: &Path, message: &[u8]) -> io::Result<PathBuf> {
+    if !directory.as_os_str().is_empty() {
+        std::fs::create_dir_all(directory)?;
     }
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -36,7 +36,7 @@ fn write_new(folder: &Path, message: &[u8]) -> io::Result<PathBuf> {
     let time = Utc::now().format("%Y-%m-%d-%H%M%S");
     let mut number = 1;
     loop {
-        let path = folder.join(format!("draft-{time}-{number}.eml"));
+        let path = directory.join(format!("draft-{time}-{number}.eml"));
         match options.open(&path) {
             Ok(mut file) => {
                 file.write_all(message)?;
@@ -54,10 +54,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_draft_takes_the_place_of_another() {
-        let folder = tempfile::tempdir().unwrap();
-        let drafts = folder.path().join("a/b");
-        let paths = [b"one", b"two"].map(|text| (keep(&drafts, text).unwrap(), text));
+    fn save_writes_each_draft_to_a_new_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let drafts = directory.path().join("a/b");
+        let paths = [b"one", b"two"].map(|text| (save(&drafts, text).unwrap(), text));
         for (path, text) in &paths {
             assert!(path.starts_with(&drafts));
             assert_eq!(std::fs::read(path).unwrap(), *text);
@@ -65,11 +65,11 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_is_no_reason_to_lose_a_draft() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
+    fn save_falls_back_if_the_directory_is_unusable() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
         std::fs::write(&file, b"").unwrap();
-        let path = keep(&file.join("drafts"), b"text").unwrap();
+        let path = save(&file.join("drafts"), b"text").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"text");
         std::fs::remove_file(path).unwrap();
     }

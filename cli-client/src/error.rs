@@ -1,25 +1,25 @@
-//! What can go wrong, each as a sentence for the person at the terminal, and the exit code that says it to a script.
+//! Errors as sentences for the user, and their exit codes.
 
 use std::io;
 use std::process::ExitCode;
 
-use crate::link::LinkError;
+use crate::connection::ConnectionError;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The command line, the configuration or a file named there is wrong; nothing has been tried.
+    /// The command line, the configuration or a file named there is invalid. No server was contacted.
     #[error("{0}")]
     Usage(String),
-    /// A server said no, or something here failed on the way.
+    /// A server refused the request, or a local operation failed.
     #[error("{0}")]
     Failed(String),
     #[error(transparent)]
-    Link(#[from] LinkError),
+    Connection(#[from] ConnectionError),
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
     #[error("cannot read standard input: {0}")]
     Input(io::Error),
-    /// Standard input is at its end, which means Quit wherever it comes.
+    /// End of standard input, which means Quit at every prompt.
     #[error("standard input has ended")]
     InputEnded,
     /// Ctrl-C at a prompt.
@@ -28,24 +28,24 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// 0 for what is no failure, 1 for a refusal or a failure, 2 for a mistake on the command line, 130 after Ctrl-C.
+    /// 0 for normal ends, 1 for failures, 2 for usage errors, 130 after Ctrl-C.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::InputEnded => ExitCode::SUCCESS,
             _ if self.is_broken_pipe() => ExitCode::SUCCESS,
-            Self::Failed(_) | Self::Link(_) | Self::Output(_) | Self::Input(_) => ExitCode::FAILURE,
+            Self::Failed(_) | Self::Connection(_) | Self::Output(_) | Self::Input(_) => ExitCode::FAILURE,
             Self::Usage(_) => ExitCode::from(2),
-            // What a shell reports for a program that SIGINT ended.
+            // 128 + SIGINT, as shells report it.
             Self::Interrupted => ExitCode::from(130),
         }
     }
 
-    /// Whether there is nothing to be said about it.
-    pub(crate) fn is_quiet(&self) -> bool {
+    /// Whether the error is not printed.
+    pub(crate) fn is_silent(&self) -> bool {
         matches!(self, Self::InputEnded | Self::Interrupted) || self.is_broken_pipe()
     }
 
-    /// Whoever read the output has seen enough, as in `mail-client list | head`.
+    /// The reader of the output has exited, as in `mail-client list | head`.
     fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }

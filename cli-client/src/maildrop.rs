@@ -1,4 +1,4 @@
-//! One POP3 session: the maildrop of one account, from the login to QUIT.
+//! A POP3 session with an account's maildrop, from login to QUIT.
 
 use mail_core::message::address::ReversePath;
 use mail_core::message::header;
@@ -8,33 +8,32 @@ use mail_core::pop3::listing::{DropListing, ScanListing};
 use mail_core::pop3::reply::{Reply, ResponseCode};
 use mail_core::sasl::Credentials;
 
+use crate::connection::{Connection, Server};
 use crate::error::Error;
-use crate::link::{Link, Server};
 use crate::progress;
 
-/// As much of a header is kept for the list. Honest ones are far smaller; the rest of a hostile one is dropped.
+/// Memory for one header of the list; the rest of a longer header is dropped.
 const HEADER_OCTETS_MAX: usize = 256 * 1024;
-
-/// So many messages are listed; only a server that means ill has more.
+/// Longer listings are treated as a protocol error.
 const MESSAGES_MAX: usize = 10_000_000;
-/// As much of a message is taken apart in memory.
+/// Larger messages are not parsed.
 const MESSAGE_OCTETS_MAX: usize = 256 * 1024 * 1024;
 
-/// A server's `-ERR`, or why it was not even asked.
+/// A server's `-ERR`, or the reason why no command was sent.
 #[derive(Debug)]
 pub(crate) struct Refusal {
-    pub(crate) words: String,
+    pub(crate) text: String,
     code: Option<ResponseCode>,
 }
 
 /// An open maildrop.
 #[derive(Debug)]
 pub(crate) struct Maildrop {
-    link: Link<Session>,
+    connection: Connection<Session>,
     pub(crate) greeting: Reply,
 }
 
-/// One message as the lists show it.
+/// One row of the list.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) number: u64,
@@ -43,131 +42,129 @@ pub(crate) struct Entry {
 }
 
 impl Refusal {
-    /// Whether the credentials are right all the same: the login failed for another reason (RFC 2449 section 8.1,
-    /// RFC 3206).
-    pub(crate) const fn knows_account(&self) -> bool {
+    /// Whether the credentials are valid and the login failed for another reason (RFC 2449 section 8.1, RFC 3206).
+    pub(crate) const fn confirms_credentials(&self) -> bool {
         matches!(self.code, Some(ResponseCode::InUse | ResponseCode::LoginDelay))
     }
 }
 
 impl From<Reply> for Refusal {
     fn from(reply: Reply) -> Self {
-        Self { words: reply.to_string(), code: reply.code().cloned() }
+        Self { text: reply.to_string(), code: reply.code().cloned() }
     }
 }
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
-        Self::Failed(refusal.words)
+        Self::Failed(refusal.text)
     }
 }
 
-/// What was asked for, or the server's refusal of it; the outer error ends the session.
-pub(crate) type Answer<T> = Result<Result<T, Refusal>, Error>;
+/// The inner error is a refusal and leaves the session open; the outer error ends it.
+pub(crate) type PopResult<T> = Result<Result<T, Refusal>, Error>;
 
 impl Maildrop {
-    /// Connects and logs in with USER and PASS. After a refusal the connection is closed; a new try is a new one.
-    pub(crate) fn open(server: &Server, credentials: &Credentials) -> Answer<Self> {
-        let tls = if server.asks_for_tls() { Tls::Required } else { Tls::Never };
+    /// Connects and logs in with USER and PASS. Closes the connection after a refusal.
+    pub(crate) fn open(server: &Server, credentials: &Credentials) -> PopResult<Self> {
+        let tls = if server.requires_starttls() { Tls::Required } else { Tls::Never };
         let config = SessionConfig { tls, ..SessionConfig::default() };
-        let mut link = Link::connect(server, |_, now| Session::new(config, now))?;
-        match link.machine.login(credentials) {
+        let mut connection = Connection::connect(server, |_, now| Session::new(config, now))?;
+        match connection.machine.login(credentials) {
             Ok(()) => {}
             Err(error @ LoginError::Credentials(_)) => {
-                return Ok(Err(Refusal { words: error.to_string(), code: None }));
+                return Ok(Err(Refusal { text: error.to_string(), code: None }));
             }
-            Err(error @ LoginError::Order(_)) => unreachable!("a new session takes one login: {error}"),
+            Err(error @ LoginError::Order(_)) => unreachable!("a new session accepts a login: {error}"),
         }
         let mut greeting = Reply::ok("");
         loop {
-            match link.expect()? {
+            match connection.expect_event()? {
                 Event::Greeting(reply) => greeting = reply,
-                Event::LoggedIn(_) => return Ok(Ok(Self { link, greeting })),
+                Event::LoggedIn(_) => return Ok(Ok(Self { connection, greeting })),
                 Event::LoginRefused(reply) => {
-                    if link.machine.quit().is_ok() {
-                        // The refusal is the news, whatever becomes of the goodbye.
-                        while let Ok(Some(_)) = link.next() {}
+                    if connection.machine.quit().is_ok() {
+                        // The refusal is reported even if QUIT fails.
+                        while let Ok(Some(_)) = connection.next_event() {}
                     }
                     return Ok(Err(reply.into()));
                 }
                 Event::Rejected(reply) | Event::TlsRefused(reply) | Event::Goodbye(reply) => {
-                    return Err(link.closed(reply).into());
+                    return Err(connection.closed(reply).into());
                 }
                 _ => {}
             }
         }
     }
 
-    /// How many messages, and their octets.
-    pub(crate) fn stat(&mut self) -> Answer<DropListing> {
-        self.ask(Session::stat)?;
-        Ok(match self.event()? {
+    /// STAT: message count and total octets.
+    pub(crate) fn stat(&mut self) -> PopResult<DropListing> {
+        self.send(Session::stat)?;
+        Ok(match self.next_event()? {
             Event::Stat { count, octets } => Ok(DropListing { count, octets }),
-            other => Err(self.refused(other)?),
+            other => Err(self.refusal(other)?),
         })
     }
 
-    /// The scan listing: every message that is not marked.
-    pub(crate) fn list(&mut self) -> Answer<Vec<ScanListing>> {
-        self.ask(|session| session.list(None))?;
+    /// LIST: every message that is not marked as deleted.
+    pub(crate) fn list(&mut self) -> PopResult<Vec<ScanListing>> {
+        self.send(|session| session.list(None))?;
         let mut list = Vec::new();
         loop {
-            match self.event()? {
+            match self.next_event()? {
                 Event::ListItem { number, octets } if list.len() < MESSAGES_MAX => {
                     list.push(ScanListing { number, octets });
                 }
                 Event::ListEnd => return Ok(Ok(list)),
-                other => return Ok(Err(self.refused(other)?)),
+                other => return Ok(Err(self.refusal(other)?)),
             }
         }
     }
 
-    /// The octets of one message.
-    pub(crate) fn octets(&mut self, number: u64) -> Answer<u64> {
-        self.ask(|session| session.list(Some(number)))?;
-        Ok(match self.event()? {
+    /// LIST n: octets of one message.
+    pub(crate) fn octets(&mut self, number: u64) -> PopResult<u64> {
+        self.send(|session| session.list(Some(number)))?;
+        Ok(match self.next_event()? {
             Event::ListItem { octets, .. } => Ok(octets),
-            other => Err(self.refused(other)?),
+            other => Err(self.refusal(other)?),
         })
     }
 
-    /// The unique-id of one message, where the server has such (UIDL is optional).
+    /// UIDL n: unique-id of one message; `None` if the server does not support the optional UIDL.
     pub(crate) fn unique_id(&mut self, number: u64) -> Result<Option<String>, Error> {
-        self.ask(|session| session.uidl(Some(number)))?;
-        Ok(match self.event()? {
+        self.send(|session| session.uidl(Some(number)))?;
+        Ok(match self.next_event()? {
             Event::UniqueId { id, .. } => Some(id),
-            other => self.refused(other).map(|_| None)?,
+            other => self.refusal(other).map(|_| None)?,
         })
     }
 
-    /// The unique-ids of all messages with their numbers; none where the server has no UIDL.
+    /// UIDL: message numbers and unique-ids; empty if the server does not support UIDL.
     pub(crate) fn unique_ids(&mut self) -> Result<Vec<(u64, String)>, Error> {
-        self.ask(|session| session.uidl(None))?;
+        self.send(|session| session.uidl(None))?;
         let mut ids = Vec::new();
         loop {
-            match self.event()? {
+            match self.next_event()? {
                 Event::UniqueId { number, id } if ids.len() < MESSAGES_MAX => ids.push((number, id)),
                 Event::UniqueIdEnd => return Ok(ids),
-                other => return self.refused(other).map(|_| Vec::new()),
+                other => return self.refusal(other).map(|_| Vec::new()),
             }
         }
     }
 
-    /// What the headers of these messages say, asked for in one flight where the server pipelines. A header that the
-    /// server does not give leaves an empty summary.
+    /// TOP n 0 for each listed message, pipelined if the server supports it. A refused header results in an empty summary.
     pub(crate) fn entries(&mut self, list: &[ScanListing]) -> Result<Vec<Entry>, Error> {
         for item in list {
-            self.ask(|session| session.top(item.number, 0))?;
+            self.send(|session| session.top(item.number, 0))?;
         }
         let bar = progress::messages(list.len() as u64, "Headers");
         let mut entries = Vec::with_capacity(list.len());
         for item in list {
             let mut header = Vec::new();
-            let answer = self.body(|text| {
+            let result = self.body(|text| {
                 header.extend_from_slice(&text[..text.len().min(HEADER_OCTETS_MAX - header.len())]);
                 Ok(())
             })?;
-            let summary = if answer.is_ok() { summary(&header) } else { Summary::default() };
+            let summary = if result.is_ok() { summary(&header) } else { Summary::default() };
             entries.push(Entry { number: item.number, octets: item.octets, summary });
             bar.inc(1);
         }
@@ -175,61 +172,61 @@ impl Maildrop {
         Ok(entries)
     }
 
-    /// RETR: hands the message to `take` in stretches as they arrive. `octets` is its length, for the progress bar.
+    /// RETR: passes the message to `write` in chunks as they arrive. `octets` sets the length of the progress bar.
     pub(crate) fn retrieve(
         &mut self,
         number: u64,
         octets: u64,
-        mut take: impl FnMut(&[u8]) -> Result<(), Error>,
-    ) -> Answer<()> {
-        self.ask(|session| session.retr(number))?;
-        let bar = progress::octets(octets, "Receiving");
-        let answer = self.body(|text| {
+        mut write: impl FnMut(&[u8]) -> Result<(), Error>,
+    ) -> PopResult<()> {
+        self.send(|session| session.retr(number))?;
+        let bar = progress::bytes(octets, "Receiving");
+        let result = self.body(|text| {
             bar.inc(text.len() as u64);
-            take(text)
+            write(text)
         });
         bar.finish_and_clear();
-        answer
+        result
     }
 
-    /// RETR: the whole message at once, to be taken apart.
-    pub(crate) fn message(&mut self, number: u64, octets: u64) -> Answer<Vec<u8>> {
+    /// RETR: the whole message in memory.
+    pub(crate) fn message(&mut self, number: u64, octets: u64) -> PopResult<Vec<u8>> {
         let mut message = Vec::new();
-        let answer = self.retrieve(number, octets, |text| {
+        let result = self.retrieve(number, octets, |text| {
             if message.len() + text.len() > MESSAGE_OCTETS_MAX {
                 return Err(Error::Failed(format!(
-                    "message {number} is too large to be shown; write it to a file with `mail-client read {number} --raw`"
+                    "message {number} is too large to display; write it to a file with `mail-client read {number} --raw`"
                 )));
             }
             message.extend_from_slice(text);
             Ok(())
         })?;
-        Ok(answer.map(|()| message))
+        Ok(result.map(|()| message))
     }
 
-    /// DELE: marks a message.
-    pub(crate) fn delete(&mut self, number: u64) -> Answer<()> {
-        self.ask(|session| session.dele(number))?;
-        Ok(match self.event()? {
+    /// DELE: marks a message as deleted.
+    pub(crate) fn delete(&mut self, number: u64) -> PopResult<()> {
+        self.send(|session| session.dele(number))?;
+        Ok(match self.next_event()? {
             Event::Deleted(_) => Ok(()),
-            other => Err(self.refused(other)?),
+            other => Err(self.refusal(other)?),
         })
     }
 
-    /// RSET: takes all marks back.
-    pub(crate) fn reset(&mut self) -> Answer<()> {
-        self.ask(Session::rset)?;
-        Ok(match self.event()? {
+    /// RSET: unmarks all messages.
+    pub(crate) fn reset(&mut self) -> PopResult<()> {
+        self.send(Session::rset)?;
+        Ok(match self.next_event()? {
             Event::Ok(..) => Ok(()),
-            other => Err(self.refused(other)?),
+            other => Err(self.refusal(other)?),
         })
     }
 
-    /// QUIT: removes what is marked. The server's goodbye, or its word that not all of it is gone.
-    pub(crate) fn quit(mut self) -> Answer<Reply> {
-        self.ask(Session::quit)?;
+    /// QUIT: removes the marked messages. A refusal means that some were not removed.
+    pub(crate) fn quit(mut self) -> PopResult<Reply> {
+        self.send(Session::quit)?;
         loop {
-            match self.link.expect()? {
+            match self.connection.expect_event()? {
                 Event::Goodbye(reply) => return Ok(Ok(reply)),
                 Event::Refused { reply, .. } => return Ok(Err(reply.into())),
                 _ => {}
@@ -237,41 +234,42 @@ impl Maildrop {
         }
     }
 
-    /// Takes the answer to RETR or TOP.
-    fn body(&mut self, mut take: impl FnMut(&[u8]) -> Result<(), Error>) -> Answer<()> {
+    /// Receives the reply to RETR or TOP.
+    fn body(&mut self, mut write: impl FnMut(&[u8]) -> Result<(), Error>) -> PopResult<()> {
         loop {
-            match self.event()? {
+            match self.next_event()? {
                 Event::BodyStart { .. } => {}
-                Event::Body(text) => take(&text)?,
+                Event::Body(text) => write(&text)?,
                 Event::BodyEnd => return Ok(Ok(())),
-                other => return Ok(Err(self.refused(other)?)),
+                other => return Ok(Err(self.refusal(other)?)),
             }
         }
     }
 
-    /// Queues a command. After the session's end none can be, and the next event says why.
-    fn ask<E>(&mut self, command: impl FnOnce(&mut Session) -> Result<(), E>) -> Result<(), Error> {
-        command(&mut self.link.machine).map_err(|_| self.link.closed("the session is over").into())
+    /// Queues a command. Fails if the session has ended.
+    fn send<E>(&mut self, command: impl FnOnce(&mut Session) -> Result<(), E>) -> Result<(), Error> {
+        command(&mut self.connection.machine)
+            .map_err(|_| self.connection.lost("the session has ended").into())
     }
 
-    /// The next event of a session that is not being ended.
-    fn event(&mut self) -> Result<Event, Error> {
-        match self.link.expect()? {
-            Event::Goodbye(reply) => Err(self.link.closed(reply).into()),
+    /// The next event; fails if the server ends the session.
+    fn next_event(&mut self) -> Result<Event, Error> {
+        match self.connection.expect_event()? {
+            Event::Goodbye(reply) => Err(self.connection.closed(reply).into()),
             event => Ok(event),
         }
     }
 
-    fn refused(&self, event: Event) -> Result<Refusal, Error> {
+    fn refusal(&self, event: Event) -> Result<Refusal, Error> {
         match event {
             Event::Refused { reply, .. } => Ok(reply.into()),
-            // Answers come in the order of the commands.
-            _ => Err(self.link.closed("it answered what was not asked").into()),
+            // Replies arrive in the order of the commands.
+            _ => Err(self.connection.lost("the server sent an unexpected reply").into()),
         }
     }
 }
 
-/// What a header says. Where it has no From, the sender is the one of the envelope, as in the mailbox file.
+/// Parses a header. Without a From field, the sender is the reverse-path from Return-Path.
 fn summary(header: &[u8]) -> Summary {
     let mut summary = Summary::parse(header);
     if summary.from.is_empty()

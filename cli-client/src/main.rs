@@ -1,32 +1,34 @@
-//! `mail-client`: the terminal's mail program, with two faces: the guide's dialogue, and commands for scripts.
+//! `mail-client`: the terminal mail client. It has a dialogue for users and commands for scripts.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
-//! | `arguments`, `password` | the command line |
-//! | `dialogue`, `manage`, `send` | the dialogue and its options |
+//! | `arguments`, `password` | command line |
+//! | `dialogue` | the dialogue and its options |
 //! | `script` | the commands |
-//! | `maildrop`, `submit` | one POP3 session, one SMTP submission |
-//! | `link`, `tls` | a state machine of mail-core on a TCP connection; whom it believes to be the server |
-//! | `input`, `output`, `progress`, `drafts` | the person's side |
-//! | `error` | what can go wrong, and the exit code |
+//! | `maildrop`, `submission` | a POP3 session, an SMTP session |
+//! | `delivery`, `drafts` | composing, submitting, saving what could not be sent |
+//! | `connection`, `deadline_stream` | blocking driver of mail-core's state machines |
+//! | `tls`, `fingerprint` | certificate trust |
+//! | `input`, `output`, `progress` | terminal and pipes |
+//! | `error` | error messages and exit codes |
 //!
-//! No rule of a format or a protocol stands here: addresses, drafts, messages and both protocols are mail-core's.
+//! Formats and protocols are implemented in mail-core. The servers' `net` crate drives machines with tokio; this client blocks.
 
 mod arguments;
+mod connection;
+mod deadline_stream;
+mod delivery;
 mod dialogue;
 mod drafts;
 mod error;
+mod fingerprint;
 mod input;
-mod link;
 mod maildrop;
-mod manage;
 mod output;
 mod password;
 mod progress;
 mod script;
-mod send;
-mod submit;
-mod timed;
+mod submission;
 mod tls;
 
 use std::io::Write as _;
@@ -45,10 +47,10 @@ fn main() -> ExitCode {
         }
     };
     let Err(error) = result else { return ExitCode::SUCCESS };
-    if !error.is_quiet() {
+    if !error.is_silent() {
         let text = error.to_string();
         let text = mail_core::message::text::printable(&text);
-        // There is nobody left to tell that standard error is closed.
+        // If standard error is closed, the exit code remains.
         let _ = writeln!(std::io::stderr(), "mail-client: {text}");
     }
     error.exit_code()

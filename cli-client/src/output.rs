@@ -1,5 +1,5 @@
-//! The one place that writes to standard output. All text goes through [`printable`], as it may be a stranger's: no
-//! control character of a mail or of a server reaches a terminal.
+//! All output to standard output. Text passes through [`printable`], so that control characters from mail or servers never reach
+//! a terminal.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -11,35 +11,35 @@ use mail_core::pop3::listing::DropListing;
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::maildrop::Entry;
+use crate::maildrop::{Entry, Maildrop, PopResult};
 
-/// The columns of the guide's list.
+/// Heading of the list, fixed by the guide.
 const COLUMNS: [&str; 4] =
     ["Sl. No.", "Sender's email id", "When received (date : hour : minute)", "Subject"];
 
 /// Writes a line.
 ///
 /// # Errors
-/// It cannot be written, as for every function here.
+/// As for every function here: standard output is not writable.
 pub(crate) fn line(text: &str) -> Result<(), Error> {
     write(format!("{}\n", printable_line(text)).as_bytes())
 }
 
-/// Writes text of several lines and ends the last one.
+/// Writes text of several lines, with a final line end.
 pub(crate) fn text(text: &str) -> Result<(), Error> {
     let text = printable(text);
     write(text.as_bytes())?;
     if text.is_empty() || text.ends_with('\n') { Ok(()) } else { write(b"\n") }
 }
 
-/// Writes a value as JSON, with every control character escaped: JSON itself asks that of the first 32 only.
+/// Writes a value as JSON. Escapes every control character, not only the 32 that JSON requires.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Error> {
     let json = serde_json::to_string_pretty(value).expect("names and plain values are always JSON");
     let mut text = String::with_capacity(json.len() + 1);
     for c in json.chars() {
         let mut buffer = [0; 4];
-        let one = &*c.encode_utf8(&mut buffer);
-        if c == '\n' || printable_line(one) == one {
+        let encoded = &*c.encode_utf8(&mut buffer);
+        if c == '\n' || printable_line(encoded) == encoded {
             text.push(c);
         } else {
             text.push_str(&format!("\\u{:04x}", u32::from(c)));
@@ -49,17 +49,17 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Error> {
     write(text.as_bytes())
 }
 
-/// Whether a person sees what is written.
+/// Whether standard output is a terminal.
 pub(crate) fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// Writes bytes as they are; only for where [`is_terminal`] says no.
+/// Writes bytes unchanged. Call it only if standard output is not a terminal.
 pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Error> {
     write(bytes)
 }
 
-/// The list of a maildrop: a table on a terminal, lines with ` | ` between the columns in a pipe.
+/// Writes the list of a maildrop: a table on a terminal, else lines with ` | ` between the columns.
 pub(crate) fn list(entries: &[Entry]) -> Result<(), Error> {
     let rows = entries.iter().map(row);
     if !is_terminal() {
@@ -75,7 +75,7 @@ pub(crate) fn list(entries: &[Entry]) -> Result<(), Error> {
     text(&table.to_string())
 }
 
-/// How much mail there is.
+/// Writes the message count and the total size.
 pub(crate) fn stat(stat: DropListing) -> Result<(), Error> {
     let plural = if stat.count == 1 { "" } else { "s" };
     line(&format!("{} message{plural}, {} octets", stat.count, stat.octets))
@@ -83,7 +83,7 @@ pub(crate) fn stat(stat: DropListing) -> Result<(), Error> {
 
 fn row(entry: &Entry) -> [String; 4] {
     let summary = &entry.summary;
-    let sender = summary.from.first().map_or("", |person| &person.address);
+    let sender = summary.from.first().map_or("", |sender| &sender.address);
     [
         entry.number.to_string(),
         printable_line(sender).into_owned(),
@@ -92,36 +92,47 @@ fn row(entry: &Entry) -> [String; 4] {
     ]
 }
 
-/// A message as a person reads it: the fields that matter, the text, and what is attached.
-pub(crate) fn message(view: &View) -> Result<(), Error> {
+/// Writes the main header fields of a message, its text, and the names of its attachments.
+pub(crate) fn message(message: &View) -> Result<(), Error> {
     for (name, value) in [
-        ("From", people(&view.from)),
-        ("To", people(&view.to)),
-        ("Cc", people(&view.cc)),
-        ("Date", view.date.as_ref().map(date::rfc5322).unwrap_or_default()),
-        ("Received", view.received.as_ref().map(date::short).unwrap_or_default()),
-        ("Subject", view.subject.clone()),
+        ("From", addresses(&message.from)),
+        ("To", addresses(&message.to)),
+        ("Cc", addresses(&message.cc)),
+        ("Date", message.date.as_ref().map(date::rfc5322).unwrap_or_default()),
+        ("Received", message.received.as_ref().map(date::short).unwrap_or_default()),
+        ("Subject", message.subject.clone()),
     ] {
         if !value.is_empty() {
             line(&format!("{name}: {value}"))?;
         }
     }
     line("")?;
-    text(&view.readable())?;
-    for attachment in &view.attachments {
+    text(&message.readable())?;
+    for attachment in &message.attachments {
         let (name, mime, octets) = (&attachment.name, &attachment.mime, attachment.bytes.len());
         line(&format!("[attachment: {name}, {mime}, {octets} octets]"))?;
     }
     Ok(())
 }
 
-/// People with commas between them.
-pub(crate) fn people(people: &[Person]) -> String {
-    let one = |person: &Person| match &person.name {
-        Some(name) => format!("{name} <{}>", person.address),
-        None => person.address.clone(),
+/// Addresses with their names, separated by commas.
+fn addresses(addresses: &[Person]) -> String {
+    let format = |address: &Person| match &address.name {
+        Some(name) => format!("{name} <{}>", address.address),
+        None => address.address.clone(),
     };
-    people.iter().map(one).collect::<Vec<_>>().join(", ")
+    addresses.iter().map(format).collect::<Vec<_>>().join(", ")
+}
+
+/// Retrieves a message and writes it as received. On a terminal, control characters are made visible.
+pub(crate) fn raw_message(maildrop: &mut Maildrop, number: u64, octets: u64) -> PopResult<()> {
+    if !is_terminal() {
+        return maildrop.retrieve(number, octets, bytes);
+    }
+    Ok(match maildrop.message(number, octets)? {
+        Ok(message) => Ok(text(&String::from_utf8_lossy(&message))?),
+        Err(refusal) => Err(refusal),
+    })
 }
 
 fn write(bytes: &[u8]) -> Result<(), Error> {

@@ -1,5 +1,5 @@
-//! Where the scriptable face has its password from: a file, a command, standard input, or a person; never an argument,
-//! which every user of the machine could read.
+//! Password source of the script commands: a file, a command, standard input or a prompt. Never a command-line argument, which
+//! all users of the host can read.
 
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use mail_core::secret::Secret;
 use crate::error::Error;
 use crate::input::{self, Input};
 
-/// The flags. Only the first line of what they bring is the password.
+/// The flags. The password is the first line of the source.
 #[derive(Debug, clap::Args)]
 #[group(multiple = false)]
 pub(crate) struct PasswordSource {
@@ -26,19 +26,22 @@ pub(crate) struct PasswordSource {
 }
 
 impl PasswordSource {
-    /// The password; asked for where nothing names it and somebody is there.
+    /// Reads the password. Prompts if no flag is set and standard input is a terminal.
     ///
     /// # Errors
-    /// It cannot be had.
+    /// The source is unreadable or empty, or there is none.
     pub(crate) fn read(&self) -> Result<Secret<String>, Error> {
         if let Some(path) = &self.password_file {
             let text = std::fs::read(path).map_err(|error| {
-                Error::Usage(format!("cannot read the password from {}: {error}", path.display()))
+                Error::Usage(format!(
+                    "cannot read the password from {}: {error}; name a readable file with --password-file",
+                    path.display()
+                ))
             })?;
             return first_line(&text);
         }
         if let Some(command) = &self.password_command {
-            return first_line(&run(command)?);
+            return first_line(&run_command(command)?);
         }
         if self.password_stdin {
             return match input::plain_line() {
@@ -50,8 +53,7 @@ impl PasswordSource {
             return Input::new()?.secret("Password: ");
         }
         Err(Error::Usage(
-            "say where the password is with --password-file, --password-command or --password-stdin"
-                .to_owned(),
+            "no password; pass it with --password-file, --password-command or --password-stdin".to_owned(),
         ))
     }
 }
@@ -60,14 +62,16 @@ fn first_line(text: &[u8]) -> Result<Secret<String>, Error> {
     let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     match str::from_utf8(line) {
-        Ok("") => Err(Error::Usage("the first line, where the password should be, is empty".to_owned())),
+        Ok("") => Err(Error::Usage(
+            "the password is empty; write it on the first line of the password source".to_owned(),
+        )),
         Ok(password) => Ok(Secret::new(password.to_owned())),
-        Err(_) => Err(Error::Usage("the password is not UTF-8 text".to_owned())),
+        Err(_) => Err(Error::Usage("the password is not valid UTF-8; encode it as UTF-8".to_owned())),
     }
 }
 
-/// What the command prints. It does not get standard input, which may hold a mail.
-fn run(command: &str) -> Result<Vec<u8>, Error> {
+/// Returns the standard output of the command. Its standard input is empty, because ours may contain a mail.
+fn run_command(command: &str) -> Result<Vec<u8>, Error> {
     let (shell, flag) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
     let output = Command::new(shell)
         .args([flag, command])
@@ -78,7 +82,10 @@ fn run(command: &str) -> Result<Vec<u8>, Error> {
     if output.status.success() {
         Ok(output.stdout)
     } else {
-        Err(Error::Usage(format!("the password command failed ({})", output.status)))
+        Err(Error::Usage(format!(
+            "the password command failed ({}); check --password-command",
+            output.status
+        )))
     }
 }
 
@@ -87,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_first_line_is_the_password() {
+    fn first_line_is_the_password_and_must_be_text() {
         for text in ["secret", "secret\n", "secret\r\nmore\n"] {
             assert_eq!(first_line(text.as_bytes()).unwrap().expose(), "secret");
         }
@@ -98,9 +105,9 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn a_command_prints_it_or_says_why_not() {
-        assert_eq!(run("echo secret; cat").unwrap(), b"secret\n");
-        let error = run("exit 3").unwrap_err().to_string();
+    fn run_command_returns_output_or_the_exit_status() {
+        assert_eq!(run_command("echo secret; cat").unwrap(), b"secret\n");
+        let error = run_command("exit 3").unwrap_err().to_string();
         assert!(error.contains('3'), "{error}");
     }
 }

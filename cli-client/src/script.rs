@@ -1,24 +1,24 @@
-//! The scriptable face: one command, its answer on standard output, the exit code.
+//! Commands for scripts: one command a run, its result on standard output and in the exit code.
 
 use std::path::Path;
 
 use mail_core::message::address::{Address, ReversePath};
 use mail_core::message::draft::{self, Attachment, Draft, DraftError, Subject};
-use mail_core::message::view::{Person, View};
+use mail_core::message::view::{Person, Summary, View};
 use mail_core::sasl::Credentials;
 use serde_json::{Value, json};
 
 use crate::arguments::{Command, Common, Options, SendOptions};
+use crate::connection::Server;
 use crate::error::Error;
-use crate::link::Server;
 use crate::maildrop::Maildrop;
-use crate::submit::Mail;
-use crate::{input, manage, output, send};
+use crate::submission::OutgoingMessage;
+use crate::{delivery, input, output};
 
 /// Runs one command.
 ///
 /// # Errors
-/// Something was refused or failed; the error says what, and its exit code how.
+/// A server refused the command, or it failed.
 pub(crate) fn run(command: &Command, common: &Common) -> Result<(), Error> {
     let (smtp, pop3) = common.servers()?;
     let open = |options: &Options| -> Result<Maildrop, Error> {
@@ -34,7 +34,8 @@ pub(crate) fn run(command: &Command, common: &Common) -> Result<(), Error> {
 }
 
 fn required_credentials(common: &Common, options: &Options) -> Result<Credentials, Error> {
-    credentials(common, options)?.ok_or_else(|| Error::Usage("name the account with --user NAME".to_owned()))
+    credentials(common, options)?
+        .ok_or_else(|| Error::Usage("no account; pass it with --user NAME".to_owned()))
 }
 
 fn credentials(common: &Common, options: &Options) -> Result<Option<Credentials>, Error> {
@@ -49,7 +50,7 @@ fn list(mut maildrop: Maildrop, as_json: bool) -> Result<(), Error> {
     if !as_json {
         output::list(&entries)?;
     } else {
-        // The numbers of both listings ascend, and a server without UIDL leaves the second one empty.
+        // Both listings are in ascending order; the second is empty without UIDL.
         let mut ids = maildrop.unique_ids()?.into_iter().peekable();
         let rows = entries.iter().map(|entry| {
             let summary = &entry.summary;
@@ -58,7 +59,7 @@ fn list(mut maildrop: Maildrop, as_json: bool) -> Result<(), Error> {
                 "number": entry.number,
                 "octets": entry.octets,
                 "unique_id": id,
-                "from": summary.from.first().map(|person| &person.address),
+                "from": summary.from.first().map(|sender| &sender.address),
                 "subject": summary.subject,
                 "received": summary.received.map(|date| date.to_rfc3339()),
             })
@@ -72,49 +73,49 @@ fn list(mut maildrop: Maildrop, as_json: bool) -> Result<(), Error> {
 fn read(mut maildrop: Maildrop, number: u64, raw: bool, as_json: bool) -> Result<(), Error> {
     let octets = maildrop.octets(number)??;
     if raw {
-        manage::show_raw(&mut maildrop, number, octets)??;
+        output::raw_message(&mut maildrop, number, octets)??;
     } else {
-        let view = View::parse(&maildrop.message(number, octets)??);
+        let message = View::parse(&maildrop.message(number, octets)??);
         if as_json {
             let unique_id = maildrop.unique_id(number)?;
-            output::json(&message_as_json(number, octets, unique_id, &view))?;
+            output::json(&message_json(number, octets, unique_id, &message))?;
         } else {
-            output::message(&view)?;
+            output::message(&message)?;
         }
     }
     maildrop.quit()??;
     Ok(())
 }
 
-fn message_as_json(number: u64, octets: u64, unique_id: Option<String>, view: &View) -> Value {
-    let people = |people: &[Person]| -> Value {
-        people.iter().map(|person| json!({ "name": person.name, "address": person.address })).collect()
+fn message_json(number: u64, octets: u64, unique_id: Option<String>, message: &View) -> Value {
+    let addresses = |addresses: &[Person]| -> Value {
+        addresses.iter().map(|address| json!({ "name": address.name, "address": address.address })).collect()
     };
-    let attachments = view.attachments.iter().map(|attachment| {
+    let attachments = message.attachments.iter().map(|attachment| {
         json!({ "name": attachment.name, "type": attachment.mime, "octets": attachment.bytes.len() })
     });
     json!({
         "number": number,
         "octets": octets,
         "unique_id": unique_id,
-        "from": people(&view.from),
-        "to": people(&view.to),
-        "cc": people(&view.cc),
-        "subject": view.subject,
-        "date": view.date.map(|date| date.to_rfc3339()),
-        "received": view.received.map(|date| date.to_rfc3339()),
-        "text": view.readable(),
+        "from": addresses(&message.from),
+        "to": addresses(&message.to),
+        "cc": addresses(&message.cc),
+        "subject": message.subject,
+        "date": message.date.map(|date| date.to_rfc3339()),
+        "received": message.received.map(|date| date.to_rfc3339()),
+        "text": message.readable(),
         "attachments": attachments.collect::<Value>(),
     })
 }
 
-/// Marks all of them, or takes the marks back: a wrong number must not remove half of what was meant.
+/// Deletes all messages, or none if one is refused.
 fn delete(mut maildrop: Maildrop, numbers: &[u64], as_json: bool) -> Result<(), Error> {
     for &number in numbers {
         if let Err(refusal) = maildrop.delete(number)? {
             maildrop.reset()??;
             maildrop.quit()??;
-            return Err(Error::Failed(format!("message {number}: {}; nothing was deleted", refusal.words)));
+            return Err(Error::Failed(format!("message {number}: {}; no message was deleted", refusal.text)));
         }
     }
     maildrop.quit()??;
@@ -132,15 +133,15 @@ fn stat(mut maildrop: Maildrop, as_json: bool) -> Result<(), Error> {
 }
 
 fn send(smtp: &Server, common: &Common, options: &SendOptions) -> Result<(), Error> {
-    // The password first: it may be the first line of standard input, and the text the others.
+    // The password is read first: it may be the first line of standard input, before the text.
     let credentials = credentials(common, &options.options)?;
-    let (mail, keep) = match &options.raw {
-        // A file is still there when the server refuses it.
-        Some(path) => (on_disk(path, options)?, path == Path::new("-")),
-        None => (send::composed(&written(options)?), true),
+    let (message, needs_draft) = match &options.raw {
+        // A file needs no second copy.
+        Some(path) => (read_raw_message(path, options)?, path == Path::new("-")),
+        None => (delivery::compose(&parse_draft(options)?), true),
     };
     let drafts = common.drafts();
-    let receipt = send::deliver(smtp, credentials, &mail, keep.then_some(drafts.as_path()))?;
+    let receipt = delivery::deliver(smtp, credentials, &message, needs_draft.then_some(drafts.as_path()))?;
     if options.options.json {
         let refused = receipt.refused.iter().map(
             |(recipient, reply)| json!({ "recipient": recipient.to_string(), "reply": reply.to_string() }),
@@ -152,74 +153,84 @@ fn send(smtp: &Server, common: &Common, options: &SendOptions) -> Result<(), Err
     if receipt.refused.is_empty() {
         return Ok(());
     }
-    let each = receipt.refused.iter().map(|(recipient, reply)| format!("{recipient}: {reply}"));
-    Err(Error::Failed(format!("sent, but not to everybody: {}", each.collect::<Vec<_>>().join("; "))))
+    let refused = receipt.refused.iter().map(|(recipient, reply)| format!("{recipient}: {reply}"));
+    let refused = refused.collect::<Vec<_>>().join("; ");
+    Err(Error::Failed(format!("sent, but the server refused some recipients: {refused}")))
 }
 
-/// The message that the flags describe.
-fn written(options: &SendOptions) -> Result<Draft, Error> {
+/// Builds a draft from the flags.
+fn parse_draft(options: &SendOptions) -> Result<Draft, Error> {
     let addresses = |field, texts: &[String]| -> Result<Vec<Address>, Error> {
         let mut all = Vec::new();
         for text in texts {
-            all.extend(draft::parse_addresses(field, text).map_err(wrong)?);
+            all.extend(draft::parse_addresses(field, text).map_err(usage_error)?);
         }
         Ok(all)
     };
-    let from = draft::parse_address("From", options.from.as_deref().unwrap_or_default()).map_err(wrong)?;
-    let subject = Subject::parse(&options.subject).map_err(wrong)?;
+    let from =
+        draft::parse_address("From", options.from.as_deref().unwrap_or_default()).map_err(usage_error)?;
+    let subject = Subject::parse(&options.subject).map_err(usage_error)?;
     let body = match &options.body_file {
-        Some(path) => String::from_utf8(content(path)?)
-            .map_err(|_| Error::Usage(format!("{} is not UTF-8 text; attach it instead", path.display())))?,
+        Some(path) => String::from_utf8(read_file(path)?).map_err(|_| {
+            Error::Usage(format!("{} is not UTF-8 text; pass it with --attach instead", path.display()))
+        })?,
         None => String::new(),
     };
     let mut draft = Draft::new(from, addresses("To", &options.to)?, subject, body);
     draft.cc = addresses("Cc", &options.cc)?;
     draft.bcc = addresses("Bcc", &options.bcc)?;
     draft.attachments = options.attach.iter().map(|path| attachment(path)).collect::<Result<_, _>>()?;
-    draft.check().map_err(wrong)?;
+    draft.check().map_err(usage_error)?;
     Ok(draft)
 }
 
-/// A message that was written elsewhere.
-fn on_disk(path: &Path, options: &SendOptions) -> Result<Mail, Error> {
-    let message = content(path)?;
+/// Reads a complete message for `--raw`.
+fn read_raw_message(path: &Path, options: &SendOptions) -> Result<OutgoingMessage, Error> {
+    let text = read_file(path)?;
     let from = match &options.from {
-        // The null reverse-path, as a notification has it (RFC 5321 section 4.5.5).
+        // The null reverse-path of notifications (RFC 5321 section 4.5.5).
         Some(from) if from.trim() == "<>" => ReversePath::Null,
-        Some(from) => ReversePath::Address(draft::parse_address("From", from).map_err(wrong)?),
-        None => ReversePath::Address(send::sender(&message).ok_or_else(|| {
-            Error::Usage(format!("{} has no From with an address; name it with --from", path.display()))
+        Some(from) => ReversePath::Address(draft::parse_address("From", from).map_err(usage_error)?),
+        None => ReversePath::Address(sender(&text).ok_or_else(|| {
+            Error::Usage(format!("{} has no From field with an address; pass it with --from", path.display()))
         })?),
     };
     let mut recipients = Vec::new();
     for to in &options.to {
-        recipients.extend(draft::parse_addresses("To", to).map_err(wrong)?);
+        recipients.extend(draft::parse_addresses("To", to).map_err(usage_error)?);
     }
     if recipients.is_empty() {
-        return Err(wrong(DraftError::NoRecipient));
+        return Err(usage_error(DraftError::NoRecipient));
     }
-    Ok(Mail { reverse_path: from, recipients, message })
+    Ok(OutgoingMessage { reverse_path: from, recipients, text })
 }
 
-fn wrong(error: DraftError) -> Error {
+/// The address of the From field.
+fn sender(message: &[u8]) -> Option<Address> {
+    Summary::parse(message).from.first()?.mailbox()
+}
+
+fn usage_error(error: DraftError) -> Error {
     Error::Usage(error.to_string())
 }
 
-fn content(path: &Path) -> Result<Vec<u8>, Error> {
+fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     if path == Path::new("-") {
-        return input::rest();
+        return input::read_to_end();
     }
-    std::fs::read(path).map_err(|error| Error::Usage(format!("cannot read {}: {error}", path.display())))
+    std::fs::read(path).map_err(|error| {
+        Error::Usage(format!("cannot read {}: {error}; name a readable file", path.display()))
+    })
 }
 
 fn attachment(path: &Path) -> Result<Attachment, Error> {
-    let bytes = content(path)?;
+    let bytes = read_file(path)?;
     let name =
         path.file_name().map_or_else(|| "attachment".to_owned(), |name| name.to_string_lossy().into_owned());
     Ok(Attachment { mime: media_type(path).to_owned(), name, content_id: None, bytes })
 }
 
-/// The media types that a mail program does better to know; everything else is bytes.
+/// Guesses the media type from the extension of the file.
 fn media_type(path: &Path) -> &'static str {
     let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     match extension.as_str() {

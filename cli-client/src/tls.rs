@@ -1,9 +1,9 @@
-//! Whom the client believes to be the server: what the system's roots vouch for, or a file of roots, or a certificate that a
-//! person has looked at (its SHA-256 fingerprint, given or kept from the first time).
+//! TLS to a server, and the policy that decides which certificates are trusted: those issued by the system's roots or by a
+//! file of roots, or a certificate pinned by its fingerprint (given by a flag, or accepted by the user at the first connection).
 //!
-//! Once TLS was asked for there is no way back to plain text, and no password leaves before the server is believed.
+//! If TLS is configured, the client never falls back to plain text, and no password is sent before the certificate is trusted.
 
-use std::fmt::Write as _;
+use std::fmt::Display;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -17,26 +17,24 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme, StreamOwned,
 };
-use sha2::{Digest as _, Sha256};
 
-use crate::timed::Timed;
+use crate::deadline_stream::DeadlineStream;
+use crate::fingerprint::Fingerprint;
 
-/// A connection within TLS.
-pub(crate) type TlsStream = StreamOwned<ClientConnection, Timed>;
+pub(crate) type TlsStream = StreamOwned<ClientConnection, DeadlineStream>;
 
-/// When TLS begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Mode {
-    /// Never: everything can be read on the way
+pub(crate) enum TlsMode {
+    /// No TLS: the connection is not encrypted
     Never,
-    /// After the greeting, before the password (STARTTLS, STLS)
+    /// After the greeting and before the password (STARTTLS, STLS)
     Starttls,
-    /// At once (ports 465 and 995)
+    /// With the first byte (ports 465 and 995)
     Implicit,
 }
 
-/// As the flag takes it.
-impl std::fmt::Display for Mode {
+/// The value of `--tls`.
+impl Display for TlsMode {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Never => "never",
@@ -46,46 +44,48 @@ impl std::fmt::Display for Mode {
     }
 }
 
-/// Which certificates are believed.
+/// Which certificates are trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Trust {
-    /// Roots in place of the system's.
+pub(crate) struct TrustPolicy {
+    /// PEM file of roots that replaces the system's.
     pub(crate) ca: Option<PathBuf>,
-    /// The one certificate, and no other.
+    /// The only trusted certificate.
     pub(crate) fingerprint: Option<Fingerprint>,
-    /// Where the fingerprints are that a person has said yes to.
-    pub(crate) known: PathBuf,
+    /// File of the certificates that the user accepted: one `host:port fingerprint` a line. The last line of an address
+    /// applies.
+    pub(crate) known_certificates: PathBuf,
 }
 
-/// The SHA-256 of a certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fingerprint([u8; 32]);
-
-/// A server whose certificate nobody vouches for.
+/// A certificate that the policy does not trust.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Stranger {
-    /// `host:port`
+pub(crate) struct UntrustedCertificate {
+    /// `host:port` of the server.
     pub(crate) address: String,
     pub(crate) fingerprint: Fingerprint,
-    /// What is wrong with it.
     pub(crate) reason: String,
-    /// It is not the one that was known at this address.
+    /// Another certificate is known for this address.
     pub(crate) has_changed: bool,
 }
 
-/// Why a handshake came to nothing.
 #[derive(Debug)]
 pub(crate) enum HandshakeError {
-    Stranger(Stranger),
+    Untrusted(UntrustedCertificate),
     Failed(String),
 }
 
-impl Trust {
-    /// Does the client's part of a handshake, in the time that the socket has.
-    pub(crate) fn handshake(&self, socket: Timed, address: &str) -> Result<TlsStream, HandshakeError> {
-        let failed = |reason: &dyn std::fmt::Display| HandshakeError::Failed(reason.to_string());
-        let known = self.known(address).map_err(|error| {
-            failed(&format!("cannot read the known certificates in {}: {error}", self.known.display()))
+impl TrustPolicy {
+    /// Performs the client's handshake before the deadline of `stream`.
+    pub(crate) fn handshake(
+        &self,
+        stream: DeadlineStream,
+        address: &str,
+    ) -> Result<TlsStream, HandshakeError> {
+        let failed = |reason: &dyn Display| HandshakeError::Failed(reason.to_string());
+        let known = self.known_fingerprint(address).map_err(|error| {
+            let path = self.known_certificates.display();
+            failed(&format!(
+                "cannot read the known certificates in {path}: {error}; correct or remove the file"
+            ))
         })?;
         let verifier = Arc::new(Verifier::new(self, known).map_err(|error| failed(&error))?);
         let config = ClientConfig::builder_with_provider(Arc::clone(&verifier.provider))
@@ -98,19 +98,18 @@ impl Trust {
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = ServerName::try_from(host).map_err(|error| failed(&error))?;
         let connection = ClientConnection::new(Arc::new(config), name).map_err(|error| failed(&error))?;
-        let mut stream = StreamOwned::new(connection, socket);
+        let mut stream = StreamOwned::new(connection, stream);
         while stream.conn.is_handshaking() {
             if let Err(error) = stream.conn.complete_io(&mut stream.sock) {
-                let rejected = verifier.rejected.lock().unwrap_or_else(PoisonError::into_inner).take();
-                return Err(match rejected {
-                    Some((fingerprint, reason)) => HandshakeError::Stranger(Stranger {
+                return Err(match verifier.take_rejection() {
+                    Some((fingerprint, reason)) => HandshakeError::Untrusted(UntrustedCertificate {
                         address: address.to_owned(),
                         fingerprint,
                         reason,
                         has_changed: known.is_some(),
                     }),
                     None if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                        failed(&"it takes too long")
+                        failed(&"handshake timed out")
                     }
                     None => failed(&error),
                 });
@@ -119,9 +118,9 @@ impl Trust {
         Ok(stream)
     }
 
-    /// The fingerprint that a person has said yes to.
-    fn known(&self, address: &str) -> io::Result<Option<Fingerprint>> {
-        let text = match std::fs::read_to_string(&self.known) {
+    /// The fingerprint that the user accepted for an address.
+    fn known_fingerprint(&self, address: &str) -> io::Result<Option<Fingerprint>> {
+        let text = match std::fs::read_to_string(&self.known_certificates) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             text => text?,
         };
@@ -130,19 +129,19 @@ impl Trust {
         line.map(|(_, fingerprint)| fingerprint.parse().map_err(io::Error::other)).transpose()
     }
 
-    /// Believes this certificate at this address from now on.
-    pub(crate) fn remember(&self, stranger: &Stranger) -> io::Result<()> {
-        if let Some(folder) = self.known.parent() {
-            std::fs::create_dir_all(folder)?;
+    /// Trusts a certificate at its address from now on.
+    pub(crate) fn remember(&self, certificate: &UntrustedCertificate) -> io::Result<()> {
+        if let Some(directory) = self.known_certificates.parent() {
+            std::fs::create_dir_all(directory)?;
         }
-        let mut file = OpenOptions::new().append(true).create(true).open(&self.known)?;
-        writeln!(file, "{} {}", stranger.address, stranger.fingerprint)?;
+        let mut file = OpenOptions::new().append(true).create(true).open(&self.known_certificates)?;
+        writeln!(file, "{} {}", certificate.address, certificate.fingerprint)?;
         file.sync_all()
     }
 }
 
-/// With the person's other configuration, or else in the current folder.
-pub(crate) fn known_by_default() -> PathBuf {
+/// The user's configuration directory, or else the current directory.
+pub(crate) fn default_known_certificates() -> PathBuf {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute("XDG_CONFIG_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".config")))
@@ -152,39 +151,45 @@ pub(crate) fn known_by_default() -> PathBuf {
 #[derive(Debug)]
 struct Verifier {
     provider: Arc<CryptoProvider>,
-    /// What the roots vouch for is good; `None` without a root.
+    /// `None` if there are no roots.
     roots: Option<Arc<WebPkiServerVerifier>>,
     pinned: Option<Fingerprint>,
-    rejected: Mutex<Option<(Fingerprint, String)>>,
+    rejection: Mutex<Option<(Fingerprint, String)>>,
 }
 
 impl Verifier {
-    fn new(trust: &Trust, known: Option<Fingerprint>) -> Result<Self, String> {
+    fn new(policy: &TrustPolicy, known: Option<Fingerprint>) -> Result<Self, String> {
         let provider = Arc::new(ring::default_provider());
-        // Who names one certificate wants no other.
-        let roots = if trust.fingerprint.is_some() { None } else { Some(roots(trust.ca.as_deref())?) };
+        let roots = match policy.fingerprint {
+            Some(_) => None,
+            None => Some(load_roots(policy.ca.as_deref())?),
+        };
         let roots = roots.filter(|roots| !roots.is_empty()).map(|roots| {
             WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build()
         });
         let roots = roots.transpose().map_err(|error| error.to_string())?;
-        Ok(Self { provider, roots, pinned: trust.fingerprint.or(known), rejected: Mutex::default() })
+        Ok(Self { provider, roots, pinned: policy.fingerprint.or(known), rejection: Mutex::default() })
+    }
+
+    fn take_rejection(&self) -> Option<(Fingerprint, String)> {
+        self.rejection.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-fn roots(ca: Option<&Path>) -> Result<RootCertStore, String> {
+fn load_roots(ca: Option<&Path>) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     let Some(path) = ca else {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         return Ok(roots);
     };
-    let unusable = |error: &dyn std::fmt::Display| {
-        format!("cannot use the certificates in {}: {error}; name a PEM file with --ca", path.display())
+    let unusable = |error: &dyn Display| {
+        format!("cannot use the certificates in {}: {error}; pass a PEM file with --ca", path.display())
     };
     for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unusable(&error))? {
         let certificate = certificate.map_err(|error| unusable(&error))?;
         roots.add(certificate).map_err(|error| unusable(&error))?;
     }
-    if roots.is_empty() { Err(unusable(&"it has none")) } else { Ok(roots) }
+    if roots.is_empty() { Err(unusable(&"no certificate found")) } else { Ok(roots) }
 }
 
 impl ServerCertVerifier for Verifier {
@@ -196,21 +201,21 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let vouched = match &self.roots {
+        let verified = match &self.roots {
             Some(roots) => {
                 roots.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
             }
             None => Err(rustls::CertificateError::UnknownIssuer.into()),
         };
         let fingerprint = Fingerprint::of(end_entity);
-        match vouched {
+        match verified {
             Err(_) if self.pinned == Some(fingerprint) => Ok(ServerCertVerified::assertion()),
             Err(error) => {
-                let mut rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
-                *rejected = Some((fingerprint, error.to_string()));
+                let mut rejection = self.rejection.lock().unwrap_or_else(PoisonError::into_inner);
+                *rejection = Some((fingerprint, error.to_string()));
                 Err(error)
             }
-            vouched => vouched,
+            verified => verified,
         }
     }
 
@@ -237,75 +242,33 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-impl Fingerprint {
-    fn of(certificate: &CertificateDer<'_>) -> Self {
-        Self(Sha256::digest(certificate).into())
-    }
-}
-
-/// As `openssl x509 -fingerprint -sha256` and the servers' log write it.
-impl std::fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (index, octet) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_char(':')?;
-            }
-            write!(f, "{octet:02X}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::str::FromStr for Fingerprint {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const WRONG: &str = "write it as 64 hexadecimal digits, with or without colons";
-        let digits: Vec<u8> = text.trim().bytes().filter(|octet| *octet != b':').collect();
-        let mut octets = [0; 32];
-        if digits.len() != 2 * octets.len() || !digits.iter().all(u8::is_ascii_hexdigit) {
-            return Err(WRONG);
-        }
-        for (octet, pair) in octets.iter_mut().zip(digits.chunks_exact(2)) {
-            let pair = str::from_utf8(pair).map_err(|_| WRONG)?;
-            *octet = u8::from_str_radix(pair, 16).map_err(|_| WRONG)?;
-        }
-        Ok(Self(octets))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_fingerprint_is_read_as_it_is_written() {
-        let fingerprint = Fingerprint::of(&CertificateDer::from(b"any".to_vec()));
-        let text = fingerprint.to_string();
-        assert_eq!((text.len(), text.matches(':').count()), (95, 31));
-        for text in [text.clone(), text.to_lowercase(), text.replace(':', "")] {
-            assert_eq!(text.parse(), Ok(fingerprint), "{text}");
+    fn known_fingerprint_returns_the_last_line_of_the_address() {
+        let directory = tempfile::tempdir().unwrap();
+        let policy =
+            TrustPolicy { ca: None, fingerprint: None, known_certificates: directory.path().join("a/known") };
+        assert_eq!(policy.known_fingerprint("host:1").unwrap(), None);
+        let [first, second] = [b"1", b"2"].map(|text| Fingerprint::of(&CertificateDer::from(text.to_vec())));
+        for (address, fingerprint) in [("host:1", first), ("host:2", first), ("host:1", second)] {
+            let (address, reason) = (address.to_owned(), String::new());
+            let certificate = UntrustedCertificate { address, fingerprint, reason, has_changed: false };
+            policy.remember(&certificate).unwrap();
         }
-        for text in ["", "12", &text[3..], &format!("{text}:00"), &text.replace(&text[..1], "x")] {
-            assert!(text.parse::<Fingerprint>().is_err(), "{text}");
-        }
+        assert_eq!(policy.known_fingerprint("host:1").unwrap(), Some(second));
+        assert_eq!(policy.known_fingerprint("host:2").unwrap(), Some(first));
+        assert_eq!(policy.known_fingerprint("host:3").unwrap(), None);
     }
 
     #[test]
-    fn what_was_remembered_last_is_known() {
-        let folder = tempfile::tempdir().unwrap();
-        let trust = Trust { ca: None, fingerprint: None, known: folder.path().join("a/known") };
-        assert_eq!(trust.known("host:1").unwrap(), None);
-        let [first, second] = [b"1", b"2"].map(|text| Fingerprint::of(&CertificateDer::from(text.to_vec())));
-        for (address, fingerprint) in [("host:1", first), ("host:2", first), ("host:1", second)] {
-            let stranger =
-                Stranger { address: address.into(), fingerprint, reason: String::new(), has_changed: false };
-            trust.remember(&stranger).unwrap();
-        }
-        assert_eq!(trust.known("host:1").unwrap(), Some(second));
-        assert_eq!(trust.known("host:2").unwrap(), Some(first));
-        assert_eq!(trust.known("host:3").unwrap(), None);
-        std::fs::write(&trust.known, "host:1 nonsense\n").unwrap();
-        assert!(trust.known("host:1").is_err(), "a line that cannot be read is no permission to ask again");
+    fn known_fingerprint_fails_on_a_malformed_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let policy =
+            TrustPolicy { ca: None, fingerprint: None, known_certificates: directory.path().join("known") };
+        std::fs::write(&policy.known_certificates, "host:1 nonsense\n").unwrap();
+        assert!(policy.known_fingerprint("host:1").is_err(), "the user must not be asked to accept another");
     }
 }

@@ -1,20 +1,19 @@
-//! The scriptable face: its output, its JSON, its exit codes, and mail that goes through to the byte.
+//! Script commands: output, JSON, exit codes, and byte-exact transfer of mail.
 
 mod support;
 
 use std::process::Stdio;
 
 use serde_json::{Value, json};
-use support::{Finished, Servers, client, finish, nowhere};
+use support::{Finished, Servers, client, finish, refused_address};
 
 fn json(finished: &Finished) -> Value {
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{}", finished.text());
     serde_json::from_slice(&finished.stdout).expect("the output is JSON")
 }
 
-/// A mail that has everything that is easily lost: dots, long lines, octets that are no text, odd line ends, no last
-/// one; and long enough to be sent in many pieces.
-fn nasty(size: usize) -> Vec<u8> {
+/// A message with leading dots, long lines, invalid UTF-8, mixed line ends and no final line end.
+fn difficult_message(size: usize) -> Vec<u8> {
     let mut mail =
         b"From: ag@iit.edu\nTo: gb@iit.edu\r\nSubject: =?utf-8?q?n=C3=A4sty?=\n folded\nX: \t \n\n".to_vec();
     let lines = [
@@ -38,20 +37,20 @@ fn nasty(size: usize) -> Vec<u8> {
     mail
 }
 
-/// With every line end as CRLF, as mail travels.
-fn on_the_wire(mail: &[u8]) -> Vec<u8> {
+/// The message with CRLF line ends.
+fn with_crlf(mail: &[u8]) -> Vec<u8> {
     let text = mail.iter().map(|&byte| char::from(byte)).collect::<String>();
     let text = text.replace("\r\n", "\n").replace('\r', "\n").replace('\n', "\r\n") + "\r\n";
-    text.chars().map(|c| u8::try_from(u32::from(c)).expect("every character came from a byte")).collect()
+    text.chars().map(|c| u8::try_from(u32::from(c)).expect("every character is from a byte")).collect()
 }
 
 #[test]
-fn raw_mail_goes_through_to_the_byte() {
+fn raw_message_is_delivered_byte_for_byte() {
     let servers = Servers::start();
     for (number, size) in [(1, 0), (2, 30_000), (3, 10 << 20)] {
-        let mail = nasty(size);
-        let file = servers.folder.path().join("nasty.eml");
-        std::fs::write(&file, &mail).expect("written");
+        let mail = difficult_message(size);
+        let file = servers.directory.path().join("message.eml");
+        std::fs::write(&file, &mail).expect("the file is written");
         let mut send = servers.client();
         send.args(["send", "--to", "gb@iit.edu", "--raw"]).arg(&file);
         let sent = finish(&mut send, b"");
@@ -63,9 +62,9 @@ fn raw_mail_goes_through_to_the_byte() {
 
         let read = servers.gb(&["read", &number.to_string(), "--raw"]);
         assert_eq!((read.code, read.stderr.as_str()), (Some(0), ""));
-        let expected = on_the_wire(&mail);
+        let expected = with_crlf(&mail);
         assert!(read.stdout.starts_with(b"Return-Path: <ag@iit.edu>\r\nReceived: "));
-        assert!(read.stdout.ends_with(&expected), "message {number} is not what was sent");
+        assert!(read.stdout.ends_with(&expected), "message {number} differs");
         let trace = &read.stdout[..read.stdout.len() - expected.len()];
         assert!(trace.ends_with(b"\r\n") && trace.len() < 500, "{}", trace.escape_ascii());
     }
@@ -73,10 +72,10 @@ fn raw_mail_goes_through_to_the_byte() {
 }
 
 #[test]
-fn a_mail_is_composed_listed_read_and_deleted() {
+fn composed_message_is_sent_listed_read_and_deleted() {
     let servers = Servers::start();
-    let file = servers.folder.path().join("data.csv");
-    std::fs::write(&file, b"a,b\r\n\0\xff").expect("written");
+    let file = servers.directory.path().join("data.csv");
+    std::fs::write(&file, b"a,b\r\n\0\xff").expect("the file is written");
     let mut send = servers.client();
     send.args(["send", "--user", "ag", "--password-stdin", "--from", "ag@iit.edu", "--to", "gb@iit.edu"])
         .args(["--to", "<\"gb+x\"@iit.edu>", "--cc", "ag@iit.edu", "--bcc", "ag@iitkgp.edu"])
@@ -123,7 +122,7 @@ fn a_mail_is_composed_listed_read_and_deleted() {
 }
 
 #[test]
-fn nothing_is_deleted_if_one_number_is_wrong() {
+fn delete_with_an_invalid_number_deletes_nothing() {
     let servers = Servers::start();
     servers.deliver(b"Subject: x\r\n\r\n");
     let refused = servers.gb(&["delete", "1", "2"]);
@@ -140,10 +139,13 @@ fn refusals_and_failures_exit_with_1() {
     for (arguments, sentence) in [
         (["read", "7"].as_slice(), "-ERR no such message"),
         (&["read", "7", "--raw"], "-ERR no such message"),
-        (&["list", "--pop3", &nowhere().to_string()], "nothing answers at 127.0.0.1:"),
+        (
+            &["list", "--pop3", &refused_address().to_string()],
+            "cannot connect to the POP3 server at 127.0.0.1:",
+        ),
         (
             &["list", "--pop3", "nowhere.invalid:110"],
-            "there is no host for the POP3 server at nowhere.invalid:110",
+            "cannot resolve the host of the POP3 server at nowhere.invalid:110",
         ),
     ] {
         let refused = finish(servers.client().args(arguments).args(account).arg("echo other"), b"");
@@ -158,14 +160,14 @@ fn refusals_and_failures_exit_with_1() {
 }
 
 #[test]
-fn mistakes_exit_with_2_before_anything_is_tried() {
+fn usage_errors_exit_with_2_without_sending() {
     let servers = Servers::start();
-    let broken = servers.folder.path().join("broken.toml");
-    std::fs::write(&broken, "smtp = 3\n").expect("written");
+    let broken = servers.directory.path().join("broken.toml");
+    std::fs::write(&broken, "smtp = 3\n").expect("the file is written");
     let broken = broken.to_str().expect("a plain path");
     let send = ["send", "--to", "gb@iit.edu"];
     for (arguments, sentence) in [
-        (vec!["list"], "name the account with --user NAME"),
+        (vec!["list"], "pass it with --user NAME"),
         (vec!["list", "--user", "gb"], "--password-file"),
         (vec!["list", "--user", "gb", "--password-file", "/no/such/file"], "/no/such/file"),
         (vec!["list", "--user", "gb", "--password-command", "exit 3"], "the password command failed"),
@@ -179,7 +181,7 @@ fn mistakes_exit_with_2_before_anything_is_tried() {
         ([&send[..], &["--from", "ag@iit.edu", "--to", "b@"]].concat(), "To: "),
         ([&send[..], &["--from", "ag@iit.edu", "--subject", "a\nb"]].concat(), "Subject: "),
         ([&send[..], &["--from", "ag@iit.edu", "--body-file", "/no/such/file"]].concat(), "/no/such/file"),
-        ([&send[..], &["--raw", "-"]].concat(), "name it with --from"),
+        ([&send[..], &["--raw", "-"]].concat(), "pass it with --from"),
         ([&send[..], &["--raw", "-", "--subject", "x"]].concat(), "cannot be used with"),
     ] {
         let refused = finish(servers.client().args(&arguments), b"");
@@ -190,13 +192,13 @@ fn mistakes_exit_with_2_before_anything_is_tried() {
 }
 
 #[test]
-fn who_does_not_get_a_mail_is_named() {
+fn refused_recipients_are_named() {
     let servers = Servers::start();
     let send = ["send", "--from", "ag@iit.edu", "--to", "nobody@iit.edu"];
     let partly = finish(servers.client().args(send).args(["--to", "gb@iit.edu", "--json"]), b"");
     assert_eq!(partly.code, Some(1));
     assert!(
-        partly.stderr.contains("sent, but not to everybody: nobody@iit.edu: 550 5.1.1 "),
+        partly.stderr.contains("sent, but the server refused some recipients: nobody@iit.edu: 550 5.1.1 "),
         "{}",
         partly.stderr
     );
@@ -207,7 +209,7 @@ fn who_does_not_get_a_mail_is_named() {
         "{}",
         servers.mailbox("gb")
     );
-    assert!(servers.drafts().is_empty(), "somebody has it");
+    assert!(servers.drafts().is_empty(), "one recipient was accepted");
 
     let refused = finish(servers.client().args(send).args(["--bcc", "o'neil@example.org"]), b"");
     assert_eq!((refused.code, refused.text()), (Some(1), ""));
@@ -221,7 +223,7 @@ fn who_does_not_get_a_mail_is_named() {
 }
 
 #[test]
-fn a_message_with_a_nul_is_refused_whole() {
+fn message_with_nul_is_not_delivered() {
     let servers = Servers::start();
     let mut send = servers.client();
     send.args(["send", "--raw", "-", "--from", "ag@iit.edu", "--to", "gb@iit.edu"]);
@@ -232,7 +234,7 @@ fn a_message_with_a_nul_is_refused_whole() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_error() {
+fn closed_output_pipe_exits_with_0() {
     let servers = Servers::start();
     servers.deliver(&[&b"Subject: x\r\n\r\n"[..], &b"a line of text\r\n".repeat(50_000)].concat());
     let mut read = servers.client();
@@ -242,25 +244,25 @@ fn a_reader_that_has_seen_enough_is_no_error() {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("it can be run");
+        .expect("the client starts");
     drop(child.stdout.take());
-    let output = child.wait_with_output().expect("waited for");
+    let output = child.wait_with_output().expect("the process has exited");
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }
 
 #[test]
-fn the_configuration_says_where_the_servers_are() {
+fn server_addresses_are_read_from_the_configuration() {
     let servers = Servers::start();
-    let file = servers.folder.path().join("client.toml");
+    let file = servers.directory.path().join("client.toml");
     let text = format!("[smtp]\nlisten = ['{}']\n[pop3]\nlisten = ['{}']\n", servers.smtp, servers.pop3);
-    std::fs::write(&file, text).expect("written");
+    std::fs::write(&file, text).expect("the file is written");
     let mut stat = std::process::Command::new(env!("CARGO_BIN_EXE_mail-client"));
     stat.args(["stat", "--user", "gb@iit.edu", "--password-stdin", "--config"]).arg(&file);
     assert_eq!(finish(&mut stat, b"other\r\n").text(), "0 messages, 0 octets\n");
 }
 
 #[test]
-fn json_holds_no_control_character() {
+fn json_output_escapes_control_characters() {
     let servers = Servers::start();
     servers.deliver(b"From: ag@iit.edu\r\nSubject: =?utf-8?q?=1B=7F=C2=9B?=\r\n\r\n\x1b[2J\xe2\x80\xae\r\n");
     for arguments in [&["list", "--json"][..], &["read", "1", "--json"]] {
@@ -271,9 +273,9 @@ fn json_holds_no_control_character() {
 }
 
 #[test]
-fn help_names_every_flag_and_the_exit_codes() {
-    let folder = tempfile::tempdir().expect("a temporary directory");
-    let help = finish(client(nowhere(), nowhere(), folder.path()).arg("--help"), b"");
+fn help_lists_flags_commands_and_exit_codes() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let help = finish(client(refused_address(), refused_address(), directory.path()).arg("--help"), b"");
     for part in [
         "--config",
         "--smtp",

@@ -1,4 +1,4 @@
-//! The dialogue on a pseudo-terminal: prompts, line editing, the hidden password, and hostile mail.
+//! The dialogue on a pseudo-terminal: prompts, line editing, password entry, and hostile mail.
 
 #![cfg(unix)]
 
@@ -9,56 +9,57 @@ use std::process::Command;
 use expectrl::process::unix::WaitStatus;
 use expectrl::{ControlCode, Eof, Expect as _, session::OsSession};
 
-use support::{PATIENCE, Servers, Wire};
+use support::{LineStream, Servers, TIMEOUT};
 
-/// A person at a terminal: what the client wrote so far, and the keyboard.
-struct Person {
+/// A pseudo-terminal with the client.
+struct Terminal {
     session: OsSession,
+    /// Output consumed so far.
     seen: Vec<u8>,
 }
 
-impl Person {
+impl Terminal {
     fn new(servers: &Servers) -> Self {
-        Self::before(servers.client())
+        Self::with_client(servers.client())
     }
 
-    fn before(client: Command) -> Self {
+    fn with_client(client: Command) -> Self {
         let mut session = OsSession::spawn(client).expect("a pseudo-terminal");
-        session.set_expect_timeout(Some(PATIENCE));
+        session.set_expect_timeout(Some(TIMEOUT));
         Self { session, seen: Vec::new() }
     }
 
-    /// Waits until this is on the screen.
-    fn sees(&mut self, text: &str) {
+    /// Waits for output.
+    fn expect(&mut self, text: &str) {
         match self.session.expect(text) {
             Ok(found) => self.seen.extend_from_slice(found.as_bytes()),
             Err(error) => {
                 let mut rest = [0; 4096];
                 let count = self.session.try_read(&mut rest).unwrap_or(0);
                 self.seen.extend_from_slice(&rest[..count]);
-                panic!("never saw {text:?} ({error}) in:\n{:?}", self.screen())
+                panic!("{text:?} not found ({error}) in:\n{:?}", self.screen())
             }
         }
     }
 
-    /// Waits for a prompt, then types a line.
-    fn types(&mut self, prompt: &str, line: &str) {
-        self.sees(prompt);
-        self.session.send(format!("{line}\r")).expect("the terminal takes it");
+    /// Waits for a prompt and types a line.
+    fn answer(&mut self, prompt: &str, line: &str) {
+        self.expect(prompt);
+        self.session.send(format!("{line}\r")).expect("the terminal accepts input");
     }
 
-    fn signs_in(&mut self, user: &str, password: &str) {
-        self.types("Username: ", user);
-        self.types("Password: ", password);
+    fn log_in(&mut self, user: &str, password: &str) {
+        self.answer("Username: ", user);
+        self.answer("Password: ", password);
     }
 
-    /// Waits for the end of the program; its exit code.
-    fn leaves(mut self) -> (Option<i32>, String) {
+    /// Waits for the client to exit. Returns its exit code and all output.
+    fn wait(mut self) -> (Option<i32>, String) {
         match self.session.expect(Eof) {
             Ok(found) => self.seen.extend_from_slice(found.as_bytes()),
-            Err(error) => panic!("it did not end ({error}) after:\n{}", self.screen()),
+            Err(error) => panic!("the client did not exit ({error}) after:\n{}", self.screen()),
         }
-        let code = match self.session.get_process().wait().expect("it has ended") {
+        let code = match self.session.get_process().wait().expect("the client has exited") {
             WaitStatus::Exited(_, code) => Some(code),
             _ => None,
         };
@@ -71,51 +72,51 @@ impl Person {
 }
 
 #[test]
-fn a_person_sends_a_mail_and_reads_it() {
+fn mail_is_sent_and_read_in_the_dialogue() {
     let servers = Servers::start();
-    let mut ag = Person::new(&servers);
-    ag.signs_in("ag", "secret");
-    ag.sees("1. Manage Mail\r\n2. Send Mail\r\n3. Quit\r\n");
-    ag.types("Option: ", "2");
-    ag.types("From: ", "ag@iit.edu");
-    ag.types("To: ", "To: <gb@iit.edu>");
-    ag.types("Subject: ", "नमस्ते: a tab");
-    ag.sees("a line with a single dot:");
-    ag.session.send("first\x7f\x7fne\rFrom:\tme\r.\r").expect("the terminal takes it");
-    ag.sees("250 2.0.0 OK Message accepted for delivery");
-    ag.types("Option: ", "3");
-    assert_eq!(ag.leaves().0, Some(0));
+    let mut ag = Terminal::new(&servers);
+    ag.log_in("ag", "secret");
+    ag.expect("1. Manage Mail\r\n2. Send Mail\r\n3. Quit\r\n");
+    ag.answer("Option: ", "2");
+    ag.answer("From: ", "ag@iit.edu");
+    ag.answer("To: ", "To: <gb@iit.edu>");
+    ag.answer("Subject: ", "नमस्ते: a tab");
+    ag.expect("a line with a single dot:");
+    ag.session.send("first\x7f\x7fne\rFrom:\tme\r.\r").expect("the terminal accepts input");
+    ag.expect("250 2.0.0 OK Message accepted for delivery");
+    ag.answer("Option: ", "3");
+    assert_eq!(ag.wait().0, Some(0));
 
-    let mut gb = Person::new(&servers);
-    gb.signs_in("gb", "other");
-    gb.types("Option: ", "1");
-    gb.sees("+OK POP3 server ready");
-    gb.sees("Sender's email id");
-    gb.sees("When received (date : hour");
-    gb.sees("ag@iit.edu");
-    gb.sees("नमस्ते: a tab");
-    gb.types("Command: ", "RETR 1");
-    gb.sees("नमस्ते: a tab");
-    gb.sees("firne\r\nFrom:\tme\r\n");
-    gb.types("Command: ", "4");
-    gb.types("Message number: ", "1");
-    gb.sees("Message 1 is deleted");
-    gb.types("Command: ", "5");
-    gb.sees("+OK goodbye");
-    assert_eq!(gb.leaves().0, Some(0));
+    let mut gb = Terminal::new(&servers);
+    gb.log_in("gb", "other");
+    gb.answer("Option: ", "1");
+    gb.expect("+OK POP3 server ready");
+    gb.expect("Sender's email id");
+    gb.expect("When received (date : hour");
+    gb.expect("ag@iit.edu");
+    gb.expect("नमस्ते: a tab");
+    gb.answer("Command: ", "RETR 1");
+    gb.expect("नमस्ते: a tab");
+    gb.expect("firne\r\nFrom:\tme\r\n");
+    gb.answer("Command: ", "4");
+    gb.answer("Message number: ", "1");
+    gb.expect("Message 1 is marked as deleted");
+    gb.answer("Command: ", "5");
+    gb.expect("+OK goodbye");
+    assert_eq!(gb.wait().0, Some(0));
     assert_eq!(servers.mailbox("gb"), "");
 }
 
 #[test]
-fn the_password_is_never_on_the_screen() {
+fn password_is_not_echoed() {
     let servers = Servers::start();
-    let mut person = Person::new(&servers);
-    person.signs_in("ag", "not-the-password");
-    person.types("Option: ", "1");
-    person.sees("-ERR ");
-    person.signs_in("ag", "secret");
-    person.types("Command: ", "5");
-    let (code, screen) = person.leaves();
+    let mut terminal = Terminal::new(&servers);
+    terminal.log_in("ag", "not-the-password");
+    terminal.answer("Option: ", "1");
+    terminal.expect("-ERR ");
+    terminal.log_in("ag", "secret");
+    terminal.answer("Command: ", "5");
+    let (code, screen) = terminal.wait();
     assert_eq!(code, Some(0));
     assert!(screen.contains("+OK goodbye"), "{screen}");
     for part in ["not-the-password", "secret", "not-", "sec"] {
@@ -124,28 +125,28 @@ fn the_password_is_never_on_the_screen() {
 }
 
 #[test]
-fn a_mail_in_the_wrong_format_brings_the_options_again() {
+fn malformed_mail_returns_to_the_menu() {
     let servers = Servers::start();
-    let mut person = Person::new(&servers);
-    person.signs_in("ag", "secret");
-    person.types("Option: ", "2");
-    person.types("From: ", "ag@iit.edu");
-    person.types("To: ", "gb");
-    person.types("Subject: ", "x");
-    person.types("a line with a single dot:", ".");
-    person.sees("Incorrect format\r\nTo: ");
-    person.sees("1. Manage Mail");
-    person.types("Option: ", "2");
-    // A lone dot ends the mail wherever it comes.
-    person.types("From: ", ".");
-    person.sees("Incorrect format");
-    person.sees("\"From:\" is not where it should be");
-    person.types("Option: ", "3");
-    assert_eq!(person.leaves().0, Some(0));
+    let mut terminal = Terminal::new(&servers);
+    terminal.log_in("ag", "secret");
+    terminal.answer("Option: ", "2");
+    terminal.answer("From: ", "ag@iit.edu");
+    terminal.answer("To: ", "gb");
+    terminal.answer("Subject: ", "x");
+    terminal.answer("a line with a single dot:", ".");
+    terminal.expect("Incorrect format\r\nTo: ");
+    terminal.expect("1. Manage Mail");
+    terminal.answer("Option: ", "2");
+    // A single dot ends the mail at any prompt.
+    terminal.answer("From: ", ".");
+    terminal.expect("Incorrect format");
+    terminal.expect("\"From:\" is not where it should be");
+    terminal.answer("Option: ", "3");
+    assert_eq!(terminal.wait().0, Some(0));
 }
 
 #[test]
-fn hostile_mail_does_not_drive_the_terminal() {
+fn control_characters_in_mail_are_made_visible() {
     let servers = Servers::start();
     servers.deliver(
         b"From: \"\x1b]0;owned\x07\" <ag@iit.edu>\r\nTo: gb@iit.edu\r\n\
@@ -153,13 +154,13 @@ fn hostile_mail_does_not_drive_the_terminal() {
           Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n\x1b]0;owned\x07 \x08\x08 \xe2\x80\xaetxt\r\n\
           --b\r\nContent-Disposition: attachment; filename=\"\x1b]0;owned\x07\"\r\n\r\nx\r\n--b--\r\n",
     );
-    let mut person = Person::new(&servers);
-    person.signs_in("gb", "other");
-    person.types("Option: ", "1");
-    person.types("Command: ", "RETR 1");
-    person.types("Command: ", "RETR 1 --raw");
-    person.types("Command: ", "5");
-    let (code, screen) = person.leaves();
+    let mut terminal = Terminal::new(&servers);
+    terminal.log_in("gb", "other");
+    terminal.answer("Option: ", "1");
+    terminal.answer("Command: ", "RETR 1");
+    terminal.answer("Command: ", "RETR 1 --raw");
+    terminal.answer("Command: ", "5");
+    let (code, screen) = terminal.wait();
     assert_eq!(code, Some(0));
     assert!(screen.matches("␛]0;owned␇").count() >= 5, "{screen}");
     for control in ["\x1b]", "\x07", "\x08", "\u{9b}", "\u{202e}"] {
@@ -168,105 +169,106 @@ fn hostile_mail_does_not_drive_the_terminal() {
 }
 
 #[test]
-fn a_long_transfer_shows_how_far_it_is() {
+fn long_transfer_displays_progress() {
     let servers = Servers::start();
     let head = b"From: ag@iit.edu\r\nContent-Type: application/x-long; name=long\r\n\r\n";
     servers.deliver(&[&head[..], &b"0123456789abcdef\r\n".repeat(60_000)].concat());
-    let mut person = Person::new(&servers);
-    person.signs_in("gb", "other");
-    person.types("Option: ", "1");
-    person.types("Command: ", "RETR 1");
-    person.sees("Receiving ");
-    person.sees("[attachment: long, application/x-long, 1080000 octets]");
-    person.types("Command: ", "5");
-    assert_eq!(person.leaves().0, Some(0));
+    let mut terminal = Terminal::new(&servers);
+    terminal.log_in("gb", "other");
+    terminal.answer("Option: ", "1");
+    terminal.answer("Command: ", "RETR 1");
+    terminal.expect("Receiving ");
+    terminal.expect("[attachment: long, application/x-long, 1080000 octets]");
+    terminal.answer("Command: ", "5");
+    assert_eq!(terminal.wait().0, Some(0));
 }
 
 #[test]
-fn a_maildrop_in_use_says_so_and_is_tried_again() {
+fn maildrop_in_use_prints_the_reply_and_prompts_again() {
     let servers = Servers::start();
-    let mut other = Wire::connect(servers.pop3);
+    let mut other = LineStream::connect(servers.pop3);
     other.line();
     for command in ["USER gb\r\n", "PASS other\r\n"] {
         other.send(command.as_bytes());
         assert!(other.line().starts_with("+OK"));
     }
-    let mut person = Person::new(&servers);
-    person.signs_in("gb", "other");
-    person.types("Option: ", "1");
-    person.sees("-ERR [IN-USE]");
-    person.sees("Username: ");
+    let mut terminal = Terminal::new(&servers);
+    terminal.log_in("gb", "other");
+    terminal.answer("Option: ", "1");
+    terminal.expect("-ERR [IN-USE]");
+    terminal.expect("Username: ");
     other.send(b"QUIT\r\n");
     assert!(other.line().starts_with("+OK"));
-    assert_eq!(other.line(), "", "the server closes, and the maildrop is free");
-    person.session.send("gb\r").expect("the terminal takes it");
-    person.types("Password: ", "other");
-    person.types("Command: ", "5");
-    person.sees("+OK goodbye");
-    assert_eq!(person.leaves().0, Some(0));
+    assert_eq!(other.line(), "", "the server closes the connection and releases the maildrop");
+    terminal.session.send("gb\r").expect("the terminal accepts input");
+    terminal.answer("Password: ", "other");
+    terminal.answer("Command: ", "5");
+    terminal.expect("+OK goodbye");
+    assert_eq!(terminal.wait().0, Some(0));
 }
 
 #[test]
-fn a_server_killed_in_the_middle_is_a_sentence() {
+fn killed_server_prints_an_error_and_removes_nothing() {
     let mut servers = Servers::start();
     servers.deliver(b"Subject: x\r\n\r\n");
-    let mut person = Person::new(&servers);
-    person.signs_in("gb", "other");
-    person.types("Option: ", "1");
-    person.types("Command: ", "DELE 1");
-    person.sees("Message 1 is deleted");
+    let mut terminal = Terminal::new(&servers);
+    terminal.log_in("gb", "other");
+    terminal.answer("Option: ", "1");
+    terminal.answer("Command: ", "DELE 1");
+    terminal.expect("Message 1 is marked as deleted");
     servers.kill();
-    person.types("Command: ", "STAT");
-    person.sees("was lost: ");
-    person.sees("No message was removed.");
-    person.types("Option: ", "2");
-    person.sees("nothing answers at ");
-    person.types("Option: ", "3");
-    assert_eq!(person.leaves().0, Some(0));
+    terminal.answer("Command: ", "STAT");
+    terminal.expect(" lost: ");
+    terminal.expect("No message was removed.");
+    terminal.answer("Option: ", "2");
+    terminal.expect("cannot connect to the SMTP server at ");
+    terminal.answer("Option: ", "3");
+    assert_eq!(terminal.wait().0, Some(0));
     assert!(servers.mailbox("gb").contains("Subject: x"));
 }
 
 #[test]
-fn ctrl_d_is_quit_and_ctrl_c_leaves_everything_as_it_was() {
+fn ctrl_d_removes_deleted_messages_and_ctrl_c_does_not() {
     let servers = Servers::start();
     servers.deliver(b"Subject: x\r\n\r\n");
-    for (key, code, left) in [(ControlCode::EndOfText, 130, true), (ControlCode::EndOfTransmission, 0, false)]
+    for (key, code, remains) in
+        [(ControlCode::EndOfText, 130, true), (ControlCode::EndOfTransmission, 0, false)]
     {
-        let mut person = Person::new(&servers);
-        person.signs_in("gb", "other");
-        person.types("Option: ", "1");
-        person.types("Command: ", "DELE 1");
-        person.sees("Command: ");
-        person.session.send(key).expect("the terminal takes it");
-        assert_eq!(person.leaves().0, Some(code));
-        assert_eq!(servers.mailbox("gb").contains("Subject: x"), left);
+        let mut terminal = Terminal::new(&servers);
+        terminal.log_in("gb", "other");
+        terminal.answer("Option: ", "1");
+        terminal.answer("Command: ", "DELE 1");
+        terminal.expect("Command: ");
+        terminal.session.send(key).expect("the terminal accepts input");
+        assert_eq!(terminal.wait().0, Some(code));
+        assert_eq!(servers.mailbox("gb").contains("Subject: x"), remains);
     }
 }
 
 #[test]
-fn a_certificate_is_shown_and_asked_about_the_first_time() {
+fn untrusted_certificate_prompts_once_and_is_remembered() {
     let servers = Servers::start_with_tls();
     let client = || {
         let mut client = servers.client();
         client.args(["--tls", "starttls"]);
         client
     };
-    let mut person = Person::before(client());
-    person.signs_in("gb", "other");
-    person.types("Option: ", "1");
-    person.sees(&servers.fingerprint);
-    person.types("(yes/no): ", "no");
-    person.sees("No password was sent.");
-    person.types("Option: ", "1");
-    person.types("(yes/no): ", "yes");
-    person.sees("+OK POP3 server ready");
-    person.types("Command: ", "QUIT");
-    assert_eq!(person.leaves().0, Some(0));
+    let mut terminal = Terminal::with_client(client());
+    terminal.log_in("gb", "other");
+    terminal.answer("Option: ", "1");
+    terminal.expect(&servers.fingerprint);
+    terminal.answer("(yes/no): ", "no");
+    terminal.expect("No password was sent.");
+    terminal.answer("Option: ", "1");
+    terminal.answer("(yes/no): ", "yes");
+    terminal.expect("+OK POP3 server ready");
+    terminal.answer("Command: ", "QUIT");
+    assert_eq!(terminal.wait().0, Some(0));
 
-    let mut person = Person::before(client());
-    person.signs_in("gb", "other");
-    person.types("Option: ", "1");
-    person.types("Command: ", "QUIT");
-    let (code, screen) = person.leaves();
+    let mut terminal = Terminal::with_client(client());
+    terminal.log_in("gb", "other");
+    terminal.answer("Option: ", "1");
+    terminal.answer("Command: ", "QUIT");
+    let (code, screen) = terminal.wait();
     assert!(code == Some(0) && !screen.contains("yes/no"), "{screen}");
 }

@@ -1,4 +1,4 @@
-//! The terminal client within TLS: whom it believes, and that it never sends a password in plain text once TLS was asked for.
+//! TLS: certificate trust, and no password in plain text when TLS is configured.
 
 mod support;
 
@@ -6,7 +6,6 @@ use std::fs;
 
 use support::{FakeServer, Finished, Servers, client, finish};
 
-/// The maildrop's totals, by the scriptable face.
 fn stat(servers: &Servers, flags: &[&str]) -> Finished {
     servers.gb(&[flags, &["stat"]].concat())
 }
@@ -17,46 +16,46 @@ fn send(servers: &Servers, flags: &[&str]) -> Finished {
     finish(servers.client().args(arguments.concat()), b"secret\n")
 }
 
-fn assert_stranger(finished: &Finished, servers: &Servers, remedy: &str) {
+fn assert_untrusted(finished: &Finished, servers: &Servers, remedy: &str) {
     assert_eq!(finished.code, Some(1), "{finished:?}");
-    for part in ["not to be trusted", "No password was sent", remedy, &servers.fingerprint] {
+    for part in ["is not trusted", "No password was sent", remedy, &servers.fingerprint] {
         assert!(finished.stderr.contains(part), "{part:?} is not in {finished:?}");
     }
 }
 
 #[test]
-fn a_pinned_certificate_is_believed_and_no_other() {
+fn only_the_pinned_certificate_is_trusted() {
     let servers = Servers::start_with_tls();
     let fingerprint = servers.fingerprint.as_str();
     let pinned = ["--tls", "starttls", "--fingerprint", fingerprint];
     let sent = send(&servers, &pinned);
     assert_eq!(sent.code, Some(0), "{sent:?}");
     assert!(servers.mailbox("gb").contains(" with ESMTPSA "), "{}", servers.mailbox("gb"));
-    let found = stat(&servers, &pinned);
-    assert!(found.code == Some(0) && found.text().starts_with('1'), "{found:?}");
+    let result = stat(&servers, &pinned);
+    assert!(result.code == Some(0) && result.text().starts_with('1'), "{result:?}");
 
     let zeros = "00".repeat(32);
     let other = ["--tls", "starttls", "--fingerprint", zeros.as_str()];
-    assert_stranger(&send(&servers, &other), &servers, "--fingerprint names");
-    assert_stranger(&stat(&servers, &other), &servers, "--fingerprint names");
+    assert_untrusted(&send(&servers, &other), &servers, "does not match --fingerprint");
+    assert_untrusted(&stat(&servers, &other), &servers, "does not match --fingerprint");
 }
 
 #[test]
-fn tls_from_the_first_byte() {
+fn implicit_tls_works_with_a_pinned_certificate_and_fails_on_a_plain_port() {
     let servers = Servers::start_with_tls();
-    let home = servers.folder.path();
+    let home = servers.directory.path();
     let implicit = || {
-        let mut command = client(servers.doors["smtps"], servers.doors["pop3s"], home);
+        let mut command = client(servers.listeners["smtps"], servers.listeners["pop3s"], home);
         command.args(["--tls", "implicit", "--user", "gb"]);
         command
     };
-    let stranger = finish(implicit().args(["stat", "--password-stdin"]), b"other\n");
-    assert_stranger(&stranger, &servers, "--ca");
-    let known = finish(
+    let untrusted = finish(implicit().args(["stat", "--password-stdin"]), b"other\n");
+    assert_untrusted(&untrusted, &servers, "--ca");
+    let pinned = finish(
         implicit().args(["stat", "--password-stdin", "--fingerprint", &servers.fingerprint]),
         b"other\n",
     );
-    assert_eq!(known.code, Some(0), "{known:?}");
+    assert_eq!(pinned.code, Some(0), "{pinned:?}");
     let sent = finish(
         implicit().args([
             "send",
@@ -71,7 +70,7 @@ fn tls_from_the_first_byte() {
         b"other\n",
     );
     assert_eq!(sent.code, Some(0), "{sent:?}");
-    // This one waits for a command, not for a handshake.
+    // A plain listener does not complete the handshake.
     let plain = finish(
         client(servers.smtp, servers.pop3, home).args([
             "--tls",
@@ -84,63 +83,65 @@ fn tls_from_the_first_byte() {
         b"other\n",
     );
     assert_eq!(plain.code, Some(1), "{plain:?}");
-    assert!(plain.stderr.contains("there is no TLS"), "{plain:?}");
+    assert!(plain.stderr.contains("TLS with "), "{plain:?}");
 }
 
 #[test]
-fn a_certificate_is_believed_when_its_root_is_and_the_name_fits() {
+fn ca_root_is_trusted_if_it_issued_the_certificate_and_the_name_matches() {
     let servers = Servers::start_with_tls();
     let key = rcgen::KeyPair::generate().expect("a key");
     let mut root = rcgen::CertificateParams::new(Vec::new()).expect("no names");
     root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let certificate = root.self_signed(&key).expect("signed");
-    let ca = servers.folder.path().join("ca.pem");
-    fs::write(&ca, certificate.pem()).expect("written");
+    let ca = servers.directory.path().join("ca.pem");
+    fs::write(&ca, certificate.pem()).expect("the file is written");
     let flags = ["--tls", "starttls", "--ca", ca.to_str().expect("text")];
-    // It is somebody else's root.
-    assert_stranger(&stat(&servers, &flags), &servers, "--fingerprint");
+    // This root did not issue the server's certificate.
+    assert_untrusted(&stat(&servers, &flags), &servers, "--fingerprint");
 
     let issuer = rcgen::Issuer::new(root, key);
-    for (name, believed) in [("127.0.0.1", true), ("mail.example.org", false)] {
+    for (name, trusted) in [("127.0.0.1", true), ("mail.example.org", false)] {
         let own = rcgen::KeyPair::generate().expect("a key");
         let leaf = rcgen::CertificateParams::new(vec![name.to_owned()]).expect("a name");
         let leaf = leaf.signed_by(&own, &issuer).expect("signed");
-        // The server shows what its files hold now.
-        let folder = servers.folder.path().join("data/.tls");
-        let names: Vec<_> =
-            fs::read_dir(&folder).expect("it keeps it there").map(|entry| entry.unwrap().path()).collect();
+        // The server reloads changed files.
+        let directory = servers.directory.path().join("data/.tls");
+        let names: Vec<_> = fs::read_dir(&directory)
+            .expect("the directory exists")
+            .map(|entry| entry.unwrap().path())
+            .collect();
         for path in names {
             let text = fs::read_to_string(&path).expect("PEM");
             let pem = if text.contains("PRIVATE KEY") { own.serialize_pem() } else { leaf.pem() };
-            // In the place of the old file: one that is written to may be of the same length and moment.
-            let new = servers.folder.path().join("new.pem");
-            fs::write(&new, pem).expect("written");
-            fs::rename(new, path).expect("moved");
+            // A rename changes the inode; a write in place might keep both length and ctime.
+            let new = servers.directory.path().join("new.pem");
+            fs::write(&new, pem).expect("the file is written");
+            fs::rename(new, path).expect("the file is renamed");
         }
-        let found = stat(&servers, &flags);
-        assert_eq!(found.code, Some(if believed { 0 } else { 1 }), "{name}: {found:?}");
-        if !believed {
-            assert!(found.stderr.contains("not valid for name"), "{found:?}");
+        let result = stat(&servers, &flags);
+        assert_eq!(result.code, Some(if trusted { 0 } else { 1 }), "{name}: {result:?}");
+        if !trusted {
+            assert!(result.stderr.contains("not valid for name"), "{result:?}");
         }
     }
 }
 
 #[test]
-fn a_certificate_that_has_changed_is_nobody_to_be_asked_about() {
+fn changed_certificate_is_refused_until_its_known_line_is_removed() {
     let servers = Servers::start_with_tls();
-    let known = servers.folder.path().join(".config/pennypost/known-certificates");
-    fs::create_dir_all(known.parent().expect("a folder")).expect("made");
-    fs::write(&known, format!("{} {}\n", servers.pop3, "AB".repeat(32))).expect("written");
+    let known = servers.directory.path().join(".config/pennypost/known-certificates");
+    fs::create_dir_all(known.parent().expect("a parent directory")).expect("the directory is created");
+    fs::write(&known, format!("{} {}\n", servers.pop3, "AB".repeat(32))).expect("the file is written");
     let refused = stat(&servers, &["--tls", "starttls"]);
-    assert_stranger(&refused, &servers, "remove its line from");
+    assert_untrusted(&refused, &servers, "remove its line from");
     assert!(refused.stderr.contains("known-certificates"), "{refused:?}");
-    fs::write(&known, format!("{} {}\n", servers.pop3, servers.fingerprint)).expect("written");
+    fs::write(&known, format!("{} {}\n", servers.pop3, servers.fingerprint)).expect("the file is written");
     assert_eq!(stat(&servers, &["--tls", "starttls"]).code, Some(0));
 }
 
 #[test]
-fn without_starttls_nothing_is_said_in_plain_text() {
-    // Somebody on the way has taken it out of the list, or refuses it.
+fn missing_or_refused_starttls_sends_no_credentials_and_no_mail() {
+    // An attacker removes STARTTLS from the extensions, or refuses it.
     for (greeting, replies) in [
         ("220 hi\r\n", &["250-hi\r\n250 AUTH PLAIN LOGIN\r\n", "221 bye\r\n"][..]),
         (
@@ -150,40 +151,40 @@ fn without_starttls_nothing_is_said_in_plain_text() {
         ("220 hi\r\n", &["500 what\r\n", "250 hi\r\n", "221 bye\r\n"]),
     ] {
         let server = FakeServer::start(greeting, replies);
-        let home = tempfile::tempdir().expect("a folder");
-        let mut command = client(server.address, support::nowhere(), home.path());
+        let home = tempfile::tempdir().expect("a parent directory");
+        let mut command = client(server.address, support::refused_address(), home.path());
         command.args(["--tls", "starttls", "send", "--from", "ag@iit.edu", "--to", "gb@iit.edu"]);
         let failed = finish(command.args(["--user", "ag", "--password-stdin"]), b"secret\n");
         assert_eq!(failed.code, Some(1), "{failed:?}");
-        let heard = server.heard().join("\n");
-        assert!(!heard.contains("AUTH") && !heard.contains("MAIL"), "{heard}");
+        let received = server.received().join("\n");
+        assert!(!received.contains("AUTH") && !received.contains("MAIL"), "{received}");
     }
     let server = FakeServer::start("+OK hi\r\n", &["-ERR no STLS here\r\n"]);
-    let home = tempfile::tempdir().expect("a folder");
-    let mut command = client(support::nowhere(), server.address, home.path());
+    let home = tempfile::tempdir().expect("a parent directory");
+    let mut command = client(support::refused_address(), server.address, home.path());
     let failed =
         finish(command.args(["--tls", "starttls", "stat", "--user", "gb", "--password-stdin"]), b"other\n");
     assert_eq!(failed.code, Some(1), "{failed:?}");
-    assert_eq!(server.heard(), ["STLS"]);
+    assert_eq!(server.received(), ["STLS"]);
 }
 
 #[test]
-fn what_comes_behind_the_consent_to_tls_is_not_believed() {
+fn plain_text_after_the_starttls_reply_fails() {
     let server = FakeServer::start(
         "220 hi\r\n",
         &["250-hi\r\n250 STARTTLS\r\n", "220 go ahead\r\n250-hi\r\n250 AUTH PLAIN\r\n"],
     );
-    let home = tempfile::tempdir().expect("a folder");
-    let mut command = client(server.address, support::nowhere(), home.path());
+    let home = tempfile::tempdir().expect("a parent directory");
+    let mut command = client(server.address, support::refused_address(), home.path());
     command.args(["--tls", "starttls", "send", "--from", "ag@iit.edu", "--to", "gb@iit.edu"]);
     let failed = finish(command.args(["--user", "ag", "--password-stdin"]), b"secret\n");
     assert_eq!(failed.code, Some(1), "{failed:?}");
-    assert_eq!(server.heard().len(), 2);
+    assert_eq!(server.received().len(), 2);
 
     let server = FakeServer::start("+OK hi\r\n", &["+OK go ahead\r\n+OK logged in\r\n"]);
-    let mut command = client(support::nowhere(), server.address, home.path());
+    let mut command = client(support::refused_address(), server.address, home.path());
     let failed =
         finish(command.args(["--tls", "starttls", "stat", "--user", "gb", "--password-stdin"]), b"other\n");
     assert_eq!(failed.code, Some(1), "{failed:?}");
-    assert_eq!(server.heard(), ["STLS"]);
+    assert_eq!(server.received(), ["STLS"]);
 }

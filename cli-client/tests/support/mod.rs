@@ -1,7 +1,6 @@
-//! What the tests of the terminal client share: the built programs on a data directory of their own, and servers of a
-//! few lines that misbehave as a test wants.
+//! Shared fixtures: the built programs on a temporary data directory, and scripted fake servers.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, reason = "each test binary uses a part of this module")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,17 +12,17 @@ use std::sync::LazyLock;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How long anything here may take before the test fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Timeout of every wait in a test.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A running `pennypost serve` with the accounts ag (secret) and gb (other). It ends when this is dropped.
+/// A running `pennypost serve` with the accounts ag (password `secret`) and gb (password `other`). Killed on drop.
 pub(crate) struct Servers {
-    pub(crate) folder: tempfile::TempDir,
+    pub(crate) directory: tempfile::TempDir,
     pub(crate) smtp: SocketAddr,
     pub(crate) pop3: SocketAddr,
-    /// Where each protocol listens.
-    pub(crate) doors: BTreeMap<String, SocketAddr>,
-    /// Of its certificate, as its log has it.
+    /// Address of each listener by its protocol in the log.
+    pub(crate) listeners: BTreeMap<String, SocketAddr>,
+    /// Fingerprint of the certificate, from the log.
     pub(crate) fingerprint: String,
     child: Child,
 }
@@ -33,20 +32,21 @@ impl Servers {
         Self::start_with("[pop3]\nrefuse_unknown_user = true\n", &["smtp", "pop3"])
     }
 
-    /// With a certificate of its own making, and TLS from the first byte on two more addresses.
+    /// With a self-signed certificate and implicit TLS listeners.
     pub(crate) fn start_with_tls() -> Self {
         let config = "[tls]\nself_signed = true\n[smtp]\ntls_listen = ['127.0.0.1:0']\n[pop3]\ntls_listen = ['127.0.0.1:0']\n";
         Self::start_with(config, &["smtp", "smtps", "pop3", "pop3s"])
     }
 
-    /// `more` is added to the configuration; it is there when it listens for these protocols.
-    fn start_with(more: &str, protocols: &[&str]) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary directory");
-        fs::create_dir(folder.path().join("data")).expect("made");
-        fs::write(folder.path().join("data/User.txt"), "ag secret\ngb other\n").expect("written");
-        let config = folder.path().join("pennypost.toml");
-        fs::write(&config, format!("hostname = 'iitkgp.edu'\ndomains = ['iitkgp.edu', 'iit.edu']\n{more}"))
-            .expect("written");
+    /// Appends `extra` to the configuration and waits for a listener of each protocol.
+    fn start_with(extra: &str, protocols: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        fs::create_dir(directory.path().join("data")).expect("the directory is created");
+        fs::write(directory.path().join("data/User.txt"), "ag secret\ngb other\n")
+            .expect("the file is written");
+        let config = directory.path().join("pennypost.toml");
+        fs::write(&config, format!("hostname = 'iitkgp.edu'\ndomains = ['iitkgp.edu', 'iit.edu']\n{extra}"))
+            .expect("the file is written");
         let mut child = Command::new(pennypost())
             .args(["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0", "--web", "off", "--config"])
             .arg(&config)
@@ -55,80 +55,80 @@ impl Servers {
             .stderr(Stdio::piped())
             .env("RUST_LOG", "info")
             .spawn()
-            .expect("pennypost can be run");
+            .expect("pennypost starts");
         let mut log = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
-        let mut doors = BTreeMap::new();
+        let mut listeners = BTreeMap::new();
         let mut fingerprint = String::new();
-        while !protocols.iter().all(|protocol| doors.contains_key(*protocol)) {
-            let line = log.next().expect("pennypost serve ends before it listens").expect("its log is text");
+        while !protocols.iter().all(|protocol| listeners.contains_key(*protocol)) {
+            let line = log.next().expect("pennypost serve listens before it exits").expect("the log is text");
             if let Some(found) = field(&line, "fingerprint") {
                 fingerprint = found.to_owned();
             }
             if let (true, Some(protocol)) = (line.contains("listening"), field(&line, "protocol")) {
                 let address = field(&line, "address").and_then(|address| address.parse().ok());
-                doors.insert(protocol.to_owned(), address.expect("it says where it listens"));
+                listeners.insert(protocol.to_owned(), address.expect("the log contains the address"));
             }
         }
-        // Its pipe must not fill up.
+        // Drain the pipe, so that it never fills up.
         std::thread::spawn(move || log.map_while(Result::ok).for_each(drop));
-        Self { folder, smtp: doors["smtp"], pop3: doors["pop3"], doors, fingerprint, child }
+        Self { directory, smtp: listeners["smtp"], pop3: listeners["pop3"], listeners, fingerprint, child }
     }
 
-    /// The terminal client, pointed at these servers.
+    /// The terminal client for these servers.
     pub(crate) fn client(&self) -> Command {
-        client(self.smtp, self.pop3, self.folder.path())
+        client(self.smtp, self.pop3, self.directory.path())
     }
 
-    /// The scriptable face for gb.
+    /// Runs a script command as gb.
     pub(crate) fn gb(&self, arguments: &[&str]) -> Finished {
         finish(self.client().args(arguments).args(["--user", "gb", "--password-stdin"]), b"other\n")
     }
 
-    /// Delivers a message to gb as it is, without the client's help.
+    /// Delivers a message to gb without the client.
     pub(crate) fn deliver(&self, message: &[u8]) {
-        let mut wire = Wire::connect(self.smtp);
-        wire.line();
+        let mut stream = LineStream::connect(self.smtp);
+        stream.line();
         for command in ["HELO iit.edu", "MAIL FROM:<ag@iit.edu>", "RCPT TO:<gb@iit.edu>", "DATA"] {
-            wire.send(format!("{command}\r\n").as_bytes());
-            assert!(wire.line().starts_with(['2', '3']), "{command}");
+            stream.send(format!("{command}\r\n").as_bytes());
+            assert!(stream.line().starts_with(['2', '3']), "{command}");
         }
-        wire.send(message);
-        wire.send(b".\r\n");
-        assert!(wire.line().starts_with("250"));
+        stream.send(message);
+        stream.send(b".\r\n");
+        assert!(stream.line().starts_with("250"));
     }
 
     pub(crate) fn mailbox(&self, account: &str) -> String {
-        let path = self.folder.path().join("data").join(account).join("MyMailBox.txt");
+        let path = self.directory.path().join("data").join(account).join("MyMailBox.txt");
         fs::read_to_string(path).unwrap_or_default()
     }
 
-    /// SIGKILL: sessions are cut off.
+    /// Kills the servers with open sessions (SIGKILL).
     pub(crate) fn kill(&mut self) {
-        self.child.kill().expect("killed");
-        self.child.wait().expect("waited for");
+        self.child.kill().expect("the process is killed");
+        self.child.wait().expect("the process has exited");
     }
 
     pub(crate) fn drafts(&self) -> Vec<PathBuf> {
-        let Ok(folder) = fs::read_dir(self.folder.path().join("drafts")) else { return Vec::new() };
-        folder.map(|entry| entry.expect("a readable folder").path()).collect()
+        let Ok(entries) = fs::read_dir(self.directory.path().join("drafts")) else { return Vec::new() };
+        entries.map(|entry| entry.expect("a readable directory").path()).collect()
     }
 }
 
 impl Drop for Servers {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// `name=value` of a log line, without quotation marks.
+/// The value of `name=value` in a log line, without quotation marks.
 fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     let (_, value) = line.split_once(&format!("{name}="))?;
     value.split(' ').next().map(|value| value.trim_matches('"'))
 }
 
-/// The server program, which is built beside this one.
+/// The server program in the same target directory.
 fn pennypost() -> PathBuf {
     let program = Path::new(env!("CARGO_BIN_EXE_mail-client"))
         .with_file_name(format!("pennypost{}", std::env::consts::EXE_SUFFIX));
@@ -136,7 +136,7 @@ fn pennypost() -> PathBuf {
     program
 }
 
-/// The terminal client with a home and a drafts folder of its own.
+/// The terminal client with its own home and drafts directories.
 pub(crate) fn client(smtp: SocketAddr, pop3: SocketAddr, home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mail-client"));
     command
@@ -148,7 +148,7 @@ pub(crate) fn client(smtp: SocketAddr, pop3: SocketAddr, home: &Path) -> Command
     command
 }
 
-/// A program that has ended.
+/// Output of a program.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) code: Option<i32>,
@@ -162,19 +162,19 @@ impl Finished {
     }
 }
 
-/// Runs a program to its end with `input` on its standard input.
+/// Runs a program with `input` on its standard input and waits for its exit.
 pub(crate) fn finish(command: &mut Command, input: &[u8]) -> Finished {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("the client can be run");
+        .expect("the client starts");
     let mut stdin = child.stdin.take().expect("stdin is piped");
     let input = input.to_owned();
-    // A program may end without reading all of its input.
+    // A program may exit before it reads all input.
     let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
-    let output = child.wait_with_output().expect("waited for");
+    let output = child.wait_with_output().expect("the process has exited");
     writer.join().expect("the writer does not panic");
     Finished {
         code: output.status.code(),
@@ -183,36 +183,36 @@ pub(crate) fn finish(command: &mut Command, input: &[u8]) -> Finished {
     }
 }
 
-/// A line dialogue over a socket.
-pub(crate) struct Wire {
+/// A client or server side of a line-based protocol.
+pub(crate) struct LineStream {
     stream: BufReader<TcpStream>,
 }
 
-impl Wire {
+impl LineStream {
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        Self::over(TcpStream::connect(address).expect("the server accepts"))
+        Self::new(TcpStream::connect(address).expect("the server accepts"))
     }
 
-    fn over(stream: TcpStream) -> Self {
-        stream.set_read_timeout(Some(PATIENCE)).expect("set");
-        stream.set_nodelay(true).expect("set");
+    fn new(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(TIMEOUT)).expect("the option is set");
+        stream.set_nodelay(true).expect("the option is set");
         Self { stream: BufReader::new(stream) }
     }
 
-    pub(crate) fn send(&mut self, octets: &[u8]) {
-        self.stream.get_mut().write_all(octets).expect("the other side reads");
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.stream.get_mut().write_all(bytes).expect("the peer reads");
     }
 
-    /// The next line, with its end; empty when the other side has closed.
+    /// The next line with its line end; empty if the peer has closed the connection.
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
-        self.stream.read_line(&mut line).expect("the other side answers");
+        self.stream.read_line(&mut line).expect("the peer replies");
         line
     }
 }
 
-/// A server of one connection: says `greeting`, answers each line with the next of `replies`, reads a message behind a
-/// 354, and closes. What it was told comes back from [`FakeServer::heard`].
+/// A server for one connection: sends `greeting`, answers each line with the next of `replies`, reads a message after a 354,
+/// and closes. [`FakeServer::received`] returns the lines.
 pub(crate) struct FakeServer {
     pub(crate) address: SocketAddr,
     thread: JoinHandle<Vec<String>>,
@@ -221,34 +221,35 @@ pub(crate) struct FakeServer {
 impl FakeServer {
     pub(crate) fn start(greeting: &'static str, replies: &'static [&'static str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("it is bound");
+        let address = listener.local_addr().expect("the listener is bound");
         let thread = std::thread::spawn(move || {
-            let mut wire = Wire::over(listener.accept().expect("the client connects").0);
-            wire.send(greeting.as_bytes());
-            let mut heard = Vec::new();
+            let mut stream = LineStream::new(listener.accept().expect("the client connects").0);
+            stream.send(greeting.as_bytes());
+            let mut received = Vec::new();
             for reply in replies {
-                heard.push(wire.line().trim_end().to_owned());
-                wire.send(reply.as_bytes());
+                received.push(stream.line().trim_end().to_owned());
+                stream.send(reply.as_bytes());
                 if reply.starts_with("354") {
-                    while !matches!(wire.line().as_str(), ".\r\n" | "") {}
+                    while !matches!(stream.line().as_str(), ".\r\n" | "") {}
                 }
             }
-            heard
+            received
         });
         Self { address, thread }
     }
 
-    pub(crate) fn heard(self) -> Vec<String> {
-        self.thread.join().expect("the client kept to what the test expects of it")
+    pub(crate) fn received(self) -> Vec<String> {
+        self.thread.join().expect("the client sent what the script expects")
     }
 }
 
-/// An address where nobody listens, and which no other test is given by chance, as a connection has it.
-pub(crate) fn nowhere() -> SocketAddr {
-    static HELD: LazyLock<[TcpStream; 2]> = LazyLock::new(|| {
+/// An address without a listener. An open connection keeps the port from being assigned to other tests.
+pub(crate) fn refused_address() -> SocketAddr {
+    static CONNECTION: LazyLock<[TcpStream; 2]> = LazyLock::new(|| {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let near = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
-        [listener.accept().expect("somebody has connected").0, near]
+        let client = TcpStream::connect(listener.local_addr().expect("the listener is bound"))
+            .expect("the listener accepts");
+        [listener.accept().expect("the client connects").0, client]
     });
-    HELD[0].local_addr().expect("it is connected")
+    CONNECTION[0].local_addr().expect("the socket is connected")
 }

@@ -1,24 +1,24 @@
-//! Option 1, Manage Mail: the login, the list, and the POP3 commands.
+//! Option 1, Manage Mail: login, list and POP3 commands.
 
 use std::collections::HashSet;
 
 use mail_core::message::view::View;
 
-use crate::dialogue::Dialogue;
+use super::context::Context;
 use crate::error::Error;
 use crate::input::Input;
 use crate::maildrop::{Entry, Maildrop, Refusal};
 use crate::output;
 
 const MENU: &str = "
-POP3 commands, by word or number:
-1. STAT    how many messages
-2. LIST    all messages
-3. RETR n  read message n (RETR n --raw: as it was received)
+POP3 commands, by name or number:
+1. STAT    count the messages
+2. LIST    list the messages
+3. RETR n  read message n (RETR n --raw: as received)
 4. DELE n  delete message n
-5. QUIT    remove what was deleted, and leave";
+5. QUIT    remove the deleted messages and quit";
 
-/// What a person can ask for; `None` for a number that was left out.
+/// A command of the menu; the number is `None` if omitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Command {
     Stat,
@@ -28,39 +28,38 @@ enum Command {
     Quit,
 }
 
-/// An open maildrop and the person who works in it.
+/// An open maildrop and the input that controls it.
 struct Session<'a> {
     input: &'a mut Input,
     maildrop: Maildrop,
-    /// What the list showed when the maildrop was opened; no message can come while it is open.
+    /// The list, read once: a maildrop does not change while it is open.
     entries: Vec<Entry>,
 }
 
-/// Logs in, asking for other credentials as long as these are refused, and obeys until QUIT or the end of the input.
-/// What is left is to [`quit`].
+/// Logs in, prompting again after a refusal, and runs commands until QUIT or the end of input. The caller then calls [`quit`].
 ///
 /// # Errors
-/// The connection is lost, and with it every mark: nothing is removed.
-pub(crate) fn manage(dialogue: &mut Dialogue) -> Result<Maildrop, Error> {
+/// The connection is lost. No message is removed.
+pub(super) fn run(context: &mut Context) -> Result<Maildrop, Error> {
     let maildrop = loop {
-        match Maildrop::open(&dialogue.pop3, &dialogue.credentials)? {
+        match Maildrop::open(&context.pop3, &context.credentials)? {
             Ok(maildrop) => break maildrop,
-            Err(refusal) => dialogue.refused(&refusal.words)?,
+            Err(refusal) => context.replace_credentials(&refusal.text)?,
         }
     };
     output::line(&maildrop.greeting.to_string())?;
-    let mut session = Session { input: &mut dialogue.input, maildrop, entries: Vec::new() };
-    if let Some(list) = said(session.maildrop.list()?)? {
+    let mut session = Session { input: &mut context.input, maildrop, entries: Vec::new() };
+    if let Some(list) = print_refusal(session.maildrop.list()?)? {
         session.entries = session.maildrop.entries(&list)?;
         output::list(&session.entries)?;
     }
     output::text(MENU)?;
     loop {
-        match session.turn() {
+        match session.run_command() {
             Ok(true) => {}
             Ok(false) | Err(Error::InputEnded) => return Ok(session.maildrop),
-            // Marks die with their session (RFC 1939 section 6).
-            Err(Error::Link(error)) => {
+            // Without QUIT the server removes nothing (RFC 1939 section 6).
+            Err(Error::Connection(error)) => {
                 return Err(Error::Failed(format!("{error}\nNo message was removed.")));
             }
             Err(error) => return Err(error),
@@ -68,11 +67,11 @@ pub(crate) fn manage(dialogue: &mut Dialogue) -> Result<Maildrop, Error> {
     }
 }
 
-/// Ends the session and shows the server's goodbye.
+/// Ends the session and prints the server's reply.
 ///
 /// # Errors
-/// Not all that was deleted is removed, or nobody knows.
-pub(crate) fn quit(maildrop: Maildrop) -> Result<(), Error> {
+/// Some of the deleted messages were not removed, or the connection is lost and the result unknown.
+pub(super) fn quit(maildrop: Maildrop) -> Result<(), Error> {
     output::line(&maildrop.quit()??.to_string())
 }
 
@@ -101,8 +100,8 @@ impl Command {
 }
 
 impl Session<'_> {
-    /// Asks for one command and obeys it; false is QUIT. What cannot be read as a command shows the menu.
-    fn turn(&mut self) -> Result<bool, Error> {
+    /// Prompts for a command and runs it; `false` after QUIT. An invalid command prints the menu.
+    fn run_command(&mut self) -> Result<bool, Error> {
         match Command::parse(&self.input.ask("Command: ")?) {
             Some(Command::Stat) => self.stat()?,
             Some(Command::List) => self.list()?,
@@ -115,71 +114,52 @@ impl Session<'_> {
     }
 
     fn stat(&mut self) -> Result<(), Error> {
-        let Some(stat) = said(self.maildrop.stat()?)? else { return Ok(()) };
+        let Some(stat) = print_refusal(self.maildrop.stat()?)? else { return Ok(()) };
         output::stat(stat)
     }
 
     fn list(&mut self) -> Result<(), Error> {
-        let Some(list) = said(self.maildrop.list()?)? else { return Ok(()) };
+        let Some(list) = print_refusal(self.maildrop.list()?)? else { return Ok(()) };
         let unmarked: HashSet<u64> = list.iter().map(|item| item.number).collect();
         self.entries.retain(|entry| unmarked.contains(&entry.number));
         output::list(&self.entries)
     }
 
     fn retrieve(&mut self, number: Option<u64>, raw: bool) -> Result<(), Error> {
-        let Some(number) = self.which(number)? else { return Ok(()) };
+        let Some(number) = self.require_number(number)? else { return Ok(()) };
         let octets = self.entries.iter().find(|entry| entry.number == number).map_or(0, |entry| entry.octets);
         if raw {
-            said(show_raw(&mut self.maildrop, number, octets)?)?;
-        } else if let Some(message) = said(self.maildrop.message(number, octets)?)? {
+            print_refusal(output::raw_message(&mut self.maildrop, number, octets)?)?;
+        } else if let Some(message) = print_refusal(self.maildrop.message(number, octets)?)? {
             output::message(&View::parse(&message))?;
         }
         Ok(())
     }
 
     fn delete(&mut self, number: Option<u64>) -> Result<(), Error> {
-        let Some(number) = self.which(number)? else { return Ok(()) };
-        let Some(()) = said(self.maildrop.delete(number)?)? else { return Ok(()) };
-        output::line(&format!("Message {number} is deleted; QUIT removes it."))
+        let Some(number) = self.require_number(number)? else { return Ok(()) };
+        let Some(()) = print_refusal(self.maildrop.delete(number)?)? else { return Ok(()) };
+        output::line(&format!("Message {number} is marked as deleted; QUIT removes it."))
     }
 
-    /// The message-number, asked for if it was left out; `None` when the answer is no number.
-    fn which(&mut self, number: Option<u64>) -> Result<Option<u64>, Error> {
+    /// Prompts for an omitted message-number; `None` if the answer is not a number.
+    fn require_number(&mut self, number: Option<u64>) -> Result<Option<u64>, Error> {
         if number.is_some() {
             return Ok(number);
         }
         let number = self.input.ask("Message number: ")?.parse().ok();
         if number.is_none() {
-            output::line("That is no message number.")?;
+            output::line("Not a message number; enter a number of the list.")?;
         }
         Ok(number)
     }
 }
 
-/// Writes a message as it was received: its bytes into a pipe, and on a terminal with the characters that would drive
-/// it made visible.
-///
-/// # Errors
-/// The connection or the output fails.
-pub(crate) fn show_raw(
-    maildrop: &mut Maildrop,
-    number: u64,
-    octets: u64,
-) -> Result<Result<(), Refusal>, Error> {
-    if !output::is_terminal() {
-        return maildrop.retrieve(number, octets, output::bytes);
-    }
-    Ok(match maildrop.message(number, octets)? {
-        Ok(message) => Ok(output::text(&String::from_utf8_lossy(&message))?),
-        Err(refusal) => Err(refusal),
-    })
-}
-
-/// Shows a refusal; the session goes on.
-fn said<T>(answer: Result<T, Refusal>) -> Result<Option<T>, Error> {
-    match answer {
+/// Prints a refusal, which leaves the session open.
+fn print_refusal<T>(result: Result<T, Refusal>) -> Result<Option<T>, Error> {
+    match result {
         Ok(value) => Ok(Some(value)),
-        Err(refusal) => output::line(&refusal.words).map(|()| None),
+        Err(refusal) => output::line(&refusal.text).map(|()| None),
     }
 }
 
@@ -188,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commands_are_words_or_numbers() {
+    fn parse_accepts_names_and_numbers_of_commands() {
         use Command as C;
         for (text, command) in [
             ("STAT", Some(C::Stat)),
