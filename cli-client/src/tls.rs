@@ -244,6 +244,10 @@ impl ServerCertVerifier for Verifier {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::thread;
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     #[test]
@@ -270,5 +274,31 @@ mod tests {
             TrustPolicy { ca: None, fingerprint: None, known_certificates: directory.path().join("known") };
         std::fs::write(&policy.known_certificates, "host:1 nonsense\n").unwrap();
         assert!(policy.known_fingerprint("host:1").is_err(), "the user must not be asked to accept another");
+    }
+
+    #[test]
+    fn handshake_with_single_bytes_times_out_at_the_deadline() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("the listener is bound");
+        let server = thread::spawn(move || {
+            let (mut peer, _) = listener.accept().expect("the client connects");
+            // The header of a 16 KiB handshake record, then one byte at a time.
+            let mut sent = peer.write_all(&[22, 3, 3, 64, 0]);
+            while sent.is_ok() {
+                thread::sleep(Duration::from_millis(10));
+                sent = peer.write_all(&[0]);
+            }
+        });
+        let socket = TcpStream::connect(address).expect("the server listens");
+        let stream = DeadlineStream { socket, deadline: Some(Instant::now() + Duration::from_millis(300)) };
+        let fingerprint = "00".repeat(32).parse().expect("32 bytes");
+        let trust =
+            TrustPolicy { ca: None, fingerprint: Some(fingerprint), known_certificates: "none".into() };
+        let error = trust.handshake(stream, &address.to_string()).expect_err("the deadline passes");
+        assert!(
+            matches!(&error, HandshakeError::Failed(reason) if reason == "handshake timed out"),
+            "{error:?}"
+        );
+        server.join().expect("the server stops when the client disconnects");
     }
 }
