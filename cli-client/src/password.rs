@@ -70,7 +70,7 @@ fn first_line(text: &[u8]) -> Result<Secret<String>, Error> {
     }
 }
 
-/// Returns the standard output of the command. Its standard input is empty, because ours may contain a mail.
+/// Returns the standard output of the command. Its standard input is empty, because that of the client may contain a mail.
 fn run_command(command: &str) -> Result<Vec<u8>, Error> {
     let (shell, flag) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
     let output = Command::new(shell)

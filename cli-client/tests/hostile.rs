@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::thread::JoinHandle;
 
-use support::{Finished, TIMEOUT, finish, refused_address};
+use support::{ProgramOutput, TIMEOUT, refused_address, run_program};
 
 /// Address space limit of the client (`ulimit -v`).
 const MEMORY_KIB: u32 = 400_000;
@@ -33,9 +33,9 @@ fn send_endlessly(stream: &mut TcpStream, text: &str) {
     while stream.write_all(block.as_bytes()).is_ok() {}
 }
 
-/// Answers each line with the next of `answers`.
-fn answer(stream: &mut TcpStream, answers: &[&str]) {
-    for text in answers {
+/// Replies to each line with the next of `replies`.
+fn send_replies(stream: &mut TcpStream, replies: &[&str]) {
+    for text in replies {
         let mut byte = [0];
         while stream.read(&mut byte).is_ok_and(|count| count == 1) && byte != *b"\n" {}
         if stream.write_all(text.as_bytes()).is_err() {
@@ -45,7 +45,7 @@ fn answer(stream: &mut TcpStream, answers: &[&str]) {
 }
 
 /// Runs a script command with limited memory.
-fn run(smtp: SocketAddr, pop3: SocketAddr, arguments: &[&str]) -> Finished {
+fn run(smtp: SocketAddr, pop3: SocketAddr, arguments: &[&str]) -> ProgramOutput {
     let home = tempfile::tempdir().expect("a temporary directory");
     let client = support::client(smtp, pop3, home.path());
     let mut limited = Command::new("sh");
@@ -53,30 +53,27 @@ fn run(smtp: SocketAddr, pop3: SocketAddr, arguments: &[&str]) -> Finished {
     limited.arg(client.get_program()).args(client.get_args());
     limited.args(arguments).args(["--user", "gb", "--password-stdin"]);
     limited.current_dir(home.path()).env("HOME", home.path()).env("TERM", "xterm");
-    finish(&mut limited, b"other\n")
+    run_program(&mut limited, b"other\n")
 }
 
-fn run_with_pop3(act: impl FnOnce(&mut TcpStream) + Send + 'static, arguments: &[&str]) -> Finished {
+fn run_with_pop3(act: impl FnOnce(&mut TcpStream) + Send + 'static, arguments: &[&str]) -> ProgramOutput {
     let (address, thread) = server(act);
-    let finished = run(refused_address(), address, arguments);
+    let output = run(refused_address(), address, arguments);
     thread.join().expect("the server does not panic");
-    finished
+    output
 }
 
-fn send_with_smtp(act: impl FnOnce(&mut TcpStream) + Send + 'static) -> Finished {
+fn send_with_smtp(act: impl FnOnce(&mut TcpStream) + Send + 'static) -> ProgramOutput {
     let (address, thread) = server(act);
-    let finished = run(address, refused_address(), &["send", "--from", "gb@iit.edu", "--to", "ag@iit.edu"]);
+    let output = run(address, refused_address(), &["send", "--from", "gb@iit.edu", "--to", "ag@iit.edu"]);
     thread.join().expect("the server does not panic");
-    finished
+    output
 }
 
-fn assert_failed(finished: &Finished, case: &str) {
-    assert_eq!(finished.code, Some(1), "{case}: {finished:?}");
-    assert!(
-        finished.stderr.starts_with("mail-client: ") && finished.stderr.len() < 2_000,
-        "{case}: {finished:?}"
-    );
-    assert!(!finished.stderr.contains('\x1b') && !finished.text().contains('\x1b'), "{case}: {finished:?}");
+fn assert_failed(output: &ProgramOutput, case: &str) {
+    assert_eq!(output.code, Some(1), "{case}: {output:?}");
+    assert!(output.stderr.starts_with("mail-client: ") && output.stderr.len() < 2_000, "{case}: {output:?}");
+    assert!(!output.stderr.contains('\x1b') && !output.text().contains('\x1b'), "{case}: {output:?}");
 }
 
 const POP3_LOGIN: &[&str] = &["+OK\r\nPIPELINING\r\nTOP\r\nUIDL\r\n.\r\n", "+OK\r\n", "+OK in\r\n"];
@@ -91,14 +88,14 @@ fn endless_line_fails() {
 fn endless_multiline_reply_fails() {
     let ehlo = send_with_smtp(|stream| {
         stream.write_all(b"220 hi\r\n").expect("the client reads");
-        answer(stream, &["250-hi\r\n"]);
+        send_replies(stream, &["250-hi\r\n"]);
         send_endlessly(stream, "250-MORE\r\n");
     });
     assert_failed(&ehlo, "EHLO");
     let capa = run_with_pop3(
         |stream| {
             stream.write_all(b"+OK hi\r\n").expect("the client reads");
-            answer(stream, &["+OK\r\n"]);
+            send_replies(stream, &["+OK\r\n"]);
             send_endlessly(stream, "MORE\r\n");
         },
         &["stat"],
@@ -107,8 +104,8 @@ fn endless_multiline_reply_fails() {
     let list = run_with_pop3(
         |stream| {
             stream.write_all(b"+OK hi\r\n").expect("the client reads");
-            answer(stream, POP3_LOGIN);
-            answer(stream, &["+OK\r\n"]);
+            send_replies(stream, POP3_LOGIN);
+            send_replies(stream, &["+OK\r\n"]);
             send_endlessly(stream, "1 1\r\n");
         },
         &["list"],
@@ -129,8 +126,8 @@ fn invalid_numbers_in_stat_fail() {
         let stat = run_with_pop3(
             move |stream| {
                 stream.write_all(b"+OK hi\r\n").expect("the client reads");
-                answer(stream, POP3_LOGIN);
-                answer(stream, &[reply]);
+                send_replies(stream, POP3_LOGIN);
+                send_replies(stream, &[reply]);
             },
             &["stat"],
         );
@@ -144,9 +141,9 @@ fn announced_size_does_not_allocate_memory() {
     let read = run_with_pop3(
         |stream| {
             stream.write_all(b"+OK hi\r\n").expect("the client reads");
-            answer(stream, POP3_LOGIN);
+            send_replies(stream, POP3_LOGIN);
             let message = "+OK 10737418240 octets\r\nSubject: \x1b[2Jx\r\n\r\na\x1b]0;b\x07\r\n.\r\n";
-            answer(stream, &["+OK 1 10737418240\r\n", message, "+OK bye\r\n"]);
+            send_replies(stream, &["+OK 1 10737418240\r\n", message, "+OK bye\r\n"]);
         },
         &["read", "1"],
     );
@@ -172,11 +169,11 @@ fn disconnect_at_any_octet_fails() {
             .collect();
         let stat = run_with_pop3(
             move |stream| {
-                let Some((greeting, answers)) = lines.split_first() else { return };
+                let Some((greeting, replies)) = lines.split_first() else { return };
                 stream.write_all(greeting.as_bytes()).expect("the client reads");
                 let is_complete = greeting.ends_with('\n');
-                let answers: Vec<&str> = answers.iter().map(String::as_str).collect();
-                answer(stream, if is_complete { &answers } else { &[] });
+                let replies: Vec<&str> = replies.iter().map(String::as_str).collect();
+                send_replies(stream, if is_complete { &replies } else { &[] });
             },
             &["stat"],
         );

@@ -2,23 +2,23 @@
 
 mod support;
 
-use support::{FakeServer, Finished, Servers, client, finish, refused_address};
+use support::{FakeServer, ProgramOutput, Servers, client, refused_address, run_program};
 
 const OPTIONS: &str = "1. Manage Mail\n2. Send Mail\n3. Quit\n";
 const COLUMNS: &str = "Sl. No. | Sender's email id | When received (date : hour : minute) | Subject\n";
 const MAIL: &str = "From: ag@iit.edu\nTo: gb@iit.edu\nSubject: Meeting\nSee you at five.\n.\n";
 
-fn dialogue(servers: &Servers, input: &str) -> Finished {
-    let finished = finish(&mut servers.client(), input.as_bytes());
-    assert!(!finished.stderr.contains("panicked"), "{}", finished.stderr);
-    finished
+fn dialogue(servers: &Servers, input: &str) -> ProgramOutput {
+    let output = run_program(&mut servers.client(), input.as_bytes());
+    assert!(!output.stderr.contains("panicked"), "{}", output.stderr);
+    output
 }
 
 /// Output of a dialogue that exits with 0 and without errors.
 fn transcript(servers: &Servers, input: &str) -> String {
-    let finished = dialogue(servers, input);
-    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{}", finished.text());
-    finished.text().to_owned()
+    let output = dialogue(servers, input);
+    assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""), "{}", output.text());
+    output.text().to_owned()
 }
 
 /// How often the options are printed.
@@ -169,7 +169,7 @@ fn mail_is_saved_as_draft_when_the_server_becomes_unreachable() {
         &["250-here\r\n250 AUTH PLAIN\r\n", "235 2.7.0 welcome\r\n", "221 bye\r\n"],
     );
     let mut client = client(smtp.address, refused_address(), directory.path());
-    let refused = finish(&mut client, format!("ag\nsecret\n2\n{MAIL}3\n").as_bytes());
+    let refused = run_program(&mut client, format!("ag\nsecret\n2\n{MAIL}3\n").as_bytes());
     assert!(smtp.received()[1].starts_with("AUTH PLAIN "));
     let text = refused.text();
     assert!(text.contains("cannot connect to the SMTP server at ") && text.contains("--smtp"), "{text}");
@@ -187,7 +187,7 @@ fn lost_reply_reports_that_the_mail_may_be_accepted() {
     let smtp =
         FakeServer::start("220 here\r\n", &["250 here\r\n", "250 ok\r\n", "250 ok\r\n", "354 go on\r\n"]);
     let to = ["send", "--from", "ag@iit.edu", "--to", "gb@iit.edu"];
-    let lost = finish(client(smtp.address, refused_address(), directory.path()).args(to), b"");
+    let lost = run_program(client(smtp.address, refused_address(), directory.path()).args(to), b"");
     assert_eq!(smtp.received()[..2], ["EHLO iit.edu", "MAIL FROM:<ag@iit.edu>"]);
     assert_eq!(lost.code, Some(1));
     assert!(
@@ -207,7 +207,7 @@ fn server_without_ehlo_gets_helo_and_the_login_is_checked_by_pop3() {
         &["-ERR what?\r\n", "+OK\r\n", "-ERR no, \x1b[31mno\r\n", "+OK bye\r\n"],
     );
     let mut client = client(smtp.address, pop3.address, directory.path());
-    let refused = finish(&mut client, b"ag\nwrong\n2\n");
+    let refused = run_program(&mut client, b"ag\nwrong\n2\n");
     let hello = smtp.received();
     assert_eq!(hello, ["EHLO [127.0.0.1]", "HELO [127.0.0.1]", "QUIT"]);
     assert_eq!(pop3.received(), ["CAPA", "USER ag", "PASS wrong", "QUIT"]);
@@ -219,13 +219,13 @@ fn server_without_ehlo_gets_helo_and_the_login_is_checked_by_pop3() {
 fn unreachable_servers_are_named_and_the_menu_returns() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let (smtp, pop3) = (refused_address(), refused_address());
-    let finished = finish(&mut client(smtp, pop3, directory.path()), b"ag\nsecret\n1\n2\n3\n");
-    let text = finished.text();
+    let output = run_program(&mut client(smtp, pop3, directory.path()), b"ag\nsecret\n1\n2\n3\n");
+    let text = output.text();
     for (address, protocol) in [(smtp, "SMTP"), (pop3, "POP3")] {
         let sentence = format!("cannot connect to the {protocol} server at {address}: connection refused");
         assert!(text.contains(&sentence), "{text}");
     }
-    assert_eq!((count_menus(text), finished.code), (3, Some(0)));
+    assert_eq!((count_menus(text), output.code), (3, Some(0)));
 }
 
 #[test]
@@ -243,10 +243,10 @@ fn disconnect_or_invalid_reply_prints_an_error_and_the_menu_returns() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let pop3 = FakeServer::start(greeting, replies);
         let mut client = client(refused_address(), pop3.address, directory.path());
-        let finished = finish(&mut client, b"ag\nsecret\n1\n3\n");
-        let text = finished.text();
+        let output = run_program(&mut client, b"ag\nsecret\n1\n3\n");
+        let text = output.text();
         pop3.received();
         assert!(text.contains(sentence), "{text}");
-        assert_eq!((count_menus(text), finished.code), (2, Some(0)), "{text}");
+        assert_eq!((count_menus(text), output.code), (2, Some(0)), "{text}");
     }
 }

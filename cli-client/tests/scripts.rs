@@ -5,11 +5,11 @@ mod support;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
-use support::{Finished, Servers, client, finish, refused_address};
+use support::{ProgramOutput, Servers, client, refused_address, run_program};
 
-fn json(finished: &Finished) -> Value {
-    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{}", finished.text());
-    serde_json::from_slice(&finished.stdout).expect("the output is JSON")
+fn json(output: &ProgramOutput) -> Value {
+    assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""), "{}", output.text());
+    serde_json::from_slice(&output.stdout).expect("the output is JSON")
 }
 
 /// A message with leading dots, long lines, invalid UTF-8, mixed line ends and no final line end.
@@ -53,14 +53,14 @@ fn raw_message_is_delivered_byte_for_byte() {
         std::fs::write(&file, &mail).expect("the file is written");
         let mut send = servers.client();
         send.args(["send", "--to", "gb@iit.edu", "--raw"]).arg(&file);
-        let sent = finish(&mut send, b"");
+        let sent = run_program(&mut send, b"");
         assert_eq!(
             (sent.code, sent.text()),
             (Some(0), "250 2.0.0 OK Message accepted for delivery\n"),
             "{sent:?}"
         );
 
-        let read = servers.gb(&["read", &number.to_string(), "--raw"]);
+        let read = servers.run_as_gb(&["read", &number.to_string(), "--raw"]);
         assert_eq!((read.code, read.stderr.as_str()), (Some(0), ""));
         let expected = with_crlf(&mail);
         assert!(read.stdout.starts_with(b"Return-Path: <ag@iit.edu>\r\nReceived: "));
@@ -81,11 +81,11 @@ fn composed_message_is_sent_listed_read_and_deleted() {
         .args(["--to", "<\"gb+x\"@iit.edu>", "--cc", "ag@iit.edu", "--bcc", "ag@iitkgp.edu"])
         .args(["--subject", "Grüße", "--body-file", "-", "--json", "--attach"])
         .arg(&file);
-    let sent = json(&finish(&mut send, "secret\nZeile eins\n.\n".as_bytes()));
+    let sent = json(&run_program(&mut send, "secret\nZeile eins\n.\n".as_bytes()));
     assert_eq!(sent, json!({ "reply": "250 2.0.0 OK Message accepted for delivery", "refused": [] }));
     assert!(!servers.mailbox("ag").contains("Bcc") && !servers.mailbox("ag").is_empty());
 
-    let list = json(&servers.gb(&["list", "--json"]));
+    let list = json(&servers.run_as_gb(&["list", "--json"]));
     let [message] = &list.as_array().expect("a list")[..] else { panic!("{list}") };
     assert_eq!(
         (&message["number"], &message["from"], &message["subject"]),
@@ -95,17 +95,20 @@ fn composed_message_is_sent_listed_read_and_deleted() {
         message["unique_id"].is_string()
             && message["received"].as_str().is_some_and(|at| at.starts_with("20"))
     );
-    assert_eq!(json(&servers.gb(&["stat", "--json"])), json!({ "count": 1, "octets": message["octets"] }));
-    let raw = servers.gb(&["read", "1", "--raw"]).stdout;
+    assert_eq!(
+        json(&servers.run_as_gb(&["stat", "--json"])),
+        json!({ "count": 1, "octets": message["octets"] })
+    );
+    let raw = servers.run_as_gb(&["read", "1", "--raw"]).stdout;
     assert_eq!(message["octets"], json!(raw.len()));
 
-    let read = json(&servers.gb(&["read", "1", "--json"]));
+    let read = json(&servers.run_as_gb(&["read", "1", "--json"]));
     assert_eq!((&read["subject"], &read["text"]), (&json!("Grüße"), &json!("Zeile eins\r\n.\r\n")));
     assert_eq!(read["to"][1]["address"], json!("gb+x@iit.edu"));
     assert_eq!(read["attachments"], json!([{ "name": "data.csv", "type": "text/csv", "octets": 7 }]));
     assert_eq!((&read["unique_id"], &read["octets"]), (&message["unique_id"], &message["octets"]));
 
-    let shown = servers.gb(&["read", "1"]);
+    let shown = servers.run_as_gb(&["read", "1"]);
     assert!(
         shown.text().starts_with("From: ag@iit.edu\nTo: gb@iit.edu, gb+x@iit.edu\nCc: ag@iit.edu\nDate: ")
     );
@@ -114,21 +117,21 @@ fn composed_message_is_sent_listed_read_and_deleted() {
             .text()
             .ends_with("\nSubject: Grüße\n\nZeile eins\n.\n[attachment: data.csv, text/csv, 7 octets]\n")
     );
-    assert!(servers.gb(&["list"]).text().ends_with(" | Grüße\n"));
+    assert!(servers.run_as_gb(&["list"]).text().ends_with(" | Grüße\n"));
 
-    assert_eq!(json(&servers.gb(&["delete", "1", "--json"])), json!({ "deleted": [1] }));
-    assert_eq!(servers.gb(&["stat"]).text(), "0 messages, 0 octets\n");
-    assert_eq!(json(&servers.gb(&["list", "--json"])), json!([]));
+    assert_eq!(json(&servers.run_as_gb(&["delete", "1", "--json"])), json!({ "deleted": [1] }));
+    assert_eq!(servers.run_as_gb(&["stat"]).text(), "0 messages, 0 octets\n");
+    assert_eq!(json(&servers.run_as_gb(&["list", "--json"])), json!([]));
 }
 
 #[test]
 fn delete_with_an_invalid_number_deletes_nothing() {
     let servers = Servers::start();
     servers.deliver(b"Subject: x\r\n\r\n");
-    let refused = servers.gb(&["delete", "1", "2"]);
+    let refused = servers.run_as_gb(&["delete", "1", "2"]);
     assert_eq!((refused.code, refused.text()), (Some(1), ""));
     assert!(refused.stderr.starts_with("mail-client: message 2: -ERR "), "{}", refused.stderr);
-    assert_eq!(servers.gb(&["stat", "--json"]).code, Some(0));
+    assert_eq!(servers.run_as_gb(&["stat", "--json"]).code, Some(0));
     assert!(servers.mailbox("gb").contains("Subject: x"));
 }
 
@@ -148,14 +151,15 @@ fn refusals_and_failures_exit_with_1() {
             "cannot resolve the host of the POP3 server at nowhere.invalid:110",
         ),
     ] {
-        let refused = finish(servers.client().args(arguments).args(account).arg("echo other"), b"");
+        let refused = run_program(servers.client().args(arguments).args(account).arg("echo other"), b"");
         assert_eq!((refused.code, refused.text()), (Some(1), ""), "{arguments:?}");
         assert!(
             refused.stderr.starts_with("mail-client: ") && refused.stderr.contains(sentence),
             "{refused:?}"
         );
     }
-    let wrong = finish(servers.client().args(["stat", "--password-command", "echo no", "--user", "gb"]), b"");
+    let wrong =
+        run_program(servers.client().args(["stat", "--password-command", "echo no", "--user", "gb"]), b"");
     assert_eq!((wrong.code, wrong.stderr.contains("-ERR [AUTH] ")), (Some(1), true), "{wrong:?}");
 }
 
@@ -167,7 +171,7 @@ fn usage_errors_exit_with_2_without_sending() {
     let broken = broken.to_str().expect("a plain path");
     let send = ["send", "--to", "gb@iit.edu"];
     for (arguments, sentence) in [
-        (vec!["list"], "pass it with --user NAME"),
+        (vec!["list"], "no account; pass it with --user NAME"),
         (vec!["list", "--user", "gb"], "--password-file"),
         (vec!["list", "--user", "gb", "--password-file", "/no/such/file"], "/no/such/file"),
         (vec!["list", "--user", "gb", "--password-command", "exit 3"], "the password command failed"),
@@ -184,7 +188,7 @@ fn usage_errors_exit_with_2_without_sending() {
         ([&send[..], &["--raw", "-"]].concat(), "pass it with --from"),
         ([&send[..], &["--raw", "-", "--subject", "x"]].concat(), "cannot be used with"),
     ] {
-        let refused = finish(servers.client().args(&arguments), b"");
+        let refused = run_program(servers.client().args(&arguments), b"");
         assert_eq!((refused.code, refused.text()), (Some(2), ""), "{arguments:?}: {refused:?}");
         assert!(refused.stderr.contains(sentence), "{arguments:?}: {}", refused.stderr);
     }
@@ -195,14 +199,14 @@ fn usage_errors_exit_with_2_without_sending() {
 fn refused_recipients_are_named() {
     let servers = Servers::start();
     let send = ["send", "--from", "ag@iit.edu", "--to", "nobody@iit.edu"];
-    let partly = finish(servers.client().args(send).args(["--to", "gb@iit.edu", "--json"]), b"");
-    assert_eq!(partly.code, Some(1));
+    let partial = run_program(servers.client().args(send).args(["--to", "gb@iit.edu", "--json"]), b"");
+    assert_eq!(partial.code, Some(1));
     assert!(
-        partly.stderr.contains("sent, but the server refused some recipients: nobody@iit.edu: 550 5.1.1 "),
+        partial.stderr.contains("sent, but the server refused some recipients: nobody@iit.edu: 550 5.1.1 "),
         "{}",
-        partly.stderr
+        partial.stderr
     );
-    let answer: Value = serde_json::from_slice(&partly.stdout).expect("the output is JSON");
+    let answer: Value = serde_json::from_slice(&partial.stdout).expect("the output is JSON");
     assert_eq!(answer["refused"][0]["recipient"], json!("nobody@iit.edu"));
     assert!(
         servers.mailbox("gb").contains("To: <nobody@iit.edu>, <gb@iit.edu>"),
@@ -211,7 +215,7 @@ fn refused_recipients_are_named() {
     );
     assert!(servers.drafts().is_empty(), "one recipient was accepted");
 
-    let refused = finish(servers.client().args(send).args(["--bcc", "o'neil@example.org"]), b"");
+    let refused = run_program(servers.client().args(send).args(["--bcc", "o'neil@example.org"]), b"");
     assert_eq!((refused.code, refused.text()), (Some(1), ""));
     assert!(refused.stderr.contains("nobody@iit.edu: 550 5.1.1 "), "{}", refused.stderr);
     assert!(
@@ -227,7 +231,7 @@ fn message_with_nul_is_not_delivered() {
     let servers = Servers::start();
     let mut send = servers.client();
     send.args(["send", "--raw", "-", "--from", "ag@iit.edu", "--to", "gb@iit.edu"]);
-    let refused = finish(&mut send, b"Subject: x\n\na\0b\n");
+    let refused = run_program(&mut send, b"Subject: x\n\na\0b\n");
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.contains("NUL"), "{}", refused.stderr);
     assert_eq!((servers.mailbox("gb").as_str(), servers.drafts().len()), ("", 1));
@@ -258,7 +262,7 @@ fn server_addresses_are_read_from_the_configuration() {
     std::fs::write(&file, text).expect("the file is written");
     let mut stat = std::process::Command::new(env!("CARGO_BIN_EXE_mail-client"));
     stat.args(["stat", "--user", "gb@iit.edu", "--password-stdin", "--config"]).arg(&file);
-    assert_eq!(finish(&mut stat, b"other\r\n").text(), "0 messages, 0 octets\n");
+    assert_eq!(run_program(&mut stat, b"other\r\n").text(), "0 messages, 0 octets\n");
 }
 
 #[test]
@@ -266,7 +270,7 @@ fn json_output_escapes_control_characters() {
     let servers = Servers::start();
     servers.deliver(b"From: ag@iit.edu\r\nSubject: =?utf-8?q?=1B=7F=C2=9B?=\r\n\r\n\x1b[2J\xe2\x80\xae\r\n");
     for arguments in [&["list", "--json"][..], &["read", "1", "--json"]] {
-        let answer = servers.gb(arguments);
+        let answer = servers.run_as_gb(arguments);
         assert!(!answer.text().contains(|c: char| c != '\n' && c.is_control()), "{:?}", answer.text());
         assert!(json(&answer).to_string().contains("\u{9b}"));
     }
@@ -275,7 +279,7 @@ fn json_output_escapes_control_characters() {
 #[test]
 fn help_lists_flags_commands_and_exit_codes() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let help = finish(client(refused_address(), refused_address(), directory.path()).arg("--help"), b"");
+    let help = run_program(client(refused_address(), refused_address(), directory.path()).arg("--help"), b"");
     for part in [
         "--config",
         "--smtp",

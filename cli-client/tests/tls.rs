@@ -4,22 +4,22 @@ mod support;
 
 use std::fs;
 
-use support::{FakeServer, Finished, Servers, client, finish};
+use support::{FakeServer, ProgramOutput, Servers, client, run_program};
 
-fn stat(servers: &Servers, flags: &[&str]) -> Finished {
-    servers.gb(&[flags, &["stat"]].concat())
+fn stat(servers: &Servers, flags: &[&str]) -> ProgramOutput {
+    servers.run_as_gb(&[flags, &["stat"]].concat())
 }
 
-fn send(servers: &Servers, flags: &[&str]) -> Finished {
+fn send(servers: &Servers, flags: &[&str]) -> ProgramOutput {
     let arguments =
         [flags, &["send", "--from", "ag@iit.edu", "--to", "gb@iit.edu", "--user", "ag", "--password-stdin"]];
-    finish(servers.client().args(arguments.concat()), b"secret\n")
+    run_program(servers.client().args(arguments.concat()), b"secret\n")
 }
 
-fn assert_untrusted(finished: &Finished, servers: &Servers, remedy: &str) {
-    assert_eq!(finished.code, Some(1), "{finished:?}");
+fn assert_untrusted(output: &ProgramOutput, servers: &Servers, remedy: &str) {
+    assert_eq!(output.code, Some(1), "{output:?}");
     for part in ["is not trusted", "No password was sent", remedy, &servers.fingerprint] {
-        assert!(finished.stderr.contains(part), "{part:?} is not in {finished:?}");
+        assert!(output.stderr.contains(part), "{part:?} is not in {output:?}");
     }
 }
 
@@ -49,14 +49,14 @@ fn implicit_tls_works_with_a_pinned_certificate_and_fails_on_a_plain_port() {
         command.args(["--tls", "implicit", "--user", "gb"]);
         command
     };
-    let untrusted = finish(implicit().args(["stat", "--password-stdin"]), b"other\n");
+    let untrusted = run_program(implicit().args(["stat", "--password-stdin"]), b"other\n");
     assert_untrusted(&untrusted, &servers, "--ca");
-    let pinned = finish(
+    let pinned = run_program(
         implicit().args(["stat", "--password-stdin", "--fingerprint", &servers.fingerprint]),
         b"other\n",
     );
     assert_eq!(pinned.code, Some(0), "{pinned:?}");
-    let sent = finish(
+    let sent = run_program(
         implicit().args([
             "send",
             "--password-stdin",
@@ -71,7 +71,7 @@ fn implicit_tls_works_with_a_pinned_certificate_and_fails_on_a_plain_port() {
     );
     assert_eq!(sent.code, Some(0), "{sent:?}");
     // A plain listener does not complete the handshake.
-    let plain = finish(
+    let plain = run_program(
         client(servers.smtp, servers.pop3, home).args([
             "--tls",
             "implicit",
@@ -154,7 +154,7 @@ fn missing_or_refused_starttls_sends_no_credentials_and_no_mail() {
         let home = tempfile::tempdir().expect("a parent directory");
         let mut command = client(server.address, support::refused_address(), home.path());
         command.args(["--tls", "starttls", "send", "--from", "ag@iit.edu", "--to", "gb@iit.edu"]);
-        let failed = finish(command.args(["--user", "ag", "--password-stdin"]), b"secret\n");
+        let failed = run_program(command.args(["--user", "ag", "--password-stdin"]), b"secret\n");
         assert_eq!(failed.code, Some(1), "{failed:?}");
         let received = server.received().join("\n");
         assert!(!received.contains("AUTH") && !received.contains("MAIL"), "{received}");
@@ -162,8 +162,10 @@ fn missing_or_refused_starttls_sends_no_credentials_and_no_mail() {
     let server = FakeServer::start("+OK hi\r\n", &["-ERR no STLS here\r\n"]);
     let home = tempfile::tempdir().expect("a parent directory");
     let mut command = client(support::refused_address(), server.address, home.path());
-    let failed =
-        finish(command.args(["--tls", "starttls", "stat", "--user", "gb", "--password-stdin"]), b"other\n");
+    let failed = run_program(
+        command.args(["--tls", "starttls", "stat", "--user", "gb", "--password-stdin"]),
+        b"other\n",
+    );
     assert_eq!(failed.code, Some(1), "{failed:?}");
     assert_eq!(server.received(), ["STLS"]);
 }
@@ -177,14 +179,16 @@ fn plain_text_after_the_starttls_reply_fails() {
     let home = tempfile::tempdir().expect("a parent directory");
     let mut command = client(server.address, support::refused_address(), home.path());
     command.args(["--tls", "starttls", "send", "--from", "ag@iit.edu", "--to", "gb@iit.edu"]);
-    let failed = finish(command.args(["--user", "ag", "--password-stdin"]), b"secret\n");
+    let failed = run_program(command.args(["--user", "ag", "--password-stdin"]), b"secret\n");
     assert_eq!(failed.code, Some(1), "{failed:?}");
     assert_eq!(server.received().len(), 2);
 
     let server = FakeServer::start("+OK hi\r\n", &["+OK go ahead\r\n+OK logged in\r\n"]);
     let mut command = client(support::refused_address(), server.address, home.path());
-    let failed =
-        finish(command.args(["--tls", "starttls", "stat", "--user", "gb", "--password-stdin"]), b"other\n");
+    let failed = run_program(
+        command.args(["--tls", "starttls", "stat", "--user", "gb", "--password-stdin"]),
+        b"other\n",
+    );
     assert_eq!(failed.code, Some(1), "{failed:?}");
     assert_eq!(server.received(), ["STLS"]);
 }

@@ -80,8 +80,8 @@ impl Servers {
     }
 
     /// Runs a script command as gb.
-    pub(crate) fn gb(&self, arguments: &[&str]) -> Finished {
-        finish(self.client().args(arguments).args(["--user", "gb", "--password-stdin"]), b"other\n")
+    pub(crate) fn run_as_gb(&self, arguments: &[&str]) -> ProgramOutput {
+        run_program(self.client().args(arguments).args(["--user", "gb", "--password-stdin"]), b"other\n")
     }
 
     /// Delivers a message to gb without the client.
@@ -150,20 +150,20 @@ pub(crate) fn client(smtp: SocketAddr, pop3: SocketAddr, home: &Path) -> Command
 
 /// Output of a program.
 #[derive(Debug)]
-pub(crate) struct Finished {
+pub(crate) struct ProgramOutput {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: String,
 }
 
-impl Finished {
+impl ProgramOutput {
     pub(crate) fn text(&self) -> &str {
         str::from_utf8(&self.stdout).expect("the client writes UTF-8")
     }
 }
 
 /// Runs a program with `input` on its standard input and waits for its exit.
-pub(crate) fn finish(command: &mut Command, input: &[u8]) -> Finished {
+pub(crate) fn run_program(command: &mut Command, input: &[u8]) -> ProgramOutput {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -176,7 +176,7 @@ pub(crate) fn finish(command: &mut Command, input: &[u8]) -> Finished {
     let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
     let output = child.wait_with_output().expect("the process has exited");
     writer.join().expect("the writer does not panic");
-    Finished {
+    ProgramOutput {
         code: output.status.code(),
         stdout: output.stdout,
         stderr: String::from_utf8(output.stderr).expect("errors are UTF-8"),
