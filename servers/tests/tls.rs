@@ -204,7 +204,7 @@ fn a_new_certificate_is_served_to_the_next_connection_and_a_broken_one_never() {
 
     fs::write(scene.place.path("cert.pem"), "broken").expect("written");
     scene.starttls(&after);
-    let line = scene.server.wait_for_log("stays in force");
+    let line = scene.server.wait_for_log("keeping the previous certificate");
     assert!(line.contains("ERROR") && line.contains("cert.pem"), "{line}");
 }
 
