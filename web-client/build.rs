@@ -1,7 +1,6 @@
-//! The release profile strips the program of all names, and with them of the list of WebAssembly features that
-//! wasm-bindgen looks at. The linker is told to keep that list.
+//! Keeps the list of WebAssembly features that wasm-bindgen reads. The release profile would strip it with the names.
 
-#[allow(clippy::print_stdout, reason = "this is how a build script speaks to Cargo")]
+#[allow(clippy::print_stdout, reason = "build scripts talk to Cargo on stdout")]
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     if std::env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("wasm32") {

@@ -1,32 +1,23 @@
-//! The browser mail client: it speaks SMTP and POP3 itself, through a bridge that only carries bytes.
+//! The browser mail client. It speaks SMTP and POP3 itself; the bridge only transports bytes.
 //!
-//! | module | what it holds |
-//! |---|---|
-//! | [`state`], [`form`] | all that the page shows, and a pure function from one state to the next |
-//! | [`session`], [`transcript`] | the core's client machines over any stream of bytes, and what they say |
-//! | [`control`] | what is done besides: sessions, keeping, timers |
-//! | [`socket`], [`local`], [`clock`], [`blob`], [`html`], [`charset`] | the browser: WebSocket, IndexedDB, time, files, its HTML parser, its charsets |
-//! | [`ui`] | components that only draw |
+//! | module | contents | may use |
+//! |---|---|---|
+//! | [`model`] | messages, drafts, the state and its reducers; pure data | - |
+//! | [`session`] | SMTP and POP3 sessions over any byte stream | `model` |
+//! | [`platform`] | the browser's APIs: WebSocket, IndexedDB, URL, clipboard | `model`, `session` |
+//! | [`storage`] | what is stored in the browser | `platform`, `model` |
+//! | [`sanitize`] | makes HTML of messages safe | `platform` |
+//! | [`control`] | jobs, timers, sending | all above |
+//! | [`ui`] | components | all above |
 //!
-//! Everything but the browser's own modules runs and is tested natively.
+//! `model`, `session` and parts of `control` are tested natively. Tests in modules named `in_browser` run in Chromium.
 
-mod blob;
-mod charset;
-mod clock;
 mod control;
-mod credentials;
-mod form;
-mod html;
-mod keeping;
-mod labels;
-mod last_words;
-mod local;
-mod opened;
+mod model;
+mod platform;
+mod sanitize;
 mod session;
-mod socket;
-mod state;
-mod style;
-mod transcript;
+mod storage;
 mod ui;
 
 fn main() {

@@ -1,7 +1,8 @@
-//! Write and keep.
+//! Writes, stores and discards drafts.
 
 use std::rc::Rc;
 
+use mail_core::message::address::Address;
 use mail_core::message::compose;
 use mail_core::message::draft::{Attachment, Draft};
 use mail_core::message::view::View;
@@ -9,233 +10,207 @@ use mail_core::time::Duration;
 use yew::platform::spawn_local;
 use yew::platform::time::sleep;
 
-use super::messages::UNDO_FOR;
-use super::{Control, Visit};
-use crate::clock;
-use crate::form::Form;
-use crate::state::{Account, Action, Content, Tone};
-use crate::ui::{LOOK_EVERY, is_attended};
+use super::login_session::LoginSession;
+use super::own_address::address_for_reply;
+use super::{Control, UNDO_TIME, toast_timeout};
+use crate::model::draft_form::DraftForm;
+use crate::model::state::{ComposeAction, Content, Notice};
+use crate::platform::clock;
 
-/// A draft is kept when nothing has been typed for so long.
-const KEEP_AFTER: Duration = Duration::from_millis(700);
+/// A draft is stored when nothing was typed for this time.
+const STORE_DELAY: Duration = Duration::from_millis(700);
 
 impl Control {
     pub(crate) fn compose(&self) {
-        self.begin(Form::new(clock::random(), clock::now()));
+        self.open_form(DraftForm::new(clock::random(), clock::now()));
     }
 
     pub(crate) fn reply(&self, all: bool) {
-        self.answer(|view, account| compose::reply(view, &account.address, all));
+        self.answer(|view, own_address| compose::reply(view, own_address, all));
     }
 
     pub(crate) fn forward(&self) {
-        self.answer(|view, account| compose::forward(view, &account.address));
+        self.answer(compose::forward);
     }
 
-    fn answer(&self, answer: impl Fn(&View, &Account) -> Draft) {
+    fn answer(&self, answer: impl Fn(&View, &Address) -> Draft) {
         let state = self.state();
-        if let (Some(account), Some(open)) = (&state.account, &state.open)
-            && let Content::Ready(opened) = &open.content
+        if let (Some(account), Some(open)) = (&state.session.account, &state.ui.open)
+            && let Content::Ready(message) = &open.content
+            && let Some(own_address) = address_for_reply(account, &message.view)
         {
-            self.begin(Form::of(answer(&opened.view, account), clock::random(), clock::now()));
+            let draft = answer(&message.view, &own_address);
+            self.open_form(DraftForm::from_draft(draft, clock::random(), clock::now()));
         }
     }
 
-    /// What was being written until now is among the drafts.
-    fn begin(&self, form: Form) {
+    fn open_form(&self, form: DraftForm) {
         self.close_draft();
         let has_attachments = !form.attachments.is_empty();
-        self.dispatch(Action::Compose(Rc::new(form)));
+        self.dispatch(ComposeAction::New(Rc::new(form)));
         if has_attachments {
-            // A page that goes away has the time to leave a text, and not these.
-            self.keep_now();
+            // The synchronous backup of a page that is being closed has no attachments.
+            self.store_open_draft();
         }
     }
 
-    /// Opens a draft as it is kept now: another window may have changed it, or sent it.
-    pub(super) fn open_draft(&self, id: &str) {
+    /// Opens a stored draft. Another tab may have changed or sent it, so it is read again.
+    pub(crate) fn open_draft(&self, id: &str) {
         let state = self.state();
-        let (Some(visit), Some(known)) = (self.visit(), state.drafts.iter().find(|form| form.id == id))
-        else {
-            return;
-        };
-        if state.composing.as_ref().is_some_and(|composing| composing.form.id == id) {
+        let (Some(session), Some(listed)) = (self.session(), state.compose.draft(id)) else { return };
+        if state.compose.is_open(id) {
             return;
         }
-        let (control, known) = (self.clone(), known.clone());
+        let (control, listed) = (self.clone(), listed.clone());
         spawn_local(async move {
-            let is_kept = !control.0.unkept.borrow().contains(&known.id);
-            let stored = if is_kept { visit.local.draft(&known.id).await } else { Ok(Some(known.clone())) };
-            // It may have been sent meanwhile.
-            let is_listed = control.state().drafts.iter().any(|form| form.id == known.id);
-            if !control.is_current(&visit) || !is_listed {
+            let is_unstored = control.0.unstored_drafts.borrow().contains(&listed.id);
+            let stored =
+                if is_unstored { Ok(Some(listed.clone())) } else { session.storage.draft(&listed.id).await };
+            // It may have been sent during the read.
+            let is_listed = control.state().compose.draft(&listed.id).is_some();
+            if !control.is_current(&session) || !is_listed {
                 return;
             }
             if let Ok(None) = stored {
-                control.dispatch(Action::DraftGone(known.id.clone()));
-                let text = "This draft is not there any more: it was sent or discarded in another window.";
-                return control.dispatch(Action::Notice(Tone::Bad, text.to_owned()));
+                control.dispatch(ComposeAction::Delete(listed.id.clone()));
+                let text = "This draft no longer exists: it was sent or discarded in another window.";
+                return control.notify(Notice::error(text));
             }
             control.close_draft();
-            control.dispatch(Action::OpenDraft(stored.ok().flatten().unwrap_or(known)));
+            control.dispatch(ComposeAction::Open(stored.ok().flatten().unwrap_or(listed)));
         });
     }
 
-    /// The draft is kept soon.
-    fn write(&self, form: Form) {
-        self.dispatch(Action::Write(Rc::new(Form { changed: clock::now(), ..form })));
-        let write = self.0.writes.get() + 1;
-        self.0.writes.set(write);
+    /// Changes the open draft and stores it after a pause.
+    pub(crate) fn edit(&self, change: impl FnOnce(&mut DraftForm)) {
+        let state = self.state();
+        let Some(open) = &state.compose.open else { return };
+        if state.compose.is_outgoing(&open.form.id) {
+            return;
+        }
+        let mut form = DraftForm { changed: clock::now(), ..DraftForm::clone(&open.form) };
+        change(&mut form);
+        self.dispatch(ComposeAction::Edit(Rc::new(form)));
+        let edit = self.0.edits.get() + 1;
+        self.0.edits.set(edit);
         let control = self.clone();
         spawn_local(async move {
-            sleep(KEEP_AFTER).await;
-            if control.0.writes.get() == write {
-                control.keep_now();
+            sleep(STORE_DELAY).await;
+            if control.0.edits.get() == edit {
+                control.store_open_draft();
             }
         });
     }
 
-    /// Changes the draft as it is now.
-    pub(crate) fn edit(&self, change: impl FnOnce(&mut Form)) {
-        let state = self.state();
-        if let Some(composing) = &state.composing
-            && !state.is_outgoing(&composing.form.id)
-        {
-            let mut form = Form::clone(&composing.form);
-            change(&mut form);
-            self.write(form);
-        }
-    }
-
-    /// Attaches a file to the draft that is open now, whatever is open when it has been read.
+    /// Attaches a file to the draft that is open now, even if another draft is open when the file has been read.
     pub(crate) fn attach(&self, name: String, file: impl Future<Output = Option<Attachment>> + 'static) {
         let state = self.state();
-        let Some(composing) = state.composing.as_ref().filter(|open| !state.is_outgoing(&open.form.id))
-        else {
-            return;
-        };
-        let (control, draft) = (self.clone(), composing.form.id.clone());
-        self.dispatch(Action::Attaching(draft.clone()));
+        let open = state.compose.open.as_ref().filter(|open| !state.compose.is_outgoing(&open.form.id));
+        let Some(open) = open else { return };
+        let (control, draft) = (self.clone(), open.form.id.clone());
+        self.dispatch(ComposeAction::Attaching(draft.clone()));
         spawn_local(async move {
             match file.await {
-                Some(attachment) => control.add(&draft, Rc::new(attachment)),
-                None => control.cannot_attach(&name),
+                Some(attachment) => control.add_attachment(&draft, Rc::new(attachment)),
+                None => control.notify(Notice::error(format!(
+                    "Cannot read {name}. Folders cannot be attached. If the file was moved, choose it again."
+                ))),
             }
-            control.dispatch(Action::Attached(draft));
+            control.dispatch(ComposeAction::AttachingEnded(draft));
         });
     }
 
-    fn add(&self, draft: &str, attachment: Rc<Attachment>) {
+    fn add_attachment(&self, draft: &str, attachment: Rc<Attachment>) {
         let state = self.state();
-        if state.composing.as_ref().is_some_and(|composing| composing.form.id == draft) {
+        if state.compose.is_open(draft) {
             self.edit(|form| form.attachments.push(attachment));
-            self.keep_now();
-        } else if let (Some(visit), Some(form)) =
-            (self.visit(), state.drafts.iter().find(|form| form.id == draft))
-        {
-            let mut form = Form { changed: clock::now(), ..Form::clone(form) };
+            self.store_open_draft();
+        } else if let (Some(session), Some(form)) = (self.session(), state.compose.draft(draft)) {
+            let mut form = DraftForm { changed: clock::now(), ..DraftForm::clone(form) };
             form.attachments.push(attachment);
-            self.keep(&visit, Rc::new(form));
+            self.store_draft(&session, Rc::new(form));
         }
     }
 
-    fn cannot_attach(&self, name: &str) {
-        let text = format!(
-            "{name} cannot be read. A folder cannot be attached; a file that was moved can be chosen again."
-        );
-        self.dispatch(Action::Notice(Tone::Bad, text));
-    }
-
-    /// Puts away what is being written, if anything is.
+    /// Closes the open draft. It stays in the Drafts folder unless it is a new form without changes.
     pub(crate) fn close_draft(&self) {
         let state = self.state();
-        let Some(composing) = &state.composing else { return };
-        let id = &composing.form.id;
-        if composing.is_untouched() && !state.is_attaching(id) {
-            self.forget_draft(id);
+        let Some(open) = &state.compose.open else { return };
+        let id = &open.form.id;
+        if open.is_untouched() && !state.compose.is_attaching(id) {
+            self.delete_draft(id);
         } else {
-            self.keep_now();
+            self.store_open_draft();
         }
-        self.dispatch(Action::CloseDraft);
+        self.dispatch(ComposeAction::Close);
     }
 
-    /// Throws a draft away, unless it is being sent. Undo is offered if somebody has written in it.
+    /// Discards a draft unless it is being sent. Offers Undo if there is something to lose.
     pub(crate) fn discard(&self, id: &str) {
         let state = self.state();
-        if state.is_outgoing(id) {
+        if state.compose.is_outgoing(id) {
             return;
         }
-        let open = state.composing.as_ref().filter(|composing| composing.form.id == id);
-        if open.is_some_and(|composing| composing.is_untouched() || composing.form.is_empty()) {
-            self.dispatch(Action::CloseDraft);
-            return self.forget_draft(id);
+        let open = state.compose.open.as_ref().filter(|open| open.form.id == id);
+        if open.is_some_and(|open| open.is_untouched() || open.form.is_empty()) {
+            self.dispatch(ComposeAction::Close);
+            return self.delete_draft(id);
         }
-        let form = open.map(|composing| &composing.form);
-        let Some(form) = form.or_else(|| state.drafts.iter().find(|form| form.id == id)) else { return };
-        self.dispatch(Action::Discard(form.clone()));
-        self.forget_draft(id);
+        let form = open.map(|open| &open.form).or_else(|| state.compose.draft(id));
+        let Some(form) = form else { return };
+        self.dispatch(ComposeAction::Discard(form.clone()));
+        self.delete_draft(id);
         let (control, id) = (self.clone(), id.to_owned());
         spawn_local(async move {
-            sleep(UNDO_FOR).await;
-            while is_attended() {
-                sleep(LOOK_EVERY).await;
-            }
-            control.dispatch(Action::Discarded(id));
+            toast_timeout(UNDO_TIME).await;
+            control.dispatch(ComposeAction::DiscardEnded(id));
         });
     }
 
-    /// Takes back what was thrown away last: a draft, or messages.
-    pub(crate) fn undo(&self) {
-        match (self.visit(), self.state().discarded.clone()) {
-            (Some(visit), Some(form)) => self.keep(&visit, form),
-            _ => self.dispatch(Action::Undo),
-        }
+    fn delete_draft(&self, id: &str) {
+        self.dispatch(ComposeAction::Delete(id.to_owned()));
+        let (Some(session), id) = (self.session(), id.to_owned()) else { return };
+        spawn_local(async move { session.storage.delete_draft(&id).await });
     }
 
-    fn forget_draft(&self, id: &str) {
-        self.dispatch(Action::DraftGone(id.to_owned()));
-        let (Some(visit), id) = (self.visit(), id.to_owned()) else { return };
-        spawn_local(async move { visit.local.forget_draft(&id).await });
-    }
-
-    /// Keeps the draft as it is now.
-    pub(crate) fn keep_now(&self) {
+    /// Stores the open draft now.
+    pub(super) fn store_open_draft(&self) {
         let state = self.state();
-        let (Some(visit), Some(composing)) = (self.visit(), &state.composing) else { return };
-        let form = &composing.form;
-        if form.is_empty() && !state.is_attaching(&form.id) {
-            self.forget_draft(&form.id);
+        let (Some(session), Some(open)) = (self.session(), &state.compose.open) else { return };
+        let form = &open.form;
+        if form.is_empty() && !state.compose.is_attaching(&form.id) {
+            self.delete_draft(&form.id);
         } else {
-            self.keep(&visit, form.clone());
+            self.store_draft(&session, form.clone());
         }
     }
 
-    /// Keeps the draft of a page that goes away.
-    pub(crate) fn keep_last_words(&self) {
+    /// Backs up and stores the open draft; called when the page may be about to close.
+    pub(crate) fn back_up_open_draft(&self) {
         let state = self.state();
-        let (Some(visit), Some(composing)) = (self.visit(), &state.composing) else { return };
-        if composing.is_untouched() {
+        let (Some(session), Some(open)) = (self.session(), &state.compose.open) else { return };
+        if open.is_untouched() {
             return;
         }
-        if !composing.form.is_empty() {
-            visit.local.leave_draft(&composing.form);
+        if !open.form.is_empty() {
+            session.storage.back_up_draft(&open.form);
         }
-        self.keep_now();
+        self.store_open_draft();
     }
 
-    fn keep(&self, visit: &Rc<Visit>, form: Rc<Form>) {
-        self.dispatch(Action::DraftKept(form.clone()));
-        let (control, visit) = (self.clone(), visit.clone());
-        spawn_local(async move { control.keep_draft(&visit, &form).await });
+    pub(super) fn store_draft(&self, session: &Rc<LoginSession>, form: Rc<DraftForm>) {
+        self.dispatch(ComposeAction::Save(form.clone()));
+        let (control, session) = (self.clone(), session.clone());
+        spawn_local(async move { control.put_draft(&session, &form).await });
     }
 
-    pub(super) async fn keep_draft(&self, visit: &Rc<Visit>, form: &Form) {
-        if visit.local.keep_draft(form).await {
-            self.0.unkept.borrow_mut().remove(&form.id);
-        } else if self.is_current(visit) {
-            self.0.unkept.borrow_mut().insert(form.id.clone());
-            let text = "This draft cannot be kept on this device: it is lost when the page is closed.";
-            self.dispatch(Action::Notice(Tone::Bad, text.to_owned()));
+    pub(super) async fn put_draft(&self, session: &Rc<LoginSession>, form: &DraftForm) {
+        if session.storage.put_draft(form).await {
+            self.0.unstored_drafts.borrow_mut().remove(&form.id);
+        } else if self.is_current(session) {
+            self.0.unstored_drafts.borrow_mut().insert(form.id.clone());
+            let text = "This browser cannot store the draft: it is lost when the page is closed.";
+            self.notify(Notice::error(text));
         }
     }
 }

@@ -1,93 +1,136 @@
-//! Open, mark, star, delete.
+//! Opens, marks and deletes messages.
 
-use yew::platform::spawn_local;
-use yew::platform::time::sleep;
-
-use super::Control;
-use super::errands::Errand;
-use crate::local::Shelf;
-use crate::opened::Opened;
-use crate::state::{Action, Folder};
-use crate::ui::{LOOK_EVERY, is_attended};
-use mail_core::time::Duration;
 use std::rc::Rc;
 
-/// How long Undo is offered.
-pub(super) const UNDO_FOR: Duration = Duration::from_secs(7);
+use yew::platform::spawn_local;
+
+use super::login_session::{Job, LoginSession};
+use super::{Control, UNDO_TIME, toast_timeout};
+use crate::model::state::{Folder, MailboxAction, Notice, UiAction};
+use crate::storage::ObjectStore;
 
 impl Control {
-    /// Opens a row of the list: a message, a copy of one, or a draft.
+    /// Opens a row of the list: a message, a sent copy or a draft.
     pub(crate) fn open(&self, id: &str) {
-        let state = self.state();
-        if state.folder == Folder::Drafts {
+        let folder = self.state().ui.folder;
+        if folder == Folder::Drafts {
             return self.open_draft(id);
         }
-        let Some(visit) = self.visit() else { return };
+        let Some(session) = self.session() else { return };
         self.close_draft();
-        self.dispatch(Action::Opening(id.to_owned()));
-        let shelf = if state.folder == Folder::Sent { Shelf::Sent } else { Shelf::Messages };
+        self.dispatch(UiAction::Opening(id.to_owned()));
         let (control, id) = (self.clone(), id.to_owned());
         spawn_local(async move {
-            match (visit.local.message(shelf, &id).await, shelf) {
-                (Some(message), _) => {
-                    let content = Rc::new(Opened::new(message));
-                    control.dispatch(Action::Opened { id: id.clone(), content });
-                    control.keep_marks(&id);
+            let is_copy = folder == Folder::Sent;
+            let store = if is_copy { ObjectStore::Sent } else { ObjectStore::Messages };
+            match session.storage.message(store, &id).await {
+                Some(message) => {
+                    control.show_message(&id, message);
                 }
-                (None, Shelf::Sent) => {
-                    let why = "This copy is not kept on this device any more.".to_owned();
-                    control.dispatch(Action::OpenFailed { id, why });
+                None if is_copy => {
+                    let error = "This copy is no longer in this browser.".to_owned();
+                    control.dispatch(UiAction::OpenFailed { id, error });
                 }
-                (None, _) => {
-                    visit.ask(Errand::Fetch(id));
-                    control.work(&visit);
+                None => {
+                    session.add_job(Job::Fetch(id));
+                    control.run_jobs(&session);
                 }
             }
         });
     }
 
-    pub(crate) fn read(&self, id: &str, read: bool) {
-        self.dispatch(Action::Read { id: id.to_owned(), read });
-        self.keep_marks(id);
-    }
-
-    pub(crate) fn star(&self, id: &str) {
-        let Some(starred) = self.state().message(id).map(|message| !message.starred) else { return };
-        self.dispatch(Action::Starred { id: id.to_owned(), starred });
-        self.keep_marks(id);
-    }
-
-    pub(super) fn keep_marks(&self, id: &str) {
-        let (Some(visit), Some(message)) = (self.visit(), self.state().message(id).cloned()) else { return };
-        // Marks that cannot be kept last as long as the page.
-        spawn_local(async move {
-            let _ = visit.local.keep_marks(&message).await;
-        });
-    }
-
-    /// Takes a message out of the list. The server is told when the offer of Undo is over, and not before: whoever
-    /// closes the page meanwhile still has it.
-    pub(crate) fn remove(&self, id: &str) {
-        match self.state().folder {
-            Folder::Inbox | Folder::Starred => {}
-            Folder::Drafts => return self.discard(id),
-            Folder::Sent => return,
+    /// Moves the cursor. If a message is open, opens the selected one.
+    pub(crate) fn move_cursor(&self, rows: isize) {
+        let cursor = self.state().cursor_after(rows);
+        self.dispatch(UiAction::Cursor(cursor));
+        let ui = self.state().ui.clone();
+        if let (Some(open), Some(cursor)) = (&ui.open, &ui.cursor)
+            && open.id != *cursor
+        {
+            self.open(cursor);
         }
-        self.dispatch(Action::Remove(id.to_owned()));
-        let offer = self.0.offers.get() + 1;
-        self.0.offers.set(offer);
-        let (control, visit) = (self.clone(), self.visit());
+    }
+
+    pub(crate) fn set_read(&self, id: &str, read: bool) {
+        self.dispatch(MailboxAction::SetRead { id: id.to_owned(), read });
+        self.store_marks(id);
+    }
+
+    pub(crate) fn toggle_star(&self, id: &str) {
+        let Some(starred) = self.state().mailbox.message(id).map(|message| !message.starred) else { return };
+        self.dispatch(MailboxAction::SetStarred { id: id.to_owned(), starred });
+        self.store_marks(id);
+    }
+
+    pub(super) fn store_marks(&self, id: &str) {
+        let message = self.state().mailbox.message(id).cloned();
+        let (Some(session), Some(message)) = (self.session(), message) else { return };
+        // Marks that cannot be stored last until the page is closed.
         spawn_local(async move {
-            sleep(UNDO_FOR).await;
-            while is_attended() {
-                sleep(LOOK_EVERY).await;
-            }
-            let Some(visit) = visit.filter(|visit| control.is_current(visit)) else { return };
-            if control.0.offers.get() == offer && !control.state().removal.offered.is_empty() {
-                control.dispatch(Action::Removing);
-                visit.ask(Errand::Remove);
-                control.work(&visit);
+            let _ = session.storage.put_marks(&message).await;
+        });
+    }
+
+    /// Removes a row and offers Undo. Nothing is deleted before the time for Undo is over: a user who closes the page
+    /// keeps the message.
+    pub(crate) fn remove(&self, id: &str) {
+        let state = self.state();
+        if state.ui.folder == Folder::Drafts {
+            return self.discard(id);
+        }
+        self.dispatch(UiAction::Cursor(state.neighbour(id)));
+        if state.ui.is_open(id) {
+            self.dispatch(UiAction::CloseMessage);
+        }
+        self.dispatch(MailboxAction::Remove(id.to_owned()));
+        let removal = self.0.removals.get() + 1;
+        self.0.removals.set(removal);
+        let (control, session) = (self.clone(), self.session());
+        spawn_local(async move {
+            toast_timeout(UNDO_TIME).await;
+            let Some(session) = session.filter(|session| control.is_current(session)) else { return };
+            if control.0.removals.get() == removal {
+                control.start_removal(&session);
             }
         });
+    }
+
+    fn start_removal(&self, session: &Rc<LoginSession>) {
+        if self.state().mailbox.removal.undoable.is_empty() {
+            return;
+        }
+        self.dispatch(MailboxAction::StartRemoval);
+        let state = self.state();
+        let sent = state.mailbox.sent.iter().map(|copy| copy.id.clone());
+        let copies: Vec<_> = sent.filter(|id| state.mailbox.removal.in_progress.contains(id)).collect();
+        if copies.len() < state.mailbox.removal.in_progress.len() {
+            session.add_job(Job::Remove);
+            self.run_jobs(session);
+        }
+        if !copies.is_empty() {
+            let (control, session) = (self.clone(), session.clone());
+            spawn_local(async move { control.remove_sent_copies(&session, copies).await });
+        }
+    }
+
+    async fn remove_sent_copies(&self, session: &Rc<LoginSession>, ids: Vec<String>) {
+        let deleted = session.storage.delete_sent_copies(&ids).await;
+        if !self.is_current(session) {
+            return;
+        }
+        if deleted {
+            self.dispatch(MailboxAction::Removed(ids));
+        } else {
+            self.dispatch(MailboxAction::RemovalFailed(ids));
+            self.notify(Notice::error("Not deleted: this browser refused the change."));
+        }
+    }
+
+    /// Restores the last discarded draft, or the removed messages.
+    pub(crate) fn undo(&self) {
+        match (self.session(), self.state().compose.discarded.clone()) {
+            (Some(session), Some(form)) => self.store_draft(&session, form),
+            _ => self.dispatch(MailboxAction::UndoRemoval),
+        }
     }
 }

@@ -1,22 +1,28 @@
-//! Does what a person asks for: starts sessions, keeps things locally, and tells the state what came of it.
+//! Side effects: sessions with the servers, storage, timers. Dispatches actions with the results.
 //!
-//! | file | what it does |
+//! | file | contents |
 //! |---|---|
-//! | `store.rs` | holds the state |
-//! | `errands.rs` | the POP3 sessions, one after the other, and their retries |
-//! | `messages.rs` | open, mark, delete |
-//! | `drafts.rs` | write, keep |
+//! | `store.rs` | the state |
+//! | `login_session.rs` | credentials and job queue, from sign-in to sign-out |
+//! | `jobs.rs` | runs the queue, with retries |
+//! | `maildrop.rs` | the jobs: check, fetch, delete |
+//! | `messages.rs` | open, mark, delete, undo |
+//! | `drafts.rs` | write, store and discard drafts |
 //! | `sending.rs` | send |
+//! | `own_address.rs` | the user's own address |
 
+mod backoff;
 mod drafts;
-mod errands;
+mod jobs;
+mod login_session;
+mod maildrop;
 mod messages;
-pub(crate) mod notify;
+mod own_address;
 mod sending;
 mod store;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use futures::channel::oneshot;
@@ -28,18 +34,21 @@ use yew::Callback;
 use yew::platform::spawn_local;
 use yew::platform::time::sleep;
 
-use self::errands::Errand;
+use self::login_session::{Job, LoginSession};
 use self::store::Store;
-use crate::local::{Kept, Local};
-use crate::session::{Backoff, smtp};
-use crate::socket::Socket;
-use crate::state::{Action, State};
-use crate::transcript::{Protocol, Scribe, Transcript};
+use crate::model::state::{Action, Notice, SessionAction, State, UiAction};
+use crate::model::transcript::{Protocol, Transcript, TranscriptRecorder};
+use crate::platform::{dom, location};
+use crate::storage::Storage;
 
-/// New mail is looked for so often.
-const CHECK_EVERY: Duration = Duration::from_secs(60);
+/// Interval of the checks for new mail.
+const CHECK_INTERVAL: Duration = Duration::from_secs(60);
+/// Time for which Undo is offered.
+const UNDO_TIME: Duration = Duration::from_secs(7);
+/// Polling interval of a toast that has the pointer or the focus.
+const TOAST_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A handle that every part of the page has.
+/// A cloneable handle, provided to all components.
 #[derive(Clone)]
 pub(crate) struct Control(Rc<Inner>);
 
@@ -52,38 +61,19 @@ impl PartialEq for Control {
 #[derive(Default)]
 struct Inner {
     store: Store,
-    /// One for every person.
+    /// Replaced at sign-out: the next user does not see it.
     transcript: RefCell<Rc<RefCell<Transcript>>>,
-    /// One for every sign-in: what was begun in an earlier one comes to nothing.
-    visit: RefCell<Option<Rc<Visit>>>,
-    /// Counts changes of a draft, to keep only the last.
-    writes: Cell<u64>,
-    /// The drafts that this browser would not keep.
-    unkept: RefCell<HashSet<String>>,
-    /// Counts messages on their way.
-    parcels: Cell<u32>,
-    /// Stops the one that left last.
-    cancel: RefCell<Option<oneshot::Sender<()>>>,
-    /// Counts offers of Undo, to end only the last.
-    offers: Cell<u64>,
-}
-
-/// From a sign-in to its end.
-struct Visit {
-    account: String,
-    /// In memory only.
-    credentials: Credentials,
-    local: Local,
-    /// What was kept, until the server has let the person in.
-    kept: RefCell<Option<Kept>>,
-    address: RefCell<Option<Address>>,
-    errands: RefCell<VecDeque<Errand>>,
-    working: Cell<bool>,
-    backoff: Cell<Backoff>,
-    /// The last login was refused without a reason.
-    doubted: Cell<bool>,
-    /// Ends the pause before the next attempt.
-    wake: RefCell<Option<oneshot::Sender<()>>>,
+    session: RefCell<Option<Rc<LoginSession>>>,
+    /// Counts edits of drafts; only the last edit is stored.
+    edits: Cell<u64>,
+    /// Drafts that could not be stored.
+    unstored_drafts: RefCell<HashSet<String>>,
+    /// Number of messages that are being sent, including those of earlier login sessions.
+    sending: Cell<u32>,
+    /// Cancels the last message that was submitted.
+    cancel_sending: RefCell<Option<oneshot::Sender<()>>>,
+    /// Counts deletions; only the last one ends the time for Undo.
+    removals: Cell<u64>,
 }
 
 impl Control {
@@ -95,121 +85,103 @@ impl Control {
         self.0.store.state()
     }
 
-    pub(crate) fn on_change(&self, changed: Callback<Rc<State>>) {
-        self.0.store.on_change(changed);
+    pub(crate) fn on_change(&self, on_change: Callback<Rc<State>>) {
+        self.0.store.on_change(on_change);
     }
 
-    pub(crate) fn dispatch(&self, action: Action) {
-        self.0.store.dispatch(action);
+    pub(crate) fn dispatch(&self, action: impl Into<Action>) {
+        self.0.store.dispatch(action.into());
+    }
+
+    pub(crate) fn notify(&self, notice: Notice) {
+        self.dispatch(UiAction::Notice(notice));
     }
 
     pub(crate) fn transcript(&self) -> Rc<RefCell<Transcript>> {
         self.0.transcript.borrow().clone()
     }
 
-    /// Signs in: what is kept locally is shown once the server has let the person in.
+    /// Signs in by checking the maildrop. SMTP is not needed for it.
     pub(crate) fn sign_in(&self, username: &str, password: &str) {
         let credentials = Credentials::new(username, password);
         let account = username.to_lowercase();
-        self.dispatch(Action::SigningIn);
+        self.dispatch(SessionAction::SigningIn);
         let control = self.clone();
         spawn_local(async move {
-            let local = Local::open(&account).await;
-            let kept = RefCell::new(Some(local.load().await));
-            let visit = Rc::new(Visit {
-                account,
-                credentials,
-                local,
-                kept,
-                address: RefCell::default(),
-                errands: RefCell::new([Errand::Introduce, Errand::Check].into()),
-                working: Cell::default(),
-                backoff: Cell::default(),
-                doubted: Cell::default(),
-                wake: RefCell::default(),
-            });
-            control.0.visit.replace(Some(visit.clone()));
-            control.work(&visit);
-            control.keep_looking(visit).await;
+            let storage = Storage::open(&account).await;
+            let address = match Address::parse(&account) {
+                Ok(address) => Some(address),
+                Err(_) => storage.address().await,
+            };
+            let snapshot = storage.load().await;
+            let session = Rc::new(LoginSession::new(account, credentials, storage, snapshot, address));
+            control.0.session.replace(Some(session.clone()));
+            control.run_jobs(&session);
+            control.check_periodically(session).await;
         });
     }
 
-    /// Signs out; what is kept locally stays, or goes.
+    /// Signs out. With `wipe`, deletes everything that is stored in the browser for the account.
     pub(crate) fn sign_out(&self, wipe: bool) {
         if !wipe {
-            self.keep_now();
+            self.store_open_draft();
         }
-        if let Some(visit) = self.0.visit.take()
+        if let Some(session) = self.0.session.take()
             && wipe
         {
-            spawn_local(async move { visit.local.wipe().await });
+            spawn_local(async move { session.storage.wipe().await });
         }
-        // Who signs in next does not read it, nor what an old session still has to say.
         self.0.transcript.take();
-        self.dispatch(Action::SignedOut);
+        self.dispatch(Action::SignedOut { error: None });
     }
 
-    /// Looks for new mail now.
+    /// Checks for new mail now.
     pub(crate) fn check(&self) {
-        if let Some(visit) = self.visit() {
-            visit.ask(Errand::Check);
-            self.work(&visit);
+        if let Some(session) = self.session() {
+            session.add_job(Job::Check);
+            self.run_jobs(&session);
         }
     }
 
-    async fn keep_looking(&self, visit: Rc<Visit>) {
+    async fn check_periodically(&self, session: Rc<LoginSession>) {
         loop {
-            sleep(CHECK_EVERY).await;
-            if !self.is_current(&visit) {
+            sleep(CHECK_INTERVAL).await;
+            if !self.is_current(&session) {
                 return;
             }
-            visit.ask(Errand::Check);
-            if !visit.working.get() {
-                self.work(&visit);
+            session.add_job(Job::Check);
+            if !session.running.get() {
+                self.run_jobs(&session);
             }
         }
     }
 
-    fn visit(&self) -> Option<Rc<Visit>> {
-        self.0.visit.borrow().clone()
+    fn session(&self) -> Option<Rc<LoginSession>> {
+        self.0.session.borrow().clone()
     }
 
-    /// Whether nobody has signed out since.
-    fn is_current(&self, visit: &Rc<Visit>) -> bool {
-        self.0.visit.borrow().as_ref().is_some_and(|current| Rc::ptr_eq(current, visit))
+    /// Whether the user has not signed out since this session began.
+    fn is_current(&self, session: &Rc<LoginSession>) -> bool {
+        self.0.session.borrow().as_ref().is_some_and(|current| Rc::ptr_eq(current, session))
     }
 
-    fn scribe(&self, protocol: Protocol) -> Scribe {
-        Scribe::new(&self.transcript(), protocol)
-    }
-
-    /// From whom mail goes out. A name without a domain gets the server's.
-    async fn find_address(&self, account: &str) -> Result<Address, crate::session::Trouble> {
-        if let Ok(address) = Address::parse(account) {
-            return Ok(address);
-        }
-        let socket = Socket::connect(Protocol::Smtp)?;
-        let domain = smtp::introduce(socket, self.scribe(Protocol::Smtp), hello()).await?;
-        let domain = domain.map_or_else(|| "localhost".to_owned(), |domain| domain.to_string());
-        Address::parse(&format!("{account}@{domain}"))
-            .map_err(|error| crate::session::Trouble::Credentials(format!("This is no username: {error}.")))
+    fn recorder(&self, protocol: Protocol) -> TranscriptRecorder {
+        TranscriptRecorder::new(&self.transcript(), protocol)
     }
 }
 
-impl Visit {
-    /// Puts an errand in line, once.
-    fn ask(&self, errand: Errand) {
-        let mut errands = self.errands.borrow_mut();
-        if !errands.contains(&errand) {
-            errands.push_back(errand);
-        }
+/// Waits for `time`, and on as long as the pointer or the focus is on a toast.
+pub(crate) async fn toast_timeout(time: Duration) {
+    sleep(time).await;
+    while dom::is_toast_in_use() {
+        sleep(TOAST_POLL_INTERVAL).await;
     }
 }
 
-/// What the page calls itself (RFC 5321 section 4.1.1.1): a browser does not know its own address, but that of the
-/// server that it came from.
+/// The name for EHLO (RFC 5321 section 4.1.1.1). A browser does not know its own address, so the page sends the host
+/// that it was loaded from.
 fn hello() -> HelloName {
-    let host = web_sys::window().and_then(|window| window.location().hostname().ok()).unwrap_or_default();
+    let host = location::hostname();
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let name = match bare.parse::<std::net::IpAddr>() {
         Ok(std::net::IpAddr::V4(address)) => format!("[{address}]"),
@@ -218,5 +190,5 @@ fn hello() -> HelloName {
         Err(_) => "localhost".to_owned(),
     };
     HelloName::parse(&name)
-        .unwrap_or_else(|| HelloName::parse("localhost").expect("localhost is a host's name"))
+        .unwrap_or_else(|| HelloName::parse("localhost").expect("localhost is a valid host name"))
 }

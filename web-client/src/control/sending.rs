@@ -1,143 +1,207 @@
-//! Send. It goes on whatever else is done meanwhile, and its outcome is kept even when nobody is signed in any more.
+//! Sends messages. Sending continues after sign-out, and its outcome is stored.
 
 use std::future::pending;
+use std::pin::pin;
 use std::rc::Rc;
 
 use futures::channel::oneshot;
+use futures::future::{Either, select};
+use mail_core::message::address::Address;
 use mail_core::message::compose;
+use mail_core::message::draft::Draft;
 use mail_core::message::id::MessageId;
-use mail_core::message::view::Summary;
 use yew::platform::spawn_local;
 
-use super::{Control, Visit, hello};
-use crate::form::Form;
-use crate::local::Shelf;
-use crate::opened::searched;
-use crate::session::smtp::{self, Parcel, Receipt, Unsent};
-use crate::socket::Socket;
-use crate::state::{Action, Head, Message, Outgoing, Tone};
-use crate::transcript::Protocol;
-use crate::{charset, clock};
+use super::login_session::LoginSession;
+use super::own_address::placeholder;
+use super::{Control, hello};
+use crate::model::draft_form::DraftForm;
+use crate::model::format;
+use crate::model::parsed_message::search_text;
+use crate::model::state::{ComposeAction, MailboxAction, Notice, Outgoing};
+use crate::model::transcript::Protocol;
+use crate::platform::clock;
+use crate::platform::socket::Socket;
+use crate::session::smtp::{self, OutgoingMessage, Receipt, SendError};
+use crate::storage::{SENT_OCTETS_MAX, StoreError};
 
 impl Control {
-    /// Whether a message is on its way, of whoever was signed in when it left.
+    /// Whether a message is being sent, by this or an earlier login session.
     pub(crate) fn is_sending(&self) -> bool {
-        self.0.parcels.get() > 0
+        self.0.sending.get() > 0
     }
 
-    /// Sends what is being written, if all of it is right, once everything is attached and nothing else is being sent.
+    /// Sends the open draft if it is valid, all files are attached, and nothing else is being sent.
     pub(crate) fn send(&self) {
         let state = self.state();
-        let (Some(visit), Some(account), Some(composing)) = (self.visit(), &state.account, &state.composing)
+        let (Some(session), Some(account), Some(open)) =
+            (self.session(), &state.session.account, &state.compose.open)
         else {
             return;
         };
-        let form = composing.form.clone();
-        if state.outgoing.is_some() || state.is_attaching(&form.id) {
+        let form = open.form.clone();
+        if state.compose.outgoing.is_some() || state.compose.is_attaching(&form.id) {
             return;
         }
-        let Ok(draft) = form.draft(&account.address) else { return self.dispatch(Action::Incorrect) };
-        // Whoever closes the page from here on finds a draft that says so.
-        let unsure = Rc::new(Form { unsure: true, ..Form::clone(&form) });
-        self.dispatch(Action::Write(unsure.clone()));
-        self.dispatch(Action::DraftKept(unsure.clone()));
-        let id = MessageId::unique(form.number(), &account.address.host);
-        let message = compose::compose(&draft, &clock::local(clock::now()), &id);
-        let parcel = Parcel::new(&draft, message.clone());
-        self.progress(&form.id, 0, parcel.octets());
+        let from = account.address.clone().or_else(|| placeholder(account));
+        if from.is_none_or(|from| form.draft(&from).is_err()) {
+            return self.dispatch(ComposeAction::Invalid);
+        }
+        // If the page is closed from here on, the stored draft says that it may have been delivered.
+        let unconfirmed = Rc::new(DraftForm { maybe_delivered: true, ..DraftForm::clone(&form) });
+        self.dispatch(ComposeAction::Edit(unconfirmed.clone()));
+        self.dispatch(ComposeAction::Save(unconfirmed.clone()));
+        self.progress(&form.id, 0, form.octets());
         let (cancel, cancelled) = oneshot::channel();
-        self.0.cancel.replace(Some(cancel));
-        self.0.parcels.set(self.0.parcels.get() + 1);
+        self.0.cancel_sending.replace(Some(cancel));
+        self.0.sending.set(self.0.sending.get() + 1);
         let control = self.clone();
         spawn_local(async move {
-            control.keep_draft(&visit, &unsure).await;
-            let sent = control.submit(&visit, &form.id, &parcel, cancelled).await;
-            match sent {
-                Ok(receipt) => control.sent(&visit, &form, message, &receipt).await,
-                Err(unsent) => control.not_sent(&visit, &form, &unsent).await,
+            control.put_draft(&session, &unconfirmed).await;
+            match control.compose_and_submit(&session, &form, cancelled).await {
+                Ok((message, receipt)) => control.sent(&session, &form, &message, &receipt).await,
+                Err(error) => control.not_sent(&session, &form, &error).await,
             }
-            control.0.parcels.set(control.0.parcels.get() - 1);
+            control.0.sending.set(control.0.sending.get() - 1);
         });
     }
 
-    /// Stops sending. What the server may have by then is not known.
+    /// Cancels sending. After the final dot, the server may deliver the message anyway.
     pub(crate) fn cancel_sending(&self) {
-        if let Some(cancel) = self.0.cancel.take() {
-            // It may be over already.
+        if let Some(cancel) = self.0.cancel_sending.take() {
+            // Sending may have ended.
             let _ = cancel.send(());
         }
     }
 
-    fn progress(&self, draft: &str, sent: u64, total: u64) {
-        self.dispatch(Action::Sending(Outgoing { draft: draft.to_owned(), sent, total }));
+    fn progress(&self, draft: &str, octets_sent: u64, octets: u64) {
+        self.dispatch(ComposeAction::Sending(Outgoing { draft: draft.to_owned(), octets_sent, octets }));
+    }
+
+    /// Returns the message as it was sent.
+    async fn compose_and_submit(
+        &self,
+        session: &Rc<LoginSession>,
+        form: &DraftForm,
+        cancelled: oneshot::Receiver<()>,
+    ) -> Result<(Vec<u8>, Receipt), SendError> {
+        let mut cancelled = cancelled;
+        let from = match select(pin!(self.find_address(session)), &mut cancelled).await {
+            Either::Left((from, _)) => from?,
+            Either::Right((Ok(()), _)) => return Err(SendError::Cancelled),
+            // The sender was dropped: this message cannot be cancelled any more.
+            Either::Right((Err(_), finding)) => finding.await?,
+        };
+        let (draft, message) = compose_message(form, &from);
+        let outgoing = OutgoingMessage::new(&draft, message.clone());
+        let receipt = self.submit(session, &form.id, &outgoing, cancelled).await?;
+        Ok((message, receipt))
     }
 
     async fn submit(
         &self,
-        visit: &Rc<Visit>,
+        session: &Rc<LoginSession>,
         draft: &str,
-        parcel: &Parcel,
+        message: &OutgoingMessage,
         cancelled: oneshot::Receiver<()>,
-    ) -> Result<Receipt, Unsent> {
+    ) -> Result<Receipt, SendError> {
         let socket = Socket::connect(Protocol::Smtp)?;
-        let progress = |sent| {
-            if self.is_current(visit) {
-                self.progress(draft, sent, parcel.octets());
+        let progress = |octets_sent| {
+            if self.is_current(session) {
+                self.progress(draft, octets_sent, message.octets());
             }
         };
+        progress(0);
         let cancelled = async {
             if cancelled.await.is_err() {
-                // Nobody can any more.
+                // The sender was dropped: this message cannot be cancelled any more.
                 pending().await
             }
         };
-        let scribe = self.scribe(Protocol::Smtp);
-        let (result, dialogue) =
-            smtp::submit(socket, scribe, hello(), &visit.credentials, parcel, progress, cancelled).await;
-        // What has become of the message is known: nobody waits for the goodbye.
-        spawn_local(dialogue.part());
+        let recorder = self.recorder(Protocol::Smtp);
+        let (result, driver) =
+            smtp::submit(socket, recorder, hello(), &session.credentials, message, progress, cancelled).await;
+        // The outcome is known; the reply to QUIT does not matter.
+        spawn_local(driver.close());
         result
     }
 
-    async fn not_sent(&self, visit: &Rc<Visit>, form: &Form, unsent: &Unsent) {
-        let unsure = form.unsure || *unsent == Unsent::Unknown;
-        let form = Rc::new(Form { unsure, ..Form::clone(form) });
-        if self.is_current(visit) {
+    async fn not_sent(&self, session: &Rc<LoginSession>, form: &DraftForm, error: &SendError) {
+        let maybe_delivered = form.maybe_delivered || *error == SendError::DeliveryUnknown;
+        let form = Rc::new(DraftForm { maybe_delivered, ..DraftForm::clone(form) });
+        if self.is_current(session) {
             let draft = form.id.clone();
-            self.dispatch(Action::Write(form.clone()));
-            self.dispatch(Action::DraftKept(form.clone()));
-            self.dispatch(Action::SendFailed { draft, why: unsent.to_string() });
+            self.dispatch(ComposeAction::Edit(form.clone()));
+            self.dispatch(ComposeAction::Save(form.clone()));
+            if !self.state().compose.is_open(&draft) {
+                self.notify(Notice::error(format!("Message not sent. It is in Drafts. {error}")));
+            }
+            self.dispatch(ComposeAction::SendFailed { draft, error: error.to_string() });
         }
-        self.keep_draft(visit, &form).await;
+        self.put_draft(session, &form).await;
     }
 
-    async fn sent(&self, visit: &Rc<Visit>, form: &Form, message: Vec<u8>, receipt: &Receipt) {
-        let (id, octets) = (form.id.clone(), message.len() as u64);
-        let head = Some(Rc::new(Head::of_copy(&Summary::parse_with(&message, charset::decode))));
-        let text = searched(&form.body);
-        let kept = visit.local.keep_octets(Shelf::Sent, &[(id.clone(), message)]).await;
-        visit.local.keep_text(Shelf::SentTexts, &id, &text).await;
-        let copy = Message {
-            id: id.clone(),
-            octets,
-            head,
-            read: true,
-            kept: true,
-            text: Some(text),
-            ..Message::default()
-        };
-        let notice = if receipt.refused.is_empty() {
-            (Tone::Good, format!("Sent. The server said: {}", receipt.reply))
-        } else {
-            let each: Vec<_> = receipt.refused.iter().map(|(who, why)| format!("{who}: {why}")).collect();
-            (Tone::Bad, format!("Sent, but not to everybody. {}", each.join(" ")))
-        };
-        if self.is_current(visit) {
-            // First nothing writes it any more, then it is forgotten: the other way round it could be kept once more.
-            self.dispatch(Action::Sent { draft: id.clone(), copy: kept.then(|| Rc::new(copy)), notice });
-            // Mail to oneself is there at once.
+    async fn sent(&self, session: &Rc<LoginSession>, form: &DraftForm, message: &[u8], receipt: &Receipt) {
+        let copy = session.storage.put_sent_copy(&form.id, message, search_text(&form.body)).await;
+        if self.is_current(session) {
+            // First nothing stores the draft any more, then it is deleted. In the other order it could reappear.
+            self.dispatch(ComposeAction::Sent(form.id.clone()));
+            self.notify(sent_notice(receipt, copy.as_ref().err()));
+            if let Ok(copy) = copy {
+                self.dispatch(MailboxAction::SentCopyStored(Rc::new(copy)));
+            }
+            // A message to oneself has already arrived.
             self.check();
         }
-        visit.local.forget_draft(&id).await;
+        session.storage.delete_draft(&form.id).await;
+    }
+}
+
+fn compose_message(form: &DraftForm, from: &Address) -> (Draft, Vec<u8>) {
+    let draft = form.draft(from).expect("the form was valid with another sender");
+    let id = MessageId::unique(form.number(), &from.host);
+    let message = compose::compose(&draft, &clock::local(clock::now()), &id);
+    (draft, message)
+}
+
+fn sent_notice(receipt: &Receipt, copy_error: Option<&StoreError>) -> Notice {
+    let mut problems = Vec::new();
+    if !receipt.rejected.is_empty() {
+        let each = receipt.rejected.iter().map(|(address, error)| format!("{address}: {error}"));
+        problems.push(format!("It was rejected for some recipients. {}", each.collect::<Vec<_>>().join(" ")));
+    }
+    match copy_error {
+        None => {}
+        Some(StoreError::BudgetExceeded) => problems.push(format!(
+            "No copy was kept: sent messages in this browser are limited to {}. Delete some to make room.",
+            format::size(SENT_OCTETS_MAX)
+        )),
+        Some(StoreError::Unavailable) => problems.push("This browser could not store a copy.".to_owned()),
+    }
+    if problems.is_empty() {
+        Notice::info("Message sent.")
+    } else {
+        Notice::error(format!("Message sent. {}", problems.join(" ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::state::Severity;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn sent_notice_reports_rejected_recipients_and_a_missing_copy() {
+        let mut receipt = Receipt { reply: "250 ok".to_owned(), rejected: Vec::new() };
+        assert_eq!(sent_notice(&receipt, None), Notice::info("Message sent."));
+        let notice = sent_notice(&receipt, Some(&StoreError::BudgetExceeded));
+        assert_eq!(notice.severity, Severity::Error);
+        assert!(notice.text.contains("limited to 50 MB"), "{}", notice.text);
+        let address = Address::parse("ag@iit.edu").unwrap();
+        receipt.rejected.push((address, "the server replied: 550 no".to_owned()));
+        let notice = sent_notice(&receipt, Some(&StoreError::Unavailable));
+        assert!(notice.text.contains("ag@iit.edu") && notice.text.contains("a copy"), "{}", notice.text);
     }
 }

@@ -1,32 +1,32 @@
-//! Holds the state, and tells the page when there is another.
+//! Holds the state and notifies the page of every new state.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use yew::Callback;
 
-use crate::state::{Action, State};
+use crate::model::state::{Action, State};
 
 #[derive(Default)]
-pub(crate) struct Store {
+pub(super) struct Store {
     state: RefCell<Rc<State>>,
-    changed: RefCell<Callback<Rc<State>>>,
+    on_change: RefCell<Callback<Rc<State>>>,
 }
 
 impl Store {
-    pub(crate) fn state(&self) -> Rc<State> {
+    pub(super) fn state(&self) -> Rc<State> {
         self.state.borrow().clone()
     }
 
-    pub(crate) fn dispatch(&self, action: Action) {
+    pub(super) fn dispatch(&self, action: Action) {
         let state = Rc::unwrap_or_clone(self.state.take());
         let next = Rc::new(state.reduce(action));
         self.state.replace(next.clone());
-        let changed = self.changed.borrow().clone();
-        changed.emit(next);
+        let on_change = self.on_change.borrow().clone();
+        on_change.emit(next);
     }
 
-    pub(crate) fn on_change(&self, changed: Callback<Rc<State>>) {
-        self.changed.replace(changed);
+    pub(super) fn on_change(&self, on_change: Callback<Rc<State>>) {
+        self.on_change.replace(on_change);
     }
 }

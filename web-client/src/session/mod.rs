@@ -1,62 +1,61 @@
-//! Conversations with the servers: the core's client machines, driven over a stream of bytes.
+//! SMTP and POP3 sessions: the client machines of the core over a [`Connection`]. Independent of the browser.
 //!
-//! POP3 sessions are short: log in, do one thing, QUIT. A session that stayed open would show no new mail and would
-//! keep every other program out of the maildrop. Nothing here knows of a browser; the stream is a [`Link`].
+//! POP3 sessions are short: log in, do one job, QUIT. A session that stayed open would see no new mail (RFC 1939
+//! section 4) and would lock other clients out of the maildrop.
 
-mod backoff;
-mod dialogue;
-mod link;
+mod connection;
+mod driver;
 pub(crate) mod pop3;
 pub(crate) mod smtp;
 #[cfg(test)]
 mod testing;
 
-pub(crate) use backoff::Backoff;
-pub(crate) use link::{Broken, Link, Received};
+pub(crate) use connection::{Connection, ConnectionLost, Received};
+pub(crate) use driver::Driver;
 
-use dialogue::Dialogue;
 use mail_core::machine::ProtocolError;
 
-/// Why a session did not do what it was for, in a sentence for a person.
+/// Why a session failed. `Display` is a sentence for the user.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Trouble {
-    /// There is no connection, or there is none any more.
-    #[error("There is no connection to the mail server.")]
-    Lost,
-    #[error("The mail server cannot be understood: {0}.")]
+pub(crate) enum SessionError {
+    #[error("No connection to the mail server.")]
+    ConnectionLost,
+    #[error("Unexpected response from the mail server: {0}.")]
     Protocol(ProtocolError),
-    /// The credentials are wrong.
     #[error("{0}")]
-    Credentials(String),
-    /// The login is refused without a code that says why: most likely the credentials are wrong.
+    WrongCredentials(String),
+    /// The login was refused without a response code. The credentials are probably wrong.
     #[error("{0}")]
-    Unexplained(String),
-    /// Another session has the maildrop, or has had it too shortly ago, or something else is in the way for a while.
+    LoginRefused(String),
+    /// The maildrop is in use, or another temporary condition (RFC 2449 section 8).
     #[error("{0}")]
-    Later(String),
-    /// The server's words.
+    Temporary(String),
+    /// Any other negative reply.
     #[error("{0}")]
     Refused(String),
+    /// The server sent more data than it announced or than the page accepts.
+    #[error("{0}")]
+    LimitExceeded(String),
 }
 
-impl Trouble {
-    /// Whether it may be gone by itself after a while.
-    pub(crate) const fn passes(&self) -> bool {
-        matches!(self, Self::Lost | Self::Later(_))
+impl SessionError {
+    /// Whether another attempt may succeed without any action of the user.
+    pub(crate) const fn is_temporary(&self) -> bool {
+        matches!(self, Self::ConnectionLost | Self::Temporary(_))
     }
 }
 
-impl From<ProtocolError> for Trouble {
+impl From<ProtocolError> for SessionError {
     fn from(error: ProtocolError) -> Self {
         match error {
-            ProtocolError::UnexpectedEof | ProtocolError::TimedOut => Self::Lost,
+            ProtocolError::UnexpectedEof | ProtocolError::TimedOut => Self::ConnectionLost,
             error => Self::Protocol(error),
         }
     }
 }
 
-impl From<Broken> for Trouble {
-    fn from(Broken: Broken) -> Self {
-        Self::Lost
+impl From<ConnectionLost> for SessionError {
+    fn from(ConnectionLost: ConnectionLost) -> Self {
+        Self::ConnectionLost
     }
 }

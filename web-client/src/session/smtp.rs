@@ -1,4 +1,4 @@
-//! Hands one message to the SMTP server.
+//! Submits one message to the SMTP server.
 
 use std::pin::pin;
 
@@ -6,56 +6,55 @@ use futures::future::{Either, select};
 use mail_core::message::address::{Address, Domain, ForwardPath, ReversePath};
 use mail_core::message::draft::Draft;
 use mail_core::sasl::Credentials;
-use mail_core::smtp::client::{BodyError, Envelope, Event, Stage, Submission, SubmissionConfig, Tls};
+use mail_core::smtp::client::{BodyError, Envelope, Event, Lack, Stage, Submission, SubmissionConfig, Tls};
 use mail_core::smtp::command::HelloName;
 use mail_core::smtp::reply::Reply;
 use mail_core::time::Instant;
 
-use super::{Broken, Dialogue, Link, Trouble};
-use crate::transcript::Scribe;
+use super::{Connection, ConnectionLost, Driver, SessionError};
+use crate::model::format;
+use crate::model::state::DELIVERY_UNKNOWN;
+use crate::model::transcript::TranscriptRecorder;
 
-/// A stretch of the body: small enough that its progress is seen, large enough to be quick.
-const STRETCH_OCTETS: usize = 32 * 1_024;
+/// Size of a body chunk. The progress bar advances by it.
+const CHUNK_OCTETS: usize = 32 * 1_024;
 
-/// A message and where it goes.
+/// A composed message with its envelope.
 #[derive(Debug)]
-pub(crate) struct Parcel {
+pub(crate) struct OutgoingMessage {
     envelope: Envelope,
     message: Vec<u8>,
 }
 
-/// What became of a message that the server took.
+/// The outcome of an accepted message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Receipt {
-    /// The server's words.
+    /// The server's reply to the message.
     pub(crate) reply: String,
-    /// Who will not get it, and why not.
-    pub(crate) refused: Vec<(Address, String)>,
+    /// Rejected recipients, with the server's reply.
+    pub(crate) rejected: Vec<(Address, String)>,
 }
 
 /// Why a message was not sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Unsent {
+pub(crate) enum SendError {
     #[error("{0}")]
-    Trouble(#[from] Trouble),
-    /// All of the message had left, and no answer came that says what became of it.
-    #[error(
-        "This message was on its way, and what the server has answered is not known: it may have been delivered. Ask \
-         whom it is for before you send it again."
-    )]
-    Unknown,
-    /// By the person, before all of it had left.
-    #[error("Sending was cancelled: the message was not sent.")]
+    Session(#[from] SessionError),
+    /// The final dot was sent and no definite reply arrived.
+    #[error("{DELIVERY_UNKNOWN}")]
+    DeliveryUnknown,
+    /// The user cancelled before the final dot was sent.
+    #[error("Sending was cancelled. The message was not sent.")]
     Cancelled,
 }
 
-impl From<Broken> for Unsent {
-    fn from(broken: Broken) -> Self {
-        Self::Trouble(broken.into())
+impl From<ConnectionLost> for SendError {
+    fn from(error: ConnectionLost) -> Self {
+        Self::Session(error.into())
     }
 }
 
-impl Parcel {
+impl OutgoingMessage {
     pub(crate) fn new(draft: &Draft, message: Vec<u8>) -> Self {
         let recipients = draft.recipients().into_iter().cloned().map(ForwardPath::Address).collect();
         let envelope = Envelope {
@@ -73,17 +72,17 @@ impl Parcel {
     }
 }
 
-/// Sends a message; `progress` hears how many octets of it have left. The dialogue has to be
-/// [parted](Dialogue::part) from.
-pub(crate) async fn submit<L: Link>(
-    link: L,
-    scribe: Scribe,
+/// Sends a message. `progress` receives the number of octets that have left the browser. The caller has to
+/// [close](Driver::close) the driver.
+pub(crate) async fn submit<C: Connection>(
+    connection: C,
+    recorder: TranscriptRecorder,
     hello: HelloName,
     credentials: &Credentials,
-    parcel: &Parcel,
+    message: &OutgoingMessage,
     progress: impl Fn(u64),
     cancelled: impl Future<Output = ()>,
-) -> (Result<Receipt, Unsent>, Dialogue<L, Submission>) {
+) -> (Result<Receipt, SendError>, Driver<C, Submission>) {
     let config = SubmissionConfig {
         hello,
         tls: Tls::Never,
@@ -91,112 +90,128 @@ pub(crate) async fn submit<L: Link>(
         auth_required: false,
     };
     let mut submission = Submission::new(config, Instant::now());
-    submission.send(parcel.envelope.clone()).expect("a draft without a recipient is not sent");
-    let mut sender =
-        Sender { dialogue: Dialogue::new(link, submission, scribe), refused: Vec::new(), whole: false };
-    let result = match select(pin!(sender.converse(parcel, &progress)), pin!(cancelled)).await {
+    submission.send(message.envelope.clone()).expect("a valid draft has a recipient");
+    let mut sender = Sender {
+        driver: Driver::new(connection, submission, recorder),
+        rejected: Vec::new(),
+        final_dot_sent: false,
+    };
+    let result = match select(pin!(sender.run(message, &progress)), pin!(cancelled)).await {
         Either::Left((result, _)) => result,
-        Either::Right(_) => Err(Unsent::Cancelled),
+        Either::Right(_) => Err(SendError::Cancelled),
     };
     let result = match result {
-        Ok(reply) => Ok(Receipt { reply, refused: sender.refused }),
-        Err(Unsent::Trouble(refused @ Trouble::Refused(_))) => Err(refused.into()),
-        // Nothing but the server's own no says that it has not taken the message over.
-        Err(_) if sender.whole => Err(Unsent::Unknown),
-        Err(unsent) => Err(unsent),
+        Ok(reply) => Ok(Receipt { reply, rejected: sender.rejected }),
+        Err(SendError::Session(refused @ SessionError::Refused(_))) => Err(refused.into()),
+        // After the final dot, only a negative reply proves that the message was not delivered.
+        Err(_) if sender.final_dot_sent => Err(SendError::DeliveryUnknown),
+        Err(error) => Err(error),
     };
     match result {
-        // Here QUIT would stand behind the message.
-        Err(Unsent::Cancelled | Unsent::Unknown) => sender.dialogue.machine.cancel(),
-        _ => sender.dialogue.machine.quit(),
+        // QUIT would become part of the message.
+        Err(SendError::Cancelled | SendError::DeliveryUnknown) => sender.driver.machine.cancel(),
+        _ => sender.driver.machine.quit(),
     }
-    (result, sender.dialogue)
+    (result, sender.driver)
 }
 
-/// Asks the server for its name, which stands first in its greeting (RFC 5321 section 4.2).
-pub(crate) async fn introduce<L: Link>(
-    link: L,
-    scribe: Scribe,
+/// The server's domain, from its greeting (RFC 5321 section 4.2). `None` if the greeting does not start with one.
+pub(crate) async fn server_domain<C: Connection>(
+    connection: C,
+    recorder: TranscriptRecorder,
     hello: HelloName,
-) -> Result<Option<Domain>, Trouble> {
+) -> Result<Option<Domain>, SessionError> {
     let config = SubmissionConfig { hello, tls: Tls::Never, credentials: None, auth_required: false };
-    let mut dialogue = Dialogue::new(link, Submission::new(config, Instant::now()), scribe);
-    let mut name = None;
-    dialogue.machine.quit();
-    while let Some(event) = dialogue.next().await? {
+    let mut driver = Driver::new(connection, Submission::new(config, Instant::now()), recorder);
+    let mut domain = None;
+    driver.machine.quit();
+    while let Some(event) = driver.next_event().await? {
         if let Event::Greeting(reply) = event {
             let first = reply.text().split_whitespace().next().unwrap_or_default();
-            name = Domain::parse(first.trim_start_matches('<').trim_end_matches('>')).ok();
+            domain = Domain::parse(first.trim_start_matches('<').trim_end_matches('>')).ok();
         }
     }
-    Ok(name)
+    Ok(domain)
 }
 
-struct Sender<L> {
-    dialogue: Dialogue<L, Submission>,
-    refused: Vec<(Address, String)>,
-    /// The final dot has left.
-    whole: bool,
+struct Sender<C> {
+    driver: Driver<C, Submission>,
+    rejected: Vec<(Address, String)>,
+    final_dot_sent: bool,
 }
 
-impl<L: Link> Sender<L> {
-    async fn converse(&mut self, parcel: &Parcel, progress: &impl Fn(u64)) -> Result<String, Unsent> {
-        while let Some(event) = self.dialogue.next().await? {
+impl<C: Connection> Sender<C> {
+    /// Returns the reply to the message.
+    async fn run(&mut self, message: &OutgoingMessage, progress: &impl Fn(u64)) -> Result<String, SendError> {
+        while let Some(event) = self.driver.next_event().await? {
             match event {
                 Event::RecipientRefused { index, reply } => {
-                    if let Some(ForwardPath::Address(address)) = parcel.envelope.recipients.get(index) {
-                        self.refused.push((address.clone(), said(&reply)));
+                    if let Some(ForwardPath::Address(address)) = message.envelope.recipients.get(index) {
+                        self.rejected.push((address.clone(), reply_text(&reply)));
                     }
                 }
-                Event::SendBody => self.send_body(&parcel.message, progress).await?,
+                Event::SendBody => self.send_body(&message.message, progress).await?,
                 Event::Sent(reply) => return Ok(reply.to_string()),
                 Event::Refused { stage: Stage::Recipients, .. } => {
-                    let each = |(address, why): &(Address, String)| format!("{address}: {why}");
-                    let all: Vec<_> = self.refused.iter().map(each).collect();
-                    return Err(Trouble::Refused(all.join(" ")).into());
+                    let each = |(address, error): &(Address, String)| format!("{address}: {error}");
+                    let all: Vec<_> = self.rejected.iter().map(each).collect();
+                    return Err(SessionError::Refused(all.join(" ")).into());
                 }
                 Event::Refused { reply, .. } | Event::Rejected { reply, .. } => {
-                    return Err(Trouble::Refused(said(&reply)).into());
+                    return Err(SessionError::Refused(reply_text(&reply)).into());
                 }
-                Event::LoginRefused(reply) => return Err(Trouble::Credentials(said(&reply)).into()),
-                Event::Lacking(lack) => return Err(Trouble::Refused(format!("Not sent: {lack}.")).into()),
+                Event::LoginRefused(reply) => {
+                    return Err(SessionError::WrongCredentials(reply_text(&reply)).into());
+                }
+                Event::Lacking(missing) => return Err(missing_capability(missing, message.octets()).into()),
                 _ => {}
             }
         }
-        Err(Trouble::Lost.into())
+        Err(SessionError::ConnectionLost.into())
     }
 
-    /// Brings the body, no faster than it leaves, and stops when the server says no in the middle of it.
-    async fn send_body(&mut self, message: &[u8], progress: &impl Fn(u64)) -> Result<(), Unsent> {
+    /// Sends the body as fast as the connection accepts it. Stops early if the server replies during the body.
+    async fn send_body(&mut self, message: &[u8], progress: &impl Fn(u64)) -> Result<(), SendError> {
         let mut octets = 0;
-        for stretch in message.chunks(STRETCH_OCTETS) {
-            match self.dialogue.machine.body(stretch) {
+        for chunk in message.chunks(CHUNK_OCTETS) {
+            match self.driver.machine.body(chunk) {
                 Ok(()) => {}
                 Err(error @ BodyError::Nul) => {
-                    self.dialogue.machine.cancel();
-                    return Err(Trouble::Refused(format!("Not sent: {error}.")).into());
+                    self.driver.machine.cancel();
+                    return Err(SessionError::Refused(format!("Not sent: {error}.")).into());
                 }
-                // The server has ended it; what it said comes as the next event.
+                // The server has ended the transaction; the next event has its reply.
                 Err(BodyError::Order(_)) => return Ok(()),
             }
-            octets += stretch.len() as u64;
-            let sent = self.dialogue.flush().await;
-            progress(octets.saturating_sub(self.dialogue.link.waiting()));
-            self.dialogue.gather();
-            if sent.is_err() || self.dialogue.has_input() {
+            octets += chunk.len() as u64;
+            let sent = self.driver.flush().await;
+            progress(octets.saturating_sub(self.driver.connection.unsent_octets()));
+            self.driver.read_available();
+            if sent.is_err() || self.driver.has_input() {
                 return Ok(());
             }
         }
-        self.dialogue.machine.body_end().expect("the body was asked for and has not ended");
-        // From here on the server may have it, even if nothing more is heard.
-        self.whole = true;
-        Ok(self.dialogue.flush().await?)
+        self.driver.machine.body_end().expect("the machine asked for the body and has not ended it");
+        // From here on the server may deliver the message even if the connection is lost.
+        self.final_dot_sent = true;
+        Ok(self.driver.flush().await?)
     }
 }
 
-/// The server's own words.
-fn said(reply: &Reply) -> String {
-    format!("the server said: {reply}")
+fn missing_capability(missing: Lack, octets: u64) -> SessionError {
+    SessionError::Refused(match missing {
+        Lack::Size(octets_max) => format!(
+            "The message is too large. The server accepts up to {}. Yours is {}.",
+            format::size(octets_max),
+            format::size(octets)
+        ),
+        missing => format!("Not sent: {missing}."),
+    })
+}
+
+/// The server's reply as part of a sentence.
+fn reply_text(reply: &Reply) -> String {
+    format!("the server replied: {reply}")
 }
 
 #[cfg(test)]
@@ -207,7 +222,7 @@ mod tests {
     use mail_core::message::draft::Subject;
 
     use super::*;
-    use crate::session::testing::{Script, SmtpHost, Then, now, scribe};
+    use crate::session::testing::{AfterScript, Script, SmtpHost, now, recorder};
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -215,89 +230,98 @@ mod tests {
         Address::parse(text).unwrap()
     }
 
-    fn parcel(to: &[&str], message: &[u8]) -> Parcel {
+    fn outgoing(to: &[&str], message: &[u8]) -> OutgoingMessage {
         let to = to.iter().map(|to| address(to)).collect();
         let draft = Draft::new(address("ag@iit.edu"), to, Subject::default(), String::new());
-        Parcel::new(&draft, message.to_vec())
+        OutgoingMessage::new(&draft, message.to_vec())
     }
 
     fn hello() -> HelloName {
         HelloName::parse("localhost").unwrap()
     }
 
-    fn send(host: &SmtpHost, cut: Option<usize>, parcel: &Parcel) -> Result<Receipt, Unsent> {
-        let link = host.connect_for(cut.unwrap_or(usize::MAX));
-        now(submit(link, scribe(), hello(), &Credentials::new("ag", "arrow"), parcel, |_| {}, pending())).0
+    fn send(host: &SmtpHost, cut: Option<usize>, message: &OutgoingMessage) -> Result<Receipt, SendError> {
+        let connection = host.connect_for(cut.unwrap_or(usize::MAX));
+        now(submit(
+            connection,
+            recorder(),
+            hello(),
+            &Credentials::new("ag", "arrow"),
+            message,
+            |_| {},
+            pending(),
+        ))
+        .0
     }
 
     #[test]
-    fn a_large_message_arrives_whole_and_its_progress_is_told() {
+    fn large_message_arrives_with_progress() {
         let host = SmtpHost::new();
         let message = b"Subject: x\r\n\r\n.dot\r\n".repeat(100_000);
-        let parcel = parcel(&["gb@iit.edu"], &message);
-        let heard = RefCell::new(Vec::new());
-        let link = host.connect();
+        let outgoing = outgoing(&["gb@iit.edu"], &message);
+        let progress = RefCell::new(Vec::new());
+        let connection = host.connect();
         let credentials = Credentials::new("ag", "arrow");
         let sent = now(submit(
-            link,
-            scribe(),
+            connection,
+            recorder(),
             hello(),
             &credentials,
-            &parcel,
-            |n| heard.borrow_mut().push(n),
+            &outgoing,
+            |n| progress.borrow_mut().push(n),
             pending(),
         ));
         assert!(sent.0.unwrap().reply.starts_with("250"));
         assert_eq!(host.delivered(), [message]);
-        let heard = heard.into_inner();
-        assert!(heard.is_sorted() && heard.len() > 10 && heard.last() == Some(&parcel.octets()));
+        let progress = progress.into_inner();
+        assert!(progress.is_sorted() && progress.len() > 10 && progress.last() == Some(&outgoing.octets()));
     }
 
     #[test]
-    fn a_refused_recipient_is_named_and_the_others_get_it() {
+    fn rejected_recipient_is_reported_and_others_receive_the_message() {
         let host = SmtpHost::new();
-        let receipt = send(&host, None, &parcel(&["nobody@iit.edu", "gb@iit.edu"], b"x\r\n")).unwrap();
-        assert_eq!(receipt.refused.len(), 1);
-        assert_eq!(receipt.refused[0].0, address("nobody@iit.edu"));
+        let receipt = send(&host, None, &outgoing(&["nobody@iit.edu", "gb@iit.edu"], b"x\r\n")).unwrap();
+        assert_eq!(receipt.rejected.len(), 1);
+        assert_eq!(receipt.rejected[0].0, address("nobody@iit.edu"));
         assert_eq!(host.delivered().len(), 1);
-        let none = send(&host, None, &parcel(&["nobody@iit.edu"], b"x\r\n"));
-        let Err(Unsent::Trouble(Trouble::Refused(why))) = none else { panic!("{none:?}") };
-        assert!(why.contains("nobody@iit.edu") && why.contains("550"), "{why}");
+        let none = send(&host, None, &outgoing(&["nobody@iit.edu"], b"x\r\n"));
+        let Err(SendError::Session(SessionError::Refused(error))) = none else { panic!("{none:?}") };
+        assert!(error.contains("nobody@iit.edu") && error.contains("550"), "{error}");
         assert_eq!(host.delivered().len(), 1);
     }
 
     #[test]
-    fn a_refused_message_says_why() {
+    fn refused_message_reports_the_reason() {
         let host = SmtpHost::new();
-        let large = send(&host, None, &parcel(&["gb@iit.edu"], &vec![b'x'; 5_000_000]));
+        let large = send(&host, None, &outgoing(&["gb@iit.edu"], &vec![b'x'; 5_000_000]));
         assert!(
-            matches!(&large, Err(Unsent::Trouble(Trouble::Refused(why))) if why.contains("too large")),
+            matches!(&large, Err(SendError::Session(SessionError::Refused(error))) if error.contains("The server accepts up to 4.0 MB. Yours is 5.0 MB.")),
             "{large:?}"
         );
-        let nul = send(&host, None, &parcel(&["gb@iit.edu"], b"a\0b"));
+        let nul = send(&host, None, &outgoing(&["gb@iit.edu"], b"a\0b"));
         assert!(
-            matches!(&nul, Err(Unsent::Trouble(Trouble::Refused(why))) if why.contains("NUL")),
+            matches!(&nul, Err(SendError::Session(SessionError::Refused(error))) if error.contains("NUL")),
             "{nul:?}"
         );
         assert!(host.delivered().is_empty());
     }
 
     #[test]
-    fn a_cut_at_any_octet_delivers_it_or_does_not_and_never_claims_to_know_more() {
-        let parcel = parcel(&["gb@iit.edu"], b"Subject: x\r\n\r\nbody\r\n");
+    fn connection_lost_at_any_octet_reports_what_is_known() {
+        let outgoing = outgoing(&["gb@iit.edu"], b"Subject: x\r\n\r\nbody\r\n");
         let whole = {
             let host = SmtpHost::new();
-            send(&host, None, &parcel).unwrap();
+            send(&host, None, &outgoing).unwrap();
             host.octets_sent()
         };
         let mut unknown = 0;
         for cut in 0..whole {
             let host = SmtpHost::new();
-            match send(&host, Some(cut), &parcel) {
+            match send(&host, Some(cut), &outgoing) {
                 Ok(_) => assert_eq!(host.delivered().len(), 1),
-                Err(Unsent::Unknown) => unknown += 1,
+                Err(SendError::DeliveryUnknown) => unknown += 1,
                 Err(error) => {
-                    assert_eq!(error, Unsent::Trouble(Trouble::Lost));
+                    assert_eq!(error, SendError::Session(SessionError::ConnectionLost));
                     assert!(host.delivered().is_empty(), "{cut}");
                 }
             }
@@ -305,56 +329,57 @@ mod tests {
         assert!(unknown > 0);
     }
 
-    /// What stands on the wire before the answer to the message, and that answer.
-    fn answered(last: &'static str) -> Script {
-        let yes = "250 ok\r\n";
-        Script::new(&["220 iit.edu\r\n", "250 iit.edu\r\n", yes, yes, "354 go\r\n", last], Then::Failure)
+    /// A dialogue up to DATA, then this reply to the message.
+    fn replying(last: &'static str) -> Script {
+        let ok = "250 ok\r\n";
+        Script::new(&["220 iit.edu\r\n", "250 iit.edu\r\n", ok, ok, "354 go\r\n", last], AfterScript::Panic)
     }
 
-    fn send_over(link: Script, cancelled: impl Future<Output = ()>) -> Result<Receipt, Unsent> {
-        let parcel = parcel(&["gb@iit.edu"], b"Subject: x\r\n\r\nbody\r\n");
+    fn send_over(connection: Script, cancelled: impl Future<Output = ()>) -> Result<Receipt, SendError> {
+        let outgoing = outgoing(&["gb@iit.edu"], b"Subject: x\r\n\r\nbody\r\n");
         let credentials = Credentials::new("ag", "arrow");
-        now(submit(link, scribe(), hello(), &credentials, &parcel, |_| {}, cancelled)).0
+        now(submit(connection, recorder(), hello(), &credentials, &outgoing, |_| {}, cancelled)).0
     }
 
     #[test]
-    fn nobody_waits_for_the_goodbye() {
-        // The script has no answer to QUIT, and ends the test if one is waited for.
-        assert!(send_over(answered("250 taken\r\n"), pending()).is_ok());
+    fn submit_does_not_wait_for_the_quit_reply() {
+        // The script panics if the client waits for a reply to QUIT.
+        assert!(send_over(replying("250 accepted\r\n"), pending()).is_ok());
     }
 
     #[test]
-    fn a_goodbye_is_waited_for_a_moment_and_no_longer() {
-        let link = Script { then: Then::Impatience, ..answered("250 taken\r\n") };
-        let parcel = parcel(&["gb@iit.edu"], b"x\r\n");
+    fn close_waits_briefly_for_the_quit_reply() {
+        let connection = Script { then: AfterScript::TimeOut, ..replying("250 accepted\r\n") };
+        let outgoing = outgoing(&["gb@iit.edu"], b"x\r\n");
         let credentials = Credentials::new("ag", "arrow");
-        let (sent, dialogue) = now(submit(link, scribe(), hello(), &credentials, &parcel, |_| {}, pending()));
+        let (sent, driver) =
+            now(submit(connection, recorder(), hello(), &credentials, &outgoing, |_| {}, pending()));
         assert!(sent.is_ok());
-        now(dialogue.part());
+        now(driver.close());
     }
 
     #[test]
-    fn an_answer_to_the_message_that_nobody_understands_is_no_refusal() {
-        assert_eq!(send_over(answered("hello\r\n"), pending()), Err(Unsent::Unknown));
-        let refused = send_over(answered("554 no\r\n"), pending());
-        assert!(matches!(refused, Err(Unsent::Trouble(Trouble::Refused(_)))), "{refused:?}");
-        let before = send_over(Script::new(&["220 iit.edu\r\n", "hello\r\n"], Then::Failure), pending());
-        assert!(matches!(before, Err(Unsent::Trouble(Trouble::Protocol(_)))), "{before:?}");
+    fn malformed_reply_to_the_message_means_delivery_unknown() {
+        assert_eq!(send_over(replying("hello\r\n"), pending()), Err(SendError::DeliveryUnknown));
+        let refused = send_over(replying("554 no\r\n"), pending());
+        assert!(matches!(refused, Err(SendError::Session(SessionError::Refused(_)))), "{refused:?}");
+        let before = send_over(Script::new(&["220 iit.edu\r\n", "hello\r\n"], AfterScript::Panic), pending());
+        assert!(matches!(before, Err(SendError::Session(SessionError::Protocol(_)))), "{before:?}");
     }
 
     #[test]
-    fn whoever_cancels_hears_what_is_known() {
-        let silent = |said: &[&'static str]| Script::new(said, Then::Silence);
+    fn cancelled_message_is_unsent_before_the_final_dot_and_unknown_after() {
+        let silent = |replies: &[&'static str]| Script::new(replies, AfterScript::Silence);
         let early = silent(&["220 iit.edu\r\n", "250 iit.edu\r\n"]);
-        assert_eq!(send_over(early, ready(())), Err(Unsent::Cancelled));
-        let yes = "250 ok\r\n";
-        let late = silent(&["220 iit.edu\r\n", "250 iit.edu\r\n", yes, yes, "354 go\r\n"]);
-        assert_eq!(send_over(late, ready(())), Err(Unsent::Unknown));
+        assert_eq!(send_over(early, ready(())), Err(SendError::Cancelled));
+        let ok = "250 ok\r\n";
+        let late = silent(&["220 iit.edu\r\n", "250 iit.edu\r\n", ok, ok, "354 go\r\n"]);
+        assert_eq!(send_over(late, ready(())), Err(SendError::DeliveryUnknown));
     }
 
     #[test]
-    fn the_server_says_its_name() {
-        let name = now(introduce(SmtpHost::new().connect(), scribe(), hello())).unwrap();
-        assert_eq!(name, Some(Domain::parse("iitkgp.edu").unwrap()));
+    fn server_domain_comes_from_the_greeting() {
+        let domain = now(server_domain(SmtpHost::new().connect(), recorder(), hello())).unwrap();
+        assert_eq!(domain, Some(Domain::parse("iitkgp.edu").unwrap()));
     }
 }

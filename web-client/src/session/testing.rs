@@ -1,4 +1,4 @@
-//! Servers for tests: the core's own server machines behind a [`Link`], without a network.
+//! Test servers: the server machines of the core behind a [`Connection`], without a network.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -17,8 +17,8 @@ use mail_core::sasl::{AuthOffer, Credentials};
 use mail_core::smtp::server as smtp;
 use mail_core::time::{Duration, Instant};
 
-use super::link::{Broken, Link, Received};
-use crate::transcript::{Protocol, Scribe};
+use super::connection::{Connection, ConnectionLost, Received};
+use crate::model::transcript::{Protocol, TranscriptRecorder};
 
 pub(super) const MAIL: [&[u8]; 3] = [
     b"From: ag@iit.edu\r\nSubject: one\r\n\r\n.dot\r\n",
@@ -26,48 +26,48 @@ pub(super) const MAIL: [&[u8]; 3] = [
     b"From: ag@iit.edu\r\nSubject: three\r\n\r\n.\r\n",
 ];
 
-/// Runs what never waits: these links answer at once.
+/// Runs a future that never waits: the test connections answer at once.
 pub(super) fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
-        Poll::Pending => panic!("a link of the tests has nothing to wait for"),
+        Poll::Pending => panic!("a test connection does not wait"),
     }
 }
 
-pub(super) fn scribe() -> Scribe {
-    Scribe::new(&Rc::default(), Protocol::Pop3)
+pub(super) fn recorder() -> TranscriptRecorder {
+    TranscriptRecorder::new(&Rc::default(), Protocol::Pop3)
 }
 
-/// Answers the questions of a server's machine.
+/// Answers the events of a server machine.
 pub(super) trait Policy<M: Machine> {
     fn answer(&self, machine: &mut M, event: M::Event, out: &mut BytesMut);
 }
 
-/// A connection to a machine. It breaks after `octets_left` octets from the client.
-pub(super) struct Wire<M, P> {
+/// A connection to a server machine. It is lost after `octets_left` octets from the client.
+pub(super) struct MachineConnection<M, P> {
     machine: M,
     host: Rc<P>,
     octets_left: usize,
     octets_sent: Rc<Cell<usize>>,
     input: BytesMut,
     output: BytesMut,
-    broken: bool,
+    lost: bool,
 }
 
-impl<M: Machine, P: Policy<M>> Wire<M, P> {
+impl<M: Machine, P: Policy<M>> MachineConnection<M, P> {
     fn run(&mut self) {
         loop {
             self.machine.poll_transmit(&mut self.output);
             match self
                 .machine
                 .receive(Instant::now(), &mut self.input)
-                .expect("the client keeps to the protocol")
+                .expect("the client follows the protocol")
             {
                 Step::Event(event) => self.host.answer(&mut self.machine, event, &mut self.output),
                 Step::NeedInput => break,
                 step => {
                     assert!(matches!(step, Step::Closed), "no other step without TLS");
-                    self.broken = true;
+                    self.lost = true;
                     break;
                 }
             }
@@ -76,110 +76,110 @@ impl<M: Machine, P: Policy<M>> Wire<M, P> {
     }
 }
 
-impl<M: Machine, P: Policy<M>> Link for Wire<M, P> {
+impl<M: Machine, P: Policy<M>> Connection for MachineConnection<M, P> {
     async fn receive(&mut self, _deadline: Option<Instant>) -> Received {
-        self.received().map_or(Received::End, Received::Bytes)
+        self.try_receive().map_or(Received::End, Received::Bytes)
     }
 
-    fn received(&mut self) -> Option<Bytes> {
-        if !self.broken {
+    fn try_receive(&mut self) -> Option<Bytes> {
+        if !self.lost {
             self.run();
         }
         (!self.output.is_empty()).then(|| self.output.split().freeze())
     }
 
-    async fn send(&mut self, bytes: Bytes) -> Result<(), Broken> {
-        if self.broken {
-            return Err(Broken);
+    async fn send(&mut self, bytes: Bytes) -> Result<(), ConnectionLost> {
+        if self.lost {
+            return Err(ConnectionLost);
         }
-        let taken = bytes.len().min(self.octets_left);
-        self.octets_left -= taken;
-        self.octets_sent.set(self.octets_sent.get() + taken);
-        self.input.extend_from_slice(&bytes[..taken]);
+        let accepted = bytes.len().min(self.octets_left);
+        self.octets_left -= accepted;
+        self.octets_sent.set(self.octets_sent.get() + accepted);
+        self.input.extend_from_slice(&bytes[..accepted]);
         self.run();
-        if taken < bytes.len() {
-            self.broken = true;
+        if accepted < bytes.len() {
+            self.lost = true;
             self.output.clear();
-            return Err(Broken);
+            return Err(ConnectionLost);
         }
         Ok(())
     }
 
-    fn waiting(&self) -> u64 {
+    fn unsent_octets(&self) -> u64 {
         0
     }
 }
 
-fn wire<M: Machine, P: Policy<M>>(
+fn machine_connection<M: Machine, P: Policy<M>>(
     machine: M,
     host: &Rc<P>,
     octets_sent: &Rc<Cell<usize>>,
     octets_left: usize,
-) -> Wire<M, P> {
+) -> MachineConnection<M, P> {
     let (host, octets_sent) = (host.clone(), octets_sent.clone());
     let (input, output) = (BytesMut::new(), BytesMut::new());
-    Wire { machine, host, octets_left, octets_sent, input, output, broken: false }
+    MachineConnection { machine, host, octets_left, octets_sent, input, output, lost: false }
 }
 
-/// A server that says this, whatever it hears, each as an answer to a wait.
+/// A server that sends fixed replies, one for each read of the client.
 pub(super) struct Script {
-    pub(super) said: VecDeque<&'static str>,
-    pub(super) then: Then,
+    pub(super) replies: VecDeque<&'static str>,
+    pub(super) then: AfterScript,
 }
 
-/// What comes when a script has been said.
-pub(super) enum Then {
+/// What a read after the last reply does.
+pub(super) enum AfterScript {
+    /// It waits forever.
     Silence,
-    End,
-    /// Nothing within a few seconds, and nobody may wait longer.
-    Impatience,
-    /// Nobody may wait for more.
-    Failure,
+    Close,
+    /// It times out once; the deadline must be at most a few seconds away.
+    TimeOut,
+    Panic,
 }
 
 impl Script {
-    pub(super) fn new(said: &[&'static str], then: Then) -> Self {
-        Self { said: said.iter().copied().collect(), then }
+    pub(super) fn new(replies: &[&'static str], then: AfterScript) -> Self {
+        Self { replies: replies.iter().copied().collect(), then }
     }
 }
 
-impl Link for Script {
+impl Connection for Script {
     async fn receive(&mut self, deadline: Option<Instant>) -> Received {
-        match (self.said.pop_front(), &self.then) {
-            (Some(said), _) => Received::Bytes(Bytes::from(said)),
-            (None, Then::Silence) => pending().await,
-            (None, Then::End) => Received::End,
-            (None, Then::Impatience) => {
+        match (self.replies.pop_front(), &self.then) {
+            (Some(reply), _) => Received::Bytes(Bytes::from(reply)),
+            (None, AfterScript::Silence) => pending().await,
+            (None, AfterScript::Close) => Received::End,
+            (None, AfterScript::TimeOut) => {
                 let soon = Instant::now() + Duration::from_secs(5);
-                assert!(deadline.is_some_and(|deadline| deadline < soon), "it would wait long");
-                self.then = Then::Failure;
+                assert!(deadline.is_some_and(|deadline| deadline < soon), "the deadline is too far away");
+                self.then = AfterScript::Panic;
                 Received::TimedOut
             }
-            (None, Then::Failure) => panic!("the script has ended, and more is waited for"),
+            (None, AfterScript::Panic) => panic!("read after the end of the script"),
         }
     }
 
-    fn received(&mut self) -> Option<Bytes> {
+    fn try_receive(&mut self) -> Option<Bytes> {
         None
     }
 
-    async fn send(&mut self, _bytes: Bytes) -> Result<(), Broken> {
+    async fn send(&mut self, _bytes: Bytes) -> Result<(), ConnectionLost> {
         Ok(())
     }
 
-    fn waiting(&self) -> u64 {
+    fn unsent_octets(&self) -> u64 {
         0
     }
 }
 
-fn is_known(credentials: &Credentials) -> bool {
+fn is_valid(credentials: &Credentials) -> bool {
     matches!(
         (credentials.authentication.as_str(), credentials.password.expose().as_str()),
         ("gb", "gondola") | ("ag", "arrow")
     )
 }
 
-/// A POP3 server with the maildrop of gb.
+/// A POP3 server with the maildrop of `gb`.
 pub(super) struct Pop3Host {
     maildrop: Rc<Maildrop>,
     octets_sent: Rc<Cell<usize>>,
@@ -188,7 +188,7 @@ pub(super) struct Pop3Host {
 #[derive(Default)]
 pub(super) struct Maildrop {
     messages: RefCell<Vec<(String, Vec<u8>)>>,
-    occupied: Cell<bool>,
+    locked: Cell<bool>,
 }
 
 impl Pop3Host {
@@ -198,23 +198,23 @@ impl Pop3Host {
 
     pub(super) fn with_mail(mail: impl Iterator<Item = Vec<u8>>) -> Self {
         let messages = (1..).zip(mail).map(|(number, message)| (format!("uid-{number}"), message)).collect();
-        let maildrop = Maildrop { messages: RefCell::new(messages), occupied: Cell::new(false) };
+        let maildrop = Maildrop { messages: RefCell::new(messages), locked: Cell::new(false) };
         Self { maildrop: Rc::new(maildrop), octets_sent: Rc::default() }
     }
 
-    pub(super) fn connect(&self) -> impl Link + use<> {
+    pub(super) fn connect(&self) -> impl Connection + use<> {
         self.connect_for(usize::MAX)
     }
 
-    pub(super) fn connect_for(&self, octets: usize) -> impl Link + use<> {
+    pub(super) fn connect_for(&self, octets: usize) -> impl Connection + use<> {
         let config =
             pop3::Config { stls: false, auth: AuthOffer::Always, login_delay: None, implementation: None };
         let server = pop3::Server::new(Arc::new(config), true, Instant::now());
-        wire(server, &self.maildrop, &self.octets_sent, octets)
+        machine_connection(server, &self.maildrop, &self.octets_sent, octets)
     }
 
-    pub(super) fn occupy(&self) {
-        self.maildrop.occupied.set(true);
+    pub(super) fn lock(&self) {
+        self.maildrop.locked.set(true);
     }
 
     pub(super) fn unique_ids(&self) -> Vec<String> {
@@ -233,10 +233,10 @@ impl Policy<pop3::Server> for Maildrop {
         let octets = |message: &Vec<u8>| message.len() as u64;
         match event {
             pop3::Event::User(_) => server.accept(),
-            pop3::Event::Authenticate(credentials) if !is_known(&credentials) => {
+            pop3::Event::Authenticate(credentials) if !is_valid(&credentials) => {
                 server.reject(pop3::replies::WRONG_CREDENTIALS);
             }
-            pop3::Event::Authenticate(_) if self.occupied.get() => server.reject(pop3::replies::IN_USE),
+            pop3::Event::Authenticate(_) if self.locked.get() => server.reject(pop3::replies::IN_USE),
             pop3::Event::Authenticate(_) => {
                 let total = messages.iter().map(|(_, message)| octets(message)).sum();
                 server.opened(messages.len() as u64, total);
@@ -283,7 +283,7 @@ fn put_body(server: &mut pop3::Server, message: &[u8], out: &mut BytesMut) {
     server.finish();
 }
 
-/// An SMTP server that delivers to everybody but `nobody`.
+/// An SMTP server that accepts every recipient except `nobody`.
 pub(super) struct SmtpHost {
     mail: Rc<Mail>,
     octets_sent: Rc<Cell<usize>>,
@@ -300,11 +300,11 @@ impl SmtpHost {
         Self { mail: Rc::default(), octets_sent: Rc::default() }
     }
 
-    pub(super) fn connect(&self) -> impl Link + use<> {
+    pub(super) fn connect(&self) -> impl Connection + use<> {
         self.connect_for(usize::MAX)
     }
 
-    pub(super) fn connect_for(&self, octets: usize) -> impl Link + use<> {
+    pub(super) fn connect_for(&self, octets: usize) -> impl Connection + use<> {
         let config = smtp::Config {
             hostname: "iitkgp.edu".to_owned(),
             message_size_max: 4_000_000,
@@ -314,7 +314,7 @@ impl SmtpHost {
             auth: AuthOffer::Always,
         };
         let server = smtp::Server::new(Arc::new(config), true, Instant::now());
-        wire(server, &self.mail, &self.octets_sent, octets)
+        machine_connection(server, &self.mail, &self.octets_sent, octets)
     }
 
     pub(super) fn delivered(&self) -> Vec<Vec<u8>> {
@@ -329,7 +329,7 @@ impl SmtpHost {
 impl Policy<smtp::Server> for Mail {
     fn answer(&self, server: &mut smtp::Server, event: smtp::Event, _out: &mut BytesMut) {
         match event {
-            smtp::Event::Authenticate(credentials) if !is_known(&credentials) => {
+            smtp::Event::Authenticate(credentials) if !is_valid(&credentials) => {
                 server.reject(smtp::replies::WRONG_CREDENTIALS);
             }
             smtp::Event::Recipient(path) if path.to_string().contains("nobody") => {

@@ -1,4 +1,4 @@
-//! The page as a whole: signed out, or the three panes.
+//! The page: the sign-in form, or the three panes.
 
 use std::rc::Rc;
 
@@ -6,99 +6,102 @@ use wasm_bindgen::JsCast as _;
 use wasm_bindgen::closure::Closure;
 use yew::prelude::*;
 
-use super::back::{self, Back};
 use super::compose::Compose;
-use super::drawer::Drawer;
+use super::connection_bar::ConnectionBar;
 use super::folders::Folders;
-use super::help::Help;
-use super::keyboard::{on_key, regain_focus};
-use super::list::List;
+use super::history::{HistorySync, Location};
+use super::keyboard::{on_key, restore_focus};
+use super::message_list::MessageList;
+use super::protocol_log::ProtocolLog;
 use super::reader::Reader;
+use super::shortcuts_dialog::ShortcutsDialog;
 use super::sign_in::SignIn;
-use super::toast::{Bar, Toast};
-use super::top::Top;
+use super::toast::Toasts;
+use super::top_bar::TopBar;
 use crate::control::Control;
-use crate::state::{Content, State};
+use crate::model::state::{Content, State};
+use crate::platform::dom;
 
 #[component]
 pub(crate) fn App() -> Html {
     let control = (*use_memo((), |()| Control::new())).clone();
     let state = use_state(|| control.state());
-    let back = use_memo((), |()| Back::default());
+    let history = use_memo((), |()| HistorySync::default());
     {
-        let (control, state, back) = (control.clone(), state.clone(), back.clone());
+        let (control, state, history) = (control.clone(), state.clone(), history.clone());
         use_effect_with((), move |()| {
             control.on_change(Callback::from(move |next| state.set(next)));
-            listen(&control, back);
+            listen(&control, history);
         });
     }
     {
-        let back = back.clone();
-        use_effect_with(back::depth(&state), move |depth| back.follow(*depth));
+        let control = control.clone();
+        use_effect_with(Location::of(&state), move |location| {
+            history.state_changed(&control, location.as_ref());
+        });
     }
     {
         let shown = state.clone();
-        use_effect_with(places(&state), move |_| regain_focus(&shown));
+        use_effect_with(focusable(&state), move |_| restore_focus(&shown));
     }
-    use_effect_with(title(&state), |title| {
-        if let Some(document) = web_sys::window().and_then(|window| window.document()) {
-            document.set_title(title);
-        }
-    });
+    use_effect_with(title(&state), |title| dom::set_title(title));
     let state: Rc<State> = (*state).clone();
     html! {
         <ContextProvider<Control> context={control}>
-            if state.account.is_some() {
+            if state.session.account.is_some() {
                 { panes(&state) }
             } else {
-                <SignIn state={state.clone()} />
+                <SignIn session={state.session.clone()} protocol_log={state.ui.protocol_log} />
             }
         </ContextProvider<Control>>
     }
 }
 
-fn panes(state: &Rc<State>) -> Html {
-    let reads = state.open.is_some() || state.composing.is_some();
+fn panes(state: &State) -> Html {
+    let State { session, mailbox, compose, ui } = state.clone();
+    let reading = ui.open.is_some() || compose.open.is_some();
     html! {
-        <div class={classes!("app", reads.then_some("reads"))}>
-            <Top state={state.clone()} />
-            <Bar state={state.clone()} />
-            <Folders state={state.clone()} />
-            <List state={state.clone()} />
-            if state.composing.is_some() {
-                <Compose state={state.clone()} />
+        <div class={classes!("app", reading.then_some("reading"))}>
+            <TopBar session={session.clone()} search={ui.search.clone()} protocol_log={ui.protocol_log} />
+            <ConnectionBar connection={session.connection.clone()} />
+            <Folders session={session.clone()} mailbox={mailbox.clone()} compose={compose.clone()} ui={ui.clone()} />
+            <MessageList connection={session.connection.clone()} mailbox={mailbox.clone()}
+                drafts={compose.drafts.clone()} ui={ui.clone()} />
+            if compose.open.is_some() {
+                <Compose session={session} compose={compose.clone()} />
             } else {
-                <Reader state={state.clone()} />
+                <Reader mailbox={mailbox.clone()} ui={ui.clone()} />
             }
-            if state.drawer { <Drawer /> }
-            <Toast state={state.clone()} />
-            if state.help { <Help /> }
+            if ui.protocol_log { <ProtocolLog /> }
+            <Toasts undoable={mailbox.removal.undoable.len()} draft_discarded={compose.discarded.is_some()}
+                notice={ui.notice.clone()} />
+            if ui.shortcuts { <ShortcutsDialog /> }
         </div>
     }
 }
 
-/// What can take the focus along when it goes. Compose finds its own field.
-fn places(state: &State) -> (bool, Option<(String, bool)>, usize, bool) {
-    let open = state.open.as_ref().map(|open| (open.id.clone(), matches!(open.content, Content::Ready(_))));
+/// The elements that may have the focus when they disappear. The compose pane sets its own focus.
+fn focusable(state: &State) -> (bool, Option<(String, bool)>, usize, bool) {
+    let open = state.ui.open.as_ref();
     (
-        state.composing.is_some(),
-        open,
-        state.removal.offered.len() + usize::from(state.discarded.is_some()),
-        state.notice.is_some(),
+        state.compose.open.is_some(),
+        open.map(|open| (open.id.clone(), matches!(open.content, Content::Ready(_)))),
+        state.mailbox.removal.undoable.len() + usize::from(state.compose.discarded.is_some()),
+        state.ui.notice.is_some(),
     )
 }
 
 fn title(state: &State) -> String {
-    match state.unread() {
+    match state.mailbox.unread() {
         0 => "Pennypost".to_owned(),
         unread => format!("({unread}) Pennypost"),
     }
 }
 
-/// What is heard wherever the focus is. The page is never taken down, so neither are these.
-fn listen(control: &Control, back: Rc<Back>) {
+/// Adds listeners to the window. They live as long as the page.
+fn listen(control: &Control, history: Rc<HistorySync>) {
     let Some(window) = web_sys::window() else { return };
-    let keys = {
+    let key = {
         let control = control.clone();
         Closure::<dyn Fn(KeyboardEvent)>::new(move |event| on_key(&control, &event))
     };
@@ -106,8 +109,8 @@ fn listen(control: &Control, back: Rc<Back>) {
         let control = control.clone();
         Closure::<dyn Fn()>::new(move || control.check())
     };
-    // A tab that is closed in mid-send is asked about.
-    let leaving = {
+    // The browser asks before it closes a tab that is sending.
+    let unload = {
         let control = control.clone();
         Closure::<dyn Fn(Event)>::new(move |event: Event| {
             if control.is_sending() {
@@ -115,34 +118,33 @@ fn listen(control: &Control, back: Rc<Back>) {
             }
         })
     };
-    // A page that is out of sight may never be seen again.
-    let hiding = {
+    // A hidden page may be discarded without another event.
+    let hide = {
         let control = control.clone();
-        Closure::<dyn Fn()>::new(move || control.keep_last_words()).into_js_value()
+        Closure::<dyn Fn()>::new(move || control.back_up_open_draft()).into_js_value()
     };
-    let travelling = {
+    let popstate = {
         let control = control.clone();
-        Closure::<dyn Fn()>::new(move || back.arrive(&control))
+        Closure::<dyn Fn()>::new(move || history.on_popstate(&control))
     };
-    // A file that is dropped beside a draft does not take the place of the page.
-    let dropping = Closure::<dyn Fn(DragEvent)>::new(|event: DragEvent| {
+    // Prevents the browser from opening a file that is dropped outside the compose pane.
+    let drop = Closure::<dyn Fn(DragEvent)>::new(|event: DragEvent| {
         if event.data_transfer().is_some_and(|data| data.types().includes(&"Files".into(), 0)) {
             event.prevent_default();
         }
     })
     .into_js_value();
     for (name, listener) in [
-        ("dragover", dropping.clone()),
-        ("drop", dropping),
-        ("keydown", keys.into_js_value()),
+        ("dragover", drop.clone()),
+        ("drop", drop),
+        ("keydown", key.into_js_value()),
         ("online", online.into_js_value()),
-        ("pagehide", hiding.clone()),
-        // On a phone it may be the last that is heard.
-        ("visibilitychange", hiding),
-        ("popstate", travelling.into_js_value()),
-        ("beforeunload", leaving.into_js_value()),
+        ("pagehide", hide.clone()),
+        // Mobile browsers often send only this one.
+        ("visibilitychange", hide),
+        ("popstate", popstate.into_js_value()),
+        ("beforeunload", unload.into_js_value()),
     ] {
-        // It fails for no name of an event.
         let _ = window.add_event_listener_with_callback(name, listener.unchecked_ref());
     }
 }

@@ -1,4 +1,4 @@
-//! Files for a draft: chosen, dropped or pasted.
+//! Attaches files that are chosen, dropped or pasted.
 
 use mail_core::message::draft::Attachment;
 use wasm_bindgen::JsCast as _;
@@ -9,12 +9,12 @@ use yew::prelude::*;
 use crate::control::Control;
 
 #[derive(Properties, PartialEq)]
-pub(super) struct AttachProps {
+pub(super) struct AttachButtonProps {
     pub(super) disabled: bool,
 }
 
 #[component]
-pub(super) fn Attach(AttachProps { disabled }: &AttachProps) -> Html {
+pub(super) fn AttachButton(AttachButtonProps { disabled }: &AttachButtonProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
     let node = use_node_ref();
     let choose = {
@@ -28,18 +28,18 @@ pub(super) fn Attach(AttachProps { disabled }: &AttachProps) -> Html {
     let chosen = Callback::from(move |event: Event| {
         let field: HtmlInputElement = event.target_unchecked_into();
         attach(&control, field.files());
-        // So that the same file can be chosen once more.
+        // Otherwise choosing the same file again causes no event.
         field.set_value("");
     });
     html! {
         <>
-            <input class="hidden" type="file" multiple=true ref={node} onchange={chosen} tabindex="-1" aria-label="Files to attach" />
+            <input class="visually-hidden" type="file" multiple=true ref={node} onchange={chosen} tabindex="-1" aria-label="Files to attach" />
             <button class="button" type="button" onclick={choose} disabled={*disabled}>{ "Attach" }</button>
         </>
     }
 }
 
-pub(super) fn dropped(control: &Control) -> Callback<DragEvent> {
+pub(super) fn on_drop(control: &Control) -> Callback<DragEvent> {
     let control = control.clone();
     Callback::from(move |event: DragEvent| {
         if let Some(files) = event.data_transfer().and_then(|data| files(&data)) {
@@ -49,17 +49,17 @@ pub(super) fn dropped(control: &Control) -> Callback<DragEvent> {
     })
 }
 
-pub(super) fn allow_drop() -> Callback<DragEvent> {
+pub(super) fn on_drag_over() -> Callback<DragEvent> {
     Callback::from(|event: DragEvent| event.prevent_default())
 }
 
-pub(super) fn pasted(control: &Control) -> Callback<Event> {
+pub(super) fn on_paste(control: &Control) -> Callback<Event> {
     let control = control.clone();
     Callback::from(move |event: Event| {
         let data = event.dyn_ref::<ClipboardEvent>().and_then(ClipboardEvent::clipboard_data);
-        // A text that comes with a picture of itself, as from an office program, is pasted as text.
-        let is_text = |data: &DataTransfer| data.get_data("text/plain").is_ok_and(|text| !text.is_empty());
-        if let Some(files) = data.filter(|data| !is_text(data)).and_then(|data| files(&data)) {
+        // Office programs add an image of copied text; the text is pasted.
+        let has_text = |data: &DataTransfer| data.get_data("text/plain").is_ok_and(|text| !text.is_empty());
+        if let Some(files) = data.filter(|data| !has_text(data)).and_then(|data| files(&data)) {
             event.prevent_default();
             attach(&control, Some(files));
         }
@@ -70,7 +70,6 @@ fn files(data: &DataTransfer) -> Option<FileList> {
     data.files().filter(|files| files.length() > 0)
 }
 
-/// Reads the files, each in its own time.
 fn attach(control: &Control, files: Option<FileList>) {
     let Some(files) = files else { return };
     for file in (0..files.length()).filter_map(|at| files.get(at)) {

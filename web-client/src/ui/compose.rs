@@ -1,4 +1,4 @@
-//! Writing a mail.
+//! The compose pane.
 
 use std::rc::Rc;
 
@@ -6,48 +6,51 @@ use mail_core::message::draft::Attachment;
 use web_sys::HtmlTextAreaElement;
 use yew::prelude::*;
 
-use super::attach::{Attach, allow_drop, dropped, pasted};
-use super::fields::Fields;
+use super::attach::{AttachButton, on_drag_over, on_drop, on_paste};
+use super::compose_fields::ComposeFields;
+use super::element_ids::{BCC_ID, BODY_ID, CC_ID, SUBJECT_ID, TO_ID};
 use super::icons;
-use super::keyboard::focus;
 use crate::control::Control;
-use crate::form::Form;
-use crate::labels;
-use crate::state::{Outgoing, Refusal, State};
+use crate::model::draft_form::DraftForm;
+use crate::model::format;
+use crate::model::state::{Account, ComposeState, Outgoing, SendProblem, SessionState};
+use crate::platform::dom;
 
 #[derive(Properties, PartialEq)]
-pub(super) struct Props {
-    pub(super) state: Rc<State>,
+pub(super) struct ComposeProps {
+    pub(super) session: Rc<SessionState>,
+    pub(super) compose: Rc<ComposeState>,
 }
 
 #[component]
-pub(super) fn Compose(Props { state }: &Props) -> Html {
+pub(super) fn Compose(ComposeProps { session, compose }: &ComposeProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
-    let forced = use_state_eq(|| false);
+    let submitted = use_state_eq(|| false);
     let body_node = use_node_ref();
-    let form = state.composing.as_ref().map(|composing| composing.form.clone());
+    let form = compose.open.as_ref().map(|open| open.form.clone());
     {
-        let (forced, body_node) = (forced.clone(), body_node.clone());
-        let answers = form.as_ref().is_some_and(|form| !form.to.chips.is_empty());
+        let (submitted, body_node) = (submitted.clone(), body_node.clone());
+        let is_reply = form.as_ref().is_some_and(|form| !form.to.chips.is_empty());
         use_effect_with(form.as_ref().map(|form| form.id.clone()), move |_| {
-            forced.set(false);
-            if answers {
-                // One writes above what is quoted.
-                focus("body");
+            submitted.set(false);
+            if is_reply {
+                // The reply goes above the quotation.
+                dom::focus(BODY_ID);
                 if let Some(body) = body_node.cast::<HtmlTextAreaElement>() {
                     let _ = body.set_selection_range(0, 0);
                     body.set_scroll_top(0);
                 }
             } else {
-                focus("to");
+                dom::focus(TO_ID);
             }
         });
     }
-    let (Some(composing), Some(form), Some(account)) = (&state.composing, form, &state.account) else {
+    let (Some(open), Some(form)) = (&compose.open, form) else {
         return html! {};
     };
-    let sending = state.is_outgoing(&form.id);
-    let attaching = state.is_attaching(&form.id);
+    let from = session.account.as_ref().map(Account::label).unwrap_or_default();
+    let sending = compose.is_outgoing(&form.id);
+    let attaching = compose.is_attaching(&form.id);
     let body = {
         let control = control.clone();
         Callback::from(move |event: InputEvent| {
@@ -56,18 +59,18 @@ pub(super) fn Compose(Props { state }: &Props) -> Html {
         })
     };
     let send = {
-        let (control, forced, form) = (control.clone(), forced.clone(), form.clone());
+        let (control, submitted, form) = (control.clone(), submitted.clone(), form.clone());
         Callback::from(move |_: MouseEvent| {
-            forced.set(true);
+            submitted.set(true);
             let problems = form.problems(true);
-            let wrong = [
-                (&problems.to, "to"),
-                (&problems.cc, "cc"),
-                (&problems.bcc, "bcc"),
-                (&problems.subject, "subject"),
+            let fields = [
+                (&problems.to, TO_ID),
+                (&problems.cc, CC_ID),
+                (&problems.bcc, BCC_ID),
+                (&problems.subject, SUBJECT_ID),
             ];
-            if let Some((_, id)) = wrong.into_iter().find(|(problem, _)| problem.is_some()) {
-                focus(id);
+            if let Some((_, id)) = fields.into_iter().find(|(problem, _)| problem.is_some()) {
+                dom::focus(id);
             }
             control.send();
         })
@@ -81,54 +84,52 @@ pub(super) fn Compose(Props { state }: &Props) -> Html {
         Callback::from(move |_: MouseEvent| control.discard(&id))
     };
     html! {
-        <main class="read write" aria-label="Compose" ondrop={dropped(&control)} ondragover={allow_drop()} onpaste={pasted(&control)}>
-            <div class="acts" role="toolbar" aria-label="Draft actions">
-                <button class="button icon back" type="button" aria-label="Keep the draft and close" onclick={close.clone()}>{ icons::back() }</button>
-                <button class="button go" type="button" onclick={send} disabled={state.outgoing.is_some() || attaching}>
+        <main class="reader compose" aria-label="Compose" ondrop={on_drop(&control)} ondragover={on_drag_over()} onpaste={on_paste(&control)}>
+            <div class="toolbar" role="toolbar" aria-label="Draft actions">
+                <button class="button icon back" type="button" aria-label="Save draft and close" onclick={close.clone()}>{ icons::back() }</button>
+                <button class="button primary" type="button" onclick={send} disabled={compose.outgoing.is_some() || attaching}>
                     { if sending { "Sending…" } else if attaching { "Attaching…" } else { "Send" } }
                 </button>
-                <Attach disabled={sending} />
-                <span class="space"></span>
-                <button class="button wide" type="button" onclick={close}>{ "Keep and close" }</button>
+                <AttachButton disabled={sending} />
+                <span class="spacer"></span>
+                <button class="button wide-only" type="button" onclick={close}>{ "Save and close" }</button>
                 <button class="button" type="button" onclick={discard} disabled={sending}>{ "Discard" }</button>
             </div>
-            if let Some(outgoing) = state.outgoing.as_ref().filter(|_| sending) {
+            if let Some(outgoing) = compose.outgoing.as_ref().filter(|_| sending) {
                 { progress(&control, outgoing) }
             }
-            if let Some(refusal) = &composing.refusal {
-                <p class="refusal" role="alert">{ reason(refusal) }</p>
+            if let Some(problem) = &open.problem {
+                <p class="error" role="alert">{ problem_text(problem) }</p>
             }
             <div class="form">
-                <Fields form={form.clone()} from={account.address.to_string()} forced={*forced} disabled={sending} />
+                <ComposeFields form={form.clone()} {from} submitted={*submitted} disabled={sending} />
                 { attachments(&control, &form, sending) }
-                <textarea id="body" ref={body_node} aria-label="Text" value={form.body.clone()} oninput={body} disabled={sending} />
+                <textarea id={BODY_ID} ref={body_node} aria-label="Text" value={form.body.clone()} oninput={body} disabled={sending} />
             </div>
         </main>
     }
 }
 
-fn progress(control: &Control, Outgoing { sent, total, .. }: &Outgoing) -> Html {
+fn progress(control: &Control, Outgoing { octets_sent, octets, .. }: &Outgoing) -> Html {
     let control = control.clone();
     let cancel = Callback::from(move |_: MouseEvent| control.cancel_sending());
     html! {
         <div class="sending">
-            <progress max={total.to_string()} value={sent.to_string()} aria-label="Sent"></progress>
-            <span role="status">{ format!("{} of {}", labels::size(*sent), labels::size(*total)) }</span>
+            <progress max={octets.to_string()} value={octets_sent.to_string()} aria-label="Sent"></progress>
+            <span role="status">{ format!("{} of {}", format::size(*octets_sent), format::size(*octets)) }</span>
             <button class="button" type="button" onclick={cancel}>{ "Cancel" }</button>
         </div>
     }
 }
 
-fn reason(refusal: &Refusal) -> String {
-    match refusal {
-        Refusal::Incorrect => {
-            "Incorrect format. Nothing is sent until what is marked below is right.".to_owned()
-        }
-        Refusal::Failed(why) => format!("{why} Nothing of the draft is lost."),
+fn problem_text(problem: &SendProblem) -> String {
+    match problem {
+        SendProblem::InvalidFields => "Not sent. Fix the highlighted fields.".to_owned(),
+        SendProblem::Failed(error) => format!("{error} Your draft is unchanged."),
     }
 }
 
-fn attachments(control: &Control, form: &Form, disabled: bool) -> Html {
+fn attachments(control: &Control, form: &DraftForm, disabled: bool) -> Html {
     if form.attachments.is_empty() {
         return html! {};
     }
@@ -142,12 +143,12 @@ fn attachments(control: &Control, form: &Form, disabled: bool) -> Html {
         };
         html! {
             <li class="chip">
-                { &attachment.name }<span class="t">{ labels::size(attachment.bytes.len() as u64) }</span>
+                { &attachment.name }<span class="secondary">{ format::size(attachment.bytes.len() as u64) }</span>
                 <button class="icon" type="button" aria-label={format!("Remove {}", attachment.name)} {disabled} onclick={remove}>
                     { icons::cross() }
                 </button>
             </li>
         }
     };
-    html! { <ul class="attached" aria-label="Attachments">{ for form.attachments.iter().map(file) }</ul> }
+    html! { <ul class="draft-attachments" aria-label="Attachments">{ for form.attachments.iter().map(file) }</ul> }
 }

@@ -1,58 +1,64 @@
-//! The folders. Only the inbox is the server's; the others are kept on this device.
+//! The folders. Only Inbox is the server's maildrop; the others exist in this browser.
 
 use std::rc::Rc;
 
 use yew::prelude::*;
 
 use crate::control::Control;
-use crate::state::{Action, Folder, State};
-use crate::{clock, labels};
+use crate::model::format;
+use crate::model::state::{
+    ComposeState, Folder, MailboxState, SessionState, UiAction, UiState, folder_count,
+};
+use crate::platform::clock;
 
 #[derive(Properties, PartialEq)]
-pub(super) struct Props {
-    pub(super) state: Rc<State>,
+pub(super) struct FoldersProps {
+    pub(super) session: Rc<SessionState>,
+    pub(super) mailbox: Rc<MailboxState>,
+    pub(super) compose: Rc<ComposeState>,
+    pub(super) ui: Rc<UiState>,
 }
 
 #[component]
-pub(super) fn Folders(Props { state }: &Props) -> Html {
+pub(super) fn Folders(FoldersProps { session, mailbox, compose, ui }: &FoldersProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
-    let compose = {
+    let new_message = {
         let control = control.clone();
         Callback::from(move |_: MouseEvent| control.compose())
     };
     let folder = |folder: Folder| {
         let control = control.clone();
-        let enter = Callback::from(move |_: MouseEvent| control.dispatch(Action::Folder(folder)));
-        let count = state.count(folder);
-        let current = (state.folder == folder).then_some("page");
+        let enter = Callback::from(move |_: MouseEvent| control.dispatch(UiAction::Folder(folder)));
+        let count = folder_count(mailbox, &compose.drafts, folder);
+        let current = (ui.folder == folder).then_some("page");
+        let title = folder.is_local().then_some("This browser only");
         html! {
-            <button type="button" aria-current={current} onclick={enter}>
+            <button type="button" aria-current={current} {title} onclick={enter}>
                 <span>{ folder.name() }</span>
                 if count > 0 { <span>{ count }</span> }
             </button>
         }
     };
-    let (kept, all) = state.kept();
-    let drawer = {
-        let (control, open) = (control.clone(), !state.drawer);
-        Callback::from(move |_: MouseEvent| control.dispatch(Action::Drawer(open)))
+    let toggle_log = {
+        let (control, open) = (control.clone(), !ui.protocol_log);
+        Callback::from(move |_: MouseEvent| control.dispatch(UiAction::ProtocolLog(open)))
     };
     html! {
         <>
             <nav class="nav" aria-label="Folders">
-                <button class="button go" type="button" onclick={compose.clone()}>{ "Compose" }</button>
+                <button class="button primary" type="button" onclick={new_message.clone()}>{ "Compose" }</button>
                 { for Folder::ALL.into_iter().map(folder) }
                 <small>
-                    if let Some(checked) = state.checked {
-                        { format!("Checked at {}.", labels::clock(clock::local(checked))) }<br />
+                    if let Some(checked) = session.checked {
+                        { format!("Synced {}", format::time(clock::local(checked))) }<br />
                     }
-                    { format!("Kept on this device, as a cache: {kept} of {}. ", labels::count(all, "message")) }<br />
-                    <button class="link" type="button" aria-expanded={state.drawer.to_string()} onclick={drawer}>
-                        { if state.drawer { "Hide transcript" } else { "Transcript" } }
+                    { format!("{} of {} available offline", mailbox.stored(), mailbox.messages.len()) }<br />
+                    <button class="link" type="button" aria-expanded={ui.protocol_log.to_string()} onclick={toggle_log}>
+                        { if ui.protocol_log { "Hide protocol log" } else { "Show protocol log" } }
                     </button>
                 </small>
             </nav>
-            <button class="button go fab" type="button" onclick={compose}>{ "Compose" }</button>
+            <button class="button primary fab" type="button" onclick={new_message}>{ "Compose" }</button>
         </>
     }
 }

@@ -1,8 +1,8 @@
-//! The few drawings. They say nothing to a screen reader: what they stand beside does.
+//! Icons. They are hidden from screen readers; the elements around them have labels.
 
 use yew::prelude::*;
 
-fn drawing(path: Html) -> Html {
+fn icon(path: Html) -> Html {
     html! {
         <svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.8" stroke-linecap="round"
             stroke-linejoin="round" aria-hidden="true">{ path }</svg>
@@ -10,25 +10,25 @@ fn drawing(path: Html) -> Html {
 }
 
 pub(super) fn envelope() -> Html {
-    drawing(html! { <><rect x="3" y="5" width="18" height="14" rx="2" /><path d="m3 8 9 6 9-6" /></> })
+    icon(html! { <><rect x="3" y="5" width="18" height="14" rx="2" /><path d="m3 8 9 6 9-6" /></> })
 }
 
 pub(super) fn star() -> Html {
-    drawing(
+    icon(
         html! { <path d="m12 3.5 2.6 5.4 5.9.8-4.3 4.1 1 5.9-5.2-2.8-5.2 2.8 1-5.9L3.500 9.700l5.900-.8z" /> },
     )
 }
 
 pub(super) fn clip() -> Html {
-    drawing(
+    icon(
         html! { <path d="m20 11-8.500 8.500a5 5 0 0 1-7-7L13 4a3.300 3.300 0 0 1 4.700 4.700l-8.500 8.500a1.700 1.700 0 0 1-2.400-2.400L14.500 7" /> },
     )
 }
 
 pub(super) fn back() -> Html {
-    drawing(html! { <path d="M15 5 8 12l7 7" /> })
+    icon(html! { <path d="M15 5 8 12l7 7" /> })
 }
 
 pub(super) fn cross() -> Html {
-    drawing(html! { <path d="M6 6l12 12M18 6 6 18" /> })
+    icon(html! { <path d="M6 6l12 12M18 6 6 18" /> })
 }

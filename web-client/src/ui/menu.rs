@@ -1,11 +1,12 @@
-//! What is needed now and then: a button that opens a list of more.
+//! Drop-down menus.
 
 use wasm_bindgen::JsCast as _;
 use web_sys::{HtmlElement, Node};
 use yew::prelude::*;
 
-use crate::control::{Control, notify};
-use crate::state::Action;
+use crate::control::Control;
+use crate::model::state::UiAction;
+use crate::platform::notification;
 
 #[derive(Properties, PartialEq)]
 pub(super) struct DropdownProps {
@@ -15,7 +16,7 @@ pub(super) struct DropdownProps {
     pub(super) children: Html,
 }
 
-/// It closes when something in it is pressed, at Escape, and when the focus goes elsewhere.
+/// Closes when an item is pressed, at Escape, and when it loses the focus.
 #[component]
 pub(super) fn Dropdown(DropdownProps { label, class, children }: &DropdownProps) -> Html {
     let node = use_node_ref();
@@ -23,85 +24,82 @@ pub(super) fn Dropdown(DropdownProps { label, class, children }: &DropdownProps)
         let node = node.clone();
         move || {
             if let Some(menu) = node.cast::<HtmlElement>() {
-                // One that is closed has no such attribute, and that is no failure.
                 let _ = menu.remove_attribute("open");
             }
         }
     };
-    // What was pressed is gone, and with it the focus.
-    let leave_by_hand = {
+    let close_and_refocus = {
         let (close, node) = (close.clone(), node.clone());
         move || {
             close();
             if let Some(button) = node.cast::<HtmlElement>().and_then(|menu| menu.first_element_child())
                 && let Some(button) = button.dyn_ref::<HtmlElement>()
             {
-                // What cannot take the focus does without.
                 let _ = button.focus();
             }
         }
     };
-    let press = {
-        let leave_by_hand = leave_by_hand.clone();
-        Callback::from(move |_: MouseEvent| leave_by_hand())
+    let click = {
+        let close_and_refocus = close_and_refocus.clone();
+        Callback::from(move |_: MouseEvent| close_and_refocus())
     };
-    let key = {
+    let keydown = {
         let node = node.clone();
         Callback::from(move |event: KeyboardEvent| {
             let is_open = node.cast::<HtmlElement>().is_some_and(|menu| menu.has_attribute("open"));
             if is_open && event.key() == "Escape" {
                 event.stop_propagation();
-                leave_by_hand();
+                close_and_refocus();
             }
         })
     };
-    let leave = {
+    let focusout = {
         let node = node.clone();
         Callback::from(move |event: FocusEvent| {
-            let goes_to = event.related_target().and_then(|target| target.dyn_into::<Node>().ok());
-            if !node.get().is_some_and(|menu| menu.contains(goes_to.as_ref())) {
+            let target = event.related_target().and_then(|target| target.dyn_into::<Node>().ok());
+            if !node.get().is_some_and(|menu| menu.contains(target.as_ref())) {
                 close();
             }
         })
     };
     html! {
-        <details class={classes!("menu", class.clone())} ref={node} onkeydown={key} onfocusout={leave}>
+        <details class={classes!("menu", class.clone())} ref={node} onkeydown={keydown} onfocusout={focusout}>
             <summary aria-label={*label} title={*label}>{ "⋯" }</summary>
-            // It can have the focus, so that a press between its buttons does not close it.
-            <div class="items" tabindex="-1" onclick={press}>{ children.clone() }</div>
+            // Focusable, so that a press between its items does not close it.
+            <div class="items" tabindex="-1" onclick={click}>{ children.clone() }</div>
         </details>
     }
 }
 
 #[derive(Properties, PartialEq)]
-pub(super) struct Props {
-    pub(super) address: String,
-    pub(super) drawer: bool,
+pub(super) struct MainMenuProps {
+    pub(super) account: String,
+    pub(super) protocol_log: bool,
 }
 
 #[component]
-pub(super) fn Menu(Props { address, drawer }: &Props) -> Html {
+pub(super) fn MainMenu(MainMenuProps { account, protocol_log }: &MainMenuProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
     let item = |label: &'static str, act: Callback<Control>| {
         let control = control.clone();
         let click = Callback::from(move |_: MouseEvent| act.emit(control.clone()));
         html! { <button type="button" onclick={click}>{ label }</button> }
     };
-    let drawer = *drawer;
+    let open = *protocol_log;
     html! {
         <Dropdown label="Menu">
-            <p>{ address }</p>
+            <p>{ account }</p>
             { item(
-                if drawer { "Hide transcript" } else { "Transcript" },
-                Callback::from(move |control: Control| control.dispatch(Action::Drawer(!drawer))),
+                if open { "Hide protocol log" } else { "Show protocol log" },
+                Callback::from(move |control: Control| control.dispatch(UiAction::ProtocolLog(!open))),
             ) }
-            { item("Keyboard", Callback::from(|control: Control| control.dispatch(Action::Help(true)))) }
-            if notify::can_be_asked_for() {
-                { item("Notify me of new mail", Callback::from(|_: Control| notify::ask())) }
+            { item("Keyboard shortcuts", Callback::from(|control: Control| control.dispatch(UiAction::Shortcuts(true)))) }
+            if notification::can_ask() {
+                { item("Notify me of new mail", Callback::from(|_: Control| notification::ask())) }
             }
             <hr />
             { item("Sign out", Callback::from(|control: Control| control.sign_out(false))) }
-            { item("Sign out and forget all on this device", Callback::from(|control: Control| control.sign_out(true))) }
+            { item("Sign out and delete local data", Callback::from(|control: Control| control.sign_out(true))) }
         </Dropdown>
     }
 }

@@ -1,26 +1,29 @@
-//! The page: components that draw the state and hand on what a person does.
+//! The components. They draw slices of the state and pass user actions to [`control`](crate::control).
 
 mod app;
 mod attach;
-mod back;
-mod chips;
+mod attachments;
 mod compose;
-mod drawer;
-mod fields;
-mod files;
+mod compose_fields;
+mod connection_bar;
+mod element_ids;
 mod folders;
-mod frame;
-mod help;
+mod history;
 mod icons;
 mod keyboard;
-mod letter;
-mod list;
 mod menu;
+mod message_frame;
+mod message_list;
+mod message_row;
+mod message_view;
+mod overlays;
+mod plain_text;
+mod protocol_log;
 mod reader;
+mod recipients_field;
+mod shortcuts_dialog;
 mod sign_in;
-mod text;
 mod toast;
-mod top;
+mod top_bar;
 
 pub(crate) use app::App;
-pub(crate) use toast::{LOOK_EVERY, is_attended};

@@ -1,67 +1,73 @@
-//! The message that is open, and what can be done with it.
+//! The reader: the open message and its actions.
 
 use std::rc::Rc;
 
 use yew::prelude::*;
 
 use super::icons;
-use super::letter::{Letter, LetterProps};
 use super::menu::Dropdown;
-use crate::blob::BlobUrl;
+use super::message_view::{MessageView, MessageViewProps};
 use crate::control::Control;
-use crate::labels;
-use crate::state::{Action, Content, Folder, Open, State};
+use crate::model::format;
+use crate::model::state::{Content, Folder, MailboxState, OpenMessage, UiAction, UiState};
+use crate::platform::blob_url::BlobUrl;
 
-/// Of a message's octets, what is drawn. All of it can be saved.
-const ORIGINAL_CHARS_MAX: usize = 300_000;
+/// Characters of the source that are drawn. The download is complete.
+const SOURCE_CHARS_MAX: usize = 300_000;
 
 #[derive(Properties, PartialEq)]
-pub(super) struct Props {
-    pub(super) state: Rc<State>,
+pub(super) struct ReaderProps {
+    pub(super) mailbox: Rc<MailboxState>,
+    pub(super) ui: Rc<UiState>,
 }
 
 #[component]
-pub(super) fn Reader(Props { state }: &Props) -> Html {
+pub(super) fn Reader(ReaderProps { mailbox, ui }: &ReaderProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
-    let Some(open) = &state.open else {
+    let Some(open) = &ui.open else {
         return html! {
-            <main class="read"><p class="empty">{ "Choose a message to read it. Press ? for the keys." }</p></main>
+            <main class="reader">
+                <p class="empty">{ "Select a message to read it. Press ? for keyboard shortcuts." }</p>
+            </main>
         };
     };
     let body = match &open.content {
-        Content::Loading => html! { <p class="empty" role="status">{ "Fetching the message…" }</p> },
-        Content::Failed(why) => {
+        Content::Loading => html! { <p class="empty" role="status">{ "Loading message…" }</p> },
+        Content::Failed(error) => {
             let id = open.id.clone();
-            let again = Callback::from(move |_: MouseEvent| control.open(&id));
+            let retry = Callback::from(move |_: MouseEvent| control.open(&id));
             html! {
                 <div class="empty" role="alert">
-                    <p>{ why }</p>
-                    <button class="button" type="button" onclick={again}>{ "Try again" }</button>
+                    <p>{ error }</p>
+                    <button class="button" type="button" onclick={retry}>{ "Try again" }</button>
                 </div>
             }
         }
-        Content::Ready(opened) if open.original => {
-            html! { <Original key={open.id.clone()} opened={opened.clone()} /> }
+        Content::Ready(message) if open.source => {
+            html! { <Source key={open.id.clone()} message={message.clone()} /> }
         }
-        Content::Ready(opened) => html! { <Letter key={open.id.clone()} opened={opened.clone()} /> },
+        Content::Ready(message) => {
+            html! { <MessageView key={open.id.clone()} message={message.clone()} /> }
+        }
     };
+    let starred = mailbox.message(&open.id).is_some_and(|message| message.starred);
     html! {
-        <main class="read" aria-label="Message">
-            <Actions open={open.clone()} starred={state.message(&open.id).is_some_and(|message| message.starred)} />
+        <main class="reader" aria-label="Message">
+            <Toolbar open={open.clone()} {starred} />
             { body }
         </main>
     }
 }
 
 #[derive(Properties, PartialEq)]
-struct ActionsProps {
-    open: Open,
+struct ToolbarProps {
+    open: OpenMessage,
     starred: bool,
 }
 
-/// Without room for all of them in one row, the less common ones are in a menu.
+/// In a narrow pane, secondary actions move to a menu.
 #[component]
-fn Actions(ActionsProps { open, starred }: &ActionsProps) -> Html {
+fn Toolbar(ToolbarProps { open, starred }: &ToolbarProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
     let ready = matches!(open.content, Content::Ready(_));
     let on_server = matches!(open.folder, Folder::Inbox | Folder::Starred);
@@ -81,57 +87,55 @@ fn Actions(ActionsProps { open, starred }: &ActionsProps) -> Html {
         html! { <button type="button" disabled={!ready} onclick={act}>{ label }</button> }
     };
     let reply_all = act(|control, _| control.reply(true));
-    let unread = act(|control, id| {
-        control.read(id, false);
-        control.dispatch(Action::Close);
+    let mark_unread = act(|control, id| {
+        control.set_read(id, false);
+        control.dispatch(UiAction::CloseMessage);
     });
-    let (original, shown) = if open.original {
-        ("Show message", act(|control, _| control.dispatch(Action::Original(false))))
+    let (source, show_source) = if open.source {
+        ("Show message", act(|control, _| control.dispatch(UiAction::Source(false))))
     } else {
-        ("Show original", act(|control, _| control.dispatch(Action::Original(true))))
+        ("Show source", act(|control, _| control.dispatch(UiAction::Source(true))))
     };
     html! {
-        <div class="acts" role="toolbar" aria-label="Message actions">
+        <div class="toolbar" role="toolbar" aria-label="Message actions">
             <button class="button icon back" type="button" aria-label="Back to the list"
-                onclick={act(|control, _| control.dispatch(Action::Close))}>{ icons::back() }</button>
+                onclick={act(|control, _| control.dispatch(UiAction::CloseMessage))}>{ icons::back() }</button>
             { button("", "Reply", "Reply (r)", act(|control, _| control.reply(false))) }
-            { button("roomy", "Reply all", "Reply to all (a)", reply_all.clone()) }
+            { button("secondary-action", "Reply all", "Reply all (a)", reply_all.clone()) }
             { button("", "Forward", "Forward (f)", act(|control, _| control.forward())) }
-            <span class="space"></span>
+            <span class="spacer"></span>
             if on_server {
                 <button class="button icon star" type="button" aria-pressed={starred.to_string()} aria-label="Star"
-                    title="Star (s)" onclick={act(|control, id| control.star(id))}>{ icons::star() }</button>
-                { button("roomy", "Unread", "Mark as unread and go back", unread.clone()) }
+                    title="Star (s)" onclick={act(|control, id| control.toggle_star(id))}>{ icons::star() }</button>
+                { button("secondary-action", "Unread", "Mark as unread and close", mark_unread.clone()) }
             }
-            { button("roomy", original, "The message as it was received", shown.clone()) }
-            if on_server {
-                <button class="button" type="button" title="Delete (#)" onclick={act(|control, id| control.remove(id))}>
-                    { "Delete" }
-                </button>
-            }
-            <Dropdown label="More" class="tight">
+            { button("secondary-action", source, "The message as received", show_source.clone()) }
+            <button class="button" type="button" title="Delete (#)" onclick={act(|control, id| control.remove(id))}>
+                { "Delete" }
+            </button>
+            <Dropdown label="More" class="overflow-menu">
                 { item("Reply all", reply_all) }
-                if on_server { { item("Mark as unread", unread) } }
-                { item(original, shown) }
+                if on_server { { item("Mark as unread", mark_unread) } }
+                { item(source, show_source) }
             </Dropdown>
         </div>
     }
 }
 
 #[component]
-fn Original(LetterProps { opened }: &LetterProps) -> Html {
-    let file = use_memo(opened.clone(), |opened| BlobUrl::to_save(&opened.raw));
-    let text = String::from_utf8_lossy(&opened.raw);
-    let cut = text.char_indices().nth(ORIGINAL_CHARS_MAX).map(|(at, _)| at);
-    let name =
-        format!("{}.eml", if opened.view.subject.is_empty() { "message" } else { &opened.view.subject });
+fn Source(MessageViewProps { message }: &MessageViewProps) -> Html {
+    let download = use_memo(message.clone(), |message| BlobUrl::for_download(&message.raw));
+    let text = String::from_utf8_lossy(&message.raw);
+    let cut = text.char_indices().nth(SOURCE_CHARS_MAX).map(|(at, _)| at);
+    let subject = &message.view.subject;
+    let name = format!("{}.eml", if subject.is_empty() { "message" } else { subject });
     html! {
-        <article class="original">
+        <article class="source">
             <p>
-                { format!("{} as received. ", labels::size(opened.raw.len() as u64)) }
+                { format!("Message as received, {}. ", format::size(message.raw.len() as u64)) }
                 if cut.is_some() { { "Only the beginning is shown. " } }
-                if let Some(file) = file.as_ref() {
-                    <a href={file.as_str().to_owned()} download={name}>{ "Save" }</a>
+                if let Some(download) = download.as_ref() {
+                    <a href={download.as_str().to_owned()} download={name}>{ "Save" }</a>
                 }
             </p>
             <pre tabindex="0">{ &text[..cut.unwrap_or(text.len())] }</pre>

@@ -1,32 +1,32 @@
-//! The sign-in page.
+//! The sign-in form.
 
 use std::rc::Rc;
 
 use web_sys::HtmlInputElement;
 use yew::prelude::*;
 
-use super::drawer::Drawer;
 use super::icons;
+use super::protocol_log::ProtocolLog;
 use crate::control::Control;
-use crate::credentials::{Problems, check};
-use crate::state::{Action, Connection, State};
+use crate::model::sign_in_form::{Problems, check};
+use crate::model::state::{ConnectionStatus, SessionState, UiAction};
 
 #[derive(Properties, PartialEq)]
-pub(crate) struct Props {
-    pub(crate) state: Rc<State>,
+pub(super) struct SignInProps {
+    pub(super) session: Rc<SessionState>,
+    pub(super) protocol_log: bool,
 }
 
-/// The fields keep their own text: a password need not lie in the page's state as well.
+/// The fields are uncontrolled, so that the password is not part of the state.
 #[component]
-pub(crate) fn SignIn(Props { state }: &Props) -> Html {
+pub(super) fn SignIn(SignInProps { session, protocol_log }: &SignInProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
     let (username, password) = (use_node_ref(), use_node_ref());
     let problems = use_state_eq(Problems::default);
     {
         let (username, password) = (username.clone(), password.clone());
-        use_effect_with(state.refusal.clone(), move |refusal| {
-            if let Some(field) = input(if refusal.is_some() { &password } else { &username }) {
-                // An element that cannot take the focus is no reason to stop.
+        use_effect_with(session.sign_in_error.clone(), move |error| {
+            if let Some(field) = input(if error.is_some() { &password } else { &username }) {
                 let _ = field.focus();
                 field.select();
             }
@@ -39,8 +39,8 @@ pub(crate) fn SignIn(Props { state }: &Props) -> Html {
             event.prevent_default();
             let (Some(username), Some(password)) = (input(&username), input(&password)) else { return };
             let found = check(&username.value(), &password.value());
-            let wrong = [(&found.username, &username), (&found.password, &password)];
-            match wrong.into_iter().find(|(problem, _)| problem.is_some()) {
+            let fields = [(&found.username, &username), (&found.password, &password)];
+            match fields.into_iter().find(|(problem, _)| problem.is_some()) {
                 Some((_, field)) => drop(field.focus()),
                 None => control.sign_in(username.value().trim(), &password.value()),
             }
@@ -51,61 +51,61 @@ pub(crate) fn SignIn(Props { state }: &Props) -> Html {
         let control = control.clone();
         Callback::from(move |_: MouseEvent| control.sign_out(false))
     };
-    let drawer = {
-        let open = !state.drawer;
-        Callback::from(move |_: MouseEvent| control.dispatch(Action::Drawer(open)))
-    };
-    let waiting = match &state.connection {
-        Connection::Waiting { why, .. } if state.signing_in => {
-            Some(format!("{why} Trying again in a moment."))
+    let open_log = *protocol_log;
+    let toggle_log =
+        { Callback::from(move |_: MouseEvent| control.dispatch(UiAction::ProtocolLog(!open_log))) };
+    let waiting = match &session.connection {
+        ConnectionStatus::Waiting { reason, .. } if session.signing_in => {
+            let reason = reason.as_deref().unwrap_or("Offline.");
+            Some(format!("{reason} Trying again in a moment."))
         }
         _ => None,
     };
     html! {
-        <div class="front">
+        <div class="sign-in-page">
             <main class="sign-in">
                 <div class="card">
                     <div class="brand">{ icons::envelope() }{ "Pennypost" }</div>
                     <h1>{ "Sign in" }</h1>
                     <form onsubmit={submit} novalidate=true>
-                        if let Some(refusal) = &state.refusal {
-                            <p class="refusal" role="alert">{ refusal }</p>
+                        if let Some(error) = &session.sign_in_error {
+                            <p class="error" role="alert">{ error }</p>
                         }
                         { field("username", "Username", "text", &username, problems.username.as_deref()) }
                         { field("password", "Password", "password", &password, problems.password.as_deref()) }
-                        <button class="button go" type="submit" disabled={state.signing_in}>
-                            { if state.signing_in { "Signing in…" } else { "Sign in" } }
+                        <button class="button primary" type="submit" disabled={session.signing_in}>
+                            { if session.signing_in { "Signing in…" } else { "Sign in" } }
                         </button>
                     </form>
                     <div role="status">
                         if let Some(waiting) = waiting {
-                            <p class="note">{ waiting }</p>
+                            <p class="warning">{ waiting }</p>
                             <button class="button" type="button" onclick={cancel}>{ "Cancel" }</button>
                         }
                     </div>
                     <p class="small">
-                        { "This page speaks SMTP and POP3 itself. " }
-                        <button class="link" type="button" aria-expanded={state.drawer.to_string()} onclick={drawer}>
-                            { if state.drawer { "Hide the dialogue" } else { "Watch the dialogue" } }
+                        { "This page is an SMTP and POP3 client. " }
+                        <button class="link" type="button" aria-expanded={open_log.to_string()} onclick={toggle_log}>
+                            { if open_log { "Hide protocol log" } else { "Show protocol log" } }
                         </button>
                     </p>
                 </div>
             </main>
-            if state.drawer { <Drawer /> }
+            if open_log { <ProtocolLog /> }
         </div>
     }
 }
 
 fn field(id: &'static str, label: &str, kind: &'static str, node: &NodeRef, problem: Option<&str>) -> Html {
     let complete = if kind == "password" { "current-password" } else { id };
-    let sentence = format!("{id}-problem");
+    let problem_id = format!("{id}-problem");
     html! {
         <div class="field">
             <label for={id}>{ label }</label>
             <input {id} name={id} type={kind} ref={node} autocomplete={complete} autocapitalize="none" spellcheck="false"
-                aria-invalid={problem.is_some().to_string()} aria-describedby={problem.map(|_| sentence.clone())} />
+                aria-invalid={problem.is_some().to_string()} aria-describedby={problem.map(|_| problem_id.clone())} />
             if let Some(problem) = problem {
-                <p class="problem" id={sentence} role="alert">{ problem }</p>
+                <p class="problem" id={problem_id} role="alert">{ problem }</p>
             }
         </div>
     }

@@ -1,0 +1,226 @@
+//! The POP3 jobs: check the maildrop, fetch a message, delete messages.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use mail_core::message::view::Summary;
+use mail_core::time::{Duration, Instant};
+use yew::platform::spawn_local;
+
+use super::Control;
+use super::login_session::{Job, LoginSession};
+use crate::model::format;
+use crate::model::message::HeaderSummary;
+use crate::model::parsed_message::ParsedMessage;
+use crate::model::state::{
+    Account, Action, ConnectionStatus, MailboxAction, Notice, SessionAction, UiAction,
+};
+use crate::model::transcript::Protocol;
+use crate::platform::socket::Socket;
+use crate::platform::{charset, clock, dom, notification};
+use crate::session::SessionError;
+use crate::session::pop3::{self, CheckDelegate, CheckEvent};
+use crate::storage::{CACHED_OCTETS_MAX, ObjectStore};
+
+/// Interval in which arriving headers are shown, in batches.
+const BATCH_INTERVAL: Duration = Duration::from_millis(150);
+/// Messages named in a notification.
+const NOTIFIED_MAX: usize = 3;
+
+impl Control {
+    pub(super) async fn check_maildrop(&self, session: &Rc<LoginSession>) -> Result<(), SessionError> {
+        let socket = Socket::connect(Protocol::Pop3)?;
+        let observer = CheckObserver {
+            control: self.clone(),
+            session: session.clone(),
+            known: self.known_headers(session),
+            batch: RefCell::default(),
+            batch_at: Cell::new(Instant::now()),
+            arrived: RefCell::default(),
+        };
+        let first = !self.state().mailbox.listed;
+        let result =
+            pop3::check(socket, self.recorder(Protocol::Pop3), &session.credentials, &observer).await;
+        observer.show_batch();
+        if !first {
+            announce(&observer.arrived.take());
+        }
+        result?;
+        if self.is_current(session) {
+            self.dispatch(MailboxAction::LoadingEnded);
+            self.dispatch(SessionAction::Checked(clock::now()));
+            let ids = self.state().mailbox.messages.iter().map(|message| message.id.clone()).collect();
+            session.storage.retain_messages(&ids).await;
+            self.find_address_in_background(session);
+        }
+        Ok(())
+    }
+
+    /// Messages with known headers: in the state, or in the snapshot before sign-in is complete.
+    fn known_headers(&self, session: &LoginSession) -> HashSet<String> {
+        let (state, snapshot) = (self.state(), session.snapshot.borrow());
+        let stored = snapshot.iter().flat_map(|snapshot| &snapshot.messages);
+        let messages = state.mailbox.messages.iter().chain(stored);
+        messages.filter(|message| message.header.is_some()).map(|message| message.id.clone()).collect()
+    }
+
+    pub(super) async fn fetch(&self, session: &Rc<LoginSession>, id: &str) -> Result<(), SessionError> {
+        let socket = Socket::connect(Protocol::Pop3)?;
+        let number = self.state().mailbox.message(id).and_then(|message| message.number);
+        let recorder = self.recorder(Protocol::Pop3);
+        let (message, driver) = pop3::fetch(socket, recorder, &session.credentials, id, number).await?;
+        self.message_fetched(session, id.to_owned(), message);
+        // The next session needs the maildrop unlocked.
+        driver.close().await;
+        Ok(())
+    }
+
+    /// Shows a fetched message and caches it.
+    fn message_fetched(&self, session: &Rc<LoginSession>, id: String, message: Vec<u8>) {
+        if !self.is_current(session) {
+            return;
+        }
+        let raw = Bytes::from(message);
+        let message = self.show_message(&id, raw.clone());
+        if raw.len() > CACHED_OCTETS_MAX {
+            return;
+        }
+        let (control, session) = (self.clone(), session.clone());
+        spawn_local(async move {
+            session.storage.put_search_text(&id, &message.search_text()).await;
+            if session.storage.put_octets(ObjectStore::Messages, &[(id.clone(), raw.to_vec())]).await {
+                control.dispatch(MailboxAction::Stored(id));
+            }
+        });
+    }
+
+    /// Shows the content of the open message and marks it as read.
+    pub(super) fn show_message(&self, id: &str, raw: impl Into<Bytes>) -> Rc<ParsedMessage> {
+        let message = Rc::new(ParsedMessage::parse(raw, charset::decode));
+        self.dispatch(UiAction::Opened { id: id.to_owned(), content: message.clone() });
+        self.dispatch(MailboxAction::Opened { id: id.to_owned(), search_text: message.search_text() });
+        self.store_marks(id);
+        message
+    }
+
+    /// Deletes the messages whose removal is in progress from the server.
+    pub(super) async fn remove_messages(&self, session: &Rc<LoginSession>) -> Result<(), SessionError> {
+        let state = self.state();
+        let in_progress = state.mailbox.removal.in_progress.iter();
+        let messages = in_progress.filter_map(|id| state.mailbox.message(id));
+        let messages: Vec<_> = messages.map(|message| (message.id.clone(), message.number)).collect();
+        if messages.is_empty() {
+            self.set_connection(session, ConnectionStatus::Idle);
+            return Ok(());
+        }
+        let socket = Socket::connect(Protocol::Pop3)?;
+        let recorder = self.recorder(Protocol::Pop3);
+        let refused = pop3::delete(socket, recorder, &session.credentials, &messages).await?;
+        if !self.is_current(session) {
+            return Ok(());
+        }
+        let is_refused = |id: &String| refused.iter().any(|(refused, _)| refused == id);
+        let (failed, removed): (Vec<_>, Vec<_>) =
+            messages.into_iter().map(|(id, _)| id).partition(is_refused);
+        if let Some((_, reply)) = refused.first() {
+            self.notify(Notice::error(format!("Not deleted. {reply}")));
+        }
+        self.dispatch(MailboxAction::RemovalFailed(failed));
+        self.dispatch(MailboxAction::Removed(removed.clone()));
+        self.set_connection(session, ConnectionStatus::Idle);
+        session.storage.delete_messages(&removed).await;
+        Ok(())
+    }
+
+    /// Completes sign-in after the first successful login.
+    fn signed_in(&self, session: &LoginSession) {
+        let Some(snapshot) = session.snapshot.take() else { return };
+        let account = Account { name: session.account.clone(), address: session.address.borrow().clone() };
+        self.dispatch(Action::SignedIn { account, snapshot });
+    }
+}
+
+/// Notifies the user of new mail if the page is hidden.
+fn announce(arrived: &[Rc<HeaderSummary>]) {
+    if arrived.is_empty() || !dom::is_hidden() {
+        return;
+    }
+    let line = |header: &Rc<HeaderSummary>| format!("{}: {}", header.from, header.subject);
+    let lines: Vec<_> = arrived.iter().take(NOTIFIED_MAX).map(line).collect();
+    notification::show(&format::count(arrived.len(), "new message"), &lines.join("\n"));
+}
+
+/// Passes the results of a check to the state and the storage.
+struct CheckObserver {
+    control: Control,
+    session: Rc<LoginSession>,
+    /// Messages whose headers are not fetched.
+    known: HashSet<String>,
+    /// Headers that arrived since `batch_at`.
+    batch: RefCell<Vec<(String, Vec<u8>)>>,
+    batch_at: Cell<Instant>,
+    arrived: RefCell<Vec<Rc<HeaderSummary>>>,
+}
+
+impl CheckObserver {
+    /// Shows and stores the headers that have arrived.
+    fn show_batch(&self) {
+        self.batch_at.set(Instant::now());
+        let batch = self.batch.take();
+        if batch.is_empty() || !self.control.is_current(&self.session) {
+            return;
+        }
+        let summary =
+            |header: &[u8]| Rc::new(HeaderSummary::new(&Summary::parse_with(header, charset::decode)));
+        let headers: Vec<_> = batch.iter().map(|(id, header)| (id.clone(), summary(header))).collect();
+        self.arrived.borrow_mut().extend(headers.iter().map(|(_, header)| header.clone()));
+        self.control.dispatch(MailboxAction::Headers(headers));
+        let session = self.session.clone();
+        // Headers that cannot be stored are fetched again after the next sign-in.
+        spawn_local(async move {
+            let _ = session.storage.put_octets(ObjectStore::Headers, &batch).await;
+        });
+    }
+}
+
+impl CheckDelegate for CheckObserver {
+    fn has_header(&self, unique_id: &str) -> bool {
+        self.known.contains(unique_id)
+    }
+
+    fn next_requested(&self) -> Option<String> {
+        self.session.take_fetch()
+    }
+
+    fn return_request(&self, unique_id: String) {
+        self.session.add_job(Job::Fetch(unique_id));
+    }
+
+    fn on_event(&self, event: CheckEvent) {
+        if !self.control.is_current(&self.session) {
+            return;
+        }
+        match event {
+            CheckEvent::Listed(listings) => {
+                if self.control.state().session.account.is_none() {
+                    self.control.signed_in(&self.session);
+                }
+                self.control.dispatch(MailboxAction::Listed(listings));
+            }
+            CheckEvent::Header { unique_id, header } => {
+                self.batch.borrow_mut().push((unique_id, header));
+                if self.batch_at.get().elapsed() > BATCH_INTERVAL {
+                    self.show_batch();
+                }
+            }
+            CheckEvent::Message { unique_id, message: Ok(message) } => {
+                self.control.message_fetched(&self.session, unique_id, message);
+            }
+            CheckEvent::Message { unique_id, message: Err(error) } => {
+                self.control.dispatch(UiAction::OpenFailed { id: unique_id, error });
+            }
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! The compose form: what the fields of a draft contain, valid or not.
+//!
+//! [`mail_core::message::draft`] defines the rules; this module reports violations by field.
+
+use std::rc::Rc;
+
+use chrono::{DateTime, Utc};
+use mail_core::message::address::{Address, AddressError};
+use mail_core::message::draft::{
+    Attachment, Draft, DraftError, SUBJECT_CHARS_MAX, Subject, parse_address, parse_addresses,
+};
+use mail_core::message::id::MessageId;
+
+/// A recipient field: finished entries as chips, followed by the text that is being typed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Recipients {
+    pub(crate) chips: Vec<String>,
+    pub(crate) typed: String,
+}
+
+impl Recipients {
+    fn from_addresses(addresses: &[Address]) -> Self {
+        Self { chips: addresses.iter().map(ToString::to_string).collect(), typed: String::new() }
+    }
+
+    /// Turns the typed text into chips. Invalid addresses become chips too, so that they can be seen and corrected.
+    pub(crate) fn commit_typed(&mut self) {
+        let typed = std::mem::take(&mut self.typed);
+        match parse_addresses("To", &typed) {
+            Ok(addresses) => self.chips.extend(addresses.iter().map(ToString::to_string)),
+            Err(_) => self.chips.extend(
+                typed
+                    .split([',', ';', '\n'])
+                    .map(str::trim)
+                    .filter(|part| !part.is_empty())
+                    .map(str::to_owned),
+            ),
+        }
+        let mut seen = Vec::new();
+        self.chips.retain(|chip| {
+            let new = !seen.contains(chip);
+            seen.push(chip.clone());
+            new
+        });
+    }
+
+    /// Turns the last chip back into typed text.
+    pub(crate) fn edit_last_chip(&mut self) {
+        if self.typed.is_empty() {
+            self.typed = self.chips.pop().unwrap_or_default();
+        }
+    }
+
+    fn addresses(&self, field: &'static str) -> Result<Vec<Address>, DraftError> {
+        let mut addresses = Vec::new();
+        for chip in &self.chips {
+            addresses.push(parse_address(field, chip)?);
+        }
+        addresses.extend(parse_addresses(field, &self.typed)?);
+        Ok(addresses)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.chips.is_empty() && self.typed.trim().is_empty()
+    }
+}
+
+/// Whether a chip is a valid address.
+pub(crate) fn is_address(chip: &str) -> bool {
+    parse_address("To", chip).is_ok()
+}
+
+/// The error of each invalid field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Problems {
+    pub(crate) to: Option<String>,
+    pub(crate) cc: Option<String>,
+    pub(crate) bcc: Option<String>,
+    pub(crate) subject: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DraftForm {
+    /// The draft's number in hexadecimal. The Message-ID contains the same number, so sending again after a lost
+    /// connection repeats the Message-ID and recipients can detect the duplicate.
+    pub(crate) id: String,
+    pub(crate) changed: DateTime<Utc>,
+    pub(crate) to: Recipients,
+    pub(crate) cc: Recipients,
+    pub(crate) bcc: Recipients,
+    pub(crate) subject: String,
+    pub(crate) body: String,
+    pub(crate) attachments: Vec<Rc<Attachment>>,
+    pub(crate) in_reply_to: Option<MessageId>,
+    pub(crate) references: Vec<MessageId>,
+    /// The connection or the page ended during sending; the message may have been delivered.
+    pub(crate) maybe_delivered: bool,
+}
+
+impl DraftForm {
+    /// An empty form. `number` must be unique.
+    pub(crate) fn new(number: u128, changed: DateTime<Utc>) -> Self {
+        Self {
+            id: format!("{number:032x}"),
+            changed,
+            to: Recipients::default(),
+            cc: Recipients::default(),
+            bcc: Recipients::default(),
+            subject: String::new(),
+            body: String::new(),
+            attachments: Vec::new(),
+            in_reply_to: None,
+            references: Vec::new(),
+            maybe_delivered: false,
+        }
+    }
+
+    /// A form filled with a reply or a forwarded message.
+    pub(crate) fn from_draft(draft: Draft, number: u128, changed: DateTime<Utc>) -> Self {
+        Self {
+            to: Recipients::from_addresses(&draft.to),
+            cc: Recipients::from_addresses(&draft.cc),
+            bcc: Recipients::from_addresses(&draft.bcc),
+            subject: draft.subject.as_str().to_owned(),
+            body: draft.body,
+            attachments: draft.attachments.into_iter().map(Rc::new).collect(),
+            in_reply_to: draft.in_reply_to,
+            references: draft.references,
+            ..Self::new(number, changed)
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.to.is_empty()
+            && self.cc.is_empty()
+            && self.bcc.is_empty()
+            && self.subject.trim().is_empty()
+            && self.body.trim().is_empty()
+            && self.attachments.is_empty()
+    }
+
+    /// All recipients, separated by commas.
+    pub(crate) fn recipients(&self) -> String {
+        let all = [&self.to, &self.cc, &self.bcc];
+        let each = all.iter().flat_map(|field| field.chips.iter().chain(std::iter::once(&field.typed)));
+        each.map(String::as_str).filter(|text| !text.trim().is_empty()).collect::<Vec<_>>().join(", ")
+    }
+
+    pub(crate) fn octets(&self) -> u64 {
+        let attachments: usize = self.attachments.iter().map(|attachment| attachment.bytes.len()).sum();
+        (self.subject.len() + self.body.len() + attachments) as u64
+    }
+
+    /// Characters that the subject has left; negative if it is too long.
+    pub(crate) fn subject_chars_left(&self) -> isize {
+        SUBJECT_CHARS_MAX.cast_signed() - self.subject.trim().chars().count().cast_signed()
+    }
+
+    pub(crate) fn number(&self) -> u128 {
+        u128::from_str_radix(&self.id, 16).unwrap_or_default()
+    }
+
+    /// The invalid fields. With `complete`, missing and half-typed fields count as invalid too.
+    pub(crate) fn problems(&self, complete: bool) -> Problems {
+        let recipients = |field: &'static str, recipients: &Recipients| {
+            let chips_only = Recipients { chips: recipients.chips.clone(), typed: String::new() };
+            let checked = if complete { recipients } else { &chips_only };
+            checked.addresses(field).err().map(|error| field_message(&error))
+        };
+        let no_recipient = complete && self.to.is_empty();
+        Problems {
+            to: recipients("To", &self.to)
+                .or_else(|| no_recipient.then(|| field_message(&DraftError::NoRecipient))),
+            cc: recipients("Cc", &self.cc),
+            bcc: recipients("Bcc", &self.bcc),
+            subject: Subject::parse(&self.subject).err().map(|error| field_message(&error)),
+        }
+    }
+
+    /// The draft to send.
+    ///
+    /// # Errors
+    /// The first invalid field.
+    pub(crate) fn draft(&self, from: &Address) -> Result<Draft, DraftError> {
+        let to = self.to.addresses("To")?;
+        let mut draft = Draft::new(from.clone(), to, Subject::parse(&self.subject)?, self.body.clone());
+        draft.cc = self.cc.addresses("Cc")?;
+        draft.bcc = self.bcc.addresses("Bcc")?;
+        draft.attachments = self.attachments.iter().map(|attachment| Attachment::clone(attachment)).collect();
+        draft.in_reply_to.clone_from(&self.in_reply_to);
+        draft.references.clone_from(&self.references);
+        draft.check()?;
+        Ok(draft)
+    }
+}
+
+/// The message beside a field. It does not repeat the field's name.
+fn field_message(error: &DraftError) -> String {
+    match error {
+        DraftError::NoRecipient | DraftError::Address { error: AddressError::Empty, .. } => {
+            "Add a recipient.".to_owned()
+        }
+        DraftError::Address { error: AddressError::NoAt, .. } => {
+            "Add a full address, such as name@example.org.".to_owned()
+        }
+        DraftError::SubjectTooLong(chars) => {
+            let excess = chars.saturating_sub(SUBJECT_CHARS_MAX);
+            format!("Subject is {} too long.", super::format::count(excess, "character"))
+        }
+        error => {
+            let text = error.to_string();
+            let text = text.split_once(": ").map_or(text.as_str(), |(_field, text)| text);
+            let mut chars = text.chars();
+            let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+            format!("{first}{}.", chars.as_str())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn form() -> DraftForm {
+        DraftForm::new(7, DateTime::UNIX_EPOCH)
+    }
+
+    fn typed(text: &str) -> Recipients {
+        Recipients { chips: Vec::new(), typed: text.to_owned() }
+    }
+
+    #[test]
+    fn commit_typed_makes_unique_chips() {
+        let mut to = typed("gb@iit.edu, <ag@iit.edu>, gb@iit.edu");
+        to.commit_typed();
+        assert_eq!(
+            to,
+            Recipients { chips: vec!["gb@iit.edu".into(), "ag@iit.edu".into()], typed: String::new() }
+        );
+        to.typed = "nobody; at all".to_owned();
+        to.commit_typed();
+        assert_eq!(to.chips[2..], ["nobody", "at all"]);
+        to.edit_last_chip();
+        assert_eq!((to.chips.len(), to.typed.as_str()), (3, "at all"));
+        assert!(is_address("gb@iit.edu") && !is_address("nobody"));
+    }
+
+    #[test]
+    fn missing_fields_are_reported_only_on_send() {
+        let form = form();
+        assert_eq!(form.problems(false), Problems::default());
+        assert_eq!(form.problems(true).to.as_deref(), Some("Add a recipient."));
+        let half_typed = DraftForm { to: typed("gb@"), ..form };
+        assert_eq!(half_typed.problems(false), Problems::default());
+        assert!(half_typed.problems(true).to.is_some_and(|error| error.contains("domain")));
+    }
+
+    #[test]
+    fn invalid_fields_are_reported_while_typing() {
+        let mut form = DraftForm { subject: "x".repeat(120), cc: typed("x y"), ..form() };
+        form.cc.commit_typed();
+        let problems = form.problems(false);
+        assert_eq!(problems.cc.as_deref(), Some("Add a full address, such as name@example.org."));
+        assert_eq!(problems.subject.as_deref(), Some("Subject is 20 characters too long."));
+        assert_eq!(form.subject_chars_left(), -20);
+        form.subject = "x".repeat(101);
+        assert_eq!(form.problems(false).subject.as_deref(), Some("Subject is 1 character too long."));
+    }
+
+    #[test]
+    fn valid_form_becomes_a_draft() {
+        let me = Address::parse("ag@iit.edu").unwrap();
+        let form =
+            DraftForm { to: typed("gb@iit.edu"), bcc: typed("cd@iit.edu"), subject: " x ".into(), ..form() };
+        let draft = form.draft(&me).unwrap();
+        assert_eq!((draft.subject.as_str(), draft.recipients().len()), ("x", 2));
+        let again = DraftForm::from_draft(draft, 7, DateTime::UNIX_EPOCH);
+        assert_eq!(again.recipients(), "gb@iit.edu, cd@iit.edu");
+        assert!(DraftForm { to: typed("gb"), ..form.clone() }.draft(&me).is_err());
+        assert_eq!(DraftForm { to: typed(" "), ..form }.draft(&me), Err(DraftError::NoRecipient));
+    }
+
+    #[test]
+    fn id_encodes_the_number() {
+        assert_eq!(DraftForm::new(u128::MAX, DateTime::UNIX_EPOCH).number(), u128::MAX);
+        assert!(form().is_empty() && !DraftForm { body: "x".into(), ..form() }.is_empty());
+    }
+}

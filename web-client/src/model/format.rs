@@ -1,0 +1,99 @@
+//! Dates, times, sizes and counts as text.
+
+use chrono::{DateTime, Datelike, FixedOffset, Timelike, Utc};
+use mail_core::message::date;
+
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// For a list row: `19:15` today, `Yesterday`, `20 Nov` this year, `20 Nov 2025` before.
+pub(crate) fn list_date(at: DateTime<FixedOffset>, now: DateTime<FixedOffset>) -> String {
+    match (now.date_naive() - at.date_naive()).num_days() {
+        0 => time(at),
+        1 => "Yesterday".to_owned(),
+        _ if at.year() == now.year() => format!("{} {}", at.day(), MONTHS[at.month0() as usize]),
+        _ => format!("{} {} {}", at.day(), MONTHS[at.month0() as usize], at.year()),
+    }
+}
+
+/// `22 Nov 2026, 19:15`
+pub(crate) fn date_and_time(at: DateTime<FixedOffset>) -> String {
+    format!("{} {} {}, {}", at.day(), MONTHS[at.month0() as usize], at.year(), time(at))
+}
+
+/// The `date : hour : minute` form of the guide: `2026-11-22 : 19 : 15 UTC`.
+pub(crate) fn guide_date(at: DateTime<Utc>) -> String {
+    format!("{} UTC", date::short(&at))
+}
+
+/// `19:15`
+pub(crate) fn time(at: DateTime<FixedOffset>) -> String {
+    format!("{:02}:{:02}", at.hour(), at.minute())
+}
+
+/// `812 B`, `6 KB`, `1.4 MB`.
+pub(crate) fn size(octets: u64) -> String {
+    let tenths = |unit: u64| (octets * 10 + unit / 2) / unit;
+    match octets {
+        0..1_000 => format!("{octets} B"),
+        1_000..999_500 => format!("{} KB", (octets + 500) / 1_000),
+        999_500..999_950_000 => {
+            let tenths = tenths(1_000_000);
+            if tenths >= 100 {
+                format!("{} MB", tenths / 10)
+            } else {
+                format!("{}.{} MB", tenths / 10, tenths % 10)
+            }
+        }
+        _ => format!("{}.{} GB", tenths(1_000_000_000) / 10, tenths(1_000_000_000) % 10),
+    }
+}
+
+/// `1 message`, `2 messages`.
+pub(crate) fn count(number: usize, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn list_date_shortens_with_recency() {
+        let at = |text: &str| DateTime::parse_from_rfc3339(text).unwrap();
+        let now = at("2026-11-22T20:00:00+01:00");
+        for (text, label) in [
+            ("2026-11-22T00:05:00+01:00", "00:05"),
+            ("2026-11-21T23:59:00+01:00", "Yesterday"),
+            ("2026-11-20T12:00:00+01:00", "20 Nov"),
+            ("2026-01-02T12:00:00+01:00", "2 Jan"),
+            ("2025-12-31T12:00:00+01:00", "31 Dec 2025"),
+            // The sender's clock is ahead.
+            ("2026-11-24T12:00:00+01:00", "24 Nov"),
+        ] {
+            assert_eq!(list_date(at(text), now), label);
+        }
+        assert_eq!(date_and_time(now), "22 Nov 2026, 20:00");
+        assert_eq!(guide_date(now.to_utc()), "2026-11-22 : 19 : 00 UTC");
+    }
+
+    #[test]
+    fn size_is_rounded_to_two_or_three_digits() {
+        for (octets, label) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_000, "1 KB"),
+            (1_499, "1 KB"),
+            (999_499, "999 KB"),
+            (999_500, "1.0 MB"),
+            (1_449_999, "1.4 MB"),
+            (26_214_400, "26 MB"),
+            (1_500_000_000, "1.5 GB"),
+        ] {
+            assert_eq!(size(octets), label);
+        }
+        assert_eq!((count(1, "file"), count(0, "file")), ("1 file".to_owned(), "0 files".to_owned()));
+    }
+}

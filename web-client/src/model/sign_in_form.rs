@@ -1,0 +1,57 @@
+//! Validation of the sign-in form before anything is sent.
+
+use mail_core::users::Username;
+
+/// The error of each invalid field.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Problems {
+    pub(crate) username: Option<String>,
+    pub(crate) password: Option<String>,
+}
+
+/// Ignores white space around the username. Every character of a password counts.
+pub(crate) fn check(username: &str, password: &str) -> Problems {
+    Problems {
+        username: check_username(username.trim()).err(),
+        password: password.is_empty().then(|| "Enter your password.".to_owned()),
+    }
+}
+
+/// Accepts a name with or without a domain. Only the server knows which domains are local.
+fn check_username(username: &str) -> Result<(), String> {
+    if username.is_empty() {
+        return Err("Enter your username.".to_owned());
+    }
+    let name = username.split_once('@').map_or(username, |(name, _)| name);
+    Username::parse(name).map(drop).map_err(|error| format!("Invalid username: {error}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn each_empty_field_has_its_own_error() {
+        let both = check(" ", "");
+        assert!(both.username.is_some() && both.password.is_some());
+        assert_eq!(check("gb", ""), Problems { username: None, ..both.clone() });
+        assert_eq!(check("", "gondola"), Problems { password: None, ..both });
+    }
+
+    #[test]
+    fn username_follows_the_servers_rules() {
+        assert_eq!(check("gb", "gondola"), Problems::default());
+        assert_eq!(check(" gb@iit.edu ", "gondola"), Problems::default());
+        for invalid in ["../gb", "g b", "@iit.edu", "User.txt"] {
+            let problems = check(invalid, "gondola");
+            assert!(problems.username.is_some_and(|error| error.contains("Invalid username")), "{invalid}");
+        }
+    }
+
+    #[test]
+    fn password_of_spaces_is_valid() {
+        assert_eq!(check("gb", "  "), Problems::default());
+    }
+}

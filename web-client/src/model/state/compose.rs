@@ -1,0 +1,173 @@
+//! Drafts, the draft that is open, and the message that is being sent.
+
+use std::rc::Rc;
+
+use crate::model::draft_form::DraftForm;
+
+/// Shown after a connection or page ended between the final dot and the reply (RFC 5321 section 4.2.5).
+pub(crate) const DELIVERY_UNKNOWN: &str = "The connection ended before the server confirmed the message: it may have \
+    been delivered. Check with the recipients before you send it again.";
+
+/// The draft in the compose pane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OpenDraft {
+    pub(crate) form: Rc<DraftForm>,
+    /// The initial content of a new form; `None` for a stored draft.
+    pub(crate) initial: Option<Rc<DraftForm>>,
+    pub(crate) problem: Option<SendProblem>,
+}
+
+impl OpenDraft {
+    /// Whether the form is new and unchanged. An unchanged reply is not stored as a draft.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.initial.as_ref().is_some_and(|initial| {
+            **initial == DraftForm { changed: initial.changed, ..DraftForm::clone(&self.form) }
+        })
+    }
+}
+
+/// Why the open draft was not sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SendProblem {
+    /// The fields show the errors.
+    InvalidFields,
+    Failed(String),
+}
+
+/// Progress of the message that is being sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outgoing {
+    /// Id of the draft.
+    pub(crate) draft: String,
+    pub(crate) octets_sent: u64,
+    pub(crate) octets: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ComposeState {
+    pub(crate) drafts: Rc<Vec<Rc<DraftForm>>>,
+    pub(crate) open: Option<OpenDraft>,
+    pub(crate) outgoing: Option<Outgoing>,
+    /// The last discarded draft, while Undo is offered.
+    pub(crate) discarded: Option<Rc<DraftForm>>,
+    /// The draft id of each file that is being read.
+    pub(crate) attaching: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum ComposeAction {
+    /// Opens a new form.
+    New(Rc<DraftForm>),
+    /// Opens a stored draft.
+    Open(Rc<DraftForm>),
+    /// Replaces the content of the open form.
+    Edit(Rc<DraftForm>),
+    Close,
+    /// Adds or replaces a draft of the Drafts folder.
+    Save(Rc<DraftForm>),
+    Delete(String),
+    /// Deletes a draft and offers Undo.
+    Discard(Rc<DraftForm>),
+    /// The time for Undo is over.
+    DiscardEnded(String),
+    /// A file for this draft is being read.
+    Attaching(String),
+    AttachingEnded(String),
+    /// The form has invalid fields and is not sent.
+    Invalid,
+    Sending(Outgoing),
+    SendFailed {
+        draft: String,
+        error: String,
+    },
+    Sent(String),
+}
+
+impl ComposeState {
+    pub(super) fn new(drafts: Vec<Rc<DraftForm>>) -> Self {
+        Self { drafts: Rc::new(drafts), ..Self::default() }
+    }
+
+    pub(super) fn reduce(&mut self, action: ComposeAction) {
+        match action {
+            ComposeAction::New(form) => {
+                self.open = Some(OpenDraft { initial: Some(form.clone()), form, problem: None });
+            }
+            ComposeAction::Open(form) => {
+                // While it is being sent, its outcome is pending rather than unknown.
+                let unknown = form.maybe_delivered && !self.is_outgoing(&form.id);
+                let problem = unknown.then(|| SendProblem::Failed(DELIVERY_UNKNOWN.to_owned()));
+                self.open = Some(OpenDraft { form, initial: None, problem });
+            }
+            ComposeAction::Edit(form) => {
+                if let Some(open) = self.open_draft(&form.id.clone()) {
+                    open.form = form;
+                    open.problem = None;
+                }
+            }
+            ComposeAction::Close => self.open = None,
+            ComposeAction::Save(form) => {
+                self.delete(&form.id);
+                self.discarded.take_if(|discarded| discarded.id == form.id);
+                Rc::make_mut(&mut self.drafts).push(form);
+            }
+            ComposeAction::Delete(id) => self.delete(&id),
+            ComposeAction::Discard(form) => {
+                self.delete(&form.id);
+                self.open.take_if(|open| open.form.id == form.id);
+                self.discarded = Some(form);
+            }
+            ComposeAction::DiscardEnded(id) => {
+                self.discarded.take_if(|discarded| discarded.id == id);
+            }
+            ComposeAction::Attaching(draft) => self.attaching.push(draft),
+            ComposeAction::AttachingEnded(draft) => {
+                if let Some(at) = self.attaching.iter().position(|attaching| *attaching == draft) {
+                    self.attaching.swap_remove(at);
+                }
+            }
+            ComposeAction::Invalid => {
+                if let Some(open) = &mut self.open {
+                    open.problem = Some(SendProblem::InvalidFields);
+                }
+            }
+            ComposeAction::Sending(outgoing) => self.outgoing = Some(outgoing),
+            ComposeAction::SendFailed { draft, error } => {
+                self.outgoing.take_if(|outgoing| outgoing.draft == draft);
+                if let Some(open) = self.open_draft(&draft) {
+                    open.problem = Some(SendProblem::Failed(error));
+                }
+            }
+            ComposeAction::Sent(draft) => {
+                self.outgoing.take_if(|outgoing| outgoing.draft == draft);
+                self.delete(&draft);
+                self.open.take_if(|open| open.form.id == draft);
+            }
+        }
+    }
+
+    pub(crate) fn draft(&self, id: &str) -> Option<&Rc<DraftForm>> {
+        self.drafts.iter().find(|form| form.id == id)
+    }
+
+    pub(crate) fn is_open(&self, draft: &str) -> bool {
+        self.open.as_ref().is_some_and(|open| open.form.id == draft)
+    }
+
+    pub(crate) fn is_outgoing(&self, draft: &str) -> bool {
+        self.outgoing.as_ref().is_some_and(|outgoing| outgoing.draft == draft)
+    }
+
+    /// Whether a file for this draft is being read.
+    pub(crate) fn is_attaching(&self, draft: &str) -> bool {
+        self.attaching.iter().any(|attaching| attaching == draft)
+    }
+
+    fn open_draft(&mut self, id: &str) -> Option<&mut OpenDraft> {
+        self.open.as_mut().filter(|open| open.form.id == id)
+    }
+
+    fn delete(&mut self, id: &str) {
+        Rc::make_mut(&mut self.drafts).retain(|form| form.id != id);
+    }
+}

@@ -1,0 +1,173 @@
+//! What the page shows, in four slices, each with its own actions and one exhaustive reducer.
+//!
+//! | slice | contents |
+//! |---|---|
+//! | [`SessionState`] | the account, sign-in, the connection |
+//! | [`MailboxState`] | messages, sent copies, pending deletions |
+//! | [`ComposeState`] | drafts, the open draft, the message being sent |
+//! | [`UiState`] | folder, search, open message, panels, notices |
+//!
+//! Reducers are pure. Side effects are in `control`.
+
+mod compose;
+mod mailbox;
+mod session;
+#[cfg(test)]
+mod tests;
+mod ui;
+
+use std::rc::Rc;
+
+use super::draft_form::DraftForm;
+use super::message::{ListItem, Message};
+
+pub(crate) use compose::{ComposeAction, ComposeState, DELIVERY_UNKNOWN, Outgoing, SendProblem};
+pub(crate) use mailbox::{MailboxAction, MailboxState};
+pub(crate) use session::{Account, ConnectionStatus, SessionAction, SessionState};
+pub(crate) use ui::{Content, Folder, Notice, OpenMessage, Severity, Sort, UiAction, UiState};
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct State {
+    pub(crate) session: Rc<SessionState>,
+    pub(crate) mailbox: Rc<MailboxState>,
+    pub(crate) compose: Rc<ComposeState>,
+    pub(crate) ui: Rc<UiState>,
+}
+
+/// What IndexedDB has of an account, loaded at sign-in.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Snapshot {
+    pub(crate) messages: Vec<Rc<Message>>,
+    pub(crate) sent: Vec<Rc<Message>>,
+    pub(crate) drafts: Vec<Rc<DraftForm>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Action {
+    /// The server accepted the credentials. Replaces all slices.
+    SignedIn {
+        account: Account,
+        snapshot: Snapshot,
+    },
+    /// The session is over. Clears all slices; the sign-in form shows `error`.
+    SignedOut {
+        error: Option<String>,
+    },
+    Session(SessionAction),
+    Mailbox(MailboxAction),
+    Compose(ComposeAction),
+    Ui(UiAction),
+}
+
+impl From<SessionAction> for Action {
+    fn from(action: SessionAction) -> Self {
+        Self::Session(action)
+    }
+}
+
+impl From<MailboxAction> for Action {
+    fn from(action: MailboxAction) -> Self {
+        Self::Mailbox(action)
+    }
+}
+
+impl From<ComposeAction> for Action {
+    fn from(action: ComposeAction) -> Self {
+        Self::Compose(action)
+    }
+}
+
+impl From<UiAction> for Action {
+    fn from(action: UiAction) -> Self {
+        Self::Ui(action)
+    }
+}
+
+impl State {
+    pub(crate) fn reduce(mut self, action: impl Into<Action>) -> Self {
+        match action.into() {
+            Action::SignedIn { account, snapshot: Snapshot { messages, sent, drafts } } => {
+                return Self {
+                    session: Rc::new(SessionState::signed_in(account)),
+                    mailbox: Rc::new(MailboxState::new(messages, sent)),
+                    compose: Rc::new(ComposeState::new(drafts)),
+                    ui: Rc::new(self.ui.reset()),
+                };
+            }
+            Action::SignedOut { error } => {
+                return Self {
+                    session: Rc::new(SessionState { sign_in_error: error, ..SessionState::default() }),
+                    ui: Rc::new(self.ui.reset()),
+                    ..Self::default()
+                };
+            }
+            Action::Session(action) => Rc::make_mut(&mut self.session).reduce(action),
+            Action::Mailbox(action) => Rc::make_mut(&mut self.mailbox).reduce(action),
+            Action::Compose(action) => Rc::make_mut(&mut self.compose).reduce(action),
+            Action::Ui(action) => Rc::make_mut(&mut self.ui).reduce(action),
+        }
+        self
+    }
+
+    /// The rows of the list: the folder's items that match the search, sorted.
+    pub(crate) fn items(&self) -> Vec<ListItem> {
+        list_items(&self.mailbox, &self.compose.drafts, &self.ui)
+    }
+
+    /// The cursor moved by `rows`, within the list. Without a cursor, the first row.
+    pub(crate) fn cursor_after(&self, rows: isize) -> Option<String> {
+        let items = self.items();
+        let cursor = self.ui.cursor.as_ref();
+        let at = cursor.and_then(|cursor| items.iter().position(|item| item.id() == cursor));
+        let target = match at {
+            Some(at) => at.saturating_add_signed(rows).min(items.len().saturating_sub(1)),
+            None => 0,
+        };
+        items.get(target).map(|item| item.id().to_owned())
+    }
+
+    /// The row below `id`, or above it if it is the last one.
+    pub(crate) fn neighbour(&self, id: &str) -> Option<String> {
+        let items = self.items();
+        let at = items.iter().position(|item| item.id() == id)?;
+        let next = items.get(at + 1).or_else(|| items.get(at.checked_sub(1)?))?;
+        Some(next.id().to_owned())
+    }
+}
+
+/// See [`State::items`].
+pub(crate) fn list_items(mailbox: &MailboxState, drafts: &[Rc<DraftForm>], ui: &UiState) -> Vec<ListItem> {
+    let words: Vec<String> = ui.search.split_whitespace().map(str::to_lowercase).collect();
+    let mut items: Vec<ListItem> = match ui.folder {
+        Folder::Inbox => mailbox.listed_messages().cloned().map(ListItem::Message).collect(),
+        Folder::Starred => {
+            let starred = mailbox.listed_messages().filter(|message| message.starred);
+            starred.cloned().map(ListItem::Message).collect()
+        }
+        Folder::Sent => mailbox.listed_sent().cloned().map(ListItem::Message).collect(),
+        Folder::Drafts => drafts.iter().cloned().map(ListItem::Draft).collect(),
+    };
+    items.retain(|item| item.matches(&words));
+    match ui.sort {
+        Sort::Oldest => items.sort_by_key(ListItem::date),
+        Sort::Newest => {
+            // Of two messages with the same date, the later one comes first.
+            items.reverse();
+            items.sort_by_key(|item| std::cmp::Reverse(item.date()));
+        }
+        Sort::Sender => items.sort_by_cached_key(|item| item.correspondent().to_lowercase()),
+        Sort::Subject => items.sort_by_cached_key(|item| item.subject().to_lowercase()),
+        Sort::Largest => items.sort_by_key(|item| std::cmp::Reverse(item.octets())),
+    }
+    items
+}
+
+/// Unread messages, starred messages or drafts; 0 for Sent.
+pub(crate) fn folder_count(mailbox: &MailboxState, drafts: &[Rc<DraftForm>], folder: Folder) -> usize {
+    match folder {
+        Folder::Inbox => mailbox.unread(),
+        Folder::Starred => mailbox.listed_messages().filter(|message| message.starred).count(),
+        Folder::Drafts => drafts.len(),
+        Folder::Sent => 0,
+    }
+}

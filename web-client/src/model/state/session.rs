@@ -1,0 +1,76 @@
+//! The account, sign-in and the connection.
+
+use chrono::{DateTime, Utc};
+use mail_core::message::address::Address;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Account {
+    /// The username in lower case; names the IndexedDB database.
+    pub(crate) name: String,
+    /// `None` until the server's domain is known, if the user signed in with a bare name.
+    pub(crate) address: Option<Address>,
+}
+
+impl Account {
+    /// The address, or the username while the address is unknown.
+    pub(crate) fn label(&self) -> String {
+        self.address.as_ref().map_or_else(|| self.name.clone(), ToString::to_string)
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ConnectionStatus {
+    #[default]
+    Idle,
+    Busy,
+    /// The last session failed; the next one starts at `until`.
+    Waiting {
+        /// `None` if the server cannot be reached.
+        reason: Option<String>,
+        until: DateTime<Utc>,
+    },
+    /// The last session failed and is not repeated automatically.
+    Failed(String),
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SessionState {
+    /// `None` while signed out.
+    pub(crate) account: Option<Account>,
+    pub(crate) signing_in: bool,
+    /// Why the last sign-in failed.
+    pub(crate) sign_in_error: Option<String>,
+    pub(crate) connection: ConnectionStatus,
+    /// Time of the last complete check.
+    pub(crate) checked: Option<DateTime<Utc>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum SessionAction {
+    SigningIn,
+    AddressFound(Address),
+    Connection(ConnectionStatus),
+    Checked(DateTime<Utc>),
+}
+
+impl SessionState {
+    pub(super) fn signed_in(account: Account) -> Self {
+        Self { account: Some(account), connection: ConnectionStatus::Busy, ..Self::default() }
+    }
+
+    pub(super) fn reduce(&mut self, action: SessionAction) {
+        match action {
+            SessionAction::SigningIn => self.signing_in = true,
+            SessionAction::AddressFound(address) => {
+                if let Some(account) = &mut self.account {
+                    account.address = Some(address);
+                }
+            }
+            SessionAction::Connection(connection) => self.connection = connection,
+            SessionAction::Checked(at) => {
+                self.checked = Some(at);
+                self.connection = ConnectionStatus::Idle;
+            }
+        }
+    }
+}

@@ -1,0 +1,335 @@
+use chrono::DateTime;
+use mail_core::message::address::Address;
+use mail_core::message::view::Summary;
+
+use super::mailbox::{Loading, Removal};
+use super::*;
+use crate::model::message::{HeaderSummary, Listing};
+use crate::model::parsed_message::ParsedMessage;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+fn listing(id: &str, number: u64) -> Listing {
+    Listing { unique_id: id.to_owned(), number, octets: number * 100 }
+}
+
+fn listed(ids: &[&str]) -> MailboxAction {
+    MailboxAction::Listed((1..).zip(ids).map(|(number, id)| listing(id, number)).collect())
+}
+
+fn header(from: &str, subject: &str, minute: u32) -> Rc<HeaderSummary> {
+    let header = format!(
+        "From: {from}\r\nSubject: {subject}\r\nDate: Sun, 22 Nov 2026 19:{minute:02}:00 +0000\r\n\r\n"
+    );
+    Rc::new(HeaderSummary::new(&Summary::parse(header.as_bytes())))
+}
+
+fn sign_in(snapshot: Snapshot) -> Action {
+    let address = Some(Address::parse("gb@iit.edu").unwrap());
+    Action::SignedIn { account: Account { name: "gb".to_owned(), address }, snapshot }
+}
+
+fn signed_in() -> State {
+    State::default().reduce(sign_in(Snapshot::default()))
+}
+
+/// Three messages: a, b and c, in that order.
+fn three() -> State {
+    let headers = vec![
+        ("a".to_owned(), header("Zoe <z@iit.edu>", "Apples", 1)),
+        ("b".to_owned(), header("ag@iit.edu", "Bread and apples", 3)),
+        ("c".to_owned(), header("Ag <ag@iit.edu>", "cheese", 2)),
+    ];
+    signed_in().reduce(listed(&["a", "b", "c"])).reduce(MailboxAction::Headers(headers))
+}
+
+fn ids(state: &State) -> String {
+    state.items().iter().map(|item| item.id().to_owned()).collect()
+}
+
+fn parsed(raw: &'static [u8]) -> Rc<ParsedMessage> {
+    Rc::new(ParsedMessage::parse(raw, |_, _| None))
+}
+
+fn opened(state: State, id: &str) -> State {
+    let content = parsed(b"Subject: x\r\n\r\nunusual words\r\n");
+    let search_text = content.search_text();
+    state
+        .reduce(UiAction::Opening(id.to_owned()))
+        .reduce(UiAction::Opened { id: id.to_owned(), content })
+        .reduce(MailboxAction::Opened { id: id.to_owned(), search_text })
+}
+
+fn moved(state: State, rows: isize) -> State {
+    let cursor = state.cursor_after(rows);
+    state.reduce(UiAction::Cursor(cursor))
+}
+
+fn count(state: &State, folder: Folder) -> usize {
+    folder_count(&state.mailbox, &state.compose.drafts, folder)
+}
+
+fn draft(number: u128) -> DraftForm {
+    DraftForm::new(number, DateTime::UNIX_EPOCH)
+}
+
+#[test]
+fn headers_fill_the_list_and_the_progress_bar() {
+    let state = signed_in().reduce(listed(&["a", "b"]));
+    assert_eq!(state.mailbox.loading, Some(Loading { done: 0, total: 2 }));
+    let state = state.reduce(MailboxAction::Headers(vec![("b".to_owned(), header("x@y", "s", 1))]));
+    assert_eq!(state.mailbox.loading, Some(Loading { done: 1, total: 2 }));
+    assert_eq!(ids(&state), "ba");
+    let state =
+        state.reduce(MailboxAction::LoadingEnded).reduce(SessionAction::Checked(DateTime::UNIX_EPOCH));
+    assert_eq!((state.mailbox.loading, &state.session.connection), (None, &ConnectionStatus::Idle));
+}
+
+#[test]
+fn list_sorts_by_every_key() {
+    let order = |sort| ids(&three().reduce(UiAction::Sort(sort)));
+    assert_eq!(Sort::ALL.map(order), ["bca", "acb", "cba", "abc", "cba"]);
+}
+
+#[test]
+fn search_matches_all_words_in_header_and_opened_text() {
+    let found = |words: &str| ids(&opened(three(), "a").reduce(UiAction::Search(words.to_owned())));
+    assert_eq!(found("APPLES"), "ba");
+    assert_eq!(found("apples bread"), "b");
+    assert_eq!(found("ag@iit"), "bc");
+    assert_eq!(found("zoe"), "a");
+    assert_eq!(found("unusual"), "a");
+    assert_eq!(found("nothing"), "");
+}
+
+#[test]
+fn stored_search_text_survives_headers_and_listings() {
+    let message = |id: &str, text: Option<&str>| {
+        Rc::new(Message { id: id.to_owned(), text: text.map(Into::into), ..Message::default() })
+    };
+    let messages = vec![message("a", Some("long-kept words")), message("b", None)];
+    let state = State::default()
+        .reduce(sign_in(Snapshot { messages, ..Snapshot::default() }))
+        .reduce(UiAction::Search("Kept apples".to_owned()));
+    assert_eq!(ids(&state), "");
+    let headers = vec![("a".to_owned(), header("z@iit.edu", "Apples", 1))];
+    let state = state.reduce(MailboxAction::Headers(headers));
+    assert_eq!(ids(&state), "a");
+    assert_eq!(ids(&state.reduce(listed(&["b", "a"]))), "a");
+}
+
+#[test]
+fn listing_keeps_local_data_and_drops_deleted_messages() {
+    let state = opened(three(), "b")
+        .reduce(MailboxAction::SetStarred { id: "c".to_owned(), starred: true })
+        .reduce(MailboxAction::Stored("b".to_owned()))
+        .reduce(listed(&["b", "c", "d"]));
+    assert_eq!(state.mailbox.loading, Some(Loading { done: 0, total: 1 }));
+    let [b, c, d] = &state.mailbox.messages[..] else { panic!("{:?}", state.mailbox.messages) };
+    assert!(b.read && b.stored && b.header.is_some() && c.starred && !d.read && d.header.is_none());
+    assert_eq!((b.number, state.mailbox.unread(), state.mailbox.stored()), (Some(1), 2, 1));
+    assert_eq!(Folder::ALL.map(|folder| count(&state, folder)), [2, 1, 0, 0]);
+}
+
+#[test]
+fn cursor_stays_in_the_list() {
+    let state = moved(three(), 1);
+    assert_eq!(state.ui.cursor.as_deref(), Some("b"));
+    let state = moved(moved(state, 1), 9);
+    assert_eq!(state.ui.cursor.as_deref(), Some("a"));
+    assert_eq!(moved(state, -9).ui.cursor.as_deref(), Some("b"));
+    assert_eq!(moved(signed_in(), 1).ui.cursor, None);
+}
+
+#[test]
+fn neighbour_is_the_next_row_or_the_previous_at_the_end() {
+    let state = three();
+    assert_eq!(
+        ["b", "c", "a", "x"].map(|id| state.neighbour(id)),
+        [Some("c"), Some("a"), Some("c"), None].map(|id| id.map(str::to_owned))
+    );
+}
+
+#[test]
+fn removal_can_be_undone_until_it_starts() {
+    let state = three().reduce(MailboxAction::Remove("b".to_owned()));
+    assert_eq!(ids(&state), "ca");
+    assert_eq!(ids(&state.clone().reduce(MailboxAction::UndoRemoval)), "bca");
+    let state = state.reduce(MailboxAction::StartRemoval).reduce(MailboxAction::UndoRemoval);
+    assert_eq!(ids(&state), "ca");
+    let removed = state.clone().reduce(MailboxAction::Removed(vec!["b".to_owned()]));
+    assert_eq!((ids(&removed).as_str(), &removed.mailbox.removal), ("ca", &Removal::default()));
+    assert_eq!(ids(&state.reduce(MailboxAction::RemovalFailed(vec!["b".to_owned()]))), "bca");
+}
+
+#[test]
+fn removed_sent_copy_leaves_the_sent_folder_only() {
+    let copy = Rc::new(Message { id: "copy".to_owned(), ..Message::default() });
+    let state = three().reduce(MailboxAction::SentCopyStored(copy)).reduce(UiAction::Folder(Folder::Sent));
+    assert_eq!(ids(&state), "copy");
+    let state = state.reduce(MailboxAction::Remove("copy".to_owned()));
+    assert_eq!(ids(&state), "");
+    // A listing of the maildrop does not end the pending removal of a copy.
+    let state = state.reduce(listed(&["a"]));
+    assert_eq!(ids(&state.clone().reduce(MailboxAction::UndoRemoval)), "copy");
+    let state =
+        state.reduce(MailboxAction::StartRemoval).reduce(MailboxAction::Removed(vec!["copy".to_owned()]));
+    assert_eq!((state.mailbox.sent.len(), state.mailbox.messages.len()), (0, 1));
+}
+
+#[test]
+fn removal_of_a_message_deleted_elsewhere_ends() {
+    let state = three().reduce(MailboxAction::Remove("a".to_owned())).reduce(listed(&["b"]));
+    assert_eq!(state.mailbox.removal, Removal::default());
+    assert_eq!(ids(&state), "b");
+}
+
+#[test]
+fn late_content_does_not_replace_another_message() {
+    let state = three().reduce(UiAction::Opening("a".to_owned())).reduce(UiAction::Opening("b".to_owned()));
+    let state = state.reduce(UiAction::Opened { id: "a".to_owned(), content: parsed(b"x") });
+    let open = state.ui.open.as_ref().unwrap();
+    assert_eq!((open.id.as_str(), &open.content), ("b", &Content::Loading));
+    let state = state.reduce(UiAction::OpenFailed { id: "b".to_owned(), error: "gone".to_owned() });
+    assert_eq!(state.ui.open.as_ref().unwrap().content, Content::Failed("gone".to_owned()));
+}
+
+fn sending(draft: &str) -> ComposeAction {
+    ComposeAction::Sending(Outgoing { draft: draft.to_owned(), octets_sent: 1, octets: 2 })
+}
+
+fn failed(draft: &str) -> ComposeAction {
+    ComposeAction::SendFailed { draft: draft.to_owned(), error: "550".to_owned() }
+}
+
+#[test]
+fn outcome_of_sending_affects_only_its_own_draft() {
+    let [a, b] = [1, 2].map(|number| {
+        Rc::new(DraftForm { subject: number.to_string(), maybe_delivered: number == 1, ..draft(number) })
+    });
+    let state = signed_in()
+        .reduce(ComposeAction::Save(a.clone()))
+        .reduce(ComposeAction::Save(b.clone()))
+        .reduce(sending(&a.id))
+        .reduce(ComposeAction::Open(b.clone()));
+    assert!(state.compose.is_outgoing(&a.id) && !state.compose.is_outgoing(&b.id));
+    // Opened during sending, the draft shows no failure.
+    let reopened = state.clone().reduce(ComposeAction::Open(a.clone()));
+    assert_eq!(reopened.compose.open.as_ref().unwrap().problem, None);
+
+    let refused = state.clone().reduce(failed(&a.id));
+    assert_eq!(refused.compose.open.as_ref().unwrap().problem, None);
+    let sent = state.reduce(ComposeAction::Sent(a.id.clone()));
+    assert_eq!((&sent.compose.open.as_ref().unwrap().form, &sent.compose.outgoing), (&b, &None));
+    assert_eq!(*sent.compose.drafts, [b]);
+}
+
+#[test]
+fn new_form_is_untouched_until_its_content_changes() {
+    let form = Rc::new(DraftForm { body: "> quoted".to_owned(), ..draft(1) });
+    let is_untouched = |state: &State| state.compose.open.as_ref().unwrap().is_untouched();
+    let state = signed_in().reduce(ComposeAction::New(form.clone()));
+    assert!(is_untouched(&state));
+    let changed = DraftForm { body: "Yes.".to_owned(), ..DraftForm::clone(&form) };
+    let state = state.reduce(ComposeAction::Edit(Rc::new(changed)));
+    assert!(!is_untouched(&state));
+    let later = DateTime::from_timestamp_millis(1).unwrap();
+    let restored = DraftForm { changed: later, ..DraftForm::clone(&form) };
+    assert!(is_untouched(&state.reduce(ComposeAction::Edit(Rc::new(restored)))));
+    assert!(!is_untouched(&signed_in().reduce(ComposeAction::Open(form))), "a stored draft is not new");
+}
+
+#[test]
+fn discarded_draft_can_be_restored_until_undo_ends() {
+    let form = Rc::new(DraftForm { body: "Long story".to_owned(), ..draft(1) });
+    let state = signed_in()
+        .reduce(ComposeAction::Open(form.clone()))
+        .reduce(ComposeAction::Save(form.clone()))
+        .reduce(ComposeAction::Discard(form.clone()));
+    let compose = &state.compose;
+    assert_eq!((&compose.open, &compose.discarded, compose.drafts.len()), (&None, &Some(form.clone()), 0));
+    let restored = state.clone().reduce(ComposeAction::Save(form.clone()));
+    assert_eq!((&restored.compose.discarded, restored.compose.drafts.len()), (&None, 1));
+    let state = state.reduce(ComposeAction::DiscardEnded("another".to_owned()));
+    assert!(state.compose.discarded.is_some());
+    assert_eq!(state.reduce(ComposeAction::DiscardEnded(form.id.clone())).compose.discarded, None);
+}
+
+#[test]
+fn attaching_is_counted_per_draft() {
+    let attaching = |state: State, draft: &str| state.reduce(ComposeAction::Attaching(draft.to_owned()));
+    let state = ["a", "a", "b"].into_iter().fold(signed_in(), attaching);
+    let state = state.reduce(ComposeAction::AttachingEnded("a".to_owned()));
+    assert!(state.compose.is_attaching("a") && state.compose.is_attaching("b"));
+    let state = state.reduce(ComposeAction::AttachingEnded("a".to_owned()));
+    assert!(!state.compose.is_attaching("a") && state.compose.is_attaching("b"));
+}
+
+#[test]
+fn refused_draft_stays_and_sent_draft_is_deleted() {
+    let form = Rc::new(DraftForm { subject: "hello".to_owned(), ..draft(1) });
+    let state = signed_in()
+        .reduce(ComposeAction::New(form.clone()))
+        .reduce(ComposeAction::Save(form.clone()))
+        .reduce(ComposeAction::Save(form.clone()));
+    assert_eq!(count(&state, Folder::Drafts), 1);
+    let state = state.reduce(sending(&form.id));
+    let refused = state.clone().reduce(failed(&form.id));
+    assert_eq!(refused.compose.outgoing, None);
+    let open = refused.compose.open.as_ref().unwrap();
+    assert_eq!((&open.form, &open.problem), (&form, &Some(SendProblem::Failed("550".to_owned()))));
+    let edited = refused.reduce(ComposeAction::Edit(form.clone()));
+    assert_eq!(edited.compose.open.as_ref().unwrap().problem, None);
+    let sent = state.reduce(ComposeAction::Sent(form.id.clone()));
+    let compose = &sent.compose;
+    assert_eq!((&compose.open, &compose.outgoing, compose.drafts.len()), (&None, &None, 0));
+}
+
+#[test]
+fn invalid_fields_problem_ends_with_the_next_edit() {
+    let form = Rc::new(draft(1));
+    let state = signed_in().reduce(ComposeAction::New(form.clone())).reduce(ComposeAction::Invalid);
+    assert_eq!(state.compose.open.as_ref().unwrap().problem, Some(SendProblem::InvalidFields));
+    let state = state.reduce(ComposeAction::Edit(form));
+    assert_eq!(state.compose.open.as_ref().unwrap().problem, None);
+}
+
+#[test]
+fn reopened_draft_of_unknown_delivery_warns() {
+    let form = DraftForm { maybe_delivered: true, ..draft(1) };
+    let state = signed_in().reduce(ComposeAction::Open(Rc::new(form)));
+    let problem = state.compose.open.as_ref().unwrap().problem.clone();
+    let Some(SendProblem::Failed(error)) = problem else { panic!("no warning") };
+    assert!(error.contains("it may have been delivered"), "{error}");
+}
+
+#[test]
+fn drafts_are_listed_and_searched() {
+    let form = Rc::new(DraftForm { body: "Long story".to_owned(), ..draft(1) });
+    let state =
+        signed_in().reduce(ComposeAction::Save(form.clone())).reduce(UiAction::Folder(Folder::Drafts));
+    assert_eq!(state.items(), [ListItem::Draft(form)]);
+    assert_eq!(state.clone().reduce(UiAction::Search("story".to_owned())).items().len(), 1);
+    assert_eq!(state.reduce(UiAction::Search("tale".to_owned())).items().len(), 0);
+}
+
+#[test]
+fn sign_out_clears_everything_but_the_protocol_log_panel() {
+    let error = Some("no".to_owned());
+    let state =
+        three().reduce(UiAction::ProtocolLog(true)).reduce(Action::SignedOut { error: error.clone() });
+    assert_eq!(*state.session, SessionState { sign_in_error: error, ..SessionState::default() });
+    assert_eq!(*state.ui, UiState { protocol_log: true, ..UiState::default() });
+    assert_eq!((&*state.mailbox, &*state.compose), (&MailboxState::default(), &ComposeState::default()));
+    assert_eq!(three().reduce(Action::SignedOut { error: None }), State::default());
+}
+
+#[test]
+fn found_address_completes_the_account() {
+    let account = Account { name: "gb".to_owned(), address: None };
+    assert_eq!(account.label(), "gb");
+    let state = State::default()
+        .reduce(Action::SignedIn { account, snapshot: Snapshot::default() })
+        .reduce(SessionAction::AddressFound(Address::parse("gb@iit.edu").unwrap()));
+    assert_eq!(state.session.account.as_ref().unwrap().label(), "gb@iit.edu");
+}

@@ -1,0 +1,193 @@
+//! The folder, the search, the open message, panels and notices.
+
+use std::rc::Rc;
+
+use crate::model::parsed_message::ParsedMessage;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Folder {
+    #[default]
+    Inbox,
+    Starred,
+    Drafts,
+    Sent,
+}
+
+impl Folder {
+    pub(crate) const ALL: [Self; 4] = [Self::Inbox, Self::Starred, Self::Drafts, Self::Sent];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Inbox => "Inbox",
+            Self::Starred => "Starred",
+            Self::Drafts => "Drafts",
+            Self::Sent => "Sent",
+        }
+    }
+
+    /// Whether the folder exists only in this browser.
+    pub(crate) const fn is_local(self) -> bool {
+        matches!(self, Self::Drafts | Self::Sent)
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Sort {
+    #[default]
+    Newest,
+    Oldest,
+    Sender,
+    Subject,
+    Largest,
+}
+
+impl Sort {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Newest, Self::Oldest, Self::Sender, Self::Subject, Self::Largest];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Newest => "Newest first",
+            Self::Oldest => "Oldest first",
+            Self::Sender => "By sender",
+            Self::Subject => "By subject",
+            Self::Largest => "Largest first",
+        }
+    }
+}
+
+/// The message in the reader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OpenMessage {
+    pub(crate) folder: Folder,
+    /// Unique-id, or id of a sent copy.
+    pub(crate) id: String,
+    pub(crate) content: Content,
+    /// The source is shown instead of the formatted message.
+    pub(crate) source: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    Loading,
+    Ready(Rc<ParsedMessage>),
+    Failed(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Severity {
+    /// Disappears after some seconds.
+    Info,
+    /// Stays until it is closed.
+    Error,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Notice {
+    pub(crate) severity: Severity,
+    pub(crate) text: String,
+}
+
+impl Notice {
+    pub(crate) fn info(text: impl Into<String>) -> Self {
+        Self { severity: Severity::Info, text: text.into() }
+    }
+
+    pub(crate) fn error(text: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, text: text.into() }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct UiState {
+    pub(crate) folder: Folder,
+    pub(crate) search: String,
+    pub(crate) sort: Sort,
+    /// Id of the selected row.
+    pub(crate) cursor: Option<String>,
+    pub(crate) open: Option<OpenMessage>,
+    pub(crate) protocol_log: bool,
+    pub(crate) shortcuts: bool,
+    pub(crate) notice: Option<Notice>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum UiAction {
+    Folder(Folder),
+    Search(String),
+    Sort(Sort),
+    Cursor(Option<String>),
+    /// Opens a message of the folder; its content follows.
+    Opening(String),
+    Opened {
+        id: String,
+        content: Rc<ParsedMessage>,
+    },
+    OpenFailed {
+        id: String,
+        error: String,
+    },
+    CloseMessage,
+    /// Shows the source of the open message, or the message.
+    Source(bool),
+    ProtocolLog(bool),
+    Shortcuts(bool),
+    Notice(Notice),
+    CloseNotice,
+}
+
+impl UiState {
+    /// The initial state. The protocol log stays open across sign-in and sign-out.
+    pub(super) fn reset(&self) -> Self {
+        Self { protocol_log: self.protocol_log, ..Self::default() }
+    }
+
+    pub(super) fn reduce(&mut self, action: UiAction) {
+        match action {
+            UiAction::Folder(folder) => self.enter(folder),
+            UiAction::Search(search) => self.search = search,
+            UiAction::Sort(sort) => self.sort = sort,
+            UiAction::Cursor(cursor) => self.cursor = cursor,
+            UiAction::Opening(id) => {
+                self.cursor = Some(id.clone());
+                let folder = if self.folder == Folder::Drafts { Folder::Inbox } else { self.folder };
+                self.open = Some(OpenMessage { folder, id, content: Content::Loading, source: false });
+            }
+            UiAction::Opened { id, content } => self.set_content(&id, Content::Ready(content)),
+            UiAction::OpenFailed { id, error } => self.set_content(&id, Content::Failed(error)),
+            UiAction::CloseMessage => self.open = None,
+            UiAction::Source(source) => {
+                if let Some(open) = &mut self.open {
+                    open.source = source;
+                }
+            }
+            UiAction::ProtocolLog(open) => self.protocol_log = open,
+            UiAction::Shortcuts(open) => self.shortcuts = open,
+            UiAction::Notice(notice) => self.notice = Some(notice),
+            UiAction::CloseNotice => self.notice = None,
+        }
+    }
+
+    pub(crate) fn is_open(&self, id: &str) -> bool {
+        self.open.as_ref().is_some_and(|open| open.id == id)
+    }
+
+    fn enter(&mut self, folder: Folder) {
+        self.folder = folder;
+        self.search.clear();
+        self.cursor = None;
+        self.open = None;
+        if folder.is_local() {
+            self.sort = Sort::Newest;
+        }
+    }
+
+    /// Ignores content that arrives after another message was opened.
+    fn set_content(&mut self, id: &str, content: Content) {
+        if let Some(open) = &mut self.open
+            && open.id == id
+        {
+            open.content = content;
+        }
+    }
+}

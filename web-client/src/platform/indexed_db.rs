@@ -1,0 +1,125 @@
+//! IndexedDB databases whose object stores map strings to values.
+//!
+//! Where the browser has no IndexedDB, as in some private windows, or the database was deleted by another tab, reads
+//! find nothing and writes fail.
+
+use idb::{DatabaseEvent as _, Error, Factory, ObjectStoreParams, Query, TransactionMode};
+use wasm_bindgen::JsValue;
+
+#[derive(Debug)]
+pub(crate) struct Database {
+    name: String,
+    database: Option<idb::Database>,
+}
+
+impl Database {
+    /// Opens the database and creates missing object stores.
+    pub(crate) async fn open(name: String, version: u32, stores: &'static [&'static str]) -> Self {
+        let database = open(&name, version, stores).await.ok();
+        Self { name, database }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// # Errors
+    /// The database does not answer.
+    pub(crate) async fn value(&self, store: &str, key: &str) -> Result<Option<JsValue>, Error> {
+        let Some(database) = &self.database else { return Ok(None) };
+        let transaction = database.transaction(&[store], TransactionMode::ReadOnly)?;
+        transaction.object_store(store)?.get(JsValue::from(key))?.await
+    }
+
+    pub(crate) async fn keys(&self, store: &str) -> Vec<String> {
+        let Some(database) = &self.database else { return Vec::new() };
+        let keys = async || -> Result<Vec<JsValue>, Error> {
+            let transaction = database.transaction(&[store], TransactionMode::ReadOnly)?;
+            transaction.object_store(store)?.get_all_keys(None, None)?.await
+        };
+        keys().await.unwrap_or_default().iter().filter_map(JsValue::as_string).collect()
+    }
+
+    pub(crate) async fn entries(&self, store: &str) -> Vec<(String, JsValue)> {
+        let Some(database) = &self.database else { return Vec::new() };
+        let entries = async || -> Result<(Vec<JsValue>, Vec<JsValue>), Error> {
+            let transaction = database.transaction(&[store], TransactionMode::ReadOnly)?;
+            let store = transaction.object_store(store)?;
+            // Both are sorted by key, and the transaction isolates them from writes.
+            let (keys, values) = (store.get_all_keys(None, None)?, store.get_all(None, None)?);
+            Ok((keys.await?, values.await?))
+        };
+        let (keys, values) = entries().await.unwrap_or_default();
+        keys.iter().filter_map(JsValue::as_string).zip(values).collect()
+    }
+
+    /// Writes entries of several stores in one transaction: `(store, key, value)`. Returns whether it was committed.
+    pub(crate) async fn put(&self, entries: &[(&str, &str, JsValue)]) -> bool {
+        let Some(database) = &self.database else { return false };
+        let put = async || -> Result<(), Error> {
+            let mut stores: Vec<_> = entries.iter().map(|(store, ..)| *store).collect();
+            stores.dedup();
+            let transaction = database.transaction(&stores, TransactionMode::ReadWrite)?;
+            for (store, key, value) in entries {
+                transaction.object_store(store)?.put(value, Some(&JsValue::from(*key)))?;
+            }
+            transaction.commit()?.await.map(drop)
+        };
+        put().await.is_ok()
+    }
+
+    /// Deletes keys from several stores in one transaction. Returns whether it was committed.
+    pub(crate) async fn delete(&self, stores: &[&str], keys: &[String]) -> bool {
+        let Some(database) = &self.database else { return false };
+        let delete = async || -> Result<(), Error> {
+            let transaction = database.transaction(stores, TransactionMode::ReadWrite)?;
+            for store in stores {
+                let store = transaction.object_store(store)?;
+                for key in keys {
+                    store.delete(Query::Key(key.as_str().into()))?;
+                }
+            }
+            transaction.commit()?.await.map(drop)
+        };
+        delete().await.is_ok()
+    }
+
+    /// Deletes the whole database.
+    pub(crate) async fn destroy(&self) {
+        if let Some(database) = &self.database {
+            database.close();
+        }
+        if let Ok(request) = Factory::new().and_then(|factory| factory.delete(&self.name)) {
+            // If another tab has it open, the browser deletes it when that tab closes it.
+            let _ = request.await;
+        }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if let Some(database) = &self.database {
+            // An open database blocks its deletion.
+            database.close();
+        }
+    }
+}
+
+async fn open(name: &str, version: u32, stores: &'static [&'static str]) -> Result<idb::Database, Error> {
+    let mut request = Factory::new()?.open(name, Some(version))?;
+    request.on_upgrade_needed(move |event| {
+        let Ok(database) = event.database() else { return };
+        for store in stores {
+            // Fails for stores that exist already.
+            let _ = database.create_object_store(store, ObjectStoreParams::new());
+        }
+    });
+    let mut database = request.await?;
+    // Do not block another tab that upgrades or deletes the database.
+    database.on_version_change(|event| {
+        if let Ok(database) = event.database() {
+            database.close();
+        }
+    });
+    Ok(database)
+}

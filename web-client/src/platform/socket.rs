@@ -1,0 +1,133 @@
+//! A [`Connection`] over a WebSocket to the bridge. Frame boundaries have no meaning.
+
+use std::pin::pin;
+
+use bytes::Bytes;
+use futures::channel::mpsc::{UnboundedReceiver, unbounded};
+use futures::future::{Either, select};
+use futures::stream::StreamExt as _;
+use mail_core::time::{Duration, Instant};
+use wasm_bindgen::closure::Closure;
+use wasm_bindgen::{JsCast as _, JsValue};
+use web_sys::{BinaryType, MessageEvent, WebSocket};
+use yew::platform::time::sleep;
+
+use crate::model::transcript::Protocol;
+use crate::session::{Connection, ConnectionLost, Received};
+
+/// Data that the browser may buffer before [`Socket::send`] waits.
+const BUFFERED_OCTETS_MAX: u32 = 256 * 1_024;
+/// Polling interval of the buffered amount; browsers have no event for it.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// A connection that sends nothing for this time is lost.
+const SEND_TIMEOUT: Duration = Duration::from_secs(60);
+
+enum SocketEvent {
+    Bytes(Bytes),
+    End,
+}
+
+pub(crate) struct Socket {
+    socket: WebSocket,
+    events: UnboundedReceiver<SocketEvent>,
+    _on_message: Closure<dyn FnMut(MessageEvent)>,
+    _on_close: Closure<dyn FnMut()>,
+}
+
+impl Socket {
+    /// Starts connecting to a target of the bridge that served the page.
+    ///
+    /// # Errors
+    /// The browser refuses to open WebSockets.
+    pub(crate) fn connect(protocol: Protocol) -> Result<Self, ConnectionLost> {
+        let target = match protocol {
+            Protocol::Pop3 => "pop3",
+            Protocol::Smtp => "smtp",
+        };
+        let location = web_sys::window().ok_or(ConnectionLost)?.location();
+        let secure = location.protocol().is_ok_and(|protocol| protocol == "https:");
+        let host = location.host().map_err(|_| ConnectionLost)?;
+        let url = format!("{}://{host}/ws/{target}", if secure { "wss" } else { "ws" });
+        let socket = WebSocket::new(&url).map_err(|_| ConnectionLost)?;
+        socket.set_binary_type(BinaryType::Arraybuffer);
+        let (sender, events) = unbounded();
+        let notify = move |event| {
+            // Fails after the socket was dropped.
+            let _ = sender.unbounded_send(event);
+        };
+        let on_message = Closure::new({
+            let notify = notify.clone();
+            move |event: MessageEvent| {
+                let octets = js_sys::Uint8Array::new(&event.data()).to_vec();
+                notify(SocketEvent::Bytes(octets.into()));
+            }
+        });
+        let on_close = Closure::new(move || notify(SocketEvent::End));
+        socket.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+        socket.set_onclose(Some(on_close.as_ref().unchecked_ref()));
+        Ok(Self { socket, events, _on_message: on_message, _on_close: on_close })
+    }
+
+    async fn next(&mut self) -> Received {
+        match self.events.next().await {
+            Some(SocketEvent::Bytes(bytes)) => Received::Bytes(bytes),
+            Some(SocketEvent::End) | None => Received::End,
+        }
+    }
+}
+
+impl Connection for Socket {
+    async fn receive(&mut self, deadline: Option<Instant>) -> Received {
+        let Some(deadline) = deadline else { return self.next().await };
+        let timeout = sleep(deadline.saturating_duration_since(Instant::now()));
+        match select(pin!(self.next()), pin!(timeout)).await {
+            Either::Left((received, _)) => received,
+            Either::Right(_) => Received::TimedOut,
+        }
+    }
+
+    fn try_receive(&mut self) -> Option<Bytes> {
+        match self.events.try_recv() {
+            Ok(SocketEvent::Bytes(bytes)) => Some(bytes),
+            Ok(SocketEvent::End) => {
+                // The next `receive` returns the end.
+                self.events.close();
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    async fn send(&mut self, bytes: Bytes) -> Result<(), ConnectionLost> {
+        // Both servers speak first, so a client that has data to send is connected.
+        self.socket.send_with_u8_array(&bytes).map_err(|_| ConnectionLost)?;
+        let (mut minimum, mut progress_at) = (u32::MAX, Instant::now());
+        loop {
+            let buffered = self.socket.buffered_amount();
+            if buffered < minimum {
+                (minimum, progress_at) = (buffered, Instant::now());
+            }
+            if buffered <= BUFFERED_OCTETS_MAX {
+                break;
+            }
+            if self.socket.ready_state() != WebSocket::OPEN || progress_at.elapsed() > SEND_TIMEOUT {
+                return Err(ConnectionLost);
+            }
+            sleep(POLL_INTERVAL).await;
+        }
+        if self.socket.ready_state() == WebSocket::OPEN { Ok(()) } else { Err(ConnectionLost) }
+    }
+
+    fn unsent_octets(&self) -> u64 {
+        self.socket.buffered_amount().into()
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.socket.set_onmessage(None);
+        self.socket.set_onclose(None);
+        let _: Result<(), JsValue> = self.socket.close();
+    }
+}

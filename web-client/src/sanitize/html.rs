@@ -1,0 +1,159 @@
+//! Sanitises HTML of messages.
+//!
+//! DOMPurify, in the version that `package.json` pins, removes elements and attributes, using the browser's own parser. A
+//! second pass over its result checks image sources and styles.
+//!
+//! Three layers protect the user: this sanitizer, the sandbox of the frame that shows the result, and the page's CSP.
+//!
+//! | threat | blocked by |
+//! |---|---|
+//! | scripts | sanitizer, sandbox, CSP |
+//! | remote images and style sheets | sanitizer, CSP |
+//! | DNS prefetch | sanitizer |
+//! | navigation of the page, overlays | sanitizer, sandbox |
+
+use std::rc::Rc;
+
+use js_sys::{Array, Object, Reflect};
+use mail_core::message::draft::Attachment;
+use wasm_bindgen::prelude::*;
+use web_sys::Element;
+
+use super::style::sanitize_style;
+use crate::platform::blob_url::{IMAGE_TYPES, data_url};
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = DOMPurify, catch)]
+    fn sanitize(html: &str, options: &JsValue) -> Result<Element, JsValue>;
+}
+
+/// Passive elements. URLs are allowed only in the attributes [`URL_ATTRIBUTES`].
+const TAGS: &str = "a abbr address area article aside b bdi bdo big blockquote body br caption center cite code col \
+    colgroup dd del details dfn div dl dt em figcaption figure font footer h1 h2 h3 h4 h5 h6 header hgroup hr i img \
+    ins kbd li main mark nav ol p pre q rp rt ruby s samp section small span strike strong sub summary sup table \
+    tbody td tfoot th thead time tr tt u ul var wbr";
+const ATTRIBUTES: &str = "abbr align alt bgcolor border cellpadding cellspacing color cols colspan datetime dir face \
+    headers height hspace lang noshade nowrap open reversed rowspan rules scope size span start style summary title type \
+    valign value vspace width";
+const URL_ATTRIBUTES: &str = "cite href src";
+
+const HEAD: &str = "<!doctype html><html><head><meta charset=\"utf-8\"><style>\
+    :root{color-scheme:light}\
+    body{margin:0;padding:8px;font:15px/1.5 system-ui,sans-serif;color:#1c2430;background:#fff;overflow-wrap:anywhere}\
+    img{max-width:100%;height:auto}pre{white-space:pre-wrap}blockquote{margin:0 0 0 8px;padding-left:8px;border-left:2px \
+    solid #c5ccd6}.blocked-image{display:inline-block;max-width:100%;padding:2px 8px;border:1px solid #c5ccd6;border-radius:6px;\
+    background:#f6f7f9;color:#5a6675;font-size:13px}</style></head><body>";
+
+/// The result of [`sanitize_html`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SanitizedHtml {
+    /// A complete document for the frame.
+    pub(crate) document: Rc<str>,
+    /// Number of remote images, which are replaced by their alternative text.
+    pub(crate) blocked_images: usize,
+    /// Neither text nor an image remains.
+    pub(crate) is_empty: bool,
+}
+
+/// `None` if the sanitizer fails. The HTML must not be shown then.
+pub(crate) fn sanitize_html(html: &str, attachments: &[Attachment]) -> Option<SanitizedHtml> {
+    let body = sanitize(html, &options()).ok()?;
+    let (mut blocked_images, mut shown_images) = (0, 0);
+    let elements = body.query_selector_all("*").ok()?;
+    for index in 0..elements.length() {
+        let Some(element) = elements.get(index).and_then(|node| node.dyn_into::<Element>().ok()) else {
+            continue;
+        };
+        if let Some(style) = element.get_attribute("style") {
+            let safe = sanitize_style(&style);
+            set_attribute(&element, "style", (!safe.is_empty()).then_some(&safe));
+        }
+        match element.local_name().as_str() {
+            "img" => {
+                let source = element.get_attribute("src").unwrap_or_default();
+                if let Some(source) = local_image(&source, attachments) {
+                    shown_images += 1;
+                    set_attribute(&element, "src", Some(&source));
+                } else {
+                    blocked_images += usize::from(is_remote(&source));
+                    replace_by_alternative_text(&element);
+                }
+            }
+            name => {
+                set_attribute(&element, "src", None);
+                if name == "a" {
+                    set_attribute(&element, "target", Some("_blank"));
+                    set_attribute(&element, "rel", Some("noopener noreferrer"));
+                }
+            }
+        }
+    }
+    let is_empty = shown_images == 0 && body.text_content().is_none_or(|text| text.trim().is_empty());
+    let document = format!("{HEAD}{}</body></html>", body.inner_html()).into();
+    Some(SanitizedHtml { document, blocked_images, is_empty })
+}
+
+fn is_remote(source: &str) -> bool {
+    !source.is_empty() && !source.starts_with("cid:") && !source.starts_with("data:")
+}
+
+/// Replaces an image by its alternative text, so that no broken-image icon appears. Spacers and tracking pixels are
+/// removed.
+fn replace_by_alternative_text(image: &Element) {
+    let alt = image.get_attribute("alt");
+    let is_pixel = ["width", "height"]
+        .iter()
+        .any(|side| matches!(image.get_attribute(side).as_deref(), Some("0" | "1" | "2")));
+    let text = alt.as_deref().map_or("image", str::trim);
+    let label = image.owner_document().and_then(|document| document.create_element("span").ok());
+    let Some(label) = label.filter(|_| !is_pixel && !text.is_empty()) else { return image.remove() };
+    set_attribute(&label, "class", Some("blocked-image"));
+    label.set_text_content(Some(text));
+    // Fails only for an image without a parent, which is not shown.
+    let _ = image.replace_with_with_node_1(&label);
+}
+
+/// The `src` of an image that is part of the message.
+fn local_image(source: &str, attachments: &[Attachment]) -> Option<String> {
+    if let Some(id) = source.strip_prefix("cid:") {
+        let attachment =
+            attachments.iter().find(|attachment| attachment.content_id.as_deref() == Some(id))?;
+        return data_url(attachment);
+    }
+    let mime = source.strip_prefix("data:")?.split([';', ',']).next()?;
+    IMAGE_TYPES.contains(&mime.to_ascii_lowercase().as_str()).then(|| source.to_owned())
+}
+
+fn set_attribute(element: &Element, name: &str, value: Option<&str>) {
+    // Fails only for invalid attribute names.
+    let _ = match value {
+        Some(value) => element.set_attribute(name, value),
+        None => element.remove_attribute(name),
+    };
+}
+
+fn options() -> JsValue {
+    let options = Object::new();
+    let list = |words: &str| words.split_whitespace().map(JsValue::from).collect::<Array>().into();
+    let allowed_urls =
+        js_sys::RegExp::new("^(?:https?:|mailto:|tel:|cid:|data:image/(?:png|gif|jpe?g|webp)[;,])", "i");
+    for (name, value) in [
+        ("ALLOWED_TAGS", list(TAGS)),
+        ("ALLOWED_ATTR", list(&format!("{ATTRIBUTES} {URL_ATTRIBUTES}"))),
+        // DOMPurify would otherwise check sizes and colours as URLs.
+        ("ADD_URI_SAFE_ATTR", list(ATTRIBUTES)),
+        ("ALLOWED_URI_REGEXP", allowed_urls.into()),
+        ("ALLOW_DATA_ATTR", JsValue::FALSE),
+        ("ALLOW_ARIA_ATTR", JsValue::FALSE),
+        ("RETURN_DOM", JsValue::TRUE),
+    ] {
+        // A new object accepts every property.
+        let _ = Reflect::set(&options, &name.into(), &value);
+    }
+    options.into()
+}
+
+#[cfg(test)]
+#[cfg(target_arch = "wasm32")]
+mod in_browser;

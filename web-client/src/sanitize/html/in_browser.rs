@@ -1,0 +1,210 @@
+//! The sanitizer alone, without the sandbox and the CSP.
+
+use js_sys::{Array, Function, Reflect, global};
+use mail_core::message::draft::Attachment;
+use wasm_bindgen::JsValue;
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use super::{SanitizedHtml, sanitize_html};
+
+/// Loaded by a script element in the page.
+const DOM_PURIFY: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/node_modules/dompurify/dist/purify.min.js"));
+
+/// Returns the source of all elements that are not allowed, or that have an attribute which is not allowed. The head that
+/// [`sanitize_html`] writes is excluded.
+const HARMFUL: &str = "
+    const page = new DOMParser().parseFromString(html, 'text/html');
+    const own = [...page.head.children].slice(0, 2);
+    const elements = 'script, link, style, base, meta, title, form, input, button, select, textarea, svg, math, iframe, \
+        frame, frameset, object, embed, applet, audio, video, source, track, template, noscript, dialog, picture, canvas';
+    const attributes = '[srcset], [srcdoc], [background], [poster], [ping], [action], [formaction], [data], [id], [name], \
+        [target]:not([target=_blank]), a:not([rel=\"noopener noreferrer\"]), :not(img)[src], [class]:not(.blocked-image)';
+    const script = /^[\\s\\0-\\x20]*(javascript|vbscript|data|file|blob):/i;
+    const isHarmful = (element) =>
+        element.matches(elements) || element.matches(attributes) ||
+        [...element.attributes].some(({ name, value }) =>
+            name.startsWith('on') || name.includes(':') ||
+            (name === 'style' && /url|@|position|expression|\\\\/i.test(value)) ||
+            (name === 'href' && script.test(value)) ||
+            (name === 'src' && !/^data:image\\/(png|gif|jpeg|webp)[;,]/.test(value)));
+    return [...page.querySelectorAll('head *, body, body *')]
+        .filter((element) => !own.includes(element) && isHarmful(element))
+        .map((element) => element.outerHTML)";
+
+/// In each of these, [`HARMFUL`] finds something before sanitising.
+const SNIPPETS: [&str; 56] = [
+    "<script>alert(1)</script>",
+    "<ScRiPt src=http://x.localhost/x.js></ScRiPt>",
+    "<script src=data:,alert(1)>",
+    "<link rel=stylesheet href=http://x.localhost/x.css>",
+    "<link rel=dns-prefetch href=//x.localhost>",
+    "<style>@import 'http://x.localhost/'; p { background: url(//x.localhost/) }</style>",
+    "<base href=http://x.localhost/>",
+    "<meta http-equiv=refresh content='0;url=http://x.localhost/'>",
+    "<meta name=referrer content=unsafe-url>",
+    "<title>Another page</title>",
+    "<form action=http://x.localhost/><input name=password></form>",
+    "<input autofocus onfocus=alert(1)>",
+    "<button formaction=javascript:alert(1)>press</button>",
+    "<select onchange=alert(1)><option>1</select>",
+    "<textarea>x</textarea>",
+    "<svg onload=alert(1)></svg>",
+    "<svg><script>alert(1)</script></svg>",
+    "<svg><animate attributeName=href values=javascript:alert(1) /></svg>",
+    "<svg><image href=http://x.localhost/x.png></svg>",
+    "<svg><style><img src=x onerror=alert(1)></style></svg>",
+    "<svg><a xlink:href=javascript:alert(1)><text>press</text></a></svg>",
+    "<math><mtext><table><mglyph><style><!--</style><img title='--&gt;&lt;img src=1 onerror=alert(1)&gt;'>",
+    "<math href=javascript:alert(1)>press</math>",
+    "<math><annotation-xml encoding=text/html><img src=x onerror=alert(1)></annotation-xml></math>",
+    "<form><math><mtext></form><form><mglyph><style></math><img src onerror=alert(1)>",
+    "<iframe src=http://x.localhost/></iframe>",
+    "<iframe srcdoc='<script>alert(1)</script>'></iframe>",
+    "<object data=http://x.localhost/></object>",
+    "<embed src=http://x.localhost/>",
+    "<audio src=http://x.localhost/ autoplay></audio>",
+    "<video poster=http://x.localhost/ src=x></video>",
+    "<picture><source srcset=http://x.localhost/x.png><img src=x></picture>",
+    "<template><img src=x onerror=alert(1)></template>",
+    "<noscript><img title='</noscript><img src=x onerror=alert(1)>'></noscript>",
+    "<dialog open>Your session has ended</dialog>",
+    "<canvas></canvas>",
+    "<img src=x onerror=alert(1)>",
+    "<img src=http://x.localhost/x.png>",
+    "<img src=//x.localhost/x.png>",
+    "<img src=/ws/smtp>",
+    "<img srcset='http://x.localhost/x.png 1x'>",
+    "<img src='data:image/svg+xml,<svg xmlns=\"http://www.w3.org/2000/svg\" onload=\"alert(1)\"/>'>",
+    "<img src='data:text/html,<script>alert(1)</script>'>",
+    "<body background=http://x.localhost/ onload=alert(1)>",
+    "<table background=http://x.localhost/><tr><td>x</table>",
+    "<p style='background: url(http://x.localhost/)'>x</p>",
+    "<p style='background: u\\72l(http://x.localhost/)'>x</p>",
+    "<p style='position: fixed; top: 0'>x</p>",
+    "<p id=search name=search class=veil>x</p>",
+    "<p onclick=alert(1)>x</p>",
+    "<p/onmouseover=alert(1)>x</p>",
+    "<a href=javascript:alert(1)>press</a>",
+    "<a href='&#106;ava&Tab;script:alert(1)'>press</a>",
+    "<a href=http://x.localhost/ ping=http://x.localhost/ target=_top>press</a>",
+    "<a href='data:text/html,<script>alert(1)</script>'>press</a>",
+    "<a href=http://x.localhost/ rel=opener>press</a>",
+];
+
+fn sanitized(html: &str) -> SanitizedHtml {
+    sanitized_with(html, &[])
+}
+
+fn sanitized_with(html: &str, attachments: &[Attachment]) -> SanitizedHtml {
+    if !Reflect::has(&global(), &"DOMPurify".into()).unwrap() {
+        js_sys::eval(DOM_PURIFY).unwrap();
+    }
+    sanitize_html(html, attachments).expect("DOMPurify is loaded")
+}
+
+/// The document without its head.
+fn body(page: &SanitizedHtml) -> &str {
+    page.document.strip_prefix(super::HEAD).unwrap().strip_suffix("</body></html>").unwrap()
+}
+
+fn harmful(html: &str) -> Vec<String> {
+    let found = Function::new_with_args("html", HARMFUL).call1(&JsValue::NULL, &html.into()).unwrap();
+    Array::from(&found).iter().filter_map(|element| element.as_string()).collect()
+}
+
+#[test]
+fn harmful_content_is_removed() {
+    for snippet in SNIPPETS {
+        let raw = format!("{}{snippet}</body></html>", super::HEAD);
+        assert_ne!(harmful(&raw), [""; 0], "nothing harmful is found in {snippet}");
+        let page = sanitized(&format!("<p>before</p>{snippet}"));
+        assert_eq!(harmful(&page.document), [""; 0], "{snippet} leaves {}", body(&page));
+        assert!(body(&page).starts_with("<p>before</p>"), "{snippet} removes too much: {}", body(&page));
+    }
+}
+
+/// The frame parses the result again.
+#[test]
+fn result_is_stable_under_reparsing() {
+    let again = Function::new_with_args(
+        "html",
+        "return new DOMParser().parseFromString(html, 'text/html').body.innerHTML",
+    );
+    for snippet in SNIPPETS {
+        let page = sanitized(snippet);
+        let parsed = again.call1(&JsValue::NULL, &page.document.as_ref().into()).unwrap();
+        assert_eq!(parsed.as_string().as_deref(), Some(body(&page)), "{snippet}");
+    }
+}
+
+#[test]
+fn formatting_and_links_are_kept() {
+    for html in [
+        "<h1>Title</h1><p align=\"center\">a <b>b</b> <i>i</i></p><ul><li>1</li></ul><blockquote>q</blockquote>",
+        "<table border=\"1\" cellpadding=\"2\"><tbody><tr><td colspan=\"2\" bgcolor=\"#eeeeee\">cell</td></tr></tbody></table>",
+        "<p style=\"color:#333;font-size:14px\">styled</p><font color=\"red\" face=\"serif\">old</font>",
+        "<div dir=\"rtl\" lang=\"he\">\u{5e9}\u{5dc}\u{5d5}\u{5dd}</div>",
+    ] {
+        assert_eq!(body(&sanitized(html)), html);
+    }
+    let links = "<a href=\"https://example.org/?a=1\">1</a><a href=\"mailto:ag@iit.edu\">2</a>";
+    let safe = links.replace("\">", "\" target=\"_blank\" rel=\"noopener noreferrer\">");
+    assert_eq!(body(&sanitized(links)), safe);
+}
+
+#[test]
+fn only_images_of_the_message_are_kept() {
+    let square = |mime: &str| Attachment {
+        name: "square".to_owned(),
+        mime: mime.to_owned(),
+        content_id: Some("square".to_owned()),
+        bytes: b"\x89PNG".to_vec(),
+    };
+    let png = [square("image/png")];
+    let page = sanitized_with("<img src=cid:square alt=a>", &png);
+    assert_eq!(body(&page), "<img src=\"data:image/png;base64,iVBORw==\" alt=\"a\">");
+    assert!(!page.is_empty);
+
+    let blocked = |text: &str| format!("<span class=\"blocked-image\">{text}</span>");
+    for (html, expected, count) in [
+        ("<img src=cid:circle alt='a circle'>", blocked("a circle"), 0),
+        ("<img src=http://x.localhost/ alt='a <b>'>", blocked("a &lt;b&gt;"), 1),
+        // Relative URLs have no meaning in a message.
+        ("<img src=//x.localhost/>", blocked("image"), 0),
+        ("<img src=http://x.localhost/ alt=''>", String::new(), 1),
+        ("<img src=http://x.localhost/ width=1 height=1>", String::new(), 1),
+        ("<img src=HTTP://x.localhost/><img src=https://x.localhost/>", blocked("image").repeat(2), 2),
+        ("<img src='data:image/svg+xml,x'>", blocked("image"), 0),
+    ] {
+        let page = sanitized_with(html, &png);
+        assert_eq!((body(&page), page.blocked_images), (expected.as_str(), count), "{html}");
+    }
+    // SVG may contain scripts.
+    let svg = [square("image/svg+xml")];
+    assert_eq!(body(&sanitized_with("<img src=cid:square>", &svg)), blocked("image"));
+}
+
+#[test]
+fn message_without_visible_content_is_empty() {
+    for html in ["", " <p> </p> ", "<script>alert(1)</script>", "<img src=http://x.localhost/ width=1>"] {
+        assert!(sanitized(html).is_empty, "{html}");
+    }
+    for html in ["x", "<img src='data:image/png;base64,iVBORw=='>", "<img src=http://x.localhost/ alt=x>"] {
+        assert!(!sanitized(html).is_empty, "{html}");
+    }
+}
+
+#[test]
+fn failure_of_the_sanitizer_is_reported() {
+    assert!(!sanitized("x").is_empty);
+    let name = JsValue::from("DOMPurify");
+    let purify = Reflect::get(&global(), &name).unwrap();
+    for broken in ["return {}", "return { sanitize() { throw new Error('out of memory') } }"] {
+        let broken = Function::new_no_args(broken).call0(&JsValue::NULL).unwrap();
+        Reflect::set(&global(), &name, &broken).unwrap();
+        let page = sanitize_html("<p>x</p>", &[]);
+        Reflect::set(&global(), &name, &purify).unwrap();
+        assert_eq!(page, None);
+    }
+}

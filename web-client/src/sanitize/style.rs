@@ -1,0 +1,117 @@
+//! Filters `style` attributes: colours, fonts and sizes remain. Nothing may fetch a resource, leave its place or cover
+//! other content.
+
+/// Properties that do not move an element.
+const PROPERTIES: [&str; 29] = [
+    "background",
+    "background-color",
+    "border",
+    "border-bottom",
+    "border-collapse",
+    "border-color",
+    "border-left",
+    "border-radius",
+    "border-right",
+    "border-spacing",
+    "border-style",
+    "border-top",
+    "border-width",
+    "color",
+    "direction",
+    "font-family",
+    "font-size",
+    "font-style",
+    "font-weight",
+    "letter-spacing",
+    "line-height",
+    "max-width",
+    "min-width",
+    "text-align",
+    "text-decoration",
+    "text-transform",
+    "vertical-align",
+    "white-space",
+    "width",
+];
+
+/// Functions allowed in values.
+const FUNCTIONS: [&str; 4] = ["rgb", "rgba", "hsl", "hsla"];
+
+/// The allowed declarations of a style attribute.
+pub(super) fn sanitize_style(style: &str) -> String {
+    let declarations = style.split(';').filter_map(|declaration| declaration.split_once(':'));
+    let declarations = declarations.map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim()));
+    let allowed = declarations.filter(|(name, value)| is_allowed_property(name) && is_allowed_value(value));
+    allowed.map(|(name, value)| format!("{name}:{value}")).collect::<Vec<_>>().join(";")
+}
+
+fn is_allowed_property(name: &str) -> bool {
+    let side = |box_name: &str| {
+        name.strip_prefix(box_name)
+            .is_some_and(|side| matches!(side, "" | "-top" | "-right" | "-bottom" | "-left"))
+    };
+    PROPERTIES.contains(&name) || side("padding") || side("margin")
+}
+
+/// Rejects escapes, comments and at-signs, which could disguise a function's name.
+fn is_allowed_value(value: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || " \t#%.,!+-_'\"()".contains(c);
+    // A negative margin moves an element over its neighbour.
+    let negative = value.split([' ', ',', '(']).any(|word| word.starts_with('-'));
+    let mut before_brackets = value.split('(');
+    let last = before_brackets.next_back();
+    let functions_allowed = before_brackets.all(|before| {
+        let name = before.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_').next();
+        name.is_some_and(|name| FUNCTIONS.contains(&name.to_ascii_lowercase().as_str()))
+    });
+    last.is_some() && value.chars().all(plain) && functions_allowed && !negative
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn colours_fonts_and_sizes_are_kept() {
+        let style = "color:#fff; FONT-SIZE: 14px !important;padding-left:8px;background:rgb(1, 2, 3);font-family:'A B',serif";
+        assert_eq!(
+            sanitize_style(style),
+            "color:#fff;font-size:14px !important;padding-left:8px;background:rgb(1, 2, 3);font-family:'A B',serif"
+        );
+    }
+
+    #[test]
+    fn fetching_moving_and_hiding_declarations_are_removed() {
+        for style in [
+            "background:url(http://example.com/x)",
+            "background:URL (x)",
+            "background:u\\72l(x)",
+            "background:/**/url(x)",
+            "background:image-set('x' 1x)",
+            "color:rgb(url(x))",
+            "background:-webkit-image-set(x)",
+            "width:expression(alert(1))",
+            "width:calc(100% + 1px)",
+            "background-image:none",
+            "list-style:url(x)",
+            "position:fixed",
+            "display:none",
+            "margin:-9px",
+            "margin:1px -9px",
+            "behavior:url(x)",
+            "-moz-binding:none",
+            "--x:1",
+            "color",
+            "",
+            "@import 'x'",
+        ] {
+            assert_eq!(sanitize_style(style), "", "{style}");
+        }
+        assert_eq!(
+            sanitize_style("color:red;background:url(data:image/png;base64,x);width:1px"),
+            "color:red;width:1px"
+        );
+    }
+}

@@ -1,0 +1,31 @@
+//! The byte stream that a session runs over.
+
+use bytes::Bytes;
+use mail_core::time::Instant;
+
+/// The result of [`Connection::receive`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Received {
+    Bytes(Bytes),
+    /// The server has closed its side.
+    End,
+    TimedOut,
+}
+
+/// The stream accepts no more data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ConnectionLost;
+
+pub(crate) trait Connection {
+    /// Waits for bytes until `deadline`.
+    async fn receive(&mut self, deadline: Option<Instant>) -> Received;
+
+    /// Bytes that have already arrived.
+    fn try_receive(&mut self) -> Option<Bytes>;
+
+    /// Sends `bytes` and returns when the stream can accept more.
+    async fn send(&mut self, bytes: Bytes) -> Result<(), ConnectionLost>;
+
+    /// Octets that were passed to [`send`](Self::send) and have not left the browser.
+    fn unsent_octets(&self) -> u64;
+}

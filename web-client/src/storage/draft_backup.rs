@@ -1,0 +1,62 @@
+//! Backups of drafts whose page is being closed.
+//!
+//! IndexedDB is asynchronous, and a closed page does not live long enough for it. `localStorage` is synchronous: it holds the
+//! text of a draft until IndexedDB has the same version. Attachments are too large for it; they are in IndexedDB from
+//! the moment they are attached.
+
+use js_sys::JSON;
+
+use super::draft_codec;
+use crate::model::draft_form::DraftForm;
+use crate::platform::local_storage;
+
+/// `database` is the name of the account's database.
+pub(super) fn store(database: &str, form: &DraftForm) {
+    let without_attachments = DraftForm { attachments: Vec::new(), ..form.clone() };
+    if let Ok(json) = JSON::stringify(&draft_codec::encode(&without_attachments))
+        && let Some(json) = json.as_string()
+    {
+        local_storage::set(&key(database, &form.id), &json);
+    }
+}
+
+pub(super) fn load_all(database: &str) -> Vec<DraftForm> {
+    ids(database).iter().filter_map(|id| load(database, id)).collect()
+}
+
+/// Deletes the backup of a draft unless it is newer than `form`.
+pub(super) fn delete_older(database: &str, form: &DraftForm) {
+    if load(database, &form.id).is_some_and(|backup| backup.changed <= form.changed) {
+        delete(database, &form.id);
+    }
+}
+
+pub(super) fn delete(database: &str, id: &str) {
+    local_storage::remove(&key(database, id));
+}
+
+pub(super) fn delete_all(database: &str) {
+    for id in ids(database) {
+        delete(database, &id);
+    }
+}
+
+fn load(database: &str, id: &str) -> Option<DraftForm> {
+    let json = local_storage::value(&key(database, id))?;
+    draft_codec::decode(id, &JSON::parse(&json).ok()?)
+}
+
+fn ids(database: &str) -> Vec<String> {
+    let prefix = key(database, "");
+    let ids = local_storage::keys().into_iter().filter_map(|key| Some(key.strip_prefix(&prefix)?.to_owned()));
+    // An account's name may start with another account's name and a slash.
+    ids.filter(|id| !id.contains('/')).collect()
+}
+
+fn key(database: &str, id: &str) -> String {
+    format!("{database}/{id}")
+}
+
+#[cfg(test)]
+#[cfg(target_arch = "wasm32")]
+mod in_browser;

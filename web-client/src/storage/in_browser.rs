@@ -1,0 +1,258 @@
+//! Storage in a browser's IndexedDB.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use chrono::DateTime;
+use idb::{DatabaseEvent as _, Factory, ObjectStoreParams, TransactionMode};
+use js_sys::Uint8Array;
+use mail_core::message::address::Address;
+use mail_core::message::draft::Attachment;
+use wasm_bindgen::JsValue;
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use super::{ObjectStore, SENT_OCTETS_MAX, Storage, StoreError, draft_backup};
+use crate::model::draft_form::{DraftForm, Recipients};
+use crate::model::message::Message;
+
+const HEADER: &[u8] = b"From: Ag <ag@iit.edu>\r\nTo: gb@iit.edu\r\nSubject: Hello\r\n\r\n";
+
+/// A draft without attachments, changed at this second.
+fn text_draft(number: u128, second: i64) -> DraftForm {
+    DraftForm {
+        to: Recipients { chips: vec!["gb@iit.edu".to_owned()], typed: String::new() },
+        subject: "Numbers".to_owned(),
+        body: format!("As of {second}"),
+        ..DraftForm::new(number, DateTime::from_timestamp(second, 0).unwrap())
+    }
+}
+
+/// The same draft with an attachment.
+fn draft(number: u128, second: i64) -> DraftForm {
+    let bytes = (0..=255).cycle().take(100_000).collect();
+    let file = Attachment { name: "x.bin".into(), mime: "image/png".into(), content_id: None, bytes };
+    DraftForm { attachments: vec![Rc::new(file)], ..text_draft(number, second) }
+}
+
+async fn drafts(account: &str) -> Vec<DraftForm> {
+    let snapshot = Storage::open(account).await.load().await;
+    let mut drafts: Vec<_> = snapshot.drafts.into_iter().map(Rc::unwrap_or_clone).collect();
+    drafts.sort_by_key(DraftForm::number);
+    drafts
+}
+
+fn items(ids: &[&str]) -> Vec<(String, Vec<u8>)> {
+    ids.iter().map(|id| ((*id).to_owned(), HEADER.to_vec())).collect()
+}
+
+fn set(ids: &[&str]) -> HashSet<String> {
+    ids.iter().map(|id| (*id).to_owned()).collect()
+}
+
+async fn keys(storage: &Storage, store: &str) -> Vec<String> {
+    storage.database.keys(store).await
+}
+
+#[test]
+async fn stored_data_is_loaded_at_the_next_sign_in() {
+    let storage = Storage::open("stored").await;
+    assert!(storage.put_octets(ObjectStore::Headers, &items(&["1", "2"])).await);
+    assert!(storage.put_octets(ObjectStore::Messages, &items(&["2"])).await);
+    storage.put_search_text("2", "see you at five").await;
+    let marked = Message { id: "2".to_owned(), read: true, starred: true, ..Message::default() };
+    assert!(storage.put_marks(&marked).await);
+    assert!(storage.put_sent_copy("mine", HEADER, "hello".into()).await.is_ok());
+    assert!(storage.put_draft(&draft(7, 1)).await);
+    let address = Address::parse("gb@iit.edu").unwrap();
+    assert_eq!(storage.address().await, None);
+    storage.put_address(&address).await;
+
+    let storage = Storage::open("stored").await;
+    assert_eq!(storage.address().await, Some(address));
+    let snapshot = storage.load().await;
+    let loaded: Vec<_> = snapshot
+        .messages
+        .iter()
+        .map(|message| {
+            let header =
+                message.header.as_ref().map(|header| (header.from.as_str(), header.subject.as_str()));
+            let marks = (message.read, message.starred);
+            (message.id.as_str(), header, marks, message.stored, message.text.as_deref())
+        })
+        .collect();
+    let header = Some(("Ag", "Hello"));
+    assert_eq!(
+        loaded,
+        [
+            ("1", header, (false, false), false, None),
+            ("2", header, (true, true), true, Some("see you at five"))
+        ]
+    );
+    assert_eq!(snapshot.sent.len(), 1);
+    let copy = &snapshot.sent[0];
+    assert_eq!(copy.header.as_ref().unwrap().from, "To gb@iit.edu");
+    assert_eq!((copy.octets, copy.text.as_deref()), (HEADER.len() as u64, Some("hello")));
+    assert_eq!(storage.message(ObjectStore::Messages, "2").await.as_deref(), Some(HEADER));
+    assert_eq!(storage.message(ObjectStore::Messages, "1").await, None);
+    assert_eq!(drafts("stored").await, [draft(7, 1)]);
+}
+
+#[test]
+async fn deletion_affects_only_the_given_ids() {
+    let storage = Storage::open("deleted").await;
+    for store in ObjectStore::MAILDROP {
+        storage.put_octets(store, &items(&["1", "2", "3"])).await;
+    }
+    storage.put_sent_copy("1", HEADER, "".into()).await.unwrap();
+    storage.put_sent_copy("2", HEADER, "".into()).await.unwrap();
+    for number in [1, 2] {
+        storage.put_draft(&draft(number, 1)).await;
+        storage.back_up_draft(&draft(number, 2));
+    }
+    storage.delete_messages(&["1".to_owned()]).await;
+    for store in ObjectStore::MAILDROP {
+        assert_eq!(keys(&storage, store.name()).await, ["2", "3"], "{store:?}");
+    }
+    // Another client has deleted the third.
+    storage.retain_messages(&set(&["2", "4"])).await;
+    for store in ObjectStore::MAILDROP {
+        assert_eq!(keys(&storage, store.name()).await, ["2"], "{store:?}");
+    }
+    assert!(storage.delete_sent_copies(&["1".to_owned()]).await);
+    for store in ["sent", "sentSummaries", "sentTexts"] {
+        assert_eq!(keys(&storage, store).await, ["2"], "{store}");
+    }
+    storage.delete_draft(&draft(1, 1).id).await;
+    assert_eq!(drafts("deleted").await.iter().map(DraftForm::number).collect::<Vec<_>>(), [2]);
+}
+
+/// Version 2 had no summaries of sent copies.
+#[test]
+async fn version_2_is_migrated_without_loss() {
+    let stores = ["headers", "messages", "marks", "drafts", "sent", "texts", "sentTexts"];
+    let mut request = Factory::new().unwrap().open("pennypost/migrated", Some(2)).unwrap();
+    request.on_upgrade_needed(move |event| {
+        for store in stores {
+            event.database().unwrap().create_object_store(store, ObjectStoreParams::new()).unwrap();
+        }
+    });
+    let database = request.await.unwrap();
+    let messages = [("00aa", "First", 10), ("00bb", "Second", 300_000)].map(|(id, subject, octets)| {
+        let header = format!("From: gb@iit.edu\r\nTo: ag@iit.edu\r\nSubject: {subject}\r\n\r\n");
+        (id, [header.into_bytes(), vec![b'x'; octets]].concat())
+    });
+    let transaction = database.transaction(&stores, TransactionMode::ReadWrite).unwrap();
+    let put = |store: &str, key: &str, value: &JsValue| {
+        transaction.object_store(store).unwrap().put(value, Some(&JsValue::from(key))).unwrap();
+    };
+    for (id, message) in &messages {
+        put("sent", id, &Uint8Array::from(message.as_slice()).into());
+    }
+    put("sentTexts", "00bb", &"second text".into());
+    put("headers", "1", &Uint8Array::from(HEADER).into());
+    put("marks", "1", &JsValue::from(2.0));
+    transaction.commit().unwrap().await.unwrap();
+    database.close();
+
+    // The second time, the summaries exist.
+    for _ in 0..2 {
+        let storage = Storage::open("migrated").await;
+        let snapshot = storage.load().await;
+        assert!(snapshot.messages[0].starred);
+        assert_eq!(snapshot.sent.len(), 2);
+        for (copy, (id, message)) in snapshot.sent.iter().zip(&messages) {
+            assert_eq!((copy.id.as_str(), copy.octets), (*id, message.len() as u64));
+            assert_eq!(copy.header.as_ref().unwrap().from, "To ag@iit.edu");
+            assert_eq!(storage.message(ObjectStore::Sent, id).await.as_ref(), Some(message));
+        }
+        assert_eq!(snapshot.sent[1].header.as_ref().unwrap().subject, "Second");
+        assert_eq!(snapshot.sent[1].text.as_deref(), Some("second text"));
+        assert_eq!(keys(&storage, "sentSummaries").await, ["00aa", "00bb"]);
+    }
+}
+
+#[test]
+async fn sent_copy_over_the_budget_is_refused_and_old_copies_stay() {
+    let storage = Storage::open("budget").await;
+    let half = vec![b'x'; usize::try_from(SENT_OCTETS_MAX / 2).unwrap()];
+    for id in ["1", "2"] {
+        assert!(storage.put_sent_copy(id, &half, "".into()).await.is_ok());
+    }
+    let refused = storage.put_sent_copy("3", HEADER, "".into()).await;
+    assert_eq!(refused, Err(StoreError::BudgetExceeded));
+    assert_eq!(keys(&storage, "sent").await, ["1", "2"]);
+    // A copy that replaces itself fits.
+    assert!(storage.put_sent_copy("2", &half, "".into()).await.is_ok());
+    assert!(storage.delete_sent_copies(&["1".to_owned()]).await);
+    assert!(storage.put_sent_copy("3", HEADER, "".into()).await.is_ok());
+    storage.wipe().await;
+}
+
+/// A database that is still open from an earlier sign-in blocks its deletion.
+#[test]
+async fn wiped_account_leaves_nothing_and_other_accounts_stay() {
+    for account in ["wiped", "wiped2"] {
+        let storage = Storage::open(account).await;
+        storage.put_octets(ObjectStore::Messages, &items(&["1"])).await;
+        storage.put_draft(&draft(1, 1)).await;
+        storage.back_up_draft(&draft(1, 2));
+    }
+    Storage::open("wiped").await.wipe().await;
+    assert_eq!(draft_backup::load_all("pennypost/wiped"), []);
+    assert_eq!(draft_backup::load_all("pennypost/wiped2"), [text_draft(1, 2)]);
+    let storage = Storage::open("wiped").await;
+    for store in ObjectStore::NAMES {
+        assert_eq!(keys(&storage, store).await, [""; 0], "{store}");
+    }
+    let other = Storage::open("wiped2").await;
+    assert_eq!(other.message(ObjectStore::Messages, "1").await.as_deref(), Some(HEADER));
+}
+
+#[test]
+async fn newer_backup_replaces_the_text_and_keeps_attachments() {
+    let storage = Storage::open("newer").await;
+    storage.put_draft(&draft(1, 1)).await;
+    storage.back_up_draft(&draft(1, 2));
+    storage.back_up_draft(&draft(2, 3));
+    let expected = [DraftForm { attachments: draft(1, 1).attachments, ..text_draft(1, 2) }, text_draft(2, 3)];
+    assert_eq!(drafts("newer").await, expected);
+    // IndexedDB has them now.
+    assert_eq!(draft_backup::load_all("pennypost/newer"), []);
+    assert_eq!(drafts("newer").await, expected);
+}
+
+#[test]
+async fn older_backup_is_ignored_and_deleted() {
+    let storage = Storage::open("older").await;
+    for (number, second) in [(1, 4), (2, 5)] {
+        storage.put_draft(&draft(number, 5)).await;
+        storage.back_up_draft(&draft(number, second));
+    }
+    assert_eq!(drafts("older").await, [draft(1, 5), draft(2, 5)]);
+    assert_eq!(draft_backup::load_all("pennypost/older"), []);
+}
+
+#[test]
+async fn stored_draft_deletes_its_backup_unless_that_is_newer() {
+    let storage = Storage::open("superseded").await;
+    storage.back_up_draft(&draft(1, 2));
+    storage.put_draft(&draft(1, 1)).await;
+    assert_eq!(draft_backup::load_all("pennypost/superseded"), [text_draft(1, 2)]);
+    storage.put_draft(&draft(1, 3)).await;
+    assert_eq!(draft_backup::load_all("pennypost/superseded"), []);
+}
+
+/// An open database does not block its deletion by another tab or by the browser.
+#[test]
+async fn deleted_database_reads_as_empty_and_refuses_writes() {
+    let storage = Storage::open("taken").await;
+    assert!(storage.put_octets(ObjectStore::Headers, &items(&["1"])).await);
+    Factory::new().unwrap().delete("pennypost/taken").unwrap().await.unwrap();
+    assert!(!storage.put_octets(ObjectStore::Headers, &items(&["2"])).await);
+    assert!(!storage.put_draft(&draft(1, 1)).await);
+    assert_eq!(storage.put_sent_copy("1", HEADER, "".into()).await, Err(StoreError::Unavailable));
+    assert_eq!(storage.message(ObjectStore::Headers, "1").await, None);
+    storage.delete_messages(&["1".to_owned()]).await;
+    let snapshot = storage.load().await;
+    assert!(snapshot.messages.is_empty() && snapshot.sent.is_empty() && snapshot.drafts.is_empty());
+}

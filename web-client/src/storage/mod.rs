@@ -1,0 +1,272 @@
+//! The browser's storage: fetched headers and messages, read and starred marks, drafts, and copies of sent messages.
+//!
+//! Data of the maildrop is a cache. Drafts and sent copies exist nowhere else, so nothing here deletes them without a
+//! request of the user. Every account has its own IndexedDB database `pennypost/<username>`; object stores map ids to
+//! values:
+//!
+//! | object store | key | value |
+//! |---|---|---|
+//! | `headers`, `messages` | unique-id | octets |
+//! | `marks` | unique-id | number: 1 read, 2 starred |
+//! | `texts` | unique-id | search text in lower case |
+//! | `drafts` | draft id | object, see [`draft_codec`] |
+//! | `sent` | draft id | octets of the message |
+//! | `sentSummaries` | draft id | object: header octets and the message's size |
+//! | `sentTexts` | draft id | search text in lower case |
+//! | `profile` | `address` | the user's own address |
+//!
+//! Version 3 added `sentSummaries` and `profile`.
+
+mod draft_backup;
+mod draft_codec;
+#[cfg(test)]
+#[cfg(target_arch = "wasm32")]
+mod in_browser;
+mod sent_copies;
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use js_sys::Uint8Array;
+use mail_core::message::address::Address;
+use mail_core::message::view::Summary;
+use wasm_bindgen::{JsCast as _, JsValue};
+
+use crate::model::draft_form::DraftForm;
+use crate::model::message::{HeaderSummary, Message};
+use crate::model::state::Snapshot;
+use crate::platform::charset;
+use crate::platform::indexed_db::Database;
+
+pub(crate) use sent_copies::{SENT_OCTETS_MAX, StoreError};
+
+const VERSION: u32 = 3;
+const ADDRESS: &str = "address";
+
+/// Larger messages are not cached.
+pub(crate) const CACHED_OCTETS_MAX: usize = 10 * 1_024 * 1_024;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ObjectStore {
+    Headers,
+    Messages,
+    Marks,
+    Drafts,
+    Sent,
+    SentSummaries,
+    Texts,
+    SentTexts,
+    Profile,
+}
+
+impl ObjectStore {
+    const NAMES: [&str; 9] = [
+        Self::Headers.name(),
+        Self::Messages.name(),
+        Self::Marks.name(),
+        Self::Drafts.name(),
+        Self::Sent.name(),
+        Self::SentSummaries.name(),
+        Self::Texts.name(),
+        Self::SentTexts.name(),
+        Self::Profile.name(),
+    ];
+    /// The cache of the maildrop.
+    const MAILDROP: [Self; 4] = [Self::Headers, Self::Messages, Self::Marks, Self::Texts];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Headers => "headers",
+            Self::Messages => "messages",
+            Self::Marks => "marks",
+            Self::Drafts => "drafts",
+            Self::Sent => "sent",
+            Self::SentSummaries => "sentSummaries",
+            Self::Texts => "texts",
+            Self::SentTexts => "sentTexts",
+            Self::Profile => "profile",
+        }
+    }
+}
+
+/// The storage of one account.
+#[derive(Debug)]
+pub(crate) struct Storage {
+    database: Database,
+}
+
+impl Storage {
+    pub(crate) async fn open(account: &str) -> Self {
+        let name = format!("pennypost/{account}");
+        Self { database: Database::open(name, VERSION, &ObjectStore::NAMES).await }
+    }
+
+    /// Everything that the lists show. Bodies are read when a message is opened.
+    pub(crate) async fn load(&self) -> Snapshot {
+        let marks: HashMap<_, _> = self.entries(ObjectStore::Marks).await.into_iter().collect();
+        let stored: HashSet<_> = self.keys(ObjectStore::Messages).await.into_iter().collect();
+        let texts = self.texts(ObjectStore::Texts).await;
+        let message = |(id, header): (String, JsValue)| {
+            let summary = Summary::parse_with(&octets(&header), charset::decode);
+            let header = Some(Rc::new(HeaderSummary::new(&summary)));
+            let (read, starred) =
+                read_and_starred(marks.get(&id).and_then(JsValue::as_f64).unwrap_or_default());
+            let (stored, text) = (stored.contains(&id), texts.get(&id).cloned());
+            Rc::new(Message { id, number: None, octets: 0, header, read, starred, stored, text })
+        };
+        Snapshot {
+            messages: self.entries(ObjectStore::Headers).await.into_iter().map(message).collect(),
+            sent: self.load_sent_copies().await,
+            drafts: self.load_drafts().await,
+        }
+    }
+
+    /// The stored drafts, updated from the backups of pages that were closed.
+    async fn load_drafts(&self) -> Vec<Rc<DraftForm>> {
+        let stored = self.entries(ObjectStore::Drafts).await;
+        let stored = stored.iter().filter_map(|(id, draft)| draft_codec::decode(id, draft));
+        let mut drafts: HashMap<_, _> = stored.map(|form| (form.id.clone(), form)).collect();
+        for mut backup in draft_backup::load_all(self.database.name()) {
+            if let Some(stored) = drafts.get(&backup.id) {
+                if stored.changed >= backup.changed {
+                    draft_backup::delete(self.database.name(), &backup.id);
+                    continue;
+                }
+                backup.attachments.clone_from(&stored.attachments);
+            }
+            self.put_draft(&backup).await;
+            drafts.insert(backup.id.clone(), backup);
+        }
+        drafts.into_values().map(Rc::new).collect()
+    }
+
+    /// The user's own address, if a session has found it.
+    pub(crate) async fn address(&self) -> Option<Address> {
+        let value = self.database.value(ObjectStore::Profile.name(), ADDRESS).await.ok()??;
+        Address::parse(&value.as_string()?).ok()
+    }
+
+    pub(crate) async fn put_address(&self, address: &Address) {
+        // Without it, the next session asks the server again.
+        let _ = self.put(ObjectStore::Profile, ADDRESS, address.to_string().into()).await;
+    }
+
+    /// A whole message.
+    pub(crate) async fn message(&self, store: ObjectStore, id: &str) -> Option<Vec<u8>> {
+        self.database.value(store.name(), id).await.ok().flatten().map(|value| octets(&value))
+    }
+
+    /// Returns whether the octets are stored.
+    pub(crate) async fn put_octets(&self, store: ObjectStore, items: &[(String, Vec<u8>)]) -> bool {
+        let entry = |(id, octets): &'_ (String, Vec<u8>)| (id.clone(), Uint8Array::from(octets.as_slice()));
+        let entries: Vec<_> = items.iter().map(entry).collect();
+        let entries: Vec<_> =
+            entries.iter().map(|(id, octets)| (store.name(), id.as_str(), octets.into())).collect();
+        self.database.put(&entries).await
+    }
+
+    /// Stores the search text of a message. Without it, the search finds the text after the message is opened again.
+    pub(crate) async fn put_search_text(&self, id: &str, text: &str) {
+        let _ = self.put(ObjectStore::Texts, id, text.into()).await;
+    }
+
+    /// Returns whether the draft is stored.
+    pub(crate) async fn put_draft(&self, form: &DraftForm) -> bool {
+        let stored = self.put(ObjectStore::Drafts, &form.id, draft_codec::encode(form)).await;
+        if stored {
+            draft_backup::delete_older(self.database.name(), form);
+        }
+        stored
+    }
+
+    /// # Errors
+    /// The database does not answer.
+    pub(crate) async fn draft(&self, id: &str) -> Result<Option<Rc<DraftForm>>, idb::Error> {
+        let value = self.database.value(ObjectStore::Drafts.name(), id).await?;
+        Ok(value.and_then(|value| draft_codec::decode(id, &value)).map(Rc::new))
+    }
+
+    /// Stores the text of a draft synchronously, for a page that is being closed.
+    pub(crate) fn back_up_draft(&self, form: &DraftForm) {
+        draft_backup::store(self.database.name(), form);
+    }
+
+    pub(crate) async fn delete_draft(&self, id: &str) {
+        draft_backup::delete(self.database.name(), id);
+        self.database.delete(&[ObjectStore::Drafts.name()], &[id.to_owned()]).await;
+    }
+
+    /// Returns whether the marks are stored.
+    pub(crate) async fn put_marks(&self, message: &Message) -> bool {
+        self.put(ObjectStore::Marks, &message.id, mark(message.read, message.starred).into()).await
+    }
+
+    /// Removes messages from the cache of the maildrop. A failure is repaired by the next
+    /// [`retain_messages`](Self::retain_messages).
+    pub(crate) async fn delete_messages(&self, ids: &[String]) {
+        self.database.delete(&ObjectStore::MAILDROP.map(ObjectStore::name), ids).await;
+    }
+
+    /// Removes all messages from the cache that the maildrop does not contain.
+    pub(crate) async fn retain_messages(&self, existing: &HashSet<String>) {
+        let mut gone = Vec::new();
+        for store in ObjectStore::MAILDROP {
+            gone.extend(self.keys(store).await.into_iter().filter(|id| !existing.contains(id)));
+        }
+        if !gone.is_empty() {
+            self.delete_messages(&gone).await;
+        }
+    }
+
+    /// Deletes everything of this account, including drafts and sent copies.
+    pub(crate) async fn wipe(&self) {
+        draft_backup::delete_all(self.database.name());
+        self.database.destroy().await;
+    }
+
+    async fn put(&self, store: ObjectStore, id: &str, value: JsValue) -> bool {
+        self.database.put(&[(store.name(), id, value)]).await
+    }
+
+    async fn texts(&self, store: ObjectStore) -> HashMap<String, Rc<str>> {
+        let entries = self.entries(store).await.into_iter();
+        entries.filter_map(|(id, text)| Some((id, text.as_string()?.into()))).collect()
+    }
+
+    async fn keys(&self, store: ObjectStore) -> Vec<String> {
+        self.database.keys(store.name()).await
+    }
+
+    async fn entries(&self, store: ObjectStore) -> Vec<(String, JsValue)> {
+        self.database.entries(store.name()).await
+    }
+}
+
+fn octets(value: &JsValue) -> Vec<u8> {
+    value.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec).unwrap_or_default()
+}
+
+fn mark(read: bool, starred: bool) -> f64 {
+    f64::from(u8::from(read) | u8::from(starred) << 1)
+}
+
+fn read_and_starred(mark: f64) -> (bool, bool) {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
+    let mark = mark as u8;
+    (mark & 1 != 0, mark & 2 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn marks_round_trip() {
+        for (read, starred) in [(false, false), (false, true), (true, false), (true, true)] {
+            assert_eq!(read_and_starred(mark(read, starred)), (read, starred));
+        }
+        assert_eq!(read_and_starred(f64::NAN), (false, false));
+    }
+}

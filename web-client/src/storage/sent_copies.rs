@@ -1,0 +1,130 @@
+//! Copies of sent messages, up to [`SENT_OCTETS_MAX`] per account.
+//!
+//! They exist only in this browser, so an old copy is never dropped to make room: a message that does not fit is sent
+//! without a copy, and the page says so.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use js_sys::{Object, Reflect, Uint8Array};
+use mail_core::message::header;
+use mail_core::message::view::Summary;
+use wasm_bindgen::JsValue;
+
+use super::{ObjectStore, Storage, octets};
+use crate::model::message::{HeaderSummary, Message};
+use crate::platform::charset;
+
+/// Budget for all sent copies of an account.
+pub(crate) const SENT_OCTETS_MAX: u64 = 50_000_000;
+
+/// Why a sent copy was not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoreError {
+    /// The copies would exceed [`SENT_OCTETS_MAX`].
+    BudgetExceeded,
+    /// The browser refused.
+    Unavailable,
+}
+
+impl Storage {
+    /// The summaries of all sent copies. A copy without a summary, from version 2 of the database, gets one.
+    pub(super) async fn load_sent_copies(&self) -> Vec<Rc<Message>> {
+        let mut summaries = self.sent_summaries().await;
+        let texts = self.texts(ObjectStore::SentTexts).await;
+        let mut copies = Vec::new();
+        for id in self.keys(ObjectStore::Sent).await {
+            let summary = match summaries.remove(&id) {
+                Some(summary) => summary,
+                None => {
+                    // One at a time, to bound the memory.
+                    let Some(message) = self.message(ObjectStore::Sent, &id).await else { continue };
+                    let summary = SentSummary::new(&message);
+                    self.put(ObjectStore::SentSummaries, &id, summary.encode()).await;
+                    summary
+                }
+            };
+            let text = texts.get(&id).cloned();
+            copies.push(Rc::new(Message { text, ..summary.copy(id) }));
+        }
+        copies
+    }
+
+    /// Stores a copy and returns its list entry.
+    ///
+    /// # Errors
+    /// Nothing is stored.
+    pub(crate) async fn put_sent_copy(
+        &self,
+        id: &str,
+        message: &[u8],
+        search_text: Rc<str>,
+    ) -> Result<Message, StoreError> {
+        let mut summaries = self.sent_summaries().await;
+        summaries.remove(id);
+        let used: u64 = summaries.values().map(|summary| summary.octets).sum();
+        if used + message.len() as u64 > SENT_OCTETS_MAX {
+            return Err(StoreError::BudgetExceeded);
+        }
+        let summary = SentSummary::new(message);
+        let entries = [
+            (ObjectStore::Sent.name(), id, Uint8Array::from(message).into()),
+            (ObjectStore::SentSummaries.name(), id, summary.encode()),
+            (ObjectStore::SentTexts.name(), id, JsValue::from(&*search_text)),
+        ];
+        if !self.database.put(&entries).await {
+            return Err(StoreError::Unavailable);
+        }
+        Ok(Message { text: Some(search_text), ..summary.copy(id.to_owned()) })
+    }
+
+    /// Returns whether the copies are deleted.
+    pub(crate) async fn delete_sent_copies(&self, ids: &[String]) -> bool {
+        let stores = [ObjectStore::Sent, ObjectStore::SentSummaries, ObjectStore::SentTexts];
+        self.database.delete(&stores.map(ObjectStore::name), ids).await
+    }
+
+    async fn sent_summaries(&self) -> HashMap<String, SentSummary> {
+        let entries = self.entries(ObjectStore::SentSummaries).await.into_iter();
+        entries.filter_map(|(id, value)| Some((id, SentSummary::decode(&value)?))).collect()
+    }
+}
+
+/// A record of `sentSummaries`.
+struct SentSummary {
+    header: Vec<u8>,
+    octets: u64,
+}
+
+impl SentSummary {
+    fn new(message: &[u8]) -> Self {
+        let (header, _) = header::split(message);
+        Self { header: header.to_vec(), octets: message.len() as u64 }
+    }
+
+    fn copy(&self, id: String) -> Message {
+        let summary = Summary::parse_with(&self.header, charset::decode);
+        let header = Some(Rc::new(HeaderSummary::of_sent_copy(&summary)));
+        Message { id, octets: self.octets, header, read: true, stored: true, ..Message::default() }
+    }
+
+    fn encode(&self) -> JsValue {
+        let object = Object::new();
+        #[expect(clippy::cast_precision_loss, reason = "sizes of messages are exact in a double")]
+        let octets = self.octets as f64;
+        for (name, value) in
+            [("header", Uint8Array::from(self.header.as_slice()).into()), ("octets", JsValue::from(octets))]
+        {
+            // A new object accepts every property.
+            let _ = Reflect::set(&object, &name.into(), &value);
+        }
+        object.into()
+    }
+
+    fn decode(value: &JsValue) -> Option<Self> {
+        let property = |name: &str| Reflect::get(value, &name.into()).ok();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
+        let size = property("octets")?.as_f64()? as u64;
+        Some(Self { header: octets(&property("header")?), octets: size })
+    }
+}

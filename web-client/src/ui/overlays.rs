@@ -1,0 +1,47 @@
+//! What is open over the message list, and the order in which Escape and Back close it.
+
+use crate::control::Control;
+use crate::model::state::{State, UiAction};
+
+/// First to be closed first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Overlay {
+    Shortcuts,
+    Compose,
+    Source,
+    Message,
+    ProtocolLog,
+}
+
+impl Overlay {
+    const ALL: [Self; 5] = [Self::Shortcuts, Self::Compose, Self::Source, Self::Message, Self::ProtocolLog];
+
+    fn is_open(self, state: &State) -> bool {
+        match self {
+            Self::Shortcuts => state.ui.shortcuts,
+            Self::Compose => state.compose.open.is_some(),
+            Self::Source => state.ui.open.as_ref().is_some_and(|open| open.source),
+            Self::Message => state.ui.open.is_some(),
+            Self::ProtocolLog => state.ui.protocol_log,
+        }
+    }
+}
+
+/// Number of open overlays.
+pub(super) fn depth(state: &State) -> u32 {
+    Overlay::ALL.into_iter().map(|overlay| u32::from(overlay.is_open(state))).sum()
+}
+
+/// Closes the topmost overlay.
+pub(super) fn close_top(control: &Control) {
+    let state = control.state();
+    let top = Overlay::ALL.into_iter().find(|overlay| overlay.is_open(&state));
+    match top {
+        Some(Overlay::Shortcuts) => control.dispatch(UiAction::Shortcuts(false)),
+        Some(Overlay::Compose) => control.close_draft(),
+        Some(Overlay::Source) => control.dispatch(UiAction::Source(false)),
+        Some(Overlay::Message) => control.dispatch(UiAction::CloseMessage),
+        Some(Overlay::ProtocolLog) => control.dispatch(UiAction::ProtocolLog(false)),
+        None => {}
+    }
+}

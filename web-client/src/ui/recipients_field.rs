@@ -1,0 +1,99 @@
+//! An address field. Each finished address becomes a chip.
+
+use web_sys::HtmlInputElement;
+use yew::prelude::*;
+
+use super::icons;
+use crate::model::draft_form::{Recipients, is_address};
+
+#[derive(Properties, PartialEq)]
+pub(super) struct RecipientsFieldProps {
+    pub(super) id: &'static str,
+    pub(super) label: &'static str,
+    pub(super) recipients: Recipients,
+    pub(super) problem: Option<String>,
+    pub(super) disabled: bool,
+    pub(super) onchange: Callback<Recipients>,
+}
+
+#[component]
+pub(super) fn RecipientsField(props: &RecipientsFieldProps) -> Html {
+    let RecipientsFieldProps { id, label, recipients, problem, disabled, onchange } = props;
+    let change = {
+        let (recipients, onchange) = (recipients.clone(), onchange.clone());
+        move |change: &dyn Fn(&mut Recipients)| {
+            let mut changed = recipients.clone();
+            change(&mut changed);
+            if changed != recipients {
+                onchange.emit(changed);
+            }
+        }
+    };
+    let input = {
+        let change = change.clone();
+        Callback::from(move |event: InputEvent| {
+            let field: HtmlInputElement = event.target_unchecked_into();
+            let typed = field.value();
+            change(&|recipients| {
+                recipients.typed.clone_from(&typed);
+                if typed.ends_with([',', ';']) && !typed.trim_matches([',', ';', ' ']).is_empty() {
+                    recipients.commit_typed();
+                }
+            });
+        })
+    };
+    let keydown = {
+        let (change, typed) = (change.clone(), recipients.typed.clone());
+        Callback::from(move |event: KeyboardEvent| match event.key().as_str() {
+            "Enter" => {
+                event.prevent_default();
+                change(&Recipients::commit_typed);
+            }
+            " " if is_address(typed.trim()) => {
+                event.prevent_default();
+                change(&Recipients::commit_typed);
+            }
+            "Backspace" if typed.is_empty() => {
+                event.prevent_default();
+                change(&Recipients::edit_last_chip);
+            }
+            _ => {}
+        })
+    };
+    let blur = {
+        let change = change.clone();
+        Callback::from(move |_: FocusEvent| change(&Recipients::commit_typed))
+    };
+    let chip = |(at, text): (usize, &String)| {
+        let change = change.clone();
+        let remove = Callback::from(move |_: MouseEvent| {
+            change(&|recipients| {
+                recipients.chips.remove(at);
+            });
+        });
+        html! {
+            <span class={classes!("chip", (!is_address(text)).then_some("invalid"))}>
+                { text }
+                <button class="icon" type="button" aria-label={format!("Remove {text}")} disabled={*disabled} onclick={remove}>
+                    { icons::cross() }
+                </button>
+            </span>
+        }
+    };
+    let problem_id = format!("{id}-problem");
+    html! {
+        <div class="field-line">
+            <label for={*id}>{ label }</label>
+            <div class="chips">
+                { for recipients.chips.iter().enumerate().map(chip) }
+                <input id={*id} type="text" inputmode="email" autocomplete="off" autocapitalize="none" spellcheck="false"
+                    value={recipients.typed.clone()} disabled={*disabled} oninput={input} onkeydown={keydown} onblur={blur}
+                    aria-invalid={problem.is_some().to_string()}
+                    aria-describedby={problem.is_some().then(|| problem_id.clone())} />
+            </div>
+            if let Some(problem) = problem {
+                <p class="problem" id={problem_id} role="alert">{ problem }</p>
+            }
+        </div>
+    }
+}
