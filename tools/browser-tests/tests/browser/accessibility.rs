@@ -30,7 +30,7 @@ async fn check_all(screen: Screen) {
     sign_in(page, "gb", "gondola").await;
     page.wait_for("row", "Meeting").await;
     check(page, "list").await;
-    page.choose_menu_item("Transcript").await;
+    page.choose_menu_item("Show protocol log").await;
     page.wait_for_text("C: PASS ****").await;
     check(page, "transcript").await;
     page.press("Close").await;
@@ -40,7 +40,7 @@ async fn check_all(screen: Screen) {
 
     fixture.servers.kill();
     page.press("Check mail").await;
-    page.wait_for_text("There is no connection").await;
+    page.wait_for_text("Offline.").await;
     check(page, "connection error").await;
 }
 
@@ -59,7 +59,7 @@ async fn reading(page: &Page, screen: Screen) {
     if screen == Screen::Phone {
         page.press("More").await;
     }
-    page.press("Show original").await;
+    page.press("Show source").await;
     page.wait_for_text("Content-Transfer-Encoding").await;
     check(page, "original").await;
     page.press("Delete").await;
@@ -78,11 +78,11 @@ async fn other_views(page: &Page, screen: Screen) {
     check(page, "menu").await;
     close(page).await;
     page.fill("Search", "no such words").await;
-    page.wait_for_text("Nothing here holds these words.").await;
+    page.wait_for_text("No messages match.").await;
     check(page, "nothing found").await;
     page.fill("Search", "").await;
     open_folder(page, screen, "Starred").await;
-    page.wait_for_text("Nothing starred.").await;
+    page.wait_for_text("No starred messages.").await;
     check(page, "empty folder").await;
 }
 
@@ -90,7 +90,7 @@ async fn composing(page: &Page, screen: Screen) {
     page.press("Compose").await;
     page.fill("To", "nobody at all").await;
     page.press("Send").await;
-    page.wait_for_text("Incorrect format").await;
+    page.wait_for_text("Fix the highlighted fields").await;
     check(page, "compose").await;
     page.press("Remove nobody at all").await;
     page.fill("To", "ag@iit.edu").await;

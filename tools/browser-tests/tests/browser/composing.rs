@@ -39,7 +39,7 @@ async fn attachment_arrives_unchanged() {
     let mailbox = String::from_utf8(servers.mailbox("ag")).expect("the page sends ASCII").replace("\r\n", "");
     assert!(mailbox.contains(&BASE64_STANDARD.encode(&content)), "the attachment has changed");
 
-    page.press("Sent from here").await;
+    page.press("Sent").await;
     page.open_row("A photo — фото").await;
     page.wait_for_text("Фото 1.bin").await;
     page.screenshot("sent-from-here").await;
@@ -180,18 +180,18 @@ async fn invalid_fields_are_marked_and_nothing_is_sent() {
     page.press("Compose").await;
     page.fill("Subject", "No recipient").await;
     page.press("Send").await;
-    page.wait_for_text("Incorrect format").await;
+    page.wait_for_text("Fix the highlighted fields").await;
     page.screenshot("compose-no-recipient").await;
 
     page.fill("To", "nobody at all").await;
     page.fill("Subject", &"x".repeat(101)).await;
     page.press("Send").await;
-    page.wait_for_text("Incorrect format").await;
+    page.wait_for_text("Fix the highlighted fields").await;
     page.screenshot("compose-incorrect").await;
     let invalid = page.run("return document.querySelectorAll('[aria-invalid=true]').length", vec![]).await;
     assert!(invalid.as_u64() >= Some(2), "{invalid} fields are marked");
     let text = page.text().await;
-    for sentence in ["An address is written X@Y", "It has 101 characters"] {
+    for sentence in ["Add a full address, such as name@example.org.", "Subject is 1 character too long."] {
         assert_eq!(text.matches(sentence).count(), 1, "{sentence}: {text}");
     }
     assert_eq!(servers.pop3("ag").count(), 0);
@@ -209,7 +209,7 @@ async fn double_click_sends_once() {
     let button = serde_json::to_value(&button).expect("an element reference");
     page.run("arguments[0].click(); arguments[0].click()", vec![button]).await;
     page.wait_for_gone("field", "Subject").await;
-    page.press("Sent from here").await;
+    page.press("Sent").await;
     page.wait_for("row", "Once").await;
     assert_eq!(servers.pop3("ag").count(), 1);
     assert_no_console_errors(page).await;
@@ -292,7 +292,7 @@ async fn pending_file_is_attached_to_its_own_draft_only() {
     page.press("Compose").await;
     page.attach_file(&other).await;
     page.wait_for("button", "Attaching").await;
-    page.press("Keep and close").await;
+    page.press("Save and close").await;
 
     page.press("Compose").await;
     page.fill("To", "ag@iit.edu").await;
@@ -353,7 +353,7 @@ async fn transcript_copy_reports_success_or_failure() {
     let copies = "Object.defineProperty(navigator, 'clipboard', { configurable: true, \
                   value: { writeText: async (text) => { window.copied = text } } })";
     page.run(copies, vec![]).await;
-    page.choose_menu_item("Transcript").await;
+    page.choose_menu_item("Show protocol log").await;
     page.press("Copy").await;
     page.wait_for("alert", "Copied").await;
     let copied = page.run("return copied", vec![]).await;
@@ -365,9 +365,9 @@ async fn transcript_copy_reports_success_or_failure() {
         );
         page.run(&changed, vec![]).await;
         page.press("Copy").await;
-        page.wait_for("alert", "does not allow it here").await;
+        page.wait_for("alert", "does not allow copying here").await;
         page.press("Close").await;
-        page.choose_menu_item("Transcript").await;
+        page.choose_menu_item("Show protocol log").await;
     }
     // The page still works.
     fixture.servers.deliver("gb", PLAIN);
@@ -392,7 +392,7 @@ async fn untouched_reply_is_not_saved_and_opening_a_row_closes_it() {
 
     page.press("Forward").await;
     page.wait_for_text("square.png").await;
-    page.press("Keep and close").await;
+    page.press("Save and close").await;
     page.press("Drafts").await;
     page.wait_for_text("No drafts").await;
 
@@ -441,7 +441,7 @@ async fn draft_sent_in_another_window_cannot_be_opened() {
     page.press("Compose").await;
     page.fill("To", "ag@iit.edu").await;
     page.fill("Subject", "Once only").await;
-    page.press("Keep and close").await;
+    page.press("Save and close").await;
     let first = page.client.window().await.expect("the current window");
     let second = page.client.new_window(true).await.expect("a new window").handle;
     page.client.switch_to_window(second).await.expect("the window is open");

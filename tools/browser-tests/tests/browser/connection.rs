@@ -16,7 +16,7 @@ async fn lost_connection_is_restored_automatically() {
     fixture.page.freeze_clock().await;
     fixture.servers.kill();
     fixture.page.press("Check mail").await;
-    fixture.page.wait_for_text("There is no connection").await;
+    fixture.page.wait_for_text("Offline.").await;
     fixture.page.wait_for("row", "first").await;
     fixture.page.screenshot("connection-lost").await;
     // Other tests assert an empty console; this one verifies that errors are visible there.
@@ -27,7 +27,7 @@ async fn lost_connection_is_restored_automatically() {
     // The longest delay between two attempts is one minute.
     fixture.page.advance_clock(Duration::from_mins(1)).await;
     fixture.page.wait_for("row", "second").await;
-    fixture.page.wait_for_text_gone("There is no connection").await;
+    fixture.page.wait_for_text_gone("Offline.").await;
     fixture.page.screenshot("connection-back").await;
 }
 
@@ -41,7 +41,7 @@ async fn draft_survives_disconnect_and_is_sent_once() {
     page.fill("Text", "It will get there.").await;
     fixture.servers.kill();
     page.press("Send").await;
-    page.wait_for_text("There is no connection").await;
+    page.wait_for_text("No connection to the mail server").await;
     page.screenshot("send-without-connection").await;
     assert_eq!(page.value("Text").await, "It will get there.");
 
@@ -58,7 +58,7 @@ async fn draft_survives_disconnect_and_is_sent_once() {
 async fn transcript_shows_both_protocols_without_secrets() {
     let fixture = open_inbox(&[PLAIN]).await;
     let Fixture { page, servers, .. } = &fixture;
-    page.choose_menu_item("Transcript").await;
+    page.choose_menu_item("Show protocol log").await;
     for line in ["S: +OK POP3 server ready", "C: USER gb", "C: PASS ****", "C: UIDL", "C: QUIT"] {
         page.wait_for_text(line).await;
     }
@@ -111,22 +111,30 @@ async fn compose_to_ag(page: &Page) {
 }
 
 #[tokio::test]
-async fn refused_upstream_is_reported_and_the_draft_is_kept() {
+async fn sign_in_works_while_smtp_is_down_and_a_failed_send_keeps_the_draft() {
     let refused = ReservedPort::new();
     let fixture = Fixture::open_on(Screen::Desktop, with_smtp_at(refused.address())).await;
     let Fixture { page, servers, .. } = &fixture;
     servers.deliver("gb", PLAIN);
-    // Sign-in without a domain asks the SMTP server for it.
-    page.sign_in("gb", "gondola").await;
-    page.wait_for("alert", "There is no connection").await;
+    // Without SMTP, the domain of a bare name is unknown.
+    sign_in(page, "gb", "gondola").await;
+    page.open_row("Meeting").await;
+    page.wait_for_text("See you at five.").await;
+    page.press("Reply").await;
+    page.wait_until("the subject of a reply", async || page.value("Subject").await == "Re: Meeting").await;
+    page.press("Send").await;
+    page.wait_for("alert", "No connection to the mail server").await;
     page.screenshot("refused-upstream").await;
+    page.press("Discard").await;
+    page.choose_menu_item("Sign out").await;
+    page.wait_for("field", "Password").await;
 
     sign_in(page, "gb@iit.edu", "gondola").await;
     page.wait_for("row", "Meeting").await;
     compose_to_ag(page).await;
     page.press("Send").await;
-    page.wait_for("alert", "There is no connection").await;
-    page.wait_for("alert", "Nothing of the draft is lost").await;
+    page.wait_for("alert", "No connection to the mail server").await;
+    page.wait_for("alert", "Your draft is unchanged").await;
     assert_eq!(page.value("Text").await, "It will get there.");
     page.screenshot("send-refused-upstream").await;
 }
@@ -142,7 +150,7 @@ async fn silent_server_times_out() {
     compose_to_ag(page).await;
     page.press("Send").await;
     page.wait_for_text("Sending…").await;
-    page.choose_menu_item("Transcript").await;
+    page.choose_menu_item("Show protocol log").await;
     page.press("SMTP").await;
     let connected = timeout(TIMEOUT, silent.accept()).await.expect("the bridge connects in time");
     let _silent_connection = connected.expect("the bridge connects");
@@ -150,7 +158,7 @@ async fn silent_server_times_out() {
     page.advance_clock(Duration::from_mins(4)).await;
     assert!(page.text().await.contains("Sending…"));
     page.advance_clock(Duration::from_mins(2)).await;
-    page.wait_for("alert", "Nothing of the draft is lost").await;
+    page.wait_for("alert", "Your draft is unchanged").await;
     page.wait_for_gone("button", "Sending…").await;
     assert_eq!(page.value("Text").await, "It will get there.");
     page.screenshot("silent-upstream").await;
@@ -165,7 +173,7 @@ async fn slow_send_shows_progress() {
     page.freeze_clock().await;
     sign_in(page, "gb", "gondola").await;
     compose_to_ag(page).await;
-    page.choose_menu_item("Transcript").await;
+    page.choose_menu_item("Show protocol log").await;
     page.press("Send").await;
     let bar = "const bar = document.querySelector('progress[aria-label=Sent]'); return bar && [bar.value, bar.max > 100]";
     page.wait_until("a progress bar", async || page.run(bar, vec![]).await == serde_json::json!([0, true]))
@@ -179,7 +187,7 @@ async fn slow_send_shows_progress() {
     page.wait_for_text("C: DATA").await;
     // RFC 5321 section 4.5.3.2.4
     page.advance_clock(Duration::from_mins(2)).await;
-    page.wait_for("alert", "Nothing of the draft is lost").await;
+    page.wait_for("alert", "Your draft is unchanged").await;
     assert_eq!(page.value("Text").await, "It will get there.");
     assert_eq!(servers.mailbox("ag").len(), 0);
     assert_no_console_errors(page).await;

@@ -23,7 +23,7 @@ async fn message_refusal_is_shown_and_in_the_transcript() {
     let fault = "protocol = 'smtp'\ncommand = 'MESSAGE'\nfor = 'ag'\nreply = '452 4.3.1 The disk is full'";
     let fixture = with_fault(fault, &[]).await;
     let Fixture { page, servers, .. } = &fixture;
-    page.choose_menu_item("Transcript").await;
+    page.choose_menu_item("Show protocol log").await;
     page.press("Compose").await;
     page.fill("To", "ag@iit.edu").await;
     page.fill("Subject", "Too late").await;
@@ -48,7 +48,7 @@ async fn disconnect_during_a_message_keeps_the_draft() {
     page.attach_file(&file).await;
     page.wait_for_text("large.bin").await;
     page.press("Send").await;
-    page.wait_for("alert", "Nothing of the draft is lost").await;
+    page.wait_for("alert", "Your draft is unchanged").await;
     page.wait_for_text("large.bin").await;
     assert_eq!(page.value("Subject").await, "Cut off");
     page.screenshot("fault-cut-off").await;
@@ -75,7 +75,7 @@ async fn lost_reply_keeps_the_draft_and_reports_unknown_delivery() {
         "protocol = 'smtp'\ncommand = 'MESSAGE'\nfor = 'ag'\ndrop = true\nprobability = 0.5\nseed = 3";
     let fixture = with_fault(fault, &[]).await;
     let Fixture { page, servers, .. } = &fixture;
-    page.choose_menu_item("Transcript").await;
+    page.choose_menu_item("Show protocol log").await;
     compose_to_ag(page).await;
     page.press("Send").await;
     page.wait_for("alert", "it may have been delivered").await;
@@ -98,7 +98,7 @@ async fn tab_closed_before_the_message_is_sent_keeps_the_draft() {
     let fixture = open_inbox(&[]).await;
     let Fixture { page, servers, .. } = &fixture;
     page.run(DELAY_REPLY, vec![REPLY_TO_DATA.into()]).await;
-    page.choose_menu_item("Transcript").await;
+    page.choose_menu_item("Show protocol log").await;
     compose_to_ag(page).await;
     page.press("Send").await;
     page.wait_for_text("C: DATA").await;
@@ -120,7 +120,7 @@ async fn tab_closed_before_the_reply_keeps_the_draft_and_reports_unknown_deliver
     let fixture = open_inbox(&[]).await;
     let Fixture { page, servers, .. } = &fixture;
     page.run(DELAY_REPLY, vec![REPLY_TO_MESSAGE.into()]).await;
-    page.choose_menu_item("Transcript").await;
+    page.choose_menu_item("Show protocol log").await;
     compose_to_ag(page).await;
     page.press("Send").await;
     page.wait_for_text("C: DATA").await;
@@ -162,14 +162,14 @@ async fn drafts_are_independent_while_one_is_being_sent() {
     page.run(DELAY_REPLY, vec![REPLY_TO_MESSAGE.into()]).await;
     page.press("Compose").await;
     page.fill("Subject", "The other").await;
-    page.press("Keep and close").await;
+    page.press("Save and close").await;
     page.press("Drafts").await;
 
     compose_to_ag(page).await;
     page.press("Send").await;
     page.wait_for("button", "Sending").await;
     // The row of the draft shows that it is being sent.
-    page.press("Keep and close").await;
+    page.press("Save and close").await;
     page.open_row("Who knows").await;
     page.wait_for("button", "Sending").await;
     assert!(page.find("alert", "it may have been delivered").await.is_none());
@@ -179,7 +179,7 @@ async fn drafts_are_independent_while_one_is_being_sent() {
     assert!(page.find("button", "Sending").await.is_none(), "the other draft is not being sent");
     page.fill("Text", "Its last words.").await;
     page.run("release()", vec![]).await;
-    page.wait_for_text("Sent. The server said").await;
+    page.wait_for_text("Message sent.").await;
     assert_eq!(page.value("Text").await, "Its last words.");
     assert!(page.wait_for("button", "Send").await.is_enabled().await.expect("the button is in the page"));
     page.wait_for_gone("row", "Who knows").await;
@@ -192,7 +192,7 @@ async fn draft_is_saved_when_another_is_opened() {
     let Fixture { page, .. } = &fixture;
     page.press("Compose").await;
     page.fill("Subject", "The other").await;
-    page.press("Keep and close").await;
+    page.press("Save and close").await;
     page.press("Drafts").await;
     page.press("Compose").await;
     page.fill("Subject", "In haste").await;
@@ -207,7 +207,7 @@ async fn message_accepted_after_sign_out_is_recorded_as_sent() {
     let fixture = open_inbox(&[]).await;
     let Fixture { page, servers, .. } = &fixture;
     page.run(DELAY_REPLY, vec![REPLY_TO_MESSAGE.into()]).await;
-    page.choose_menu_item("Transcript").await;
+    page.choose_menu_item("Show protocol log").await;
     compose_to_ag(page).await;
     page.press("Send").await;
     page.wait_for_text("C: [").await;
@@ -221,7 +221,7 @@ async fn message_accepted_after_sign_out_is_recorded_as_sent() {
         .await;
 
     sign_in(page, "gb", "gondola").await;
-    page.press("Sent from here").await;
+    page.press("Sent").await;
     page.wait_for("row", "Who knows").await;
     page.press("Drafts").await;
     page.wait_for_text("No drafts").await;
@@ -237,7 +237,7 @@ async fn cancelled_send_reports_whether_delivery_is_known() {
     {
         let fixture = with_fault(fault, &[]).await;
         let Fixture { page, .. } = &fixture;
-        page.choose_menu_item("Transcript").await;
+        page.choose_menu_item("Show protocol log").await;
         compose_to_ag(page).await;
         page.press("Send").await;
         page.wait_for_text(transcript_line).await;
@@ -262,7 +262,7 @@ async fn stalled_connection_times_out() {
     compose_to_ag(page).await;
     page.run(STALL, vec![]).await;
     page.press("Send").await;
-    page.wait_for("alert", "There is no connection").await;
+    page.wait_for("alert", "No connection to the mail server").await;
     assert_eq!(page.value("Text").await, "Has it come?");
 }
 
@@ -286,16 +286,16 @@ async fn repeated_login_refusal_without_a_code_signs_out_and_keeps_the_draft() {
     page.press("Compose").await;
     page.fill("Subject", "Half a thought").await;
     page.press("Check mail").await;
-    page.wait_for_text("The server said: busy").await;
+    page.wait_for_text("The server replied: busy").await;
     page.advance_clock(RETRY_DELAY).await;
-    page.wait_for_text_gone("The server said: busy").await;
+    page.wait_for_text_gone("The server replied: busy").await;
     assert_eq!(page.value("Subject").await, "Half a thought");
 
     page.press("Check mail").await;
-    page.wait_for_text("The server said: busy").await;
+    page.wait_for_text("The server replied: busy").await;
     page.advance_clock(RETRY_DELAY).await;
     page.wait_for("field", "Username").await;
-    page.wait_for_text("The server said: busy").await;
+    page.wait_for_text("The server replied: busy").await;
     sign_in(page, "gb", "gondola").await;
     page.press("Drafts").await;
     page.open_row("Half a thought").await;

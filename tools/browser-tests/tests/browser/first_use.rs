@@ -46,7 +46,7 @@ async fn use_for_the_first_time(screen: Screen, name: &str) {
     assert!(photo.starts_with(&[0xff, 0xd8, 0xff]), "not a JPEG");
 
     sign_in(page, "ag", "aviator").await;
-    page.wait_for_text("No mail. What arrives shows up here by itself.").await;
+    page.wait_for_text("Your inbox is empty.").await;
     screenshot("2-empty").await;
     page.press("Compose").await;
     page.fill("To", "gb@iit.edu").await;
@@ -56,7 +56,7 @@ async fn use_for_the_first_time(screen: Screen, name: &str) {
     page.wait_for_text("sunset.jpg").await;
     screenshot("3-compose").await;
     send(page).await;
-    page.wait_for_text("Sent. The server said: 250").await;
+    page.wait_for_text("Message sent.").await;
     screenshot("4-sent").await;
     page.choose_menu_item("Sign out").await;
 
@@ -77,8 +77,8 @@ async fn use_for_the_first_time(screen: Screen, name: &str) {
     screenshot("7-reply").await;
     send(page).await;
     page.advance_clock(Duration::from_secs(6)).await;
-    page.wait_for_text_gone("Sent. The server said").await;
-    page.choose_menu_item("Transcript").await;
+    page.wait_for_text_gone("Message sent.").await;
+    page.choose_menu_item("Show protocol log").await;
     for line in ["C: RCPT TO:<ag@iitkgp.edu>", "S: 250 2.0.0 OK Message accepted for delivery"] {
         page.wait_for_text(line).await;
     }

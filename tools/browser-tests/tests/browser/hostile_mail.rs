@@ -100,7 +100,7 @@ async fn headers_attachments_and_plain_text_run_no_script() {
     page.open_row("Trick").await;
     page.wait_for_text("onerror=top.marked=1>.html").await;
     page.screenshot("hostile-header").await;
-    page.press("Show original").await;
+    page.press("Show source").await;
     page.wait_for_text("filename=").await;
     page.press("Reply").await;
     page.wait_until("the quoted text", async || page.value("Text").await.contains("onerror")).await;

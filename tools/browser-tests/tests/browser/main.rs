@@ -9,6 +9,7 @@ mod first_use;
 mod hostile_html;
 mod hostile_mail;
 mod keyboard_touch;
+mod navigation;
 mod reading;
 mod sample_mails;
 mod sign_in;

@@ -20,7 +20,7 @@ async fn plain_message_is_shown_unchanged() {
     page.wait_for_text("ag@iit.edu").await;
     page.screenshot("plain-message").await;
 
-    page.press("Show original").await;
+    page.press("Show source").await;
     page.wait_for_text("Received: from").await;
     page.wait_for_text("Subject: Meeting").await;
     page.screenshot("original").await;
@@ -33,7 +33,7 @@ async fn html_message_is_shown_without_remote_content() {
     let Fixture { page, driver, .. } = &fixture;
     page.open_row("Ten things").await;
     page.wait_for_message_text("you did not ask for").await;
-    page.wait_for_text("1 picture from elsewhere").await;
+    page.wait_for_text("1 image is blocked to protect your privacy.").await;
     let own = "const own = document.querySelector('img[alt=\"a square\"]'); return own.complete && own.naturalWidth";
     page.wait_until("the embedded picture", async || page.run_in_message(own).await == Some(48.into())).await;
     let link = page
@@ -43,7 +43,7 @@ async fn html_message_is_shown_without_remote_content() {
         .await;
     assert_eq!(link, Some(serde_json::json!(["http://example.localhost/", "_blank", "noopener noreferrer"])));
     // A blocked picture is replaced by its alternative text.
-    let stand_in = "return [document.querySelector('.left-out').innerText, document.images.length]";
+    let stand_in = "return [document.querySelector('.blocked-image').innerText, document.images.length]";
     assert_eq!(page.run_in_message(stand_in).await, Some(serde_json::json!(["from elsewhere", 1])));
     page.screenshot("html-message").await;
     assert_no_console_errors(page).await;
@@ -98,15 +98,15 @@ async fn message_emptied_by_sanitizing_is_reported() {
     page.open_row("Silent").await;
     page.wait_for_text("This message has no text.").await;
     page.open_row("Both").await;
-    page.wait_for_text("Of the formatted text nothing is left").await;
+    page.wait_for_text("The formatted version has no safe content.").await;
     page.wait_for_text("The plain face.").await;
-    page.wait_for_text("1 picture from elsewhere").await;
+    page.wait_for_text("1 image is blocked to protect your privacy.").await;
     page.open_row("Nothing").await;
-    page.wait_for_text("Nothing is left of this message that may be shown").await;
+    page.wait_for_text("This message has no safe content.").await;
     page.screenshot("emptied-message").await;
     assert!(page.find("frame", "").await.is_none(), "an empty frame is visible");
     assert!(!page.text().await.contains("a secret"));
-    page.press("Show original").await;
+    page.press("Show source").await;
     page.wait_for_text("document.write").await;
     assert_no_console_errors(page).await;
 }
@@ -120,7 +120,7 @@ async fn search_finds_the_text_of_cached_messages() {
     page.fill("Search", "").await;
     page.open_row("Meeting").await;
     page.wait_for_text("See you at five.").await;
-    page.wait_for_text("cache: 1 of 2").await;
+    page.wait_for_text("1 of 2 available offline").await;
     page.reload().await;
     sign_in(page, "gb", "gondola").await;
     page.wait_for("row", "Meeting").await;
@@ -280,9 +280,9 @@ const ROWS: &str = "\
     const rows = [...document.querySelectorAll('.list li')]; \
     const text = (row, part) => row.querySelector(part).innerText.trim(); \
     rows.sort((one, other) => one.getBoundingClientRect().top - other.getBoundingClientRect().top); \
-    return rows.map((row) => ({ who: text(row, 'b'), subject: text(row, '.sub'), size: text(row, '.size'), \
-        clip: row.querySelector('.clip') !== null, title: row.querySelector('.when').title, \
-        bold: getComputedStyle(row.querySelector('.sub')).fontWeight >= 600 }))";
+    return rows.map((row) => ({ who: text(row, 'b'), subject: text(row, '.subject'), size: text(row, '.size'), \
+        clip: row.querySelector('.attachment-icon') !== null, title: row.querySelector('.date').title, \
+        bold: getComputedStyle(row.querySelector('.subject')).fontWeight >= 600 }))";
 
 #[tokio::test]
 async fn cached_starred_and_sent_messages_are_readable_offline() {
@@ -295,7 +295,7 @@ async fn cached_starred_and_sent_messages_are_readable_offline() {
     page.type_at_start("Text", "I shall be there.").await;
     page.press("Send").await;
     page.wait_for_gone("field", "Subject").await;
-    page.wait_for_text("cache: 1 of 2").await;
+    page.wait_for_text("1 of 2 available offline").await;
 
     page.reload().await;
     sign_in(page, "gb", "gondola").await;
@@ -305,7 +305,7 @@ async fn cached_starred_and_sent_messages_are_readable_offline() {
     page.open_row("Meeting").await;
     page.wait_for_text("See you at five.").await;
     page.wait_for_gone("row", "Unread").await;
-    page.press("Sent from here").await;
+    page.press("Sent").await;
     page.open_row("Re: Meeting").await;
     page.wait_for_text("I shall be there.").await;
     page.screenshot("without-servers").await;

@@ -28,21 +28,21 @@ async fn wrong_credentials_are_refused_and_valid_ones_open_the_list() {
 }
 
 #[tokio::test]
-async fn sign_out_and_forget_removes_all_stored_data() {
+async fn sign_out_and_delete_removes_all_stored_data() {
     let fixture = open_inbox(&[PLAIN]).await;
     let Fixture { page, servers, .. } = &fixture;
     page.open_row("Meeting").await;
     page.wait_for_text("See you at five.").await;
-    page.wait_for_text("cache: 1 of 1").await;
+    page.wait_for_text("1 of 1 available offline").await;
     page.press("Compose").await;
     page.fill("Subject", "A secret draft").await;
-    page.press("Keep and close").await;
+    page.press("Save and close").await;
     page.wait_until("the saved draft", async || page.stored_data().await.contains("A secret draft")).await;
 
     page.press("Menu").await;
-    page.wait_for("button", "Sign out and forget").await;
+    page.wait_for("button", "Sign out and delete local data").await;
     page.screenshot("sign-out").await;
-    page.press("Sign out and forget").await;
+    page.press("Sign out and delete local data").await;
     page.wait_for("field", "Password").await;
     assert!(!page.text().await.contains("Meeting"));
     page.wait_until("an empty storage", async || storage_is_empty(page).await).await;
@@ -57,7 +57,7 @@ async fn sign_out_and_forget_removes_all_stored_data() {
     // The same user finds only what the server has.
     sign_in(page, "gb", "gondola").await;
     page.wait_for("row", "Unread").await;
-    page.wait_for_text("cache: 0 of 1").await;
+    page.wait_for_text("0 of 1 available offline").await;
     page.press("Drafts").await;
     page.wait_for_text("No drafts.").await;
     assert_no_console_errors(page).await;
