@@ -39,7 +39,7 @@ pub(crate) fn deliver(
     drafts: Option<&Path>,
 ) -> Result<Receipt, Error> {
     let draft = drafts.map(|directory| drafts::save(directory, &message.text));
-    let user = credentials.as_ref().map(|credentials| credentials.authentication.clone());
+    let user = credentials.as_ref().map(|credentials| credentials.authentication_id.clone());
     match (submission::submit(smtp, credentials, message), draft) {
         (Ok(receipt), draft) => {
             if let Some(Ok(path)) = draft {

@@ -2,7 +2,7 @@
 
 use mail_core::message::address::ReversePath;
 use mail_core::message::header;
-use mail_core::message::view::{Person, Summary};
+use mail_core::message::parsed::{NamedAddress, Summary};
 use mail_core::pop3::client::{Event, LoginError, Session, SessionConfig, Tls};
 use mail_core::pop3::listing::{DropListing, ScanListing};
 use mail_core::pop3::reply::{Reply, ResponseCode};
@@ -276,7 +276,7 @@ fn summary(header: &[u8]) -> Summary {
         && let Some(path) = header::first(header, "Return-Path")
         && let Ok((ReversePath::Address(sender), _)) = ReversePath::parse(path.value)
     {
-        summary.from.push(Person { name: None, address: sender.to_string() });
+        summary.from.push(NamedAddress { name: None, address: sender.to_string() });
     }
     summary
 }

@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
     if !error.is_silent() {
         let text = error.to_string();
-        let text = mail_core::message::text::printable(&text);
+        let text = mail_core::message::printable::printable(&text);
         // If standard error is closed, the exit code remains.
         let _ = writeln!(std::io::stderr(), "mail-client: {text}");
     }

@@ -5,8 +5,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use mail_core::message::date;
-use mail_core::message::text::{printable, printable_line};
-use mail_core::message::view::{Person, View};
+use mail_core::message::parsed::{NamedAddress, ParsedMessage};
+use mail_core::message::printable::{printable, printable_line};
 use mail_core::pop3::listing::DropListing;
 use serde::Serialize;
 
@@ -93,7 +93,7 @@ fn row(entry: &Entry) -> [String; 4] {
 }
 
 /// Writes the main header fields of a message, its text, and the names of its attachments.
-pub(crate) fn message(message: &View) -> Result<(), Error> {
+pub(crate) fn message(message: &ParsedMessage) -> Result<(), Error> {
     for (name, value) in [
         ("From", addresses(&message.from)),
         ("To", addresses(&message.to)),
@@ -107,7 +107,7 @@ pub(crate) fn message(message: &View) -> Result<(), Error> {
         }
     }
     line("")?;
-    text(&message.readable())?;
+    text(&message.plain_text())?;
     for attachment in &message.attachments {
         let (name, mime, octets) = (&attachment.name, &attachment.mime, attachment.bytes.len());
         line(&format!("[attachment: {name}, {mime}, {octets} octets]"))?;
@@ -116,8 +116,8 @@ pub(crate) fn message(message: &View) -> Result<(), Error> {
 }
 
 /// Addresses with their names, separated by commas.
-fn addresses(addresses: &[Person]) -> String {
-    let format = |address: &Person| match &address.name {
+fn addresses(addresses: &[NamedAddress]) -> String {
+    let format = |address: &NamedAddress| match &address.name {
         Some(name) => format!("{name} <{}>", address.address),
         None => address.address.clone(),
     };

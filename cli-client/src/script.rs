@@ -4,7 +4,7 @@ use std::path::Path;
 
 use mail_core::message::address::{Address, ReversePath};
 use mail_core::message::draft::{self, Attachment, Draft, DraftError, Subject};
-use mail_core::message::view::{Person, Summary, View};
+use mail_core::message::parsed::{NamedAddress, ParsedMessage, Summary};
 use mail_core::sasl::Credentials;
 use serde_json::{Value, json};
 
@@ -75,7 +75,7 @@ fn read(mut maildrop: Maildrop, number: u64, raw: bool, as_json: bool) -> Result
     if raw {
         output::raw_message(&mut maildrop, number, octets)??;
     } else {
-        let message = View::parse(&maildrop.message(number, octets)??);
+        let message = ParsedMessage::parse(&maildrop.message(number, octets)??);
         if as_json {
             let unique_id = maildrop.unique_id(number)?;
             output::json(&message_json(number, octets, unique_id, &message))?;
@@ -87,8 +87,8 @@ fn read(mut maildrop: Maildrop, number: u64, raw: bool, as_json: bool) -> Result
     Ok(())
 }
 
-fn message_json(number: u64, octets: u64, unique_id: Option<String>, message: &View) -> Value {
-    let addresses = |addresses: &[Person]| -> Value {
+fn message_json(number: u64, octets: u64, unique_id: Option<String>, message: &ParsedMessage) -> Value {
+    let addresses = |addresses: &[NamedAddress]| -> Value {
         addresses.iter().map(|address| json!({ "name": address.name, "address": address.address })).collect()
     };
     let attachments = message.attachments.iter().map(|attachment| {
@@ -104,7 +104,7 @@ fn message_json(number: u64, octets: u64, unique_id: Option<String>, message: &V
         "subject": message.subject,
         "date": message.date.map(|date| date.to_rfc3339()),
         "received": message.received.map(|date| date.to_rfc3339()),
-        "text": message.readable(),
+        "text": message.plain_text(),
         "attachments": attachments.collect::<Value>(),
     })
 }
@@ -207,7 +207,7 @@ fn read_raw_message(path: &Path, options: &SendOptions) -> Result<OutgoingMessag
 
 /// The address of the From field.
 fn sender(message: &[u8]) -> Option<Address> {
-    Summary::parse(message).from.first()?.mailbox()
+    Summary::parse(message).from.first()?.parsed_address()
 }
 
 fn usage_error(error: DraftError) -> Error {

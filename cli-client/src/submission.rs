@@ -47,7 +47,7 @@ pub(crate) fn check_login(server: &Server, credentials: &Credentials) -> Result<
             Event::Ready { authenticated: true, .. } => break LoginResult::Accepted,
             Event::Ready { .. } => break LoginResult::AuthUnavailable,
             Event::LoginRefused(reply) => break LoginResult::Refused(reply.to_string()),
-            Event::Lacking(capability) => {
+            Event::MissingCapability(capability) => {
                 quit(connection);
                 return Err(Error::Failed(capability.to_string()));
             }
@@ -95,7 +95,7 @@ pub(crate) fn submit(
                 quit(connection);
                 return Err(refusal_error(stage, &reply, &refused));
             }
-            Event::Lacking(capability) => {
+            Event::MissingCapability(capability) => {
                 quit(connection);
                 return Err(Error::Failed(capability.to_string()));
             }
@@ -106,7 +106,7 @@ pub(crate) fn submit(
             Event::Rejected { reply, .. } | Event::Goodbye(reply) => {
                 return Err(connection.closed(reply).into());
             }
-            Event::Greeting(_) | Event::Ready { .. } | Event::LoginWanted => {}
+            Event::Greeting(_) | Event::Ready { .. } | Event::LoginRequired => {}
         }
     }
 }

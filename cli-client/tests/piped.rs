@@ -122,11 +122,11 @@ fn malformed_mail_prints_incorrect_format_and_the_reason() {
         (format!("{from}To: gb@\n{subject}.\n"), "To: "),
         (format!("{from}To: gb@iit.edu, ag@iit.edu\n{subject}.\n"), "To: "),
         (format!("{from}{to}Subject: {}\n.\n", "é".repeat(101)), "Subject: it has 101 characters"),
-        (format!("{to}{subject}text\n.\n"), "\"From:\" is not where it should be"),
-        (format!("{from}{subject}text\n.\n"), "\"To:\" is not where it should be"),
-        (format!("{from}{to}text\n.\n"), "\"Subject:\" is not where it should be"),
-        (format!("{to}{from}{subject}text\n.\n"), "\"From:\" is not where it should be"),
-        (".\n".to_owned(), "\"From:\" is not where it should be"),
+        (format!("{to}{subject}text\n.\n"), "expected \"From:\""),
+        (format!("{from}{subject}text\n.\n"), "expected \"To:\""),
+        (format!("{from}{to}text\n.\n"), "expected \"Subject:\""),
+        (format!("{to}{from}{subject}text\n.\n"), "expected \"From:\""),
+        (".\n".to_owned(), "expected \"From:\""),
     ] {
         let refused = transcript(&servers, &format!("ag\nsecret\n2\n{mail}3\n"));
         let (_, after) = refused.split_once("\nIncorrect format\n").expect(&refused);
@@ -232,7 +232,7 @@ fn unreachable_servers_are_named_and_the_menu_returns() {
 fn disconnect_or_invalid_reply_prints_an_error_and_the_menu_returns() {
     for (greeting, replies, sentence) in [
         ("", &[][..], " lost: the connection was closed by the other side"),
-        ("220 this is SMTP\r\n", &[], " lost: the other side sent no valid reply: 220 this is SMTP"),
+        ("220 this is SMTP\r\n", &[], " lost: the other side sent an invalid reply: 220 this is SMTP"),
         ("-ERR too busy\r\n", &[], "closed the connection: -ERR too busy"),
         (
             "+OK\r\n",

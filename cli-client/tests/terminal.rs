@@ -140,7 +140,7 @@ fn malformed_mail_returns_to_the_menu() {
     // A single dot ends the mail at any prompt.
     terminal.answer("From: ", ".");
     terminal.expect("Incorrect format");
-    terminal.expect("\"From:\" is not where it should be");
+    terminal.expect("expected \"From:\"");
     terminal.answer("Option: ", "3");
     assert_eq!(terminal.wait().0, Some(0));
 }

@@ -153,7 +153,7 @@ impl Identity {
     pub fn matches(&self, name: &str) -> bool {
         match (self, Address::parse(name)) {
             (Self::Account(account), Ok(address)) => {
-                Username::of_local_part(&address.local).as_ref() == Some(account)
+                address.local.username().as_ref() == Some(account)
             }
             (Self::Account(account), Err(_)) => Username::parse(name).as_ref() == Ok(account),
             (Self::Address(address), Ok(other)) => {

@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mail_core::mailbox::scan::records;
-use mail_core::mailbox::{Intake, Trace};
+use mail_core::mailbox::{RecordWriter, Trace};
 use mail_core::message::address::{Address, ReversePath};
 
 fn record(number: usize) -> Vec<u8> {
@@ -26,7 +26,7 @@ fn record(number: usize) -> Vec<u8> {
         id: format!("01JD8W{number}"),
         time: chrono::DateTime::UNIX_EPOCH,
     };
-    let (mut intake, mut rest) = (Intake::default(), Vec::new());
+    let (mut intake, mut rest) = (RecordWriter::default(), Vec::new());
     intake.write(message.as_bytes(), &mut rest);
     let mut record = intake.finish(&mut rest).record_head(&trace, &address);
     record.extend_from_slice(&rest);

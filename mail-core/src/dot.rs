@@ -1,32 +1,32 @@
-//! Dot-stuffing: how a text of many lines ends with a line of a single dot and may still hold one.
+//! Dot-stuffing, incremental in both directions.
 //!
-//! RFC 5321 section 4.5.2 (transparency), RFC 1939 section 3. Only `CRLF . CRLF` ends a text; nothing that
-//! merely looks like it does (bare CR, bare LF) is taken for it.
+//! RFC 5321 section 4.5.2 (transparency), RFC 1939 section 3. Only `CRLF . CRLF` ends a text. Sequences with a bare CR
+//! or a bare LF are text, and the decoder reports them as malformed.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use memchr::memmem;
 
-use crate::line::LineEnds;
+use crate::line::LineEndChecker;
 
-/// What a decoder took off its input.
+/// The result of [`DotDecoder::decode`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
-    /// A stretch of the text, split off the input without a copy.
+    /// Part of the text, split off the input without a copy.
     Text(Bytes),
-    /// The line with the single dot; the decoder is ready for the next text.
+    /// The terminating line. The decoder is ready for the next text.
     End,
 }
 
-/// Undoes dot-stuffing. At most two bytes are held back in the input, so no state but two flags is kept.
+/// Removes dot-stuffing. At most two bytes stay in the input between calls.
 #[derive(Debug, Clone)]
 pub struct DotDecoder {
     line_start: bool,
-    line_ends: LineEnds,
+    line_ends: LineEndChecker,
 }
 
 impl Default for DotDecoder {
     fn default() -> Self {
-        Self { line_start: true, line_ends: LineEnds::default() }
+        Self { line_start: true, line_ends: LineEndChecker::default() }
     }
 }
 
@@ -52,7 +52,7 @@ impl DotDecoder {
             }
             None => {
                 self.line_start = input.ends_with(b"\r\n");
-                // A CR waits for the byte that says whether it ends the line.
+                // Leave a trailing CR in the input until the next byte shows whether it ends the line.
                 input.len() - usize::from(input.ends_with(b"\r"))
             }
         };
@@ -64,16 +64,16 @@ impl DotDecoder {
         Some(Piece::Text(text))
     }
 
-    /// Whether the text so far holds a bare CR, a bare LF or a NUL.
+    /// Whether the text so far contains a bare CR, a bare LF or a NUL.
     pub const fn is_malformed(&self) -> bool {
-        self.line_ends.are_broken()
+        self.line_ends.is_malformed()
     }
 }
 
-/// Does dot-stuffing: the exact inverse of [`DotDecoder`] for text whose line ends are CRLF.
+/// Adds dot-stuffing: the inverse of [`DotDecoder`] for text with CRLF line ends.
 #[derive(Debug, Clone, Copy)]
 pub struct DotEncoder {
-    /// How much of a CRLF the text so far ends with; a fresh text starts as if behind one.
+    /// Bytes of a CRLF at the end of the text so far. A new text starts as if after a CRLF.
     matched: u8,
 }
 
@@ -84,9 +84,9 @@ impl Default for DotEncoder {
 }
 
 impl DotEncoder {
-    /// Appends the next stretch of the text, with one more dot on every line that starts with one.
+    /// Appends the next part of the text, with a dot added to every line that starts with one.
     pub fn encode(&mut self, mut text: &[u8], out: &mut impl BufMut) {
-        // Where a CRLF lies across the cut, its line start is found byte by byte.
+        // A CRLF may be split between two parts, so a line start at the boundary is found byte by byte.
         while self.matched > 0 {
             let Some((&byte, rest)) = text.split_first() else { return };
             match (self.matched, byte) {
@@ -118,7 +118,7 @@ impl DotEncoder {
         };
     }
 
-    /// Appends the end: a CRLF where the text lacks its last one, then the line with the single dot.
+    /// Appends the terminating line, after a CRLF if the text does not end with one.
     pub fn finish(self, out: &mut impl BufMut) {
         if self.matched != 2 {
             out.put_slice(b"\r\n");
@@ -139,7 +139,7 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// Feeds `wire` in pieces of `step` bytes; the text, the flag, and what is left behind the end.
+    /// Decodes `wire` in chunks of `step` bytes. Returns the text, whether it is malformed, and the input after its end.
     fn decode(wire: &[u8], step: usize) -> Option<(Vec<u8>, bool, Vec<u8>)> {
         let (mut decoder, mut input, mut text) = (DotDecoder::default(), BytesMut::new(), Vec::new());
         let mut chunks = wire.chunks(step.max(1));
@@ -181,7 +181,7 @@ mod tests {
         ] {
             let wire = [wire, b"\r\n.\r\nNOOP\r\n"].concat();
             for step in 1..=wire.len() {
-                let (_, malformed, rest) = decode(&wire, step).expect("the true end stands last");
+                let (_, malformed, rest) = decode(&wire, step).expect("the real terminator is last");
                 assert!(malformed, "{wire:?} in steps of {step}");
                 assert_eq!(rest, b"NOOP\r\n");
             }

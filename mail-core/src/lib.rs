@@ -1,33 +1,32 @@
 //! The core of Pennypost: mail formats, validation, protocol codecs and state machines.
 //!
-//! Every rule of a format or a protocol is written here, once; the servers, the terminal client and the
-//! browser client all run this code, natively and as WebAssembly.
+//! The servers, the terminal client and the browser client share this crate, natively and as WebAssembly.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
-//! | [`machine`] | the one grammar of all four state machines |
-//! | [`session`] | the policy beside a server machine |
+//! | [`machine`] | the interface of the four state machines, and `pump`, the driver step |
 //! | [`mod@line`], [`dot`] | framing: command lines, line ends, dot-stuffing |
-//! | [`smtp`], [`pop3`] | commands, replies and the server and client machines |
+//! | [`smtp`], [`pop3`] | commands, replies, and the server and client state machines |
 //! | [`sasl`] | the PLAIN and LOGIN exchanges |
-//! | [`proxy`] | the PROXY protocol header, with which a bridge passes on whose connection it is |
-//! | [`network`] | the network that a client's address is counted under |
-//! | [`message`] | addresses, header fields, dates, drafts, MIME in and out |
-//! | [`mailbox`] | the MyMailBox.txt record format |
-//! | [`users`] | the User.txt line format |
+//! | [`session`] | the interface of the policy beside a server state machine |
+//! | [`proxy`] | the PROXY protocol version 2 header |
+//! | [`network`] | the network by which a client's address is counted |
+//! | [`message`] | addresses, header fields, dates, drafts, MIME |
+//! | [`mailbox`] | the record format of MyMailBox.txt |
+//! | [`users`] | the line format of User.txt |
 //!
-//! What is deliberately absent: I/O, threads, clocks, randomness, the environment. Time comes in as an
-//! argument; bytes come in and go out through buffers; whoever calls brings the sockets and the files.
+//! Absent on purpose: I/O, threads, clocks, randomness and the environment. Time is an argument, bytes pass through
+//! buffers, and callers own sockets and files.
 
 #![warn(missing_docs)]
 
 pub mod dot;
-mod flight;
 pub mod line;
 pub mod machine;
 pub mod mailbox;
 pub mod message;
 pub mod network;
+mod pipeline;
 pub mod pop3;
 pub mod proxy;
 pub mod sasl;

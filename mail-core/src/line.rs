@@ -1,30 +1,29 @@
-//! Lines: bounded framing of command and reply lines, and the line ends of message text.
+//! Framing of command and reply lines with a length limit, and checking and normalising the line ends of message text.
 //!
-//! RFC 5321 section 2.3.8 (only CRLF ends a line), section 4.5.3.1 (limits). What a line says is not
-//! looked at here.
+//! RFC 5321 section 2.3.8 (only CRLF ends a line) and section 4.5.3.1 (limits). Does not interpret the lines.
 
 use bytes::{Bytes, BytesMut};
 use memchr::{memchr, memchr_iter, memchr2};
 
-/// How a line ended. SMTP refuses a bare LF; POP3 takes it.
+/// The line ending of a line. SMTP rejects a bare LF, POP3 accepts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// CR LF, as the RFCs have it.
+pub enum LineEnding {
+    /// CR LF.
     Crlf,
     /// LF alone.
     BareLf,
 }
 
-/// One line taken off the input.
+/// One line from the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
-    /// A whole line, without its end.
-    Complete(Bytes, Ending),
-    /// A line of more than the allowed octets; all of it has been skipped.
+    /// A line without its line ending.
+    Complete(Bytes, LineEnding),
+    /// A line over the limit; all of it was skipped.
     TooLong,
 }
 
-/// Takes lines off a buffer that grows at its end, looking at each byte once.
+/// Splits lines off the front of a growing buffer. Each byte is scanned once.
 #[derive(Debug, Clone)]
 pub struct LineReader {
     line_length_max: usize,
@@ -33,13 +32,13 @@ pub struct LineReader {
 }
 
 impl LineReader {
-    /// A reader of lines of at most `line_length_max` octets, their end included.
+    /// `line_length_max` is in octets and includes the line ending.
     pub const fn new(line_length_max: usize) -> Self {
         Self { line_length_max, scanned: 0, skipping: false }
     }
 
-    /// The next line, or `None` when the input holds no whole one. A line over the limit is dropped as it
-    /// arrives, so the buffer never grows beyond the limit and one read.
+    /// The next line, or `None` if more input is needed. A line over the limit is discarded as it arrives, so the buffer
+    /// never exceeds the limit by more than one read.
     pub fn next_line(&mut self, input: &mut BytesMut) -> Option<Line> {
         let Some(found) = memchr(b'\n', &input[self.scanned..]) else {
             if self.skipping || input.len() >= self.line_length_max {
@@ -55,56 +54,56 @@ impl LineReader {
         if std::mem::take(&mut self.skipping) || length > self.line_length_max {
             return Some(Line::TooLong);
         }
-        let ending = if line.ends_with(b"\r\n") { Ending::Crlf } else { Ending::BareLf };
-        line.truncate(length - if ending == Ending::Crlf { 2 } else { 1 });
+        let ending = if line.ends_with(b"\r\n") { LineEnding::Crlf } else { LineEnding::BareLf };
+        line.truncate(length - if ending == LineEnding::Crlf { 2 } else { 1 });
         Some(Line::Complete(line, ending))
     }
 }
 
-/// Checks that text holds no bare CR, no bare LF and no NUL, over any cuts.
+/// Checks text, in chunks, for a bare CR, a bare LF or a NUL.
 ///
-/// RFC 5321 section 2.3.8 forbids the first two; all three are how one message is smuggled inside another.
+/// RFC 5321 section 2.3.8 forbids the first two. All three are used for SMTP smuggling.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct LineEnds {
+pub struct LineEndChecker {
     after_cr: bool,
-    broken: bool,
+    malformed: bool,
 }
 
-impl LineEnds {
-    /// Looks at the next stretch of the text.
+impl LineEndChecker {
+    /// Checks the next chunk.
     pub fn check(&mut self, text: &[u8]) {
         let (Some(first), Some(last)) = (text.first(), text.last()) else { return };
-        // A CR is followed by LF and an LF stands behind a CR, or the text is broken.
-        self.broken |= self.after_cr != (*first == b'\n');
+        // Well-formed text has an LF after every CR and a CR before every LF.
+        self.malformed |= self.after_cr != (*first == b'\n');
         self.after_cr = *last == b'\r';
         let body = if *first == b'\n' { &text[1..] } else { text };
-        let returns = memchr_iter(b'\r', body).count() - usize::from(self.after_cr && !body.is_empty());
-        let mut feeds = 0;
-        self.broken |= memchr_iter(b'\n', body).any(|at| {
-            feeds += 1;
+        let crs = memchr_iter(b'\r', body).count() - usize::from(self.after_cr && !body.is_empty());
+        let mut lfs = 0;
+        self.malformed |= memchr_iter(b'\n', body).any(|at| {
+            lfs += 1;
             at == 0 || body[at - 1] != b'\r'
         });
-        self.broken |= returns != feeds || memchr(0, text).is_some();
+        self.malformed |= crs != lfs || memchr(0, text).is_some();
     }
 
-    /// Whether anything broken was seen, the text being at its end.
-    pub const fn are_broken(&self) -> bool {
-        self.broken || self.after_cr
+    /// The result for the text so far. A CR at its end counts as bare.
+    pub const fn is_malformed(&self) -> bool {
+        self.malformed || self.after_cr
     }
 }
 
-/// Turns every line end (CRLF, a bare LF, a bare CR) into CRLF, over any cuts: what a client does with a
-/// file before it sends it (RFC 5321 section 2.3.8).
+/// Converts every line end (CRLF, bare LF, bare CR) to CRLF, in chunks. A client applies it to a message before sending
+/// (RFC 5321 section 2.3.8).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LineNormaliser {
     after_cr: bool,
 }
 
 impl LineNormaliser {
-    /// Appends `text` to `out` with its line ends made CRLF.
+    /// Appends `text` to `out` with CRLF line ends.
     pub fn normalise(&mut self, mut text: &[u8], out: &mut Vec<u8>) {
         let Some(last) = text.last() else { return };
-        // Of a CRLF that is cut in two the CR is written already, and its LF alone may be all of this text.
+        // The CR of a split CRLF was already converted; skip its LF.
         if std::mem::replace(&mut self.after_cr, *last == b'\r') {
             text = text.strip_prefix(b"\n").unwrap_or(text);
         }
@@ -136,14 +135,17 @@ mod tests {
         lines
     }
 
-    fn complete(text: &'static [u8], ending: Ending) -> Line {
+    fn complete(text: &'static [u8], ending: LineEnding) -> Line {
         Line::Complete(Bytes::from_static(text), ending)
     }
 
     #[test]
     fn lines_come_whole_from_any_cuts() {
-        let expected =
-            [complete(b"NOOP", Ending::Crlf), complete(b"", Ending::Crlf), complete(b"a\rb", Ending::BareLf)];
+        let expected = [
+            complete(b"NOOP", LineEnding::Crlf),
+            complete(b"", LineEnding::Crlf),
+            complete(b"a\rb", LineEnding::BareLf),
+        ];
         let wire = b"NOOP\r\n\r\na\rb\nrest";
         assert_eq!(read_all(&mut LineReader::new(64), &[wire]), expected);
         let bytes: Vec<&[u8]> = wire.chunks(1).collect();
@@ -152,7 +154,8 @@ mod tests {
 
     #[test]
     fn a_line_over_the_limit_is_skipped_and_the_next_is_read() {
-        let expected = [complete(b"12345678", Ending::Crlf), Line::TooLong, complete(b"ok", Ending::Crlf)];
+        let expected =
+            [complete(b"12345678", LineEnding::Crlf), Line::TooLong, complete(b"ok", LineEnding::Crlf)];
         let wire = b"12345678\r\n123456789\r\nok\r\n";
         assert_eq!(read_all(&mut LineReader::new(10), &[wire]), expected);
         let bytes: Vec<&[u8]> = wire.chunks(1).collect();
@@ -170,16 +173,16 @@ mod tests {
         }
     }
 
-    fn broken(pieces: &[&[u8]]) -> bool {
-        let mut ends = LineEnds::default();
+    fn is_malformed(pieces: &[&[u8]]) -> bool {
+        let mut ends = LineEndChecker::default();
         pieces.iter().for_each(|piece| ends.check(piece));
-        ends.are_broken()
+        ends.is_malformed()
     }
 
     #[test]
     fn line_ends_are_judged_over_cuts() {
         for good in [&[&b"a\r\nb\r\n"[..]][..], &[b"a\r", b"\nb"], &[b"\r", b"\n", b""], &[b""]] {
-            assert!(!broken(good), "{good:?}");
+            assert!(!is_malformed(good), "{good:?}");
         }
         for bad in [
             &[&b"a\nb"[..]][..],
@@ -191,7 +194,7 @@ mod tests {
             &[b"\0"],
             &[b"\r\n\n"],
         ] {
-            assert!(broken(bad), "{bad:?}");
+            assert!(is_malformed(bad), "{bad:?}");
         }
     }
 
@@ -202,7 +205,7 @@ mod tests {
             let plain = String::from_utf8_lossy(&text).replace("\r\n", "");
             let expected = plain.contains(['\r', '\n', '\0']);
             let (head, tail) = text.split_at(cut.min(text.len()));
-            prop_assert_eq!(broken(&[head, tail]), expected);
+            prop_assert_eq!(is_malformed(&[head, tail]), expected);
         }
 
         #[test]

@@ -197,19 +197,19 @@ pub enum ProtocolError {
     #[error("too many commands in one session")]
     TooManyCommands,
     /// The message arrived below the minimum rate.
-    #[error("the message came too slowly")]
+    #[error("the message arrived too slowly")]
     TooSlow,
     /// Plaintext followed STARTTLS or STLS (RFC 3207 section 6, CVE-2011-0411).
-    #[error("plain text was sent behind the request for TLS")]
+    #[error("plaintext followed the request for TLS")]
     InjectedBeforeTls,
     /// A reply line exceeds the protocol's limit.
-    #[error("the other side sent an endless line")]
+    #[error("the other side sent a line that is too long")]
     LineTooLong,
     /// Not a reply; its first bytes, escaped.
-    #[error("the other side sent no valid reply: {0}")]
+    #[error("the other side sent an invalid reply: {0}")]
     MalformedReply(String),
     /// A reply or bytes that no command asked for.
-    #[error("the other side sent something that was not asked for: {0}")]
+    #[error("unexpected input from the other side: {0}")]
     Unexpected(String),
     /// The stream ended within the session.
     #[error("the connection was closed by the other side")]

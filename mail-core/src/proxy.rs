@@ -1,19 +1,18 @@
-//! The PROXY protocol, version 2: the header with which a proxy says whose connection it carries on.
+//! The PROXY protocol version 2 header, with which a proxy passes on the client's address.
 //!
-//! A stream from a proxy opens with it, once, before anything of the protocol behind (HAProxy's
-//! `proxy-protocol.txt`, section 2.2): 12 octets of signature, the version and command, the address family, the
-//! length of the rest; then the client's address, the address that it connected to, and type-length-value
-//! fields, of which only `PP2_TYPE_SSL` means anything here.
+//! The header precedes the proxied stream (HAProxy's `proxy-protocol.txt`, section 2.2). Its fixed part has 16 octets:
+//! signature, version and command, address family, payload length. The payload has the source and destination
+//! addresses and type-length-value fields, of which only `PP2_TYPE_SSL` is read.
 //!
-//! Version 1 is not read. Who may be believed is the server's policy, not a matter of the format.
+//! Version 1 is not supported. Which peers are trusted to send a header is the server's policy.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// What stands before the addresses: enough to know how long the rest is.
-pub const FIXED_OCTETS: usize = 16;
-/// The longest rest that is read. Two IPv6 addresses take 36 octets; proxies add some fields of their own.
-pub const REST_OCTETS_MAX: usize = 1_024;
+/// Length of the fixed part, which ends with the payload length.
+pub const FIXED_HEADER_OCTETS: usize = 16;
+/// Longest accepted payload. Two IPv6 addresses and ports have 36 octets; proxies add fields of their own.
+pub const PAYLOAD_OCTETS_MAX: usize = 1_024;
 
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 const COMMAND_LOCAL: u8 = 0x20;
@@ -24,34 +23,34 @@ const TYPE_SSL: u8 = 0x20;
 /// In the first octet of a `PP2_TYPE_SSL` field: the client came over TLS.
 const CLIENT_SSL: u8 = 0x01;
 
-/// Whose connection it is.
+/// A decoded header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Header {
-    /// The proxy's own, to see whether the server is there.
+    /// A connection of the proxy itself, such as a health check.
     Local,
-    /// A client's.
+    /// A connection on behalf of a client.
     Proxied {
-        /// Where the client is.
+        /// The client's address.
         source: SocketAddr,
-        /// What it connected to.
+        /// The address that the client connected to.
         destination: SocketAddr,
-        /// It came to the proxy over TLS.
+        /// Whether the client connected to the proxy over TLS.
         secure: bool,
     },
 }
 
-/// Why a header cannot be believed.
+/// Why a header is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeaderError {
-    /// The stream does not open with a version 2 header.
+    /// The stream does not begin with a version 2 header.
     NoHeader,
     /// Neither LOCAL nor PROXY.
     Command,
-    /// Not TCP over IPv4 or IPv6: there is no address to go by.
+    /// Neither TCP over IPv4 nor TCP over IPv6.
     Family,
-    /// The rest is longer than [`REST_OCTETS_MAX`], or too short for its addresses.
+    /// The payload is longer than [`PAYLOAD_OCTETS_MAX`], or too short for its addresses.
     Length,
-    /// A field runs over the end.
+    /// A field extends beyond the payload.
     Field,
 }
 
@@ -59,35 +58,35 @@ impl fmt::Display for HeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoHeader => "no PROXY protocol version 2 header",
-            Self::Command => "an unknown command in the PROXY header",
+            Self::Command => "unknown command in the PROXY header",
             Self::Family => "no TCP address in the PROXY header",
-            Self::Length => "a PROXY header of a wrong length",
-            Self::Field => "a PROXY header whose field runs over its end",
+            Self::Length => "wrong length in the PROXY header",
+            Self::Field => "a field extends beyond the PROXY header",
         })
     }
 }
 
 impl std::error::Error for HeaderError {}
 
-/// How many octets follow the fixed part.
+/// The payload length, from the fixed part.
 ///
 /// # Errors
-/// It is no header, or one longer than [`REST_OCTETS_MAX`].
-pub fn rest_octets(fixed: &[u8; FIXED_OCTETS]) -> Result<usize, HeaderError> {
+/// [`HeaderError::NoHeader`], or [`HeaderError::Length`] above [`PAYLOAD_OCTETS_MAX`].
+pub fn payload_octets(fixed: &[u8; FIXED_HEADER_OCTETS]) -> Result<usize, HeaderError> {
     if fixed[..12] != SIGNATURE || fixed[12] >> 4 != 2 {
         return Err(HeaderError::NoHeader);
     }
     let octets = usize::from(u16::from_be_bytes([fixed[14], fixed[15]]));
-    if octets > REST_OCTETS_MAX { Err(HeaderError::Length) } else { Ok(octets) }
+    if octets > PAYLOAD_OCTETS_MAX { Err(HeaderError::Length) } else { Ok(octets) }
 }
 
 impl Header {
-    /// Reads a header from its fixed part and the [`rest_octets`] behind it.
+    /// Decodes the fixed part and a payload of [`payload_octets`].
     ///
     /// # Errors
-    /// The header is malformed, or says nothing that a server could go by.
-    pub fn decode(fixed: &[u8; FIXED_OCTETS], rest: &[u8]) -> Result<Self, HeaderError> {
-        if rest_octets(fixed)? != rest.len() {
+    /// The header is malformed or has no TCP address.
+    pub fn decode(fixed: &[u8; FIXED_HEADER_OCTETS], payload: &[u8]) -> Result<Self, HeaderError> {
+        if payload_octets(fixed)? != payload.len() {
             return Err(HeaderError::Length);
         }
         match fixed[12] {
@@ -96,38 +95,38 @@ impl Header {
             _ => return Err(HeaderError::Command),
         }
         let (source, destination, fields) = match fixed[13] {
-            TCP_OVER_IPV4 => addresses::<4>(rest).ok_or(HeaderError::Length)?,
-            TCP_OVER_IPV6 => addresses::<16>(rest).ok_or(HeaderError::Length)?,
+            TCP_OVER_IPV4 => addresses::<4>(payload).ok_or(HeaderError::Length)?,
+            TCP_OVER_IPV6 => addresses::<16>(payload).ok_or(HeaderError::Length)?,
             _ => return Err(HeaderError::Family),
         };
         Ok(Self::Proxied { source, destination, secure: is_secure(fields)? })
     }
 
-    /// The header as it stands on the wire.
+    /// The header in wire format.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut rest = Vec::new();
+        let mut payload = Vec::new();
         let (command, family) = match *self {
             Self::Local => (COMMAND_LOCAL, 0),
             Self::Proxied { source, destination, secure } => {
-                let family = encode_addresses(source, destination, &mut rest);
+                let family = encode_addresses(source, destination, &mut payload);
                 if secure {
-                    // No client certificate was asked for, so there is none that failed: `verify` is 0.
-                    rest.extend([TYPE_SSL, 0, 5, CLIENT_SSL, 0, 0, 0, 0]);
+                    // `verify` is 0 because no client certificate was requested.
+                    payload.extend([TYPE_SSL, 0, 5, CLIENT_SSL, 0, 0, 0, 0]);
                 }
                 (COMMAND_PROXY, family)
             }
         };
-        let length = u16::try_from(rest.len()).expect("two addresses and one field are under 64 KiB");
+        let length = u16::try_from(payload.len()).expect("two addresses and one field are under 64 KiB");
         let mut header = SIGNATURE.to_vec();
         header.extend([command, family]);
         header.extend(length.to_be_bytes());
-        header.extend(rest);
+        header.extend(payload);
         header
     }
 }
 
-/// Both addresses in one family: IPv4, or IPv6 as soon as one of them is. Gives the family's octet.
+/// Appends both addresses in one family: IPv4, or IPv6 if either address is IPv6. Returns the family octet.
 fn encode_addresses(source: SocketAddr, destination: SocketAddr, out: &mut Vec<u8>) -> u8 {
     let family = match (source.ip().to_canonical(), destination.ip().to_canonical()) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
@@ -150,9 +149,9 @@ fn encode_addresses(source: SocketAddr, destination: SocketAddr, out: &mut Vec<u
     family
 }
 
-/// Two addresses of `N` octets, two ports, and what is left; `None` when it is too short.
-fn addresses<const N: usize>(rest: &[u8]) -> Option<(SocketAddr, SocketAddr, &[u8])> {
-    let (source, rest) = rest.split_first_chunk::<N>()?;
+/// Two addresses of `N` octets, their ports, and the remaining fields.
+fn addresses<const N: usize>(payload: &[u8]) -> Option<(SocketAddr, SocketAddr, &[u8])> {
+    let (source, rest) = payload.split_first_chunk::<N>()?;
     let (destination, rest) = rest.split_first_chunk::<N>()?;
     let (source_port, rest) = rest.split_first_chunk()?;
     let (destination_port, fields) = rest.split_first_chunk()?;
@@ -160,7 +159,7 @@ fn addresses<const N: usize>(rest: &[u8]) -> Option<(SocketAddr, SocketAddr, &[u
     Some((address(source, source_port), address(destination, destination_port), fields))
 }
 
-/// An IPv4 address in IPv6 clothes is an IPv4 address, so that one client has one address.
+/// Maps IPv4-mapped IPv6 addresses to IPv4, so that a client has one address.
 fn ip_address(octets: &[u8]) -> IpAddr {
     match <[u8; 4]>::try_from(octets) {
         Ok(octets) => Ipv4Addr::from(octets).into(),
@@ -192,8 +191,8 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn decode(octets: &[u8]) -> Result<Header, HeaderError> {
-        let (fixed, rest) = octets.split_first_chunk().expect("the fixed part is there");
-        Header::decode(fixed, rest)
+        let (fixed, payload) = octets.split_first_chunk().expect("the test data has a fixed part");
+        Header::decode(fixed, payload)
     }
 
     fn proxied(source: &str, destination: &str, secure: bool) -> Header {

@@ -1,8 +1,7 @@
-//! SASL: the PLAIN (RFC 4616) and LOGIN (draft-murchison-sasl-login) exchanges, for SMTP and POP3 alike.
+//! The SASL mechanisms PLAIN (RFC 4616) and LOGIN (draft-murchison-sasl-login), for SMTP and POP3.
 //!
-//! Both mechanisms send the password itself, so they belong on an encrypted or local connection;
-//! [`AuthOffer`] is how a server says that. How the exchange is carried (`AUTH`, `334`, `+`) is the
-//! protocol's business (RFC 4954, RFC 5034), and whether the password is right is the policy's.
+//! Both mechanisms send the password in clear, so they need an encrypted or local connection; see [`AuthOffer`]. The
+//! protocol frames the exchange (RFC 4954, RFC 5034), and the server's policy verifies the password.
 
 use std::fmt::{self, Display};
 
@@ -11,43 +10,43 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::secret::Secret;
 
-/// Who signs in, and with what.
+/// An identity and its password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// Whom to act as; empty, as nearly always, for oneself.
-    pub authorization: String,
-    /// Whose password it is.
-    pub authentication: String,
+    /// The authorization identity (authzid): the account to act as. Empty means the authentication identity's.
+    pub authorization_id: String,
+    /// The authentication identity (authcid): the account whose password is given.
+    pub authentication_id: String,
     /// The password.
     pub password: Secret<String>,
 }
 
 impl Credentials {
-    /// Credentials for acting as oneself.
+    /// Credentials without a separate authorization identity.
     pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
         Self {
-            authorization: String::new(),
-            authentication: name.into(),
+            authorization_id: String::new(),
+            authentication_id: name.into(),
             password: Secret::new(password.into()),
         }
     }
 }
 
-/// When a server lets clients sign in.
+/// When a server offers authentication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthOffer {
-    /// There is nothing to sign in to.
+    /// Never.
     Never,
-    /// On an encrypted or local connection only (RFC 4954 section 9).
+    /// On encrypted or local connections only (RFC 4954 section 9).
     WhenSecure,
-    /// On every connection, as the guide's plain ones need it.
+    /// On every connection, plaintext included.
     Always,
 }
 
 impl AuthOffer {
-    /// Whether the offer stands on this connection.
+    /// Whether authentication is offered on a connection that is `secure`: encrypted or local.
     #[must_use]
-    pub const fn stands(self, secure: bool) -> bool {
+    pub const fn is_offered(self, secure: bool) -> bool {
         match self {
             Self::Never => false,
             Self::WhenSecure => secure,
@@ -56,17 +55,17 @@ impl AuthOffer {
     }
 }
 
-/// The mechanisms that are spoken here.
+/// A supported mechanism.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mechanism {
-    /// One message with all of it.
+    /// PLAIN: one message.
     Plain,
-    /// Two messages: the name, then the password.
+    /// LOGIN: two messages, the name and the password.
     Login,
 }
 
 impl Mechanism {
-    /// The mechanism of that name, in any case.
+    /// Finds a mechanism by name, ignoring case.
     #[must_use]
     pub fn parse(name: &[u8]) -> Option<Self> {
         [Self::Plain, Self::Login]
@@ -90,33 +89,33 @@ impl Display for Mechanism {
     }
 }
 
-/// Why an exchange came to nothing. The password has not been looked at.
+/// Why an exchange failed before the password was verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SaslError {
     /// The client sent `*` (RFC 4954 section 4, RFC 5034 section 4).
-    #[error("authentication was cancelled")]
+    #[error("authentication cancelled")]
     Cancelled,
     /// Not base64.
     #[error("the response is not valid base64")]
     NotBase64,
-    /// Base64 of something that the mechanism does not know.
-    #[error("the response does not hold a name and a password")]
+    /// The decoded message does not fit the mechanism.
+    #[error("the response does not contain a name and a password")]
     Malformed,
 }
 
 /// One decoded message of an exchange.
 pub type Message = Secret<Vec<u8>>;
 
-/// A message as it goes on the wire: base64.
+/// Encodes a message in base64.
 #[must_use]
 pub fn encode(message: &Message) -> Secret<String> {
     Secret::new(BASE64.encode(message.expose()))
 }
 
-/// A message off the wire; the line end is gone already.
+/// Decodes a line without its line ending.
 ///
 /// # Errors
-/// [`SaslError::NotBase64`], or [`SaslError::Cancelled`] for a lone `*`.
+/// [`SaslError::NotBase64`], or [`SaslError::Cancelled`] for `*`.
 pub fn decode(line: &[u8]) -> Result<Message, SaslError> {
     if line == b"*" {
         return Err(SaslError::Cancelled);
@@ -124,7 +123,7 @@ pub fn decode(line: &[u8]) -> Result<Message, SaslError> {
     BASE64.decode(line).map(Secret::new).map_err(|_| SaslError::NotBase64)
 }
 
-/// The initial response of an AUTH command, where `=` stands for an empty one (RFC 4954 section 4).
+/// Decodes the initial response of an AUTH command, in which `=` means an empty response (RFC 4954 section 4).
 ///
 /// # Errors
 /// As [`decode`].
@@ -138,16 +137,16 @@ pub fn encode_initial(message: &Message) -> Secret<String> {
     if message.expose().is_empty() { Secret::new("=".to_owned()) } else { encode(message) }
 }
 
-/// Where an exchange stands on the server's side.
+/// The state of an exchange on the server.
 #[derive(Debug)]
 pub enum Progress {
-    /// Send [`challenge`](ServerExchange::challenge), hand the answer to [`respond`](ServerExchange::respond).
+    /// Send [`challenge`](ServerExchange::challenge) and pass the response to [`respond`](ServerExchange::respond).
     Continue(ServerExchange),
-    /// The client has said everything.
+    /// The exchange is complete.
     Done(Credentials),
 }
 
-/// The server's side of an exchange that waits for the client.
+/// The server's side of an exchange that awaits a response.
 #[derive(Debug)]
 pub struct ServerExchange(Awaiting);
 
@@ -159,10 +158,10 @@ enum Awaiting {
 }
 
 impl ServerExchange {
-    /// Begins with what the AUTH command brought.
+    /// Starts an exchange, with the initial response of the AUTH command if it has one.
     ///
     /// # Errors
-    /// The initial response is not what the mechanism has there.
+    /// [`SaslError::Malformed`].
     pub fn start(mechanism: Mechanism, initial: Option<&Message>) -> Result<Progress, SaslError> {
         let exchange = Self(match mechanism {
             Mechanism::Plain => Awaiting::Plain,
@@ -184,10 +183,10 @@ impl ServerExchange {
         }
     }
 
-    /// Takes the client's line.
+    /// Processes a response line.
     ///
     /// # Errors
-    /// The client cancelled, or sent what cannot be read.
+    /// The client cancelled, or the response is invalid.
     pub fn respond(self, line: &[u8]) -> Result<Progress, SaslError> {
         let message = decode(line)?;
         self.advance(&message)
@@ -212,14 +211,14 @@ impl ServerExchange {
     }
 }
 
-/// Neither part may be empty (RFC 4616 section 2); control characters are in no name and in no password file.
+/// Rejects an empty name or password (RFC 4616 section 2), and control characters, which neither can contain.
 fn credentials(authorization: &str, name: &str, password: &str) -> Result<Progress, SaslError> {
     let whole = !name.is_empty() && !password.is_empty();
     if !whole || [authorization, name, password].iter().any(|part| part.contains(char::is_control)) {
         return Err(SaslError::Malformed);
     }
     Ok(Progress::Done(Credentials {
-        authorization: authorization.into(),
+        authorization_id: authorization.into(),
         ..Credentials::new(name, password)
     }))
 }
@@ -232,20 +231,20 @@ pub struct ClientExchange {
 }
 
 impl ClientExchange {
-    /// Prepares what the mechanism says for these credentials.
+    /// Prepares the mechanism's messages for these credentials.
     #[must_use]
     pub fn new(mechanism: Mechanism, credentials: &Credentials) -> Self {
-        let Credentials { authorization, authentication, password } = credentials;
+        let Credentials { authorization_id, authentication_id, password } = credentials;
         let password = password.expose();
         let messages = match mechanism {
-            Mechanism::Plain => vec![format!("{authorization}\0{authentication}\0{password}")],
-            Mechanism::Login => vec![authentication.clone(), password.clone()],
+            Mechanism::Plain => vec![format!("{authorization_id}\0{authentication_id}\0{password}")],
+            Mechanism::Login => vec![authentication_id.clone(), password.clone()],
         };
         let messages: Vec<_> = messages.into_iter().map(|text| Secret::new(text.into_bytes())).collect();
         Self { mechanism, messages: messages.into_iter() }
     }
 
-    /// What goes into the AUTH command itself. LOGIN waits for its challenge, as not every server takes it earlier.
+    /// The initial response for the AUTH command. LOGIN has none, because not every server accepts one.
     pub fn initial(&mut self) -> Option<Message> {
         match self.mechanism {
             Mechanism::Plain => self.messages.next(),
@@ -253,8 +252,8 @@ impl ClientExchange {
         }
     }
 
-    /// The line that answers the next challenge, or `None` when the server asks for more than the mechanism has:
-    /// cancel with `*`. What a challenge says is not looked at, as servers word LOGIN's in their own ways.
+    /// The response line to the next challenge. `None` if the mechanism has no more messages: cancel with `*`. The text
+    /// of a challenge is ignored, because it varies among servers for LOGIN.
     pub fn respond(&mut self) -> Option<Secret<String>> {
         self.messages.next().map(|message| encode(&message))
     }
@@ -271,7 +270,7 @@ mod tests {
         Secret::new(text.as_bytes().to_vec())
     }
 
-    /// Runs both sides against each other; `skip_initial` as for a client that sends AUTH alone.
+    /// Runs both sides of an exchange. `skip_initial` leaves out the initial response.
     fn run(
         mechanism: Mechanism,
         credentials: &Credentials,
@@ -284,8 +283,7 @@ mod tests {
             match progress {
                 Progress::Done(credentials) => return Ok(credentials),
                 Progress::Continue(exchange) => {
-                    let line =
-                        client.respond().expect("the client has as many messages as the server asks for");
+                    let line = client.respond().expect("the client has a message for each challenge");
                     progress = exchange.respond(line.expose().as_bytes())?;
                 }
             }
@@ -297,7 +295,7 @@ mod tests {
         let initial =
             decode_initial(b"AHRpbQB0YW5zdGFhZnRhbnN0YWFm").expect("the example of RFC 4616 section 4");
         let Ok(Progress::Done(credentials)) = ServerExchange::start(Mechanism::Plain, Some(&initial)) else {
-            panic!("one message is enough");
+            panic!("PLAIN needs one message");
         };
         assert_eq!(credentials, Credentials::new("tim", "tanstaaftanstaaf"));
     }
@@ -306,7 +304,7 @@ mod tests {
     fn login_takes_its_name_early() {
         let Ok(Progress::Continue(exchange)) = ServerExchange::start(Mechanism::Login, Some(&message("ag")))
         else {
-            panic!("the password is still to come");
+            panic!("LOGIN asks for the password");
         };
         assert_eq!(exchange.challenge(), "UGFzc3dvcmQ6");
         assert!(
@@ -334,12 +332,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn both_sides_agree(authorization in "[a-zé]{0,4}", name in "[ -~é]{1,12}", password in "[ -~é]{1,12}") {
-            let credentials = Credentials { authorization, ..Credentials::new(name, password) };
+        fn both_sides_agree(authorization_id in "[a-zé]{0,4}", name in "[ -~é]{1,12}", password in "[ -~é]{1,12}") {
+            let credentials = Credentials { authorization_id, ..Credentials::new(name, password) };
             prop_assert_eq!(run(Mechanism::Plain, &credentials, false), Ok(credentials.clone()));
             prop_assert_eq!(run(Mechanism::Plain, &credentials, true), Ok(credentials.clone()));
-            let oneself = Credentials { authorization: String::new(), ..credentials };
-            prop_assert_eq!(run(Mechanism::Login, &oneself, true), Ok(oneself.clone()));
+            let without_authzid = Credentials { authorization_id: String::new(), ..credentials };
+            prop_assert_eq!(run(Mechanism::Login, &without_authzid, true), Ok(without_authzid.clone()));
         }
 
         #[test]

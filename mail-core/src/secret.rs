@@ -1,8 +1,8 @@
-//! A wrapper for passwords, so that no log line, panic or debug print can show one.
+//! A wrapper that keeps passwords out of logs, panics and debug output.
 
 use std::fmt;
 
-/// A value that is compared and used but never printed: its `Debug` is `****`.
+/// A value whose `Debug` output is `****`. Its equality is not constant-time.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret<T>(T);
 
@@ -12,7 +12,7 @@ impl<T> Secret<T> {
         Self(value)
     }
 
-    /// The value itself; the one way to it, easy to search for.
+    /// The value.
     pub const fn expose(&self) -> &T {
         &self.0
     }

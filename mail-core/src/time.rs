@@ -1,6 +1,6 @@
-//! The monotonic clock that the machines' timers count on.
+//! The monotonic clock types of the state machines' timeouts.
 //!
-//! The core never reads it: drivers pass `now` in, so a simulation can run on virtual time.
+//! The core never reads the clock. Drivers pass `now`, so a simulation can use virtual time.
 
 pub use std::time::Duration;
 pub use web_time::Instant;

@@ -1,39 +1,38 @@
-//! User.txt: one account a line, a username and a password with one space between them.
+//! The format of User.txt: one account per line, a username, one space and a password.
 //!
-//! Blank lines and lines that start with `#` are skipped, and kept when the file is written again. The password is
-//! plain text or an Argon2id hash in PHC form; nothing is hashed or compared here.
+//! Blank lines and lines that start with `#` are ignored, and preserved when the file is rewritten. A password is plain
+//! text or an Argon2id hash in PHC format. This module does not hash or verify passwords.
 
 use std::cmp::Ordering;
 use std::fmt::{self, Display};
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
-use crate::message::address::LocalPart;
 use crate::secret::Secret;
 
-/// The longest username, as long as the longest local part.
+/// Maximum length, which is also the maximum length of a local part.
 pub const USERNAME_OCTETS_MAX: usize = 64;
 
-/// The name of an account and of its folder; no string that could be another path is one.
+/// The name of an account and of its directory. It is safe to use as a path component.
 ///
-/// It is 1 to 64 of `A-Z a-z 0-9 . _ -`, starts with a letter or digit, has no two dots together and none at its end,
-/// and is not `user.txt`. Names are equal without regard to case, and spelled as they were written.
+/// 1 to 64 of `A-Z a-z 0-9 . _ -`. It starts with a letter or digit, has no consecutive or trailing dots, and is not
+/// `user.txt`. Comparison ignores case; the original spelling is preserved.
 #[derive(Debug, Clone)]
 pub struct Username(Box<str>);
 
-/// A text is no [`Username`].
+/// The text is not a valid [`Username`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a username has 1 to 64 letters, digits, dots, hyphens and underscores, starts with a letter or a digit, has no \
-     two dots together and none at its end, and is not user.txt"
+     consecutive dots and no dot at the end, and is not user.txt"
 )]
 pub struct UsernameError;
 
 impl Username {
-    /// Reads a username.
+    /// Parses a username.
     ///
     /// # Errors
-    /// [`UsernameError`], which says what a username is.
+    /// [`UsernameError`], which states the rules.
     pub fn parse(text: &str) -> Result<Self, UsernameError> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
         let valid = text.len() <= USERNAME_OCTETS_MAX
@@ -45,15 +44,7 @@ impl Username {
         if valid { Ok(Self(text.into())) } else { Err(UsernameError) }
     }
 
-    /// The account that a local part at a local domain names: `gb`, `"gb"` and `gb+anything` are gb's.
-    #[must_use]
-    pub fn of_local_part(local: &LocalPart) -> Option<Self> {
-        let text = local.as_str();
-        let (name, _detail) = text.split_once('+').unwrap_or((text, ""));
-        Self::parse(name).ok()
-    }
-
-    /// The name as it was written.
+    /// The name in its original spelling.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -104,20 +95,20 @@ impl FromStr for Username {
     }
 }
 
-/// The second field of a line.
+/// The password field of an account.
 #[derive(Clone, PartialEq, Eq)]
 pub enum StoredPassword {
     /// The password itself.
     Plain(Secret<String>),
-    /// An Argon2id hash in PHC form: `$argon2id$v=19$m=...,t=...,p=...$salt$hash`.
+    /// An Argon2id hash in PHC format: `$argon2id$v=19$m=...,t=...,p=...$salt$hash`.
     Argon2id(String),
 }
 
 impl StoredPassword {
-    /// Reads the field.
+    /// Parses the field.
     ///
     /// # Errors
-    /// The [`Reason`] why it can stand in no line.
+    /// Why the field is invalid.
     pub fn parse(text: &str) -> Result<Self, Reason> {
         if text.is_empty() {
             return Err(Reason::NoPassword);
@@ -128,7 +119,7 @@ impl StoredPassword {
         if !text.starts_with("$argon2id$") {
             return Ok(Self::Plain(Secret::new(text.to_owned())));
         }
-        // The version may be missing; the parameters, the salt and the hash may not.
+        // Only the version is optional.
         let fields: Vec<_> = text.split('$').skip(2).skip_while(|field| field.starts_with("v=")).collect();
         if fields.len() != 3 || fields.contains(&"") {
             return Err(Reason::Hash);
@@ -156,9 +147,9 @@ impl fmt::Debug for StoredPassword {
 /// One account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// Its name and folder.
+    /// The username.
     pub name: Username,
-    /// What its password is compared with.
+    /// The password or its hash.
     pub password: StoredPassword,
 }
 
@@ -167,64 +158,66 @@ pub struct Account {
 pub enum Line {
     /// An account.
     Account(Account),
-    /// A comment or a blank line, as it was written.
+    /// A comment or a blank line, unchanged.
     Other(String),
 }
 
-/// All of User.txt. No two of its accounts have the same name. [`Display`] writes it.
+/// The contents of User.txt. Usernames are unique. [`Display`] formats the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UserFile {
     lines: Vec<Line>,
 }
 
-/// Where and why User.txt cannot be read. The name of the file is the caller's to say.
+/// Where and why User.txt cannot be parsed. Callers add the file name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {reason}")]
 pub struct UsersError {
-    /// The line, from 1.
+    /// Line number, from 1.
     pub line: usize,
-    /// What is wrong with it, and what to do.
+    /// The problem and its remedy.
     pub reason: Reason,
 }
 
-/// What is wrong with a line of User.txt, and what to do.
+/// Why a line of User.txt is invalid, and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Reason {
-    /// It does not begin with a username.
-    #[error("{name:?} is no username: {UsernameError}; correct it, or put a # before the line")]
+    /// The line does not begin with a username.
+    #[error("{name:?} is not a valid username: {UsernameError}; correct it, or comment the line out with #")]
     Name {
-        /// What stands in its place.
+        /// The invalid name.
         name: String,
     },
-    /// It ends after the username.
+    /// The password is missing.
     #[error("the password is missing: write the username, one space and the password")]
     NoPassword,
-    /// More than one space, or a tab, or another control character.
+    /// More than one space, a tab or another control character.
     #[error(
-        "write the username, one space and the password, and no other space or control character on the line; \
-         `pennypost user passwd` sets a password that has spaces"
+        "the line has more than one space or a control character: write the username, one space and the password; \
+         `pennypost user passwd` can set a password that contains spaces"
     )]
     Space,
-    /// A broken hash.
-    #[error("the Argon2id hash is cut or broken: set the password anew with `pennypost user passwd`")]
+    /// The hash is truncated or malformed.
+    #[error(
+        "the Argon2id hash is truncated or malformed: set the password again with `pennypost user passwd`"
+    )]
     Hash,
-    /// A name that stands twice.
-    #[error("line {first} has the same username (upper and lower case are the same): remove one of the two")]
+    /// The username occurs twice.
+    #[error("line {first} has the same username (case is ignored): remove one of the two")]
     Duplicate {
-        /// The earlier line, from 1.
+        /// Number of the earlier line, from 1.
         first: usize,
     },
 }
 
-/// Reads User.txt. Lines end with LF or CRLF.
+/// Parses User.txt. Lines end with LF or CRLF.
 ///
 /// # Errors
-/// The first line that is wrong.
+/// The first invalid line.
 pub fn parse(text: &str) -> Result<UserFile, UsersError> {
     let mut lines = Vec::new();
     let mut names = std::collections::HashMap::new();
-    // Some editors begin a UTF-8 file with a byte order mark.
+    // Some editors write a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim_end_matches('\r');
@@ -243,13 +236,13 @@ pub fn parse(text: &str) -> Result<UserFile, UsersError> {
 }
 
 impl UserFile {
-    /// Its lines, in order.
+    /// The lines, in order.
     #[must_use]
     pub fn lines(&self) -> &[Line] {
         &self.lines
     }
 
-    /// Its accounts, in order.
+    /// The accounts, in order.
     pub fn accounts(&self) -> impl Iterator<Item = &Account> {
         self.lines.iter().filter_map(|line| match line {
             Line::Account(account) => Some(account),
@@ -257,14 +250,14 @@ impl UserFile {
         })
     }
 
-    /// The account of this name.
+    /// The account with this name.
     #[must_use]
     pub fn account(&self, name: &Username) -> Option<&Account> {
         self.accounts().find(|account| account.name == *name)
     }
 
-    /// Puts an account in the place of the one with its name, or at the end. The earlier spelling of the name stays,
-    /// as the folder has it.
+    /// Replaces the password of the account with this name, or appends the account. An existing name keeps its spelling,
+    /// because the directory has it.
     pub fn set(&mut self, account: Account) {
         for line in &mut self.lines {
             if let Line::Account(old) = line
@@ -277,7 +270,7 @@ impl UserFile {
         self.lines.push(Line::Account(account));
     }
 
-    /// Takes an account out; whether there was one.
+    /// Removes an account. Returns whether it existed.
     pub fn remove(&mut self, name: &Username) -> bool {
         let before = self.lines.len();
         self.lines.retain(|line| !matches!(line, Line::Account(account) if account.name == *name));
@@ -350,18 +343,6 @@ mod tests {
         assert_eq!(name("Ag"), name("aG"));
         assert!(name("AG") < name("b") && name("b") < name("Ga") && name("g") < name("GA"));
         assert!(std::collections::HashSet::from([name("Ag")]).contains(&name("aG")));
-    }
-
-    #[test]
-    fn local_parts_name_accounts() {
-        let of =
-            |text| Username::of_local_part(&LocalPart::parse(text).unwrap()).map(|name| name.0.into_string());
-        for text in ["gb", "\"gb\"", "gb+lists", "gb+", "\"gb+a b\"", "gb+a+b"] {
-            assert_eq!(of(text).as_deref(), Some("gb"), "{text}");
-        }
-        for text in ["+gb", "\"g b\"", "\"../gb\"", "\"\"", "गब"] {
-            assert_eq!(of(text), None, "{text}");
-        }
     }
 
     #[test]

@@ -15,8 +15,8 @@ use mail_core::dot::DotEncoder;
 use mail_core::machine::{Machine, ProtocolError};
 use mail_core::message::address::{Address, ForwardPath, ReversePath};
 use mail_core::pop3::client::{self as pop3_client, Session, SessionConfig};
-use mail_core::pop3::server::{self as pop3_server, Look};
-use mail_core::pop3::{Reply as Pop3Reply, TopLines};
+use mail_core::pop3::server::{self as pop3_server, Lookup};
+use mail_core::pop3::{Reply as Pop3Reply, TopLimiter};
 use mail_core::sasl::{AuthOffer, Credentials};
 use mail_core::smtp::client::{self as smtp_client, Envelope, Stage, Submission, SubmissionConfig};
 use mail_core::smtp::command::HelloName;
@@ -287,15 +287,15 @@ fn pop3_server<'a>(
                     .for_each(|number| server.unique_id(number, &format!("id-{number}")));
                 server.finish();
             }
-            Some(pop3_server::Event::Look {
+            Some(pop3_server::Event::Lookup {
                 number,
-                wanted: Look::ListEntry | Look::UniqueId | Look::Delete,
+                purpose: Lookup::ListEntry | Lookup::UniqueId | Lookup::Delete,
             }) => {
                 server.entry(octets(number), &format!("id-{number}"));
             }
             Some(pop3_server::Event::Retrieve { number }) => send(server, out, number, message(number).len()),
             Some(pop3_server::Event::Top { number, lines }) => {
-                send(server, out, number, TopLines::new(lines).take(message(number)));
+                send(server, out, number, TopLimiter::new(lines).take(message(number)));
             }
             Some(pop3_server::Event::Quit { marked }) => {
                 removed.borrow_mut().extend(marked);

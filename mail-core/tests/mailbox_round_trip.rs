@@ -6,9 +6,9 @@ mod sample_mails;
 
 use chrono::DateTime;
 use mail_core::dot::DotEncoder;
-use mail_core::line::{LineEnds, LineNormaliser};
+use mail_core::line::{LineEndChecker, LineNormaliser};
 use mail_core::mailbox::scan::records;
-use mail_core::mailbox::{Intake, Trace};
+use mail_core::mailbox::{RecordWriter, Trace};
 use mail_core::message::address::{Address, ReversePath};
 use mail_core::message::header;
 
@@ -23,9 +23,9 @@ fn valid_mails() -> Vec<Vec<u8>> {
         text
     });
     crlf.filter(|mail| {
-        let mut line_ends = LineEnds::default();
+        let mut line_ends = LineEndChecker::default();
         line_ends.check(mail);
-        !line_ends.are_broken()
+        !line_ends.is_malformed()
     })
     .collect()
 }
@@ -42,7 +42,7 @@ fn append_record(mail: &[u8], id: &str, mailbox: &mut Vec<u8>) {
         id: id.into(),
         time: DateTime::UNIX_EPOCH,
     };
-    let (mut intake, mut rest) = (Intake::default(), Vec::new());
+    let (mut intake, mut rest) = (RecordWriter::default(), Vec::new());
     mail.chunks(1_000).for_each(|chunk| intake.write(chunk, &mut rest));
     mailbox.extend(intake.finish(&mut rest).record_head(&trace, &recipient));
     mailbox.append(&mut rest);
@@ -81,7 +81,7 @@ fn stored_mail_is_returned_unchanged() {
     for (number, (record, mail)) in records.iter().zip(&mails).enumerate() {
         let message = record.message().expect("the record is a message");
         assert_eq!(message.id(), Some(&*number.to_string()));
-        let stretches = record.stretches().into_iter();
+        let stretches = record.wire_ranges().into_iter();
         let served: Vec<u8> =
             stretches.flat_map(|part| &mailbox[part.start as usize..part.end as usize]).copied().collect();
         let text = retr_text(mail);

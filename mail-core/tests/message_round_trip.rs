@@ -9,8 +9,8 @@ use mail_core::message::address::Address;
 use mail_core::message::compose::{compose, forward, reply};
 use mail_core::message::header;
 use mail_core::message::id::MessageId;
-use mail_core::message::text::printable;
-use mail_core::message::view::{Summary, View};
+use mail_core::message::parsed::{ParsedMessage, Summary};
+use mail_core::message::printable::printable;
 
 #[test]
 fn parsed_mail_can_be_replied_to_and_forwarded() {
@@ -28,20 +28,20 @@ fn check(bytes: &[u8], name: &str) {
     assert_eq!(fields, head, "{name}");
     assert!(bytes.ends_with(body));
 
-    let view = View::parse(bytes);
+    let view = ParsedMessage::parse(bytes);
     let summary = Summary::parse(head);
     assert_eq!(
         (&summary.from, &summary.subject, summary.date),
         (&view.from, &view.subject, view.date),
         "{name}"
     );
-    assert!(!printable(&view.readable()).contains('\x1b'));
+    assert!(!printable(&view.plain_text()).contains('\x1b'));
 
     let me = Address::parse("me@iit.edu").expect("an address");
     let date = DateTime::parse_from_rfc3339("2026-11-22T19:15:06+00:00").expect("a date");
     let id = MessageId::parse("1@iit.edu").expect("an identifier");
     for draft in [reply(&view, &me, true), forward(&view, &me)] {
-        let again = View::parse(&compose(&draft, &date, &id));
+        let again = ParsedMessage::parse(&compose(&draft, &date, &id));
         assert_eq!(again.subject, draft.subject.as_str(), "{name}");
         assert_eq!(again.references, draft.references, "{name}");
         let text = again.text.expect("a text part").replace("\r\n", "\n");

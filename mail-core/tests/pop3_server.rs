@@ -14,8 +14,8 @@ use bytes::BytesMut;
 use mail_core::dot::DotEncoder;
 use mail_core::machine::{Machine as _, OUTPUT_OCTETS_MAX, ProtocolError, Step};
 use mail_core::pop3::limits::{AUTOLOGOUT, COMMANDS_MAX, COMMANDS_PER_MESSAGE};
-use mail_core::pop3::server::{Config, Event, Look, Server, replies};
-use mail_core::pop3::{Reply, TopLines};
+use mail_core::pop3::server::{Config, Event, Lookup, Server, replies};
+use mail_core::pop3::{Reply, TopLimiter};
 use mail_core::sasl::{AuthOffer, Credentials};
 use mail_core::time::{Duration, Instant};
 use proptest::prelude::*;
@@ -115,7 +115,7 @@ impl Fixture for Script {
             Event::Authenticate(credentials) => authenticate(machine, &credentials),
             Event::List
             | Event::UniqueIds
-            | Event::Look { .. }
+            | Event::Lookup { .. }
             | Event::Retrieve { .. }
             | Event::Top { .. }
                 if user == "broken" =>
@@ -133,7 +133,7 @@ impl Fixture for Script {
                 }
                 machine.finish();
             }
-            Event::Look { number, .. } => machine.entry(octets(message(number)), &format!("id-{number}")),
+            Event::Lookup { number, .. } => machine.entry(octets(message(number)), &format!("id-{number}")),
             Event::Retrieve { number: 3 } | Event::Top { number: 3, .. }
                 if user == "utf8" && !machine.is_utf8() =>
             {
@@ -153,7 +153,7 @@ impl Fixture for Script {
             }
             Event::Top { number, lines } => {
                 begin(machine, number, out);
-                let mut top = TopLines::new(lines);
+                let mut top = TopLimiter::new(lines);
                 for chunk in stuffed(message(number)).chunks(7) {
                     out.extend_from_slice(&chunk[..top.take(chunk)]);
                 }
@@ -165,13 +165,16 @@ impl Fixture for Script {
     }
 }
 
-fn authenticate(machine: &mut Server, Credentials { authorization, authentication, password }: &Credentials) {
-    let correct = if authentication == "gb" { " two words " } else { "secret" };
-    let own_identity = authorization.is_empty() || authorization == authentication;
+fn authenticate(
+    machine: &mut Server,
+    Credentials { authorization_id, authentication_id, password }: &Credentials,
+) {
+    let correct = if authentication_id == "gb" { " two words " } else { "secret" };
+    let own_identity = authorization_id.is_empty() || authorization_id == authentication_id;
     if !own_identity || password.expose() != correct {
         return machine.reject(replies::WRONG_CREDENTIALS);
     }
-    match authentication.as_str() {
+    match authentication_id.as_str() {
         "busy" => machine.reject(replies::IN_USE),
         "hasty" => machine.reject(replies::LOGIN_DELAY),
         user => {
@@ -191,11 +194,11 @@ fn describe(event: &Event) -> String {
     match event {
         Event::User(name) => format!("user {name}"),
         Event::Authenticate(c) => {
-            format!("authenticate {}/{}/{}", c.authorization, c.authentication, c.password.expose())
+            format!("authenticate {}/{}/{}", c.authorization_id, c.authentication_id, c.password.expose())
         }
         Event::List => "list".to_owned(),
         Event::UniqueIds => "unique-ids".to_owned(),
-        Event::Look { number, wanted } => format!("look {number} {wanted:?}"),
+        Event::Lookup { number, purpose } => format!("look {number} {purpose:?}"),
         Event::Retrieve { number } => format!("retrieve {number}"),
         Event::Top { number, lines } => format!("top {number} {lines}"),
         Event::Quit { marked } => format!("quit {marked:?}"),
@@ -253,7 +256,7 @@ fn plain_text_after_stls_closes_the_session() {
     let mut input = BytesMut::from("STLS\r\nUSER ag\r\n");
     assert_eq!(machine.receive(now, &mut input), Err(ProtocolError::InjectedBeforeTls));
     let output = transmitted(&mut machine);
-    assert!(output.ends_with("-ERR plain text was sent behind STLS, goodbye\r\n"), "{output}");
+    assert!(output.ends_with("-ERR plaintext after STLS, goodbye\r\n"), "{output}");
     assert_eq!(machine.receive(now, &mut input), Ok(Step::Closed));
 
     let mut machine = Server::new(config, false, now);
@@ -323,7 +326,7 @@ fn line_over_the_limit_is_discarded_while_it_arrives() {
     transmitted(&mut machine);
     input.extend_from_slice(b"\r\nQUIT\r\n");
     assert_eq!(machine.receive(now, &mut input), Ok(Step::Closed));
-    assert_eq!(transmitted(&mut machine), "-ERR the line is too long\r\n+OK goodbye\r\n");
+    assert_eq!(transmitted(&mut machine), "-ERR line too long\r\n+OK goodbye\r\n");
 }
 
 #[test]
@@ -440,7 +443,7 @@ proptest! {
         let wire = format!("USER ag\r\nPASS secret\r\nDELE {marked}\r\nLIST {number}\r\nLIST {marked}\r\n");
         let (output, events) = exchange(wire.as_bytes(), wire.len());
         let exists = (1..=3).contains(&number) && number != marked;
-        let look = describe(&Event::Look { number, wanted: Look::ListEntry });
+        let look = describe(&Event::Lookup { number, purpose: Lookup::ListEntry });
         prop_assert_eq!(events.last() == Some(&look), exists);
         prop_assert!(output.ends_with("-ERR no such message\r\n"));
     }

@@ -115,7 +115,7 @@ impl Fixture for Script {
         match event {
             Event::Authenticate(c) => {
                 let (authorization, name, password) =
-                    (c.authorization, c.authentication, c.password.expose());
+                    (c.authorization_id, c.authentication_id, c.password.expose());
                 log.push(format!("authenticate {authorization}/{name}/{password}"));
                 self.decide(machine, &format!("{name}/{password}"));
             }
@@ -174,7 +174,7 @@ fn plain_text_after_starttls_closes_the_session() {
     assert_eq!(machine.receive(now, &mut input), Err(ProtocolError::InjectedBeforeTls));
     let output = transmitted(&mut machine);
     assert!(
-        output.ends_with("421 4.7.0 Nothing may follow STARTTLS before TLS, closing connection\r\n"),
+        output.ends_with("421 4.7.0 Data after STARTTLS before the TLS handshake, closing connection\r\n"),
         "{output}"
     );
     assert_eq!(machine.receive(now, &mut input), Ok(Step::Closed));
@@ -302,7 +302,7 @@ fn message_below_the_minimum_rate_closes_the_session() {
         };
         assert_eq!((error, reset, now), (ProtocolError::TooSlow, true, start + MESSAGE_TIMEOUT));
         let output = transmitted(&mut machine);
-        assert_eq!(output, "421 4.4.2 The message comes too slowly, closing connection\r\n");
+        assert_eq!(output, "421 4.4.2 Message transfer too slow, closing connection\r\n");
     }
 }
 

@@ -18,9 +18,9 @@ use support::{Daemon, Place, Pop3, Smtp, Wire};
 const CAPS: &str = "[auth]\nfailures_per_address = 3\nfailures_per_account = 5\n";
 
 const WRONG: &str = "535 5.7.8 Authentication failed: wrong username or password";
-const TOO_MANY: &str = "454 4.7.0 Too many sign-ins have failed; try again later";
+const TOO_MANY: &str = "454 4.7.0 Too many failed logins; try again later";
 const POP3_WRONG: &str = "-ERR [AUTH] wrong username or password";
-const POP3_TOO_MANY: &str = "-ERR [SYS/TEMP] too many sign-ins have failed; try again later";
+const POP3_TOO_MANY: &str = "-ERR [SYS/TEMP] too many failed logins; try again later";
 
 fn auth_plain(user: &str, password: &str) -> String {
     let mut exchange = ClientExchange::new(Mechanism::Plain, &Credentials::new(user, password));
@@ -257,7 +257,7 @@ fn passwords_are_taken_where_nobody_can_listen() {
             for command in ["AUTH LOGIN", "USER ag"] {
                 let reply = pop3.command(command);
                 let refused =
-                    reply.starts_with("-ERR signing in is not possible on this connection: connect over TLS");
+                    reply.starts_with("-ERR login is not possible on this connection: connect over TLS");
                 assert_eq!(refused, !may, "{client}: {reply}");
                 pop3.command("*");
             }
@@ -311,7 +311,7 @@ fn a_rush_of_passwords_does_not_wait_without_end() {
     for _ in 0..3 {
         assert!(server.wait_for_log("sign-in not looked at").contains("too many passwords wait"));
     }
-    let busy = "passwords cannot be checked now; try again later";
+    let busy = "temporary authentication failure; try again later";
     assert_eq!(
         pop3_sign_in(Wire::connect(server.door("pop3")), "ag", "guess"),
         format!("-ERR [SYS/TEMP] {busy}")

@@ -170,7 +170,7 @@ fn nothing_that_is_injected_before_tls_is_carried_out() {
     let said = String::from_utf8(pop3.wire.rest()).expect("text");
     let said: Vec<_> = said.lines().collect();
     assert!(
-        matches!(said[..], ["+OK begin TLS negotiation", "-ERR plain text was sent behind STLS, goodbye"]),
+        matches!(said[..], ["+OK begin TLS negotiation", "-ERR plaintext after STLS, goodbye"]),
         "{said:?}"
     );
 

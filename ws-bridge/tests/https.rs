@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use config::Target;
 use futures_util::{SinkExt, StreamExt};
-use mail_core::proxy::{FIXED_OCTETS, Header, rest_octets};
+use mail_core::proxy::{FIXED_HEADER_OCTETS, Header, payload_octets};
 use rcgen::{CertificateParams, KeyPair};
 use support::{Noise, Running, echo, listen, soon};
 use tls::Certificate;
@@ -126,9 +126,9 @@ async fn the_target_learns_that_the_browser_s_way_is_encrypted() {
     let site = Site::new(Target { address, proxy: true });
     let socket = site.connect("https://").await.expect("upgraded");
     let (mut upstream, _) = soon(listener.accept()).await.expect("the bridge connects");
-    let mut fixed = [0; FIXED_OCTETS];
+    let mut fixed = [0; FIXED_HEADER_OCTETS];
     soon(upstream.read_exact(&mut fixed)).await.expect("a header comes first");
-    let mut rest = vec![0; rest_octets(&fixed).expect("a header")];
+    let mut rest = vec![0; payload_octets(&fixed).expect("a header")];
     soon(upstream.read_exact(&mut rest)).await.expect("the header is whole");
     let source = socket.get_ref().get_ref().0.local_addr().expect("connected");
     let expected = Header::Proxied { source, destination: site.running.address, secure: true };

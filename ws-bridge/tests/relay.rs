@@ -4,7 +4,7 @@ mod support;
 
 use config::Target;
 use futures_util::{SinkExt, StreamExt};
-use mail_core::proxy::{FIXED_OCTETS, Header, rest_octets};
+use mail_core::proxy::{FIXED_HEADER_OCTETS, Header, payload_octets};
 use sha2::{Digest, Sha256};
 use support::{
     Noise, Running, close_code, closed, connected, echo, listen, read_to_end, receive, send, soon,
@@ -183,9 +183,9 @@ async fn the_target_learns_whose_connection_it_is() {
     let mut socket = running.connect().await;
     send(&mut socket, &b"EHLO"[..]).await;
     let (mut upstream, _) = soon(listener.accept()).await.expect("the bridge connects");
-    let mut fixed = [0; FIXED_OCTETS];
+    let mut fixed = [0; FIXED_HEADER_OCTETS];
     soon(upstream.read_exact(&mut fixed)).await.expect("a header comes first");
-    let mut rest = vec![0; rest_octets(&fixed).expect("a header")];
+    let mut rest = vec![0; payload_octets(&fixed).expect("a header")];
     soon(upstream.read_exact(&mut rest)).await.expect("the header is whole");
     let source = socket.get_ref().local_addr().expect("connected");
     let expected = Header::Proxied { source, destination: running.address, secure: false };

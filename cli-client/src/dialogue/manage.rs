@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use mail_core::message::view::View;
+use mail_core::message::parsed::ParsedMessage;
 
 use super::context::Context;
 use crate::error::Error;
@@ -131,7 +131,7 @@ impl Session<'_> {
         if raw {
             print_refusal(output::raw_message(&mut self.maildrop, number, octets)?)?;
         } else if let Some(message) = print_refusal(self.maildrop.message(number, octets)?)? {
-            output::message(&View::parse(&message))?;
+            output::message(&ParsedMessage::parse(&message))?;
         }
         Ok(())
     }

@@ -1,54 +1,83 @@
-//! The head of a record: its four fields, and what follows them up to where its text can be taken line by line.
+//! Parser for the head of a record: the four fields and the rest of a server's trace fields or of a handwritten header.
 
 use std::ops::Range;
 
 use memchr::memmem;
 
-use super::HEAD_OCTETS_MAX;
-use super::scan::{Author, Flaw};
-use crate::line::LineEnds;
+use super::write::HEADER_SEARCH_OCTETS_MAX;
+use crate::line::LineEndChecker;
 use crate::message::date;
 use crate::message::header::{self, Field};
 
-/// What [`parse`] found at the start of a record.
+/// Longest head of a record: [`HEADER_SEARCH_OCTETS_MAX`] and room for the fields that a writer adds.
+pub const HEAD_OCTETS_MAX: usize = HEADER_SEARCH_OCTETS_MAX + (16 << 10);
+
+/// The author of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Author {
+    /// A server. The record is sent unmodified.
+    Server,
+    /// A person with an editor. The record is converted by [`wire_head`](super::wire_head) and
+    /// [`LfToCrlf`](super::LfToCrlf).
+    Human,
+}
+
+/// Why a record is invalid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Defect {
+    /// The record does not begin with From, To, Subject and Received.
+    #[error("it does not begin with the fields From, To, Subject and Received, in this order")]
+    FourFields,
+    /// The fourth field is not a date.
+    #[error("its Received field is not a date : hour : minute, like 2026-11-22 : 19 : 15")]
+    Date,
+    /// The head is longer than [`HEAD_OCTETS_MAX`].
+    #[error("its header is too long")]
+    EndlessHead,
+    /// The record contains a NUL.
+    #[error("it contains a NUL, probably because a crash lost part of it")]
+    Nul,
+}
+
+/// The result of [`parse`].
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Parsed {
-    /// The window ends before the head does.
+    /// More bytes are needed.
     Incomplete,
-    Broken(Flaw),
+    Broken(Defect),
     Head(Head),
 }
 
-/// Bounds within a record, from its start.
+/// Byte ranges of a head, relative to the start of the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) author: Author,
-    /// From, To and Subject; empty where one was added for the file.
+    /// From, To and Subject. Empty for a field that the server added, which is not sent.
     pub(super) front: [Range<u32>; 3],
-    /// Our trace fields; empty in a person's record.
+    /// The server's trace fields; empty in a handwritten record.
     pub(super) trace: Range<u32>,
-    /// Where the rest begins: behind the trace fields, or behind a person's header and its blank line.
+    /// End of the trace fields, or of a handwritten header and its blank line.
     pub(super) length: u32,
     pub(super) id: Option<Box<str>>,
     pub(super) utf8: bool,
-    /// A person's header that no blank line ends.
+    /// A handwritten header without a blank line at its end.
     pub(super) lacks_blank_line: bool,
 }
 
-/// Reads the head of the record that begins the window; `at_end` says that nothing follows the window.
+/// Parses the head at the start of `window`. `at_end` means that the file ends with the window.
 pub(super) fn parse(window: &[u8], at_end: bool) -> Parsed {
     let searched = &window[..window.len().min(HEAD_OCTETS_MAX)];
     match try_parse(searched, at_end && searched.len() == window.len()) {
         Ok(head) => Parsed::Head(head),
         Err(Stop::Broken(flaw)) => Parsed::Broken(flaw),
-        Err(Stop::Incomplete) if searched.len() == HEAD_OCTETS_MAX => Parsed::Broken(Flaw::EndlessHead),
+        Err(Stop::Incomplete) if searched.len() == HEAD_OCTETS_MAX => Parsed::Broken(Defect::EndlessHead),
         Err(Stop::Incomplete) => Parsed::Incomplete,
     }
 }
 
 enum Stop {
     Incomplete,
-    Broken(Flaw),
+    Broken(Defect),
 }
 
 fn try_parse(window: &[u8], at_end: bool) -> Result<Head, Stop> {
@@ -56,12 +85,12 @@ fn try_parse(window: &[u8], at_end: bool) -> Result<Head, Stop> {
     let mut at = 0;
     for (name, place) in ["From", "To", "Subject"].into_iter().zip(&mut front) {
         let field = field_at(window, at, at_end)?.filter(|field| field.is(name));
-        let end = at + field.ok_or(Stop::Broken(Flaw::FourFields))?.raw.len();
+        let end = at + field.ok_or(Stop::Broken(Defect::FourFields))?.raw.len();
         *place = narrow(at..end);
         at = end;
     }
     let received = field_at(window, at, at_end)?.filter(|field| field.is("Received"));
-    let received = received.ok_or(Stop::Broken(Flaw::FourFields))?;
+    let received = received.ok_or(Stop::Broken(Defect::FourFields))?;
     at += received.raw.len();
 
     let return_path = field_at(window, at, at_end)?.filter(|field| field.is("Return-Path"));
@@ -71,12 +100,12 @@ fn try_parse(window: &[u8], at_end: bool) -> Result<Head, Stop> {
             return Ok(server_head(window, front, trace));
         }
     }
-    if person_date(&received).is_none() {
-        return Err(Stop::Broken(Flaw::Date));
+    if received_date(&received).is_none() {
+        return Err(Stop::Broken(Defect::Date));
     }
-    let (length, lacks_blank_line) = person_header_end(window, at, at_end)?;
+    let (length, lacks_blank_line) = handwritten_header_end(window, at, at_end)?;
     Ok(Head {
-        author: Author::Person,
+        author: Author::Human,
         front,
         trace: 0..0,
         length: narrow(length..length).start,
@@ -86,12 +115,12 @@ fn try_parse(window: &[u8], at_end: bool) -> Result<Head, Stop> {
     })
 }
 
-/// The date of a person's fourth field.
-pub(super) fn person_date(received: &Field<'_>) -> Option<chrono::DateTime<chrono::Utc>> {
+/// The date of a handwritten Received field.
+pub(super) fn received_date(received: &Field<'_>) -> Option<chrono::DateTime<chrono::Utc>> {
     date::parse_short(std::str::from_utf8(received.value).ok()?.trim())
 }
 
-/// Return-Path, and the Received field where it follows.
+/// The range of Return-Path and, if it follows, Received.
 fn server_trace(window: &[u8], return_path: Range<usize>, at_end: bool) -> Result<Range<usize>, Stop> {
     let received = field_at(window, return_path.end, at_end)?.filter(|field| field.is("Received"));
     Ok(return_path.start..return_path.end + received.map_or(0, |field| field.raw.len()))
@@ -99,10 +128,10 @@ fn server_trace(window: &[u8], return_path: Range<usize>, at_end: bool) -> Resul
 
 fn server_head(window: &[u8], mut front: [Range<u32>; 3], trace: Range<usize>) -> Head {
     let received = header::fields(&window[trace.clone()]).nth(1).map_or(&b""[..], |field| field.value);
-    // What a client said stands before the id and holds no space, so the last ` id ` is ours.
-    let behind_id = memmem::rfind(received, b" id ").map_or(&b""[..], |at| &received[at + 4..]);
-    let id = behind_id.split(|byte| matches!(byte, b' ' | b';')).next().unwrap_or_default();
-    let comment = behind_id[id.len()..].strip_prefix(b" (added ").unwrap_or_default();
+    // Text from the client precedes the id and contains no space, so the last ` id ` is the server's.
+    let after_id = memmem::rfind(received, b" id ").map_or(&b""[..], |at| &received[at + 4..]);
+    let id = after_id.split(|byte| matches!(byte, b' ' | b';')).next().unwrap_or_default();
+    let comment = after_id[id.len()..].strip_prefix(b" (added ").unwrap_or_default();
     let added = comment.split(|byte| *byte == b')').next().unwrap_or_default();
     for name in added.split(|byte| *byte == b' ') {
         match name {
@@ -125,8 +154,8 @@ fn server_head(window: &[u8], mut front: [Range<u32>; 3], trace: Range<usize>) -
     }
 }
 
-/// Where a person's text begins, and whether the blank line before it is missing.
-fn person_header_end(window: &[u8], mut at: usize, at_end: bool) -> Result<(usize, bool), Stop> {
+/// Start of the body of a handwritten record, and whether the blank line before it is missing.
+fn handwritten_header_end(window: &[u8], mut at: usize, at_end: bool) -> Result<(usize, bool), Stop> {
     loop {
         let line = line_at(window, at, at_end)?;
         if matches!(line, b"\n" | b"\r\n") {
@@ -139,14 +168,14 @@ fn person_header_end(window: &[u8], mut at: usize, at_end: bool) -> Result<(usiz
     }
 }
 
-/// Whether a line of a person's record is a field or continues one.
+/// Whether a line of a handwritten record is a field or continues one.
 pub(super) fn is_header_line(line: &[u8]) -> bool {
     let text = line.strip_prefix(b".").unwrap_or(line);
     matches!(line.first(), Some(b' ' | b'\t'))
         || header::fields(text).next().is_some_and(|field| field.name.is_some())
 }
 
-/// The line at `at` with its line end; empty at the end of the file.
+/// The line at `at` with its line ending; empty at the end of the file.
 fn line_at(window: &[u8], at: usize, at_end: bool) -> Result<&[u8], Stop> {
     match memchr::memchr(b'\n', &window[at..]) {
         Some(length) => Ok(&window[at..=at + length]),
@@ -155,7 +184,7 @@ fn line_at(window: &[u8], at: usize, at_end: bool) -> Result<&[u8], Stop> {
     }
 }
 
-/// The field at `at`, complete: the next line is seen not to continue it. `None` at the end of the file.
+/// The complete field at `at`, or `None` at the end of the file. A field is complete when the next line is known.
 fn field_at(window: &[u8], at: usize, at_end: bool) -> Result<Option<Field<'_>>, Stop> {
     let field = header::fields(&window[at..]).next();
     let end = at + field.map_or(0, |field| field.raw.len());
@@ -163,9 +192,9 @@ fn field_at(window: &[u8], at: usize, at_end: bool) -> Result<Option<Field<'_>>,
 }
 
 fn ends_with_crlf(head: &[u8]) -> bool {
-    let mut line_ends = LineEnds::default();
+    let mut line_ends = LineEndChecker::default();
     line_ends.check(head);
-    head.ends_with(b"\r\n") && !line_ends.are_broken()
+    head.ends_with(b"\r\n") && !line_ends.is_malformed()
 }
 
 fn narrow(range: Range<usize>) -> Range<u32> {

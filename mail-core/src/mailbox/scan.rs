@@ -1,104 +1,77 @@
-//! Reading a mailbox: [`Scanner`] finds the records in a file of any size, window by window, and looks at each byte
-//! once. What the kinds mean stands on [the module above](super).
+//! [`Scanner`] finds the records of a mailbox file of any size. It reads each byte once, through a window. The kinds of
+//! records are described in [the parent module](super).
 
 use std::ops::Range;
 
 use memchr::memchr;
 
-use super::head::{self, Head, Parsed};
-use super::person::person_head;
+use super::handwritten::wire_head;
+use super::head::{self, Author, Defect, Head, Parsed};
 
-/// Some editors begin a file with it; it is skipped as white space is.
+/// Written by some editors; ignored at the start of a file.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// One record, or a stretch that is none, from its first byte through its line with the single dot.
+/// A record, or an invalid byte range, up to and including its line with a single dot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Octets of the file before it.
+    /// Offset in the file.
     pub offset: u64,
-    /// Its octets in the file.
+    /// Length in the file.
     pub length: u64,
-    /// What it is.
+    /// The kind of record.
     pub kind: Kind,
 }
 
-/// What stands in a mailbox.
+/// The kind of a [`Record`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     /// A message.
     Message(Message),
     /// A removed message, marked with `#`.
     Removed,
-    /// A stretch that cannot be read as a record.
-    Broken(Flaw),
-    /// A record that the end of the file cuts off. It is the last.
+    /// An invalid record.
+    Broken(Defect),
+    /// An incomplete record at the end of the file.
     Torn,
 }
 
 /// A message in a mailbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Octets as RETR counts them: each line end two, stuffed dots none (RFC 1939 section 11).
+    /// Size in octets as POP3 counts it: two per line end, stuffed dots not counted (RFC 1939 section 11).
     pub octets: u64,
     head: Head,
     terminator_length: u8,
 }
 
-/// Who wrote a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Author {
-    /// A server: its bytes go on the wire as they stand.
-    Server,
-    /// A person: it is served through [`person_head`] and [`LineEndMender`](super::LineEndMender).
-    Person,
-}
-
-/// Why a stretch cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Flaw {
-    /// From, To, Subject and Received don't begin it.
-    #[error("it does not begin with the fields From, To, Subject and Received, in this order")]
-    FourFields,
-    /// The fourth field is no date.
-    #[error("its Received field is not a date : hour : minute, like 2026-11-22 : 19 : 15")]
-    Date,
-    /// The head has no end.
-    #[error("its header is longer than any header can be")]
-    EndlessHead,
-    /// There is a NUL in it.
-    #[error("it holds a NUL, as after a crash that lost a part of it")]
-    Nul,
-}
-
 impl Message {
-    /// Who wrote the record.
+    /// The author of the record.
     #[must_use]
     pub const fn author(&self) -> Author {
         self.head.author
     }
 
-    /// The id of our trace field, where it has one that can be a unique-id.
+    /// The id of the server's trace field, if it is a valid unique-id.
     #[must_use]
     pub fn id(&self) -> Option<&str> {
         self.head.id.as_deref()
     }
 
-    /// Whether it was received with SMTPUTF8 (RFC 6856 section 3.2 asks).
+    /// Whether the message was received with SMTPUTF8, which matters to RFC 6856 section 3.2.
     #[must_use]
     pub const fn is_utf8(&self) -> bool {
         self.head.utf8
     }
 
-    /// Octets from the record's start to where its rest begins: behind a server's trace fields, or behind a person's
-    /// header and its blank line.
+    /// Length of the head: up to the end of a server's trace fields, or of a handwritten header and its blank line.
     #[must_use]
-    pub const fn rest(&self) -> u32 {
+    pub const fn head_length(&self) -> u32 {
         self.head.length
     }
 }
 
 impl Record {
-    /// The message, if it is one.
+    /// The message, if the record is one.
     #[must_use]
     pub const fn message(&self) -> Option<&Message> {
         match &self.kind {
@@ -107,28 +80,28 @@ impl Record {
         }
     }
 
-    /// Where it ends in the file.
+    /// Offset of the end of the record.
     #[must_use]
     pub const fn end(&self) -> u64 {
         self.offset + self.length
     }
 
-    /// Where its text ends in the file and its line with the single dot begins; of what is no message, where it ends.
+    /// Offset of a message's line with the single dot; the end of any other record.
     #[must_use]
     pub fn text_end(&self) -> u64 {
         self.end() - self.message().map_or(0, |message| u64::from(message.terminator_length))
     }
 
-    /// The stretches of the file that RETR sends, in its order: the trace fields, the first three fields (less the
-    /// added ones), the rest. Of a person's record the rest alone.
+    /// The byte ranges of the file that RETR sends, in order: the trace fields, the first three fields (without added
+    /// ones), the rest. For a handwritten record, only the rest.
     #[must_use]
-    pub fn stretches(&self) -> Vec<Range<u64>> {
+    pub fn wire_ranges(&self) -> Vec<Range<u64>> {
         let Some(Message { head, .. }) = self.message() else { return Vec::new() };
-        let mut stretches: Vec<Range<u64>> = Vec::with_capacity(3);
-        let mut push = |stretch: Range<u64>| match stretches.last_mut() {
-            _ if stretch.is_empty() => {}
-            Some(last) if last.end == stretch.start => last.end = stretch.end,
-            _ => stretches.push(stretch),
+        let mut ranges: Vec<Range<u64>> = Vec::with_capacity(3);
+        let mut push = |range: Range<u64>| match ranges.last_mut() {
+            _ if range.is_empty() => {}
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => ranges.push(range),
         };
         if head.author == Author::Server {
             for part in [&head.trace, &head.front[0], &head.front[1], &head.front[2]] {
@@ -136,29 +109,28 @@ impl Record {
             }
         }
         push(self.offset + u64::from(head.length)..self.text_end());
-        stretches
+        ranges
     }
 
-    /// A message read again where an index has it: `head` is what the file holds from its start (through the line
-    /// behind its head at least, or all of it), `tail` what it holds at its end. `None` when no message stands there,
-    /// or `head` is too short to tell.
+    /// Parses a message at a position known from an index. `head` is the start of the record, up to at least one line
+    /// after its head; `tail` is its end. `None` if there is no such message or `head` is too short.
     #[must_use]
-    pub fn read_again(offset: u64, length: u64, octets: u64, head: &[u8], tail: &[u8]) -> Option<Self> {
+    pub fn reparse(offset: u64, length: u64, octets: u64, head: &[u8], tail: &[u8]) -> Option<Self> {
         let head_end = head.len() as u64;
         let Parsed::Head(parsed) = head::parse(head, head_end == length) else { return None };
         let terminators: &[&[u8]] = match parsed.author {
             Author::Server => &[b"\r\n.\r\n"],
-            Author::Person => &[b"\n.\r\n", b"\n.\n", b"\n.\r", b"\n."],
+            Author::Human => &[b"\n.\r\n", b"\n.\n", b"\n.\r", b"\n."],
         };
         let terminator = terminators.iter().find(|terminator| tail.ends_with(terminator))?;
         let line_end = terminator.iter().rposition(|byte| *byte == b'.').map(|dot| terminator.len() - dot)?;
         let message = Message { octets, head: parsed, terminator_length: line_end as u8 };
-        let is_whole = length >= u64::from(message.rest()) + u64::from(message.terminator_length);
+        let is_whole = length >= u64::from(message.head_length()) + u64::from(message.terminator_length);
         is_whole.then_some(Self { offset, length, kind: Kind::Message(message) })
     }
 }
 
-/// All records of a mailbox that is in memory.
+/// All records of a mailbox in memory.
 #[must_use]
 pub fn records(mailbox: &[u8], hostname: &str) -> Vec<Record> {
     let (mut scanner, mut records, mut at) = (Scanner::new(hostname), Vec::new(), 0);
@@ -172,9 +144,9 @@ pub fn records(mailbox: &[u8], hostname: &str) -> Vec<Record> {
 
 /// Finds the records of a mailbox.
 ///
-/// [`scan`](Self::scan) a window that begins at [`position`](Self::position), drop what it consumed, and so on. When
-/// it consumed nothing and found nothing, it needs a longer window, at most [`HEAD_OCTETS_MAX`](super::HEAD_OCTETS_MAX)
-/// and a few octets; at the end of the file it is done.
+/// Call [`scan`](Self::scan) with a window that begins at [`position`](Self::position), then drop the consumed bytes. If
+/// nothing is consumed and no record is returned, extend the window (slightly more than
+/// [`HEAD_OCTETS_MAX`](super::HEAD_OCTETS_MAX) is enough); at the end of the file, the scan is complete.
 #[derive(Debug, Clone)]
 pub struct Scanner {
     hostname: Box<str>,
@@ -183,27 +155,27 @@ pub struct Scanner {
 }
 
 impl Scanner {
-    /// A scanner at the start of a mailbox. The host name goes into the trace field, and so into the octets, of a
-    /// person's record.
+    /// A scanner at the start of a mailbox. `hostname` is part of the trace field of handwritten records, so it affects
+    /// their sizes.
     #[must_use]
     pub fn new(hostname: &str) -> Self {
-        Self::behind(hostname, 0)
+        Self::resume(hostname, 0)
     }
 
-    /// A scanner that begins behind the record that ends at `position`.
+    /// A scanner that starts at the end of a record.
     #[must_use]
-    pub fn behind(hostname: &str, position: u64) -> Self {
+    pub fn resume(hostname: &str, position: u64) -> Self {
         Self { hostname: hostname.into(), position, open: None }
     }
 
-    /// Octets consumed so far.
+    /// Offset of the next unconsumed byte in the file.
     #[must_use]
     pub const fn position(&self) -> u64 {
         self.position
     }
 
-    /// Scans the window as far as the end of the next record; `at_end` says that nothing follows the window. Answers
-    /// how many octets are consumed, and the record that ends there.
+    /// Scans up to the end of the next record. `at_end` means that the file ends with the window. Returns the number of
+    /// consumed octets and the record that ends there.
     pub fn scan(&mut self, window: &[u8], at_end: bool) -> (usize, Option<Record>) {
         let mut consumed = 0;
         if self.open.is_none() {
@@ -233,16 +205,16 @@ impl Scanner {
     }
 }
 
-/// The record that is being scanned, its head behind it.
+/// The record being scanned, after its head.
 #[derive(Debug, Clone)]
 struct Open {
     offset: u64,
     start: Start,
-    /// Octets of the head in transfer form.
+    /// Octets of the head as sent.
     head_octets: u64,
-    /// Octets of the text so far, every line end counted as two.
+    /// Octets of the text so far, with two for each line end.
     text_octets: u64,
-    /// Whether the start of the current line is consumed.
+    /// Whether the start of the current line was consumed.
     in_line: bool,
     after_crlf: bool,
     has_nul: bool,
@@ -252,10 +224,10 @@ struct Open {
 enum Start {
     Head(Head),
     Removed,
-    Broken(Flaw),
+    Broken(Defect),
 }
 
-/// How a record ended: with a line with a single dot of so many octets, or at the end of the file.
+/// The end of a record: a line with a single dot, with its length, or the end of the file.
 #[derive(Debug, Clone, Copy)]
 enum End {
     Terminator(u8),
@@ -263,8 +235,8 @@ enum End {
 }
 
 impl Open {
-    /// Opens the record that begins the window and tells the length of its head; `None` when the window has nothing,
-    /// or too little of it.
+    /// Starts the record at the beginning of the window and returns the length of its head. `None` if the window is too
+    /// short.
     fn begin(window: &[u8], at_end: bool, offset: u64, hostname: &str) -> Option<(Self, usize)> {
         let (start, length, head_octets) = match window.first()? {
             b'#' => (Start::Removed, 0, 0),
@@ -284,7 +256,7 @@ impl Open {
         Some((open, length))
     }
 
-    /// Goes on to the end of the record or of the window.
+    /// Scans to the end of the record or of the window.
     fn advance(&mut self, window: &[u8], at_end: bool) -> (usize, Option<End>) {
         let strict = self.is_strict();
         let mut at = 0;
@@ -302,15 +274,15 @@ impl Open {
             }
             self.after_crlf = line.ends_with(b"\r\n");
             self.in_line = false;
-            let mended = u64::from(!self.after_crlf && !strict);
-            self.text_octets += line.len() as u64 + mended - u64::from(is_dotted);
+            let added_cr = u64::from(!self.after_crlf && !strict);
+            self.text_octets += line.len() as u64 + added_cr - u64::from(is_dotted);
         };
         self.has_nul |= memchr(0, &window[..at]).is_some();
         (at, end)
     }
 
-    /// What has no line end yet: a line whose start is kept until it is seen not to be the end, and then consumed but
-    /// for a CR that may belong to its line end.
+    /// Handles a line without a line ending. Its start is consumed once it cannot be the terminator, except for a
+    /// trailing CR, which may belong to the line ending.
     fn partial_line(&mut self, line: &[u8], at_end: bool, strict: bool) -> (usize, Option<End>) {
         if at_end {
             let is_end = !self.in_line && !strict && matches!(line, b"." | b".\r");
@@ -329,7 +301,7 @@ impl Open {
         (length, None)
     }
 
-    /// Whether a line begins here, with a dot. A server's lines begin behind CRLF only.
+    /// Whether a line with a leading dot begins here. In a server's record, a line begins only after CRLF.
     fn is_dotted(&self, line: &[u8], strict: bool) -> bool {
         !self.in_line && line.first() == Some(&b'.') && (self.after_crlf || !strict)
     }
@@ -343,8 +315,8 @@ impl Open {
         let kind = match (end, &self.start) {
             (End::Torn, _) => Kind::Torn,
             (_, Start::Removed) => Kind::Removed,
-            // Wherever the hole is, it is what a crash left, and no person's mistake.
-            (_, Start::Head(_) | Start::Broken(_)) if self.has_nul => Kind::Broken(Flaw::Nul),
+            // A NUL is reported first, because it is the result of a crash and not of a typing error.
+            (_, Start::Head(_) | Start::Broken(_)) if self.has_nul => Kind::Broken(Defect::Nul),
             (_, Start::Broken(flaw)) => Kind::Broken(*flaw),
             (End::Terminator(terminator_length), Start::Head(head)) => {
                 let has_text = length > u64::from(head.length) + u64::from(terminator_length);
@@ -363,10 +335,10 @@ fn head_octets(head: &Head, bytes: &[u8], hostname: &str) -> u64 {
             .iter()
             .map(|part| u64::from(part.end - part.start))
             .sum(),
-        Author::Person => {
-            let served = person_head(bytes, false, hostname);
-            let stuffed = memchr::memmem::find_iter(&served, b"\r\n.").count();
-            (served.len() - stuffed) as u64
+        Author::Human => {
+            let head = wire_head(bytes, false, hostname);
+            let stuffed_dots = memchr::memmem::find_iter(&head, b"\r\n.").count();
+            (head.len() - stuffed_dots) as u64
         }
     }
 }

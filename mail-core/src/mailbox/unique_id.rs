@@ -1,13 +1,13 @@
-//! Unique-ids (RFC 1939 section 7) of records that have none of their own.
+//! Unique-ids (RFC 1939 section 7) for records without a usable id of their own.
 
 use sha2::{Digest, Sha256};
 
-/// The unique-id of a person's record, or of one whose id stands twice: a hash of the record's bytes.
+/// The unique-id of a handwritten record, or of one with a duplicate id: the SHA-256 hash of the record.
 #[derive(Debug, Clone, Default)]
 pub struct HashedId(Sha256);
 
 impl HashedId {
-    /// Takes the next bytes of the record.
+    /// Adds the next bytes of the record.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }

@@ -1,46 +1,49 @@
-//! Writing a record: [`Intake`] takes a message apart as it arrives, [`Header::record_head`] begins a recipient's
-//! record with it.
+//! Creation of records. [`RecordWriter`] separates the header of an incoming message from the rest;
+//! [`Header::record_head`] formats the head of each recipient's record.
 //!
-//! RFC 5321 section 4.4 (trace fields), RFC 3848 and RFC 6531 section 4.3 (the words after `with`). A message without
-//! a header gets the blank line that its body needs; a missing last line end is added. Nothing else of it changes
-//! but the place of From, To and Subject.
+//! RFC 5321 section 4.4 (trace fields), RFC 3848 and RFC 6531 section 4.3 (the keyword after `with`). From, To and
+//! Subject move to the front. A missing blank line before the body and a missing line end at the end are added. The
+//! rest of the message is unchanged.
 
 use std::net::IpAddr;
 
 use bytes::BufMut;
 use chrono::{DateTime, Utc};
 
-use super::HEADER_SEARCH_OCTETS_MAX;
 use crate::dot::DotEncoder;
 use crate::message::address::{Address, ReversePath};
 use crate::message::date;
-use crate::message::header::{self, HeaderEnd};
+use crate::message::header::{self, HeaderScanner};
 
-/// How a message came here: what the trace fields say.
+/// How much of a header is searched for From, To and Subject. Fields after it stay in place. Real headers are about a
+/// hundred times shorter.
+pub const HEADER_SEARCH_OCTETS_MAX: usize = 1 << 20;
+
+/// The contents of the trace fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trace {
     /// The argument of MAIL.
     pub reverse_path: ReversePath,
-    /// What the client called itself in HELO or EHLO.
+    /// The client's argument of HELO or EHLO.
     pub hello: String,
-    /// Its network address, where there is a network.
+    /// The client's IP address.
     pub peer: Option<IpAddr>,
-    /// This host.
+    /// The receiving host.
     pub by: String,
     /// The protocol: `SMTP`, `ESMTP`, `ESMTPSA`, `UTF8SMTP`...
     pub with: &'static str,
     /// The TLS version and cipher suite.
     pub tls: Option<String>,
-    /// Unique for ever; 1 to 70 of `!` to `~`. It is the message's unique-id in POP3.
+    /// Globally unique; 1 to 70 of `!` to `~`. It becomes the message's unique-id in POP3.
     pub id: String,
-    /// When it was received.
+    /// The time of receipt.
     pub time: DateTime<Utc>,
 }
 
 impl Trace {
-    /// `Return-Path: <...>` and `Received: from ...`, with the comment that names the added fields.
+    /// Formats Return-Path and Received. A comment lists the added fields.
     fn write(&self, added: &[&str], out: &mut Vec<u8>) {
-        // Every part is bounded, so the line stays under the 998 octets of RFC 5322 section 2.1.1 unfolded.
+        // Every part has a maximum length, so the line stays under 998 octets without folding (RFC 5322 section 2.1.1).
         let hello = atom(&self.hello, 255);
         let peer = match self.peer {
             Some(IpAddr::V4(address)) => format!(" ([{address}])"),
@@ -61,23 +64,23 @@ impl Trace {
     }
 }
 
-/// Splits a message that arrives in chunks into its header's fields and the rest, dot-stuffed.
+/// Splits an incoming message into its header and the dot-stuffed rest.
 #[derive(Debug, Clone, Default)]
-pub struct Intake {
-    end: HeaderEnd,
+pub struct RecordWriter {
+    end: HeaderScanner,
     header: Vec<u8>,
     in_rest: bool,
     encoder: DotEncoder,
 }
 
-impl Intake {
-    /// Takes the next chunk of a message (as sent, without dot-stuffing, lines ending with CRLF) and appends what of
-    /// it belongs behind the header to `rest`.
+impl RecordWriter {
+    /// Processes the next chunk, which has CRLF line ends and no dot-stuffing. Appends the part after the header to
+    /// `rest`.
     pub fn write(&mut self, chunk: &[u8], rest: &mut impl BufMut) {
         if self.in_rest {
             return self.encoder.encode(chunk, rest);
         }
-        // Cut at the limit itself, so that neither the head's length nor the record depends on the chunks.
+        // Split exactly at the limit, so that the record does not depend on the chunk sizes.
         let room = HEADER_SEARCH_OCTETS_MAX - self.header.len();
         let (searched, beyond) = chunk.split_at(chunk.len().min(room));
         self.header.extend_from_slice(searched);
@@ -91,7 +94,7 @@ impl Intake {
         self.encoder.encode(beyond, rest);
     }
 
-    /// Ends the message: appends what was held back and the line with the single dot to `rest`.
+    /// Ends the message: appends buffered text and the line with the single dot to `rest`.
     pub fn finish(mut self, rest: &mut impl BufMut) -> Header {
         let bounds = self.end.finish();
         if !self.in_rest && bounds.header_end < self.header.len() {
@@ -101,13 +104,13 @@ impl Intake {
         Header(self.header)
     }
 
-    /// How much of the message waits for the end of its header.
+    /// Octets buffered for the header.
     #[must_use]
     pub fn header_length(&self) -> usize {
         self.header.len()
     }
 
-    fn begin_body(&mut self, bounds: header::Bounds, rest: &mut impl BufMut) {
+    fn begin_body(&mut self, bounds: header::HeaderBounds, rest: &mut impl BufMut) {
         let body = self.header.split_off(bounds.body_start);
         self.header.truncate(bounds.header_end);
         self.encoder.encode(b"\r\n", rest);
@@ -115,10 +118,10 @@ impl Intake {
         self.in_rest = true;
     }
 
-    /// Lets the field that crosses the limit, and all behind it, pass as they are.
+    /// Treats the field that crosses the limit, and everything after it, as part of the rest.
     fn give_up_search(&mut self, rest: &mut impl BufMut) {
         if self.end.finish().header_end == 0 {
-            return self.begin_body(header::Bounds { header_end: 0, body_start: 0 }, rest);
+            return self.begin_body(header::HeaderBounds { header_end: 0, body_start: 0 }, rest);
         }
         let last = header::fields(&self.header).last().map_or(0, |field| field.raw.len());
         let unsearched = self.header.split_off(self.header.len() - last);
@@ -127,15 +130,15 @@ impl Intake {
     }
 }
 
-/// The header of a message, as far as it was searched.
+/// The searched part of a message's header.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Header(Vec<u8>);
 
 impl Header {
-    /// The start of one recipient's record; the rest that [`Intake`] gave completes it.
+    /// Formats the head of one recipient's record. The output of [`RecordWriter`] follows it.
     ///
-    /// The first From, To and Subject are the message's own, byte for byte. One that it lacks is added, and named in
-    /// the trace field so that it never goes on the wire.
+    /// The first From, To and Subject are copied unchanged. Missing ones are added and listed in the trace field, so that
+    /// they are not sent over POP3.
     #[must_use]
     pub fn record_head(&self, trace: &Trace, recipient: &Address) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.0.len() + 512);
@@ -178,7 +181,7 @@ fn put_line(raw: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// A text as one word of a trace field, that no comment, field or line can begin or end in.
+/// Makes a text one atom of a trace field, in which no comment, field or line can begin or end.
 fn atom(text: &str, octets_max: usize) -> String {
     let safe = |c: char| match c {
         '(' | ')' | '\\' | ';' | '"' => '?',
@@ -193,7 +196,6 @@ fn atom(text: &str, octets_max: usize) -> String {
     word
 }
 
-/// What the tests of this format share.
 #[cfg(test)]
 pub(super) mod tests_support {
     use super::*;
@@ -216,12 +218,12 @@ pub(super) mod tests_support {
     }
 
     pub(in crate::mailbox) fn record_in_steps(message: &[u8], step: usize, trace: &Trace) -> String {
-        let (mut intake, mut rest) = (Intake::default(), Vec::new());
-        message.chunks(step.max(1)).for_each(|chunk| intake.write(chunk, &mut rest));
-        let header = intake.finish(&mut rest);
+        let (mut writer, mut rest) = (RecordWriter::default(), Vec::new());
+        message.chunks(step.max(1)).for_each(|chunk| writer.write(chunk, &mut rest));
+        let header = writer.finish(&mut rest);
         let mut record = header.record_head(trace, &Address::parse("gb@iit.edu").unwrap());
         record.extend_from_slice(&rest);
-        String::from_utf8(record).expect("the tests write text")
+        String::from_utf8(record).expect("test messages are UTF-8")
     }
 }
 

@@ -1,7 +1,7 @@
-//! Charsets whose tables are not built in: somebody else decodes them.
+//! Charsets that a caller decodes.
 //!
-//! The tables of the East Asian charsets are a third of a program that is sent over the wire, and a browser has them
-//! already. Without the feature `legacy-charsets` they are left out, and whoever reads a message brings a [`Decode`].
+//! The tables of the East Asian charsets would be a third of the WebAssembly module, and browsers have their own. Without
+//! the feature `legacy-charsets` they are not built in, and the caller supplies a [`CharsetDecoder`].
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -9,10 +9,10 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use memchr::memmem;
 
-/// Decodes octets of a charset, or leaves them (`None`) to the charsets that are built in.
-pub type Decode = fn(charset: &str, octets: &[u8]) -> Option<String>;
+/// Decodes octets in a charset. `None` means to use the built-in charsets.
+pub type CharsetDecoder = fn(charset: &str, octets: &[u8]) -> Option<String>;
 
-/// Many programs forget the padding.
+/// Accepts missing padding, which is common.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -20,8 +20,8 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// The header with those encoded words (RFC 2047) in UTF-8 that `decode` takes; `None` when it takes none.
-pub(super) fn recode(header: &[u8], decode: Decode) -> Option<Vec<u8>> {
+/// Converts the encoded words (RFC 2047) that `decode` supports to UTF-8. `None` if there are none.
+pub(super) fn recode(header: &[u8], decode: CharsetDecoder) -> Option<Vec<u8>> {
     let mut recoded = Vec::new();
     let (mut copied, mut from) = (0, 0);
     while let Some(start) = memmem::find(&header[from..], b"=?").map(|at| from + at) {
@@ -41,7 +41,7 @@ pub(super) fn recode(header: &[u8], decode: Decode) -> Option<Vec<u8>> {
     Some(recoded)
 }
 
-/// The octets, the charset and the end of the encoded word whose `=?` ends at `start`.
+/// Parses the encoded word whose `=?` ends at `start`. Returns its octets, its charset and the position after it.
 ///
 /// ```abnf
 /// encoded-word = "=?" charset ["*" language] "?" encoding "?" encoded-text "?="
@@ -56,14 +56,14 @@ fn word(header: &[u8], start: usize) -> Option<(Vec<u8>, &str, usize)> {
     let text = &rest[..length];
     let octets = match encoding {
         b"B" | b"b" => LENIENT.decode(text).ok()?,
-        b"Q" | b"q" => q(text),
+        b"Q" | b"q" => decode_q(text),
         _ => return None,
     };
     let end = header.len() - rest.len() + length + 2;
     text.iter().all(|octet| octet.is_ascii_graphic() || *octet == b' ').then_some((octets, charset, end))
 }
 
-fn q(text: &[u8]) -> Vec<u8> {
+fn decode_q(text: &[u8]) -> Vec<u8> {
     let mut octets = Vec::with_capacity(text.len());
     let mut rest = text;
     while let [first, tail @ ..] = rest {
@@ -90,7 +90,7 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// A charset for tests: every octet stands for the character after it.
+    /// A charset for tests, in which each octet means the next character.
     fn next_letter(charset: &str, octets: &[u8]) -> Option<String> {
         let next = |&octet: &u8| char::from_u32(u32::from(octet) + 1);
         charset.eq_ignore_ascii_case("next").then(|| octets.iter().filter_map(next).collect())

@@ -1,8 +1,8 @@
-//! From a draft to a message, and from a message to the draft that answers or forwards it.
+//! Converts a draft to a message, and a message to a reply or forward draft.
 //!
-//! Writes RFC 5322 with MIME (RFC 2045 to 2047, RFC 2231) through mail-builder. The result is 7-bit apart from
-//! internationalised addresses, so that it passes every server; its lines end with CRLF and have at most 998 octets.
-//! Date and identifier are arguments, as there is no clock and no randomness here.
+//! Formats RFC 5322 with MIME (RFC 2045 to 2047, RFC 2231) through mail-builder. The message is 7-bit except for
+//! internationalised addresses, with CRLF line ends and lines of at most 998 octets. The date and the identifier are
+//! arguments.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -24,10 +24,9 @@ use super::address::Address;
 use super::date;
 use super::draft::{Attachment, Draft, Subject};
 use super::id::MessageId;
-use super::view::{Person, View};
-use crate::users::Username;
+use super::parsed::{NamedAddress, ParsedMessage};
 
-/// Writes the message. Bcc is left out; `id` must be new, for example [`MessageId::unique`].
+/// Formats a message without Bcc. `id` must be new, for example from [`MessageId::unique`].
 #[must_use]
 pub fn compose(draft: &Draft, date: &DateTime<FixedOffset>, id: &MessageId) -> Vec<u8> {
     let mut builder = MessageBuilder::new()
@@ -57,10 +56,10 @@ pub fn compose(draft: &Draft, date: &DateTime<FixedOffset>, id: &MessageId) -> V
     message
 }
 
-/// The draft of an answer: to the sender, or to everybody (`all`) but oneself, with the text quoted. Who answers
-/// a message of their own writes to those to whom it went.
+/// A reply to the sender, or with `all` to all participants except `me`, with the text quoted. A reply to one's own
+/// message goes to its recipients.
 #[must_use]
-pub fn reply(view: &View, me: &Address, all: bool) -> Draft {
+pub fn reply(view: &ParsedMessage, me: &Address, all: bool) -> Draft {
     let own = own_addresses(view, me);
     let senders = if view.reply_to.is_empty() { &view.from } else { &view.reply_to };
     let mut to = mailboxes(senders);
@@ -71,7 +70,7 @@ pub fn reply(view: &View, me: &Address, all: bool) -> Draft {
             to = others;
         }
     }
-    let mut draft = Draft::new(me.clone(), to, prefixed("Re: ", &["re:"], &view.subject), quoted(view));
+    let mut draft = Draft::new(me.clone(), to, prefixed("Re: ", &["re:"], &view.subject), quoted_body(view));
     if all {
         draft.cc = mailboxes(view.to.iter().chain(&view.cc));
         let addressed: HashSet<_> = draft.to.iter().collect();
@@ -87,9 +86,9 @@ pub fn reply(view: &View, me: &Address, all: bool) -> Draft {
     draft
 }
 
-/// The draft that forwards a message, its text and attachments; to whom is left open.
+/// A draft that forwards a message with its attachments. It has no recipients.
 #[must_use]
-pub fn forward(view: &View, me: &Address) -> Draft {
+pub fn forward(view: &ParsedMessage, me: &Address) -> Draft {
     let mut body = "\n\n---------- Forwarded message ----------\n".to_owned();
     for (name, value) in [
         ("From", shown(&view.from)),
@@ -99,11 +98,11 @@ pub fn forward(view: &View, me: &Address) -> Draft {
         ("Cc", shown(&view.cc)),
     ] {
         if !value.is_empty() {
-            writeln!(body, "{name}: {value}").expect("a String takes all that is written to it");
+            writeln!(body, "{name}: {value}").expect("writing to a String cannot fail");
         }
     }
     body.push('\n');
-    body.push_str(&view.readable().replace("\r\n", "\n"));
+    body.push_str(&view.plain_text().replace("\r\n", "\n"));
     let mut draft =
         Draft::new(me.clone(), Vec::new(), prefixed("Fwd: ", &["fwd:", "fw:"], &view.subject), body);
     draft.attachments.clone_from(&view.attachments);
@@ -114,19 +113,19 @@ fn addresses(list: &[Address]) -> Addresses<'static> {
     Addresses::new_list(list.iter().map(|address| address.to_string().into()).collect())
 }
 
-/// A subject that looks encoded would be decoded by its reader, and mail-builder writes it as it stands; here it is
-/// encoded once more (RFC 2047 section 2: a word has at most 75 characters).
+/// Encodes a subject that looks like an encoded word, which mail-builder would not do. An encoded word has at most 75
+/// characters (RFC 2047 section 2).
 fn subject(text: &str) -> HeaderType<'_> {
     if !text.contains("=?") {
         return Text::new(text).into();
     }
     let chars: Vec<char> = text.chars().collect();
-    // Ten characters have at most 40 octets, and those 56 characters in base64.
+    // Ten characters have at most 40 octets, which are 56 characters of base64.
     let word = |chars: &[char]| format!("=?utf-8?B?{}?=", STANDARD.encode(chars.iter().collect::<String>()));
     Raw::new(chars.chunks(10).map(word).collect::<Vec<_>>().join(" ")).into()
 }
 
-/// Line ends become CRLF, a missing last one is added, and a NUL, which no server takes, is replaced.
+/// Converts line ends to CRLF, adds a missing one at the end, and replaces NUL, which servers reject.
 fn body(text: &str) -> String {
     let mut body = text.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "\u{fffd}");
     if !body.is_empty() && !body.ends_with('\n') {
@@ -135,7 +134,7 @@ fn body(text: &str) -> String {
     body.replace('\n', "\r\n")
 }
 
-/// An attachment travels as base64, whatever it is, so that not a byte of it changes.
+/// Encodes an attachment in base64, so that its bytes are preserved.
 fn attached(attachment: &Attachment) -> MimePart<'_> {
     // 57 octets make a line of 76 characters (RFC 2045 section 6.8).
     let lines: Vec<_> = attachment.bytes.chunks(57).map(|line| STANDARD.encode(line)).collect();
@@ -144,8 +143,8 @@ fn attached(attachment: &Attachment) -> MimePart<'_> {
         .transfer_encoding("base64")
 }
 
-/// `type/subtype` of two tokens. Composite types, which base64 must not be used for (RFC 2045 section 6.4), and what is
-/// no media type go as bytes.
+/// Returns a valid `type/subtype`. Invalid types, and composite types, for which base64 is forbidden (RFC 2045 section
+/// 6.4), become `application/octet-stream`.
 fn media_type(mime: &str) -> String {
     let token = |text: &str| {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b);
@@ -162,70 +161,73 @@ fn media_type(mime: &str) -> String {
     }
 }
 
-/// A line that no part can hold: `=_` is in no base64 and no quoted-printable text, and plain text would have to hold
-/// its own hash.
+/// A boundary that no part contains: `=_` occurs in neither base64 nor quoted-printable, and plain text would have to
+/// contain its own hash.
 fn boundary(draft: &Draft, id: &MessageId) -> String {
     let digest = Sha256::new().chain_update(id.as_str()).chain_update(&draft.body).finalize();
     let hex: String = digest.iter().take(16).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     format!("=_{hex}")
 }
 
-fn mailboxes<'a>(people: impl IntoIterator<Item = &'a Person>) -> Vec<Address> {
+fn mailboxes<'a>(people: impl IntoIterator<Item = &'a NamedAddress>) -> Vec<Address> {
     let mut seen = HashSet::new();
-    people.into_iter().filter_map(Person::mailbox).filter(|address| seen.insert(address.clone())).collect()
+    people
+        .into_iter()
+        .filter_map(NamedAddress::parsed_address)
+        .filter(|address| seen.insert(address.clone()))
+        .collect()
 }
 
-/// Those of a message's addresses that are the reader's own. On one server a name may have several domains, and no
-/// client is told which: the reader's own and the one that the server calls itself by are certain. A message that names
-/// none of these has come by another one; it is the one that it names the reader at, if it is only one.
-fn own_addresses(view: &View, me: &Address) -> HashSet<Address> {
+/// The addresses in a message that belong to the reader. A server may accept mail for several domains, which it does not
+/// announce to clients. The domain of `me` and the server's own name are certain. If a received message has the reader's
+/// name at a single domain, that domain is the server's, too.
+fn own_addresses(view: &ParsedMessage, me: &Address) -> HashSet<Address> {
     let people = [&view.from, &view.reply_to, &view.to, &view.cc];
-    let named: HashSet<Address> = mailboxes(people.into_iter().flatten())
+    let candidates: HashSet<Address> = mailboxes(people.into_iter().flatten())
         .into_iter()
-        .filter(|address| is_same_person(address, me) || has_name_of(address, me))
+        .filter(|address| eq_ignore_case(address, me) || is_same_account(address, me))
         .collect();
     let is_certain = |address: &&Address| {
-        is_same_person(address, me)
+        eq_ignore_case(address, me)
             || address.host == me.host
             || Some(&address.host) == view.received_by.as_ref()
     };
-    let certain: HashSet<Address> = named.iter().filter(is_certain).cloned().collect();
-    let hosts: HashSet<_> = named.iter().map(|address| &address.host).collect();
-    let wrote_it = mailboxes(&view.from).iter().any(|address| named.contains(address));
-    if hosts.len() == 1 && !wrote_it { named } else { certain }
+    let certain: HashSet<Address> = candidates.iter().filter(is_certain).cloned().collect();
+    let hosts: HashSet<_> = candidates.iter().map(|address| &address.host).collect();
+    let is_sender = mailboxes(&view.from).iter().any(|address| candidates.contains(address));
+    if hosts.len() == 1 && !is_sender { candidates } else { certain }
 }
 
-/// Whether two addresses are the same account's at domains of one server.
-fn has_name_of(address: &Address, me: &Address) -> bool {
-    let name = Username::of_local_part(&address.local);
-    name.is_some() && name == Username::of_local_part(&me.local)
+/// Whether two addresses name the same account if both domains belong to one server.
+fn is_same_account(address: &Address, me: &Address) -> bool {
+    let name = address.local.username();
+    name.is_some() && name == me.local.username()
 }
 
-/// Whether two addresses differ in case at most. No server keeps two people apart by that, though RFC 5321 section 2.4
-/// lets it.
-fn is_same_person(one: &Address, other: &Address) -> bool {
+/// Compares addresses without case. RFC 5321 section 2.4 makes local parts case-sensitive, but servers do not use that.
+fn eq_ignore_case(one: &Address, other: &Address) -> bool {
     one.host == other.host && one.local.as_str().to_lowercase() == other.local.as_str().to_lowercase()
 }
 
-/// The subject with a prefix, unless it has one of `known` already.
+/// Adds a prefix to a subject, unless it starts with one of `known`.
 fn prefixed(prefix: &str, known: &[&str], subject: &str) -> Subject {
     let subject = subject.trim();
     let has = |word: &&str| subject.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
     if known.iter().any(has) {
-        Subject::clipped(subject)
+        Subject::truncated(subject)
     } else {
-        Subject::clipped(&format!("{prefix}{subject}"))
+        Subject::truncated(&format!("{prefix}{subject}"))
     }
 }
 
-fn quoted(view: &View) -> String {
+fn quoted_body(view: &ParsedMessage) -> String {
     let mut body = "\n\n".to_owned();
     match &view.date {
         Some(date) => writeln!(body, "On {}, {} wrote:", date::rfc5322(date), shown(&view.from)),
         None => writeln!(body, "{} wrote:", shown(&view.from)),
     }
-    .expect("a String takes all that is written to it");
-    for line in view.readable().trim_end().lines() {
+    .expect("writing to a String cannot fail");
+    for line in view.plain_text().trim_end().lines() {
         body.push_str(if line.starts_with('>') { ">" } else { "> " });
         body.push_str(line);
         body.push('\n');
@@ -233,8 +235,8 @@ fn quoted(view: &View) -> String {
     body
 }
 
-fn shown(people: &[Person]) -> String {
-    let one = |person: &Person| match &person.name {
+fn shown(people: &[NamedAddress]) -> String {
+    let one = |person: &NamedAddress| match &person.name {
         Some(name) => format!("{name} <{}>", person.address),
         None => person.address.clone(),
     };
@@ -297,7 +299,7 @@ mod tests {
         let message = write(&draft);
         assert!(message.contains("\r\nCc: <c@iit.edu>\r\n"));
         assert!(!message.contains("secret") && !message.contains("\r\nBcc"));
-        let view = View::parse(message.as_bytes());
+        let view = ParsedMessage::parse(message.as_bytes());
         assert_eq!(view.attachments[0].bytes, draft.attachments[0].bytes);
         assert_eq!(view.attachments[0].mime, "application/octet-stream");
         assert_eq!(view.attachments[0].name, "a  Bcc: x@y.z");
@@ -306,7 +308,7 @@ mod tests {
     #[test]
     fn a_subject_that_looks_encoded_arrives_as_it_was_written() {
         let text = "=?utf-8?q?x?= and =?";
-        assert_eq!(View::parse(write(&draft(text, "")).as_bytes()).subject, text);
+        assert_eq!(ParsedMessage::parse(write(&draft(text, "")).as_bytes()).subject, text);
     }
 
     #[test]
@@ -328,7 +330,7 @@ mod tests {
 
     #[test]
     fn a_reply_quotes_and_refers() {
-        let (view, me) = (View::parse(RECEIVED), Address::parse("gb@iit.edu").unwrap());
+        let (view, me) = (ParsedMessage::parse(RECEIVED), Address::parse("gb@iit.edu").unwrap());
         let answer = reply(&view, &me, false);
         assert_eq!((answer.to, answer.cc), (list("ag@iit.edu"), vec![]));
         assert_eq!(answer.subject.as_str(), "Re: Meeting");
@@ -344,7 +346,7 @@ mod tests {
         assert_eq!((all.to, all.cc), (list("ag@iit.edu"), list("c@iit.edu, d@iit.edu")));
         let all = reply(&view, &Address::parse("GB@IIT.edu").unwrap(), true);
         assert_eq!(all.cc, list("c@iit.edu, d@iit.edu"));
-        let again = reply(&View { subject: "RE: Meeting".to_owned(), ..view }, &me, false);
+        let again = reply(&ParsedMessage { subject: "RE: Meeting".to_owned(), ..view }, &me, false);
         assert_eq!(again.subject.as_str(), "RE: Meeting");
     }
 
@@ -352,7 +354,7 @@ mod tests {
     fn an_answer_to_all_leaves_out_every_address_of_ones_own() {
         let answer = |me: &str, received: &str, fields: &str| {
             let message = format!("{received}Subject: x\r\n{fields}\r\n\r\nx\r\n");
-            let answer = reply(&View::parse(message.as_bytes()), &Address::parse(me).unwrap(), true);
+            let answer = reply(&ParsedMessage::parse(message.as_bytes()), &Address::parse(me).unwrap(), true);
             let all = answer.to.iter().chain(&answer.cc).map(ToString::to_string);
             all.collect::<Vec<_>>().join(" ")
         };
@@ -386,7 +388,7 @@ mod tests {
 
     #[test]
     fn a_forward_takes_text_and_attachments_along() {
-        let mut view = View::parse(RECEIVED);
+        let mut view = ParsedMessage::parse(RECEIVED);
         view.attachments.push(Attachment {
             name: "a.png".to_owned(),
             mime: "image/png".to_owned(),
@@ -415,7 +417,7 @@ mod tests {
         (people, subject, body, proptest::collection::vec(file, 0..3)).prop_map(
             |(people, subject, body, files)| {
                 let mut draft = draft("", &body);
-                draft.subject = Subject::clipped(&subject);
+                draft.subject = Subject::truncated(&subject);
                 draft.to = list(&people.join(","));
                 draft.cc = draft.to.clone();
                 draft.references =
@@ -435,10 +437,10 @@ mod tests {
             prop_assert!(!message.contains('\0') && message.replace("\r\n", "").chars().all(|c| !matches!(c, '\r' | '\n')));
             prop_assert!(message.split("\r\n").all(|line| line.len() <= 998));
             prop_assert!(draft.needs_smtputf8() || message.is_ascii());
-            let view = View::parse(message.as_bytes());
+            let view = ParsedMessage::parse(message.as_bytes());
             prop_assert_eq!(mailboxes(&view.from), vec![draft.from]);
-            prop_assert_eq!(view.to.iter().map(|p| p.mailbox().unwrap()).collect::<Vec<_>>(), draft.to);
-            prop_assert_eq!(view.cc.iter().map(|p| p.mailbox().unwrap()).collect::<Vec<_>>(), draft.cc);
+            prop_assert_eq!(view.to.iter().map(|p| p.parsed_address().unwrap()).collect::<Vec<_>>(), draft.to);
+            prop_assert_eq!(view.cc.iter().map(|p| p.parsed_address().unwrap()).collect::<Vec<_>>(), draft.cc);
             prop_assert_eq!(view.subject, draft.subject.as_str());
             prop_assert_eq!(view.text.as_deref().unwrap_or_default(), body(&draft.body));
             prop_assert_eq!(view.in_reply_to, Vec::from_iter(draft.in_reply_to));

@@ -1,11 +1,10 @@
-//! Dates: RFC 5322 section 3.3 in header fields, and the short `date : hour : minute` of MyMailBox.txt.
+//! Date formats: RFC 5322 section 3.3, and the short `date : hour : minute` of MyMailBox.txt.
 //!
-//! Writing is strict; reading takes what real mail and real people write. There is no clock here: whoever calls
-//! brings the time.
+//! Formatting is strict and parsing is lenient.
 
 use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, TimeZone, Timelike, Utc};
 
-/// `Sun, 22 Nov 2026 19:15:07 +0000`, the date-time of RFC 5322 section 3.3.
+/// Formats `Sun, 22 Nov 2026 19:15:07 +0000`, the date-time of RFC 5322 section 3.3.
 #[must_use]
 pub fn rfc5322(date: &DateTime<FixedOffset>) -> String {
     let offset = date.offset().local_minus_utc() / 60;
@@ -24,14 +23,13 @@ pub fn rfc5322(date: &DateTime<FixedOffset>) -> String {
     )
 }
 
-/// Reads a date-time of a header field, obsolete forms and many broken ones included; the name of the weekday is not
-/// believed.
+/// Parses a date-time of a header field, including obsolete and many malformed ones. The weekday is ignored.
 #[must_use]
 pub fn parse_rfc5322(text: &str) -> Option<DateTime<FixedOffset>> {
     mail_parser::DateTime::parse_rfc822(text).as_ref().and_then(from_parser)
 }
 
-/// `2026-11-22 : 19 : 15`, in UTC: the fourth field of a record in MyMailBox.txt.
+/// Formats `2026-11-22 : 19 : 15`, in UTC: the fourth field of a record in MyMailBox.txt.
 #[must_use]
 pub fn short<Z: TimeZone>(date: &DateTime<Z>) -> String {
     let date = date.to_utc();
@@ -45,10 +43,10 @@ pub fn short<Z: TimeZone>(date: &DateTime<Z>) -> String {
     )
 }
 
-/// Reads the short form as a person may have written it, as UTC.
+/// Parses a handwritten short date as UTC.
 ///
-/// Spaces and colons stand as they please. The date is one of `2026-11-22`, `22-11-2026`, `22 Nov 2026` and
-/// `Nov 22 2026`, also with slashes or dots; of two numbers the first is the day. Seconds may follow the minute.
+/// Spaces and colons are separators. The date is one of `2026-11-22`, `22-11-2026`, `22 Nov 2026` and `Nov 22 2026`,
+/// also with slashes or dots; the day precedes a numeric month. Seconds may follow the minute.
 #[must_use]
 pub fn parse_short(text: &str) -> Option<DateTime<Utc>> {
     let mut parts = text.split([' ', '\t', ':', '-', '/', '.', ',']).filter(|part| !part.is_empty());
@@ -62,11 +60,11 @@ pub fn parse_short(text: &str) -> Option<DateTime<Utc>> {
     Some(date.and_hms_opt(hour, minute, second)?.and_utc())
 }
 
-/// What mail-parser read, if it is a date that there is.
+/// Converts a date of mail-parser. `None` if the date does not exist.
 pub(super) fn from_parser(date: &mail_parser::DateTime) -> Option<DateTime<FixedOffset>> {
     let seconds = i32::from(date.tz_hour) * 3600 + i32::from(date.tz_minute) * 60;
     let offset = FixedOffset::east_opt(if date.tz_before_gmt { -seconds } else { seconds })?;
-    // A leap second is 60 in RFC 5322; chrono has no such second, so it becomes the one before it.
+    // RFC 5322 allows second 60 for a leap second; chrono does not.
     let second = if date.second == 60 { 59 } else { date.second };
     let day = NaiveDate::from_ymd_opt(date.year.into(), date.month.into(), date.day.into())?;
     let time = day.and_hms_opt(date.hour.into(), date.minute.into(), second.into())?;
@@ -94,7 +92,7 @@ fn month_number(text: &str) -> Option<u32> {
     number(text).or_else(|| month(text))
 }
 
-/// A month by the first three or more letters of its English name.
+/// The number of a month from the first three letters of its English name.
 fn month(text: &str) -> Option<u32> {
     let start = text.get(..3)?;
     (1..).zip(MONTHS).find(|(_, name)| name.eq_ignore_ascii_case(start)).map(|(number, _)| number)

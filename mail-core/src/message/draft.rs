@@ -1,9 +1,8 @@
-//! What a person writes, before it is a message, and the rules it must keep: one set of them for the terminal client
-//! and the page.
+//! An unsent message and its validation, for the terminal client and the browser client.
 //!
-//! From, To and Subject must be there. An address is X@Y, bare or in angle brackets, by the grammar of
-//! [`address`](super::address). The subject has at most 100 characters and no line break. The body may be empty.
-//! [`compose`](super::compose) turns a draft into a message.
+//! From, To and Subject are required. An address is X@Y, with or without angle brackets, by the grammar of
+//! [`address`](super::address). The subject is one line of at most 100 characters. The body may be empty.
+//! [`compose`](super::compose) converts a draft to a message.
 
 use std::collections::HashSet;
 use std::fmt::{self, Display};
@@ -11,78 +10,76 @@ use std::fmt::{self, Display};
 use super::address::{Address, AddressError};
 use super::id::MessageId;
 
-/// The longest subject, in characters as a person counts them, not as they are encoded.
+/// Maximum length of a subject in characters, before encoding.
 pub const SUBJECT_CHARS_MAX: usize = 100;
 
-/// A mail as it was written. Its fields hold nothing that could break a header; [`Draft::check`] asks for the rest.
+/// An unsent message. The types of its fields rule out header injection; [`Draft::check`] validates the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
-    /// Who writes.
+    /// The author.
     pub from: Address,
-    /// To whom; at least one.
+    /// Primary recipients; at least one.
     pub to: Vec<Address>,
-    /// Who gets a copy that everybody sees.
+    /// Recipients of a visible copy.
     pub cc: Vec<Address>,
-    /// Who gets a copy that nobody else sees: they are recipients, and stand in no header field.
+    /// Recipients of a hidden copy. They are not in the header.
     pub bcc: Vec<Address>,
-    /// What it is about.
+    /// The subject.
     pub subject: Subject,
     /// The text, with any line ends.
     pub body: String,
-    /// What goes with it.
+    /// Attached files.
     pub attachments: Vec<Attachment>,
-    /// The message that it answers.
+    /// The message that this one replies to.
     pub in_reply_to: Option<MessageId>,
-    /// The conversation that it belongs to, oldest first.
+    /// The thread, oldest message first.
     pub references: Vec<MessageId>,
 }
 
-/// A file that goes with a message, or came with one.
+/// A file attached to a sent or received message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attachment {
-    /// Its file name; a name only, never believed to be a path.
+    /// The file name, without directories.
     pub name: String,
-    /// Its media type, like `image/png`.
+    /// The media type, such as `image/png`.
     pub mime: String,
-    /// The identifier by which the HTML of the same message refers to it, without angle brackets; not sent.
+    /// Content-ID without angle brackets, to which the HTML of the message refers. Not sent.
     pub content_id: Option<String>,
-    /// Its content, decoded.
+    /// The decoded content.
     pub bytes: Vec<u8>,
 }
 
-/// Why a draft cannot be sent, in a sentence for the person who wrote it.
+/// Why a draft cannot be sent, as a message for its author.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DraftError {
-    /// One of the three lines is not where it should be.
-    #[error(
-        "the mail begins with the lines From, To and Subject, in that order; \"{0}:\" is not where it should be"
-    )]
+    /// One of the first three lines is missing or out of order.
+    #[error("expected \"{0}:\"; the mail must begin with the lines From, To and Subject, in this order")]
     Field(&'static str),
-    /// What stands in From, To, Cc or Bcc is no address.
+    /// An invalid address in From, To, Cc or Bcc.
     #[error("{field}: {error}")]
     Address {
         /// The field.
         field: &'static str,
-        /// What is wrong with it.
+        /// The reason.
         error: AddressError,
     },
     /// No recipient in To.
-    #[error("To: there is no address")]
+    #[error("To: enter at least one address")]
     NoRecipient,
-    /// Over [`SUBJECT_CHARS_MAX`].
-    #[error("Subject: it has {0} characters, and may have 100")]
+    /// The subject, with this length, exceeds [`SUBJECT_CHARS_MAX`].
+    #[error("Subject: it has {0} characters; the limit is 100")]
     SubjectTooLong(usize),
-    /// A control character in the subject.
-    #[error("Subject: it must be a single line without control characters")]
+    /// The subject contains a control character.
+    #[error("Subject: must be a single line without control characters")]
     SubjectControl,
-    /// The body has no end.
-    #[error("the body has no end: write a line with a single dot after it")]
+    /// The line with a single dot is missing.
+    #[error("the end of the body is missing: write a line with a single dot")]
     NoDot,
 }
 
 impl Draft {
-    /// A draft with one recipient or several, without copies and attachments.
+    /// A draft without copies and attachments.
     #[must_use]
     pub const fn new(from: Address, to: Vec<Address>, subject: Subject, body: String) -> Self {
         Self {
@@ -98,11 +95,11 @@ impl Draft {
         }
     }
 
-    /// Reads the terminal's dialogue: the lines From, To (one address each) and Subject, in that order, then the body
-    /// up to a line with a single dot. One empty line before the body is not part of it.
+    /// Parses the terminal client's input: the lines From, To (one address each) and Subject, in this order, then the
+    /// body and a line with a single dot. One empty line before the body is skipped.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first problem found.
     pub fn parse_dialogue(text: &str) -> Result<Self, DraftError> {
         let mut lines = text.lines();
         let from = parse_address("From", field(&mut lines, "From")?)?;
@@ -121,7 +118,7 @@ impl Draft {
         Err(DraftError::NoDot)
     }
 
-    /// What the types of the fields do not ensure: that there is a recipient.
+    /// Checks that there is a recipient.
     ///
     /// # Errors
     /// [`DraftError::NoRecipient`].
@@ -129,7 +126,7 @@ impl Draft {
         if self.to.is_empty() { Err(DraftError::NoRecipient) } else { Ok(()) }
     }
 
-    /// Everybody who gets it, each once.
+    /// All recipients, without duplicates.
     #[must_use]
     pub fn recipients(&self) -> Vec<&Address> {
         let mut seen = HashSet::new();
@@ -137,14 +134,14 @@ impl Draft {
         all.filter(|address| seen.insert(*address)).collect()
     }
 
-    /// Whether a server must offer SMTPUTF8 to take it (RFC 6531): an address has more than ASCII.
+    /// Whether an address is not ASCII, so that the server must support SMTPUTF8 (RFC 6531).
     #[must_use]
     pub fn needs_smtputf8(&self) -> bool {
         !self.from.is_ascii() || self.recipients().iter().any(|address| !address.is_ascii())
     }
 }
 
-/// Reads one address, bare or in angle brackets; `field` is named in the error.
+/// Parses one address, with or without angle brackets. `field` is used in the error.
 ///
 /// # Errors
 /// [`DraftError::Address`].
@@ -156,7 +153,7 @@ pub fn parse_address(field: &'static str, text: &str) -> Result<Address, DraftEr
     Address::parse(inner).map_err(|error| DraftError::Address { field, error })
 }
 
-/// Reads addresses with commas between them, each bare or in angle brackets; none from an empty text.
+/// Parses a comma-separated list of addresses, each with or without angle brackets. The list may be empty.
 ///
 /// # Errors
 /// [`DraftError::Address`].
@@ -171,12 +168,12 @@ pub fn parse_addresses(field: &'static str, text: &str) -> Result<Vec<Address>, 
     parts.map(|part| parse_address(field, part)).collect()
 }
 
-/// A subject: at most 100 characters in one line, without control characters and without white space at its ends.
+/// A subject: one line of at most 100 characters, without control characters or surrounding white space.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Subject(String);
 
 impl Subject {
-    /// Reads a subject. White space around it is dropped, and a tab becomes a space.
+    /// Parses a subject. Trims white space and converts tabs to spaces.
     ///
     /// # Errors
     /// [`DraftError::SubjectTooLong`] or [`DraftError::SubjectControl`].
@@ -192,9 +189,9 @@ impl Subject {
         }
     }
 
-    /// Makes a subject of what another program wrote: control characters become spaces, and what is too long is cut.
+    /// Makes a valid subject from any text: converts control characters to spaces and truncates.
     #[must_use]
-    pub fn clipped(text: &str) -> Self {
+    pub fn truncated(text: &str) -> Self {
         let text = text.replace(char::is_control, " ");
         let mut text = text.trim();
         if let Some((end, _)) = text.char_indices().nth(SUBJECT_CHARS_MAX) {
@@ -301,14 +298,14 @@ mod tests {
         for text in ["a\nb", "a\r\nBcc: x@y.z", "a\0", "\u{85}"] {
             assert_eq!(Subject::parse(text), Err(DraftError::SubjectControl), "{text:?}");
         }
-        assert_eq!(Subject::clipped("a\r\nb").as_str(), "a  b");
-        assert_eq!(Subject::clipped(&"ß".repeat(300)).as_str(), "ß".repeat(100));
+        assert_eq!(Subject::truncated("a\r\nb").as_str(), "a  b");
+        assert_eq!(Subject::truncated(&"ß".repeat(300)).as_str(), "ß".repeat(100));
     }
 
     proptest! {
         #[test]
         fn clipped_subjects_are_subjects(text in "[a é\t\r\n\0]{0,120}|\\PC{0,120}") {
-            let subject = Subject::clipped(&text);
+            let subject = Subject::truncated(&text);
             prop_assert_eq!(Subject::parse(subject.as_str()), Ok(subject));
         }
 

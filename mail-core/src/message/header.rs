@@ -2,7 +2,7 @@
 //!
 //! Implements the field syntax of RFC 5322 sections 2.2 and 2.2.3 (folding), and the obsolete white space between a
 //! field name and its colon (section 4.5). Lines end with LF, with or without a CR before it. No field's value is
-//! read or decoded here; that is [`view`](super::view)'s work.
+//! read or decoded here; that is [`view`](super::parsed)'s work.
 //!
 //! Three decisions for input that is no proper message:
 //! - The header ends at the first empty line. A line of white space alone is a continuation, not an empty line.
@@ -11,52 +11,52 @@
 
 use memchr::memchr;
 
-/// One header field with the lines that continue it, or a malformed line with them.
+/// A header field or a malformed line, with its continuation lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field<'a> {
-    /// All its bytes, with every line end.
+    /// All bytes, line ends included.
     pub raw: &'a [u8],
-    /// The field name without white space after it; `None` for a malformed line.
+    /// The field name; `None` for a malformed line.
     pub name: Option<&'a [u8]>,
-    /// What follows the colon, still folded, without the last line end; all of a malformed line.
+    /// The text after the colon, still folded, without the last line end. For a malformed line, all of its text.
     pub value: &'a [u8],
 }
 
 impl Field<'_> {
-    /// Whether it has this name, in any case.
+    /// Compares the name, ignoring case.
     #[must_use]
     pub fn is(&self, name: &str) -> bool {
         self.name.is_some_and(|own| own.eq_ignore_ascii_case(name.as_bytes()))
     }
 }
 
-/// The fields of a header (as [`split`] gives it), in order. Their `raw` bytes together are the header.
+/// The fields of a header from [`split`], in order. Their `raw` bytes add up to the header.
 #[must_use]
 pub const fn fields(header: &[u8]) -> Fields<'_> {
     Fields { rest: header }
 }
 
-/// The first field with this name, in any case.
+/// The first field with this name, ignoring case.
 #[must_use]
 pub fn first<'a>(header: &'a [u8], name: &str) -> Option<Field<'a>> {
     fields(header).find(|field| field.is(name))
 }
 
-/// How many servers the message has passed: its Received fields (RFC 5321 section 6.3).
+/// Number of servers that the message has passed: its Received fields (RFC 5321 section 6.3).
 #[must_use]
-pub fn hops(header: &[u8]) -> usize {
+pub fn hop_count(header: &[u8]) -> usize {
     fields(header).filter(|field| field.is("Received")).count()
 }
 
-/// Header and body of a message; the empty line between them belongs to neither.
+/// Splits a message into header and body. The empty line between them belongs to neither.
 #[must_use]
 pub fn split(message: &[u8]) -> (&[u8], &[u8]) {
-    let mut scanner = HeaderEnd::default();
+    let mut scanner = HeaderScanner::default();
     let bounds = scanner.push(message).unwrap_or_else(|| scanner.finish());
     (&message[..bounds.header_end], &message[bounds.body_start..])
 }
 
-/// The iterator that [`fields`] gives.
+/// The iterator returned by [`fields`].
 #[derive(Debug, Clone)]
 pub struct Fields<'a> {
     rest: &'a [u8],
@@ -85,42 +85,42 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// Where a header ends and its body starts, in octets from the start of the message.
+/// The end of the header and the start of the body, in octets from the start of the message.
 ///
-/// Both are 0 when all is body, and both are the length of the message when there is no empty line.
+/// Both are 0 if there is no header, and both are the length of the message if there is no empty line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
-    /// The octets of the header's lines, their line ends included.
+pub struct HeaderBounds {
+    /// End of the header's last line, including its line end.
     pub header_end: usize,
-    /// The first octet after the empty line.
+    /// First octet after the empty line.
     pub body_start: usize,
 }
 
-/// Finds the end of a header in a message that comes in pieces.
+/// Finds the end of the header of a message that arrives in chunks.
 ///
-/// [`push`](Self::push) every piece until it answers; a message that is at its end without an answer gets it from
+/// Call [`push`](Self::push) with each chunk until it returns bounds. If the message ends first, call
 /// [`finish`](Self::finish).
 #[derive(Debug, Clone, Default)]
-pub struct HeaderEnd {
+pub struct HeaderScanner {
     state: State,
-    /// Octets before the current piece.
+    /// Octets before the current chunk.
     seen: usize,
-    /// Where the line begins that [`State::LineStart`] or [`State::LineStartCr`] looks at.
+    /// Start of the current line in [`State::LineStart`] and [`State::LineStartCr`].
     line_start: usize,
 }
 
-/// Where the scan stands in a line; the first line has states of its own, as it decides whether there is a header.
+/// The position in a line. The first line has its own states, because it decides whether there is a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// In the name of what may be the first field: its length, and whether it is the start of `From `.
+    /// In a possible name of the first field: its length, and whether it may be `From `.
     FirstName { len: usize, mbox: bool },
     /// In white space after that name.
     FirstSpace,
-    /// After a CR that begins the message.
+    /// After a CR at the start of the message.
     FirstCr,
-    /// At the start of a later line.
+    /// At the start of another line.
     LineStart,
-    /// After a CR that begins a later line.
+    /// After a CR at the start of another line.
     LineStartCr,
     /// In a line that is not empty.
     Line,
@@ -132,14 +132,14 @@ impl Default for State {
     }
 }
 
-impl HeaderEnd {
-    /// Takes the next piece; answers as soon as the end of the header is known.
-    pub fn push(&mut self, piece: &[u8]) -> Option<Bounds> {
+impl HeaderScanner {
+    /// Scans the next chunk. Returns the bounds when the end of the header is found.
+    pub fn push(&mut self, chunk: &[u8]) -> Option<HeaderBounds> {
         let mut i = 0;
-        while let Some(&byte) = piece.get(i) {
+        while let Some(&byte) = chunk.get(i) {
             let offset = self.seen + i;
             match (self.state, byte) {
-                (State::Line, _) => match memchr(b'\n', &piece[i..]) {
+                (State::Line, _) => match memchr(b'\n', &chunk[i..]) {
                     Some(at) => {
                         i += at;
                         self.line_start = self.seen + i + 1;
@@ -148,31 +148,31 @@ impl HeaderEnd {
                     None => break,
                 },
                 (State::LineStart | State::LineStartCr, b'\n') => {
-                    return Some(Bounds { header_end: self.line_start, body_start: offset + 1 });
+                    return Some(HeaderBounds { header_end: self.line_start, body_start: offset + 1 });
                 }
                 (State::LineStart, b'\r') => self.state = State::LineStartCr,
                 (State::LineStart | State::LineStartCr, _) => self.state = State::Line,
                 (first, _) => match first_line(first, byte) {
                     FirstLine::Undecided(state) => self.state = state,
                     FirstLine::Header => self.state = State::Line,
-                    FirstLine::Empty => return Some(Bounds { header_end: 0, body_start: offset + 1 }),
-                    FirstLine::Body => return Some(Bounds { header_end: 0, body_start: 0 }),
+                    FirstLine::Empty => return Some(HeaderBounds { header_end: 0, body_start: offset + 1 }),
+                    FirstLine::Body => return Some(HeaderBounds { header_end: 0, body_start: 0 }),
                 },
             }
             i += 1;
         }
-        self.seen += piece.len();
+        self.seen += chunk.len();
         None
     }
 
-    /// The answer for a message that ends here, when no [`push`](Self::push) has given it.
+    /// The bounds for a message that ends here.
     #[must_use]
-    pub const fn finish(&self) -> Bounds {
+    pub const fn finish(&self) -> HeaderBounds {
         let header_end = match self.state {
             State::LineStart | State::LineStartCr | State::Line => self.seen,
             State::FirstName { .. } | State::FirstSpace | State::FirstCr => 0,
         };
-        Bounds { header_end, body_start: header_end }
+        HeaderBounds { header_end, body_start: header_end }
     }
 }
 
@@ -205,14 +205,14 @@ const fn is_ftext(byte: u8) -> bool {
     matches!(byte, 33..=57 | 59..=126)
 }
 
-/// The length of the field name, and where its colon stands.
+/// The length of the field name and the position of the colon.
 fn name_and_colon(line: &[u8]) -> Option<(usize, usize)> {
     let name = line.iter().position(|byte| !is_ftext(*byte)).filter(|len| *len > 0)?;
     let colon = name + line[name..].iter().position(|byte| !matches!(byte, b' ' | b'\t'))?;
     (line[colon] == b':').then_some((name, colon))
 }
 
-/// Just after the line end of the line that has the octet at `from`.
+/// The end of the line that contains the octet at `from`, including its line end.
 fn line_end(bytes: &[u8], from: usize) -> usize {
     memchr(b'\n', &bytes[from..]).map_or(bytes.len(), |at| from + at + 1)
 }
@@ -257,7 +257,7 @@ mod tests {
         let header = b"RECEIVED: 1\r\nreceived : 2\r\nSubject: a\r\nReceived-SPF: no\r\nsubject: b\r\n";
         assert_eq!(first(header, "Subject").unwrap().value, b" a");
         assert_eq!(first(header, "Subjec"), None);
-        assert_eq!(hops(header), 2);
+        assert_eq!(hop_count(header), 2);
     }
 
     #[test]
@@ -291,8 +291,8 @@ mod tests {
         #[test]
         fn pieces_end_where_the_whole_does(message in "(From|A|:| |é|\r|\n|\r\n){0,16}", size in 1_usize..5) {
             let message = message.as_bytes();
-            let mut scanner = HeaderEnd::default();
-            let found = message.chunks(size).find_map(|piece| scanner.push(piece));
+            let mut scanner = HeaderScanner::default();
+            let found = message.chunks(size).find_map(|chunk| scanner.push(chunk));
             let bounds = found.unwrap_or_else(|| scanner.finish());
             let (header, body) = split(message);
             prop_assert_eq!((bounds.header_end, bounds.body_start), (header.len(), message.len() - body.len()));

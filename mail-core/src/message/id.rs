@@ -6,16 +6,16 @@ use super::address::Host;
 
 /// A message identifier, without its angle brackets.
 ///
-/// Anything of printable ASCII without spaces and angle brackets is one, as real mail has identifiers of every shape;
-/// nothing else is, so that none can break a header line.
+/// Accepts printable ASCII without spaces and angle brackets, because real mail has identifiers of every shape. It cannot
+/// break a header line.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MessageId(Box<str>);
 
-/// So that a References field stays one that every server takes.
+/// Keeps the lines of a References field short enough for every server.
 const OCTETS_MAX: usize = 250;
 
 impl MessageId {
-    /// Reads an identifier, with or without its angle brackets.
+    /// Parses an identifier, with or without angle brackets.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
@@ -24,12 +24,12 @@ impl MessageId {
         (printable && !id.is_empty() && id.len() <= OCTETS_MAX).then(|| Self(id.into()))
     }
 
-    /// A new identifier from a number that nobody uses twice, and the sender's host.
+    /// A new identifier from a unique number and the sender's host.
     #[must_use]
     pub fn unique(number: u128, host: &Host) -> Self {
         let right = match host {
             Host::Domain(domain) if domain.as_str().len() <= 200 => domain.ascii().into_owned(),
-            // What stands on the right need not be a host (RFC 5322 section 3.6.4).
+            // The right side need not be the actual host (RFC 5322 section 3.6.4).
             _ => "localhost".to_owned(),
         };
         Self(format!("{number:032x}@{right}").into())

@@ -1,4 +1,4 @@
-//! What a message is made of: addresses, header fields, dates, drafts, and the MIME in and out.
+//! Internet messages: addresses, header fields, dates, drafts, composing and parsing MIME.
 
 pub mod address;
 pub mod charset;
@@ -7,5 +7,5 @@ pub mod date;
 pub mod draft;
 pub mod header;
 pub mod id;
-pub mod text;
-pub mod view;
+pub mod parsed;
+pub mod printable;

@@ -105,19 +105,19 @@ pub enum CommandError {
     #[error("command not implemented")]
     NotImplemented,
     /// The command needs an argument, or one more.
-    #[error("an argument is missing")]
+    #[error("missing argument")]
     MissingArgument,
     /// The command takes no argument, or one less.
-    #[error("there is an argument too many")]
+    #[error("too many arguments")]
     UnexpectedArgument,
     /// A message-number or a number of lines that is no number.
-    #[error("that is no number")]
+    #[error("not a number")]
     BadNumber,
     /// An argument with a NUL or a CR in it, or that is not UTF-8.
-    #[error("the argument holds a character that is not allowed")]
+    #[error("invalid character in the argument")]
     BadText,
     /// A line over the limit.
-    #[error("the line is too long")]
+    #[error("line too long")]
     TooLong,
 }
 

@@ -22,7 +22,7 @@ pub const UNIQUE_ID_OCTETS_MAX: usize = 70;
 /// Capabilities that a client keeps. No server has as many.
 pub const CAPABILITIES_MAX: usize = 100;
 /// Commands in a row that could not be carried out; no RFC bounds it, and a confused peer gains nothing by more.
-pub const ERRORS_IN_A_ROW_MAX: u32 = 20;
+pub const CONSECUTIVE_ERRORS_MAX: u32 = 20;
 /// Commands of a session, besides [`COMMANDS_PER_MESSAGE`] for each message of its maildrop. RFC 1939 has no limit; a client
 /// that asks for nothing but its messages sends some ten more.
 pub const COMMANDS_MAX: u64 = 10_000;

@@ -19,7 +19,7 @@ pub use command::{Argument, Command, CommandError};
 pub use listing::{DropListing, ScanListing, UniqueIdListing};
 pub use maildrop::Maildrop;
 pub use reply::{Reply, ResponseCode};
-pub use top::TopLines;
+pub use top::TopLimiter;
 
 /// Appends a number in decimal, without a detour through a `String`.
 fn put_number(mut number: u64, out: &mut bytes::BytesMut) {

@@ -6,14 +6,14 @@ use memchr::memchr;
 
 /// Counts a message's lines, over any cuts, until TOP has had its share.
 #[derive(Debug, Clone)]
-pub struct TopLines {
+pub struct TopLimiter {
     in_header: bool,
     /// Whether the current line holds anything but a CR so far.
     blank: bool,
     lines_left: u64,
 }
 
-impl TopLines {
+impl TopLimiter {
     /// A count that ends behind `lines` lines of the body.
     pub const fn new(lines: u64) -> Self {
         Self { in_header: true, blank: true, lines_left: lines }
@@ -58,7 +58,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn top(message: &str, lines: u64, step: usize) -> String {
-        let mut counter = TopLines::new(lines);
+        let mut counter = TopLimiter::new(lines);
         let taken = message.as_bytes().chunks(step).flat_map(|chunk| &chunk[..counter.take(chunk)]);
         String::from_utf8(taken.copied().collect()).unwrap()
     }

@@ -8,7 +8,7 @@ use std::fmt::{self, Display, Write};
 use bytes::BytesMut;
 
 use super::limits::HELLO_OCTETS_MAX;
-use super::parameter::{MailParameters, RcptParameters};
+use super::parameter::{MailParameters, ParameterError, RcptParameters};
 use crate::message::address::{AddressError, ForwardPath, ReversePath};
 use crate::sasl::{self, Mechanism, SaslError};
 
@@ -60,31 +60,28 @@ pub enum Command {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
     /// A control character: a bare CR, a NUL.
-    #[error("a command holds no control characters")]
+    #[error("control character in the command")]
     Control,
     /// No verb that is known.
-    #[error("the command is not recognised")]
+    #[error("command not recognized")]
     Unknown,
     /// A verb of an RFC that is not spoken here.
-    #[error("the command is not implemented")]
+    #[error("command not implemented")]
     NotImplemented,
     /// An argument is missing, or there is one too many; how the command is written.
-    #[error("write {0}")]
+    #[error("syntax: {0}")]
     Argument(&'static str),
     /// No reverse-path.
-    #[error("the sender's address is wrong: {0}")]
+    #[error("invalid sender address: {0}")]
     Sender(AddressError),
     /// No forward-path.
-    #[error("the recipient's address is wrong: {0}")]
+    #[error("invalid recipient address: {0}")]
     Recipient(AddressError),
-    /// A parameter of MAIL or RCPT that is not known.
-    #[error("the parameter is not recognised")]
-    UnknownParameter,
-    /// A known parameter that stands twice or has a wrong value; how it is written.
-    #[error("write {0}")]
-    Parameter(&'static str),
+    /// A parameter of MAIL or RCPT.
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
     /// A mechanism that is not spoken here.
-    #[error("the authentication mechanism is not known")]
+    #[error("authentication mechanism not supported")]
     UnknownMechanism,
     /// An initial response that is not base64.
     #[error("{0}")]
@@ -118,14 +115,14 @@ impl Command {
             b"EHLO" => HelloName::read(argument, "EHLO domain").map(Self::Ehlo),
             b"MAIL" => parse_mail(argument),
             b"RCPT" => parse_rcpt(argument),
-            b"DATA" => alone(Self::Data, "DATA, with nothing behind it"),
+            b"DATA" => alone(Self::Data, "DATA"),
             b"BDAT" => parse_bdat(argument).ok_or(CommandError::Argument("BDAT octets [LAST]")),
-            b"RSET" => alone(Self::Rset, "RSET, with nothing behind it"),
+            b"RSET" => alone(Self::Rset, "RSET"),
             b"NOOP" => Ok(Self::Noop),
-            b"QUIT" => alone(Self::Quit, "QUIT, with nothing behind it"),
+            b"QUIT" => alone(Self::Quit, "QUIT"),
             b"VRFY" => Argument::read(argument).map(Self::Vrfy).ok_or(CommandError::Argument("VRFY name")),
             b"HELP" => Ok(Self::Help),
-            b"STARTTLS" => alone(Self::StartTls, "STARTTLS, with nothing behind it"),
+            b"STARTTLS" => alone(Self::StartTls, "STARTTLS"),
             b"AUTH" => parse_auth(argument),
             // RFC 5321 sections 3.5 and F.6, RFC 821, RFC 1985, RFC 2645.
             b"EXPN" | b"SEND" | b"SOML" | b"SAML" | b"TURN" | b"ETRN" | b"ATRN" => {
@@ -344,14 +341,14 @@ mod tests {
             (b"MAIL FROM:<ag>", E::Sender(AddressError::NoAt)),
             (b"RCPT FROM:<ag@iit.edu>", E::Argument("RCPT TO:<address>")),
             (b"RCPT TO:<>", E::Recipient(AddressError::NullRecipient)),
-            (b"MAIL FROM:<ag@iit.edu> XYZZY=1", E::UnknownParameter),
-            (b"MAIL FROM:<ag@iit.edu> SIZE=many", E::Parameter("SIZE=octets")),
+            (b"MAIL FROM:<ag@iit.edu> XYZZY=1", E::Parameter(ParameterError::Unknown)),
+            (b"MAIL FROM:<ag@iit.edu> SIZE=many", E::Parameter(ParameterError::Syntax("SIZE=octets"))),
             (b"BDAT", E::Argument("BDAT octets [LAST]")),
             (b"BDAT +1", E::Argument("BDAT octets [LAST]")),
             (b"BDAT 99999999999999999999", E::Argument("BDAT octets [LAST]")),
             (b"BDAT 1 FIRST", E::Argument("BDAT octets [LAST]")),
             (b"BDAT 1 LAST 2", E::Argument("BDAT octets [LAST]")),
-            (b"DATA now", E::Argument("DATA, with nothing behind it")),
+            (b"DATA now", E::Argument("DATA")),
             (b"VRFY", E::Argument("VRFY name")),
             (b"AUTH", E::Argument("AUTH mechanism [initial-response]")),
             (b"AUTH CRAM-MD5", E::UnknownMechanism),

@@ -22,7 +22,7 @@ pub const HELLO_OCTETS_MAX: usize = 255;
 /// Recipients that a server must be able to take: RFC 5321 section 4.5.3.1.8. A limit of ours is never lower.
 pub const RECIPIENTS_MIN: usize = 100;
 /// Commands in a row that could not be carried out; no RFC bounds it, and a confused peer gains nothing by more.
-pub const ERRORS_IN_A_ROW_MAX: u32 = 20;
+pub const CONSECUTIVE_ERRORS_MAX: u32 = 20;
 /// Commands between one message and the next, besides as many as a message may have recipients. RFC 5321 has no limit
 /// but in section 7.8; the longest queue runs seen send some hundred.
 pub const COMMANDS_MAX: usize = 10_000;

@@ -5,7 +5,19 @@
 
 use std::fmt::{self, Display, Write as _};
 
-use super::command::CommandError;
+/// Why a parameter is invalid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ParameterError {
+    /// The parameter is unknown or not supported.
+    #[error("parameter not recognized")]
+    Unknown,
+    /// The value is invalid; the correct syntax.
+    #[error("syntax: {0}")]
+    Syntax(&'static str),
+    /// The parameter occurs twice.
+    #[error("duplicate parameter")]
+    Duplicate,
+}
 
 /// What may stand behind the reverse-path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -90,7 +102,7 @@ impl MailParameters {
     ///
     /// # Errors
     /// A parameter that is not known, stands twice, or has a value that cannot be.
-    pub fn parse(rest: &[u8]) -> Result<Self, CommandError> {
+    pub fn parse(rest: &[u8]) -> Result<Self, ParameterError> {
         let mut parameters = Self::default();
         for (keyword, value) in split(rest)? {
             if keyword.eq_ignore_ascii_case("SIZE") {
@@ -98,8 +110,11 @@ impl MailParameters {
             } else if keyword.eq_ignore_ascii_case("BODY") {
                 once(&mut parameters.body, value, "BODY=7BIT or BODY=8BITMIME", BodyType::parse)?;
             } else if keyword.eq_ignore_ascii_case("SMTPUTF8") {
-                if value.is_some() || std::mem::replace(&mut parameters.utf8, true) {
-                    return Err(CommandError::Parameter("SMTPUTF8, once and without a value"));
+                if value.is_some() {
+                    return Err(ParameterError::Syntax("SMTPUTF8"));
+                }
+                if std::mem::replace(&mut parameters.utf8, true) {
+                    return Err(ParameterError::Duplicate);
                 }
             } else if keyword.eq_ignore_ascii_case("AUTH") {
                 once(&mut parameters.auth, value, "AUTH=<> or AUTH=mailbox", Xtext::decode)?;
@@ -108,7 +123,7 @@ impl MailParameters {
             } else if keyword.eq_ignore_ascii_case("ENVID") {
                 once(&mut parameters.envid, value, "ENVID=identifier", Xtext::decode)?;
             } else {
-                return Err(CommandError::UnknownParameter);
+                return Err(ParameterError::Unknown);
             }
         }
         Ok(parameters)
@@ -116,7 +131,7 @@ impl MailParameters {
 
     /// Whether one of the parameters of DSN is among them.
     #[must_use]
-    pub const fn asks_for_dsn(&self) -> bool {
+    pub const fn requests_dsn(&self) -> bool {
         self.ret.is_some() || self.envid.is_some()
     }
 }
@@ -139,16 +154,16 @@ impl RcptParameters {
     ///
     /// # Errors
     /// As [`MailParameters::parse`].
-    pub fn parse(rest: &[u8]) -> Result<Self, CommandError> {
+    pub fn parse(rest: &[u8]) -> Result<Self, ParameterError> {
         let mut parameters = Self::default();
         for (keyword, value) in split(rest)? {
             if keyword.eq_ignore_ascii_case("NOTIFY") {
-                let expected = "NOTIFY=NEVER or a list of SUCCESS, FAILURE, DELAY";
-                once(&mut parameters.notify, value, expected, Notify::parse)?;
+                let syntax = "NOTIFY=NEVER or a list of SUCCESS, FAILURE, DELAY";
+                once(&mut parameters.notify, value, syntax, Notify::parse)?;
             } else if keyword.eq_ignore_ascii_case("ORCPT") {
                 once(&mut parameters.orcpt, value, "ORCPT=rfc822;address", OriginalRecipient::parse)?;
             } else {
-                return Err(CommandError::UnknownParameter);
+                return Err(ParameterError::Unknown);
             }
         }
         Ok(parameters)
@@ -156,7 +171,7 @@ impl RcptParameters {
 
     /// Whether one of the parameters of DSN is among them.
     #[must_use]
-    pub const fn asks_for_dsn(&self) -> bool {
+    pub const fn requests_dsn(&self) -> bool {
         self.notify.is_some() || self.orcpt.is_some()
     }
 }
@@ -304,25 +319,25 @@ impl Display for Xtext {
 /// ```abnf
 /// esmtp-param    = esmtp-keyword ["=" esmtp-value]
 /// ```
-fn split(rest: &[u8]) -> Result<impl Iterator<Item = (&str, Option<&str>)>, CommandError> {
-    let rest = std::str::from_utf8(rest).map_err(|_| CommandError::UnknownParameter)?;
+fn split(rest: &[u8]) -> Result<impl Iterator<Item = (&str, Option<&str>)>, ParameterError> {
+    let rest = std::str::from_utf8(rest).map_err(|_| ParameterError::Unknown)?;
     Ok(rest.split_ascii_whitespace().map(|word| match word.split_once('=') {
         Some((keyword, value)) => (keyword, Some(value)),
         None => (word, None),
     }))
 }
 
-/// Sets a parameter that is not set yet; `expected` says how it is written.
+/// Sets a parameter that is not set yet. `syntax` is used in the error.
 fn once<T>(
     slot: &mut Option<T>,
     value: Option<&str>,
-    expected: &'static str,
+    syntax: &'static str,
     parse: impl Fn(&str) -> Option<T>,
-) -> Result<(), CommandError> {
-    let parsed = value.and_then(parse).ok_or(CommandError::Parameter(expected))?;
+) -> Result<(), ParameterError> {
+    let parsed = value.and_then(parse).ok_or(ParameterError::Syntax(syntax))?;
     match slot.replace(parsed) {
         None => Ok(()),
-        Some(_) => Err(CommandError::Parameter("each parameter once")),
+        Some(_) => Err(ParameterError::Duplicate),
     }
 }
 
@@ -387,7 +402,10 @@ pub(super) mod tests {
             "ENVID=",
         ] {
             assert!(
-                matches!(MailParameters::parse(bad.as_bytes()), Err(CommandError::Parameter(_))),
+                matches!(
+                    MailParameters::parse(bad.as_bytes()),
+                    Err(ParameterError::Syntax(_) | ParameterError::Duplicate)
+                ),
                 "{bad}"
             );
         }
@@ -395,12 +413,15 @@ pub(super) mod tests {
             ["NOTIFY=", "NOTIFY=NEVER,DELAY", "NOTIFY=SOON", "ORCPT=gb@iit.edu", "ORCPT=;x", "ORCPT=a b;x"]
         {
             assert!(
-                matches!(RcptParameters::parse(bad.as_bytes()), Err(CommandError::Parameter(_))),
+                matches!(
+                    RcptParameters::parse(bad.as_bytes()),
+                    Err(ParameterError::Syntax(_) | ParameterError::Duplicate)
+                ),
                 "{bad}"
             );
         }
         for unknown in [&b"XYZZY"[..], b"XYZZY=1", b"=", b"NOTIFY=NEVER", b"\xFF"] {
-            assert_eq!(MailParameters::parse(unknown), Err(CommandError::UnknownParameter));
+            assert_eq!(MailParameters::parse(unknown), Err(ParameterError::Unknown));
         }
         assert_eq!(MailParameters::parse(b"SIZE=99999999999999999999").map(|p| p.size), Ok(Some(u64::MAX)));
     }

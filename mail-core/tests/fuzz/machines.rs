@@ -193,7 +193,7 @@ pub(super) fn pop3_server(data: &[u8]) {
                     (1..=3).for_each(|number| machine.unique_id(number, "id"));
                     machine.finish();
                 }
-                Event::Look { number, .. } => {
+                Event::Lookup { number, .. } => {
                     assert!((1..=3).contains(&number));
                     machine.entry(200, "id");
                 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use mail_core::dot::{DotDecoder, DotEncoder, Piece};
-use mail_core::line::{LineEnds, LineNormaliser, LineReader};
+use mail_core::line::{LineEndChecker, LineNormaliser, LineReader};
 use mail_core::machine::Machine;
 use mail_core::mailbox::scan::{Scanner, records};
 use mail_core::message::address::{Address, Domain, ForwardPath, ReversePath};
 use mail_core::message::draft::{self, Draft, Subject};
-use mail_core::message::view::{Summary, View};
+use mail_core::message::parsed::{ParsedMessage, Summary};
 use mail_core::message::{compose, date, header, id};
 use mail_core::proxy::{self, Header};
 use mail_core::{pop3, sasl, smtp, users};
@@ -142,10 +142,10 @@ fn draft(data: &[u8]) {
     let id = id::MessageId::unique(1, &draft.from.host);
     let date = chrono::DateTime::UNIX_EPOCH.fixed_offset();
     let message = compose::compose(&draft, &date, &id);
-    let mut line_ends = LineEnds::default();
+    let mut line_ends = LineEndChecker::default();
     line_ends.check(&message);
-    assert!(!line_ends.are_broken(), "{}", message.escape_ascii());
-    let view = View::parse(&message);
+    assert!(!line_ends.is_malformed(), "{}", message.escape_ascii());
+    let view = ParsedMessage::parse(&message);
     assert_eq!(view.from.first().map(|from| from.address.as_str()), Some(draft.from.to_string().as_str()));
 }
 
@@ -171,9 +171,9 @@ fn lines(data: &[u8]) {
     };
     assert_eq!(read(&[data]), read(&pieces(data)));
     let is_broken = |pieces: &[&[u8]]| {
-        let mut line_ends = LineEnds::default();
+        let mut line_ends = LineEndChecker::default();
         pieces.iter().for_each(|piece| line_ends.check(piece));
-        line_ends.are_broken()
+        line_ends.is_malformed()
     };
     assert_eq!(is_broken(&[data]), is_broken(&pieces(data)));
     let (mut whole, mut split) = (Vec::new(), Vec::new());
@@ -208,8 +208,8 @@ fn assert_round_trip<C: std::fmt::Debug + PartialEq>(
 }
 
 fn proxy_header(data: &[u8]) {
-    let Some((fixed, rest)) = data.split_first_chunk::<{ proxy::FIXED_OCTETS }>() else { return };
-    let _ = proxy::rest_octets(fixed);
+    let Some((fixed, rest)) = data.split_first_chunk::<{ proxy::FIXED_HEADER_OCTETS }>() else { return };
+    let _ = proxy::payload_octets(fixed);
     let Ok(header) = Header::decode(fixed, rest) else { return };
     let encoded = header.encode();
     let (fixed, rest) = encoded.split_first_chunk().expect("the fixed part");
@@ -258,10 +258,10 @@ fn scan(data: &[u8]) {
     for record in &all {
         assert!(record.offset >= end && record.end() <= data.len() as u64, "{record:?}");
         end = record.end();
-        let sent: u64 = record.stretches().iter().map(|stretch| stretch.end - stretch.start).sum();
+        let sent: u64 = record.wire_ranges().iter().map(|stretch| stretch.end - stretch.start).sum();
         assert!(sent <= record.length);
         assert!(
-            record.stretches().iter().all(|part| part.start >= record.offset && part.end <= record.end())
+            record.wire_ranges().iter().all(|part| part.start >= record.offset && part.end <= record.end())
         );
     }
     let (mut scanner, mut start, mut end, mut found) = (Scanner::new("iitkgp.edu"), 0, 0, Vec::new());
@@ -285,8 +285,8 @@ fn user_file(data: &[u8]) {
 }
 
 fn view(data: &[u8]) {
-    let view = View::parse(data);
-    let _ = view.readable();
+    let view = ParsedMessage::parse(data);
+    let _ = view.plain_text();
     let parts: usize = view.attachments.iter().map(|attachment| attachment.bytes.len()).sum();
     assert!(parts <= 64 * data.len() + 4_096, "{parts} octets of attachments in {}", data.len());
     let _ = Summary::parse(data);

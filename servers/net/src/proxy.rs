@@ -8,7 +8,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use mail_core::proxy::{FIXED_OCTETS, Header, HeaderError, rest_octets};
+use mail_core::proxy::{FIXED_HEADER_OCTETS, Header, HeaderError, payload_octets};
 use mail_core::session::Encryption;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
@@ -102,9 +102,9 @@ pub async fn write_header(
 }
 
 async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Header, ProxyError> {
-    let mut fixed = [0; FIXED_OCTETS];
+    let mut fixed = [0; FIXED_HEADER_OCTETS];
     stream.read_exact(&mut fixed).await.map_err(ProxyError::Io)?;
-    let mut rest = vec![0; rest_octets(&fixed).map_err(ProxyError::Header)?];
+    let mut rest = vec![0; payload_octets(&fixed).map_err(ProxyError::Header)?];
     stream.read_exact(&mut rest).await.map_err(ProxyError::Io)?;
     Header::decode(&fixed, &rest).map_err(ProxyError::Header)
 }

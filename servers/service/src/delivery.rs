@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mail_core::mailbox::{HEADER_SEARCH_OCTETS_MAX, Trace};
-use mail_core::message::header::{self, Bounds, HeaderEnd};
+use mail_core::message::header::{self, HeaderBounds, HeaderScanner};
 
 use crate::budget::{Budget, Share};
 use mail_store::{Incoming, MailStore, Recipient, StoreError};
@@ -33,7 +33,7 @@ struct Taking<I> {
 /// The message's header: kept until it is whole, so that its hops can be counted.
 #[derive(Debug)]
 enum Header {
-    Growing { octets: Vec<u8>, end: HeaderEnd },
+    Growing { octets: Vec<u8>, end: HeaderScanner },
     Whole { hops: usize },
 }
 
@@ -59,7 +59,7 @@ impl<I: Incoming> Delivery<I> {
         store: &S,
         memory: &Arc<Budget>,
     ) -> Result<Self, StoreError> {
-        let header = Header::Growing { octets: Vec::new(), end: HeaderEnd::default() };
+        let header = Header::Growing { octets: Vec::new(), end: HeaderScanner::default() };
         let taking = Taking { incoming: store.begin().await?, header };
         Ok(Self { state: Ok(taking), memory: memory.share() })
     }
@@ -113,8 +113,8 @@ impl Header {
         let ended = end.push(chunk);
         octets.extend_from_slice(&chunk[..chunk.len().min(room)]);
         match ended {
-            Some(Bounds { header_end, .. }) if header_end <= HEADER_SEARCH_OCTETS_MAX => {
-                *self = Self::Whole { hops: header::hops(&octets[..header_end]) };
+            Some(HeaderBounds { header_end, .. }) if header_end <= HEADER_SEARCH_OCTETS_MAX => {
+                *self = Self::Whole { hops: header::hop_count(&octets[..header_end]) };
                 Ok(())
             }
             None if octets.len() <= HEADER_SEARCH_OCTETS_MAX => Ok(()),
@@ -131,7 +131,7 @@ impl Header {
 
     fn hops(&self) -> usize {
         match self {
-            Self::Growing { octets, .. } => header::hops(octets),
+            Self::Growing { octets, .. } => header::hop_count(octets),
             Self::Whole { hops } => *hops,
         }
     }
@@ -173,7 +173,7 @@ mod tests {
 
     fn delivery(budget: &Arc<Budget>) -> (Delivery<Heap>, Arc<Mutex<usize>>) {
         let (incoming, header) =
-            (Heap::default(), Header::Growing { octets: Vec::new(), end: HeaderEnd::default() });
+            (Heap::default(), Header::Growing { octets: Vec::new(), end: HeaderScanner::default() });
         let released = Arc::clone(&incoming.released);
         (Delivery { state: Ok(Taking { incoming, header }), memory: budget.share() }, released)
     }

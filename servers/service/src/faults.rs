@@ -192,7 +192,7 @@ impl<A: Accounts, S: MailStore, T: Stamps> Breakable for SmtpSession<A, S, T> {
         use mail_core::message::address::ForwardPath::{Address, Postmaster};
         Some(match event {
             smtp::Event::Authenticate(credentials) => {
-                (SmtpCommand::Auth, vec![credentials.authentication.clone()])
+                (SmtpCommand::Auth, vec![credentials.authentication_id.clone()])
             }
             smtp::Event::Mail(mail) => (
                 SmtpCommand::Mail,
@@ -230,18 +230,18 @@ impl<A: Accounts, S: MailStore, T: Stamps> Breakable for Pop3Session<A, S, T> {
         let command = match event {
             pop3::Event::User(_) => Pop3Command::User,
             pop3::Event::Authenticate(_) => Pop3Command::Pass,
-            pop3::Event::List | pop3::Event::Look { wanted: pop3::Look::ListEntry, .. } => Pop3Command::List,
-            pop3::Event::UniqueIds | pop3::Event::Look { wanted: pop3::Look::UniqueId, .. } => {
+            pop3::Event::List | pop3::Event::Lookup { purpose: pop3::Lookup::ListEntry, .. } => Pop3Command::List,
+            pop3::Event::UniqueIds | pop3::Event::Lookup { purpose: pop3::Lookup::UniqueId, .. } => {
                 Pop3Command::Uidl
             }
-            pop3::Event::Look { wanted: pop3::Look::Delete, .. } => Pop3Command::Dele,
+            pop3::Event::Lookup { purpose: pop3::Lookup::Delete, .. } => Pop3Command::Dele,
             pop3::Event::Retrieve { .. } => Pop3Command::Retr,
             pop3::Event::Top { .. } => Pop3Command::Top,
             pop3::Event::Quit { .. } => Pop3Command::Quit,
         };
         let user = match event {
             pop3::Event::User(name) => Some(name.as_str()),
-            pop3::Event::Authenticate(credentials) => Some(credentials.authentication.as_str()),
+            pop3::Event::Authenticate(credentials) => Some(credentials.authentication_id.as_str()),
             _ => machine.user(),
         };
         Some((command, user.map(str::to_owned).into_iter().collect()))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail_core::pop3::reply::Reply;
-use mail_core::pop3::server::{Event, Look, Server, replies};
+use mail_core::pop3::server::{Event, Lookup, Server, replies};
 use mail_core::sasl::Credentials;
 use mail_core::time::Instant;
 use tracing::{error, info};
@@ -33,7 +33,7 @@ enum Answer<B> {
     /// A refused sign-in, and how long it is still held back.
     Refusal(Reply, Duration),
     Listing {
-        wanted: Look,
+        purpose: Lookup,
         from: u64,
     },
     Body {
@@ -120,7 +120,7 @@ impl<A: Accounts, S: MailStore, T: Stamps> Pop3Session<A, S, T> {
         Ok(())
     }
 
-    async fn list_more(&mut self, wanted: Look, from: u64, machine: &mut Server) -> Produced {
+    async fn list_more(&mut self, purpose: Lookup, from: u64, machine: &mut Server) -> Produced {
         match held(&mut self.maildrop).entries(from).await {
             Ok(entries) if entries.is_empty() => {
                 machine.finish();
@@ -128,9 +128,9 @@ impl<A: Accounts, S: MailStore, T: Stamps> Pop3Session<A, S, T> {
             }
             Ok(entries) => {
                 for entry in &entries {
-                    queue_item(wanted, entry, machine);
+                    queue_item(purpose, entry, machine);
                 }
-                self.answer = Answer::Listing { wanted, from: from + entries.len() as u64 };
+                self.answer = Answer::Listing { purpose, from: from + entries.len() as u64 };
             }
             Err(error) => self.give_up(&error, machine),
         }
@@ -149,9 +149,9 @@ fn held<D>(maildrop: &mut Option<D>) -> &mut D {
     maildrop.as_mut().expect("the machine asks for messages in the TRANSACTION state only")
 }
 
-fn queue_item(wanted: Look, entry: &Entry, machine: &mut Server) {
-    match wanted {
-        Look::UniqueId => machine.unique_id(entry.number, &entry.unique_id),
+fn queue_item(purpose: Lookup, entry: &Entry, machine: &mut Server) {
+    match purpose {
+        Lookup::UniqueId => machine.unique_id(entry.number, &entry.unique_id),
         _ => machine.item(entry.number, entry.octets),
     }
 }
@@ -167,12 +167,12 @@ impl<A: Accounts, S: MailStore, T: Stamps> Session for Pop3Session<A, S, T> {
             }
             Event::Authenticate(credentials) => self.sign_in(&credentials, machine).await,
             Event::List | Event::UniqueIds => {
-                let wanted = if event == Event::List { Look::ListEntry } else { Look::UniqueId };
+                let purpose = if event == Event::List { Lookup::ListEntry } else { Lookup::UniqueId };
                 machine.begin();
-                self.answer = Answer::Listing { wanted, from: 1 };
+                self.answer = Answer::Listing { purpose, from: 1 };
                 Ok(())
             }
-            Event::Look { number, .. } => match held(&mut self.maildrop).entry(number).await {
+            Event::Lookup { number, .. } => match held(&mut self.maildrop).entry(number).await {
                 Ok(entry) => {
                     machine.entry(entry.octets, &entry.unique_id);
                     Ok(())
@@ -197,9 +197,9 @@ impl<A: Accounts, S: MailStore, T: Stamps> Session for Pop3Session<A, S, T> {
                 Produced::Queued
             }
             Answer::Refusal(_, delay) => Produced::Wait(std::mem::take(delay)),
-            Answer::Listing { wanted, from } => {
-                let (wanted, from) = (*wanted, *from);
-                self.list_more(wanted, from, machine).await
+            Answer::Listing { purpose, from } => {
+                let (purpose, from) = (*purpose, *from);
+                self.list_more(purpose, from, machine).await
             }
             Answer::Body { body, whole } => match body.chunk().await {
                 Ok(Some(octets)) => Produced::Octets(octets),

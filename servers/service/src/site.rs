@@ -118,7 +118,7 @@ impl<A: Accounts, S: MailStore, T: Stamps> Site<A, S, T> {
         if is_postmaster && self.postmaster.is_some() {
             return self.route_postmaster(Some(address)).await;
         }
-        if let Some(name) = Username::of_local_part(&address.local)
+        if let Some(name) = address.local.username()
             && let Some(account) = self.accounts.find(&name).await?
         {
             return Ok(Route::Local(Recipient { account, address: address.clone() }));
@@ -165,7 +165,7 @@ impl<A: Accounts, S: MailStore, T: Stamps> Site<A, S, T> {
         credentials: &Credentials,
         visitor: &mut Visitor,
     ) -> Result<Username, Refusal> {
-        let login = &credentials.authentication;
+        let login = &credentials.authentication_id;
         let name = self.login_name(login);
         let attempt = self.admit(login, name.as_ref(), visitor)?;
         let account = self
@@ -173,7 +173,7 @@ impl<A: Accounts, S: MailStore, T: Stamps> Site<A, S, T> {
             .verify(name.as_ref(), &credentials.password)
             .await
             .map_err(|failure| self.cannot_look(&failure))?;
-        let acts_as = &credentials.authorization;
+        let acts_as = &credentials.authorization_id;
         let may_act = acts_as.is_empty() || self.login_name(acts_as) == name;
         match account.filter(|_| may_act) {
             Some(account) => {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use mail_core::message::address::Address;
 use mail_core::message::compose;
 use mail_core::message::draft::{Attachment, Draft};
-use mail_core::message::view::View;
+use mail_core::message::parsed::ParsedMessage;
 use mail_core::time::Duration;
 use yew::platform::spawn_local;
 use yew::platform::time::sleep;
@@ -33,7 +33,7 @@ impl Control {
         self.answer(compose::forward);
     }
 
-    fn answer(&self, answer: impl Fn(&View, &Address) -> Draft) {
+    fn answer(&self, answer: impl Fn(&ParsedMessage, &Address) -> Draft) {
         let state = self.state();
         if let (Some(account), Some(open)) = (&state.session.account, &state.ui.open)
             && let Content::Ready(message) = &open.content

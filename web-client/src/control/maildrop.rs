@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use mail_core::message::view::Summary;
+use mail_core::message::parsed::Summary;
 use mail_core::time::{Duration, Instant};
 use yew::platform::spawn_local;
 

@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use mail_core::message::address::Address;
-use mail_core::message::view::View;
+use mail_core::message::parsed::ParsedMessage;
 use yew::platform::spawn_local;
 
 use super::login_session::LoginSession;
@@ -51,7 +51,7 @@ impl Control {
 
 /// The user's address for a reply, which excludes it from the recipients. While it is unknown, a recipient of the
 /// message with the user's name is the best guess.
-pub(super) fn address_for_reply(account: &Account, view: &View) -> Option<Address> {
+pub(super) fn address_for_reply(account: &Account, view: &ParsedMessage) -> Option<Address> {
     if let Some(address) = &account.address {
         return Some(address.clone());
     }
@@ -76,10 +76,12 @@ mod tests {
     #[test]
     fn address_for_reply_is_guessed_from_the_recipients() {
         let mut account = Account { name: "gb".to_owned(), address: None };
-        let view = View::parse(b"From: ag@iit.edu\r\nTo: x@iit.edu\r\nCc: GB@iitkgp.edu\r\n\r\nx\r\n");
-        let guess = |account: &Account, view: &View| address_for_reply(account, view).unwrap().to_string();
+        let view =
+            ParsedMessage::parse(b"From: ag@iit.edu\r\nTo: x@iit.edu\r\nCc: GB@iitkgp.edu\r\n\r\nx\r\n");
+        let guess =
+            |account: &Account, view: &ParsedMessage| address_for_reply(account, view).unwrap().to_string();
         assert_eq!(guess(&account, &view), "GB@iitkgp.edu");
-        assert_eq!(guess(&account, &View::default()), "gb@localhost");
+        assert_eq!(guess(&account, &ParsedMessage::default()), "gb@localhost");
         account.address = Address::parse("gb@iit.edu").ok();
         assert_eq!(guess(&account, &view), "gb@iit.edu");
     }

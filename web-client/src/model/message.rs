@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use chrono::{DateTime, Utc};
-use mail_core::message::text::printable_line;
-use mail_core::message::view::{Person, Summary};
+use mail_core::message::parsed::{NamedAddress, Summary};
+use mail_core::message::printable::printable_line;
 
 use super::draft_form::DraftForm;
 
@@ -130,8 +130,9 @@ impl ListItem {
     }
 }
 
-fn names(people: &[Person]) -> String {
-    let name =
-        |person: &Person| printable_line(person.name.as_deref().unwrap_or(&person.address)).into_owned();
+fn names(people: &[NamedAddress]) -> String {
+    let name = |person: &NamedAddress| {
+        printable_line(person.name.as_deref().unwrap_or(&person.address)).into_owned()
+    };
     people.iter().map(name).collect::<Vec<_>>().join(", ")
 }

@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use mail_core::message::charset::Decode;
+use mail_core::message::charset::CharsetDecoder;
 use mail_core::message::draft::Attachment;
-use mail_core::message::view::View;
+use mail_core::message::parsed::ParsedMessage;
 
 /// Characters of a message's text that the search index stores.
 const SEARCH_TEXT_CHARS_MAX: usize = 20_000;
@@ -13,20 +13,20 @@ const SEARCH_TEXT_CHARS_MAX: usize = 20_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ParsedMessage {
     pub(crate) raw: Bytes,
-    pub(crate) view: View,
+    pub(crate) view: ParsedMessage,
 }
 
 impl ParsedMessage {
     /// `decode` handles the charsets that the core does not.
     pub(crate) fn parse(raw: impl Into<Bytes>, decode: Decode) -> Self {
         let raw = raw.into();
-        let view = View::parse_with(&raw, decode);
+        let view = ParsedMessage::parse_with(&raw, decode);
         Self { raw, view }
     }
 
     /// Text for the search, in lower case.
     pub(crate) fn search_text(&self) -> Rc<str> {
-        search_text(&self.view.readable())
+        search_text(&self.view.plain_text())
     }
 
     /// The attachments to list, with their index. Images that the HTML shows inline are left out.

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use mail_core::message::text::printable_line;
+use mail_core::message::printable::printable_line;
 use mail_core::pop3::Command;
 
 /// Older lines are dropped.

@@ -19,7 +19,7 @@ const PREFIXES: [&str; 13] = [
     "korean",
 ];
 
-/// A [`Decode`](mail_core::message::charset::Decode) function.
+/// A [`CharsetDecoder`](mail_core::message::charset::CharsetDecoder) function.
 pub(crate) fn decode(charset: &str, octets: &[u8]) -> Option<String> {
     let name = charset.to_ascii_lowercase();
     if !PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn decode_supports_east_asian_charsets() {
         let message = b"Subject: =?GB2312?B?xOO6ww==?=\r\nContent-Type: text/plain; charset=Shift_JIS\r\n\r\n\x82\xa0\r\n";
-        let view = mail_core::message::view::View::parse_with(message, decode);
+        let view = mail_core::message::parsed::ParsedMessage::parse_with(message, decode);
         assert_eq!((view.subject.as_str(), view.text.as_deref()), ("\u{4f60}\u{597d}", Some("\u{3042}\r\n")));
     }
 }

@@ -6,7 +6,9 @@ use futures::future::{Either, select};
 use mail_core::message::address::{Address, Domain, ForwardPath, ReversePath};
 use mail_core::message::draft::Draft;
 use mail_core::sasl::Credentials;
-use mail_core::smtp::client::{BodyError, Envelope, Event, Lack, Stage, Submission, SubmissionConfig, Tls};
+use mail_core::smtp::client::{
+    BodyError, Envelope, Event, MissingCapability, Stage, Submission, SubmissionConfig, Tls,
+};
 use mail_core::smtp::command::HelloName;
 use mail_core::smtp::reply::Reply;
 use mail_core::time::Instant;
@@ -163,7 +165,9 @@ impl<C: Connection> Sender<C> {
                 Event::LoginRefused(reply) => {
                     return Err(SessionError::WrongCredentials(reply_text(&reply)).into());
                 }
-                Event::Lacking(missing) => return Err(missing_capability(missing, message.octets()).into()),
+                Event::MissingCapability(missing) => {
+                    return Err(missing_capability(missing, message.octets()).into());
+                }
                 _ => {}
             }
         }
@@ -198,9 +202,9 @@ impl<C: Connection> Sender<C> {
     }
 }
 
-fn missing_capability(missing: Lack, octets: u64) -> SessionError {
+fn missing_capability(missing: MissingCapability, octets: u64) -> SessionError {
     SessionError::Refused(match missing {
-        Lack::Size(octets_max) => format!(
+        MissingCapability::Size(octets_max) => format!(
             "The message is too large. The server accepts up to {}. Yours is {}.",
             format::size(octets_max),
             format::size(octets)

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Bytes, BytesMut};
 use mail_core::dot::DotEncoder;
 use mail_core::machine::{Machine, Step};
-use mail_core::pop3::TopLines;
+use mail_core::pop3::TopLimiter;
 use mail_core::pop3::server as pop3;
 use mail_core::sasl::{AuthOffer, Credentials};
 use mail_core::smtp::server as smtp;
@@ -174,7 +174,7 @@ impl Connection for Script {
 
 fn is_valid(credentials: &Credentials) -> bool {
     matches!(
-        (credentials.authentication.as_str(), credentials.password.expose().as_str()),
+        (credentials.authentication_id.as_str(), credentials.password.expose().as_str()),
         ("gb", "gondola") | ("ag", "arrow")
     )
 }
@@ -253,7 +253,7 @@ impl Policy<pop3::Server> for Maildrop {
                 (1..).zip(messages.iter()).for_each(|(number, (id, _))| server.unique_id(number, id));
                 server.finish();
             }
-            pop3::Event::Look { number, .. } => {
+            pop3::Event::Lookup { number, .. } => {
                 let (id, message) = &messages[at(number)];
                 server.entry(octets(message), id);
             }
@@ -262,7 +262,7 @@ impl Policy<pop3::Server> for Maildrop {
             }
             pop3::Event::Top { number, lines } => {
                 let message = &messages[at(number)].1;
-                put_body(server, &message[..TopLines::new(lines).take(message)], out);
+                put_body(server, &message[..TopLimiter::new(lines).take(message)], out);
             }
             pop3::Event::Quit { marked } => {
                 let mut number = 0;

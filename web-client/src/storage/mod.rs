@@ -29,7 +29,7 @@ use std::rc::Rc;
 
 use js_sys::Uint8Array;
 use mail_core::message::address::Address;
-use mail_core::message::view::Summary;
+use mail_core::message::parsed::Summary;
 use wasm_bindgen::{JsCast as _, JsValue};
 
 use crate::model::draft_form::DraftForm;

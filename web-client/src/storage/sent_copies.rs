@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use js_sys::{Object, Reflect, Uint8Array};
 use mail_core::message::header;
-use mail_core::message::view::Summary;
+use mail_core::message::parsed::Summary;
 use wasm_bindgen::JsValue;
 
 use super::{ObjectStore, Storage, octets};

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use mail_core::message::draft::Attachment;
-use mail_core::message::text::printable_line;
+use mail_core::message::printable::printable_line;
 use web_sys::HtmlElement;
 use yew::prelude::*;
 

@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use mail_core::message::text::printable_line;
-use mail_core::message::view::{Person, View};
+use mail_core::message::parsed::{NamedAddress, ParsedMessage};
+use mail_core::message::printable::printable_line;
 use yew::prelude::*;
 
 use super::attachments::Attachments;
@@ -53,7 +53,7 @@ pub(super) fn MessageView(MessageViewProps { message }: &MessageViewProps) -> Ht
     }
 }
 
-fn header(view: &View, switch: Option<Html>) -> Html {
+fn header(view: &ParsedMessage, switch: Option<Html>) -> Html {
     let from = people(&view.from);
     let initial = view.from.first().and_then(|person| {
         person.name.as_deref().unwrap_or(&person.address).chars().find(|c| c.is_alphanumeric())
@@ -100,7 +100,7 @@ fn PlainText(PlainTextProps { message, has_html }: &PlainTextProps) -> Html {
     let show_source = Callback::from(move |_: MouseEvent| control.dispatch(UiAction::Source(true)));
     let unsafe_html = view.html.is_some() && !*has_html;
     // Text derived from unsafe HTML is not shown.
-    let text = if unsafe_html { view.text.as_deref().unwrap_or_default().into() } else { view.readable() };
+    let text = if unsafe_html { view.text.as_deref().unwrap_or_default().into() } else { view.plain_text() };
     let explanation = match (unsafe_html, text.trim().is_empty()) {
         (true, false) => "The formatted version has no safe content. This is the plain text.",
         (true, true) => "This message has no safe content. Scripts and remote content are blocked.",
@@ -118,8 +118,8 @@ fn PlainText(PlainTextProps { message, has_html }: &PlainTextProps) -> Html {
     }
 }
 
-fn people(people: &[Person]) -> String {
-    let one = |person: &Person| match &person.name {
+fn people(people: &[NamedAddress]) -> String {
+    let one = |person: &NamedAddress| match &person.name {
         Some(name) => format!("{} <{}>", printable_line(name), printable_line(&person.address)),
         None => printable_line(&person.address).into_owned(),
     };

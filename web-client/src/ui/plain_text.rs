@@ -1,6 +1,6 @@
 //! Plain text with links.
 
-use mail_core::message::text::printable;
+use mail_core::message::printable::printable;
 use yew::prelude::*;
 
 #[derive(Debug, PartialEq, Eq)]

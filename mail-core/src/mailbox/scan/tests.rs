@@ -6,7 +6,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
 use crate::mailbox::write::tests_support::{record, trace};
-use crate::mailbox::{LineEndMender, Trace};
+use crate::mailbox::{LfToCrlf, Trace};
 
 const HOST: &str = "iitkgp.edu";
 
@@ -30,17 +30,17 @@ fn scan_in_windows(mailbox: &[u8], step: usize) -> Vec<Record> {
 fn served(mailbox: &[u8], record: &Record) -> String {
     let message = record.message().expect("the test asks for messages only");
     let mut out = Vec::new();
-    if message.author() == Author::Person {
+    if message.author() == Author::Human {
         let start = record.offset as usize;
-        let head = &mailbox[start..start + message.rest() as usize];
-        out = person_head(head, start as u64 + u64::from(message.rest()) < record.text_end(), HOST);
+        let head = &mailbox[start..start + message.head_length() as usize];
+        out = wire_head(head, start as u64 + u64::from(message.head_length()) < record.text_end(), HOST);
     }
-    let mut mender = LineEndMender::default();
-    for stretch in record.stretches() {
+    let mut mender = LfToCrlf::default();
+    for stretch in record.wire_ranges() {
         let bytes = &mailbox[stretch.start as usize..stretch.end as usize];
         match message.author() {
             Author::Server => out.extend_from_slice(bytes),
-            Author::Person => mender.mend(bytes, &mut out),
+            Author::Human => mender.convert(bytes, &mut out),
         }
     }
     String::from_utf8(out).expect("the tests write text")
@@ -101,7 +101,7 @@ fn a_persons_record_is_read_leniently() {
             assert_eq!(record.message().unwrap().octets, octets(&served), "{mailbox:?}");
             assert_eq!(
                 (record.message().unwrap().author(), record.message().unwrap().id()),
-                (Author::Person, None)
+                (Author::Human, None)
             );
         }
     }
@@ -112,7 +112,7 @@ fn a_servers_record_whose_line_ends_an_editor_changed_is_a_persons() {
     let mailbox = record(b"From: a\r\n\r\nbody\r\n", &trace()).replace("\r\n", "\n").repeat(2);
     let records = records(mailbox.as_bytes(), HOST);
     assert_eq!(records.len(), 2);
-    assert!(records.iter().all(|record| record.message().unwrap().author() == Author::Person));
+    assert!(records.iter().all(|record| record.message().unwrap().author() == Author::Human));
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_byte_order_mark_is_skipped_at_the_start_of_the_file() {
     let mailbox = format!("\u{feff}{record}\u{feff}{record}");
     let found = records(mailbox.as_bytes(), HOST);
     assert_eq!((found[0].offset, found[0].message().is_some()), (3, true));
-    assert_eq!(found[1].kind, Kind::Broken(Flaw::FourFields));
+    assert_eq!(found[1].kind, Kind::Broken(Defect::FourFields));
     assert_eq!(scan_in_windows(mailbox.as_bytes(), 1), found);
 }
 
@@ -131,12 +131,12 @@ fn what_cannot_be_read_is_stepped_over() {
     let removed = format!("#{}", &good[1..]);
     let blank = format!("#{}\r\n.\r\n", " ".repeat(50));
     for (stretch, kind) in [
-        ("garbage\n.\n".to_owned(), Kind::Broken(Flaw::FourFields)),
-        (".\r\n".to_owned(), Kind::Broken(Flaw::FourFields)),
-        ("To: a\nFrom: b\nSubject: c\nReceived: d\n\n.\n".to_owned(), Kind::Broken(Flaw::FourFields)),
-        (FOUR.replace("2026-11-22", "today") + ".\n", Kind::Broken(Flaw::Date)),
-        (good.replace("body", "\0\0\0\0"), Kind::Broken(Flaw::Nul)),
-        (good.replace("From", "\0\0\0\0"), Kind::Broken(Flaw::Nul)),
+        ("garbage\n.\n".to_owned(), Kind::Broken(Defect::FourFields)),
+        (".\r\n".to_owned(), Kind::Broken(Defect::FourFields)),
+        ("To: a\nFrom: b\nSubject: c\nReceived: d\n\n.\n".to_owned(), Kind::Broken(Defect::FourFields)),
+        (FOUR.replace("2026-11-22", "today") + ".\n", Kind::Broken(Defect::Date)),
+        (good.replace("body", "\0\0\0\0"), Kind::Broken(Defect::Nul)),
+        (good.replace("From", "\0\0\0\0"), Kind::Broken(Defect::Nul)),
         (removed, Kind::Removed),
         (blank, Kind::Removed),
     ] {
@@ -167,7 +167,7 @@ fn an_endless_head_is_broken() {
     let torn = records(mailbox.as_bytes(), HOST);
     assert_eq!((torn.len(), &torn[0].kind), (1, &Kind::Torn));
     let ended = mailbox + "\r\n.\r\n";
-    assert_eq!(only(&ended).kind, Kind::Broken(Flaw::EndlessHead));
+    assert_eq!(only(&ended).kind, Kind::Broken(Defect::EndlessHead));
     assert_eq!(scan_in_windows(ended.as_bytes(), 1 << 18), records(ended.as_bytes(), HOST));
 }
 
@@ -178,7 +178,7 @@ fn a_record_is_recognised_where_it_was() {
         let found = only(&mailbox);
         let bytes = mailbox.as_bytes();
         let octets = found.message().unwrap().octets;
-        let again = |head, tail| Record::read_again(0, bytes.len() as u64, octets, head, tail);
+        let again = |head, tail| Record::reparse(0, bytes.len() as u64, octets, head, tail);
         assert_eq!(again(bytes, bytes).as_ref(), Some(&found));
         assert_eq!(again(bytes, &bytes[bytes.len().saturating_sub(5)..]).as_ref(), Some(&found));
         assert_eq!(again(&bytes[1..], bytes), None);
@@ -193,7 +193,7 @@ fn a_scan_goes_on_behind_any_record() {
     let all = records(mailbox.as_bytes(), HOST);
     assert_eq!(all.len(), 3);
     for (index, record) in all.iter().enumerate() {
-        let mut scanner = Scanner::behind(HOST, record.end());
+        let mut scanner = Scanner::resume(HOST, record.end());
         let (consumed, next) = scanner.scan(&mailbox.as_bytes()[record.end() as usize..], true);
         assert_eq!(next.as_ref(), all.get(index + 1));
         assert_eq!(scanner.position(), record.end() + consumed as u64);
@@ -205,7 +205,7 @@ fn any_record() -> impl Strategy<Value = (String, Option<Author>)> {
     let text = "(From: a|X: b|To:| c|\\.|d|\r\n|\r\n\r\n){0,12}";
     let server = text.prop_map(|text| (record(text.as_bytes(), &trace()), Some(Author::Server)));
     let person =
-        "(b|\\.b|\n|X: y\n){0,8}".prop_map(|text| (format!("{FOUR}{text}\n.\n"), Some(Author::Person)));
+        "(b|\\.b|\n|X: y\n){0,8}".prop_map(|text| (format!("{FOUR}{text}\n.\n"), Some(Author::Human)));
     let removed = text.prop_map(|text| (format!("#{}", &record(text.as_bytes(), &trace())[1..]), None));
     let broken = "[a-z]{1,9}".prop_map(|text| (format!("{text}\r\n.\r\n"), None));
     prop_oneof![4 => server, 2 => person, 1 => removed, 1 => broken]

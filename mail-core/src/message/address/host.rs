@@ -10,23 +10,23 @@ use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
 use super::{AddressError, DOMAIN_OCTETS_MAX, LABEL_OCTETS_MAX};
 
-/// A domain name, spelled as it was written: letters, digits and hyphens, or U-labels (RFC 6531 section 3.3).
+/// A domain name of letters, digits and hyphens, or of U-labels (RFC 6531 section 3.3), in its original spelling.
 ///
 /// ```abnf
 /// Domain      = sub-domain *("." sub-domain)
 /// sub-domain  = Let-dig [Ldh-str] / U-label
 /// ```
 ///
-/// Two domains are equal when their [`ascii`](Self::ascii) forms are: without regard to case, and `bücher.example`
-/// equals `xn--bcher-kva.example`. A single label is a domain, and so is one made of digits.
+/// Domains are equal if their [`ascii`](Self::ascii) forms are: case is ignored, and `bücher.example` equals
+/// `xn--bcher-kva.example`. A single label and all-digit labels are valid.
 #[derive(Debug, Clone)]
 pub struct Domain(Box<str>);
 
 impl Domain {
-    /// Reads a domain name; a trailing dot is refused.
+    /// Parses a domain name. A trailing dot is rejected.
     ///
     /// # Errors
-    /// An [`AddressError`] that says what is wrong.
+    /// The reason as an [`AddressError`].
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         if text.is_empty() {
             return Err(AddressError::NoDomain);
@@ -42,23 +42,23 @@ impl Domain {
         Ok(Self(text.into()))
     }
 
-    /// The domain as it was written.
+    /// The domain in its original spelling.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether it can go to a server that has no SMTPUTF8.
+    /// Whether the domain is ASCII, so that servers without SMTPUTF8 accept it.
     #[must_use]
     pub fn is_ascii(&self) -> bool {
         self.0.is_ascii()
     }
 
-    /// The form for comparison and for DNS: A-labels in lower case.
+    /// A-labels in lower case, for comparison and DNS.
     #[must_use]
     pub fn ascii(&self) -> Cow<'_, str> {
         if !self.is_ascii() {
-            return to_a_labels(&self.0).expect("parse has made this conversion before");
+            return to_a_labels(&self.0).expect("`parse` checked this conversion");
         }
         if self.0.bytes().any(|b| b.is_ascii_uppercase()) {
             return Cow::Owned(self.0.to_ascii_lowercase());
@@ -98,7 +98,7 @@ impl FromStr for Domain {
     }
 }
 
-/// An IP address in the place of a domain (RFC 5321 section 4.1.3).
+/// An address literal in place of a domain (RFC 5321 section 4.1.3).
 ///
 /// ```abnf
 /// address-literal          = "[" ( IPv4-address-literal / IPv6-address-literal / General-address-literal ) "]"
@@ -107,16 +107,16 @@ impl FromStr for Domain {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum AddressLiteral {
-    /// `[192.0.2.1]`; an octet with a leading zero is refused, as programs disagree on whether that is octal.
+    /// `[192.0.2.1]`. Leading zeros are rejected, because some programs read them as octal.
     V4(Ipv4Addr),
     /// `[IPv6:2001:db8::1]`.
     V6(Ipv6Addr),
-    /// `[tag:content]`: the grammar has it, but no tag other than IPv6 was ever registered. Without `< > " @ ,`.
+    /// `[tag:content]`. No tag other than IPv6 is registered. The content has none of `< > " @ ,`.
     General(Box<str>),
 }
 
 impl AddressLiteral {
-    /// Reads a literal with its square brackets.
+    /// Parses a literal including its square brackets.
     ///
     /// # Errors
     /// [`AddressError::Literal`].
@@ -136,7 +136,7 @@ impl Display for AddressLiteral {
     }
 }
 
-/// What stands after the `@`, and what a client says in EHLO: a domain or an address literal.
+/// A domain or an address literal, as in an address or in EHLO.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Host {
     /// `iit.edu`.
@@ -146,10 +146,10 @@ pub enum Host {
 }
 
 impl Host {
-    /// Reads a domain or a literal.
+    /// Parses a domain or a literal.
     ///
     /// # Errors
-    /// An [`AddressError`] that says what is wrong.
+    /// The reason as an [`AddressError`].
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         if text.starts_with('[') {
             AddressLiteral::parse(text).map(Self::Literal)
@@ -158,7 +158,7 @@ impl Host {
         }
     }
 
-    /// The domain, if it is one.
+    /// The domain, unless this is a literal.
     #[must_use]
     pub const fn domain(&self) -> Option<&Domain> {
         match self {
@@ -167,7 +167,7 @@ impl Host {
         }
     }
 
-    /// Whether it can go to a server that has no SMTPUTF8.
+    /// Whether the host is ASCII, so that servers without SMTPUTF8 accept it.
     #[must_use]
     pub fn is_ascii(&self) -> bool {
         self.domain().is_none_or(Domain::is_ascii)
@@ -210,7 +210,7 @@ fn check_ldh(text: &str) -> Result<(), AddressError> {
 }
 
 fn check_idna(text: &str) -> Result<(), AddressError> {
-    // UTS 46 would ignore some of what is refused here, but the text is also written out as it stands.
+    // UTS 46 would drop some of these characters, but the original spelling is sent too.
     let bad = |c: &char| {
         c.is_control()
             || c.is_whitespace()
@@ -228,7 +228,7 @@ fn to_a_labels(text: &str) -> Option<Cow<'_, str>> {
         .ok()
 }
 
-/// `content` stands between the brackets.
+/// `content` is the text between the brackets.
 fn parse_literal(content: &str) -> Option<AddressLiteral> {
     let Some((tag, rest)) = content.split_once(':') else {
         return content.parse().ok().map(AddressLiteral::V4);
@@ -239,14 +239,14 @@ fn parse_literal(content: &str) -> Option<AddressLiteral> {
     // Standardized-tag = Ldh-str, which ends with a letter or digit; dcontent = %d33-90 / %d94-126
     let tag_ok =
         tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') && !tag.is_empty() && !tag.ends_with('-');
-    // The grammar has the marks of paths and lists too, and a path that held one might end in two places.
+    // The grammar also allows delimiters of paths and lists, which would make a path ambiguous.
     let is_plain = |b| matches!(b, 33..=90 | 94..=126) && !br#"<>"@,"#.contains(&b);
     let rest_ok = !rest.is_empty() && rest.bytes().all(is_plain);
     let short = content.len() + 2 <= DOMAIN_OCTETS_MAX;
     (tag_ok && rest_ok && short).then(|| AddressLiteral::General(content.into()))
 }
 
-/// In RFC 5321's grammar a `::` stands for at least two groups, which the standard library's parser does not ask for.
+/// In the grammar of RFC 5321, `::` replaces at least two groups. The standard library does not check that.
 fn parse_ipv6(text: &str) -> Option<Ipv6Addr> {
     let ip = text.parse().ok()?;
     if text.contains("::") {

@@ -4,8 +4,9 @@ use std::fmt::{self, Display, Write as _};
 use std::str::FromStr;
 
 use super::{AddressError, LOCAL_PART_OCTETS_MAX};
+use crate::users::Username;
 
-/// The part before the `@`: a dot-atom or a quoted string, kept as the *unquoted* text.
+/// The part before the `@`: a dot-string or a quoted string, stored unquoted.
 ///
 /// ```abnf
 /// Local-part     = Dot-string / Quoted-string
@@ -14,16 +15,16 @@ use super::{AddressError, LOCAL_PART_OCTETS_MAX};
 /// QcontentSMTP   = qtextSMTP / quoted-pairSMTP
 /// ```
 ///
-/// `"ag"` and `ag` are the same local part (RFC 5321 section 4.1.2), so equality is that of the unquoted text, with
-/// regard to case. [`Display`] quotes when it must.
+/// `"ag"` and `ag` are the same local part (RFC 5321 section 4.1.2). Comparison is case-sensitive. [`Display`] adds quotes
+/// if necessary.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LocalPart(Box<str>);
 
 impl LocalPart {
-    /// Reads a local part as it is written on the wire.
+    /// Parses a local part in wire format.
     ///
     /// # Errors
-    /// An [`AddressError`] that says what is wrong.
+    /// The reason as an [`AddressError`].
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         if text.is_empty() {
             return Err(AddressError::NoLocalPart);
@@ -37,10 +38,18 @@ impl LocalPart {
         }
     }
 
-    /// The text without quotes and backslashes.
+    /// The unquoted text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The username of the account that receives mail for this local part: `gb`, `"gb"` and `gb+detail` belong to `gb`
+    /// (RFC 5233). `None` if no account can have that name.
+    #[must_use]
+    pub fn username(&self) -> Option<Username> {
+        let (name, _detail) = self.0.split_once('+').unwrap_or((&self.0, ""));
+        Username::parse(name).ok()
     }
 }
 
@@ -94,7 +103,7 @@ const fn is_atext(c: char) -> bool {
         || is_utf8_non_ascii(c)
 }
 
-/// The C1 controls (U+0080 to U+009F) are UTF8-non-ascii by the letter, but they drive terminals, so they stay out.
+/// Excludes the C1 controls (U+0080 to U+009F), which UTF8-non-ascii includes, because they control terminals.
 const fn is_utf8_non_ascii(c: char) -> bool {
     c as u32 >= 0xA0
 }
@@ -116,7 +125,7 @@ fn check_dot_string(text: &str) -> Result<(), AddressError> {
     if after_dot { Err(AddressError::LocalPartDot) } else { Ok(()) }
 }
 
-/// The text of a quoted string whose opening quote is gone already.
+/// The text of a quoted string after its opening quote.
 fn unquote(quoted: &str) -> Result<Box<str>, AddressError> {
     let mut text = String::with_capacity(quoted.len());
     let mut chars = quoted.chars();
@@ -136,4 +145,22 @@ fn unquote(quoted: &str) -> Result<Box<str>, AddressError> {
         }
     }
     Err(AddressError::UnclosedQuote)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn local_part_username_drops_quotes_and_detail() {
+        let username = |text| LocalPart::parse(text).unwrap().username().map(|name| name.to_string());
+        for text in ["gb", "\"gb\"", "gb+lists", "gb+", "\"gb+a b\"", "gb+a+b"] {
+            assert_eq!(username(text).as_deref(), Some("gb"), "{text}");
+        }
+        for text in ["+gb", "\"g b\"", "\"../gb\"", "\"\"", "गब"] {
+            assert_eq!(username(text), None, "{text}");
+        }
+    }
 }

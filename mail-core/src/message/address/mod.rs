@@ -3,7 +3,7 @@
 //! Implements the Mailbox and Path grammar of RFC 5321 section 4.1.2, address literals (section 4.1.3), the size
 //! limits of section 4.5.3.1, and RFC 6531 section 3.3 (UTF-8 in local parts, internationalised domains). It knows
 //! nothing of the comments, folding and display names that RFC 5322 allows in header fields: what a header holds is
-//! read by [`view`](super::view).
+//! read by [`view`](super::parsed).
 //!
 //! Every type here exists only as a value that can be written back to the wire: no CR, LF, NUL or other control
 //! character gets into any of them.
@@ -19,11 +19,11 @@ pub use host::{AddressLiteral, Domain, Host};
 pub use local::LocalPart;
 pub use path::{ForwardPath, ReversePath};
 
-/// RFC 5321 section 4.5.3.1.1, in octets as written, quotes and backslashes included.
+/// RFC 5321 section 4.5.3.1.1, including quotes and backslashes.
 pub const LOCAL_PART_OCTETS_MAX: usize = 64;
 /// RFC 5321 section 4.5.3.1.2.
 pub const DOMAIN_OCTETS_MAX: usize = 255;
-/// A path may have 256 octets (RFC 5321 section 4.5.3.1.3), of which its angle brackets take two.
+/// RFC 5321 section 4.5.3.1.3 allows paths of 256 octets including angle brackets.
 pub const ADDRESS_OCTETS_MAX: usize = 254;
 /// RFC 1035 section 2.3.4.
 pub const LABEL_OCTETS_MAX: usize = 63;
@@ -35,23 +35,23 @@ pub const LABEL_OCTETS_MAX: usize = 63;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Address {
-    /// Before the `@`.
+    /// The local part.
     pub local: LocalPart,
-    /// After it.
+    /// The domain or address literal.
     pub host: Host,
 }
 
 impl Address {
-    /// Reads a bare address; nothing may stand before or after it, not even a space.
+    /// Parses a bare address, without surrounding white space.
     ///
     /// # Errors
-    /// An [`AddressError`] that says what is wrong.
+    /// The reason as an [`AddressError`].
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         let (local, host) = split_at_sign(text)?;
         Self::from_parts(local, host)
     }
 
-    /// Whether it can go to a server that has no SMTPUTF8 (RFC 6531).
+    /// Whether the address is ASCII, so that servers without SMTPUTF8 (RFC 6531) accept it.
     #[must_use]
     pub fn is_ascii(&self) -> bool {
         self.local.as_str().is_ascii() && self.host.is_ascii()
@@ -79,42 +79,42 @@ impl FromStr for Address {
     }
 }
 
-/// Why a text is no address.
+/// Why an address or path is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddressError {
-    /// Nothing where an address should stand.
-    #[error("there is no address")]
+    /// The address is empty.
+    #[error("the address is missing")]
     Empty,
-    /// Bytes that are not UTF-8.
+    /// The address is not UTF-8.
     #[error("the address is not valid UTF-8")]
     NotUtf8,
     /// No `@`.
-    #[error("an address is written X@Y, and this one has no \"@\"")]
+    #[error("an address has the form X@Y; the \"@\" is missing")]
     NoAt,
     /// Nothing before the `@`.
-    #[error("there is no name before the \"@\"")]
+    #[error("the name before the \"@\" is missing")]
     NoLocalPart,
     /// Over [`LOCAL_PART_OCTETS_MAX`].
     #[error("the part before the \"@\" is longer than 64 octets")]
     LocalPartTooLong,
-    /// A character that the local part cannot have where it stands.
-    #[error("{0:?} cannot stand in the part before the \"@\" without quotes around it")]
+    /// A character that is not allowed in a dot-string.
+    #[error("{0:?} is not allowed before the \"@\" without quotes")]
     LocalPartChar(char),
-    /// A character that not even a quoted string can hold.
-    #[error("{0:?} cannot stand in an address")]
+    /// A character that is not allowed in a quoted string.
+    #[error("{0:?} is not allowed in an address")]
     QuotedChar(char),
-    /// A dot at an end of the local part, or two together.
-    #[error("the part before the \"@\" begins or ends with a dot, or has two dots together")]
+    /// A leading, trailing or repeated dot in the local part.
+    #[error("the part before the \"@\" begins or ends with a dot, or has consecutive dots")]
     LocalPartDot,
-    /// A quoted string without its end.
+    /// A quoted string without a closing quote.
     #[error("a quote in the part before the \"@\" is not closed")]
     UnclosedQuote,
-    /// A quoted string followed by more than the `@`.
-    #[error("a quoted part before the \"@\" must be quoted as a whole")]
+    /// A quoted string that is not followed by `@`.
+    #[error("the part before the \"@\" must be quoted as a whole")]
     AfterQuote,
     /// Nothing after the `@`.
-    #[error("there is no domain after the \"@\"")]
+    #[error("the domain after the \"@\" is missing")]
     NoDomain,
     /// Over [`DOMAIN_OCTETS_MAX`].
     #[error("the domain is longer than 255 octets")]
@@ -122,20 +122,20 @@ pub enum AddressError {
     /// A label over [`LABEL_OCTETS_MAX`].
     #[error("a part of the domain is longer than 63 octets")]
     LabelTooLong,
-    /// A dot at an end of the domain, or two together.
-    #[error("the domain begins or ends with a dot, or has two dots together")]
+    /// A leading, trailing or repeated dot in the domain.
+    #[error("the domain begins or ends with a dot, or has consecutive dots")]
     EmptyLabel,
     /// A label that begins or ends with a hyphen.
     #[error("a part of the domain begins or ends with a hyphen")]
     LabelHyphen,
-    /// A character that no domain has.
-    #[error("{0:?} cannot stand in a domain")]
+    /// A character that is not allowed in a domain.
+    #[error("{0:?} is not allowed in a domain")]
     DomainChar(char),
-    /// A domain in UTF-8 that IDNA refuses.
+    /// A UTF-8 domain that is invalid under IDNA.
     #[error("the domain is not a valid internationalised name")]
     NotIdna,
-    /// Square brackets that hold no address literal.
-    #[error("what stands in square brackets is no IP address: write [192.0.2.1] or [IPv6:2001:db8::1]")]
+    /// Invalid text in square brackets.
+    #[error("the text in square brackets is not an IP address: write [192.0.2.1] or [IPv6:2001:db8::1]")]
     Literal,
     /// Over [`ADDRESS_OCTETS_MAX`].
     #[error("the address is longer than 254 octets")]
@@ -144,17 +144,17 @@ pub enum AddressError {
     #[error("the \">\" after the address is missing")]
     UnclosedBracket,
     /// A source route that is not `@a,@b:`.
-    #[error("the source route before the address is not well formed")]
+    #[error("the source route before the address is malformed")]
     SourceRoute,
-    /// The null path where a recipient is needed.
+    /// The null path as a recipient.
     #[error("the null address <> cannot receive mail")]
     NullRecipient,
-    /// More text after the path, without a space.
-    #[error("{0:?} cannot follow an address")]
+    /// Text after the path without a space.
+    #[error("{0:?} is not allowed after an address")]
     Trailing(char),
 }
 
-/// Local part and host, by the `@` that ends the local part.
+/// Splits an address at the `@` after the local part.
 fn split_at_sign(text: &str) -> Result<(&str, &str), AddressError> {
     if text.is_empty() {
         return Err(AddressError::Empty);

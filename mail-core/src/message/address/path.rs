@@ -1,10 +1,10 @@
-//! The arguments of MAIL and RCPT.
+//! The paths in MAIL and RCPT (RFC 5321 section 4.1.2).
 
 use std::fmt::{self, Display};
 
 use super::{Address, AddressError, Domain, split_at_sign};
 
-/// The argument of MAIL: who is told when the mail cannot be delivered.
+/// The argument of MAIL, which receives delivery failure reports.
 ///
 /// ```abnf
 /// Reverse-path  = Path / "<>"
@@ -13,26 +13,26 @@ use super::{Address, AddressError, Domain, split_at_sign};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ReversePath {
-    /// `<>`: nobody (RFC 5321 section 4.5.5).
+    /// `<>` (RFC 5321 section 4.5.5).
     Null,
     /// `<ag@iit.edu>`.
     Address(Address),
 }
 
 impl ReversePath {
-    /// Reads what follows `MAIL FROM:` and gives back the rest, which is empty or starts with a space.
+    /// Parses the text after `MAIL FROM:`. Returns the path and the rest, which is empty or starts with a space.
     ///
-    /// Spaces before the path and a path without angle brackets are accepted. A source route is checked and
-    /// forgotten (RFC 5321 appendix C).
+    /// Spaces before the path and a path without angle brackets are accepted. A source route is validated and ignored
+    /// (RFC 5321 appendix C).
     ///
     /// # Errors
-    /// An [`AddressError`] that says what is wrong.
+    /// The reason as an [`AddressError`].
     pub fn parse(input: &[u8]) -> Result<(Self, &[u8]), AddressError> {
         let (path, rest) = parse_path(input)?;
         let path = match path {
             Path::Null => Self::Null,
             Path::Mailbox(local, host) => Self::Address(Address::from_parts(local, host)?),
-            Path::Word(_) => return Err(AddressError::NoAt),
+            Path::NoAt(_) => return Err(AddressError::NoAt),
         };
         Ok((path, rest.as_bytes()))
     }
@@ -46,7 +46,7 @@ impl ReversePath {
         }
     }
 
-    /// Whether it can go to a server that has no SMTPUTF8.
+    /// Whether the path is ASCII, so that servers without SMTPUTF8 accept it.
     #[must_use]
     pub fn is_ascii(&self) -> bool {
         self.address().is_none_or(Address::is_ascii)
@@ -76,22 +76,22 @@ pub enum ForwardPath {
 }
 
 impl ForwardPath {
-    /// Reads what follows `RCPT TO:`, by the rules of [`ReversePath::parse`].
+    /// Parses the text after `RCPT TO:`, like [`ReversePath::parse`].
     ///
     /// # Errors
-    /// An [`AddressError`] that says what is wrong.
+    /// The reason as an [`AddressError`].
     pub fn parse(input: &[u8]) -> Result<(Self, &[u8]), AddressError> {
         let (path, rest) = parse_path(input)?;
         let path = match path {
             Path::Null => return Err(AddressError::NullRecipient),
             Path::Mailbox(local, host) => Self::Address(Address::from_parts(local, host)?),
-            Path::Word(word) if word.eq_ignore_ascii_case("postmaster") => Self::Postmaster,
-            Path::Word(_) => return Err(AddressError::NoAt),
+            Path::NoAt(text) if text.eq_ignore_ascii_case("postmaster") => Self::Postmaster,
+            Path::NoAt(_) => return Err(AddressError::NoAt),
         };
         Ok((path, rest.as_bytes()))
     }
 
-    /// The address, unless it is the bare postmaster.
+    /// The address, unless it is `<Postmaster>` without a domain.
     #[must_use]
     pub const fn address(&self) -> Option<&Address> {
         match self {
@@ -100,7 +100,7 @@ impl ForwardPath {
         }
     }
 
-    /// Whether it can go to a server that has no SMTPUTF8.
+    /// Whether the path is ASCII, so that servers without SMTPUTF8 accept it.
     #[must_use]
     pub fn is_ascii(&self) -> bool {
         self.address().is_none_or(Address::is_ascii)
@@ -118,8 +118,7 @@ impl Display for ForwardPath {
 
 enum Path<'a> {
     Null,
-    /// A single word, without an `@`.
-    Word(&'a str),
+    NoAt(&'a str),
     Mailbox(&'a str, &'a str),
 }
 
@@ -130,7 +129,7 @@ fn parse_path(input: &[u8]) -> Result<(Path<'_>, &str), AddressError> {
         if end == 0 {
             return Err(AddressError::Empty);
         }
-        return Ok((parse_word_or_mailbox(&text[..end])?, &text[end..]));
+        return Ok((split_mailbox(&text[..end])?, &text[end..]));
     };
     let inner = skip_source_route(inner)?;
     let end = path_end(inner, b"> ");
@@ -141,19 +140,19 @@ fn parse_path(input: &[u8]) -> Result<(Path<'_>, &str), AddressError> {
     if let Some(c) = rest.chars().next().filter(|c| *c != ' ') {
         return Err(AddressError::Trailing(c));
     }
-    let path = if end == 0 { Path::Null } else { parse_word_or_mailbox(&inner[..end])? };
+    let path = if end == 0 { Path::Null } else { split_mailbox(&inner[..end])? };
     Ok((path, rest))
 }
 
-fn parse_word_or_mailbox(text: &str) -> Result<Path<'_>, AddressError> {
+fn split_mailbox(text: &str) -> Result<Path<'_>, AddressError> {
     match split_at_sign(text) {
         Ok((local, host)) => Ok(Path::Mailbox(local, host)),
-        Err(AddressError::NoAt) => Ok(Path::Word(text)),
+        Err(AddressError::NoAt) => Ok(Path::NoAt(text)),
         Err(error) => Err(error),
     }
 }
 
-/// Where the first of `delimiters` stands outside a quoted string, or the end.
+/// The position of the first of `delimiters` outside a quoted string, or the end.
 fn path_end(text: &str, delimiters: &[u8]) -> usize {
     let bytes = text.as_bytes();
     let mut quoted = false;

@@ -3,9 +3,9 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::dot::{DotDecoder, Piece};
-use crate::flight::{Flight, quoted};
 use crate::line::{Line, LineReader};
 use crate::machine::ProtocolError;
+use crate::pipeline::{Pipeline, excerpt};
 use crate::pop3::command::Command;
 use crate::pop3::limits::{LINE_OCTETS_READ_MAX, REPLY_TIMEOUT};
 use crate::pop3::reply::{Reply, parse_challenge};
@@ -39,7 +39,7 @@ enum Reading {
 
 #[derive(Debug)]
 pub(super) struct Connection {
-    flight: Flight<Awaited>,
+    pipeline: Pipeline<Awaited>,
     lines: LineReader,
     reading: Reading,
 }
@@ -47,7 +47,7 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            flight: Flight::new(Awaited::Greeting, now + REPLY_TIMEOUT),
+            pipeline: Pipeline::new(Awaited::Greeting, now + REPLY_TIMEOUT),
             lines: LineReader::new(LINE_OCTETS_READ_MAX),
             reading: Reading::FirstLine,
         }
@@ -56,12 +56,12 @@ impl Connection {
     pub(super) fn send(&mut self, command: Command) {
         let mut line = BytesMut::new();
         command.encode(&mut line);
-        self.flight.send(Awaited::Command(command), |out| out.unsplit(line));
+        self.pipeline.send(Awaited::Command(command), |out| out.unsplit(line));
     }
 
     /// Sends a line within AUTH.
     pub(super) fn respond(&mut self, awaited: Awaited, line: &str) {
-        self.flight.send(awaited, |out| {
+        self.pipeline.send(awaited, |out| {
             out.extend_from_slice(line.as_bytes());
             out.extend_from_slice(b"\r\n");
         });
@@ -69,7 +69,7 @@ impl Connection {
 
     /// How many answers are outstanding, one that is being read included.
     pub(super) fn outstanding(&self) -> usize {
-        self.flight.len() + usize::from(!matches!(self.reading, Reading::FirstLine))
+        self.pipeline.len() + usize::from(!matches!(self.reading, Reading::FirstLine))
     }
 
     pub(super) fn read_lines(&mut self) {
@@ -101,7 +101,7 @@ impl Connection {
             self.reading = Reading::FirstLine;
         }
         if heard.is_some() {
-            self.flight.stir();
+            self.pipeline.touch();
         }
         Ok(heard)
     }
@@ -121,40 +121,40 @@ impl Connection {
             (Some(reply), _) if reply.is_ok() => (Status::Ok, reply),
             (Some(reply), _) => (Status::Err, reply),
             (None, Some(_)) => (Status::Continue, Reply::ok("")),
-            (None, None) => return Err(ProtocolError::MalformedReply(quoted(line))),
+            (None, None) => return Err(ProtocolError::MalformedReply(excerpt(line))),
         };
-        match self.flight.answered() {
+        match self.pipeline.answered() {
             Some(awaited) => Ok(Heard::Reply(awaited, status, reply)),
             None if status == Status::Err => Ok(Heard::Farewell(reply)),
-            None => Err(ProtocolError::Unexpected(quoted(line))),
+            None => Err(ProtocolError::Unexpected(excerpt(line))),
         }
     }
 
     pub(super) fn transmit(&mut self, out: &mut BytesMut) {
-        self.flight.transmit(out);
+        self.pipeline.transmit(out);
     }
 
     pub(super) fn pending_octets(&self) -> usize {
-        self.flight.pending_octets()
+        self.pipeline.pending_octets()
     }
 
     fn allowance(&self) -> Option<Duration> {
         (self.outstanding() > 0).then_some(REPLY_TIMEOUT)
     }
 
-    pub(super) fn tick(&mut self, now: Instant) -> Result<(), ProtocolError> {
-        self.flight.tick(now, self.allowance())
+    pub(super) fn rearm(&mut self, now: Instant) -> Result<(), ProtocolError> {
+        self.pipeline.rearm(now, self.allowance())
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.flight.deadline()
+        self.pipeline.deadline()
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        self.flight.handle_timeout(now, self.allowance());
+        self.pipeline.handle_timeout(now, self.allowance());
     }
 
     pub(super) fn close(&mut self) {
-        self.flight.ground();
+        self.pipeline.clear();
     }
 }

@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
-use crate::flight::{PIPELINED_MAX, quoted};
 use crate::machine::{ApiMisuse, Machine, ProtocolError, Step};
+use crate::pipeline::{PIPELINED_MAX, excerpt};
 use crate::pop3::capability::Capability;
 use crate::pop3::command::{Argument, Command};
 use crate::pop3::limits::CAPABILITIES_MAX;
@@ -55,7 +55,7 @@ enum Login {
 
 impl Login {
     fn new(method: Method, credentials: &Credentials) -> Result<Self, LoginError> {
-        let name = Argument::new(&credentials.authentication)?;
+        let name = Argument::new(&credentials.authentication_id)?;
         let password = Argument::new(credentials.password.expose())?;
         Ok(match method {
             Method::UserPass => Self::UserPass(name, Secret::new(password)),
@@ -245,13 +245,13 @@ impl Session {
                 _ => {}
             }
             self.pump();
-            self.connection.tick(now)?;
+            self.connection.rearm(now)?;
             let Some(heard) = self.connection.hear(input)? else { return Ok(Step::NeedInput) };
             let step = match heard {
                 Heard::Reply(awaited, status, reply) => {
                     let unexpected = || match status {
                         Status::Continue => ProtocolError::Unexpected("+".to_owned()),
-                        _ => ProtocolError::Unexpected(quoted(reply.to_string().as_bytes())),
+                        _ => ProtocolError::Unexpected(excerpt(reply.to_string().as_bytes())),
                     };
                     let outcome = outcome(awaited, status).ok_or_else(unexpected)?;
                     self.act(outcome, reply, input)?
@@ -337,7 +337,7 @@ impl Session {
     }
 
     fn line(&mut self, line: &[u8]) -> Result<Option<Event>, ProtocolError> {
-        let malformed = || ProtocolError::MalformedReply(quoted(line));
+        let malformed = || ProtocolError::MalformedReply(excerpt(line));
         let text = || str::from_utf8(line).map_err(|_| malformed());
         Ok(Some(match self.answering {
             Some(Command::List(_)) => list_item(text()?).ok_or_else(malformed)?,
@@ -417,7 +417,7 @@ fn answer(command: Command, reply: Reply) -> Result<Event, ProtocolError> {
         Command::Dele(number) => Some(Event::Deleted(number)),
         command => return Ok(Event::Ok(command, reply)),
     };
-    event.ok_or_else(|| ProtocolError::MalformedReply(quoted(reply.to_string().as_bytes())))
+    event.ok_or_else(|| ProtocolError::MalformedReply(excerpt(reply.to_string().as_bytes())))
 }
 
 fn list_item(text: &str) -> Option<Event> {

@@ -11,7 +11,7 @@ use crate::machine::{Machine, OUTPUT_OCTETS_MAX, ProtocolError, Step};
 use crate::pop3::capability::Capability;
 use crate::pop3::command::{Command, CommandError};
 use crate::pop3::limits::{
-    AUTH_LINE_OCTETS_MAX, AUTOLOGOUT, COMMANDS_MAX, COMMANDS_PER_MESSAGE, ERRORS_IN_A_ROW_MAX,
+    AUTH_LINE_OCTETS_MAX, AUTOLOGOUT, COMMANDS_MAX, COMMANDS_PER_MESSAGE, CONSECUTIVE_ERRORS_MAX,
 };
 use crate::pop3::listing::{ScanListing, UniqueIdListing};
 use crate::pop3::reply::{self, Reply};
@@ -144,7 +144,7 @@ impl Server {
         self.answer(Answer::Finish);
     }
 
-    /// Answers [`Event::Look`] with what the store knows of the message.
+    /// Answers [`Event::Lookup`] with what the store knows of the message.
     pub fn entry(&mut self, octets: u64, unique_id: &str) {
         self.answer(Answer::Entry { octets, unique_id });
     }
@@ -267,7 +267,7 @@ impl Server {
 
     fn mistake(&mut self, reply: &Reply) {
         self.mistakes += 1;
-        if self.mistakes < ERRORS_IN_A_ROW_MAX {
+        if self.mistakes < CONSECUTIVE_ERRORS_MAX {
             reply.encode(&mut self.out);
         } else {
             self.fail(ProtocolError::TooManyErrors, &replies::TOO_MANY_ERRORS);
@@ -289,7 +289,7 @@ impl Server {
     }
 
     fn offer(&self) -> Offer {
-        Offer { sign_in: self.config.auth.stands(self.secure), stls: self.config.stls && !self.tls }
+        Offer { sign_in: self.config.auth.is_offered(self.secure), stls: self.config.stls && !self.tls }
     }
 
     /// RFC 2449 section 5: each only where it works, and the same before and after signing in.

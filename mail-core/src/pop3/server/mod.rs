@@ -11,4 +11,4 @@ pub mod replies;
 mod state;
 
 pub use connection::{Config, Server};
-pub use state::{Event, Look};
+pub use state::{Event, Lookup};

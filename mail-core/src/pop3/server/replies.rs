@@ -38,11 +38,10 @@ pub const UNKNOWN_USER: Reply = err("no mailbox for that name here");
 /// A wrong name or password (RFC 3206 section 4).
 pub const WRONG_CREDENTIALS: Reply = coded(ResponseCode::Auth, "wrong username or password");
 /// Too many sign-ins failed before this one, which was not looked at (RFC 3206 section 4).
-pub const TOO_MANY_FAILURES: Reply =
-    coded(ResponseCode::SysTemp, "too many sign-ins have failed; try again later");
+pub const TOO_MANY_FAILURES: Reply = coded(ResponseCode::SysTemp, "too many failed logins; try again later");
 /// The policy has no time or no means to check a password (RFC 3206 section 4).
 pub const CANNOT_AUTHENTICATE: Reply =
-    coded(ResponseCode::SysTemp, "passwords cannot be checked now; try again later");
+    coded(ResponseCode::SysTemp, "temporary authentication failure; try again later");
 /// In place of the greeting (RFC 3206 section 4).
 pub const TOO_BUSY: Reply = coded(ResponseCode::SysTemp, "too many connections; try again later");
 /// In place of the greeting, to one whose address has too many.
@@ -55,36 +54,35 @@ pub const IN_USE: Reply =
 pub const LOGIN_DELAY: Reply =
     coded(ResponseCode::LoginDelay, "too soon after the last login; try again later");
 /// The store failed in a way that may pass (RFC 3206 section 4).
-pub const STORE_FAILED: Reply =
-    coded(ResponseCode::SysTemp, "the maildrop cannot be read now; try again later");
+pub const STORE_FAILED: Reply = coded(ResponseCode::SysTemp, "cannot read the maildrop now; try again later");
 /// RETR or TOP of a message that was received with SMTPUTF8, without UTF8 (RFC 6856 section 5).
 pub const NEEDS_UTF8: Reply =
-    coded(ResponseCode::Utf8, "this message needs the UTF8 command before signing in");
+    coded(ResponseCode::Utf8, "this message requires the UTF8 command before login");
 
 /// Sign-in where the connection is not fit for passwords (RFC 2595 section 4).
-pub(super) const TLS_FIRST: Reply = err("signing in needs TLS: send STLS first");
+pub(super) const TLS_FIRST: Reply = err("login requires TLS: send STLS first");
 /// Sign-in where the connection is not fit for passwords and cannot be made so.
 pub(super) const NO_SIGN_IN: Reply =
-    err("signing in is not possible on this connection: connect over TLS, or from the server's own machine");
+    err("login is not possible on this connection: connect over TLS, or from the server's own machine");
 /// STLS where it is not offered, or is done already (RFC 2595 section 4).
-pub(super) const NO_TLS: Reply = err("TLS is not available here, or is active already");
+pub(super) const NO_TLS: Reply = err("TLS is not available or already active");
 /// PASS without an accepted USER before it (RFC 1939 section 7).
 pub(super) const USER_FIRST: Reply = err("send USER first");
 /// A command of the other state (RFC 1939 section 3), before and after signing in.
-pub(super) const SIGN_IN_FIRST: Reply = err("sign in first");
-pub(super) const SIGNED_IN_ALREADY: Reply = err("signed in already");
+pub(super) const SIGN_IN_FIRST: Reply = err("log in first");
+pub(super) const SIGNED_IN_ALREADY: Reply = err("already authenticated");
 /// AUTH with a mechanism that is not offered (RFC 5034 section 4).
-pub(super) const NO_SUCH_MECHANISM: Reply = err("no such mechanism; send AUTH PLAIN or AUTH LOGIN");
+pub(super) const NO_SUCH_MECHANISM: Reply = err("unsupported mechanism; use AUTH PLAIN or AUTH LOGIN");
 /// `*` in an exchange (RFC 5034 section 4).
 pub(super) const CANCELLED: Reply = err("authentication cancelled");
 /// A response that is no base64, or not what the mechanism needs (RFC 5034 section 4).
-pub(super) const BAD_RESPONSE: Reply = err("that is no valid response of this mechanism");
+pub(super) const BAD_RESPONSE: Reply = err("invalid response for this mechanism");
 /// The last reply to a client that makes one mistake after the other.
 pub(super) const TOO_MANY_ERRORS: Reply = err("too many errors in a row, goodbye");
 /// The last reply to a client that sends more than any use of its maildrop takes.
 pub(super) const TOO_MANY_COMMANDS: Reply = err("too many commands in one session, goodbye");
 /// Bytes behind STLS in plain text (RFC 2595 section 4, CVE-2011-0411).
-pub(super) const INJECTED: Reply = err("plain text was sent behind STLS, goodbye");
+pub(super) const INJECTED: Reply = err("plaintext after STLS, goodbye");
 /// The server goes down (RFC 3206 section 4).
 pub(super) const SHUTTING_DOWN: Reply = coded(ResponseCode::SysTemp, "server is shutting down, goodbye");
 
@@ -93,11 +91,11 @@ pub(super) const fn malformed(error: CommandError) -> Reply {
     err(match error {
         CommandError::Unknown => "unknown command",
         CommandError::NotImplemented => "command not implemented",
-        CommandError::MissingArgument => "an argument is missing",
-        CommandError::UnexpectedArgument => "there is an argument too many",
-        CommandError::BadNumber => "that is no number",
-        CommandError::BadText => "the argument holds a character that is not allowed",
-        CommandError::TooLong => "the line is too long",
+        CommandError::MissingArgument => "missing argument",
+        CommandError::UnexpectedArgument => "too many arguments",
+        CommandError::BadNumber => "not a number",
+        CommandError::BadText => "invalid character in the argument",
+        CommandError::TooLong => "line too long",
     })
 }
 

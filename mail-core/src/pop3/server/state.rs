@@ -43,11 +43,11 @@ pub enum Event {
     /// [`reject`](super::Server::reject). Marked messages may be given: they are left out.
     UniqueIds,
     /// One message is looked up: [`entry`](super::Server::entry) or [`reject`](super::Server::reject).
-    Look {
+    Lookup {
         /// The number of a message that is there and not marked.
         number: u64,
         /// What for.
-        wanted: Look,
+        purpose: Lookup,
     },
     /// A message is sent: [`begin_body`](super::Server::begin_body), then what is to be transmitted and the
     /// message itself are written, then [`finish`](super::Server::finish); or
@@ -57,7 +57,7 @@ pub enum Event {
         number: u64,
     },
     /// As [`Retrieve`](Self::Retrieve), but the header, the blank line and `lines` lines of the body
-    /// ([`TopLines`](crate::pop3::TopLines) counts them).
+    /// ([`TopLimiter`](crate::pop3::TopLimiter) counts them).
     Top {
         /// The number of a message that is there and not marked.
         number: u64,
@@ -74,7 +74,7 @@ pub enum Event {
 
 /// What a single look-up is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
+pub enum Lookup {
     /// `LIST n`
     ListEntry,
     /// `UIDL n`
@@ -130,9 +130,9 @@ pub(super) enum Question {
     Login(String),
     List,
     UniqueIds,
-    Look {
+    Lookup {
         number: u64,
-        wanted: Look,
+        purpose: Lookup,
     },
     Retrieve,
     Top,
@@ -275,13 +275,13 @@ impl State {
                 Outcome::End
             }
             (
-                Question::Look { number, wanted },
+                Question::Lookup { number, purpose },
                 Answer::Entry { octets, unique_id },
                 Self::Transaction { maildrop, .. },
-            ) => Outcome::Reply(match wanted {
-                Look::ListEntry => replies::scan_listing(number, octets),
-                Look::UniqueId => replies::unique_id(number, unique_id),
-                Look::Delete => {
+            ) => Outcome::Reply(match purpose {
+                Lookup::ListEntry => replies::scan_listing(number, octets),
+                Lookup::UniqueId => replies::unique_id(number, unique_id),
+                Lookup::Delete => {
                     maildrop.mark(number, octets);
                     replies::DELETED
                 }
@@ -297,7 +297,7 @@ impl State {
             (
                 Question::List
                 | Question::UniqueIds
-                | Question::Look { .. }
+                | Question::Lookup { .. }
                 | Question::Retrieve
                 | Question::Top,
                 Answer::Reject(reply),
@@ -320,9 +320,9 @@ fn command_in_transaction(command: Command, maildrop: &mut Maildrop) -> Verdict 
         {
             Verdict::Reply(replies::NO_SUCH_MESSAGE)
         }
-        List(Some(number)) => look(number, Look::ListEntry),
-        Uidl(Some(number)) => look(number, Look::UniqueId),
-        Dele(number) => look(number, Look::Delete),
+        List(Some(number)) => look(number, Lookup::ListEntry),
+        Uidl(Some(number)) => look(number, Lookup::UniqueId),
+        Dele(number) => look(number, Lookup::Delete),
         Retr(number) => Verdict::Ask(Event::Retrieve { number }),
         Top { number, lines } => Verdict::Ask(Event::Top { number, lines }),
         Noop => Verdict::Reply(replies::NOTHING_DONE),
@@ -340,18 +340,18 @@ fn start(mechanism: Mechanism, initial_response: Option<Secret<String>>) -> Resu
     ServerExchange::start(mechanism, initial.as_ref())
 }
 
-fn look(number: u64, wanted: Look) -> Verdict {
-    Verdict::Ask(Event::Look { number, wanted })
+fn look(number: u64, purpose: Lookup) -> Verdict {
+    Verdict::Ask(Event::Lookup { number, purpose })
 }
 
 impl From<&Event> for Question {
     fn from(event: &Event) -> Self {
         match event {
             Event::User(name) => Self::User(name.clone()),
-            Event::Authenticate(credentials) => Self::Login(credentials.authentication.clone()),
+            Event::Authenticate(credentials) => Self::Login(credentials.authentication_id.clone()),
             Event::List => Self::List,
             Event::UniqueIds => Self::UniqueIds,
-            Event::Look { number, wanted } => Self::Look { number: *number, wanted: *wanted },
+            Event::Lookup { number, purpose } => Self::Lookup { number: *number, purpose: *purpose },
             Event::Retrieve { .. } => Self::Retrieve,
             Event::Top { .. } => Self::Top,
             Event::Quit { .. } => Self::Quit,
@@ -369,7 +369,7 @@ mod tests {
     fn cell(mut state: State, line: &str, offer: Offer) -> String {
         match state.command(Command::parse(line.as_bytes()).unwrap(), offer) {
             Verdict::Reply(reply) => reply.to_string(),
-            Verdict::Mistake(reply) => format!("mistake: {}", reply.text()),
+            Verdict::Mistake(reply) => format!("error: {}", reply.text()),
             Verdict::Ask(_) => "asks".to_owned(),
             Verdict::Capabilities | Verdict::Mechanisms => "lists".to_owned(),
             Verdict::Challenge(_) => "challenges".to_owned(),
@@ -391,13 +391,13 @@ mod tests {
     /// Every command before USER, behind USER, and behind signing in.
     #[test]
     fn the_table_of_commands() {
-        let (first, already) = ("mistake: sign in first", "mistake: signed in already");
+        let (first, already) = ("error: log in first", "error: already authenticated");
         let none = "-ERR no such message";
         for (line, expected) in [
             ("CAPA", ["lists", "lists", "lists"]),
             ("QUIT", ["+OK goodbye", "+OK goodbye", "asks"]),
             ("USER ag", ["asks", "asks", already]),
-            ("PASS secret", ["mistake: send USER first", "asks", already]),
+            ("PASS secret", ["error: send USER first", "asks", already]),
             ("AUTH", ["lists", "lists", already]),
             ("AUTH PLAIN", ["challenges", "challenges", already]),
             ("AUTH PLAIN AGFnAHg=", ["asks", "asks", already]),
@@ -429,14 +429,11 @@ mod tests {
     fn what_is_not_offered_is_refused() {
         for line in ["USER ag", "PASS secret", "AUTH", "AUTH PLAIN", "AUTH PLAIN AGFnAHg="] {
             let cell = |stls| cell(named(), line, Offer { sign_in: false, stls });
-            assert_eq!(cell(true), "mistake: signing in needs TLS: send STLS first", "{line}");
-            assert!(
-                cell(false).starts_with("mistake: signing in is not possible on this connection: "),
-                "{line}"
-            );
+            assert_eq!(cell(true), "error: login requires TLS: send STLS first", "{line}");
+            assert!(cell(false).starts_with("error: login is not possible on this connection: "), "{line}");
         }
         let without_tls = Offer { sign_in: true, stls: false };
-        let refused = "mistake: TLS is not available here, or is active already";
+        let refused = "error: TLS is not available or already active";
         assert_eq!(cell(named(), "STLS", without_tls), refused);
     }
 
@@ -460,7 +457,7 @@ mod tests {
             (Question::UniqueIds, "..x....x"),
             (Question::Retrieve, "...x...x"),
             (Question::Top, "...x...x"),
-            (Question::Look { number: 2, wanted: Look::Delete }, "....x..x"),
+            (Question::Lookup { number: 2, purpose: Lookup::Delete }, "....x..x"),
             (Question::ScanListings, ".....x.."),
             (Question::UniqueIdListings, ".....x.."),
             (Question::Body, ".....x.."),

@@ -3,9 +3,9 @@
 use bytes::BytesMut;
 
 use crate::dot::DotEncoder;
-use crate::flight::Flight;
 use crate::line::LineNormaliser;
 use crate::machine::ProtocolError;
+use crate::pipeline::Pipeline;
 use crate::smtp::command::Command;
 use crate::smtp::limits;
 use crate::smtp::reply::{Reply, ReplyReader};
@@ -15,7 +15,7 @@ use super::state::{Awaited, allowance};
 
 #[derive(Debug)]
 pub(super) struct Connection {
-    flight: Flight<Awaited>,
+    pipeline: Pipeline<Awaited>,
     replies: ReplyReader,
     /// The body that is being sent.
     body: Option<Body>,
@@ -32,19 +32,19 @@ struct Body {
 impl Connection {
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            flight: Flight::new(Awaited::Greeting, now + limits::GREETING_TIMEOUT),
+            pipeline: Pipeline::new(Awaited::Greeting, now + limits::GREETING_TIMEOUT),
             replies: ReplyReader::default(),
             body: None,
         }
     }
 
     pub(super) fn send(&mut self, awaited: Awaited, command: &Command) {
-        self.flight.send(awaited, |out| command.encode(out));
+        self.pipeline.send(awaited, |out| command.encode(out));
     }
 
     /// Sends a line within AUTH.
     pub(super) fn respond(&mut self, awaited: Awaited, line: &str) {
-        self.flight.send(awaited, |out| {
+        self.pipeline.send(awaited, |out| {
             out.extend_from_slice(line.as_bytes());
             out.extend_from_slice(b"\r\n");
         });
@@ -58,12 +58,12 @@ impl Connection {
         let Body { normaliser, encoder, normalised } = self.body.get_or_insert_default();
         normalised.clear();
         normaliser.normalise(text, normalised);
-        encoder.encode(normalised, self.flight.output());
+        encoder.encode(normalised, self.pipeline.output());
     }
 
     pub(super) fn end_body(&mut self) {
         let body = self.body.take().unwrap_or_default();
-        self.flight.send(Awaited::FinalDot, |out| body.encoder.finish(out));
+        self.pipeline.send(Awaited::FinalDot, |out| body.encoder.finish(out));
     }
 
     /// The next reply, and what it answers: nothing, when nobody asked or its command has not left yet.
@@ -72,42 +72,42 @@ impl Connection {
         input: &mut BytesMut,
     ) -> Result<Option<(Option<Awaited>, Reply)>, ProtocolError> {
         let reply = self.replies.next_reply(input)?;
-        Ok(reply.map(|reply| (self.flight.answered(), reply)))
+        Ok(reply.map(|reply| (self.pipeline.answered(), reply)))
     }
 
     /// How many replies are outstanding.
     pub(super) fn outstanding(&self) -> usize {
-        self.flight.len()
+        self.pipeline.len()
     }
 
     pub(super) fn transmit(&mut self, out: &mut BytesMut) {
-        self.flight.transmit(out);
+        self.pipeline.transmit(out);
     }
 
     pub(super) fn pending_octets(&self) -> usize {
-        self.flight.pending_octets()
+        self.pipeline.pending_octets()
     }
 
     fn allowance(&self) -> Option<Duration> {
         let body = self.body.as_ref().map(|_| limits::DATA_BLOCK_TIMEOUT);
-        self.flight.front().map(|awaited| allowance(*awaited)).or(body)
+        self.pipeline.front().map(|awaited| allowance(*awaited)).or(body)
     }
 
-    pub(super) fn tick(&mut self, now: Instant) -> Result<(), ProtocolError> {
-        self.flight.tick(now, self.allowance())
+    pub(super) fn rearm(&mut self, now: Instant) -> Result<(), ProtocolError> {
+        self.pipeline.rearm(now, self.allowance())
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.flight.deadline()
+        self.pipeline.deadline()
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        self.flight.handle_timeout(now, self.allowance());
+        self.pipeline.handle_timeout(now, self.allowance());
     }
 
     /// Nothing more is sent, not even what waits: a message without its end is not delivered.
     pub(super) fn close(&mut self) {
         self.body = None;
-        self.flight.ground();
+        self.pipeline.clear();
     }
 }

@@ -80,7 +80,7 @@ pub enum Stage {
 
 /// What a server does not offer, as a sentence for a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Lack {
+pub enum MissingCapability {
     /// STARTTLS, with [`Tls::Required`].
     #[error("the server does not offer encryption (STARTTLS), and nothing is sent without it")]
     StartTls,
@@ -123,7 +123,7 @@ pub enum Event {
         authenticated: bool,
     },
     /// The configuration asks for AUTH and has no credentials: [`Submission::login`].
-    LoginWanted,
+    LoginRequired,
     /// The credentials were refused. [`Submission::login`] tries others.
     LoginRefused(Reply),
     /// The server turned the client away before it was ready; the session closes.
@@ -133,9 +133,9 @@ pub enum Event {
         /// Why.
         reply: Reply,
     },
-    /// The server lacks what the session or the envelope needs. For [`Lack::StartTls`] and [`Lack::Auth`] the session
+    /// The server lacks what the session or the envelope needs. For [`MissingCapability::StartTls`] and [`MissingCapability::Auth`] the session
     /// closes; for the others the envelope is dropped, no word of it having been sent, and the session goes on.
-    Lacking(Lack),
+    MissingCapability(MissingCapability),
     /// One recipient was refused; the message still goes to the others, if there are any.
     RecipientRefused {
         /// The index in [`Envelope::recipients`].

@@ -34,7 +34,7 @@ pub(super) enum State {
     Handshake,
     LoggingIn,
     /// The server waits for credentials, or for QUIT.
-    LoginWanted,
+    LoginRequired,
     /// Between transactions.
     Ready,
     /// From MAIL to the answer to DATA.

@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 use memchr::memchr;
 
-use crate::flight::{PIPELINED_MAX, quoted};
 use crate::machine::{ApiMisuse, Machine, ProtocolError, Step};
+use crate::pipeline::{PIPELINED_MAX, excerpt};
 use crate::sasl::{ClientExchange, Credentials, Mechanism};
 use crate::smtp::command::Command;
 use crate::smtp::extension::Extensions;
@@ -18,7 +18,7 @@ use crate::time::Instant;
 
 use super::connection::Connection;
 use super::state::{Awaited, Outcome, Progress, State, outcome};
-use super::{BodyError, Envelope, Event, Lack, Stage, SubmissionConfig, Tls};
+use super::{BodyError, Envelope, Event, MissingCapability, Stage, SubmissionConfig, Tls};
 
 /// Of the body, what may wait to be transmitted before the driver does better to write than to bring more.
 const PENDING_OCTETS_ENOUGH: usize = 256 * 1_024;
@@ -34,10 +34,10 @@ const INITIAL_RESPONSE_OCTETS_MAX: usize = (512 - "AUTH PLAIN \r\n".len()) / 4 *
 /// 1. [`new`](Self::new); [`send`](Self::send) may be called at once and at any time: envelopes wait for their turn.
 /// 2. Turn the crank of [`Machine`]. On [`Step::UpgradeTls`] do the handshake, then call
 ///    [`tls_established`](Self::tls_established).
-/// 3. After [`Event::LoginWanted`] or [`Event::LoginRefused`] call [`login`](Self::login), or [`quit`](Self::quit).
+/// 3. After [`Event::LoginRequired`] or [`Event::LoginRefused`] call [`login`](Self::login), or [`quit`](Self::quit).
 /// 4. After [`Event::SendBody`] call [`body`](Self::body) as often as need be, transmitting in between (more is welcome
 ///    while [`wants_body`](Self::wants_body)), then [`body_end`](Self::body_end).
-/// 5. Each envelope ends with exactly one of [`Event::Sent`], [`Event::Refused`] and [`Event::Lacking`], unless the
+/// 5. Each envelope ends with exactly one of [`Event::Sent`], [`Event::Refused`] and [`Event::MissingCapability`], unless the
 ///    session ends first.
 /// 6. [`quit`](Self::quit) ends the session behind the last envelope, [`cancel`](Self::cancel) at once.
 #[derive(Debug)]
@@ -89,12 +89,12 @@ impl Submission {
         Ok(())
     }
 
-    /// Signs in, after [`Event::LoginWanted`] or [`Event::LoginRefused`].
+    /// Signs in, after [`Event::LoginRequired`] or [`Event::LoginRefused`].
     ///
     /// # Errors
     /// It was not asked for.
     pub fn login(&mut self, credentials: Credentials) -> Result<(), ApiMisuse> {
-        if self.state != State::LoginWanted || self.quitting {
+        if self.state != State::LoginRequired || self.quitting {
             return Err(ApiMisuse("credentials that were not asked for"));
         }
         self.config.credentials = Some(credentials);
@@ -186,13 +186,13 @@ impl Submission {
             if !self.events.is_empty() {
                 continue;
             }
-            self.connection.tick(now)?;
+            self.connection.rearm(now)?;
             let Some((awaited, reply)) = self.connection.hear(input)? else { return Ok(Step::NeedInput) };
             let Some(awaited) = awaited else {
                 self.unasked(reply)?;
                 continue;
             };
-            let unexpected = || ProtocolError::Unexpected(quoted(reply.to_string().as_bytes()));
+            let unexpected = || ProtocolError::Unexpected(excerpt(reply.to_string().as_bytes()));
             let outcome = outcome(awaited, reply.code().value()).ok_or_else(unexpected)?;
             self.act(outcome, reply);
         }
@@ -201,7 +201,7 @@ impl Submission {
     /// Sends what may be sent now.
     fn pump(&mut self) {
         let idle =
-            matches!(self.state, State::Ready | State::LoginWanted) && self.connection.outstanding() == 0;
+            matches!(self.state, State::Ready | State::LoginRequired) && self.connection.outstanding() == 0;
         if idle {
             self.begin_transaction();
         }
@@ -228,7 +228,7 @@ impl Submission {
             && let Some(envelope) = self.queue.pop_front()
         {
             match lack(&envelope, &self.extensions) {
-                Some(lack) => self.events.push_back(Event::Lacking(lack)),
+                Some(lack) => self.events.push_back(Event::MissingCapability(lack)),
                 None => {
                     let progress = Progress::new(envelope.recipients.len());
                     self.current = Some((envelope, progress));
@@ -261,7 +261,7 @@ impl Submission {
                 self.ready();
             }
             Outcome::LoginRefused => {
-                self.state = State::LoginWanted;
+                self.state = State::LoginRequired;
                 self.events.push_back(Event::LoginRefused(reply));
             }
             Outcome::SessionRefused(stage) => {
@@ -333,7 +333,7 @@ impl Submission {
             if self.extensions.starttls {
                 self.connection.send(Awaited::StartTls, &Command::StartTls);
             } else {
-                self.events.push_back(Event::Lacking(Lack::StartTls));
+                self.events.push_back(Event::MissingCapability(MissingCapability::StartTls));
                 self.leave();
             }
         } else if offered && self.config.credentials.is_some() {
@@ -341,10 +341,10 @@ impl Submission {
         } else if !self.config.auth_required {
             self.ready();
         } else if offered {
-            self.state = State::LoginWanted;
-            self.events.push_back(Event::LoginWanted);
+            self.state = State::LoginRequired;
+            self.events.push_back(Event::LoginRequired);
         } else {
-            self.events.push_back(Event::Lacking(Lack::Auth));
+            self.events.push_back(Event::MissingCapability(MissingCapability::Auth));
             self.leave();
         }
     }
@@ -354,8 +354,8 @@ impl Submission {
         let plain = self.extensions.auth.contains(&Mechanism::Plain);
         let mechanism = if plain { Mechanism::Plain } else { Mechanism::Login };
         let mut exchange = ClientExchange::new(mechanism, credentials);
-        let Credentials { authorization, authentication, password } = credentials;
-        let octets = authorization.len() + authentication.len() + password.expose().len() + 2;
+        let Credentials { authorization_id, authentication_id, password } = credentials;
+        let octets = authorization_id.len() + authentication_id.len() + password.expose().len() + 2;
         let initial = if octets <= INITIAL_RESPONSE_OCTETS_MAX { exchange.initial() } else { None };
         self.exchange = Some(exchange);
         self.state = State::LoggingIn;
@@ -383,7 +383,7 @@ impl Submission {
         let amid_body = matches!(self.state, State::Body | State::Verdict);
         let refusal = reply.is_transient() || reply.is_permanent();
         if reply.code().value() != 421 && !(amid_body && refusal) {
-            return Err(ProtocolError::Unexpected(quoted(reply.to_string().as_bytes())));
+            return Err(ProtocolError::Unexpected(excerpt(reply.to_string().as_bytes())));
         }
         self.goodbye(Stage::Body, reply);
         Ok(())
@@ -445,12 +445,12 @@ impl Machine for Submission {
 }
 
 /// What this message needs and the server has not.
-fn lack(envelope: &Envelope, extensions: &Extensions) -> Option<Lack> {
+fn lack(envelope: &Envelope, extensions: &Extensions) -> Option<MissingCapability> {
     let size_max = extensions.size.filter(|size_max| *size_max > 0);
     match (envelope.size, size_max) {
-        (Some(size), Some(size_max)) if size > size_max => Some(Lack::Size(size_max)),
-        _ if needs_utf8(envelope) && !extensions.utf8 => Some(Lack::SmtpUtf8),
-        _ if envelope.eight_bit && !extensions.eight_bit_mime => Some(Lack::EightBitMime),
+        (Some(size), Some(size_max)) if size > size_max => Some(MissingCapability::Size(size_max)),
+        _ if needs_utf8(envelope) && !extensions.utf8 => Some(MissingCapability::SmtpUtf8),
+        _ if envelope.eight_bit && !extensions.eight_bit_mime => Some(MissingCapability::EightBitMime),
         _ => None,
     }
 }

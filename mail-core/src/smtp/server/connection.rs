@@ -17,13 +17,13 @@ use self::pace::Pace;
 use super::state::Session;
 use super::{Config, Event, Mail, replies};
 use crate::dot::DotDecoder;
-use crate::line::{Ending, Line, LineEnds, LineReader};
+use crate::line::{Line, LineEndChecker, LineEnding, LineReader};
 use crate::machine::{Machine, OUTPUT_OCTETS_MAX, ProtocolError, Step};
 use crate::message::address::{ForwardPath, ReversePath};
 use crate::sasl::ServerExchange;
 use crate::smtp::command::{self, Command, HelloName};
 use crate::smtp::limits::{
-    AUTH_LINE_OCTETS_MAX, COMMAND_LINE_OCTETS_MAX, COMMANDS_MAX, ERRORS_IN_A_ROW_MAX, SERVER_TIMEOUT,
+    AUTH_LINE_OCTETS_MAX, COMMAND_LINE_OCTETS_MAX, COMMANDS_MAX, CONSECUTIVE_ERRORS_MAX, SERVER_TIMEOUT,
 };
 use crate::smtp::parameter::{BodyType, MailParameters};
 use crate::smtp::reply::{Reply, ReplyCode};
@@ -42,7 +42,7 @@ pub struct Server {
     events: VecDeque<Event>,
     question: Option<Question>,
     /// Of a message that comes in chunks.
-    line_ends: LineEnds,
+    line_ends: LineEndChecker,
     output: BytesMut,
     /// Since the last message.
     commands: usize,
@@ -104,7 +104,7 @@ impl Server {
             lines: LineReader::new(AUTH_LINE_OCTETS_MAX),
             events: VecDeque::new(),
             question: None,
-            line_ends: LineEnds::default(),
+            line_ends: LineEndChecker::default(),
             output: BytesMut::new(),
             commands: 0,
             errors_in_a_row: 0,
@@ -334,11 +334,11 @@ impl Server {
     fn on_command_line(&mut self, line: Line, input: &BytesMut) {
         let line = match line {
             Line::TooLong => return self.fail(replies::LINE_TOO_LONG),
-            Line::Complete(line, Ending::BareLf) if command::is_bdat(&line) => {
+            Line::Complete(line, LineEnding::BareLf) if command::is_bdat(&line) => {
                 return self.on_malformed_bdat(None);
             }
-            Line::Complete(_, Ending::BareLf) => return self.fail(replies::BARE_LF),
-            Line::Complete(line, Ending::Crlf) => line,
+            Line::Complete(_, LineEnding::BareLf) => return self.fail(replies::BARE_LF),
+            Line::Complete(line, LineEnding::Crlf) => line,
         };
         // Only AUTH may be longer than other commands.
         let is_auth = line.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "));
@@ -458,7 +458,7 @@ impl Server {
         // A client that pipelines is not wrong again with each command behind a refused one.
         let follows = self.refused && replies::may_follow_a_refusal(&reply);
         self.errors_in_a_row += u32::from(reply.is_permanent() && !follows);
-        if self.errors_in_a_row.max(self.refused_sign_ins) >= ERRORS_IN_A_ROW_MAX {
+        if self.errors_in_a_row.max(self.refused_sign_ins) >= CONSECUTIVE_ERRORS_MAX {
             self.send(&replies::TOO_MANY_ERRORS);
             self.close(Some(ProtocolError::TooManyErrors));
         } else {

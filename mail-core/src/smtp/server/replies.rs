@@ -6,6 +6,7 @@
 use crate::message::address::{ForwardPath, ReversePath};
 use crate::sasl::SaslError;
 use crate::smtp::command::CommandError;
+use crate::smtp::parameter::ParameterError;
 use crate::smtp::reply::{EnhancedCode, Reply};
 
 type Code = Option<(u8, u16, u16)>;
@@ -18,7 +19,7 @@ const SYNTAX: Code = Some((5, 5, 2));
 pub(super) const OK: Reply = Reply::fixed(250, DONE, "OK");
 /// RFC 5321 section 7.3: a server may keep to itself who exists.
 pub(super) const VRFY: Reply =
-    Reply::fixed(252, DONE, "Cannot verify the user, but will take mail and try to deliver it");
+    Reply::fixed(252, DONE, "Cannot VRFY user, but will accept message and attempt delivery");
 /// STARTTLS and AUTH are not always there; EHLO tells.
 pub(super) const HELP: Reply =
     Reply::fixed(214, DONE, "Commands: HELO EHLO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP; see RFC 5321");
@@ -33,14 +34,14 @@ pub(super) const AUTHENTICATED: Reply = Reply::fixed(235, Some((2, 7, 0)), "Auth
 // Order: RFC 5321 section 4.1.4.
 pub(super) const HELLO_FIRST: Reply = Reply::fixed(503, ORDER, "Send HELO or EHLO first");
 pub(super) const NESTED_MAIL: Reply =
-    Reply::fixed(503, ORDER, "The sender is already given; send RSET to begin again");
+    Reply::fixed(503, ORDER, "Sender already specified; send RSET to start over");
 pub(super) const MAIL_FIRST: Reply = Reply::fixed(503, ORDER, "Send MAIL first");
 pub(super) const NO_RECIPIENT: Reply = Reply::fixed(503, ORDER, "No valid recipients; send RCPT first");
 /// RFC 3030 section 2: DATA and BDAT cannot be mixed, nor RCPT come between chunks.
 pub(super) const AMID_CHUNKS: Reply =
-    Reply::fixed(503, ORDER, "The message is being sent by BDAT; go on with it");
+    Reply::fixed(503, ORDER, "Message transfer with BDAT in progress; send the next BDAT");
 pub(super) const CHUNK_WAS_REFUSED: Reply =
-    Reply::fixed(503, ORDER, "An earlier chunk was refused; send RSET to begin again");
+    Reply::fixed(503, ORDER, "An earlier chunk was rejected; send RSET to start over");
 /// RFC 4954 section 4, RFC 3207 section 4.
 pub(super) const AMID_TRANSACTION: Reply =
     Reply::fixed(503, ORDER, "Not during a mail transaction; send RSET first");
@@ -50,7 +51,7 @@ pub(super) const LINE_TOO_LONG: Reply = Reply::fixed(500, SYNTAX, "Line too long
 /// RFC 5321 section 2.3.8.
 pub(super) const BARE_LF: Reply = Reply::fixed(500, SYNTAX, "End each line with CRLF, not with a bare LF");
 /// The chunk behind it is still taken, or the connection closed.
-pub(super) const MALFORMED_BDAT: Reply = Reply::fixed(501, Some((5, 5, 4)), "Write BDAT octets [LAST]");
+pub(super) const MALFORMED_BDAT: Reply = Reply::fixed(501, Some((5, 5, 4)), "Syntax: BDAT octets [LAST]");
 /// RFC 4954 section 4.
 pub(super) const AUTH_LINE_TOO_LONG: Reply =
     Reply::fixed(500, Some((5, 5, 6)), "Authentication line too long");
@@ -60,14 +61,17 @@ pub(super) const UNKNOWN_PARAMETER: Reply =
     Reply::fixed(555, Some((5, 5, 4)), "Parameter not recognized or not implemented");
 /// RFC 6531 section 3.5.
 pub(super) const NEEDS_UTF8: Reply =
-    Reply::fixed(553, Some((5, 6, 7)), "An address that is not ASCII needs SMTPUTF8 with MAIL");
+    Reply::fixed(553, Some((5, 6, 7)), "Non-ASCII address requires SMTPUTF8 with MAIL");
 
 // Limits.
 /// RFC 5321 section 4.5.3.1.10.
 pub(super) const TOO_MANY_RECIPIENTS: Reply = Reply::fixed(452, Some((4, 5, 3)), "Too many recipients");
 /// RFC 5321 section 2.3.8, which says nothing of NUL; RFC 5322 section 4 does.
-pub(super) const MALFORMED_MESSAGE: Reply =
-    Reply::fixed(554, Some((5, 6, 0)), "The message has a bare CR, a bare LF or a NUL; lines end with CRLF");
+pub(super) const MALFORMED_MESSAGE: Reply = Reply::fixed(
+    554,
+    Some((5, 6, 0)),
+    "Message contains a bare CR, a bare LF or a NUL; lines must end with CRLF",
+);
 
 // STARTTLS and AUTH.
 pub(super) const TLS_UNAVAILABLE: Reply = Reply::fixed(454, Some((4, 7, 0)), "TLS is not available");
@@ -92,18 +96,17 @@ pub(super) const AUTH_ALREADY: Reply = Reply::fixed(503, ORDER, "Already authent
 // Last words: RFC 5321 section 3.8.
 pub(super) const SHUTTING_DOWN: Reply =
     Reply::fixed(421, Some((4, 3, 2)), "Service shutting down, try again later");
-pub(super) const TIMED_OUT: Reply =
-    Reply::fixed(421, Some((4, 4, 2)), "Nothing came for too long, closing connection");
+pub(super) const TIMED_OUT: Reply = Reply::fixed(421, Some((4, 4, 2)), "Idle timeout, closing connection");
 pub(super) const TOO_MANY_ERRORS: Reply =
     Reply::fixed(421, Some((4, 7, 0)), "Too many errors, closing connection");
 /// RFC 5321 section 7.8.
 pub(super) const TOO_MANY_COMMANDS: Reply =
     Reply::fixed(421, Some((4, 7, 0)), "Too many commands without a message, closing connection");
 pub(super) const TOO_SLOW: Reply =
-    Reply::fixed(421, Some((4, 4, 2)), "The message comes too slowly, closing connection");
+    Reply::fixed(421, Some((4, 4, 2)), "Message transfer too slow, closing connection");
 /// RFC 3207 section 6.
 pub(super) const INJECTED: Reply =
-    Reply::fixed(421, Some((4, 7, 0)), "Nothing may follow STARTTLS before TLS, closing connection");
+    Reply::fixed(421, Some((4, 7, 0)), "Data after STARTTLS before the TLS handshake, closing connection");
 pub(super) const NOT_HTTP: Reply =
     Reply::fixed(421, Some((4, 7, 0)), "This is a mail server, not a web server, closing connection");
 
@@ -113,30 +116,29 @@ pub const WRONG_CREDENTIALS: Reply =
     Reply::fixed(535, Some((5, 7, 8)), "Authentication failed: wrong username or password");
 /// RFC 4954 section 6.
 pub const TOO_MANY_FAILURES: Reply =
-    Reply::fixed(454, Some((4, 7, 0)), "Too many sign-ins have failed; try again later");
+    Reply::fixed(454, Some((4, 7, 0)), "Too many failed logins; try again later");
 /// RFC 4954 section 6.
 pub const CANNOT_AUTHENTICATE: Reply =
-    Reply::fixed(454, Some((4, 7, 0)), "Passwords cannot be checked now; try again later");
+    Reply::fixed(454, Some((4, 7, 0)), "Temporary authentication failure; try again later");
 /// RFC 6409 section 6.1.
 pub const FOREIGN_SENDER: Reply =
-    Reply::fixed(550, Some((5, 7, 1)), "That address is not the account's; send as yourself");
+    Reply::fixed(550, Some((5, 7, 1)), "Sender address does not belong to the authenticated account");
 /// RFC 5321 section 3.3.
 pub const UNKNOWN_USER: Reply = Reply::fixed(550, Some((5, 1, 1)), "No such user here");
 /// RFC 5321 section 3.6.2.
 pub const RELAYING_DENIED: Reply =
-    Reply::fixed(550, Some((5, 7, 1)), "Relaying denied: mail is taken for local domains only");
+    Reply::fixed(550, Some((5, 7, 1)), "Relaying denied: only mail for local domains is accepted");
 /// RFC 5321 section 6.3.
 pub const MAIL_LOOP: Reply =
-    Reply::fixed(554, Some((5, 4, 6)), "The message has passed through too many servers: a loop");
+    Reply::fixed(554, Some((5, 4, 6)), "Too many Received fields: mail loop detected");
 /// RFC 5321 section 4.5.3.1.9, for the header alone.
-pub const HEADER_TOO_LARGE: Reply =
-    Reply::fixed(552, Some((5, 3, 4)), "The header of the message is larger than is taken here");
+pub const HEADER_TOO_LARGE: Reply = Reply::fixed(552, Some((5, 3, 4)), "Message header too large");
 /// RFC 5321 section 4.2.2.
 pub const STORAGE_FULL: Reply =
-    Reply::fixed(452, Some((4, 3, 1)), "There is no room to store the message; try again later");
+    Reply::fixed(452, Some((4, 3, 1)), "Insufficient system storage; try again later");
 /// RFC 5321 section 4.2.2.
 pub const LOCAL_ERROR: Reply =
-    Reply::fixed(451, Some((4, 3, 0)), "The message cannot be stored now; try again later");
+    Reply::fixed(451, Some((4, 3, 0)), "Cannot store the message now; try again later");
 
 /// Whether the reply may say no more than that an earlier command was refused.
 pub(super) fn may_follow_a_refusal(reply: &Reply) -> bool {
@@ -187,7 +189,7 @@ pub(super) fn challenge(base64: &'static str) -> Reply {
 
 /// RFC 1870 section 6.
 pub(super) fn too_large(message_size_max: u64) -> Reply {
-    let text = format!("The message is larger than the {message_size_max} octets that are taken here");
+    let text = format!("Message size exceeds the maximum of {message_size_max} octets");
     Reply::new(552, EnhancedCode::new(5, 3, 4), text)
 }
 
@@ -201,10 +203,10 @@ pub(super) fn command_error(error: CommandError) -> Reply {
     let (code, (class, subject, detail)) = match error {
         CommandError::Control | CommandError::Unknown => (500, (5, 5, 2)),
         CommandError::NotImplemented => (502, (5, 5, 1)),
+        CommandError::Parameter(ParameterError::Unknown) => return UNKNOWN_PARAMETER,
         CommandError::Argument(_) | CommandError::Parameter(_) => (501, (5, 5, 4)),
         CommandError::Sender(_) => (501, (5, 1, 7)),
         CommandError::Recipient(_) => (501, (5, 1, 3)),
-        CommandError::UnknownParameter => return UNKNOWN_PARAMETER,
         CommandError::UnknownMechanism => (504, (5, 5, 4)),
         CommandError::Sasl(error) => return sasl_error(error),
     };

@@ -176,11 +176,11 @@ impl Session {
         }
         match command {
             Command::Mail(..) if config.submission && !self.authenticated => {
-                let may_sign_in = config.auth.stands(self.secure) || !config.starttls;
+                let may_sign_in = config.auth.is_offered(self.secure) || !config.starttls;
                 Err(if may_sign_in { replies::AUTH_FIRST } else { replies::TLS_FIRST })
             }
             Command::Mail(path, parameters) => check_mail(parameters, path.is_ascii(), config),
-            Command::Rcpt(_, parameters) if parameters.asks_for_dsn() => Err(replies::UNKNOWN_PARAMETER),
+            Command::Rcpt(_, parameters) if parameters.requests_dsn() => Err(replies::UNKNOWN_PARAMETER),
             Command::Rcpt(path, _) if !self.utf8 && !path.is_ascii() => Err(replies::NEEDS_UTF8),
             Command::Rcpt(..) if self.recipients >= config.recipients_max => {
                 Err(replies::TOO_MANY_RECIPIENTS)
@@ -193,11 +193,11 @@ impl Session {
             Command::StartTls if self.tls => Err(replies::TLS_ALREADY),
             Command::StartTls if !config.starttls => Err(replies::TLS_UNAVAILABLE),
             Command::Auth { .. } if self.authenticated => Err(replies::AUTH_ALREADY),
-            Command::Auth { .. } if config.auth.stands(self.secure) => Ok(()),
-            Command::Auth { .. } if config.auth.stands(true) && config.starttls => {
+            Command::Auth { .. } if config.auth.is_offered(self.secure) => Ok(()),
+            Command::Auth { .. } if config.auth.is_offered(true) && config.starttls => {
                 Err(replies::ENCRYPTION_REQUIRED)
             }
-            Command::Auth { .. } if config.auth.stands(true) => Err(replies::ENCRYPTION_UNAVAILABLE),
+            Command::Auth { .. } if config.auth.is_offered(true) => Err(replies::ENCRYPTION_UNAVAILABLE),
             Command::Auth { .. } => Err(replies::AUTH_UNAVAILABLE),
             _ => Ok(()),
         }
@@ -239,8 +239,11 @@ impl Session {
 
     /// What the reply to EHLO offers: each extension only where it works.
     fn extensions(&self, config: &Config) -> Extensions {
-        let auth =
-            if config.auth.stands(self.secure) { vec![Mechanism::Plain, Mechanism::Login] } else { vec![] };
+        let auth = if config.auth.is_offered(self.secure) {
+            vec![Mechanism::Plain, Mechanism::Login]
+        } else {
+            vec![]
+        };
         Extensions {
             size: Some(config.message_size_max),
             eight_bit_mime: true,
@@ -258,7 +261,7 @@ impl Session {
 
 /// AUTH= is taken as `<>`, as RFC 4954 section 5 has it for a server that trusts no client to name another.
 fn check_mail(parameters: &MailParameters, path_is_ascii: bool, config: &Config) -> Result<(), Reply> {
-    if parameters.asks_for_dsn() || parameters.body == Some(BodyType::BinaryMime) {
+    if parameters.requests_dsn() || parameters.body == Some(BodyType::BinaryMime) {
         return Err(replies::UNKNOWN_PARAMETER);
     }
     if !parameters.utf8 && !path_is_ascii {

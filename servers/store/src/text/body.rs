@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mail_core::mailbox::{Author, LineEndMender, person_head};
-use mail_core::pop3::TopLines;
+use mail_core::mailbox::{Author, LfToCrlf, wire_head};
+use mail_core::pop3::TopLimiter;
 
 use super::Offload;
 use super::index::Entry;
@@ -24,7 +24,7 @@ pub struct TextBody<D: Disk, O: Offload> {
     snapshot: Arc<Snapshot<D>>,
     offload: O,
     rest: Rest,
-    top: Option<TopLines>,
+    top: Option<TopLimiter>,
 }
 
 /// What is still to be sent.
@@ -35,7 +35,7 @@ struct Rest {
     /// What of the file follows it.
     stretches: Vec<Range<u64>>,
     /// For a person's line ends.
-    mender: Option<LineEndMender>,
+    mender: Option<LfToCrlf>,
 }
 
 impl<D: Disk, O: Offload> TextBody<D, O> {
@@ -54,7 +54,7 @@ impl<D: Disk, O: Offload> TextBody<D, O> {
         };
         let top = match extent {
             Extent::Whole => None,
-            Extent::Top(lines) => Some(TopLines::new(lines)),
+            Extent::Top(lines) => Some(TopLimiter::new(lines)),
         };
         Ok(Self { snapshot, offload, rest, top })
     }
@@ -65,13 +65,13 @@ impl Rest {
         snapshot.check_identity()?;
         let (record, start) = snapshot.read_record(entry)?;
         let message = record.message().expect("a record that was found again is a message");
-        let stretches = record.stretches();
+        let stretches = record.wire_ranges();
         let mut rest = match message.author() {
             Author::Server => Self { stretches, ..Self::default() },
-            Author::Person => {
-                let head = &start[..message.rest() as usize];
-                let ready = person_head(head, !stretches.is_empty(), &snapshot.shared.hostname);
-                Self { ready, stretches, mender: Some(LineEndMender::default()) }
+            Author::Human => {
+                let head = &start[..message.head_length() as usize];
+                let ready = wire_head(head, !stretches.is_empty(), &snapshot.shared.hostname);
+                Self { ready, stretches, mender: Some(LfToCrlf::default()) }
             }
         };
         if start.len() as u64 == record.length {
@@ -87,7 +87,7 @@ impl Rest {
     /// Makes octets of the file ready.
     fn take(&mut self, octets: &[u8]) {
         match &mut self.mender {
-            Some(mender) => mender.mend(octets, &mut self.ready),
+            Some(mender) => mender.convert(octets, &mut self.ready),
             None => self.ready.extend_from_slice(octets),
         }
     }

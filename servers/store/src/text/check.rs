@@ -1,6 +1,6 @@
 //! What is wrong with a mailbox, for `pennypost check`.
 
-use mail_core::mailbox::{Flaw, Kind, Record};
+use mail_core::mailbox::{Defect, Kind, Record};
 use mail_core::users::Username;
 
 use super::index::{self, Environment, Index};
@@ -91,13 +91,13 @@ impl Report {
     }
 }
 
-const fn remedy(flaw: Flaw) -> &'static str {
+const fn remedy(flaw: Defect) -> &'static str {
     match flaw {
-        Flaw::FourFields => {
+        Defect::FourFields => {
             "write the fields From, To, Subject and Received on its first four lines, or delete it"
         }
-        Flaw::Date => "write the date like 2026-11-22 : 19 : 15",
-        Flaw::EndlessHead => "add the blank line that ends its header, or delete it",
-        Flaw::Nul => "delete it: it was never acknowledged, so its sender has sent it again",
+        Defect::Date => "write the date like 2026-11-22 : 19 : 15",
+        Defect::EndlessHead => "add the blank line that ends its header, or delete it",
+        Defect::Nul => "delete it: it was never acknowledged, so its sender has sent it again",
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mail_core::line::LineEnds;
-use mail_core::mailbox::{Intake, Trace};
+use mail_core::line::LineEndChecker;
+use mail_core::mailbox::{RecordWriter, Trace};
 
 use super::append::{Content, Delivery};
 use super::spool::Spool;
@@ -20,8 +20,8 @@ const MAILBOXES_AT_ONCE: usize = 16;
 pub struct TextIncoming<D: Disk, O: Offload> {
     shared: Arc<Shared<D>>,
     offload: O,
-    intake: Intake,
-    line_ends: LineEnds,
+    intake: RecordWriter,
+    line_ends: LineEndChecker,
     /// What follows the head of a record.
     rest: Spool<D, O>,
     /// Why the message cannot be committed any more.
@@ -34,8 +34,8 @@ impl<D: Disk, O: Offload> TextIncoming<D, O> {
             rest: Spool::new(Arc::clone(&shared), offload.clone()),
             shared,
             offload,
-            intake: Intake::default(),
-            line_ends: LineEnds::default(),
+            intake: RecordWriter::default(),
+            line_ends: LineEndChecker::default(),
             error: None,
         }
     }
@@ -76,7 +76,7 @@ impl<D: Disk, O: Offload> Incoming for TextIncoming<D, O> {
             return Err(error);
         }
         // The protocol has refused such a message before; in a mailbox it could be taken for two.
-        if line_ends.are_broken() {
+        if line_ends.is_malformed() {
             return Err(StoreError::Failed("the message has a bare CR, a bare LF or a NUL in it".into()));
         }
         let header = intake.finish(rest.end());

@@ -19,7 +19,7 @@ pub(super) fn scan(
     hostname: &str,
     mut each: impl FnMut(Record),
 ) -> io::Result<()> {
-    let mut scanner = Scanner::behind(hostname, range.start);
+    let mut scanner = Scanner::resume(hostname, range.start);
     let (mut window, mut start, mut end, mut read) = (Vec::new(), 0, 0, range.start);
     loop {
         let at_end = read == range.end;

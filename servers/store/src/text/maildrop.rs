@@ -237,7 +237,7 @@ impl<D: Disk> Snapshot<D> {
                     .map_err(|error| self.unreadable(error))?;
                 &tail[..]
             };
-            let found = Record::read_again(entry.offset, entry.length, entry.octets, &start, tail);
+            let found = Record::reparse(entry.offset, entry.length, entry.octets, &start, tail);
             let is_same =
                 |record: &Record| record.message().is_some_and(|message| entry.has_id(message.id()));
             match found {

@@ -1,6 +1,6 @@
 use chrono::DateTime;
 use mail_core::message::address::Address;
-use mail_core::message::view::Summary;
+use mail_core::message::parsed::Summary;
 
 use super::mailbox::{Loading, Removal};
 use super::*;

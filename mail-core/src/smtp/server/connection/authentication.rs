@@ -1,7 +1,7 @@
 //! AUTH and the lines of its exchange: RFC 4954 section 4.
 
 use super::{Input, Question, Server};
-use crate::line::{Ending, Line};
+use crate::line::{Line, LineEnding};
 use crate::sasl::{self, Mechanism, Progress, SaslError, ServerExchange};
 use crate::smtp::server::{Event, replies};
 
@@ -13,8 +13,8 @@ impl Server {
     pub(super) fn on_sasl_line(&mut self, exchange: ServerExchange, line: Line) {
         match line {
             Line::TooLong => self.fail(replies::AUTH_LINE_TOO_LONG),
-            Line::Complete(_, Ending::BareLf) => self.fail(replies::BARE_LF),
-            Line::Complete(line, Ending::Crlf) => self.on_sasl(exchange.respond(&line)),
+            Line::Complete(_, LineEnding::BareLf) => self.fail(replies::BARE_LF),
+            Line::Complete(line, LineEnding::Crlf) => self.on_sasl(exchange.respond(&line)),
         }
     }
 

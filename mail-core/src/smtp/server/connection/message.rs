@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{Chunk, Input, Question, Server};
 use crate::dot::Piece;
-use crate::line::LineEnds;
+use crate::line::LineEndChecker;
 use crate::machine::ProtocolError;
 use crate::smtp::limits::CHUNK_OCTETS_MIN;
 use crate::smtp::reply::Reply;
@@ -17,7 +17,7 @@ impl Server {
         if self.session.phase == Phase::Chunks {
             self.input = Input::Chunk(chunk);
         } else {
-            self.line_ends = LineEnds::default();
+            self.line_ends = LineEndChecker::default();
             self.ask(Question::FirstChunk(chunk), Event::Data);
         }
     }
@@ -80,7 +80,7 @@ impl Server {
         if !last {
             self.session.phase = self.session.phase.after(Outcome::Chunk);
             self.succeed(&replies::chunk_ok(size));
-        } else if self.line_ends.are_broken() {
+        } else if self.line_ends.is_malformed() {
             self.reset();
             self.send(&replies::MALFORMED_MESSAGE);
         } else {

@@ -1,15 +1,16 @@
-//! Serving what a person wrote as if a server had written it: one Received field as its trace, the fields in the
-//! usual spelling, CRLF line ends, a blank line before the body.
+//! Conversion of handwritten records to the wire format of a server's records: a Received field first, canonical field
+//! names, CRLF line ends, a blank line before the body.
 
 use memchr::memchr;
 
-use super::head::{is_header_line, person_date};
+use super::head::{is_header_line, received_date};
 use crate::message::date;
 use crate::message::header;
 
-/// The head of a person's record in transfer form. `head` is the record up to its [`rest`](super::Message::rest).
+/// Converts the head of a handwritten record. `head` is the record's first
+/// [`head_length`](super::Message::head_length) octets; `hostname` goes into the Received field.
 #[must_use]
-pub fn person_head(head: &[u8], has_text: bool, hostname: &str) -> Vec<u8> {
+pub fn wire_head(head: &[u8], has_text: bool, hostname: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(head.len() + 128);
     let mut fields = header::fields(head);
     let mut front = Vec::with_capacity(head.len());
@@ -20,11 +21,11 @@ pub fn person_head(head: &[u8], has_text: bool, hostname: &str) -> Vec<u8> {
         if !value.is_empty() {
             front.push(b' ');
         }
-        LineEndMender::default().mend(value, &mut front);
+        LfToCrlf::default().convert(value, &mut front);
         front.extend_from_slice(b"\r\n");
     }
     let received = fields.next();
-    let date = received.as_ref().and_then(person_date).unwrap_or_default();
+    let date = received.as_ref().and_then(received_date).unwrap_or_default();
     out.extend_from_slice(
         format!("Received: by {hostname}; {}\r\n", date::rfc5322(&date.fixed_offset())).as_bytes(),
     );
@@ -32,12 +33,12 @@ pub fn person_head(head: &[u8], has_text: bool, hostname: &str) -> Vec<u8> {
     let mut rest = &head[head.len() - fields.map(|field| field.raw.len()).sum::<usize>()..];
     let mut has_blank_line = false;
     while !rest.is_empty() && !has_blank_line {
-        let (line, behind) = rest.split_at(memchr(b'\n', rest).map_or(rest.len(), |at| at + 1));
+        let (line, following) = rest.split_at(memchr(b'\n', rest).map_or(rest.len(), |at| at + 1));
         has_blank_line = !is_header_line(line);
         let content = line.strip_suffix(b"\n").unwrap_or(line);
         out.extend_from_slice(content.strip_suffix(b"\r").unwrap_or(content));
         out.extend_from_slice(b"\r\n");
-        rest = behind;
+        rest = following;
     }
     if has_text && !has_blank_line {
         out.extend_from_slice(b"\r\n");
@@ -45,16 +46,15 @@ pub fn person_head(head: &[u8], has_text: bool, hostname: &str) -> Vec<u8> {
     out
 }
 
-/// Gives every bare LF its CR, over any cuts. A bare CR stays what it is: made a line end, it could make a line of a
-/// single dot.
+/// Converts bare LF to CRLF, in chunks. A bare CR is unchanged: as a line end, it could create a line with a single dot.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct LineEndMender {
+pub struct LfToCrlf {
     after_cr: bool,
 }
 
-impl LineEndMender {
-    /// Appends the next stretch of text to `out`.
-    pub fn mend(&mut self, mut text: &[u8], out: &mut Vec<u8>) {
+impl LfToCrlf {
+    /// Appends the next chunk to `out`.
+    pub fn convert(&mut self, mut text: &[u8], out: &mut Vec<u8>) {
         while let Some(at) = memchr(b'\n', text) {
             let after_cr = if at == 0 { self.after_cr } else { text[at - 1] == b'\r' };
             out.extend_from_slice(&text[..at]);
@@ -77,23 +77,22 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    const SERVED: &str = "Received: by iitkgp.edu; Sun, 22 Nov 2026 19:15:00 +0000\r\n\
+    const CONVERTED: &str = "Received: by iitkgp.edu; Sun, 22 Nov 2026 19:15:00 +0000\r\n\
         From: <ag@iit.edu>\r\nTo: <gb@iit.edu>\r\nSubject: a\r\n b\r\n";
 
     #[test]
     fn a_persons_head_is_served_as_if_written_strictly() {
         let head =
             "From :<ag@iit.edu>\nTo:\t<gb@iit.edu>\nsubject: a\n b \nReceived: 2026-11-22:19:15\nX: y\n";
-        for (more, has_text, served) in [
+        for (more, has_text, expected) in [
             ("", false, "X: y\r\n"),
             ("", true, "X: y\r\n\r\n"),
             ("\n", false, "X: y\r\n\r\n"),
             ("\r\n", true, "X: y\r\n\r\n"),
             (".dot: x\n", false, "X: y\r\n.dot: x\r\n"),
         ] {
-            let served = format!("{SERVED}{served}");
-            let actual = person_head(format!("{head}{more}").as_bytes(), has_text, "iitkgp.edu");
-            assert_eq!(String::from_utf8(actual).unwrap(), served);
+            let actual = wire_head(format!("{head}{more}").as_bytes(), has_text, "iitkgp.edu");
+            assert_eq!(String::from_utf8(actual).unwrap(), format!("{CONVERTED}{expected}"));
         }
     }
 
@@ -101,9 +100,9 @@ mod tests {
         #[test]
         fn line_ends_are_mended_at_any_cut(text in "[a\r\n]{0,16}", cut in 0_usize..16) {
             let (head, tail) = text.as_bytes().split_at(cut.min(text.len()));
-            let (mut mender, mut out) = (LineEndMender::default(), Vec::new());
-            mender.mend(head, &mut out);
-            mender.mend(tail, &mut out);
+            let (mut converter, mut out) = (LfToCrlf::default(), Vec::new());
+            converter.convert(head, &mut out);
+            converter.convert(tail, &mut out);
             let expected = text.replace("\r\n", "\n").replace('\n', "\r\n");
             prop_assert_eq!(String::from_utf8(out).unwrap(), expected);
         }

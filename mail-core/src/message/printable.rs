@@ -1,11 +1,11 @@
-//! Text of strangers on a person's screen: without the characters that drive a terminal or hide what is written.
+//! Makes untrusted text safe to display: no terminal escape sequences, no bidirectional overrides.
 //!
-//! A control character is shown as its symbol (ESC as `␛`). The bidirectional overrides and isolates of Unicode, with
-//! which `exe.gpj` can be made to look like another name, and the C1 controls are shown as `\u{FFFD}`.
+//! A control character is replaced with its symbol (ESC with `␛`). C1 controls and the bidirectional overrides and
+//! isolates of Unicode, which can disguise a file name, are replaced with `\u{FFFD}`.
 
 use std::borrow::Cow;
 
-/// Text of several lines: line feeds and tabs stay, CRLF becomes a line feed.
+/// For text with several lines: line feeds and tabs are kept, CRLF becomes a line feed.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(|c| is_hidden(c) && !matches!(c, '\n' | '\t')) {
@@ -15,7 +15,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(|c| if matches!(c, '\n' | '\t') { c } else { visible(c) }).collect())
 }
 
-/// Text that must stay in one line, like a name or a subject: line ends and tabs become spaces.
+/// For text on a single line, such as a name or a subject: line ends and tabs become spaces.
 #[must_use]
 pub fn printable_line(text: &str) -> Cow<'_, str> {
     if !text.contains(|c| is_hidden(c) || is_line_separator(c)) {

@@ -1,10 +1,10 @@
-//! What a person reads: a message taken apart, decoded, behind types of our own.
+//! A parsed message, decoded for display.
 //!
-//! MIME, charsets and encoded words are mail-parser's work (RFC 2045 to 2049, RFC 2231, RFC 5322). This module decides
-//! what of it is shown. It never fails: what cannot be decoded is shown as well as it can be.
+//! mail-parser decodes MIME, charsets and encoded words (RFC 2045 to 2049, RFC 2231, RFC 5322); this module selects the
+//! parts to show. Parsing never fails: malformed input is decoded as far as possible.
 //!
-//! The strings are what the message says, and may hold anything. On a terminal they go through
-//! [`printable`](super::text::printable); HTML goes nowhere before a sanitiser.
+//! All strings are untrusted. Pass them through [`printable`](super::printable::printable) before writing them to a
+//! terminal, and sanitise HTML before rendering it.
 
 use std::borrow::Cow;
 
@@ -18,95 +18,95 @@ use mail_parser::{
 };
 
 use super::address::{Address, Host};
-use super::charset::{Decode, recode};
+use super::charset::{CharsetDecoder, recode};
 use super::draft::Attachment;
 use super::id::MessageId;
 use super::{date, header};
 
-/// So many multiparts are always taken apart.
+/// Messages with at most this many multiparts are always parsed.
 const MULTIPARTS_MIN: usize = 100;
-/// Multiparts times octets beyond which a message is not taken apart: less than a second's work.
-const OCTETS_SOUGHT_MAX: usize = 1_000_000_000;
+/// Limit on multiparts times octets, which bounds the parsing time to less than a second.
+const OCTETS_SEARCHED_MAX: usize = 1_000_000_000;
 
-/// Somebody in a From, To, Cc or Reply-To field.
+/// An entry of a From, To, Cc or Reply-To field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Person {
+pub struct NamedAddress {
     /// The display name, decoded.
     pub name: Option<String>,
-    /// The address as it stands there, which need not be one.
+    /// The address as written, which may be invalid.
     pub address: String,
 }
 
-/// What a list of messages shows: from the header alone, as `TOP n 0` brings it.
+/// The fields for a list of messages, from the header alone (`TOP n 0`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Who wrote it.
-    pub from: Vec<Person>,
-    /// To whom.
-    pub to: Vec<Person>,
-    /// The first Subject, decoded; empty when there is none.
+    /// From.
+    pub from: Vec<NamedAddress>,
+    /// To.
+    pub to: Vec<NamedAddress>,
+    /// The first Subject, decoded; empty if there is none.
     pub subject: String,
-    /// When it was written.
+    /// Date.
     pub date: Option<DateTime<FixedOffset>>,
-    /// When the last server received it: the date of the topmost Received field.
+    /// The time of receipt by the last server, from the first Received field.
     pub received: Option<DateTime<FixedOffset>>,
-    /// Its identifier.
+    /// Message-ID.
     pub message_id: Option<MessageId>,
-    /// Whether it looks as if it had attachments: it is multipart/mixed.
+    /// Whether the message is multipart/mixed, so that it probably has attachments.
     pub has_attachments: bool,
 }
 
-/// A message, taken apart.
+/// A parsed message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct View {
-    /// Who wrote it.
-    pub from: Vec<Person>,
-    /// To whom.
-    pub to: Vec<Person>,
-    /// Who got a copy.
-    pub cc: Vec<Person>,
-    /// Where answers go, if not to From.
-    pub reply_to: Vec<Person>,
-    /// The first Subject, decoded; empty when there is none.
+pub struct ParsedMessage {
+    /// From.
+    pub from: Vec<NamedAddress>,
+    /// To.
+    pub to: Vec<NamedAddress>,
+    /// Cc.
+    pub cc: Vec<NamedAddress>,
+    /// Reply-To.
+    pub reply_to: Vec<NamedAddress>,
+    /// The first Subject, decoded; empty if there is none.
     pub subject: String,
-    /// When it was written.
+    /// Date.
     pub date: Option<DateTime<FixedOffset>>,
-    /// When the last server received it: the date of the topmost Received field.
+    /// The time of receipt by the last server, from the first Received field.
     pub received: Option<DateTime<FixedOffset>>,
-    /// What that server calls itself: the name after `by` in the same field.
+    /// The name of that server, after `by` in the same field.
     pub received_by: Option<Host>,
-    /// Its identifier.
+    /// Message-ID.
     pub message_id: Option<MessageId>,
-    /// What it answers.
+    /// In-Reply-To.
     pub in_reply_to: Vec<MessageId>,
-    /// The conversation that it belongs to, oldest first.
+    /// References, oldest first.
     pub references: Vec<MessageId>,
-    /// Its text, if it has a text/plain part.
+    /// The text, if there is a text/plain part.
     pub text: Option<String>,
-    /// Its HTML, not cleaned in any way.
+    /// The HTML, not sanitised.
     pub html: Option<String>,
-    /// What came with it, pictures inside the HTML and whole messages included.
+    /// All attachments, including inline images and attached messages.
     pub attachments: Vec<Attachment>,
 }
 
-impl Person {
-    /// The address, if it is one.
+impl NamedAddress {
+    /// The address, if it is valid.
     #[must_use]
-    pub fn mailbox(&self) -> Option<Address> {
+    pub fn parsed_address(&self) -> Option<Address> {
         Address::parse(&self.address).ok()
     }
 }
 
 impl Summary {
-    /// Reads a header; a body after it is not looked at.
+    /// Parses a header. A body after it is ignored.
     #[must_use]
     pub fn parse(message: &[u8]) -> Self {
         Self::parse_with(message, |_, _| None)
     }
 
-    /// Reads a header; `decode` is asked about every charset first.
+    /// Parses a header. `decode` takes precedence over the built-in charsets.
     #[must_use]
-    pub fn parse_with(message: &[u8], decode: Decode) -> Self {
+    pub fn parse_with(message: &[u8], decode: CharsetDecoder) -> Self {
         let (head, _) = header::split(message);
         let recoded = recode(head, decode);
         let head = recoded.as_deref().unwrap_or(head);
@@ -114,8 +114,8 @@ impl Summary {
             return Self::default();
         };
         Self {
-            from: people(&message, HeaderName::From),
-            to: people(&message, HeaderName::To),
+            from: named_addresses(&message, HeaderName::From),
+            to: named_addresses(&message, HeaderName::To),
             subject: subject(&message),
             date: sent(&message),
             received: received(&message),
@@ -125,16 +125,16 @@ impl Summary {
     }
 }
 
-impl View {
-    /// Reads a message.
+impl ParsedMessage {
+    /// Parses a message.
     #[must_use]
     pub fn parse(message: &[u8]) -> Self {
         Self::parse_with(message, |_, _| None)
     }
 
-    /// Reads a message; `decode` is asked about every charset first.
+    /// Parses a message. `decode` takes precedence over the built-in charsets.
     #[must_use]
-    pub fn parse_with(message: &[u8], decode: Decode) -> Self {
+    pub fn parse_with(message: &[u8], decode: CharsetDecoder) -> Self {
         let (head, _) = header::split(message);
         if let Some(mut recoded) = recode(head, decode) {
             recoded.extend_from_slice(&message[head.len()..]);
@@ -143,23 +143,23 @@ impl View {
         Self::parse_recoded(message, decode)
     }
 
-    fn parse_recoded(message: &[u8], decode: Decode) -> Self {
+    fn parse_recoded(message: &[u8], decode: CharsetDecoder) -> Self {
         let (head, body) = header::split(message);
         if head.is_empty() {
-            // Without a header there is nothing to go by: it is text.
+            // A message without a header is plain text.
             let text = (!body.is_empty()).then(|| String::from_utf8_lossy(body).into_owned());
             return Self { text, ..Self::default() };
         }
         let parser =
-            if is_laborious(message) { parser().header_text(HeaderName::ContentType) } else { parser() };
+            if is_too_complex(message) { parser().header_text(HeaderName::ContentType) } else { parser() };
         let Some(parsed) = parser.parse(message) else {
             return Self::default();
         };
-        let view = Self {
-            from: people(&parsed, HeaderName::From),
-            to: people(&parsed, HeaderName::To),
-            cc: people(&parsed, HeaderName::Cc),
-            reply_to: people(&parsed, HeaderName::ReplyTo),
+        let result = Self {
+            from: named_addresses(&parsed, HeaderName::From),
+            to: named_addresses(&parsed, HeaderName::To),
+            cc: named_addresses(&parsed, HeaderName::Cc),
+            reply_to: named_addresses(&parsed, HeaderName::ReplyTo),
             subject: subject(&parsed),
             date: sent(&parsed),
             received: received(&parsed),
@@ -171,13 +171,13 @@ impl View {
             html: html(&parsed, message, decode),
             attachments: parsed.attachments().map(|part| attachment(part, message)).collect(),
         };
-        dismantle(parsed);
-        view
+        drop_iteratively(parsed);
+        result
     }
 
-    /// The text to read: the text part, or the HTML rendered as plain text, or nothing.
+    /// The text to display: the text part, or the HTML converted to plain text, or an empty string.
     #[must_use]
-    pub fn readable(&self) -> Cow<'_, str> {
+    pub fn plain_text(&self) -> Cow<'_, str> {
         match (&self.text, &self.html) {
             (Some(text), _) => Cow::Borrowed(text),
             (None, Some(html)) => Cow::Owned(html_to_text(html)),
@@ -186,20 +186,20 @@ impl View {
     }
 }
 
-/// The first field of a name counts, as in the mailbox file; mail-parser's own look-ups take the last.
+/// The first field with this name, as in the mailbox file. The look-ups of mail-parser return the last.
 fn first<'a>(message: &'a Message<'_>, name: HeaderName<'static>) -> Option<&'a HeaderValue<'a>> {
     message.headers().iter().find(|field| field.name == name).map(|field| &field.value)
 }
 
-fn people(message: &Message<'_>, name: HeaderName<'static>) -> Vec<Person> {
+fn named_addresses(message: &Message<'_>, name: HeaderName<'static>) -> Vec<NamedAddress> {
     let addresses = first(message, name).and_then(HeaderValue::as_address);
-    addresses.map(|all| all.iter().filter_map(person).collect()).unwrap_or_default()
+    addresses.map(|all| all.iter().filter_map(named_address).collect()).unwrap_or_default()
 }
 
-fn person(addr: &Addr<'_>) -> Option<Person> {
+fn named_address(addr: &Addr<'_>) -> Option<NamedAddress> {
     let address = addr.address.as_deref()?.to_owned();
     let name = addr.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
-    Some(Person { name: name.map(str::to_owned), address })
+    Some(NamedAddress { name: name.map(str::to_owned), address })
 }
 
 fn subject(message: &Message<'_>) -> String {
@@ -228,23 +228,23 @@ fn ids(message: &Message<'_>, name: HeaderName<'static>) -> Vec<MessageId> {
     list.iter().filter_map(|id| MessageId::parse(id)).collect()
 }
 
-/// All text parts to be read one after the other, if one of them is more than HTML.
-fn text(message: &Message<'_>, raw: &[u8], decode: Decode) -> Option<String> {
+/// All text parts, joined, if at least one of them is text/plain.
+fn text(message: &Message<'_>, raw: &[u8], decode: CharsetDecoder) -> Option<String> {
     let parts: Vec<_> = message.text_bodies().collect();
     if !parts.iter().any(|part| matches!(part.body, PartType::Text(_))) {
         return None;
     }
     let texts = parts.iter().filter_map(|part| match &part.body {
-        PartType::Text(_) => Some(characters(part, raw, decode)),
-        PartType::Html(_) => Some(html_to_text(&characters(part, raw, decode))),
+        PartType::Text(_) => Some(decoded_text(part, raw, decode)),
+        PartType::Html(_) => Some(html_to_text(&decoded_text(part, raw, decode))),
         _ => None,
     });
     Some(texts.collect::<Vec<_>>().join("\n"))
 }
 
-fn html(message: &Message<'_>, raw: &[u8], decode: Decode) -> Option<String> {
+fn html(message: &Message<'_>, raw: &[u8], decode: CharsetDecoder) -> Option<String> {
     let parts = message.html_bodies().filter(|part| matches!(part.body, PartType::Html(_)));
-    parts.map(|part| characters(part, raw, decode)).reduce(|all, part| all + "\n" + &part)
+    parts.map(|part| decoded_text(part, raw, decode)).reduce(|all, part| all + "\n" + &part)
 }
 
 fn attachment(part: &MessagePart<'_>, raw: &[u8]) -> Attachment {
@@ -258,11 +258,11 @@ fn attachment(part: &MessagePart<'_>, raw: &[u8]) -> Attachment {
     Attachment { name, mime, content_id, bytes: octets(part, raw).into_owned() }
 }
 
-/// The parser for all messages: it finds the parts, and leaves them encoded.
+/// A parser that finds the parts of a message and leaves them encoded.
 ///
-/// It would take apart a message in base64 within a message by recursion, and so deep that a hostile one exhausts the
-/// stack. Therefore it is given the Content-Transfer-Encoding in a form that it doesn't act on, and [`octets`] does;
-/// attached texts keep their charset by that, too.
+/// mail-parser would decode nested base64 messages recursively, and a malicious message could exhaust the stack. Parsing
+/// Content-Transfer-Encoding as a content type disables that; [`octets`] decodes instead. As a result, text attachments
+/// keep their charset.
 fn parser() -> MessageParser {
     MessageParser::new()
         .with_mime_headers()
@@ -274,24 +274,24 @@ fn parser() -> MessageParser {
         .header_received(HeaderName::Received)
 }
 
-/// Whether it is no message of a person's but a trap: for each multipart the parser looks for its boundary as far as the
-/// end of the message, so thousands whose boundary never comes would take minutes. Such a message is shown as one text;
-/// it gets its Content-Type in a form that the parser doesn't act on.
-fn is_laborious(message: &[u8]) -> bool {
+/// Whether parsing would take too long. For each multipart, the parser searches for its boundary up to the end of the
+/// message, so thousands of missing boundaries would take minutes. Such a message is shown as plain text, by parsing its
+/// Content-Type as text.
+fn is_too_complex(message: &[u8]) -> bool {
     const WORD: &[u8] = b"multipart";
     let starts = memchr::memchr2_iter(b'm', b'M', message);
     let multiparts = starts
         .filter(|at| message[*at..].get(..WORD.len()).is_some_and(|word| word.eq_ignore_ascii_case(WORD)))
         .count();
-    multiparts > MULTIPARTS_MIN && multiparts.saturating_mul(message.len()) > OCTETS_SOUGHT_MAX
+    multiparts > MULTIPARTS_MIN && multiparts.saturating_mul(message.len()) > OCTETS_SEARCHED_MAX
 }
 
-/// The content of a part, without its transfer encoding; as it stands when that is broken.
+/// The decoded content of a part, or its encoded content if the transfer encoding is malformed.
 fn octets<'a>(part: &MessagePart<'_>, raw: &'a [u8]) -> Cow<'a, [u8]> {
     let encoded =
         raw.get(part.raw_body_offset() as usize..part.raw_end_offset() as usize).unwrap_or_default();
     let encoding = part.headers.header_value(&HeaderName::ContentTransferEncoding);
-    // The decoders that take a stream are the lenient ones; without a boundary they read to the end.
+    // The stream decoders are lenient; with an empty boundary they read to the end.
     let (end, decoded) = match encoding.and_then(HeaderValue::as_content_type).map(ContentType::ctype) {
         Some("base64") => MessageStream::new(encoded).decode_base64_mime(b""),
         Some("quoted-printable") => MessageStream::new(encoded).decode_quoted_printable_mime(b""),
@@ -300,8 +300,8 @@ fn octets<'a>(part: &MessagePart<'_>, raw: &'a [u8]) -> Cow<'a, [u8]> {
     if end == usize::MAX { Cow::Borrowed(encoded) } else { decoded }
 }
 
-/// The text of a part, by its charset; UTF-8 when that is not known.
-fn characters(part: &MessagePart<'_>, raw: &[u8], decode: Decode) -> String {
+/// The text of a part, decoded from its charset, or from UTF-8 if the charset is unknown.
+fn decoded_text(part: &MessagePart<'_>, raw: &[u8], decode: CharsetDecoder) -> String {
     let octets = octets(part, raw);
     let charset = part.content_type().and_then(|own| own.attribute("charset"));
     if let Some(text) = charset.and_then(|charset| decode(charset, &octets)) {
@@ -313,9 +313,8 @@ fn characters(part: &MessagePart<'_>, raw: &[u8], decode: Decode) -> String {
     }
 }
 
-/// Drops a message from the outside in: thousands of messages within messages dropped by recursion would exhaust the
-/// stack.
-fn dismantle(message: Message<'_>) {
+/// Drops nested messages without recursion. Thousands of levels would exhaust the stack.
+fn drop_iteratively(message: Message<'_>) {
     let mut nested = vec![message];
     while let Some(message) = nested.pop() {
         nested.extend(message.parts.into_iter().filter_map(|part| match part.body {
@@ -325,7 +324,7 @@ fn dismantle(message: Message<'_>) {
     }
 }
 
-/// A name in a message is a stranger's: what looks like a folder is cut off, and no control character stays.
+/// Removes directories and control characters from an untrusted file name.
 fn file_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let name: String = last.chars().filter(|c| !c.is_control()).collect();
@@ -365,15 +364,18 @@ mod tests {
 
     #[test]
     fn a_message_is_taken_apart() {
-        let view = View::parse(MIXED);
-        assert_eq!(view.from, [Person { name: Some("Jörg".to_owned()), address: "j@iit.edu".to_owned() }]);
+        let view = ParsedMessage::parse(MIXED);
+        assert_eq!(
+            view.from,
+            [NamedAddress { name: Some("Jörg".to_owned()), address: "j@iit.edu".to_owned() }]
+        );
         assert_eq!(view.to.iter().map(|p| p.address.as_str()).collect::<Vec<_>>(), ["a@b.c", "d@e.f"]);
         assert_eq!(view.subject, "café folded");
         assert_eq!(view.date.unwrap().to_rfc3339(), "2026-11-22T20:15:06+01:00");
         assert_eq!(view.received.unwrap().to_rfc3339(), "2026-11-22T19:15:07+00:00");
         assert_eq!(view.received_by, Host::parse("b").ok());
         assert_eq!(view.text, None);
-        assert_eq!(view.readable().trim(), "Hello you");
+        assert_eq!(view.plain_text().trim(), "Hello you");
         let files: Vec<_> =
             view.attachments.iter().map(|a| (a.name.as_str(), a.mime.as_str(), a.bytes.as_slice())).collect();
         assert_eq!(
@@ -389,7 +391,7 @@ mod tests {
 
     #[test]
     fn a_summary_says_what_the_view_says() {
-        let (summary, view) = (Summary::parse(header::split(MIXED).0), View::parse(MIXED));
+        let (summary, view) = (Summary::parse(header::split(MIXED).0), ParsedMessage::parse(MIXED));
         assert_eq!((summary.from, summary.to, summary.subject), (view.from, view.to, view.subject));
         assert_eq!(
             (summary.date, summary.received, summary.message_id),
@@ -406,10 +408,10 @@ mod tests {
         let upper = |charset: &str, octets: &[u8]| {
             charset.eq_ignore_ascii_case("x-upper").then(|| String::from_utf8_lossy(octets).to_uppercase())
         };
-        let view = View::parse_with(message, upper);
+        let view = ParsedMessage::parse_with(message, upper);
         assert_eq!((view.subject.as_str(), view.text.as_deref()), ("HELLO you", Some("BODY\r\n")));
         assert_eq!(Summary::parse_with(message, upper).subject, "HELLO you");
-        assert_eq!(View::parse(message).text.as_deref(), Some("body\r\n"));
+        assert_eq!(ParsedMessage::parse(message).text.as_deref(), Some("body\r\n"));
     }
 
     #[test]
@@ -424,13 +426,13 @@ mod tests {
             (b"Subject: x\r\n", ""),
             (b"", ""),
         ] {
-            assert_eq!(View::parse(message).readable(), text, "{message:?}");
+            assert_eq!(ParsedMessage::parse(message).plain_text(), text, "{message:?}");
         }
         let alternative = b"Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\nplain\r\n\
             --b\r\nContent-Type: text/html\r\n\r\n<p>html</p>\r\n--b--\r\n";
-        let view = View::parse(alternative);
+        let view = ParsedMessage::parse(alternative);
         assert_eq!(
-            (view.readable().as_ref(), view.html.as_deref(), view.attachments.len()),
+            (view.plain_text().as_ref(), view.html.as_deref(), view.attachments.len()),
             ("plain", Some("<p>html</p>"), 0)
         );
     }
@@ -443,7 +445,7 @@ mod tests {
             let header = "Content-Disposition: attachment\r\nContent-Type: text/x; charset=iso-8859-1";
             let head = format!("Subject: x\r\n{header}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n");
             assert_eq!(
-                View::parse(&[head.as_bytes(), text].concat()).attachments[0].bytes,
+                ParsedMessage::parse(&[head.as_bytes(), text].concat()).attachments[0].bytes,
                 b"caf\xe9",
                 "{encoding}"
             );
@@ -453,12 +455,12 @@ mod tests {
     #[test]
     fn deeply_nested_messages_do_no_harm() {
         let nested = b"Content-Type: message/rfc822\r\n\r\n".repeat(50_000);
-        assert_eq!(View::parse(&nested).attachments.len(), 1);
+        assert_eq!(ParsedMessage::parse(&nested).attachments.len(), 1);
         let head = "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n".as_bytes();
-        let view = View::parse(&[head, STANDARD.encode(&nested).as_bytes()].concat());
+        let view = ParsedMessage::parse(&[head, STANDARD.encode(&nested).as_bytes()].concat());
         assert!(view.attachments[0].bytes == nested);
         let multipart = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n".repeat(4_000);
-        assert_eq!(View::parse(&multipart).text, None);
+        assert_eq!(ParsedMessage::parse(&multipart).text, None);
     }
 
     #[test]
@@ -468,9 +470,9 @@ mod tests {
             "--b\r\nContent-Type: message/rfc822\r\n\r\nContent-Type: MultiPart/mixed; boundary=c\r\n\r\nx\r\n",
             "--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\nx\r\n",
         ] {
-            let few = View::parse(&[head, part.repeat(50).as_bytes()].concat());
+            let few = ParsedMessage::parse(&[head, part.repeat(50).as_bytes()].concat());
             assert_eq!((few.text, few.attachments.len()), (None, 50));
-            let many = View::parse(&[head, part.repeat(20_000).as_bytes()].concat());
+            let many = ParsedMessage::parse(&[head, part.repeat(20_000).as_bytes()].concat());
             assert_eq!((many.subject.as_str(), many.text), ("x", Some(part.repeat(20_000))));
         }
     }
@@ -479,8 +481,8 @@ mod tests {
         #[test]
         fn no_bytes_panic(bytes in any::<Vec<u8>>(), header in "((From|To|Date|Subject|Received|References|Content-Type|Content-Transfer-Encoding|X): ?(=\\?utf-8\\?[qb]\\?|[ -~é]|multipart/mixed; boundary=b|text/html|message/rfc822|base64|quoted-printable|<a@b.c>,?|1 Jan 2026 10:00:00 \\+9999|\n )*\n){0,6}\n(--b(--)?\n|[ -~]{0,9}\n|<[a-z!/&; ]{0,4}|Content-Type: text/html\n){0,9}") {
             for message in [bytes, header.into_bytes()] {
-                let view = View::parse(&message);
-                let _ = (view.readable(), Summary::parse(&message));
+                let view = ParsedMessage::parse(&message);
+                let _ = (view.plain_text(), Summary::parse(&message));
                 for (i, attachment) in view.attachments.iter().enumerate() {
                     prop_assert!(!attachment.name.contains(['/', '\\']) && !attachment.name.is_empty(), "{i}");
                 }
