@@ -7,5 +7,6 @@ pub mod date;
 pub mod draft;
 pub mod header;
 pub mod id;
+pub mod mime;
 pub mod parsed;
 pub mod printable;
