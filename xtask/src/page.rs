@@ -35,21 +35,31 @@ pub fn refresh_with(packages: &[&str]) -> Result {
 }
 
 /// Builds the page. `packages` are the arguments of `cargo build` that build `tools/page` and possibly other packages.
-/// This build runs parallel to the client's, whose last step, link-time optimisation, uses only one core.
+/// That build, the client's and the installation of DOMPurify run in parallel, because the client's link-time
+/// optimisation and apt-get use only one core each.
 ///
 /// # Errors
 /// A program is missing or fails.
 pub fn build(packages: &[&str]) -> Result {
-    setup::for_page()?;
-    shell::run(command("sh").args(["-c", DOMPURIFY]).current_dir(workspace_root().join("web-client")))?;
+    setup::wasm_target()?;
     thread::scope(|scope| {
+        let dompurify = scope.spawn(install_dompurify);
         let client = scope.spawn(|| shell::run(cargo().args(CLIENT)));
         let packages = shell::run(cargo().arg("build").args(packages));
-        client.join().expect("running a command does not panic").and(packages)
+        [dompurify, client]
+            .map(|thread| thread.join().expect("running a command does not panic"))
+            .into_iter()
+            .collect::<Result>()?;
+        packages
     })?;
     let module = target_dir()?.join("wasm32-unknown-unknown/wasm-release/web-client.wasm");
     let page = profile_dir()?.join("page");
     shell::run(command(&page.to_string_lossy()).arg(module).arg("dist"))
+}
+
+fn install_dompurify() -> Result {
+    setup::npm()?;
+    shell::run(command("sh").args(["-c", DOMPURIFY]).current_dir(workspace_root().join("web-client")))
 }
 
 /// Quiet, because its output would mix with that of the other build.

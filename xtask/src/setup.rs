@@ -73,12 +73,11 @@ pub fn run() -> Result {
     Ok(())
 }
 
-/// Installs what building the page needs.
+/// Installs npm, which building the page needs.
 ///
 /// # Errors
-/// A tool cannot be installed.
-pub fn for_page() -> Result {
-    wasm_target()?;
+/// npm cannot be installed.
+pub fn npm() -> Result {
     debian_packages(&[NPM]).map(drop)
 }
 
@@ -109,8 +108,11 @@ pub fn for_peers() -> Result {
     installed.map(drop)
 }
 
-/// This function and the following ones return whether they installed anything.
-fn wasm_target() -> Result<bool> {
+/// Adds the Rust target. Like the functions below, returns whether it installed anything.
+///
+/// # Errors
+/// rustup fails.
+pub fn wasm_target() -> Result<bool> {
     let folder = stdout_of(command("rustc").args(["--print", "target-libdir", "--target", WASM]));
     let is_installed = folder.and_then(|folder| fs::read_dir(folder).ok()).is_some_and(|files| {
         files.flatten().any(|file| file.file_name().to_string_lossy().starts_with("libstd-"))
