@@ -112,7 +112,7 @@ impl Index {
     }
 }
 
-const REMEDY: &str = "build it with `trunk build --release`, or name its directory with `root` in [web]";
+const REMEDY: &str = "build it with `cargo xtask page`, or name its directory with `root` in [web]";
 
 /// A path without a file is one of the page's own views, unless it looks like a file.
 fn fallback(index: &Index) -> Router {

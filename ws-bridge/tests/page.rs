@@ -157,5 +157,5 @@ async fn a_page_that_was_not_built_says_how_to_build_it() {
     let running = Running::start(support::listen().await.1);
     let answer = running.request("GET / HTTP/1.1\r\nHost: ADDRESS").await;
     assert_eq!(answer.status(), 404);
-    assert!(answer.text().contains("trunk build"), "{}", answer.text());
+    assert!(answer.text().contains("cargo xtask page"), "{}", answer.text());
 }

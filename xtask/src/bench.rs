@@ -8,7 +8,7 @@ use xtask::shell::{self, Result, cargo};
 pub(crate) struct Options {
     /// Options of the benchmarks; see `cargo xtask bench --help`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    arguments: Vec<OsString>,
+    pub(crate) arguments: Vec<OsString>,
 }
 
 pub(crate) fn run(options: &Options) -> Result {

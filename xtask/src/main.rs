@@ -10,7 +10,7 @@ mod test;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{setup, shell};
+use xtask::{page, setup, shell};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Set up, test, measure and try out Pennypost")]
@@ -34,6 +34,8 @@ enum Command {
     Sim(sim::Options),
     /// Fuzz the parsers and protocol state machines
     Fuzz(fuzz::Options),
+    /// Build the page into dist/
+    Page,
     /// Build target/release/pennypost, a single file that includes the page
     Release,
 }
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Sim(options) => sim::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
+        Command::Page => page::refresh(),
         Command::Release => release::run(),
     };
     match result {
@@ -54,5 +57,27 @@ fn main() -> ExitCode {
             shell::eprint(&format!("\nxtask: {error}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn command_definitions_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn bench_passes_its_options_on() {
+        let words = ["xtask", "bench", "--peers", "--rounds", "2", "--help"];
+        let arguments = Arguments::try_parse_from(words).expect("all options belong to the benchmarks");
+        let Command::Bench(options) = arguments.command else { panic!("another command") };
+        assert_eq!(options.arguments, words[2..].iter().map(OsString::from).collect::<Vec<_>>());
     }
 }

@@ -16,7 +16,7 @@ pub(crate) fn page() -> PathBuf {
     let folder = root.expect("this crate is two folders below the workspace's root").join("dist");
     assert!(
         folder.join("index.html").is_file(),
-        "{} contains no page: run `trunk build --release` first",
+        "{} contains no page: run `cargo xtask page` first",
         folder.display()
     );
     folder
