@@ -5,7 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use mail_core::message::charset::CharsetDecoder;
 use mail_core::message::draft::Attachment;
-use mail_core::message::parsed::ParsedMessage;
+use mail_core::message::parsed;
 
 /// Characters of a message's text that the search index stores.
 const SEARCH_TEXT_CHARS_MAX: usize = 20_000;
@@ -13,14 +13,14 @@ const SEARCH_TEXT_CHARS_MAX: usize = 20_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ParsedMessage {
     pub(crate) raw: Bytes,
-    pub(crate) view: ParsedMessage,
+    pub(crate) view: parsed::ParsedMessage,
 }
 
 impl ParsedMessage {
     /// `decode` handles the charsets that the core does not.
-    pub(crate) fn parse(raw: impl Into<Bytes>, decode: Decode) -> Self {
+    pub(crate) fn parse(raw: impl Into<Bytes>, decode: CharsetDecoder) -> Self {
         let raw = raw.into();
-        let view = ParsedMessage::parse_with(&raw, decode);
+        let view = parsed::ParsedMessage::parse_with(&raw, decode);
         Self { raw, view }
     }
 

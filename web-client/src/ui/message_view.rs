@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use mail_core::message::parsed::{NamedAddress, ParsedMessage};
+use mail_core::message::parsed::{self, NamedAddress};
 use mail_core::message::printable::printable_line;
 use yew::prelude::*;
 
@@ -53,7 +53,7 @@ pub(super) fn MessageView(MessageViewProps { message }: &MessageViewProps) -> Ht
     }
 }
 
-fn header(view: &ParsedMessage, switch: Option<Html>) -> Html {
+fn header(view: &parsed::ParsedMessage, switch: Option<Html>) -> Html {
     let from = people(&view.from);
     let initial = view.from.first().and_then(|person| {
         person.name.as_deref().unwrap_or(&person.address).chars().find(|c| c.is_alphanumeric())
