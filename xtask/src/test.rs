@@ -3,6 +3,7 @@
 //! The steps share a target directory and the workspace's features, so that nothing is built twice. Each step prints its
 //! command, which can be run alone.
 
+use std::env;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -62,7 +63,7 @@ fn steps() -> Vec<(&'static str, Action)> {
         ("lints", Action::Run(with(cargo(), "clippy --workspace --all-targets -- -D warnings"))),
         // End-to-end tests start programs of other crates, and open the page.
         ("programs and page", Action::Call(|| page::build(&["--workspace"]))),
-        ("native tests", Action::Run(with(cargo(), "nextest run --workspace"))),
+        ("native tests", Action::Run(native_tests())),
         ("documentation tests", Action::Run(with(cargo(), "test --workspace --doc"))),
         ("mail-core's tests on WebAssembly", Action::RunTests(on_wasm("mail-core"))),
         (
@@ -80,6 +81,14 @@ fn steps() -> Vec<(&'static str, Action)> {
         ),
         ("documentation", Action::Run(documentation)),
     ]
+}
+
+fn native_tests() -> Command {
+    let mut tests = with(cargo(), "nextest run --workspace");
+    if env::var_os("PENNYPOST_LONG").is_some() {
+        tests.env("NEXTEST_PROFILE", "long");
+    }
+    tests
 }
 
 /// Checks deny.toml. Without a connection to the advisory database, only the advisories are skipped.
