@@ -3,7 +3,6 @@
 //! It has a listener of its own, which asks nobody who he is: it belongs on an address that only the collector reaches.
 
 use std::convert::Infallible;
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet, text};
-use prometheus_client::metrics::MetricType;
+use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -112,84 +109,6 @@ fn response(status: StatusCode, (name, value): (HeaderName, &'static str), body:
     *response.status_mut() = status;
     response.headers_mut().insert(name, HeaderValue::from_static(value));
     response
-}
-
-/// Reads the bridge's counters at each scrape.
-#[derive(Debug)]
-pub(crate) struct BridgeReport(pub(crate) Arc<ws_bridge::meters::Meters>);
-
-impl Collector for BridgeReport {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let meters = &*self.0;
-        let mut report = Encoder(encoder);
-        let accepted =
-            meters.targets().map(|(target, passage)| ([("target", target)], passage.accepted.get()));
-        report.counters("bridge_connections", "Connections of pages that were upgraded", accepted)?;
-        let open = meters.targets().map(|(target, passage)| ([("target", target)], passage.open.get()));
-        report.gauges("bridge_connections_open", "Connections that are bridged now", open)?;
-        let octets = meters.targets().flat_map(|(target, passage)| {
-            [("up", &passage.octets_up), ("down", &passage.octets_down)]
-                .map(|(direction, count)| ([("target", target), ("direction", direction)], count.get()))
-        });
-        report.counters("bridge_octets", "Octets carried, up to the target or down to the page", octets)?;
-        let refused = &meters.refused;
-        report.counters(
-            "bridge_connections_refused",
-            "Requests for a connection that were refused before the upgrade, by reason",
-            [
-                ([("reason", "host_or_origin")], refused.host_or_origin.get()),
-                ([("reason", "target")], refused.target.get()),
-                ([("reason", "handshake")], refused.handshake.get()),
-                ([("reason", "connections")], refused.all_taken.get()),
-                ([("reason", "connections_per_address")], refused.address_full.get()),
-            ],
-        )?;
-        // A label has to be text.
-        let closes: Vec<_> =
-            meters.closes().map(|(code, reason, count)| (code.to_string(), reason, count)).collect();
-        let closes = closes
-            .iter()
-            .map(|(code, reason, count)| ([("code", code.as_str()), ("reason", *reason)], *count));
-        report.counters("bridge_closes", "Connections that the bridge closed, by code and reason", closes)?;
-        let closed = meters.closed_by_browser.get();
-        report.counter("bridge_closed_by_browser", "Connections that the browser closed", closed)?;
-        report.counter("bridge_lost", "Connections that ended without a goodbye", meters.lost.get())
-    }
-}
-
-struct Encoder<'a>(DescriptorEncoder<'a>);
-
-impl Encoder<'_> {
-    fn counter(&mut self, name: &str, help: &str, count: u64) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        metric.encode_counter::<NoLabelSet, _, u64>(&count, None)
-    }
-
-    fn counters(
-        &mut self,
-        name: &str,
-        help: &str,
-        counts: impl IntoIterator<Item = (impl EncodeLabelSet, u64)>,
-    ) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (labels, count) in counts {
-            metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
-        }
-        Ok(())
-    }
-
-    fn gauges(
-        &mut self,
-        name: &str,
-        help: &str,
-        counts: impl IntoIterator<Item = (impl EncodeLabelSet, u64)>,
-    ) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (labels, count) in counts {
-            metric.encode_family(&labels)?.encode_gauge(&count)?;
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

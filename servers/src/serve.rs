@@ -1,13 +1,13 @@
 //! Starts the servers on a configuration and stops them on a signal.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use chrono::{DateTime, Utc};
-use config::{Config, Target, WebListen};
+use config::{Config, WebListen};
 use mail_core::message::address::Domain;
 use mail_core::sasl::AuthOffer;
 use mail_core::time::Instant;
@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio_rustls::rustls::ServerConfig;
 use tracing::{info, warn};
-use ws_bridge::Bridge;
+use ws_bridge::{Bridge, Target};
 
 use mail_service::budget::Budget;
 use mail_service::faults::{Faults, Faulty};
@@ -34,12 +34,13 @@ use mail_store::text::{TextStore, Threads};
 use mail_store::user_txt::UserTxt;
 use net::limiter::ConnectionLimits;
 use net::listener::{ConnectionConfig, Listener, PeerPolicy};
+use net::local;
 use net::metrics::{ConnectionFamilies, ConnectionMetrics, ReplyFormat};
 use net::proxy::Client;
 use prometheus_client::registry::Registry;
 
 use crate::confine;
-use crate::metrics::{BridgeReport, MetricsDoor};
+use crate::metrics::MetricsDoor;
 use crate::privileges;
 
 /// How long a thread may hang in the file system once everything else has stopped.
@@ -251,12 +252,13 @@ impl Doors {
         Ok(doors)
     }
 
-    /// The ports that the bridge connects to.
+    /// TCP ports that the bridge connects to.
     fn target_ports(&self) -> impl Iterator<Item = u16> {
-        self.web.iter().flat_map(|(_, targets)| targets.values()).map(|target| target.address.port())
+        let targets = self.web.iter().flat_map(|(_, targets)| targets.values());
+        targets.filter_map(|target| target.address().map(|address| address.port()))
     }
 
-    /// Binds the web's address, and for each server that the page is not sent elsewhere for, one that only the bridge knows.
+    /// Binds the web address. The bridge connects in process to each server without a configured target.
     fn open_web(&mut self, config: &Config) -> Result<(), String> {
         let Some(address) = config.web.listen.address() else { return Ok(()) };
         let bridge = match Bridge::bind(address, &config.hostname, &config.web) {
@@ -268,12 +270,14 @@ impl Doors {
             }
             Err(sentence) => return Err(sentence),
         };
-        let mut targets = config.web.targets.clone();
+        let configured = config.web.targets.iter();
+        let mut targets: BTreeMap<_, _> =
+            configured.map(|(name, target)| (name.clone(), Target::from(target.clone()))).collect();
         for (protocol, listeners) in [("smtp", &mut self.smtp), ("pop3", &mut self.pop3)] {
             if !listeners.is_empty() && !targets.contains_key(protocol) {
-                let (listener, address) = bind_for_bridge(protocol)?;
-                listeners.push(listener);
-                targets.insert(protocol.to_owned(), Target { address, proxy: true });
+                let (connector, listener) = local::channel();
+                listeners.push(Listener::local(protocol, listener));
+                targets.insert(protocol.to_owned(), Target::InProcess(connector));
             }
         }
         self.web = Some((bridge, targets));
@@ -313,15 +317,6 @@ fn bind(protocol: &'static str, address: SocketAddr, peers: PeerPolicy) -> Resul
     Listener::bind(protocol, address, peers).map_err(|error| {
         format!("cannot listen on {address} for {protocol}: {error}; choose another address with {setting}")
     })
-}
-
-/// Binds a free loopback port for the bridge of this process.
-fn bind_for_bridge(protocol: &'static str) -> Result<(Listener, SocketAddr), String> {
-    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let peers = PeerPolicy::Proxies([loopback].into());
-    let listener = bind(protocol, SocketAddr::new(loopback, 0), peers)?;
-    let address = listener.address().ok_or_else(|| format!("the {protocol} server has no address"))?;
-    Ok((listener, address))
 }
 
 fn connection_limits(config: &Config) -> ConnectionLimits {
@@ -425,7 +420,7 @@ fn start(
         servers.spawn(listener.serve(pop3_terms.clone(), open, stopping.clone()));
     }
     if let Some((bridge, _)) = &doors.web {
-        registry.register_collector(Box::new(BridgeReport(bridge.meters())));
+        bridge.register_metrics(&mut registry);
     }
     if let Some((bridge, targets)) = doors.web {
         servers.spawn(bridge.serve(targets, certificate.cloned(), stopping.clone()));

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::collections::{BTreeSet, HashSet};
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
@@ -277,4 +279,71 @@ fn who_guesses_through_the_bridge_is_refused_and_nobody_else_there() {
     assert!(sign_in([127, 0, 0, 14], "gb", "other").starts_with("-ERR [SYS/TEMP] too many "));
     assert!(sign_in([127, 0, 0, 3], "gb", "other").starts_with("+OK "));
     assert!(sign_in([127, 0, 0, 14], "ag", "secret").starts_with("+OK "));
+}
+
+/// TCP ports on which a process listens, from the sockets in /proc (proc(5)).
+fn listening_ports(process: u32) -> BTreeSet<u16> {
+    const LISTEN: &str = "0A";
+    let descriptors = fs::read_dir(format!("/proc/{process}/fd")).expect("the process runs").flatten();
+    let inodes: HashSet<String> = descriptors
+        .filter_map(|descriptor| {
+            let link = fs::read_link(descriptor.path()).ok()?;
+            Some(link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())
+        })
+        .collect();
+    let mut ports = BTreeSet::new();
+    for table in ["tcp", "tcp6"] {
+        let table = fs::read_to_string(format!("/proc/{process}/net/{table}")).unwrap_or_default();
+        for line in table.lines().skip(1) {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            if fields[3] == LISTEN && inodes.contains(fields[9]) {
+                let (_, port) = fields[1].rsplit_once(':').expect("ADDRESS:PORT");
+                ports.insert(u16::from_str_radix(port, 16).expect("a port in hexadecimal"));
+            }
+        }
+    }
+    ports
+}
+
+#[test]
+fn all_in_one_process_has_no_port_that_accepts_a_proxy_header() {
+    let place = Place::new();
+    let server = place.serve();
+    let doors = ["smtp", "pop3", "web"].map(|protocol| server.door(protocol));
+    // A connection of the bridge opens no port either.
+    let mut pop3 = Page::connect(&server, "pop3");
+    assert_eq!(pop3.line(), "+OK POP3 server ready");
+    assert_eq!(listening_ports(server.process()), doors.map(|door| door.port()).into());
+
+    let forged = Header::Proxied {
+        source: SocketAddr::from(([192, 0, 2, 7], 1)),
+        destination: SocketAddr::from(([127, 0, 0, 1], 8080)),
+        secure: true,
+    }
+    .encode();
+    let mut smtp = server.smtp();
+    smtp.wire.send(&forged);
+    assert!(smtp.command("NOOP").starts_with("500 "));
+    let web = answer(server.door("web"), &[&forged[..], b"GET / HTTP/1.0\r\n\r\n"].concat());
+    assert!(!web.starts_with(b"HTTP/1.1 200"), "{}", web.escape_ascii());
+}
+
+#[test]
+fn bridged_session_has_the_address_of_its_browser() {
+    let place = Place::with("[limits]\nconnections_per_address = 1\n");
+    let mut server = place.serve();
+    let mut smtp = Page::connect_from([127, 0, 0, 7], &server, "smtp");
+    assert_eq!(smtp.line(), "220 <iitkgp.edu> Service ready");
+    assert!(server.wait_for_log("connected").contains("127.0.0.7"));
+    let mut second = Page::connect_from([127, 0, 0, 7], &server, "smtp");
+    assert!(second.line().starts_with("421 "));
+    let mut other = Page::connect_from([127, 0, 0, 8], &server, "smtp");
+    assert_eq!(other.line(), "220 <iitkgp.edu> Service ready");
+
+    for command in ["HELO iit.edu", "MAIL FROM:<ag@iit.edu>", "RCPT TO:<gb@iit.edu>", "DATA"] {
+        assert!(!smtp.command(command).starts_with('5'), "{command}");
+    }
+    assert!(smtp.command("Subject: address\r\n\r\nbody\r\n.").starts_with("250 "));
+    let mailbox = String::from_utf8(place.mailbox("gb")).expect("text");
+    assert!(mailbox.contains("[127.0.0.7]"), "{mailbox}");
 }

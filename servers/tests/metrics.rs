@@ -199,7 +199,7 @@ fn the_bridge_counts_what_it_carries_what_it_refuses_and_why_it_closes() {
     // Who closes before that has come may be the first to do so.
     wire.expect(b"\x88");
     wire.send(&frame(0x88, b""));
-    assert!(wire.rest().ends_with(b"the mail server has ended the connection"));
+    assert!(wire.rest().ends_with(b"the mail server closed the connection"));
     until(open, 0);
     // The browser does what it may not; closes; is gone.
     let mut wire = connect();

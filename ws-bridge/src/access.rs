@@ -1,8 +1,8 @@
-//! Who may use the bridge: the Host and Origin rules.
+//! Host and Origin rules of WebSocket requests.
 //!
-//! A WebSocket is not held back by the same-origin policy: any page that a person looks at could open one to this
-//! machine, and its browser says in Origin which page it is (RFC 6455 section 10.2). The Host rule keeps out a page
-//! that has its own name point here (DNS rebinding), whose Origin and Host agree.
+//! The same-origin policy does not cover WebSockets: any page that a browser shows could open one to this host. Its browser
+//! sends the page's origin in Origin (RFC 6455 section 10.2), which must be the bridge's own or a configured one. The Host rule
+//! blocks DNS rebinding, where a foreign name resolves to this host and Origin and Host agree.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,36 +12,35 @@ use axum::http::uri::{Authority, Uri};
 use config::Web;
 use mail_core::message::address::Domain;
 
-/// What a request may carry in Host and Origin.
 #[derive(Debug)]
-pub(crate) struct Access {
+pub(crate) struct AccessPolicy {
     names: Vec<String>,
     origins: Vec<String>,
 }
 
-/// Why a request is refused; for the person who configures the bridge, as a page never sees it.
+/// Reason for a 403. A browser does not show it to the page.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum Rejection {
     Host(String),
     NoOrigin,
     Origin(String),
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Host(host) => {
-                write!(f, "this host is not called `{host}`; if it is, add the name to `names` in [web]")
+                write!(f, "unknown host `{host}`; if this server has that name, add it to `names` in [web]")
             }
-            Self::NoOrigin => f.write_str("the request has no Origin; only a page's WebSocket is taken"),
+            Self::NoOrigin => f.write_str("the request has no Origin header; only browsers may connect"),
             Self::Origin(origin) => {
-                write!(f, "pages of `{origin}` may not connect; if they may, add it to `origins` in [web]")
+                write!(f, "origin `{origin}` is not allowed; to allow it, add it to `origins` in [web]")
             }
         }
     }
 }
 
-impl Access {
+impl AccessPolicy {
     pub(crate) fn new(hostname: &Domain, web: &Web) -> Self {
         let names = web.names.iter().chain([hostname]).map(|name| name.as_str().to_owned());
         Self {
@@ -50,37 +49,37 @@ impl Access {
         }
     }
 
-    /// `scheme` is how the request came.
-    pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap, scheme: &str) -> Result<(), Refusal> {
-        let refused = |host: &str| Err(Refusal::Host(host.to_owned()));
-        let Some(host) = self.own_host(headers) else {
-            return refused(single(headers, &HOST).unwrap_or_default());
+    /// Checks a WebSocket request. `scheme` is `https` if it came over TLS, else `http`.
+    pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap, scheme: &str) -> Result<(), Rejection> {
+        let wrong_host = |host: &str| Err(Rejection::Host(host.to_owned()));
+        let Some(host) = self.allowed_host(headers) else {
+            return wrong_host(single(headers, &HOST).unwrap_or_default());
         };
-        // A target that names a host (RFC 9112 section 3.2.2) names the same one.
+        // An absolute request target (RFC 9112 section 3.2.2) must name the same host.
         if let Some(authority) = uri.authority()
             && authority.as_str() != host
         {
-            return refused(authority.as_str());
+            return wrong_host(authority.as_str());
         }
-        let Some(origin) = single(headers, &ORIGIN) else { return Err(Refusal::NoOrigin) };
+        let Some(origin) = single(headers, &ORIGIN) else { return Err(Rejection::NoOrigin) };
         let origin = origin.to_ascii_lowercase();
-        let is_the_page_s = origin == format!("{scheme}://{}", host.to_ascii_lowercase());
-        if is_the_page_s || self.origins.contains(&origin) { Ok(()) } else { Err(Refusal::Origin(origin)) }
+        let is_same_origin = origin == format!("{scheme}://{}", host.to_ascii_lowercase());
+        if is_same_origin || self.origins.contains(&origin) { Ok(()) } else { Err(Rejection::Origin(origin)) }
     }
 
-    /// The request's Host, if it is one of ours.
-    pub(crate) fn own_host<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
-        single(headers, &HOST).filter(|host| self.is_own(host))
+    /// The request's Host header, if it names this host.
+    pub(crate) fn allowed_host<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        single(headers, &HOST).filter(|host| self.is_allowed(host))
     }
 
-    /// An IP address, which no name of another's can point to, or a name of ours.
-    fn is_own(&self, host: &str) -> bool {
+    /// An IP address cannot be rebound, so every one is allowed.
+    fn is_allowed(&self, host: &str) -> bool {
         let Ok(authority) = host.parse::<Authority>() else { return false };
         if authority.as_str().contains('@') {
             return false;
         }
         let name = authority.host();
-        // What stands behind it can only be a port.
+        // Only a port may follow the name.
         if authority.as_str().len() > name.len() && authority.port_u16().is_none() {
             return false;
         }
@@ -89,7 +88,7 @@ impl Access {
     }
 }
 
-/// A header's value if it stands there exactly once, as text.
+/// The value of a header that occurs exactly once and is ASCII.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
@@ -100,13 +99,13 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 mod tests {
     use super::*;
 
-    fn check(host: &str, origin: &str) -> Result<(), Refusal> {
+    fn check(host: &str, origin: &str) -> Result<(), Rejection> {
         let web = Web {
             origins: vec!["http://127.0.0.1:8081".to_owned()],
             names: vec![Domain::parse("mail.iit.edu").expect("a domain")],
             ..Web::default()
         };
-        let access = Access::new(&Domain::parse("iitkgp.edu").expect("a domain"), &web);
+        let access = AccessPolicy::new(&Domain::parse("iitkgp.edu").expect("a domain"), &web);
         let lines = [(HOST, host), (ORIGIN, origin)].into_iter().filter(|(_, value)| !value.is_empty());
         access.check(
             &Uri::from_static("/ws/target"),
@@ -116,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_this_host_may_connect() {
+    fn same_origin_and_configured_origin_are_allowed() {
         for host in
             ["127.0.0.1:8080", "[::1]:8080", "localhost", "LOCALHOST:80", "iitkgp.edu", "mail.iit.edu:8080"]
         {
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_another_origin_may_not() {
+    fn foreign_origin_is_rejected() {
         for origin in [
             "http://evil.example",
             "https://127.0.0.1:8080",
@@ -135,13 +134,13 @@ mod tests {
             "http://127.0.0.1:8080/",
             "null",
         ] {
-            assert_eq!(check("127.0.0.1:8080", origin), Err(Refusal::Origin(origin.to_owned())));
+            assert_eq!(check("127.0.0.1:8080", origin), Err(Rejection::Origin(origin.to_owned())));
         }
-        assert_eq!(check("127.0.0.1:8080", ""), Err(Refusal::NoOrigin));
+        assert_eq!(check("127.0.0.1:8080", ""), Err(Rejection::NoOrigin));
     }
 
     #[test]
-    fn another_host_s_name_is_refused_whatever_the_origin() {
+    fn foreign_host_is_rejected_whatever_the_origin() {
         for host in [
             "evil.example",
             "localhost.evil.example",
@@ -151,26 +150,26 @@ mod tests {
             "[",
         ] {
             for origin in [format!("http://{host}"), "http://127.0.0.1:8081".to_owned()] {
-                assert_eq!(check(host, &origin), Err(Refusal::Host(host.to_owned())));
+                assert_eq!(check(host, &origin), Err(Rejection::Host(host.to_owned())));
             }
         }
-        assert_eq!(check("", "http://localhost"), Err(Refusal::Host(String::new())));
+        assert_eq!(check("", "http://localhost"), Err(Rejection::Host(String::new())));
     }
 
     #[test]
-    fn a_header_that_stands_twice_is_no_header() {
-        let access = Access::new(&Domain::parse("localhost").expect("a domain"), &Web::default());
+    fn repeated_host_or_origin_is_rejected() {
+        let access = AccessPolicy::new(&Domain::parse("localhost").expect("a domain"), &Web::default());
         let (uri, mut headers) = (Uri::from_static("/ws/target"), HeaderMap::new());
         headers.append(HOST, "localhost".parse().expect("a value"));
         headers.append(ORIGIN, "http://localhost".parse().expect("a value"));
         assert_eq!(access.check(&uri, &headers, "http"), Ok(()));
         assert_eq!(
             access.check(&uri, &headers, "https"),
-            Err(Refusal::Origin("http://localhost".to_owned()))
+            Err(Rejection::Origin("http://localhost".to_owned()))
         );
         headers.append(ORIGIN, "http://localhost".parse().expect("a value"));
-        assert_eq!(access.check(&uri, &headers, "http"), Err(Refusal::NoOrigin));
+        assert_eq!(access.check(&uri, &headers, "http"), Err(Rejection::NoOrigin));
         headers.append(HOST, "localhost".parse().expect("a value"));
-        assert_eq!(access.check(&uri, &headers, "http"), Err(Refusal::Host(String::new())));
+        assert_eq!(access.check(&uri, &headers, "http"), Err(Rejection::Host(String::new())));
     }
 }

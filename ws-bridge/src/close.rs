@@ -1,48 +1,34 @@
-//! Why a bridged connection ends, as the close code and reason that the page reads (RFC 6455 section 7.4).
+//! Reasons for which the bridge closes a WebSocket, with their close codes (RFC 6455 section 7.4).
 
 use std::fmt;
 use std::time::Duration;
 
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tracing::{debug, info};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Close {
-    /// The target has ended the stream.
-    End,
-    /// The bridge is stopping.
-    Away,
-    /// The browser broke the WebSocket protocol.
+pub(crate) enum CloseReason {
+    /// The target closed its connection.
+    TargetClosed,
+    Shutdown,
+    /// The browser violated RFC 6455.
     Protocol,
-    /// The bytes of a stream are binary.
-    Text,
-    /// Text, or the reason of a Close, that is not UTF-8.
-    Utf8,
-    /// Frames without octets, one behind the other.
-    Empty,
-    Unreachable,
-    Unanswered,
-    Broken,
-    /// A frame, or a message of several, over the limit.
-    FrameSize(usize),
+    TextFrame,
+    /// A text message or a close reason is not UTF-8.
+    InvalidUtf8,
+    /// Too many consecutive frames without stream data.
+    EmptyFrames,
+    TargetUnreachable,
+    ConnectTimeout,
+    TargetFailed,
+    /// A message is larger than this number of bytes.
+    MessageTooLarge(usize),
     Idle(Duration),
 }
 
-impl Close {
-    /// What a Close frame carries.
-    pub(crate) fn words(self) -> Vec<u8> {
-        [&self.code().to_be_bytes()[..], self.to_string().as_bytes()].concat()
-    }
-
-    /// Tells the log: what ends as it should in a low voice, a limit or a fault so that it is heard.
-    pub(crate) fn log(self) {
-        match self {
-            Self::End | Self::Away => debug!(close = %self, "closing"),
-            _ => info!(close = %self, code = self.code(), "closing"),
-        }
-    }
-
-    /// Each reason's code, and its name for who counts them.
-    pub(crate) const REASONS: [(u16, &'static str); 11] = [
+impl CloseReason {
+    /// Close code and metric label of each reason.
+    pub(crate) const CODES_AND_LABELS: [(u16, &'static str); 11] = [
         (1000, "end"),
         (1001, "stopping"),
         (1002, "protocol"),
@@ -56,42 +42,54 @@ impl Close {
         (1013, "idle"),
     ];
 
-    /// Its place among the reasons.
-    pub(crate) const fn reason(self) -> usize {
+    /// Index into [`Self::CODES_AND_LABELS`].
+    pub(crate) const fn index(self) -> usize {
         match self {
-            Self::End => 0,
-            Self::Away => 1,
+            Self::TargetClosed => 0,
+            Self::Shutdown => 1,
             Self::Protocol => 2,
-            Self::Text => 3,
-            Self::Utf8 => 4,
-            Self::Empty => 5,
-            Self::Unreachable => 6,
-            Self::Unanswered => 7,
-            Self::Broken => 8,
-            Self::FrameSize(_) => 9,
+            Self::TextFrame => 3,
+            Self::InvalidUtf8 => 4,
+            Self::EmptyFrames => 5,
+            Self::TargetUnreachable => 6,
+            Self::ConnectTimeout => 7,
+            Self::TargetFailed => 8,
+            Self::MessageTooLarge(_) => 9,
             Self::Idle(_) => 10,
         }
     }
 
-    const fn code(self) -> u16 {
-        Self::REASONS[self.reason()].0
+    pub(crate) const fn code(self) -> u16 {
+        Self::CODES_AND_LABELS[self.index()].0
+    }
+
+    pub(crate) fn frame(self) -> CloseFrame {
+        CloseFrame { code: self.code().into(), reason: self.to_string().into() }
+    }
+
+    /// Logs normal ends at debug level, limits and failures at info level.
+    pub(crate) fn log(self) {
+        match self {
+            Self::TargetClosed | Self::Shutdown => debug!(reason = %self, "closing WebSocket"),
+            _ => info!(reason = %self, code = self.code(), "closing WebSocket"),
+        }
     }
 }
 
-impl fmt::Display for Close {
+impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::End => f.write_str("the mail server has ended the connection"),
-            Self::Away => f.write_str("the bridge is stopping; connect again in a while"),
-            Self::Protocol => f.write_str("this is not the WebSocket protocol"),
-            Self::Text => f.write_str("only binary frames are carried"),
-            Self::Utf8 => f.write_str("text has to be UTF-8"),
-            Self::Empty => f.write_str("too many frames that carry nothing"),
-            Self::Unreachable => f.write_str("the mail server cannot be reached"),
-            Self::Unanswered => f.write_str("the mail server does not answer"),
-            Self::Broken => f.write_str("the connection to the mail server broke"),
-            Self::FrameSize(octets) => write!(f, "a frame may have {octets} octets at most"),
-            Self::Idle(time) => write!(f, "nothing was sent for {} seconds", time.as_secs()),
+            Self::TargetClosed => f.write_str("the mail server closed the connection"),
+            Self::Shutdown => f.write_str("the bridge is shutting down; connect again later"),
+            Self::Protocol => f.write_str("WebSocket protocol error"),
+            Self::TextFrame => f.write_str("text frames are not supported; send binary frames"),
+            Self::InvalidUtf8 => f.write_str("invalid UTF-8"),
+            Self::EmptyFrames => f.write_str("too many frames without data"),
+            Self::TargetUnreachable => f.write_str("the mail server cannot be reached"),
+            Self::ConnectTimeout => f.write_str("the mail server does not answer"),
+            Self::TargetFailed => f.write_str("the connection to the mail server failed"),
+            Self::MessageTooLarge(bytes_max) => write!(f, "a message may have at most {bytes_max} bytes"),
+            Self::Idle(timeout) => write!(f, "no data was sent for {} seconds", timeout.as_secs()),
         }
     }
 }
@@ -99,24 +97,26 @@ impl fmt::Display for Close {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::CONTROL_OCTETS_MAX;
+
+    /// RFC 6455 section 5.5: 125 bytes, two of which are the code.
+    const REASON_BYTES_MAX: usize = 123;
 
     #[test]
-    fn every_reason_fits_into_a_control_frame() {
-        for close in [
-            Close::End,
-            Close::Away,
-            Close::Protocol,
-            Close::Text,
-            Close::Utf8,
-            Close::Empty,
-            Close::Unreachable,
-            Close::Unanswered,
-            Close::Broken,
-            Close::FrameSize(usize::MAX),
-            Close::Idle(Duration::MAX),
+    fn close_reasons_fit_into_a_control_frame() {
+        for reason in [
+            CloseReason::TargetClosed,
+            CloseReason::Shutdown,
+            CloseReason::Protocol,
+            CloseReason::TextFrame,
+            CloseReason::InvalidUtf8,
+            CloseReason::EmptyFrames,
+            CloseReason::TargetUnreachable,
+            CloseReason::ConnectTimeout,
+            CloseReason::TargetFailed,
+            CloseReason::MessageTooLarge(usize::MAX),
+            CloseReason::Idle(Duration::MAX),
         ] {
-            assert!(close.words().len() <= CONTROL_OCTETS_MAX, "{close}");
+            assert!(reason.to_string().len() <= REASON_BYTES_MAX, "{reason}");
         }
     }
 }

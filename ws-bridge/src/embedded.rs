@@ -1,4 +1,4 @@
-//! The built page inside the program, served as if it were a directory.
+//! The built page embedded in the program, as a [`Backend`] of `ServeDir`.
 
 use std::borrow::Cow;
 use std::future::{Ready, ready};
@@ -16,61 +16,62 @@ use tower_http::services::fs::{Backend, File, Metadata};
 #[folder = "../dist"]
 struct Dist;
 
-/// The text of a file.
+/// EmbeddedContent of a UTF-8 file.
 pub(crate) fn text(path: &str) -> Option<String> {
     String::from_utf8(Dist::get(path)?.data.into_owned()).ok()
 }
 
-/// The files that were in `dist` when the program was built.
+/// The files that `dist` contained when the program was built.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Embedded;
 
-/// A file of them.
 #[derive(Debug)]
-pub(crate) struct Content {
-    octets: Cursor<Cow<'static, [u8]>>,
-    about: About,
+pub(crate) struct EmbeddedContent {
+    bytes: Cursor<Cow<'static, [u8]>>,
+    metadata: EmbeddedMetadata,
 }
 
-/// What is to know of a file.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct About {
-    octets: u64,
+pub(crate) struct EmbeddedMetadata {
+    length: u64,
     modified: Option<SystemTime>,
 }
 
 impl Backend for Embedded {
-    type File = Content;
-    type Metadata = About;
-    type OpenFuture = Ready<io::Result<Content>>;
-    type MetadataFuture = Ready<io::Result<About>>;
+    type File = EmbeddedContent;
+    type Metadata = EmbeddedMetadata;
+    type OpenFuture = Ready<io::Result<EmbeddedContent>>;
+    type MetadataFuture = Ready<io::Result<EmbeddedMetadata>>;
 
     fn open(&self, path: PathBuf) -> Self::OpenFuture {
-        ready(find(&path).map(|file| Content { about: About::of(&file), octets: Cursor::new(file.data) }))
+        ready(find(&path).map(|file| EmbeddedContent {
+            metadata: EmbeddedMetadata::of(&file),
+            bytes: Cursor::new(file.data),
+        }))
     }
 
     fn metadata(&self, path: PathBuf) -> Self::MetadataFuture {
-        ready(find(&path).map(|file| About::of(&file)))
+        ready(find(&path).map(|file| EmbeddedMetadata::of(&file)))
     }
 }
 
-/// Paths come with `.` in front, the directory that they are relative to.
+/// `ServeDir` prefixes paths with its root, `.`.
 fn find(path: &Path) -> io::Result<EmbeddedFile> {
     let path = path.strip_prefix(".").unwrap_or(path);
     path.to_str().and_then(Dist::get).ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-impl About {
+impl EmbeddedMetadata {
     fn of(file: &EmbeddedFile) -> Self {
         let modified = file.metadata.last_modified().map(Duration::from_secs);
         Self {
-            octets: file.data.len() as u64,
-            modified: modified.map(|since| SystemTime::UNIX_EPOCH + since),
+            length: file.data.len() as u64,
+            modified: modified.map(|since_epoch| SystemTime::UNIX_EPOCH + since_epoch),
         }
     }
 }
 
-impl Metadata for About {
+impl Metadata for EmbeddedMetadata {
     fn is_dir(&self) -> bool {
         false
     }
@@ -80,35 +81,35 @@ impl Metadata for About {
     }
 
     fn len(&self) -> u64 {
-        self.octets
+        self.length
     }
 }
 
-impl File for Content {
-    type Metadata = About;
-    type MetadataFuture<'a> = Ready<io::Result<About>>;
+impl File for EmbeddedContent {
+    type Metadata = EmbeddedMetadata;
+    type MetadataFuture<'a> = Ready<io::Result<EmbeddedMetadata>>;
 
     fn metadata(&self) -> Self::MetadataFuture<'_> {
-        ready(Ok(self.about))
+        ready(Ok(self.metadata))
     }
 }
 
-impl AsyncRead for Content {
+impl AsyncRead for EmbeddedContent {
     fn poll_read(
         mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
+        cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.octets).poll_read(context, buffer)
+        Pin::new(&mut self.bytes).poll_read(cx, buffer)
     }
 }
 
-impl AsyncSeek for Content {
+impl AsyncSeek for EmbeddedContent {
     fn start_seek(mut self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
-        Pin::new(&mut self.octets).start_seek(position)
+        Pin::new(&mut self.bytes).start_seek(position)
     }
 
-    fn poll_complete(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<u64>> {
-        Pin::new(&mut self.octets).poll_complete(context)
+    fn poll_complete(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
+        Pin::new(&mut self.bytes).poll_complete(cx)
     }
 }

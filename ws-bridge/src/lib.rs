@@ -1,50 +1,47 @@
-//! Serves the built page, and carries the bytes of its WebSockets to TCP ports and back.
+//! Serves the built page, and relays its WebSockets to the mail servers.
 //!
-//! The browser client speaks SMTP and POP3 itself, but a page cannot open a TCP connection. `GET /ws/<target>`
-//! upgrades to a WebSocket (RFC 6455) whose binary frames are cut wherever it suits; this crate never looks into the
-//! bytes, and connects to configured targets only, never to an address that a page names.
+//! The browser client speaks SMTP and POP3 itself, but a page cannot open TCP connections. `GET /ws/<target>` upgrades to a
+//! WebSocket (RFC 6455) whose binary messages are the bytes of the stream, divided arbitrarily. The bridge does not parse the
+//! stream, and connects to configured targets only.
 //!
 //! ```text
-//! server (accept, TLS, limits, stop) -> door (Host, Origin, target, limits, upgrade) -> relay (WebSocket <-> TCP)
-//!                                    -> page (files, compression, caching, security headers)
+//! server (accept, TLS, limits, shutdown) -> routes -> upgrade (Host, Origin, target, limits) -> relay
+//!                                                  -> page (files, caching, compression)
 //! ```
 //!
-//! | before the upgrade | | after it | |
+//! | status before the upgrade | | close code after it | |
 //! |---|---|---|---|
-//! | 403 | wrong Host or Origin | 1000 | the target has ended the stream |
-//! | 404 | unknown target | 1001 | the bridge is stopping |
-//! | 503 | too many connections | 1002 | the browser broke the WebSocket protocol |
-//! | 400 | no WebSocket handshake | 1003 | a text frame |
-//! | | | 1007 | text, or the reason of a Close, that is not UTF-8 |
-//! | | | 1008 | too many frames that carry nothing |
-//! | | | 1011 | the target cannot be reached, or its connection broke |
-//! | | | 1013 | a frame over the limit, or nothing moved for too long |
+//! | 400 | invalid WebSocket handshake | 1000 | the target closed its stream |
+//! | 403 | wrong Host or Origin | 1001 | the bridge is shutting down |
+//! | 404 | unknown target | 1002 | WebSocket protocol error |
+//! | 503 | too many connections | 1003 | text message |
+//! | | | 1007 | invalid UTF-8 in a text message or a close reason |
+//! | | | 1008 | too many frames without data |
+//! | | | 1011 | the target cannot be reached, or its connection failed |
+//! | | | 1013 | message over the limit, or idle timeout |
 //!
-//! The upgrade comes before the connection to the target: a page learns nothing of a handshake that failed, but it
-//! can read a close code and its reason.
+//! The upgrade precedes the connection to the target, because a page can read a close code and reason, but not the response to
+//! a failed handshake.
 //!
-//! With a certificate all of it is spoken over TLS, and a target marked `proxy` learns that the browser's way is encrypted.
-//!
-//! What it doesn't do: HTTP/2, and any protocol inside the stream.
+//! HTTP/2 is not supported.
 
 mod access;
-mod census;
 mod close;
-mod door;
 #[cfg(feature = "embed")]
 mod embedded;
-mod frame;
-mod https;
-mod inlet;
+mod headers;
+mod https_redirect;
 mod limits;
-pub mod meters;
-mod outlet;
+mod metrics;
 mod page;
+mod rate_limiter;
+mod read_ahead;
 mod relay;
+mod routes;
 mod server;
-#[cfg_attr(not(target_os = "linux"), path = "no_splice.rs")]
-mod splice;
-mod stream;
-mod traffic;
+mod target;
+mod timers;
+mod upgrade;
 
 pub use server::Bridge;
+pub use target::Target;

@@ -1,59 +1,64 @@
-//! Every limit of the bridge: the configured ones, and those that are nobody's to choose.
+//! Limits of the bridge: the configured ones and the fixed ones.
 
 use std::time::Duration;
 
 use config::WebLimits;
 
-/// HTTP connections that are not, or not yet, bridged; more wait to be accepted.
-pub(crate) const HTTP_CONNECTIONS_MAX: usize = 1_024;
-/// A request's head; browsers send well under 4 KiB to a site without cookies.
-pub(crate) const HEAD_OCTETS_MAX: usize = 16 << 10;
-/// For a TLS handshake, from the connection's start on: three round trips at most, and time for each to be sent again.
-pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
-/// For a request's head, from the connection's or the last answer's end on.
+/// HTTP connections before an upgrade, in all. Bridged connections have limits of their own.
+pub(crate) const HTTP_CONNECTIONS_MAX: usize = 4_096;
+/// HTTP connections before an upgrade, per address. A browser opens up to 6, and one NAT address may stand for some tens of
+/// users.
+pub(crate) const HTTP_CONNECTIONS_PER_ADDRESS_MAX: usize = 256;
+/// Size of a request head. Without cookies, browsers send less than 4 KiB.
+pub(crate) const HEAD_BYTES_MAX: usize = 16 << 10;
+/// Timeout of a request head, counted from the start of the connection or the end of the previous response.
 pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// One HTTP connection in all: a browser that takes its answers slower than this gets a new one.
+/// Lifetime of an HTTP connection; a browser that needs more opens another one.
 pub(crate) const HTTP_LIFETIME_MAX: Duration = Duration::from_secs(600);
-/// For the target to accept a connection.
+/// Timeout of a connection attempt to a target.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// For the browser to answer a Close, and for its last bytes before it to pass.
+/// Time for the browser to answer a Close, and for data that it sent before to reach the target.
 pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// For the target to end a stream whose browser is gone. A socket that is closed with unread input resets the
-/// connection, and with it what the browser had sent before it left.
-pub(crate) const FAREWELL_TIMEOUT: Duration = Duration::from_secs(10);
-/// When the bridge stops, a connection that has moved nothing for so long is closed. A frame moves when it is whole.
-/// In mid-message a browser may be silent for some seconds: what its network loses is sent again after one, two and four.
-pub(crate) const STOP_QUIET: Duration = Duration::from_secs(10);
-/// When the bridge stops, one that is at work may go on for so long: a message may be on its way.
-pub(crate) const STOP_GRACE: Duration = Duration::from_secs(20);
-/// One read of a target that has much to say, and what a frame to the browser holds at most that is copied; also what a
-/// browser's message may have and still go on whole or not at all. A connection at work holds eight times as much for what
-/// comes from the browser.
-pub(crate) const READ_OCTETS: usize = 64 << 10;
-/// One read, in either direction, where little is said.
-pub(crate) const SMALL_READ_OCTETS: usize = 8 << 10;
-/// After so long without a move a connection gives back what it has taken to move much.
-pub(crate) const REST: Duration = Duration::from_secs(1);
-/// Frames without octets, pings and pongs among them, that a browser may send behind each other: they cost work and keep
-/// nothing going. One that answers a ping each second takes hours of silence to send so many.
+/// Time for the target to close its side after the browser disconnected. Closing a socket with unread input resets the
+/// connection, and the target might lose what the browser had sent.
+pub(crate) const TARGET_CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+/// During shutdown, a connection without activity for this time is closed. TCP retransmits after one, two and four seconds,
+/// so a browser may pause that long in mid-message.
+pub(crate) const SHUTDOWN_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Grace period for active connections at shutdown.
+pub(crate) const SHUTDOWN_GRACE: Duration = Duration::from_secs(20);
+/// Time after which shutdown aborts the connections that are still open.
+pub(crate) const SHUTDOWN_TIMEOUT: Duration =
+    Duration::from_secs(SHUTDOWN_GRACE.as_secs() + CLOSE_TIMEOUT.as_secs() + TARGET_CLOSE_TIMEOUT.as_secs());
+/// Size of a read, in either direction, on a connection with little traffic.
+pub(crate) const SMALL_READ_BYTES: usize = 8 << 10;
+/// Size of a read from a busy target, and thus the largest frame sent to a browser.
+pub(crate) const TARGET_READ_BYTES: usize = 64 << 10;
+/// Size of a read from a busy browser. Fewer, larger reads save wake-ups.
+pub(crate) const BROWSER_READ_BYTES: usize = 512 << 10;
+/// The relay stops reading from the browser while this much waits to be written to the target.
+pub(crate) const TO_TARGET_BYTES_MAX: usize = 256 << 10;
+/// Size of tungstenite's write buffer: one frame, and the pongs behind it.
+pub(crate) const WRITE_BUFFER_BYTES: usize = 128 << 10;
+/// A connection without activity for this time releases its buffers.
+pub(crate) const BUFFER_RELEASE_DELAY: Duration = Duration::from_secs(1);
+/// Consecutive frames without stream data (pings and pongs included) that a browser may send. Such frames cost work, and do
+/// not count as activity.
 pub(crate) const EMPTY_FRAMES_MAX: usize = 10_000;
-/// What a pipe holds, and a frame that goes through it at most: as much as every user of Linux may have in one (pipe(7)).
-#[cfg(target_os = "linux")]
-pub(crate) const SPLICE_OCTETS: usize = 1 << 20;
 
-/// A century: a longer time could not be added to any other.
+/// A century; longer durations could overflow an `Instant`.
 const SECONDS_MAX: u64 = 100 * 366 * 24 * 60 * 60;
 
-/// The configured limits, in the types of those who keep them.
+/// The configured limits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) connections: usize,
     pub(crate) connections_per_address: usize,
-    pub(crate) idle: Duration,
-    pub(crate) ping: Duration,
-    pub(crate) frame_octets: usize,
-    /// Octets a second each way; `None` is as many as it can.
-    pub(crate) octets_per_second: Option<u64>,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) ping_interval: Duration,
+    pub(crate) message_bytes_max: usize,
+    /// Rate limit of each direction of a connection.
+    pub(crate) bytes_per_second: Option<u64>,
 }
 
 impl From<&WebLimits> for Limits {
@@ -61,10 +66,10 @@ impl From<&WebLimits> for Limits {
         Self {
             connections: configured.connections,
             connections_per_address: configured.connections_per_address,
-            idle: Duration::from_secs(configured.idle_seconds.min(SECONDS_MAX)),
-            ping: Duration::from_secs(configured.ping_seconds.min(SECONDS_MAX)),
-            frame_octets: usize::try_from(configured.frame_size.get()).unwrap_or(usize::MAX),
-            octets_per_second: Some(configured.octets_per_second.get()).filter(|octets| *octets > 0),
+            idle_timeout: Duration::from_secs(configured.idle_seconds.min(SECONDS_MAX)),
+            ping_interval: Duration::from_secs(configured.ping_seconds.min(SECONDS_MAX)),
+            message_bytes_max: usize::try_from(configured.frame_size.get()).unwrap_or(usize::MAX),
+            bytes_per_second: Some(configured.octets_per_second.get()).filter(|bytes| *bytes > 0),
         }
     }
 }

@@ -1,97 +1,91 @@
-//! The bridge and the page alone: `ws-bridge --config FILE`.
+//! Serves the page and the bridge without the mail servers: `ws-bridge --config FILE`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use config::{Config, WebListen};
+use net::log::{self, LogFormat};
 use tls::Certificate;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::info;
-use tracing_subscriber::EnvFilter;
-use ws_bridge::Bridge;
+use ws_bridge::{Bridge, Target};
 
-/// What was asked for cannot be started: a broken configuration or flag, or an address that is taken.
+/// Exit code for an invalid configuration or flag, or an address in use.
 const EXIT_USAGE: u8 = 2;
 
-/// Serve the page, and carry its WebSockets to the mail servers.
+/// Serve the page, and relay its WebSockets to the mail servers.
 #[derive(Debug, Parser)]
 #[command(name = "ws-bridge", version)]
 struct Arguments {
-    /// The configuration file (TOML); without one, everything has its default.
+    /// Configuration file (TOML) [default: none, all defaults].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where to listen [default: 127.0.0.1:8080].
+    /// Address to listen on [default: 127.0.0.1:8080].
     #[arg(long, value_name = "ADDRESS:PORT")]
     web: Option<SocketAddr>,
-    /// The directory of the built page [default: dist].
+    /// Directory of the built page [default: dist].
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// The form of the log on standard error; RUST_LOG sets its level.
+    /// Format of the log on standard error; RUST_LOG sets its level.
     #[arg(long, value_enum, default_value = "text")]
-    log: LogForm,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum LogForm {
-    Text,
-    Json,
+    log: LogFormat,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    start_log(arguments.log);
-    let outcome = arguments.read().and_then(|config| {
+    log::start(arguments.log);
+    let result = arguments.read().and_then(|config| {
         tokio::runtime::Runtime::new()
             .map_err(|error| format!("cannot start the threads: {error}"))?
             .block_on(serve(&config))
     });
-    match outcome {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(sentence) => {
-            complain(&sentence);
+        Err(message) => {
+            print_error(&message);
             ExitCode::from(EXIT_USAGE)
         }
     }
 }
 
-/// Runs until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT.
 async fn serve(config: &Config) -> Result<(), String> {
     let address =
-        config.web.listen.address().ok_or("`listen` in [web] is off; name an address there or with --web")?;
-    let targets = config.web_targets();
+        config.web.listen.address().ok_or("`listen` in [web] is off; set an address there or with --web")?;
+    let targets: BTreeMap<_, _> =
+        config.web_targets().into_iter().map(|(name, target)| (name, Target::from(target))).collect();
     if targets.is_empty() {
+        return Err("no targets: set `proxy_listen` in [smtp] and [pop3], or `targets` in [web]".into());
+    }
+    if config.process.user.is_some() {
         return Err(
-            "there is nothing to connect to: set `proxy_listen` in [smtp] and [pop3], or `targets` in [web]"
+            "ws-bridge does not support `user` in [process]: start it as that user, or use `pennypost serve`"
                 .into(),
         );
     }
-    if config.process.user.is_some() {
-        return Err("ws-bridge keeps the user that it is started as: start it as that one, or use `pennypost serve`, \
-                    which honours `user` in [process]"
-            .into());
-    }
     let mut terminated =
-        signal(SignalKind::terminate()).map_err(|error| format!("cannot wait for SIGTERM: {error}"))?;
+        signal(SignalKind::terminate()).map_err(|error| format!("cannot handle SIGTERM: {error}"))?;
     let certificate = Certificate::open(&config.tls, &config.data, &config.hostname.ascii())?;
     let bridge = Bridge::bind(address, &config.hostname, &config.web)?;
-    let (stop, stopping) = watch::channel(false);
-    let stopped = async {
+    let (shutdown_sender, shutdown) = watch::channel(false);
+    let signals = async {
         tokio::select! {
             _ = terminated.recv() => info!("stopping on SIGTERM"),
             _ = tokio::signal::ctrl_c() => info!("stopping on SIGINT"),
         }
-        stop.send_replace(true);
+        shutdown_sender.send_replace(true);
     };
-    tokio::join!(bridge.serve(targets, certificate, stopping), stopped);
+    tokio::join!(bridge.serve(targets, certificate, shutdown), signals);
     info!("stopped");
     Ok(())
 }
 
 impl Arguments {
-    /// The configuration with the flags over it.
+    /// Reads the configuration and applies the flags.
     fn read(&self) -> Result<Config, String> {
         let mut config = match &self.config {
             Some(path) => Config::read(path).map_err(|error| error.to_string())?,
@@ -107,17 +101,7 @@ impl Arguments {
     }
 }
 
-fn start_log(form: LogForm) {
-    let level = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log =
-        tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr).with_target(false);
-    match form {
-        LogForm::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
-        LogForm::Json => log.json().init(),
-    }
-}
-
-#[allow(clippy::print_stderr, reason = "the one place where the program says why it ends")]
-fn complain(sentence: &str) {
-    eprintln!("{sentence}");
+#[allow(clippy::print_stderr, reason = "the error that ends the program")]
+fn print_error(message: &str) {
+    eprintln!("{message}");
 }

@@ -1,428 +1,419 @@
-//! One bridged connection: a browser's WebSocket and the TCP stream of its target.
+//! Relays one browser's WebSocket to a target's byte stream, in one task.
 //!
-//! One task carries both directions. Each reads only while there is room in a buffer that does not grow, so the slow side
-//! holds back the fast one.
+//! ```text
+//! browser -> ReadAhead -> tungstenite -> to_target -> target
+//! browser <- tungstenite <- from_target <- target
+//! ```
 //!
-//! What was sent before an end arrives before it: the target's last bytes reach the browser ahead of the Close frame, and
-//! the bytes that the browser sent before its Close (or before it answered ours) reach the target ahead of the end of
-//! the stream.
+//! Each direction reads only while its bounded buffer has room, so the slow side slows the fast one down. A message from the
+//! browser is forwarded when it is complete and valid.
+//!
+//! Data precedes the end of its stream: the target's last bytes reach the browser before the Close frame, and data that the
+//! browser sent before its Close (or before it answered the bridge's Close) reaches the target before the end of the stream.
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
-use config::Target;
-use mail_core::proxy;
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{SinkExt, StreamExt};
+use net::stream::{Stream, Transport};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
 use tracing::debug;
 
-use crate::close::Close;
-use crate::inlet::{Inlet, Word};
+use crate::close::CloseReason;
 use crate::limits::{
-    CLOSE_TIMEOUT, CONNECT_TIMEOUT, FAREWELL_TIMEOUT, Limits, READ_OCTETS, SMALL_READ_OCTETS,
+    CLOSE_TIMEOUT, EMPTY_FRAMES_MAX, Limits, SMALL_READ_BYTES, TARGET_CLOSE_TIMEOUT, TARGET_READ_BYTES,
+    TO_TARGET_BYTES_MAX, WRITE_BUFFER_BYTES,
 };
-use crate::meters::{Meters, Passage};
-use crate::outlet::Outlet;
-use crate::splice::{Gone, Splice};
-use crate::stream::Stream;
-use crate::traffic::{Clock, Due, Pace};
+use crate::metrics::{Metrics, TargetMetrics};
+use crate::rate_limiter::RateLimiter;
+use crate::read_ahead::ReadAhead;
+use crate::target::{Browser, Target};
+use crate::timers::{Expired, Timers};
 
-/// Whose connection it is.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Client {
-    pub(crate) source: SocketAddr,
-    /// The address of ours that it connected to.
-    pub(crate) destination: SocketAddr,
-    /// It came over TLS.
-    pub(crate) secure: bool,
-}
+type Socket = WebSocketStream<ReadAhead<Stream<TcpStream>>>;
 
-/// What all connections to a target share.
+/// Limits and metrics of all connections to a target.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Terms<'a> {
+pub(crate) struct RelayContext<'a> {
     pub(crate) limits: &'a Limits,
-    pub(crate) meters: &'a Meters,
-    pub(crate) passage: &'a Passage,
+    pub(crate) metrics: &'a Metrics,
+    pub(crate) target_metrics: &'a TargetMetrics,
 }
 
-/// Connects to the target and carries bytes until either side, a limit or `stopping` ends it. `early` has come from the
-/// browser with its request.
+/// Connects to the target and relays until either side, a limit or `shutdown` ends the connection. `early` is what the browser
+/// sent directly behind its request.
 pub(crate) async fn relay(
-    browser: Stream,
+    stream: Stream<TcpStream>,
     early: &[u8],
     target: &Target,
-    client: Client,
-    terms: Terms<'_>,
-    mut stopping: watch::Receiver<bool>,
+    browser: &Browser,
+    context: RelayContext<'_>,
+    mut shutdown: watch::Receiver<bool>,
 ) {
-    let upstream = match connect(target, client).await {
-        Ok(upstream) => upstream,
-        Err((close, error)) => {
-            debug!(address = %target.address, %error, "no connection to the target");
-            terms.meters.count_close(close);
-            let mut outlet = Outlet::default();
-            outlet.close(close.words());
-            return part(browser, outlet, true).await;
+    let config = Some(websocket_config(context.limits));
+    let stream = ReadAhead::new(stream);
+    let mut socket = WebSocketStream::from_partially_read(stream, early.to_vec(), Role::Server, config).await;
+    let target = match target.connect(browser).await {
+        Ok(target) => target,
+        Err((reason, error)) => {
+            debug!(?target, %error, "cannot connect to the target");
+            context.metrics.count_close(reason);
+            let _ = timeout(CLOSE_TIMEOUT, socket.feed(Message::Close(Some(reason.frame())))).await;
+            return close_browser(socket, true).await;
         }
     };
-    let mut relay = Relay::new(browser, early, upstream, terms);
-    let mut is_told = false;
-    let left = loop {
+    let mut relay = Relay::new(socket, target, context);
+    let mut shutdown_seen = false;
+    let end = loop {
         tokio::select! {
             biased;
-            left = poll_fn(|context| relay.poll(context)) => break left,
-            told = stopping.wait_for(|stop| *stop), if !is_told => {
-                is_told = true;
-                // Else nobody is left who could say it.
-                if told.is_ok() {
-                    relay.clock.stop();
+            end = poll_fn(|cx| relay.poll(cx)) => break end,
+            changed = shutdown.wait_for(|shutdown| *shutdown), if !shutdown_seen => {
+                shutdown_seen = true;
+                if changed.is_ok() {
+                    relay.timers.start_shutdown();
                 }
             }
         }
     };
-    relay.end(left).await;
+    relay.finish(end).await;
 }
 
-async fn connect(target: &Target, client: Client) -> Result<TcpStream, (Close, io::Error)> {
-    let connected = async {
-        let mut stream = TcpStream::connect(target.address).await?;
-        // Frames come whole; waiting to fill a segment only adds delay.
-        stream.set_nodelay(true)?;
-        if target.proxy {
-            let Client { source, destination, secure } = client;
-            stream.write_all(&proxy::Header::Proxied { source, destination, secure }.encode()).await?;
-        }
-        Ok(stream)
-    };
-    match timeout(CONNECT_TIMEOUT, connected).await {
-        Ok(connected) => connected.map_err(|error| (Close::Unreachable, error)),
-        Err(_) => Err((Close::Unanswered, io::ErrorKind::TimedOut.into())),
-    }
+fn websocket_config(limits: &Limits) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(SMALL_READ_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
+        .max_write_buffer_size(2 * WRITE_BUFFER_BYTES)
+        .max_message_size(Some(limits.message_bytes_max))
+        .max_frame_size(Some(limits.message_bytes_max))
 }
 
 struct Relay<'a> {
-    terms: Terms<'a>,
-    browser: Stream,
-    upstream: TcpStream,
-    inlet: Inlet,
-    outlet: Outlet,
-    splice: Option<Splice>,
-    clock: Clock,
-    up_pace: Pace,
-    down_pace: Pace,
-    /// The target still takes octets.
-    takes: bool,
-    /// The browser still takes frames, and none was broken off.
-    listens: bool,
-    /// There may be written octets that TLS holds.
-    is_unflushed: bool,
-    /// The target's last read was full, so that more of it may wait.
-    is_much: bool,
-    /// Why the browser's direction ends, when all that came before has gone on.
-    left: Option<Left>,
+    context: RelayContext<'a>,
+    browser: Socket,
+    target: Box<dyn Transport>,
+    to_target: BytesMut,
+    from_target: BytesMut,
+    /// Size of the next read from the target; large after a full read.
+    target_read_bytes: usize,
+    timers: Timers,
+    to_target_rate: RateLimiter,
+    to_browser_rate: RateLimiter,
+    /// Writes to the target succeed; a target may close its read side and still send.
+    target_writable: bool,
+    /// The target has not closed its side.
+    target_readable: bool,
+    browser_writable: bool,
+    /// tungstenite may hold frames that the stream has not accepted.
+    needs_flush: bool,
+    /// One of those frames carries stream data.
+    data_in_flight: bool,
+    /// [`ReadAhead::bytes_written`] at the last flush.
+    bytes_flushed: u64,
+    /// A Close was sent; nothing may follow it.
+    close_sent: bool,
+    empty_frames: usize,
+    /// Set when the browser's direction ends; takes effect when `to_target` is empty.
+    browser_end: Option<BrowserEnd>,
 }
 
-/// How a browser's direction ends.
-enum Left {
-    /// With no word, or with the answer to ours.
-    Gone,
-    /// With a Close, which is answered with the same words.
-    Closed(Vec<u8>),
-    /// With what it may not do. It may be sending still.
-    Refused(Close),
+enum BrowserEnd {
+    /// Without a Close, or with the answer to the bridge's Close.
+    Disconnected,
+    /// With a Close, which tungstenite answers.
+    Closed,
+    /// The bridge rejects a frame. The browser may still be sending.
+    Rejected(CloseReason),
 }
 
 impl<'a> Relay<'a> {
-    fn new(browser: Stream, early: &[u8], upstream: TcpStream, terms: Terms<'a>) -> Self {
-        let limits = terms.limits;
+    fn new(browser: Socket, target: Box<dyn Transport>, context: RelayContext<'a>) -> Self {
+        let limits = context.limits;
         Self {
-            terms,
-            inlet: Inlet::new(early, limits.frame_octets),
-            outlet: Outlet::default(),
-            splice: Splice::of(&browser, limits),
-            clock: Clock::new(limits),
-            up_pace: Pace::new(limits.octets_per_second),
-            down_pace: Pace::new(limits.octets_per_second),
-            takes: true,
-            listens: true,
-            is_unflushed: false,
-            is_much: false,
-            left: None,
+            context,
             browser,
-            upstream,
+            target,
+            to_target: BytesMut::new(),
+            from_target: BytesMut::new(),
+            target_read_bytes: SMALL_READ_BYTES,
+            timers: Timers::new(limits),
+            to_target_rate: RateLimiter::new(limits.bytes_per_second),
+            to_browser_rate: RateLimiter::new(limits.bytes_per_second),
+            target_writable: true,
+            target_readable: true,
+            browser_writable: true,
+            needs_flush: false,
+            data_in_flight: false,
+            bytes_flushed: 0,
+            close_sent: false,
+            empty_frames: 0,
+            browser_end: None,
         }
     }
 
-    /// Carries both ways until the browser's direction ends. When the target's ends, or a limit is met, the browser is told,
-    /// and what it sends until it answers was sent before it knew.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Left> {
+    /// Ready when the browser's direction has ended. If the target's direction ends first, a Close is sent, and the browser's
+    /// data is forwarded until it answers.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<BrowserEnd> {
         loop {
-            let up = self.poll_up(context);
-            if let Poll::Ready(Some(left)) = up {
-                return Poll::Ready(left);
+            let to_target = self.poll_to_target(cx);
+            if let Poll::Ready(Some(end)) = to_target {
+                return Poll::Ready(end);
             }
-            // Turn and turn about, so that neither direction starves the other.
-            let down = self.poll_down(context);
-            if let Poll::Ready(Some(close)) = down {
-                self.close(close);
-                if !self.listens {
-                    return Poll::Ready(Left::Gone);
-                }
+            let to_browser = self.poll_to_browser(cx);
+            if let Poll::Ready(Some(reason)) = to_browser {
+                self.close(reason);
             }
-            if up.is_ready() || down.is_ready() {
+            if to_target.is_ready() || to_browser.is_ready() {
                 continue;
             }
-            match ready!(self.clock.poll(context)) {
-                Due::Ping => self.outlet.ping(),
-                Due::Rest => self.rest(),
-                Due::Idle => self.close(Close::Idle(self.clock.idle())),
-                Due::Stop => self.close(Close::Away),
-                Due::GiveUp => return Poll::Ready(Left::Gone),
+            match ready!(self.timers.poll_expired(cx)) {
+                Expired::Ping => self.feed(Message::Ping(Bytes::new())),
+                Expired::ReleaseBuffers => self.release_buffers(),
+                Expired::Idle => self.close(CloseReason::Idle(self.timers.idle_timeout())),
+                Expired::Shutdown => self.close(CloseReason::Shutdown),
+                Expired::CloseHandshake => return Poll::Ready(BrowserEnd::Disconnected),
             }
         }
     }
 
-    /// Brings the browser's octets a step further to the target. All that there is to read at once is read before it is
-    /// written, as far as there is room.
-    fn poll_up(&mut self, context: &mut Context<'_>) -> Poll<Option<Left>> {
-        ready!(self.up_pace.poll_paid(context));
-        if self.left.is_none() {
-            match self.inlet.next() {
-                Ok(Some(Word::Ping(words))) => self.outlet.pong(words),
-                Ok(Some(Word::Close(words))) => self.left = Some(Left::Closed(words.to_vec())),
-                Err(close) => self.left = Some(Left::Refused(close)),
-                Ok(None) => {
-                    if self.inlet.has_room() && self.poll_receive(context).is_ready() {
-                        return Poll::Ready(None);
-                    }
-                    return self.poll_pass(context).map(|()| None);
-                }
-            }
+    /// One step from the browser to the target. Reads all available messages, up to the limit of `to_target`, before it writes.
+    fn poll_to_target(&mut self, cx: &mut Context<'_>) -> Poll<Option<BrowserEnd>> {
+        ready!(self.to_target_rate.poll_ready(cx));
+        if self.browser_end.is_none()
+            && self.to_target.len() < TO_TARGET_BYTES_MAX
+            && let Poll::Ready(message) = self.browser.poll_next_unpin(cx)
+        {
+            self.browser_end = self.receive(message);
             return Poll::Ready(None);
         }
-        if self.inlet.passable().is_empty() {
-            return Poll::Ready(self.left.take());
+        if !self.to_target.is_empty() {
+            return self.poll_write_target(cx).map(|()| None);
         }
-        self.poll_pass(context).map(|()| None)
+        match self.browser_end.take() {
+            Some(end) => Poll::Ready(Some(end)),
+            None => Poll::Pending,
+        }
     }
 
-    /// Reads what the browser sends next.
-    fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let read = pin!(self.browser.read_buf(&mut self.inlet.room())).poll(context);
-        if let Ok(0) | Err(_) = ready!(read) {
-            self.left = Some(Left::Gone);
+    /// Queues a message's data for the target; returns the end of the browser's direction, if the message is that.
+    fn receive(&mut self, message: Option<Result<Message, Error>>) -> Option<BrowserEnd> {
+        match message {
+            Some(Ok(Message::Binary(payload))) if !payload.is_empty() => {
+                self.to_target.extend_from_slice(&payload);
+                self.empty_frames = 0;
+                self.timers.request_release();
+                None
+            }
+            Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_))) => {
+                // tungstenite has queued the answer to a ping.
+                self.needs_flush = true;
+                self.empty_frames += 1;
+                (self.empty_frames > EMPTY_FRAMES_MAX)
+                    .then_some(BrowserEnd::Rejected(CloseReason::EmptyFrames))
+            }
+            Some(Ok(Message::Text(_))) => Some(BrowserEnd::Rejected(CloseReason::TextFrame)),
+            Some(Ok(Message::Close(_))) => {
+                self.needs_flush = true;
+                Some(BrowserEnd::Closed)
+            }
+            Some(Err(error)) => Some(self.read_error(&error)),
+            Some(Ok(Message::Frame(_))) | None => Some(BrowserEnd::Disconnected),
         }
-        if self.inlet.is_large() {
-            self.clock.hold();
-        }
-        Poll::Ready(())
     }
 
-    /// Writes what may go on to the target, and waits where there is nothing.
-    fn poll_pass(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let octets = self.inlet.passable();
-        if octets.is_empty() {
-            return Poll::Pending;
+    fn read_error(&self, error: &Error) -> BrowserEnd {
+        debug!(%error, "cannot read from the browser");
+        match error {
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => BrowserEnd::Disconnected,
+            Error::Protocol(_) => BrowserEnd::Rejected(CloseReason::Protocol),
+            Error::Utf8(_) => BrowserEnd::Rejected(CloseReason::InvalidUtf8),
+            Error::Capacity(_) => {
+                BrowserEnd::Rejected(CloseReason::MessageTooLarge(self.context.limits.message_bytes_max))
+            }
+            _ => BrowserEnd::Disconnected,
         }
-        let passed = if self.takes {
-            match ready!(Pin::new(&mut self.upstream).poll_write(context, octets)) {
-                Ok(passed) => {
-                    self.terms.passage.octets_up.add(passed as u64);
-                    passed
+    }
+
+    fn poll_write_target(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let written = if self.target_writable {
+            match ready!(Pin::new(&mut self.target).poll_write(cx, &self.to_target)) {
+                Ok(written) => {
+                    self.context.target_metrics.octets_up.inc_by(written as u64);
+                    written
                 }
-                // A target that takes no more may still have words to say; its own end decides.
-                Err(_) => {
-                    self.takes = false;
+                Err(error) => {
+                    debug!(%error, "cannot write to the target");
+                    self.target_writable = false;
                     0
                 }
             }
         } else {
-            octets.len()
+            self.to_target.len()
         };
-        self.inlet.passed(passed);
-        self.up_pace.passed(passed);
-        self.clock.beat();
+        self.to_target.advance(written);
+        self.to_target_rate.consume(written);
+        self.timers.record_activity();
         Poll::Ready(())
     }
 
-    /// Brings the target's octets, and what the bridge itself has to say, a step further to the browser; gives how the target
-    /// ends.
-    fn poll_down(&mut self, context: &mut Context<'_>) -> Poll<Option<Close>> {
-        if !self.listens {
-            // The other direction sees that too, and has its last bytes to bring.
+    /// One step from the target to the browser: flushes the last frame, then reads the next one. Returns the reason to close the
+    /// WebSocket when the target's stream ends.
+    fn poll_to_browser(&mut self, cx: &mut Context<'_>) -> Poll<Option<CloseReason>> {
+        if self.needs_flush && self.browser_writable {
+            ready!(self.poll_flush_browser(cx));
+        }
+        let may_send = self.browser_writable && !self.close_sent && self.browser_end.is_none();
+        if may_send {
+            ready!(self.to_browser_rate.poll_ready(cx));
+        } else if self.to_target.is_empty() {
             return Poll::Pending;
         }
-        if self.is_in_frame() {
-            return self.poll_frame(context).map(|outcome| outcome.err());
-        }
-        let unsent = self.outlet.unsent();
-        if !unsent.is_empty() {
-            match ready!(Pin::new(&mut self.browser).poll_write(context, unsent)) {
-                Ok(0) | Err(_) => self.listens = false,
-                Ok(octets) => {
-                    if self.outlet.sent(octets) {
-                        self.clock.beat();
-                    }
-                    self.is_unflushed = true;
-                }
-            }
-            return Poll::Ready(None);
-        }
-        if self.is_unflushed {
-            self.listens = ready!(Pin::new(&mut self.browser).poll_flush(context)).is_ok();
-            self.is_unflushed = false;
-        }
-        if self.outlet.is_closing() {
+        if !self.target_readable {
             return Poll::Pending;
         }
-        ready!(self.down_pace.poll_paid(context));
-        match ready!(self.poll_read(context)) {
-            Ok(0) => return Poll::Ready(Some(Close::End)),
-            Ok(octets) => {
-                self.clock.heard();
-                self.terms.passage.octets_down.add(octets as u64);
-                self.down_pace.passed(octets);
-            }
-            Err(error) => return Poll::Ready(Some(broken(&error))),
-        }
-        Poll::Ready(None)
-    }
-
-    /// Reads the next octets into a frame, or begins one of octets that are not read; gives how many.
-    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.is_much {
-            self.clock.hold();
-            if let Some(splice) = &mut self.splice {
-                ready!(self.upstream.poll_read_ready(context))?;
-                if let Some(octets) = splice.begin(&self.upstream)? {
-                    return Poll::Ready(Ok(octets));
+        let reason = match ready!(self.poll_read_target(cx)) {
+            Ok(1..) => {
+                if may_send {
+                    self.send_to_browser();
+                } else {
+                    // The target may have to send this before it reads `to_target`.
+                    self.from_target.clear();
                 }
+                return Poll::Ready(None);
             }
-        }
-        let room = if self.is_much { READ_OCTETS } else { SMALL_READ_OCTETS };
-        let read = pin!(self.upstream.read_buf(&mut self.outlet.room(room))).poll(context);
-        if let Poll::Ready(Ok(octets @ 1..)) = read {
-            self.is_much = octets >= SMALL_READ_OCTETS;
-            self.outlet.frame();
-        }
-        read
-    }
-
-    fn is_in_frame(&self) -> bool {
-        self.splice.as_ref().is_some_and(Splice::is_in_frame)
-    }
-
-    /// Brings a frame that goes around this process's memory a step further.
-    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Close>> {
-        let (Some(splice), Some(browser)) = (&mut self.splice, self.browser.tcp()) else {
-            return Poll::Ready(Ok(()));
+            Ok(0) => CloseReason::TargetClosed,
+            Err(error) => {
+                debug!(%error, "cannot read from the target");
+                CloseReason::TargetFailed
+            }
         };
-        match ready!(splice.poll_step(context, &self.upstream, browser)) {
-            Ok(()) => self.clock.beat(),
-            Err(Gone::Browser) => self.listens = false,
-            Err(Gone::Target(error)) => {
-                // Nothing can be said within a frame.
-                self.listens = false;
-                return Poll::Ready(Err(broken(&error)));
-            }
-        }
-        Poll::Ready(Ok(()))
+        self.target_readable = false;
+        Poll::Ready(Some(reason))
     }
 
-    /// Gives back what a connection at rest doesn't need.
-    fn rest(&mut self) {
-        self.is_much = false;
-        self.inlet.rest();
-        self.outlet.rest();
-        if let Some(splice) = &mut self.splice {
-            splice.rest();
+    fn poll_flush_browser(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let flushed = self.browser.poll_flush_unpin(cx);
+        let bytes_written = self.browser.get_ref().bytes_written();
+        if self.data_in_flight && bytes_written > self.bytes_flushed {
+            self.timers.record_activity();
         }
-        if self.inlet.is_large() || self.outlet.is_large() || self.is_in_frame() {
-            self.clock.hold();
+        self.bytes_flushed = bytes_written;
+        if let Err(error) = ready!(flushed) {
+            debug!(%error, "cannot write to the browser");
+            self.browser_writable = false;
         }
+        self.needs_flush = false;
+        self.data_in_flight = false;
+        Poll::Ready(())
     }
 
-    fn close(&mut self, close: Close) {
-        if !self.outlet.is_closing() {
-            close.log();
-            self.terms.meters.count_close(close);
-            self.outlet.close(close.words());
-            self.clock.say_goodbye();
-        }
+    fn poll_read_target(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.from_target.reserve(self.target_read_bytes);
+        let mut room = bytes::BufMut::limit(&mut self.from_target, self.target_read_bytes);
+        let length = ready!(pin!(self.target.read_buf(&mut room)).poll(cx))?;
+        self.target_read_bytes =
+            if length >= SMALL_READ_BYTES { TARGET_READ_BYTES } else { SMALL_READ_BYTES };
+        self.timers.request_release();
+        Poll::Ready(Ok(length))
     }
 
-    /// Says the last words to both sides.
-    async fn end(mut self, left: Left) {
-        let is_news = !self.outlet.is_closing();
-        let meters = self.terms.meters;
+    /// Queues what was read from the target as one frame.
+    fn send_to_browser(&mut self) {
+        let data = self.from_target.split().freeze();
+        self.context.target_metrics.octets_down.inc_by(data.len() as u64);
+        self.to_browser_rate.consume(data.len());
+        self.timers.record_target_data();
+        self.data_in_flight = true;
+        self.feed(Message::Binary(data));
+    }
+
+    /// Queues a message. A failure shows when it is flushed.
+    fn feed(&mut self, message: Message) {
+        if let Err(error) = self.browser.start_send_unpin(message) {
+            debug!(%error, "cannot queue a frame");
+        }
+        self.needs_flush = true;
+    }
+
+    /// Sends a Close, unless the browser's direction has ended, and limits the time for the rest.
+    fn close(&mut self, reason: CloseReason) {
+        if self.close_sent {
+            return;
+        }
+        if self.browser_end.is_none() {
+            self.send_close(reason);
+        }
+        self.timers.start_close();
+    }
+
+    fn send_close(&mut self, reason: CloseReason) {
+        reason.log();
+        self.context.metrics.count_close(reason);
+        self.feed(Message::Close(Some(reason.frame())));
+        self.close_sent = true;
+    }
+
+    fn release_buffers(&mut self) {
+        if self.to_target.is_empty() {
+            self.to_target = BytesMut::new();
+        }
+        self.from_target = BytesMut::new();
+        self.target_read_bytes = SMALL_READ_BYTES;
+        self.browser.get_mut().release_buffer();
+    }
+
+    /// Ends both streams in order.
+    async fn finish(mut self, end: BrowserEnd) {
+        let metrics = self.context.metrics;
         let mut may_be_sending = false;
-        match left {
-            Left::Gone => meters.lost.add(1),
-            Left::Closed(words) if is_news => {
-                meters.closed_by_browser.add(1);
-                self.outlet.close(words);
+        match end {
+            BrowserEnd::Disconnected => {
+                metrics.lost.inc();
             }
-            Left::Refused(close) if is_news => {
-                close.log();
-                meters.count_close(close);
-                self.outlet.close(close.words());
+            BrowserEnd::Closed if !self.close_sent => {
+                metrics.closed_by_browser.inc();
+            }
+            BrowserEnd::Rejected(reason) if !self.close_sent => {
+                self.send_close(reason);
                 may_be_sending = true;
             }
-            // All has been said.
-            Left::Closed(_) | Left::Refused(_) => {}
+            BrowserEnd::Closed | BrowserEnd::Rejected(_) => {}
         }
-        // Half a frame may have gone out.
-        let whole = poll_fn(|context| {
-            while self.listens && self.is_in_frame() {
-                let _ = ready!(self.poll_frame(context));
-            }
-            Poll::Ready(())
-        });
-        let _ = timeout(CLOSE_TIMEOUT, whole).await;
-        let outlet = if self.listens && !self.is_in_frame() { self.outlet } else { Outlet::default() };
-        tokio::join!(part(self.browser, outlet, may_be_sending), leave(self.upstream));
+        tokio::join!(close_browser(self.browser, may_be_sending), close_target(self.target));
     }
 }
 
-fn broken(error: &io::Error) -> Close {
-    debug!(%error, "the target's connection broke");
-    Close::Broken
-}
-
-/// Sends the browser what is left for it, and ends its stream. A browser that may be sending still is read until it ends: a
-/// socket that is closed with unread input resets the connection, and what was sent last with it.
-async fn part(mut browser: Stream, mut outlet: Outlet, may_be_sending: bool) {
+/// Flushes pending frames and closes the stream. A browser that may still be sending is read to its end first, because a
+/// socket closed with unread input resets the connection, and the browser might lose the Close frame.
+async fn close_browser(mut socket: Socket, may_be_sending: bool) {
     let _ = timeout(CLOSE_TIMEOUT, async {
-        loop {
-            let unsent = outlet.unsent();
-            if unsent.is_empty() {
-                break;
-            }
-            let octets = unsent.len();
-            browser.write_all(unsent).await?;
-            outlet.sent(octets);
-        }
-        browser.flush().await?;
-        browser.shutdown().await?;
+        socket.flush().await.map_err(io::Error::other)?;
+        let mut stream = socket.into_inner().into_inner();
+        stream.shutdown().await?;
         if may_be_sending {
-            tokio::io::copy(&mut browser, &mut tokio::io::sink()).await?;
+            tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
         }
         Ok::<_, io::Error>(())
     })
     .await;
 }
 
-/// Ends the stream to the target and waits for its own end, so that it reads all that it was sent.
-async fn leave(mut upstream: TcpStream) {
-    let _ = timeout(FAREWELL_TIMEOUT, async {
-        upstream.shutdown().await?;
-        let mut rest = [0; 4 << 10];
-        while upstream.read(&mut rest).await? > 0 {}
+/// Closes the stream to the target and reads the target's to its end, so that the target receives everything.
+async fn close_target(mut target: Box<dyn Transport>) {
+    let _ = timeout(TARGET_CLOSE_TIMEOUT, async {
+        target.shutdown().await?;
+        let mut discarded = [0; 4 << 10];
+        while target.read(&mut discarded).await? > 0 {}
         Ok::<_, io::Error>(())
     })
     .await;

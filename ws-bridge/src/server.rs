@@ -1,201 +1,195 @@
-//! Accepts HTTP connections until the bridge is told to stop; then waits for the bridged ones that still work.
+//! The HTTP server: TLS, connection limits, shutdown.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{self, SocketAddr};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Extension;
-use config::{Target, Web};
+use config::Web;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use mail_core::message::address::Domain;
+use net::accept::{self, AcceptConfig};
+use net::limiter::{ConnectionLimiter, ConnectionLimits};
+use net::proxy::Client;
+use net::stream::Stream;
+use prometheus_client::registry::Registry;
 use tls::Certificate;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::rustls::ServerConfig;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
-use crate::access::Access;
-use crate::census::Census;
-use crate::door::{self, Door};
-use crate::https;
+use crate::access::AccessPolicy;
 use crate::limits::{
-    CLOSE_TIMEOUT, FAREWELL_TIMEOUT, HEAD_OCTETS_MAX, HEAD_TIMEOUT, HTTP_CONNECTIONS_MAX, HTTP_LIFETIME_MAX,
-    Limits, STOP_GRACE,
+    HEAD_BYTES_MAX, HEAD_TIMEOUT, HTTP_CONNECTIONS_MAX, HTTP_CONNECTIONS_PER_ADDRESS_MAX, HTTP_LIFETIME_MAX,
+    Limits, SHUTDOWN_GRACE, SHUTDOWN_TIMEOUT,
 };
-use crate::meters::Meters;
-use crate::page;
-use crate::relay::Client;
-use crate::stream::Stream;
-
-/// The longest wait between two attempts to accept when the system refuses (no file descriptors left).
-const BACK_OFF_MAX: Duration = Duration::from_secs(1);
-
-/// How many connections may wait to be accepted.
-const BACKLOG: i32 = 1024;
+use crate::metrics::Metrics;
+use crate::target::{Browser, Target};
+use crate::upgrade::UpgradeHandler;
+use crate::{headers, https_redirect, routes};
 
 /// The page and the bridge at a bound address.
 #[derive(Debug)]
 pub struct Bridge {
-    socket: net::TcpListener,
+    socket: TcpListener,
     address: SocketAddr,
-    access: Access,
+    access: AccessPolicy,
     limits: Limits,
-    meters: Arc<Meters>,
-    page: Router,
+    metrics: Arc<Metrics>,
+    root: PathBuf,
 }
 
 impl Bridge {
-    /// Binds an address. `hostname` is one name that browsers may call this host. It needs no runtime yet, so that a process
-    /// may give up its rights between this and its first thread.
+    /// Binds an address. `hostname` is allowed in Host headers. Needs no runtime, so a process can drop its privileges between
+    /// this call and its first thread.
     ///
     /// # Errors
-    /// The address is taken or not ours, said as a sentence.
+    /// The address cannot be bound; the message names the remedy.
     pub fn bind(address: SocketAddr, hostname: &Domain, web: &Web) -> Result<Self, String> {
-        let cannot = |error: io::Error| {
+        let cannot_listen = |error: io::Error| {
             format!("cannot listen on {address} for the web: {error}; choose another address with --web")
         };
-        let socket = listen(address).map_err(cannot)?;
-        let address = socket.local_addr().map_err(cannot)?;
+        let socket = accept::bind(address).map_err(cannot_listen)?;
+        let address = socket.local_addr().map_err(cannot_listen)?;
         Ok(Self {
             socket,
             address,
-            access: Access::new(hostname, web),
+            access: AccessPolicy::new(hostname, web),
             limits: Limits::from(&web.limits),
-            meters: Arc::default(),
-            page: page::router(&web.root),
+            metrics: Arc::new(Metrics::new()),
+            root: web.root.clone(),
         })
     }
 
-    /// Where it listens.
+    /// The bound address.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it counts.
-    #[must_use]
-    pub fn meters(&self) -> Arc<Meters> {
-        Arc::clone(&self.meters)
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.metrics.register(registry);
     }
 
-    /// Serves the page, and connects it to `targets`, until `stopping` turns true. Then a connection that is quiet is closed
-    /// with 1001, and one that is at work may finish for a bounded time. With a certificate it speaks TLS, and sends who comes
-    /// without to where it does.
+    /// Serves the page and relays to `targets` until `shutdown` turns true. Then idle connections are closed with 1001, and
+    /// active ones have a grace period. With a certificate it serves HTTPS, and redirects plain HTTP.
     pub async fn serve(
         self,
         targets: BTreeMap<String, Target>,
         certificate: Option<Certificate>,
-        mut stopping: watch::Receiver<bool>,
+        shutdown: watch::Receiver<bool>,
     ) {
-        let Self { socket, address, access, limits, meters, page } = self;
-        meters.begin(targets.keys());
-        let socket = TcpListener::from_std(socket).expect("the socket listens and does not block");
-        let census = Census::new(&limits);
+        let Self { socket, address, access, limits, metrics, root } = self;
+        metrics.set_targets(targets.keys());
         let access = Arc::new(access);
         let https = certificate.as_ref().map(|certificate| Https {
             tls: certificate.server_config(&[b"http/1.1"]),
-            elsewhere: page::guarded(https::router(Arc::clone(&access)), false),
+            redirect: headers::secured(https_redirect::router(Arc::clone(&access)), false),
         });
-        let is_vouched_for = certificate.is_some_and(|certificate| !certificate.is_self_signed());
-        let scheme = if https.is_some() { "https" } else { "http" };
-        let (counted, stop) = (Arc::clone(&census), stopping.clone());
-        let door = Door { access, targets, census: counted, limits, meters, stopping: stop };
-        let page = page::guarded(door::router(Arc::new(door)).merge(page), is_vouched_for);
-        let sites = Sites { page, https };
-        info!(protocol = "web", scheme, %address, "listening");
-        let permits = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
-        let mut connections = JoinSet::new();
-        loop {
-            let permit = tokio::select! {
-                permit = Arc::clone(&permits).acquire_owned() => permit.expect("the semaphore is never closed"),
-                _ = stopping.wait_for(|stop| *stop) => break,
-            };
-            let (stream, source) = tokio::select! {
-                accepted = accept(&socket) => accepted,
-                _ = stopping.wait_for(|stop| *stop) => break,
-            };
-            while connections.try_join_next().is_some() {}
-            let destination = stream.local_addr().unwrap_or(address);
-            let sites = sites.clone();
-            let stopping = stopping.clone();
-            connections.spawn(async move {
-                converse(stream, (source, destination), sites, stopping).await;
-                drop(permit);
-            });
-        }
-        drop(socket);
-        let finished = async {
-            while connections.join_next().await.is_some() {}
-            census.empty().await;
+        let bridged = limiter(limits.connections, limits.connections_per_address);
+        let handler = UpgradeHandler {
+            access,
+            targets,
+            limiter: Arc::clone(&bridged),
+            limits,
+            metrics,
+            shutdown: shutdown.clone(),
         };
-        if timeout(STOP_GRACE + CLOSE_TIMEOUT + FAREWELL_TIMEOUT, finished).await.is_err() {
-            warn!(protocol = "web", "stopped with connections still open");
+        let https_only = certificate.is_some_and(|certificate| !certificate.is_self_signed());
+        let router = routes::router(&root, Arc::new(handler), https_only);
+        let scheme = if https.is_some() { "https" } else { "http" };
+        info!(protocol = "web", scheme, %address, "listening");
+
+        let routers = Routers { router, https };
+        let connections = limiter(HTTP_CONNECTIONS_MAX, HTTP_CONNECTIONS_PER_ADDRESS_MAX);
+        let task = |(stream, client): (TcpStream, SocketAddr)| {
+            let permit = connections.acquire(client.ip());
+            let (routers, shutdown) = (routers.clone(), shutdown.clone());
+            async move {
+                match permit {
+                    Ok(_permit) => serve_connection(stream, client, routers, shutdown).await,
+                    Err(limit) => warn!(%client, ?limit, "connection refused: too many HTTP connections"),
+                }
+            }
+        };
+        let config = AcceptConfig { connections_max: None, grace: SHUTDOWN_TIMEOUT };
+        let closed = async {
+            accept::serve(accept::into_tokio(socket), config, shutdown.clone(), task).await;
+            bridged.wait_until_idle().await;
+        };
+        let deadline = async {
+            let _ = shutdown.clone().wait_for(|shutdown| *shutdown).await;
+            sleep(SHUTDOWN_TIMEOUT).await;
+        };
+        tokio::select! {
+            () = closed => {}
+            () = deadline => warn!(protocol = "web", "stopped with open connections"),
         }
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<net::TcpListener> {
-    let socket = net::TcpListener::bind(address)?;
-    // The standard library's own backlog is too short for a page that opens many connections at once.
-    rustix::net::listen(&socket, BACKLOG)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
+fn limiter(connections_max: usize, per_address_max: usize) -> Arc<ConnectionLimiter> {
+    let is_trusted = Arc::new(|_| false);
+    ConnectionLimiter::new(ConnectionLimits { connections_max, per_address_max, is_trusted })
 }
 
-/// What connections are answered with.
 #[derive(Debug, Clone)]
-struct Sites {
-    page: Router,
+struct Routers {
+    router: Router,
     https: Option<Https>,
 }
 
 #[derive(Debug, Clone)]
 struct Https {
     tls: Arc<ServerConfig>,
-    /// For who comes without TLS.
-    elsewhere: Router,
+    /// Answers plain HTTP requests.
+    redirect: Router,
 }
 
-impl Sites {
-    /// A connection as it is spoken over, and what answers it.
-    async fn receive(self, stream: TcpStream) -> io::Result<(Stream, Router)> {
-        let Some(https) = self.https else { return Ok((Stream::Plain(stream), self.page)) };
-        let stream = Stream::encrypted(stream, &https.tls).await?;
-        let router = if stream.is_secure() { self.page } else { https.elsewhere };
+impl Routers {
+    /// Performs the TLS handshake, if any, and selects the router.
+    async fn accept(self, stream: TcpStream) -> io::Result<(Stream<TcpStream>, Router)> {
+        let Some(https) = self.https else { return Ok((Stream::Plain(stream), self.router)) };
+        let stream = Stream::accept_tls_or_plain(stream, &https.tls).await?;
+        let router = if stream.is_tls() { self.router } else { https.redirect };
         Ok((stream, router))
     }
 }
 
-/// Answers the requests of one connection until it ends or is upgraded.
-async fn converse(
+/// Serves HTTP requests until the connection ends or is upgraded.
+async fn serve_connection(
     stream: TcpStream,
-    (source, destination): (SocketAddr, SocketAddr),
-    sites: Sites,
-    mut stopping: watch::Receiver<bool>,
+    source: SocketAddr,
+    routers: Routers,
+    mut shutdown: watch::Receiver<bool>,
 ) {
-    let received = tokio::select! {
-        // Boxed, or every connection would keep room for a handshake.
-        received = Box::pin(sites.receive(stream)) => received,
-        _ = stopping.wait_for(|stop| *stop) => return,
+    let destination = match stream.local_addr() {
+        Ok(destination) => destination,
+        Err(error) => return debug!(client = %source, %error, "connection lost"),
     };
-    let (stream, router) = match received {
-        Ok(received) => received,
-        Err(error) => return info!(client = %source, %error, "no TLS"),
+    let accepted = tokio::select! {
+        // Boxed to keep the handshake's state out of the connection's future.
+        accepted = Box::pin(routers.accept(stream)) => accepted,
+        _ = shutdown.wait_for(|shutdown| *shutdown) => return,
     };
-    let client = Client { source, destination, secure: stream.is_secure() };
-    let service = TowerToHyperService::new(router.layer(Extension(client)));
+    let (stream, router) = match accepted {
+        Ok(accepted) => accepted,
+        Err(error) => return info!(client = %source, %error, "TLS handshake failed"),
+    };
+    let client = Client { secure: stream.is_tls(), ..Client::direct(source) };
+    let service = TowerToHyperService::new(router.layer(Extension(Browser { client, destination })));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_OCTETS_MAX)
+        .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);
@@ -203,39 +197,16 @@ async fn converse(
         ended = &mut connection => ended,
         () = async {
             tokio::select! {
-                _ = stopping.wait_for(|stop| *stop) => {}
+                _ = shutdown.wait_for(|shutdown| *shutdown) => {}
                 () = sleep(HTTP_LIFETIME_MAX) => {}
             }
         } => {
             connection.as_mut().graceful_shutdown();
-            // A browser that does not take its answer is no reason to stay.
-            timeout(STOP_GRACE, connection).await.unwrap_or(Ok(()))
+            // A browser that reads its response too slowly is disconnected.
+            timeout(SHUTDOWN_GRACE, connection).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = ended {
-        debug!(client = %source, %error, "HTTP connection lost");
-    }
-}
-
-/// The next connection; a failure to accept is logged and waited out.
-async fn accept(socket: &TcpListener) -> (TcpStream, SocketAddr) {
-    let mut back_off = Duration::from_millis(10);
-    loop {
-        match socket.accept().await {
-            Ok((stream, source)) => {
-                // Frames are written whole; waiting to fill a segment only adds delay.
-                if let Err(error) = stream.set_nodelay(true) {
-                    debug!(%error, "no TCP_NODELAY");
-                }
-                return (stream, source);
-            }
-            // The browser went away between its request and our answer.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            Err(error) => {
-                error!(%error, "cannot accept a connection; trying again");
-                sleep(back_off).await;
-                back_off = (back_off * 2).min(BACK_OFF_MAX);
-            }
-        }
+        debug!(client = %source, %error, "HTTP connection failed");
     }
 }

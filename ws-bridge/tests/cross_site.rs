@@ -1,12 +1,12 @@
-//! What another site's page, or somebody who is no browser, tries in order to use the bridge: for the mail servers behind
-//! it, or as a way to any other host.
+//! Attacks by pages of other sites and by clients that are not browsers: unauthorized use of the targets, and use of the bridge
+//! as an open proxy.
 
 mod support;
 
 use config::Target;
 use support::{Running, echo, listen};
 
-/// A request that is upgraded, in the pieces that the cases change.
+/// A valid upgrade request, with the parts that the cases replace.
 fn head(line: &str, host: &str, origin: &str) -> String {
     format!(
         "GET {line} HTTP/1.1\r\n{host}\r\n{origin}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -19,7 +19,7 @@ const HOST: &str = "Host: ADDRESS";
 const ORIGIN: &str = "Origin: http://ADDRESS";
 
 #[tokio::test]
-async fn the_page_itself_may_connect() {
+async fn same_origin_page_is_upgraded() {
     let running = Running::start(echo().await);
     let port = running.address.port();
     assert_eq!(running.status(&head(LINE, HOST, ORIGIN)).await, 101);
@@ -31,7 +31,7 @@ async fn the_page_itself_may_connect() {
 }
 
 #[tokio::test]
-async fn a_page_of_another_site_may_not() {
+async fn foreign_origin_is_rejected() {
     let running = Running::start(echo().await);
     for origin in [
         "http://evil.example",
@@ -55,16 +55,16 @@ async fn a_page_of_another_site_may_not() {
         let head = head(LINE, HOST, &format!("Origin: {origin}"));
         assert_eq!(running.status(&head).await, 403, "{origin}");
     }
-    // What is said elsewhere does not count.
-    for instead in
+    // Other headers do not replace Origin.
+    for header in
         ["Referer: http://ADDRESS/", "Sec-WebSocket-Origin: http://ADDRESS", "X-Origin: http://ADDRESS"]
     {
-        assert_eq!(running.status(&head(LINE, HOST, instead)).await, 403, "{instead}");
+        assert_eq!(running.status(&head(LINE, HOST, header)).await, 403, "{header}");
     }
 }
 
 #[tokio::test]
-async fn a_page_whose_own_name_points_here_may_not() {
+async fn rebound_host_name_is_rejected() {
     let running = Running::start(echo().await);
     let port = running.address.port();
     for name in [
@@ -89,11 +89,11 @@ async fn a_page_whose_own_name_points_here_may_not() {
             assert!([400, 403].contains(&status), "{name}, {origin}: {status}");
         }
     }
-    // A proxy's word for the name is anybody's word.
+    // Forwarding headers are ignored: any client can send them.
     let host = "Host: evil.example\r\nX-Forwarded-Host: ADDRESS\r\nForwarded: host=ADDRESS";
     assert_eq!(running.status(&head(LINE, host, ORIGIN)).await, 403);
     assert_eq!(running.status(&head(LINE, "Host: ADDRESS\r\nHost: evil.example", ORIGIN)).await, 403);
-    // A request target that names a host is not overruled by the Host beside it (RFC 9112 section 3.2.2).
+    // An absolute request target takes precedence over Host (RFC 9112 section 3.2.2).
     for line in [
         "http://evil.example/ws/target",
         "http://evil.example@ADDRESS/ws/target",
@@ -104,8 +104,8 @@ async fn a_page_whose_own_name_points_here_may_not() {
 }
 
 #[tokio::test]
-async fn the_bridge_is_no_way_to_another_host() {
-    let (bait, address) = listen().await;
+async fn bridge_connects_to_configured_targets_only() {
+    let (other_host, address) = listen().await;
     let running = Running::start(echo().await);
     let port = address.port();
     for line in [
@@ -141,21 +141,21 @@ async fn the_bridge_is_no_way_to_another_host() {
         let status = running.status(&head).await;
         assert!((400..500).contains(&status), "{line}: {status}");
     }
-    let bait = bait.into_std().expect("a socket that does not block");
-    assert!(bait.accept().is_err(), "somebody has been connected to where no target is");
+    let other_host = other_host.into_std().expect("a nonblocking socket");
+    assert!(other_host.accept().is_err(), "the bridge connected to a host that is not a target");
 }
 
 #[tokio::test]
-async fn a_refusal_tells_a_page_nothing_of_what_is_there() {
+async fn rejection_does_not_reveal_targets_or_origins() {
     let target = Target { address: echo().await, proxy: false };
     let running = Running::with(target, |web| web.origins.push("http://friend.example".to_owned()));
-    let mut answers = Vec::new();
+    let mut bodies = Vec::new();
     for line in ["/ws/target", "/ws/smtp", "/ws/no-such"] {
         let head = head(line, HOST, "Origin: http://evil.example").replace("Connection: Upgrade\r\n", "");
-        let answer = running.request(&head).await;
-        assert_eq!((answer.status(), answer.header("access-control-allow-origin")), (403, None));
-        answers.push(answer.text().to_owned());
+        let response = running.request(&head).await;
+        assert_eq!((response.status(), response.header("access-control-allow-origin")), (403, None));
+        bodies.push(response.text().to_owned());
     }
-    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
-    assert!(!answers[0].contains("friend"), "{answers:?}");
+    assert!(bodies.iter().all(|body| *body == bodies[0]), "{bodies:?}");
+    assert!(!bodies[0].contains("friend"), "{bodies:?}");
 }

@@ -1,4 +1,4 @@
-//! The program `ws-bridge`: its start, its refusals, its end.
+//! The program `ws-bridge`: startup, startup errors, shutdown.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,7 +14,7 @@ fn program(folder: &tempfile::TempDir, config: &str) -> Command {
 }
 
 #[test]
-fn what_cannot_be_started_is_a_sentence_and_exit_code_2() {
+fn startup_error_is_printed_with_exit_code_2() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let taken = taken.local_addr().expect("it is bound").to_string();
@@ -24,15 +24,15 @@ fn what_cannot_be_started_is_a_sentence_and_exit_code_2() {
         ("[web]\norigins = ['*']", "pennypost.toml, line 2"),
         (&format!("[web]\nlisten = '{taken}'\ntargets = {{ a = {{ address = '127.0.0.1:1' }} }}"), &taken),
     ] {
-        let output = program(&folder, config).output().expect("it was built");
-        let said = String::from_utf8(output.stderr).expect("text");
-        assert_eq!(output.status.code(), Some(2), "{config}: {said}");
-        assert!(said.contains(part) && !said.contains("listening"), "{config}: {said}");
+        let output = program(&folder, config).output().expect("the program was built");
+        let printed = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(2), "{config}: {printed}");
+        assert!(printed.contains(part) && !printed.contains("listening"), "{config}: {printed}");
     }
 }
 
 #[test]
-fn it_says_where_it_listens_and_ends_on_sigterm() {
+fn program_logs_its_address_and_exits_on_sigterm() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     fs::create_dir(folder.path().join("dist")).expect("made");
     fs::write(folder.path().join("dist/index.html"), "the page").expect("written");
@@ -40,20 +40,21 @@ fn it_says_where_it_listens_and_ends_on_sigterm() {
         .args(["--web", "127.0.0.1:0"])
         .stderr(Stdio::piped())
         .spawn()
-        .expect("it was built");
+        .expect("the program was built");
     let mut log = BufReader::new(child.stderr.take().expect("stderr is piped")).lines().map_while(Result::ok);
-    let line = log.find(|line| line.contains("listening")).expect("it listens");
+    let line = log.find(|line| line.contains("listening")).expect("the program listens");
     assert!(line.contains("protocol=\"web\""), "{line}");
     let (_, address) = line.split_once("address=").expect("an address");
-    let mut stream = TcpStream::connect(address.trim()).expect("it accepts");
+    let mut stream = TcpStream::connect(address.trim()).expect("the program accepts");
     let request = format!("GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).expect("written");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("text");
-    assert!(answer.ends_with("the page"), "{answer}");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).expect("text");
+    assert!(response.ends_with("the page"), "{response}");
 
-    let told = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill is there");
-    assert!(told.success());
+    let killed =
+        Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill is there");
+    assert!(killed.success());
     assert!(log.any(|line| line.contains("stopped")));
     assert_eq!(child.wait().expect("waited for").code(), Some(0));
 }
