@@ -1,12 +1,12 @@
-//! How many SMTP commands one core parses in a second.
-#![allow(missing_docs, reason = "criterion's macros make undocumented items")]
+//! Parsing of SMTP commands.
+#![allow(missing_docs, reason = "criterion's macros generate undocumented items")]
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mail_core::smtp::command::Command;
 
-/// What a client of today says in two transactions.
+/// The commands of two transactions.
 const DIALOGUE: [&str; 10] = [
     "EHLO mail.iit.edu",
     "MAIL FROM:<ag@iit.edu> SIZE=10240 BODY=8BITMIME",
@@ -26,7 +26,7 @@ fn parse(criterion: &mut Criterion) {
     group.bench_function("dialogue", |bencher| {
         bencher.iter(|| {
             for line in DIALOGUE {
-                black_box(Command::parse(black_box(line.as_bytes()))).expect("each line is a command");
+                black_box(Command::parse(black_box(line.as_bytes()))).expect("each line is valid");
             }
         });
     });

@@ -1,4 +1,4 @@
-//! Dot-stuffing both ways, on messages of about 4 KiB in lines of about 70 octets.
+//! Dot-stuffing and its removal, with lines of about 70 octets.
 
 use std::hint::black_box;
 

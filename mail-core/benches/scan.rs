@@ -1,4 +1,4 @@
-//! The record scan, on a mailbox of messages of about 4 KiB in lines of about 70 octets.
+//! Scan of a mailbox with messages of about 4 KiB and lines of about 70 octets.
 
 use std::hint::black_box;
 
@@ -15,7 +15,7 @@ fn record(number: usize) -> Vec<u8> {
          Content-Type: text/plain; charset=utf-8\r\n\r\n{}.dot\r\n",
         line.repeat(54)
     );
-    let address = Address::parse("gb@iit.edu").expect("it is an address");
+    let address = Address::parse("gb@iit.edu").expect("a valid address");
     let trace = Trace {
         reverse_path: ReversePath::Address(address.clone()),
         hello: "iit.edu".into(),
@@ -26,9 +26,9 @@ fn record(number: usize) -> Vec<u8> {
         id: format!("01JD8W{number}"),
         time: chrono::DateTime::UNIX_EPOCH,
     };
-    let (mut intake, mut rest) = (RecordWriter::default(), Vec::new());
-    intake.write(message.as_bytes(), &mut rest);
-    let mut record = intake.finish(&mut rest).record_head(&trace, &address);
+    let (mut writer, mut rest) = (RecordWriter::default(), Vec::new());
+    writer.write(message.as_bytes(), &mut rest);
+    let mut record = writer.finish(&mut rest).record_head(&trace, &address);
     record.extend_from_slice(&rest);
     record
 }

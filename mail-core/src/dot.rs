@@ -139,7 +139,8 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// Decodes `wire` in chunks of `step` bytes. Returns the text, whether it is malformed, and the input after its end.
+    /// Decodes `wire` in chunks of `step` bytes. Returns the text, whether it is malformed, and the input after its
+    /// end.
     fn decode(wire: &[u8], step: usize) -> Option<(Vec<u8>, bool, Vec<u8>)> {
         let (mut decoder, mut input, mut text) = (DotDecoder::default(), BytesMut::new(), Vec::new());
         let mut chunks = wire.chunks(step.max(1));
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn dots_are_removed_and_the_end_is_found_at_every_cut() {
+    fn decoder_removes_stuffing_and_finds_the_end_for_any_chunk_size() {
         let wire = b"one\r\n..two\r\n...\r\n.x\r\n\r\n.\r\nQUIT\r\n";
         for step in 1..=wire.len() {
             let (text, malformed, rest) = decode(wire, step).expect("the wire holds an end");
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn false_ends_are_text_and_make_it_malformed() {
+    fn decoder_treats_false_terminators_as_malformed_text() {
         for wire in [
             &b"a\n.\nb"[..],
             b"a\n.\r\nb",
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn encoding_doubles_leading_dots_and_ends() {
+    fn encoder_doubles_leading_dots_and_adds_the_terminator() {
         for step in 1..20 {
             assert_eq!(encode(b".a\r\n\r\n..b\r\nc.", step), b"..a\r\n\r\n...b\r\nc.\r\n.\r\n");
             assert_eq!(encode(b"", step), b".\r\n");
@@ -205,7 +206,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn decode_undoes_encode(text in "([a.]|\r\n){0,16}", encode_step in 1_usize..5, decode_step in 1_usize..5) {
+        fn decode_is_the_inverse_of_encode(text in "([a.]|\r\n){0,16}", encode_step in 1_usize..5, decode_step in 1_usize..5) {
             let mut expected = text.clone().into_bytes();
             if !expected.is_empty() && !expected.ends_with(b"\r\n") {
                 expected.extend_from_slice(b"\r\n");
@@ -216,7 +217,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_decode_the_same_at_any_cut(wire in "[a.\r\n\0]{0,24}", step in 1_usize..6) {
+        fn decode_is_independent_of_the_chunk_size(wire in "[a.\r\n\0]{0,24}", step in 1_usize..6) {
             prop_assert_eq!(decode(wire.as_bytes(), step), decode(wire.as_bytes(), wire.len()));
         }
     }

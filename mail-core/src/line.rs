@@ -37,8 +37,8 @@ impl LineReader {
         Self { line_length_max, scanned: 0, skipping: false }
     }
 
-    /// The next line, or `None` if more input is needed. A line over the limit is discarded as it arrives, so the buffer
-    /// never exceeds the limit by more than one read.
+    /// The next line, or `None` if more input is needed. A line over the limit is discarded as it arrives, so the
+    /// buffer never exceeds the limit by more than one read.
     pub fn next_line(&mut self, input: &mut BytesMut) -> Option<Line> {
         let Some(found) = memchr(b'\n', &input[self.scanned..]) else {
             if self.skipping || input.len() >= self.line_length_max {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_come_whole_from_any_cuts() {
+    fn reader_is_independent_of_the_chunk_size() {
         let expected = [
             complete(b"NOOP", LineEnding::Crlf),
             complete(b"", LineEnding::Crlf),
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_over_the_limit_is_skipped_and_the_next_is_read() {
+    fn reader_skips_a_line_over_the_limit() {
         let expected =
             [complete(b"12345678", LineEnding::Crlf), Line::TooLong, complete(b"ok", LineEnding::Crlf)];
         let wire = b"12345678\r\n123456789\r\nok\r\n";
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_line_does_not_fill_the_buffer() {
+    fn reader_bounds_the_buffer_for_an_endless_line() {
         let mut reader = LineReader::new(100);
         let mut input = BytesMut::new();
         for _ in 0..1_000 {
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn line_ends_are_judged_over_cuts() {
+    fn checker_handles_chunk_boundaries() {
         for good in [&[&b"a\r\nb\r\n"[..]][..], &[b"a\r", b"\nb"], &[b"\r", b"\n", b""], &[b""]] {
             assert!(!is_malformed(good), "{good:?}");
         }
@@ -200,7 +200,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn line_ends_agree_with_a_plain_reading(text in "[ab\r\n\0]{0,12}", cut in 0_usize..12) {
+        fn checker_agrees_with_a_simple_implementation(text in "[ab\r\n\0]{0,12}", cut in 0_usize..12) {
             let text = text.into_bytes();
             let plain = String::from_utf8_lossy(&text).replace("\r\n", "");
             let expected = plain.contains(['\r', '\n', '\0']);
@@ -209,7 +209,7 @@ mod tests {
         }
 
         #[test]
-        fn normalised_text_has_good_line_ends(text in "[a\r\n]{0,12}", cut in 0_usize..12) {
+        fn normaliser_converts_all_line_ends(text in "[a\r\n]{0,12}", cut in 0_usize..12) {
             let bytes = text.as_bytes();
             let (head, tail) = bytes.split_at(cut.min(bytes.len()));
             let expected = text.replace("\r\n", "\n").replace('\r', "\n").replace('\n', "\r\n");

@@ -83,8 +83,8 @@ pub const OUTPUT_OCTETS_MAX: usize = 16 << 10;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Pump<E> {
-    /// Act on the event, answer it if it asks a question, and pump again. Output may be pending; more may join it before
-    /// it is written.
+    /// Act on the event, answer it if it asks a question, and pump again. Output may be pending; more may join it
+    /// before it is written.
     Event(E),
     /// Write all of `output`, clear it and pump again.
     Write,
@@ -104,8 +104,8 @@ pub enum Pump<E> {
 
 /// Runs `machine` to its next action. [The module](self) shows the loop around it.
 ///
-/// The machine consumes from the front of `input`; `eof` says that nothing will follow it. Bytes to be sent are appended
-/// to `output`, so a driver may let the replies to several events accumulate and write them together.
+/// The machine consumes from the front of `input`; `eof` says that nothing will follow it. Bytes to be sent are
+/// appended to `output`, so a driver may let the replies to several events accumulate and write them together.
 ///
 /// # Errors
 /// The peer broke the protocol, or closed the stream where that is not allowed. The session is over: write all of

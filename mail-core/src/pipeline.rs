@@ -146,7 +146,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     #[test]
-    fn a_reply_before_its_command_answers_nothing() {
+    fn reply_before_its_command_was_transmitted_answers_nothing() {
         let mut pipeline = Pipeline::new('g', Instant::now() + MINUTE);
         assert_eq!(pipeline.answered(), Some('g'));
         pipeline.send('a', |out| out.extend_from_slice(b"A\r\n"));
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_runs_from_the_last_movement() {
+    fn timeout_restarts_after_progress() {
         let start = Instant::now();
         let mut pipeline = Pipeline::new((), start + MINUTE);
         pipeline.handle_timeout(start + MINUTE / 2, Some(MINUTE));

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_octets_are_the_specification_s() {
+    fn encode_matches_the_specification() {
         let octets = proxied("192.0.2.7:50000", "127.0.0.1:8080", true).encode();
         let expected =
             b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x14\xc0\x00\x02\x07\x7f\x00\x00\x01\xc3\x50\x1f\x90\
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn decode_is_the_inverse_of_encode() {
         for secure in [false, true] {
             for (source, destination) in
                 [("192.0.2.7:1", "127.0.0.1:65535"), ("[2001:db8::1]:50000", "[::1]:8080")]
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_fields_are_passed_over() {
+    fn decode_ignores_unknown_fields() {
         let mut octets = proxied("192.0.2.7:1", "127.0.0.1:2", true).encode();
         octets.extend(b"\x04\x00\x03abc");
         octets[15] += 6;
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_headers_are_refused() {
+    fn decode_rejects_malformed_headers() {
         let good = proxied("192.0.2.7:1", "127.0.0.1:2", true).encode();
         let with = |at: usize, octet: u8| {
             let mut octets = good.clone();
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn no_octets_make_it_panic() {
+    fn decode_never_panics() {
         let good = proxied("[2001:db8::1]:1", "[::1]:2", true).encode();
         for at in 0..good.len() {
             for octet in 0..=255 {

@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_as_in_the_rfc() {
+    fn plain_accepts_the_example_of_rfc_4616() {
         let initial =
             decode_initial(b"AHRpbQB0YW5zdGFhZnRhbnN0YWFm").expect("the example of RFC 4616 section 4");
         let Ok(Progress::Done(credentials)) = ServerExchange::start(Mechanism::Plain, Some(&initial)) else {
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn login_takes_its_name_early() {
+    fn login_accepts_an_initial_response() {
         let Ok(Progress::Continue(exchange)) = ServerExchange::start(Mechanism::Login, Some(&message("ag")))
         else {
             panic!("LOGIN asks for the password");
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_refused() {
+    fn server_exchange_rejects_invalid_messages() {
         assert_eq!(decode(b"*"), Err(SaslError::Cancelled));
         assert_eq!(decode(b"a"), Err(SaslError::NotBase64));
         for text in ["", "ag", "ag\0pw", "\0\0pw", "\0ag\0", "\0a\0b\0c", "\0a\nb\0c", "\0a\0b\r"] {
@@ -325,14 +325,14 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_no_password() {
+    fn debug_output_hides_the_password() {
         let mut client = ClientExchange::new(Mechanism::Login, &Credentials::new("ag", "hunter2"));
         assert!(!format!("{client:?} {:?}", client.respond()).contains("hunter2"));
     }
 
     proptest! {
         #[test]
-        fn both_sides_agree(authorization_id in "[a-zé]{0,4}", name in "[ -~é]{1,12}", password in "[ -~é]{1,12}") {
+        fn server_receives_the_credentials_of_the_client(authorization_id in "[a-zé]{0,4}", name in "[ -~é]{1,12}", password in "[ -~é]{1,12}") {
             let credentials = Credentials { authorization_id, ..Credentials::new(name, password) };
             prop_assert_eq!(run(Mechanism::Plain, &credentials, false), Ok(credentials.clone()));
             prop_assert_eq!(run(Mechanism::Plain, &credentials, true), Ok(credentials.clone()));
@@ -341,7 +341,7 @@ mod tests {
         }
 
         #[test]
-        fn any_message_survives_the_wire(bytes in proptest::collection::vec(any::<u8>(), 0..32)) {
+        fn decode_initial_is_the_inverse_of_encode_initial(bytes in proptest::collection::vec(any::<u8>(), 0..32)) {
             let message = Secret::new(bytes);
             let wire = encode_initial(&message);
             prop_assert_eq!(decode_initial(wire.expose().as_bytes()), Ok(message));

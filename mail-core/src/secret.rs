@@ -31,7 +31,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn debug_says_nothing() {
+    fn debug_output_hides_the_value() {
         let shown = format!("{:?} {:#?}", Secret::new("hunter2"), Secret::new(vec![7]));
         assert_eq!(shown, "**** ****");
     }

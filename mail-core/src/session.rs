@@ -17,19 +17,20 @@ pub trait Session: Send {
     /// The machine whose events the session decides.
     type Machine: Machine<Event: Send> + Send;
 
-    /// Decides an event and answers the machine. A long answer is only begun here; [`produce`](Self::produce) continues it.
+    /// Decides an event and answers the machine. A long answer is only begun here; [`produce`](Self::produce)
+    /// continues it.
     fn handle(
         &mut self,
         event: <Self::Machine as Machine>::Event,
         machine: &mut Self::Machine,
     ) -> impl Future<Output = ()> + Send;
 
-    /// The next part of a long answer. The driver transmits the machine's output between calls, so that an answer of any
-    /// length needs a bounded buffer.
+    /// The next part of a long answer. The driver transmits the machine's output between calls, so that an answer of
+    /// any length needs a bounded buffer.
     fn produce(&mut self, machine: &mut Self::Machine) -> impl Future<Output = Produced> + Send;
 
-    /// The TLS handshake that the machine asked for is complete. The session tells the machine and forgets everything from
-    /// before the handshake (RFC 3207 section 4.2, RFC 2595 section 4).
+    /// The TLS handshake that the machine asked for is complete. The session tells the machine and forgets everything
+    /// from before the handshake (RFC 3207 section 4.2, RFC 2595 section 4).
     fn tls_established(&mut self, encryption: Encryption, now: Instant, machine: &mut Self::Machine);
 
     /// Tells the machine that the server shuts down.

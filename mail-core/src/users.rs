@@ -256,8 +256,8 @@ impl UserFile {
         self.accounts().find(|account| account.name == *name)
     }
 
-    /// Replaces the password of the account with this name, or appends the account. An existing name keeps its spelling,
-    /// because the directory has it.
+    /// Replaces the password of the account with this name, or appends the account. An existing name keeps its
+    /// spelling, because the directory has it.
     pub fn set(&mut self, account: Account) {
         for line in &mut self.lines {
             if let Line::Account(old) = line
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn usernames_are_never_another_path() {
+    fn username_rejects_unsafe_path_components() {
         for text in ["a", "7", "ag", "a.b_c-d", "A-", "user.txt2", &"a".repeat(64)] {
             assert_eq!(name(text).as_str(), text);
         }
@@ -339,14 +339,14 @@ mod tests {
     }
 
     #[test]
-    fn usernames_have_no_case() {
+    fn username_comparison_ignores_case() {
         assert_eq!(name("Ag"), name("aG"));
         assert!(name("AG") < name("b") && name("b") < name("Ga") && name("g") < name("GA"));
         assert!(std::collections::HashSet::from([name("Ag")]).contains(&name("aG")));
     }
 
     #[test]
-    fn comments_and_blank_lines_survive_a_rewrite() {
+    fn rewrite_preserves_comments_and_blank_lines() {
         let text = format!("# accounts\r\n\nag secret\n  \ngb {HASH}");
         let mut file = parse(&text).unwrap();
         assert_eq!(file.accounts().map(|account| account.name.as_str()).collect::<Vec<_>>(), ["ag", "gb"]);
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_line_and_the_remedy() {
+    fn errors_state_the_line_and_the_remedy() {
         use Reason as R;
         for (text, line, reason) in [
             ("ag", 1, R::NoPassword),
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_not_shown() {
+    fn debug_output_hides_passwords() {
         let shown = format!("{:?}", parse(&format!("ag hunter2\ngb {HASH}")).unwrap());
         assert!(
             !shown.contains("hunter2") && !shown.contains("argon2id$") && shown.contains("****"),
@@ -391,7 +391,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn writing_then_reading_gives_the_same(text in "((ag|gb|c\\.d)[0-9]{1,9} [!-~é]{1,9}\n|#[ -~]{0,9}\n|[ \t]{0,3}\n){0,6}") {
+        fn parse_is_the_inverse_of_display(text in "((ag|gb|c\\.d)[0-9]{1,9} [!-~é]{1,9}\n|#[ -~]{0,9}\n|[ \t]{0,3}\n){0,6}") {
             // Names that happen to be the same, and what happens to look like a hash, are other tests' work.
             if let Ok(file) = parse(&text) {
                 prop_assert_eq!(file.to_string(), text);
@@ -400,7 +400,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics(text in "[ag.$=#é \t\r\n\0]{0,40}|\\PC{0,40}") {
+        fn parse_never_panics(text in "[ag.$=#é \t\r\n\0]{0,40}|\\PC{0,40}") {
             if let Ok(file) = parse(&text) {
                 prop_assert_eq!(parse(&file.to_string()), Ok(file));
             }

@@ -75,7 +75,7 @@ impl Fixture for User {
             Event::LoginRequired => "LoginRequired".to_owned(),
             Event::LoginRefused(reply) => format!("LoginRefused {reply}"),
             Event::Rejected { stage, reply } => format!("Rejected {stage:?} {reply}"),
-            Event::MissingCapability(lack) => format!("Lacking {lack:?}"),
+            Event::MissingCapability(missing) => format!("MissingCapability {missing:?}"),
             Event::RecipientRefused { index, reply } => format!("RecipientRefused {index} {reply}"),
             Event::SendBody => "SendBody".to_owned(),
             Event::Sent(reply) => format!("Sent {reply}"),

@@ -333,7 +333,7 @@ fn message_at_the_minimum_rate_is_accepted() {
     assert!(deadline > last && deadline <= last + MESSAGE_TIMEOUT);
     transmitted(&mut machine);
     machine.handle_timeout(deadline);
-    assert!(transmitted(&mut machine).starts_with("421 4.4.2 The message comes too slowly"));
+    assert!(transmitted(&mut machine).starts_with("421 4.4.2 Message transfer too slow"));
 }
 
 /// Fragments of sessions, complete and incomplete, for random order.

@@ -46,7 +46,8 @@ pub fn wire_head(head: &[u8], has_text: bool, hostname: &str) -> Vec<u8> {
     out
 }
 
-/// Converts bare LF to CRLF, in chunks. A bare CR is unchanged: as a line end, it could create a line with a single dot.
+/// Converts bare LF to CRLF, in chunks. A bare CR is unchanged: as a line end, it could create a line with a single
+/// dot.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LfToCrlf {
     after_cr: bool,
@@ -81,7 +82,7 @@ mod tests {
         From: <ag@iit.edu>\r\nTo: <gb@iit.edu>\r\nSubject: a\r\n b\r\n";
 
     #[test]
-    fn a_persons_head_is_served_as_if_written_strictly() {
+    fn wire_head_normalises_a_handwritten_head() {
         let head =
             "From :<ag@iit.edu>\nTo:\t<gb@iit.edu>\nsubject: a\n b \nReceived: 2026-11-22:19:15\nX: y\n";
         for (more, has_text, expected) in [
@@ -98,7 +99,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn line_ends_are_mended_at_any_cut(text in "[a\r\n]{0,16}", cut in 0_usize..16) {
+        fn lf_to_crlf_is_independent_of_the_chunk_size(text in "[a\r\n]{0,16}", cut in 0_usize..16) {
             let (head, tail) = text.as_bytes().split_at(cut.min(text.len()));
             let (mut converter, mut out) = (LfToCrlf::default(), Vec::new());
             converter.convert(head, &mut out);

@@ -144,8 +144,8 @@ pub fn records(mailbox: &[u8], hostname: &str) -> Vec<Record> {
 
 /// Finds the records of a mailbox.
 ///
-/// Call [`scan`](Self::scan) with a window that begins at [`position`](Self::position), then drop the consumed bytes. If
-/// nothing is consumed and no record is returned, extend the window (slightly more than
+/// Call [`scan`](Self::scan) with a window that begins at [`position`](Self::position), then drop the consumed bytes.
+/// If nothing is consumed and no record is returned, extend the window (slightly more than
 /// [`HEAD_OCTETS_MAX`](super::HEAD_OCTETS_MAX) is enough); at the end of the file, the scan is complete.
 #[derive(Debug, Clone)]
 pub struct Scanner {

@@ -26,7 +26,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn it_is_sha_256() {
+    fn hashed_id_is_the_sha_256_of_the_record() {
         let mut id = HashedId::default();
         id.update(b"a");
         id.update(b"bc");

@@ -137,14 +137,14 @@ pub struct Header(Vec<u8>);
 impl Header {
     /// Formats the head of one recipient's record. The output of [`RecordWriter`] follows it.
     ///
-    /// The first From, To and Subject are copied unchanged. Missing ones are added and listed in the trace field, so that
-    /// they are not sent over POP3.
+    /// The first From, To and Subject are copied unchanged. Missing ones are added and listed in the trace field, so
+    /// that they are not sent over POP3.
     #[must_use]
     pub fn record_head(&self, trace: &Trace, recipient: &Address) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.0.len() + 512);
-        let own = ["From", "To", "Subject"].map(|name| header::first(&self.0, name));
+        let moved = ["From", "To", "Subject"].map(|name| header::first(&self.0, name));
         let mut added = Vec::new();
-        for (name, field) in ["From", "To", "Subject"].into_iter().zip(own) {
+        for (name, field) in ["From", "To", "Subject"].into_iter().zip(moved) {
             if let Some(field) = field {
                 put_line(field.raw, &mut out);
                 continue;
@@ -163,7 +163,7 @@ impl Header {
         out.extend_from_slice(format!("Received: {}\r\n", date::short(&trace.time)).as_bytes());
         trace.write(&added, &mut out);
         let mut encoder = DotEncoder::default();
-        let is_moved = |raw: &[u8]| own.iter().flatten().any(|field| std::ptr::eq(field.raw, raw));
+        let is_moved = |raw: &[u8]| moved.iter().flatten().any(|field| std::ptr::eq(field.raw, raw));
         for field in header::fields(&self.0).filter(|field| !is_moved(field.raw)) {
             encoder.encode(field.raw, &mut out);
         }
@@ -188,12 +188,12 @@ fn atom(text: &str, octets_max: usize) -> String {
         c if c.is_whitespace() || c.is_control() => '_',
         c => c,
     };
-    let mut word: String = text.chars().map(safe).collect();
-    word.truncate(word.floor_char_boundary(octets_max));
-    if word.is_empty() {
-        word.push('?');
+    let mut atom: String = text.chars().map(safe).collect();
+    atom.truncate(atom.floor_char_boundary(octets_max));
+    if atom.is_empty() {
+        atom.push('?');
     }
-    word
+    atom
 }
 
 #[cfg(test)]
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_the_guides() {
+    fn record_has_the_format_of_the_guide() {
         let message = b"Date: Sun, 22 Nov 2026 19:15:06 +0000\r\nFrom: <ag@iit.edu>\r\nSUBJECT : Mee\r\n ting\r\n\
             To: <gb@iit.edu>\r\n.odd\r\nTo: second\r\n\r\nSee you at five.\r\n.this line began with one dot\r\n";
         let expected = format!(
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_fields_are_added_and_named() {
+    fn record_head_adds_and_lists_missing_fields() {
         let all = with_comment("(added From To Subject)");
         let head = format!("From: <ag@iit.edu>\r\nTo: <gb@iit.edu>\r\nSubject:\r\n{all}");
         for (message, rest) in [
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_says_cannot_break_the_trace_field() {
+    fn client_text_cannot_break_the_trace_field() {
         let hostile = Trace {
             hello: "a) id x (added From); \r\nSubject: é".into(),
             tls: Some("TLSv1.3 (added To) id y;".into()),
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_header_passes_unsearched() {
+    fn header_beyond_the_search_limit_is_copied_unchanged() {
         let filler = format!("X: {}\r\n", "x".repeat(997)).repeat(HEADER_SEARCH_OCTETS_MAX / 1_000);
         let message = format!("Subject: first\r\n{filler}{filler}From: late\r\n\r\nbody\r\n");
         let head = with_comment("(added From To)");
@@ -311,12 +311,12 @@ mod tests {
             "From: <ag@iit.edu>\r\nTo: <gb@iit.edu>\r\nSubject: first\r\n{head}{filler}{filler}From: late\r\n\r\nbody\r\n.\r\n"
         );
         assert_eq!(record(message.as_bytes(), 60_000, &trace()), expected);
-        let word = "x".repeat(HEADER_SEARCH_OCTETS_MAX + 10);
-        assert!(record(word.as_bytes(), 60_000, &trace()).ends_with(&format!("\r\n\r\n{word}\r\n.\r\n")));
+        let line = "x".repeat(HEADER_SEARCH_OCTETS_MAX + 10);
+        assert!(record(line.as_bytes(), 60_000, &trace()).ends_with(&format!("\r\n\r\n{line}\r\n.\r\n")));
     }
 
     #[test]
-    fn a_field_that_crosses_the_limit_leaves_a_record_that_can_be_read() {
+    fn field_across_the_search_limit_gives_a_readable_record() {
         let crossing = "x".repeat(HEADER_SEARCH_OCTETS_MAX + 60_000);
         let longest = "x".repeat(HEADER_SEARCH_OCTETS_MAX - "Subject: \r\n\r\n".len());
         for subject in [crossing, longest] {
@@ -332,7 +332,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_cut_writes_the_same(message in "(From|To|X|Subject|:| |\\.|a|\r\n){0,24}", step in 1_usize..8) {
+        fn record_is_independent_of_the_chunk_size(message in "(From|To|X|Subject|:| |\\.|a|\r\n){0,24}", step in 1_usize..8) {
             prop_assert_eq!(record(message.as_bytes(), step, &trace()), record(message.as_bytes(), 1_000, &trace()));
         }
     }

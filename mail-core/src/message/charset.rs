@@ -1,7 +1,7 @@
 //! Charsets that a caller decodes.
 //!
-//! The tables of the East Asian charsets would be a third of the WebAssembly module, and browsers have their own. Without
-//! the feature `legacy-charsets` they are not built in, and the caller supplies a [`CharsetDecoder`].
+//! The tables of the East Asian charsets would be a third of the WebAssembly module, and browsers have their own.
+//! Without the feature `legacy-charsets` they are not built in, and the caller supplies a [`CharsetDecoder`].
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -26,7 +26,7 @@ pub(super) fn recode(header: &[u8], decode: CharsetDecoder) -> Option<Vec<u8>> {
     let (mut copied, mut from) = (0, 0);
     while let Some(start) = memmem::find(&header[from..], b"=?").map(|at| from + at) {
         from = start + 2;
-        let Some((octets, charset, end)) = word(header, from) else { continue };
+        let Some((octets, charset, end)) = encoded_word(header, from) else { continue };
         let Some(text) = decode(charset, &octets) else { continue };
         recoded.extend_from_slice(&header[copied..start]);
         recoded.extend_from_slice(b"=?utf-8?B?");
@@ -46,7 +46,7 @@ pub(super) fn recode(header: &[u8], decode: CharsetDecoder) -> Option<Vec<u8>> {
 /// ```abnf
 /// encoded-word = "=?" charset ["*" language] "?" encoding "?" encoded-text "?="
 /// ```
-fn word(header: &[u8], start: usize) -> Option<(Vec<u8>, &str, usize)> {
+fn encoded_word(header: &[u8], start: usize) -> Option<(Vec<u8>, &str, usize)> {
     let rest = &header[start..];
     let mut fields = rest.splitn(3, |&octet| octet == b'?');
     let (charset, encoding, rest) = (fields.next()?, fields.next()?, fields.next()?);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn words_of_that_charset_become_utf8_and_nothing_else_changes() {
+    fn recode_converts_encoded_words_of_the_charset_only() {
         let ibm = "=?utf-8?B?SUJN?=";
         assert_eq!(recoded("Subject: =?next?Q?HAL?= x\r\n").unwrap(), format!("Subject: {ibm} x\r\n"));
         assert_eq!(recoded("A: =?NEXT*en?b?SEFM?= =?next?q?=48=41L?=").unwrap(), format!("A: {ibm} {ibm}"));
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_word_of_that_charset_stays() {
+    fn recode_leaves_other_text_unchanged() {
         for header in [
             "",
             "=?",
@@ -127,7 +127,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_header_panics(header in "(=\\?|\\?=|next|\\?|[QBb=_é4A\r\n ]){0,20}") {
+        fn recode_never_panics(header in "(=\\?|\\?=|next|\\?|[QBb=_é4A\r\n ]){0,20}") {
             let _ = recoded(&header);
         }
     }

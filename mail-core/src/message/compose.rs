@@ -178,9 +178,9 @@ fn mailboxes<'a>(people: impl IntoIterator<Item = &'a NamedAddress>) -> Vec<Addr
         .collect()
 }
 
-/// The addresses in a message that belong to the reader. A server may accept mail for several domains, which it does not
-/// announce to clients. The domain of `me` and the server's own name are certain. If a received message has the reader's
-/// name at a single domain, that domain is the server's, too.
+/// The addresses in a message that belong to the reader. A server may accept mail for several domains, which it does
+/// not announce to clients. The domain of `me` and the server's own name are certain. If a received message has the
+/// reader's name at a single domain, that domain is the server's, too.
 fn own_addresses(view: &ParsedMessage, me: &Address) -> HashSet<Address> {
     let people = [&view.from, &view.reply_to, &view.to, &view.cc];
     let candidates: HashSet<Address> = mailboxes(people.into_iter().flatten())
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_draft_is_a_plain_message() {
+    fn compose_formats_a_plain_draft_as_plain_text() {
         assert_eq!(
             write(&draft("Meeting", "See you at five.\n.dot\n")),
             "From: <ag@iit.edu>\r\n\
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn bcc_stays_out_and_nothing_breaks_the_header() {
+    fn compose_omits_bcc_and_prevents_header_injection() {
         let mut draft = draft("x", "y");
         draft.cc = list("c@iit.edu");
         draft.bcc = list("secret@iit.edu");
@@ -306,13 +306,13 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_that_looks_encoded_arrives_as_it_was_written() {
+    fn subject_that_looks_encoded_is_preserved() {
         let text = "=?utf-8?q?x?= and =?";
         assert_eq!(ParsedMessage::parse(write(&draft(text, "")).as_bytes()).subject, text);
     }
 
     #[test]
-    fn the_same_draft_is_the_same_message() {
+    fn compose_is_deterministic() {
         let mut draft = draft("x", "y");
         draft.attachments.push(Attachment {
             name: "é.bin".to_owned(),
@@ -329,7 +329,7 @@ mod tests {
         In-Reply-To: <1@iit.edu>\r\n\r\nAt five?\r\n> At four?\r\n\r\n";
 
     #[test]
-    fn a_reply_quotes_and_refers() {
+    fn reply_quotes_the_text_and_sets_references() {
         let (view, me) = (ParsedMessage::parse(RECEIVED), Address::parse("gb@iit.edu").unwrap());
         let answer = reply(&view, &me, false);
         assert_eq!((answer.to, answer.cc), (list("ag@iit.edu"), vec![]));
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_to_all_leaves_out_every_address_of_ones_own() {
+    fn reply_to_all_excludes_all_own_addresses() {
         let answer = |me: &str, received: &str, fields: &str| {
             let message = format!("{received}Subject: x\r\n{fields}\r\n\r\nx\r\n");
             let answer = reply(&ParsedMessage::parse(message.as_bytes()), &Address::parse(me).unwrap(), true);
@@ -365,29 +365,29 @@ mod tests {
             ("gb@iit.edu", "GB+x@iitkgp.edu, c@iit.edu", "ag@iit.edu c@iit.edu"),
             ("gb@iit.edu", "GB+x@iitkgp.edu, gb@example.org", "ag@iit.edu gb@example.org"),
             ("gb@iit.edu", "gb+x@iit.edu, gb@example.org", "ag@iit.edu gb@example.org"),
-            // Another domain of the server: it is the only way by which the message can have come.
+            // Another domain of the server, inferred because the message was delivered.
             ("gb@iitkgp.edu", "gb@iit.edu, c@iit.edu", "ag@iit.edu c@iit.edu"),
             ("gb@iitkgp.edu", "gb@iit.edu", "ag@iit.edu"),
-            // A namesake elsewhere.
+            // The same name at another server.
             ("gb@iitkgp.edu", "gb@iitkgp.edu, gb@example.org", "ag@iit.edu gb@example.org"),
             ("gb@iitkgp.edu", "gb@example.org, gb@example.net", "ag@iit.edu gb@example.org gb@example.net"),
             ("gb@iitkgp.edu", "list@example.org", "ag@iit.edu list@example.org"),
         ] {
             assert_eq!(answer(me, received, &format!("{from_ag}{to}")), expected, "{me} <- {to}");
         }
-        // A copy of what one has sent oneself goes on to the others, be it a namesake; a note to oneself comes back.
-        let own = "From: gb@iitkgp.edu\r\nTo: ";
+        // A reply to one's own message goes to its recipients, and to oneself only if there are no others.
+        let from_self = "From: gb@iitkgp.edu\r\nTo: ";
         assert_eq!(
-            answer("gb@iitkgp.edu", "", &format!("{own}gb@example.org, c@iit.edu")),
+            answer("gb@iitkgp.edu", "", &format!("{from_self}gb@example.org, c@iit.edu")),
             "gb@example.org c@iit.edu"
         );
-        assert_eq!(answer("gb@iitkgp.edu", received, &format!("{own}gb@iitkgp.edu")), "gb@iitkgp.edu");
-        let namesake = "From: gb@example.org\r\nTo: gb@example.org, c@iit.edu";
-        assert_eq!(answer("gb@iitkgp.edu", received, namesake), "gb@example.org c@iit.edu");
+        assert_eq!(answer("gb@iitkgp.edu", received, &format!("{from_self}gb@iitkgp.edu")), "gb@iitkgp.edu");
+        let same_name = "From: gb@example.org\r\nTo: gb@example.org, c@iit.edu";
+        assert_eq!(answer("gb@iitkgp.edu", received, same_name), "gb@example.org c@iit.edu");
     }
 
     #[test]
-    fn a_forward_takes_text_and_attachments_along() {
+    fn forward_includes_text_and_attachments() {
         let mut view = ParsedMessage::parse(RECEIVED);
         view.attachments.push(Attachment {
             name: "a.png".to_owned(),
@@ -432,7 +432,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_composed_is_what_is_read(draft in any_draft()) {
+        fn parse_is_the_inverse_of_compose(draft in any_draft()) {
             let message = write(&draft);
             prop_assert!(!message.contains('\0') && message.replace("\r\n", "").chars().all(|c| !matches!(c, '\r' | '\n')));
             prop_assert!(message.split("\r\n").all(|line| line.len() <= 998));

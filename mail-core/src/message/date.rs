@@ -112,14 +112,14 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn header_dates_are_written_as_rfc_5322_has_them() {
+    fn rfc5322_formats_date_time() {
         let date = DateTime::parse_from_rfc3339("2026-11-02T09:05:07-03:30").unwrap();
         assert_eq!(rfc5322(&date), "Mon, 02 Nov 2026 09:05:07 -0330");
         assert_eq!(rfc5322(&date.to_utc().fixed_offset()), "Mon, 02 Nov 2026 12:35:07 +0000");
     }
 
     #[test]
-    fn header_dates_are_read_leniently() {
+    fn parse_rfc5322_is_lenient() {
         for (text, expected) in [
             ("Mon, 02 Nov 2026 09:05:07 -0330", "2026-11-02T09:05:07-03:30"),
             ("2 Nov 2026 09:05 +0000", "2026-11-02T09:05:00+00:00"),
@@ -139,13 +139,13 @@ mod tests {
     }
 
     #[test]
-    fn short_dates_are_written_in_utc() {
+    fn short_formats_in_utc() {
         let date = DateTime::parse_from_rfc3339("2026-11-23T00:45:07+05:30").unwrap();
         assert_eq!(short(&date), "2026-11-22 : 19 : 15");
     }
 
     #[test]
-    fn short_dates_are_read_as_people_write_them() {
+    fn parse_short_accepts_handwritten_dates() {
         for text in [
             "2026-11-22 : 19 : 15",
             "2026-11-22:19:15",
@@ -180,7 +180,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn writing_then_reading_gives_the_same(seconds in -2_208_988_800_i64..=253_402_214_400, minutes in -720_i32..=840) {
+        fn parsing_is_the_inverse_of_formatting(seconds in -2_208_988_800_i64..=253_402_214_400, minutes in -720_i32..=840) {
             let offset = FixedOffset::east_opt(minutes * 60).unwrap();
             let date = offset.timestamp_opt(seconds, 0).unwrap();
             prop_assert_eq!(parse_rfc5322(&rfc5322(&date)), Some(date));
@@ -189,7 +189,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics(text in "\\PC{0,40}", near in "[0-9]{0,5}[-:/ ]{0,2}[A-Za-zé0-9]{0,5}[-:/ ]?[0-9]{0,9}[ :]+[0-9]{1,3}:[0-9:]{1,9} ?[+-]?[0-9]{0,5}") {
+        fn parsing_never_panics(text in "\\PC{0,40}", near in "[0-9]{0,5}[-:/ ]{0,2}[A-Za-zé0-9]{0,5}[-:/ ]?[0-9]{0,9}[ :]+[0-9]{1,3}:[0-9:]{1,9} ?[+-]?[0-9]{0,5}") {
             for text in [text, near] {
                 let _ = (parse_rfc5322(&text), parse_short(&text));
             }

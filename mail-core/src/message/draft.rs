@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn the_dialogue_is_three_fields_a_body_and_a_dot() {
+    fn parse_dialogue_reads_fields_and_body() {
         let draft = Draft::parse_dialogue(
             "From: ag@iit.edu\nto : <gb@iit.edu>\r\nSUBJECT:Hi: you\n\na\n\n..\nb\n.\n",
         )
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_the_dialogue_is_said() {
+    fn parse_dialogue_reports_the_first_error() {
         use DraftError as E;
         let (from, to, subject) = ("From: ag@iit.edu\n", "To: gb@iit.edu\n", "Subject: x\n");
         let at = |field, error| E::Address { field, error };
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_split_at_commas_outside_quotes() {
+    fn parse_addresses_splits_at_commas_outside_quotes() {
         let list = parse_addresses("To", "a@b.c, <\"x,\\\"y\"@b.c>,,d@e.f ,").unwrap();
         assert_eq!(list, [address("a@b.c"), address("\"x,\\\"y\"@b.c"), address("d@e.f")]);
         assert_eq!(parse_addresses("To", " "), Ok(vec![]));
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn recipients_are_named_once() {
+    fn recipients_have_no_duplicates() {
         let list = |text| parse_addresses("To", text).unwrap();
         let mut draft = Draft::new(address("ag@iit.edu"), vec![], Subject::default(), String::new());
         assert_eq!(draft.check(), Err(DraftError::NoRecipient));
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn subjects_are_one_line_of_a_hundred_characters() {
+    fn subject_is_one_line_of_at_most_100_characters() {
         assert_eq!(Subject::parse(&" é".repeat(50)).unwrap().as_str().chars().count(), 99);
         for text in ["a\nb", "a\r\nBcc: x@y.z", "a\0", "\u{85}"] {
             assert_eq!(Subject::parse(text), Err(DraftError::SubjectControl), "{text:?}");
@@ -304,13 +304,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn clipped_subjects_are_subjects(text in "[a é\t\r\n\0]{0,120}|\\PC{0,120}") {
+        fn truncated_subject_is_valid(text in "[a é\t\r\n\0]{0,120}|\\PC{0,120}") {
             let subject = Subject::truncated(&text);
             prop_assert_eq!(Subject::parse(subject.as_str()), Ok(subject));
         }
 
         #[test]
-        fn dialogues_give_back_what_was_written(subject in "[a-z é:]{0,40}", body in "([a-z. é]{0,9}\n){0,5}") {
+        fn parse_dialogue_preserves_subject_and_body(subject in "[a-z é:]{0,40}", body in "([a-z. é]{0,9}\n){0,5}") {
             let text = format!("From: ag@iit.edu\nTo: <gb@iit.edu>\nSubject: {subject}\n\n{body}.\n");
             let expected = body.split_inclusive('\n').take_while(|line| *line != ".\n").collect::<String>();
             let draft = Draft::parse_dialogue(&text).unwrap();
@@ -318,7 +318,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics(text in "((From|To|Subject|\\.)?[:@a<>, \n\"\\\\]{0,6}){0,8}") {
+        fn parse_never_panics(text in "((From|To|Subject|\\.)?[:@a<>, \n\"\\\\]{0,6}){0,8}") {
             let _ = (Draft::parse_dialogue(&text), parse_addresses("To", &text));
         }
     }

@@ -1,13 +1,13 @@
-//! Header fields as bytes: where a header ends, and what fields it has, without losing a byte of it.
+//! Finds the end of a header and splits it into fields, without losing a byte.
 //!
 //! Implements the field syntax of RFC 5322 sections 2.2 and 2.2.3 (folding), and the obsolete white space between a
-//! field name and its colon (section 4.5). Lines end with LF, with or without a CR before it. No field's value is
-//! read or decoded here; that is [`view`](super::parsed)'s work.
+//! field name and its colon (section 4.5). Lines end with LF or CRLF. Field values are not decoded; see
+//! [`parsed`](super::parsed).
 //!
-//! Three decisions for input that is no proper message:
-//! - The header ends at the first empty line. A line of white space alone is a continuation, not an empty line.
-//! - Input whose first line is neither a field nor begins with mbox's `From ` has no header: all of it is body.
-//! - Any other line that is no field is a [`Field`] without a name, together with the lines that continue it.
+//! Malformed input is handled as follows:
+//! - The header ends at the first empty line. A line of only white space is a continuation.
+//! - If the first line is neither a field nor begins with `From ` (mbox), there is no header and all of it is body.
+//! - Any other malformed line, with its continuation lines, is a [`Field`] without a name.
 
 use memchr::memchr;
 
@@ -226,7 +226,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn fields_keep_every_byte() {
+    fn fields_preserve_every_byte() {
         let header = b"From: ag@iit.edu\r\nSubject : a\r\n\tb\r\n \r\nno field\r\n more\r\nX-Last:";
         let all: Vec<_> = fields(header).collect();
         let names: Vec<_> = all.iter().map(|field| field.name).collect();
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_found_by_name_in_any_case() {
+    fn first_ignores_case() {
         let header = b"RECEIVED: 1\r\nreceived : 2\r\nSubject: a\r\nReceived-SPF: no\r\nsubject: b\r\n";
         assert_eq!(first(header, "Subject").unwrap().value, b" a");
         assert_eq!(first(header, "Subjec"), None);
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_end_at_the_first_empty_line() {
+    fn split_ends_the_header_at_the_first_empty_line() {
         for (message, header, body) in [
             ("A: 1\r\n\r\nbody\r\n\r\n", "A: 1\r\n", "body\r\n\r\n"),
             ("A: 1\n\nbody", "A: 1\n", "body"),
@@ -289,7 +289,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pieces_end_where_the_whole_does(message in "(From|A|:| |é|\r|\n|\r\n){0,16}", size in 1_usize..5) {
+        fn scanner_is_independent_of_the_chunk_size(message in "(From|A|:| |é|\r|\n|\r\n){0,16}", size in 1_usize..5) {
             let message = message.as_bytes();
             let mut scanner = HeaderScanner::default();
             let found = message.chunks(size).find_map(|chunk| scanner.push(chunk));
@@ -299,7 +299,7 @@ mod tests {
         }
 
         #[test]
-        fn fields_of_any_bytes_are_those_bytes(header in "[A: \t\r\né]{0,40}") {
+        fn fields_add_up_to_the_header_for_any_bytes(header in "[A: \t\r\né]{0,40}") {
             let joined: Vec<u8> = fields(header.as_bytes()).flat_map(|field| field.raw).copied().collect();
             prop_assert_eq!(joined, header.as_bytes());
         }

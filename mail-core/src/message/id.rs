@@ -6,8 +6,8 @@ use super::address::Host;
 
 /// A message identifier, without its angle brackets.
 ///
-/// Accepts printable ASCII without spaces and angle brackets, because real mail has identifiers of every shape. It cannot
-/// break a header line.
+/// Accepts printable ASCII without spaces and angle brackets, because real mail has identifiers of every shape. It
+/// cannot break a header line.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MessageId(Box<str>);
 
@@ -55,7 +55,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn identifiers_are_one_printable_word() {
+    fn parse_accepts_printable_identifiers_only() {
         for text in ["<a@b>", " a@b ", "<no.at.sign>", "<a@[192.0.2.1]>"] {
             assert!(MessageId::parse(text).is_some(), "{text}");
         }

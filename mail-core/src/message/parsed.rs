@@ -260,9 +260,9 @@ fn attachment(part: &MessagePart<'_>, raw: &[u8]) -> Attachment {
 
 /// A parser that finds the parts of a message and leaves them encoded.
 ///
-/// mail-parser would decode nested base64 messages recursively, and a malicious message could exhaust the stack. Parsing
-/// Content-Transfer-Encoding as a content type disables that; [`octets`] decodes instead. As a result, text attachments
-/// keep their charset.
+/// mail-parser would decode nested base64 messages recursively, and a malicious message could exhaust the stack.
+/// Parsing Content-Transfer-Encoding as a content type disables that; [`octets`] decodes instead. As a result, text
+/// attachments keep their charset.
 fn parser() -> MessageParser {
     MessageParser::new()
         .with_mime_headers()
@@ -275,8 +275,8 @@ fn parser() -> MessageParser {
 }
 
 /// Whether parsing would take too long. For each multipart, the parser searches for its boundary up to the end of the
-/// message, so thousands of missing boundaries would take minutes. Such a message is shown as plain text, by parsing its
-/// Content-Type as text.
+/// message, so thousands of missing boundaries would take minutes. Such a message is shown as plain text, by parsing
+/// its Content-Type as text.
 fn is_too_complex(message: &[u8]) -> bool {
     const WORD: &[u8] = b"multipart";
     let starts = memchr::memchr2_iter(b'm', b'M', message);
@@ -363,7 +363,7 @@ mod tests {
         --b\r\nContent-Disposition: attachment; filename=\"..\\\\..\\\\.evil\\\\n.txt\"\r\n\r\nfile\r\n--b--\r\n";
 
     #[test]
-    fn a_message_is_taken_apart() {
+    fn parse_extracts_fields_text_and_attachments() {
         let view = ParsedMessage::parse(MIXED);
         assert_eq!(
             view.from,
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_says_what_the_view_says() {
+    fn summary_agrees_with_the_parsed_message() {
         let (summary, view) = (Summary::parse(header::split(MIXED).0), ParsedMessage::parse(MIXED));
         assert_eq!((summary.from, summary.to, summary.subject), (view.from, view.to, view.subject));
         assert_eq!(
@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn another_charset_is_decoded_by_whoever_can() {
+    fn charset_decoder_of_the_caller_takes_precedence() {
         let message =
             b"Subject: =?x-upper?Q?hello?= you\r\nContent-Type: text/plain; charset=X-UPPER\r\n\r\nbody\r\n";
         let upper = |charset: &str, octets: &[u8]| {
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_shown_whatever_surrounds_it() {
+    fn plain_text_is_found_in_malformed_messages() {
         for (message, text) in [
             (&b"Subject: x\r\n\r\nbody\r\n"[..], "body\r\n"),
             (b"no header at all\r\n\r\nSubject: x\r\n", "no header at all\r\n\r\nSubject: x\r\n"),
@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn attached_texts_keep_their_octets() {
+    fn text_attachments_keep_their_octets() {
         for (encoding, text) in
             [("8bit", &b"caf\xe9"[..]), ("base64", b"Y2Fm6Q=="), ("quoted-printable", b"caf=E9")]
         {
@@ -453,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn deeply_nested_messages_do_no_harm() {
+    fn deeply_nested_messages_do_not_exhaust_the_stack() {
         let nested = b"Content-Type: message/rfc822\r\n\r\n".repeat(50_000);
         assert_eq!(ParsedMessage::parse(&nested).attachments.len(), 1);
         let head = "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n".as_bytes();
@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn boundaries_that_never_come_are_not_sought_for_ever() {
+    fn missing_boundaries_do_not_take_quadratic_time() {
         let head = b"Subject: x\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n";
         for part in [
             "--b\r\nContent-Type: message/rfc822\r\n\r\nContent-Type: MultiPart/mixed; boundary=c\r\n\r\nx\r\n",
@@ -479,7 +479,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_panic(bytes in any::<Vec<u8>>(), header in "((From|To|Date|Subject|Received|References|Content-Type|Content-Transfer-Encoding|X): ?(=\\?utf-8\\?[qb]\\?|[ -~é]|multipart/mixed; boundary=b|text/html|message/rfc822|base64|quoted-printable|<a@b.c>,?|1 Jan 2026 10:00:00 \\+9999|\n )*\n){0,6}\n(--b(--)?\n|[ -~]{0,9}\n|<[a-z!/&; ]{0,4}|Content-Type: text/html\n){0,9}") {
+        fn parse_never_panics(bytes in any::<Vec<u8>>(), header in "((From|To|Date|Subject|Received|References|Content-Type|Content-Transfer-Encoding|X): ?(=\\?utf-8\\?[qb]\\?|[ -~é]|multipart/mixed; boundary=b|text/html|message/rfc822|base64|quoted-printable|<a@b.c>,?|1 Jan 2026 10:00:00 \\+9999|\n )*\n){0,6}\n(--b(--)?\n|[ -~]{0,9}\n|<[a-z!/&; ]{0,4}|Content-Type: text/html\n){0,9}") {
             for message in [bytes, header.into_bytes()] {
                 let view = ParsedMessage::parse(&message);
                 let _ = (view.plain_text(), Summary::parse(&message));

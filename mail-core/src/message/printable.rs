@@ -52,7 +52,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn nothing_drives_a_terminal() {
+    fn printable_replaces_control_characters_and_overrides() {
         assert_eq!(printable("a\x1b[2J\x07b\r\nc\td\re\x7f"), "a␛[2J␇b\nc\td␍e␡");
         assert_eq!(printable("\u{9b}31m \u{202e}gpj.exe"), "\u{fffd}31m \u{fffd}gpj.exe");
         assert_eq!(printable_line("a\r\n b\tc\u{2028}d\x1be"), "a  b c d␛e");
@@ -62,7 +62,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_control_is_left(text in any::<String>()) {
+        fn printable_leaves_no_control_characters(text in any::<String>()) {
             prop_assert!(!printable(&text).contains(|c: char| c.is_control() && !matches!(c, '\n' | '\t')));
             prop_assert!(!printable_line(&text).contains(char::is_control));
         }

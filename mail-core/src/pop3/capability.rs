@@ -1,4 +1,4 @@
-//! What a server says it can do, one line each in the answer to CAPA.
+//! The capabilities in the reply to CAPA, one per line.
 //!
 //! RFC 2449 sections 5 and 6, RFC 2595 section 4, RFC 3206 section 6, RFC 5034 section 6, RFC 6856
 //! section 2.
@@ -14,9 +14,9 @@ pub enum Capability {
     Uidl,
     /// `USER`: USER and PASS may be used.
     User,
-    /// `RESP-CODES`: what stands in brackets behind `-ERR` is a response code.
+    /// `RESP-CODES`: text in brackets after `-ERR` is a response code.
     RespCodes,
-    /// `AUTH-RESP-CODE`: refused logins say whether the credentials were at fault.
+    /// `AUTH-RESP-CODE`: the response code of a failed login tells whether the credentials are wrong.
     AuthRespCode,
     /// `PIPELINING`: commands may be sent without waiting for replies.
     Pipelining,
@@ -26,18 +26,18 @@ pub enum Capability {
     Stls,
     /// `UTF8`
     Utf8,
-    /// `EXPIRE NEVER`: the server removes no mail by itself.
+    /// `EXPIRE NEVER`: the server does not expire mail.
     ExpireNever,
-    /// `LOGIN-DELAY`: the fewest seconds between two logins.
+    /// `LOGIN-DELAY`: minimum seconds between two logins.
     LoginDelay(u32),
-    /// `IMPLEMENTATION`: who made the server.
+    /// `IMPLEMENTATION`: the server software.
     Implementation(String),
     /// Any other line.
     Other(String),
 }
 
 impl Capability {
-    /// Appends it as a line, with its end.
+    /// Appends the capability as a line including CRLF.
     pub fn encode(&self, out: &mut BytesMut) {
         let line = match self {
             Self::Top => "TOP",
@@ -58,8 +58,7 @@ impl Capability {
         out.extend_from_slice(b"\r\n");
     }
 
-    /// Reads a line, given without its end. Tags and mechanisms are taken in any case; words behind a tag
-    /// that needs none are dropped.
+    /// Parses a line without its line ending. Case is ignored, as are extra arguments.
     pub fn parse(line: &[u8]) -> Self {
         let line = String::from_utf8_lossy(line);
         let (tag, rest) = line.split_once(' ').unwrap_or((&line, ""));
@@ -99,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn every_capability_is_written_and_read() {
+    fn parse_is_the_inverse_of_encode_for_every_capability() {
         for (capability, line) in [
             (Capability::Top, "TOP\r\n"),
             (Capability::Uidl, "UIDL\r\n"),
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn case_and_further_words_do_not_matter() {
+    fn parse_ignores_case_and_extra_arguments() {
         assert_eq!(Capability::parse(b"utf8 USER"), Capability::Utf8);
         assert_eq!(
             Capability::parse(b"sasl plain  Login"),
@@ -133,7 +132,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_line_is_some_capability(line in "[A-Z]{0,3}(EXPIRE|SASL|LOGIN-DELAY|UTF8)?[ -~é]{0,30}") {
+        fn parse_accepts_any_line(line in "[A-Z]{0,3}(EXPIRE|SASL|LOGIN-DELAY|UTF8)?[ -~é]{0,30}") {
             let capability = Capability::parse(line.as_bytes());
             prop_assert_eq!(Capability::parse(encoded(&capability).trim_end_matches("\r\n").as_bytes()), capability);
         }

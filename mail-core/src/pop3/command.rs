@@ -1,29 +1,28 @@
-//! The POP3 commands: what a client may say in one line.
+//! Commands: RFC 1939 sections 3 to 7, RFC 2449 section 5 (CAPA), RFC 2595 section 4 (STLS), RFC 5034 section 4 (AUTH),
+//! RFC 6856 section 2.1 (UTF8).
 //!
-//! RFC 1939 sections 3 to 7, RFC 2449 section 5 (CAPA), RFC 2595 section 4 (STLS), RFC 5034 section 4
-//! (AUTH), RFC 6856 section 2.1 (UTF8). Whether a command fits the session's state is not asked here.
+//! The server's state table decides which command is allowed when.
 
 use std::fmt;
 
 use bytes::BytesMut;
 
+use super::decimal::put_number;
 use super::limits::{AUTH_LINE_OCTETS_MAX, COMMAND_LINE_OCTETS_MAX};
-use super::put_number;
 use crate::secret::Secret;
 
-/// Text that may stand as the argument of USER or PASS: not empty, UTF-8, without CR, LF or NUL, and short
-/// enough for a command line.
+/// A valid argument of USER or PASS: not empty, without CR, LF or NUL, and short enough for a command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Argument(String);
 
 impl Argument {
-    /// The most octets: a command line less `USER `, or `PASS `, and its end.
+    /// Maximum octets: a command line without `USER ` or `PASS ` and CRLF.
     pub const LENGTH_MAX: usize = COMMAND_LINE_OCTETS_MAX - 7;
 
-    /// Checks that `text` can be sent.
+    /// Validates `text`.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The reason as a [`CommandError`].
     pub fn new(text: impl Into<String>) -> Result<Self, CommandError> {
         let text = text.into();
         if text.is_empty() {
@@ -49,19 +48,19 @@ impl Argument {
     }
 }
 
-/// One command.
+/// A command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// `USER name`. The name is the rest of the line.
     User(Argument),
-    /// `PASS string`. The rest of the line, spaces and all (RFC 1939 section 7).
+    /// `PASS string`. The rest of the line, including spaces (RFC 1939 section 7).
     Pass(Secret<Argument>),
-    /// `AUTH [mechanism [initial-response]]`. Without a mechanism it asks for a list of them, which no RFC
-    /// has and many a client sends.
+    /// `AUTH [mechanism [initial-response]]`. Without a mechanism it requests a list, which is not in an RFC but common in
+    /// clients.
     Auth {
-        /// The mechanism, in capitals.
+        /// The mechanism in upper case.
         mechanism: Option<String>,
-        /// The initial response as sent, in base64 or `=`.
+        /// The initial response in base64, or `=`.
         initial_response: Option<Secret<String>>,
     },
     /// `STAT`
@@ -78,7 +77,7 @@ pub enum Command {
     Top {
         /// The message-number.
         number: u64,
-        /// How many lines of the body.
+        /// Number of lines of the body.
         lines: u64,
     },
     /// `NOOP`
@@ -95,42 +94,42 @@ pub enum Command {
     Utf8,
 }
 
-/// Why a line is no command.
+/// Why a line is not a valid command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
-    /// No POP3 command starts like this.
+    /// An unknown keyword.
     #[error("unknown command")]
     Unknown,
-    /// APOP or LANG, which exist and are not offered.
+    /// APOP or LANG.
     #[error("command not implemented")]
     NotImplemented,
-    /// The command needs an argument, or one more.
+    /// An argument is missing.
     #[error("missing argument")]
     MissingArgument,
-    /// The command takes no argument, or one less.
+    /// There are too many arguments.
     #[error("too many arguments")]
     UnexpectedArgument,
-    /// A message-number or a number of lines that is no number.
+    /// A message-number or a line count is not a number.
     #[error("not a number")]
     BadNumber,
-    /// An argument with a NUL or a CR in it, or that is not UTF-8.
+    /// An argument has a NUL or a CR, or is not UTF-8.
     #[error("invalid character in the argument")]
     BadText,
-    /// A line over the limit.
+    /// The line exceeds the limit.
     #[error("line too long")]
     TooLong,
 }
 
 impl Command {
-    /// Reads one line, given without its end. The keyword's case does not matter; more than one space
-    /// between arguments, and spaces at the end, are let pass (but belong to a password).
+    /// Parses a line without its line ending. The case of the keyword is ignored, as are extra spaces, except in a
+    /// password.
     ///
     /// ```abnf
     /// command = keyword *(SP param) CRLF    ;255 octets maximum   (RFC 2449 section 8)
     /// ```
     ///
     /// # Errors
-    /// What is wrong with it. The line has no effect then, and the session goes on.
+    /// The reason as a [`CommandError`].
     pub fn parse(line: &[u8]) -> Result<Self, CommandError> {
         let (keyword, rest) = split_word(line);
         let mut verb = *b"    ";
@@ -169,7 +168,7 @@ impl Command {
         }
     }
 
-    /// Appends the command as a line, with its end.
+    /// Appends the command as a line including CRLF.
     pub fn encode(&self, out: &mut BytesMut) {
         out.extend_from_slice(self.keyword().as_bytes());
         match self {
@@ -195,7 +194,7 @@ impl Command {
         out.extend_from_slice(b"\r\n");
     }
 
-    /// The keyword, in capitals.
+    /// The keyword in upper case.
     pub const fn keyword(&self) -> &'static str {
         match self {
             Self::User(_) => "USER",
@@ -217,7 +216,7 @@ impl Command {
     }
 }
 
-/// The command as a transcript may show it: without its line end, secrets as `****`.
+/// Formats the command for a transcript, without CRLF and with `****` for secrets.
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.keyword())?;
@@ -237,7 +236,7 @@ impl fmt::Display for Command {
     }
 }
 
-/// The arguments that are left on a line.
+/// The remaining arguments of a line.
 struct Arguments<'a>(&'a [u8]);
 
 impl<'a> Arguments<'a> {
@@ -252,7 +251,7 @@ impl<'a> Arguments<'a> {
         self.optional_number()?.ok_or(CommandError::MissingArgument)
     }
 
-    /// A number beyond all messages is as good as the greatest one.
+    /// Numbers that overflow become `u64::MAX`, which is not a valid message-number either.
     fn optional_number(&mut self) -> Result<Option<u64>, CommandError> {
         let Some(word) = self.next() else { return Ok(None) };
         if !word.iter().all(u8::is_ascii_digit) {
@@ -262,8 +261,7 @@ impl<'a> Arguments<'a> {
         Ok(Some(word.iter().fold(0, add)))
     }
 
-    /// RFC 5034 section 4: `AUTH mechanism [initial-response]`; RFC 4422 section 3.1 has the mechanism's
-    /// letters. The response is judged by the exchange that it opens.
+    /// RFC 5034 section 4: `AUTH mechanism [initial-response]`. The exchange validates the response.
     fn auth(&mut self) -> Result<Command, CommandError> {
         let graphic = |word: &[u8]| match str::from_utf8(word) {
             Ok(word) if word.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(word.to_owned()),
@@ -275,7 +273,7 @@ impl<'a> Arguments<'a> {
     }
 }
 
-/// The bytes before the first space, and those behind it.
+/// Splits a line at its first space.
 fn split_word(line: &[u8]) -> (&[u8], &[u8]) {
     match line.iter().position(|&byte| byte == b' ') {
         Some(at) => (&line[..at], &line[at + 1..]),
@@ -309,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn keywords_are_read_without_case_and_spaces_let_pass() {
+    fn parse_ignores_case_and_extra_spaces() {
         for (line, command) in [
             (&b"STAT"[..], Command::Stat),
             (b"stat ", Command::Stat),
@@ -334,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_command_says_why() {
+    fn parse_distinguishes_errors() {
         let long = [&b"USER "[..], &[b'x'; 300]].concat();
         let long_name = [&b"USER "[..], &[b'x'; 249]].concat();
         for (line, error) in [
@@ -367,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_not_displayed() {
+    fn display_hides_secrets() {
         assert_eq!(pass("hunter2").to_string(), "PASS ****");
         let auth = Command::parse(b"AUTH PLAIN AGFnAHg=").unwrap();
         assert_eq!(auth.to_string(), "AUTH PLAIN ****");
@@ -405,7 +403,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parse_undoes_encode(command in any_command()) {
+        fn parse_is_the_inverse_of_encode_for_any_command(command in any_command()) {
             let mut wire = BytesMut::new();
             command.encode(&mut wire);
             let line = wire.strip_suffix(b"\r\n").expect("a command is a line");
@@ -413,7 +411,7 @@ mod tests {
         }
 
         #[test]
-        fn no_line_makes_the_parser_panic(line in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn parse_never_panics_on_any_line(line in proptest::collection::vec(any::<u8>(), 0..300)) {
             if let Ok(command) = Command::parse(&line) {
                 let mut wire = BytesMut::new();
                 command.encode(&mut wire);
@@ -422,7 +420,7 @@ mod tests {
         }
 
         #[test]
-        fn no_argument_makes_the_parser_panic(line in "(USER|pass|TOP|LIST|auth|RETR)[ 0-9a\0\r\n=é]{0,12}") {
+        fn parse_never_panics_on_any_argument(line in "(USER|pass|TOP|LIST|auth|RETR)[ 0-9a\0\r\n=é]{0,12}") {
             if let Ok(command) = Command::parse(line.as_bytes()) {
                 let mut wire = BytesMut::new();
                 command.encode(&mut wire);

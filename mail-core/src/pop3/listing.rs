@@ -1,19 +1,18 @@
-//! The lines of numbers: drop listing, scan listing, unique-id listing.
+//! Drop listings, scan listings and unique-id listings.
 //!
-//! RFC 1939 section 5 (STAT, LIST) and section 7 (UIDL). A reader lets further words stand behind them, as
-//! the RFC warns that there may be some.
+//! RFC 1939 section 5 (STAT, LIST) and section 7 (UIDL). Parsers ignore additional text, which the RFC allows.
 
 use bytes::BytesMut;
 
+use super::decimal::put_number;
 use super::limits::UNIQUE_ID_OCTETS_MAX;
-use super::put_number;
 
-/// What STAT answers: `nn mm`.
+/// The reply to STAT: `nn mm`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DropListing {
-    /// How many messages.
+    /// Number of messages.
     pub count: u64,
-    /// Their octets together.
+    /// Total octets.
     pub octets: u64,
 }
 
@@ -22,7 +21,7 @@ pub struct DropListing {
 pub struct ScanListing {
     /// The message-number.
     pub number: u64,
-    /// The message's octets.
+    /// Octets of the message.
     pub octets: u64,
 }
 
@@ -36,40 +35,40 @@ pub struct UniqueIdListing<'a> {
 }
 
 impl DropListing {
-    /// Reads the text behind `+OK`.
+    /// Parses the text after `+OK`.
     pub fn parse(text: &str) -> Option<Self> {
         let (count, octets) = two_numbers(text)?;
         Some(Self { count, octets })
     }
 
-    /// Appends it, without a line end.
+    /// Appends the listing without a line ending.
     pub fn encode(&self, out: &mut BytesMut) {
         put_two_numbers(self.count, self.octets, out);
     }
 }
 
 impl ScanListing {
-    /// Reads a line without its end, or the text behind `+OK`.
+    /// Parses a line without its line ending, or the text after `+OK`.
     pub fn parse(text: &str) -> Option<Self> {
         let (number, octets) = two_numbers(text)?;
         Some(Self { number, octets })
     }
 
-    /// Appends it, without a line end.
+    /// Appends the listing without a line ending.
     pub fn encode(&self, out: &mut BytesMut) {
         put_two_numbers(self.number, self.octets, out);
     }
 }
 
 impl<'a> UniqueIdListing<'a> {
-    /// Reads a line without its end, or the text behind `+OK`.
+    /// Parses a line without its line ending, or the text after `+OK`.
     pub fn parse(text: &'a str) -> Option<Self> {
         let mut words = words(text);
         let (number, unique_id) = (number(words.next()?)?, words.next()?);
         is_unique_id(unique_id).then_some(Self { number, unique_id })
     }
 
-    /// Appends it, without a line end.
+    /// Appends the listing without a line ending.
     pub fn encode(&self, out: &mut BytesMut) {
         put_number(self.number, out);
         out.extend_from_slice(b" ");
@@ -110,7 +109,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn listings_are_read_with_further_words_behind() {
+    fn parse_ignores_additional_text() {
         assert_eq!(DropListing::parse("2 320"), Some(DropListing { count: 2, octets: 320 }));
         assert_eq!(ScanListing::parse(" 1  120 octets"), Some(ScanListing { number: 1, octets: 120 }));
         let entry = UniqueIdListing { number: 1, unique_id: "whqtswO00WBw418f9t5JxYwZ" };
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_listing_is_none() {
+    fn parse_rejects_invalid_listings() {
         for text in ["", "1", "1 x", "+1 2", "1 -2", "99999999999999999999 1", "a b"] {
             assert_eq!(ScanListing::parse(text), None, "{text}");
         }
@@ -129,7 +128,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parse_undoes_encode(number: u64, octets: u64, unique_id in "[!-~]{1,70}") {
+        fn parse_is_the_inverse_of_encode(number: u64, octets: u64, unique_id in "[!-~]{1,70}") {
             let mut out = BytesMut::new();
             ScanListing { number, octets }.encode(&mut out);
             let text = String::from_utf8(out.to_vec()).unwrap();

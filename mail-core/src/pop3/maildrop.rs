@@ -1,7 +1,7 @@
-//! What a POP3 session has to know of its maildrop by itself: how much is there, and what is marked.
+//! The session's view of an open maildrop: its size and the messages marked as deleted.
 //!
-//! RFC 1939 section 5. Sizes and unique-ids of single messages stay in the store, so that this costs the same for
-//! a thousand messages and for a million; only the marks grow, with the DELE commands that set them.
+//! RFC 1939 section 5. Sizes and unique-ids of messages stay in the store, so memory use depends only on the number of
+//! marks.
 
 use std::collections::BTreeSet;
 
@@ -16,17 +16,17 @@ pub struct Maildrop {
 }
 
 impl Maildrop {
-    /// A maildrop as the store opened it: this many messages, of so many octets together.
+    /// A maildrop without marks. `octets` is the total size of its messages.
     pub const fn new(count: u64, octets: u64) -> Self {
         Self { all: DropListing { count, octets }, marks: BTreeSet::new(), marked_octets: 0 }
     }
 
-    /// How many messages there are, marked or not.
+    /// Number of messages, including marked ones.
     pub const fn total(&self) -> u64 {
         self.all.count
     }
 
-    /// What STAT answers: marked messages don't count.
+    /// The reply to STAT, without marked messages.
     pub fn drop_listing(&self) -> DropListing {
         DropListing {
             count: self.all.count - self.marks.len() as u64,
@@ -34,12 +34,12 @@ impl Maildrop {
         }
     }
 
-    /// Whether there is such a message that is not marked.
+    /// Whether the message exists and is not marked.
     pub fn contains(&self, number: u64) -> bool {
         (1..=self.all.count).contains(&number) && !self.marks.contains(&number)
     }
 
-    /// Marks a message of so many octets as deleted; `false` when there is none to mark.
+    /// Marks a message of this size as deleted. Returns false if it does not exist or is already marked.
     pub fn mark(&mut self, number: u64, octets: u64) -> bool {
         if !self.contains(number) {
             return false;
@@ -49,7 +49,7 @@ impl Maildrop {
         true
     }
 
-    /// Takes all marks off again (RSET).
+    /// Removes all marks (RSET).
     pub fn reset(&mut self) {
         self.marks.clear();
         self.marked_octets = 0;
@@ -69,7 +69,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn marks_are_set_once_and_taken_off_together() {
+    fn mark_applies_once_and_reset_removes_all_marks() {
         let mut maildrop = Maildrop::new(3, 600);
         assert!(maildrop.mark(3, 300) && maildrop.mark(1, 100));
         assert!(!maildrop.mark(1, 100) && !maildrop.mark(0, 0) && !maildrop.mark(4, 0));
@@ -81,7 +81,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_agrees_with_a_list_of_messages(
+        fn maildrop_agrees_with_a_list_of_messages(
             sizes in proptest::collection::vec(0_u64..1_000, 0..8),
             numbers in proptest::collection::vec(proptest::option::weighted(0.9, 0_u64..10), 0..20),
         ) {

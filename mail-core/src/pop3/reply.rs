@@ -1,7 +1,7 @@
-//! The POP3 replies: a status, a response code where it helps, and a text.
+//! Replies: a status, an optional response code and a text.
 //!
-//! RFC 1939 section 3, RFC 2449 section 8 (response codes), RFC 3206 (`SYS/TEMP`, `SYS/PERM`, `AUTH`),
-//! RFC 6856 section 5 (`UTF8`), RFC 5034 section 4 (challenges). What follows a multi-line reply is in
+//! RFC 1939 section 3, RFC 2449 section 8 (response codes), RFC 3206 (`SYS/TEMP`, `SYS/PERM`, `AUTH`), RFC 6856
+//! section 5 (`UTF8`), RFC 5034 section 4 (challenges). For the lines of a multi-line reply, see
 //! [`listing`](super::listing) and [`dot`](crate::dot).
 
 use std::borrow::Cow;
@@ -11,7 +11,7 @@ use bytes::BytesMut;
 
 use super::limits::REPLY_TEXT_OCTETS_MAX;
 
-/// One reply, or the first line of a multi-line one.
+/// A reply, or the first line of a multi-line reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     ok: bool,
@@ -19,47 +19,47 @@ pub struct Reply {
     text: Cow<'static, str>,
 }
 
-/// What a program may read out of a refusal (RFC 2449 section 8.1).
+/// A response code (RFC 2449 section 8.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResponseCode {
-    /// `IN-USE`: another session has the maildrop (RFC 2449 section 8.1.2).
+    /// `IN-USE`: another session has locked the maildrop (RFC 2449 section 8.1.2).
     InUse,
     /// `LOGIN-DELAY`: too soon after the last login (RFC 2449 section 8.1.1).
     LoginDelay,
-    /// `AUTH`: the credentials are wrong, and nothing else is (RFC 3206 section 4).
+    /// `AUTH`: the credentials are wrong (RFC 3206 section 4).
     Auth,
-    /// `SYS/TEMP`: the server is unwell and may get better by itself (RFC 3206 section 4).
+    /// `SYS/TEMP`: a temporary failure of the server (RFC 3206 section 4).
     SysTemp,
-    /// `SYS/PERM`: the server is unwell and needs a person (RFC 3206 section 4).
+    /// `SYS/PERM`: a failure that needs manual intervention (RFC 3206 section 4).
     SysPerm,
-    /// `UTF8`: this needs the UTF8 command (RFC 6856 section 5).
+    /// `UTF8`: the UTF8 command is required (RFC 6856 section 5).
     Utf8,
-    /// Any other that a server may have.
+    /// Any other code.
     Other(String),
 }
 
 impl Reply {
-    /// A `+OK`. Control characters in the text become spaces, and a text too long for a line is cut.
+    /// A `+OK`. Control characters become spaces, and the text is truncated to fit a line.
     pub fn ok(text: impl Into<Cow<'static, str>>) -> Self {
         Self { ok: true, code: None, text: printable(text.into()) }
     }
 
-    /// An `-ERR`; the text as for [`ok`](Self::ok).
+    /// An `-ERR`, with the text as for [`ok`](Self::ok).
     pub fn err(text: impl Into<Cow<'static, str>>) -> Self {
         Self { ok: false, code: None, text: printable(text.into()) }
     }
 
-    /// An `-ERR` with a response code; the text as for [`ok`](Self::ok).
+    /// An `-ERR` with a response code, with the text as for [`ok`](Self::ok).
     pub fn refusal(code: ResponseCode, text: impl Into<Cow<'static, str>>) -> Self {
         Self { ok: false, code: Some(code), text: printable(text.into()) }
     }
 
-    /// A reply of a table, whose author has seen to it that the text fits a line.
+    /// A constant reply. The text must fit a line.
     pub(crate) const fn fixed(ok: bool, code: Option<ResponseCode>, text: &'static str) -> Self {
         Self { ok, code, text: Cow::Borrowed(text) }
     }
 
-    /// Whether it is a `+OK`.
+    /// Whether the status is `+OK`.
     pub const fn is_ok(&self) -> bool {
         self.ok
     }
@@ -69,12 +69,12 @@ impl Reply {
         self.code.as_ref()
     }
 
-    /// What stands behind the status and the code.
+    /// The text after the status and the code.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Appends the reply as a line, with its end.
+    /// Appends the reply as a line including CRLF.
     pub fn encode(&self, out: &mut BytesMut) {
         out.extend_from_slice(if self.ok { b"+OK" } else { b"-ERR" });
         if let Some(code) = &self.code {
@@ -89,8 +89,8 @@ impl Reply {
         out.extend_from_slice(b"\r\n");
     }
 
-    /// Reads a line, given without its end; `None` when it is no reply. The status is taken in any case
-    /// and the text in any character set, with what is not UTF-8 replaced.
+    /// Parses a line without its line ending. `None` if it is not a reply. The case of the status is ignored, and
+    /// invalid UTF-8 in the text is replaced.
     ///
     /// ```abnf
     /// response    = single-line / capa-resp                    (RFC 2449 section 8, in short)
@@ -110,7 +110,7 @@ impl Reply {
     }
 }
 
-/// The reply as a person reads it: the line, without its end.
+/// Formats the line without CRLF.
 impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = BytesMut::new();
@@ -120,7 +120,7 @@ impl fmt::Display for Reply {
 }
 
 impl ResponseCode {
-    /// The code as it stands between the brackets.
+    /// The code without brackets.
     pub fn as_str(&self) -> &str {
         match self {
             Self::InUse => "IN-USE",
@@ -142,7 +142,7 @@ impl ResponseCode {
     }
 }
 
-/// Appends a SASL challenge, already in base64, as a line (RFC 5034 section 4).
+/// Appends a SASL challenge, which is in base64, as a line (RFC 5034 section 4).
 ///
 /// ```abnf
 /// continue-req = "+" SP [base64] CRLF
@@ -153,8 +153,7 @@ pub fn encode_challenge(base64: &str, out: &mut BytesMut) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The base64 of a challenge, if the line, given without its end, is one. A `+` alone is taken for an empty
-/// one, as some servers leave out the space.
+/// The base64 text of a challenge, if the line is one. Accepts `+` without a space, which some servers send.
 pub fn parse_challenge(line: &[u8]) -> Option<&[u8]> {
     match line {
         b"+" => Some(b""),
@@ -193,12 +192,12 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn replies_are_written_and_read() {
+    fn parse_is_the_inverse_of_display() {
         for (reply, line) in [
             (Reply::ok("POP3 server ready"), "+OK POP3 server ready"),
             (Reply::ok(""), "+OK"),
             (Reply::err("no such message"), "-ERR no such message"),
-            (Reply::refusal(ResponseCode::InUse, "somebody is in"), "-ERR [IN-USE] somebody is in"),
+            (Reply::refusal(ResponseCode::InUse, "maildrop locked"), "-ERR [IN-USE] maildrop locked"),
             (Reply::refusal(ResponseCode::SysTemp, ""), "-ERR [SYS/TEMP]"),
             (Reply::refusal(ResponseCode::Other("X/Y".to_owned()), "z"), "-ERR [X/Y] z"),
         ] {
@@ -208,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_replies_are_read_and_others_are_none() {
+    fn parse_is_lenient_and_rejects_other_lines() {
         assert_eq!(Reply::parse(b"+ok  hi"), Some(Reply::ok(" hi")));
         assert_eq!(Reply::parse(b"-Err [in-use]"), Some(Reply::refusal(ResponseCode::InUse, "")));
         assert_eq!(Reply::parse(b"+OK [] x"), Some(Reply::ok("[] x")));
@@ -220,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_breaks_out_of_its_line() {
+    fn encode_prevents_line_injection_and_truncates() {
         let reply = Reply::err(format!("a\r\n+OK b{}", "é".repeat(400)));
         let mut line = BytesMut::new();
         reply.encode(&mut line);
@@ -229,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn challenges_are_written_and_read() {
+    fn parse_challenge_is_the_inverse_of_encode_challenge() {
         let mut line = BytesMut::new();
         encode_challenge("VXNlcm5hbWU6", &mut line);
         assert_eq!(line, &b"+ VXNlcm5hbWU6\r\n"[..]);
@@ -240,14 +239,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parse_undoes_encode(ok: bool, code in "[A-Z/-]{0,10}", text in "([^\\[\\p{Cc}][^\\p{Cc}]{0,200})?") {
+        fn parse_is_the_inverse_of_encode(ok: bool, code in "[A-Z/-]{0,10}", text in "([^\\[\\p{Cc}][^\\p{Cc}]{0,200})?") {
             let code = (!code.is_empty()).then(|| ResponseCode::parse(&code));
             let reply = Reply { ok, code, text: printable(Cow::Owned(text)) };
             prop_assert_eq!(Reply::parse(reply.to_string_untrimmed().as_bytes()), Some(reply));
         }
 
         #[test]
-        fn no_line_makes_the_parser_panic(line in proptest::collection::vec(any::<u8>(), 0..600)) {
+        fn parse_never_panics(line in proptest::collection::vec(any::<u8>(), 0..600)) {
             let _ = Reply::parse(&line);
             let _ = Reply::parse(&[b"-ERR [", &line[..]].concat());
         }

@@ -1,26 +1,26 @@
-//! Where TOP ends: the header, the blank line, and so many lines of the body.
+//! Limits a message to the part that TOP sends: the header, the blank line and a number of lines of the body.
 //!
-//! RFC 1939 section 7. Works on a message as POP3 sends it: lines end with CRLF, dots are stuffed.
+//! RFC 1939 section 7. Works on dot-stuffed text with CRLF line ends.
 
 use memchr::memchr;
 
-/// Counts a message's lines, over any cuts, until TOP has had its share.
+/// Counts the lines of a message, in chunks, up to the end of TOP's part.
 #[derive(Debug, Clone)]
 pub struct TopLimiter {
     in_header: bool,
-    /// Whether the current line holds anything but a CR so far.
+    /// Whether the current line is empty so far, except for a CR.
     blank: bool,
     lines_left: u64,
 }
 
 impl TopLimiter {
-    /// A count that ends behind `lines` lines of the body.
+    /// Allows `lines` lines of the body.
     pub const fn new(lines: u64) -> Self {
         Self { in_header: true, blank: true, lines_left: lines }
     }
 
-    /// How many octets of the next chunk belong to the answer. Less than the chunk has means that the rest
-    /// of the message does not.
+    /// The number of octets of the next chunk that belong to the reply. If less than the whole chunk, the reply is
+    /// complete.
     pub fn take(&mut self, chunk: &[u8]) -> usize {
         let mut taken = 0;
         while taken < chunk.len() && !self.is_done() {
@@ -40,7 +40,7 @@ impl TopLimiter {
         taken
     }
 
-    /// Whether the answer is complete; a message that is shorter ends before.
+    /// Whether the reply is complete.
     pub const fn is_done(&self) -> bool {
         !self.in_header && self.lines_left == 0
     }
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_the_blank_line_and_the_lines() {
+    fn top_sends_the_header_the_blank_line_and_the_lines() {
         let message = "From: a\r\nX: b\r\n\r\none\r\n\r\n..three\r\n";
         for step in 1..=message.len() {
             assert_eq!(top(message, 0, step), "From: a\r\nX: b\r\n\r\n");
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_without_a_body_or_without_a_header() {
+    fn top_handles_messages_without_a_body_or_a_header() {
         assert_eq!(top("From: a\r\n", 5, 1), "From: a\r\n");
         assert_eq!(top("\r\nbody\r\nmore\r\n", 1, 1), "\r\nbody\r\n");
         assert_eq!(top("", 1, 1), "");
@@ -84,7 +84,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_agrees_with_a_plain_reading(message in "([ab.]{0,3}\r\n){0,8}", lines in 0_u64..5, step in 1_usize..6) {
+        fn top_agrees_with_a_simple_implementation(message in "([ab.]{0,3}\r\n){0,8}", lines in 0_u64..5, step in 1_usize..6) {
             let mut expected = String::new();
             let mut rest = message.split_inclusive("\r\n");
             for line in rest.by_ref() {

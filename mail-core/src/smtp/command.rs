@@ -1,7 +1,6 @@
-//! What a client says: RFC 5321 section 4.1.1 and the commands of the extensions that are spoken here.
+//! Commands: RFC 5321 section 4.1.1, STARTTLS (RFC 3207), AUTH (RFC 4954), BDAT (RFC 3030).
 //!
-//! STARTTLS (RFC 3207), AUTH (RFC 4954), BDAT (RFC 3030). The order in which commands may come is not known
-//! here but in the server's [`state`](super::server).
+//! The server's [state table](super::server) decides which command is allowed when.
 
 use std::fmt::{self, Display, Write};
 
@@ -12,10 +11,9 @@ use super::parameter::{MailParameters, ParameterError, RcptParameters};
 use crate::message::address::{AddressError, ForwardPath, ReversePath};
 use crate::sasl::{self, Mechanism, SaslError};
 
-/// One command, its arguments read.
+/// A command with its parsed arguments.
 ///
-/// What [`encode`](Self::encode) writes, [`parse`](Self::parse) reads back. The arguments that NOOP and HELP may have
-/// mean nothing and are dropped.
+/// [`parse`](Self::parse) is the inverse of [`encode`](Self::encode). Arguments of NOOP and HELP are ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// `HELO iit.edu`
@@ -30,9 +28,9 @@ pub enum Command {
     Data,
     /// `BDAT 1000 LAST`
     Bdat {
-        /// The octets that follow the line.
+        /// Octets after the line.
         size: u64,
-        /// Whether they end the message.
+        /// Whether this is the last chunk.
         last: bool,
     },
     /// `RSET`
@@ -49,51 +47,51 @@ pub enum Command {
     StartTls,
     /// `AUTH PLAIN AGFnAHNlY3JldA==`
     Auth {
-        /// How.
+        /// The SASL mechanism.
         mechanism: Mechanism,
-        /// What the command itself brings, decoded.
+        /// The decoded initial response.
         initial: Option<sasl::Message>,
     },
 }
 
-/// Why a line is no command that can be carried out.
+/// Why a line is not a valid command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
-    /// A control character: a bare CR, a NUL.
+    /// A control character, such as a bare CR or a NUL.
     #[error("control character in the command")]
     Control,
-    /// No verb that is known.
+    /// An unknown verb.
     #[error("command not recognized")]
     Unknown,
-    /// A verb of an RFC that is not spoken here.
+    /// A standard verb that is not implemented.
     #[error("command not implemented")]
     NotImplemented,
-    /// An argument is missing, or there is one too many; how the command is written.
+    /// Missing, invalid or extra arguments; the correct syntax.
     #[error("syntax: {0}")]
     Argument(&'static str),
-    /// No reverse-path.
+    /// An invalid reverse-path.
     #[error("invalid sender address: {0}")]
     Sender(AddressError),
-    /// No forward-path.
+    /// An invalid forward-path.
     #[error("invalid recipient address: {0}")]
     Recipient(AddressError),
     /// A parameter of MAIL or RCPT.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
-    /// A mechanism that is not spoken here.
+    /// An unsupported mechanism.
     #[error("authentication mechanism not supported")]
     UnknownMechanism,
-    /// An initial response that is not base64.
+    /// An invalid initial response.
     #[error("{0}")]
     Sasl(SaslError),
 }
 
 impl Command {
-    /// Reads a line, without its end. Verbs and keywords are taken in any case, and white space at the end is
-    /// skipped (RFC 5321 section 4.1.1).
+    /// Parses a line without its line ending. Case of verbs and keywords and trailing white space are ignored (RFC 5321
+    /// section 4.1.1).
     ///
     /// # Errors
-    /// A [`CommandError`] for each way in which a line can be wrong.
+    /// The reason as a [`CommandError`].
     pub fn parse(line: &[u8]) -> Result<Self, CommandError> {
         if line.iter().any(u8::is_ascii_control) {
             return Err(CommandError::Control);
@@ -132,7 +130,7 @@ impl Command {
         }
     }
 
-    /// Appends the line, its end included. [`Display`] shows it too, but with `****` for what is secret.
+    /// Appends the line including CRLF. [`Display`] formats it with `****` for secrets.
     pub fn encode(&self, out: &mut BytesMut) {
         self.write(out, true).and_then(|()| out.write_str("\r\n")).expect("a BytesMut grows as needed");
     }
@@ -169,15 +167,15 @@ impl Display for Command {
     }
 }
 
-/// What a client calls itself.
+/// The argument of HELO and EHLO.
 ///
-/// RFC 5321 section 4.1.1.1 has a domain or an address literal, and section 4.1.4 that mail is not refused because
-/// it is none: real clients send odd names. So it is any printable ASCII without a space, and proves nothing.
+/// RFC 5321 section 4.1.1.1 requires a domain or an address literal, but section 4.1.4 forbids rejecting mail because
+/// of an invalid one, and real clients send odd names. Any printable ASCII without spaces is accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HelloName(Box<str>);
 
 impl HelloName {
-    /// `None` when it is empty, longer than a domain, or holds anything but printable ASCII.
+    /// `None` if the name is empty, longer than a domain, or not printable ASCII.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         let possible = (1..=HELLO_OCTETS_MAX).contains(&name.len());
@@ -201,12 +199,12 @@ impl Display for HelloName {
     }
 }
 
-/// Free text in a command: not empty, no control characters, no space at either end.
+/// Free text in a command: not empty, without control characters or surrounding spaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Argument(Box<str>);
 
 impl Argument {
-    /// `None` when it cannot stand in a command.
+    /// `None` if the text is not valid in a command.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let possible = !text.is_empty() && text.trim() == text && !text.contains(char::is_control);
@@ -252,13 +250,13 @@ fn parse_bdat(argument: &[u8]) -> Option<Command> {
     words.next().is_none().then_some(Command::Bdat { size, last })
 }
 
-/// Whether a line is meant as BDAT, however it goes on.
+/// Whether the verb of a line is BDAT.
 pub(super) fn is_bdat(line: &[u8]) -> bool {
     let (verb, rest) = line.split_at_checked(4).unwrap_or_default();
     verb.eq_ignore_ascii_case(b"BDAT") && rest.first().is_none_or(|b| !b.is_ascii_graphic())
 }
 
-/// The size of the chunk behind a BDAT that is otherwise malformed.
+/// The chunk size of a malformed BDAT, if it can be parsed.
 pub(super) fn bdat_size(line: &[u8]) -> Option<u64> {
     chunk_size(line.split(|b| *b == b' ').filter(|word| !word.is_empty()).nth(1)?)
 }
@@ -298,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn the_guides_lines_are_commands() {
+    fn parse_accepts_the_commands_of_the_guide() {
         assert_eq!(shown("HELO iit.edu"), "HELO iit.edu");
         assert_eq!(shown("MAIL FROM: <ag@iit.edu>"), "MAIL FROM:<ag@iit.edu>");
         assert_eq!(shown("RCPT TO: gb@iit.edu"), "RCPT TO:<gb@iit.edu>");
@@ -307,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn case_and_spaces_are_taken_as_they_come() {
+    fn parse_ignores_case_and_extra_spaces() {
         assert_eq!(shown("eHlO [127.0.0.1]  "), "EHLO [127.0.0.1]");
         assert_eq!(shown("HELO my_odd:name!"), "HELO my_odd:name!");
         assert_eq!(shown("mail from:<> size=1 "), "MAIL FROM:<> SIZE=1");
@@ -320,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn each_error_is_told_apart() {
+    fn parse_distinguishes_errors() {
         use CommandError as E;
         for (line, error) in [
             (&b""[..], E::Unknown),
@@ -393,7 +391,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parse_undoes_encode(command in command()) {
+        fn parse_is_the_inverse_of_encode_for_any_command(command in command()) {
             let mut wire = BytesMut::new();
             command.encode(&mut wire);
             let line = wire.strip_suffix(b"\r\n").expect("a line ends");
@@ -401,7 +399,7 @@ mod tests {
         }
 
         #[test]
-        fn no_line_panics_or_lets_a_control_through(
+        fn parse_never_panics_or_accepts_control_characters(
             verb in "(HELO|MAIL FROM:|RCPT TO:|VRFY|AUTH|BDAT|X) ?",
             rest in proptest::collection::vec(any::<u8>(), 0..40),
         ) {

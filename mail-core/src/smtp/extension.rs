@@ -1,14 +1,14 @@
-//! What a server offers in its reply to EHLO (RFC 5321 section 4.1.1.1): written by the server, read by the client.
+//! The extensions in the reply to EHLO (RFC 5321 section 4.1.1.1).
 
 use std::fmt::Write as _;
 
 use super::reply::Reply;
 use crate::sasl::Mechanism;
 
-/// The extensions that are known here. Any other keyword is skipped on reading.
+/// Supported extensions. Unknown keywords are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Extensions {
-    /// SIZE (RFC 1870): the most octets that a message may have, 0 for a server that sets no limit.
+    /// SIZE (RFC 1870): maximum octets of a message, 0 for no limit.
     pub size: Option<u64>,
     /// 8BITMIME (RFC 6152).
     pub eight_bit_mime: bool,
@@ -24,30 +24,31 @@ pub struct Extensions {
     pub dsn: bool,
     /// STARTTLS (RFC 3207).
     pub starttls: bool,
-    /// AUTH (RFC 4954): the offered mechanisms that are spoken here.
+    /// AUTH (RFC 4954): the offered mechanisms that this crate supports.
     pub auth: Vec<Mechanism>,
     /// LIMITS (RFC 9422).
     pub limits: Limits,
 }
 
-/// What a server says about its limits: RFC 9422 section 4.
+/// The limits of a server: RFC 9422 section 4.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Mail transactions in a session.
+    /// Mail transactions per session.
     pub mail_max: Option<u32>,
-    /// Recipients in a transaction.
+    /// Recipients per transaction.
     pub rcpt_max: Option<u32>,
-    /// Different domains among those.
+    /// Recipient domains per transaction.
     pub rcpt_domain_max: Option<u32>,
 }
 
 impl Extensions {
-    /// The reply to EHLO: `hello`, then a line for each extension. It has no enhanced code (RFC 2034 section 4).
+    /// Formats the reply to EHLO: `hello`, then a line for each extension, without an enhanced code (RFC 2034 section
+    /// 4).
     #[must_use]
     pub fn reply(&self, hello: &str) -> Reply {
         let mut text = hello.to_owned();
         let mut line = |arguments: std::fmt::Arguments<'_>| {
-            write!(text, "\n{arguments}").expect("a String grows as needed");
+            write!(text, "\n{arguments}").expect("writing to a String cannot fail");
         };
         if let Some(size) = self.size {
             line(format_args!("SIZE {size}"));
@@ -78,7 +79,7 @@ impl Extensions {
         Reply::new(250, None, text)
     }
 
-    /// Reads a reply to EHLO; its first line is the server's hello. What cannot be read counts as not offered.
+    /// Parses a reply to EHLO. The first line is not an extension. Invalid lines are ignored.
     #[must_use]
     pub fn parse(reply: &Reply) -> Self {
         let mut extensions = Self::default();
@@ -99,7 +100,7 @@ impl Extensions {
                 "STARTTLS" => extensions.starttls = true,
                 "AUTH" => extensions.offer(words),
                 "LIMITS" => words.for_each(|word| extensions.limits.set(word)),
-                // The form `AUTH=LOGIN PLAIN`, older than RFC 2554, is still to be met.
+                // Some servers still send `AUTH=LOGIN PLAIN`, which predates RFC 2554.
                 older => {
                     if let Some(first) = older.strip_prefix("AUTH=") {
                         extensions.offer(std::iter::once(first).chain(words));
@@ -124,7 +125,7 @@ impl Limits {
         [("MAILMAX", self.mail_max), ("RCPTMAX", self.rcpt_max), ("RCPTDOMAINMAX", self.rcpt_domain_max)]
     }
 
-    /// ABNF: limits-param = limit-name-value; unknown names are skipped (RFC 9422 section 3).
+    /// Sets a limit. Unknown names are ignored (RFC 9422 section 3).
     fn set(&mut self, word: &str) {
         let Some((name, value)) = word.split_once('=') else { return };
         let Ok(value) = value.parse() else { return };
@@ -145,7 +146,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn a_reply_of_another_server_is_read() {
+    fn parse_accepts_replies_of_other_servers() {
         let reply = Reply::new(
             250,
             None,
@@ -164,13 +165,13 @@ mod tests {
     }
 
     #[test]
-    fn a_hello_that_looks_like_an_extension_is_none() {
+    fn parse_ignores_the_first_line() {
         assert_eq!(Extensions::parse(&Reply::fixed(250, None, "STARTTLS")), Extensions::default());
     }
 
     proptest! {
         #[test]
-        fn parse_undoes_reply(
+        fn parse_is_the_inverse_of_reply(
             size in proptest::option::of(any::<u64>()),
             flags in any::<[bool; 7]>(),
             auth in prop_oneof![Just(vec![]), Just(vec![Mechanism::Plain]), Just(vec![Mechanism::Login, Mechanism::Plain])],
@@ -185,7 +186,7 @@ mod tests {
         }
 
         #[test]
-        fn no_reply_panics(text in "[A-Za-zé= \n0-9]{0,40}") {
+        fn parse_never_panics(text in "[A-Za-zé= \n0-9]{0,40}") {
             let _ = Extensions::parse(&Reply::new(250, None, text));
         }
     }

@@ -1,11 +1,11 @@
-//! SMTP (RFC 5321): commands, replies and extensions as types, and the machines on top of them.
+//! SMTP (RFC 5321): commands, replies and extensions, and the state machines.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
-//! | [`command`], [`parameter`] | what a client says |
-//! | [`reply`], [`extension`] | what a server says |
-//! | [`limits`] | every size and time that the protocol bounds |
-//! | [`server`] | the server's machine |
+//! | [`command`], [`parameter`] | commands and their parameters |
+//! | [`reply`], [`extension`] | replies, and the extensions in the reply to EHLO |
+//! | [`limits`] | size limits and timeouts |
+//! | [`server`], [`client`] | the state machines |
 
 pub mod client;
 pub mod command;

@@ -1,7 +1,7 @@
 //! The parameters of MAIL and RCPT.
 //!
-//! SIZE (RFC 1870), BODY (RFC 6152, RFC 3030), SMTPUTF8 (RFC 6531), AUTH (RFC 4954 section 5) and those of DSN
-//! (RFC 3461). What a server does with them is decided in its [`state`](super::server).
+//! SIZE (RFC 1870), BODY (RFC 6152, RFC 3030), SMTPUTF8 (RFC 6531), AUTH (RFC 4954 section 5), and RET, ENVID, NOTIFY
+//! and ORCPT of DSN (RFC 3461).
 
 use std::fmt::{self, Display, Write as _};
 
@@ -19,33 +19,33 @@ pub enum ParameterError {
     Duplicate,
 }
 
-/// What may stand behind the reverse-path.
+/// Parameters of MAIL.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MailParameters {
-    /// `SIZE=`: octets of the message, estimated.
+    /// `SIZE=`: estimated octets of the message.
     pub size: Option<u64>,
     /// `BODY=`.
     pub body: Option<BodyType>,
     /// `SMTPUTF8`.
     pub utf8: bool,
-    /// `AUTH=`: who submitted the message first, `<>` for nobody in particular.
+    /// `AUTH=`: the original submitter, or `<>` if unknown.
     pub auth: Option<Xtext>,
-    /// `RET=`: what a failure notification is to hold.
+    /// `RET=`: contents of a failure notification.
     pub ret: Option<Ret>,
-    /// `ENVID=`: the sender's name for this envelope.
+    /// `ENVID=`: the sender's envelope identifier.
     pub envid: Option<Xtext>,
 }
 
-/// What may stand behind the forward-path.
+/// Parameters of RCPT.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RcptParameters {
-    /// `NOTIFY=`: when the sender wants to be told.
+    /// `NOTIFY=`: when to notify the sender.
     pub notify: Option<Notify>,
-    /// `ORCPT=`: whom the sender had written to.
+    /// `ORCPT=`: the original recipient.
     pub orcpt: Option<OriginalRecipient>,
 }
 
-/// What kind of octets the message is made of.
+/// The encoding of the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyType {
     /// `7BIT`.
@@ -56,16 +56,16 @@ pub enum BodyType {
     BinaryMime,
 }
 
-/// How much of a message comes back with a failure notification.
+/// How much of the message a failure notification returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ret {
-    /// All of it.
+    /// `FULL`.
     Full,
-    /// Its header.
+    /// `HDRS`.
     Headers,
 }
 
-/// On which occasions the sender is notified; on none of them means `NEVER`.
+/// When to notify the sender. All false means `NEVER`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Notify {
     /// `SUCCESS`.
@@ -79,13 +79,13 @@ pub struct Notify {
 /// `original-recipient-address = addr-type ";" xtext`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginalRecipient {
-    /// `rfc822`, as a rule; letters, digits and hyphens only.
+    /// Usually `rfc822`; letters, digits and hyphens.
     kind: Box<str>,
     /// The address.
     address: Xtext,
 }
 
-/// Text that goes through a parameter as RFC 3461 section 4 has it, kept decoded.
+/// A decoded parameter value in xtext encoding (RFC 3461 section 4).
 ///
 /// ```abnf
 /// xtext    = *( xchar / hexchar )
@@ -93,15 +93,15 @@ pub struct OriginalRecipient {
 /// hexchar  = ASCII "+" immediately followed by two upper case hexadecimal digits
 /// ```
 ///
-/// Decoded control characters are refused; decoded UTF-8 is taken.
+/// Rejects control characters and accepts UTF-8.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Xtext(Box<str>);
 
 impl MailParameters {
-    /// Reads what is left of a MAIL command behind the path.
+    /// Parses the rest of a MAIL command after the path.
     ///
     /// # Errors
-    /// A parameter that is not known, stands twice, or has a value that cannot be.
+    /// An unknown, duplicate or invalid parameter.
     pub fn parse(rest: &[u8]) -> Result<Self, ParameterError> {
         let mut parameters = Self::default();
         for (keyword, value) in split(rest)? {
@@ -129,7 +129,7 @@ impl MailParameters {
         Ok(parameters)
     }
 
-    /// Whether one of the parameters of DSN is among them.
+    /// Whether there is a parameter of DSN.
     #[must_use]
     pub const fn requests_dsn(&self) -> bool {
         self.ret.is_some() || self.envid.is_some()
@@ -150,10 +150,10 @@ impl Display for MailParameters {
 }
 
 impl RcptParameters {
-    /// Reads what is left of a RCPT command behind the path.
+    /// Parses the rest of a RCPT command after the path.
     ///
     /// # Errors
-    /// As [`MailParameters::parse`].
+    /// As for [`MailParameters::parse`].
     pub fn parse(rest: &[u8]) -> Result<Self, ParameterError> {
         let mut parameters = Self::default();
         for (keyword, value) in split(rest)? {
@@ -169,7 +169,7 @@ impl RcptParameters {
         Ok(parameters)
     }
 
-    /// Whether one of the parameters of DSN is among them.
+    /// Whether there is a parameter of DSN.
     #[must_use]
     pub const fn requests_dsn(&self) -> bool {
         self.notify.is_some() || self.orcpt.is_some()
@@ -213,7 +213,7 @@ impl Ret {
 }
 
 impl Notify {
-    /// No notification at all.
+    /// No notifications.
     pub const NEVER: Self = Self { success: false, failure: false, delay: false };
 
     fn parse(value: &str) -> Option<Self> {
@@ -250,7 +250,7 @@ impl Display for Notify {
 }
 
 impl OriginalRecipient {
-    /// `None` when the kind is not made of letters, digits and hyphens, or the address has a control character.
+    /// `None` if the type has other characters than letters, digits and hyphens, or the address has a control character.
     #[must_use]
     pub fn new(kind: &str, address: &str) -> Option<Self> {
         let kind_ok = !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
@@ -271,7 +271,7 @@ impl Display for OriginalRecipient {
 }
 
 impl Xtext {
-    /// `None` when the text is empty or has a control character.
+    /// `None` if the text is empty or has a control character.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         (!text.is_empty() && !text.contains(char::is_control)).then(|| Self(text.into()))
@@ -283,7 +283,7 @@ impl Xtext {
         &self.0
     }
 
-    /// A `=` or a non-ASCII character that came unescaped is taken as it stands, as some clients send it so.
+    /// Accepts an unescaped `=` or non-ASCII character, which some clients send.
     fn decode(value: &str) -> Option<Self> {
         let mut decoded = Vec::with_capacity(value.len());
         let mut rest = value.as_bytes();
@@ -314,7 +314,7 @@ impl Display for Xtext {
     }
 }
 
-/// The `keyword` and `keyword=value` words of `rest`.
+/// The keywords and values in `rest`.
 ///
 /// ```abnf
 /// esmtp-param    = esmtp-keyword ["=" esmtp-value]
@@ -344,7 +344,7 @@ fn once<T>(
 /// `size-value = 1*20DIGIT` (RFC 1870 section 3).
 fn parse_size(value: &str) -> Option<u64> {
     let digits = (1..=20).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
-    // Twenty digits can be more than 64 bits hold; more than any limit is all that this says.
+    // Twenty digits may exceed 64 bits. The maximum is above any size limit, too.
     digits.then(|| value.parse().unwrap_or(u64::MAX))
 }
 
@@ -363,7 +363,7 @@ pub(super) mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn each_parameter_is_read() {
+    fn parse_reads_every_parameter() {
         let parameters = MailParameters::parse(
             b" size=1000 BODY=8bitmime  SMTPUTF8 AUTH=a+2Bb@iit.edu RET=hdrs ENVID=QQ314159",
         );
@@ -383,7 +383,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused() {
+    fn parse_rejects_invalid_parameters() {
         for bad in [
             "SIZE",
             "SIZE=",

@@ -1,7 +1,6 @@
-//! What a server answers: RFC 5321 section 4.2, with the enhanced status codes of RFC 2034 and RFC 3463.
+//! Replies: RFC 5321 section 4.2, with the enhanced status codes of RFC 2034 and RFC 3463.
 //!
-//! A [`Reply`] is written by servers and read back, line by line as it arrives, by a [`ReplyReader`]. Which reply
-//! is due when is the server's [table](super::server).
+//! Servers encode a [`Reply`]; clients parse it with a [`ReplyReader`] as its lines arrive.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Write as _};
@@ -12,13 +11,13 @@ use super::limits::{REPLY_LINE_OCTETS_MAX, REPLY_LINE_OCTETS_READ_MAX, REPLY_LIN
 use crate::line::{Line, LineReader};
 use crate::machine::ProtocolError;
 
-/// The three digits.
+/// A reply code.
 ///
 /// ```abnf
 /// Reply-code = %x32-35 %x30-35 %x30-39
 /// ```
 ///
-/// The second digit is not checked on what is read.
+/// The second digit of a received code is not checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReplyCode(u16);
 
@@ -26,10 +25,10 @@ impl ReplyCode {
     /// 421: the server closes the connection (RFC 5321 section 3.8).
     pub const CLOSING: Self = Self(421);
 
-    /// A code that is known to be one.
+    /// Creates a code.
     ///
     /// # Panics
-    /// When it is not 200 to 599.
+    /// If the code is not 200 to 599.
     #[must_use]
     pub const fn new(code: u16) -> Self {
         assert!(code >= 200 && code <= 599, "a reply code is 200 to 599");
@@ -63,17 +62,17 @@ pub struct EnhancedCode {
 }
 
 impl EnhancedCode {
-    /// A code that is known to be one.
+    /// Creates a code.
     ///
     /// # Panics
-    /// When the class is not 2, 4 or 5, or another part has more than three digits.
+    /// If the class is not 2, 4 or 5, or another part has more than three digits.
     #[must_use]
     pub const fn new(class: u8, subject: u16, detail: u16) -> Self {
         assert!(matches!(class, 2 | 4 | 5) && subject <= 999 && detail <= 999, "not an enhanced status code");
         Self { class, subject, detail }
     }
 
-    /// Takes a code and the space behind it off the front of a reply's text.
+    /// Splits a code and the following space off the front of a reply's text.
     fn strip_from(text: &str, code: ReplyCode) -> Option<(Self, &str)> {
         let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
         let mut parts = word.split('.');
@@ -97,20 +96,20 @@ impl Display for EnhancedCode {
     }
 }
 
-/// A whole reply of one or more lines. No control character is in its text.
+/// A reply of one or more lines. Its text has no control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     code: ReplyCode,
     enhanced: Option<EnhancedCode>,
-    /// The lines, with a line feed between them.
+    /// The lines, separated by line feeds.
     text: Cow<'static, str>,
 }
 
 impl Reply {
-    /// A reply; a line feed in the text begins the next line, and every other control character becomes a space.
+    /// Creates a reply. A line feed starts the next line; other control characters become spaces.
     ///
     /// # Panics
-    /// When `code` is no reply code.
+    /// If `code` is not a reply code.
     pub fn new(
         code: u16,
         enhanced: impl Into<Option<EnhancedCode>>,
@@ -124,10 +123,10 @@ impl Reply {
         Self { code: ReplyCode::new(code), enhanced: enhanced.into(), text }
     }
 
-    /// A reply of one line for a table: `Reply::fixed(250, Some((2, 0, 0)), "OK")`.
+    /// Creates a constant reply of one line: `Reply::fixed(250, Some((2, 0, 0)), "OK")`.
     ///
     /// # Panics
-    /// When a code is none, or the text holds a control character; in a `const`, the compiler says so.
+    /// If a code is invalid or the text has a control character. In a `const`, that is a compile error.
     #[must_use]
     pub const fn fixed(code: u16, enhanced: Option<(u8, u16, u16)>, text: &'static str) -> Self {
         let mut at = 0;
@@ -142,7 +141,7 @@ impl Reply {
         Self { code: ReplyCode::new(code), enhanced, text: Cow::Borrowed(text) }
     }
 
-    /// Reads a reply of one line, given without its end; `None` when it is none. What arrives is for a [`ReplyReader`].
+    /// Parses a reply of one line, without its line ending. For input from a connection, use [`ReplyReader`].
     pub fn parse(line: &str) -> Option<Self> {
         let mut reader = ReplyReader::default();
         reader.add_line(line.as_bytes()).filter(|last| *last)?;
@@ -161,7 +160,7 @@ impl Reply {
         self.enhanced
     }
 
-    /// All of the text, with a line feed between lines.
+    /// The text, with lines separated by line feeds.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
@@ -172,20 +171,20 @@ impl Reply {
         self.text.split('\n')
     }
 
-    /// 4yz: not now.
+    /// Whether the code is 4yz.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         self.code.0 / 100 == 4
     }
 
-    /// 5yz: not ever.
+    /// Whether the code is 5yz.
     #[must_use]
     pub const fn is_permanent(&self) -> bool {
         self.code.0 / 100 == 5
     }
 
-    /// Appends the lines, each with the code, and with the enhanced one for a client that has asked for it (RFC 2034
-    /// section 4). A line over the limit of RFC 5321 section 4.5.3.1.5 is cut.
+    /// Appends the lines, each with the reply code and, if `with_enhanced`, the enhanced code (RFC 2034 section 4).
+    /// Lines over the limit of RFC 5321 section 4.5.3.1.5 are truncated.
     pub fn encode(&self, with_enhanced: bool, out: &mut BytesMut) {
         let mut lines = self.lines().peekable();
         while let Some(line) = lines.next() {
@@ -203,7 +202,7 @@ impl Reply {
     }
 }
 
-/// `550 5.1.1 no such user`; the lines of a longer reply are joined by spaces.
+/// Formats `550 5.1.1 no such user`. Lines are joined with spaces.
 impl Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.code.fmt(f)?;
@@ -214,11 +213,11 @@ impl Display for Reply {
     }
 }
 
-/// Reads replies off a buffer that grows at its end.
+/// Splits replies off the front of a growing buffer.
 #[derive(Debug, Clone)]
 pub struct ReplyReader {
     lines: LineReader,
-    /// What is read of a reply whose last line has not come.
+    /// The lines read so far of an incomplete reply.
     partial: Option<Reply>,
     count: usize,
 }
@@ -230,14 +229,14 @@ impl Default for ReplyReader {
 }
 
 impl ReplyReader {
-    /// The next reply, or `None` when the input holds no whole one. A bare LF ends a line too: what a server says is
-    /// never forwarded, so nothing can be smuggled by it.
+    /// The next reply, or `None` if more input is needed. A bare LF also ends a line. That is safe because replies
+    /// are not forwarded.
     ///
     /// # Errors
-    /// Something that is no reply, or one without end.
+    /// The reply is malformed or too long.
     pub fn next_reply(&mut self, input: &mut BytesMut) -> Result<Option<Reply>, ProtocolError> {
         loop {
-            // An endless line is seen here, before its end, which may never come.
+            // Detects a line that is too long before its end arrives.
             if input.len() >= REPLY_LINE_OCTETS_READ_MAX && !input.contains(&b'\n') {
                 return Err(ProtocolError::LineTooLong);
             }
@@ -258,7 +257,7 @@ impl ReplyReader {
         }
     }
 
-    /// Whether it was the last line, or `None` when it is no reply line.
+    /// Adds a line. Returns whether it was the last one, or `None` if it is malformed.
     ///
     /// ```abnf
     /// Reply-line = *( Reply-code "-" [ textstring ] CRLF ) Reply-code [ SP textstring ] CRLF
@@ -285,7 +284,7 @@ impl ReplyReader {
                 let joined = format!("{}\n{}", reply.text, text.replace('\n', " "));
                 *reply = Reply::new(code.0, reply.enhanced, joined);
             }
-            // RFC 5321 section 4.2.1: the code is the same on every line.
+            // RFC 5321 section 4.2.1 requires the same code on every line.
             Some(_) => return None,
         }
         Some(last)
@@ -317,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn the_enhanced_code_stands_on_every_line_or_on_none() {
+    fn encode_puts_the_enhanced_code_on_every_line_or_none() {
         let reply = Reply::new(550, EnhancedCode::new(5, 7, 1), "first\nsecond");
         assert_eq!(encoded(&reply, true), "550-5.7.1 first\r\n550 5.7.1 second\r\n");
         assert_eq!(encoded(&reply, false), "550-first\r\n550 second\r\n");
@@ -325,13 +324,13 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_cannot_hold_another_one() {
+    fn new_prevents_reply_injection() {
         let reply = Reply::new(250, None, "a\r\n250 b\0c\x1B");
         assert_eq!(encoded(&reply, true), "250-a \r\n250 250 b c \r\n");
     }
 
     #[test]
-    fn one_line_is_a_reply() {
+    fn parse_accepts_a_single_line_only() {
         let reply = Reply::new(451, EnhancedCode::new(4, 3, 0), "later");
         assert_eq!(Reply::parse("451 4.3.0 later"), Some(reply));
         assert_eq!(Reply::parse("451"), Some(Reply::fixed(451, None, "")));
@@ -343,13 +342,13 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_cut_between_characters() {
+    fn encode_truncates_a_long_line_at_a_character_boundary() {
         let line = encoded(&Reply::new(550, EnhancedCode::new(5, 1, 1), "é".repeat(400)), true);
         assert!(line.len() <= REPLY_LINE_OCTETS_MAX && line.len() >= REPLY_LINE_OCTETS_MAX - 1);
     }
 
     #[test]
-    fn replies_are_read_from_any_cuts() {
+    fn reader_is_independent_of_the_chunk_size() {
         let wire = "220 ready\r\n250-iit.edu Hello\r\n250-SIZE 1\r\n250 HELP\r\n250\r\n550-5.1.1 no\n550 5.1.1 such\n334 \r\n";
         let expected = [
             Reply::fixed(220, None, "ready"),
@@ -364,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_reply_is_refused() {
+    fn reader_rejects_malformed_replies() {
         for wire in [
             "\r\n",
             "25\r\n",
@@ -384,7 +383,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn read_undoes_encode(
+        fn reader_is_the_inverse_of_encode(
             (code, class) in prop_oneof![(200_u16..300).prop_map(|c| (c, 2)), (400_u16..500).prop_map(|c| (c, 4)), (500_u16..600).prop_map(|c| (c, 5))],
             rest in proptest::option::of((0_u16..1000, 0_u16..1000)),
             text in "([A-Za-z][ -~é]{0,12}(\n[A-Za-z][ -~]{0,12}){0,3})?",
@@ -396,7 +395,7 @@ mod tests {
         }
 
         #[test]
-        fn no_input_panics(wire in "[25. \r\n\t-]{0,24}", step in 1_usize..6) {
+        fn reader_never_panics(wire in "[25. \r\n\t-]{0,24}", step in 1_usize..6) {
             prop_assert_eq!(read(&wire, step), read(&wire, 99));
         }
     }

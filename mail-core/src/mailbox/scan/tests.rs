@@ -10,7 +10,7 @@ use crate::mailbox::{LfToCrlf, Trace};
 
 const HOST: &str = "iitkgp.edu";
 
-/// The records, fed through a window that holds at most `step` octets more than the scanner asks for.
+/// Scans with a window that grows by `step` octets whenever the scanner needs more.
 fn scan_in_windows(mailbox: &[u8], step: usize) -> Vec<Record> {
     let (mut scanner, mut records) = (Scanner::new(HOST), Vec::new());
     let (mut from, mut to) = (0, 0);
@@ -26,29 +26,29 @@ fn scan_in_windows(mailbox: &[u8], step: usize) -> Vec<Record> {
     }
 }
 
-/// What RETR sends of a message, without its dot line.
-fn served(mailbox: &[u8], record: &Record) -> String {
-    let message = record.message().expect("the test asks for messages only");
+/// The text that RETR sends, without the final dot.
+fn wire_text(mailbox: &[u8], record: &Record) -> String {
+    let message = record.message().expect("the record is a message");
     let mut out = Vec::new();
     if message.author() == Author::Human {
         let start = record.offset as usize;
         let head = &mailbox[start..start + message.head_length() as usize];
         out = wire_head(head, start as u64 + u64::from(message.head_length()) < record.text_end(), HOST);
     }
-    let mut mender = LfToCrlf::default();
-    for stretch in record.wire_ranges() {
-        let bytes = &mailbox[stretch.start as usize..stretch.end as usize];
+    let mut converter = LfToCrlf::default();
+    for range in record.wire_ranges() {
+        let bytes = &mailbox[range.start as usize..range.end as usize];
         match message.author() {
             Author::Server => out.extend_from_slice(bytes),
-            Author::Human => mender.convert(bytes, &mut out),
+            Author::Human => converter.convert(bytes, &mut out),
         }
     }
-    String::from_utf8(out).expect("the tests write text")
+    String::from_utf8(out).expect("test messages are UTF-8")
 }
 
-/// Octets of a text in transfer form as RFC 1939 section 11 counts them.
-fn octets(served: &str) -> u64 {
-    (served.len() - served.split("\r\n").filter(|line| line.starts_with('.')).count()) as u64
+/// Octets of a dot-stuffed text as RFC 1939 section 11 counts them.
+fn octets(text: &str) -> u64 {
+    (text.len() - text.split("\r\n").filter(|line| line.starts_with('.')).count()) as u64
 }
 
 fn only(mailbox: &str) -> Record {
@@ -57,31 +57,31 @@ fn only(mailbox: &str) -> Record {
     records.remove(0)
 }
 
-const SERVED_TRACE: &str = "Received: by iitkgp.edu; Sun, 22 Nov 2026 19:15:00 +0000\r\n";
+const TRACE: &str = "Received: by iitkgp.edu; Sun, 22 Nov 2026 19:15:00 +0000\r\n";
 const FOUR: &str = "From: <ag@iit.edu>\nTo: <gb@iit.edu>\nSubject: Hi\nReceived: 2026-11-22 : 19 : 15\n";
 
 #[test]
-fn a_servers_record_is_served_with_its_trace_first_and_without_what_was_added() {
+fn server_record_is_sent_with_its_trace_first_and_without_added_fields() {
     let message = "Date: now\r\nFrom: <ag@iit.edu>\r\n\r\n.dot\r\nx\n.\ny\r\n";
     let utf8 = record(b"", &Trace { with: "UTF8SMTPS", ..trace() });
     let mailbox = record(message.as_bytes(), &trace());
     let record = only(&mailbox);
     assert_eq!((record.offset, record.length), (0, mailbox.len() as u64));
-    let kept = record.message().unwrap();
-    assert_eq!((kept.author(), kept.id(), kept.is_utf8()), (Author::Server, Some("01JD8W"), false));
-    let text = served(mailbox.as_bytes(), &record);
+    let message = record.message().unwrap();
+    assert_eq!((message.author(), message.id(), message.is_utf8()), (Author::Server, Some("01JD8W"), false));
+    let text = wire_text(mailbox.as_bytes(), &record);
     assert_eq!(
         text,
         "Return-Path: <ag@iit.edu>\r\nReceived: from iit.edu ([127.0.0.1]) by iitkgp.edu with SMTP id 01JD8W \
          (added To Subject); Sun, 22 Nov 2026 19:15:07 +0000\r\n\
          From: <ag@iit.edu>\r\nDate: now\r\n\r\n..dot\r\nx\n.\ny\r\n"
     );
-    assert_eq!(kept.octets, octets(&text));
+    assert_eq!(message.octets, octets(&text));
     assert!(only(&utf8).message().unwrap().is_utf8());
 }
 
 #[test]
-fn a_persons_record_is_read_leniently() {
+fn handwritten_record_is_read_leniently() {
     for (text, rest) in [
         (".\n", ""),
         (".", ""),
@@ -95,10 +95,10 @@ fn a_persons_record_is_read_leniently() {
             let mailbox = format!("{four}{text}");
             let record = only(&mailbox);
             assert_eq!(record.length, mailbox.len() as u64);
-            let served = served(mailbox.as_bytes(), &record);
+            let text = wire_text(mailbox.as_bytes(), &record);
             let front = "From: <ag@iit.edu>\r\nTo: <gb@iit.edu>\r\nSubject: Hi\r\n";
-            assert_eq!(served, format!("{SERVED_TRACE}{front}{rest}"), "{mailbox:?}");
-            assert_eq!(record.message().unwrap().octets, octets(&served), "{mailbox:?}");
+            assert_eq!(text, format!("{TRACE}{front}{rest}"), "{mailbox:?}");
+            assert_eq!(record.message().unwrap().octets, octets(&text), "{mailbox:?}");
             assert_eq!(
                 (record.message().unwrap().author(), record.message().unwrap().id()),
                 (Author::Human, None)
@@ -108,7 +108,7 @@ fn a_persons_record_is_read_leniently() {
 }
 
 #[test]
-fn a_servers_record_whose_line_ends_an_editor_changed_is_a_persons() {
+fn server_record_with_converted_line_ends_is_read_as_handwritten() {
     let mailbox = record(b"From: a\r\n\r\nbody\r\n", &trace()).replace("\r\n", "\n").repeat(2);
     let records = records(mailbox.as_bytes(), HOST);
     assert_eq!(records.len(), 2);
@@ -116,7 +116,7 @@ fn a_servers_record_whose_line_ends_an_editor_changed_is_a_persons() {
 }
 
 #[test]
-fn a_byte_order_mark_is_skipped_at_the_start_of_the_file() {
+fn byte_order_mark_is_skipped_at_the_start_of_the_file() {
     let record = "From: a@b\r\nTo: c@d\r\nSubject: x\r\nReceived: 2026-11-22 : 19 : 15\r\nx\r\n.\r\n";
     let mailbox = format!("\u{feff}{record}\u{feff}{record}");
     let found = records(mailbox.as_bytes(), HOST);
@@ -126,11 +126,11 @@ fn a_byte_order_mark_is_skipped_at_the_start_of_the_file() {
 }
 
 #[test]
-fn what_cannot_be_read_is_stepped_over() {
+fn invalid_records_are_skipped() {
     let good = record(b"From: a\r\n\r\nbody\r\n", &trace());
     let removed = format!("#{}", &good[1..]);
     let blank = format!("#{}\r\n.\r\n", " ".repeat(50));
-    for (stretch, kind) in [
+    for (invalid, kind) in [
         ("garbage\n.\n".to_owned(), Kind::Broken(Defect::FourFields)),
         (".\r\n".to_owned(), Kind::Broken(Defect::FourFields)),
         ("To: a\nFrom: b\nSubject: c\nReceived: d\n\n.\n".to_owned(), Kind::Broken(Defect::FourFields)),
@@ -140,17 +140,17 @@ fn what_cannot_be_read_is_stepped_over() {
         (removed, Kind::Removed),
         (blank, Kind::Removed),
     ] {
-        let mailbox = format!("{good}{stretch}\n \r\n{good}");
+        let mailbox = format!("{good}{invalid}\n \r\n{good}");
         let records = records(mailbox.as_bytes(), HOST);
-        assert_eq!(records.len(), 3, "{stretch:?}");
-        assert_eq!(records[1], Record { offset: good.len() as u64, length: stretch.len() as u64, kind });
+        assert_eq!(records.len(), 3, "{invalid:?}");
+        assert_eq!(records[1], Record { offset: good.len() as u64, length: invalid.len() as u64, kind });
         assert!(records[0].message().is_some() && records[2].message().is_some());
         assert_eq!(records[2].end(), mailbox.len() as u64);
     }
 }
 
 #[test]
-fn every_torn_end_is_torn() {
+fn truncated_record_at_any_length_is_torn() {
     let good = record(b"From: a\r\n\r\n.body\r\n", &trace());
     for length in 1..good.len() {
         let mailbox = format!("{good}{}", &good[..length]);
@@ -162,7 +162,7 @@ fn every_torn_end_is_torn() {
 }
 
 #[test]
-fn an_endless_head_is_broken() {
+fn head_over_the_limit_is_broken() {
     let mailbox = format!("From: {}", "x\r\n y".repeat(super::super::HEAD_OCTETS_MAX / 4));
     let torn = records(mailbox.as_bytes(), HOST);
     assert_eq!((torn.len(), &torn[0].kind), (1, &Kind::Torn));
@@ -172,23 +172,23 @@ fn an_endless_head_is_broken() {
 }
 
 #[test]
-fn a_record_is_recognised_where_it_was() {
+fn reparse_recognises_a_record_at_its_position_only() {
     let server = record(b"From: a\r\n\r\nbody\r\n", &trace());
     for mailbox in [server.clone(), format!("{FOUR}X: y\nbody\n."), format!("{FOUR}.\n")] {
         let found = only(&mailbox);
         let bytes = mailbox.as_bytes();
         let octets = found.message().unwrap().octets;
-        let again = |head, tail| Record::reparse(0, bytes.len() as u64, octets, head, tail);
-        assert_eq!(again(bytes, bytes).as_ref(), Some(&found));
-        assert_eq!(again(bytes, &bytes[bytes.len().saturating_sub(5)..]).as_ref(), Some(&found));
-        assert_eq!(again(&bytes[1..], bytes), None);
-        assert_eq!(again(bytes, &bytes[..bytes.len() - 1]).filter(|again| *again == found), None);
-        assert_eq!(again(&bytes[..bytes.len() / 2], bytes), None);
+        let reparse = |head, tail| Record::reparse(0, bytes.len() as u64, octets, head, tail);
+        assert_eq!(reparse(bytes, bytes).as_ref(), Some(&found));
+        assert_eq!(reparse(bytes, &bytes[bytes.len().saturating_sub(5)..]).as_ref(), Some(&found));
+        assert_eq!(reparse(&bytes[1..], bytes), None);
+        assert_eq!(reparse(bytes, &bytes[..bytes.len() - 1]).filter(|record| *record == found), None);
+        assert_eq!(reparse(&bytes[..bytes.len() / 2], bytes), None);
     }
 }
 
 #[test]
-fn a_scan_goes_on_behind_any_record() {
+fn scan_resumes_after_any_record() {
     let mailbox = format!("{0}\n {FOUR}x\n.\n{0}", record(b"From: a\r\n\r\nbody\r\n", &trace()));
     let all = records(mailbox.as_bytes(), HOST);
     assert_eq!(all.len(), 3);
@@ -200,7 +200,7 @@ fn a_scan_goes_on_behind_any_record() {
     }
 }
 
-/// A record, and what a scan says about it.
+/// A record and the author that the scan reports.
 fn any_record() -> impl Strategy<Value = (String, Option<Author>)> {
     let text = "(From: a|X: b|To:| c|\\.|d|\r\n|\r\n\r\n){0,12}";
     let server = text.prop_map(|text| (record(text.as_bytes(), &trace()), Some(Author::Server)));
@@ -213,7 +213,7 @@ fn any_record() -> impl Strategy<Value = (String, Option<Author>)> {
 
 proptest! {
     #[test]
-    fn any_concatenation_of_records_gives_them_back(parts in prop::collection::vec(any_record(), 0..6), step in 1_usize..200) {
+    fn scan_finds_all_concatenated_records(parts in prop::collection::vec(any_record(), 0..6), step in 1_usize..200) {
         let mailbox: String = parts.iter().map(|(text, _)| text.as_str()).collect();
         let records = records(mailbox.as_bytes(), HOST);
         prop_assert_eq!(records.len(), parts.len());
@@ -222,7 +222,7 @@ proptest! {
             prop_assert_eq!((record.offset, record.length), (at, text.len() as u64));
             prop_assert_eq!(record.message().map(Message::author), *author);
             if let Some(message) = record.message() {
-                prop_assert_eq!(message.octets, octets(&served(mailbox.as_bytes(), record)));
+                prop_assert_eq!(message.octets, octets(&wire_text(mailbox.as_bytes(), record)));
             }
             at = record.end();
         }
@@ -230,11 +230,11 @@ proptest! {
     }
 
     #[test]
-    fn any_message_comes_out_as_it_went_in(message in "(From: a\r\n|To: b|Subject:|X: c| |\\.|d|\r\n|\r\n\r\n){0,16}") {
+    fn record_preserves_the_lines_of_a_message(message in "(From: a\r\n|To: b|Subject:|X: c| |\\.|d|\r\n|\r\n\r\n){0,16}") {
         let mailbox = record(message.as_bytes(), &trace());
-        let served = served(mailbox.as_bytes(), &only(&mailbox));
-        // Behind the two trace fields: the lines of the message, but for the place of three fields.
-        let mut lines: Vec<_> = served.split_inclusive("\r\n").skip(2).collect();
+        let text = wire_text(mailbox.as_bytes(), &only(&mailbox));
+        // After the two trace fields, the lines of the message follow, except that three fields have moved.
+        let mut lines: Vec<_> = text.split_inclusive("\r\n").skip(2).collect();
         let (header, _) = crate::message::header::split(message.as_bytes());
         let mut expected = String::new();
         if header.is_empty() && !message.is_empty() && !message.starts_with("\r\n") {
@@ -246,19 +246,19 @@ proptest! {
         }
         let mut stuffed = String::new();
         for line in expected.split_inclusive("\r\n") {
-            write!(stuffed, "{}{line}", if line.starts_with('.') { "." } else { "" }).expect("a string takes all");
+            write!(stuffed, "{}{line}", if line.starts_with('.') { "." } else { "" }).expect("writing to a String cannot fail");
         }
         let mut sent: Vec<_> = stuffed.split_inclusive("\r\n").collect();
         lines.sort_unstable();
         sent.sort_unstable();
         prop_assert_eq!(lines, sent);
         if let Some(at) = stuffed.find("\r\n\r\n") {
-            prop_assert!(served.ends_with(&stuffed[at..]));
+            prop_assert!(text.ends_with(&stuffed[at..]));
         }
     }
 
     #[test]
-    fn any_bytes_are_scanned_to_the_end_and_the_same_at_any_cut(
+    fn scan_covers_all_bytes_for_any_window_size(
         parts in prop::collection::vec(prop_oneof![
             Just("From: a\n"), Just("To: b\r\n"), Just("Subject:\r\n"), Just("Received: 2026-11-22 : 19 : 15\r\n"),
             Just("Return-Path: <>\r\n"), Just("Received: x id y (added To); z\r\n"), Just(" "), Just("."), Just("\r"),
@@ -273,7 +273,7 @@ proptest! {
         prop_assert!(covered <= mailbox.len() as u64 && covered + blank >= mailbox.len() as u64);
         for record in &records {
             if let Some(message) = record.message() {
-                prop_assert!(message.octets == octets(&served(mailbox.as_bytes(), record)));
+                prop_assert!(message.octets == octets(&wire_text(mailbox.as_bytes(), record)));
             }
         }
         prop_assert_eq!(scan_in_windows(mailbox.as_bytes(), step), records);

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
-use super::{AddressError, DOMAIN_OCTETS_MAX, LABEL_OCTETS_MAX};
+use super::error::{AddressError, DOMAIN_OCTETS_MAX, LABEL_OCTETS_MAX};
 
 /// A domain name of letters, digits and hyphens, or of U-labels (RFC 6531 section 3.3), in its original spelling.
 ///

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Write as _};
 use std::str::FromStr;
 
-use super::{AddressError, LOCAL_PART_OCTETS_MAX};
+use super::error::{AddressError, LOCAL_PART_OCTETS_MAX};
 use crate::users::Username;
 
 /// The part before the `@`: a dot-string or a quoted string, stored unquoted.

@@ -2,7 +2,9 @@
 
 use std::fmt::{self, Display};
 
-use super::{Address, AddressError, Domain, split_at_sign};
+use super::error::AddressError;
+use super::host::Domain;
+use super::mailbox::{Address, split_at_sign};
 
 /// The argument of MAIL, which receives delivery failure reports.
 ///
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_stop_before_the_parameters() {
+    fn parse_stops_before_the_parameters() {
         let ok = |path: &str, rest: &str| Ok((path.to_owned(), rest.to_owned()));
         assert_eq!(reverse("<ag@iit.edu>"), ok("<ag@iit.edu>", ""));
         assert_eq!(reverse(" <ag@iit.edu> SIZE=1"), ok("<ag@iit.edu>", " SIZE=1"));
@@ -205,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_paths_say_why() {
+    fn parse_reports_why_a_path_is_invalid() {
         use AddressError as E;
         for (input, error) in [
             ("", E::Empty),
@@ -230,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn postmaster_needs_no_domain() {
+    fn forward_path_accepts_postmaster_without_a_domain() {
         for input in [&b"<Postmaster>"[..], b" postMASTER", b"<postmaster> NOTIFY=NEVER"] {
             let (path, _) = ForwardPath::parse(input).unwrap();
             assert_eq!(path, ForwardPath::Postmaster);

@@ -1,4 +1,4 @@
-//! The client's wire: first lines, the lines of a listing, messages; commands out.
+//! Framing for the client: parses replies, listings and messages, encodes commands.
 
 use bytes::{Bytes, BytesMut};
 
@@ -13,23 +13,22 @@ use crate::time::{Duration, Instant};
 
 use super::state::{Awaited, Status};
 
-/// What the server said.
+/// Input from the server.
 #[derive(Debug)]
-pub(super) enum Heard {
-    /// The first line of the reply to the oldest command. A challenge within AUTH has an empty one: what it says is not
-    /// looked at.
+pub(super) enum Received {
+    /// The first line of the reply to the oldest command. For a challenge, the reply is empty.
     Reply(Awaited, Status, Reply),
-    /// `-ERR` that answers nothing: the server is about to close.
-    Farewell(Reply),
+    /// An unsolicited `-ERR`: the server is about to close.
+    Closing(Reply),
     /// A line of a listing.
     Line(Bytes),
     LinesEnd,
-    /// A stretch of a message.
+    /// Part of a message.
     Text(Bytes),
     TextEnd,
 }
 
-/// What is being read.
+/// The expected input.
 #[derive(Debug)]
 enum Reading {
     FirstLine,
@@ -67,7 +66,7 @@ impl Connection {
         });
     }
 
-    /// How many answers are outstanding, one that is being read included.
+    /// Number of outstanding replies, including one being read.
     pub(super) fn outstanding(&self) -> usize {
         self.pipeline.len() + usize::from(!matches!(self.reading, Reading::FirstLine))
     }
@@ -80,43 +79,43 @@ impl Connection {
         self.reading = Reading::Message(DotDecoder::default());
     }
 
-    /// What the server says next, or `None` when more input is needed.
-    pub(super) fn hear(&mut self, input: &mut BytesMut) -> Result<Option<Heard>, ProtocolError> {
-        let heard = match &mut self.reading {
+    /// The next item, or `None` if more input is needed.
+    pub(super) fn next(&mut self, input: &mut BytesMut) -> Result<Option<Received>, ProtocolError> {
+        let received = match &mut self.reading {
             Reading::Message(decoder) => decoder.decode(input).map(|piece| match piece {
-                Piece::Text(text) => Heard::Text(text),
-                Piece::End => Heard::TextEnd,
+                Piece::Text(text) => Received::Text(text),
+                Piece::End => Received::TextEnd,
             }),
             Reading::Lines => self.next_line(input)?.map(|line| match line.strip_prefix(b".") {
-                Some(b"") => Heard::LinesEnd,
-                Some(_) => Heard::Line(line.slice(1..)),
-                None => Heard::Line(line),
+                Some(b"") => Received::LinesEnd,
+                Some(_) => Received::Line(line.slice(1..)),
+                None => Received::Line(line),
             }),
             Reading::FirstLine => match self.next_line(input)? {
                 Some(line) => Some(self.first_line(&line)?),
                 None => None,
             },
         };
-        if matches!(heard, Some(Heard::LinesEnd | Heard::TextEnd)) {
+        if matches!(received, Some(Received::LinesEnd | Received::TextEnd)) {
             self.reading = Reading::FirstLine;
         }
-        if heard.is_some() {
+        if received.is_some() {
             self.pipeline.touch();
         }
-        Ok(heard)
+        Ok(received)
     }
 
     fn next_line(&mut self, input: &mut BytesMut) -> Result<Option<Bytes>, ProtocolError> {
         let arrived = !input.is_empty();
         match self.lines.next_line(input) {
             Some(Line::Complete(line, _)) => Ok(Some(line)),
-            // What is too long is dropped before its end is there, and its end need not be waited for.
+            // The reader discards a line that is too long before its end arrives.
             None if !arrived || !input.is_empty() => Ok(None),
             _ => Err(ProtocolError::LineTooLong),
         }
     }
 
-    fn first_line(&mut self, line: &Bytes) -> Result<Heard, ProtocolError> {
+    fn first_line(&mut self, line: &Bytes) -> Result<Received, ProtocolError> {
         let (status, reply) = match (Reply::parse(line), parse_challenge(line)) {
             (Some(reply), _) if reply.is_ok() => (Status::Ok, reply),
             (Some(reply), _) => (Status::Err, reply),
@@ -124,8 +123,8 @@ impl Connection {
             (None, None) => return Err(ProtocolError::MalformedReply(excerpt(line))),
         };
         match self.pipeline.answered() {
-            Some(awaited) => Ok(Heard::Reply(awaited, status, reply)),
-            None if status == Status::Err => Ok(Heard::Farewell(reply)),
+            Some(awaited) => Ok(Received::Reply(awaited, status, reply)),
+            None if status == Status::Err => Ok(Received::Closing(reply)),
             None => Err(ProtocolError::Unexpected(excerpt(line))),
         }
     }
@@ -138,12 +137,12 @@ impl Connection {
         self.pipeline.pending_octets()
     }
 
-    fn allowance(&self) -> Option<Duration> {
+    fn timeout(&self) -> Option<Duration> {
         (self.outstanding() > 0).then_some(REPLY_TIMEOUT)
     }
 
     pub(super) fn rearm(&mut self, now: Instant) -> Result<(), ProtocolError> {
-        self.pipeline.rearm(now, self.allowance())
+        self.pipeline.rearm(now, self.timeout())
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -151,7 +150,7 @@ impl Connection {
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        self.pipeline.handle_timeout(now, self.allowance());
+        self.pipeline.handle_timeout(now, self.timeout());
     }
 
     pub(super) fn close(&mut self) {

@@ -1,9 +1,9 @@
-//! The POP3 client: fetches and removes mail, for the terminal and for the page alike.
+//! The POP3 client state machine.
 //!
 //! RFC 1939, with CAPA and pipelining (RFC 2449), response codes (RFC 3206), STLS (RFC 2595), AUTH PLAIN (RFC 5034)
-//! and UTF8 (RFC 6856). APOP is not here: it needs passwords kept in clear on the server.
+//! and UTF8 (RFC 6856). APOP is not supported.
 //!
-//! What decides stands in `state`, bytes are moved in `connection`, and [`Session`] is the machine.
+//! `state` has the transition table, `connection` the framing, and [`Session`] is the machine.
 
 mod connection;
 mod session;
@@ -17,17 +17,17 @@ use crate::machine::ApiMisuse;
 
 pub use session::Session;
 
-/// What encrypts the session.
+/// Whether STLS is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Tls {
-    /// Nothing, or TLS that began before the greeting.
+    /// No STLS: plaintext or implicit TLS.
     #[default]
     Never,
-    /// STLS; where it is refused the session ends before any password is sent. There is no falling back.
+    /// STLS. If the server rejects it, the session ends before any password is sent.
     Required,
 }
 
-/// How credentials are presented.
+/// The login method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Method {
     /// USER and PASS (RFC 1939 section 7).
@@ -37,54 +37,54 @@ pub enum Method {
     AuthPlain,
 }
 
-/// How to open a session.
+/// Configuration of a session.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SessionConfig {
-    /// Whether STLS encrypts the session.
+    /// Whether to use STLS.
     pub tls: Tls,
-    /// How [`Session::login`] presents the credentials.
+    /// The login method.
     pub method: Method,
 }
 
-/// Why [`Session::login`] did nothing.
+/// Why [`Session::login`] failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LoginError {
-    /// The name or the password cannot be sent: it is empty, too long, or has a CR, an LF or a NUL in it.
+    /// The name or the password is empty, too long, or contains a CR, an LF or a NUL.
     #[error("the name or the password cannot be sent: {0}")]
     Credentials(#[from] CommandError),
-    /// A login is under way or done, or the session is over.
+    /// A login is in progress or complete, or the session is over.
     #[error(transparent)]
     Order(#[from] ApiMisuse),
 }
 
-/// What a [`Session`] tells. Answers come in the order of the commands.
+/// An event of a [`Session`]. Replies are in the order of the commands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The server's first line.
+    /// The server's greeting.
     Greeting(Reply),
-    /// The server turned the client away at once; the session closes.
+    /// The server rejected the client in place of a greeting. The session closes.
     Rejected(Reply),
-    /// TLS is required and the server has none; the session closes.
+    /// STLS is required and the server rejected it. The session closes.
     TlsRefused(Reply),
     /// The maildrop is open.
     LoggedIn(Reply),
-    /// The credentials were refused, or the maildrop is in use. [`Session::login`] tries again.
+    /// The credentials were rejected, or the maildrop is in use. Call [`Session::login`] to try again.
     LoginRefused(Reply),
-    /// The answer to STAT.
+    /// The reply to STAT.
     Stat {
-        /// How many messages.
+        /// Number of messages.
         count: u64,
-        /// How long all of them are together.
+        /// Total octets.
         octets: u64,
     },
     /// One line of a scan listing.
     ListItem {
         /// The message-number.
         number: u64,
-        /// The message's length.
+        /// Octets of the message.
         octets: u64,
     },
-    /// The end of the scan listing of all messages. LIST with a number has no end.
+    /// The end of the scan listing of all messages. Not sent for LIST with a number.
     ListEnd,
     /// One line of a unique-id listing.
     UniqueId {
@@ -93,31 +93,30 @@ pub enum Event {
         /// The message's unique-id.
         id: String,
     },
-    /// The end of the unique-ids of all messages. UIDL with a number has no end.
+    /// The end of the unique-ids of all messages. Not sent for UIDL with a number.
     UniqueIdEnd,
-    /// [`Event::Body`] brings this message now, or the top of it.
+    /// RETR or TOP succeeded; [`Event::Body`] follows.
     BodyStart {
         /// The message-number.
         number: u64,
-        /// The first line, in which many a server tells the length.
+        /// The first line, which often states the size.
         reply: Reply,
     },
-    /// A stretch of the message, without its dot-stuffing, split off the input without a copy.
+    /// Part of the message, without dot-stuffing, split off the input without a copy.
     Body(Bytes),
     /// The message is complete.
     BodyEnd,
     /// The message is marked.
     Deleted(u64),
-    /// NOOP or RSET is done.
+    /// NOOP or RSET succeeded.
     Ok(Command, Reply),
-    /// A command was refused. The session goes on, unless it was QUIT: then not all marked messages are gone.
+    /// A command failed. The session continues unless the command was QUIT; then some marked messages were not removed.
     Refused {
         /// The command.
         command: Command,
-        /// Why.
+        /// The server's reply.
         reply: Reply,
     },
-    /// The server's last words; the session closes. Only behind a [`Session::quit`] do they mean that the marked
-    /// messages are gone.
+    /// The server closes the session. The marked messages were removed only if this follows [`Session::quit`].
     Goodbye(Reply),
 }

@@ -1,6 +1,6 @@
-//! The POP3 client's machine: what is asked, in which order, and what the answers are told as.
+//! The POP3 client state machine: queues commands and reports replies as events.
 //!
-//! RFC 1939. The transitions are the table in `state`.
+//! RFC 1939. The transition table is in `state`.
 
 use std::collections::VecDeque;
 
@@ -17,20 +17,19 @@ use crate::sasl::{ClientExchange, Credentials, Mechanism};
 use crate::secret::Secret;
 use crate::time::Instant;
 
-use super::connection::{Connection, Heard};
+use super::connection::{Connection, Received};
 use super::state::{Awaited, Outcome, State, Status, outcome};
 use super::{Event, LoginError, Method, SessionConfig, Tls};
 
 /// A POP3 session as a client.
 ///
-/// The calling order:
+/// Calling order:
 ///
-/// 1. [`new`](Self::new), [`login`](Self::login) and any commands may be called at once: all of it waits for its turn.
-/// 2. Turn the crank of [`Machine`]; the events come as the server answers. On [`Step::UpgradeTls`] do the handshake,
-///    then call [`tls_established`](Self::tls_established).
-/// 3. After [`Event::LoginRefused`] call [`login`](Self::login) again, or [`quit`](Self::quit).
-/// 4. After [`Event::LoggedIn`] the commands run: one at a time, or pipelined where the server said that it can. More
-///    may be added at any moment. [`quit`](Self::quit) is the last.
+/// 1. Call [`new`](Self::new). [`login`](Self::login) and commands may be called at any time; they are queued.
+/// 2. Run [`pump`](crate::machine::pump). After a TLS handshake, call [`tls_established`](Self::tls_established).
+/// 3. After [`Event::LoginRefused`], call [`login`](Self::login) again, or [`quit`](Self::quit).
+/// 4. After [`Event::LoggedIn`], queued commands are sent, pipelined if the server supports it. [`quit`](Self::quit)
+///    is the last command.
 ///
 /// A message is removed only when [`quit`](Self::quit) is answered with [`Event::Goodbye`].
 #[derive(Debug)]
@@ -42,11 +41,11 @@ pub struct Session {
     login: Option<Login>,
     queue: VecDeque<Command>,
     quitting: bool,
-    /// The command whose multi-line answer is being read.
+    /// The command whose multi-line reply is being read.
     answering: Option<Command>,
 }
 
-/// Credentials as they will be sent.
+/// Credentials for the configured login method.
 #[derive(Debug)]
 enum Login {
     UserPass(Argument, Secret<Argument>),
@@ -65,7 +64,7 @@ impl Login {
 }
 
 impl Session {
-    /// A session on a fresh connection; the server speaks first.
+    /// A session on a new connection.
     pub fn new(config: SessionConfig, now: Instant) -> Self {
         Self {
             config,
@@ -79,21 +78,21 @@ impl Session {
         }
     }
 
-    /// Logs in as soon as the server is ready for it.
+    /// Logs in as soon as the server is ready.
     ///
     /// # Errors
-    /// The credentials cannot be sent, or it is not the time for a login; nothing has happened then.
+    /// The credentials are invalid, or a login is in progress or complete. The session is unchanged.
     pub fn login(&mut self, credentials: &Credentials) -> Result<(), LoginError> {
         let waiting = matches!(self.state, State::Opening | State::Handshake | State::Authorization);
         if self.login.is_some() || !waiting || self.quitting {
-            return Err(ApiMisuse("a session logs in once, and again only after a refusal").into());
+            return Err(ApiMisuse("login in progress or complete").into());
         }
         self.login = Some(Login::new(self.config.method, credentials)?);
-        self.pump();
+        self.send_queued();
         Ok(())
     }
 
-    /// STAT: how many messages and octets.
+    /// STAT: the number of messages and octets.
     ///
     /// # Errors
     /// After [`quit`](Self::quit), as for every command.
@@ -101,7 +100,7 @@ impl Session {
         self.queue(Command::Stat)
     }
 
-    /// LIST: the length of one message or of all.
+    /// LIST: the size of one message or of all.
     ///
     /// # Errors
     /// As for [`stat`](Self::stat).
@@ -125,7 +124,7 @@ impl Session {
         self.queue(Command::Retr(number))
     }
 
-    /// TOP: the header of a message and so many lines of its body.
+    /// TOP: the header of a message and `lines` lines of its body.
     ///
     /// # Errors
     /// As for [`stat`](Self::stat).
@@ -149,7 +148,7 @@ impl Session {
         self.queue(Command::Noop)
     }
 
-    /// RSET: takes all marks back.
+    /// RSET: removes all marks.
     ///
     /// # Errors
     /// As for [`stat`](Self::stat).
@@ -157,8 +156,8 @@ impl Session {
         self.queue(Command::Rset)
     }
 
-    /// QUIT: behind all commands that are queued, or at once where no login is done or asked for. If a login is then
-    /// refused, there is no other: the session ends.
+    /// QUIT: after all queued commands, or immediately if there was no login. If a queued login is rejected, the
+    /// session ends.
     ///
     /// # Errors
     /// As for [`stat`](Self::stat).
@@ -168,50 +167,50 @@ impl Session {
         Ok(())
     }
 
-    /// The TLS handshake that [`Step::UpgradeTls`] asked for is done; how long it may take is the driver's to say. All
-    /// that was said before it is forgotten (RFC 2595 section 4).
+    /// Reports the TLS handshake, whose timeout is up to the driver. Discards all state from before it (RFC 2595
+    /// section 4).
     ///
     /// # Errors
-    /// No handshake was asked for.
+    /// No handshake was requested.
     pub fn tls_established(&mut self) -> Result<(), ApiMisuse> {
         if self.state != State::Handshake {
-            return Err(ApiMisuse("no TLS handshake was asked for"));
+            return Err(ApiMisuse("no TLS handshake was requested"));
         }
         self.state = State::Opening;
         self.connection.send(Command::Capa);
         Ok(())
     }
 
-    /// What the server can do, as far as it said before the login.
+    /// The capabilities that the server listed before login.
     pub fn capabilities(&self) -> &[Capability] {
         &self.capabilities
     }
 
-    /// Commands that are not answered yet, and those that are not even sent.
+    /// Number of unanswered commands, including queued ones.
     pub fn outstanding(&self) -> usize {
         self.connection.outstanding() + self.queue.len()
     }
 
-    /// Octets that wait for [`Machine::poll_transmit`].
+    /// Octets queued for [`Machine::poll_transmit`].
     pub fn pending_octets(&self) -> usize {
         self.connection.pending_octets()
     }
 
     fn queue(&mut self, command: Command) -> Result<(), ApiMisuse> {
         if self.quitting || self.state == State::Closed {
-            return Err(ApiMisuse("a command after QUIT"));
+            return Err(ApiMisuse("command after QUIT"));
         }
         self.queue.push_back(command);
-        self.pump();
+        self.send_queued();
         Ok(())
     }
 
-    /// Sends what may be sent now.
-    fn pump(&mut self) {
+    /// Sends queued commands as far as the state and the pipeline allow.
+    fn send_queued(&mut self) {
         match self.state {
             State::Authorization if self.login.is_some() => self.begin_login(),
             State::Authorization if self.queue.back() == Some(&Command::Quit) => {
-                // Nothing else can be asked without a login.
+                // The other commands require a login.
                 self.queue.clear();
                 self.connection.send(Command::Quit);
             }
@@ -244,11 +243,11 @@ impl Session {
                 State::Handshake => return Ok(Step::Paused),
                 _ => {}
             }
-            self.pump();
+            self.send_queued();
             self.connection.rearm(now)?;
-            let Some(heard) = self.connection.hear(input)? else { return Ok(Step::NeedInput) };
-            let step = match heard {
-                Heard::Reply(awaited, status, reply) => {
+            let Some(received) = self.connection.next(input)? else { return Ok(Step::NeedInput) };
+            let step = match received {
+                Received::Reply(awaited, status, reply) => {
                     let unexpected = || match status {
                         Status::Continue => ProtocolError::Unexpected("+".to_owned()),
                         _ => ProtocolError::Unexpected(excerpt(reply.to_string().as_bytes())),
@@ -256,11 +255,11 @@ impl Session {
                     let outcome = outcome(awaited, status).ok_or_else(unexpected)?;
                     self.act(outcome, reply, input)?
                 }
-                Heard::Farewell(reply) => Some(self.close(Event::Goodbye(reply))),
-                Heard::Line(line) => self.line(&line)?.map(Step::Event),
-                Heard::LinesEnd => self.lines_end().map(Step::Event),
-                Heard::Text(text) => Some(Step::Event(Event::Body(text))),
-                Heard::TextEnd => Some(Step::Event(Event::BodyEnd)),
+                Received::Closing(reply) => Some(self.close(Event::Goodbye(reply))),
+                Received::Line(line) => self.line(&line)?.map(Step::Event),
+                Received::LinesEnd => self.lines_end().map(Step::Event),
+                Received::Text(text) => Some(Step::Event(Event::Body(text))),
+                Received::TextEnd => Some(Step::Event(Event::BodyEnd)),
             };
             if let Some(step) = step {
                 return Ok(step);
@@ -324,7 +323,7 @@ impl Session {
         Ok(Some(Step::Event(event)))
     }
 
-    /// The next words of the login. A server that asks for more than there is to say is told so.
+    /// Sends the next step of the login, or cancels if the mechanism has no more messages.
     fn respond(&mut self) {
         match &mut self.login {
             Some(Login::UserPass(_, password)) => self.connection.send(Command::Pass(password.clone())),
@@ -355,7 +354,7 @@ impl Session {
             Some(Command::List(_)) => Some(Event::ListEnd),
             Some(Command::Uidl(_)) => Some(Event::UniqueIdEnd),
             _ if self.capabilities.contains(&Capability::Utf8) => {
-                // Without it a message with addresses in UTF-8 could not be fetched (RFC 6856 section 2).
+                // Without UTF8, the server may refuse messages with UTF-8 headers (RFC 6856 section 2).
                 self.connection.send(Command::Utf8);
                 None
             }
@@ -407,7 +406,7 @@ impl Machine for Session {
     }
 }
 
-/// The event of an answer that is one line.
+/// The event for a reply of one line.
 fn answer(command: Command, reply: Reply) -> Result<Event, ProtocolError> {
     let event = match command {
         Command::Stat => DropListing::parse(reply.text())

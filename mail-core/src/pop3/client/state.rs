@@ -1,4 +1,4 @@
-//! What every reply means to a client: all of its transitions, as a table.
+//! The transition table of the client: the outcome of each reply to each command.
 //!
 //! ```text
 //! connect ──+OK──▶ STLS, if it must be ──+OK──▶ TLS handshake ──▶ CAPA
@@ -14,74 +14,73 @@
 //! ```
 //!
 //! RFC 1939 sections 4 to 6, RFC 2449 section 5 (CAPA), RFC 2595 section 4 (STLS), RFC 5034 (AUTH), RFC 6856 (UTF8).
-//! Nothing here touches a byte.
 
 use crate::pop3::command::Command;
 
-/// Where the session is.
+/// The state of the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     /// Before the first login: greeting, TLS, capabilities.
     Opening,
-    /// STLS is granted; the driver does the handshake.
+    /// STLS was accepted; the driver performs the handshake.
     Handshake,
-    /// The server waits for credentials, or for QUIT.
+    /// AUTHORIZATION: the client needs credentials, or QUIT.
     Authorization,
-    /// Credentials are on their way.
+    /// Credentials were sent.
     LoggingIn,
-    /// The maildrop is open.
+    /// TRANSACTION: the maildrop is open.
     Transaction,
     Closed,
 }
 
-/// What a reply is the reply to.
+/// The command that a reply answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Awaited {
     Greeting,
     Command(Command),
     /// A response within AUTH.
     Response,
-    /// The `*` that ends an AUTH exchange which the client cannot go on with.
+    /// The `*` that cancels an AUTH exchange.
     Cancel,
 }
 
-/// The first line of a reply.
+/// The status of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Status {
     /// `+OK`
     Ok,
     /// `-ERR`
     Err,
-    /// `+ `, which asks for the next response within AUTH.
+    /// `+ `: a challenge within AUTH.
     Continue,
 }
 
-/// What the client does about a reply.
+/// The outcome of a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
     Greeted,
     Rejected,
     Handshake,
     TlsRefused,
-    /// All is known but the credentials. A server without CAPA or UTF8 is used as it is.
+    /// Ready for credentials. CAPA and UTF8 are optional.
     Prepared,
     SendPassword,
     Challenged,
     LoggedIn,
     LoginRefused,
-    /// The lines of the answer follow.
+    /// The lines of a multi-line reply follow.
     ReadLines(Command),
-    /// The message of that number follows.
+    /// The message with this number follows.
     ReadMessage(u64),
-    /// The answer is this one line.
+    /// The reply is complete.
     Answered(Command),
     Refused(Command),
     Goodbye,
-    /// Not all that was marked is gone; the session is over all the same (RFC 1939 section 6).
+    /// Some marked messages were not removed. The session still ends (RFC 1939 section 6).
     QuitRefused,
 }
 
-/// The table. `None`: a reply that this command cannot have.
+/// The table. `None` means that the reply is not valid for the command.
 pub(super) fn outcome(awaited: Awaited, status: Status) -> Option<Outcome> {
     use Awaited as A;
     use Command as C;
@@ -134,7 +133,7 @@ mod tests {
     ];
 
     #[test]
-    fn every_command_can_be_refused_and_only_auth_is_continued() {
+    fn every_command_can_be_rejected_and_only_auth_accepts_challenges() {
         for command in COMMANDS {
             let continued = matches!(command, Command::Auth { .. });
             let of = |status| outcome(Awaited::Command(command.clone()), status);
@@ -144,14 +143,14 @@ mod tests {
     }
 
     #[test]
-    fn a_server_without_capa_or_utf8_is_used_as_it_is() {
+    fn capa_and_utf8_are_optional() {
         for command in [Command::Capa, Command::Utf8] {
             assert_eq!(outcome(Awaited::Command(command), Status::Err), Some(Outcome::Prepared));
         }
     }
 
     #[test]
-    fn a_cancelled_exchange_cannot_succeed() {
+    fn cancelled_exchange_cannot_succeed() {
         assert_eq!(outcome(Awaited::Cancel, Status::Ok), None);
         assert_eq!(outcome(Awaited::Cancel, Status::Continue), None);
     }

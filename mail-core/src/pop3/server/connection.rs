@@ -1,4 +1,6 @@
-//! The POP3 server's connection: lines in, replies out, the autologout timer, the count of mistakes.
+//! One POP3 connection: framing, replies, the inactivity timeout and error counts.
+//!
+//! The transitions are in [`state`](super::state).
 
 use std::sync::Arc;
 
@@ -18,28 +20,27 @@ use crate::pop3::reply::{self, Reply};
 use crate::sasl::{AuthOffer, Mechanism};
 use crate::time::Instant;
 
-/// What all connections of one listener have in common.
+/// Configuration shared by the connections of a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Whether STLS is offered.
+    /// Whether to offer STLS.
     pub stls: bool,
-    /// Where a client may sign in: by USER and PASS as by AUTH, for all of them send the password.
+    /// When to offer USER, PASS and AUTH, all of which send the password.
     pub auth: AuthOffer,
-    /// The seconds between two logins of a user that the policy insists on.
+    /// Minimum seconds between two logins of a user, enforced by the policy.
     pub login_delay: Option<u32>,
-    /// What CAPA says about the program, if anything.
+    /// The IMPLEMENTATION capability.
     pub implementation: Option<String>,
 }
 
-/// The server's side of one connection.
+/// The server side of one connection.
 ///
-/// [`Machine`] has the order of calls. Every [`Event`] is a question; until its answer is complete,
-/// [`receive`](Machine::receive) is [`Step::Paused`] and no timer runs. A listing or a message is answered in
-/// parts: [`begin`](Self::begin) or [`begin_body`](Self::begin_body), the parts, [`finish`](Self::finish), with
-/// [`poll_transmit`](Machine::poll_transmit) between them as often as one likes.
+/// Drive it with [`pump`](crate::machine::pump). Every [`Event`] is a question. Until it is answered completely, the
+/// machine is [`Step::Paused`] and no timeout runs. A listing or a message is answered in parts:
+/// [`begin`](Self::begin) or [`begin_body`](Self::begin_body), the parts, then [`finish`](Self::finish).
+/// [`poll_transmit`](Machine::poll_transmit) may be called between the parts.
 ///
-/// An answer to a question that is not open is a mistake of the caller's: a debug build panics, any other
-/// closes the connection.
+/// An answer that does not fit the open question panics in debug builds and closes the connection in release builds.
 #[derive(Debug)]
 pub struct Server {
     config: Arc<Config>,
@@ -50,16 +51,16 @@ pub struct Server {
     secure: bool,
     tls: bool,
     utf8: bool,
-    /// `None` while a question is open and until the next call of `receive`, which knows what time it is.
+    /// `None` while a question is open and until the next call of `receive`.
     deadline: Option<Instant>,
     commands: u64,
-    mistakes: u32,
+    consecutive_errors: u32,
     failure: Option<ProtocolError>,
     shutting_down: bool,
 }
 
 impl Server {
-    /// A new connection, with the greeting to be transmitted. `secure` says that it is encrypted or local.
+    /// A new connection, with the greeting queued. `secure` means encrypted or local.
     pub fn new(config: Arc<Config>, secure: bool, now: Instant) -> Self {
         let mut server = Self {
             config,
@@ -72,7 +73,7 @@ impl Server {
             utf8: false,
             deadline: Some(now + AUTOLOGOUT),
             commands: 0,
-            mistakes: 0,
+            consecutive_errors: 0,
             failure: None,
             shutting_down: false,
         };
@@ -80,18 +81,18 @@ impl Server {
         server
     }
 
-    /// The same for a connection that came over TLS from its first byte (RFC 8314 section 3.2).
+    /// A new connection with implicit TLS (RFC 8314 section 3.2).
     #[must_use]
     pub fn over_tls(config: Arc<Config>, now: Instant) -> Self {
         Self { tls: true, ..Self::new(config, true, now) }
     }
 
-    /// Whether the client has said that it understands UTF-8 (RFC 6856).
+    /// Whether the client enabled UTF-8 (RFC 6856).
     pub const fn is_utf8(&self) -> bool {
         self.utf8
     }
 
-    /// The name that was given with USER or, later, signed in with.
+    /// The name from USER or, after login, the authenticated user.
     pub fn user(&self) -> Option<&str> {
         match &self.state {
             State::Authorization { named } => named.as_deref(),
@@ -100,17 +101,17 @@ impl Server {
         }
     }
 
-    /// Answers [`Event::User`]: PASS may come.
+    /// Accepts [`Event::User`].
     pub fn accept(&mut self) {
         self.answer(Answer::Accept);
     }
 
-    /// Answers any event with a refusal. After [`Event::Quit`] it ends the session all the same.
+    /// Rejects any event. After [`Event::Quit`], the session still ends.
     pub fn reject(&mut self, reply: Reply) {
         self.answer(Answer::Reject(reply));
     }
 
-    /// Answers [`Event::Authenticate`]: the maildrop is this session's, with so many messages and octets.
+    /// Accepts [`Event::Authenticate`]. The session has the maildrop, with this many messages and octets.
     pub fn opened(&mut self, count: u64, octets: u64) {
         self.answer(Answer::Opened { count, octets });
     }
@@ -120,21 +121,20 @@ impl Server {
         self.answer(Answer::Begin);
     }
 
-    /// One message of a scan listing; left out when it is marked.
+    /// Adds a message to a scan listing unless it is marked.
     pub fn item(&mut self, number: u64, octets: u64) {
         self.put_entry(&Question::ScanListings, number, |out| ScanListing { number, octets }.encode(out));
     }
 
-    /// One message of a unique-id listing; left out when it is marked.
+    /// Adds a message to a unique-id listing unless it is marked.
     pub fn unique_id(&mut self, number: u64, unique_id: &str) {
         self.put_entry(&Question::UniqueIdListings, number, |out| {
             UniqueIdListing { number, unique_id }.encode(out)
         });
     }
 
-    /// Begins the answer to [`Event::Retrieve`] or [`Event::Top`]. What is to be transmitted then goes out
-    /// before the message, which the driver writes itself: dot-stuffed, ending with CRLF or empty. `octets` is
-    /// the size that LIST has.
+    /// Begins the answer to [`Event::Retrieve`] or [`Event::Top`]. The driver transmits the queued output and then
+    /// writes the message, dot-stuffed and ending with CRLF. `octets` is the size as in LIST.
     pub fn begin_body(&mut self, octets: u64) {
         self.answer(Answer::BeginBody { octets });
     }
@@ -144,28 +144,26 @@ impl Server {
         self.answer(Answer::Finish);
     }
 
-    /// Answers [`Event::Lookup`] with what the store knows of the message.
+    /// Answers [`Event::Lookup`].
     pub fn entry(&mut self, octets: u64, unique_id: &str) {
         self.answer(Answer::Entry { octets, unique_id });
     }
 
-    /// Answers [`Event::Quit`]: all of the marked messages are gone.
+    /// Answers [`Event::Quit`]: all marked messages are removed.
     pub fn removed(&mut self) {
         self.answer(Answer::Removed);
     }
 
-    /// Gives up on an answer that has begun and cannot be finished. POP3 has no way to say so in the middle of
-    /// it; a connection that ends without the final dot is the only one.
+    /// Closes the connection within a multi-line reply that cannot be completed. POP3 has no other way to report that.
     pub fn abort(&mut self) {
         self.question = None;
         self.state = State::Closed;
     }
 
-    /// The handshake after [`Step::UpgradeTls`] is done. All that the client said before is forgotten (RFC 2595
-    /// section 4).
+    /// Reports the TLS handshake. Discards all state from before it (RFC 2595 section 4).
     pub fn tls_established(&mut self, now: Instant) {
         if !matches!(self.state, State::Handshake) {
-            debug_assert!(matches!(self.state, State::Closed), "TLS was not asked for");
+            debug_assert!(matches!(self.state, State::Closed), "`tls_established` without `UpgradeTls`");
             return self.abort();
         }
         self.state = State::authorization();
@@ -174,7 +172,7 @@ impl Server {
         self.close_if_shutting_down();
     }
 
-    /// Ends the session as soon as no question is open and no handshake is under way.
+    /// Ends the session as soon as no question is open and no handshake is in progress.
     pub fn shutdown(&mut self) {
         self.shutting_down = true;
         self.close_if_shutting_down();
@@ -189,14 +187,14 @@ impl Server {
             }
             Some(Outcome::End) => self.out.extend_from_slice(b".\r\n"),
             Some(Outcome::Reply(reply)) => self.reply(&reply),
-            Some(Outcome::Mistake(reply)) => self.mistake(&reply),
+            Some(Outcome::Error(reply)) => self.error(&reply),
             None => self.misused(),
         }
         self.close_if_shutting_down();
     }
 
     fn misused(&mut self) {
-        debug_assert!(false, "an answer to a question that is not open");
+        debug_assert!(false, "the answer does not fit the open question");
         self.abort();
     }
 
@@ -222,15 +220,15 @@ impl Server {
         let verdict = match (&self.state, line) {
             (State::Exchange(_), Line::Complete(line, _)) => self.state.response(Some(line)),
             (State::Exchange(_), Line::TooLong) => self.state.response(None),
-            (_, Line::TooLong) => Verdict::Mistake(replies::malformed(CommandError::TooLong)),
+            (_, Line::TooLong) => Verdict::Error(replies::malformed(CommandError::TooLong)),
             (_, Line::Complete(line, _)) => match Command::parse(line) {
                 Ok(command) => self.state.command(command, self.offer()),
-                Err(error) => Verdict::Mistake(replies::malformed(error)),
+                Err(error) => Verdict::Error(replies::malformed(error)),
             },
         };
         match verdict {
             Verdict::Reply(reply) => self.reply(&reply),
-            Verdict::Mistake(reply) => self.mistake(&reply),
+            Verdict::Error(reply) => self.error(&reply),
             Verdict::Capabilities => self.put_capabilities(),
             Verdict::Mechanisms => self.put_mechanisms(),
             Verdict::Challenge(challenge) => reply::encode_challenge(challenge, &mut self.out),
@@ -256,18 +254,18 @@ impl Server {
         }
     }
 
-    /// A command was carried out. Before a client has signed in that excuses none of its mistakes, so that the
-    /// number of passwords it can try is bounded, whatever else it sends between them.
+    /// Replies to a successful command. Errors before login are not reset, so that the number of login attempts is
+    /// limited.
     fn reply(&mut self, reply: &Reply) {
         if matches!(self.state, State::Transaction { .. }) {
-            self.mistakes = 0;
+            self.consecutive_errors = 0;
         }
         reply.encode(&mut self.out);
     }
 
-    fn mistake(&mut self, reply: &Reply) {
-        self.mistakes += 1;
-        if self.mistakes < CONSECUTIVE_ERRORS_MAX {
+    fn error(&mut self, reply: &Reply) {
+        self.consecutive_errors += 1;
+        if self.consecutive_errors < CONSECUTIVE_ERRORS_MAX {
             reply.encode(&mut self.out);
         } else {
             self.fail(ProtocolError::TooManyErrors, &replies::TOO_MANY_ERRORS);
@@ -289,21 +287,21 @@ impl Server {
     }
 
     fn offer(&self) -> Offer {
-        Offer { sign_in: self.config.auth.is_offered(self.secure), stls: self.config.stls && !self.tls }
+        Offer { login: self.config.auth.is_offered(self.secure), stls: self.config.stls && !self.tls }
     }
 
-    /// RFC 2449 section 5: each only where it works, and the same before and after signing in.
+    /// RFC 2449 section 5. The list is the same before and after login.
     fn put_capabilities(&mut self) {
-        let Offer { sign_in, stls } = self.offer();
+        let Offer { login, stls } = self.offer();
         let mechanisms = [Mechanism::Plain, Mechanism::Login].map(|mechanism| mechanism.name().to_owned());
         let capabilities = [
             Some(Capability::Top),
             Some(Capability::Uidl),
-            sign_in.then_some(Capability::User),
+            login.then_some(Capability::User),
             Some(Capability::RespCodes),
             Some(Capability::AuthRespCode),
             Some(Capability::Pipelining),
-            sign_in.then(|| Capability::Sasl(mechanisms.into())),
+            login.then(|| Capability::Sasl(mechanisms.into())),
             stls.then_some(Capability::Stls),
             Some(Capability::Utf8),
             Some(Capability::ExpireNever),

@@ -1,10 +1,10 @@
-//! The server's side of POP3, as a machine that asks its policy and otherwise knows the protocol.
+//! The POP3 server state machine. The policy above it answers its [`Event`]s.
 //!
-//! | file | what it holds |
+//! | file | contents |
 //! |---|---|
-//! | `state.rs` | every transition: what a command does where, what an answer leads to |
-//! | `connection.rs` | [`Server`]: lines in, replies out, the timer, the count of mistakes |
-//! | [`replies`] | every reply in words |
+//! | `state.rs` | the transitions for commands and answers |
+//! | `connection.rs` | [`Server`]: framing, replies, the inactivity timeout and error counts |
+//! | [`replies`] | all reply texts |
 
 mod connection;
 pub mod replies;

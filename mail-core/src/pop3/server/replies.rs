@@ -1,4 +1,4 @@
-//! Every reply of the POP3 server, in words, with the section that asks for it.
+//! All replies of the POP3 server, with their RFC sections.
 
 use bytes::BytesMut;
 
@@ -8,7 +8,7 @@ use crate::pop3::reply::{Reply, ResponseCode};
 
 /// The greeting (RFC 1939 section 4).
 pub const GREETING: Reply = ok("POP3 server ready");
-/// USER, whether there is such a user or not (RFC 1939 section 7).
+/// USER, whether or not the user exists (RFC 1939 section 7).
 pub const SEND_PASSWORD: Reply = ok("send PASS");
 /// NOOP (RFC 1939 section 5).
 pub const NOTHING_DONE: Reply = ok("nothing done");
@@ -29,64 +29,65 @@ pub const UTF8_ENABLED: Reply = ok("UTF8 enabled");
 /// QUIT (RFC 1939 sections 4 and 6).
 pub const GOODBYE: Reply = ok("goodbye");
 
-/// Any message-number that is not there or not any more (RFC 1939 section 5).
+/// A message-number that does not exist or is marked (RFC 1939 section 5).
 pub const NO_SUCH_MESSAGE: Reply = err("no such message");
-/// QUIT, when a marked message could not be removed (RFC 1939 section 6).
+/// QUIT, if a marked message could not be removed (RFC 1939 section 6).
 pub const NOT_REMOVED: Reply = err("some deleted messages not removed");
-/// USER, where the policy tells names apart (RFC 1939 section 7).
+/// USER, if the policy reveals which users exist (RFC 1939 section 7).
 pub const UNKNOWN_USER: Reply = err("no mailbox for that name here");
 /// A wrong name or password (RFC 3206 section 4).
 pub const WRONG_CREDENTIALS: Reply = coded(ResponseCode::Auth, "wrong username or password");
-/// Too many sign-ins failed before this one, which was not looked at (RFC 3206 section 4).
+/// Login throttled after too many failures (RFC 3206 section 4).
 pub const TOO_MANY_FAILURES: Reply = coded(ResponseCode::SysTemp, "too many failed logins; try again later");
-/// The policy has no time or no means to check a password (RFC 3206 section 4).
+/// The policy cannot verify passwords (RFC 3206 section 4).
 pub const CANNOT_AUTHENTICATE: Reply =
     coded(ResponseCode::SysTemp, "temporary authentication failure; try again later");
-/// In place of the greeting (RFC 3206 section 4).
+/// Sent instead of the greeting (RFC 3206 section 4).
 pub const TOO_BUSY: Reply = coded(ResponseCode::SysTemp, "too many connections; try again later");
-/// In place of the greeting, to one whose address has too many.
+/// Sent instead of the greeting if the limit per address is reached.
 pub const TOO_MANY_CONNECTIONS: Reply =
     coded(ResponseCode::SysTemp, "too many connections from your address; try again later");
-/// Another session has the maildrop (RFC 2449 section 8.1.2).
+/// Another session has locked the maildrop (RFC 2449 section 8.1.2).
 pub const IN_USE: Reply =
     coded(ResponseCode::InUse, "another session has this maildrop open; try again later");
 /// Too soon after the last login (RFC 2449 section 8.1.1).
 pub const LOGIN_DELAY: Reply =
     coded(ResponseCode::LoginDelay, "too soon after the last login; try again later");
-/// The store failed in a way that may pass (RFC 3206 section 4).
+/// A temporary failure of the store (RFC 3206 section 4).
 pub const STORE_FAILED: Reply = coded(ResponseCode::SysTemp, "cannot read the maildrop now; try again later");
 /// RETR or TOP of a message that was received with SMTPUTF8, without UTF8 (RFC 6856 section 5).
 pub const NEEDS_UTF8: Reply =
     coded(ResponseCode::Utf8, "this message requires the UTF8 command before login");
 
-/// Sign-in where the connection is not fit for passwords (RFC 2595 section 4).
+/// Login on a plaintext connection that offers STLS (RFC 2595 section 4).
 pub(super) const TLS_FIRST: Reply = err("login requires TLS: send STLS first");
-/// Sign-in where the connection is not fit for passwords and cannot be made so.
-pub(super) const NO_SIGN_IN: Reply =
+/// Login on a plaintext connection without STLS.
+pub(super) const LOGIN_UNAVAILABLE: Reply =
     err("login is not possible on this connection: connect over TLS, or from the server's own machine");
-/// STLS where it is not offered, or is done already (RFC 2595 section 4).
+/// STLS if it is not offered or TLS is active (RFC 2595 section 4).
 pub(super) const NO_TLS: Reply = err("TLS is not available or already active");
 /// PASS without an accepted USER before it (RFC 1939 section 7).
 pub(super) const USER_FIRST: Reply = err("send USER first");
-/// A command of the other state (RFC 1939 section 3), before and after signing in.
-pub(super) const SIGN_IN_FIRST: Reply = err("log in first");
-pub(super) const SIGNED_IN_ALREADY: Reply = err("already authenticated");
-/// AUTH with a mechanism that is not offered (RFC 5034 section 4).
-pub(super) const NO_SUCH_MECHANISM: Reply = err("unsupported mechanism; use AUTH PLAIN or AUTH LOGIN");
+/// A command of the TRANSACTION state in the AUTHORIZATION state (RFC 1939 section 3).
+pub(super) const LOGIN_FIRST: Reply = err("log in first");
+/// A command of the AUTHORIZATION state in the TRANSACTION state (RFC 1939 section 3).
+pub(super) const ALREADY_AUTHENTICATED: Reply = err("already authenticated");
+/// AUTH with an unsupported mechanism (RFC 5034 section 4).
+pub(super) const UNSUPPORTED_MECHANISM: Reply = err("unsupported mechanism; use AUTH PLAIN or AUTH LOGIN");
 /// `*` in an exchange (RFC 5034 section 4).
 pub(super) const CANCELLED: Reply = err("authentication cancelled");
-/// A response that is no base64, or not what the mechanism needs (RFC 5034 section 4).
+/// An invalid response in an exchange (RFC 5034 section 4).
 pub(super) const BAD_RESPONSE: Reply = err("invalid response for this mechanism");
-/// The last reply to a client that makes one mistake after the other.
+/// The session ends because of consecutive errors.
 pub(super) const TOO_MANY_ERRORS: Reply = err("too many errors in a row, goodbye");
-/// The last reply to a client that sends more than any use of its maildrop takes.
+/// The session ends because of the command limit.
 pub(super) const TOO_MANY_COMMANDS: Reply = err("too many commands in one session, goodbye");
-/// Bytes behind STLS in plain text (RFC 2595 section 4, CVE-2011-0411).
+/// Plaintext after STLS (RFC 2595 section 4, CVE-2011-0411).
 pub(super) const INJECTED: Reply = err("plaintext after STLS, goodbye");
-/// The server goes down (RFC 3206 section 4).
+/// The server shuts down (RFC 3206 section 4).
 pub(super) const SHUTTING_DOWN: Reply = coded(ResponseCode::SysTemp, "server is shutting down, goodbye");
 
-/// A line that is no command (RFC 1939 section 3).
+/// An invalid command line (RFC 1939 section 3).
 pub(super) const fn malformed(error: CommandError) -> Reply {
     err(match error {
         CommandError::Unknown => "unknown command",

@@ -1,23 +1,33 @@
-//! Every transition of a POP3 server session: [`State::command`] says what a command does where,
-//! [`State::response`] what a line of a SASL exchange does, [`State::answer`] what the policy's answer leads to.
+//! The state table of a POP3 session: RFC 1939 sections 3 to 7, RFC 2449 section 5, RFC 2595 section 4, RFC 5034
+//! section 4, RFC 6856 section 2.1.
+//!
+//! # Theory of operation
+//!
+//! A session begins in the AUTHORIZATION state. The client authenticates with USER and PASS or with an AUTH exchange,
+//! and the policy opens the maildrop or rejects the login. In the TRANSACTION state, STAT, NOOP, RSET and commands
+//! about messages that do not exist are answered from the [`Maildrop`] alone. All other commands ask the policy,
+//! because the store has the sizes, unique-ids and texts of messages.
+//!
+//! DELE only marks a message. QUIT in the TRANSACTION state asks the policy to remove the marked messages (the UPDATE
+//! state) and then closes the session. No other way out removes anything: a lost connection, a timeout, too many
+//! errors and a shutdown close the session and discard the marks.
+//!
+//! [`State::command`] handles a command, [`State::response`] a line of an AUTH exchange, and [`State::answer`] the
+//! policy's answer to a question. Only one question is open at a time.
 //!
 //! ```text
 //!             greeting
 //!                v        STLS              handshake done
-//!   +----> AUTHORIZATION -------> Handshake ---------------> AUTHORIZATION, all forgotten
+//!   +----> AUTHORIZATION -------> Handshake ---------------> AUTHORIZATION, state discarded
 //!   |        |       |
 //!   |        |       +---- AUTH ----> Exchange
 //!   |   USER, PASS                       | last response
 //!   |        v                           v
-//!   +----- the policy opens the maildrop, or refuses
-//! refused                | opened
+//!   +----- the policy opens the maildrop, or rejects
+//! rejected               | opened
 //!                        v
-//!                   TRANSACTION --- QUIT ---> the policy removes the marked (UPDATE) ---> Closed
+//!                   TRANSACTION --- QUIT ---> the policy removes marked messages (UPDATE) ---> Closed
 //! ```
-//!
-//! RFC 1939 sections 3 to 7, RFC 2449 section 5, RFC 2595 section 4, RFC 5034 section 4, RFC 6856 section 2.1.
-//! Only QUIT leads from TRANSACTION to UPDATE: a lost connection, a timeout, a mistake too many, and a
-//! shutdown lead to Closed, and nothing is removed.
 
 use super::replies;
 use crate::pop3::command::Command;
@@ -26,53 +36,50 @@ use crate::pop3::reply::Reply;
 use crate::sasl::{self, Credentials, Mechanism, Progress, SaslError, ServerExchange};
 use crate::secret::Secret;
 
-/// What the machine asks its policy. Every event is a question, and the machine waits for its answer.
+/// A question to the policy. The machine pauses until it is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Is there such a user? [`accept`](super::Server::accept) or [`reject`](super::Server::reject).
+    /// Is the username accepted? Answer with [`accept`](super::Server::accept) or [`reject`](super::Server::reject).
     User(String),
-    /// Are these good, and can the maildrop be had? [`opened`](super::Server::opened) or
+    /// Verify the credentials and open the maildrop. Answer with [`opened`](super::Server::opened) or
     /// [`reject`](super::Server::reject).
     Authenticate(Credentials),
-    /// The scan listings of all messages: [`begin`](super::Server::begin), then
-    /// [`item`](super::Server::item) for each, then [`finish`](super::Server::finish); or
-    /// [`reject`](super::Server::reject). Marked messages may be given: they are left out.
+    /// LIST. Answer with [`begin`](super::Server::begin), [`item`](super::Server::item) for each message and
+    /// [`finish`](super::Server::finish), or [`reject`](super::Server::reject). Marked messages are filtered out.
     List,
-    /// The unique-ids of all messages: [`begin`](super::Server::begin), then
-    /// [`unique_id`](super::Server::unique_id) for each, then [`finish`](super::Server::finish); or
-    /// [`reject`](super::Server::reject). Marked messages may be given: they are left out.
+    /// UIDL. Answer with [`begin`](super::Server::begin), [`unique_id`](super::Server::unique_id) for each message and
+    /// [`finish`](super::Server::finish), or [`reject`](super::Server::reject). Marked messages are filtered out.
     UniqueIds,
-    /// One message is looked up: [`entry`](super::Server::entry) or [`reject`](super::Server::reject).
+    /// A command about one message. Answer with [`entry`](super::Server::entry) or [`reject`](super::Server::reject).
     Lookup {
-        /// The number of a message that is there and not marked.
+        /// Message-number of an existing, unmarked message.
         number: u64,
-        /// What for.
+        /// The command.
         purpose: Lookup,
     },
-    /// A message is sent: [`begin_body`](super::Server::begin_body), then what is to be transmitted and the
-    /// message itself are written, then [`finish`](super::Server::finish); or
-    /// [`reject`](super::Server::reject).
+    /// RETR. Answer with [`begin_body`](super::Server::begin_body), write the machine's output and then the message,
+    /// and call [`finish`](super::Server::finish); or [`reject`](super::Server::reject).
     Retrieve {
-        /// The number of a message that is there and not marked.
+        /// Message-number of an existing, unmarked message.
         number: u64,
     },
-    /// As [`Retrieve`](Self::Retrieve), but the header, the blank line and `lines` lines of the body
-    /// ([`TopLimiter`](crate::pop3::TopLimiter) counts them).
+    /// TOP. As [`Retrieve`](Self::Retrieve), but send only the part that [`TopLimiter`](crate::pop3::TopLimiter)
+    /// allows.
     Top {
-        /// The number of a message that is there and not marked.
+        /// Message-number of an existing, unmarked message.
         number: u64,
-        /// How many lines of the body.
+        /// Number of lines of the body.
         lines: u64,
     },
-    /// The client is done: remove the marked messages, which may be none, and let go of the maildrop.
-    /// [`removed`](super::Server::removed) or [`reject`](super::Server::reject); the session is over then.
+    /// QUIT. Remove the marked messages and release the maildrop. Answer with [`removed`](super::Server::removed) or
+    /// [`reject`](super::Server::reject); both end the session.
     Quit {
-        /// The marked message-numbers, in ascending order.
+        /// Marked message-numbers in ascending order; may be empty.
         marked: Vec<u64>,
     },
 }
 
-/// What a single look-up is for.
+/// The command of an [`Event::Lookup`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lookup {
     /// `LIST n`
@@ -83,47 +90,48 @@ pub enum Lookup {
     Delete,
 }
 
-/// Where the session stands.
+/// The state of a session.
 #[derive(Debug)]
 pub(super) enum State {
-    /// Nobody has signed in. After an accepted USER its name waits for PASS.
+    /// AUTHORIZATION, with the name of an accepted USER.
     Authorization { named: Option<String> },
-    /// The next line is a response of the client's.
+    /// Within AUTH; the next line is a response.
     Exchange(ServerExchange),
-    /// STLS is answered, and nothing more is read before TLS.
+    /// STLS was accepted; the TLS handshake follows.
     Handshake,
-    /// A maildrop is open.
+    /// TRANSACTION.
     Transaction { user: String, maildrop: Maildrop },
-    /// It is over.
+    /// The session is over.
     Closed,
 }
 
-/// What this connection lets a client do before it has signed in.
+/// Commands that are available before login.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Offer {
-    pub(super) sign_in: bool,
+    pub(super) login: bool,
     pub(super) stls: bool,
 }
 
-/// What a command leads to.
+/// The result of a command.
 #[derive(Debug)]
 pub(super) enum Verdict {
-    /// It is carried out, or there is nothing to carry it out on.
+    /// A final reply.
     Reply(Reply),
-    /// It was a mistake, and mistakes are counted.
-    Mistake(Reply),
-    /// The policy has to decide.
+    /// An error that counts towards the limit of consecutive errors.
+    Error(Reply),
+    /// A question to the policy.
     Ask(Event),
-    /// A list of the server's own follows.
+    /// The list of capabilities.
     Capabilities,
+    /// The list of mechanisms.
     Mechanisms,
-    /// A SASL exchange goes on.
+    /// The next challenge of an exchange.
     Challenge(&'static str),
-    /// From here on the client understands UTF-8.
+    /// The client enabled UTF-8.
     Utf8,
 }
 
-/// An unanswered [`Event`], as much of it as its answer needs.
+/// An open question, without the data that its answer does not need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Question {
     User(String),
@@ -136,7 +144,7 @@ pub(super) enum Question {
     },
     Retrieve,
     Top,
-    /// The first line is sent, and this follows it.
+    /// A multi-line reply in progress.
     ScanListings,
     UniqueIdListings,
     Body,
@@ -156,16 +164,16 @@ pub(super) enum Answer<'a> {
     Removed,
 }
 
-/// What an answer leads to.
+/// The result of an answer.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// The command is done with.
+    /// A final reply.
     Reply(Reply),
-    /// The same, and it counts as a mistake.
-    Mistake(Reply),
-    /// The first line of a multi-line reply, and what goes on behind it.
+    /// An error that counts towards the limit of consecutive errors.
+    Error(Reply),
+    /// The first line of a multi-line reply, and its continuation.
     Begun(Reply, Question),
-    /// The line with the single dot.
+    /// The end of a multi-line reply.
     End,
 }
 
@@ -174,14 +182,14 @@ impl State {
         Self::Authorization { named: None }
     }
 
-    /// What a command does here.
+    /// Handles a command.
     pub(super) fn command(&mut self, command: Command, offer: Offer) -> Verdict {
         match self {
             _ if command == Command::Capa => Verdict::Capabilities,
             Self::Authorization { .. } => self.command_in_authorization(command, offer),
             Self::Transaction { maildrop, .. } => command_in_transaction(command, maildrop),
             Self::Exchange(_) | Self::Handshake | Self::Closed => {
-                unreachable!("what arrives in these states is not read as a command")
+                unreachable!("the connection reads no commands in these states")
             }
         }
     }
@@ -190,39 +198,39 @@ impl State {
     fn command_in_authorization(&mut self, command: Command, offer: Offer) -> Verdict {
         use Command::{Auth, Pass, Quit, Stls, User, Utf8};
         match command {
-            User(_) | Pass(_) | Auth { .. } if !offer.sign_in => {
-                Verdict::Mistake(if offer.stls { replies::TLS_FIRST } else { replies::NO_SIGN_IN })
+            User(_) | Pass(_) | Auth { .. } if !offer.login => {
+                Verdict::Error(if offer.stls { replies::TLS_FIRST } else { replies::LOGIN_UNAVAILABLE })
             }
             User(name) => Verdict::Ask(Event::User(name.into_string())),
             Pass(password) => match std::mem::replace(self, Self::authorization()) {
                 Self::Authorization { named: Some(name) } => {
                     Verdict::Ask(Event::Authenticate(Credentials::new(name, password.expose().as_str())))
                 }
-                _ => Verdict::Mistake(replies::USER_FIRST),
+                _ => Verdict::Error(replies::USER_FIRST),
             },
             Auth { mechanism: None, .. } => Verdict::Mechanisms,
             Auth { mechanism: Some(name), initial_response } => match Mechanism::parse(name.as_bytes()) {
                 Some(mechanism) => self.exchange(start(mechanism, initial_response)),
-                None => Verdict::Mistake(replies::NO_SUCH_MECHANISM),
+                None => Verdict::Error(replies::UNSUPPORTED_MECHANISM),
             },
             Stls if offer.stls => {
                 *self = Self::Handshake;
                 Verdict::Reply(replies::BEGIN_TLS)
             }
-            Stls => Verdict::Mistake(replies::NO_TLS),
+            Stls => Verdict::Error(replies::NO_TLS),
             Utf8 => Verdict::Utf8,
             Quit => {
                 *self = Self::Closed;
                 Verdict::Reply(replies::GOODBYE)
             }
-            _ => Verdict::Mistake(replies::SIGN_IN_FIRST),
+            _ => Verdict::Error(replies::LOGIN_FIRST),
         }
     }
 
-    /// What a line does that answers a challenge; `None` is a line that was too long.
+    /// Handles a response of an exchange. `None` means a line that is too long.
     pub(super) fn response(&mut self, line: Option<&[u8]>) -> Verdict {
         let Self::Exchange(exchange) = std::mem::replace(self, Self::authorization()) else {
-            unreachable!("only an exchange has challenges");
+            unreachable!("the connection reads responses only within an exchange");
         };
         self.exchange(line.map_or(Err(SaslError::Malformed), |line| exchange.respond(line)))
     }
@@ -237,12 +245,12 @@ impl State {
                 Verdict::Challenge(challenge)
             }
             Ok(Progress::Done(credentials)) => Verdict::Ask(Event::Authenticate(credentials)),
-            Err(SaslError::Cancelled) => Verdict::Mistake(replies::CANCELLED),
-            Err(SaslError::NotBase64 | SaslError::Malformed) => Verdict::Mistake(replies::BAD_RESPONSE),
+            Err(SaslError::Cancelled) => Verdict::Error(replies::CANCELLED),
+            Err(SaslError::NotBase64 | SaslError::Malformed) => Verdict::Error(replies::BAD_RESPONSE),
         }
     }
 
-    /// What the policy's answer leads to; `None` when it is the answer to another question.
+    /// Handles the policy's answer. `None` if it does not fit the question.
     pub(super) fn answer(&mut self, question: Question, answer: Answer<'_>) -> Option<Outcome> {
         Some(match (question, answer, &mut *self) {
             (Question::User(name), Answer::Accept, _) => {
@@ -251,7 +259,7 @@ impl State {
             }
             (Question::User(_) | Question::Login(_), Answer::Reject(reply), _) => {
                 *self = Self::authorization();
-                Outcome::Mistake(reply)
+                Outcome::Error(reply)
             }
             (Question::Login(user), Answer::Opened { count, octets }, _) => {
                 let maildrop = Maildrop::new(count, octets);
@@ -331,7 +339,7 @@ fn command_in_transaction(command: Command, maildrop: &mut Maildrop) -> Verdict 
             Verdict::Reply(replies::reset(maildrop.drop_listing()))
         }
         Quit => Verdict::Ask(Event::Quit { marked: maildrop.marked() }),
-        _ => Verdict::Mistake(replies::SIGNED_IN_ALREADY),
+        _ => Verdict::Error(replies::ALREADY_AUTHENTICATED),
     }
 }
 
@@ -365,11 +373,11 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// A table's cell: the reply, or what happens.
+    /// The result of a command as text.
     fn cell(mut state: State, line: &str, offer: Offer) -> String {
         match state.command(Command::parse(line.as_bytes()).unwrap(), offer) {
             Verdict::Reply(reply) => reply.to_string(),
-            Verdict::Mistake(reply) => format!("error: {}", reply.text()),
+            Verdict::Error(reply) => format!("error: {}", reply.text()),
             Verdict::Ask(_) => "asks".to_owned(),
             Verdict::Capabilities | Verdict::Mechanisms => "lists".to_owned(),
             Verdict::Challenge(_) => "challenges".to_owned(),
@@ -388,9 +396,9 @@ mod tests {
         State::Transaction { user: "ag".to_owned(), maildrop }
     }
 
-    /// Every command before USER, behind USER, and behind signing in.
+    /// Columns: before USER, after USER, after login.
     #[test]
-    fn the_table_of_commands() {
+    fn command_table_depends_on_the_state() {
         let (first, already) = ("error: log in first", "error: already authenticated");
         let none = "-ERR no such message";
         for (line, expected) in [
@@ -419,27 +427,27 @@ mod tests {
             ("DELE 2", [first, first, "asks"]),
             ("TOP 2 0", [first, first, "asks"]),
         ] {
-            let offer = Offer { sign_in: true, stls: true };
+            let offer = Offer { login: true, stls: true };
             let row = [State::authorization(), named(), transaction()].map(|state| cell(state, line, offer));
             assert_eq!(row, expected, "{line}");
         }
     }
 
     #[test]
-    fn what_is_not_offered_is_refused() {
+    fn commands_that_are_not_offered_are_rejected() {
         for line in ["USER ag", "PASS secret", "AUTH", "AUTH PLAIN", "AUTH PLAIN AGFnAHg="] {
-            let cell = |stls| cell(named(), line, Offer { sign_in: false, stls });
+            let cell = |stls| cell(named(), line, Offer { login: false, stls });
             assert_eq!(cell(true), "error: login requires TLS: send STLS first", "{line}");
             assert!(cell(false).starts_with("error: login is not possible on this connection: "), "{line}");
         }
-        let without_tls = Offer { sign_in: true, stls: false };
+        let without_tls = Offer { login: true, stls: false };
         let refused = "error: TLS is not available or already active";
         assert_eq!(cell(named(), "STLS", without_tls), refused);
     }
 
-    /// Every question takes its own answers and no other.
+    /// A row for each question; `x` marks the valid answers.
     #[test]
-    fn the_table_of_answers() {
+    fn answer_table_accepts_fitting_answers_only() {
         let answers: [fn() -> Answer<'static>; 8] = [
             || Answer::Accept,
             || Answer::Opened { count: 1, octets: 1 },
@@ -463,9 +471,10 @@ mod tests {
             (Question::Body, ".....x.."),
             (Question::Quit, "......xx"),
         ] {
-            let takes =
+            let is_valid =
                 |answer: fn() -> Answer<'static>| transaction().answer(question.clone(), answer()).is_some();
-            let row: String = answers.iter().map(|answer| if takes(*answer) { 'x' } else { '.' }).collect();
+            let row: String =
+                answers.iter().map(|answer| if is_valid(*answer) { 'x' } else { '.' }).collect();
             assert_eq!(row, expected, "{question:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! The client's wire: replies in; commands and message text out.
+//! Framing for the client: parses replies, encodes commands and message text.
 
 use bytes::BytesMut;
 
@@ -11,17 +11,17 @@ use crate::smtp::limits;
 use crate::smtp::reply::{Reply, ReplyReader};
 use crate::time::{Duration, Instant};
 
-use super::state::{Awaited, allowance};
+use super::state::{Awaited, timeout};
 
 #[derive(Debug)]
 pub(super) struct Connection {
     pipeline: Pipeline<Awaited>,
     replies: ReplyReader,
-    /// The body that is being sent.
+    /// The body being sent.
     body: Option<Body>,
 }
 
-/// Makes text fit for DATA: every line end CRLF, and no line a false end.
+/// Converts text for DATA: CRLF line ends and dot-stuffing.
 #[derive(Debug, Default)]
 struct Body {
     normaliser: LineNormaliser,
@@ -66,8 +66,8 @@ impl Connection {
         self.pipeline.send(Awaited::FinalDot, |out| body.encoder.finish(out));
     }
 
-    /// The next reply, and what it answers: nothing, when nobody asked or its command has not left yet.
-    pub(super) fn hear(
+    /// The next reply, and the command that it answers. An unsolicited reply answers none.
+    pub(super) fn next_reply(
         &mut self,
         input: &mut BytesMut,
     ) -> Result<Option<(Option<Awaited>, Reply)>, ProtocolError> {
@@ -75,7 +75,7 @@ impl Connection {
         Ok(reply.map(|reply| (self.pipeline.answered(), reply)))
     }
 
-    /// How many replies are outstanding.
+    /// Number of outstanding replies.
     pub(super) fn outstanding(&self) -> usize {
         self.pipeline.len()
     }
@@ -88,13 +88,13 @@ impl Connection {
         self.pipeline.pending_octets()
     }
 
-    fn allowance(&self) -> Option<Duration> {
+    fn timeout(&self) -> Option<Duration> {
         let body = self.body.as_ref().map(|_| limits::DATA_BLOCK_TIMEOUT);
-        self.pipeline.front().map(|awaited| allowance(*awaited)).or(body)
+        self.pipeline.front().map(|awaited| timeout(*awaited)).or(body)
     }
 
     pub(super) fn rearm(&mut self, now: Instant) -> Result<(), ProtocolError> {
-        self.pipeline.rearm(now, self.allowance())
+        self.pipeline.rearm(now, self.timeout())
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -102,10 +102,10 @@ impl Connection {
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        self.pipeline.handle_timeout(now, self.allowance());
+        self.pipeline.handle_timeout(now, self.timeout());
     }
 
-    /// Nothing more is sent, not even what waits: a message without its end is not delivered.
+    /// Discards queued output. An incomplete message is not delivered.
     pub(super) fn close(&mut self) {
         self.body = None;
         self.pipeline.clear();

@@ -1,10 +1,9 @@
-//! The SMTP client: hands mail to a server, for the terminal and for the page alike.
+//! The SMTP client state machine: submits messages to a server.
 //!
 //! RFC 5321 and RFC 6409, with PIPELINING (RFC 2920), SIZE (RFC 1870), 8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531),
-//! STARTTLS (RFC 3207) and AUTH (RFC 4954). It does not look for a domain's servers and it does not retry: a message is
-//! handed to the one server that the driver connected to. BDAT is not used, as DATA does all that is needed here.
+//! STARTTLS (RFC 3207) and AUTH (RFC 4954). It uses one connection: no MX look-up and no retries. BDAT is not used.
 //!
-//! What decides stands in `state`, bytes are moved in `connection`, and [`Submission`] is the machine.
+//! `state` has the transition table, `connection` the framing, and [`Submission`] is the machine.
 
 mod connection;
 mod envelope;
@@ -20,46 +19,45 @@ use crate::sasl::Credentials;
 
 pub use submission::Submission;
 
-/// What encrypts the session.
+/// Whether STARTTLS is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Tls {
-    /// Nothing, or TLS that began before the greeting.
+    /// No STARTTLS: plaintext or implicit TLS.
     #[default]
     Never,
-    /// STARTTLS; where it is not to be had the session ends before any password or mail is sent. There is no falling
-    /// back.
+    /// STARTTLS. If the server does not support it, the session ends before any password or mail is sent.
     Required,
 }
 
-/// How to open a session.
+/// Configuration of a session.
 #[derive(Debug, Clone)]
 pub struct SubmissionConfig {
-    /// What the client calls itself in EHLO and HELO.
+    /// The argument of EHLO and HELO.
     pub hello: HelloName,
-    /// Whether STARTTLS encrypts the session.
+    /// Whether to use STARTTLS.
     pub tls: Tls,
-    /// Who signs in, where the server offers AUTH. Without TLS the password can be read on the way.
+    /// Credentials for servers that offer AUTH. Without TLS, the password is sent in clear.
     pub credentials: Option<Credentials>,
-    /// Whether nothing is sent to a server that does not offer AUTH, or before it has let the client in.
+    /// Whether mail is sent only after authentication.
     pub auth_required: bool,
 }
 
-/// From whom, to whom, and what kind of message.
+/// The envelope of a message, and its properties.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
-    /// Whom failures are reported to.
+    /// The sender.
     pub reverse_path: ReversePath,
-    /// Who receives the message; at least one.
+    /// The recipients; at least one.
     pub recipients: Vec<ForwardPath>,
-    /// The octets of the message, where they are known or can be estimated.
+    /// Message size in octets, if known or estimated.
     pub size: Option<u64>,
-    /// Whether the message holds octets that are not ASCII.
+    /// Whether the message has octets that are not ASCII.
     pub eight_bit: bool,
-    /// Whether its header holds UTF-8. An envelope with an address in UTF-8 needs SMTPUTF8 in any case.
+    /// Whether the header has UTF-8. A UTF-8 address requires SMTPUTF8 in any case.
     pub utf8: bool,
 }
 
-/// At which step something was refused.
+/// The step at which a rejection occurred.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// The connection itself.
@@ -68,9 +66,9 @@ pub enum Stage {
     Hello,
     /// STARTTLS.
     StartTls,
-    /// The reverse-path.
+    /// MAIL.
     Mail,
-    /// Every one of the recipients.
+    /// RCPT, for all recipients.
     Recipients,
     /// DATA.
     Data,
@@ -78,82 +76,82 @@ pub enum Stage {
     Body,
 }
 
-/// What a server does not offer, as a sentence for a person.
+/// A capability that the server lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MissingCapability {
     /// STARTTLS, with [`Tls::Required`].
     #[error("the server does not offer encryption (STARTTLS), and nothing is sent without it")]
     StartTls,
-    /// AUTH with a mechanism that is spoken here, where it is required.
+    /// AUTH with a supported mechanism, if authentication is required.
     #[error("the server does not offer a way to sign in (AUTH PLAIN or AUTH LOGIN)")]
     Auth,
     /// SMTPUTF8 (RFC 6531 section 3.1).
-    #[error("the server does not take addresses or header fields that are not ASCII (SMTPUTF8)")]
+    #[error("the server does not accept addresses or header fields that are not ASCII (SMTPUTF8)")]
     SmtpUtf8,
-    /// 8BITMIME: without it nothing but ASCII may be sent "under any circumstances" (RFC 6152 section 3).
-    #[error("the server does not take messages that are not ASCII (8BITMIME)")]
+    /// 8BITMIME (RFC 6152 section 3).
+    #[error("the server does not accept messages that are not ASCII (8BITMIME)")]
     EightBitMime,
-    /// A SIZE that is less than the message's.
-    #[error("the message is too large: the server takes {0} octets at most")]
+    /// The message exceeds the SIZE limit.
+    #[error("the message is too large: the server accepts at most {0} octets")]
     Size(u64),
 }
 
-/// Why [`Submission::body`] took nothing.
+/// Why [`Submission::body`] rejected the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
-    /// A NUL. RFC 6152 section 3 forbids it, and servers that drop it have been made to see a false end of the
-    /// message. The way out is [`Submission::cancel`]: a message that has begun can be ended or abandoned.
-    #[error("the message holds a NUL character, which mail cannot carry")]
+    /// A NUL, which RFC 6152 section 3 forbids and which allows SMTP smuggling on servers that drop it. Call
+    /// [`Submission::cancel`] to abandon the message.
+    #[error("the message contains a NUL character, which is not allowed in mail")]
     Nul,
-    /// The server has not asked for a body.
+    /// The server did not ask for a body.
     #[error(transparent)]
     Order(#[from] ApiMisuse),
 }
 
-/// What a [`Submission`] tells.
+/// An event of a [`Submission`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The server's first words.
+    /// The server's greeting.
     Greeting(Reply),
-    /// Hello, TLS and AUTH are done: envelopes are sent from now on.
+    /// EHLO, TLS and AUTH are complete; envelopes are sent next.
     Ready {
-        /// What the server offers.
+        /// The server's extensions.
         extensions: Extensions,
-        /// Whether the server knows who is signed in.
+        /// Whether the client is authenticated.
         authenticated: bool,
     },
-    /// The configuration asks for AUTH and has no credentials: [`Submission::login`].
+    /// Authentication is required and there are no credentials: call [`Submission::login`].
     LoginRequired,
-    /// The credentials were refused. [`Submission::login`] tries others.
+    /// The credentials were rejected. Call [`Submission::login`] with others.
     LoginRefused(Reply),
-    /// The server turned the client away before it was ready; the session closes.
+    /// The server rejected the client before it was ready. The session closes.
     Rejected {
-        /// At which step.
+        /// The step.
         stage: Stage,
-        /// Why.
+        /// The server's reply.
         reply: Reply,
     },
-    /// The server lacks what the session or the envelope needs. For [`MissingCapability::StartTls`] and [`MissingCapability::Auth`] the session
-    /// closes; for the others the envelope is dropped, no word of it having been sent, and the session goes on.
+    /// The server lacks a capability. For [`MissingCapability::StartTls`] and [`MissingCapability::Auth`] the session
+    /// closes; otherwise only the envelope is dropped, before any of it was sent.
     MissingCapability(MissingCapability),
-    /// One recipient was refused; the message still goes to the others, if there are any.
+    /// One recipient was rejected. The message is sent to the others.
     RecipientRefused {
         /// The index in [`Envelope::recipients`].
         index: usize,
-        /// Why.
+        /// The server's reply.
         reply: Reply,
     },
-    /// The server waits for the body: [`Submission::body`], then [`Submission::body_end`].
+    /// The server is ready for the body: call [`Submission::body`], then [`Submission::body_end`].
     SendBody,
-    /// The server has taken over the message, for every recipient that it did not refuse.
+    /// The server accepted the message for all recipients that it did not reject.
     Sent(Reply),
-    /// The message was refused for everybody. The session goes on, unless a [`Event::Goodbye`] follows.
+    /// The message was rejected for all recipients. The session continues unless [`Event::Goodbye`] follows.
     Refused {
-        /// At which step.
+        /// The step.
         stage: Stage,
-        /// Why.
+        /// The server's reply.
         reply: Reply,
     },
-    /// The server's last words; the session closes. Envelopes that were still queued have not been sent.
+    /// The server closes the session. Queued envelopes were not sent.
     Goodbye(Reply),
 }

@@ -1,4 +1,4 @@
-//! What every reply means to a client: all of its transitions, as a table.
+//! The transition table of the client: the outcome of each reply to each command.
 //!
 //! ```text
 //! connect ──220──▶ EHLO ──5yz──▶ HELO
@@ -14,8 +14,8 @@
 //!                   └──▶ QUIT ──any──▶ closed
 //! ```
 //!
-//! Only the first digit of a reply decides (RFC 5321 section 4.2.1), apart from 421, which closes from anywhere
-//! (section 3.8). Nothing here touches a byte.
+//! Only the first digit of a reply matters (RFC 5321 section 4.2.1), except for 421, which closes the session in any
+//! state (section 3.8).
 
 use crate::smtp::limits;
 use crate::smtp::reply::Reply;
@@ -23,31 +23,31 @@ use crate::time::Duration;
 
 use super::Stage;
 
-/// Where the session is.
+/// The state of the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     /// Greeting, EHLO or HELO, STARTTLS.
     Opening,
-    /// STARTTLS is granted, and the driver is to be told.
+    /// STARTTLS was accepted; the driver is not informed yet.
     TlsGranted,
-    /// The driver does the handshake.
+    /// The driver performs the handshake.
     Handshake,
     LoggingIn,
-    /// The server waits for credentials, or for QUIT.
+    /// The client needs credentials, or QUIT.
     LoginRequired,
     /// Between transactions.
     Ready,
-    /// From MAIL to the answer to DATA.
+    /// From MAIL to the reply to DATA.
     Envelope,
-    /// The server waits for the body.
+    /// The body is being sent.
     Body,
-    /// The body's end is sent.
-    Verdict,
+    /// The final dot was sent.
+    FinalReply,
     Quitting,
     Closed,
 }
 
-/// What a reply is the reply to.
+/// The command that a reply answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Awaited {
     Greeting,
@@ -55,10 +55,10 @@ pub(super) enum Awaited {
     Helo,
     StartTls,
     Auth,
-    /// The `*` that ends an AUTH exchange which the client cannot go on with.
+    /// The `*` that cancels an AUTH exchange.
     AuthCancel,
     Mail,
-    /// By its index in the envelope.
+    /// With the index in the envelope.
     Recipient(usize),
     Data,
     FinalDot,
@@ -66,14 +66,14 @@ pub(super) enum Awaited {
     Quit,
 }
 
-/// What the client does about a reply.
+/// The outcome of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
-    SayEhlo,
-    SayHelo,
-    /// The extensions are known: TLS, AUTH or ready, as configured.
+    SendEhlo,
+    SendHelo,
+    /// EHLO succeeded: continue with TLS, AUTH or messages, as configured.
     Extended,
-    /// The same, without any extension.
+    /// HELO succeeded: continue without extensions.
     Plain,
     TlsGranted,
     Challenged,
@@ -82,30 +82,30 @@ pub(super) enum Outcome {
     SenderAccepted,
     RecipientAccepted,
     RecipientRefused(usize),
-    /// 354: the body, or a lone dot when nobody is left to receive it (RFC 2920 section 3.1).
+    /// 354: send the body, or an empty one if no recipient was accepted (RFC 2920 section 3.1).
     BodyExpected,
     Sent,
-    /// The transaction failed; the session goes on.
+    /// The transaction failed; the session continues.
     TransactionRefused(Stage),
-    /// The session cannot be used: QUIT.
+    /// The session is unusable: send QUIT.
     SessionRefused(Stage),
-    /// RSET is answered, and what it answered does not matter: if it failed, the next MAIL will say so.
+    /// RSET was answered. A failure would show in the reply to the next MAIL.
     ResetDone,
-    /// 421, or the answer to QUIT. The stage is that of a transaction which it cuts short.
+    /// 421 or the reply to QUIT, with the stage of an interrupted transaction.
     Closed(Stage),
 }
 
-/// The table. `None`: a reply that this command cannot have.
+/// The table. `None` means that the reply is not valid for the command.
 pub(super) const fn outcome(awaited: Awaited, code: u16) -> Option<Outcome> {
     use Awaited as A;
     use Outcome as O;
     Some(match (awaited, code / 100) {
         _ if code == 421 => O::Closed(stage(awaited)),
-        (A::Greeting, 2) => O::SayEhlo,
+        (A::Greeting, 2) => O::SendEhlo,
         (A::Greeting, 4 | 5) => O::SessionRefused(Stage::Greeting),
         (A::Ehlo, 2) => O::Extended,
         (A::Helo, 2) => O::Plain,
-        (A::Ehlo, 5) => O::SayHelo,
+        (A::Ehlo, 5) => O::SendHelo,
         (A::Ehlo, 4) | (A::Helo, 4 | 5) => O::SessionRefused(Stage::Hello),
         (A::StartTls, 2) => O::TlsGranted,
         (A::StartTls, 4 | 5) => O::SessionRefused(Stage::StartTls),
@@ -126,14 +126,14 @@ pub(super) const fn outcome(awaited: Awaited, code: u16) -> Option<Outcome> {
     })
 }
 
-/// How long the reply may take (RFC 5321 section 4.5.3.2).
-pub(super) const fn allowance(awaited: Awaited) -> Duration {
+/// The timeout for the reply (RFC 5321 section 4.5.3.2).
+pub(super) const fn timeout(awaited: Awaited) -> Duration {
     match awaited {
         Awaited::Greeting => limits::GREETING_TIMEOUT,
         Awaited::Recipient(_) => limits::RCPT_TIMEOUT,
         Awaited::Data => limits::DATA_INITIATION_TIMEOUT,
         Awaited::FinalDot => limits::DATA_TERMINATION_TIMEOUT,
-        // RFC 5321 gives the other commands no time of their own.
+        // RFC 5321 has no timeout for the other commands.
         _ => limits::MAIL_TIMEOUT,
     }
 }
@@ -147,7 +147,7 @@ const fn stage(awaited: Awaited) -> Stage {
     }
 }
 
-/// One mail transaction: which of its commands have been sent, and what became of them.
+/// The progress of a mail transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Progress {
     recipient_count: usize,
@@ -156,9 +156,9 @@ pub(super) struct Progress {
     recipients_answered: usize,
     recipients_accepted: usize,
     data_sent: bool,
-    /// The body's end was sent; a server forgets the envelope with it (RFC 5321 section 4.1.1.4).
+    /// The final dot was sent, after which the server clears the envelope (RFC 5321 section 4.1.1.4).
     pub(super) ended: bool,
-    /// What made the transaction fail.
+    /// The first rejection, which made the transaction fail.
     pub(super) refusal: Option<(Stage, Reply)>,
 }
 
@@ -176,8 +176,8 @@ impl Progress {
         }
     }
 
-    /// The next command of the envelope, now counted as sent; `None` when the next word is the server's. Without
-    /// pipelining it must be asked for only when nothing is awaited, and then DATA follows accepted recipients only.
+    /// The next command of the envelope, which counts as sent. `None` if the client must wait for replies. Without
+    /// pipelining, call it only when no reply is outstanding; then DATA follows only if a recipient was accepted.
     pub(super) fn next_command(&mut self) -> Option<Awaited> {
         if !self.mail_sent {
             self.mail_sent = true;
@@ -199,17 +199,17 @@ impl Progress {
         self.recipients_accepted += 1;
     }
 
-    /// Whether the refusal is one of the recipient's own, rather than what follows from a refused MAIL.
+    /// Records a rejected recipient. Returns false if the rejection is a consequence of an earlier one.
     pub(super) fn recipient_refused(&mut self, reply: &Reply) -> bool {
         self.recipients_answered += 1;
-        let own = self.refusal.is_none();
-        if own && self.recipients_answered == self.recipient_count && self.recipients_accepted == 0 {
+        let is_new = self.refusal.is_none();
+        if is_new && self.recipients_answered == self.recipient_count && self.recipients_accepted == 0 {
             self.refusal = Some((Stage::Recipients, reply.clone()));
         }
-        own
+        is_new
     }
 
-    /// Keeps the first refusal: those behind it follow from it.
+    /// Records a rejection unless there was an earlier one.
     pub(super) fn refused(&mut self, stage: Stage, reply: Reply) {
         self.refusal.get_or_insert((stage, reply));
     }
@@ -218,8 +218,8 @@ impl Progress {
         self.recipients_accepted > 0
     }
 
-    /// Whether the server still holds an envelope that the next MAIL would stumble over.
-    pub(super) fn leaves_envelope(&self) -> bool {
+    /// Whether the server still has an envelope, so that RSET is necessary before the next MAIL.
+    pub(super) fn needs_reset(&self) -> bool {
         !self.ended && !matches!(self.refusal, Some((Stage::Mail, _)))
     }
 }
@@ -246,7 +246,7 @@ mod tests {
     ];
 
     #[test]
-    fn every_command_can_be_refused_and_421_closes_from_anywhere() {
+    fn every_command_can_be_rejected_and_421_always_closes() {
         for awaited in ALL {
             assert_eq!(outcome(awaited, 421), Some(Outcome::Closed(stage(awaited))));
             for code in [450, 550] {
@@ -257,20 +257,16 @@ mod tests {
     }
 
     #[test]
-    fn only_auth_and_data_are_answered_by_3yz() {
+    fn only_auth_and_data_accept_3yz_replies() {
         for awaited in ALL {
             let expected = matches!(awaited, Awaited::Auth | Awaited::Data);
             assert_eq!(outcome(awaited, 354).is_some(), expected, "{awaited:?}");
         }
-        assert_eq!(
-            outcome(Awaited::Data, 250),
-            None,
-            "a server that takes DATA without a body has lost its place"
-        );
+        assert_eq!(outcome(Awaited::Data, 250), None, "250 is not a valid reply to DATA");
     }
 
     #[test]
-    fn the_envelope_goes_out_in_order() {
+    fn progress_sends_mail_recipients_and_data_in_order() {
         let mut progress = Progress::new(2);
         let commands: Vec<_> = std::iter::from_fn(|| progress.next_command()).collect();
         assert_eq!(commands, [Awaited::Mail, Awaited::Recipient(0), Awaited::Recipient(1), Awaited::Data]);

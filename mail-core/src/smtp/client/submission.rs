@@ -1,6 +1,6 @@
-//! The SMTP client's machine: a session that hands over messages one after the other.
+//! The SMTP client state machine: sends one message after the other.
 //!
-//! RFC 5321 section 3.3, RFC 2920, RFC 4954. The transitions are the table in `state`.
+//! RFC 5321 section 3.3, RFC 2920, RFC 4954. The transition table is in `state`.
 
 use std::collections::VecDeque;
 
@@ -20,26 +20,25 @@ use super::connection::Connection;
 use super::state::{Awaited, Outcome, Progress, State, outcome};
 use super::{BodyError, Envelope, Event, MissingCapability, Stage, SubmissionConfig, Tls};
 
-/// Of the body, what may wait to be transmitted before the driver does better to write than to bring more.
+/// Queued octets of the body above which the driver should write before it adds more.
 const PENDING_OCTETS_ENOUGH: usize = 256 * 1_024;
 
-/// What an AUTH command has room for besides `AUTH PLAIN`, its response being base64: RFC 4954 section 4 keeps the
-/// command itself within 512 octets.
+/// Longest initial response, before base64, that fits the AUTH command: RFC 4954 section 4 limits the command to 512
+/// octets.
 const INITIAL_RESPONSE_OCTETS_MAX: usize = (512 - "AUTH PLAIN \r\n".len()) / 4 * 3;
 
 /// An SMTP session as a client.
 ///
-/// The calling order:
+/// Calling order:
 ///
-/// 1. [`new`](Self::new); [`send`](Self::send) may be called at once and at any time: envelopes wait for their turn.
-/// 2. Turn the crank of [`Machine`]. On [`Step::UpgradeTls`] do the handshake, then call
-///    [`tls_established`](Self::tls_established).
-/// 3. After [`Event::LoginRequired`] or [`Event::LoginRefused`] call [`login`](Self::login), or [`quit`](Self::quit).
-/// 4. After [`Event::SendBody`] call [`body`](Self::body) as often as need be, transmitting in between (more is welcome
-///    while [`wants_body`](Self::wants_body)), then [`body_end`](Self::body_end).
-/// 5. Each envelope ends with exactly one of [`Event::Sent`], [`Event::Refused`] and [`Event::MissingCapability`], unless the
-///    session ends first.
-/// 6. [`quit`](Self::quit) ends the session behind the last envelope, [`cancel`](Self::cancel) at once.
+/// 1. Call [`new`](Self::new). [`send`](Self::send) queues an envelope at any time.
+/// 2. Run [`pump`](crate::machine::pump). After a TLS handshake, call [`tls_established`](Self::tls_established).
+/// 3. After [`Event::LoginRequired`] or [`Event::LoginRefused`], call [`login`](Self::login) or [`quit`](Self::quit).
+/// 4. After [`Event::SendBody`], call [`body`](Self::body) repeatedly, pumping in between when
+///    [`wants_body`](Self::wants_body) is false, then [`body_end`](Self::body_end).
+/// 5. Each envelope ends with exactly one of [`Event::Sent`], [`Event::Refused`] and [`Event::MissingCapability`],
+///    unless the session ends first.
+/// 6. [`quit`](Self::quit) ends the session after the last envelope, [`cancel`](Self::cancel) immediately.
 #[derive(Debug)]
 pub struct Submission {
     config: SubmissionConfig,
@@ -56,7 +55,7 @@ pub struct Submission {
 }
 
 impl Submission {
-    /// A session on a fresh connection; the server speaks first.
+    /// A session on a new connection.
     pub fn new(config: SubmissionConfig, now: Instant) -> Self {
         Self {
             config,
@@ -79,37 +78,37 @@ impl Submission {
     /// The envelope has no recipient, or the session is ending.
     pub fn send(&mut self, envelope: Envelope) -> Result<(), ApiMisuse> {
         if envelope.recipients.is_empty() {
-            return Err(ApiMisuse("an envelope without recipients"));
+            return Err(ApiMisuse("the envelope has no recipients"));
         }
         if self.quitting || self.state == State::Closed {
-            return Err(ApiMisuse("an envelope after the end of the session"));
+            return Err(ApiMisuse("the session is ending"));
         }
         self.queue.push_back(envelope);
-        self.pump();
+        self.send_queued();
         Ok(())
     }
 
-    /// Signs in, after [`Event::LoginRequired`] or [`Event::LoginRefused`].
+    /// Authenticates, after [`Event::LoginRequired`] or [`Event::LoginRefused`].
     ///
     /// # Errors
-    /// It was not asked for.
+    /// No credentials were requested.
     pub fn login(&mut self, credentials: Credentials) -> Result<(), ApiMisuse> {
         if self.state != State::LoginRequired || self.quitting {
-            return Err(ApiMisuse("credentials that were not asked for"));
+            return Err(ApiMisuse("no credentials were requested"));
         }
         self.config.credentials = Some(credentials);
         self.authenticate();
         Ok(())
     }
 
-    /// The next stretch of the message. Line ends of every kind are sent as CRLF, and a last one that is missing is
-    /// added, so that nothing in it can be taken for its end (RFC 5321 section 2.3.8).
+    /// Sends the next part of the message. Line ends of any kind become CRLF, and a missing last one is added (RFC 5321
+    /// section 2.3.8).
     ///
     /// # Errors
-    /// It holds a NUL, or no body was asked for; nothing of it is sent then.
+    /// The text contains a NUL, or no body was requested. None of the text is sent.
     pub fn body(&mut self, text: &[u8]) -> Result<(), BodyError> {
         if self.state != State::Body {
-            return Err(ApiMisuse("a body that was not asked for").into());
+            return Err(ApiMisuse("no body was requested").into());
         }
         if memchr(0, text).is_some() {
             return Err(BodyError::Nul);
@@ -118,47 +117,47 @@ impl Submission {
         Ok(())
     }
 
-    /// The message is complete.
+    /// Ends the message.
     ///
     /// # Errors
-    /// No body was asked for.
+    /// No body was requested.
     pub fn body_end(&mut self) -> Result<(), ApiMisuse> {
         if self.state != State::Body {
-            return Err(ApiMisuse("the end of a body that was not asked for"));
+            return Err(ApiMisuse("no body was requested"));
         }
         self.end_body();
         Ok(())
     }
 
-    /// Whether the body is asked for and little of it waits to be transmitted: the time to bring more.
+    /// Whether more of the body should be added now: it is requested, and little of it is queued.
     pub fn wants_body(&self) -> bool {
         self.state == State::Body && self.connection.pending_octets() < PENDING_OCTETS_ENOUGH
     }
 
-    /// Octets that wait for [`Machine::poll_transmit`].
+    /// Octets queued for [`Machine::poll_transmit`].
     pub fn pending_octets(&self) -> usize {
         self.connection.pending_octets()
     }
 
-    /// Ends the session behind the messages that are queued.
+    /// Ends the session after the queued envelopes.
     pub fn quit(&mut self) {
         self.quitting = true;
-        self.pump();
+        self.send_queued();
     }
 
-    /// Ends the session at once. A message whose end is not transmitted is not delivered.
+    /// Ends the session immediately. An incomplete message is not delivered.
     pub fn cancel(&mut self) {
         self.close();
     }
 
-    /// The TLS handshake that [`Step::UpgradeTls`] asked for is done; how long it may take is the driver's to say. All
-    /// that was said before it is forgotten (RFC 3207 section 4.2).
+    /// Reports the TLS handshake, whose timeout is up to the driver. Discards all state from before it (RFC 3207
+    /// section 4.2).
     ///
     /// # Errors
-    /// No handshake was asked for.
+    /// No handshake was requested.
     pub fn tls_established(&mut self) -> Result<(), ApiMisuse> {
         if self.state != State::Handshake {
-            return Err(ApiMisuse("no TLS handshake was asked for"));
+            return Err(ApiMisuse("no TLS handshake was requested"));
         }
         self.secure = true;
         self.state = State::Opening;
@@ -182,14 +181,16 @@ impl Submission {
                 State::Handshake => return Ok(Step::Paused),
                 _ => {}
             }
-            self.pump();
+            self.send_queued();
             if !self.events.is_empty() {
                 continue;
             }
             self.connection.rearm(now)?;
-            let Some((awaited, reply)) = self.connection.hear(input)? else { return Ok(Step::NeedInput) };
+            let Some((awaited, reply)) = self.connection.next_reply(input)? else {
+                return Ok(Step::NeedInput);
+            };
             let Some(awaited) = awaited else {
-                self.unasked(reply)?;
+                self.handle_unsolicited(reply)?;
                 continue;
             };
             let unexpected = || ProtocolError::Unexpected(excerpt(reply.to_string().as_bytes()));
@@ -198,8 +199,8 @@ impl Submission {
         }
     }
 
-    /// Sends what may be sent now.
-    fn pump(&mut self) {
+    /// Sends queued commands as far as the pipeline allows.
+    fn send_queued(&mut self) {
         let idle =
             matches!(self.state, State::Ready | State::LoginRequired) && self.connection.outstanding() == 0;
         if idle {
@@ -222,13 +223,13 @@ impl Submission {
         }
     }
 
-    /// The next envelope that this server can take, or QUIT when there is none and it was asked for.
+    /// Begins the next envelope that the server can handle, or sends QUIT if there is none and it was requested.
     fn begin_transaction(&mut self) {
         while self.state == State::Ready
             && let Some(envelope) = self.queue.pop_front()
         {
-            match lack(&envelope, &self.extensions) {
-                Some(lack) => self.events.push_back(Event::MissingCapability(lack)),
+            match missing_capability(&envelope, &self.extensions) {
+                Some(missing) => self.events.push_back(Event::MissingCapability(missing)),
                 None => {
                     let progress = Progress::new(envelope.recipients.len());
                     self.current = Some((envelope, progress));
@@ -237,17 +238,17 @@ impl Submission {
             }
         }
         if self.quitting && self.state != State::Envelope {
-            self.leave();
+            self.send_quit();
         }
     }
 
     fn act(&mut self, outcome: Outcome, reply: Reply) {
         match outcome {
-            Outcome::SayEhlo => {
+            Outcome::SendEhlo => {
                 self.events.push_back(Event::Greeting(reply));
                 self.connection.send(Awaited::Ehlo, &Command::Ehlo(self.config.hello.clone()));
             }
-            Outcome::SayHelo => {
+            Outcome::SendHelo => {
                 self.connection.send(Awaited::Helo, &Command::Helo(self.config.hello.clone()))
             }
             Outcome::Extended => {
@@ -266,7 +267,7 @@ impl Submission {
             }
             Outcome::SessionRefused(stage) => {
                 self.events.push_back(Event::Rejected { stage, reply });
-                self.leave();
+                self.send_quit();
             }
             Outcome::TlsGranted => self.state = State::TlsGranted,
             Outcome::ResetDone => {}
@@ -280,15 +281,15 @@ impl Submission {
         match outcome {
             Outcome::RecipientAccepted => progress.recipient_accepted(),
             Outcome::RecipientRefused(index) => {
-                let own = progress.recipient_refused(&reply);
-                self.events.extend(own.then_some(Event::RecipientRefused { index, reply }));
+                let is_new = progress.recipient_refused(&reply);
+                self.events.extend(is_new.then_some(Event::RecipientRefused { index, reply }));
             }
             Outcome::BodyExpected if progress.refusal.is_none() && progress.has_recipients() => {
                 self.state = State::Body;
                 self.connection.begin_body();
                 self.events.push_back(Event::SendBody);
             }
-            // RFC 2920 section 3.1: a body that nobody would receive is a lone dot.
+            // RFC 2920 section 3.1: without accepted recipients, send an empty body.
             Outcome::BodyExpected => self.end_body(),
             Outcome::TransactionRefused(stage) => progress.refused(stage, reply),
             Outcome::Sent if progress.refusal.is_none() => {
@@ -301,7 +302,7 @@ impl Submission {
         self.conclude();
     }
 
-    /// Ends a transaction that has failed, once all its commands are answered.
+    /// Ends a failed transaction after all its commands are answered.
     fn conclude(&mut self) {
         if self.connection.outstanding() > 0 {
             return;
@@ -309,7 +310,7 @@ impl Submission {
         let Some((_, progress)) = self.current.take_if(|(_, progress)| progress.refusal.is_some()) else {
             return;
         };
-        if progress.leaves_envelope() {
+        if progress.needs_reset() {
             self.connection.send(Awaited::Reset, &Command::Rset);
         }
         self.state = State::Ready;
@@ -322,11 +323,11 @@ impl Submission {
         if let Some((_, progress)) = &mut self.current {
             progress.ended = true;
         }
-        self.state = State::Verdict;
+        self.state = State::FinalReply;
         self.connection.end_body();
     }
 
-    /// Behind EHLO or HELO: TLS, AUTH, or ready.
+    /// Continues after EHLO or HELO with TLS, AUTH or messages.
     fn greeted(&mut self) {
         let offered = !self.extensions.auth.is_empty();
         if self.config.tls == Tls::Required && !self.secure {
@@ -334,7 +335,7 @@ impl Submission {
                 self.connection.send(Awaited::StartTls, &Command::StartTls);
             } else {
                 self.events.push_back(Event::MissingCapability(MissingCapability::StartTls));
-                self.leave();
+                self.send_quit();
             }
         } else if offered && self.config.credentials.is_some() {
             self.authenticate();
@@ -345,7 +346,7 @@ impl Submission {
             self.events.push_back(Event::LoginRequired);
         } else {
             self.events.push_back(Event::MissingCapability(MissingCapability::Auth));
-            self.leave();
+            self.send_quit();
         }
     }
 
@@ -365,7 +366,7 @@ impl Submission {
     fn respond(&mut self) {
         match self.exchange.as_mut().and_then(ClientExchange::respond) {
             Some(response) => self.connection.respond(Awaited::Auth, response.expose()),
-            // The server asks for more than the mechanism has to say.
+            // The mechanism has no more messages.
             None => self.connection.respond(Awaited::AuthCancel, "*"),
         }
     }
@@ -378,11 +379,11 @@ impl Submission {
         });
     }
 
-    /// A reply to nothing: the server is closing, or has refused a body before its end. Either way it is over.
-    fn unasked(&mut self, reply: Reply) -> Result<(), ProtocolError> {
-        let amid_body = matches!(self.state, State::Body | State::Verdict);
-        let refusal = reply.is_transient() || reply.is_permanent();
-        if reply.code().value() != 421 && !(amid_body && refusal) {
+    /// Handles an unsolicited reply: the server is closing, or it rejected a body before its end. Both end the session.
+    fn handle_unsolicited(&mut self, reply: Reply) -> Result<(), ProtocolError> {
+        let in_body = matches!(self.state, State::Body | State::FinalReply);
+        let is_rejection = reply.is_transient() || reply.is_permanent();
+        if reply.code().value() != 421 && !(in_body && is_rejection) {
             return Err(ProtocolError::Unexpected(excerpt(reply.to_string().as_bytes())));
         }
         self.goodbye(Stage::Body, reply);
@@ -398,7 +399,7 @@ impl Submission {
         self.close();
     }
 
-    fn leave(&mut self) {
+    fn send_quit(&mut self) {
         self.state = State::Quitting;
         self.quitting = true;
         self.connection.send(Awaited::Quit, &Command::Quit);
@@ -425,7 +426,7 @@ impl Machine for Submission {
         let state = self.state;
         self.close();
         match state {
-            // The answer to QUIT says nothing that is still of use.
+            // The reply to QUIT is not needed.
             State::Quitting | State::Closed => Ok(Step::Closed),
             _ => Err(ProtocolError::UnexpectedEof),
         }
@@ -444,8 +445,8 @@ impl Machine for Submission {
     }
 }
 
-/// What this message needs and the server has not.
-fn lack(envelope: &Envelope, extensions: &Extensions) -> Option<MissingCapability> {
+/// A capability that the envelope needs and the server lacks.
+fn missing_capability(envelope: &Envelope, extensions: &Extensions) -> Option<MissingCapability> {
     let size_max = extensions.size.filter(|size_max| *size_max > 0);
     match (envelope.size, size_max) {
         (Some(size), Some(size_max)) if size > size_max => Some(MissingCapability::Size(size_max)),

@@ -1,8 +1,8 @@
-//! The bytes of one connection: which are commands, which are a message, and what goes back.
+//! One connection: separates commands from message data, emits events and queues replies.
 //!
-//! Nothing is decided here that [`state`](super::state) could decide. What is: framing. A command is read only once
-//! the one before it is answered; a message is swallowed to its real end, whatever is wrong with it, and answered
-//! once, so that no byte of it is ever taken for a command (RFC 5321 section 4.1.1.4).
+//! The command order is decided in [`state`](super::state). A command is read only after the previous one was
+//! answered. A rejected message is read to its end and answered once, so that none of it is interpreted as a command
+//! (RFC 5321 section 4.1.1.4).
 
 mod authentication;
 mod message;
@@ -29,10 +29,11 @@ use crate::smtp::parameter::{BodyType, MailParameters};
 use crate::smtp::reply::{Reply, ReplyCode};
 use crate::time::Instant;
 
-/// The server's end of one connection.
+/// The server side of one connection.
 ///
-/// Beyond what [`Machine`] asks for: an [`Event`] that is a question is answered by [`accept`](Self::accept) or
-/// [`reject`](Self::reject), and [`Step::UpgradeTls`] by [`tls_established`](Self::tls_established).
+/// Drive it with [`pump`](crate::machine::pump). Answer each [`Event`] that is a question with
+/// [`accept`](Self::accept) or [`reject`](Self::reject), and report a TLS handshake with
+/// [`tls_established`](Self::tls_established).
 #[derive(Debug)]
 pub struct Server {
     config: Arc<Config>,
@@ -41,38 +42,38 @@ pub struct Server {
     lines: LineReader,
     events: VecDeque<Event>,
     question: Option<Question>,
-    /// Of a message that comes in chunks.
+    /// Checks a message sent with BDAT.
     line_ends: LineEndChecker,
     output: BytesMut,
     /// Since the last message.
     commands: usize,
-    errors_in_a_row: u32,
-    /// Passwords are not guessed faster for a NOOP between them: nothing sets this back.
-    refused_sign_ins: u32,
-    /// MAIL, RCPT or BDAT was refused, and nothing carried out since.
-    refused: bool,
+    consecutive_errors: u32,
+    /// Never reset, so that successful commands between login attempts do not allow more of them.
+    failed_logins: u32,
+    /// MAIL, RCPT or BDAT was rejected and no command has succeeded since.
+    rejected: bool,
     shutting_down: bool,
     deadline: Instant,
     pace: Pace,
-    /// Something was read or answered since the deadline was set.
+    /// Input or an answer arrived since the deadline was set.
     active: bool,
 }
 
-/// What the next bytes are.
+/// The meaning of the next input bytes.
 #[derive(Debug)]
 enum Input {
     Commands,
-    /// A line that goes on with an exchange.
+    /// A response within AUTH.
     Sasl(ServerExchange),
     /// A message up to the final dot.
     Text(DotDecoder),
-    /// The rest of a chunk.
+    /// A chunk of BDAT.
     Chunk(Chunk),
-    /// The rest of a chunk that is refused, and the reply that then goes out.
-    RefusedChunk(u64, Reply),
-    /// Not ours: TLS's.
+    /// The octets left of a rejected chunk, and the reply after them.
+    RejectedChunk(u64, Reply),
+    /// The TLS handshake.
     Tls,
-    /// None are expected; an error is reported once.
+    /// Closed; an error is returned once.
     Closed(Option<ProtocolError>),
 }
 
@@ -83,7 +84,7 @@ struct Chunk {
     last: bool,
 }
 
-/// What the policy is being asked, and what follows when it accepts.
+/// A question that the policy has not answered.
 #[derive(Debug)]
 enum Question {
     Authenticate,
@@ -95,8 +96,8 @@ enum Question {
 }
 
 impl Server {
-    /// A connection that was just accepted; the greeting waits to be sent. `secure` says that it is encrypted already or
-    /// local, so that AUTH may be offered under [`AuthOffer::WhenSecure`](super::AuthOffer::WhenSecure).
+    /// A new connection, with the greeting queued. `secure` means encrypted or local; see
+    /// [`AuthOffer::WhenSecure`](super::AuthOffer::WhenSecure).
     pub fn new(config: Arc<Config>, secure: bool, now: Instant) -> Self {
         let mut server = Self {
             session: Session::new(secure),
@@ -107,9 +108,9 @@ impl Server {
             line_ends: LineEndChecker::default(),
             output: BytesMut::new(),
             commands: 0,
-            errors_in_a_row: 0,
-            refused_sign_ins: 0,
-            refused: false,
+            consecutive_errors: 0,
+            failed_logins: 0,
+            rejected: false,
             shutting_down: false,
             deadline: now + SERVER_TIMEOUT,
             pace: Pace::default(),
@@ -120,15 +121,13 @@ impl Server {
         server
     }
 
-    /// The same for a connection that came over TLS from its first byte (RFC 8314 section 3.3).
+    /// A new connection with implicit TLS (RFC 8314 section 3.3).
     #[must_use]
     pub fn over_tls(config: Arc<Config>, now: Instant) -> Self {
         Self { session: Session::over_tls(), ..Self::new(config, true, now) }
     }
 
-    /// Answers the pending question with yes; the client gets the reply that the protocol has for it.
-    ///
-    /// Without a pending question it is a mistake of the caller's and does nothing.
+    /// Accepts the pending question. Without one, it does nothing (and panics in debug builds).
     pub fn accept(&mut self) {
         let Some(question) = self.take_question() else { return };
         match question {
@@ -157,70 +156,65 @@ impl Server {
         }
     }
 
-    /// Answers the pending question with no; the client gets `reply`, without its enhanced code where the session has
-    /// none. A 421 closes the connection (RFC 5321 section 3.8).
-    ///
-    /// Without a pending question it is a mistake of the caller's and does nothing.
+    /// Rejects the pending question with `reply`. A 421 closes the connection (RFC 5321 section 3.8). Without a
+    /// question, it does nothing (and panics in debug builds).
     pub fn reject(&mut self, reply: Reply) {
         let Some(question) = self.take_question() else { return };
         match question {
-            // Guessing passwords is an error; a mailing to people who have left is not.
+            // Failed logins count as errors; rejected recipients do not.
             Question::Authenticate => {
-                self.refused_sign_ins += u32::from(reply.is_permanent());
+                self.failed_logins += u32::from(reply.is_permanent());
                 return self.fail(reply);
             }
-            Question::FirstChunk(chunk) => return self.refuse_chunk(chunk.size, reply),
+            Question::FirstChunk(chunk) => return self.reject_chunk(chunk.size, reply),
             Question::EndOfData => self.session.end_transaction(),
-            Question::Mail { .. } | Question::Recipient(_) => self.refused = true,
+            Question::Mail { .. } | Question::Recipient(_) => self.rejected = true,
             Question::Data => {}
         }
         self.send_final(&reply);
     }
 
-    /// TLS is up: all that was said in plain text is forgotten (RFC 3207 section 4.2).
+    /// Reports the TLS handshake. Discards all state from before it (RFC 3207 section 4.2).
     pub fn tls_established(&mut self, now: Instant) {
-        debug_assert!(
-            matches!(self.input, Input::Tls),
-            "TLS is established when the machine has asked for it"
-        );
+        debug_assert!(matches!(self.input, Input::Tls), "`tls_established` without `UpgradeTls`");
         self.session = Session::over_tls();
         self.input = Input::Commands;
         self.lines = LineReader::new(AUTH_LINE_OCTETS_MAX);
-        self.errors_in_a_row = 0;
+        self.consecutive_errors = 0;
         self.deadline = now + SERVER_TIMEOUT;
     }
 
-    /// Closes the connection with 421 4.3.2 when the next command would be read: not in the middle of a message. Call
-    /// [`receive`](Machine::receive) afterwards, even without input.
+    /// Closes the connection with 421 4.3.2 before the next command, but not within a message. Pump afterwards, even
+    /// without input.
     pub const fn shutdown(&mut self) {
         self.shutting_down = true;
     }
 
-    /// The name that the client gave with HELO or EHLO.
+    /// The client's argument of HELO or EHLO.
     #[must_use]
     pub fn hello(&self) -> Option<&str> {
         self.session.hello()
     }
 
-    /// What the trace field says after `with`: SMTP, ESMTPSA, UTF8SMTP... (RFC 3848, RFC 6531 section 4.3).
+    /// The keyword after `with` in a trace field: SMTP, ESMTPSA, UTF8SMTP... (RFC 3848, RFC 6531 section 4.3).
     #[must_use]
     pub const fn protocol(&self) -> &'static str {
         self.session.protocol()
     }
 
-    /// Whether the client has signed in.
+    /// Whether the client is authenticated.
     #[must_use]
     pub const fn authenticated(&self) -> bool {
         self.session.is_authenticated()
     }
 
-    /// Whether mail is taken from those who have signed in only.
+    /// Whether MAIL requires authentication.
     #[must_use]
     pub fn is_submission(&self) -> bool {
         self.config.submission
     }
 
-    /// Whether a MAIL is accepted and its transaction not over.
+    /// Whether a mail transaction is in progress.
     #[must_use]
     pub const fn in_transaction(&self) -> bool {
         self.session.phase.is_transaction()
@@ -234,19 +228,19 @@ impl Machine for Server {
         let before = input.len();
         let mut step = self.advance(input);
         if self.pace.is_too_slow(self.in_message(), before - input.len(), now) {
-            self.give_up_slow_message();
+            self.abort_slow_message();
             if step == Ok(Step::NeedInput) {
                 step = self.advance(input);
             }
         }
-        // A line that trickles in does not push the deadline; a whole one, or a piece of a message, does.
+        // Complete lines and message data extend the deadline; part of a line does not.
         if std::mem::take(&mut self.active) {
             self.deadline = now + SERVER_TIMEOUT;
         }
         step
     }
 
-    /// Between transactions a client may hang up; some never send QUIT.
+    /// Not an error between transactions, because some clients close without QUIT.
     fn receive_eof(&mut self, now: Instant) -> Result<Step<Event>, ProtocolError> {
         if self.question.is_none() && !matches!(self.input, Input::Closed(_)) {
             let idle = matches!(self.input, Input::Commands) && !self.in_transaction();
@@ -260,7 +254,7 @@ impl Machine for Server {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        // While a question is open the client waits for us.
+        // While a question is pending, the server is responsible for the delay.
         let waiting = self.question.is_none() && !matches!(self.input, Input::Closed(_));
         waiting.then_some(self.pace.deadline().map_or(self.deadline, |pace| pace.min(self.deadline)))
     }
@@ -270,7 +264,7 @@ impl Machine for Server {
             return;
         }
         if now < self.deadline {
-            return self.give_up_slow_message();
+            return self.abort_slow_message();
         }
         if !matches!(self.input, Input::Tls) {
             self.send(&replies::TIMED_OUT);
@@ -296,7 +290,7 @@ impl Server {
                 Input::Commands | Input::Sasl(_) => self.read_line(input),
                 Input::Text(_) => self.read_text(input),
                 Input::Chunk(_) => self.read_chunk(input),
-                Input::RefusedChunk(..) => self.skip_chunk(input),
+                Input::RejectedChunk(..) => self.skip_chunk(input),
                 Input::Tls if input.is_empty() => return Ok(Step::UpgradeTls),
                 Input::Tls => {
                     self.close(Some(ProtocolError::InjectedBeforeTls));
@@ -311,7 +305,7 @@ impl Server {
         }
     }
 
-    /// Takes one line; false when there is none.
+    /// Processes one line. Returns false if more input is needed.
     fn read_line(&mut self, input: &mut BytesMut) -> bool {
         if self.shutting_down {
             self.send_final(&replies::SHUTTING_DOWN);
@@ -340,7 +334,7 @@ impl Server {
             Line::Complete(_, LineEnding::BareLf) => return self.fail(replies::BARE_LF),
             Line::Complete(line, LineEnding::Crlf) => line,
         };
-        // Only AUTH may be longer than other commands.
+        // Only AUTH may exceed the command line limit.
         let is_auth = line.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "));
         if line.len() + 2 > COMMAND_LINE_OCTETS_MAX && !is_auth {
             if command::is_bdat(&line) {
@@ -357,21 +351,21 @@ impl Server {
             Err(_) if command::is_bdat(&line) => self.on_malformed_bdat(command::bdat_size(&line)),
             Err(error) => {
                 let verb = line.get(..4).unwrap_or_default().to_ascii_uppercase();
-                self.refused |= matches!(&*verb, b"MAIL" | b"RCPT");
+                self.rejected |= matches!(&*verb, b"MAIL" | b"RCPT");
                 self.fail(replies::command_error(error));
             }
         }
     }
 
     fn on_command(&mut self, command: Command, input: &BytesMut) {
-        if let Err(refusal) = self.session.check(&command, &self.config) {
+        if let Err(rejection) = self.session.check(&command, &self.config) {
             let is_transactional =
                 matches!(command, Command::Mail(..) | Command::Rcpt(..) | Command::Bdat { .. });
-            self.refused |= is_transactional && !replies::may_follow_a_refusal(&refusal);
+            self.rejected |= is_transactional && !replies::may_follow_rejection(&rejection);
             return match command {
-                // RFC 3030 section 2: the octets come all the same.
-                Command::Bdat { size, .. } => self.refuse_chunk(size, refusal),
-                _ => self.fail(refusal),
+                // RFC 3030 section 2: the client sends the chunk regardless.
+                Command::Bdat { size, .. } => self.reject_chunk(size, rejection),
+                _ => self.fail(rejection),
             };
         }
         match command {
@@ -397,7 +391,7 @@ impl Server {
         }
     }
 
-    /// RFC 5321 section 4.1.4: it clears a transaction as RSET does.
+    /// Resets the transaction, as RFC 5321 section 4.1.4 requires.
     fn on_hello(&mut self, name: HelloName, extended: bool) {
         self.reset();
         let reply = self.session.greet(name, extended, &self.config);
@@ -416,7 +410,7 @@ impl Server {
         self.ask(Question::Recipient(reply), Event::Recipient(path));
     }
 
-    /// RFC 3207 section 6, CVE-2011-0411: what stands behind STARTTLS was put there by somebody who could not wait.
+    /// Rejects input after STARTTLS, which may be injected by an attacker (RFC 3207 section 6, CVE-2011-0411).
     fn on_starttls(&mut self, input: &BytesMut) {
         if input.is_empty() {
             self.succeed(&replies::READY_FOR_TLS);
@@ -433,12 +427,12 @@ impl Server {
     }
 
     fn take_question(&mut self) -> Option<Question> {
-        debug_assert!(self.question.is_some(), "an answer without a question");
+        debug_assert!(self.question.is_some(), "no question is pending");
         self.active = true;
         self.question.take()
     }
 
-    /// Ends a transaction that will not be delivered, if there is one.
+    /// Ends a transaction without delivery.
     fn reset(&mut self) {
         if self.in_transaction() {
             self.events.push_back(Event::Reset);
@@ -446,19 +440,19 @@ impl Server {
         self.session.end_transaction();
     }
 
-    /// Sends the reply to a command that was carried out.
+    /// Replies to a successful command.
     fn succeed(&mut self, reply: &Reply) {
-        self.errors_in_a_row = 0;
-        self.refused = false;
+        self.consecutive_errors = 0;
+        self.rejected = false;
         self.send(reply);
     }
 
-    /// Sends the reply to a command that could not be carried out, or, after too many of them, the last one.
+    /// Replies to a failed command, and closes after too many of them.
     fn fail(&mut self, reply: Reply) {
-        // A client that pipelines is not wrong again with each command behind a refused one.
-        let follows = self.refused && replies::may_follow_a_refusal(&reply);
-        self.errors_in_a_row += u32::from(reply.is_permanent() && !follows);
-        if self.errors_in_a_row.max(self.refused_sign_ins) >= CONSECUTIVE_ERRORS_MAX {
+        // Pipelined commands that fail because an earlier one was rejected are not counted.
+        let follows = self.rejected && replies::may_follow_rejection(&reply);
+        self.consecutive_errors += u32::from(reply.is_permanent() && !follows);
+        if self.consecutive_errors.max(self.failed_logins) >= CONSECUTIVE_ERRORS_MAX {
             self.send(&replies::TOO_MANY_ERRORS);
             self.close(Some(ProtocolError::TooManyErrors));
         } else {
@@ -466,7 +460,7 @@ impl Server {
         }
     }
 
-    /// Sends a reply after which, if it is a 421, nothing more is said.
+    /// Sends a reply and closes if it is a 421.
     fn send_final(&mut self, reply: &Reply) {
         self.send(reply);
         if reply.code() == ReplyCode::CLOSING {
@@ -484,8 +478,8 @@ impl Server {
     }
 }
 
-/// Whether a web page makes its visitor's browser talk to us. Closing at the first line keeps it from hiding commands
-/// in what it sends next.
+/// Whether a browser sent the line on behalf of a web page. Closing the connection prevents cross-protocol attacks,
+/// which hide commands in the request.
 fn is_http_request(line: &[u8]) -> bool {
     let mut words = line.split(|b| *b == b' ');
     let method = words.next().unwrap_or_default();

@@ -1,17 +1,16 @@
-//! The SMTP server's machine.
+//! The SMTP server state machine.
 //!
-//! | file | what it decides |
+//! | file | contents |
 //! |---|---|
-//! | `state.rs` | which command may come when, and what follows from it: the table and its diagram |
-//! | `replies.rs` | every reply, word for word |
-//! | `connection.rs` | which bytes are commands, which a message; the events and their answers |
-//! | `connection/message.rs` | the message itself: DATA's text, BDAT's chunks |
-//! | `connection/pace.rs` | how fast it has to come |
-//! | `connection/authentication.rs` | the lines of an exchange that AUTH begins |
+//! | `state.rs` | the state table: which command is allowed when |
+//! | `replies.rs` | all reply texts |
+//! | `connection.rs` | framing of commands and messages; events and their answers |
+//! | `connection/message.rs` | receiving a message: DATA and BDAT |
+//! | `connection/pace.rs` | the minimum rate of a message |
+//! | `connection/authentication.rs` | the AUTH exchange |
 //!
-//! It knows no account and no mailbox: who may send what to whom is asked of the policy above, by [`Event`]s.
-//! Implements RFC 5321 and the extensions that it lists in its reply to EHLO; the dialogue of a session opened with
-//! HELO is that of RFC 821, and has no enhanced status codes.
+//! Implements RFC 5321 and the extensions in its reply to EHLO. A session opened with HELO follows RFC 821, without
+//! enhanced status codes. The machine does not know accounts or mailboxes: the policy above it answers [`Event`]s.
 
 mod connection;
 pub mod replies;
@@ -24,52 +23,52 @@ use crate::message::address::{ForwardPath, ReversePath};
 use crate::sasl;
 pub use crate::sasl::AuthOffer;
 
-/// What the connections of a server have in common.
+/// Configuration shared by the connections of a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// The name in the greeting.
+    /// The host name in the greeting.
     pub hostname: String,
-    /// Octets of the largest message that is taken.
+    /// Maximum message size in octets.
     pub message_size_max: u64,
-    /// Recipients of one transaction; not less than [`RECIPIENTS_MIN`](super::limits::RECIPIENTS_MIN) outside tests.
+    /// Maximum recipients per transaction; at least [`RECIPIENTS_MIN`](super::limits::RECIPIENTS_MIN) in production.
     pub recipients_max: usize,
-    /// Whether STARTTLS is offered, until TLS is established.
+    /// Whether to offer STARTTLS on plaintext connections.
     pub starttls: bool,
-    /// When AUTH is offered.
+    /// When to offer AUTH.
     pub auth: AuthOffer,
-    /// Whether mail is taken from those who have signed in only (RFC 6409 section 4.3).
+    /// Whether MAIL requires authentication (RFC 6409 section 4.3).
     pub submission: bool,
 }
 
-/// What the machine tells, or asks, the policy. A question is answered by [`Server::accept`] or [`Server::reject`].
+/// An event for the policy. Answer a question with [`Server::accept`] or [`Server::reject`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A question: are these credentials right? Rejected, for instance, with 535 5.7.8.
+    /// Question: are the credentials valid? The usual rejection is 535 5.7.8.
     Authenticate(sasl::Credentials),
-    /// A question: may this transaction begin?
+    /// Question: may the transaction begin?
     Mail(Mail),
-    /// A question: does this recipient receive?
+    /// Question: is the recipient accepted?
     Recipient(ForwardPath),
-    /// A question: may the message begin? At least one recipient is accepted.
+    /// Question: may the message begin? At least one recipient was accepted.
     Data,
-    /// More of the message, its dots unstuffed. No answer.
+    /// The next part of the message, without dot-stuffing. Needs no answer.
     Chunk(Bytes),
-    /// A question: is the message, now whole, accepted for delivery? Either answer ends the transaction.
+    /// Question: is the complete message accepted for delivery? Either answer ends the transaction.
     EndOfData,
-    /// The transaction that had begun is over without delivery: RSET, a new EHLO, QUIT, a message that was malformed
-    /// or too large, a refused chunk, a closed connection. No answer.
+    /// The transaction ended without delivery: RSET, EHLO, QUIT, a malformed or oversized message, a rejected chunk
+    /// or a closed connection. Needs no answer.
     Reset,
 }
 
-/// What MAIL says.
+/// The arguments of MAIL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
-    /// Who is told when delivery fails.
+    /// The sender.
     pub reverse_path: ReversePath,
-    /// Octets of the message by the client's own estimate.
+    /// The client's estimate of the message size in octets.
     pub size: Option<u64>,
-    /// Whether the body may have octets above 127 (RFC 6152).
+    /// Whether the client declared BODY=8BITMIME (RFC 6152).
     pub eight_bit: bool,
-    /// Whether addresses and header fields may be UTF-8 (RFC 6531).
+    /// Whether the client declared SMTPUTF8 (RFC 6531).
     pub utf8: bool,
 }

@@ -1,7 +1,7 @@
-//! Every reply of the server, in one table, with the sections that ask for it.
+//! All replies of the server, with their RFC sections.
 //!
-//! Reply codes: RFC 5321 section 4.2.3. Enhanced codes: RFC 3463 and its registry (RFC 5248); the connection leaves
-//! them out in a session that was opened with HELO, and until EHLO.
+//! Reply codes: RFC 5321 section 4.2.3. Enhanced codes: RFC 3463 and its registry (RFC 5248). The connection omits
+//! enhanced codes before EHLO and after HELO.
 
 use crate::message::address::{ForwardPath, ReversePath};
 use crate::sasl::SaslError;
@@ -17,10 +17,10 @@ const SYNTAX: Code = Some((5, 5, 2));
 
 // Success.
 pub(super) const OK: Reply = Reply::fixed(250, DONE, "OK");
-/// RFC 5321 section 7.3: a server may keep to itself who exists.
+/// RFC 5321 section 7.3 allows a server not to reveal which users exist.
 pub(super) const VRFY: Reply =
     Reply::fixed(252, DONE, "Cannot VRFY user, but will accept message and attempt delivery");
-/// STARTTLS and AUTH are not always there; EHLO tells.
+/// Omits STARTTLS and AUTH, which are not always available.
 pub(super) const HELP: Reply =
     Reply::fixed(214, DONE, "Commands: HELO EHLO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP; see RFC 5321");
 pub(super) const SEND_MESSAGE: Reply =
@@ -31,26 +31,26 @@ pub(super) const READY_FOR_TLS: Reply = Reply::fixed(220, DONE, "Ready to start 
 /// RFC 4954 section 6.
 pub(super) const AUTHENTICATED: Reply = Reply::fixed(235, Some((2, 7, 0)), "Authentication successful");
 
-// Order: RFC 5321 section 4.1.4.
+// Command order: RFC 5321 section 4.1.4.
 pub(super) const HELLO_FIRST: Reply = Reply::fixed(503, ORDER, "Send HELO or EHLO first");
 pub(super) const NESTED_MAIL: Reply =
     Reply::fixed(503, ORDER, "Sender already specified; send RSET to start over");
 pub(super) const MAIL_FIRST: Reply = Reply::fixed(503, ORDER, "Send MAIL first");
 pub(super) const NO_RECIPIENT: Reply = Reply::fixed(503, ORDER, "No valid recipients; send RCPT first");
-/// RFC 3030 section 2: DATA and BDAT cannot be mixed, nor RCPT come between chunks.
-pub(super) const AMID_CHUNKS: Reply =
+/// RFC 3030 section 2: no DATA or RCPT between chunks.
+pub(super) const BDAT_IN_PROGRESS: Reply =
     Reply::fixed(503, ORDER, "Message transfer with BDAT in progress; send the next BDAT");
-pub(super) const CHUNK_WAS_REFUSED: Reply =
+pub(super) const CHUNK_REJECTED: Reply =
     Reply::fixed(503, ORDER, "An earlier chunk was rejected; send RSET to start over");
 /// RFC 4954 section 4, RFC 3207 section 4.
-pub(super) const AMID_TRANSACTION: Reply =
+pub(super) const TRANSACTION_IN_PROGRESS: Reply =
     Reply::fixed(503, ORDER, "Not during a mail transaction; send RSET first");
 
 // Syntax: RFC 5321 section 4.3.2 and 4.5.3.1.
 pub(super) const LINE_TOO_LONG: Reply = Reply::fixed(500, SYNTAX, "Line too long");
 /// RFC 5321 section 2.3.8.
 pub(super) const BARE_LF: Reply = Reply::fixed(500, SYNTAX, "End each line with CRLF, not with a bare LF");
-/// The chunk behind it is still taken, or the connection closed.
+/// The chunk after it is skipped; if its size is unknown, the connection closes.
 pub(super) const MALFORMED_BDAT: Reply = Reply::fixed(501, Some((5, 5, 4)), "Syntax: BDAT octets [LAST]");
 /// RFC 4954 section 4.
 pub(super) const AUTH_LINE_TOO_LONG: Reply =
@@ -66,7 +66,7 @@ pub(super) const NEEDS_UTF8: Reply =
 // Limits.
 /// RFC 5321 section 4.5.3.1.10.
 pub(super) const TOO_MANY_RECIPIENTS: Reply = Reply::fixed(452, Some((4, 5, 3)), "Too many recipients");
-/// RFC 5321 section 2.3.8, which says nothing of NUL; RFC 5322 section 4 does.
+/// RFC 5321 section 2.3.8; for NUL, RFC 5322 section 4.
 pub(super) const MALFORMED_MESSAGE: Reply = Reply::fixed(
     554,
     Some((5, 6, 0)),
@@ -76,7 +76,7 @@ pub(super) const MALFORMED_MESSAGE: Reply = Reply::fixed(
 // STARTTLS and AUTH.
 pub(super) const TLS_UNAVAILABLE: Reply = Reply::fixed(454, Some((4, 7, 0)), "TLS is not available");
 pub(super) const TLS_ALREADY: Reply = Reply::fixed(503, ORDER, "TLS is already active");
-/// RFC 4954 section 6; the code 5.7.11 is of its section 4.
+/// RFC 4954 section 6; 5.7.11 is from section 4.
 pub(super) const ENCRYPTION_REQUIRED: Reply =
     Reply::fixed(538, Some((5, 7, 11)), "Encryption required for authentication; send STARTTLS first");
 pub(super) const ENCRYPTION_UNAVAILABLE: Reply = Reply::fixed(
@@ -93,7 +93,7 @@ pub(super) const TLS_FIRST: Reply =
 pub(super) const AUTH_UNAVAILABLE: Reply = Reply::fixed(502, ORDER, "Authentication is not available");
 pub(super) const AUTH_ALREADY: Reply = Reply::fixed(503, ORDER, "Already authenticated");
 
-// Last words: RFC 5321 section 3.8.
+// Replies that close the connection: RFC 5321 section 3.8.
 pub(super) const SHUTTING_DOWN: Reply =
     Reply::fixed(421, Some((4, 3, 2)), "Service shutting down, try again later");
 pub(super) const TIMED_OUT: Reply = Reply::fixed(421, Some((4, 4, 2)), "Idle timeout, closing connection");
@@ -110,7 +110,7 @@ pub(super) const INJECTED: Reply =
 pub(super) const NOT_HTTP: Reply =
     Reply::fixed(421, Some((4, 7, 0)), "This is a mail server, not a web server, closing connection");
 
-// The policy's refusals, for `Server::reject`.
+// Replies of the policy, for `Server::reject`.
 /// RFC 4954 section 6.
 pub const WRONG_CREDENTIALS: Reply =
     Reply::fixed(535, Some((5, 7, 8)), "Authentication failed: wrong username or password");
@@ -131,7 +131,7 @@ pub const RELAYING_DENIED: Reply =
 /// RFC 5321 section 6.3.
 pub const MAIL_LOOP: Reply =
     Reply::fixed(554, Some((5, 4, 6)), "Too many Received fields: mail loop detected");
-/// RFC 5321 section 4.5.3.1.9, for the header alone.
+/// RFC 5321 section 4.5.3.1.9, applied to the header.
 pub const HEADER_TOO_LARGE: Reply = Reply::fixed(552, Some((5, 3, 4)), "Message header too large");
 /// RFC 5321 section 4.2.2.
 pub const STORAGE_FULL: Reply =
@@ -140,17 +140,17 @@ pub const STORAGE_FULL: Reply =
 pub const LOCAL_ERROR: Reply =
     Reply::fixed(451, Some((4, 3, 0)), "Cannot store the message now; try again later");
 
-/// Whether the reply may say no more than that an earlier command was refused.
-pub(super) fn may_follow_a_refusal(reply: &Reply) -> bool {
-    [MAIL_FIRST, NO_RECIPIENT, CHUNK_WAS_REFUSED].contains(reply)
+/// Whether the reply may be the mere consequence of an earlier rejection.
+pub(super) fn may_follow_rejection(reply: &Reply) -> bool {
+    [MAIL_FIRST, NO_RECIPIENT, CHUNK_REJECTED].contains(reply)
 }
 
-/// In place of the greeting: RFC 5321 section 3.1.
+/// Sent instead of the greeting: RFC 5321 section 3.1.
 pub fn too_busy(hostname: &str) -> Reply {
     Reply::new(421, None, format!("{hostname} Too many connections, try again later"))
 }
 
-/// In place of the greeting.
+/// Sent instead of the greeting if the limit per address is reached.
 pub fn too_many_connections(hostname: &str) -> Reply {
     Reply::new(421, None, format!("{hostname} Too many connections from your address, try again later"))
 }
@@ -167,7 +167,8 @@ pub(super) fn sender_ok(path: &ReversePath) -> Reply {
     Reply::new(250, EnhancedCode::new(2, 1, 0), format!("{path}... Sender ok"))
 }
 
-/// The guide's reply names root, whoever the recipient is; a session of today is told whom it named.
+/// The guide's reply names root for every recipient. It is sent after HELO only; after EHLO, the reply names the
+/// recipient.
 pub(super) fn recipient_ok(path: &ForwardPath, extended: bool) -> Reply {
     let code = EnhancedCode::new(2, 1, 5);
     if extended {
@@ -197,8 +198,8 @@ pub(super) fn closing(hostname: &str) -> Reply {
     Reply::new(221, EnhancedCode::new(2, 0, 0), format!("{hostname} closing connection"))
 }
 
-/// RFC 5321 section 4.2.4: 500 for no command, 501 for a wrong argument, 502 for a command that is known but not
-/// implemented; section 4.1.1.11: 555 for a parameter.
+/// RFC 5321 section 4.2.4: 500 for an unknown command, 501 for an invalid argument, 502 for a command that is not
+/// implemented. Section 4.1.1.11: 555 for an unknown parameter.
 pub(super) fn command_error(error: CommandError) -> Reply {
     let (code, (class, subject, detail)) = match error {
         CommandError::Control | CommandError::Unknown => (500, (5, 5, 2)),
@@ -213,7 +214,7 @@ pub(super) fn command_error(error: CommandError) -> Reply {
     Reply::new(code, EnhancedCode::new(class, subject, detail), sentence(&error.to_string()))
 }
 
-/// RFC 4954 section 4: 501 for a cancelled exchange and for a response that cannot be decoded.
+/// RFC 4954 section 4: 501 for a cancelled exchange and for an invalid response.
 pub(super) fn sasl_error(error: SaslError) -> Reply {
     let code = match error {
         SaslError::Cancelled => EnhancedCode::new(5, 7, 0),

@@ -1,4 +1,19 @@
-//! Which command may come when, and what follows from it: RFC 5321 sections 3.3, 4.1.4 and 4.3.2.
+//! The state table of an SMTP session: RFC 5321 sections 3.3, 4.1.4 and 4.3.2.
+//!
+//! # Theory of operation
+//!
+//! A session starts without a greeting from the client. HELO or EHLO makes it ready for mail transactions. A
+//! transaction is built in three steps: MAIL names the sender, one or more RCPT name the recipients, and DATA or a
+//! series of BDAT transfers the message. The end of the message ends the transaction, whether or not the message is
+//! accepted. RSET, HELO and EHLO end it without delivery.
+//!
+//! Only an accepted command changes the phase. A rejected command leaves it unchanged, with one exception: after a
+//! rejected BDAT the transaction cannot be completed, so the session rejects the pipelined remainder until RSET, EHLO
+//! or a new MAIL. NOOP, HELP, VRFY and QUIT are allowed in any phase. STARTTLS and AUTH are allowed between
+//! transactions. After the TLS handshake the session starts again, with no memory of the plaintext part.
+//!
+//! [`Phase`] has the order of commands alone. [`Session::check`] adds the conditions on arguments and configuration.
+//! The connection does not look for commands while it reads a message or a chunk.
 //!
 //! ```text
 //!             HELO EHLO            MAIL                RCPT
@@ -11,12 +26,9 @@
 //!       │                │ └──── BDAT LAST … its last octet ────────────────────────────┘   │
 //!   any state            │                                           ┌─────────┐            │
 //!                        └── RSET HELO EHLO ── any state but Start   │ Refused │◄───────────┘
-//!                            (and MAIL goes on from Refused)         └─────────┘  a refused chunk,
-//!                                                                                 from Sender and Recipients too
+//!                            (MAIL from Refused leads to Sender)     └─────────┘  a rejected chunk,
+//!                                                                                 also from Sender and Recipients
 //! ```
-//!
-//! Only an accepted command moves the state; a refused one, but for BDAT, leaves it as it was. NOOP, HELP, VRFY and QUIT
-//! may come at any time and do not move it. While a message or a chunk is being read, the connection sees no commands.
 
 use super::{Config, replies};
 use crate::sasl::Mechanism;
@@ -25,24 +37,24 @@ use crate::smtp::extension::{Extensions, Limits};
 use crate::smtp::parameter::{BodyType, MailParameters};
 use crate::smtp::reply::Reply;
 
-/// Where the dialogue stands.
+/// The phase of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// No HELO or EHLO yet.
     Start,
     /// No transaction.
     Ready,
-    /// MAIL is accepted.
+    /// MAIL was accepted.
     Sender,
-    /// At least one RCPT is accepted.
+    /// At least one RCPT was accepted.
     Recipients,
-    /// A chunk is accepted, and was not the last.
+    /// A chunk was accepted, and it was not the last.
     Chunks,
-    /// A chunk was refused: the transaction is over, but what the client has pipelined behind it still arrives.
+    /// A chunk was rejected. The transaction is over, but pipelined commands may follow.
     Refused,
 }
 
-/// What has been accepted, or has happened.
+/// A completed step that changes the phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Hello,
@@ -50,12 +62,12 @@ pub(super) enum Outcome {
     Recipient,
     Chunk,
     ChunkRefused,
-    /// The transaction is over, delivered or not.
+    /// The transaction ended, with or without delivery.
     Over,
 }
 
 impl Phase {
-    /// The arrows of the diagram.
+    /// The transitions of the diagram.
     pub(super) const fn after(self, outcome: Outcome) -> Self {
         match (outcome, self) {
             (Outcome::Hello, _) => Self::Ready,
@@ -69,13 +81,13 @@ impl Phase {
         }
     }
 
-    /// Whether a transaction is under way.
+    /// Whether a transaction is in progress.
     pub(super) const fn is_transaction(self) -> bool {
         matches!(self, Self::Sender | Self::Recipients | Self::Chunks)
     }
 
-    /// Why the command may not come now, if it may not.
-    const fn refusal(self, command: &Command) -> Option<Reply> {
+    /// The rejection of a command that is out of order.
+    const fn rejection(self, command: &Command) -> Option<Reply> {
         use Command as C;
         Some(match (command, self) {
             (C::Helo(_) | C::Ehlo(_) | C::Rset | C::Noop | C::Quit | C::Vrfy(_) | C::Help, _) => return None,
@@ -86,24 +98,24 @@ impl Phase {
 
             (C::Rcpt(..), Self::Sender | Self::Recipients) => return None,
             (C::Rcpt(..), Self::Ready) => replies::MAIL_FIRST,
-            (C::Rcpt(..), Self::Chunks) => replies::AMID_CHUNKS,
+            (C::Rcpt(..), Self::Chunks) => replies::BDAT_IN_PROGRESS,
 
             (C::Data, Self::Recipients) => return None,
-            (C::Data, Self::Chunks) => replies::AMID_CHUNKS,
+            (C::Data, Self::Chunks) => replies::BDAT_IN_PROGRESS,
 
             (C::Bdat { .. }, Self::Recipients | Self::Chunks) => return None,
 
             (C::Data | C::Bdat { .. }, Self::Ready) => replies::MAIL_FIRST,
             (C::Data | C::Bdat { .. }, Self::Sender) => replies::NO_RECIPIENT,
-            (C::Rcpt(..) | C::Data | C::Bdat { .. }, Self::Refused) => replies::CHUNK_WAS_REFUSED,
+            (C::Rcpt(..) | C::Data | C::Bdat { .. }, Self::Refused) => replies::CHUNK_REJECTED,
 
             (C::StartTls | C::Auth { .. }, Self::Ready) => return None,
-            (C::StartTls | C::Auth { .. }, _) => replies::AMID_TRANSACTION,
+            (C::StartTls | C::Auth { .. }, _) => replies::TRANSACTION_IN_PROGRESS,
         })
     }
 }
 
-/// All that a connection remembers from one command to the next.
+/// The state that a connection keeps between commands.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) phase: Phase,
@@ -114,11 +126,11 @@ pub(super) struct Session {
     secure: bool,
     tls: bool,
     authenticated: bool,
-    /// Of the transaction: MAIL said SMTPUTF8.
+    /// SMTPUTF8 was declared for the transaction.
     utf8: bool,
-    /// Of the transaction: how many are accepted.
+    /// Accepted recipients of the transaction.
     recipients: usize,
-    /// Of the transaction: how much of the message has come.
+    /// Received octets of the message.
     pub(super) message_octets: u64,
 }
 
@@ -137,7 +149,7 @@ impl Session {
         }
     }
 
-    /// RFC 3207 section 4.2: what was said in plain text is forgotten.
+    /// A session with TLS, without any state from before (RFC 3207 section 4.2).
     pub(super) fn over_tls() -> Self {
         Self { tls: true, ..Self::new(true) }
     }
@@ -169,15 +181,15 @@ impl Session {
         }
     }
 
-    /// Whether the command can be carried out, as far as the protocol says: in this order, with these arguments.
+    /// Checks the order of commands, their arguments and the configuration. The error is the rejection.
     pub(super) fn check(&self, command: &Command, config: &Config) -> Result<(), Reply> {
-        if let Some(refusal) = self.phase.refusal(command) {
-            return Err(refusal);
+        if let Some(rejection) = self.phase.rejection(command) {
+            return Err(rejection);
         }
         match command {
             Command::Mail(..) if config.submission && !self.authenticated => {
-                let may_sign_in = config.auth.is_offered(self.secure) || !config.starttls;
-                Err(if may_sign_in { replies::AUTH_FIRST } else { replies::TLS_FIRST })
+                let can_authenticate = config.auth.is_offered(self.secure) || !config.starttls;
+                Err(if can_authenticate { replies::AUTH_FIRST } else { replies::TLS_FIRST })
             }
             Command::Mail(path, parameters) => check_mail(parameters, path.is_ascii(), config),
             Command::Rcpt(_, parameters) if parameters.requests_dsn() => Err(replies::UNKNOWN_PARAMETER),
@@ -203,7 +215,7 @@ impl Session {
         }
     }
 
-    /// HELO or EHLO is accepted; the reply to it.
+    /// Accepts HELO or EHLO and returns the reply.
     pub(super) fn greet(&mut self, name: HelloName, extended: bool, config: &Config) -> Reply {
         self.phase = self.phase.after(Outcome::Hello);
         self.extended = extended;
@@ -237,7 +249,7 @@ impl Session {
         self.authenticated = true;
     }
 
-    /// What the reply to EHLO offers: each extension only where it works.
+    /// The extensions that are available on this connection.
     fn extensions(&self, config: &Config) -> Extensions {
         let auth = if config.auth.is_offered(self.secure) {
             vec![Mechanism::Plain, Mechanism::Login]
@@ -259,7 +271,7 @@ impl Session {
     }
 }
 
-/// AUTH= is taken as `<>`, as RFC 4954 section 5 has it for a server that trusts no client to name another.
+/// Ignores AUTH=, which RFC 4954 section 5 allows for untrusted clients.
 fn check_mail(parameters: &MailParameters, path_is_ascii: bool, config: &Config) -> Result<(), Reply> {
     if parameters.requests_dsn() || parameters.body == Some(BodyType::BinaryMime) {
         return Err(replies::UNKNOWN_PARAMETER);
@@ -279,9 +291,9 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// The whole table: a row for each phase, a column for each command, `.` where it may come.
+    /// A row for each phase, a column for each command; `.` means allowed.
     #[test]
-    fn the_table_of_order() {
+    fn phase_table_allows_commands_in_order_only() {
         let lines = [
             "EHLO a",
             "MAIL FROM:<>",
@@ -304,14 +316,14 @@ mod tests {
         for (phase, expected) in table {
             let row = lines.map(|line| {
                 let command = Command::parse(line.as_bytes()).expect("a command");
-                phase.refusal(&command).map_or(".".to_owned(), |reply| reply.code().to_string())
+                phase.rejection(&command).map_or(".".to_owned(), |reply| reply.code().to_string())
             });
             assert_eq!(row.join(" "), expected, "{phase:?}");
         }
     }
 
     #[test]
-    fn a_refused_chunk_ends_only_a_transaction() {
+    fn rejected_chunk_changes_the_phase_only_in_a_transaction() {
         for phase in [Phase::Sender, Phase::Recipients, Phase::Chunks] {
             assert_eq!(phase.after(Outcome::ChunkRefused), Phase::Refused);
         }
@@ -320,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn the_protocol_is_named_as_registered() {
+    fn session_protocol_is_the_registered_keyword() {
         let mut session = Session::over_tls();
         assert_eq!(session.protocol(), "SMTP");
         session.extended = true;

@@ -1,4 +1,4 @@
-//! AUTH and the lines of its exchange: RFC 4954 section 4.
+//! The AUTH exchange: RFC 4954 section 4.
 
 use super::{Input, Question, Server};
 use crate::line::{Line, LineEnding};

@@ -1,7 +1,8 @@
-//! The message itself: DATA's text up to its final dot, BDAT's chunks by their sizes.
+//! Receiving a message with DATA (up to the final dot) or BDAT (by chunk size).
 
 use bytes::{Bytes, BytesMut};
 
+use super::pace::Pace;
 use super::{Chunk, Input, Question, Server};
 use crate::dot::Piece;
 use crate::line::LineEndChecker;
@@ -12,6 +13,17 @@ use crate::smtp::server::state::{Outcome, Phase};
 use crate::smtp::server::{Event, replies};
 
 impl Server {
+    /// Whether the next input is part of a message, accepted or not.
+    pub(super) const fn in_message(&self) -> bool {
+        matches!(self.input, Input::Text(_) | Input::Chunk(_) | Input::RejectedChunk(..))
+    }
+
+    pub(super) fn abort_slow_message(&mut self) {
+        self.pace = Pace::default();
+        self.send(&replies::TOO_SLOW);
+        self.close(Some(ProtocolError::TooSlow));
+    }
+
     pub(super) fn on_bdat(&mut self, size: u64, last: bool) {
         let chunk = Chunk { size, left: size, last };
         if self.session.phase == Phase::Chunks {
@@ -22,18 +34,19 @@ impl Server {
         }
     }
 
-    /// RFC 3030 section 2: the octets come all the same; where it cannot be told how many, they would be commands.
+    /// Skips the chunk, which the client sends regardless (RFC 3030 section 2). If its size is unknown, closes,
+    /// because the chunk would be read as commands.
     pub(super) fn on_malformed_bdat(&mut self, size: Option<u64>) {
         if let Some(size) = size {
-            self.refuse_chunk(size, replies::MALFORMED_BDAT);
+            self.reject_chunk(size, replies::MALFORMED_BDAT);
         } else {
             self.send(&replies::MALFORMED_BDAT);
-            self.close(Some(ProtocolError::Unexpected("a BDAT whose size cannot be read".to_owned())));
+            self.close(Some(ProtocolError::Unexpected("a BDAT command without a valid size".to_owned())));
         }
     }
 
-    /// Takes a piece of a message that ends with a dot. What is refused is still read to its end; which refusal it gets
-    /// depends on the whole of it, so that no cut of the stream can change the answer.
+    /// Reads part of a DATA message. A rejected message is read to its end. The reply depends on the whole message,
+    /// so it is independent of how the stream is split.
     pub(super) fn read_text(&mut self, input: &mut BytesMut) -> bool {
         let Input::Text(decoder) = &mut self.input else { return false };
         let Some(piece) = decoder.decode(input) else { return false };
@@ -68,11 +81,11 @@ impl Server {
             let octets = take(&mut chunk.left, input);
             self.line_ends.check(&octets);
             self.session.message_octets += octets.len() as u64;
-            let some = !octets.is_empty();
-            if some {
-                self.events.push_back(Event::Chunk(octets));
+            if octets.is_empty() {
+                return false;
             }
-            return some;
+            self.events.push_back(Event::Chunk(octets));
+            return true;
         }
         let Chunk { size, last, .. } = *chunk;
         self.input = Input::Commands;
@@ -89,29 +102,29 @@ impl Server {
         true
     }
 
-    pub(super) fn refuse_chunk(&mut self, size: u64, reply: Reply) {
+    pub(super) fn reject_chunk(&mut self, size: u64, reply: Reply) {
         let was_transaction = self.in_transaction();
         self.session.phase = self.session.phase.after(Outcome::ChunkRefused);
         if was_transaction && !self.in_transaction() {
             self.events.push_back(Event::Reset);
         }
-        self.input = Input::RefusedChunk(size, reply);
+        self.input = Input::RejectedChunk(size, reply);
     }
 
     pub(super) fn skip_chunk(&mut self, input: &mut BytesMut) -> bool {
-        let Input::RefusedChunk(left, _) = &mut self.input else { return false };
+        let Input::RejectedChunk(left, _) = &mut self.input else { return false };
         if *left > 0 {
             return !take(left, input).is_empty();
         }
-        if let Input::RefusedChunk(_, reply) = std::mem::replace(&mut self.input, Input::Commands) {
+        if let Input::RejectedChunk(_, reply) = std::mem::replace(&mut self.input, Input::Commands) {
             self.fail(reply);
-            self.refused |= self.session.phase == Phase::Refused;
+            self.rejected |= self.session.phase == Phase::Refused;
         }
         true
     }
 }
 
-/// Takes what there is of the next `left` octets.
+/// Splits up to `left` octets off the input.
 fn take(left: &mut u64, input: &mut BytesMut) -> Bytes {
     let length = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
     *left -= length as u64;
