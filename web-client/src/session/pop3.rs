@@ -68,11 +68,10 @@ pub(crate) async fn check<C: Connection>(
 ) -> Result<(), SessionError> {
     let mut maildrop = Maildrop::open(connection, recorder, credentials).await?;
     let listings = maildrop.list().await?;
-    let by_id = listings.iter().map(|listing| (listing.unique_id.clone(), listing.clone())).collect();
     let new = listings.iter().rev().filter(|listing| !delegate.has_header(&listing.unique_id));
     let new: Vec<Listing> = new.cloned().collect();
-    delegate.on_event(CheckEvent::Listed(listings));
-    maildrop.fetch_headers(new, &by_id, delegate).await?;
+    delegate.on_event(CheckEvent::Listed(listings.clone()));
+    maildrop.fetch_headers(new, &listings, delegate).await?;
     maildrop.quit_and_close().await;
     Ok(())
 }
@@ -191,7 +190,7 @@ impl<C: Connection> Maildrop<C> {
     async fn fetch_headers(
         &mut self,
         new: Vec<Listing>,
-        by_id: &HashMap<String, Listing>,
+        listings: &[Listing],
         delegate: &impl CheckDelegate,
     ) -> Result<(), SessionError> {
         let mut new = new.into_iter();
@@ -201,7 +200,8 @@ impl<C: Connection> Maildrop<C> {
             while pending.len() < QUEUED_MAX {
                 let session = &mut self.driver.machine;
                 if let Some(unique_id) = delegate.next_requested() {
-                    let Some(listing) = by_id.get(&unique_id) else {
+                    let listing = listings.iter().find(|listing| listing.unique_id == unique_id);
+                    let Some(listing) = listing else {
                         let message = Err(GONE.to_owned());
                         delegate.on_event(CheckEvent::Message { unique_id, message });
                         continue;

@@ -59,14 +59,11 @@ impl From<ConnectionLost> for SendError {
 impl OutgoingMessage {
     pub(crate) fn new(draft: &Draft, message: Vec<u8>) -> Self {
         let recipients = draft.recipients().into_iter().cloned().map(ForwardPath::Address).collect();
-        let envelope = Envelope {
-            reverse_path: ReversePath::Address(draft.from.clone()),
-            recipients,
-            size: Some(message.len() as u64),
-            eight_bit: !message.is_ascii(),
-            utf8: draft.needs_smtputf8(),
-        };
-        Self { envelope, message }
+        let reverse_path = ReversePath::Address(draft.from.clone());
+        let envelope = Envelope::for_message(reverse_path, recipients, &message);
+        // Bcc addresses are not in the header.
+        let utf8 = envelope.utf8 || draft.needs_smtputf8();
+        Self { envelope: Envelope { utf8, ..envelope }, message }
     }
 
     pub(crate) fn octets(&self) -> u64 {

@@ -24,7 +24,7 @@ mod draft_codec;
 mod in_browser;
 mod sent_copies;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use js_sys::Uint8Array;
@@ -103,15 +103,15 @@ impl Storage {
 
     /// Everything that the lists show. Bodies are read when a message is opened.
     pub(crate) async fn load(&self) -> Snapshot {
-        let marks: HashMap<_, _> = self.entries(ObjectStore::Marks).await.into_iter().collect();
-        let stored: HashSet<_> = self.keys(ObjectStore::Messages).await.into_iter().collect();
+        let marks = self.entries(ObjectStore::Marks).await;
+        let stored = self.keys(ObjectStore::Messages).await;
         let texts = self.texts(ObjectStore::Texts).await;
         let message = |(id, header): (String, JsValue)| {
             let summary = Summary::parse_with(&octets(&header), charset::decode);
             let header = Some(Rc::new(HeaderSummary::new(&summary)));
             let (read, starred) =
-                read_and_starred(marks.get(&id).and_then(JsValue::as_f64).unwrap_or_default());
-            let (stored, text) = (stored.contains(&id), texts.get(&id).cloned());
+                read_and_starred(find(&marks, &id).and_then(JsValue::as_f64).unwrap_or_default());
+            let (stored, text) = (stored.binary_search(&id).is_ok(), find(&texts, &id).cloned());
             Rc::new(Message { id, number: None, octets: 0, header, read, starred, stored, text })
         };
         Snapshot {
@@ -125,19 +125,19 @@ impl Storage {
     async fn load_drafts(&self) -> Vec<Rc<DraftForm>> {
         let stored = self.entries(ObjectStore::Drafts).await;
         let stored = stored.iter().filter_map(|(id, draft)| draft_codec::decode(id, draft));
-        let mut drafts: HashMap<_, _> = stored.map(|form| (form.id.clone(), form)).collect();
+        let mut drafts: Vec<_> = stored.map(Rc::new).collect();
         for mut backup in draft_backup::load_all(self.database.name()) {
-            if let Some(stored) = drafts.get(&backup.id) {
-                if stored.changed >= backup.changed {
+            if let Some(at) = drafts.iter().position(|stored| stored.id == backup.id) {
+                if drafts[at].changed >= backup.changed {
                     draft_backup::delete(self.database.name(), &backup.id);
                     continue;
                 }
-                backup.attachments.clone_from(&stored.attachments);
+                backup.attachments.clone_from(&drafts.swap_remove(at).attachments);
             }
             self.put_draft(&backup).await;
-            drafts.insert(backup.id.clone(), backup);
+            drafts.push(Rc::new(backup));
         }
-        drafts.into_values().map(Rc::new).collect()
+        drafts
     }
 
     /// The user's own address, if a session has found it.
@@ -228,7 +228,7 @@ impl Storage {
         self.database.put(&[(store.name(), id, value)]).await
     }
 
-    async fn texts(&self, store: ObjectStore) -> HashMap<String, Rc<str>> {
+    async fn texts(&self, store: ObjectStore) -> Vec<(String, Rc<str>)> {
         let entries = self.entries(store).await.into_iter();
         entries.filter_map(|(id, text)| Some((id, text.as_string()?.into()))).collect()
     }
@@ -240,6 +240,13 @@ impl Storage {
     async fn entries(&self, store: ObjectStore) -> Vec<(String, JsValue)> {
         self.database.entries(store.name()).await
     }
+}
+
+/// Looks up an id in the entries of an object store. They are sorted by key: ids are ASCII, for which IndexedDB's order
+/// is that of the bytes.
+fn find<'a, T>(entries: &'a [(String, T)], id: &str) -> Option<&'a T> {
+    let at = entries.binary_search_by(|(key, _)| key.as_str().cmp(id)).ok()?;
+    Some(&entries[at].1)
 }
 
 fn octets(value: &JsValue) -> Vec<u8> {

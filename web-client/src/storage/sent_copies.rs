@@ -3,7 +3,6 @@
 //! They exist only in this browser, so an old copy is never dropped to make room: a message that does not fit is sent
 //! without a copy, and the page says so.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use js_sys::{Object, Reflect, Uint8Array};
@@ -11,7 +10,7 @@ use mail_core::message::header;
 use mail_core::message::parsed::Summary;
 use wasm_bindgen::JsValue;
 
-use super::{ObjectStore, Storage, octets};
+use super::{ObjectStore, Storage, find, octets};
 use crate::model::message::{HeaderSummary, Message};
 use crate::platform::charset;
 
@@ -30,22 +29,22 @@ pub(crate) enum StoreError {
 impl Storage {
     /// The summaries of all sent copies. A copy without a summary, from version 2 of the database, gets one.
     pub(super) async fn load_sent_copies(&self) -> Vec<Rc<Message>> {
-        let mut summaries = self.sent_summaries().await;
+        let summaries = self.sent_summaries().await;
         let texts = self.texts(ObjectStore::SentTexts).await;
         let mut copies = Vec::new();
         for id in self.keys(ObjectStore::Sent).await {
-            let summary = match summaries.remove(&id) {
-                Some(summary) => summary,
+            let text = find(&texts, &id).cloned();
+            let copy = match find(&summaries, &id) {
+                Some(summary) => summary.copy(id),
                 None => {
                     // One at a time, to bound the memory.
                     let Some(message) = self.message(ObjectStore::Sent, &id).await else { continue };
                     let summary = SentSummary::new(&message);
                     self.put(ObjectStore::SentSummaries, &id, summary.encode()).await;
-                    summary
+                    summary.copy(id)
                 }
             };
-            let text = texts.get(&id).cloned();
-            copies.push(Rc::new(Message { text, ..summary.copy(id) }));
+            copies.push(Rc::new(Message { text, ..copy }));
         }
         copies
     }
@@ -60,9 +59,9 @@ impl Storage {
         message: &[u8],
         search_text: Rc<str>,
     ) -> Result<Message, StoreError> {
-        let mut summaries = self.sent_summaries().await;
-        summaries.remove(id);
-        let used: u64 = summaries.values().map(|summary| summary.octets).sum();
+        let summaries = self.sent_summaries().await;
+        let others = summaries.iter().filter(|(other, _)| other != id);
+        let used: u64 = others.map(|(_, summary)| summary.octets).sum();
         if used + message.len() as u64 > SENT_OCTETS_MAX {
             return Err(StoreError::BudgetExceeded);
         }
@@ -84,7 +83,7 @@ impl Storage {
         self.database.delete(&stores.map(ObjectStore::name), ids).await
     }
 
-    async fn sent_summaries(&self) -> HashMap<String, SentSummary> {
+    async fn sent_summaries(&self) -> Vec<(String, SentSummary)> {
         let entries = self.entries(ObjectStore::SentSummaries).await.into_iter();
         entries.filter_map(|(id, value)| Some((id, SentSummary::decode(&value)?))).collect()
     }

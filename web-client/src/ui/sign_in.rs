@@ -52,8 +52,7 @@ pub(super) fn SignIn(SignInProps { session, protocol_log }: &SignInProps) -> Htm
         Callback::from(move |_: MouseEvent| control.sign_out(false))
     };
     let open_log = *protocol_log;
-    let toggle_log =
-        { Callback::from(move |_: MouseEvent| control.dispatch(UiAction::ProtocolLog(!open_log))) };
+    let toggle_log = Callback::from(move |_: MouseEvent| control.dispatch(UiAction::ProtocolLog(!open_log)));
     let waiting = match &session.connection {
         ConnectionStatus::Waiting { reason, .. } if session.signing_in => {
             let reason = reason.as_deref().unwrap_or("Offline.");
