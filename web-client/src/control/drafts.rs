@@ -26,7 +26,7 @@ impl Control {
     }
 
     pub(crate) fn reply(&self, all: bool) {
-        self.answer(|view, own_address| compose::reply(view, own_address, all));
+        self.answer(|message, own_address| compose::reply(message, own_address, all));
     }
 
     pub(crate) fn forward(&self) {
@@ -37,9 +37,9 @@ impl Control {
         let state = self.state();
         if let (Some(account), Some(open)) = (&state.session.account, &state.ui.open)
             && let Content::Ready(message) = &open.content
-            && let Some(own_address) = address_for_reply(account, &message.view)
+            && let Some(own_address) = address_for_reply(account, &message.parsed)
         {
-            let draft = answer(&message.view, &own_address);
+            let draft = answer(&message.parsed, &own_address);
             self.open_form(DraftForm::from_draft(draft, clock::random(), clock::now()));
         }
     }

@@ -11,9 +11,9 @@ use yew::platform::spawn_local;
 
 use super::Control;
 use super::login_session::{Job, LoginSession};
+use crate::model::fetched_message::FetchedMessage;
 use crate::model::format;
 use crate::model::message::HeaderSummary;
-use crate::model::parsed_message::ParsedMessage;
 use crate::model::state::{
     Account, Action, ConnectionStatus, MailboxAction, Notice, SessionAction, UiAction,
 };
@@ -97,8 +97,8 @@ impl Control {
     }
 
     /// Shows the content of the open message and marks it as read.
-    pub(super) fn show_message(&self, id: &str, raw: impl Into<Bytes>) -> Rc<ParsedMessage> {
-        let message = Rc::new(ParsedMessage::parse(raw, charset::decode));
+    pub(super) fn show_message(&self, id: &str, raw: impl Into<Bytes>) -> Rc<FetchedMessage> {
+        let message = Rc::new(FetchedMessage::parse(raw, charset::decode));
         self.dispatch(UiAction::Opened { id: id.to_owned(), content: message.clone() });
         self.dispatch(MailboxAction::Opened { id: id.to_owned(), search_text: message.search_text() });
         self.store_marks(id);

@@ -51,11 +51,11 @@ impl Control {
 
 /// The user's address for a reply, which excludes it from the recipients. While it is unknown, a recipient of the
 /// message with the user's name is the best guess.
-pub(super) fn address_for_reply(account: &Account, view: &ParsedMessage) -> Option<Address> {
+pub(super) fn address_for_reply(account: &Account, message: &ParsedMessage) -> Option<Address> {
     if let Some(address) = &account.address {
         return Some(address.clone());
     }
-    let recipients = view.to.iter().chain(&view.cc).map(|person| person.address.as_str());
+    let recipients = message.to.iter().chain(&message.cc).map(|person| person.address.as_str());
     let mut own = recipients.filter(|address| {
         address.rsplit_once('@').is_some_and(|(name, _)| name.eq_ignore_ascii_case(&account.name))
     });
@@ -76,13 +76,14 @@ mod tests {
     #[test]
     fn address_for_reply_is_guessed_from_the_recipients() {
         let mut account = Account { name: "gb".to_owned(), address: None };
-        let view =
+        let message =
             ParsedMessage::parse(b"From: ag@iit.edu\r\nTo: x@iit.edu\r\nCc: GB@iitkgp.edu\r\n\r\nx\r\n");
-        let guess =
-            |account: &Account, view: &ParsedMessage| address_for_reply(account, view).unwrap().to_string();
-        assert_eq!(guess(&account, &view), "GB@iitkgp.edu");
+        let guess = |account: &Account, message: &ParsedMessage| {
+            address_for_reply(account, message).unwrap().to_string()
+        };
+        assert_eq!(guess(&account, &message), "GB@iitkgp.edu");
         assert_eq!(guess(&account, &ParsedMessage::default()), "gb@localhost");
         account.address = Address::parse("gb@iit.edu").ok();
-        assert_eq!(guess(&account, &view), "gb@iit.edu");
+        assert_eq!(guess(&account, &message), "gb@iit.edu");
     }
 }

@@ -8,13 +8,13 @@ use web_sys::HtmlElement;
 use yew::prelude::*;
 
 use super::icons;
+use crate::model::fetched_message::FetchedMessage;
 use crate::model::format;
-use crate::model::parsed_message::ParsedMessage;
 use crate::platform::blob_url::BlobUrl;
 
 #[derive(Properties, PartialEq)]
 pub(super) struct AttachmentsProps {
-    pub(super) message: Rc<ParsedMessage>,
+    pub(super) message: Rc<FetchedMessage>,
 }
 
 struct AttachmentLinks {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use mail_core::message::parsed::{self, NamedAddress};
+use mail_core::message::parsed::{NamedAddress, ParsedMessage};
 use mail_core::message::printable::printable_line;
 use yew::prelude::*;
 
@@ -11,27 +11,27 @@ use super::element_ids::TITLE_ID;
 use super::message_frame::MessageFrame;
 use super::plain_text;
 use crate::control::Control;
+use crate::model::fetched_message::FetchedMessage;
 use crate::model::format;
-use crate::model::parsed_message::ParsedMessage;
 use crate::model::state::UiAction;
 use crate::platform::clock;
 use crate::sanitize::{SanitizedHtml, sanitize_html};
 
 #[derive(Properties, PartialEq)]
 pub(super) struct MessageViewProps {
-    pub(super) message: Rc<ParsedMessage>,
+    pub(super) message: Rc<FetchedMessage>,
 }
 
 #[component]
 pub(super) fn MessageView(MessageViewProps { message }: &MessageViewProps) -> Html {
     let plain = use_state_eq(|| false);
     let html = use_memo(message.clone(), |message| {
-        let html = sanitize_html(message.view.html.as_deref()?, &message.view.attachments);
+        let html = sanitize_html(message.parsed.html.as_deref()?, &message.parsed.attachments);
         html.filter(|html| !html.is_empty || html.blocked_images > 0)
     });
-    let view = &message.view;
+    let parsed = &message.parsed;
     let html = html.as_ref().as_ref();
-    let subject = Some(printable_line(&view.subject).into_owned()).filter(|subject| !subject.is_empty());
+    let subject = Some(printable_line(&parsed.subject).into_owned()).filter(|subject| !subject.is_empty());
     let switch = html.filter(|html| !html.is_empty).map(|_| {
         let (label, next) = if *plain { ("Show formatted", false) } else { ("Show plain text", true) };
         let plain = plain.clone();
@@ -41,7 +41,7 @@ pub(super) fn MessageView(MessageViewProps { message }: &MessageViewProps) -> Ht
     html! {
         <article>
             <h2 class="title" id={TITLE_ID} tabindex="-1">{ subject.unwrap_or_else(|| "(no subject)".to_owned()) }</h2>
-            { header(view, switch) }
+            { header(parsed, switch) }
             { blocked_images(html.filter(|_| !*plain)) }
             if let Some(html) = html.filter(|html| !html.is_empty && !*plain) {
                 <MessageFrame document={html.document.clone()} />
@@ -53,12 +53,12 @@ pub(super) fn MessageView(MessageViewProps { message }: &MessageViewProps) -> Ht
     }
 }
 
-fn header(view: &parsed::ParsedMessage, switch: Option<Html>) -> Html {
-    let from = people(&view.from);
-    let initial = view.from.first().and_then(|person| {
+fn header(parsed: &ParsedMessage, switch: Option<Html>) -> Html {
+    let from = people(&parsed.from);
+    let initial = parsed.from.first().and_then(|person| {
         person.name.as_deref().unwrap_or(&person.address).chars().find(|c| c.is_alphanumeric())
     });
-    let date = view.received.or(view.date).map(|date| date.to_utc());
+    let date = parsed.received.or(parsed.date).map(|date| date.to_utc());
     html! {
         <div class="meta">
             <div class="avatar" aria-hidden="true">{ initial.map(|c| c.to_uppercase().to_string()) }</div>
@@ -67,8 +67,8 @@ fn header(view: &parsed::ParsedMessage, switch: Option<Html>) -> Html {
                 <span class="secondary date" title={format::guide_date(date)}>{ format::date_and_time(clock::local(date)) }</span>
             }
             <span class="secondary to">
-                { format!("to {}", people(&view.to)) }
-                if !view.cc.is_empty() { { format!(", cc {}", people(&view.cc)) } }
+                { format!("to {}", people(&parsed.to)) }
+                if !parsed.cc.is_empty() { { format!(", cc {}", people(&parsed.cc)) } }
                 { switch }
             </span>
         </div>
@@ -87,7 +87,7 @@ fn blocked_images(html: Option<&SanitizedHtml>) -> Html {
 
 #[derive(Properties, PartialEq)]
 struct PlainTextProps {
-    message: Rc<ParsedMessage>,
+    message: Rc<FetchedMessage>,
     /// The formatted version can be shown as well.
     has_html: bool,
 }
@@ -96,11 +96,12 @@ struct PlainTextProps {
 #[component]
 fn PlainText(PlainTextProps { message, has_html }: &PlainTextProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
-    let view = &message.view;
+    let parsed = &message.parsed;
     let show_source = Callback::from(move |_: MouseEvent| control.dispatch(UiAction::Source(true)));
-    let unsafe_html = view.html.is_some() && !*has_html;
+    let unsafe_html = parsed.html.is_some() && !*has_html;
     // Text derived from unsafe HTML is not shown.
-    let text = if unsafe_html { view.text.as_deref().unwrap_or_default().into() } else { view.plain_text() };
+    let text =
+        if unsafe_html { parsed.text.as_deref().unwrap_or_default().into() } else { parsed.plain_text() };
     let explanation = match (unsafe_html, text.trim().is_empty()) {
         (true, false) => "The formatted version has no safe content. This is the plain text.",
         (true, true) => "This message has no safe content. Scripts and remote content are blocked.",

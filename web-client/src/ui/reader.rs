@@ -127,7 +127,7 @@ fn Source(MessageViewProps { message }: &MessageViewProps) -> Html {
     let download = use_memo(message.clone(), |message| BlobUrl::for_download(&message.raw));
     let text = String::from_utf8_lossy(&message.raw);
     let cut = text.char_indices().nth(SOURCE_CHARS_MAX).map(|(at, _)| at);
-    let subject = &message.view.subject;
+    let subject = &message.parsed.subject;
     let name = format!("{}.eml", if subject.is_empty() { "message" } else { subject });
     html! {
         <article class="source">

@@ -4,8 +4,8 @@ use mail_core::message::parsed::Summary;
 
 use super::mailbox::{Loading, Removal};
 use super::*;
+use crate::model::fetched_message::FetchedMessage;
 use crate::model::message::{HeaderSummary, Listing};
-use crate::model::parsed_message::ParsedMessage;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -47,8 +47,8 @@ fn ids(state: &State) -> String {
     state.items().iter().map(|item| item.id().to_owned()).collect()
 }
 
-fn parsed(raw: &'static [u8]) -> Rc<ParsedMessage> {
-    Rc::new(ParsedMessage::parse(raw, |_, _| None))
+fn parsed(raw: &'static [u8]) -> Rc<FetchedMessage> {
+    Rc::new(FetchedMessage::parse(raw, |_, _| None))
 }
 
 fn opened(state: State, id: &str) -> State {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::model::parsed_message::ParsedMessage;
+use crate::model::fetched_message::FetchedMessage;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Folder {
@@ -70,7 +70,7 @@ pub(crate) struct OpenMessage {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
     Loading,
-    Ready(Rc<ParsedMessage>),
+    Ready(Rc<FetchedMessage>),
     Failed(String),
 }
 
@@ -121,7 +121,7 @@ pub(crate) enum UiAction {
     Opening(String),
     Opened {
         id: String,
-        content: Rc<ParsedMessage>,
+        content: Rc<FetchedMessage>,
     },
     OpenFailed {
         id: String,

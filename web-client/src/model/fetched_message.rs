@@ -1,38 +1,38 @@
-//! An open message: its octets and the parsed view of them.
+//! A fetched message: its octets and their parsed form.
 
 use std::rc::Rc;
 
 use bytes::Bytes;
 use mail_core::message::charset::CharsetDecoder;
 use mail_core::message::draft::Attachment;
-use mail_core::message::parsed;
+use mail_core::message::parsed::ParsedMessage;
 
 /// Characters of a message's text that the search index stores.
 const SEARCH_TEXT_CHARS_MAX: usize = 20_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ParsedMessage {
+pub(crate) struct FetchedMessage {
     pub(crate) raw: Bytes,
-    pub(crate) view: parsed::ParsedMessage,
+    pub(crate) parsed: ParsedMessage,
 }
 
-impl ParsedMessage {
+impl FetchedMessage {
     /// `decode` handles the charsets that the core does not.
     pub(crate) fn parse(raw: impl Into<Bytes>, decode: CharsetDecoder) -> Self {
         let raw = raw.into();
-        let view = parsed::ParsedMessage::parse_with(&raw, decode);
-        Self { raw, view }
+        let parsed = ParsedMessage::parse_with(&raw, decode);
+        Self { raw, parsed }
     }
 
     /// Text for the search, in lower case.
     pub(crate) fn search_text(&self) -> Rc<str> {
-        search_text(&self.view.plain_text())
+        search_text(&self.parsed.plain_text())
     }
 
     /// The attachments to list, with their index. Images that the HTML shows inline are left out.
     pub(crate) fn listed_attachments(&self) -> impl Iterator<Item = (usize, &Attachment)> {
-        let html = self.view.html.as_deref().unwrap_or_default();
-        self.view.attachments.iter().enumerate().filter(move |(_, attachment)| {
+        let html = self.parsed.html.as_deref().unwrap_or_default();
+        self.parsed.attachments.iter().enumerate().filter(move |(_, attachment)| {
             let id = attachment.content_id.as_deref().filter(|id| !id.is_empty());
             !id.is_some_and(|id| html.contains(&format!("cid:{id}")))
         })
@@ -55,7 +55,7 @@ mod tests {
             --b\r\nContent-Type: text/html\r\n\r\n<img src='cid:one'>\r\n\
             --b\r\nContent-Type: image/gif\r\nContent-ID: <one>\r\n\r\nGIF\r\n\
             --b\r\nContent-Type: image/gif; name=two.gif\r\nContent-ID: <two>\r\n\r\nGIF\r\n--b--\r\n";
-        let message = ParsedMessage::parse(&raw[..], |_, _| None);
+        let message = FetchedMessage::parse(&raw[..], |_, _| None);
         let listed: Vec<_> =
             message.listed_attachments().map(|(at, file)| (at, file.name.as_str())).collect();
         assert_eq!(listed, [(1, "two.gif")]);
