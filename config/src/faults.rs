@@ -152,9 +152,7 @@ impl Identity {
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         match (self, Address::parse(name)) {
-            (Self::Account(account), Ok(address)) => {
-                address.local.username().as_ref() == Some(account)
-            }
+            (Self::Account(account), Ok(address)) => address.local.username().as_ref() == Some(account),
             (Self::Account(account), Err(_)) => Username::parse(name).as_ref() == Ok(account),
             (Self::Address(address), Ok(other)) => {
                 address.host == other.host

@@ -33,6 +33,16 @@ pub trait Session: Send {
     /// from before the handshake (RFC 3207 section 4.2, RFC 2595 section 4).
     fn tls_established(&mut self, encryption: Encryption, now: Instant, machine: &mut Self::Machine);
 
+    /// When the driver must call [`renew`](Self::renew) next; `None` while the session holds nothing that expires.
+    fn renewal(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Renews what expires, such as the lease of a maildrop. If that fails, the session ends itself through the machine.
+    fn renew(&mut self, _now: Instant, _machine: &mut Self::Machine) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// Tells the machine that the server shuts down.
     fn shutdown(&self, machine: &mut Self::Machine);
 }

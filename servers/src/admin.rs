@@ -1,23 +1,17 @@
-//! `pennypost user`: the accounts, administered.
+//! `pennypost user`: account administration.
 
-use std::fs::{self, DirBuilder};
 use std::io::{self, BufRead, Write};
-use std::os::unix::fs::DirBuilderExt;
 
 use clap::{Args, Subcommand};
 use config::Config;
 use mail_core::secret::Secret;
 use mail_core::users::Username;
-
-use mail_store::MailStore;
-use mail_store::accounts::{Accounts, AccountsError};
-use mail_store::disk::RealDisk;
-use mail_store::text::{TextStore, Threads};
-use mail_store::user_txt::UserTxt;
+use mail_store::directory::{AccountAdmin, Directory, DirectoryError};
+use mail_store::{MailboxAdmin, MaildropStore, configured};
 
 use crate::privileges;
 
-/// What can be done with accounts.
+/// A subcommand of `pennypost user`.
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
     /// Add an account and make its folder.
@@ -39,7 +33,7 @@ pub enum UserCommand {
     Hash,
 }
 
-/// An account, and where its password comes from.
+/// An account, and the source of its password.
 #[derive(Debug, Args)]
 pub struct NameAndPassword {
     /// The account's name.
@@ -51,74 +45,106 @@ pub struct NameAndPassword {
 }
 
 impl UserCommand {
-    /// Does it.
+    /// Runs the command.
     ///
     /// # Errors
-    /// One sentence with the remedy.
+    /// A sentence with the cause and the remedy.
     pub fn run(&self, config: &Config) -> Result<(), String> {
-        if matches!(self, Self::Add(_)) && !config.data.is_dir() {
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(&config.data);
-            made.and_then(|()| privileges::give(&config.data, config.process.user.as_deref())).map_err(
-                |error| format!("cannot make the data directory {}: {error}", config.data.display()),
-            )?;
+        if matches!(self, Self::Add(_)) {
+            create_data_directory(config)?;
         }
-        if !config.data.is_dir() {
-            return Err(format!(
-                "there is no data directory {}; name an existing one with --data",
-                config.data.display()
-            ));
+        if config.data.is_dir() {
+            privileges::become_owner_of(&config.data)?;
         }
-        privileges::become_owner_of(&config.data)?;
-        let accounts = UserTxt::open(&config.data, &config.auth)?;
+        let directory = configured::open_directory(config)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .map_err(|error| format!("cannot start: {error}"))?;
         runtime.block_on(async {
             match self {
-                Self::Add(account) => {
-                    let password = account.password()?;
-                    accounts.add(&account.name, &password).await.map_err(|error| error.to_string())?;
-                    say(&format!("added {}", account.name))
+                Self::Remove { name, purge: true } => {
+                    let store = configured::open_store(config)?;
+                    purge(&directory, &store, &configured::mailboxes(config), name).await
                 }
-                Self::Passwd(account) => {
-                    let password = account.password()?;
-                    accounts
-                        .set_password(&account.name, &password)
-                        .await
-                        .map_err(|error| error.to_string())?;
-                    say(&format!("changed the password of {}", account.name))
+                Self::Remove { name, purge: false } => {
+                    remove(&directory, &configured::mailboxes(config), name).await
                 }
-                Self::Remove { name, purge } => remove(config, &accounts, name, *purge).await,
-                Self::List => {
-                    let names = accounts.names(None).await.map_err(|error| error.to_string())?;
-                    names.iter().try_for_each(|name| say(name.as_str()))
-                }
-                Self::Hash => {
-                    let hashed = accounts.hash_plain_passwords().map_err(|error| error.to_string())?;
-                    say(&format!("turned {} plain-text passwords into hashes", hashed.len()))
-                }
+                _ => self.change(&directory).await,
             }
         })
     }
+
+    /// Runs a command that concerns the directory alone.
+    async fn change(&self, directory: &impl AccountAdmin) -> Result<(), String> {
+        match self {
+            Self::Add(account) => {
+                directory.add(&account.name, &account.password()?).await.map_err(to_sentence)?;
+                print(&format!("added {}", account.name))
+            }
+            Self::Passwd(account) => {
+                directory.set_password(&account.name, &account.password()?).await.map_err(to_sentence)?;
+                print(&format!("changed the password of {}", account.name))
+            }
+            Self::List => {
+                let mut after = None;
+                loop {
+                    let names = directory.names(after.as_ref()).await.map_err(to_sentence)?;
+                    names.iter().try_for_each(|name| print(name.as_str()))?;
+                    let Some(last) = names.last() else { return Ok(()) };
+                    after = Some(last.clone());
+                }
+            }
+            Self::Hash => {
+                let hashed = directory.hash_plain_passwords().await.map_err(to_sentence)?;
+                print(&format!("turned {} plain-text passwords into hashes", hashed.len()))
+            }
+            Self::Remove { .. } => unreachable!("`run` removes accounts"),
+        }
+    }
 }
 
-async fn remove(config: &Config, accounts: &UserTxt, name: &Username, purge: bool) -> Result<(), String> {
-    let found = accounts.find(name).await.map_err(|error| error.to_string())?;
-    let Some(name) = found else { return Err(AccountsError::Unknown(name.clone()).to_string()) };
-    let folder = config.data.join(name.as_str());
-    if !purge {
-        accounts.remove(&name).await.map_err(|error| error.to_string())?;
-        return say(&format!("removed {name}; its mail is still in {}", folder.display()));
-    }
-    // The lease keeps a session that reads it from losing mail under its hands. It comes first, so that nothing has
-    // changed when it cannot be had.
-    let store = TextStore::open(RealDisk::new(&config.data), Threads, config.hostname.as_str())
-        .map_err(|error| error.to_string())?;
+/// Creates the data directory, owned by the user that the servers run as.
+fn create_data_directory(config: &Config) -> Result<(), String> {
+    let owner = config.process.user.as_deref();
+    let created = configured::create(config).and_then(|is_new| match is_new {
+        true => privileges::give(&config.data, owner),
+        false => Ok(()),
+    });
+    created.map_err(|error| format!("cannot make the data directory {}: {error}", config.data.display()))
+}
+
+async fn remove(
+    directory: &(impl Directory + AccountAdmin),
+    mailboxes: &impl MailboxAdmin,
+    name: &Username,
+) -> Result<(), String> {
+    let name = find(directory, name).await?;
+    directory.remove(&name).await.map_err(to_sentence)?;
+    print(&format!("removed {name}; its mail is still in {}", mailboxes.location(&name)))
+}
+
+/// Takes the lease first: no session then loses mail while it reads, and nothing has changed if the lease is not available.
+async fn purge(
+    directory: &(impl Directory + AccountAdmin),
+    store: &impl MaildropStore,
+    mailboxes: &impl MailboxAdmin,
+    name: &Username,
+) -> Result<(), String> {
+    let name = find(directory, name).await?;
     let _lease = store.open(&name).await.map_err(|error| format!("{name} was not removed: {error}"))?;
-    accounts.remove(&name).await.map_err(|error| error.to_string())?;
-    fs::remove_dir_all(&folder)
-        .map_err(|error| format!("removed {name}, but not all of its mail: {error}"))?;
-    say(&format!("removed {name} and all of its mail"))
+    directory.remove(&name).await.map_err(to_sentence)?;
+    mailboxes.purge(&name).map_err(|error| format!("removed {name}, but not all of its mail: {error}"))?;
+    print(&format!("removed {name} and all of its mail"))
+}
+
+async fn find(directory: &impl Directory, name: &Username) -> Result<Username, String> {
+    let found = directory.find(name).await.map_err(to_sentence)?;
+    found.ok_or_else(|| to_sentence(DirectoryError::Unknown(name.clone())))
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
+fn to_sentence(error: DirectoryError) -> String {
+    error.to_string()
 }
 
 impl NameAndPassword {
@@ -131,7 +157,7 @@ impl NameAndPassword {
         } else {
             let first =
                 rpassword::prompt_password(format!("Password for {}: ", self.name)).map_err(unread)?;
-            let second = rpassword::prompt_password("Once more: ").map_err(unread)?;
+            let second = rpassword::prompt_password("Repeat the password: ").map_err(unread)?;
             if first != second {
                 return Err("the two passwords differ; nothing was changed".into());
             }
@@ -146,7 +172,7 @@ impl NameAndPassword {
     }
 }
 
-fn say(line: &str) -> Result<(), String> {
+fn print(line: &str) -> Result<(), String> {
     writeln!(io::stdout(), "{line}").map_err(|error| format!("cannot write to standard output: {error}"))
 }
 

@@ -1,69 +1,98 @@
-//! `pennypost check`: reads the configuration, the certificate, User.txt and every mailbox, and says what is wrong.
+//! `pennypost check`: reads configuration, certificate, accounts and mailboxes, and reports defects.
 
 use std::io::{self, Write};
 
 use config::{Config, Tls};
+use mail_core::users::Username;
+use mail_store::directory::AccountAdmin;
+use mail_store::{Finding, MailboxAdmin, configured};
 use tls::Certificate;
 
-use mail_store::accounts::Accounts;
-use mail_store::disk::RealDisk;
-use mail_store::text;
-
 use crate::privileges;
-use crate::serve::open_accounts;
 
-/// Prints one line for each account and one for each thing that is wrong; whether all is well.
+/// Prints a line for each account and each defect. Returns whether there is no defect.
 ///
 /// # Errors
-/// The configuration or User.txt cannot be read at all, or is one that no server starts on; said as a sentence.
+/// The servers would not start with this configuration and these accounts: a sentence with the cause.
 pub fn check(config: &Config) -> Result<bool, String> {
     if config.data.is_dir() {
         privileges::become_owner_of(&config.data)?;
     }
-    let accounts = open_accounts(config)?;
-    let disk = RealDisk::new(&config.data);
+    let directory = configured::open_directory_for_serving(config)?;
+    let mut report = Report { out: io::stdout().lock(), is_clean: true };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .map_err(|error| format!("cannot start: {error}"))?;
-    let names = runtime.block_on(accounts.names(None)).map_err(|error| error.to_string())?;
-    let mut is_well = true;
-    let mut out = io::stdout().lock();
-    let mut say = |line: String| {
-        writeln!(out, "{line}").map_err(|error| format!("cannot write to standard output: {error}"))
-    };
-    for name in accounts.plain_passwords() {
-        say(format!(
-            "User.txt: the password of {name} stands in plain text; `pennypost user hash` hashes it"
-        ))?;
+    runtime.block_on(report.check_passwords(&directory))?;
+    report.check_certificate(config)?;
+    for name in runtime.block_on(all_names(&directory))? {
+        report.check_mailbox(&configured::mailboxes(config), &name)?;
     }
-    for name in accounts.broken_hashes() {
-        is_well = false;
-        say(format!(
-            "User.txt: the hash of {name} is broken; `pennypost user passwd {name}` sets a new password"
-        ))?;
+    Ok(report.is_clean)
+}
+
+async fn all_names(directory: &impl AccountAdmin) -> Result<Vec<Username>, String> {
+    let mut all = Vec::new();
+    loop {
+        let names = directory.names(all.last()).await.map_err(|error| error.to_string())?;
+        if names.is_empty() {
+            return Ok(all);
+        }
+        all.extend(names);
     }
-    if matches!(config.tls, Tls::Files { .. })
-        && let Err(sentence) = Certificate::open(&config.tls, &config.data, config.hostname.as_str())
-    {
-        is_well = false;
-        say(sentence)?;
+}
+
+struct Report<W> {
+    out: W,
+    is_clean: bool,
+}
+
+impl<W: Write> Report<W> {
+    fn print(&mut self, line: &str) -> Result<(), String> {
+        writeln!(self.out, "{line}").map_err(|error| format!("cannot write to standard output: {error}"))
     }
-    for name in names {
-        let mailbox = config.data.join(name.as_str()).join("MyMailBox.txt");
-        match text::check(&disk, &name, config.hostname.as_str()) {
-            Ok(report) => {
-                say(format!("{name}: {} messages, {} octets", report.messages, report.octets))?;
-                for finding in report.findings {
-                    is_well = false;
-                    let text::Finding { offset, what, remedy } = finding;
-                    say(format!("{}, octet {offset}: {what}; {remedy}", mailbox.display()))?;
-                }
-            }
-            Err(error) => {
-                is_well = false;
-                say(format!("{}: cannot be read: {error}", mailbox.display()))?;
-            }
+
+    fn print_defect(&mut self, line: &str) -> Result<(), String> {
+        self.is_clean = false;
+        self.print(line)
+    }
+
+    /// Passwords in plain text are reported, but are not a defect.
+    async fn check_passwords(&mut self, directory: &impl AccountAdmin) -> Result<(), String> {
+        let weak = directory.weak_passwords().await.map_err(|error| error.to_string())?;
+        for name in weak.plain {
+            self.print(&format!(
+                "User.txt: the password of {name} is stored in plain text; `pennypost user hash` hashes it"
+            ))?;
+        }
+        for name in weak.broken {
+            self.print_defect(&format!(
+                "User.txt: the hash of {name} is broken; `pennypost user passwd {name}` sets a new password"
+            ))?;
+        }
+        Ok(())
+    }
+
+    fn check_certificate(&mut self, config: &Config) -> Result<(), String> {
+        if !matches!(config.tls, Tls::Files { .. }) {
+            return Ok(());
+        }
+        match Certificate::open(&config.tls, &config.data, config.hostname.as_str()) {
+            Ok(_) => Ok(()),
+            Err(sentence) => self.print_defect(&sentence),
         }
     }
-    Ok(is_well)
+
+    fn check_mailbox(&mut self, mailboxes: &impl MailboxAdmin, name: &Username) -> Result<(), String> {
+        let location = mailboxes.location(name);
+        match mailboxes.check(name) {
+            Ok(report) => {
+                self.print(&format!("{name}: {} messages, {} octets", report.messages, report.octets))?;
+                report.findings.into_iter().try_for_each(|Finding { offset, description, remedy }| {
+                    self.print_defect(&format!("{location}, octet {offset}: {description}; {remedy}"))
+                })
+            }
+            Err(error) => self.print_defect(&format!("{location}: cannot be read: {error}")),
+        }
+    }
 }

@@ -10,7 +10,8 @@ use mail_core::message::address::Domain;
 use net::log::LogFormat;
 
 use crate::admin::UserCommand;
-use crate::serve::{Which, serve};
+use crate::serve::serve;
+use crate::services::Programs;
 
 /// What was asked for cannot be started: a broken configuration, User.txt or flag.
 const EXIT_USAGE: u8 = 2;
@@ -108,7 +109,7 @@ struct WebArgs {
 #[must_use]
 pub fn pennypost() -> ExitCode {
     match Pennypost::parse().command {
-        Command::Serve { args, web } => run(&args, &web, Which::All),
+        Command::Serve { args, web } => run(&args, &web, Programs::AllInOne),
         Command::User { command, place } => finish(place.read().and_then(|config| command.run(&config))),
         Command::Check(place) => match place.read().and_then(|config| crate::check::check(&config)) {
             Ok(true) => ExitCode::SUCCESS,
@@ -121,18 +122,18 @@ pub fn pennypost() -> ExitCode {
 /// `smtp-server`
 #[must_use]
 pub fn smtp_server() -> ExitCode {
-    run(&SmtpServer::parse().args, &WebArgs::NONE, Which::Smtp)
+    run(&SmtpServer::parse().args, &WebArgs::NONE, Programs::Smtp)
 }
 
 /// `pop3-server`
 #[must_use]
 pub fn pop3_server() -> ExitCode {
-    run(&Pop3Server::parse().args, &WebArgs::NONE, Which::Pop3)
+    run(&Pop3Server::parse().args, &WebArgs::NONE, Programs::Pop3)
 }
 
-fn run(args: &ServeArgs, web: &WebArgs, which: Which) -> ExitCode {
+fn run(args: &ServeArgs, web: &WebArgs, programs: Programs) -> ExitCode {
     net::log::start(args.log);
-    finish(args.read().and_then(|config| serve(&web.over(config), which)))
+    finish(args.read().and_then(|config| serve(&web.over(config), programs)))
 }
 
 #[allow(clippy::print_stderr, reason = "the one place where a program says why it ends")]

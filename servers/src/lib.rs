@@ -14,3 +14,4 @@ mod confine;
 mod metrics;
 mod privileges;
 pub mod serve;
+pub mod services;

@@ -32,12 +32,12 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 
 /// A bound address.
 #[derive(Debug)]
-pub(crate) struct MetricsDoor {
+pub(crate) struct MetricsEndpoint {
     socket: std::net::TcpListener,
     address: SocketAddr,
 }
 
-impl MetricsDoor {
+impl MetricsEndpoint {
     /// Binds an address. It needs no runtime yet.
     ///
     /// # Errors
@@ -120,8 +120,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn those_that_ask_nothing_are_given_up_for_those_that_ask() {
-        let door = MetricsDoor::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
-        let address = door.address;
+        let endpoint = MetricsEndpoint::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+        let address = endpoint.address;
         let mut silent = Vec::new();
         for _ in 0..CONNECTIONS_MAX {
             silent.push(TcpStream::connect(address).await.expect("there is room to wait"));
@@ -129,7 +129,7 @@ mod tests {
         let mut asking = TcpStream::connect(address).await.expect("there is room to wait");
         asking.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await.expect("sent");
         let (_stop, shutdown) = watch::channel(false);
-        tokio::spawn(door.serve(Registry::default(), shutdown));
+        tokio::spawn(endpoint.serve(Registry::default(), shutdown));
         let start = Instant::now();
         let mut answer = String::new();
         asking.read_to_string(&mut answer).await.expect("answered");

@@ -155,7 +155,7 @@ fn a_server_without_file_descriptors_recovers_and_loses_nothing() {
 
     // More than it can accept: the system takes them, the server does not answer them.
     let mut waiting: Vec<_> = (0..120).map(|_| Client::connect(server.door("smtp"))).collect();
-    server.wait_for_log("cannot accept a connection; trying again");
+    server.wait_for_log("cannot accept a connection; retrying");
     let mut acknowledged = 0;
     for _ in 0..3 {
         // Who is connected gets an honest answer: it is stored, or to be sent again.

@@ -142,7 +142,7 @@ fn no_name_is_a_path() {
             }
         });
         assert_eq!(tree(folder), before);
-        assert!(server.wait_for_log("the accounts stay as they were").contains("User.txt"));
+        assert!(server.wait_for_log("the previous accounts stay in force").contains("User.txt"));
     }
 }
 
@@ -165,7 +165,7 @@ fn a_line_that_names_a_path_is_refused_with_its_number() {
         let refused = place.pennypost(&["check"], "");
         assert_eq!(refused.code, Some(2), "{trick}: {refused:?}");
         assert!(
-            refused.stderr.contains("line 2: ") && refused.stderr.contains("is no username"),
+            refused.stderr.contains("line 2: ") && refused.stderr.contains("is not a valid username"),
             "{refused:?}"
         );
     }

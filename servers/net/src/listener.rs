@@ -16,7 +16,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tracing::{Instrument, Span, debug, error, info, info_span, warn};
 
 use crate::accept::{self, AcceptConfig, bind, into_tokio};
-use crate::driver;
+use crate::driver::{self, Connection, TokioTimer};
 use crate::limiter::{ConnectionLimiter, ConnectionLimits, ConnectionPermit, LimitExceeded};
 use crate::local::LocalListener;
 use crate::metrics::{ConnectionMetrics, OpenConnection};
@@ -63,7 +63,7 @@ pub struct ConnectionConfig {
     pub too_busy: Bytes,
     /// Sent instead of a greeting when the limit of the client's address is reached.
     pub too_many_connections: Bytes,
-    pub metrics: ConnectionMetrics,
+    pub metrics: Arc<ConnectionMetrics>,
 }
 
 impl Listener {
@@ -306,7 +306,8 @@ impl<F> ConnectionSetup<F> {
     {
         let (machine, session) = (self.open)(client, Instant::now());
         let ConnectionConfig { tls, metrics, .. } = &*self.config;
-        driver::drive(stream, machine, session, tls.clone(), metrics.clone(), self.shutdown).await
+        let connection = Connection::new(stream, tls.clone(), Arc::clone(metrics));
+        driver::drive(connection, TokioTimer, machine, session, Arc::clone(metrics), self.shutdown).await
     }
 }
 

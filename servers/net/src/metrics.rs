@@ -1,5 +1,6 @@
 //! Counters of the connections of one protocol.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -14,8 +15,8 @@ use tracing::info;
 pub const LATENCY_BUCKETS: [f64; 12] =
     [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
 
-/// Metrics of one protocol's connections. A clone counts in the same place.
-#[derive(Debug, Clone)]
+/// Metrics of one protocol's connections.
+#[derive(Debug)]
 pub struct ConnectionMetrics {
     format: ReplyFormat,
     /// Accepted connections, refused ones included.
@@ -32,7 +33,7 @@ pub struct ConnectionMetrics {
 }
 
 /// Connections that were closed before a session began, by reason.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct RefusedConnections {
     /// The total limit was reached.
     pub total_limit: Counter,
@@ -110,11 +111,11 @@ impl ConnectionFamilies {
 
     /// The metrics of a protocol; all of them exist, with the value 0, from now on.
     #[must_use]
-    pub fn protocol(&self, name: &'static str, format: ReplyFormat) -> ConnectionMetrics {
+    pub fn protocol(&self, name: &'static str, format: ReplyFormat) -> Arc<ConnectionMetrics> {
         let protocol = ("protocol", name);
         let refused = |reason| child(&self.refused, [protocol, ("reason", reason)]);
         let handshakes = |result| child(&self.handshakes, [protocol, ("result", result)]);
-        ConnectionMetrics {
+        Arc::new(ConnectionMetrics {
             format,
             accepted: child(&self.accepted, [protocol]),
             open: child(&self.open, [protocol]),
@@ -131,7 +132,7 @@ impl ConnectionFamilies {
                 .map(|class| child(&self.replies, [protocol, ("class", class)]))
                 .collect(),
             answer_seconds: child(&self.answer_seconds, [protocol]),
-        }
+        })
     }
 }
 
@@ -147,7 +148,7 @@ where
 impl ConnectionMetrics {
     /// Metrics that no registry shows.
     #[must_use]
-    pub fn unregistered(format: ReplyFormat) -> Self {
+    pub fn unregistered(format: ReplyFormat) -> Arc<Self> {
         ConnectionFamilies::register(&mut Registry::default()).protocol("", format)
     }
 

@@ -1,22 +1,21 @@
-//! One budget for the memory of all messages that are being received: what a thousand senders may hold together.
+//! The memory budget of all messages that are being received.
 //!
-//! The first [`FREE_OCTETS`] of each message are free, so that nobody who holds the whole budget keeps an ordinary mail
-//! out; they are bounded by the number of connections.
+//! The first [`FREE_OCTETS`] of each message do not count, so that a sender who holds the whole budget cannot keep ordinary
+//! mail out; the number of connections bounds them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// More than the header of any real mail, and than most mails.
+/// More than most whole messages, and than the header of any ordinary one.
 pub const FREE_OCTETS: u64 = 64 << 10;
 
-/// What is left, and of how much.
 #[derive(Debug)]
 pub struct Budget {
     octets_max: u64,
     used: AtomicU64,
 }
 
-/// One message's part of it; dropping it gives it back.
+/// The part of the budget that one message holds; dropping it returns it.
 #[derive(Debug)]
 pub struct Share {
     budget: Arc<Budget>,
@@ -24,19 +23,18 @@ pub struct Share {
 }
 
 impl Budget {
-    /// So many octets for all together.
     #[must_use]
     pub fn new(octets_max: u64) -> Arc<Self> {
         Arc::new(Self { octets_max, used: AtomicU64::new(0) })
     }
 
-    /// The part of a message that is about to begin.
+    /// An empty share for a new message.
     #[must_use]
     pub fn share(self: &Arc<Self>) -> Share {
         Share { budget: Arc::clone(self), octets: 0 }
     }
 
-    /// How much is taken, besides what is free.
+    /// Octets in use, without the free octets of each message.
     #[must_use]
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
@@ -44,7 +42,7 @@ impl Budget {
 }
 
 impl Share {
-    /// Says how much memory the message holds now; whether it may. If not, nothing has changed.
+    /// Sets the memory that the message holds. Returns false, and changes nothing, if the budget does not allow it.
     pub fn set(&mut self, octets: usize) -> bool {
         let octets = (octets as u64).saturating_sub(FREE_OCTETS);
         let Budget { octets_max, used } = &*self.budget;
@@ -73,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_together_stay_within_the_budget_and_are_given_back() {
+    fn shares_stay_within_the_budget_and_return_it_when_dropped() {
         let budget = Budget::new(100);
         let free = usize::try_from(FREE_OCTETS).expect("small");
         let (mut one, mut other) = (budget.share(), budget.share());

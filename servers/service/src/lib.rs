@@ -1,15 +1,15 @@
 //! Server policy: routing, sign-in, limits, and the sessions of SMTP and POP3. No sockets, no files.
 //!
 //! ```text
-//! mail_core::smtp::server -> smtp_session -> delivery -> mail_store
+//! mail_core::smtp::server -> smtp_session -> intake -> mail_store
 //! mail_store -> pop3_session -> mail_core::pop3::server
 //! ```
 
 pub mod budget;
-pub mod delivery;
+pub mod context;
 pub mod faults;
+pub mod intake;
 pub mod metrics;
 pub mod pop3_session;
-pub mod site;
 pub mod smtp_session;
 pub mod throttle;

@@ -1,116 +1,148 @@
-//! The POP3 server's policy: who may read, and the long answers streamed from the store.
+//! Policy of a POP3 connection: sign-in, and long answers streamed from the store.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
+use mail_core::dot::DotEncoder;
 use mail_core::pop3::reply::Reply;
 use mail_core::pop3::server::{Event, Lookup, Server, replies};
 use mail_core::sasl::Credentials;
+use mail_core::session::{Encryption, Produced, Session};
 use mail_core::time::Instant;
+use mail_store::directory::Directory;
+use mail_store::{Body, Entry, Extent, Maildrop, MaildropStore, StoreError};
 use tracing::{error, info};
 
-use crate::metrics::Metrics;
-use crate::site::{Refusal, RefusalReason, Site, Stamps, Visitor};
-use mail_core::session::{Encryption, Produced, Session};
-use mail_store::accounts::Accounts;
-use mail_store::{Body, Entry, Extent, MailStore, Maildrop, StoreError};
+use crate::context::{ClientContext, Clock, Rejection, RejectionReason, ServiceContext};
 
-type BodyOf<S> = <<S as MailStore>::Maildrop as Maildrop>::Body;
+type BodyOf<S> = <<S as MaildropStore>::Maildrop as Maildrop>::Body;
 
-/// One POP3 connection's policy.
+/// The session of one POP3 connection.
 #[derive(Debug)]
-pub struct Pop3Session<A, S: MailStore, T> {
-    site: Arc<Site<A, S, T>>,
-    visitor: Visitor,
-    maildrop: Option<S::Maildrop>,
+pub struct Pop3Session<D, S: MaildropStore, C> {
+    context: Arc<ServiceContext<D, S, C>>,
+    client: ClientContext,
+    /// Set in the TRANSACTION state.
+    lease: Option<Lease<S::Maildrop>>,
     answer: Answer<BodyOf<S>>,
 }
 
-/// A long answer under way.
+/// An open maildrop.
+#[derive(Debug)]
+struct Lease<M> {
+    maildrop: M,
+    /// When to renew the lease, if it expires.
+    renewal: Option<Instant>,
+}
+
+/// A long answer in progress.
 #[derive(Debug)]
 enum Answer<B> {
     None,
-    /// A refused sign-in, and how long it is still held back.
-    Refusal(Reply, Duration),
+    /// A refused sign-in, and how long the reply is still held back.
+    Rejection(Reply, Duration),
     Listing {
         purpose: Lookup,
         from: u64,
     },
     Body {
         body: B,
-        /// Of a message that is given whole, its octets.
+        /// Set if the store does not dot-stuff.
+        encoder: Option<DotEncoder>,
+        /// Octets of a message that is sent in full.
         whole: Option<u64>,
     },
 }
 
-impl<A: Accounts, S: MailStore, T: Stamps> Pop3Session<A, S, T> {
-    /// A session for whoever is there, and has not signed in.
-    pub const fn new(site: Arc<Site<A, S, T>>, visitor: Visitor) -> Self {
-        Self { site, visitor, maildrop: None, answer: Answer::None }
+impl<M: Maildrop> Lease<M> {
+    fn new(maildrop: M, now: Instant) -> Self {
+        let renewal = renewal(&maildrop, now);
+        Self { maildrop, renewal }
+    }
+}
+
+/// Half a lifetime leaves time for a second attempt.
+fn renewal(maildrop: &impl Maildrop, now: Instant) -> Option<Instant> {
+    maildrop.lease_lifetime().map(|lifetime| now + lifetime / 2)
+}
+
+impl<D: Directory, S: MaildropStore, C: Clock> Pop3Session<D, S, C> {
+    pub const fn new(context: Arc<ServiceContext<D, S, C>>, client: ClientContext) -> Self {
+        Self { context, client, lease: None, answer: Answer::None }
     }
 
     async fn user(&mut self, login: &str, machine: &mut Server) {
-        if !self.site.refuse_unknown_user {
+        if !self.context.refuse_unknown_user {
             return machine.accept();
         }
-        match self.site.introduce(login, &mut self.visitor).await {
+        match self.context.accept_user(login, &mut self.client).await {
             Ok(()) => machine.accept(),
-            Err(refusal) => self.hold_back(refusal, replies::UNKNOWN_USER),
+            Err(rejection) => self.reject_later(rejection, replies::UNKNOWN_USER),
         }
     }
 
-    /// A refusal is held back and said when its time has come.
-    fn hold_back(&mut self, refusal: Refusal, wrong: Reply) {
-        let reply = match refusal.reason {
-            RefusalReason::Wrong => wrong,
-            RefusalReason::TooMany => replies::TOO_MANY_FAILURES,
-            RefusalReason::NotNow => replies::CANNOT_AUTHENTICATE,
+    /// Sends the reply after the rejection's delay, by [`Session::produce`].
+    fn reject_later(&mut self, rejection: Rejection, wrong_credentials: Reply) {
+        let reply = match rejection.reason {
+            RejectionReason::WrongCredentials => wrong_credentials,
+            RejectionReason::TooManyFailures => replies::TOO_MANY_FAILURES,
+            RejectionReason::Unavailable => replies::CANNOT_AUTHENTICATE,
         };
-        self.answer = Answer::Refusal(reply, refusal.delay);
+        self.answer = Answer::Rejection(reply, rejection.delay);
     }
 
     async fn sign_in(&mut self, credentials: &Credentials, machine: &mut Server) -> Result<(), Reply> {
-        let account = match self.site.sign_in(credentials, &mut self.visitor).await {
+        let account = match self.context.sign_in(credentials, &mut self.client).await {
             Ok(account) => account,
-            Err(refusal) => {
-                self.hold_back(refusal, replies::WRONG_CREDENTIALS);
+            Err(rejection) => {
+                self.reject_later(rejection, replies::WRONG_CREDENTIALS);
                 return Ok(());
             }
         };
-        let maildrop = self.site.store.open(&account).await.map_err(|error| self.refusal(&error))?;
-        info!(
-            account = account.as_str(),
-            messages = maildrop.count(),
-            octets = maildrop.octets(),
-            "signed in"
-        );
-        machine.opened(maildrop.count(), maildrop.octets());
-        self.maildrop = Some(maildrop);
+        let maildrop = self.context.store.open(&account).await.map_err(|error| self.failure_reply(&error))?;
+        let (messages, octets) = (maildrop.count(), maildrop.octets());
+        info!(account = account.as_str(), messages, octets, "signed in");
+        machine.opened(messages, octets);
+        self.lease = Some(Lease::new(maildrop, self.context.clock.now()));
         Ok(())
     }
 
-    fn refusal(&self, failure: &StoreError) -> Reply {
-        refusal(failure, &self.site.metrics)
+    fn maildrop(&mut self) -> &mut S::Maildrop {
+        let lease = self.lease.as_mut();
+        &mut lease.expect("the machine asks for messages in the TRANSACTION state only").maildrop
+    }
+
+    fn failure_reply(&self, failure: &StoreError) -> Reply {
+        self.context.metrics.store_errors.add(failure);
+        match failure {
+            StoreError::InUse => replies::IN_USE,
+            _ => {
+                error!(%failure, "maildrop cannot be read");
+                replies::STORE_FAILED
+            }
+        }
     }
 
     async fn begin_body(&mut self, number: u64, extent: Extent, machine: &mut Server) -> Result<(), Reply> {
-        let utf8 = machine.is_utf8();
-        let (maildrop, metrics) = (held(&mut self.maildrop), &self.site.metrics);
-        let entry = maildrop.entry(number).await.map_err(|error| refusal(&error, metrics))?;
-        if entry.utf8 && !utf8 {
+        let entry = self.maildrop().entry(number).await.map_err(|error| self.failure_reply(&error))?;
+        if entry.utf8 && !machine.is_utf8() {
             return Err(replies::NEEDS_UTF8);
         }
-        let body = maildrop.body(number, extent).await.map_err(|error| refusal(&error, metrics))?;
+        let body = self.maildrop().body(number, extent).await.map_err(|error| self.failure_reply(&error))?;
         machine.begin_body(entry.octets);
-        self.answer = Answer::Body { body, whole: (extent == Extent::Whole).then_some(entry.octets) };
+        let encoder = (!body.is_dot_stuffed()).then(DotEncoder::default);
+        let whole = (extent == Extent::Whole).then_some(entry.octets);
+        self.answer = Answer::Body { body, encoder, whole };
         Ok(())
     }
 
     async fn quit(&mut self, marked: &[u64], machine: &mut Server) -> Result<(), Reply> {
-        let maildrop = self.maildrop.take().expect("the machine enters UPDATE from TRANSACTION only");
+        let Lease { maildrop, .. } =
+            self.lease.take().expect("the machine enters UPDATE from TRANSACTION only");
         if !marked.is_empty() {
             maildrop.remove(marked).await.map_err(|error| {
-                self.site.metrics.store_errors.add(&error);
+                self.context.metrics.store_errors.add(&error);
                 error!(%error, "marked messages were not all removed");
                 replies::NOT_REMOVED
             })?;
@@ -120,43 +152,44 @@ impl<A: Accounts, S: MailStore, T: Stamps> Pop3Session<A, S, T> {
         Ok(())
     }
 
-    async fn list_more(&mut self, purpose: Lookup, from: u64, machine: &mut Server) -> Produced {
-        match held(&mut self.maildrop).entries(from).await {
+    async fn continue_listing(&mut self, purpose: Lookup, from: u64, machine: &mut Server) -> Produced {
+        match self.maildrop().entries(from).await {
             Ok(entries) if entries.is_empty() => {
                 machine.finish();
                 self.answer = Answer::None;
             }
             Ok(entries) => {
-                for entry in &entries {
-                    queue_item(purpose, entry, machine);
-                }
+                entries.iter().for_each(|entry| queue_entry(purpose, entry, machine));
                 self.answer = Answer::Listing { purpose, from: from + entries.len() as u64 };
             }
-            Err(error) => self.give_up(&error, machine),
+            Err(error) => self.abort_answer(&error, machine),
         }
         Produced::Queued
     }
 
-    fn give_up(&mut self, failure: &StoreError, machine: &mut Server) {
-        self.site.metrics.store_errors.add(failure);
-        error!(%failure, "an answer broke off: the connection is closed");
+    /// Closes the connection: POP3 has no reply for a failure within an answer.
+    fn abort_answer(&mut self, failure: &StoreError, machine: &mut Server) {
+        self.context.metrics.store_errors.add(failure);
+        error!(%failure, "answer aborted: closing the connection");
         machine.abort();
         self.answer = Answer::None;
     }
 }
 
-fn held<D>(maildrop: &mut Option<D>) -> &mut D {
-    maildrop.as_mut().expect("the machine asks for messages in the TRANSACTION state only")
+fn dot_stuffed(encoder: &mut DotEncoder, octets: &[u8]) -> Bytes {
+    let mut stuffed = BytesMut::with_capacity(octets.len() + octets.len() / 32);
+    encoder.encode(octets, &mut stuffed);
+    stuffed.freeze()
 }
 
-fn queue_item(purpose: Lookup, entry: &Entry, machine: &mut Server) {
+fn queue_entry(purpose: Lookup, entry: &Entry, machine: &mut Server) {
     match purpose {
         Lookup::UniqueId => machine.unique_id(entry.number, &entry.unique_id),
         _ => machine.item(entry.number, entry.octets),
     }
 }
 
-impl<A: Accounts, S: MailStore, T: Stamps> Session for Pop3Session<A, S, T> {
+impl<D: Directory, S: MaildropStore, C: Clock> Session for Pop3Session<D, S, C> {
     type Machine = Server;
 
     async fn handle(&mut self, event: Event, machine: &mut Server) {
@@ -172,12 +205,12 @@ impl<A: Accounts, S: MailStore, T: Stamps> Session for Pop3Session<A, S, T> {
                 self.answer = Answer::Listing { purpose, from: 1 };
                 Ok(())
             }
-            Event::Lookup { number, .. } => match held(&mut self.maildrop).entry(number).await {
+            Event::Lookup { number, .. } => match self.maildrop().entry(number).await {
                 Ok(entry) => {
                     machine.entry(entry.octets, &entry.unique_id);
                     Ok(())
                 }
-                Err(error) => Err(self.refusal(&error)),
+                Err(error) => Err(self.failure_reply(&error)),
             },
             Event::Retrieve { number } => self.begin_body(number, Extent::Whole, machine).await,
             Event::Top { number, lines } => self.begin_body(number, Extent::Top(lines), machine).await,
@@ -191,28 +224,31 @@ impl<A: Accounts, S: MailStore, T: Stamps> Session for Pop3Session<A, S, T> {
     async fn produce(&mut self, machine: &mut Server) -> Produced {
         match &mut self.answer {
             Answer::None => Produced::Nothing,
-            Answer::Refusal(reply, Duration::ZERO) => {
+            Answer::Rejection(reply, Duration::ZERO) => {
                 machine.reject(reply.clone());
                 self.answer = Answer::None;
                 Produced::Queued
             }
-            Answer::Refusal(_, delay) => Produced::Wait(std::mem::take(delay)),
+            Answer::Rejection(_, delay) => Produced::Wait(std::mem::take(delay)),
             Answer::Listing { purpose, from } => {
                 let (purpose, from) = (*purpose, *from);
-                self.list_more(purpose, from, machine).await
+                self.continue_listing(purpose, from, machine).await
             }
-            Answer::Body { body, whole } => match body.chunk().await {
-                Ok(Some(octets)) => Produced::Octets(octets),
+            Answer::Body { body, encoder, whole } => match body.chunk().await {
+                Ok(Some(octets)) => Produced::Octets(match encoder {
+                    Some(encoder) => dot_stuffed(encoder, &octets),
+                    None => octets,
+                }),
                 Ok(None) => {
                     if let Some(octets) = *whole {
-                        self.site.metrics.retrieved.add(octets);
+                        self.context.metrics.retrieved.add(octets);
                     }
                     machine.finish();
                     self.answer = Answer::None;
                     Produced::Queued
                 }
                 Err(error) => {
-                    self.give_up(&error, machine);
+                    self.abort_answer(&error, machine);
                     Produced::Queued
                 }
             },
@@ -223,18 +259,27 @@ impl<A: Accounts, S: MailStore, T: Stamps> Session for Pop3Session<A, S, T> {
         machine.tls_established(now);
     }
 
+    fn renewal(&self) -> Option<Instant> {
+        self.lease.as_ref()?.renewal
+    }
+
+    async fn renew(&mut self, now: Instant, machine: &mut Server) {
+        let Some(Lease { maildrop, renewal: next }) = &mut self.lease else { return };
+        match maildrop.renew().await {
+            Ok(()) => *next = renewal(maildrop, now),
+            Err(error) => {
+                self.context.metrics.store_errors.add(&error);
+                error!(%error, "maildrop lease lost: closing the connection");
+                self.lease = None;
+                match std::mem::replace(&mut self.answer, Answer::None) {
+                    Answer::None => machine.shutdown(),
+                    _ => machine.abort(),
+                }
+            }
+        }
+    }
+
     fn shutdown(&self, machine: &mut Server) {
         machine.shutdown();
-    }
-}
-
-fn refusal(failure: &StoreError, metrics: &Metrics) -> Reply {
-    metrics.store_errors.add(failure);
-    match failure {
-        StoreError::InUse => replies::IN_USE,
-        _ => {
-            error!(%failure, "maildrop cannot be read");
-            replies::STORE_FAILED
-        }
     }
 }

@@ -1,182 +1,174 @@
-//! The SMTP server's policy: who may send what to whom, and what a failure means to the sender.
+//! Policy of an SMTP connection: who may send what to whom, and which reply a failure has.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use mail_core::mailbox::Trace;
-use mail_core::message::address::{ForwardPath, ReversePath};
+use mail_core::message::address::ForwardPath;
 use mail_core::sasl::Credentials;
+use mail_core::session::{Encryption, Produced, Session};
 use mail_core::smtp::reply::Reply;
 use mail_core::smtp::server::{Event, Mail, Server, replies};
 use mail_core::time::Instant;
 use mail_core::users::Username;
+use mail_store::directory::{Directory, DirectoryError};
+use mail_store::{DeliveryTarget, Destination, Envelope, StoreError};
 use tracing::{error, info, warn};
 
-use crate::delivery::{Delivery, DeliveryError};
-use crate::site::{RefusalReason, Route, Site, Stamps, Visitor};
-use mail_core::session::{Encryption, Produced, Session};
-use mail_store::accounts::{Accounts, AccountsError};
-use mail_store::{MailStore, Recipient, StoreError};
+use crate::context::{ClientContext, Clock, IdGenerator, RejectionReason, ServiceContext};
+use crate::intake::{IntakeError, MessageIntake};
 
-/// One SMTP connection's policy.
+/// The session of one SMTP connection.
 #[derive(Debug)]
-pub struct SmtpSession<A, S: MailStore, T> {
-    site: Arc<Site<A, S, T>>,
-    visitor: Visitor,
+pub struct SmtpSession<D, S: DeliveryTarget, C> {
+    context: Arc<ServiceContext<D, S, C>>,
+    client: ClientContext,
     encryption: Option<Encryption>,
-    /// Who has signed in.
+    /// Set after a successful AUTH.
     account: Option<Username>,
     transaction: Option<Transaction<S::Incoming>>,
-    /// The answer to a sign-in, and how long it is still held back.
-    refused_sign_in: Option<(Reply, Duration)>,
+    /// The reply to a refused AUTH, and how long it is still held back.
+    auth_rejection: Option<(Reply, Duration)>,
 }
 
-/// What MAIL opened and end-of-data, RSET or a new greeting ends.
+/// A mail transaction (RFC 5321 section 3.3).
 #[derive(Debug)]
 struct Transaction<I> {
-    reverse_path: ReversePath,
-    recipients: Vec<Recipient>,
-    delivery: Option<Delivery<I>>,
+    envelope: Envelope,
+    intake: Option<MessageIntake<I>>,
     octets: u64,
 }
 
-impl<A: Accounts, S: MailStore, T: Stamps> SmtpSession<A, S, T> {
-    /// A session for whoever is there, and whose connection began with TLS or in plain text.
-    pub const fn new(site: Arc<Site<A, S, T>>, visitor: Visitor, encryption: Option<Encryption>) -> Self {
-        Self { site, visitor, encryption, account: None, transaction: None, refused_sign_in: None }
+impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpSession<D, S, C> {
+    /// `encryption` is set for a connection with TLS from its first octet.
+    pub const fn new(
+        context: Arc<ServiceContext<D, S, C>>,
+        client: ClientContext,
+        encryption: Option<Encryption>,
+    ) -> Self {
+        Self { context, client, encryption, account: None, transaction: None, auth_rejection: None }
     }
 
-    /// Everybody of the transaction, by address: the sender, and each recipient that was accepted.
+    /// Sender and accepted recipients of the transaction.
     #[must_use]
-    pub fn envelope(&self) -> Vec<String> {
-        let Some(Transaction { reverse_path, recipients, .. }) = &self.transaction else { return Vec::new() };
-        let addresses = recipients.iter().map(|recipient| &recipient.address);
-        reverse_path.address().into_iter().chain(addresses).map(ToString::to_string).collect()
+    pub fn addresses(&self) -> Vec<String> {
+        let Some(Transaction { envelope, .. }) = &self.transaction else { return Vec::new() };
+        let recipients = envelope.recipients.iter().map(Destination::address);
+        envelope.reverse_path.address().into_iter().chain(recipients).map(ToString::to_string).collect()
     }
 
-    /// Forgets the transaction and what has come of its message.
+    /// Aborts the transaction.
     pub fn reset(&mut self) {
         self.transaction = None;
     }
 
-    /// A refusal is held back and said when its time has come.
+    /// Answers AUTH. A rejection is sent after its delay, by [`Session::produce`].
     async fn authenticate(&mut self, credentials: &Credentials, machine: &mut Server) {
-        match self.site.sign_in(credentials, &mut self.visitor).await {
+        match self.context.sign_in(credentials, &mut self.client).await {
             Ok(account) => {
                 info!(account = account.as_str(), "signed in");
                 self.account = Some(account);
                 machine.accept();
             }
-            Err(refusal) => {
-                let reply = match refusal.reason {
-                    RefusalReason::Wrong => replies::WRONG_CREDENTIALS,
-                    RefusalReason::TooMany => replies::TOO_MANY_FAILURES,
-                    RefusalReason::NotNow => replies::CANNOT_AUTHENTICATE,
+            Err(rejection) => {
+                let reply = match rejection.reason {
+                    RejectionReason::WrongCredentials => replies::WRONG_CREDENTIALS,
+                    RejectionReason::TooManyFailures => replies::TOO_MANY_FAILURES,
+                    RejectionReason::Unavailable => replies::CANNOT_AUTHENTICATE,
                 };
-                self.refused_sign_in = Some((reply, refusal.delay));
+                self.auth_rejection = Some((reply, rejection.delay));
             }
         }
     }
 
-    /// Who submits does it as itself (RFC 6409 section 6.1), or as nobody, as notifications do.
+    /// On the submission port, the reverse-path is an address of the account (RFC 6409 section 6.1) or null.
     async fn begin_transaction(&mut self, mail: Mail, machine: &Server) -> Result<(), Reply> {
         if machine.is_submission()
             && let Some(address) = mail.reverse_path.address()
         {
-            let account =
-                self.account.as_ref().expect("the machine takes mail from those who have signed in");
-            let owns = self.site.owns(account, address).await.map_err(|error| accounts_failed(&error))?;
+            let account = self.account.as_ref().expect("the machine requires AUTH before MAIL");
+            let owns = self.context.owns(account, address).await.map_err(|error| directory_failed(&error))?;
             if !owns {
-                info!(account = account.as_str(), from = %address, "sender refused: it is not the account's");
+                info!(account = account.as_str(), from = %address, "sender refused: not an address of the account");
                 return Err(replies::FOREIGN_SENDER);
             }
         }
-        self.transaction = Some(Transaction {
-            reverse_path: mail.reverse_path,
-            recipients: Vec::new(),
-            delivery: None,
-            octets: 0,
-        });
+        let envelope = Envelope { reverse_path: mail.reverse_path, recipients: Vec::new() };
+        self.transaction = Some(Transaction { envelope, intake: None, octets: 0 });
         Ok(())
     }
 
     async fn add_recipient(&mut self, path: &ForwardPath) -> Result<(), Reply> {
-        let route = self.site.route(path).await.map_err(|error| accounts_failed(&error))?;
-        let transaction = self.transaction.as_mut().expect("the machine asks for recipients after MAIL only");
-        match route {
-            Route::Local(recipient) => {
-                // One copy for each account, however often it is named.
-                if transaction.recipients.iter().all(|other| other.account != recipient.account) {
-                    transaction.recipients.push(recipient);
-                }
-                Ok(())
-            }
-            Route::UnknownUser => Err(replies::UNKNOWN_USER),
-            Route::Elsewhere => Err(replies::RELAYING_DENIED),
+        let destinations = self.context.route(path).await.map_err(|error| directory_failed(&error))?;
+        if destinations.is_empty() {
+            return Err(replies::UNKNOWN_USER);
         }
+        if destinations.iter().any(|destination| matches!(destination, Destination::Remote(_))) {
+            return Err(replies::RELAYING_DENIED);
+        }
+        let transaction = self.transaction.as_mut().expect("the machine requires MAIL before RCPT");
+        let recipients = &mut transaction.envelope.recipients;
+        for destination in destinations {
+            if !recipients.iter().any(|other| other.is_same_copy(&destination)) {
+                recipients.push(destination);
+            }
+        }
+        Ok(())
     }
 
     async fn begin_data(&mut self) -> Result<(), Reply> {
-        let delivery = Delivery::begin(&self.site.store, &self.site.memory)
-            .await
-            .map_err(|error| self.refusal(&error.into()))?;
-        let transaction = self.transaction.as_mut().expect("the machine begins data after MAIL only");
-        transaction.delivery = Some(delivery);
+        let transaction = self.transaction.as_mut().expect("the machine requires MAIL before DATA");
+        let ServiceContext { store, memory, .. } = &*self.context;
+        match MessageIntake::begin(store, &transaction.envelope, memory).await {
+            Ok(intake) => transaction.intake = Some(intake),
+            Err(error) => return Err(self.failure_reply(&error.into())),
+        }
         Ok(())
     }
 
     async fn end_data(&mut self, hello: String, with: &'static str) -> Result<(), Reply> {
-        let transaction = self.transaction.take().expect("the machine ends data after MAIL only");
-        let delivery = transaction.delivery.expect("the machine ends data that it began");
-        let stamp = self.site.stamps.stamp();
+        let Transaction { envelope, intake, octets } =
+            self.transaction.take().expect("the machine requires MAIL before DATA");
+        let intake = intake.expect("the machine ends the data that it began");
+        let clock = &self.context.clock;
+        let time = clock.utc();
         let trace = Trace {
-            reverse_path: transaction.reverse_path,
+            reverse_path: envelope.reverse_path,
             hello,
-            peer: self.visitor.address,
-            by: self.site.hostname.to_string(),
+            peer: self.client.address,
+            by: self.context.hostname.to_string(),
             with,
             tls: self.encryption.map(|encryption| encryption.to_string()),
-            id: stamp.id,
-            time: stamp.time,
+            id: clock.generate(time),
+            time,
         };
-        let ended = self.site.stamps.now();
-        match delivery.commit(&trace, &transaction.recipients).await {
-            Ok(()) => {
-                let metrics = &self.site.metrics;
-                metrics
-                    .commit_seconds
-                    .observe(self.site.stamps.now().saturating_duration_since(ended).as_secs_f64());
-                metrics.delivered.add(transaction.octets);
-                info!(
-                    id = trace.id,
-                    from = %trace.reverse_path,
-                    octets = transaction.octets,
-                    to = transaction.recipients.iter().map(|to| to.account.as_str()).collect::<Vec<_>>().join(","),
-                    "delivered"
-                );
-                Ok(())
-            }
-            Err(error) => Err(self.refusal(&error)),
-        }
+        let start = clock.now();
+        intake.commit(&trace).await.map_err(|error| self.failure_reply(&error))?;
+        let metrics = &self.context.metrics;
+        metrics.commit_seconds.observe(clock.now().saturating_duration_since(start).as_secs_f64());
+        metrics.delivered.add(octets);
+        let to = envelope.recipients.iter().map(recipient_name).collect::<Vec<_>>().join(",");
+        info!(id = trace.id, from = %trace.reverse_path, octets, to, "delivered");
+        Ok(())
     }
 
-    /// What a failed delivery means to the sender: try again later, or don't.
-    fn refusal(&self, failure: &DeliveryError) -> Reply {
-        if let DeliveryError::Store(error) = failure {
-            self.site.metrics.store_errors.add(error);
+    /// Tells the sender whether to try again.
+    fn failure_reply(&self, failure: &IntakeError) -> Reply {
+        if let IntakeError::Store(error) = failure {
+            self.context.metrics.store_errors.add(error);
         }
         match failure {
-            DeliveryError::Loop => replies::MAIL_LOOP,
-            DeliveryError::HeaderTooLarge => replies::HEADER_TOO_LARGE,
-            DeliveryError::NoMemory => {
+            IntakeError::Loop => replies::MAIL_LOOP,
+            IntakeError::HeaderTooLarge => replies::HEADER_TOO_LARGE,
+            IntakeError::NoMemory => {
                 warn!(%failure, "message refused for now: see `message_memory` in [limits]");
                 replies::STORAGE_FULL
             }
-            DeliveryError::Store(StoreError::Full(_)) => {
-                error!(%failure, "message refused: make room where the data directory is");
+            IntakeError::Store(StoreError::Full(_)) => {
+                error!(%failure, "message refused: free some space for the data directory");
                 replies::STORAGE_FULL
             }
-            DeliveryError::Store(_) => {
+            IntakeError::Store(_) => {
                 error!(%failure, "message refused for now");
                 replies::LOCAL_ERROR
             }
@@ -184,7 +176,20 @@ impl<A: Accounts, S: MailStore, T: Stamps> SmtpSession<A, S, T> {
     }
 }
 
-impl<A: Accounts, S: MailStore, T: Stamps> Session for SmtpSession<A, S, T> {
+/// A recipient in the log.
+fn recipient_name(destination: &Destination) -> String {
+    match destination {
+        Destination::Mailbox { account, .. } => account.to_string(),
+        Destination::Remote(address) => address.to_string(),
+    }
+}
+
+fn directory_failed(failure: &DirectoryError) -> Reply {
+    error!(%failure, "account lookup failed");
+    replies::LOCAL_ERROR
+}
+
+impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> Session for SmtpSession<D, S, C> {
     type Machine = Server;
 
     async fn handle(&mut self, event: Event, machine: &mut Server) {
@@ -194,11 +199,9 @@ impl<A: Accounts, S: MailStore, T: Stamps> Session for SmtpSession<A, S, T> {
             Event::Recipient(path) => self.add_recipient(&path).await,
             Event::Data => self.begin_data().await,
             Event::Chunk(chunk) => {
-                if let Some(transaction) = &mut self.transaction
-                    && let Some(delivery) = &mut transaction.delivery
-                {
-                    transaction.octets += chunk.len() as u64;
-                    delivery.write(chunk).await;
+                if let Some(Transaction { intake: Some(intake), octets, .. }) = &mut self.transaction {
+                    *octets += chunk.len() as u64;
+                    intake.write(chunk).await;
                 }
                 return;
             }
@@ -218,14 +221,14 @@ impl<A: Accounts, S: MailStore, T: Stamps> Session for SmtpSession<A, S, T> {
     }
 
     async fn produce(&mut self, machine: &mut Server) -> Produced {
-        match self.refused_sign_in.take() {
+        match self.auth_rejection.take() {
             None => Produced::Nothing,
             Some((reply, Duration::ZERO)) => {
                 machine.reject(reply);
                 Produced::Queued
             }
             Some((reply, delay)) => {
-                self.refused_sign_in = Some((reply, Duration::ZERO));
+                self.auth_rejection = Some((reply, Duration::ZERO));
                 Produced::Wait(delay)
             }
         }
@@ -240,9 +243,4 @@ impl<A: Accounts, S: MailStore, T: Stamps> Session for SmtpSession<A, S, T> {
     fn shutdown(&self, machine: &mut Server) {
         machine.shutdown();
     }
-}
-
-fn accounts_failed(failure: &AccountsError) -> Reply {
-    error!(%failure, "accounts cannot be looked up");
-    replies::LOCAL_ERROR
 }

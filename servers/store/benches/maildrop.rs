@@ -13,7 +13,9 @@ use mail_core::message::address::{Address, ReversePath};
 use mail_core::users::Username;
 use mail_store::disk::RealDisk;
 use mail_store::text::{Inline, TextStore};
-use mail_store::{Body, Extent, Incoming, MailStore, Maildrop, Recipient};
+use mail_store::{
+    Body, DeliveryTarget, Destination, Envelope, Extent, IncomingMessage, Maildrop, MaildropStore,
+};
 use tempfile::TempDir;
 
 const LINE: &str = "Lorem ipsum dolor sit amet, consectetur adipiscing elit. Sed do eiusm\r\n";
@@ -59,10 +61,11 @@ impl Place {
             time: chrono::DateTime::UNIX_EPOCH,
         };
         let text = format!("From: a\r\nTo: b\r\nSubject: c\r\n\r\n{}", LINE.repeat(lines));
-        let mut incoming = now(self.store.begin()).expect("mail can be taken in");
+        let recipients = vec![Destination::Mailbox { account: self.gb.clone(), address }];
+        let envelope = Envelope { reverse_path: ReversePath::Null, recipients };
+        let mut incoming = now(self.store.begin(&envelope)).expect("mail can be taken in");
         now(incoming.write(Bytes::from(text))).expect("there is room");
-        let recipient = Recipient { account: self.gb.clone(), address };
-        now(incoming.commit(&trace, &[recipient])).expect("there is room");
+        now(incoming.commit(&trace)).expect("there is room");
     }
 
     fn deliver_another(&mut self) {

@@ -3,9 +3,12 @@
 mod support;
 
 use bytes::Bytes;
+use mail_core::message::address::ReversePath;
 use mail_store::disk::RealDisk;
 use mail_store::text::check;
-use mail_store::{Body, Extent, Incoming, MailStore, Maildrop, StoreError};
+use mail_store::{
+    Body, DeliveryTarget, Envelope, Extent, IncomingMessage, Maildrop, MaildropStore, StoreError,
+};
 
 use support::{HOSTNAME, Store, account, deliver, open};
 
@@ -83,7 +86,10 @@ async fn sessions_remove_while_mail_arrives() {
 async fn a_message_that_is_dropped_leaves_nothing() {
     let root = tempfile::tempdir().expect("a directory");
     let store = open(&root);
-    let mut incoming = store.begin().await.expect("mail can be taken in");
+    let mut incoming = store
+        .begin(&Envelope { reverse_path: ReversePath::Null, recipients: Vec::new() })
+        .await
+        .expect("mail can be taken in");
     for _ in 0..40 {
         incoming.write(Bytes::from(vec![b'x'; 100_000])).await.expect("there is room");
     }

@@ -9,7 +9,7 @@ use mail_core::dot::{DotDecoder, Piece};
 use mail_core::mailbox::Defect;
 use mail_store::disk::sim::SimDisk;
 use mail_store::text::{Inline, TextStore, check};
-use mail_store::{Body, Extent, MailStore, Maildrop, StoreError};
+use mail_store::{Body, Extent, Maildrop, MaildropStore, StoreError};
 
 use crate::model::{Account, Found};
 use crate::server::{ACCOUNTS, HOSTNAME, username};
@@ -39,8 +39,8 @@ fn audit_account(world: &World, disk: &SimDisk, account: Account) -> Result<(), 
     world.note(|| format!("{}'s mailbox holds {seen:?}", ACCOUNTS[account]));
     let report = check(disk, &username(ACCOUNTS[account]), HOSTNAME).map_err(|error| error.to_string())?;
     // A power cut can leave holes in what was never acknowledged.
-    match report.findings.iter().find(|finding| finding.what != Defect::Nul.to_string()) {
-        Some(finding) => Err(format!("at {}: {}", finding.offset, finding.what)),
+    match report.findings.iter().find(|finding| finding.description != Defect::Nul.to_string()) {
+        Some(finding) => Err(format!("at {}: {}", finding.offset, finding.description)),
         None if report.messages != listing.len() as u64 => Err("the check counts other messages".to_owned()),
         None => Ok(()),
     }

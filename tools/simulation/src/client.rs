@@ -1,64 +1,62 @@
-//! What SMTP and POP3 clients have in common: a machine, its policy, and a connection.
+//! What SMTP and POP3 clients share: a machine, its policy, and a connection.
 
 use bytes::BytesMut;
-use mail_core::machine::{Machine, ProtocolError, Step};
+use mail_core::machine::{Machine, ProtocolError, Pump, pump};
+use net::driver::Read;
 
-use crate::network::{Read, Socket};
+use crate::network::Socket;
 use crate::world::World;
 
-/// What a policy wants.
+/// A policy's decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
-    GoOn,
-    /// The client disappears without a word.
-    Vanish,
+    Continue,
+    /// Drop the connection without QUIT.
+    Disconnect,
 }
 
-/// Runs a client to its end. The policy is told each event, and `None` when nothing more happens by itself.
-pub(crate) async fn talk<M: Machine>(
+/// Runs a client to its end. The policy is called with each event, and with `None` before each read or write.
+pub(crate) async fn run<M: Machine>(
     world: &World,
     mut socket: Socket,
     mut machine: M,
     mut policy: impl FnMut(&mut M, Option<M::Event>) -> Next,
 ) -> Result<(), ProtocolError> {
-    let mut input = BytesMut::new();
+    let (mut input, mut output, mut eof) = (BytesMut::new(), BytesMut::new(), false);
     loop {
-        let next = match machine.receive(world.instant(), &mut input)? {
-            Step::Event(event) => policy(&mut machine, Some(event)),
-            Step::NeedInput => {
+        let action = pump(&mut machine, world.instant(), &mut input, eof, &mut output)?;
+        let next = match action {
+            Pump::Event(event) => policy(&mut machine, Some(event)),
+            Pump::Write => {
+                socket.write(&output);
+                output.clear();
+                policy(&mut machine, None)
+            }
+            Pump::Read { .. } => {
                 let next = policy(&mut machine, None);
-                // The machine sets its clock for what was just sent when it is next asked to receive.
-                if !transmit(&mut socket, &mut machine) && next == Next::GoOn {
+                // The policy may have queued output.
+                machine.poll_transmit(&mut output);
+                if output.is_empty() && next == Next::Continue {
                     let deadline = machine.poll_timeout().map(|when| world.since_start(when));
                     match socket.read(&mut input, deadline).await {
                         Read::Octets => {}
-                        Read::End => drop(machine.receive_eof(world.instant())?),
+                        Read::Eof => eof = true,
                         Read::TimedOut => machine.handle_timeout(world.instant()),
                     }
                 }
                 next
             }
-            Step::Closed => {
-                transmit(&mut socket, &mut machine);
+            Pump::Closed => {
+                socket.write(&output);
                 return Ok(());
             }
-            Step::Paused | Step::UpgradeTls => {
-                world.fail("a client waits for what nobody promised");
+            Pump::Paused | Pump::UpgradeTls => {
+                world.fail("a client waits for an answer or a handshake");
                 return Ok(());
             }
         };
-        if next == Next::Vanish {
+        if next == Next::Disconnect {
             return Ok(());
         }
     }
-}
-
-/// Whether there was something to send.
-fn transmit<M: Machine>(socket: &mut Socket, machine: &mut M) -> bool {
-    let mut output = BytesMut::new();
-    machine.poll_transmit(&mut output);
-    if !output.is_empty() {
-        socket.write(&output);
-    }
-    !output.is_empty()
 }

@@ -132,7 +132,7 @@ impl Debug for Executor {
 
 /// Blocking work that is done a little later, so that others come between.
 #[derive(Clone)]
-pub(crate) struct Later {
+pub(crate) struct DeferredOffload {
     pub(crate) group: Group,
     pub(crate) jobs: Jobs,
 }
@@ -141,9 +141,9 @@ pub(crate) struct Later {
 pub(crate) type Jobs = Arc<Mutex<Vec<(Group, Job)>>>;
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
-impl Debug for Later {
+impl Debug for DeferredOffload {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Later").field("group", &self.group).finish_non_exhaustive()
+        f.debug_struct("DeferredOffload").field("group", &self.group).finish_non_exhaustive()
     }
 }
 
@@ -153,7 +153,7 @@ struct Slot<T> {
     waker: Option<Waker>,
 }
 
-impl Offload for Later {
+impl Offload for DeferredOffload {
     fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,

@@ -7,6 +7,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use net::driver::Read;
 
 use crate::executor::{Executor, Timer};
 use crate::random::Random;
@@ -69,14 +70,6 @@ struct Way {
     /// What is written from now on is lost.
     dead: bool,
     reader: Option<Waker>,
-}
-
-/// What came of a read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Read {
-    Octets,
-    End,
-    TimedOut,
 }
 
 /// One side of a connection. Dropping it closes it in order.
@@ -157,7 +150,7 @@ impl Socket {
                 return Poll::Ready(Read::Octets);
             }
             if way.arriving.is_empty() && way.end.is_some_and(|end| end <= now) {
-                return Poll::Ready(Read::End);
+                return Poll::Ready(Read::Eof);
             }
             if deadline.is_some_and(|deadline| deadline <= now) {
                 return Poll::Ready(Read::TimedOut);

@@ -8,7 +8,7 @@ use mail_core::pop3::client::{Event, Method, Session, SessionConfig, Tls};
 use mail_core::pop3::command::Command;
 use mail_core::sasl::Credentials;
 
-use crate::client::{Next, talk};
+use crate::client::{Next, run};
 use crate::model::{Account, Attempt, Expectation, Found};
 use crate::network::{Cable, Weather};
 use crate::server::{ACCOUNTS, PASSWORD, Protocol};
@@ -86,7 +86,7 @@ async fn visit(world: &World, name: &str, account: Account, weather: Weather) ->
         refused: false,
         cable: socket.cable(),
     };
-    let ended = talk(world, socket, session, |session, event| match event {
+    let ended = run(world, socket, session, |session, event| match event {
         Some(event) => visit.note(session, event),
         None => visit.ask(session),
     })
@@ -111,7 +111,7 @@ impl Visit<'_> {
             Event::Rejected(_) | Event::LoginRefused(_) => {
                 self.refused = true;
                 self.world.note(|| format!("{}: is not let in: {event:?}", self.name));
-                return Next::Vanish;
+                return Next::Disconnect;
             }
             Event::Stat { count, octets } => self.stat = Some((count, octets)),
             Event::ListItem { number, octets } => {
@@ -146,17 +146,17 @@ impl Visit<'_> {
             }
             _ => {}
         }
-        Next::GoOn
+        Next::Continue
     }
 
     /// What is done when all is answered.
     fn ask(&mut self, session: &mut Session) -> Next {
         if session.outstanding() > 0 {
-            return Next::GoOn;
+            return Next::Continue;
         }
         match self.phase {
             Phase::LoggingIn => {}
-            Phase::Listing if self.refused => return Next::Vanish,
+            Phase::Listing if self.refused => return Next::Disconnect,
             Phase::Listing => {
                 self.compare_sums();
                 self.octets.keys().try_for_each(|number| session.top(*number, 0)).expect("no QUIT yet");
@@ -165,7 +165,7 @@ impl Visit<'_> {
                     return self.ask(session);
                 }
             }
-            Phase::Identifying if self.refused => return Next::Vanish,
+            Phase::Identifying if self.refused => return Next::Disconnect,
             Phase::Identifying => {
                 self.compare_listing();
                 self.phase = Phase::Acting;
@@ -173,9 +173,9 @@ impl Visit<'_> {
             }
             Phase::Acting => return self.leave(session),
             Phase::Leaving if self.quitting => {}
-            Phase::Leaving => return Next::Vanish,
+            Phase::Leaving => return Next::Disconnect,
         }
-        Next::GoOn
+        Next::Continue
     }
 
     fn act(&mut self, session: &mut Session) {
@@ -208,14 +208,14 @@ impl Visit<'_> {
             if self.world.with_random(|random| random.percent(50)) {
                 self.cable.fall_silent();
             }
-            return Next::Vanish;
+            return Next::Disconnect;
         }
         let asked = self.attempts_of(&self.marked);
         self.world.note(|| format!("{}: says QUIT to remove {asked:?}", self.name));
         self.world.model().removal_asked(self.account, &asked);
         self.quitting = true;
         session.quit().expect("no QUIT yet");
-        Next::GoOn
+        Next::Continue
     }
 
     /// STAT is the sum of LIST, and LIST and UIDL name the same.

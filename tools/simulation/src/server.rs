@@ -1,51 +1,53 @@
-//! A server process: the real policy, the real store, and a driver for its sessions.
+//! A server process: the production sessions, store and driver.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
-use mail_core::machine::{Machine, Step};
 use mail_core::sasl::AuthOffer;
 use mail_core::secret::Secret;
-use mail_core::session::{Produced, Session};
+use mail_core::session::{Encryption, Session};
 use mail_core::time::{Duration, Instant};
 use mail_core::users::Username;
 use mail_core::{pop3, smtp};
+use mail_service::context::{ClientContext, Clock, IdGenerator, ServiceContext};
 use mail_service::pop3_session::Pop3Session;
-use mail_service::site::{Site, Stamp, Stamps, Visitor};
 use mail_service::smtp_session::SmtpSession;
-use mail_store::accounts::{Accounts, AccountsError};
+use mail_store::directory::{Directory, DirectoryError};
+use net::driver::{self, ConnectionIo, Read, Timer};
+use tokio::sync::watch;
 
-use crate::network::{Read, Socket};
-use crate::store::Watched;
+use crate::network::Socket;
+use crate::store::CheckedStore;
 use crate::world::World;
 
-/// In greetings and trace fields.
+/// Name of the servers.
 pub(crate) const HOSTNAME: &str = "iitkgp.edu";
-/// Who has mail here.
+/// The accounts.
 pub(crate) const ACCOUNTS: [&str; 3] = ["ag", "gb", "cd"];
-/// Everybody's.
+/// Password of every account.
 pub(crate) const PASSWORD: &str = "secret";
 
-pub(crate) type SimSite = Site<Everybody, Watched, Numbered>;
+pub(crate) type SimContext = ServiceContext<SimDirectory, CheckedStore, SimClock>;
 
-/// The accounts; they never change here.
+/// A directory that never changes.
 #[derive(Debug)]
-pub(crate) struct Everybody;
+pub(crate) struct SimDirectory;
 
-/// The virtual clock, and ids by a number; all processes share them, and they survive everything.
+/// The virtual clock, and consecutive ids. All processes share them, across power failures.
 #[derive(Debug, Clone)]
-pub(crate) struct Numbered {
+pub(crate) struct SimClock {
     start: Instant,
     passed: Arc<AtomicU64>,
-    numbers: Arc<AtomicU64>,
+    next_id: Arc<AtomicU64>,
 }
 
-impl Numbered {
+impl SimClock {
     pub(crate) fn new(start: Instant) -> Self {
-        Self { start, passed: Arc::default(), numbers: Arc::default() }
+        Self { start, passed: Arc::default(), next_id: Arc::default() }
     }
 
     pub(crate) fn set(&self, passed: Duration) {
@@ -53,32 +55,36 @@ impl Numbered {
     }
 }
 
-impl Stamps for Numbered {
-    fn stamp(&self) -> Stamp {
-        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let time = DateTime::<Utc>::from_timestamp(1_795_374_907, 0).expect("a time of our days");
-        Stamp { time, id: format!("{number:026}") }
-    }
-
+impl Clock for SimClock {
     fn now(&self) -> Instant {
         self.start + Duration::from_millis(self.passed.load(Ordering::Relaxed))
+    }
+
+    fn utc(&self) -> DateTime<Utc> {
+        DateTime::<Utc>::from_timestamp(1_795_374_907, 0).expect("a valid time")
+    }
+}
+
+impl IdGenerator for SimClock {
+    fn generate(&self, _time: DateTime<Utc>) -> String {
+        format!("{:026}", self.next_id.fetch_add(1, Ordering::Relaxed))
     }
 }
 
 pub(crate) fn username(name: &str) -> Username {
-    Username::parse(name).expect("the accounts' names are names")
+    Username::parse(name).expect("a valid name")
 }
 
-fn known(name: &Username) -> Option<Username> {
-    ACCOUNTS.iter().map(|name| username(name)).find(|known| known == name)
+fn find(name: &Username) -> Option<Username> {
+    ACCOUNTS.iter().map(|name| username(name)).find(|account| account == name)
 }
 
-impl Accounts for Everybody {
-    async fn find(&self, name: &Username) -> Result<Option<Username>, AccountsError> {
-        Ok(known(name))
+impl Directory for SimDirectory {
+    async fn find(&self, name: &Username) -> Result<Option<Username>, DirectoryError> {
+        Ok(find(name))
     }
 
-    async fn first(&self) -> Result<Option<Username>, AccountsError> {
+    async fn first(&self) -> Result<Option<Username>, DirectoryError> {
         Ok(Some(username(ACCOUNTS[0])))
     }
 
@@ -86,38 +92,22 @@ impl Accounts for Everybody {
         &self,
         name: Option<&Username>,
         password: &Secret<String>,
-    ) -> Result<Option<Username>, AccountsError> {
-        Ok(name.filter(|_| password.expose() == PASSWORD).and_then(known))
-    }
-
-    async fn names(&self, _after: Option<&Username>) -> Result<Vec<Username>, AccountsError> {
-        Ok(Vec::new())
-    }
-
-    async fn add(&self, name: &Username, _password: &Secret<String>) -> Result<(), AccountsError> {
-        Err(AccountsError::Exists(name.clone()))
-    }
-
-    async fn set_password(&self, name: &Username, _password: &Secret<String>) -> Result<(), AccountsError> {
-        Err(AccountsError::Unknown(name.clone()))
-    }
-
-    async fn remove(&self, name: &Username) -> Result<(), AccountsError> {
-        Err(AccountsError::Unknown(name.clone()))
+    ) -> Result<Option<Username>, DirectoryError> {
+        Ok(name.filter(|_| password.expose() == PASSWORD).and_then(find))
     }
 }
 
-/// What a connection is for.
+/// The protocol of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Smtp,
     Pop3,
 }
 
-/// A session from its greeting to its end.
-pub(crate) async fn serve(world: World, site: Arc<SimSite>, protocol: Protocol, socket: Socket) {
+/// Runs the session of a connection.
+pub(crate) async fn serve(world: World, context: Arc<SimContext>, protocol: Protocol, socket: Socket) {
     let now = world.instant();
-    let visitor = Visitor::new(Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), false);
+    let client = ClientContext::new(Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), false);
     match protocol {
         Protocol::Smtp => {
             let config = smtp::server::Config {
@@ -129,7 +119,7 @@ pub(crate) async fn serve(world: World, site: Arc<SimSite>, protocol: Protocol, 
                 submission: false,
             };
             let machine = smtp::server::Server::new(Arc::new(config), false, now);
-            drive(&world, socket, machine, SmtpSession::new(site, visitor, None)).await;
+            drive(world, socket, machine, SmtpSession::new(context, client, None)).await;
         }
         Protocol::Pop3 => {
             let config = pop3::server::Config {
@@ -139,76 +129,57 @@ pub(crate) async fn serve(world: World, site: Arc<SimSite>, protocol: Protocol, 
                 implementation: None,
             };
             let machine = pop3::server::Server::new(Arc::new(config), false, now);
-            drive(&world, socket, machine, Pop3Session::new(site, visitor)).await;
+            drive(world, socket, machine, Pop3Session::new(context, client)).await;
         }
     }
 }
 
-/// As the servers' own driver does it over TCP: all output is written before every read.
-async fn drive<S: Session>(world: &World, mut socket: Socket, mut machine: S::Machine, mut session: S) {
-    let mut input = BytesMut::new();
-    loop {
-        match machine.receive(world.instant(), &mut input) {
-            Ok(Step::Event(event)) => {
-                session.handle(event, &mut machine).await;
-                if !produce(world, &mut socket, &mut machine, &mut session).await {
-                    return;
-                }
-            }
-            Ok(Step::NeedInput) => {
-                if transmit(&mut socket, &mut machine) && !input.is_empty() {
-                    // It may have stopped for the sake of its output alone.
-                    continue;
-                }
-                let deadline = machine.poll_timeout().map(|when| world.since_start(when));
-                match socket.read(&mut input, deadline).await {
-                    Read::Octets => {}
-                    Read::End => {
-                        let _closed = machine.receive_eof(world.instant());
-                    }
-                    Read::TimedOut => machine.handle_timeout(world.instant()),
-                }
-            }
-            Ok(Step::Closed) | Err(_) => break,
-            Ok(Step::UpgradeTls | Step::Paused) => {
-                world.fail("a server waits for an answer that nobody gives");
-                return;
-            }
-        }
-    }
-    drop(session);
-    transmit(&mut socket, &mut machine);
+/// The I/O that the production driver runs over.
+struct ServerIo {
+    world: World,
+    socket: Socket,
 }
 
-/// Sends a long answer; `false` when the connection is to be dropped.
-async fn produce<S: Session>(
-    world: &World,
-    socket: &mut Socket,
-    machine: &mut S::Machine,
-    session: &mut S,
-) -> bool {
-    loop {
-        match session.produce(machine).await {
-            Produced::Nothing => return true,
-            Produced::Queued => {
-                transmit(socket, machine);
+impl ConnectionIo for ServerIo {
+    async fn read(&mut self, input: &mut BytesMut, deadline: Option<Instant>) -> io::Result<Read> {
+        let deadline = deadline.map(|when| self.world.since_start(when));
+        Ok(self.socket.read(input, deadline).await)
+    }
+
+    async fn write(&mut self, output: &mut BytesMut, octets: Bytes) -> io::Result<()> {
+        for part in [&output[..], &octets] {
+            if !part.is_empty() {
+                self.socket.write(part);
             }
-            Produced::Octets(octets) => {
-                transmit(socket, machine);
-                socket.write(&octets);
-            }
-            Produced::Wait(time) => world.sleep(time).await,
-            Produced::Drop => return false,
         }
+        output.clear();
+        Ok(())
+    }
+
+    async fn upgrade_tls(&mut self) -> io::Result<Encryption> {
+        Err(io::Error::other("the simulation has no TLS"))
+    }
+
+    async fn close(self) -> io::Result<()> {
+        Ok(())
     }
 }
 
-/// Whether there was anything.
-fn transmit<M: Machine>(socket: &mut Socket, machine: &mut M) -> bool {
-    let mut output = BytesMut::new();
-    machine.poll_transmit(&mut output);
-    if !output.is_empty() {
-        socket.write(&output);
+impl Timer for World {
+    fn now(&self) -> Instant {
+        self.instant()
     }
-    !output.is_empty()
+
+    async fn sleep_until(&self, when: Instant) {
+        self.sleep(when.saturating_duration_since(self.instant())).await;
+    }
+}
+
+async fn drive<S: Session>(world: World, socket: Socket, machine: S::Machine, session: S) {
+    let (_stop, shutdown) = watch::channel(false);
+    let io = ServerIo { world: world.clone(), socket };
+    let metrics = world.connection_metrics();
+    if let Err(error) = driver::drive(io, world.clone(), machine, session, metrics, shutdown).await {
+        world.fail(&format!("a session failed: {error}"));
+    }
 }

@@ -7,11 +7,12 @@ use bytes::BytesMut;
 use mail_core::message::address::{Address, ForwardPath, ReversePath};
 use mail_core::smtp::client::{Envelope, Event, Submission, SubmissionConfig, Tls};
 use mail_core::smtp::command::HelloName;
+use net::driver::Read;
 
-use crate::client::{Next, talk};
+use crate::client::{Next, run};
 use crate::mail::Mail;
 use crate::model::{Account, Attempt};
-use crate::network::{Read, Socket, Weather};
+use crate::network::{Socket, Weather};
 use crate::server::{ACCOUNTS, Protocol};
 use crate::world::World;
 
@@ -121,8 +122,8 @@ async fn submission(world: &World, name: &str, mails: Vec<Sending>, socket: Sock
     machine.quit();
     let mut waiting: VecDeque<Sending> = mails.into();
     let mut at = 0;
-    let ended = talk(world, socket, machine, |machine, event| {
-        let Some(mail) = waiting.front_mut() else { return Next::GoOn };
+    let ended = run(world, socket, machine, |machine, event| {
+        let Some(mail) = waiting.front_mut() else { return Next::Continue };
         let attempt = mail.attempt;
         match event {
             Some(Event::RecipientRefused { index, .. }) => {
@@ -157,7 +158,7 @@ async fn submission(world: &World, name: &str, mails: Vec<Sending>, socket: Sock
             }
             _ => {}
         }
-        Next::GoOn
+        Next::Continue
     });
     let ended = ended.await;
     if let (Err(error), Some(mail)) = (ended, waiting.front()) {

@@ -10,9 +10,11 @@ use mail_core::mailbox::Trace;
 use mail_core::users::Username;
 use mail_store::disk::sim::SimDisk;
 use mail_store::text::{TextBody, TextIncoming, TextMaildrop, TextStore};
-use mail_store::{Entry, Extent, Incoming, MailStore, Maildrop, Recipient, StoreError};
+use mail_store::{
+    DeliveryTarget, Entry, Envelope, Extent, IncomingMessage, Maildrop, MaildropStore, StoreError,
+};
 
-use crate::executor::Later;
+use crate::executor::DeferredOffload;
 
 /// A promise that is broken on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,27 +40,27 @@ pub enum Sabotage {
 /// Who has a maildrop, of all processes.
 pub(crate) type Leases = Arc<Mutex<BTreeSet<String>>>;
 /// What was found to be wrong.
-pub(crate) type Complaints = Arc<Mutex<Vec<String>>>;
+pub(crate) type Violations = Arc<Mutex<Vec<String>>>;
 
 #[derive(Debug, Clone)]
-pub(crate) struct Watched {
-    pub(crate) inner: TextStore<SimDisk, Later>,
+pub(crate) struct CheckedStore {
+    pub(crate) inner: TextStore<SimDisk, DeferredOffload>,
     pub(crate) leases: Leases,
-    pub(crate) complaints: Complaints,
+    pub(crate) violations: Violations,
     pub(crate) sabotage: Option<Sabotage>,
 }
 
 #[derive(Debug)]
-pub(crate) struct WatchedIncoming {
-    inner: TextIncoming<SimDisk, Later>,
+pub(crate) struct CheckedIncoming {
+    inner: TextIncoming<SimDisk, DeferredOffload>,
     /// The second copy of [`Sabotage::TwoCopies`].
-    twin: Option<TextIncoming<SimDisk, Later>>,
+    twin: Option<TextIncoming<SimDisk, DeferredOffload>>,
     sabotage: Option<Sabotage>,
 }
 
 #[derive(Debug)]
-pub(crate) struct WatchedMaildrop {
-    inner: TextMaildrop<SimDisk, Later>,
+pub(crate) struct CheckedMaildrop {
+    inner: TextMaildrop<SimDisk, DeferredOffload>,
     sabotage: Option<Sabotage>,
     lease: Lease,
 }
@@ -76,30 +78,33 @@ impl Drop for Lease {
     }
 }
 
-impl MailStore for Watched {
-    type Incoming = WatchedIncoming;
-    type Maildrop = WatchedMaildrop;
+impl DeliveryTarget for CheckedStore {
+    type Incoming = CheckedIncoming;
 
-    async fn begin(&self) -> Result<WatchedIncoming, StoreError> {
+    async fn begin(&self, envelope: &Envelope) -> Result<CheckedIncoming, StoreError> {
         let twin = match self.sabotage {
-            Some(Sabotage::TwoCopies) => Some(self.inner.begin().await?),
+            Some(Sabotage::TwoCopies) => Some(self.inner.begin(envelope).await?),
             _ => None,
         };
-        Ok(WatchedIncoming { inner: self.inner.begin().await?, twin, sabotage: self.sabotage })
-    }
-
-    async fn open(&self, account: &Username) -> Result<WatchedMaildrop, StoreError> {
-        let inner = self.inner.open(account).await?;
-        let lease = Lease { account: account.as_str().to_owned(), leases: Arc::clone(&self.leases) };
-        if !self.leases.lock().unwrap_or_else(PoisonError::into_inner).insert(lease.account.clone()) {
-            let complaint = format!("two sessions have the maildrop of {account}");
-            self.complaints.lock().unwrap_or_else(PoisonError::into_inner).push(complaint);
-        }
-        Ok(WatchedMaildrop { inner, sabotage: self.sabotage, lease })
+        Ok(CheckedIncoming { inner: self.inner.begin(envelope).await?, twin, sabotage: self.sabotage })
     }
 }
 
-impl Incoming for WatchedIncoming {
+impl MaildropStore for CheckedStore {
+    type Maildrop = CheckedMaildrop;
+
+    async fn open(&self, account: &Username) -> Result<CheckedMaildrop, StoreError> {
+        let inner = self.inner.open(account).await?;
+        let lease = Lease { account: account.as_str().to_owned(), leases: Arc::clone(&self.leases) };
+        if !self.leases.lock().unwrap_or_else(PoisonError::into_inner).insert(lease.account.clone()) {
+            let violation = format!("two sessions have the maildrop of {account}");
+            self.violations.lock().unwrap_or_else(PoisonError::into_inner).push(violation);
+        }
+        Ok(CheckedMaildrop { inner, sabotage: self.sabotage, lease })
+    }
+}
+
+impl IncomingMessage for CheckedIncoming {
     async fn write(&mut self, mut chunk: Bytes) -> Result<(), StoreError> {
         if self.sabotage == Some(Sabotage::ShortMessage) && chunk.len() > 200 {
             chunk = [&chunk[..100], &chunk[101..]].concat().into();
@@ -118,17 +123,17 @@ impl Incoming for WatchedIncoming {
         self.inner.release_memory().await
     }
 
-    async fn commit(self, trace: &Trace, recipients: &[Recipient]) -> Result<(), StoreError> {
+    async fn commit(self, trace: &Trace) -> Result<(), StoreError> {
         if let Some(twin) = self.twin {
-            twin.commit(trace, recipients).await?;
+            twin.commit(trace).await?;
         }
-        let done = self.inner.commit(trace, recipients).await;
+        let done = self.inner.commit(trace).await;
         if self.sabotage == Some(Sabotage::HastyAnswer) { Ok(()) } else { done }
     }
 }
 
-impl Maildrop for WatchedMaildrop {
-    type Body = TextBody<SimDisk, Later>;
+impl Maildrop for CheckedMaildrop {
+    type Body = TextBody<SimDisk, DeferredOffload>;
 
     fn count(&self) -> u64 {
         self.inner.count()
@@ -168,8 +173,8 @@ impl Maildrop for WatchedMaildrop {
         inner.remove(&numbers).await
     }
 
-    fn lifetime(&self) -> Option<Duration> {
-        self.inner.lifetime()
+    fn lease_lifetime(&self) -> Option<Duration> {
+        self.inner.lease_lifetime()
     }
 
     async fn renew(&mut self) -> Result<(), StoreError> {

@@ -9,19 +9,20 @@ use std::time::Duration;
 
 use mail_core::message::address::Domain;
 use mail_core::time::Instant;
-use mail_service::site::Site;
+use mail_service::context::ServiceContext;
 use mail_service::throttle::Throttle;
 use mail_store::disk::sim::{SimDisk, Survival};
 use mail_store::disk::{Disk, DiskFile, Open};
 use mail_store::text::TextStore;
+use net::metrics::{ConnectionMetrics, ReplyFormat};
 
 use crate::Options;
-use crate::executor::{Executor, Group, Jobs, Later};
+use crate::executor::{DeferredOffload, Executor, Group, Jobs};
 use crate::model::{Attempt, Model};
 use crate::network::{Cable, Socket, Weather, connect};
 use crate::random::Random;
-use crate::server::{Everybody, HOSTNAME, Numbered, Protocol, SimSite, serve};
-use crate::store::{Complaints, Leases, Sabotage, Watched};
+use crate::server::{HOSTNAME, Protocol, SimClock, SimContext, SimDirectory, serve};
+use crate::store::{CheckedStore, Leases, Sabotage, Violations};
 use crate::{audit, server};
 
 /// What belongs to no process.
@@ -45,18 +46,19 @@ struct All {
     processes: RefCell<[Option<Process>; PROCESSES]>,
     groups: RefCell<Group>,
     jobs: Jobs,
-    stamps: Numbered,
+    clock: SimClock,
     leases: Leases,
-    complaints: Complaints,
+    violations: Violations,
     cables: RefCell<Vec<(Group, Cable)>>,
     log: RefCell<String>,
+    connection_metrics: Arc<ConnectionMetrics>,
     habits: Habits,
 }
 
 struct Process {
     group: Group,
     disk: SimDisk,
-    site: Arc<SimSite>,
+    context: Arc<SimContext>,
 }
 
 /// What goes wrong in this run, and how often: some runs have all of it, some nothing.
@@ -110,11 +112,12 @@ impl World {
             processes: RefCell::default(),
             groups: RefCell::new(OUTSIDE),
             jobs: Jobs::default(),
-            stamps: Numbered::new(start),
+            clock: SimClock::new(start),
             leases: Leases::default(),
-            complaints: Complaints::default(),
+            violations: Violations::default(),
             cables: RefCell::default(),
             log: RefCell::default(),
+            connection_metrics: ConnectionMetrics::unregistered(ReplyFormat::Smtp),
             habits,
         }));
         world.note(|| format!("{:?}", world.0.habits));
@@ -136,6 +139,10 @@ impl World {
 
     pub(crate) async fn sleep(&self, time: Duration) {
         self.0.executor.sleep(time).await;
+    }
+
+    pub(crate) fn connection_metrics(&self) -> Arc<ConnectionMetrics> {
+        Arc::clone(&self.0.connection_metrics)
     }
 
     pub(crate) fn spawn(&self, future: impl Future<Output = ()> + 'static) {
@@ -164,11 +171,11 @@ impl World {
     /// A promise is broken.
     pub(crate) fn fail(&self, what: &str) {
         self.note(|| format!("BROKEN: {what}"));
-        self.0.complaints.lock().unwrap_or_else(PoisonError::into_inner).push(what.to_owned());
+        self.0.violations.lock().unwrap_or_else(PoisonError::into_inner).push(what.to_owned());
     }
 
     pub(crate) fn first_failure(&self) -> Option<String> {
-        self.0.complaints.lock().unwrap_or_else(PoisonError::into_inner).first().cloned()
+        self.0.violations.lock().unwrap_or_else(PoisonError::into_inner).first().cloned()
     }
 
     pub(crate) fn log(&self) -> String {
@@ -211,7 +218,7 @@ impl World {
             if self.now() > TIME_MAX {
                 self.fail("it goes on for ever");
             }
-            self.0.stamps.set(self.now());
+            self.0.clock.set(self.now());
             self.begin_jobs();
             self.bury();
         }
@@ -250,7 +257,7 @@ impl World {
         self.0.cables.borrow_mut().push((process.group, client.cable()));
         self.0
             .executor
-            .spawn(process.group, serve(self.clone(), Arc::clone(&process.site), protocol, server));
+            .spawn(process.group, serve(self.clone(), Arc::clone(&process.context), protocol, server));
         Some(client)
     }
 
@@ -270,12 +277,12 @@ impl World {
             *groups
         };
         let disk = self.disk().process();
-        let offload = Later { group, jobs: Arc::clone(&self.0.jobs) };
+        let offload = DeferredOffload { group, jobs: Arc::clone(&self.0.jobs) };
         let store = match TextStore::open(disk.clone(), offload, HOSTNAME) {
             Ok(store) => store.compacting_below(self.small_octets()),
             Err(error) => return self.note(|| format!("process {index} does not start: {error}")),
         };
-        let site = Site {
+        let context = ServiceContext {
             memory: mail_service::budget::Budget::new(64 << 10),
             metrics: Arc::default(),
             hostname: Domain::parse(HOSTNAME).expect("a domain"),
@@ -283,17 +290,17 @@ impl World {
             postmaster: None,
             refuse_unknown_user: false,
             throttle: Throttle::default(),
-            accounts: Everybody,
-            store: Watched {
+            directory: SimDirectory,
+            store: CheckedStore {
                 inner: store,
                 leases: Arc::clone(&self.0.leases),
-                complaints: Arc::clone(&self.0.complaints),
+                violations: Arc::clone(&self.0.violations),
                 sabotage: self.0.options.sabotage,
             },
-            stamps: self.0.stamps.clone(),
+            clock: self.0.clock.clone(),
         };
         self.note(|| format!("process {index} starts"));
-        self.0.processes.borrow_mut()[index] = Some(Process { group, disk, site: Arc::new(site) });
+        self.0.processes.borrow_mut()[index] = Some(Process { group, disk, context: Arc::new(context) });
     }
 
     /// Ends what is left of processes that died, and looks at what they left behind.

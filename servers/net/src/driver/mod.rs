@@ -1,329 +1,285 @@
-//! Runs a [`Machine`] and its [`Session`] over a stream, plain or encrypted.
+//! Runs a [`Machine`] and its [`Session`] over a connection.
 //!
-//! All output is written before every read, so pipelining needs no code of its own. An idle connection holds no buffer: the
-//! read buffer is allocated when octets arrive and freed when they are consumed.
+//! [`drive`] is generic over the connection's I/O and its clock, so that the simulation runs the same loop as the servers.
+//! [`Connection`] is the I/O of a plain or TLS stream on tokio.
+//!
+//! ```text
+//!   pump ──▶ Event       session.handle, then session.produce until it is done
+//!        ──▶ Write       write all output
+//!        ──▶ Read        read; renew the session's lease; time out
+//!        ──▶ UpgradeTls  write all output, handshake
+//!        ──▶ Closed      drop the session, write all output, close
+//! ```
 
-use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
-use mail_core::machine::{Machine, Step};
-use mail_core::session::{Produced, Session};
+use bytes::{Bytes, BytesMut};
+use mail_core::machine::{Machine, Pump, pump};
+use mail_core::session::{Encryption, Produced, Session};
 use mail_core::time::Instant;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
-use tokio::time::{Instant as Deadline, Sleep, sleep, timeout};
-use tokio_rustls::rustls::ServerConfig;
-use tracing::{debug, info, trace};
+use tracing::info;
 
 use crate::metrics::ConnectionMetrics;
-use crate::stream::{Stream, Transport};
 
-/// One read takes at least and at most so much; it doubles while the peer keeps filling it. A short message comes whole in one.
-const READ_OCTETS: (usize, usize) = (8 << 10, 64 << 10);
-/// Queued output is written once it is larger than this, or before a read: a flight of commands is answered in few writes.
+mod connection;
+
+pub use connection::{Connection, TokioTimer, accept_tls};
+
+/// Output is written when it exceeds this, or before a read, so that a pipeline of commands is answered in few writes.
 const OUTPUT_OCTETS: usize = 64 << 10;
-/// What is shorter is copied behind the queued output, which costs less than a write of its own.
+/// Shorter parts of an answer are copied to the output, which costs less than a write of their own.
 const COPIED_OCTETS_MAX: usize = 16 << 10;
-/// A peer that takes nothing for so long is gone (RFC 5321 section 4.5.3.2 gives 5 minutes at most).
-const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
-/// So much has to be taken in that time, or all that there is: otherwise an octet now and then would hold a maildrop.
-const WRITE_OCTETS_MIN: usize = 16 << 10;
 
-/// Runs a session to its end. `tls` does the handshake that a machine may ask for. `metrics` counts. `shutdown` turns true
-/// when the server is to stop.
-///
-/// # Errors
-/// The connection broke.
-pub async fn drive<T: Transport, S: Session>(
-    stream: Stream<T>,
-    mut machine: S::Machine,
-    mut session: S,
-    tls: Option<Arc<ServerConfig>>,
-    metrics: ConnectionMetrics,
-    mut shutdown: watch::Receiver<bool>,
-) -> io::Result<()> {
-    let mut word = shutdown.clone();
-    // Both are waited for again and again, and made once: a new timer may cost the runtime a system call.
-    let mut stopped = pin!(word.wait_for(|shutdown| *shutdown));
-    let mut alarm = pin!(sleep(WRITE_TIMEOUT));
-    let mut connection = Connection::new(stream, metrics);
-    let mut told = false;
-    loop {
-        let now = Instant::now();
-        let step = machine.receive(now, &mut connection.input);
-        match step {
-            Ok(Step::Event(event)) => {
-                connection.asked = Some(now);
-                session.handle(event, &mut machine).await;
-                connection.produce(&mut session, &mut machine, &mut shutdown).await?;
-                connection.asked = None;
-            }
-            Ok(Step::NeedInput) => {
-                let transmitted = connection.transmit(&mut machine, 0).await?;
-                if connection.input.is_empty() {
-                    connection.input = BytesMut::new();
-                } else if transmitted {
-                    // It may have stopped for the sake of its output alone.
-                    continue;
-                }
-                let deadline = machine.poll_timeout();
-                tokio::select! {
-                    read = connection.read(deadline, alarm.as_mut()) => match read? {
-                        Read::Octets => {}
-                        Read::End => { let _closed = machine.receive_eof(Instant::now()); }
-                        Read::TimedOut => machine.handle_timeout(Instant::now()),
-                    },
-                    _ = &mut stopped, if !told => {
-                        told = true;
-                        session.shutdown(&mut machine);
-                    }
-                }
-            }
-            Ok(Step::UpgradeTls) => {
-                connection.transmit(&mut machine, 0).await?;
-                let tls = tls.as_ref().ok_or_else(|| io::Error::other("the machine offers TLS by itself"))?;
-                // Boxed: otherwise each connection would reserve memory for a handshake.
-                connection = tokio::select! {
-                    encrypted = Box::pin(connection.encrypt(tls)) => encrypted?,
-                    _ = shutdown.wait_for(|shutdown| *shutdown) => return Err(io::Error::other("the server shuts down")),
-                };
-                let encryption = connection.stream.encryption().expect("the handshake is complete");
-                session.tls_established(encryption, Instant::now(), &mut machine);
-            }
-            Ok(Step::Closed) => break,
-            Err(error) => {
-                info!(%error, "session ended by the peer's fault");
-                break;
-            }
-            Ok(Step::Paused) => return Err(io::Error::other("`handle` leaves no question open")),
-        }
-    }
-    // A lease that it holds is free before the peer takes its time over the last words.
-    drop(session);
-    connection.close(&mut machine).await
+/// The octets of one connection.
+pub trait ConnectionIo {
+    /// Appends the next octets to `input`, unless `deadline` passes first. Must be cancel safe.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    fn read(
+        &mut self,
+        input: &mut BytesMut,
+        deadline: Option<Instant>,
+    ) -> impl Future<Output = io::Result<Read>>;
+
+    /// Writes all of `output`, which is empty then, and `octets` after it.
+    ///
+    /// # Errors
+    /// The connection is broken, or the peer reads too slowly.
+    fn write(&mut self, output: &mut BytesMut, octets: Bytes) -> impl Future<Output = io::Result<()>>;
+
+    /// Performs the server side of a TLS handshake.
+    ///
+    /// # Errors
+    /// The handshake fails or is not possible.
+    fn upgrade_tls(&mut self) -> impl Future<Output = io::Result<Encryption>>;
+
+    /// Closes the connection so that the peer receives everything that was written.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    fn close(self) -> impl Future<Output = io::Result<()>>;
 }
 
-/// Performs a TLS handshake, counts it, and logs a failure.
-pub(crate) async fn accept_tls<T: Transport>(
-    stream: T,
-    tls: &Arc<ServerConfig>,
-    metrics: &ConnectionMetrics,
-) -> io::Result<Stream<T>> {
-    match Stream::accept_tls(stream, tls).await {
-        Ok(stream) => {
-            metrics.handshakes.inc();
-            if let Some(encryption) = stream.encryption() {
-                debug!(%encryption, "encrypted");
-            }
-            Ok(stream)
-        }
-        Err(error) => {
-            metrics.failed_handshakes.inc();
-            info!(%error, "TLS handshake failed");
-            Err(error)
-        }
-    }
-}
-
-enum Read {
+/// Result of [`ConnectionIo::read`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
     Octets,
-    End,
+    Eof,
     TimedOut,
 }
 
-struct Connection<T> {
-    stream: Stream<T>,
-    input: BytesMut,
-    output: BytesMut,
-    read_octets: usize,
-    metrics: ConnectionMetrics,
-    /// When the question came that is not answered yet.
-    asked: Option<Instant>,
+/// The clock of a driver.
+pub trait Timer {
+    fn now(&self) -> Instant;
+
+    fn sleep_until(&self, when: Instant) -> impl Future<Output = ()>;
 }
 
-impl<T: Transport> Connection<T> {
-    fn new(stream: Stream<T>, metrics: ConnectionMetrics) -> Self {
-        Self {
-            stream,
-            input: BytesMut::new(),
-            output: BytesMut::new(),
-            read_octets: READ_OCTETS.0,
-            metrics,
-            asked: None,
+/// Runs a session until its machine closes it, the connection breaks, or `shutdown` turns true and the machine has said so.
+///
+/// # Errors
+/// The connection is broken.
+pub async fn drive<C: ConnectionIo, T: Timer, S: Session>(
+    io: C,
+    timer: T,
+    machine: S::Machine,
+    session: S,
+    metrics: Arc<ConnectionMetrics>,
+    mut shutdown: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let mut stopped = shutdown.clone();
+    let mut stopped = pin!(stopped.wait_for(|shutdown| *shutdown));
+    let mut driver = Driver {
+        io,
+        timer,
+        machine,
+        session,
+        metrics,
+        input: BytesMut::new(),
+        output: BytesMut::new(),
+        event_at: None,
+    };
+    let (mut eof, mut told) = (false, false);
+    loop {
+        match driver.pump(eof) {
+            Ok(Pump::Event(event)) => {
+                driver.session.handle(event, &mut driver.machine).await;
+                driver.produce(&mut shutdown).await?;
+                driver.event_at = None;
+            }
+            Ok(Pump::Write) => driver.write(Bytes::new()).await?,
+            Ok(Pump::Read { deadline }) => {
+                driver.free_buffers();
+                tokio::select! {
+                    biased;
+                    _ = &mut stopped, if !told => {
+                        told = true;
+                        driver.session.shutdown(&mut driver.machine);
+                    }
+                    read = driver.read(deadline) => eof = read? == Read::Eof,
+                }
+            }
+            Ok(Pump::UpgradeTls) => {
+                driver.write(Bytes::new()).await?;
+                let encryption = tokio::select! {
+                    encryption = driver.io.upgrade_tls() => encryption?,
+                    _ = shutdown.wait_for(|shutdown| *shutdown) => return Err(io::Error::other("the server shuts down")),
+                };
+                let now = driver.timer.now();
+                driver.session.tls_established(encryption, now, &mut driver.machine);
+            }
+            Ok(Pump::Closed) => break,
+            Err(error) => {
+                info!(%error, "session ended: protocol error");
+                break;
+            }
+            Ok(Pump::Paused) => return Err(io::Error::other("the session left an event unanswered")),
         }
     }
+    driver.close().await
+}
 
-    async fn encrypt(self, tls: &Arc<ServerConfig>) -> io::Result<Self> {
-        let Stream::Plain(plain) = self.stream else {
-            return Err(io::Error::other("the machine asks for TLS within TLS"));
-        };
-        let stream = accept_tls(plain, tls, &self.metrics).await?;
-        Ok(Self { stream, ..self })
+/// A connection, its machine and its session.
+struct Driver<C, T, S: Session> {
+    io: C,
+    timer: T,
+    machine: S::Machine,
+    session: S,
+    metrics: Arc<ConnectionMetrics>,
+    input: BytesMut,
+    output: BytesMut,
+    /// When the event arrived that has no reply yet.
+    event_at: Option<Instant>,
+}
+
+impl<C: ConnectionIo, T: Timer, S: Session> Driver<C, T, S> {
+    fn pump(
+        &mut self,
+        eof: bool,
+    ) -> Result<Pump<<S::Machine as Machine>::Event>, mail_core::machine::ProtocolError> {
+        let now = self.timer.now();
+        let queued = self.output.len();
+        let action = pump(&mut self.machine, now, &mut self.input, eof, &mut self.output);
+        if matches!(action, Ok(Pump::Event(_))) {
+            self.event_at = Some(now);
+        }
+        self.count_replies(queued);
+        action
     }
 
-    /// Sends a long answer, stretch by stretch. No answer is held back any longer when the server is to stop.
-    async fn produce<S: Session>(
-        &mut self,
-        session: &mut S,
-        machine: &mut S::Machine,
-        shutdown: &mut watch::Receiver<bool>,
-    ) -> io::Result<()> {
+    /// Sends a long answer part by part. A delayed reply is sent at once on shutdown.
+    async fn produce(&mut self, shutdown: &mut watch::Receiver<bool>) -> io::Result<()> {
         loop {
-            match session.produce(machine).await {
-                Produced::Nothing => {
-                    self.transmit(machine, OUTPUT_OCTETS).await?;
-                    return Ok(());
-                }
-                Produced::Queued => {
-                    self.transmit(machine, OUTPUT_OCTETS).await?;
-                }
+            self.renew_if_due().await;
+            let produced = self.session.produce(&mut self.machine).await;
+            self.collect_output();
+            match produced {
+                Produced::Nothing => return self.write_above(OUTPUT_OCTETS).await,
+                Produced::Queued => self.write_above(OUTPUT_OCTETS).await?,
+                Produced::Octets(octets) if octets.len() > COPIED_OCTETS_MAX => self.write(octets).await?,
                 Produced::Octets(octets) => {
-                    self.collect(machine);
-                    if octets.len() > COPIED_OCTETS_MAX {
-                        self.write(octets).await?;
-                    } else {
-                        self.output.extend_from_slice(&octets);
-                        self.transmit(machine, OUTPUT_OCTETS).await?;
-                    }
+                    self.output.extend_from_slice(&octets);
+                    self.write_above(OUTPUT_OCTETS).await?;
                 }
-                Produced::Wait(delay) => {
-                    self.transmit(machine, 0).await?;
-                    self.asked = None;
-                    tokio::select! {
-                        () = sleep(delay) => {}
-                        _ = shutdown.wait_for(|shutdown| *shutdown) => {}
-                    }
-                }
+                Produced::Wait(delay) => self.wait(delay, shutdown).await?,
                 Produced::Drop => {
-                    self.transmit(machine, 0).await?;
-                    return Err(io::Error::other("dropped on purpose"));
+                    self.write_above(0).await?;
+                    return Err(io::Error::other("dropped by an injected fault"));
                 }
             }
         }
     }
 
-    /// Takes what the machine has queued, and counts it.
-    fn collect<M: Machine>(&mut self, machine: &mut M) {
-        let taken = self.output.len();
-        machine.poll_transmit(&mut self.output);
-        if self.metrics.count_replies(&self.output[taken..])
-            && let Some(asked) = self.asked.take()
+    /// Moves the machine's output to the output buffer.
+    fn collect_output(&mut self) {
+        let queued = self.output.len();
+        self.machine.poll_transmit(&mut self.output);
+        self.count_replies(queued);
+    }
+
+    /// Counts the replies in the output after the first `queued` octets.
+    fn count_replies(&mut self, queued: usize) {
+        if self.metrics.count_replies(&self.output[queued..])
+            && let Some(event_at) = self.event_at.take()
         {
-            self.metrics.observe_answer(asked.elapsed());
+            self.metrics.observe_answer(self.timer.now().saturating_duration_since(event_at));
         }
     }
 
-    /// Writes what the machine has queued, if it is more than `threshold`; whether it was.
-    async fn transmit<M: Machine>(&mut self, machine: &mut M, threshold: usize) -> io::Result<bool> {
-        self.collect(machine);
-        let is_more = self.output.len() > threshold;
-        if is_more {
-            self.write(Bytes::new()).await?;
-        }
-        if self.output.is_empty() {
-            self.output = BytesMut::new();
-        }
-        Ok(is_more)
+    async fn write_above(&mut self, threshold: usize) -> io::Result<()> {
+        if self.output.len() > threshold { self.write(Bytes::new()).await } else { Ok(()) }
     }
 
-    /// Writes the queued output and `octets` behind it, in one call where the system takes it.
+    /// Writes all output and `octets` after it, and renews the session's lease meanwhile.
     async fn write(&mut self, octets: Bytes) -> io::Result<()> {
-        trace!(queued = %self.output.escape_ascii(), octets = octets.len(), "write");
-        let mut all = (&mut self.output).chain(octets);
-        while all.has_remaining() {
-            // A slow peer that takes enough is not gone, so each stretch has its own time.
-            let left = all.remaining().saturating_sub(WRITE_OCTETS_MIN);
-            let stretch = async {
-                while all.remaining() > left {
-                    if self.stream.write_buf(&mut all).await? == 0 {
-                        return Err(io::ErrorKind::WriteZero.into());
-                    }
+        let mut written = pin!(self.io.write(&mut self.output, octets));
+        loop {
+            let Some(renewal) = self.session.renewal() else { return written.await };
+            tokio::select! {
+                biased;
+                written = &mut written => return written,
+                () = self.timer.sleep_until(renewal) => {
+                    self.session.renew(self.timer.now(), &mut self.machine).await;
                 }
-                // TLS may hold back a last record.
-                if left == 0 { self.stream.flush().await } else { Ok(()) }
-            };
-            in_time(stretch).await?;
+            }
+        }
+    }
+
+    /// Reads until the machine's `deadline`, or until the session's lease is due for renewal.
+    async fn read(&mut self, deadline: Option<Instant>) -> io::Result<Read> {
+        let renewal = self.session.renewal();
+        let read = self.io.read(&mut self.input, deadline.into_iter().chain(renewal).min()).await?;
+        if read == Read::TimedOut {
+            self.renew_if_due().await;
+            let now = self.timer.now();
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                self.machine.handle_timeout(now);
+            }
+        }
+        Ok(read)
+    }
+
+    async fn renew_if_due(&mut self) {
+        let now = self.timer.now();
+        if self.session.renewal().is_some_and(|renewal| renewal <= now) {
+            self.session.renew(now, &mut self.machine).await;
+        }
+    }
+
+    /// Holds a reply back. The delay is not part of the answer's time.
+    async fn wait(&mut self, delay: Duration, shutdown: &mut watch::Receiver<bool>) -> io::Result<()> {
+        self.write_above(0).await?;
+        self.event_at = None;
+        let until = self.timer.now() + delay;
+        tokio::select! {
+            biased;
+            _ = shutdown.wait_for(|shutdown| *shutdown) => {}
+            () = self.timer.sleep_until(until) => {}
         }
         Ok(())
     }
 
-    async fn read(&mut self, deadline: Option<Instant>, mut alarm: Pin<&mut Sleep>) -> io::Result<Read> {
-        let Self { stream, input, read_octets, .. } = self;
-        let octets = poll_fn(|cx| {
-            if stream.poll_readable(cx)?.is_ready() {
-                if input.capacity() - input.len() < *read_octets {
-                    input.reserve(*read_octets);
-                }
-                if let Poll::Ready(octets) = pin!(stream.read_buf(input)).poll(cx)? {
-                    return Poll::Ready(Ok::<_, io::Error>(Some(octets)));
-                }
-                if input.is_empty() {
-                    // It was told of what has been read already.
-                    *input = BytesMut::new();
-                }
-            }
-            match deadline {
-                Some(deadline) => poll_alarm(alarm.as_mut(), deadline.into(), cx).map(|()| Ok(None)),
-                None => Poll::Pending,
-            }
-        });
-        let Some(octets) = octets.await? else { return Ok(Read::TimedOut) };
-        self.read_octets =
-            if octets >= self.read_octets { (octets * 2).min(READ_OCTETS.1) } else { READ_OCTETS.0 };
-        Ok(if octets == 0 { Read::End } else { Read::Octets })
-    }
-
-    /// Writes the last words and closes in order, so that the peer reads them before the end.
-    async fn close<M: Machine>(mut self, machine: &mut M) -> io::Result<()> {
-        self.transmit(machine, 0).await?;
-        let linger = async {
-            self.stream.shutdown().await?;
-            // A socket closed with unread input resets the connection, and the last reply with it.
-            let mut rest = BytesMut::with_capacity(READ_OCTETS.0);
-            let socket = self.stream.transport_mut();
-            for _ in 0..LINGER_READS {
-                if socket.read_buf(&mut rest).await? == 0 {
-                    break;
-                }
-                rest.clear();
-            }
-            Ok(())
-        };
-        timeout(LINGER, linger).await.unwrap_or(Ok(()))
-    }
-}
-
-/// Ready when the deadline has passed. The timer may go off before, for an earlier one, and is only then set anew: a read
-/// that comes in time, as nearly all do, leaves it alone.
-fn poll_alarm(mut timer: Pin<&mut Sleep>, deadline: Deadline, cx: &mut Context<'_>) -> Poll<()> {
-    if deadline < timer.deadline() {
-        timer.as_mut().reset(deadline);
-    }
-    loop {
-        ready!(timer.as_mut().poll(cx));
-        if timer.deadline() >= deadline {
-            return Poll::Ready(());
+    /// An idle connection holds no buffers.
+    fn free_buffers(&mut self) {
+        self.output = BytesMut::new();
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
         }
-        timer.as_mut().reset(deadline);
+    }
+
+    /// Drops the session first, so that a lease is free before the peer has read the last reply.
+    async fn close(self) -> io::Result<()> {
+        let Self { mut io, session, mut output, .. } = self;
+        drop(session);
+        io.write(&mut output, Bytes::new()).await?;
+        io.close().await
     }
 }
-
-/// Waits for a peer to take what is written.
-async fn in_time(written: impl Future<Output = io::Result<()>>) -> io::Result<()> {
-    timeout(WRITE_TIMEOUT, written).await.unwrap_or_else(|_| {
-        info!("connection given up: in {} seconds the peer took too little", WRITE_TIMEOUT.as_secs());
-        Err(io::ErrorKind::TimedOut.into())
-    })
-}
-
-/// How long, and for how many reads, a closed connection's remaining input is thrown away.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_READS: usize = 64;
 
 #[cfg(test)]
 mod tests;

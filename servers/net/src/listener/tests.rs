@@ -67,7 +67,7 @@ fn greeter(client: Client, _now: Instant) -> (Greeter, NoPolicy) {
 
 /// A running listener, its metrics, and the switch to stop it.
 struct Server {
-    metrics: ConnectionMetrics,
+    metrics: Arc<ConnectionMetrics>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -79,7 +79,7 @@ fn serve(listener: Listener, connections_max: usize, per_address_max: usize) -> 
         tls: None,
         too_busy: Bytes::from_static(b"too busy\n"),
         too_many_connections: Bytes::from_static(b"too many\n"),
-        metrics: metrics.clone(),
+        metrics: Arc::clone(&metrics),
     };
     let (stop, shutdown) = watch::channel(false);
     Server { metrics, stop, task: tokio::spawn(listener.serve(config, greeter, shutdown)) }

@@ -13,8 +13,6 @@ use std::time::Duration;
 pub use real::RealDisk;
 
 #[cfg(not(target_arch = "wasm32"))]
-mod patience;
-#[cfg(not(target_arch = "wasm32"))]
 mod real;
 pub mod sim;
 
@@ -49,11 +47,11 @@ pub trait Disk: Debug + Clone + Send + Sync + 'static {
     fn open_files_max(&self) -> usize;
     /// Whether something failed because too many files are open.
     fn is_out_of_descriptors(error: &io::Error) -> bool;
-    /// Does work that only reads, unless it would have to wait for the disk: then it is `None`, and has to be done again
-    /// where it may wait. A disk that cannot tell does nothing.
-    fn without_waiting<T>(work: impl FnOnce() -> T) -> Option<T> {
-        drop(work);
-        None
+    /// Removes a directory with everything in it.
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// The path as an administrator finds it.
+    fn display_path(&self, path: &Path) -> PathBuf {
+        path.to_owned()
     }
     /// A word that is another one when writes that were not synced may have been lost since (the kernel's boot id);
     /// `None` where nobody can tell.
@@ -99,6 +97,11 @@ pub enum Open {
 pub trait DiskFile: Debug + Send + Sync + 'static {
     /// Reads up to `buffer.len()` octets; 0 at the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Reads like [`read_at`](Self::read_at), but fails with `WouldBlock` instead of waiting for the disk. A disk that cannot
+    /// tell always fails.
+    fn try_read_at(&self, _buffer: &mut [u8], _offset: u64) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
     /// Writes all of `data`.
     fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()>;
     /// Cuts or extends the file.

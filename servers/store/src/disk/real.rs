@@ -1,7 +1,7 @@
 //! The host's file system.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::num::NonZero;
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{Advice, fadvise};
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
-use super::{Disk, DiskFile, Open, Status, patience};
+use super::{Disk, DiskFile, Open, Status};
 use crate::descriptors;
 
 /// A directory of the host's file system. What it makes is its owner's alone: directories 0700, files 0600.
@@ -120,8 +120,12 @@ impl Disk for RealDisk {
         matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
     }
 
-    fn without_waiting<T>(work: impl FnOnce() -> T) -> Option<T> {
-        patience::without_waiting(work)
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir_all(self.root.join(path))
+    }
+
+    fn display_path(&self, path: &Path) -> PathBuf {
+        self.root.join(path)
     }
 
     fn epoch(&self) -> Option<String> {
@@ -136,12 +140,17 @@ fn status(metadata: &Metadata) -> Status {
 
 impl DiskFile for File {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        loop {
-            match patience::read_at(self, buffer, offset) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                done => return done,
+        retry_interrupted(|| FileExt::read_at(self, buffer, offset))
+    }
+
+    fn try_read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        retry_interrupted(|| {
+            match preadv2(self, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT) {
+                // EAGAIN: not in the page cache. The others: this file system or kernel does not support the flag.
+                Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS) => Err(io::ErrorKind::WouldBlock.into()),
+                read => Ok(read?),
             }
-        }
+        })
     }
 
     fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
@@ -163,6 +172,15 @@ impl DiskFile for File {
 
     fn status(&self) -> io::Result<Status> {
         self.metadata().map(|metadata| status(&metadata))
+    }
+}
+
+fn retry_interrupted(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match read() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
     }
 }
 
@@ -214,5 +232,20 @@ mod tests {
         let mut names = disk.list(Path::new("ag")).unwrap();
         names.sort();
         assert_eq!(names, [Path::new(".maildrop.lock"), Path::new("other")]);
+    }
+
+    #[test]
+    fn try_read_at_reads_cached_octets_and_never_waits() {
+        // Beside the sources, because not every temporary file system supports RWF_NOWAIT.
+        let cached = tempfile::tempfile_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        DiskFile::write_all_at(&cached, b"0123456789", 0).unwrap();
+        let mut buffer = [0; 4];
+        assert_eq!(cached.try_read_at(&mut buffer, 1).unwrap(), 4);
+        assert_eq!(&buffer, b"1234");
+        // procfs does not support RWF_NOWAIT.
+        let unsupported = File::open("/proc/self/status").unwrap();
+        let error = unsupported.try_read_at(&mut buffer, 1).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(DiskFile::read_at(&unsupported, &mut buffer, 1).unwrap(), 4);
     }
 }

@@ -310,8 +310,9 @@ impl Disk for SimDisk {
         Ok(in_it.filter_map(|name| name.file_name()).map(PathBuf::from).collect())
     }
 
-    fn without_waiting<T>(work: impl FnOnce() -> T) -> Option<T> {
-        Some(work())
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        let inside: Vec<PathBuf> = self.names().into_iter().filter(|name| name.starts_with(path)).collect();
+        inside.iter().try_for_each(|name| self.remove(name))
     }
 
     fn open_files_max(&self) -> usize {
@@ -350,6 +351,10 @@ impl DiskFile for SimFile {
         buffer[..length].copy_from_slice(&rest[..length]);
         state.read += length as u64;
         Ok(length)
+    }
+
+    fn try_read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.read_at(buffer, offset)
     }
 
     fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()> {

@@ -10,8 +10,8 @@ use mail_core::pop3::TopLimiter;
 
 use super::Offload;
 use super::index::Entry;
-use super::mailbox::read_exact;
-use super::maildrop::Snapshot;
+use super::mailbox::{ReadError, ReadMode};
+use super::snapshot::{self, Snapshot};
 use crate::disk::Disk;
 use crate::{Body, Extent, StoreError};
 
@@ -45,13 +45,8 @@ impl<D: Disk, O: Offload> TextBody<D, O> {
         entry: Entry,
         extent: Extent,
     ) -> Result<Self, StoreError> {
-        let rest = match D::without_waiting(|| Rest::of(&snapshot, &entry)) {
-            Some(rest) => rest?,
-            None => {
-                let found = Arc::clone(&snapshot);
-                offload.run(move || Rest::of(&found, &entry)).await?
-            }
-        };
+        let read = move |snapshot: &Snapshot<D>, mode| Rest::read(snapshot, mode, &entry);
+        let rest = snapshot::read(&snapshot, &offload, read).await?;
         let top = match extent {
             Extent::Whole => None,
             Extent::Top(lines) => Some(TopLimiter::new(lines)),
@@ -61,9 +56,9 @@ impl<D: Disk, O: Offload> TextBody<D, O> {
 }
 
 impl Rest {
-    fn of<D: Disk>(snapshot: &Snapshot<D>, entry: &Entry) -> Result<Self, StoreError> {
+    fn read<D: Disk>(snapshot: &Snapshot<D>, mode: ReadMode, entry: &Entry) -> Result<Self, ReadError> {
         snapshot.check_identity()?;
-        let (record, start) = snapshot.read_record(entry)?;
+        let (record, start) = snapshot.read_record(mode, entry)?;
         let message = record.message().expect("a record that was found again is a message");
         let stretches = record.wire_ranges();
         let mut rest = match message.author() {
@@ -94,19 +89,19 @@ impl Rest {
 }
 
 impl<D: Disk, O: Offload> Body for TextBody<D, O> {
+    /// Mailbox records have the dot-stuffing of SMTP.
+    fn is_dot_stuffed(&self) -> bool {
+        true
+    }
+
     async fn chunk(&mut self) -> Result<Option<Bytes>, StoreError> {
         let ranges = match &self.rest.ready {
             ready if ready.len() < CHUNK_OCTETS => take_front(&mut self.rest.stretches, CHUNK_OCTETS as u64),
             _ => Vec::new(),
         };
         if !ranges.is_empty() {
-            let read = match D::without_waiting(|| self.snapshot.read_ranges(&ranges)) {
-                Some(read) => read?,
-                None => {
-                    let snapshot = Arc::clone(&self.snapshot);
-                    self.offload.run(move || snapshot.read_ranges(&ranges)).await?
-                }
-            };
+            let read = move |snapshot: &Snapshot<D>, mode| snapshot.read_ranges(mode, &ranges);
+            let read = snapshot::read(&self.snapshot, &self.offload, read).await?;
             if self.rest.ready.is_empty() && self.rest.mender.is_none() {
                 self.rest.ready = read;
             } else {
@@ -126,13 +121,13 @@ impl<D: Disk, O: Offload> Body for TextBody<D, O> {
 }
 
 impl<D: Disk> Snapshot<D> {
-    fn read_ranges(&self, ranges: &[Range<u64>]) -> Result<Vec<u8>, StoreError> {
+    fn read_ranges(&self, mode: ReadMode, ranges: &[Range<u64>]) -> Result<Vec<u8>, ReadError> {
         let file = self.mailbox()?;
         let mut bytes = vec![0; ranges.iter().map(length).sum()];
         let mut rest = &mut bytes[..];
         for range in ranges {
             let (part, behind) = rest.split_at_mut(length(range));
-            read_exact(file, part, range.start).map_err(|error| self.unreadable(error))?;
+            mode.read_exact(file, part, range.start).map_err(|error| self.read_error(error))?;
             rest = behind;
         }
         Ok(bytes)

@@ -6,42 +6,47 @@ use mail_core::users::Username;
 use super::index::{self, Environment, Index};
 use super::mailbox::scan;
 use super::{Folder, failed, open_existing};
-use crate::StoreError;
 use crate::disk::{Disk, DiskFile};
+use crate::{Finding, MailboxAdmin, MailboxReport, StoreError};
 
-/// What a mailbox holds.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Messages that can be read.
-    pub messages: u64,
-    /// Their octets as POP3 counts them.
-    pub octets: u64,
-    /// Records that are marked as removed and still take room.
-    pub removed: u64,
-    /// What is wrong, in the order of the file.
-    pub findings: Vec<Finding>,
+/// Administration of the mailbox files below a disk's root.
+#[derive(Debug, Clone)]
+pub struct TextMailboxes<D> {
+    disk: D,
+    hostname: String,
 }
 
-/// A stretch of a mailbox that is no message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// Where it begins, in octets from the start of the file.
-    pub offset: u64,
-    /// What is wrong with it.
-    pub what: String,
-    /// What to do about it.
-    pub remedy: &'static str,
+impl<D: Disk> TextMailboxes<D> {
+    #[must_use]
+    pub fn new(disk: D, hostname: &str) -> Self {
+        Self { disk, hostname: hostname.into() }
+    }
+}
+
+impl<D: Disk> MailboxAdmin for TextMailboxes<D> {
+    fn check(&self, account: &Username) -> Result<MailboxReport, StoreError> {
+        check(&self.disk, account, &self.hostname)
+    }
+
+    fn purge(&self, account: &Username) -> Result<(), StoreError> {
+        let folder = Folder::new(account).path;
+        self.disk.remove_dir_all(&folder).map_err(|error| failed("delete", &folder, error))
+    }
+
+    fn location(&self, account: &Username) -> String {
+        self.disk.display_path(&Folder::new(account).mailbox()).display().to_string()
+    }
 }
 
 /// Reads an account's mailbox and changes nothing. Blocks.
 ///
 /// # Errors
 /// The mailbox cannot be read.
-pub fn check<D: Disk>(disk: &D, account: &Username, hostname: &str) -> Result<Report, StoreError> {
+pub fn check<D: Disk>(disk: &D, account: &Username, hostname: &str) -> Result<MailboxReport, StoreError> {
     let folder = Folder::new(account);
     let path = folder.mailbox();
     let fail = |error| failed("read", &path, error);
-    let mut report = Report::default();
+    let mut report = MailboxReport::default();
     let Some(_) = open_existing(disk, &path).map_err(fail)? else { return Ok(report) };
     let environment = Environment::of(disk, hostname);
     let (file, status, index) = {
@@ -52,7 +57,7 @@ pub fn check<D: Disk>(disk: &D, account: &Username, hostname: &str) -> Result<Re
         let index = Index::fitting(disk, environment, &folder, status).filter(Index::is_complete);
         (file, status, index)
     };
-    scan(&file, 0..status.length, hostname, |record| report.add(&record)).map_err(fail)?;
+    scan(&file, 0..status.length, hostname, |record| add(&mut report, &record)).map_err(fail)?;
     if let Some(index) = index {
         let found = index::scanned(&file, status, hostname).map_err(fail)?;
         // What cannot be read is made again when it is met. A mailbox that was changed meanwhile is none to compare with.
@@ -61,7 +66,7 @@ pub fn check<D: Disk>(disk: &D, account: &Username, hostname: &str) -> Result<Re
         if let Some(offset) = different.filter(|_| is_same) {
             report.findings.push(Finding {
                 offset,
-                what: "its index (.index) tells something else of what stands here".to_owned(),
+                description: "its index (.index) tells something else of what stands here".to_owned(),
                 remedy: "delete .index: the next login makes it again",
             });
         }
@@ -69,26 +74,24 @@ pub fn check<D: Disk>(disk: &D, account: &Username, hostname: &str) -> Result<Re
     Ok(report)
 }
 
-impl Report {
-    fn add(&mut self, record: &Record) {
-        let (what, remedy) = match &record.kind {
-            Kind::Message(message) => {
-                self.messages += 1;
-                self.octets += message.octets;
-                return;
-            }
-            Kind::Removed => {
-                self.removed += 1;
-                return;
-            }
-            Kind::Broken(flaw) => (flaw.to_string(), remedy(*flaw)),
-            Kind::Torn => (
-                "it has no end: the file ends before a line with a single dot".to_owned(),
-                "add a line with a single dot if a person wrote it; otherwise the next delivery or login moves it to MyMailBox.torn",
-            ),
-        };
-        self.findings.push(Finding { offset: record.offset, what, remedy });
-    }
+fn add(report: &mut MailboxReport, record: &Record) {
+    let (description, remedy) = match &record.kind {
+        Kind::Message(message) => {
+            report.messages += 1;
+            report.octets += message.octets;
+            return;
+        }
+        Kind::Removed => {
+            report.removed += 1;
+            return;
+        }
+        Kind::Broken(flaw) => (flaw.to_string(), remedy(*flaw)),
+        Kind::Torn => (
+            "it has no end: the file ends before a line with a single dot".to_owned(),
+            "add a line with a single dot if a person wrote it; otherwise the next delivery or login moves it to MyMailBox.torn",
+        ),
+    };
+    report.findings.push(Finding { offset: record.offset, description, remedy });
 }
 
 const fn remedy(flaw: Defect) -> &'static str {

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mail_core::line::LineEndChecker;
 use mail_core::mailbox::{RecordWriter, Trace};
+use mail_core::message::address::Address;
+use mail_core::users::Username;
 
 use super::append::{Content, Delivery};
 use super::spool::Spool;
 use super::{Offload, Shared};
 use crate::disk::Disk;
-use crate::{Incoming, Recipient, StoreError};
+use crate::{Destination, Envelope, IncomingMessage, StoreError};
 
 /// So many recipients of a message are served in parallel; each takes a thread and a buffer.
 const MAILBOXES_AT_ONCE: usize = 16;
@@ -20,6 +22,7 @@ const MAILBOXES_AT_ONCE: usize = 16;
 pub struct TextIncoming<D: Disk, O: Offload> {
     shared: Arc<Shared<D>>,
     offload: O,
+    recipients: Vec<(Username, Address)>,
     intake: RecordWriter,
     line_ends: LineEndChecker,
     /// What follows the head of a record.
@@ -29,15 +32,24 @@ pub struct TextIncoming<D: Disk, O: Offload> {
 }
 
 impl<D: Disk, O: Offload> TextIncoming<D, O> {
-    pub(super) fn new(shared: Arc<Shared<D>>, offload: O) -> Self {
-        Self {
+    /// # Errors
+    /// A recipient is not a local mailbox.
+    pub(super) fn new(shared: Arc<Shared<D>>, offload: O, envelope: &Envelope) -> Result<Self, StoreError> {
+        let mailbox = |destination: &Destination| match destination {
+            Destination::Mailbox { account, address } => Ok((account.clone(), address.clone())),
+            Destination::Remote(address) => {
+                Err(StoreError::Failed(format!("{address} has no mailbox in this store")))
+            }
+        };
+        Ok(Self {
+            recipients: envelope.recipients.iter().map(mailbox).collect::<Result<_, _>>()?,
             rest: Spool::new(Arc::clone(&shared), offload.clone()),
             shared,
             offload,
             intake: RecordWriter::default(),
             line_ends: LineEndChecker::default(),
             error: None,
-        }
+        })
     }
 
     /// A message that could not be spilled once is lost.
@@ -47,7 +59,7 @@ impl<D: Disk, O: Offload> TextIncoming<D, O> {
     }
 }
 
-impl<D: Disk, O: Offload> Incoming for TextIncoming<D, O> {
+impl<D: Disk, O: Offload> IncomingMessage for TextIncoming<D, O> {
     async fn write(&mut self, chunk: Bytes) -> Result<(), StoreError> {
         if let Some(error) = &self.error {
             return Err(error.clone());
@@ -70,8 +82,8 @@ impl<D: Disk, O: Offload> Incoming for TextIncoming<D, O> {
         self.remember(spilled)
     }
 
-    async fn commit(self, trace: &Trace, recipients: &[Recipient]) -> Result<(), StoreError> {
-        let Self { shared, offload, intake, line_ends, mut rest, error } = self;
+    async fn commit(self, trace: &Trace) -> Result<(), StoreError> {
+        let Self { shared, offload, recipients, intake, line_ends, mut rest, error } = self;
         if let Some(error) = error {
             return Err(error);
         }
@@ -84,9 +96,9 @@ impl<D: Disk, O: Offload> Incoming for TextIncoming<D, O> {
         let mut outcome = Ok(());
         for recipients in recipients.chunks(MAILBOXES_AT_ONCE) {
             // All are started before the first is awaited, so that the mailboxes are written in parallel.
-            let start = |recipient: &Recipient| {
-                let delivery = Delivery::new(Arc::clone(&content), recipient.address.clone());
-                shared.queue(&recipient.account).deliver(&shared, &offload, delivery)
+            let start = |(account, address): &(Username, Address)| {
+                let delivery = Delivery::new(Arc::clone(&content), address.clone());
+                shared.queue(account).deliver(&shared, &offload, delivery)
             };
             for delivery in recipients.iter().map(start).collect::<Vec<_>>() {
                 outcome = outcome.and(delivery.await);

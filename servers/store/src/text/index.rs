@@ -19,7 +19,7 @@ use std::io;
 use std::ops::{ControlFlow, Range};
 
 use super::Folder;
-use super::mailbox::read_exact;
+use super::mailbox::{ReadMode, read_exact};
 use crate::disk::{Disk, DiskFile, Open, Status};
 
 mod build;
@@ -105,13 +105,13 @@ impl<F: DiskFile> Index<F> {
     }
 
     /// Up to `count` messages from number `from` on; there is no number 0.
-    pub(super) fn messages(&self, from: u64, count: usize) -> io::Result<Vec<Found>> {
+    pub(super) fn messages(&self, mode: ReadMode, from: u64, count: usize) -> io::Result<Vec<Found>> {
         let mut found = Vec::with_capacity(count.min(BLOCK_ENTRIES as usize));
         if from == 0 {
             return Ok(found);
         }
-        let (start, mut before) = self.block_of(from)?;
-        self.walk(start..self.header.entries, |ordinal, entry| {
+        let (start, mut before) = self.block_of(mode, from)?;
+        self.walk_in(mode, start..self.header.entries, |ordinal, entry| {
             if found.len() == count {
                 return ControlFlow::Break(());
             }
@@ -127,7 +127,7 @@ impl<F: DiskFile> Index<F> {
     }
 
     /// A place to look for a message from, and how many messages stand before it.
-    fn block_of(&self, number: u64) -> io::Result<(u64, u64)> {
+    fn block_of(&self, mode: ReadMode, number: u64) -> io::Result<(u64, u64)> {
         let Header { entries, removed, .. } = self.header;
         if removed == 0 {
             return Ok((entries.min(number - 1), number - 1));
@@ -137,7 +137,7 @@ impl<F: DiskFile> Index<F> {
             let slot = (block % SECTION_BLOCKS) as usize;
             if slot == 0 {
                 slots = vec![0; SECTION_BLOCKS as usize * SLOT_OCTETS];
-                self.pages.read(&mut slots, slot_at(block))?;
+                self.pages.read(mode, &mut slots, slot_at(block))?;
             }
             let removed =
                 decode_slot(&slots[slot * SLOT_OCTETS..][..SLOT_OCTETS], block).ok_or_else(damaged)?;
@@ -155,6 +155,15 @@ impl<F: DiskFile> Index<F> {
     pub(super) fn walk(
         &self,
         range: Range<u64>,
+        each: impl FnMut(u64, Entry) -> ControlFlow<()>,
+    ) -> io::Result<()> {
+        self.walk_in(ReadMode::Blocking, range, each)
+    }
+
+    fn walk_in(
+        &self,
+        mode: ReadMode,
+        range: Range<u64>,
         mut each: impl FnMut(u64, Entry) -> ControlFlow<()>,
     ) -> io::Result<()> {
         let mut octets = [0; ENTRY_OCTETS * BLOCK_ENTRIES as usize];
@@ -164,7 +173,7 @@ impl<F: DiskFile> Index<F> {
         while at < range.end {
             let end = range.end.min(at + wanted).min((at / BLOCK_ENTRIES + 1) * BLOCK_ENTRIES);
             let piece = &mut octets[..(end - at) as usize * ENTRY_OCTETS];
-            self.pages.read_exact(piece, entry_at(at))?;
+            self.pages.read_exact(mode, piece, entry_at(at))?;
             for octets in piece.as_chunks().0 {
                 let entry = Entry::decode(octets, at).ok_or_else(damaged)?;
                 if each(at, entry).is_break() {
@@ -195,12 +204,12 @@ impl<F: DiskFile> Pages<F> {
     }
 
     /// Fills the buffer as far as there is something to read.
-    fn read(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    fn read(&self, mode: ReadMode, buffer: &mut [u8], at: u64) -> io::Result<usize> {
         match self {
             Self::File(file, _) => {
                 let mut read = 0;
                 while read < buffer.len() {
-                    match file.read_at(&mut buffer[read..], at + read as u64)? {
+                    match mode.read_at(file, &mut buffer[read..], at + read as u64)? {
                         0 => break,
                         more => read += more,
                     }
@@ -216,8 +225,8 @@ impl<F: DiskFile> Pages<F> {
         }
     }
 
-    fn read_exact(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
-        if self.read(buffer, at)? == buffer.len() { Ok(()) } else { Err(damaged()) }
+    fn read_exact(&self, mode: ReadMode, buffer: &mut [u8], at: u64) -> io::Result<()> {
+        if self.read(mode, buffer, at)? == buffer.len() { Ok(()) } else { Err(damaged()) }
     }
 
     fn write(&mut self, octets: &[u8], at: u64) -> io::Result<()> {
@@ -275,11 +284,11 @@ mod tests {
         assert_eq!(index.header.octets, live.len() as u64 * 9);
         let near_section = live.partition_point(|ordinal| *ordinal < section);
         for place in [0, 6, 7, 254, 255, 510, 511, 1_000, near_section - 2, near_section, live.len() - 1] {
-            let found = index.messages(place as u64 + 1, 3).unwrap();
+            let found = index.messages(ReadMode::Blocking, place as u64 + 1, 3).unwrap();
             let ordinals: Vec<u64> = found.iter().map(|found| found.ordinal).collect();
             assert_eq!(ordinals, live[place..live.len().min(place + 3)]);
             assert!(found.iter().all(|found| found.entry == entry(found.ordinal)));
         }
-        assert_eq!(index.messages(live.len() as u64 + 1, 3).unwrap(), []);
+        assert_eq!(index.messages(ReadMode::Blocking, live.len() as u64 + 1, 3).unwrap(), []);
     }
 }

@@ -43,18 +43,68 @@ pub(super) fn scan(
     }
 }
 
-/// Fills the buffer.
-pub(super) fn read_exact(file: &impl DiskFile, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
-    while !buffer.is_empty() {
-        match file.read_at(buffer, offset)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => {
-                buffer = &mut buffer[read..];
-                offset += read as u64;
-            }
+/// Whether a read may wait for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReadMode {
+    Blocking,
+    /// Fails with `WouldBlock` instead of waiting.
+    NonBlocking,
+}
+
+impl ReadMode {
+    pub(super) fn read_at(self, file: &impl DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        match self {
+            Self::Blocking => file.read_at(buffer, offset),
+            Self::NonBlocking => file.try_read_at(buffer, offset),
         }
     }
-    Ok(())
+
+    /// Fills the buffer.
+    pub(super) fn read_exact(
+        self,
+        file: &impl DiskFile,
+        mut buffer: &mut [u8],
+        mut offset: u64,
+    ) -> io::Result<()> {
+        while !buffer.is_empty() {
+            match self.read_at(file, buffer, offset)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => {
+                    buffer = &mut buffer[read..];
+                    offset += read as u64;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A failed read.
+#[derive(Debug)]
+pub(super) enum ReadError {
+    /// A non-blocking read would have to wait for the disk.
+    WouldBlock,
+    Failed(StoreError),
+}
+
+impl From<StoreError> for ReadError {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<ReadError> for StoreError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Failed(error) => error,
+            ReadError::WouldBlock => Self::Failed("a blocking read would block".into()),
+        }
+    }
+}
+
+/// Fills the buffer.
+pub(super) fn read_exact(file: &impl DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    ReadMode::Blocking.read_exact(file, buffer, offset)
 }
 
 /// Gives a range of the file to `put`, in pieces.

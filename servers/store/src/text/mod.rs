@@ -21,8 +21,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use mail_core::users::Username;
 
-use super::{MailStore, StoreError};
 use crate::disk::Disk;
+use crate::{DeliveryTarget, Envelope, MaildropStore, StoreError};
 
 mod append;
 mod body;
@@ -34,12 +34,13 @@ mod maildrop;
 mod offload;
 mod open_files;
 mod removal;
+mod snapshot;
 mod spool;
 #[cfg(test)]
 mod tests;
 
 pub use body::TextBody;
-pub use check::{Finding, Report, check};
+pub use check::{TextMailboxes, check};
 pub use incoming::TextIncoming;
 pub use maildrop::TextMaildrop;
 #[cfg(not(target_arch = "wasm32"))]
@@ -113,13 +114,16 @@ impl<D: Disk, O: Offload> TextStore<D, O> {
     }
 }
 
-impl<D: Disk, O: Offload> MailStore for TextStore<D, O> {
+impl<D: Disk, O: Offload> DeliveryTarget for TextStore<D, O> {
     type Incoming = TextIncoming<D, O>;
-    type Maildrop = TextMaildrop<D, O>;
 
-    async fn begin(&self) -> Result<TextIncoming<D, O>, StoreError> {
-        Ok(TextIncoming::new(Arc::clone(&self.shared), self.offload.clone()))
+    async fn begin(&self, envelope: &Envelope) -> Result<TextIncoming<D, O>, StoreError> {
+        TextIncoming::new(Arc::clone(&self.shared), self.offload.clone(), envelope)
     }
+}
+
+impl<D: Disk, O: Offload> MaildropStore for TextStore<D, O> {
+    type Maildrop = TextMaildrop<D, O>;
 
     async fn open(&self, account: &Username) -> Result<TextMaildrop<D, O>, StoreError> {
         TextMaildrop::open(Arc::clone(&self.shared), self.offload.clone(), account).await

@@ -7,8 +7,8 @@ use mail_core::mailbox::Record;
 
 use super::append::Writer;
 use super::index::{Change, Found, Index};
-use super::mailbox::{read_exact, read_range, settle};
-use super::maildrop::Snapshot;
+use super::mailbox::{ReadMode, read_exact, read_range, settle};
+use super::snapshot::Snapshot;
 use super::{failed, ignore_missing};
 use crate::StoreError;
 use crate::disk::{Disk, DiskFile, Open};
@@ -28,7 +28,7 @@ pub(super) fn remove<D: Disk>(snapshot: &Snapshot<D>, numbers: &[u64]) -> Result
     let mailbox = snapshot.mailbox()?;
     snapshot.check_identity()?;
     let messages = find(snapshot, numbers)?;
-    let records = messages.iter().map(|found| Ok(snapshot.read_record(&found.entry)?.0));
+    let records = messages.iter().map(|found| Ok(snapshot.read_record(ReadMode::Blocking, &found.entry)?.0));
     let records: Vec<Record> = records.collect::<Result<_, StoreError>>()?;
     let fail = |error| failed("write to", &path, error);
     let status = mailbox.status().map_err(fail)?;

@@ -13,17 +13,19 @@ use config::Auth;
 use mail_core::secret::Secret;
 use mail_core::time::Instant;
 use mail_core::users::{self, Account, StoredPassword, UserFile, Username};
+use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
 use tracing::error;
 
-use crate::accounts::{Accounts, AccountsError};
+use crate::directory::{AccountAdmin, Directory, DirectoryError, WeakPasswords};
 
-mod checks;
 mod cost;
 mod password;
+mod verified_password_cache;
 
-use checks::Checks;
 use cost::cost;
 use password::{Hashing, hash, is_hash, same};
+use verified_password_cache::VerifiedPasswordCache;
 
 /// The accounts in a data directory's User.txt.
 #[derive(Debug)]
@@ -31,8 +33,10 @@ pub struct UserTxt {
     data: PathBuf,
     auth: Auth,
     last: RwLock<Arc<Snapshot>>,
+    /// Held while the file is read again, so that it is read once for all waiting sessions.
+    reading: Mutex<()>,
     hashing: Hashing,
-    checks: Checks,
+    verified: VerifiedPasswordCache,
 }
 
 /// The file as it was read last.
@@ -59,8 +63,9 @@ impl UserTxt {
             data: data.to_owned(),
             auth: auth.clone(),
             last: RwLock::new(Arc::new(read)),
+            reading: Mutex::new(()),
             hashing: Hashing::default(),
-            checks: Checks::new(Duration::from_secs(auth.cache_seconds)),
+            verified: VerifiedPasswordCache::new(Duration::from_secs(auth.cache_seconds)),
         })
     }
 
@@ -70,79 +75,42 @@ impl UserTxt {
         self.hashing.hashed()
     }
 
-    /// Whether there is no account at all.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.current().accounts.is_empty()
+    /// Whether the file named no account when it was last read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.last().accounts.is_empty()
     }
 
-    /// Whether there is an account of that name.
-    #[must_use]
-    pub fn contains(&self, name: &Username) -> bool {
-        self.current().account(name).is_some()
+    /// Whether the file named the account when it was last read.
+    pub(crate) fn contains(&self, name: &Username) -> bool {
+        self.last().account(name).is_some()
     }
 
-    /// The accounts whose passwords stand in plain text.
-    #[must_use]
-    pub fn plain_passwords(&self) -> Vec<Username> {
-        let plain = |account: &&Account| matches!(account.password, StoredPassword::Plain(_));
-        self.current().accounts.iter().filter(plain).map(|account| account.name.clone()).collect()
+    fn last(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.last.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The accounts whose hashes nobody can sign in with: they are not Argon2 hashes in PHC form.
-    #[must_use]
-    pub fn broken_hashes(&self) -> Vec<Username> {
-        let broken = |account: &&Account| match &account.password {
-            StoredPassword::Argon2id(phc) => !is_hash(phc),
-            StoredPassword::Plain(_) => false,
-        };
-        self.current().accounts.iter().filter(broken).map(|account| account.name.clone()).collect()
-    }
-
-    /// Turns every plain-text password into a hash; the names of the accounts it did that for.
-    ///
-    /// # Errors
-    /// The file cannot be read or written.
-    pub fn hash_plain_passwords(&self) -> Result<Vec<Username>, AccountsError> {
-        self.rewrite(|file| {
-            let mut hashed = Vec::new();
-            for Account { name, password } in file.accounts().cloned().collect::<Vec<_>>() {
-                if let StoredPassword::Plain(plain) = password {
-                    file.set(Account { name: name.clone(), password: self.hash(&plain)? });
-                    hashed.push(name);
-                }
-            }
-            Ok(hashed)
-        })
-    }
-
-    /// What User.txt says now. A file that cannot be read, or that has lost every account, leaves the last good one in
-    /// force: an editor may rename or truncate it before it writes.
-    fn current(&self) -> Arc<Snapshot> {
-        let path = path_in(&self.data);
-        let seen = fingerprint(&path);
-        let last = Arc::clone(&self.last.read().unwrap_or_else(PoisonError::into_inner));
+    /// The accounts of the file, which is read again, off the async threads, if it has changed.
+    async fn current(&self) -> Arc<Snapshot> {
+        let seen = fingerprint(&path_in(&self.data));
+        let last = self.last();
         if last.fingerprint == seen {
             return last;
         }
-        let read = Snapshot::read(&path).and_then(|read| {
-            if read.accounts.is_empty() && !last.accounts.is_empty() {
-                return Err(format!("{} names no account any more", path.display()));
-            }
-            Ok(read)
-        });
-        let read = read.unwrap_or_else(|reason| {
-            error!("{reason}; the accounts stay as they were");
-            Snapshot::new(seen, last.accounts.clone())
-        });
-        let read = Arc::new(read);
+        let _reading = self.reading.lock().await;
+        let last = self.last();
+        if last.fingerprint == seen {
+            return last;
+        }
+        let path = path_in(&self.data);
+        let read = spawn_blocking(move || Arc::new(last.read_again(&path, seen))).await;
+        let read = read.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
         *self.last.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&read);
         read
     }
 
-    fn hash(&self, password: &Secret<String>) -> Result<StoredPassword, AccountsError> {
+    fn hash(&self, password: &Secret<String>) -> Result<StoredPassword, DirectoryError> {
         let cost = cost(&self.data, &self.auth).map_err(|error| {
-            AccountsError::Failed(format!("cannot write into {}: {error}", self.data.display()))
+            DirectoryError::Failed(format!("cannot write into {}: {error}", self.data.display()))
         })?;
         Ok(StoredPassword::Argon2id(hash(password, cost)))
     }
@@ -150,10 +118,10 @@ impl UserTxt {
     /// Changes the file: read afresh under a lock, written aside, synced, renamed, the directory synced.
     fn rewrite<R>(
         &self,
-        change: impl FnOnce(&mut UserFile) -> Result<R, AccountsError>,
-    ) -> Result<R, AccountsError> {
+        change: impl FnOnce(&mut UserFile) -> Result<R, DirectoryError>,
+    ) -> Result<R, DirectoryError> {
         let failed = |error: io::Error| {
-            AccountsError::Failed(format!("cannot rewrite {}: {error}", path_in(&self.data).display()))
+            DirectoryError::Failed(format!("cannot rewrite {}: {error}", path_in(&self.data).display()))
         };
         let lock = OpenOptions::new()
             .create(true)
@@ -163,31 +131,31 @@ impl UserTxt {
             .map_err(failed)?;
         lock.lock().map_err(failed)?;
         let path = path_in(&self.data);
-        let mut file = parse(&path).map_err(AccountsError::Failed)?;
+        let mut file = parse(&path).map_err(DirectoryError::Failed)?;
         let result = change(&mut file)?;
         replace(&self.data, &path, file.to_string().as_bytes()).map_err(failed)?;
         Ok(result)
     }
 }
 
-impl Accounts for UserTxt {
-    async fn find(&self, name: &Username) -> Result<Option<Username>, AccountsError> {
-        Ok(self.current().account(name).map(|account| account.name.clone()))
+impl Directory for UserTxt {
+    async fn find(&self, name: &Username) -> Result<Option<Username>, DirectoryError> {
+        Ok(self.current().await.account(name).map(|account| account.name.clone()))
     }
 
-    async fn first(&self) -> Result<Option<Username>, AccountsError> {
-        Ok(self.current().accounts.first().map(|account| account.name.clone()))
+    async fn first(&self) -> Result<Option<Username>, DirectoryError> {
+        Ok(self.current().await.accounts.first().map(|account| account.name.clone()))
     }
 
     async fn verify(
         &self,
         name: Option<&Username>,
         password: &Secret<String>,
-    ) -> Result<Option<Username>, AccountsError> {
-        let current = self.current();
+    ) -> Result<Option<Username>, DirectoryError> {
+        let current = self.current().await;
         let account = name.and_then(|name| current.account(name));
-        let check = account.map(|account| self.checks.check(account, password));
-        if check.is_some_and(|check| self.checks.is_recent(Instant::now(), check)) {
+        let fingerprint = account.map(|account| self.verified.fingerprint(account, password));
+        if fingerprint.is_some_and(|fingerprint| self.verified.contains(Instant::now(), fingerprint)) {
             return Ok(account.map(|account| account.name.clone()));
         }
         let (phc, is_own) = current.hash_to_check(name);
@@ -199,50 +167,77 @@ impl Accounts for UserTxt {
             StoredPassword::Plain(plain) => same(plain, password),
             StoredPassword::Argon2id(_) => is_own && hash_is_right,
         });
-        if let Some(check) = check.filter(|_| is_right) {
-            self.checks.remember(Instant::now(), check);
+        if let Some(fingerprint) = fingerprint.filter(|_| is_right) {
+            self.verified.insert(Instant::now(), fingerprint);
         }
         Ok(account.filter(|_| is_right).map(|account| account.name.clone()))
     }
+}
 
-    async fn names(&self, after: Option<&Username>) -> Result<Vec<Username>, AccountsError> {
-        let current = self.current();
+/// The changes block: the administrator's program has no other tasks.
+impl AccountAdmin for UserTxt {
+    async fn names(&self, after: Option<&Username>) -> Result<Vec<Username>, DirectoryError> {
+        let current = self.current().await;
         let from = after.map_or(0, |name| current.by_name.get(name).map_or(usize::MAX, |at| at + 1));
         Ok(current.accounts.iter().skip(from).map(|account| account.name.clone()).collect())
     }
 
-    async fn add(&self, name: &Username, password: &Secret<String>) -> Result<(), AccountsError> {
+    async fn add(&self, name: &Username, password: &Secret<String>) -> Result<(), DirectoryError> {
         let folder = self.data.join(name.as_str());
         let password = self.hash(password)?;
         self.rewrite(|file| {
             if let Some(account) = file.account(name) {
-                return Err(AccountsError::Exists(account.name.clone()));
+                return Err(DirectoryError::Exists(account.name.clone()));
             }
             DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|error| {
-                AccountsError::Failed(format!("cannot make the folder {}: {error}", folder.display()))
+                DirectoryError::Failed(format!("cannot make the folder {}: {error}", folder.display()))
             })?;
             file.set(Account { name: name.clone(), password });
             Ok(())
         })
     }
 
-    async fn set_password(&self, name: &Username, password: &Secret<String>) -> Result<(), AccountsError> {
+    async fn set_password(&self, name: &Username, password: &Secret<String>) -> Result<(), DirectoryError> {
         let password = self.hash(password)?;
         self.rewrite(|file| {
             if file.account(name).is_none() {
-                return Err(AccountsError::Unknown(name.clone()));
+                return Err(DirectoryError::Unknown(name.clone()));
             }
             file.set(Account { name: name.clone(), password });
             Ok(())
         })
     }
 
-    async fn remove(&self, name: &Username) -> Result<(), AccountsError> {
-        self.rewrite(
-            |file| {
-                if file.remove(name) { Ok(()) } else { Err(AccountsError::Unknown(name.clone())) }
-            },
-        )
+    async fn remove(&self, name: &Username) -> Result<(), DirectoryError> {
+        self.rewrite(|file| match file.remove(name) {
+            true => Ok(()),
+            false => Err(DirectoryError::Unknown(name.clone())),
+        })
+    }
+
+    async fn weak_passwords(&self) -> Result<WeakPasswords, DirectoryError> {
+        let mut weak = WeakPasswords::default();
+        for Account { name, password } in &self.current().await.accounts {
+            match password {
+                StoredPassword::Plain(_) => weak.plain.push(name.clone()),
+                StoredPassword::Argon2id(phc) if !is_hash(phc) => weak.broken.push(name.clone()),
+                StoredPassword::Argon2id(_) => {}
+            }
+        }
+        Ok(weak)
+    }
+
+    async fn hash_plain_passwords(&self) -> Result<Vec<Username>, DirectoryError> {
+        self.rewrite(|file| {
+            let mut hashed = Vec::new();
+            for Account { name, password } in file.accounts().cloned().collect::<Vec<_>>() {
+                if let StoredPassword::Plain(plain) = password {
+                    file.set(Account { name: name.clone(), password: self.hash(&plain)? });
+                    hashed.push(name);
+                }
+            }
+            Ok(hashed)
+        })
     }
 }
 
@@ -257,6 +252,21 @@ impl Snapshot {
         let by_name = accounts.iter().enumerate().map(|(at, account)| (account.name.clone(), at)).collect();
         let hashed = (0..accounts.len()).filter(|at| hash_of(&accounts[*at]).is_some()).collect();
         Self { fingerprint, accounts, by_name, hashed }
+    }
+
+    /// The file's accounts now. If it cannot be read or names no account any more, the previous accounts stay in force: an
+    /// editor may rename or truncate the file before it writes.
+    fn read_again(&self, path: &Path, seen: Fingerprint) -> Self {
+        let read = match Self::read(path) {
+            Ok(read) if read.accounts.is_empty() && !self.accounts.is_empty() => {
+                Err(format!("{} names no account", path.display()))
+            }
+            read => read,
+        };
+        read.unwrap_or_else(|reason| {
+            error!("{reason}; the previous accounts stay in force");
+            Self::new(seen, self.accounts.clone())
+        })
     }
 
     fn account(&self, name: &Username) -> Option<&Account> {
@@ -358,7 +368,8 @@ mod tests {
 
         fs::write(path_in(data.path()), "ag secret\ngb other\n").expect("written");
         assert!(accounts.find(&name("gb")).await.expect("looked").is_some());
-        assert_eq!(accounts.plain_passwords(), [name("ag"), name("gb")]);
+        let weak = accounts.weak_passwords().await.expect("read");
+        assert_eq!((weak.plain, weak.broken), (vec![name("ag"), name("gb")], vec![]));
     }
 
     #[tokio::test]
@@ -369,7 +380,7 @@ mod tests {
         let error = UserTxt::open(data.path(), &cheap()).expect_err("the file is broken");
         assert!(error.contains("User.txt, line 1:"), "{error}");
         // Administration must not write a file that it could not read.
-        assert!(matches!(accounts.add(&name("gb"), &secret("x")).await, Err(AccountsError::Failed(_))));
+        assert!(matches!(accounts.add(&name("gb"), &secret("x")).await, Err(DirectoryError::Failed(_))));
     }
 
     #[tokio::test]
@@ -392,24 +403,24 @@ mod tests {
         let (data, accounts) = accounts("# mine\nag secret\n");
         accounts.add(&name("Gb"), &secret("first")).await.expect("added");
         assert!(data.path().join("Gb").is_dir());
-        assert!(matches!(accounts.add(&name("gB"), &secret("x")).await, Err(AccountsError::Exists(_))));
+        assert!(matches!(accounts.add(&name("gB"), &secret("x")).await, Err(DirectoryError::Exists(_))));
         accounts.set_password(&name("gb"), &secret("second")).await.expect("changed");
         assert!(accounts.verify(Some(&name("gb")), &secret("first")).await.expect("checked").is_none());
         assert_eq!(
             accounts.verify(Some(&name("gb")), &secret("second")).await.expect("checked"),
             Some(name("Gb"))
         );
-        assert_eq!(accounts.hash_plain_passwords().expect("hashed"), [name("ag")]);
-        assert!(accounts.plain_passwords().is_empty());
+        assert_eq!(accounts.hash_plain_passwords().await.expect("hashed"), [name("ag")]);
+        assert_eq!(accounts.weak_passwords().await.expect("read"), WeakPasswords::default());
         assert!(accounts.verify(Some(&name("ag")), &secret("secret")).await.expect("checked").is_some());
 
         assert_eq!(accounts.names(None).await.expect("listed").len(), 2);
         assert_eq!(accounts.names(Some(&name("ag"))).await.expect("listed"), [name("gb")]);
         accounts.remove(&name("gb")).await.expect("removed");
-        assert!(matches!(accounts.remove(&name("gb")).await, Err(AccountsError::Unknown(_))));
+        assert!(matches!(accounts.remove(&name("gb")).await, Err(DirectoryError::Unknown(_))));
         assert!(matches!(
             accounts.set_password(&name("gb"), &secret("x")).await,
-            Err(AccountsError::Unknown(_))
+            Err(DirectoryError::Unknown(_))
         ));
         let text = fs::read_to_string(path_in(data.path())).expect("read");
         assert!(text.starts_with("# mine\nag $argon2id$"), "{text}");
@@ -464,7 +475,7 @@ mod tests {
             format!("{cheap}{dear}broken $argon2id$v=19$m=1024,t=2,p=1$c2FsdHNhbHQ$!!!\nplain right\n"),
         )
         .expect("written");
-        let current = accounts.current();
+        let current = accounts.current().await;
         let cost_of = |user: &str| {
             let (phc, is_own) = current.hash_to_check(Username::parse(user).ok().as_ref());
             (phc.expect("there are hashes").split('$').nth(3).expect("parameters")[..6].to_owned(), is_own)
@@ -488,5 +499,22 @@ mod tests {
         assert!(accounts.verify(Some(&name("broken")), &secret("right")).await.expect("checked").is_none());
         assert_eq!(accounts.hashed(), hashed + 7);
         assert!(accounts.verify(Some(&name("plain")), &secret("right")).await.expect("checked").is_some());
+    }
+
+    /// The runtime has one thread, which a read on it would block for ever: a FIFO blocks its reader until it has a writer.
+    #[tokio::test]
+    async fn changed_file_is_read_off_the_async_thread() {
+        use rustix::fs::{CWD, FileType, mknodat};
+        let (data, accounts) = accounts("ag secret\n");
+        let path = path_in(data.path());
+        fs::remove_file(&path).expect("removed");
+        mknodat(CWD, &path, FileType::Fifo, 0o600.into(), 0).expect("made");
+        let name = name("gb");
+        let (found, ()) = tokio::join!(accounts.find(&name), async {
+            tokio::task::yield_now().await;
+            let writer = spawn_blocking(move || fs::write(path, "gb other\n"));
+            writer.await.expect("no panic").expect("written");
+        });
+        assert_eq!(found.expect("read"), Some(name));
     }
 }

@@ -7,9 +7,10 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Argon2, Params};
 use mail_core::secret::Secret;
+use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 
-use crate::accounts::AccountsError;
+use crate::directory::DirectoryError;
 
 /// So many passwords may wait to be checked: at the usual cost, a few seconds' work.
 const WAITING_MAX: usize = 64;
@@ -27,11 +28,9 @@ pub(super) fn is_hash(phc: &str) -> bool {
     PasswordHash::new(phc).is_ok_and(|hash| hash.hash.is_some() && hash.salt.is_some())
 }
 
-/// Equality in a time that does not tell where the first difference stands.
+/// Constant-time equality of passwords of equal length.
 pub(super) fn same(left: &Secret<String>, right: &Secret<String>) -> bool {
-    let (left, right) = (left.expose().as_bytes(), right.expose().as_bytes());
-    left.len() == right.len()
-        && left.iter().zip(right).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+    left.expose().as_bytes().ct_eq(right.expose().as_bytes()).into()
 }
 
 /// The bound on how many passwords are checked at one time, as each takes a core and its memory, and on how many wait.
@@ -61,9 +60,9 @@ impl Hashing {
     /// Whether the hash is this password's.
     ///
     /// # Errors
-    /// [`AccountsError::Busy`]: too many wait already.
-    pub(super) async fn verify(&self, phc: &str, password: &Secret<String>) -> Result<bool, AccountsError> {
-        let _place = self.places.try_acquire().map_err(|_| AccountsError::Busy)?;
+    /// [`DirectoryError::Busy`]: too many wait already.
+    pub(super) async fn verify(&self, phc: &str, password: &Secret<String>) -> Result<bool, DirectoryError> {
+        let _place = self.places.try_acquire().map_err(|_| DirectoryError::Busy)?;
         let core = Arc::clone(&self.cores).acquire_owned().await.expect("the semaphore is never closed");
         self.hashed.fetch_add(1, Ordering::Relaxed);
         let (phc, password) = (phc.to_owned(), password.clone());
@@ -118,7 +117,7 @@ mod tests {
             drop(core);
         });
         let answers: [_; 5] = [answers.0, answers.1, answers.2, answers.3, answers.4];
-        let busy = answers.iter().filter(|answer| matches!(answer, Err(AccountsError::Busy))).count();
+        let busy = answers.iter().filter(|answer| matches!(answer, Err(DirectoryError::Busy))).count();
         let right = answers.iter().filter(|answer| matches!(answer, Ok(true))).count();
         assert_eq!((busy, right), (2, 3));
         assert!(hashing.verify(&phc, &password).await.expect("the rush is over"));

@@ -6,7 +6,7 @@ use mail_core::message::address::{Address, ReversePath};
 use mail_core::users::Username;
 use mail_store::disk::RealDisk;
 use mail_store::text::{TextStore, Threads};
-use mail_store::{Incoming, MailStore, Recipient};
+use mail_store::{DeliveryTarget, Destination, Envelope, IncomingMessage};
 
 pub(crate) type Store = TextStore<RealDisk, Threads>;
 
@@ -21,11 +21,11 @@ pub(crate) fn account(name: &str) -> Username {
 }
 
 pub(crate) async fn deliver(store: &Store, id: &str, text: String, accounts: &[&str]) {
-    let recipient = |name: &&str| Recipient {
+    let recipient = |name: &&str| Destination::Mailbox {
         account: account(name),
         address: Address::parse(&format!("{name}@iit.edu")).expect("an address"),
     };
-    let recipients: Vec<_> = accounts.iter().map(recipient).collect();
+    let recipients = accounts.iter().map(recipient).collect();
     let trace = Trace {
         reverse_path: ReversePath::Null,
         hello: "iit.edu".into(),
@@ -36,7 +36,8 @@ pub(crate) async fn deliver(store: &Store, id: &str, text: String, accounts: &[&
         id: id.into(),
         time: "2026-11-22T19:15:07Z".parse().expect("a date"),
     };
-    let mut incoming = store.begin().await.expect("mail can be taken in");
+    let envelope = Envelope { reverse_path: ReversePath::Null, recipients };
+    let mut incoming = store.begin(&envelope).await.expect("mail can be taken in");
     incoming.write(Bytes::from(text)).await.expect("there is room");
-    incoming.commit(&trace, &recipients).await.expect("there is room");
+    incoming.commit(&trace).await.expect("there is room");
 }

@@ -10,6 +10,7 @@ use super::layout::{
 use super::refresh::LOCKED_OCTETS_MAX;
 use super::{Entry, Environment, Found, Header, Index, Pages, damaged};
 use crate::disk::{Disk, DiskFile, Status};
+use crate::text::mailbox::ReadMode;
 use crate::text::{Folder, Shared};
 
 /// What is appended at once beyond this is left to the next login to read.
@@ -84,7 +85,7 @@ impl<F: DiskFile> Change<'_, F> {
             }
             let block = in_block[0].ordinal / BLOCK_ENTRIES;
             let mut slot = [0; SLOT_OCTETS];
-            self.index.pages.read_exact(&mut slot, slot_at(block))?;
+            self.index.pages.read_exact(ReadMode::Blocking, &mut slot, slot_at(block))?;
             let removed = decode_slot(&slot, block).ok_or_else(damaged)? + in_block.len() as u64;
             self.file.write_all_at(&encode_slot(removed as u32, block), slot_at(block))?;
             self.header.removed += in_block.len() as u64;

@@ -33,9 +33,9 @@ fn a_maildrop_in_memory_is_read_without_another_thread() {
     let offload = Counting::default();
     let store = TextStore::open(RealDisk::new(root.path()), offload.clone(), "iitkgp.edu").unwrap();
     for number in 1..=MESSAGES {
-        let mut incoming = now(store.begin()).unwrap();
+        let mut incoming = now(store.begin(&envelope(&[recipient("gb")]))).unwrap();
         now(incoming.write(message(&number.to_string()).into())).unwrap();
-        now(incoming.commit(&trace(&number.to_string()), &[recipient("gb")])).unwrap();
+        now(incoming.commit(&trace(&number.to_string()))).unwrap();
     }
     let mut maildrop = now(store.open(&gb())).unwrap();
     let before = offload.count();

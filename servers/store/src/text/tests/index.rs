@@ -255,8 +255,8 @@ impl Disk for Busy {
         self.disk.status(path)
     }
 
-    fn without_waiting<T>(work: impl FnOnce() -> T) -> Option<T> {
-        SimDisk::without_waiting(work)
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.disk.remove_dir_all(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -352,7 +352,7 @@ fn an_index_that_tells_something_else_is_reported() {
     let report = check(&disk, &gb(), HOSTNAME).unwrap();
     let offsets: Vec<_> = report.findings.iter().map(|finding| finding.offset).collect();
     assert_eq!(offsets, [records(&mailbox, HOSTNAME)[3].offset]);
-    assert!(report.findings[0].what.contains(".index"));
+    assert!(report.findings[0].description.contains(".index"));
 }
 
 #[test]
@@ -368,9 +368,9 @@ fn on_a_real_disk_the_index_fits_after_each_change() {
         assert!(index.is_complete() && index.header.messages() == messages, "{what}");
     };
     let deliver = |store: &TextStore<crate::disk::RealDisk, Inline>, id: &str| {
-        let mut incoming = now(store.begin()).unwrap();
+        let mut incoming = now(store.begin(&envelope(&[recipient("gb")]))).unwrap();
         now(incoming.write(Bytes::from(message(id)))).unwrap();
-        now(incoming.commit(&trace(id), &[recipient("gb")])).unwrap();
+        now(incoming.commit(&trace(id))).unwrap();
     };
     for id in ["a", "b", "c", "d"] {
         deliver(&store, id);

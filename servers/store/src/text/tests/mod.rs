@@ -10,7 +10,7 @@ use mail_core::users::Username;
 
 use super::*;
 use crate::disk::sim::{SimDisk, Survival};
-use crate::{Body, Entry, Extent, Incoming, Maildrop, Recipient};
+use crate::{Body, Destination, Entry, Extent, IncomingMessage, MailboxReport, Maildrop};
 
 mod crash;
 mod here_and_now;
@@ -56,18 +56,22 @@ fn trace(id: &str) -> Trace {
     }
 }
 
-fn recipient(account: &str) -> Recipient {
+fn recipient(account: &str) -> Destination {
     let address = Address::parse(&format!("{account}@iit.edu")).unwrap();
-    Recipient { account: Username::parse(account).unwrap(), address }
+    Destination::Mailbox { account: Username::parse(account).unwrap(), address }
+}
+
+fn envelope(recipients: &[Destination]) -> Envelope {
+    Envelope { reverse_path: trace("").reverse_path, recipients: recipients.to_vec() }
 }
 
 /// Delivers to gb.
 fn deliver(store: &Store, id: &str, message: &str) -> Result<(), StoreError> {
-    let mut incoming = now(store.begin())?;
+    let mut incoming = now(store.begin(&envelope(&[recipient("gb")])))?;
     for chunk in message.as_bytes().chunks(300_000) {
         now(incoming.write(Bytes::copy_from_slice(chunk)))?;
     }
-    now(incoming.commit(&trace(id), &[recipient("gb")]))
+    now(incoming.commit(&trace(id)))
 }
 
 fn message(id: &str) -> String {

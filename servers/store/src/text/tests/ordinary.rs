@@ -37,9 +37,9 @@ fn mail_is_delivered_listed_fetched_and_removed() {
 fn each_recipient_gets_a_copy_with_his_own_to() {
     let disk = SimDisk::default();
     let store = store(&disk);
-    let mut incoming = now(store.begin()).unwrap();
+    let mut incoming = now(store.begin(&envelope(&[recipient("ag"), recipient("gb")]))).unwrap();
     now(incoming.write(Bytes::from("hello"))).unwrap();
-    now(incoming.commit(&trace("x"), &[recipient("ag"), recipient("gb")])).unwrap();
+    now(incoming.commit(&trace("x"))).unwrap();
     for account in ["ag", "gb"] {
         let mailbox = String::from_utf8(disk.content(&format!("{account}/MyMailBox.txt")).unwrap()).unwrap();
         assert!(
@@ -57,9 +57,9 @@ fn mail_goes_to_the_folder_as_it_is_spelled_now() {
     let disk = SimDisk::default();
     let store = store(&disk);
     for account in ["gb", "GB"] {
-        let mut incoming = now(store.begin()).unwrap();
+        let mut incoming = now(store.begin(&envelope(&[recipient(account)]))).unwrap();
         now(incoming.write(Bytes::from("hello"))).unwrap();
-        now(incoming.commit(&trace(account), &[recipient(account)])).unwrap();
+        now(incoming.commit(&trace(account))).unwrap();
         let mailbox = disk.content(&format!("{account}/MyMailBox.txt")).unwrap();
         assert_eq!(String::from_utf8(mailbox).unwrap().matches("Subject:").count(), 1);
     }
@@ -72,13 +72,13 @@ fn a_large_message_is_spilled_to_a_file_without_a_name() {
     let store = store(&disk);
     assert_eq!(disk.content(".tmp/0"), None);
     let large = message("large") + &"0123456789\r\n.345678\r\n".repeat(200_000);
-    let mut incoming = now(store.begin()).unwrap();
+    let mut incoming = now(store.begin(&envelope(&[recipient("gb")]))).unwrap();
     for chunk in large.as_bytes().chunks(65_536) {
         now(incoming.write(Bytes::copy_from_slice(chunk))).unwrap();
         assert!(incoming.memory() <= 1 << 20);
     }
     assert_eq!(disk.list(Path::new(".tmp")).unwrap(), Vec::<PathBuf>::new());
-    now(incoming.commit(&trace("large"), &[recipient("gb")])).unwrap();
+    now(incoming.commit(&trace("large"))).unwrap();
     let expected = served("large") + &"0123456789\r\n..345678\r\n".repeat(200_000);
     assert!(bodies(&store) == [expected]);
 }
@@ -96,7 +96,8 @@ async fn a_large_message_lies_on_a_real_disk_as_in_a_simulation() {
     let both = [recipient("gb"), recipient("ag")];
     for octets in [1_000, 65_536, 400_000] {
         let id = octets.to_string();
-        let (mut first, mut second) = (simulated.begin().await.unwrap(), real.begin().await.unwrap());
+        let (mut first, mut second) =
+            (simulated.begin(&envelope(&both)).await.unwrap(), real.begin(&envelope(&both)).await.unwrap());
         for (number, chunk) in (message(&id) + &large).as_bytes().chunks(octets).enumerate() {
             first.write(Bytes::copy_from_slice(chunk)).await.unwrap();
             second.write(Bytes::copy_from_slice(chunk)).await.unwrap();
@@ -104,8 +105,8 @@ async fn a_large_message_lies_on_a_real_disk_as_in_a_simulation() {
                 second.release_memory().await.unwrap();
             }
         }
-        first.commit(&trace(&id), &both).await.unwrap();
-        second.commit(&trace(&id), &both).await.unwrap();
+        first.commit(&trace(&id)).await.unwrap();
+        second.commit(&trace(&id)).await.unwrap();
     }
     for (mailbox, messages) in [(MAILBOX, 3), ("ag/MyMailBox.txt", 3), (MAILBOX, 1)] {
         if messages == 1 {
@@ -141,14 +142,14 @@ fn a_write_that_nobody_waits_for_loses_nothing() {
     let disk = SimDisk::default();
     let late = TextStore { shared: Arc::clone(&store(&disk).shared), offload: Late };
     let large = message("large") + &"0123456789\r\n".repeat(50_000);
-    let mut incoming = now(late.begin()).unwrap();
+    let mut incoming = now(late.begin(&envelope(&[recipient("gb")]))).unwrap();
     now(incoming.write(Bytes::from(large.clone()))).unwrap();
     let more = Bytes::from("0123456789\r\n".repeat(50_000));
     let mut context = Context::from_waker(Waker::noop());
     // The first piece is still on its way, and the caller goes.
     assert!(pin!(incoming.write(more)).poll(&mut context).is_pending());
-    let (trace, to_gb) = (trace("large"), [recipient("gb")]);
-    let mut committed = pin!(incoming.commit(&trace, &to_gb));
+    let trace = trace("large");
+    let mut committed = pin!(incoming.commit(&trace));
     // As often as there is something to wait for.
     let outcome = (0..4).find_map(|_| match committed.as_mut().poll(&mut context) {
         Poll::Ready(outcome) => Some(outcome),
@@ -215,8 +216,11 @@ fn what_cannot_be_read_is_reported_and_never_dropped() {
     assert_eq!((report.messages, report.octets, report.removed), (2, 2 * (served("a").len() as u64 - 1), 0));
     let offsets: Vec<_> = report.findings.iter().map(|finding| finding.offset as usize).collect();
     assert_eq!(offsets, [good.len(), 2 * good.len() + broken.len()]);
-    assert!(report.findings[0].what.contains("From, To, Subject and Received"));
-    assert_eq!(check(&disk, &Username::parse("nobody").unwrap(), "iitkgp.edu").unwrap(), Report::default());
+    assert!(report.findings[0].description.contains("From, To, Subject and Received"));
+    assert_eq!(
+        check(&disk, &Username::parse("nobody").unwrap(), "iitkgp.edu").unwrap(),
+        MailboxReport::default()
+    );
 
     assert_eq!(bodies(&store), [served("a"), served("a")]);
     assert_eq!(disk.content("gb/MyMailBox.torn").unwrap(), b"torn");
@@ -251,9 +255,9 @@ fn a_mailbox_that_is_kept_open_takes_one_sync() {
     let store = store(&disk);
     let syncs_of = |account: &str| {
         let before = disk.syncs();
-        let mut incoming = now(store.begin()).unwrap();
+        let mut incoming = now(store.begin(&envelope(&[recipient(account)]))).unwrap();
         now(incoming.write(Bytes::from(message(account)))).unwrap();
-        now(incoming.commit(&trace(account), &[recipient(account)])).unwrap();
+        now(incoming.commit(&trace(account))).unwrap();
         disk.syncs() - before
     };
     let accounts: Vec<String> = (0..=disk.open_files_max()).map(|number| format!("a{number}")).collect();
@@ -279,9 +283,9 @@ fn deliveries_that_wait_share_one_sync_and_take_no_thread() {
     let commit = |id: String, account: &'static str| {
         let threads = threads.clone();
         async move {
-            let mut incoming = threads.begin().await?;
+            let mut incoming = threads.begin(&envelope(&[recipient(account)])).await?;
             incoming.write(Bytes::from(message(&id))).await?;
-            incoming.commit(&trace(&id), &[recipient(account)]).await
+            incoming.commit(&trace(&id)).await
         }
     };
     let lock = disk.lock(Path::new("gb/.append.lock")).unwrap();

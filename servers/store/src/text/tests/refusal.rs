@@ -19,20 +19,20 @@ fn a_full_disk_refuses_and_leaves_the_mailbox_as_it_was() {
     }
     // A message that must be spilled is refused while it is received: with the piece after the one that does not fit.
     let large = Bytes::from(message("large") + &"x".repeat(2 << 20));
-    let mut incoming = now(store.begin()).unwrap();
+    let mut incoming = now(store.begin(&envelope(&[recipient("gb")]))).unwrap();
     now(incoming.write(large.clone())).unwrap();
     let full = now(incoming.write(large.clone())).unwrap_err();
     assert!(matches!(full, StoreError::Full(_)));
     assert_eq!(now(incoming.write(Bytes::from("more"))), Err(full.clone()));
-    assert_eq!(now(incoming.commit(&trace("large"), &[recipient("gb")])), Err(full.clone()));
+    assert_eq!(now(incoming.commit(&trace("large"))), Err(full.clone()));
     // Or at its end, where no other follows; or when its memory is asked for.
     for asked_for in [false, true] {
-        let mut incoming = now(store.begin()).unwrap();
+        let mut incoming = now(store.begin(&envelope(&[recipient("gb")]))).unwrap();
         now(incoming.write(large.clone())).unwrap();
         if asked_for {
             assert_eq!(now(incoming.release_memory()), Err(full.clone()));
         }
-        assert_eq!(now(incoming.commit(&trace("large"), &[recipient("gb")])), Err(full.clone()));
+        assert_eq!(now(incoming.commit(&trace("large"))), Err(full.clone()));
     }
     assert_eq!(disk.content(MAILBOX).unwrap(), before);
     // There is no room for a compaction either; the removal is done all the same.
@@ -145,9 +145,9 @@ fn a_delivery_whose_leader_is_lost_fails_and_is_in_nobodys_way() {
     let disk = SimDisk::default();
     let store = store(&disk);
     let never = TextStore { shared: Arc::clone(&store.shared), offload: Never };
-    let mut incoming = now(never.begin()).unwrap();
+    let mut incoming = now(never.begin(&envelope(&[recipient("gb")]))).unwrap();
     now(incoming.write(Bytes::from(message("lost")))).unwrap();
-    let outcome = now(incoming.commit(&trace("lost"), &[recipient("gb")]));
+    let outcome = now(incoming.commit(&trace("lost")));
     assert_eq!(outcome, Err(StoreError::Failed("the delivery was interrupted".into())));
     deliver(&store, "a", &message("a")).unwrap();
     assert_eq!(bodies(&store), [served("a")]);

@@ -1,0 +1,263 @@
+//! The service that all sessions of a server share, and the rules that need it: routing of addresses, and sign-in.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use mail_core::message::address::{Address, Domain, ForwardPath, Host};
+use mail_core::sasl::Credentials;
+use mail_core::time::Instant;
+use mail_core::users::Username;
+use mail_store::Destination;
+use mail_store::directory::{Directory, DirectoryError};
+use tracing::{debug, error, warn};
+
+use crate::budget::Budget;
+use crate::metrics::Metrics;
+use crate::throttle::{self, Attempt, LimitScope, Throttle};
+
+/// Configuration, storage and counters of a service.
+#[derive(Debug)]
+pub struct ServiceContext<D, S, C> {
+    /// Name in greetings and trace fields.
+    pub hostname: Domain,
+    /// Domains with mailboxes here, the hostname included.
+    pub domains: Vec<Domain>,
+    /// Receives postmaster's mail; `None` means the first account.
+    pub postmaster: Option<Username>,
+    /// Whether USER with an unknown name is refused.
+    pub refuse_unknown_user: bool,
+    pub throttle: Throttle,
+    /// Memory for messages that are being received.
+    pub memory: Arc<Budget>,
+    pub metrics: Arc<Metrics>,
+    pub directory: D,
+    pub store: S,
+    pub clock: C,
+}
+
+/// Time for trace fields and for throttling.
+pub trait Clock: Send + Sync {
+    fn now(&self) -> Instant;
+
+    fn utc(&self) -> DateTime<Utc>;
+}
+
+/// Makes ids for messages.
+pub trait IdGenerator: Send + Sync {
+    /// An id that is never used again. `time` is when the message was received.
+    fn generate(&self, time: DateTime<Utc>) -> String;
+}
+
+/// A connection's client and its failed sign-ins.
+#[derive(Debug, Clone)]
+pub struct ClientContext {
+    pub address: Option<IpAddr>,
+    /// Many clients share the address, so sign-ins are not counted by it.
+    is_trusted: bool,
+    failures: u32,
+}
+
+/// A refused sign-in. The same for existing and unknown accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rejection {
+    pub reason: RejectionReason,
+    /// How long to hold the reply back.
+    pub delay: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RejectionReason {
+    /// Wrong name or password.
+    WrongCredentials,
+    /// Too many earlier failures; the password was not verified.
+    TooManyFailures,
+    /// Passwords cannot be verified at the moment.
+    Unavailable,
+}
+
+impl ClientContext {
+    #[must_use]
+    pub const fn new(address: Option<IpAddr>, is_trusted: bool) -> Self {
+        Self { address, is_trusted, failures: 0 }
+    }
+
+    /// The delay grows with the failures of this connection or, if there are more, of its address.
+    fn reject(&mut self, reason: RejectionReason, address_failures: u32) -> Rejection {
+        self.failures = self.failures.saturating_add(1);
+        Rejection { reason, delay: throttle::delay(self.failures.max(address_failures)) }
+    }
+}
+
+impl<D: Directory, S, C: Clock> ServiceContext<D, S, C> {
+    /// The destinations of a forward-path; none if a local domain has no such user. `name`, `name+detail` and `"name"` at a
+    /// local domain all mean the account `name`. Postmaster always has a destination (RFC 5321 section 4.5.1).
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub async fn route(&self, path: &ForwardPath) -> Result<Vec<Destination>, DirectoryError> {
+        let address = match path {
+            ForwardPath::Postmaster => return self.route_postmaster(None).await,
+            ForwardPath::Address(address) => address,
+        };
+        if !self.is_local(&address.host) {
+            return Ok(vec![Destination::Remote(address.clone())]);
+        }
+        let is_postmaster = address.local.as_str().eq_ignore_ascii_case("postmaster");
+        // The configured postmaster takes precedence over an account with the name `postmaster`.
+        if is_postmaster && self.postmaster.is_some() {
+            return self.route_postmaster(Some(address)).await;
+        }
+        if let Some(name) = address.local.username()
+            && let Some(account) = self.directory.find(&name).await?
+        {
+            return Ok(vec![Destination::Mailbox { account, address: address.clone() }]);
+        }
+        if is_postmaster {
+            return self.route_postmaster(Some(address)).await;
+        }
+        Ok(Vec::new())
+    }
+
+    async fn route_postmaster(&self, address: Option<&Address>) -> Result<Vec<Destination>, DirectoryError> {
+        let configured = match &self.postmaster {
+            Some(name) => {
+                let found = self.directory.find(name).await?;
+                if found.is_none() {
+                    error!(
+                        "`postmaster` is set to `{name}`, which is no account; the first account receives the mail"
+                    );
+                }
+                found
+            }
+            None => None,
+        };
+        let account = match configured {
+            Some(account) => Some(account),
+            None => self.directory.first().await?,
+        };
+        let address = match address {
+            Some(address) => address.clone(),
+            None => Address::parse(&format!("postmaster@{}", self.hostname))
+                .expect("postmaster at a valid domain is an address"),
+        };
+        Ok(account.map(|account| Destination::Mailbox { account, address }).into_iter().collect())
+    }
+
+    /// The account that the credentials sign in to. The name is `name` or `name@local-domain`; an authorization identity must
+    /// be empty or the same account. All failures have the same result at the same cost.
+    ///
+    /// # Errors
+    /// The sign-in is refused.
+    pub async fn sign_in(
+        &self,
+        credentials: &Credentials,
+        client: &mut ClientContext,
+    ) -> Result<Username, Rejection> {
+        let login = &credentials.authentication_id;
+        let name = self.login_name(login);
+        let attempt = self.admit(login, name.as_ref(), client)?;
+        let account = self
+            .directory
+            .verify(name.as_ref(), &credentials.password)
+            .await
+            .map_err(|failure| self.unavailable(&failure))?;
+        let authorization = &credentials.authorization_id;
+        let is_authorized = authorization.is_empty() || self.login_name(authorization) == name;
+        match account.filter(|_| is_authorized) {
+            Some(account) => {
+                self.throttle.succeeded(self.clock.now(), attempt);
+                self.metrics.sign_ins.good.inc();
+                Ok(account)
+            }
+            None => Err(self.count_failure(login, attempt, client)),
+        }
+    }
+
+    /// Accepts USER with the name of an account. An unknown name counts as a failed sign-in.
+    ///
+    /// # Errors
+    /// There is no such account, or too many sign-ins have failed.
+    pub async fn accept_user(&self, login: &str, client: &mut ClientContext) -> Result<(), Rejection> {
+        let name = self.login_name(login);
+        let attempt = self.admit(login, name.as_ref(), client)?;
+        let found = match &name {
+            Some(name) => self.directory.find(name).await.map_err(|failure| self.unavailable(&failure))?,
+            None => None,
+        };
+        found.map(|_| ()).ok_or_else(|| self.count_failure(login, attempt, client))
+    }
+
+    /// Asks the throttle. A text that is no name is counted as it is.
+    fn admit(
+        &self,
+        login: &str,
+        name: Option<&Username>,
+        client: &mut ClientContext,
+    ) -> Result<Attempt, Rejection> {
+        let counted_name = name.map_or(login, Username::as_str);
+        let attempt = self.throttle.attempt(client.address, client.is_trusted, counted_name);
+        self.throttle.admit(self.clock.now(), attempt).map(|()| attempt).map_err(|scope| {
+            debug!(?scope, account = %escaped(login), "sign-in refused: too many failures");
+            self.metrics.sign_ins.too_many.inc();
+            client.reject(RejectionReason::TooManyFailures, 0)
+        })
+    }
+
+    fn unavailable(&self, failure: &DirectoryError) -> Rejection {
+        if matches!(failure, DirectoryError::Busy) {
+            warn!(%failure, "password not verified");
+        } else {
+            error!(%failure, "password not verified");
+        }
+        self.metrics.sign_ins.not_now.inc();
+        Rejection { reason: RejectionReason::Unavailable, delay: Duration::ZERO }
+    }
+
+    fn count_failure(&self, login: &str, attempt: Attempt, client: &mut ClientContext) -> Rejection {
+        self.metrics.sign_ins.wrong.inc();
+        let failure = self.throttle.failed(self.clock.now(), attempt);
+        let (account, address) = (escaped(login), client.address.map(tracing::field::display));
+        warn!(address, %account, "sign-in refused");
+        match failure.limit_reached {
+            Some(LimitScope::Address) => warn!(address, "sign-in limit of this address reached"),
+            Some(LimitScope::Account) => {
+                warn!(%account, "sign-in limit of this account reached: only known addresses may sign in");
+            }
+            None => {}
+        }
+        client.reject(RejectionReason::WrongCredentials, failure.count)
+    }
+
+    fn login_name(&self, login: &str) -> Option<Username> {
+        if let Ok(name) = Username::parse(login) {
+            return Some(name);
+        }
+        let address = Address::parse(login).ok().filter(|address| self.is_local(&address.host))?;
+        Username::parse(address.local.as_str()).ok()
+    }
+
+    /// Whether the account may send mail with this reverse-path.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub async fn owns(&self, account: &Username, address: &Address) -> Result<bool, DirectoryError> {
+        let destinations = self.route(&ForwardPath::Address(address.clone())).await?;
+        let is_own = |destination: &Destination| matches!(destination, Destination::Mailbox { account: owner, .. } if owner == account);
+        Ok(destinations.iter().any(is_own))
+    }
+
+    fn is_local(&self, host: &Host) -> bool {
+        match host {
+            Host::Domain(domain) => self.domains.contains(domain),
+            Host::Literal(_) => false,
+        }
+    }
+}
+
+/// A client's text, shortened and escaped for the log.
+fn escaped(login: &str) -> impl fmt::Display {
+    login.chars().take(64).flat_map(char::escape_default).collect::<String>()
+}

@@ -1,0 +1,81 @@
+//! The storage that the configuration selects. Code outside this crate names no concrete store.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+
+use config::Config;
+
+use crate::disk::RealDisk;
+use crate::text::{TextMailboxes, TextStore, Threads};
+use crate::user_txt::UserTxt;
+
+/// Finds and administers accounts.
+pub type ConfiguredDirectory = UserTxt;
+/// Delivers mail and opens maildrops.
+pub type ConfiguredStore = TextStore<RealDisk, Threads>;
+/// Administers mailboxes.
+pub type ConfiguredMailboxes = TextMailboxes<RealDisk>;
+
+/// Creates the data directory, accessible to its owner only. Returns whether it did not exist.
+///
+/// # Errors
+/// It cannot be created.
+pub fn create(config: &Config) -> io::Result<bool> {
+    if config.data.is_dir() {
+        return Ok(false);
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(&config.data).map(|()| true)
+}
+
+/// Opens the directory for administration.
+///
+/// # Errors
+/// A sentence with the cause and the remedy.
+pub fn open_directory(config: &Config) -> Result<ConfiguredDirectory, String> {
+    if !config.data.is_dir() {
+        return Err(format!(
+            "there is no data directory {}; name it with --data, or make it with `pennypost user add NAME`",
+            config.data.display()
+        ));
+    }
+    UserTxt::open(&config.data, &config.auth)
+}
+
+/// Opens the directory for servers.
+///
+/// # Errors
+/// As [`open_directory`]; also if there is no account, or not the configured postmaster.
+pub fn open_directory_for_serving(config: &Config) -> Result<ConfiguredDirectory, String> {
+    let directory = open_directory(config)?;
+    if directory.is_empty() {
+        return Err(format!(
+            "{} names no account; add one with `pennypost user add NAME --data {}`",
+            config.data.join("User.txt").display(),
+            config.data.display()
+        ));
+    }
+    if let Some(name) = &config.postmaster
+        && !directory.contains(name)
+    {
+        return Err(format!(
+            "`postmaster` is set to `{name}`, but User.txt has no such account; add it or name another"
+        ));
+    }
+    Ok(directory)
+}
+
+/// Opens the store.
+///
+/// # Errors
+/// A sentence with the cause.
+pub fn open_store(config: &Config) -> Result<ConfiguredStore, String> {
+    TextStore::open(RealDisk::new(&config.data), Threads, config.hostname.as_str())
+        .map_err(|error| format!("cannot use the data directory {}: {error}", config.data.display()))
+}
+
+/// The mailboxes, for administration. Changes nothing by itself.
+#[must_use]
+pub fn mailboxes(config: &Config) -> ConfiguredMailboxes {
+    TextMailboxes::new(RealDisk::new(&config.data), config.hostname.as_str())
+}

@@ -1,0 +1,87 @@
+//! Delivery: a message goes into a mailbox store, a queue, or any other [`DeliveryTarget`].
+
+use std::fmt::Debug;
+
+use bytes::Bytes;
+use mail_core::mailbox::Trace;
+use mail_core::message::address::{Address, ReversePath};
+use mail_core::users::Username;
+
+use crate::StoreError;
+
+/// Accepts messages.
+pub trait DeliveryTarget: Send + Sync {
+    type Incoming: IncomingMessage;
+
+    /// Starts a delivery to the recipients of `envelope`.
+    ///
+    /// # Errors
+    /// The target cannot accept a message now, or not for one of the recipients.
+    fn begin(&self, envelope: &Envelope) -> impl Future<Output = Result<Self::Incoming, StoreError>> + Send;
+}
+
+/// A message that is being received. Dropping it aborts the delivery.
+pub trait IncomingMessage: Send + Debug {
+    /// The next part of the message: as sent, without dot-stuffing, lines ending with CRLF.
+    ///
+    /// # Errors
+    /// The message cannot be stored; every later call fails, too.
+    fn write(&mut self, chunk: Bytes) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Bytes of memory in use.
+    fn memory(&self) -> usize;
+
+    /// Moves buffered parts out of memory, for example to a temporary file.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    fn release_memory(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Completes the delivery: every recipient's copy is on stable storage when this returns `Ok`.
+    ///
+    /// # Errors
+    /// Some copies may be stored. The sender retries, so a recipient can get a second copy but none is lost.
+    fn commit(self, trace: &Trace) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// Sender and recipients of a message (RFC 5321 section 2.3.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    pub reverse_path: ReversePath,
+    /// Each destination once.
+    pub recipients: Vec<Destination>,
+}
+
+/// Where routing sends mail for an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// The mailbox of a local account.
+    Mailbox {
+        /// As the directory spells it.
+        account: Username,
+        /// As the sender wrote it.
+        address: Address,
+    },
+    /// An address of another host.
+    Remote(Address),
+}
+
+impl Destination {
+    /// The address as the sender wrote it.
+    #[must_use]
+    pub const fn address(&self) -> &Address {
+        match self {
+            Self::Mailbox { address, .. } | Self::Remote(address) => address,
+        }
+    }
+
+    /// Whether both are served by one copy: the same account, or the same remote address.
+    #[must_use]
+    pub fn is_same_copy(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Mailbox { account, .. }, Self::Mailbox { account: other, .. }) => account == other,
+            (Self::Remote(address), Self::Remote(other)) => address == other,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Administration of mailboxes: `pennypost check` and `pennypost user remove --purge`.
+
+use mail_core::users::Username;
+
+use crate::StoreError;
+
+/// Inspects and deletes mailboxes. Both block.
+pub trait MailboxAdmin: Send + Sync {
+    /// Reads the whole mailbox of an account and changes nothing.
+    ///
+    /// # Errors
+    /// The mailbox cannot be read.
+    fn check(&self, account: &Username) -> Result<MailboxReport, StoreError>;
+
+    /// Deletes all mail of an account. The caller has the lease of its maildrop.
+    ///
+    /// # Errors
+    /// Some of it remains.
+    fn purge(&self, account: &Username) -> Result<(), StoreError>;
+
+    /// Where the mail of an account is, for messages to the administrator.
+    fn location(&self, account: &Username) -> String;
+}
+
+/// Contents of a mailbox.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MailboxReport {
+    /// Readable messages.
+    pub messages: u64,
+    /// Octets of the readable messages, as POP3 counts them.
+    pub octets: u64,
+    /// Removed records that still occupy space.
+    pub removed: u64,
+    /// Defects, in the order of the file.
+    pub findings: Vec<Finding>,
+}
+
+/// A defect of a mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Octets from the start of the mailbox.
+    pub offset: u64,
+    pub description: String,
+    /// How to repair it.
+    pub remedy: &'static str,
+}
