@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand};
 use xtask::{page, setup, shell};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Set up, test, measure and try out Pennypost")]
+#[command(name = "xtask", bin_name = "cargo xtask", about = "Set up, test, measure and try out Pennypost")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

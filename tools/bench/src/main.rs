@@ -16,7 +16,7 @@ use xtask::page;
 use xtask::shell::{self, Result, cargo, command, eprint, print, target_dir};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask bench", about = "Measure Pennypost")]
+#[command(name = "bench", bin_name = "cargo xtask bench", about = "Measure Pennypost")]
 struct Options {
     /// Compare with Postfix and Dovecot instead (as root; installs them on Debian)
     #[arg(long)]
