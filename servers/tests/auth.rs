@@ -1,4 +1,4 @@
-//! Signing in: who may, over which connections, what guessing gets, and what a check costs.
+//! Authentication: throttling, required encryption, submission, and the cost of password checks.
 
 mod support;
 
@@ -24,11 +24,11 @@ const POP3_TOO_MANY: &str = "-ERR [SYS/TEMP] too many failed logins; try again l
 
 fn auth_plain(user: &str, password: &str) -> String {
     let mut exchange = ClientExchange::new(Mechanism::Plain, &Credentials::new(user, password));
-    let initial = exchange.initial().expect("PLAIN begins with all of it");
+    let initial = exchange.initial().expect("PLAIN has an initial response");
     format!("AUTH PLAIN {}", sasl::encode(&initial).expose())
 }
 
-/// The answer to one sign-in on a connection of its own.
+/// Logs in on a new connection and returns the reply.
 fn smtp_sign_in(wire: Wire, user: &str, password: &str) -> String {
     let mut smtp = Smtp::greeted(wire);
     smtp.command("EHLO iit.edu");
@@ -42,13 +42,13 @@ fn pop3_sign_in(wire: Wire, user: &str, password: &str) -> String {
         reply = pop3.command(&format!("PASS {password}"));
     }
     if reply.starts_with("+OK") {
-        // The next one finds the maildrop free only if this one has given it back.
+        // QUIT releases the maildrop for the next login.
         assert!(pop3.command("QUIT").starts_with("+OK"));
     }
     reply
 }
 
-/// A connection that a proxy carries on for a client elsewhere.
+/// A connection with a PROXY header for a remote client.
 fn proxied(server: &Daemon, door: &str, client: &str, secure: bool) -> Wire {
     let source = SocketAddr::new(client.parse().expect("an address"), 50_000);
     let destination = SocketAddr::from(([192, 0, 2, 100], 25));
@@ -58,7 +58,7 @@ fn proxied(server: &Daemon, door: &str, client: &str, secure: bool) -> Wire {
 }
 
 #[test]
-fn guessing_from_one_address_ends_and_others_go_on() {
+fn failed_logins_from_one_address_block_only_that_address() {
     let place = Place::with(CAPS);
     let mut server = place.serve();
     let (smtp, pop3) = (server.door("smtp"), server.door("pop3"));
@@ -66,7 +66,7 @@ fn guessing_from_one_address_ends_and_others_go_on() {
     assert_eq!(smtp_sign_in(from(2, smtp), "ag", "guess"), WRONG);
     assert_eq!(smtp_sign_in(from(2, smtp), "nobody", "guess"), WRONG);
     assert_eq!(pop3_sign_in(from(2, pop3), "../gb", "guess"), POP3_WRONG);
-    // Over both protocols, whoever it names, and were it right.
+    // Blocked over both protocols and for any account, even with the right password.
     for (user, password) in [("gb", "other"), ("ag", "guess"), ("nobody", "guess")] {
         assert_eq!(smtp_sign_in(from(2, smtp), user, password), TOO_MANY);
         assert_eq!(pop3_sign_in(from(2, pop3), user, password), POP3_TOO_MANY);
@@ -81,13 +81,13 @@ fn guessing_from_one_address_ends_and_others_go_on() {
 }
 
 #[test]
-fn guessing_from_many_addresses_ends_and_the_honest_user_gets_in() {
+fn failed_logins_to_one_account_block_it_except_from_known_addresses() {
     let place = Place::with(CAPS);
     let mut server = place.serve();
     let pop3 = server.door("pop3");
     let from = |last: u8| Wire::connect_from([127, 0, 0, last], pop3);
     assert!(pop3_sign_in(from(1), "ag", "secret").starts_with("+OK "));
-    // What it gets to hear does not tell which of these accounts there is.
+    // The replies do not reveal which of these accounts exists.
     for user in ["ag", "nobody"] {
         for guess in 10..15 {
             assert_eq!(pop3_sign_in(from(guess), user, "guess"), POP3_WRONG);
@@ -100,7 +100,7 @@ fn guessing_from_many_addresses_ends_and_the_honest_user_gets_in() {
 }
 
 #[test]
-fn asking_for_names_is_guessing_too() {
+fn unknown_names_in_user_count_as_failed_logins() {
     let place = Place::with(&format!("{CAPS}[pop3]\nrefuse_unknown_user = true\n"));
     let mut server = place.serve();
     let from = |last: u8| Pop3::greeted(Wire::connect_from([127, 0, 0, last], server.door("pop3")));
@@ -110,9 +110,9 @@ fn asking_for_names_is_guessing_too() {
         assert_eq!(asking.command(&format!("USER {name}")), "-ERR no mailbox for that name here");
         assert!(start.elapsed() >= Duration::from_millis(250), "{:?}", start.elapsed());
     }
-    assert!(asking.command("USER gb").starts_with("+OK"), "who is there costs nothing");
+    assert!(asking.command("USER gb").starts_with("+OK"), "an existing name does not count");
     assert_eq!(from(2).command("USER somebody"), "-ERR no mailbox for that name here");
-    // From here on nobody there is told who is there, and no password is looked at.
+    // After the limit, no name is confirmed and no password is checked.
     for name in ["ag", "gb", "nobody"] {
         assert_eq!(from(2).command(&format!("USER {name}")), POP3_TOO_MANY);
     }
@@ -125,7 +125,7 @@ fn asking_for_names_is_guessing_too() {
 }
 
 #[test]
-fn guessing_through_a_proxy_concerns_the_client_and_not_the_proxy() {
+fn failed_logins_through_a_proxy_block_the_client_and_not_the_proxy() {
     let place = Place::with(&format!("{CAPS}[smtp]\nproxy_listen = ['127.0.0.1:0']\n"));
     let server = Daemon::start(
         env!("CARGO_BIN_EXE_smtp-server"),
@@ -137,7 +137,7 @@ fn guessing_through_a_proxy_concerns_the_client_and_not_the_proxy() {
         smtp_sign_in(proxied(&server, "smtp-proxy", client, true), user, password)
     };
     for n in 0..3 {
-        // One /64 network is one customer's.
+        // Addresses of one /64 network count together.
         assert_eq!(sign_in(&format!("2001:db8::{n}"), &format!("user{n}"), "guess"), WRONG);
     }
     assert_eq!(sign_in("2001:db8::ffff", "ag", "secret"), TOO_MANY);
@@ -147,7 +147,7 @@ fn guessing_through_a_proxy_concerns_the_client_and_not_the_proxy() {
 }
 
 #[test]
-fn a_trusted_network_has_no_cap_of_its_own() {
+fn trusted_network_has_no_limit_per_address() {
     let place = Place::with(&format!("{CAPS}[limits]\ntrusted = ['127.0.0.0/30']\n"));
     let server = place.serve();
     let from = |last: u8| Wire::connect_from([127, 0, 0, last], server.door("smtp"));
@@ -158,11 +158,11 @@ fn a_trusted_network_has_no_cap_of_its_own() {
     for guess in 0..5 {
         assert_eq!(smtp_sign_in(from(2), "gb", &format!("guess{guess}")), WRONG);
     }
-    assert_eq!(smtp_sign_in(from(2), "gb", "other"), TOO_MANY, "accounts have theirs all the same");
+    assert_eq!(smtp_sign_in(from(2), "gb", "other"), TOO_MANY, "the limit per account still applies");
 }
 
 #[test]
-fn each_refusal_of_a_connection_takes_longer_than_the_one_before() {
+fn reply_to_failed_login_is_delayed_longer_each_time() {
     let place = Place::new();
     let server = place.serve();
     let mut smtp = server.smtp();
@@ -173,14 +173,14 @@ fn each_refusal_of_a_connection_takes_longer_than_the_one_before() {
         assert!(start.elapsed() >= Duration::from_millis(least), "{:?} < {least} ms", start.elapsed());
     }
     assert!(smtp.command(&auth_plain("ag", "secret")).starts_with("235 "));
-    // It goes on growing on the next connection from there.
+    // The delay keeps growing on the next connection from the address.
     let start = Instant::now();
     assert_eq!(smtp_sign_in(Wire::connect(server.door("smtp")), "gb", "guess"), WRONG);
     assert!(start.elapsed() >= Duration::from_millis(2_000), "{:?}", start.elapsed());
 }
 
 #[test]
-fn a_refusal_that_is_held_back_does_not_hold_up_a_stop() {
+fn delayed_reply_does_not_delay_shutdown() {
     let place = Place::new();
     let mut server = place.serve();
     let mut guess = |count: usize| {
@@ -191,7 +191,7 @@ fn a_refusal_that_is_held_back_does_not_hold_up_a_stop() {
         smtp
     };
     let mut others: Vec<_> = (0..5).map(|_| guess(1)).collect();
-    // Eight seconds each, one behind the other: more than the twenty that a session has to come to its end.
+    // Four delays of eight seconds exceed the grace period of twenty seconds.
     let mut last = guess(4);
     server.signal_terminate();
     for _ in 0..4 {
@@ -206,7 +206,7 @@ fn a_refusal_that_is_held_back_does_not_hold_up_a_stop() {
 }
 
 #[test]
-fn mail_is_submitted_over_tls_from_the_first_byte_or_behind_starttls() {
+fn submission_works_over_implicit_tls_and_starttls() {
     let place = Place::with(
         "[smtp]\nlisten = []\nsubmission_listen = ['127.0.0.1:0']\nsubmission_tls_listen = ['127.0.0.1:0']\n\
          [tls]\nself_signed = true\n",
@@ -222,7 +222,7 @@ fn mail_is_submitted_over_tls_from_the_first_byte_or_behind_starttls() {
     let first = Smtp::greeted(tls.encrypt(Wire::connect(server.door("submissions")), "iitkgp.edu"));
     for mut smtp in [behind, first] {
         assert!(smtp.command("EHLO iit.edu").contains("-AUTH PLAIN LOGIN"));
-        // What was said in plain text is forgotten, who has signed in too.
+        // STARTTLS resets the session, including authentication.
         assert!(smtp.command("MAIL FROM:<ag@iit.edu>").starts_with("530 5.7.0 "));
         assert!(smtp.command(&auth_plain("gb", "other")).starts_with("235 "));
         assert!(smtp.command("MAIL FROM:<ag@iit.edu>").starts_with("550 5.7.1 "));
@@ -234,7 +234,7 @@ fn mail_is_submitted_over_tls_from_the_first_byte_or_behind_starttls() {
 }
 
 #[test]
-fn passwords_are_taken_where_nobody_can_listen() {
+fn passwords_require_tls_or_loopback_unless_plain_text_is_configured() {
     let listen = "[smtp]\nproxy_listen = ['127.0.0.1:0']\n[pop3]\nproxy_listen = ['127.0.0.1:0']\n";
     for (more, plain_text) in [("", false), ("[auth]\nplain_text = true\n", true)] {
         let place = Place::with(&format!("{listen}{more}"));
@@ -265,14 +265,13 @@ fn passwords_are_taken_where_nobody_can_listen() {
     }
 }
 
-/// The time tells nothing: a check of an unknown name takes as long as one of a known name, within a factor of two. Those
-/// that are compared come one behind the other, as the machine may have other work for a part of the test, and what it
-/// has for a part of a round is outvoted by the other rounds.
+/// A check of an unknown name takes as long as one of a known name, within a factor of two. Compared checks run one after the
+/// other, and the median of several rounds is used, so that load from other processes does not matter.
 #[tokio::test]
-async fn an_unknown_name_costs_what_a_known_one_costs() {
+async fn password_check_takes_the_same_time_for_unknown_names() {
     let place = Place::with("");
     assert_eq!(place.pennypost(&["user", "hash"], "").code, Some(0));
-    let accounts = UserTxt::open(&place.path("data"), &config::Auth::default()).expect("a good file");
+    let accounts = UserTxt::open(&place.path("data"), &config::Auth::default()).expect("a valid file");
     let known = Username::parse("ag").expect("a name");
     let unknown = Username::parse("nobody").expect("a name");
     let wrong = Secret::new("guess".to_owned());
@@ -295,8 +294,8 @@ async fn an_unknown_name_costs_what_a_known_one_costs() {
 }
 
 #[test]
-fn a_rush_of_passwords_does_not_wait_without_end() {
-    // As many as a host with many cores checks and keeps waiting.
+fn password_checks_are_refused_when_the_queue_is_full() {
+    // More than the checks and the queue of a host with many cores.
     let place = Place::with("[limits]\nconnections = 20_000\nconnections_per_address = 10_000\n");
     // A hash of nobody's that takes longer than this test.
     let dear =
@@ -322,7 +321,7 @@ fn a_rush_of_passwords_does_not_wait_without_end() {
 }
 
 #[test]
-fn what_is_submitted_is_sent_by_who_has_signed_in_and_as_itself() {
+fn submission_requires_authentication_and_an_own_sender_address() {
     let place = Place::with("postmaster = 'gb'\n[smtp]\nsubmission_listen = ['127.0.0.1:0']\n");
     let server = Daemon::start(
         env!("CARGO_BIN_EXE_smtp-server"),
@@ -353,6 +352,6 @@ fn what_is_submitted_is_sent_by_who_has_signed_in_and_as_itself() {
     let reply = smtp.deliver_after_mail(&["gb@iit.edu"], b"Subject: submitted\r\n\r\nbody\r\n");
     assert!(reply.starts_with("250 "), "{reply}");
     assert!(String::from_utf8_lossy(&place.mailbox("gb")).contains(" with ESMTPA id "));
-    // Elsewhere mail is taken from everybody, as it must be.
+    // The SMTP listener accepts mail without authentication.
     server.smtp().deliver_one(b"Subject: from afar\r\n\r\nbody\r\n");
 }

@@ -1,4 +1,4 @@
-//! The page's way to the servers: a WebSocket to the one program, and the PROXY header that says whose connection it is.
+//! The WebSocket bridge of `pennypost serve`, and the PROXY header with the address of the client.
 
 mod support;
 
@@ -13,7 +13,7 @@ use support::{Daemon, PATIENCE, Place, Smtp, Wire, connect_from};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
 
-/// A page's connection: lines out, lines in, over binary frames.
+/// A browser connection: lines in binary frames.
 struct Page<S = TcpStream> {
     socket: WebSocket<S>,
     received: Vec<u8>,
@@ -59,8 +59,8 @@ impl<S: Read + Write> Page<S> {
 
     fn close_code(&mut self) -> u16 {
         loop {
-            match self.socket.read().expect("a Close comes first") {
-                Message::Close(frame) => return frame.expect("with a code").code.into(),
+            match self.socket.read().expect("a Close frame arrives before the end") {
+                Message::Close(frame) => return frame.expect("the Close frame has a code").code.into(),
                 Message::Binary(octets) => self.received.extend(octets),
                 _ => {}
             }
@@ -69,7 +69,7 @@ impl<S: Read + Write> Page<S> {
 }
 
 #[test]
-fn a_page_sends_a_mail_and_reads_it() {
+fn page_sends_and_reads_mail() {
     let place = Place::new();
     let server = place.serve();
     let mut smtp = Page::connect(&server, "smtp");
@@ -103,7 +103,7 @@ fn a_page_sends_a_mail_and_reads_it() {
 }
 
 #[test]
-fn a_page_over_https_is_a_client_over_tls() {
+fn page_over_https_counts_as_encrypted() {
     let place = Place::with("[tls]\nself_signed = true\n");
     let server = place.serve();
     let web = server.door("web");
@@ -126,7 +126,7 @@ fn a_page_over_https_is_a_client_over_tls() {
 }
 
 #[test]
-fn a_stop_lets_a_page_s_mail_in() {
+fn shutdown_lets_a_page_finish_its_message() {
     let place = Place::new();
     let mut server = place.serve();
     let mut smtp = Page::connect(&server, "smtp");
@@ -167,7 +167,7 @@ fn proxied(server: &Daemon, source: &str, secure: bool) -> Smtp {
 }
 
 #[test]
-fn the_header_says_whose_connection_it_is() {
+fn proxy_header_sets_address_and_encryption_of_the_client() {
     let (place, server) = behind_proxy("'127.0.0.1'");
     for (source, secure, offers_sign_in) in [
         ("127.0.0.1:1", false, true),
@@ -188,13 +188,13 @@ fn answer(address: SocketAddr, octets: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).expect("it accepts");
     stream.set_read_timeout(Some(PATIENCE)).expect("set");
     let mut answer = Vec::new();
-    // A connection that is refused may be reset under our hands.
+    // A refused connection may be reset.
     let _ = stream.write_all(octets).and_then(|()| stream.read_to_end(&mut answer));
     answer
 }
 
 #[test]
-fn without_a_believable_header_nobody_is_served() {
+fn missing_invalid_or_untrusted_proxy_header_closes_the_connection() {
     let (_place, server) = behind_proxy("'127.0.0.1'");
     let good = Header::Proxied {
         source: SocketAddr::from(([192, 0, 2, 7], 1)),
@@ -211,7 +211,7 @@ fn without_a_believable_header_nobody_is_served() {
     {
         assert_eq!(answer(server.door("smtp-proxy"), &octets), b"", "{}", octets.escape_ascii());
     }
-    // An ordinary listener never looks for it: to that one, it is a line that is no command.
+    // On an ordinary listener a PROXY header is an invalid command.
     let mut smtp = server.smtp();
     smtp.wire.send(&good);
     assert!(smtp.command("NOOP").starts_with("500 "));
@@ -221,7 +221,7 @@ fn without_a_believable_header_nobody_is_served() {
 }
 
 #[test]
-fn what_a_page_may_not_is_told_to_it_and_to_the_log() {
+fn bridge_refusals_send_close_codes_and_are_logged() {
     let place = Place::with("[web.limits]\nframe_size = '64 KiB'\nconnections_per_address = 2\n");
     let mut server = place.serve();
     let mut pages = [(); 2].map(|()| Page::connect(&server, "pop3"));
@@ -238,7 +238,7 @@ fn what_a_page_may_not_is_told_to_it_and_to_the_log() {
     assert_eq!(pages[0].close_code(), 1003);
     pages[1].socket.send(Message::binary(vec![b'x'; 65 << 10])).expect("the bridge reads");
     assert_eq!(pages[1].close_code(), 1013);
-    // Where nobody speaks for too long.
+    // An idle connection.
     let place = Place::with("[web.limits]\nidle_seconds = 1\n");
     let mut other = place.serve();
     assert_eq!(Page::connect(&other, "pop3").close_code(), 1013);
@@ -252,7 +252,7 @@ fn what_a_page_may_not_is_told_to_it_and_to_the_log() {
 }
 
 #[test]
-fn who_guesses_through_the_bridge_is_refused_and_nobody_else_there() {
+fn failed_logins_through_the_bridge_block_only_their_address() {
     let place = Place::with("[auth]\nfailures_per_address = 2\nfailures_per_account = 4\n");
     let server = place.serve();
     let sign_in = |source, user: &str, password: &str| {
@@ -261,7 +261,7 @@ fn who_guesses_through_the_bridge_is_refused_and_nobody_else_there() {
         assert!(pop3.command(&format!("USER {user}")).starts_with("+OK"));
         let reply = pop3.command(&format!("PASS {password}"));
         if reply.starts_with("+OK") {
-            // The next one finds the maildrop free only if this one has given it back.
+            // QUIT releases the maildrop for the next login.
             assert!(pop3.command("QUIT").starts_with("+OK"));
         }
         reply
@@ -272,7 +272,7 @@ fn who_guesses_through_the_bridge_is_refused_and_nobody_else_there() {
     assert!(sign_in([127, 0, 0, 2], "gb", "other").starts_with("-ERR [SYS/TEMP] too many "));
     assert!(sign_in([127, 0, 0, 3], "gb", "other").starts_with("+OK "));
 
-    // From many addresses at one account, whose owner gets in from where he did before.
+    // Failed logins to one account from many addresses block it except from known addresses.
     for guess in 10..14 {
         assert!(sign_in([127, 0, 0, guess], "gb", "guess").starts_with("-ERR [AUTH] "));
     }

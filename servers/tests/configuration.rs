@@ -1,5 +1,5 @@
-//! Broken configurations, accounts and flags: one sentence that names the place and the remedy, exit code
-//! 2, nothing started. And `pennypost user` and `pennypost check`.
+//! Invalid configurations, accounts and flags: an error that names the file and the remedy, exit code 2, no listener. Also
+//! `pennypost user` and `pennypost check`.
 
 mod support;
 
@@ -44,14 +44,14 @@ fn assert_refused(place: &Place, parts: &[&str]) {
 }
 
 #[test]
-fn a_broken_configuration_is_refused_with_its_line() {
+fn invalid_configuration_is_refused_with_its_line() {
     assert_refused(&Place::with("[smtp]\nlisen = []\n"), &["pennypost.toml, line 4", "lisen"]);
     assert_refused(&Place::with("[limits]\nmessage_size = 'big'\n"), &["pennypost.toml, line 4", "big"]);
     assert_refused(&Place::with("postmaster = 'nobody'\n"), &["postmaster", "nobody"]);
 }
 
 #[test]
-fn a_certificate_that_cannot_be_used_is_refused_with_its_file() {
+fn unusable_certificate_is_refused_with_its_file() {
     let place = Place::with("[tls]\ncertificate = 'cert.pem'\nkey = 'key.pem'\n");
     assert_refused(&place, &["cert.pem", "self_signed = true"]);
     fs::write(place.path("cert.pem"), "no certificate").expect("written");
@@ -65,7 +65,7 @@ fn a_certificate_that_cannot_be_used_is_refused_with_its_file() {
 }
 
 #[test]
-fn a_broken_user_txt_is_refused_with_its_line() {
+fn invalid_user_txt_is_refused_with_its_line() {
     let place = Place::new();
     for (text, parts) in [
         ("ag secret\ngb\n", &["User.txt, line 2", "password"][..]),
@@ -79,7 +79,7 @@ fn a_broken_user_txt_is_refused_with_its_line() {
 }
 
 #[test]
-fn a_broken_flag_is_refused() {
+fn invalid_flag_is_refused() {
     let place = Place::new();
     for arguments in [
         &["serve", "--smtp", "nowhere"][..],
@@ -98,7 +98,7 @@ fn a_broken_flag_is_refused() {
 }
 
 #[test]
-fn a_taken_address_is_refused() {
+fn address_in_use_is_refused() {
     let place = Place::new();
     let running = place.serve();
     let taken = running.smtp.expect("it listens").to_string();
@@ -112,7 +112,7 @@ fn a_taken_address_is_refused() {
 }
 
 #[test]
-fn accounts_are_administered_while_the_server_runs() {
+fn account_changes_apply_to_a_running_server() {
     let place = Place::new();
     let server = place.serve();
     assert_eq!(place.pennypost(&["user", "list"], "").stdout, "ag\ngb\n");
@@ -129,7 +129,7 @@ fn accounts_are_administered_while_the_server_runs() {
     assert!(pop3.command("QUIT").starts_with("+OK"));
 
     assert_eq!(place.pennypost(&["user", "passwd", "cd", "--password-stdin"], "new\n").code, Some(0));
-    // Who has a maildrop keeps its account from being purged.
+    // An open maildrop prevents a purge.
     assert!(server.signed_in("cd", "new").command("QUIT").starts_with("+OK"));
     assert_eq!(place.pennypost(&["user", "hash"], "").code, Some(0));
     let users = fs::read_to_string(place.path("data/User.txt")).expect("read");
@@ -137,7 +137,7 @@ fn accounts_are_administered_while_the_server_runs() {
     server.signed_in("ag", "secret");
 
     assert_eq!(place.pennypost(&["user", "remove", "cd"], "").code, Some(0));
-    assert!(!place.mailbox("cd").is_empty(), "its mail is kept");
+    assert!(!place.mailbox("cd").is_empty(), "the mail is not removed");
     assert_eq!(place.pennypost(&["user", "add", "cd", "--password-stdin"], "x\n").code, Some(0));
     assert_eq!(place.pennypost(&["user", "remove", "cd", "--purge"], "").code, Some(0));
     assert!(!place.path("data/cd").exists());
@@ -146,7 +146,7 @@ fn accounts_are_administered_while_the_server_runs() {
 }
 
 #[test]
-fn a_purge_leaves_an_account_alone_while_somebody_reads_its_mail() {
+fn purge_is_refused_while_the_maildrop_is_open() {
     let place = Place::new();
     let server = place.serve();
     server.smtp().deliver_one(b"Subject: kept\r\n\r\nbody\r\n");
@@ -158,7 +158,7 @@ fn a_purge_leaves_an_account_alone_while_somebody_reads_its_mail() {
 }
 
 #[test]
-fn only_a_first_account_makes_a_data_directory_and_for_its_owner_alone() {
+fn only_user_add_creates_the_data_directory_and_with_mode_0700() {
     let place = Place::new();
     let typo = place.path("typo");
     let data = typo.to_str().expect("UTF-8");
@@ -178,7 +178,7 @@ fn only_a_first_account_makes_a_data_directory_and_for_its_owner_alone() {
 }
 
 #[test]
-fn a_hostname_flag_takes_the_place_of_the_configured_one_and_goes_out_in_ascii() {
+fn hostname_flag_overrides_the_configuration_and_is_sent_in_ascii() {
     let place = Place::new();
     fs::write(place.path("pennypost.toml"), "hostname = 'old.example'\n").expect("written");
     let server = Daemon::start(
@@ -201,7 +201,7 @@ fn a_hostname_flag_takes_the_place_of_the_configured_one_and_goes_out_in_ascii()
 }
 
 #[test]
-fn check_finds_what_no_server_starts_on_and_broken_hashes() {
+fn check_reports_invalid_postmaster_and_invalid_hash() {
     let place = Place::with("postmaster = 'nobody'\n");
     let checked = place.pennypost(&["check"], "");
     assert_eq!(checked.code, Some(2), "{checked:?}");
@@ -219,7 +219,7 @@ fn check_finds_what_no_server_starts_on_and_broken_hashes() {
 }
 
 #[test]
-fn check_names_the_offset_of_a_broken_record() {
+fn check_reports_the_offset_of_an_invalid_record() {
     let place = Place::new();
     let server = place.serve();
     server.smtp().deliver_one(b"Subject: first\r\n\r\nbody\r\n");
@@ -235,7 +235,7 @@ fn check_names_the_offset_of_a_broken_record() {
     let line = checked.stdout.lines().find(|line| line.contains("MyMailBox.txt")).expect("a finding");
     assert!(line.contains(&offset.to_string()) && line.contains("; write the fields"), "{line}");
 
-    // Served around, and never dropped: not by a removal either.
+    // The record is skipped, and a removal keeps it.
     let mut pop3 = server.pop3();
     pop3.login("gb", "other");
     assert_eq!(pop3.stat().0, 2);
@@ -246,7 +246,7 @@ fn check_names_the_offset_of_a_broken_record() {
 }
 
 #[test]
-fn the_configuration_for_a_network_is_a_good_one() {
+fn deployment_configuration_is_valid() {
     let place = Place::new();
     let sample = include_str!("../../deploy/pennypost.toml");
     let own = sample.replace("/var/lib/pennypost", "data").replace("/etc/pennypost/tls/", "");
@@ -258,6 +258,6 @@ fn the_configuration_for_a_network_is_a_good_one() {
     assert_eq!(checked.code, Some(0), "{checked:?}");
     let unit = include_str!("../../deploy/pennypost.service");
     assert!(unit.contains("serve --config /etc/pennypost/pennypost.toml"));
-    // It would hide the boot id, without which nothing proves that an index is that of its mailbox.
+    // ProcSubset would hide the boot id, which index validity depends on.
     assert!(!unit.contains("ProcSubset"));
 }

@@ -1,5 +1,5 @@
-//! Every mail that was sent over SMTP comes back over POP3 as it was, but for the trace fields on top and
-//! the place of From, To and Subject; and STAT, LIST, UIDL and TOP agree with it.
+//! Round trip over SMTP and POP3: every mail is unchanged except for the trace fields and the position of From, To and
+//! Subject. STAT, LIST, UIDL and TOP are consistent with RETR.
 
 mod support;
 
@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use support::mails;
 
-/// A mail on disk, with a name for messages.
+/// A mail and its name for assertion messages.
 type Mail = (String, Vec<u8>);
 
 fn own() -> Vec<Mail> {
@@ -15,9 +15,9 @@ fn own() -> Vec<Mail> {
     small.chain(mails::large().into_iter().map(|(name, mail)| (name.to_owned(), mail))).collect()
 }
 
-/// The project's own, and real mail where there is a collection.
+/// Includes the collection of real mail if present.
 #[test]
-fn mails_come_back_as_they_were() {
+fn mails_sent_by_data_are_retrieved_unchanged() {
     let mut all = own();
     assert_eq!(all.len(), mails::BUILT_IN.len() + 3);
     all.extend(mails::collected());
@@ -26,7 +26,7 @@ fn mails_come_back_as_they_were() {
 }
 
 #[test]
-fn our_own_mails_come_back_as_they_were_by_chunks() {
+fn mails_sent_by_bdat_are_retrieved_unchanged() {
     let sent = round_trip(own(), Sending::Bdat);
     assert_eq!(sent, mails::BUILT_IN.len() + 3);
 }
@@ -37,7 +37,7 @@ enum Sending {
     Bdat,
 }
 
-/// Sends and fetches; how many were accepted.
+/// Sends and retrieves the mails. Returns how many were accepted.
 fn round_trip(mails: Vec<Mail>, sending: Sending) -> usize {
     let place = support::Place::new();
     let server = place.serve();
@@ -67,7 +67,7 @@ fn round_trip(mails: Vec<Mail>, sending: Sending) -> usize {
     accepted.len()
 }
 
-/// Sends each mail; those that hold a NUL are refused and left out of what comes back.
+/// Sends the mails and returns the accepted ones. Mails with a NUL are refused.
 fn send(server: &support::Daemon, mails: Vec<Mail>, sending: Sending) -> Vec<Mail> {
     let mut smtp = server.smtp();
     assert!(smtp.command("EHLO iit.edu").contains("CHUNKING"));
@@ -99,7 +99,7 @@ fn deliver_by_chunks(smtp: &mut support::Smtp, text: &[u8]) -> String {
     smtp.command("BDAT 0 LAST")
 }
 
-/// TOP gives the header, the blank line and as many lines of the body as asked for.
+/// TOP returns the header, the blank line and the requested number of body lines.
 fn check_top(pop3: &mut support::Pop3, number: usize, message: &[u8], name: &str) {
     let lines: Vec<&[u8]> = message.split_inclusive(|byte| *byte == b'\n').collect();
     let blank = lines.iter().position(|line| *line == b"\r\n").unwrap_or(lines.len());

@@ -1,6 +1,6 @@
-//! A crowd of idle and of slow clients while ordinary mail goes on, and a server that has no file descriptors left.
+//! Mail delivery beside many idle and slow clients, and a server without free file descriptors.
 //!
-//! The short form has 1,000 idle connections and 50 slow ones; with `PENNYPOST_LONG=1` they are 10,000 and 200.
+//! 1,000 idle and 50 slow connections; with `PENNYPOST_LONG=1`, 10,000 and 200.
 
 mod support;
 
@@ -23,7 +23,7 @@ impl Client {
         Self(stream)
     }
 
-    /// The next reply: up to a line end that no more lines follow.
+    /// The next reply, with all its lines.
     fn reply(&mut self) -> String {
         let mut reply = Vec::new();
         let mut buffer = [0; 1_024];
@@ -52,10 +52,10 @@ fn raise_descriptors(needed: u64) {
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("a soft limit may be raised");
 }
 
-/// Resident memory of a process.
+/// Resident memory of a process in KiB.
 fn resident_kib(process: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it lives");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("Linux says so");
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("the process runs");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS is present");
     line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
 }
 
@@ -75,7 +75,7 @@ fn ordinary_mail(server: &Daemon, mails: usize) -> Duration {
     longest
 }
 
-/// Sends an octet a second on each connection until it is told to stop.
+/// Sends one octet per second on each connection until `stop`.
 fn trickle(mut clients: Vec<Client>, stop: &mpsc::Receiver<()>) -> Vec<Client> {
     while stop.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
         for client in &mut clients {
@@ -86,7 +86,7 @@ fn trickle(mut clients: Vec<Client>, stop: &mpsc::Receiver<()>) -> Vec<Client> {
 }
 
 #[test]
-fn ordinary_mail_goes_on_in_a_crowd() {
+fn mail_is_delivered_beside_idle_and_slow_clients() {
     let is_long = std::env::var_os("PENNYPOST_LONG").is_some();
     let (idle_count, slow_count) = if is_long { (10_000, 200) } else { (1_000, 50) };
     raise_descriptors(idle_count + slow_count + 100);
@@ -132,18 +132,18 @@ fn ordinary_mail_goes_on_in_a_crowd() {
     assert!(each < 64 << 10, "an idle connection takes {each} octets");
 
     for client in &mut idle {
-        assert!(client.command("NOOP").starts_with(['2', '-']), "it was never cut off");
+        assert!(client.command("NOOP").starts_with(['2', '-']), "idle connections stay open");
     }
     stop.send(()).expect("it listens");
-    for mut client in trickling.join().expect("no server closed a slow connection") {
-        assert!(client.command("\r\n.").starts_with("250 2.0.0 "), "a slow mail is a mail");
+    for mut client in trickling.join().expect("slow connections stay open") {
+        assert!(client.command("\r\n.").starts_with("250 2.0.0 "), "a slow message is delivered");
     }
     let mailbox = String::from_utf8(place.mailbox("ag")).expect("text");
     assert_eq!(mailbox.matches("Received: from slow ").count() as u64, slow_count);
 }
 
 #[test]
-fn a_server_without_file_descriptors_recovers_and_loses_nothing() {
+fn exhausted_file_descriptors_lose_no_mail_and_the_server_recovers() {
     let place = Place::new();
     let program = env!("CARGO_BIN_EXE_pennypost");
     let script = "ulimit -n 80 && exec \"$0\" \"$@\"";
@@ -153,12 +153,12 @@ fn a_server_without_file_descriptors_recovers_and_loses_nothing() {
     let mut before = server.smtp();
     before.command("EHLO before");
 
-    // More than it can accept: the system takes them, the server does not answer them.
+    // More than the server can accept; the rest waits in the backlog.
     let mut waiting: Vec<_> = (0..120).map(|_| Client::connect(server.door("smtp"))).collect();
     server.wait_for_log("cannot accept a connection; retrying");
     let mut acknowledged = 0;
     for _ in 0..3 {
-        // Who is connected gets an honest answer: it is stored, or to be sent again.
+        // An open session gets 250 for stored mail, or a 4yz reply.
         let reply = before.deliver("ag@iit.edu", &["gb@iit.edu"], b"Subject: without\r\n\r\nbody\r\n");
         assert!(reply.starts_with("250 ") || reply.starts_with('4'), "{reply}");
         acknowledged += usize::from(reply.starts_with("250 "));
@@ -166,10 +166,10 @@ fn a_server_without_file_descriptors_recovers_and_loses_nothing() {
 
     let mut last = waiting.pop().expect("there are many");
     drop(waiting);
-    assert!(last.reply().starts_with("220 "), "whoever waited is accepted when it passes");
+    assert!(last.reply().starts_with("220 "), "waiting connections are accepted after the recovery");
     assert!(last.command("QUIT").starts_with("221 "));
     drop(last);
-    // It may have been accepted before all of the others were seen to be gone.
+    // Wait until the server has closed all other connections.
     for _ in 0..120 {
         server.wait_for_log_where("closed", |line| {
             line.contains(": closed") || line.contains(": connection lost")
@@ -187,7 +187,7 @@ fn a_server_without_file_descriptors_recovers_and_loses_nothing() {
 }
 
 #[test]
-fn idle_clients_over_tls_are_served_too() {
+fn idle_tls_connections_use_bounded_memory() {
     let count = 500;
     raise_descriptors(2 * count + 100);
     let place = Place::with(
@@ -197,7 +197,7 @@ fn idle_clients_over_tls_are_served_too() {
     let server = Daemon::start(env!("CARGO_BIN_EXE_pop3-server"), &[], &place, &["pop3s"]);
     let client = TlsClient::new(&place.path("data/.tls/certificate.pem"));
     let connect = || Pop3::greeted(client.encrypt(Wire::connect(server.door("pop3s")), "localhost"));
-    // What the first handshakes allocate for good is not a connection's.
+    // The first handshakes make one-time allocations.
     let mut idle: Vec<_> = (0..10).map(|_| connect()).collect();
     let before = resident_kib(server.process());
     idle.extend((0..count).map(|_| connect()));

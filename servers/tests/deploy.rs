@@ -1,4 +1,4 @@
-//! What lies in `deploy/` says of the program what is so: its options, its files, its addresses.
+//! The files in `deploy/` are consistent with each other and with the program.
 
 mod support;
 
@@ -17,26 +17,26 @@ const PROGRAM: &str = "/usr/local/bin/pennypost";
 const CONFIG: &str = "/etc/pennypost/pennypost.toml";
 const DATA: &str = "/var/lib/pennypost";
 
-/// What stands behind this at the beginning of a line.
+/// The rest of the line that starts with `key`.
 fn value<'a>(text: &'a str, key: &str) -> &'a str {
     let found = text.lines().find_map(|line| line.strip_prefix(key));
     found.unwrap_or_else(|| panic!("no line begins with {key}")).trim()
 }
 
-/// A command of the container file in its list form.
+/// The elements of an exec-form instruction of the Containerfile.
 fn list(instruction: &str) -> Vec<String> {
     let words = value(CONTAINER, instruction).trim_start_matches('[').trim_end_matches(']').split(", ");
     words.map(|word| word.trim_matches('"').to_owned()).collect()
 }
 
-/// The ports of the sample's addresses.
+/// The ports of the sample configuration.
 fn ports() -> BTreeSet<u16> {
     let ends = SAMPLE.split("[::]:").skip(1);
     ends.map(|end| end.split('"').next().and_then(|port| port.parse().ok()).expect("a port")).collect()
 }
 
 #[test]
-fn the_unit_s_command_starts_the_sample_and_stops_it_in_time() {
+fn unit_command_serves_the_sample_configuration() {
     let place = Place::new();
     let mut own = SAMPLE.replace(DATA, "data").replace("/etc/pennypost/tls/", "");
     for port in ports() {
@@ -49,10 +49,10 @@ fn the_unit_s_command_starts_the_sample_and_stops_it_in_time() {
     let [PROGRAM, arguments @ .., "--config", CONFIG] = &command[..] else { panic!("{command:?}") };
     let doors = ["smtp", "submission", "submissions", "pop3", "pop3s", "web"];
     let server = Daemon::start(env!("CARGO_BIN_EXE_pennypost"), arguments, &place, &doors);
-    assert_eq!(doors.len(), ports().len(), "every address of the sample is served");
+    assert_eq!(doors.len(), ports().len(), "every address of the sample has a listener");
     server.signal_terminate();
     assert_eq!(server.wait(), Some(0));
-    // Sessions in mid-message get twenty seconds, and the disk has something to do behind them.
+    // Longer than the grace period of twenty seconds plus time for pending writes.
     assert!(value(UNIT, "TimeoutStopSec=").parse::<u32>().expect("seconds") > 30);
 }
 
@@ -83,9 +83,9 @@ fn unit_container_and_sample_name_the_same_files() {
 }
 
 #[test]
-fn the_readme_s_first_account_can_be_made() {
+fn readme_command_creates_the_first_account() {
     let lines: Vec<_> = README.lines().filter_map(|line| Some(&line[line.find("user add ag")?..])).collect();
-    assert!(lines.len() >= 2, "with systemd, in a container");
+    assert!(lines.len() >= 2, "one for systemd, one for the container");
     for line in lines {
         let words: Vec<&str> = line.split_whitespace().take_while(|word| *word != "#").collect();
         let [command @ .., "--config", CONFIG] = &words[..] else { panic!("{line}") };

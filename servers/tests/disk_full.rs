@@ -1,8 +1,7 @@
-//! A disk that is full, or read-only, under a server that runs: the replies as designed, mail again when it passes, and
-//! nothing lost.
+//! A full or read-only disk under a running server: the right replies, no lost mail, and recovery.
 //!
-//! The disk is a real one of a mebibyte: a tmpfs in a mount namespace of its own. Where nobody may mount one, the
-//! process's own limit on the size of files stands in for it, which fails every write beyond it all the same.
+//! The disk is a tmpfs of 1 MiB in its own mount namespace. Without permission to mount, the RLIMIT_FSIZE of the server
+//! process makes writes fail instead.
 
 #![cfg(target_os = "linux")]
 
@@ -22,9 +21,9 @@ const WITHOUT_SIGNAL: &str = "trap '' XFSZ; exec \"$0\" \"$@\"";
 /// Octets of each message; the disk has room for a few.
 const LARGE: usize = 100_000;
 
-/// A data directory whose room is limited.
+/// A data directory with limited space.
 enum Disk {
-    /// The process in whose namespace it is mounted.
+    /// The process that owns the mount namespace.
     Mounted(Child),
     Limited,
 }
@@ -41,20 +40,20 @@ impl Disk {
                 .stdout(Stdio::piped())
                 .stderr(Stdio::null())
                 .spawn()
-                .expect("unshare is there");
+                .expect("unshare is installed");
             let mut word = String::new();
             let stdout = holder.stdout.take().expect("stdout is piped");
-            BufReader::new(stdout).read_line(&mut word).expect("it speaks or ends");
+            BufReader::new(stdout).read_line(&mut word).expect("the script writes or exits");
             if word == "mounted\n" {
                 return Self::Mounted(holder);
             }
-            holder.wait().expect("it has ended");
+            holder.wait().expect("the process has exited");
         }
-        eprintln!("no disk can be mounted here; a limit on the size of files stands in for a small one");
+        eprintln!("cannot mount a tmpfs; using a file size limit instead");
         Self::Limited
     }
 
-    /// A server on it.
+    /// Starts a server on the disk.
     fn serve(&self, place: &Place) -> Daemon {
         let program = env!("CARGO_BIN_EXE_pennypost");
         let (before, mut arguments) = match self {
@@ -74,7 +73,7 @@ impl Disk {
         server
     }
 
-    /// More room than before.
+    /// Increases the space.
     fn grow(&self, place: &Place, server: &Daemon) {
         match self {
             Self::Mounted(holder) => remount(holder, place, "size=4m"),
@@ -92,7 +91,7 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         if let Self::Mounted(holder) = self {
-            // The end of its input ends it, and with it the disk.
+            // The script exits at the end of its input, which unmounts the disk.
             drop(holder.stdin.take());
             let _ = holder.wait();
         }
@@ -100,12 +99,13 @@ impl Drop for Disk {
 }
 
 fn data(place: &Place) -> String {
-    place.path("data").to_str().expect("a path of plain letters").to_owned()
+    place.path("data").to_str().expect("the path is UTF-8").to_owned()
 }
 
-/// What nsenter has to enter: the mounts, and the users where the process has some of its own.
+/// Flags of nsenter: the mount namespace, and the user namespace if it differs.
 fn namespaces(holder: &Child) -> impl Iterator<Item = &'static str> {
-    let of = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/user")).expect("Linux tells");
+    let of =
+        |process: &str| std::fs::read_link(format!("/proc/{process}/ns/user")).expect("the link is readable");
     let own = of(&holder.id().to_string()) != of("self");
     ["-m"].into_iter().chain(["-U", "--preserve-credentials"].into_iter().filter(move |_| own))
 }
@@ -116,18 +116,18 @@ fn remount(holder: &Child, place: &Place, options: &str) {
         .args(namespaces(holder))
         .args(["mount", "-o", &format!("remount,{options}"), &data(place)])
         .output()
-        .expect("nsenter is there");
+        .expect("nsenter is installed");
     assert!(done.status.success(), "{options}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
 fn limit(server: &Daemon, octets: &str) {
     let pid = server.pid().to_string();
-    // The soft limit alone, which its owner may raise again.
+    // Only the soft limit, which can be raised again.
     let done = Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={octets}:")]).status();
-    assert!(done.expect("prlimit is there").success());
+    assert!(done.expect("prlimit is installed").success());
 }
 
-/// The reply to the final dot.
+/// Returns the reply to the final dot.
 fn deliver(server: &Daemon, subject: usize) -> String {
     let mut smtp = server.smtp();
     smtp.command("EHLO iit.edu");
@@ -140,7 +140,7 @@ fn message(subject: usize) -> String {
     format!("Subject: {subject}\r\n\r\n{}", "0123456789\r\n".repeat(LARGE / 12))
 }
 
-/// The subjects of gb's messages, each of which is whole.
+/// The subjects of gb's messages. Panics if a message is incomplete.
 fn subjects(server: &Daemon) -> Vec<usize> {
     let mut pop3 = server.signed_in("gb", "other");
     let count = pop3.stat().0;
@@ -156,7 +156,7 @@ fn subjects(server: &Daemon) -> Vec<usize> {
 }
 
 #[test]
-fn a_full_disk_is_said_and_survived() {
+fn full_disk_refuses_mail_and_recovers() {
     let place = Place::new();
     let disk = Disk::new(&place);
     let mut server = disk.serve(&place);
@@ -169,18 +169,18 @@ fn a_full_disk_is_said_and_survived() {
             break;
         }
         kept.push(subject);
-        assert!(subject < 50, "it is never full");
+        assert!(subject < 50, "the disk is never full");
     }
-    assert!(kept.len() > 2, "there was room for something");
+    assert!(kept.len() > 2, "several messages fit");
     server.wait_for_log("message refused");
-    assert_eq!(subjects(&server), kept, "what was taken can be read while the disk is full");
+    assert_eq!(subjects(&server), kept, "stored mail is readable while the disk is full");
 
-    // Removal makes room of its own accord.
+    // Removal works without free space.
     let mut pop3 = server.signed_in("gb", "other");
     for number in 1..=2 {
         assert!(pop3.command(&format!("DELE {number}")).starts_with("+OK"));
     }
-    assert!(pop3.command("QUIT").starts_with("+OK"), "a full disk hinders nobody from removing");
+    assert!(pop3.command("QUIT").starts_with("+OK"), "removal works on a full disk");
     kept.drain(..2);
     assert_eq!(subjects(&server), kept);
     disk.grow(&place, &server);
@@ -193,13 +193,13 @@ fn a_full_disk_is_said_and_survived() {
 }
 
 #[test]
-fn a_read_only_disk_is_said_and_survived() {
+fn read_only_disk_refuses_mail_and_recovers() {
     let place = Place::new();
     let disk = Disk::new(&place);
     let server = disk.serve(&place);
     assert!(deliver(&server, 1).starts_with("250 "));
     assert_eq!(subjects(&server), [1]);
-    // Nobody may have a file open for writing when a disk is made read-only.
+    // A remount to read-only fails while a file is open for writing.
     drop(server);
     disk.forbid_writing(&place);
     let mut server = disk.serve(&place);

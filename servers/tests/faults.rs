@@ -1,5 +1,5 @@
-//! `[[faults]]` over real sockets: refusals, delays and lost connections come where they are configured, for whom they
-//! are configured, and nowhere else; and no mail is lost or doubled by them.
+//! `[[faults]]`: rejections, delays and disconnects apply only to the configured commands and identities, and lose or duplicate
+//! no mail.
 
 mod support;
 
@@ -53,7 +53,7 @@ fn first_words(place: &Place) -> Vec<String> {
 }
 
 #[test]
-fn a_server_says_at_its_start_what_it_will_do_wrong() {
+fn configured_faults_are_logged_at_startup() {
     let words = first_words(&Place::with(""));
     assert!(words.iter().all(|line| !line.contains("on purpose")), "{words:?}");
 
@@ -74,7 +74,7 @@ fn a_server_says_at_its_start_what_it_will_do_wrong() {
 }
 
 #[test]
-fn a_recipient_is_refused_and_the_others_are_not() {
+fn rcpt_fault_rejects_only_its_recipient() {
     let place = faulty(&[
         "protocol = 'smtp'\ncommand = 'RCPT'\nfor = 'GB@iit.edu'\nreply = '451 4.3.0 Try again later'",
     ]);
@@ -94,7 +94,7 @@ fn a_recipient_is_refused_and_the_others_are_not() {
 }
 
 #[test]
-fn each_smtp_command_can_be_refused() {
+fn each_smtp_command_can_be_rejected() {
     let place = faulty(&[
         "protocol = 'smtp'\ncommand = 'AUTH'\nfor = 'gb'\nreply = '454 4.7.0 Not now'",
         "protocol = 'smtp'\ncommand = 'MAIL'\nfor = 'spam@iit.edu'\nreply = '550 5.7.1 Not you'",
@@ -115,7 +115,7 @@ fn each_smtp_command_can_be_refused() {
     smtp.command("RCPT TO:<ag@iitkgp.edu>");
     assert_eq!(smtp.command("DATA"), "451 4.3.0 No message now");
     smtp.wire.send(b"BDAT 6 LAST\r\nNOOP\r\n");
-    assert_eq!(smtp.reply(), "451 4.3.0 No message now", "a refused chunk is no command");
+    assert_eq!(smtp.reply(), "451 4.3.0 No message now", "a refused chunk is not parsed as a command");
     smtp.command("RSET");
 
     let reply = smtp.deliver("ag@iit.edu", &["ag@iit.edu", "gb@iitkgp.edu"], SMALL);
@@ -131,23 +131,23 @@ fn each_smtp_command_can_be_refused() {
 }
 
 #[test]
-fn a_connection_is_dropped_at_a_recipient() {
+fn rcpt_fault_drops_the_connection() {
     let place = faulty(&["protocol = 'smtp'\ncommand = 'RCPT'\nfor = 'gb'\ndrop = true"]);
     let server = place.serve();
     let mut smtp = with_sender(&server);
-    assert_eq!(smtp.command("RCPT TO:<gb@iit.edu>"), "", "not a word");
+    assert_eq!(smtp.command("RCPT TO:<gb@iit.edu>"), "", "no reply");
 
     let mut smtp = server.smtp();
     smtp.command("EHLO iit.edu");
     smtp.wire.send(b"MAIL FROM:<ag@iit.edu>\r\nRCPT TO:<ag@iit.edu>\r\nRCPT TO:<gb@iit.edu>\r\n");
-    assert!(smtp.reply().starts_with("250 2.1.0 "), "what was answered before is heard");
+    assert!(smtp.reply().starts_with("250 2.1.0 "), "earlier replies arrive");
     assert!(smtp.reply().starts_with("250 2.1.5 "));
     assert_eq!(smtp.reply(), "");
     server.smtp().deliver_to("ag@iit.edu", SMALL);
 }
 
 #[test]
-fn a_connection_is_dropped_amid_a_message_that_came_in() {
+fn data_fault_drops_the_connection_within_the_message() {
     let place = faulty(&["protocol = 'smtp'\ncommand = 'DATA'\ndrop = true\nafter = '1 KiB'"]);
     let server = place.serve();
     let mut smtp = with_sender(&server);
@@ -157,21 +157,21 @@ fn a_connection_is_dropped_amid_a_message_that_came_in() {
     assert_eq!(smtp.reply(), "");
     assert_eq!(messages(&place, "gb"), 0);
     server.smtp().deliver_one(SMALL);
-    assert_eq!(messages(&place, "gb"), 1, "a message that has no more comes through");
+    assert_eq!(messages(&place, "gb"), 1, "a shorter message is delivered");
 }
 
 #[test]
-fn a_connection_is_dropped_at_the_end_of_a_message() {
+fn message_fault_drops_the_connection_at_the_final_dot() {
     let place = faulty(&["protocol = 'smtp'\ncommand = 'MESSAGE'\nfor = 'gb'\ndrop = true"]);
     let server = place.serve();
     let mut smtp = with_sender(&server);
     assert_eq!(smtp.deliver_after_mail(&["gb@iit.edu"], SMALL), "");
-    assert_eq!(messages(&place, "gb"), 0, "without a 250 it is still the sender's");
+    assert_eq!(messages(&place, "gb"), 0, "no message is stored without a 250");
     server.smtp().deliver_to("ag@iit.edu", SMALL);
 }
 
 #[test]
-fn each_pop3_command_can_be_refused() {
+fn each_pop3_command_can_be_rejected() {
     let commands = ["LIST", "UIDL", "RETR", "TOP", "DELE"];
     let mut faults: Vec<String> = commands
         .iter()
@@ -209,7 +209,7 @@ fn each_pop3_command_can_be_refused() {
 }
 
 #[test]
-fn a_connection_is_dropped_amid_a_message_that_goes_out() {
+fn retr_fault_drops_the_connection_within_the_message() {
     let place = faulty(&["protocol = 'pop3'\ncommand = 'RETR'\nfor = 'gb'\ndrop = true\nafter = 100"]);
     let server = place.serve();
     let message = [SMALL, &b"x\r\n".repeat(50_000)].concat();
@@ -222,12 +222,12 @@ fn a_connection_is_dropped_amid_a_message_that_goes_out() {
     let whole = top.iter().flat_map(|line| [line, &b"\r\n"[..]].concat()).collect::<Vec<_>>();
     assert_eq!(pop3.wire.rest(), whole[..100]);
 
-    assert_eq!(server.signed_in("gb", "other").stat().0, 1, "the message is still there");
+    assert_eq!(server.signed_in("gb", "other").stat().0, 1, "the message is not removed");
     assert!(server.signed_in("ag", "secret").retrieve(1).ends_with(b"x\r\nx\r\n"));
 }
 
 #[test]
-fn a_dropped_retr_says_nothing_and_a_dropped_quit_removes_nothing() {
+fn dropped_retr_sends_nothing_and_dropped_quit_removes_nothing() {
     let place = faulty(&[
         "protocol = 'pop3'\ncommand = 'RETR'\ndrop = true",
         "protocol = 'pop3'\ncommand = 'QUIT'\ndrop = true",
@@ -242,7 +242,7 @@ fn a_dropped_retr_says_nothing_and_a_dropped_quit_removes_nothing() {
 }
 
 #[test]
-fn a_delayed_answer_comes_late_and_holds_up_nobody_else() {
+fn delay_fault_delays_only_its_session() {
     let place = faulty(&[
         "protocol = 'smtp'\ncommand = 'RCPT'\nfor = 'never@iit.edu'\ndelay = '10 min'",
         "protocol = 'smtp'\ncommand = 'RCPT'\nfor = 'ag'\ndelay = '50 ms'",
@@ -252,7 +252,7 @@ fn a_delayed_answer_comes_late_and_holds_up_nobody_else() {
     let mut waiting = server.smtp();
     waiting.command("EHLO iit.edu");
     waiting.wire.send(b"MAIL FROM:<ag@iit.edu>\r\nRCPT TO:<never@iit.edu>\r\n");
-    assert!(waiting.reply().starts_with("250 2.1.0 "), "what was answered before is not held back");
+    assert!(waiting.reply().starts_with("250 2.1.0 "), "earlier replies are not delayed");
     server.wait_for_log("fault injected");
 
     server.smtp().deliver_one(SMALL);
@@ -269,13 +269,13 @@ fn a_delayed_answer_comes_late_and_holds_up_nobody_else() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_faults() {
+fn equal_seeds_produce_equal_faults() {
     let struck = |seed: u64| {
         let place = faulty(&[&format!(
             "protocol = 'smtp'\ncommand = 'RCPT'\nreply = '451 no'\nprobability = 0.5\nseed = {seed}"
         )]);
         let server = place.serve();
-        // The series goes on from one session to the next.
+        // All sessions share one series.
         (0..4)
             .flat_map(|_| {
                 let mut smtp = with_sender(&server);
@@ -292,7 +292,7 @@ fn the_same_seed_gives_the_same_faults() {
 }
 
 #[test]
-fn a_fault_that_cannot_be_is_refused_with_its_line() {
+fn invalid_fault_is_refused_with_its_line() {
     for (fault, parts) in [
         ("protocol = 'smtp'\ncommand = 'RCPT'\nreply = '250 OK'", ["line 3", "`250 OK`"]),
         ("protocol = 'pop3'\ncommand = 'RCPT'\ndrop = true", ["line 3", "USER, PASS"]),

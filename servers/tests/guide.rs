@@ -1,11 +1,11 @@
-//! The guide's two dialogues against the built programs, word for word, and the record that they leave.
+//! The guide's SMTP and POP3 dialogues word for word, and the resulting mailbox record.
 
 mod support;
 
 use support::{Pop3, Smtp};
 
 #[test]
-fn the_guides_smtp_dialogue_and_its_record() {
+fn smtp_dialogue_of_the_guide_writes_its_record() {
     let place = support::Place::new();
     let server = place.smtp_server();
     let mut smtp = Smtp::connect(server.smtp.expect("it listens for SMTP"));
@@ -40,7 +40,7 @@ fn the_guides_smtp_dialogue_and_its_record() {
 }
 
 #[test]
-fn the_guides_pop3_dialogue() {
+fn pop3_dialogue_of_the_guide_works() {
     let place = support::Place::new();
     let server = place.serve();
     for subject in ["one", "two"] {
@@ -53,7 +53,7 @@ fn the_guides_pop3_dialogue() {
         );
     }
     let mut pop3 = Pop3::connect(server.pop3.expect("it listens for POP3"));
-    assert!(pop3.command("USER nobody").starts_with("-ERR"), "the guide's way is configured");
+    assert!(pop3.command("USER nobody").starts_with("-ERR"), "refuse_unknown_user is set");
     assert!(pop3.command("USER gb").starts_with("+OK"));
     assert!(pop3.command("PASS wrong").starts_with("-ERR"));
     pop3.login("gb", "other");
@@ -91,9 +91,8 @@ fn the_guides_pop3_dialogue() {
     assert_eq!(pop3.stat().0, 1);
 }
 
-/// Nothing was deleted by a connection that was lost without QUIT.
 #[test]
-fn a_lost_connection_removes_nothing() {
+fn connection_lost_without_quit_removes_nothing() {
     let place = support::Place::new();
     let mut server = place.serve();
     server.smtp().deliver_one(b"Subject: keep\r\n\r\nme\r\n");

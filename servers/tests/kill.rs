@@ -1,9 +1,8 @@
-//! kill -9 in the middle of load: two SMTP servers and a POP3 server, separate processes on one directory, die again and
-//! again while mail is sent, read and removed. What was acknowledged is there once, what was removed is gone, and nobody
-//! waits for what a dead process held.
+//! SIGKILL under load: two SMTP servers and a POP3 server on one directory are killed repeatedly while mail is sent, read and
+//! removed. Acknowledged messages exist once, removed messages are gone, and dead processes leave no locks.
 //!
-//! A sender whose answer is lost sends another message, with a number of its own, so each number is sent once and may
-//! be found once at most. `PENNYPOST_LONG=1` kills 200 times.
+//! A sender whose reply is lost continues with a new number, so each number exists at most once. `PENNYPOST_LONG=1` kills 200
+//! times.
 
 mod support;
 
@@ -18,7 +17,7 @@ use support::{Daemon, PATIENCE, Place};
 const ACCOUNTS: [(&str, &str); 2] = [("ag", "secret"), ("gb", "other")];
 const SENDERS: usize = 4;
 
-/// What the clients know, and where the servers are just now.
+/// State shared by all clients.
 #[derive(Default)]
 struct Load {
     known: Mutex<Known>,
@@ -32,7 +31,7 @@ struct Known {
     stopping: bool,
     /// Numbers given to messages.
     numbers: usize,
-    /// Messages that got their 250, and for which accounts.
+    /// Messages with a 250 reply, and their accounts.
     acknowledged: BTreeMap<usize, Vec<usize>>,
     /// Account and message of a QUIT that was sent, and of those the ones that got their +OK.
     asked: BTreeSet<(usize, usize)>,
@@ -44,10 +43,10 @@ struct Known {
 
 impl Load {
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().expect("no client panics while it holds this")
+        self.known.lock().expect("no client panics while it holds the lock")
     }
 
-    /// Waits until so many more messages are acknowledged and a session has ended.
+    /// Waits for `messages` more acknowledgements and one more session.
     fn wait_for_progress(&self, messages: usize) {
         let known = self.known();
         let goal = (known.acknowledged.len() + messages, known.sessions + 1);
@@ -59,8 +58,8 @@ impl Load {
         let (_guard, waited) = self
             .progress
             .wait_timeout_while(self.known(), PATIENCE, |known| !done(known))
-            .expect("nobody panics");
-        assert!(!waited.timed_out(), "no mail is taken or read any more");
+            .expect("no client panics");
+        assert!(!waited.timed_out(), "mail is no longer sent or read");
     }
 }
 
@@ -77,14 +76,14 @@ impl Line {
         Ok(line)
     }
 
-    /// One line without its CRLF.
+    /// The next line without its CRLF.
     fn answer(&mut self) -> io::Result<String> {
         let mut line = String::new();
         let read = self.0.read_line(&mut line);
         if let Err(error) = &read {
             assert!(
                 !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut),
-                "a server does not answer: it waits for what a dead one held"
+                "no reply: the server waits for a lock of a dead process"
             );
         }
         read?;
@@ -120,13 +119,13 @@ impl Line {
     }
 }
 
-/// The message of a number: small ones, and some that take several writes.
+/// The message with a number. Sizes vary from one write to several.
 fn message(number: usize) -> String {
     let lines = [3, 40, 400, 6_000][number % 4];
     format!("Subject: {number}\n\n{}", format!("this is message {number}\n").repeat(lines))
 }
 
-/// The number of a message that was read; all of it must be as it was sent.
+/// The number of a retrieved message. Panics if the message is not complete.
 fn number_of(text: &str) -> usize {
     let start = text.find("Subject: ").unwrap_or_else(|| panic!("no subject in {text}"));
     let text = &text[start..];
@@ -189,7 +188,7 @@ fn visit(load: &Load, server: SocketAddr, account: usize) -> io::Result<()> {
     let mut pop3 = Line::connect(server)?;
     let (name, password) = ACCOUNTS[account];
     pop3.accepted(&format!("USER {name}"), "+OK")?;
-    // The former session's end may be a moment away.
+    // The previous session may still hold the lease.
     if !pop3.command(&format!("PASS {password}"))?.starts_with("+OK") {
         return Ok(());
     }
@@ -213,14 +212,14 @@ fn found(server: &Daemon, account: usize) -> Vec<usize> {
     let mut pop3 = server.signed_in(name, password);
     let count = pop3.stat().0;
     let read = |index| {
-        let text = String::from_utf8(pop3.retrieve(index)).expect("the tests write text");
+        let text = String::from_utf8(pop3.retrieve(index)).expect("the messages are UTF-8");
         number_of(&text.replace("\r\n", "\n"))
     };
     (1..=count).map(read).collect()
 }
 
 #[test]
-fn kill_9_in_the_middle_of_load_loses_nothing_and_doubles_nothing() {
+fn sigkill_under_load_loses_and_duplicates_no_mail() {
     let kills = if std::env::var_os("PENNYPOST_LONG").is_some() { 200 } else { 15 };
     let place = Place::new();
     let load = Load::default();
@@ -242,7 +241,7 @@ fn kill_9_in_the_middle_of_load_loses_nothing_and_doubles_nothing() {
             scope.spawn(move || read_mail(load, account));
         }
         for kill in 0..kills {
-            // Wherever the others are by then: in a write, in a sync, in a removal.
+            // At varying points: in a write, a sync or a removal.
             load.wait_for_progress(1 + kill * 7 % 12);
             let victim = kill % servers.len();
             servers.remove(victim).kill();
@@ -250,7 +249,7 @@ fn kill_9_in_the_middle_of_load_loses_nothing_and_doubles_nothing() {
             publish(&servers);
         }
         load.wait_for_progress(10);
-        // However many sessions the kills broke off, others take what they left.
+        // Later sessions remove what killed sessions left.
         load.wait_until(|known| known.removed.len() > kills);
         load.known().stopping = true;
     });

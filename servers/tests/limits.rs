@@ -1,4 +1,4 @@
-//! The limits of a connection, over real sockets: each has its reply and its log line, and mail goes on beside it.
+//! Limits of connections: each has its reply and its log line, and other sessions continue.
 
 mod support;
 
@@ -36,7 +36,7 @@ const LISTEN: &str = "[smtp]\nlisten = ['127.0.0.1:0']\nproxy_listen = ['127.0.0
                       [web]\nlisten = 'off'\n[tls]\nself_signed = true\n";
 
 #[test]
-fn one_connection_too_many_is_told_so_at_once() {
+fn connection_limit_refuses_with_a_reply() {
     let place = Place::with(&format!("{LISTEN}[limits]\nconnections = 2\n"));
     let mut server = serve(&place, &["smtp", "smtp-proxy", "pop3", "pop3s"]);
     let first = server.smtp();
@@ -53,14 +53,14 @@ fn one_connection_too_many_is_told_so_at_once() {
     let client = TlsClient::new(&place.path("data/.tls/certificate.pem"));
     let connect = || client.encrypt(Wire::connect(server.door("pop3s")), "localhost");
     let _both = [Pop3::greeted(connect()), Pop3::greeted(connect())];
-    assert!(Wire::connect(server.door("pop3s")).rest().is_empty(), "it expects TLS");
+    assert!(Wire::connect(server.door("pop3s")).rest().is_empty(), "no plain-text reply on a TLS listener");
     let _both = [server.pop3(), server.pop3()];
     let refused = Wire::connect(server.door("pop3")).rest();
     assert_eq!(refused, b"-ERR [SYS/TEMP] too many connections; try again later\r\n");
 }
 
 #[test]
-fn an_address_has_its_share_and_a_proxy_s_clients_have_theirs() {
+fn limit_per_address_applies_to_clients_and_not_to_their_proxy() {
     let limits = "[limits]\nconnections_per_address = 2\ntrusted = ['192.0.2.0/24']\n";
     let place = Place::with(&format!("{LISTEN}{limits}"));
     let mut server = serve(&place, &["smtp", "smtp-proxy", "pop3"]);
@@ -73,7 +73,7 @@ fn an_address_has_its_share_and_a_proxy_s_clients_have_theirs() {
     let refused = Wire::connect(server.door("pop3")).rest();
     assert_eq!(refused, b"-ERR [SYS/TEMP] too many connections from your address; try again later\r\n");
 
-    // The proxy is not counted, its clients are: by the network with IPv6, and not at all where they are trusted.
+    // The proxy does not count. Its clients do: IPv6 clients by /64 network, trusted clients not at all.
     let mut places = Vec::new();
     for client in ["198.51.100.1", "198.51.100.2", "2001:db8::1", "2001:db8:0:1::1", "192.0.2.1"] {
         places.extend([client; 2].map(|client| Smtp::greeted(through_a_proxy(&server, client))));
@@ -88,12 +88,12 @@ fn an_address_has_its_share_and_a_proxy_s_clients_have_theirs() {
 }
 
 #[test]
-fn commands_that_lead_nowhere_come_to_an_end() {
+fn too_many_commands_end_the_session() {
     let place = Place::with(&format!("{LISTEN}[limits]\nrecipients = 100\n"));
     let mut server = serve(&place, &["smtp", "pop3"]);
     let mut smtp = server.smtp();
-    // Pipelined, and it need not be read before all of it is written: the server must neither stall nor queue without end.
-    // All of it is answered, since what comes later than two seconds behind the last answer resets the connection.
+    // Pipelined without reading: the server must neither stall nor queue without bound. Reading starts at once, because the
+    // server resets a connection whose input arrives more than two seconds after the last reply.
     let mut wire = smtp.wire.socket.try_clone().expect("cloned");
     let writer = std::thread::spawn(move || {
         std::io::Write::write_all(&mut wire, &b"EHLO iit.edu\r\n".repeat(10_101)).expect("the server reads");
@@ -120,13 +120,12 @@ fn commands_that_lead_nowhere_come_to_an_end() {
 }
 
 #[test]
-fn the_last_words_arrive_though_nobody_has_read_all_that_was_sent() {
+fn last_reply_arrives_although_input_is_unread() {
     let place = Place::with(LISTEN);
     let mut server = serve(&place, &["smtp"]);
     let mut smtp = server.smtp();
-    // One segment, which is there as a whole or not at all. The answers to it are more than the system takes for a client
-    // that does not read, so that the last ones are under way when the server closes; and what follows is more than the
-    // server reads at once.
+    // One segment, which arrives as a whole. Its replies exceed the socket buffers of a client that does not read, so the last
+    // ones are in flight when the server closes. The trailing bytes exceed one read of the server.
     let commands = [b"EHLO iit.edu\r\n".repeat(1_000), b"FROB\r\n".repeat(20), vec![b'x'; 15_000]].concat();
     smtp.wire.send(&commands);
     server.wait_for_log(": closed");
@@ -136,7 +135,7 @@ fn the_last_words_arrive_though_nobody_has_read_all_that_was_sent() {
 }
 
 #[test]
-fn what_is_over_a_limit_is_refused_and_logged() {
+fn exceeded_limits_are_refused_and_logged() {
     let place = Place::with(&format!("{LISTEN}[limits]\nrecipients = 100\nmessage_size = '2 MiB'\n"));
     let mut server = serve(&place, &["smtp", "pop3"]);
     let mut smtp = server.smtp();
@@ -177,7 +176,7 @@ fn what_is_over_a_limit_is_refused_and_logged() {
 }
 
 #[test]
-fn messages_under_way_share_their_memory() {
+fn message_memory_limit_spills_bodies_and_refuses_headers() {
     let place = Place::with(&format!("{LISTEN}[limits]\nmessage_memory = '64 KiB'\n"));
     let mut server = serve(&place, &["smtp", "pop3"]);
     let begin = |server: &Daemon| {
@@ -195,7 +194,7 @@ fn messages_under_way_share_their_memory() {
         session.wire.send(format!("Subject: large\r\n\r\n{body}").as_bytes());
     }
 
-    // Every header line has to be kept until the header ends; this one does not end.
+    // Headers stay in memory until they end; this one does not end.
     let mut endless = begin(&server);
     endless.wire.send(&b"X-Field: 0123456789012345678901234567890123456789\r\n".repeat(10_000));
     endless.wire.send(b".\r\n");
@@ -211,6 +210,6 @@ fn messages_under_way_share_their_memory() {
     }
     let mailbox = String::from_utf8(place.mailbox("gb")).expect("text");
     for body in &bodies {
-        assert!(mailbox.contains(&format!("\r\n\r\n{body}.\r\n")), "every octet of each is there");
+        assert!(mailbox.contains(&format!("\r\n\r\n{body}.\r\n")), "the message is complete");
     }
 }

@@ -1,5 +1,4 @@
-//! What the servers say of themselves: the numbers at `/metrics` after a dialogue that is known, and a log in which each
-//! session has its name.
+//! `/metrics` after a known sequence of sessions, and the session ids in the log.
 
 mod support;
 
@@ -19,14 +18,14 @@ const LISTEN: &str = "[smtp]\nlisten = ['127.0.0.1:0']\nproxy_listen = ['127.0.0
                       [limits]\nconnections_per_address = 2\n[metrics]\nlisten = '127.0.0.1:0'\n";
 const DOORS: [&str; 6] = ["smtp", "smtp-proxy", "submission", "pop3", "pop3s", "metrics"];
 
-/// An answer of the metrics' listener: its head, and its body.
+/// Head and body of a response of the metrics listener.
 fn request(server: &Daemon, line: &str) -> (String, String) {
     let mut stream = TcpStream::connect(server.door("metrics")).expect("the server accepts");
     stream.set_read_timeout(Some(PATIENCE)).expect("set");
     write!(stream, "{line} HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("the server reads");
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("the server answers and closes");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head ends");
+    stream.read_to_string(&mut answer).expect("the server replies and closes");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("the head ends");
     (head.to_owned(), body.to_owned())
 }
 
@@ -40,7 +39,7 @@ fn numbers(server: &Daemon) -> BTreeMap<String, u64> {
     samples
         .filter(|(name, _)| !name.contains("_bucket{") && !name.contains("_seconds_sum"))
         .map(|(name, number)| {
-            let name = name.strip_prefix("pennypost_").expect("all names begin so");
+            let name = name.strip_prefix("pennypost_").expect("every name has the prefix");
             (name.to_owned(), number.parse().expect("a whole number"))
         })
         .collect()
@@ -48,7 +47,7 @@ fn numbers(server: &Daemon) -> BTreeMap<String, u64> {
 
 const MESSAGE: &[u8] = b"Subject: counted\r\n\r\n.every octet of it\r\n";
 
-/// Two messages, of which one is delivered and the store fails for the other.
+/// Sends two messages: one is delivered, the store fails for the other.
 fn send(server: &mut Daemon) {
     let mut smtp = server.smtp();
     smtp.command("EHLO iit.edu");
@@ -60,7 +59,7 @@ fn send(server: &mut Daemon) {
     server.wait_for_log(": closed");
 }
 
-/// Signs in wrong and right and reads what there is; gives its octets.
+/// Fails a login, logs in and retrieves the message. Returns its octets.
 fn read(server: &mut Daemon) -> u64 {
     let mut pop3 = server.pop3();
     pop3.command("USER gb");
@@ -75,9 +74,9 @@ fn read(server: &mut Daemon) -> u64 {
 }
 
 #[test]
-fn what_is_counted_is_what_happened() {
+fn metrics_match_the_sessions() {
     let place = Place::with(LISTEN);
-    // No mailbox can be there.
+    // A directory in place of the mailbox makes the store fail.
     fs::create_dir_all(place.path("data/ag/MyMailBox.txt")).expect("made");
     let mut server = Daemon::start(env!("CARGO_BIN_EXE_pennypost"), &["serve"], &place, &DOORS);
     let fresh = numbers(&server);
@@ -88,7 +87,7 @@ fn what_is_counted_is_what_happened() {
     let client = TlsClient::new(&place.path("data/.tls/certificate.pem"));
     let mut encrypted = Pop3::greeted(client.encrypt(Wire::connect(server.door("pop3s")), "localhost"));
     encrypted.command("QUIT");
-    // Who leaves behind unread what TLS says at its end resets the connection, and it is lost and not closed.
+    // An unread close_notify would reset the connection, which counts as lost.
     assert!(encrypted.wire.rest().is_empty());
     drop(encrypted);
     server.wait_for_log(": closed");
@@ -115,9 +114,9 @@ fn what_is_counted_is_what_happened() {
         ("replies_total{protocol=\"smtp\",class=\"5xx\"}", 1),
         ("replies_total{protocol=\"pop3\",class=\"+OK\"}", 10),
         ("replies_total{protocol=\"pop3\",class=\"-ERR\"}", 1),
-        // MAIL, RCPT, DATA and the end of each message, and one RCPT more.
+        // MAIL, RCPT, DATA and the final dot of each message, and one more RCPT.
         ("answer_seconds_count{protocol=\"smtp\"}", 9),
-        // USER twice, PASS, TOP, RETR, QUIT; not the PASS whose refusal was held back.
+        // USER twice, PASS, TOP, RETR, QUIT; not the PASS with the delayed reply.
         ("answer_seconds_count{protocol=\"pop3\"}", 6),
         ("sign_ins_total{result=\"good\"}", 1),
         ("sign_ins_total{result=\"wrong\"}", 1),
@@ -151,7 +150,7 @@ fn bridged(server: &Daemon, target: &str, origin: &str, upgrade: &str) -> Result
     }
 }
 
-/// A short frame with a mask of zeros.
+/// A short WebSocket frame with a zero mask.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     [&[first, 0x80 | payload.len() as u8, 0, 0, 0, 0], payload].concat()
 }
@@ -160,7 +159,7 @@ const TO_THE_BRIDGE: &str = "[smtp]\nlisten = []\n[pop3]\nlisten = ['127.0.0.1:0
                              [web.limits]\nconnections_per_address = 1\n[metrics]\nlisten = '127.0.0.1:0'\n";
 
 #[test]
-fn the_bridge_counts_what_it_carries_what_it_refuses_and_why_it_closes() {
+fn bridge_metrics_match_the_connections() {
     let place = Place::with(TO_THE_BRIDGE);
     let arguments = ["serve"];
     let doors = ["pop3", "web", "metrics"];
@@ -189,19 +188,19 @@ fn the_bridge_counts_what_it_carries_what_it_refuses_and_why_it_closes() {
     assert!(bridged(&server, "imap", &own, upgrade).is_err_and(|line| line.contains(" 404 ")));
     assert!(bridged(&server, "pop3", &own, "").is_err_and(|line| line.contains(" 400 ")));
 
-    // The target ends.
+    // The target closes.
     let mut wire = connect();
     assert!(bridged(&server, "pop3", &own, upgrade).is_err_and(|line| line.contains(" 503 ")));
     until(open, 1);
     let greeting = wire.line();
     wire.send(&frame(0x82, b"QUIT\r\n"));
     let goodbye = wire.line();
-    // Who closes before that has come may be the first to do so.
+    // Wait for the Close frame of the bridge, so that it closes first.
     wire.expect(b"\x88");
     wire.send(&frame(0x88, b""));
     assert!(wire.rest().ends_with(b"the mail server closed the connection"));
     until(open, 0);
-    // The browser does what it may not; closes; is gone.
+    // The browser sends a text frame, then closes, then disconnects.
     let mut wire = connect();
     assert_eq!(wire.line(), greeting);
     wire.send(&frame(0x81, b"text"));
@@ -218,7 +217,7 @@ fn the_bridge_counts_what_it_carries_what_it_refuses_and_why_it_closes() {
     drop(wire);
     until(open, 0);
 
-    // A line's end, which is not in it here, is as long as the header of the frame, which is.
+    // Each line includes the frame header, which is as long as the CRLF that it lacks.
     let down = 4 * greeting.len() + goodbye.len();
     for (name, number) in [
         ("bridge_connections_total{target=\"pop3\"}", 4),
@@ -239,7 +238,7 @@ fn the_bridge_counts_what_it_carries_what_it_refuses_and_why_it_closes() {
 }
 
 #[test]
-fn there_is_nothing_else() {
+fn other_paths_and_methods_are_refused() {
     let server = Daemon::start(env!("CARGO_BIN_EXE_pennypost"), &["serve"], &Place::with(LISTEN), &DOORS);
     assert!(request(&server, "GET /").0.starts_with("HTTP/1.1 404 "));
     let (head, _) = request(&server, "POST /metrics");
@@ -247,7 +246,7 @@ fn there_is_nothing_else() {
 }
 
 #[test]
-fn every_event_of_a_session_has_its_name() {
+fn log_events_of_a_session_share_one_id() {
     let place = Place::with(LISTEN);
     let arguments = ["serve", "--log", "json"];
     let mut server = Daemon::start(env!("CARGO_BIN_EXE_pennypost"), &arguments, &place, &DOORS);

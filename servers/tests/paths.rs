@@ -1,5 +1,5 @@
-//! Names that would be paths, over real sockets: whatever a client or a line of User.txt calls an account, nothing is made
-//! or changed but in the folders of accounts, and the answer is the one for a name that nobody has.
+//! Account names that contain paths: no file outside the account directories is created or changed, and the replies are those
+//! for an unknown name.
 
 mod support;
 
@@ -44,8 +44,7 @@ const TRICKS: &[&str] = &[
     "g?",
     "%2e%2e%2fbeyond",
     "gb%00",
-    // Letters that look like Latin ones, a full stop and a solidus that are none, what normalises to "gb", and what
-    // has no width.
+    // Homoglyphs of Latin letters, full stop and solidus, a combining character, and zero-width characters.
     "\u{430}g",
     "\u{ff47}b",
     "\u{ff0e}\u{ff0e}\u{2215}beyond",
@@ -64,8 +63,8 @@ fn tree(folder: &Path) -> BTreeMap<String, (u64, SystemTime)> {
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).expect("a folder of ours") {
-            let path = entry.expect("it can be listed").path();
-            let about = path.symlink_metadata().expect("nothing is removed");
+            let path = entry.expect("a readable entry").path();
+            let about = path.symlink_metadata().expect("the file exists");
             if about.is_dir() {
                 folders.push(path.clone());
             }
@@ -88,7 +87,7 @@ fn ask([smtp, pop3]: [SocketAddr; 2], name: &str) -> [String; 5] {
         smtp
     };
     let mut exchange = ClientExchange::new(Mechanism::Plain, &Credentials::new(name, "secret"));
-    let plain = sasl::encode(&exchange.initial().expect("PLAIN begins with all of it"));
+    let plain = sasl::encode(&exchange.initial().expect("PLAIN has an initial response"));
 
     let mut recipient = smtp();
     recipient.command("MAIL FROM:<ag@iit.edu> SMTPUTF8");
@@ -109,7 +108,7 @@ fn ask([smtp, pop3]: [SocketAddr; 2], name: &str) -> [String; 5] {
 }
 
 #[test]
-fn no_name_is_a_path() {
+fn path_in_an_account_name_is_treated_as_unknown() {
     for refuse in [false, true] {
         let more = format!(
             "[pop3]\nrefuse_unknown_user = {refuse}\n[limits]\ntrusted = ['127.0.0.0/8']\n\
@@ -127,7 +126,7 @@ fn no_name_is_a_path() {
         let long = ["../", "beyond".repeat(50).as_str()].concat();
         let tricks = || TRICKS.iter().copied().chain([&*beyond, &*long]);
 
-        // Were one of these a name, this would make it an account.
+        // These lines would create the accounts if the names were valid.
         let lines: String = tricks().map(|trick| format!("{trick} secret\n")).collect();
         fs::write(place.path("data/User.txt"), format!("ag secret\ngb other\n{lines}")).expect("written");
         let before = tree(folder);
@@ -158,7 +157,7 @@ fn same_as_nobody(name: &str, answers: &[String; 5], nobody: &[String; 5]) {
 }
 
 #[test]
-fn a_line_that_names_a_path_is_refused_with_its_number() {
+fn path_in_user_txt_is_refused_with_its_line() {
     let place = Place::with("");
     for trick in TRICKS {
         fs::write(place.path("data/User.txt"), format!("ag secret\n{trick} secret\n")).expect("written");

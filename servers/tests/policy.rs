@@ -1,4 +1,4 @@
-//! Who may send what to whom, over real sockets: routes, sizes, loops, sign-in.
+//! SMTP and POP3 policy: routing, sizes, loops, authentication.
 
 mod support;
 
@@ -9,7 +9,7 @@ fn hello(smtp: &mut Smtp) {
 }
 
 #[test]
-fn mail_is_taken_for_local_accounts_and_postmaster_only() {
+fn mail_is_accepted_only_for_local_accounts_and_postmaster() {
     let place = Place::with("postmaster = 'gb'\n");
     let server = place.serve();
     let mut smtp = server.smtp();
@@ -37,11 +37,11 @@ fn mail_is_taken_for_local_accounts_and_postmaster_only() {
     smtp.wire.send(b"Subject: one copy\r\n\r\nbody\r\n.\r\n");
     assert!(smtp.reply().starts_with("250 2.0.0 "));
     let mailbox = String::from_utf8(place.mailbox("gb")).expect("text");
-    assert_eq!(mailbox.matches("Subject: one copy").count(), 1, "one copy for each account");
+    assert_eq!(mailbox.matches("Subject: one copy").count(), 1, "one copy per account");
 }
 
 #[test]
-fn postmaster_is_whom_the_configuration_names_and_never_nobody() {
+fn postmaster_mail_goes_to_the_configured_account_or_the_first() {
     let place = Place::with("postmaster = 'gb'\n");
     let users = place.path("data/User.txt");
     std::fs::write(&users, "ag secret\ngb other\npostmaster third\n").expect("written");
@@ -60,7 +60,7 @@ fn postmaster_is_whom_the_configuration_names_and_never_nobody() {
 }
 
 #[test]
-fn the_added_to_names_this_mailboxs_own_recipient_alone() {
+fn added_to_field_contains_only_the_recipient_of_the_mailbox() {
     let place = Place::new();
     let server = place.serve();
     let mut smtp = server.smtp();
@@ -81,7 +81,7 @@ fn the_added_to_names_this_mailboxs_own_recipient_alone() {
 }
 
 #[test]
-fn a_message_over_the_limit_is_refused_at_mail_or_after_the_dot() {
+fn oversized_message_is_refused_at_mail_or_after_the_final_dot() {
     let place = Place::with("[limits]\nmessage_size = '4 KiB'\n");
     let server = place.serve();
     let mut smtp = server.smtp();
@@ -96,7 +96,7 @@ fn a_message_over_the_limit_is_refused_at_mail_or_after_the_dot() {
 }
 
 #[test]
-fn a_loop_is_broken_after_a_hundred_hops() {
+fn loop_is_refused_after_100_hops() {
     let place = Place::new();
     let server = place.serve();
     let mut smtp = server.smtp();
@@ -111,7 +111,7 @@ fn a_loop_is_broken_after_a_hundred_hops() {
 }
 
 #[test]
-fn an_endless_header_is_refused() {
+fn oversized_header_is_refused() {
     let place = Place::new();
     let server = place.serve();
     let mut smtp = server.smtp();
@@ -125,14 +125,17 @@ fn an_endless_header_is_refused() {
 }
 
 #[test]
-fn signing_in_takes_the_right_name_and_password() {
+fn auth_requires_matching_name_and_password() {
     let place = Place::new();
     let server = place.serve();
     let mut smtp = server.smtp();
     assert!(smtp.command("EHLO iit.edu").contains("AUTH PLAIN LOGIN"));
     // base64 of NUL ag NUL wrong, of gb NUL ag NUL secret, of NUL ag@iit.edu NUL secret
     assert!(smtp.command("AUTH PLAIN AGFnAHdyb25n").starts_with("535 5.7.8 "));
-    assert!(smtp.command("AUTH PLAIN Z2IAYWcAc2VjcmV0").starts_with("535 5.7.8 "), "nobody acts as another");
+    assert!(
+        smtp.command("AUTH PLAIN Z2IAYWcAc2VjcmV0").starts_with("535 5.7.8 "),
+        "a different authorization identity is refused"
+    );
     assert!(smtp.command("AUTH PLAIN AGFnQGlpdC5lZHUAc2VjcmV0").starts_with("235 2.7.0 "));
     let reply = smtp.deliver("ag@iit.edu", &["gb@iit.edu"], b"Subject: signed in\r\n\r\nbody\r\n");
     assert!(reply.starts_with("250 "), "{reply}");
@@ -140,7 +143,7 @@ fn signing_in_takes_the_right_name_and_password() {
 }
 
 #[test]
-fn an_unknown_user_reads_like_a_wrong_password_unless_configured() {
+fn unknown_user_gets_the_reply_of_a_wrong_password_by_default() {
     let place = Place::with("");
     let server = place.serve();
     for user in ["nobody", "gb", "../gb"] {
@@ -151,7 +154,7 @@ fn an_unknown_user_reads_like_a_wrong_password_unless_configured() {
 }
 
 #[test]
-fn mail_with_utf8_in_its_envelope_asks_the_reader_for_utf8() {
+fn smtputf8_message_requires_the_utf8_command_for_retrieval() {
     let place = Place::new();
     let server = place.serve();
     let mut smtp = server.smtp();
@@ -169,7 +172,7 @@ fn mail_with_utf8_in_its_envelope_asks_the_reader_for_utf8() {
     assert!(pop3.command("QUIT").starts_with("+OK"));
     let mut pop3 = server.pop3();
     assert!(pop3.command("UTF8").starts_with("+OK"));
-    // The former session may hold the lease for another moment.
+    // The previous session may still hold the lease.
     while {
         pop3.command("USER gb");
         !pop3.command("PASS other").starts_with("+OK")
@@ -178,7 +181,7 @@ fn mail_with_utf8_in_its_envelope_asks_the_reader_for_utf8() {
 }
 
 #[test]
-fn twenty_mistakes_in_a_row_end_a_session() {
+fn twenty_invalid_commands_in_a_row_end_the_session() {
     let place = Place::new();
     let server = place.serve();
     let mut smtp = server.smtp();
@@ -190,8 +193,8 @@ fn twenty_mistakes_in_a_row_end_a_session() {
 }
 
 #[test]
-fn a_full_data_directory_is_said_and_survived() {
-    // /dev/full stands in for a full disk: every write to it fails with ENOSPC. A confined process does not reach it.
+fn write_error_refuses_the_message_and_later_mail_is_accepted() {
+    // Writes to /dev/full fail with ENOSPC. Landlock would deny access to it.
     let place = Place::with("[process]\nconfine = false\n");
     let server = place.serve();
     std::fs::create_dir_all(place.path("data/gb")).expect("made");
@@ -206,7 +209,7 @@ fn a_full_data_directory_is_said_and_survived() {
 }
 
 #[test]
-fn a_second_signal_ends_a_stop_that_waits_for_a_session() {
+fn second_sigterm_ends_the_grace_period() {
     let place = Place::new();
     let mut server = place.serve();
     let mut busy = server.smtp();

@@ -1,4 +1,4 @@
-//! What the process may do once it serves: as whom it runs, and what it can reach.
+//! Privileges of the running server: user, and file access (Landlock).
 
 #![cfg(target_os = "linux")]
 
@@ -28,15 +28,15 @@ fn read_beyond_the_data(process: &str) -> (Daemon, String) {
 }
 
 #[test]
-fn a_confined_process_reaches_its_data_and_nothing_else() {
+fn confined_process_accesses_only_its_data() {
     let (_daemon, reply) = read_beyond_the_data("[process]\nconfine = false\n");
     assert!(reply.starts_with("+OK"), "{reply}");
 
     let place = Place::with("");
     let daemon = place.serve();
-    let told = daemon.early_log.iter().find(|line| line.contains("confined")).expect("the log says it");
+    let told = daemon.early_log.iter().find(|line| line.contains("confined")).expect("confinement is logged");
     if told.contains("not confined") {
-        // A kernel without Landlock: the log has said so, and everything works as without.
+        // The kernel has no Landlock.
         assert!(read_beyond_the_data("").1.starts_with("+OK"));
         return;
     }
@@ -47,13 +47,13 @@ fn a_confined_process_reaches_its_data_and_nothing_else() {
 }
 
 #[test]
-fn a_folder_that_leads_out_of_the_data_directory_is_not_followed() {
+fn symlink_out_of_the_data_directory_is_not_followed() {
     let place = Place::new();
     fs::create_dir(place.path("beyond")).expect("made");
     symlink(place.path("beyond"), place.path("data/gb")).expect("linked");
     let daemon = place.serve();
     if daemon.early_log.iter().any(|line| line.contains("not confined")) {
-        // As above: without Landlock whoever makes the link decides.
+        // The kernel has no Landlock.
         daemon.smtp().deliver_one(MAIL);
         assert!(place.path("beyond/MyMailBox.txt").exists());
         return;
@@ -66,12 +66,12 @@ fn a_folder_that_leads_out_of_the_data_directory_is_not_followed() {
     pop3.command("USER gb");
     let reply = pop3.command("PASS other");
     assert!(reply.starts_with("-ERR [SYS/TEMP]"), "{reply}");
-    assert_eq!(fs::read_dir(place.path("beyond")).expect("there").count(), 0, "nothing is made there");
+    assert_eq!(fs::read_dir(place.path("beyond")).expect("there").count(), 0, "no file is created there");
     daemon.smtp().deliver_to("ag@iit.edu", MAIL);
 }
 
 #[test]
-fn a_configured_user_is_what_the_process_becomes() {
+fn process_switches_to_the_configured_user() {
     let place = Place::with("[process]\nuser = 'nobody'\n");
     let own = fs::metadata(place.folder.path()).expect("it is there");
     if own.uid() != 0 {
@@ -81,15 +81,15 @@ fn a_configured_user_is_what_the_process_becomes() {
         return;
     }
     let id = |flag| {
-        let output = Command::new("id").args([flag, "nobody"]).output().expect("id is there");
+        let output = Command::new("id").args([flag, "nobody"]).output().expect("id is installed");
         String::from_utf8(output.stdout).expect("a number").trim().parse::<u32>().expect("a number")
     };
     let (uid, gid) = (id("-u"), id("-g"));
     fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(0o755)).expect("set");
     for name in ["data", "data/User.txt"] {
-        chown(place.path(name), Some(uid), Some(gid)).expect("root may");
+        chown(place.path(name), Some(uid), Some(gid)).expect("root changes the owner");
     }
-    // What root changes is the user's as well, also where there was nothing.
+    // Files that root creates or changes belong to the configured user.
     let changed = place.pennypost(&["user", "passwd", "gb", "--password-stdin"], "other\n");
     assert_eq!(changed.code, Some(0), "{changed:?}");
     let fresh = place.path("fresh");
@@ -102,20 +102,20 @@ fn a_configured_user_is_what_the_process_becomes() {
         assert!(own.mode() & 0o077 == 0 || name == "data/User.txt", "{name}");
     }
     let daemon = place.serve();
-    let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).expect("it runs");
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).expect("the process runs");
     let line = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line of status");
         line.split_whitespace().map(|id| id.parse().expect("a number")).collect::<Vec<u32>>()
     };
     assert_eq!((line("Uid:"), line("Gid:")), (vec![uid; 4], vec![gid; 4]));
-    assert!(!line("Groups:").contains(&0), "root's groups are gone");
+    assert!(!line("Groups:").contains(&0), "supplementary groups of root are dropped");
     daemon.smtp().deliver_one(MAIL);
     let mailbox = fs::metadata(place.path("data/gb/MyMailBox.txt")).expect("delivered");
     assert_eq!((mailbox.uid(), mailbox.gid()), (uid, gid));
 }
 
 #[test]
-fn a_user_that_is_not_there_is_refused() {
+fn unknown_user_is_refused() {
     let place = Place::with("[process]\nuser = 'no-such-user'\n");
     let refused = place.pennypost(&["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0"], "");
     assert_eq!(refused.code, Some(2), "{refused:?}");

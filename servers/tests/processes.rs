@@ -1,4 +1,4 @@
-//! Several processes on one data directory: locks, leases, and what a killed one leaves behind.
+//! Several processes on one data directory: locks, leases, and recovery after a kill.
 
 mod support;
 
@@ -36,7 +36,7 @@ fn deliveries_during_a_session_survive_its_deleting_quit() {
 }
 
 #[test]
-fn one_session_at_a_time_has_a_maildrop_between_processes() {
+fn maildrop_lease_is_exclusive_across_processes() {
     let place = Place::new();
     let (first, second) = (place.pop3_server(), place.pop3_server());
     let mut holder = first.pop3();
@@ -46,7 +46,7 @@ fn one_session_at_a_time_has_a_maildrop_between_processes() {
         other.command("USER gb");
         let refused = other.command("PASS other");
         assert!(refused.starts_with("-ERR [IN-USE]"), "{refused}");
-        // Another account's maildrop is free, in the same connection.
+        // The maildrop of another account is free.
         other.login("ag", "secret");
     }
     assert!(holder.command("QUIT").starts_with("+OK"));
@@ -54,7 +54,7 @@ fn one_session_at_a_time_has_a_maildrop_between_processes() {
 }
 
 #[test]
-fn a_killed_process_leaves_no_lock_behind() {
+fn killed_process_leaves_no_lock_and_removes_nothing() {
     let place = Place::new();
     let (smtp_server, killed) = (place.smtp_server(), place.pop3_server());
     smtp_server.smtp().deliver_one(b"Subject: one\r\n\r\nbody\r\n");
@@ -69,7 +69,7 @@ fn a_killed_process_leaves_no_lock_behind() {
 }
 
 #[test]
-fn a_torn_tail_is_cut_off_and_kept() {
+fn torn_tail_is_moved_to_a_separate_file() {
     let place = Place::new();
     let server = place.serve();
     server.smtp().deliver_one(b"Subject: whole\r\n\r\nbody\r\n");
@@ -79,7 +79,7 @@ fn a_torn_tail_is_cut_off_and_kept() {
     mailbox.extend_from_slice(torn);
     std::fs::write(place.path("data/gb/MyMailBox.txt"), &mailbox).expect("written");
     server.smtp().deliver_one(b"Subject: next\r\n\r\nbody\r\n");
-    assert_eq!(std::fs::read(place.path("data/gb/MyMailBox.torn")).expect("kept"), torn);
+    assert_eq!(std::fs::read(place.path("data/gb/MyMailBox.torn")).expect("the torn tail is saved"), torn);
     assert_eq!(place.mailbox("gb")[..whole], mailbox[..whole]);
     let mut pop3 = server.pop3();
     pop3.login("gb", "other");
@@ -87,7 +87,7 @@ fn a_torn_tail_is_cut_off_and_kept() {
 }
 
 #[test]
-fn a_stopped_server_lets_a_message_on_its_way_finish() {
+fn shutdown_lets_a_started_message_finish() {
     let place = Place::new();
     let mut server = place.serve();
     let mut idle = server.smtp();
@@ -99,7 +99,7 @@ fn a_stopped_server_lets_a_message_on_its_way_finish() {
     busy.wire.send(b"Subject: half\r\n\r\nof it\r\n");
     server.signal_terminate();
     server.wait_for_log("stopping");
-    assert!(idle.reply().starts_with("421 "), "an idle session is told");
+    assert!(idle.reply().starts_with("421 "), "an idle session gets 421");
     busy.wire.send(b"and the rest\r\n.\r\n");
     assert!(busy.reply().starts_with("250 "));
     assert!(busy.reply().starts_with("421 "));

@@ -1,5 +1,5 @@
-//! Real programs that nobody here wrote send and fetch mail: curl, swaks, msmtp, mpop, fetchmail, s-nail,
-//! and Python's smtplib and poplib. `cargo xtask setup` installs them; a missing one fails its test.
+//! Interoperability with curl, swaks, msmtp, mpop, fetchmail, s-nail, and Python's smtplib and poplib. `cargo xtask setup`
+//! installs them; a missing program fails its test.
 
 mod support;
 
@@ -11,7 +11,7 @@ use support::{Daemon, Place};
 
 const MESSAGE: &str = "From: ag@iit.edu\r\nTo: gb@iit.edu\r\nSubject: from a real program\r\n\r\n.one dot\r\n..two\r\nGr\u{fc}\u{df}e\r\n";
 
-/// A running server, and a place for the program's own files.
+/// A running server and a directory for the files of the program.
 struct Scene {
     place: Place,
     server: Daemon,
@@ -32,7 +32,7 @@ impl Scene {
         self.server.pop3.expect("it listens").port().to_string()
     }
 
-    /// Writes a file that only its owner may read, as mail programs want their configuration.
+    /// Writes a file with mode 0600, which mail programs require for their configuration.
     fn file(&self, name: &str, content: &str) -> String {
         let path = self.place.path(name);
         fs::write(&path, content).expect("written");
@@ -40,7 +40,7 @@ impl Scene {
         path.to_str().expect("a temporary path is UTF-8").to_owned()
     }
 
-    /// Runs a program with a home of its own; it has to succeed.
+    /// Runs a program with its own home directory. Panics if it fails.
     fn run(&self, program: &str, arguments: &[&str], input: &str) -> String {
         let mut command = Command::new(program);
         command.args(arguments).env("HOME", self.place.folder.path()).env("LC_ALL", "C.UTF-8");
@@ -54,7 +54,7 @@ impl Scene {
         finished.stdout
     }
 
-    /// The message that was delivered last.
+    /// The mailbox of gb after a delivery.
     fn delivered(&self) -> String {
         let mailbox = String::from_utf8(self.place.mailbox("gb")).expect("text");
         assert!(mailbox.ends_with("\r\n.\r\n"), "{mailbox}");
@@ -71,7 +71,7 @@ fn is_installed(program: &str) -> bool {
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
 }
 
-/// Whether all of the message's body is in `text`, whatever its line ends.
+/// Whether `text` contains the body of the message with any line ends.
 fn has_body(text: &str) -> bool {
     text.replace("\r\n", "\n").contains(".one dot\n..two\nGr\u{fc}\u{df}e\n")
 }
@@ -89,14 +89,14 @@ fn curl_sends_and_fetches() {
     assert!(scene.delivered().contains("\r\n..one dot\r\n...two\r\n"));
     let pop3 = format!("pop3://127.0.0.1:{}/1", scene.pop3_port());
     assert!(has_body(&scene.run("curl", &["-sS", "-u", "gb:other", &pop3], "")));
-    // It need not wait for the answer to its QUIT, and the next would find the maildrop taken.
+    // curl may exit before the reply to QUIT; wait until the maildrop is released.
     scene.server.signed_in("gb", "other").command("QUIT");
     let listing = scene.run("curl", &["-sS", "-u", "gb:other", &pop3[..pop3.len() - 1]], "");
     assert!(listing.starts_with("1 "), "{listing}");
 }
 
 #[test]
-fn curl_insists_on_tls() {
+fn curl_sends_and_fetches_over_tls() {
     let place = Place::with("[tls]\nself_signed = true\n");
     let server = place.serve();
     let scene = Scene { place, server };
@@ -175,7 +175,7 @@ fn mpop_fetches() {
     ];
     scene.run("mpop", &arguments, "");
     assert!(has_body(&fs::read_to_string(mbox).expect("fetched")));
-    assert!(scene.place.mailbox("gb").is_empty(), "it was fetched and deleted");
+    assert!(scene.place.mailbox("gb").is_empty(), "the message is fetched and deleted");
 }
 
 #[test]

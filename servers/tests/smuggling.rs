@@ -1,11 +1,11 @@
-//! SMTP smuggling (CVE-2023-51764 and its kin): no server takes for the end of a message what another might, so nobody
-//! hides a second message, with another sender, in a first one.
+//! SMTP smuggling (CVE-2023-51764 and similar): only CRLF.CRLF ends a message, so that a message cannot contain a second one with
+//! another sender.
 
 mod support;
 
 use support::{Place, Smtp};
 
-/// What somewhere ends a message, and must not here.
+/// Sequences that other servers accept as the end of a message.
 const FALSE_ENDS: &[&[u8]] = &[
     b"\n.\n",
     b"\n.\r\n",
@@ -22,7 +22,7 @@ const FALSE_ENDS: &[&[u8]] = &[
     b"\r\0\n.\r\n",
 ];
 
-/// Commands that a server would carry out if the message ended before them, and its real end.
+/// Commands that would be executed if the message ended before them, and the real end.
 const HIDDEN: &[u8] =
     b"MAIL FROM:<root@iit.edu>\r\nRCPT TO:<ag@iit.edu>\r\nDATA\r\nSubject: hidden\r\n\r\nhidden\r\n.\r\n";
 
@@ -36,7 +36,7 @@ fn begin(smtp: &mut Smtp) {
 }
 
 #[test]
-fn nothing_is_hidden_behind_a_false_end() {
+fn commands_after_a_false_end_are_not_executed() {
     let place = Place::new();
     let server = place.serve();
     for false_end in FALSE_ENDS {
@@ -51,18 +51,18 @@ fn nothing_is_hidden_behind_a_false_end() {
             smtp.wire.send(second);
             let reply = smtp.reply();
             assert!(reply.starts_with("554 5.6.0 "), "{}, cut at {cut}: {reply}", false_end.escape_ascii());
-            // One answer for one message: this one is that of NOOP.
+            // The next reply belongs to NOOP: the message had only one.
             let reply = smtp.command("NOOP");
             assert!(reply.starts_with("250 2.0.0 "), "{}, cut at {cut}: {reply}", false_end.escape_ascii());
         }
         assert!(smtp.command("QUIT").starts_with("221"));
-        assert_eq!(smtp.wire.rest(), b"", "it has nothing more to say");
+        assert_eq!(smtp.wire.rest(), b"", "no further reply");
     }
     assert!(place.mailbox("ag").is_empty() && place.mailbox("gb").is_empty());
 }
 
 #[test]
-fn the_real_end_is_found_behind_lines_of_dots() {
+fn final_dot_is_found_after_lines_of_dots() {
     let place = Place::new();
     let server = place.serve();
     let mut smtp = server.smtp();
@@ -79,9 +79,8 @@ fn the_real_end_is_found_behind_lines_of_dots() {
     );
 }
 
-/// What stands in an argument and would be a line of its own, in a dialogue or in a mailbox.
 #[test]
-fn no_argument_carries_a_line_end_or_a_nul() {
+fn arguments_with_cr_lf_or_nul_are_refused() {
     let place = Place::new();
     let server = place.serve();
     let mut smtp = server.smtp();
@@ -114,7 +113,7 @@ fn no_argument_carries_a_line_end_or_a_nul() {
             let reply = smtp.command(&format!("RCPT TO:<{recipient}>"));
             assert!(reply.starts_with('5'), "{recipient:?}: {reply}");
         }
-        assert!(smtp.command("DATA").starts_with("503 "), "nobody receives");
+        assert!(smtp.command("DATA").starts_with("503 "), "no recipient was accepted");
         smtp.command("RSET");
 
         let mut pop3 = server.pop3();
@@ -126,7 +125,7 @@ fn no_argument_carries_a_line_end_or_a_nul() {
         let reply = pop3.command(&format!("PASS oth{octet}er"));
         assert!(reply.starts_with("-ERR"), "{reply}");
     }
-    // A line that a bare LF ends is refused, and is no part of the next.
+    // A line with a bare LF is refused, and the next line is parsed separately.
     smtp.wire.send(b"MAIL FROM:<ag@iit.edu>\nRCPT TO:<gb@iit.edu>\r\n");
     assert!(smtp.reply().starts_with("500 5.5.2 "));
     assert!(smtp.reply().starts_with("503 "));
@@ -135,9 +134,9 @@ fn no_argument_carries_a_line_end_or_a_nul() {
     assert!(place.mailbox("gb").is_empty() && place.mailbox("ag").is_empty());
 }
 
-/// What ends a mail in the files of others (mbox) or in ours, inside a body.
+/// The body contains separators of mbox files and of mailbox records.
 #[test]
-fn a_body_begins_no_other_mail() {
+fn record_separators_in_a_body_do_not_start_another_message() {
     let place = Place::new();
     let server = place.serve();
     let body = b"Subject: one\r\n\r\nFrom ag@iit.edu Sun Nov 22 19:15:07 2026\r\nFrom: <root@iit.edu>\r\n\

@@ -1,5 +1,5 @@
-//! TLS on the servers, with a client that verifies: STARTTLS (RFC 3207), STLS (RFC 2595), implicit TLS (RFC 8314), the
-//! certificate's changes, and what somebody on the way might try.
+//! TLS with a verifying client: STARTTLS (RFC 3207), STLS (RFC 2595), implicit TLS (RFC 8314), certificate reload, and attacks on
+//! the plain-text phase.
 
 mod support;
 
@@ -15,7 +15,7 @@ const LISTEN: &str = "[smtp]\nlisten = ['127.0.0.1:0']\ntls_listen = ['127.0.0.1
                       [pop3]\nlisten = ['127.0.0.1:0']\ntls_listen = ['127.0.0.1:0']\n\
                       [web]\nlisten = 'off'\n";
 
-/// A server with a certificate, and clients that believe in it.
+/// A server with a certificate, and clients that trust it.
 struct Scene {
     place: Place,
     server: Daemon,
@@ -52,7 +52,7 @@ impl Scene {
 }
 
 #[test]
-fn a_session_goes_on_over_either_version_and_the_trace_field_says_which() {
+fn starttls_and_stls_work_with_tls_1_2_and_1_3_and_are_traced() {
     let scene = Scene::new();
     let roots = scene.place.path("data/.tls/certificate.pem");
     for (version, name) in [(&version::TLS12, "(TLSv1.2/TLS_ECDHE_"), (&version::TLS13, "(TLSv1.3/TLS_AES_")]
@@ -61,7 +61,7 @@ fn a_session_goes_on_over_either_version_and_the_trace_field_says_which() {
         let mut smtp = scene.starttls(&client);
         let hello = smtp.command("EHLO after");
         assert!(hello.contains("\n250-AUTH PLAIN LOGIN") && !hello.contains("STARTTLS"), "{hello}");
-        assert!(smtp.command("STARTTLS").starts_with("503 5.5.1 "), "there is TLS already");
+        assert!(smtp.command("STARTTLS").starts_with("503 5.5.1 "), "TLS is active already");
         assert!(smtp.command("AUTH PLAIN AGFnAHNlY3JldA==").starts_with("235 "));
         let reply = smtp.deliver("ag@iit.edu", &["gb@iit.edu"], b"Subject: secret\r\n\r\nbody\r\n");
         assert!(reply.starts_with("250 "), "{reply}");
@@ -75,12 +75,12 @@ fn a_session_goes_on_over_either_version_and_the_trace_field_says_which() {
         assert!(message.contains(&format!("with ESMTPSA {name}")), "{message}");
         assert!(pop3.command("DELE 1").starts_with("+OK"));
         assert!(pop3.command("QUIT").starts_with("+OK"));
-        assert!(pop3.wire.rest().is_empty(), "the server says that it closes");
+        assert!(pop3.wire.rest().is_empty(), "the server sends close_notify");
     }
 }
 
 #[test]
-fn tls_from_the_first_byte_serves_each_of_the_certificate_s_names() {
+fn implicit_tls_works_with_each_name_of_the_certificate() {
     let scene = Scene::new();
     let client = scene.client();
     let message =
@@ -104,27 +104,27 @@ fn tls_from_the_first_byte_serves_each_of_the_certificate_s_names() {
     assert!(trace.contains("with ESMTPS (TLSv1.3/"), "{trace}");
 
     let other = client.try_encrypt(Wire::connect(scene.server.door("pop3s")), "example.org");
-    assert!(other.is_err(), "the client looks at the name");
+    assert!(other.is_err(), "the client verifies the name");
 }
 
 #[test]
-fn an_older_version_is_refused() {
+fn tls_1_1_is_refused() {
     let mut scene = Scene::new();
     // A ClientHello of TLS 1.1: version 3.2, 32 octets of random, no session, TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, no
-    // compression, and the extension that says that ECDSA with SHA-256 will do.
+    // compression, and signature_algorithms with ECDSA and SHA-256.
     let mut hello = vec![0x16, 3, 1, 0, 55, 1, 0, 0, 51, 3, 2];
     hello.extend([7; 32]);
     hello.extend([0, 0, 2, 0xc0, 0x09, 1, 0, 0, 8, 0, 13, 0, 4, 0, 2, 4, 3]);
     let mut wire = Wire::connect(scene.server.door("smtps"));
     wire.send(&hello);
     let alert = wire.rest();
-    // Fatal, protocol_version (RFC 8446 section 6).
+    // Fatal alert protocol_version (RFC 8446 section 6).
     assert_eq!(alert.get(..1).zip(alert.get(5..)), Some((&[0x15][..], &[2, 70][..])), "{alert:02x?}");
     scene.server.wait_for_log("TLS handshake failed");
 }
 
 #[test]
-fn plain_text_at_a_tls_address_is_closed_and_logged() {
+fn plain_text_on_a_tls_listener_is_closed_and_logged() {
     let mut scene = Scene::new();
     for (door, line) in [("smtps", "EHLO iit.edu\r\n"), ("pop3s", "CAPA\r\n")] {
         let mut wire = Wire::connect(scene.server.door(door));
@@ -137,7 +137,7 @@ fn plain_text_at_a_tls_address_is_closed_and_logged() {
 }
 
 #[test]
-fn what_was_said_in_plain_text_is_forgotten() {
+fn starttls_and_stls_reset_the_session() {
     let scene = Scene::new();
     let client = scene.client();
     let mut smtp = scene.starttls(&client);
@@ -152,9 +152,9 @@ fn what_was_said_in_plain_text_is_forgotten() {
     assert!(reply.starts_with("-ERR"), "USER is forgotten: {reply}");
 }
 
-/// CVE-2011-0411: what is put behind STARTTLS in plain text would be carried out as if it had come encrypted.
+/// CVE-2011-0411: plain text after STARTTLS must not be executed as if it were encrypted.
 #[test]
-fn nothing_that_is_injected_before_tls_is_carried_out() {
+fn plain_text_injected_after_starttls_is_not_executed() {
     let scene = Scene::new();
     let client = scene.client();
     let mut smtp = scene.server.smtp();
@@ -174,7 +174,7 @@ fn nothing_that_is_injected_before_tls_is_carried_out() {
         "{said:?}"
     );
 
-    // Behind the reply it is no part of a handshake.
+    // Plain text after the reply breaks the handshake.
     let mut smtp = scene.server.smtp();
     smtp.command("EHLO iit.edu");
     assert!(smtp.command("STARTTLS").starts_with("220 "));
@@ -188,7 +188,7 @@ fn nothing_that_is_injected_before_tls_is_carried_out() {
 }
 
 #[test]
-fn a_new_certificate_is_served_to_the_next_connection_and_a_broken_one_never() {
+fn changed_certificate_is_used_for_new_connections_and_an_invalid_one_is_ignored() {
     let place = Place::with(&format!("{LISTEN}[tls]\ncertificate = 'cert.pem'\nkey = 'key.pem'\n"));
     put_pair(&place.path("cert.pem"), &place.path("key.pem"));
     let before = TlsClient::new(&place.path("cert.pem"));
@@ -200,7 +200,7 @@ fn a_new_certificate_is_served_to_the_next_connection_and_a_broken_one_never() {
     assert!(before.try_encrypt(Wire::connect(scene.server.door("smtps")), "iitkgp.edu").is_err());
     scene.starttls(&after);
     scene.stls(&after);
-    assert!(open.command("NOOP").starts_with("250 "), "who is connected stays so");
+    assert!(open.command("NOOP").starts_with("250 "), "open connections continue");
 
     fs::write(scene.place.path("cert.pem"), "broken").expect("written");
     scene.starttls(&after);
@@ -209,7 +209,7 @@ fn a_new_certificate_is_served_to_the_next_connection_and_a_broken_one_never() {
 }
 
 #[test]
-fn a_certificate_that_signs_itself_survives_a_restart() {
+fn self_signed_certificate_survives_a_restart() {
     let scene = Scene::new();
     let pinned = scene.client();
     scene.server.kill();
@@ -218,7 +218,7 @@ fn a_certificate_that_signs_itself_survives_a_restart() {
 }
 
 #[test]
-fn behind_a_proxy_that_speaks_tls_there_is_no_second_one() {
+fn proxied_tls_connection_does_not_offer_starttls() {
     let scene = Scene::new();
     for (secure, trace) in [(true, "with ESMTPS id "), (false, "with ESMTP id ")] {
         let mut wire = Wire::connect(scene.server.door("smtp-proxy"));
@@ -236,9 +236,9 @@ fn behind_a_proxy_that_speaks_tls_there_is_no_second_one() {
 }
 
 #[test]
-fn a_handshake_under_way_holds_no_stop_up() {
+fn handshake_in_progress_does_not_delay_shutdown() {
     let mut scene = Scene::new();
-    // As little as one that has not said yet for whom it speaks.
+    // Neither does a connection without a PROXY header yet.
     let _proxy = Wire::connect(scene.server.door("smtp-proxy"));
     let mut smtp = scene.server.smtp();
     smtp.command("EHLO iit.edu");
@@ -246,7 +246,7 @@ fn a_handshake_under_way_holds_no_stop_up() {
     let mut pop3s = Wire::connect(scene.server.door("pop3s"));
     pop3s.send(&[0x16]);
     scene.server.signal_terminate();
-    // It says so when sessions have taken all of the time that they get.
+    // The log reports sessions that used up the grace period.
     let line = scene.server.wait_for_log("stopped");
     assert!(!line.contains("still open"), "{line}");
     assert_eq!(scene.server.wait(), Some(0));

@@ -1,4 +1,4 @@
-//! Mails to send, and what is known about them without the code under test.
+//! Sample mails, and their expected transformations. Independent of the code under test.
 
 #[path = "../../../mail-core/tests/sample_mails/mod.rs"]
 mod small;
@@ -6,7 +6,7 @@ mod small;
 #[allow(unused_imports, reason = "each test file takes what it needs of it")]
 pub(crate) use small::{BUILT_IN, collected};
 
-/// Mails that are too large to write down.
+/// Generated large mails.
 pub(crate) fn large() -> Vec<(&'static str, Vec<u8>)> {
     let mut long_line = b"Subject: one long line\n\n".to_vec();
     long_line.extend(std::iter::repeat_n(b'x', 300_000));
@@ -24,10 +24,10 @@ pub(crate) fn large() -> Vec<(&'static str, Vec<u8>)> {
             .as_bytes(),
         );
     }
-    vec![("one long line", long_line), ("a long field", long_field), ("three mebibytes", spilled)]
+    vec![("long line", long_line), ("long field", long_field), ("three mebibytes", spilled)]
 }
 
-/// What a client makes of a file before it sends it: every line end CRLF, and one at the end.
+/// The mail with CRLF at the end of every line, as clients send it.
 pub(crate) fn normalised(mail: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(mail.len() + mail.len() / 32);
     let mut bytes = mail.iter().peekable();
@@ -47,7 +47,7 @@ pub(crate) fn normalised(mail: &[u8]) -> Vec<u8> {
     text
 }
 
-/// Dot-stuffed, with the final dot.
+/// The message with dot-stuffing and the final dot.
 pub(crate) fn stuffed(message: &[u8]) -> Vec<u8> {
     let mut wire = Vec::with_capacity(message.len() + message.len() / 32);
     for line in message.split_inclusive(|byte| *byte == b'\n') {
@@ -60,7 +60,7 @@ pub(crate) fn stuffed(message: &[u8]) -> Vec<u8> {
     wire
 }
 
-/// Splits what RETR gave into the trace fields that the server put on top, and the rest.
+/// Splits a retrieved message into the trace fields added by the server, and the rest.
 pub(crate) fn split_trace(message: &[u8]) -> (&[u8], &[u8]) {
     assert!(message.starts_with(b"Return-Path: <"), "{}", message[..message.len().min(200)].escape_ascii());
     let mut end = 0;
@@ -78,8 +78,8 @@ pub(crate) fn split_trace(message: &[u8]) -> (&[u8], &[u8]) {
     (&message[..end], &message[end..])
 }
 
-/// A normalised message as RETR has to give it behind the trace fields: its first From, To and Subject before
-/// its other lines. Text without a header gets the empty line that keeps it apart from the trace fields.
+/// A message with CRLF line ends as RETR returns it after the trace fields: the first From, To and Subject come first. A
+/// text without a header gets an empty line that separates it from the trace fields.
 pub(crate) fn reordered(message: &[u8]) -> Vec<u8> {
     let lines: Vec<&[u8]> = message.split_inclusive(|byte| *byte == b'\n').collect();
     if !lines.first().is_some_and(|line| is_field(line) || line.starts_with(b"From ")) {
@@ -109,7 +109,7 @@ fn field_name(field: &[u8]) -> String {
     String::from_utf8_lossy(name).trim_end().to_ascii_lowercase()
 }
 
-/// RFC 5322: printable characters but the colon, then (in old mail) white space, then a colon.
+/// RFC 5322: printable characters except the colon, optional white space (obsolete syntax), then a colon.
 fn is_field(line: &[u8]) -> bool {
     let name = line.iter().take_while(|byte| (33..=126).contains(*byte) && **byte != b':').count();
     let space = line[name..].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
