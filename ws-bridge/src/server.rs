@@ -109,7 +109,8 @@ impl Bridge {
         info!(protocol = "web", scheme, %address, "listening");
 
         let routers = Routers { router, https };
-        let connections = limiter(HTTP_CONNECTIONS_MAX, HTTP_CONNECTIONS_PER_ADDRESS_MAX);
+        let per_address_max = HTTP_CONNECTIONS_PER_ADDRESS_MAX.max(limits.connections_per_address);
+        let connections = limiter(HTTP_CONNECTIONS_MAX, per_address_max);
         let task = |(stream, client): (TcpStream, SocketAddr)| {
             let permit = connections.acquire(client.ip());
             let (routers, shutdown) = (routers.clone(), shutdown.clone());
