@@ -86,6 +86,15 @@ impl Servers {
         Pop3::sign_in(self.addresses.pop3, account, password(account))
     }
 
+    /// Text of the first message of an account, which must be ASCII.
+    #[must_use]
+    pub fn first_message(&self, account: &str) -> String {
+        let mut pop3 = self.pop3(account);
+        let message = pop3.retrieve(1);
+        pop3.quit();
+        String::from_utf8(message).expect("an ASCII message")
+    }
+
     /// Delivers a message to an account. Its lines may end with LF.
     pub fn deliver(&self, account: &str, message: &str) {
         self.smtp().deliver("ag@iit.edu", &format!("{account}@iit.edu"), message);

@@ -1,5 +1,4 @@
-//! A look at every mailbox from outside, at one moment: what an administrator would find. It looks at a copy of the
-//! disk, so that looking changes nothing.
+//! Verifies all mailboxes on a copy of the disk, as an administrator would with `check`.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -11,23 +10,20 @@ use mail_store::disk::sim::SimDisk;
 use mail_store::text::{Inline, TextStore, check};
 use mail_store::{Body, Extent, Maildrop, MaildropStore, StoreError};
 
-use crate::model::{Account, Found};
-use crate::server::{ACCOUNTS, HOSTNAME, username};
+use crate::identity::{ACCOUNTS, HOSTNAME, USER_FILE, username};
+use crate::model::{Account, FoundMessage};
 use crate::world::World;
 
-/// What User.txt holds; nobody ever writes to it here.
-pub(crate) const USERS: &[u8] = b"ag secret\ngb secret\ncd secret\n";
-
-/// Compares every mailbox with what it must hold.
+/// Compares every mailbox with the model.
 pub(crate) fn audit(world: &World) {
     let disk = world.disk().copy();
-    world.model().tally.audits += 1;
-    if disk.content("User.txt").as_deref() != Some(USERS) {
-        world.fail("User.txt is not what it was");
+    world.model().counters.audits += 1;
+    if disk.content("User.txt").as_deref() != Some(USER_FILE) {
+        world.violation("User.txt has changed");
     }
     for (account, name) in ACCOUNTS.iter().enumerate() {
-        if let Err(what) = audit_account(world, &disk, account) {
-            world.fail(&format!("{name}'s mailbox from outside: {what}"));
+        if let Err(violation) = audit_account(world, &disk, account) {
+            world.violation(&format!("mailbox of {name}: {violation}"));
         }
     }
 }
@@ -35,37 +31,44 @@ pub(crate) fn audit(world: &World) {
 fn audit_account(world: &World, disk: &SimDisk, account: Account) -> Result<(), String> {
     let listing = read(disk, account).map_err(|error| error.to_string())?;
     let expected = world.model().expectation(account);
-    let seen = world.model().compare(account, &expected, &listing)?;
-    world.note(|| format!("{}'s mailbox holds {seen:?}", ACCOUNTS[account]));
+    let attempts = world.model().compare(account, &expected, &listing)?;
+    world.log(|| format!("mailbox of {}: {attempts:?}", ACCOUNTS[account]));
     let report = check(disk, &username(ACCOUNTS[account]), HOSTNAME).map_err(|error| error.to_string())?;
-    // A power cut can leave holes in what was never acknowledged.
+    // A power cut can leave NUL octets where data was not acknowledged.
     match report.findings.iter().find(|finding| finding.description != Defect::Nul.to_string()) {
         Some(finding) => Err(format!("at {}: {}", finding.offset, finding.description)),
-        None if report.messages != listing.len() as u64 => Err("the check counts other messages".to_owned()),
+        None if report.messages != listing.len() as u64 => {
+            Err("check reports another number of messages".to_owned())
+        }
         None => Ok(()),
     }
 }
 
-fn read(disk: &SimDisk, account: Account) -> Result<Vec<Found>, StoreError> {
+fn read(disk: &SimDisk, account: Account) -> Result<Vec<FoundMessage>, StoreError> {
     let store = TextStore::open(disk.clone(), Inline, HOSTNAME)?;
-    let mut maildrop = now(store.open(&username(ACCOUNTS[account])))?;
+    let mut maildrop = ready(store.open(&username(ACCOUNTS[account])))?;
     let mut listing = Vec::new();
     let mut octets = 0;
     for number in 1..=maildrop.count() {
-        let entry = now(maildrop.entry(number))?;
+        let entry = ready(maildrop.entry(number))?;
         octets += entry.octets;
-        let text = text(now(maildrop.body(number, Extent::Whole))?)?;
-        listing.push(Found { octets: entry.octets, unique_id: entry.unique_id, text, is_whole: true });
+        let text = text(ready(maildrop.body(number, Extent::Whole))?)?;
+        listing.push(FoundMessage {
+            octets: entry.octets,
+            unique_id: entry.unique_id,
+            text,
+            is_complete: true,
+        });
     }
     if octets != maildrop.octets() {
-        return Err(StoreError::Failed("the octets are not the sum of the messages' own".to_owned()));
+        return Err(StoreError::Failed("the total octets differ from the sum of all messages".to_owned()));
     }
     Ok(listing)
 }
 
 fn text(mut body: impl Body) -> Result<Vec<u8>, StoreError> {
     let mut stuffed = BytesMut::new();
-    while let Some(chunk) = now(body.chunk())? {
+    while let Some(chunk) = ready(body.chunk())? {
         stuffed.extend_from_slice(&chunk);
     }
     stuffed.extend_from_slice(b".\r\n");
@@ -76,10 +79,10 @@ fn text(mut body: impl Body) -> Result<Vec<u8>, StoreError> {
     Ok(text)
 }
 
-/// Inline work is done at once.
-fn now<T>(future: impl Future<Output = T>) -> T {
+/// Polls a future of an inline store, which never waits.
+fn ready<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(done) => done,
-        Poll::Pending => unreachable!("inline work is done at once"),
+        Poll::Ready(output) => output,
+        Poll::Pending => unreachable!("an inline store never waits"),
     }
 }

@@ -1,4 +1,4 @@
-//! What SMTP and POP3 clients share: a machine, its policy, and a connection.
+//! The driver of the SMTP and POP3 client machines.
 
 use bytes::BytesMut;
 use mail_core::machine::{Machine, ProtocolError, Pump, pump};
@@ -7,36 +7,34 @@ use net::driver::Read;
 use crate::network::Socket;
 use crate::world::World;
 
-/// A policy's decision.
+/// Whether a client continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Next {
+pub(crate) enum Flow {
     Continue,
     /// Drop the connection without QUIT.
     Disconnect,
 }
 
-/// Runs a client to its end. The policy is called with each event, and with `None` before each read or write.
-pub(crate) async fn run<M: Machine>(
+/// Runs a client machine to its end. `handle` receives each event, and `None` when the machine needs input.
+pub(crate) async fn run_client<M: Machine>(
     world: &World,
     mut socket: Socket,
     mut machine: M,
-    mut policy: impl FnMut(&mut M, Option<M::Event>) -> Next,
+    mut handle: impl FnMut(&mut M, Option<M::Event>) -> Flow,
 ) -> Result<(), ProtocolError> {
     let (mut input, mut output, mut eof) = (BytesMut::new(), BytesMut::new(), false);
     loop {
-        let action = pump(&mut machine, world.instant(), &mut input, eof, &mut output)?;
-        let next = match action {
-            Pump::Event(event) => policy(&mut machine, Some(event)),
+        let flow = match pump(&mut machine, world.instant(), &mut input, eof, &mut output)? {
+            Pump::Event(event) => handle(&mut machine, Some(event)),
             Pump::Write => {
-                socket.write(&output);
-                output.clear();
-                policy(&mut machine, None)
+                socket.flush(&mut output);
+                Flow::Continue
             }
             Pump::Read { .. } => {
-                let next = policy(&mut machine, None);
-                // The policy may have queued output.
+                let flow = handle(&mut machine, None);
                 machine.poll_transmit(&mut output);
-                if output.is_empty() && next == Next::Continue {
+                // After a write the machine must be pumped before a read, because its timeout starts then.
+                if output.is_empty() && flow == Flow::Continue {
                     let deadline = machine.poll_timeout().map(|when| world.since_start(when));
                     match socket.read(&mut input, deadline).await {
                         Read::Octets => {}
@@ -44,18 +42,19 @@ pub(crate) async fn run<M: Machine>(
                         Read::TimedOut => machine.handle_timeout(world.instant()),
                     }
                 }
-                next
+                socket.flush(&mut output);
+                flow
             }
             Pump::Closed => {
-                socket.write(&output);
+                socket.flush(&mut output);
                 return Ok(());
             }
             Pump::Paused | Pump::UpgradeTls => {
-                world.fail("a client waits for an answer or a handshake");
+                world.violation("a client waits for an answer that never comes");
                 return Ok(());
             }
         };
-        if next == Next::Disconnect {
+        if flow == Flow::Disconnect {
             return Ok(());
         }
     }

@@ -1,4 +1,4 @@
-//! Tasks in one thread on virtual time: while nobody can go on, the clock jumps to the next timer.
+//! A single-threaded executor on virtual time. If no task is ready, the clock jumps to the next timer.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -11,17 +11,17 @@ use std::time::Duration;
 
 use mail_store::text::Offload;
 
-/// Tasks that end together, as those of a process do.
+/// Tasks that are killed together, such as those of one process.
 pub(crate) type Group = usize;
 
-/// The clock and the tasks. A clone is the same.
+/// The clock and the tasks. Clones share their state.
 #[derive(Clone, Default)]
 pub(crate) struct Executor(Rc<Shared>);
 
 #[derive(Default)]
 struct Shared {
     now: Cell<Duration>,
-    numbers: Cell<u64>,
+    last_id: Cell<u64>,
     tasks: RefCell<BTreeMap<u64, Task>>,
     ready: Arc<Mutex<VecDeque<u64>>>,
     timers: RefCell<BTreeMap<Timer, Waker>>,
@@ -33,15 +33,15 @@ struct Task {
     future: Pin<Box<dyn Future<Output = ()>>>,
 }
 
-/// When, and a number.
+/// Deadline and id.
 pub(crate) type Timer = (Duration, u64);
 
-struct Alarm {
+struct TaskWaker {
     task: u64,
     ready: Arc<Mutex<VecDeque<u64>>>,
 }
 
-impl Wake for Alarm {
+impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner).push_back(self.task);
     }
@@ -54,13 +54,13 @@ impl Executor {
     }
 
     pub(crate) fn spawn(&self, group: Group, future: impl Future<Output = ()> + 'static) {
-        let number = self.number();
-        let waker = Waker::from(Arc::new(Alarm { task: number, ready: Arc::clone(&self.0.ready) }));
+        let id = self.next_id();
+        let waker = Waker::from(Arc::new(TaskWaker { task: id, ready: Arc::clone(&self.0.ready) }));
         waker.wake_by_ref();
-        self.0.tasks.borrow_mut().insert(number, Task { group, waker, future: Box::pin(future) });
+        self.0.tasks.borrow_mut().insert(id, Task { group, waker, future: Box::pin(future) });
     }
 
-    /// Drops every task of a group where it stands.
+    /// Drops all tasks of a group.
     pub(crate) fn kill(&self, group: Group) {
         let dead: Vec<Task> = self
             .0
@@ -69,23 +69,23 @@ impl Executor {
             .extract_if(.., |_, task| task.group == group)
             .map(|(_, task)| task)
             .collect();
-        // Their destructors may wake others.
+        // Dropped here, because destructors may wake other tasks.
         drop(dead);
     }
 
-    /// Lets one task go on, or time pass to the next timer; `false` when nothing is left to happen.
+    /// Polls one ready task, or advances the clock to the next timer. Returns `false` if there is neither.
     pub(crate) fn step(&self) -> bool {
         let next = self.0.ready.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        let Some(number) = next else { return self.pass_time() };
-        let Some(mut task) = self.0.tasks.borrow_mut().remove(&number) else { return true };
+        let Some(id) = next else { return self.advance_clock() };
+        let Some(mut task) = self.0.tasks.borrow_mut().remove(&id) else { return true };
         let waker = task.waker.clone();
         if task.future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
-            self.0.tasks.borrow_mut().insert(number, task);
+            self.0.tasks.borrow_mut().insert(id, task);
         }
         true
     }
 
-    fn pass_time(&self) -> bool {
+    fn advance_clock(&self) -> bool {
         let Some(((when, _), waker)) = self.0.timers.borrow_mut().pop_first() else { return false };
         self.0.now.set(self.now().max(when));
         waker.wake();
@@ -99,28 +99,28 @@ impl Executor {
             if self.now() >= until {
                 return Poll::Ready(());
             }
-            self.set(&mut timer, Some(until), context.waker());
+            self.set_timer(&mut timer, Some(until), context.waker());
             Poll::Pending
         })
         .await;
     }
 
-    /// Replaces a timer by another one, or by none.
-    pub(crate) fn set(&self, timer: &mut Option<Timer>, when: Option<Duration>, waker: &Waker) {
+    /// Replaces a timer, or removes it if `when` is `None`.
+    pub(crate) fn set_timer(&self, timer: &mut Option<Timer>, when: Option<Duration>, waker: &Waker) {
         let mut timers = self.0.timers.borrow_mut();
         if let Some(old) = timer.take() {
             timers.remove(&old);
         }
         if let Some(when) = when {
-            let new = (when, self.number());
+            let new = (when, self.next_id());
             timers.insert(new, waker.clone());
             *timer = Some(new);
         }
     }
 
-    fn number(&self) -> u64 {
-        self.0.numbers.set(self.0.numbers.get() + 1);
-        self.0.numbers.get()
+    fn next_id(&self) -> u64 {
+        self.0.last_id.set(self.0.last_id.get() + 1);
+        self.0.last_id.get()
     }
 }
 
@@ -130,14 +130,14 @@ impl Debug for Executor {
     }
 }
 
-/// Blocking work that is done a little later, so that others come between.
+/// Queues blocking work, so that other tasks run before it.
 #[derive(Clone)]
 pub(crate) struct DeferredOffload {
     pub(crate) group: Group,
     pub(crate) jobs: Jobs,
 }
 
-/// Work that waits to be given its time.
+/// Queued work.
 pub(crate) type Jobs = Arc<Mutex<Vec<(Group, Job)>>>;
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
@@ -147,9 +147,9 @@ impl Debug for DeferredOffload {
     }
 }
 
-/// What comes of a job, and who waits for it.
+/// Result of a job and the waker of the task that waits for it.
 struct Slot<T> {
-    done: Option<T>,
+    result: Option<T>,
     waker: Option<Waker>,
 }
 
@@ -158,12 +158,12 @@ impl Offload for DeferredOffload {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = T> + Send + 'static {
-        let slot = Arc::new(Mutex::new(Slot { done: None, waker: None }));
+        let slot = Arc::new(Mutex::new(Slot { result: None, waker: None }));
         let filled = Arc::clone(&slot);
         let job = Box::new(move || {
-            let done = work();
+            let result = work();
             let mut slot = filled.lock().unwrap_or_else(PoisonError::into_inner);
-            slot.done = Some(done);
+            slot.result = Some(result);
             if let Some(waker) = slot.waker.take() {
                 waker.wake();
             }
@@ -171,8 +171,8 @@ impl Offload for DeferredOffload {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).push((self.group, job));
         std::future::poll_fn(move |context| {
             let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-            match slot.done.take() {
-                Some(done) => Poll::Ready(done),
+            match slot.result.take() {
+                Some(result) => Poll::Ready(result),
                 None => {
                     slot.waker = Some(context.waker().clone());
                     Poll::Pending

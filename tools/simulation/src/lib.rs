@@ -1,99 +1,105 @@
-//! The whole system in one thread on virtual time: the clients' machines, the servers' machines, the real policy and the
-//! real text store, between them a network and below them a disk that fail by a seed.
+//! Simulates the mail system in one thread on virtual time: the state machines of clients and servers, the production
+//! policy and the text store, with a network and a disk that fail as a seed determines.
 //!
-//! | file | what it is |
+//! | file | contents |
 //! |---|---|
-//! | `executor.rs` | tasks, the clock, and blocking work that is done a little later |
-//! | `network.rs` | connections that split, delay, break and fall silent |
-//! | `server.rs`, `store.rs` | a server process; its store, watched |
-//! | `smtp_client.rs`, `pop3_client.rs` | who sends and who reads |
-//! | `world.rs` | the processes, the disk, and what goes wrong |
-//! | `model.rs`, `audit.rs` | what must be so, and the look from outside that compares it |
+//! | `executor.rs` | tasks, virtual clock, deferred blocking work |
+//! | `network.rs` | connections that split, delay, break or drop data |
+//! | `identity.rs` | accounts, clock and ids of the servers |
+//! | `checked_store.rs` | the text store, with checks and injected bugs |
+//! | `model.rs`, `mail.rs` | expected mailboxes and messages |
+//! | `world.rs` | state that outlives processes |
+//! | `server.rs`, `processes.rs` | sessions and server processes |
+//! | `client.rs`, `smtp_client.rs`, `pop3_client.rs` | clients |
+//! | `audit.rs` | verifies all mailboxes on disk |
+//! | `faults.rs`, `scenario.rs` | faults, and the course of a run |
 //!
-//! [`run`] with the same [`Options`] does the same, event for event. What is promised stands in [`Failure`]'s own words
-//! where it is compared; in short: an acknowledged message is there exactly once for each of its accounts, nothing is
-//! removed without a QUIT, nothing that was removed comes back, no unique-id means two messages, octets and contents
-//! are right, and when nothing goes wrong any more, everything works.
+//! A run with the same [`Options`] repeats the same events. It verifies that an acknowledged message is present exactly
+//! once for each recipient, that only QUIT removes messages, that removed messages stay removed, that unique-ids are
+//! unique and stable, that sizes and contents are right, and that everything works once faults end.
 //!
-//! TLS is not here, nor are the listeners and limits of the real servers: they have tests over real sockets.
+//! TLS and the listeners are not simulated; they have tests over sockets.
 
 mod audit;
+mod checked_store;
 mod client;
 mod executor;
+mod faults;
+mod identity;
 mod mail;
 mod model;
 mod network;
 mod pop3_client;
+mod processes;
 mod random;
 mod scenario;
 mod server;
 mod smtp_client;
-mod store;
 mod world;
 
 use std::fmt::{self, Display, Formatter};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-pub use model::Tally;
-pub use store::Sabotage;
+pub use checked_store::InjectedBug;
+pub use model::Counters;
 use world::World;
 
-/// One run.
+/// Options of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Everything follows from it.
+    /// Determines all events.
     pub seed: u64,
-    /// Whether the events are written down.
+    /// Whether events are logged.
     pub with_log: bool,
-    /// A promise to be broken, to see that it is found out.
-    pub sabotage: Option<Sabotage>,
+    /// A bug that the run must detect.
+    pub bug: Option<InjectedBug>,
 }
 
-/// A run in which all promises were kept.
+/// A run without violations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Success {
-    /// What happened, counted.
-    pub tally: Tally,
-    /// The events, if they were wanted.
+    /// Numbers of events.
+    pub counters: Counters,
+    /// The log, empty without [`Options::with_log`].
     pub log: String,
 }
 
-/// A run in which a promise was broken.
+/// A run with a violation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// It does the same again.
+    /// Seed of the run.
     pub seed: u64,
-    /// The promise.
-    pub what: String,
-    /// The events, if they were wanted.
+    /// The violated guarantee.
+    pub violation: String,
+    /// The log, empty without [`Options::with_log`].
     pub log: String,
 }
 
 impl Display for Failure {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { seed, what, log } = self;
-        write!(f, "{log}seed {seed}: {what}\nto see it happen: cargo xtask sim --seed {seed}")
+        let Self { seed, violation, log } = self;
+        write!(f, "{log}seed {seed}: {violation}\nto reproduce: cargo xtask sim --seed {seed}")
     }
 }
 
 /// Runs one seed.
 ///
 /// # Errors
-/// A promise was broken.
+/// A guarantee was violated, or the code under test panicked.
 pub fn run(options: &Options) -> Result<Success, Box<Failure>> {
-    let world = World::new(options);
-    let outcome = catch_unwind(AssertUnwindSafe(|| world.run(scenario::play(world.clone()))));
-    let what = match outcome {
-        Ok(()) => world.first_failure(),
+    let world = World::new(options.seed, options.with_log, options.bug);
+    let outcome = catch_unwind(AssertUnwindSafe(|| scenario::run(&world)));
+    let violation = match outcome {
+        Ok(()) => world.first_violation(),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("something");
-            Some(format!("panicked: {text}"))
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown panic");
+            Some(format!("panic: {text}"))
         }
     };
-    let log = world.log();
-    match what {
-        Some(what) => Err(Box::new(Failure { seed: options.seed, what, log })),
-        None => Ok(Success { tally: world.model().tally, log }),
+    let log = world.take_log();
+    match violation {
+        Some(violation) => Err(Box::new(Failure { seed: options.seed, violation, log })),
+        None => Ok(Success { counters: world.model().counters, log }),
     }
 }

@@ -1,31 +1,31 @@
-//! Mails to send, and what they must look like when they are read.
+//! Generates mails in the form in which they are sent and in the form in which they must be returned.
 
 use crate::random::Random;
 
-/// A message as it is sent and as it is to be served behind the trace fields.
+/// A message.
 #[derive(Debug, Clone)]
 pub(crate) struct Mail {
-    /// What goes over the wire, its dots not stuffed.
+    /// The message as sent, without dot-stuffing.
     pub(crate) sent: Vec<u8>,
-    /// From, To and Subject first.
+    /// The message as returned after the trace fields: From, To and Subject come first.
     pub(crate) served: Vec<u8>,
-    /// Of `served`, the header and the blank line.
+    /// Length of the header in `served`, including the blank line.
     pub(crate) header_length: usize,
-    /// The whole of it, for a record that a person wrote.
-    pub(crate) by_hand: bool,
+    /// Whether it was written into the mailbox file, so that `served` is complete and has no trace fields before it.
+    pub(crate) handwritten: bool,
 }
 
-/// In every message stands the number of the attempt to send it.
-pub(crate) const TOKEN: &str = "X-Attempt: ";
+/// Header field with the number of the attempt to send the message.
+pub(crate) const ATTEMPT_FIELD: &str = "X-Attempt: ";
 
-/// The guide's three, in its order.
-const OWN: [&str; 3] = ["From: ", "To: ", "Subject: "];
+/// The fields that are returned first, in this order.
+const LEADING_FIELDS: [&str; 3] = ["From: ", "To: ", "Subject: "];
 
 impl Mail {
-    /// Any message.
-    pub(crate) fn any(attempt: usize, random: &mut Random) -> Self {
-        let mut fields = vec![format!("{TOKEN}{attempt}\r\n")];
-        for (name, value) in OWN.iter().zip(["<ag@iit.edu>", "<gb@iit.edu>", "News of the day"]) {
+    /// A random message.
+    pub(crate) fn random(attempt: usize, random: &mut Random) -> Self {
+        let mut fields = vec![format!("{ATTEMPT_FIELD}{attempt}\r\n")];
+        for (name, value) in LEADING_FIELDS.iter().zip(["<ag@iit.edu>", "<gb@iit.edu>", "News of the day"]) {
             if random.percent(80) {
                 let fold = *random.pick(&["", "\r\n folded", "\r\n .dot"]);
                 fields.insert(random.below(fields.len() + 1), format!("{name}{value}{fold}\r\n"));
@@ -37,9 +37,9 @@ impl Mail {
             }
         }
         let body = body(random);
-        let own = |name: &&str| fields.iter().find(|field| field.starts_with(*name));
-        let first: Vec<&String> = OWN.iter().filter_map(own).collect();
-        let rest = fields.iter().filter(|field| !first.iter().any(|own| std::ptr::eq(*own, *field)));
+        let find = |name: &&str| fields.iter().find(|field| field.starts_with(*name));
+        let first: Vec<&String> = LEADING_FIELDS.iter().filter_map(find).collect();
+        let rest = fields.iter().filter(|field| !first.iter().any(|leading| std::ptr::eq(*leading, *field)));
         let mut served: Vec<u8> = first.iter().copied().chain(rest).flat_map(|field| field.bytes()).collect();
         served.extend_from_slice(b"\r\n");
         let header_length = served.len();
@@ -47,36 +47,37 @@ impl Mail {
         let mut sent = fields.concat().into_bytes();
         sent.extend_from_slice(b"\r\n");
         sent.extend_from_slice(&body);
-        Self { sent, served, header_length, by_hand: false }
+        Self { sent, served, header_length, handwritten: false }
     }
 
-    /// What a person writes into the file (`sent`) and how it is served.
-    pub(crate) fn by_hand(attempt: usize, hostname: &str) -> Self {
+    /// A record written with an editor (`sent`) and its message (`served`).
+    pub(crate) fn handwritten(attempt: usize, hostname: &str) -> Self {
         let header = "From: <ag@iit.edu>\nTo: <gb@iit.edu>\nSubject: By hand\n";
-        let rest = format!("{TOKEN}{attempt}\n\nHello\n");
+        let rest = format!("{ATTEMPT_FIELD}{attempt}\n\nHello\n");
         let sent = format!("{header}Received: 2026-11-22 : 19 : 15\n{rest}.\n");
         let served = format!("Received: by {hostname}; Sun, 22 Nov 2026 19:15:00 +0000\n{header}{rest}");
         let served = served.replace('\n', "\r\n").into_bytes();
         let header_length = served.len() - "Hello\r\n".len();
-        Self { sent: sent.into_bytes(), served, header_length, by_hand: true }
+        Self { sent: sent.into_bytes(), served, header_length, handwritten: true }
     }
 
-    /// The number in the header of a message.
+    /// The attempt number in the header of a message.
     pub(crate) fn attempt_in(text: &[u8]) -> Option<usize> {
-        let at = text.windows(TOKEN.len()).position(|window| window == TOKEN.as_bytes())? + TOKEN.len();
+        let at = text.windows(ATTEMPT_FIELD.len()).position(|window| window == ATTEMPT_FIELD.as_bytes())?
+            + ATTEMPT_FIELD.len();
         let digits = text[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         std::str::from_utf8(&text[at..at + digits]).ok()?.parse().ok()
     }
 
-    /// What of a served message must be equal: all behind the trace fields that a server has put on top.
-    pub(crate) fn behind_trace<'a>(&self, text: &'a [u8]) -> Result<&'a [u8], &'static str> {
-        if self.by_hand {
+    /// Removes the trace fields that the server added to the message.
+    pub(crate) fn strip_trace<'a>(&self, text: &'a [u8]) -> Result<&'a [u8], &'static str> {
+        if self.handwritten {
             return Ok(text);
         }
         let rest = text
             .strip_prefix(b"Return-Path: <ag@iit.edu>\r\nReceived: from ")
-            .ok_or("no trace fields on top")?;
-        let end = rest.windows(2).position(|pair| pair == b"\r\n").ok_or("a trace field without an end")?;
+            .ok_or("no trace fields at the start")?;
+        let end = rest.windows(2).position(|pair| pair == b"\r\n").ok_or("an unterminated trace field")?;
         Ok(&rest[end + 2..])
     }
 }

@@ -1,55 +1,54 @@
-//! What must be so, whatever happens: the promises of the system, in a model of a few maps.
+//! The expected state of all mailboxes.
 //!
-//! Every attempt to hand over a message has a number of its own, which stands in the message's header; so each copy in
-//! a mailbox can be told from all others, and nothing of what it must look like is asked of the code under test.
+//! Every attempt to send a message has a unique number in the header of the message. It identifies each copy in a mailbox
+//! without help from the code under test.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::mail::Mail;
 
-/// The number of an account.
+/// Index of an account.
 pub(crate) type Account = usize;
-/// The number of an attempt.
+/// Number of an attempt to send a message.
 pub(crate) type Attempt = usize;
 
-/// All attempts, and what became of them.
+/// All attempts and their outcomes.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
-    attempts: Vec<Sending>,
+    attempts: Vec<SentMail>,
     removals: BTreeMap<(Account, Attempt), Removal>,
     by_unique_id: BTreeMap<(Account, String), Attempt>,
     unique_ids: BTreeMap<(Account, Attempt), String>,
-    /// How often each kind of thing happened.
-    pub(crate) tally: Tally,
+    pub(crate) counters: Counters,
 }
 
-/// How often something happened, to show that a run was not idle.
+/// Numbers of events in a run.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Tally {
-    /// Messages that were acknowledged.
+pub struct Counters {
+    /// Acknowledged messages.
     pub acknowledged: usize,
-    /// Messages whose answer was lost.
+    /// Messages without a reply.
     pub unanswered: usize,
-    /// Messages that were refused.
+    /// Refused messages.
     pub refused: usize,
-    /// Messages whose removal was acknowledged.
+    /// Messages with acknowledged removal.
     pub removed: usize,
-    /// POP3 sessions whose listing was compared.
+    /// POP3 sessions with a verified listing.
     pub sessions: usize,
-    /// Messages that were read and compared.
+    /// Completely read and verified messages.
     pub read: usize,
-    /// Looks at every mailbox from outside.
+    /// Audits of all mailboxes.
     pub audits: usize,
-    /// Processes that were killed.
+    /// Killed processes.
     pub kills: usize,
     /// Power cuts.
     pub power_cuts: usize,
-    /// Disks that were full or did not sync for a while.
+    /// Periods with a full disk or failing syncs.
     pub disk_faults: usize,
 }
 
-impl Tally {
-    /// The sum of two.
+impl Counters {
+    /// The sum of two sets of counters.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self {
@@ -68,7 +67,7 @@ impl Tally {
 }
 
 #[derive(Debug)]
-struct Sending {
+struct SentMail {
     mail: Mail,
     accounts: BTreeSet<Account>,
     state: State,
@@ -76,52 +75,52 @@ struct Sending {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Its end was not sent: nobody may have it.
+    /// The end was not sent: no mailbox may contain it.
     Begun,
-    /// Its end may have arrived: each account may have it, once.
+    /// The end was sent: each recipient may have it once.
     Sent,
-    /// It got its 250: each account has it, once.
+    /// Replied with 250: each recipient must have it once.
     Acknowledged,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Removal {
-    /// A QUIT was sent: it is there or gone.
-    Asked,
-    /// The QUIT was answered with +OK: it is gone for ever.
+    /// QUIT was sent: the message may be present or removed.
+    Requested,
+    /// QUIT was acknowledged: the message must stay removed.
     Done,
 }
 
-/// What a listing must show and what it must not.
+/// Messages that a listing must contain and must not contain.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Expectation {
-    must: BTreeSet<Attempt>,
-    gone: BTreeSet<Attempt>,
+    present: BTreeSet<Attempt>,
+    removed: BTreeSet<Attempt>,
 }
 
-/// A message in a maildrop, as it was found.
+/// A message found in a maildrop.
 #[derive(Debug, Clone)]
-pub(crate) struct Found {
+pub(crate) struct FoundMessage {
     pub(crate) octets: u64,
     pub(crate) unique_id: String,
-    /// The header, or all of it, without dot-stuffing.
+    /// The header or the complete message, without dot-stuffing.
     pub(crate) text: Vec<u8>,
-    pub(crate) is_whole: bool,
+    pub(crate) is_complete: bool,
 }
 
 impl Model {
-    /// A new attempt to send somebody a message.
+    /// Registers an attempt to send a message.
     pub(crate) fn begin(&mut self, make: impl FnOnce(Attempt) -> Mail) -> Attempt {
         let attempt = self.attempts.len();
         let mail = make(attempt);
-        self.attempts.push(Sending { mail, accounts: BTreeSet::new(), state: State::Begun });
+        self.attempts.push(SentMail { mail, accounts: BTreeSet::new(), state: State::Begun });
         attempt
     }
 
-    /// A message that a person has written into a mailbox before everything began.
-    pub(crate) fn begin_by_hand(&mut self, account: Account, hostname: &str) -> &Mail {
-        let attempt = self.begin(|attempt| Mail::by_hand(attempt, hostname));
-        self.address(attempt, [account].into());
+    /// Registers a message that is written into a mailbox file before the servers start.
+    pub(crate) fn begin_handwritten(&mut self, account: Account, hostname: &str) -> &Mail {
+        let attempt = self.begin(|attempt| Mail::handwritten(attempt, hostname));
+        self.set_recipients(attempt, [account].into());
         self.attempts[attempt].state = State::Acknowledged;
         self.mail(attempt)
     }
@@ -130,13 +129,13 @@ impl Model {
         &self.attempts[attempt].mail
     }
 
-    /// To whom it goes, as far as the recipients are accepted.
-    pub(crate) fn address(&mut self, attempt: Attempt, accounts: BTreeSet<Account>) {
+    /// Sets the accepted recipients.
+    pub(crate) fn set_recipients(&mut self, attempt: Attempt, accounts: BTreeSet<Account>) {
         self.attempts[attempt].accounts = accounts;
     }
 
-    /// Its end is about to be sent.
-    pub(crate) fn sent(&mut self, attempt: Attempt) {
+    /// The client is about to send the end of the message.
+    pub(crate) fn end_sent(&mut self, attempt: Attempt) {
         self.attempts[attempt].state = State::Sent;
     }
 
@@ -145,115 +144,116 @@ impl Model {
             return Err(format!("message {attempt} was acknowledged before its end was sent"));
         }
         self.attempts[attempt].state = State::Acknowledged;
-        self.tally.acknowledged += 1;
+        self.counters.acknowledged += 1;
         Ok(())
     }
 
-    /// QUIT is about to be sent, with these marked.
-    pub(crate) fn removal_asked(&mut self, account: Account, attempts: &BTreeSet<Attempt>) {
+    /// The client is about to send QUIT with these messages marked.
+    pub(crate) fn removal_requested(&mut self, account: Account, attempts: &BTreeSet<Attempt>) {
         for attempt in attempts {
-            self.removals.entry((account, *attempt)).or_insert(Removal::Asked);
+            self.removals.entry((account, *attempt)).or_insert(Removal::Requested);
         }
     }
 
-    /// QUIT was answered with +OK.
+    /// QUIT was acknowledged.
     pub(crate) fn removed(&mut self, account: Account, attempts: &BTreeSet<Attempt>) {
-        self.tally.removed += attempts.len();
+        self.counters.removed += attempts.len();
         for attempt in attempts {
             self.removals.insert((account, *attempt), Removal::Done);
         }
     }
 
-    /// What a maildrop holds now, as far as it is certain.
+    /// The certain content of a maildrop now.
     pub(crate) fn expectation(&self, account: Account) -> Expectation {
         let removal = |attempt: &Attempt| self.removals.get(&(account, *attempt));
-        let is_there = |attempt: &Attempt| {
-            let sending = &self.attempts[*attempt];
-            sending.state == State::Acknowledged
-                && sending.accounts.contains(&account)
+        let is_certain = |attempt: &Attempt| {
+            let sent = &self.attempts[*attempt];
+            sent.state == State::Acknowledged
+                && sent.accounts.contains(&account)
                 && removal(attempt).is_none()
         };
         let all = 0..self.attempts.len();
         Expectation {
-            must: all.clone().filter(is_there).collect(),
-            gone: all.filter(|attempt| removal(attempt) == Some(&Removal::Done)).collect(),
+            present: all.clone().filter(is_certain).collect(),
+            removed: all.filter(|attempt| removal(attempt) == Some(&Removal::Done)).collect(),
         }
     }
 
-    /// The same at a later moment, for a snapshot that was taken between the two.
-    pub(crate) fn still(&self, account: Account, earlier: &Expectation) -> Expectation {
+    /// Limits an earlier expectation to what is still certain now, for a snapshot taken between the two.
+    pub(crate) fn narrow(&self, account: Account, earlier: &Expectation) -> Expectation {
         let now = self.expectation(account);
-        Expectation { must: &earlier.must & &now.must, gone: earlier.gone.clone() }
+        Expectation { present: &earlier.present & &now.present, removed: earlier.removed.clone() }
     }
 
-    /// Compares a whole listing with what it must be; the attempts, in its order.
+    /// Verifies a complete listing and returns its attempts in order.
     pub(crate) fn compare(
         &mut self,
         account: Account,
         expected: &Expectation,
-        listing: &[Found],
+        listing: &[FoundMessage],
     ) -> Result<Vec<Attempt>, String> {
         let mut seen = Vec::with_capacity(listing.len());
         for (index, found) in listing.iter().enumerate() {
             let number = index + 1;
             let attempt = self
                 .compare_one(account, found)
-                .map_err(|what| format!("message number {number}: {what}"))?;
+                .map_err(|violation| format!("message number {number}: {violation}"))?;
             if seen.contains(&attempt) {
-                return Err(format!("message {attempt} is there twice"));
+                return Err(format!("message {attempt} is present twice"));
             }
-            if expected.gone.contains(&attempt) {
-                return Err(format!("message {attempt} has come back, though its removal was acknowledged"));
+            if expected.removed.contains(&attempt) {
+                return Err(format!("message {attempt} has reappeared after its acknowledged removal"));
             }
             seen.push(attempt);
         }
-        match expected.must.iter().find(|attempt| !seen.contains(attempt)) {
-            Some(lost) => Err(format!("message {lost} is lost; there are {seen:?}")),
+        match expected.present.iter().find(|attempt| !seen.contains(attempt)) {
+            Some(lost) => Err(format!("message {lost} is lost; present: {seen:?}")),
             None => Ok(seen),
         }
     }
 
-    /// Compares one message with what was sent.
-    pub(crate) fn compare_one(&mut self, account: Account, found: &Found) -> Result<Attempt, String> {
+    /// Verifies one message.
+    pub(crate) fn compare_one(&mut self, account: Account, found: &FoundMessage) -> Result<Attempt, String> {
         let text = &found.text;
         let beginning = || text[..text.len().min(300)].escape_ascii().to_string();
         let attempt = Mail::attempt_in(text).filter(|attempt| *attempt < self.attempts.len());
-        let attempt = attempt.ok_or_else(|| format!("nobody has sent this: {}", beginning()))?;
-        let sending = &self.attempts[attempt];
-        if !sending.accounts.contains(&account) {
-            return Err(format!("message {attempt} was not for this account"));
+        let attempt = attempt.ok_or_else(|| format!("unknown message: {}", beginning()))?;
+        let sent = &self.attempts[attempt];
+        if !sent.accounts.contains(&account) {
+            return Err(format!("message {attempt} has another recipient"));
         }
-        if sending.state == State::Begun {
-            return Err(format!("message {attempt} is there, and its end was never sent"));
+        if sent.state == State::Begun {
+            return Err(format!("message {attempt} is present although its end was never sent"));
         }
-        let mail = &sending.mail;
-        let rest =
-            mail.behind_trace(text).map_err(|what| format!("message {attempt}: {what}: {}", beginning()))?;
-        let expected = if found.is_whole { &mail.served[..] } else { &mail.served[..mail.header_length] };
+        let mail = &sent.mail;
+        let rest = mail
+            .strip_trace(text)
+            .map_err(|violation| format!("message {attempt}: {violation}: {}", beginning()))?;
+        let expected = if found.is_complete { &mail.served[..] } else { &mail.served[..mail.header_length] };
         if rest != expected {
-            return Err(format!("message {attempt} is not what was sent: {}", beginning()));
+            return Err(format!("message {attempt} differs from what was sent: {}", beginning()));
         }
-        if found.is_whole && found.octets != text.len() as u64 {
+        if found.is_complete && found.octets != text.len() as u64 {
             return Err(format!(
-                "message {attempt} has {} octets and is listed with {}",
+                "message {attempt} has {} octets but is listed with {}",
                 text.len(),
                 found.octets
             ));
         }
-        self.tally.read += usize::from(found.is_whole);
+        self.counters.read += usize::from(found.is_complete);
         self.compare_unique_id(account, attempt, &found.unique_id)?;
         Ok(attempt)
     }
 
-    /// A unique-id means one message and stays (RFC 1939 section 7).
+    /// A unique-id identifies one message and never changes (RFC 1939 section 7).
     fn compare_unique_id(&mut self, account: Account, attempt: Attempt, id: &str) -> Result<(), String> {
         let other = *self.by_unique_id.entry((account, id.to_owned())).or_insert(attempt);
         if other != attempt {
-            return Err(format!("the unique-id {id} of message {attempt} was message {other}'s before"));
+            return Err(format!("message {attempt} has the unique-id {id} of message {other}"));
         }
         let before = self.unique_ids.entry((account, attempt)).or_insert_with(|| id.to_owned());
         if before != id {
-            return Err(format!("message {attempt} had the unique-id {before} and now has {id}"));
+            return Err(format!("the unique-id of message {attempt} changed from {before} to {id}"));
         }
         Ok(())
     }

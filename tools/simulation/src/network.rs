@@ -1,8 +1,8 @@
-//! Connections that split, delay, break after any octet, or fall silent.
+//! Simulated connections that split and delay data, break after any octet, or silently drop everything.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -12,163 +12,177 @@ use net::driver::Read;
 use crate::executor::{Executor, Timer};
 use crate::random::Random;
 
-/// How a connection behaves.
+/// Behaviour of a connection.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Weather {
+pub(crate) struct LinkProfile {
     pub(crate) latency: Duration,
-    /// Up to so much more, for each piece.
+    /// Maximum additional latency per piece.
     pub(crate) jitter: Duration,
-    /// Largest piece; a message is not cut into millions of them.
-    pub(crate) piece: usize,
-    /// After so many octets from the client, or from the server, something happens.
-    pub(crate) cut_after: [Option<u64>; 2],
-    /// What: both sides see the end, or nobody hears another word.
+    /// Maximum piece length. Writes are split into about 200 pieces at most.
+    pub(crate) piece_length_max: usize,
+    /// Number of octets from the client and from the server after which the connection fails.
+    pub(crate) fails_after: [Option<u64>; 2],
+    /// Whether it fails silently. Otherwise both sides see the end of the stream.
     pub(crate) silent: bool,
-    /// The client does not learn that it may pipeline.
-    pub(crate) conceals_pipelining: bool,
+    /// Whether PIPELINING is removed from the server's replies.
+    pub(crate) hides_pipelining: bool,
 }
 
-impl Weather {
-    /// A network in order, but for its splits and delays.
-    pub(crate) fn fair(random: &mut Random) -> Self {
+impl LinkProfile {
+    /// A connection that only splits and delays.
+    pub(crate) fn reliable(random: &mut Random) -> Self {
         let latency_max = *random.pick(&[1, 50, 700]);
         let jitter_max = *random.pick(&[0, 20, 2_000]);
         Self {
             latency: random.milliseconds(0..=latency_max),
             jitter: random.milliseconds(0..=jitter_max),
-            piece: *random.pick(&[1, 7, 100, 1_460, 60_000]),
-            conceals_pipelining: random.percent(30),
+            piece_length_max: *random.pick(&[1, 7, 100, 1_460, 60_000]),
+            hides_pipelining: random.percent(30),
             ..Self::default()
         }
     }
 
-    /// Any network.
-    pub(crate) fn foul(random: &mut Random) -> Self {
-        let mut weather = Self::fair(random);
+    /// A connection that also fails.
+    pub(crate) fn faulty(random: &mut Random) -> Self {
+        let mut profile = Self::reliable(random);
         let side = random.below(2);
-        // Most of a dialogue is short; a cut within a body, or behind its end, should be as likely.
+        // Failures should be as likely in a message body as in the commands before it.
         let octets = *random.pick(&[20, 300, 1_500, 20_000]);
-        weather.cut_after[side] = Some(random.below(octets) as u64);
-        weather.silent = random.percent(30);
-        weather
+        profile.fails_after[side] = Some(random.below(octets) as u64);
+        profile.silent = random.percent(30);
+        profile
     }
 }
 
-struct Link {
-    ways: [Way; 2],
-    weather: Weather,
+struct Connection {
+    directions: [Direction; 2],
+    profile: LinkProfile,
     random: Random,
 }
 
 #[derive(Default)]
-struct Way {
-    arriving: VecDeque<(Duration, Bytes)>,
+struct Direction {
+    in_flight: VecDeque<(Duration, Bytes)>,
     last: Duration,
-    carried: u64,
-    /// From when on the reader sees the end, once all has arrived.
+    octets_written: u64,
+    /// Time at which the reader sees the end of the stream, after all data.
     end: Option<Duration>,
-    /// What is written from now on is lost.
+    /// Whether further writes are lost.
     dead: bool,
     reader: Option<Waker>,
 }
 
-/// One side of a connection. Dropping it closes it in order.
+/// One side of a connection. Dropping it closes the connection normally.
 pub(crate) struct Socket {
-    link: Rc<RefCell<Link>>,
+    connection: Rc<RefCell<Connection>>,
     executor: Executor,
     side: usize,
     timer: Option<Timer>,
 }
 
-/// The client's side and the server's.
-pub(crate) fn connect(executor: &Executor, weather: Weather, random: &mut Random) -> (Socket, Socket) {
+/// Creates a connection and returns the sides of the client and the server.
+pub(crate) fn connect(executor: &Executor, profile: LinkProfile, random: &mut Random) -> (Socket, Socket) {
     let random = Random::new(random.next());
-    let link = Rc::new(RefCell::new(Link { ways: Default::default(), weather, random }));
-    let socket = |side| Socket { link: Rc::clone(&link), executor: executor.clone(), side, timer: None };
+    let connection = Rc::new(RefCell::new(Connection { directions: Default::default(), profile, random }));
+    let socket =
+        |side| Socket { connection: Rc::clone(&connection), executor: executor.clone(), side, timer: None };
     (socket(0), socket(1))
 }
 
-/// A connection, for who may break it from outside.
-pub(crate) struct Cable(std::rc::Weak<RefCell<Link>>);
+/// A weak handle that can break the connection.
+pub(crate) struct ConnectionHandle(Weak<RefCell<Connection>>);
 
-impl Cable {
-    /// Nothing arrives any more, and nobody is told.
-    pub(crate) fn fall_silent(&self) {
-        if let Some(link) = self.0.upgrade() {
-            link.borrow_mut().ways.iter_mut().for_each(|way| way.dead = true);
+impl ConnectionHandle {
+    /// Drops all further data in both directions without an end of stream.
+    pub(crate) fn blackhole(&self) {
+        if let Some(connection) = self.0.upgrade() {
+            connection.borrow_mut().directions.iter_mut().for_each(|direction| direction.dead = true);
         }
     }
 }
 
 impl Socket {
-    pub(crate) fn cable(&self) -> Cable {
-        Cable(Rc::downgrade(&self.link))
+    pub(crate) fn handle(&self) -> ConnectionHandle {
+        ConnectionHandle(Rc::downgrade(&self.connection))
     }
 
     pub(crate) fn write(&mut self, octets: &[u8]) {
         let now = self.executor.now();
-        let mut link = self.link.borrow_mut();
+        let mut connection = self.connection.borrow_mut();
         let mut octets = Bytes::copy_from_slice(octets);
         if self.side == 1
-            && link.weather.conceals_pipelining
+            && connection.profile.hides_pipelining
             && let Some(at) = octets.windows(10).position(|word| word == b"PIPELINING")
         {
             octets = [&octets[..at], b"X-NOTHINGS", &octets[at + 10..]].concat().into();
         }
-        let Link { ways, weather, random } = &mut *link;
-        let way = &mut ways[self.side];
-        if way.dead || way.end.is_some() {
+        let Connection { directions, profile, random } = &mut *connection;
+        let direction = &mut directions[self.side];
+        if direction.dead || direction.end.is_some() {
             return;
         }
-        let left = weather.cut_after[self.side].map(|cut| cut.saturating_sub(way.carried));
-        let is_cut = left.is_some_and(|left| left < octets.len() as u64);
-        if let Some(left) = left.filter(|_| is_cut) {
-            octets.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        let remaining =
+            profile.fails_after[self.side].map(|limit| limit.saturating_sub(direction.octets_written));
+        let fails = remaining.is_some_and(|remaining| remaining < octets.len() as u64);
+        if let Some(remaining) = remaining.filter(|_| fails) {
+            octets.truncate(usize::try_from(remaining).unwrap_or(usize::MAX));
         }
-        way.carried += octets.len() as u64;
-        let coarse = weather.piece.max(octets.len() / 200);
+        direction.octets_written += octets.len() as u64;
+        let length_max = profile.piece_length_max.max(octets.len() / 200);
         while !octets.is_empty() {
-            let piece = octets.split_to(1 + random.below(coarse.min(octets.len())));
-            let jitter = random.milliseconds(0..=usize::try_from(weather.jitter.as_millis()).unwrap_or(0));
-            way.last = way.last.max(now + weather.latency + jitter);
-            way.arriving.push_back((way.last, piece));
+            let piece = octets.split_to(1 + random.below(length_max.min(octets.len())));
+            let jitter = random.milliseconds(0..=usize::try_from(profile.jitter.as_millis()).unwrap_or(0));
+            direction.last = direction.last.max(now + profile.latency + jitter);
+            direction.in_flight.push_back((direction.last, piece));
         }
-        if is_cut {
-            cut(ways, weather.silent, now);
+        if fails {
+            fail(directions, profile.silent, now);
         }
-        ways.iter_mut().filter_map(|way| way.reader.take()).for_each(Waker::wake);
+        directions.iter_mut().filter_map(|direction| direction.reader.take()).for_each(Waker::wake);
     }
 
-    /// The next piece that arrives, unless `deadline` comes first.
+    /// Writes all of `output` and clears it.
+    pub(crate) fn flush(&mut self, output: &mut BytesMut) {
+        if !output.is_empty() {
+            self.write(output);
+            output.clear();
+        }
+    }
+
+    /// Waits for the next piece or the deadline.
     pub(crate) async fn read(&mut self, input: &mut BytesMut, deadline: Option<Duration>) -> Read {
         std::future::poll_fn(|context| {
             let now = self.executor.now();
-            let mut link = self.link.borrow_mut();
-            let way = &mut link.ways[1 - self.side];
-            if let Some((_, piece)) = way.arriving.pop_front_if(|(when, _)| *when <= now) {
+            let mut connection = self.connection.borrow_mut();
+            let direction = &mut connection.directions[1 - self.side];
+            if let Some((_, piece)) = direction.in_flight.pop_front_if(|(when, _)| *when <= now) {
                 input.extend_from_slice(&piece);
                 return Poll::Ready(Read::Octets);
             }
-            if way.arriving.is_empty() && way.end.is_some_and(|end| end <= now) {
+            if direction.in_flight.is_empty() && direction.end.is_some_and(|end| end <= now) {
                 return Poll::Ready(Read::Eof);
             }
             if deadline.is_some_and(|deadline| deadline <= now) {
                 return Poll::Ready(Read::TimedOut);
             }
-            way.reader = Some(context.waker().clone());
-            let arrives = way.arriving.front().map(|(when, _)| *when).or(way.end);
-            self.executor.set(&mut self.timer, arrives.into_iter().chain(deadline).min(), context.waker());
+            direction.reader = Some(context.waker().clone());
+            let arrives = direction.in_flight.front().map(|(when, _)| *when).or(direction.end);
+            self.executor.set_timer(
+                &mut self.timer,
+                arrives.into_iter().chain(deadline).min(),
+                context.waker(),
+            );
             Poll::Pending
         })
         .await
     }
 }
 
-fn cut(ways: &mut [Way; 2], silent: bool, now: Duration) {
-    for way in ways {
-        way.dead = true;
-        if !silent && way.end.is_none() {
-            way.end = Some(way.last.max(now));
+fn fail(directions: &mut [Direction; 2], silent: bool, now: Duration) {
+    for direction in directions {
+        direction.dead = true;
+        if !silent && direction.end.is_none() {
+            direction.end = Some(direction.last.max(now));
         }
     }
 }
@@ -176,14 +190,14 @@ fn cut(ways: &mut [Way; 2], silent: bool, now: Duration) {
 impl Drop for Socket {
     fn drop(&mut self) {
         let now = self.executor.now();
-        self.executor.set(&mut self.timer, None, Waker::noop());
-        let mut link = self.link.borrow_mut();
-        let latency = link.weather.latency;
-        let way = &mut link.ways[self.side];
-        if !way.dead && way.end.is_none() {
-            way.end = Some(way.last.max(now + latency));
+        self.executor.set_timer(&mut self.timer, None, Waker::noop());
+        let mut connection = self.connection.borrow_mut();
+        let latency = connection.profile.latency;
+        let direction = &mut connection.directions[self.side];
+        if !direction.dead && direction.end.is_none() {
+            direction.end = Some(direction.last.max(now + latency));
         }
-        if let Some(reader) = way.reader.take() {
+        if let Some(reader) = direction.reader.take() {
             reader.wake();
         }
     }

@@ -1,4 +1,4 @@
-//! Numbers that look random and are the same on every run: splitmix64.
+//! Deterministic pseudo-random numbers: splitmix64.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -19,22 +19,22 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// Less than `bound`.
+    /// A number below `bound`.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % bound.max(1) as u64).expect("the rest is smaller than a usize")
+        usize::try_from(self.next() % bound.max(1) as u64).expect("below a usize")
     }
 
     pub(crate) fn between(&mut self, range: RangeInclusive<usize>) -> usize {
         range.start() + self.below(range.end() - range.start() + 1)
     }
 
-    /// So many times in a hundred.
-    pub(crate) fn percent(&mut self, chance: usize) -> bool {
-        self.below(100) < chance
+    /// True with a probability of `percent` in a hundred.
+    pub(crate) fn percent(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
     }
 
-    pub(crate) fn pick<'a, T>(&mut self, choice: &'a [T]) -> &'a T {
-        &choice[self.below(choice.len())]
+    pub(crate) fn pick<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
+        &choices[self.below(choices.len())]
     }
 
     pub(crate) fn milliseconds(&mut self, range: RangeInclusive<usize>) -> Duration {

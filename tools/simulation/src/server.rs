@@ -1,110 +1,34 @@
-//! A server process: the production sessions, store and driver.
+//! Sessions of a simulated server process, with the production policy and driver.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
-use chrono::{DateTime, Utc};
 use mail_core::sasl::AuthOffer;
-use mail_core::secret::Secret;
 use mail_core::session::{Encryption, Session};
-use mail_core::time::{Duration, Instant};
-use mail_core::users::Username;
+use mail_core::time::Instant;
 use mail_core::{pop3, smtp};
-use mail_service::context::{ClientContext, Clock, IdGenerator, ServiceContext};
+use mail_service::context::{ClientContext, ServiceContext};
 use mail_service::pop3_session::Pop3Session;
 use mail_service::smtp_session::SmtpSession;
-use mail_store::directory::{Directory, DirectoryError};
 use net::driver::{self, ConnectionIo, Read, Timer};
 use tokio::sync::watch;
 
+use crate::checked_store::CheckedStore;
+use crate::identity::{HOSTNAME, SimClock, SimDirectory};
 use crate::network::Socket;
-use crate::store::CheckedStore;
 use crate::world::World;
-
-/// Name of the servers.
-pub(crate) const HOSTNAME: &str = "iitkgp.edu";
-/// The accounts.
-pub(crate) const ACCOUNTS: [&str; 3] = ["ag", "gb", "cd"];
-/// Password of every account.
-pub(crate) const PASSWORD: &str = "secret";
 
 pub(crate) type SimContext = ServiceContext<SimDirectory, CheckedStore, SimClock>;
 
-/// A directory that never changes.
-#[derive(Debug)]
-pub(crate) struct SimDirectory;
-
-/// The virtual clock, and consecutive ids. All processes share them, across power failures.
-#[derive(Debug, Clone)]
-pub(crate) struct SimClock {
-    start: Instant,
-    passed: Arc<AtomicU64>,
-    next_id: Arc<AtomicU64>,
-}
-
-impl SimClock {
-    pub(crate) fn new(start: Instant) -> Self {
-        Self { start, passed: Arc::default(), next_id: Arc::default() }
-    }
-
-    pub(crate) fn set(&self, passed: Duration) {
-        self.passed.store(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-}
-
-impl Clock for SimClock {
-    fn now(&self) -> Instant {
-        self.start + Duration::from_millis(self.passed.load(Ordering::Relaxed))
-    }
-
-    fn utc(&self) -> DateTime<Utc> {
-        DateTime::<Utc>::from_timestamp(1_795_374_907, 0).expect("a valid time")
-    }
-}
-
-impl IdGenerator for SimClock {
-    fn generate(&self, _time: DateTime<Utc>) -> String {
-        format!("{:026}", self.next_id.fetch_add(1, Ordering::Relaxed))
-    }
-}
-
-pub(crate) fn username(name: &str) -> Username {
-    Username::parse(name).expect("a valid name")
-}
-
-fn find(name: &Username) -> Option<Username> {
-    ACCOUNTS.iter().map(|name| username(name)).find(|account| account == name)
-}
-
-impl Directory for SimDirectory {
-    async fn find(&self, name: &Username) -> Result<Option<Username>, DirectoryError> {
-        Ok(find(name))
-    }
-
-    async fn first(&self) -> Result<Option<Username>, DirectoryError> {
-        Ok(Some(username(ACCOUNTS[0])))
-    }
-
-    async fn verify(
-        &self,
-        name: Option<&Username>,
-        password: &Secret<String>,
-    ) -> Result<Option<Username>, DirectoryError> {
-        Ok(name.filter(|_| password.expose() == PASSWORD).and_then(find))
-    }
-}
-
-/// The protocol of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Smtp,
     Pop3,
 }
 
-/// Runs the session of a connection.
+/// Serves one connection.
 pub(crate) async fn serve(world: World, context: Arc<SimContext>, protocol: Protocol, socket: Socket) {
     let now = world.instant();
     let client = ClientContext::new(Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), false);
@@ -134,7 +58,7 @@ pub(crate) async fn serve(world: World, context: Arc<SimContext>, protocol: Prot
     }
 }
 
-/// The I/O that the production driver runs over.
+/// The I/O of the production driver over a simulated socket.
 struct ServerIo {
     world: World,
     socket: Socket,
@@ -176,10 +100,10 @@ impl Timer for World {
 }
 
 async fn drive<S: Session>(world: World, socket: Socket, machine: S::Machine, session: S) {
-    let (_stop, shutdown) = watch::channel(false);
+    let (_sender, shutdown) = watch::channel(false);
     let io = ServerIo { world: world.clone(), socket };
     let metrics = world.connection_metrics();
     if let Err(error) = driver::drive(io, world.clone(), machine, session, metrics, shutdown).await {
-        world.fail(&format!("a session failed: {error}"));
+        world.violation(&format!("a session failed: {error}"));
     }
 }

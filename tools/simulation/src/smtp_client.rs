@@ -1,5 +1,5 @@
-//! Clients that hand mail over: the core's own machine with DATA, and one of a few lines that uses BDAT, RSET and
-//! pipelining as it likes.
+//! SMTP clients: the production state machine with DATA, and a minimal client that uses BDAT, RSET and pipelining at
+//! random.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -9,31 +9,33 @@ use mail_core::smtp::client::{Envelope, Event, Submission, SubmissionConfig, Tls
 use mail_core::smtp::command::HelloName;
 use net::driver::Read;
 
-use crate::client::{Next, run};
+use crate::client::{Flow, run_client};
+use crate::identity::ACCOUNTS;
 use crate::mail::Mail;
 use crate::model::{Account, Attempt};
-use crate::network::{Socket, Weather};
-use crate::server::{ACCOUNTS, Protocol};
+use crate::network::{LinkProfile, Socket};
+use crate::processes::Processes;
+use crate::server::Protocol;
 use crate::world::World;
 
-/// One attempt to hand a message over.
-struct Sending {
+/// One attempt to send a message.
+struct OutgoingMail {
     attempt: Attempt,
-    /// Addresses, and whose each is.
+    /// Addresses and the accounts they belong to.
     recipients: Vec<(String, Option<Account>)>,
     text: Vec<u8>,
 }
 
-impl Sending {
-    fn any(world: &World) -> Self {
+impl OutgoingMail {
+    fn random(world: &World) -> Self {
         let recipients = world.with_random(|random| {
             let count = *random.pick(&[1, 1, 1, 2, 3, 5]);
-            let one = |_| match random.below(ACCOUNTS.len() * 4 + 1) {
+            let recipient = |_| match random.below(ACCOUNTS.len() * 4 + 1) {
                 12 => ("nobody@iit.edu".to_owned(), None),
-                any => {
-                    let (account, how) = (any / 4, any % 4);
+                index => {
+                    let (account, form) = (index / 4, index % 4);
                     let name = ACCOUNTS[account];
-                    let address = match how {
+                    let address = match form {
                         0 => format!("{name}+lists@iit.edu"),
                         1 => format!("{}@IITKGP.EDU", name.to_uppercase()),
                         _ => format!("{name}@iit.edu"),
@@ -41,14 +43,17 @@ impl Sending {
                     (address, Some(account))
                 }
             };
-            (0..count).map(one).collect()
+            (0..count).map(recipient).collect()
         });
         Self::to(world, recipients)
     }
 
     fn to(world: &World, recipients: Vec<(String, Option<Account>)>) -> Self {
-        let attempt = world.model().begin(|attempt| world.with_random(|random| Mail::any(attempt, random)));
-        world.model().address(attempt, recipients.iter().filter_map(|(_, account)| *account).collect());
+        let attempt =
+            world.model().begin(|attempt| world.with_random(|random| Mail::random(attempt, random)));
+        world
+            .model()
+            .set_recipients(attempt, recipients.iter().filter_map(|(_, account)| *account).collect());
         let text = world.model().mail(attempt).sent.clone();
         Self { attempt, recipients, text }
     }
@@ -66,19 +71,20 @@ impl Sending {
 }
 
 fn address_of(text: &str) -> Address {
-    Address::parse(text).expect("the simulation writes addresses")
+    Address::parse(text).expect("a valid address")
 }
 
-/// Hands over some mails, each until it is acknowledged or the sender loses patience.
-pub(crate) async fn send_mail(world: World, name: String) {
+/// Sends some mails, with retries.
+pub(crate) async fn send_mail(processes: Processes, name: String) {
+    let world = processes.world();
     for _ in 0..world.with_random(|random| random.between(1..=5)) {
         let pause = world.with_random(|random| random.seconds(0..=40));
         world.sleep(pause).await;
         for _ in 0..world.with_random(|random| random.between(1..=3)) {
             let count = world.with_random(|random| *random.pick(&[1, 1, 2, 4]));
-            let mails = (0..count).map(|_| Sending::any(&world)).collect();
-            let weather = world.weather();
-            if session(&world, &name, mails, weather).await {
+            let mails = (0..count).map(|_| OutgoingMail::random(world)).collect();
+            let profile = world.link_profile();
+            if session(&processes, &name, mails, profile).await {
                 break;
             }
             let pause = world.with_random(|random| random.seconds(1..=60));
@@ -87,28 +93,30 @@ pub(crate) async fn send_mail(world: World, name: String) {
     }
 }
 
-/// One mail to everybody over a network in order: it must be taken.
-pub(crate) async fn send_last(world: &World) {
+/// Verifies that a mail to all accounts is accepted over a reliable connection.
+pub(crate) async fn verify_sending(processes: &Processes) {
+    let world = processes.world();
     let recipients =
         ACCOUNTS.iter().enumerate().map(|(account, name)| (format!("{name}@iit.edu"), Some(account)));
-    let mail = Sending::to(world, recipients.collect());
-    let weather = world.with_random(Weather::fair);
-    if !session(world, "the last sender", vec![mail], weather).await {
-        world.fail("all is in order again, and a message is not taken");
+    let mail = OutgoingMail::to(world, recipients.collect());
+    let profile = world.with_random(LinkProfile::reliable);
+    if !session(processes, "last sender", vec![mail], profile).await {
+        world.violation("a message is refused after the end of all faults");
     }
 }
 
-/// Whether all was acknowledged.
-async fn session(world: &World, name: &str, mails: Vec<Sending>, weather: Weather) -> bool {
-    let Some(socket) = world.connect(name, Protocol::Smtp, weather) else { return false };
+/// Sends mails in one session. Returns whether all were acknowledged.
+async fn session(processes: &Processes, name: &str, mails: Vec<OutgoingMail>, profile: LinkProfile) -> bool {
+    let world = processes.world();
+    let Some(socket) = processes.connect(name, Protocol::Smtp, profile) else { return false };
     if mails.len() == 1 && world.with_random(|random| random.percent(40)) {
         let mut mails = mails;
-        return chunks(world, name, mails.remove(0), socket).await;
+        return send_chunks(world, name, mails.remove(0), socket).await;
     }
     submission(world, name, mails, socket).await
 }
 
-async fn submission(world: &World, name: &str, mails: Vec<Sending>, socket: Socket) -> bool {
+async fn submission(world: &World, name: &str, mails: Vec<OutgoingMail>, socket: Socket) -> bool {
     let config = SubmissionConfig {
         hello: HelloName::parse("iit.edu").expect("a name"),
         tls: Tls::Never,
@@ -117,20 +125,20 @@ async fn submission(world: &World, name: &str, mails: Vec<Sending>, socket: Sock
     };
     let mut machine = Submission::new(config, world.instant());
     for mail in &mails {
-        machine.send(mail.envelope()).expect("the session has just begun");
+        machine.send(mail.envelope()).expect("a new session accepts messages");
     }
     machine.quit();
-    let mut waiting: VecDeque<Sending> = mails.into();
+    let mut waiting: VecDeque<OutgoingMail> = mails.into();
     let mut at = 0;
-    let ended = run(world, socket, machine, |machine, event| {
-        let Some(mail) = waiting.front_mut() else { return Next::Continue };
+    let outcome = run_client(world, socket, machine, |machine, event| {
+        let Some(mail) = waiting.front_mut() else { return Flow::Continue };
         let attempt = mail.attempt;
         match event {
             Some(Event::RecipientRefused { index, .. }) => {
                 mail.recipients[index].1 = None;
                 let left: BTreeSet<Account> =
                     mail.recipients.iter().filter_map(|(_, account)| *account).collect();
-                world.model().address(attempt, left);
+                world.model().set_recipients(attempt, left);
             }
             Some(Event::SendBody) => at = 0,
             Some(Event::Sent(_)) => {
@@ -138,8 +146,8 @@ async fn submission(world: &World, name: &str, mails: Vec<Sending>, socket: Sock
                 waiting.pop_front();
             }
             Some(Event::Refused { stage, reply }) => {
-                world.note(|| format!("{name}: message {attempt} is refused at {stage:?}: {reply}"));
-                world.model().tally.refused += 1;
+                world.log(|| format!("{name}: message {attempt} refused at {stage:?}: {reply}"));
+                world.model().counters.refused += 1;
                 waiting.pop_front();
             }
             None if machine.wants_body() => {
@@ -148,35 +156,35 @@ async fn submission(world: &World, name: &str, mails: Vec<Sending>, socket: Sock
                     random.between(1..=most)
                 });
                 let end = mail.text.len().min(at + piece);
-                machine.body(&mail.text[at..end]).expect("there is no NUL in it");
+                machine.body(&mail.text[at..end]).expect("a text without NUL");
                 at = end;
                 if at == mail.text.len() {
-                    world.note(|| format!("{name}: sends the end of message {attempt}"));
-                    world.model().sent(attempt);
-                    machine.body_end().expect("it wants a body");
+                    world.log(|| format!("{name}: sends the end of message {attempt}"));
+                    world.model().end_sent(attempt);
+                    machine.body_end().expect("the machine wants a body");
                 }
             }
             _ => {}
         }
-        Next::Continue
+        Flow::Continue
     });
-    let ended = ended.await;
-    if let (Err(error), Some(mail)) = (ended, waiting.front()) {
-        world.note(|| format!("{name}: message {} is not answered: {error}", mail.attempt));
-        world.model().tally.unanswered += 1;
+    let outcome = outcome.await;
+    if let (Err(error), Some(mail)) = (outcome, waiting.front()) {
+        world.log(|| format!("{name}: no reply to message {}: {error}", mail.attempt));
+        world.model().counters.unanswered += 1;
     }
     waiting.is_empty()
 }
 
-/// A client that sees lines.
-struct Lines<'a> {
+/// A line-based client.
+struct LineClient<'a> {
     world: &'a World,
     socket: Socket,
     input: BytesMut,
 }
 
-impl Lines<'_> {
-    /// The code of the next reply; `None` at the end of the stream, or after a long silence.
+impl LineClient<'_> {
+    /// The code of the next reply; `None` at the end of the stream or after a timeout.
     async fn reply(&mut self) -> Option<u16> {
         let deadline = self.world.now() + std::time::Duration::from_secs(300);
         loop {
@@ -197,55 +205,61 @@ impl Lines<'_> {
     }
 }
 
-/// BDAT, with or without pipelining, sometimes after a transaction that is given up.
-async fn chunks(world: &World, name: &str, mail: Sending, socket: Socket) -> bool {
+/// Sends a mail with BDAT, with or without pipelining, sometimes after an abandoned transaction.
+async fn send_chunks(world: &World, name: &str, mail: OutgoingMail, socket: Socket) -> bool {
     let attempt = mail.attempt;
-    let mut lines = Lines { world, socket, input: BytesMut::new() };
-    let done = try_chunks(world, name, &mail, &mut lines).await;
-    match done {
+    let mut lines = LineClient { world, socket, input: BytesMut::new() };
+    let code = try_chunks(world, name, &mail, &mut lines).await;
+    match code {
         Some(250) => world.acknowledged(name, attempt),
         Some(code) => {
-            world.note(|| format!("{name}: message {attempt} is refused: {code}"));
-            world.model().tally.refused += 1;
+            world.log(|| format!("{name}: message {attempt} refused: {code}"));
+            world.model().counters.refused += 1;
         }
         None => {
-            world.note(|| format!("{name}: message {attempt} is not answered"));
-            world.model().tally.unanswered += 1;
+            world.log(|| format!("{name}: no reply to message {attempt}"));
+            world.model().counters.unanswered += 1;
         }
     }
-    done == Some(250)
+    code == Some(250)
 }
 
-async fn try_chunks(world: &World, name: &str, mail: &Sending, lines: &mut Lines<'_>) -> Option<u16> {
+async fn try_chunks(
+    world: &World,
+    name: &str,
+    mail: &OutgoingMail,
+    lines: &mut LineClient<'_>,
+) -> Option<u16> {
     lines.reply().await?;
     lines.command("EHLO iit.edu\r\n").await?;
     if world.with_random(|random| random.percent(30)) {
         abandon(world, lines).await?;
     }
-    let mut steps = vec![b"MAIL FROM:<ag@iit.edu> BODY=8BITMIME\r\n".to_vec()];
-    steps.extend(mail.recipients.iter().map(|(address, _)| format!("RCPT TO:<{address}>\r\n").into_bytes()));
+    let mut commands = vec![b"MAIL FROM:<ag@iit.edu> BODY=8BITMIME\r\n".to_vec()];
+    commands
+        .extend(mail.recipients.iter().map(|(address, _)| format!("RCPT TO:<{address}>\r\n").into_bytes()));
     let mut rest = &mail.text[..];
     while !rest.is_empty() {
-        let (chunk, behind) = rest.split_at(world.with_random(|random| 1 + random.below(rest.len())));
-        steps.push([format!("BDAT {}\r\n", chunk.len()).as_bytes(), chunk].concat());
-        rest = behind;
+        let (chunk, tail) = rest.split_at(world.with_random(|random| 1 + random.below(rest.len())));
+        commands.push([format!("BDAT {}\r\n", chunk.len()).as_bytes(), chunk].concat());
+        rest = tail;
     }
-    steps.push(b"BDAT 0 LAST\r\n".to_vec());
+    commands.push(b"BDAT 0 LAST\r\n".to_vec());
     let pipelined = world.with_random(|random| random.percent(50));
     if pipelined {
-        lines.socket.write(&steps.concat());
-        world.model().sent(mail.attempt);
-        world.note(|| format!("{name}: sends all of message {} at once", mail.attempt));
+        lines.socket.write(&commands.concat());
+        world.model().end_sent(mail.attempt);
+        world.log(|| format!("{name}: pipelines message {}", mail.attempt));
     }
     let mut code = None;
     let mut accepted = BTreeSet::new();
-    let last = steps.len() - 1;
-    for (index, step) in steps.iter().enumerate() {
+    let last = commands.len() - 1;
+    for (index, command) in commands.iter().enumerate() {
         if !pipelined {
-            lines.socket.write(step);
+            lines.socket.write(command);
             if index == last {
-                world.note(|| format!("{name}: sends the last chunk of message {}", mail.attempt));
-                world.model().sent(mail.attempt);
+                world.log(|| format!("{name}: sends the last chunk of message {}", mail.attempt));
+                world.model().end_sent(mail.attempt);
             }
         }
         code = Some(lines.reply().await?);
@@ -253,14 +267,14 @@ async fn try_chunks(world: &World, name: &str, mail: &Sending, lines: &mut Lines
             accepted.extend(account);
         }
     }
-    world.model().address(mail.attempt, accepted);
+    world.model().set_recipients(mail.attempt, accepted);
     lines.command("QUIT\r\n").await;
     code
 }
 
-/// A transaction that never ends.
-async fn abandon(world: &World, lines: &mut Lines<'_>) -> Option<()> {
-    let mail = Sending::any(world);
+/// Sends a chunk without LAST and resets the transaction.
+async fn abandon(world: &World, lines: &mut LineClient<'_>) -> Option<()> {
+    let mail = OutgoingMail::random(world);
     lines.command("MAIL FROM:<ag@iit.edu> BODY=8BITMIME\r\n").await?;
     lines.command("RCPT TO:<gb@iit.edu>\r\n").await?;
     let chunk = [format!("BDAT {}\r\n", mail.text.len()).as_bytes(), &mail.text].concat();

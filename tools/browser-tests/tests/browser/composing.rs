@@ -73,9 +73,7 @@ async fn dropped_and_pasted_files_are_attached() {
     page.wait_for_text_gone("pasted.txt").await;
     send(page).await;
 
-    let mut pop3 = servers.pop3("ag");
-    let message = String::from_utf8(pop3.retrieve(1)).expect("the page sends ASCII");
-    pop3.quit();
+    let message = servers.first_message("ag");
     assert!(message.contains("dropped.txt") && !message.contains("pasted.txt"), "{message}");
     assert_no_console_errors(page).await;
 }
@@ -139,9 +137,7 @@ async fn reply_quotes_the_text_and_addresses_the_sender() {
     page.type_at_start("Text", "I will be there.\n").await;
     send(page).await;
 
-    let mut pop3 = servers.pop3("ag");
-    let message = String::from_utf8(pop3.retrieve(1)).expect("the page sends ASCII");
-    pop3.quit();
+    let message = servers.first_message("ag");
     assert!(message.contains("Subject: Re: Meeting\r\n"), "{message}");
     assert!(message.contains("I will be there."), "{message}");
     assert!(message.contains("> See you at five."), "{message}");
@@ -165,9 +161,7 @@ async fn forward_includes_text_and_attachments() {
     page.screenshot("forward").await;
     send(page).await;
 
-    let mut pop3 = servers.pop3("ag");
-    let message = String::from_utf8(pop3.retrieve(1)).expect("the page sends ASCII");
-    pop3.quit();
+    let message = servers.first_message("ag");
     assert!(message.contains("It is attached."), "{message}");
     assert!(message.replace("\r\n", "").contains(SQUARE), "{message}");
     assert_no_console_errors(page).await;
@@ -307,9 +301,7 @@ async fn pending_file_is_attached_to_its_own_draft_only() {
     page.wait_for("button", "Remove mine.txt").await;
     assert!(page.find("button", "Remove other.txt").await.is_none());
     send(page).await;
-    let mut pop3 = servers.pop3("ag");
-    let message = String::from_utf8(pop3.retrieve(1)).expect("the page sends ASCII");
-    pop3.quit();
+    let message = servers.first_message("ag");
     assert!(message.contains("mine.txt") && !message.contains("other.txt"), "{message}");
 
     page.press("Drafts").await;

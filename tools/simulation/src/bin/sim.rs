@@ -1,24 +1,24 @@
-//! `sim --seeds N` runs many seeds; `sim --seed S` one, and tells what happens in it.
+//! `sim --seeds N` runs many seeds; `sim --seed S` runs one and prints its log.
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use simulation::{Options, Tally, run};
+use simulation::{Counters, Options, run};
 
 #[derive(Parser)]
 struct Arguments {
-    /// How many seeds to run
+    /// Number of seeds to run
     #[arg(long, default_value_t = 200)]
     seeds: u64,
-    /// The first of them
+    /// First seed
     #[arg(long, default_value_t = 0)]
     from: u64,
-    /// Run this one alone, with the log of its events
+    /// Run only this seed and print its log
     #[arg(long)]
     seed: Option<u64>,
 }
 
-#[expect(clippy::print_stdout, reason = "this is the program's one output place")]
+#[expect(clippy::print_stdout, reason = "the output of the program")]
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let with_log = arguments.seed.is_some();
@@ -26,12 +26,12 @@ fn main() -> ExitCode {
         Some(seed) => seed..seed + 1,
         None => arguments.from..arguments.from + arguments.seeds,
     };
-    let (mut failures, mut sum) = (0, Tally::default());
+    let (mut failures, mut sum) = (0, Counters::default());
     for seed in seeds {
-        match run(&Options { seed, with_log, sabotage: None }) {
+        match run(&Options { seed, with_log, bug: None }) {
             Ok(success) => {
                 print!("{}", success.log);
-                sum = sum.plus(success.tally);
+                sum = sum.plus(success.counters);
             }
             Err(failure) => {
                 println!("{failure}");
@@ -44,6 +44,6 @@ fn main() -> ExitCode {
         println!("{failures} seeds failed");
         return ExitCode::FAILURE;
     }
-    println!("every promise was kept");
+    println!("no violations");
     ExitCode::SUCCESS
 }

@@ -1,5 +1,4 @@
-//! The store as the simulation has it: leases are watched, and a promise can be broken on purpose, to see that it is
-//! found out.
+//! Wraps the text store to check that leases are exclusive, and optionally to inject a bug that the simulation must find.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,30 +15,30 @@ use mail_store::{
 
 use crate::executor::DeferredOffload;
 
-/// A promise that is broken on purpose.
+/// A bug that is injected to verify that the simulation finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sabotage {
-    /// The disk says that it has synced, and has not.
-    LyingDisk,
-    /// A delivery that failed is acknowledged.
-    HastyAnswer,
+pub enum InjectedBug {
+    /// Syncs report success without effect.
+    IgnoredSyncs,
+    /// Failed deliveries are acknowledged.
+    AcknowledgedFailure,
     /// Each message is stored twice.
-    TwoCopies,
-    /// A removal is acknowledged and not done.
-    NoRemoval,
-    /// A removal takes the next message along.
-    OneMore,
-    /// The octets of a listing are one too many.
+    DuplicateDelivery,
+    /// Removals are acknowledged without effect.
+    SkippedRemoval,
+    /// A removal also removes the next message.
+    ExcessRemoval,
+    /// Listed sizes are one octet too large.
     WrongOctets,
     /// Unique-ids are the message-numbers.
-    ReusedIds,
-    /// The last octets of a message are lost.
-    ShortMessage,
+    ReusedUniqueIds,
+    /// One octet of a message is lost.
+    LostOctet,
 }
 
-/// Who has a maildrop, of all processes.
+/// Accounts with an open maildrop, in all processes.
 pub(crate) type Leases = Arc<Mutex<BTreeSet<String>>>;
-/// What was found to be wrong.
+/// Violations found so far.
 pub(crate) type Violations = Arc<Mutex<Vec<String>>>;
 
 #[derive(Debug, Clone)]
@@ -47,25 +46,25 @@ pub(crate) struct CheckedStore {
     pub(crate) inner: TextStore<SimDisk, DeferredOffload>,
     pub(crate) leases: Leases,
     pub(crate) violations: Violations,
-    pub(crate) sabotage: Option<Sabotage>,
+    pub(crate) bug: Option<InjectedBug>,
 }
 
 #[derive(Debug)]
 pub(crate) struct CheckedIncoming {
     inner: TextIncoming<SimDisk, DeferredOffload>,
-    /// The second copy of [`Sabotage::TwoCopies`].
-    twin: Option<TextIncoming<SimDisk, DeferredOffload>>,
-    sabotage: Option<Sabotage>,
+    /// The second copy for [`InjectedBug::DuplicateDelivery`].
+    duplicate: Option<TextIncoming<SimDisk, DeferredOffload>>,
+    bug: Option<InjectedBug>,
 }
 
 #[derive(Debug)]
 pub(crate) struct CheckedMaildrop {
     inner: TextMaildrop<SimDisk, DeferredOffload>,
-    sabotage: Option<Sabotage>,
+    bug: Option<InjectedBug>,
     lease: Lease,
 }
 
-/// Says that the lease is given back, in the moment before the store's own is dropped.
+/// An entry in [`Leases`]. It is dropped before the lease of the store.
 #[derive(Debug)]
 struct Lease {
     account: String,
@@ -82,11 +81,11 @@ impl DeliveryTarget for CheckedStore {
     type Incoming = CheckedIncoming;
 
     async fn begin(&self, envelope: &Envelope) -> Result<CheckedIncoming, StoreError> {
-        let twin = match self.sabotage {
-            Some(Sabotage::TwoCopies) => Some(self.inner.begin(envelope).await?),
+        let duplicate = match self.bug {
+            Some(InjectedBug::DuplicateDelivery) => Some(self.inner.begin(envelope).await?),
             _ => None,
         };
-        Ok(CheckedIncoming { inner: self.inner.begin(envelope).await?, twin, sabotage: self.sabotage })
+        Ok(CheckedIncoming { inner: self.inner.begin(envelope).await?, duplicate, bug: self.bug })
     }
 }
 
@@ -100,17 +99,17 @@ impl MaildropStore for CheckedStore {
             let violation = format!("two sessions have the maildrop of {account}");
             self.violations.lock().unwrap_or_else(PoisonError::into_inner).push(violation);
         }
-        Ok(CheckedMaildrop { inner, sabotage: self.sabotage, lease })
+        Ok(CheckedMaildrop { inner, bug: self.bug, lease })
     }
 }
 
 impl IncomingMessage for CheckedIncoming {
     async fn write(&mut self, mut chunk: Bytes) -> Result<(), StoreError> {
-        if self.sabotage == Some(Sabotage::ShortMessage) && chunk.len() > 200 {
+        if self.bug == Some(InjectedBug::LostOctet) && chunk.len() > 200 {
             chunk = [&chunk[..100], &chunk[101..]].concat().into();
         }
-        if let Some(twin) = &mut self.twin {
-            twin.write(chunk.clone()).await?;
+        if let Some(duplicate) = &mut self.duplicate {
+            duplicate.write(chunk.clone()).await?;
         }
         self.inner.write(chunk).await
     }
@@ -124,11 +123,11 @@ impl IncomingMessage for CheckedIncoming {
     }
 
     async fn commit(self, trace: &Trace) -> Result<(), StoreError> {
-        if let Some(twin) = self.twin {
-            twin.commit(trace).await?;
+        if let Some(duplicate) = self.duplicate {
+            duplicate.commit(trace).await?;
         }
-        let done = self.inner.commit(trace).await;
-        if self.sabotage == Some(Sabotage::HastyAnswer) { Ok(()) } else { done }
+        let committed = self.inner.commit(trace).await;
+        if self.bug == Some(InjectedBug::AcknowledgedFailure) { Ok(()) } else { committed }
     }
 }
 
@@ -145,13 +144,13 @@ impl Maildrop for CheckedMaildrop {
 
     async fn entries(&mut self, from: u64) -> Result<Vec<Entry>, StoreError> {
         let mut entries = self.inner.entries(from).await?;
-        entries.iter_mut().for_each(|entry| falsify(entry, self.sabotage));
+        entries.iter_mut().for_each(|entry| apply_bug(entry, self.bug));
         Ok(entries)
     }
 
     async fn entry(&mut self, number: u64) -> Result<Entry, StoreError> {
         let mut entry = self.inner.entry(number).await?;
-        falsify(&mut entry, self.sabotage);
+        apply_bug(&mut entry, self.bug);
         Ok(entry)
     }
 
@@ -160,13 +159,13 @@ impl Maildrop for CheckedMaildrop {
     }
 
     async fn remove(self, numbers: &[u64]) -> Result<(), StoreError> {
-        let Self { inner, sabotage, lease } = self;
-        // The store gives its own back within the call.
+        let Self { inner, bug, lease } = self;
+        // The store releases its own lease during the call below.
         drop(lease);
         let mut numbers = numbers.to_vec();
-        match sabotage {
-            Some(Sabotage::NoRemoval) => return Ok(()),
-            Some(Sabotage::OneMore) => numbers.extend(numbers.last().map(|last| last + 1)),
+        match bug {
+            Some(InjectedBug::SkippedRemoval) => return Ok(()),
+            Some(InjectedBug::ExcessRemoval) => numbers.extend(numbers.last().map(|last| last + 1)),
             _ => {}
         }
         numbers.retain(|number| *number <= inner.count());
@@ -182,10 +181,10 @@ impl Maildrop for CheckedMaildrop {
     }
 }
 
-fn falsify(entry: &mut Entry, sabotage: Option<Sabotage>) {
-    match sabotage {
-        Some(Sabotage::WrongOctets) => entry.octets += 1,
-        Some(Sabotage::ReusedIds) => entry.unique_id = entry.number.to_string(),
+fn apply_bug(entry: &mut Entry, bug: Option<InjectedBug>) {
+    match bug {
+        Some(InjectedBug::WrongOctets) => entry.octets += 1,
+        Some(InjectedBug::ReusedUniqueIds) => entry.unique_id = entry.number.to_string(),
         _ => {}
     }
 }
