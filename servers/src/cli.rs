@@ -13,7 +13,7 @@ use crate::admin::UserCommand;
 use crate::serve::serve;
 use crate::services::Programs;
 
-/// What was asked for cannot be started: a broken configuration, User.txt or flag.
+/// Exit code for an invalid configuration, User.txt or flag.
 const EXIT_USAGE: u8 = 2;
 
 /// A mail system in one program: SMTP, POP3, a web page, and mail in plain text files.
@@ -60,7 +60,7 @@ struct Pop3Server {
     args: ServeArgs,
 }
 
-/// Where things stand.
+/// Configuration file and data directory.
 #[derive(Debug, Args)]
 pub struct PlaceArgs {
     /// The configuration file (TOML); without one, everything has its default.
@@ -161,7 +161,7 @@ impl PlaceArgs {
 }
 
 impl ServeArgs {
-    /// The configuration with the flags over it.
+    /// The configuration with the flags applied.
     fn read(&self) -> Result<Config, String> {
         let mut config = self.place.read()?;
         if let Some(hostname) = &self.hostname {
@@ -182,7 +182,7 @@ impl ServeArgs {
 impl WebArgs {
     const NONE: Self = Self { web: None, root: None };
 
-    /// The configuration with the flags over it.
+    /// The configuration with the flags applied.
     fn over(&self, mut config: Config) -> Config {
         if let Some(listen) = self.web {
             config.web.listen = listen;

@@ -1,14 +1,14 @@
-//! What the process can reach once it serves: its data directory, its certificate, its page, and the ports that its bridge
-//! connects to. A defect in it opens nothing else, even for root.
+//! Confines the process to its data directory, its certificate, its page, and the ports that its bridge connects to. A defect
+//! gives access to nothing else, even as root.
 //!
-//! By Landlock, as far as the kernel knows it; elsewhere nothing is confined, which the log says.
+//! Uses Landlock as far as the kernel supports it. On other systems the process is not confined, which is logged.
 
 use config::Config;
 
-/// Confines this thread, and every one that it starts from now on. A path that is not there is not reachable later either.
+/// Confines this thread and every thread that it starts later. A path that does not exist yet stays inaccessible.
 ///
 /// # Errors
-/// One sentence: the rules were refused.
+/// A sentence: the kernel refused the rules.
 #[cfg(target_os = "linux")]
 pub(crate) fn confine(config: &Config, target_ports: impl Iterator<Item = u16>) -> Result<(), String> {
     use landlock::RulesetStatus;
@@ -19,7 +19,7 @@ pub(crate) fn confine(config: &Config, target_ports: impl Iterator<Item = u16>) 
     })?;
     match status {
         RulesetStatus::FullyEnforced => info!("confined to its data, its certificate and its page"),
-        RulesetStatus::PartiallyEnforced => info!("confined as far as this kernel knows how (Landlock)"),
+        RulesetStatus::PartiallyEnforced => info!("confined as far as this kernel supports Landlock"),
         RulesetStatus::NotEnforced => warn!("not confined: this kernel has no Landlock"),
     }
     Ok(())
@@ -42,7 +42,7 @@ mod linux {
         RulesetError, RulesetStatus, Scope, path_beneath_rules,
     };
 
-    /// The newest of what is asked for; an older kernel does what it knows of it.
+    /// The newest version used. An older kernel enforces what it supports.
     const ABI_MAX: ABI = ABI::V6;
 
     pub(super) fn restrict(
@@ -50,7 +50,7 @@ mod linux {
         target_ports: impl Iterator<Item = u16>,
     ) -> Result<RulesetStatus, RulesetError> {
         let reading = AccessFs::ReadFile | AccessFs::ReadDir;
-        let keeping: BitFlags<AccessFs> = reading
+        let writing: BitFlags<AccessFs> = reading
             | AccessFs::WriteFile
             | AccessFs::Truncate
             | AccessFs::MakeReg
@@ -66,14 +66,14 @@ mod linux {
             .handle_access(AccessNet::from_all(ABI_MAX))?
             .scope(Scope::from_all(ABI_MAX))?
             .create()?
-            .add_rules(path_beneath_rules([&config.data], keeping))?
+            .add_rules(path_beneath_rules([&config.data], writing))?
             .add_rules(path_beneath_rules(readable, reading))?
             .add_rules(connects)?
             .restrict_self()?;
         Ok(restricted.ruleset)
     }
 
-    /// Folders rather than files: a renewed certificate takes the old one's name. What a link leads to counts.
+    /// Directories, because a renewed certificate replaces the old file. Symbolic links are followed.
     fn certificate_folders(tls: &Tls) -> Vec<PathBuf> {
         let Tls::Files { certificate, key } = tls else { return Vec::new() };
         let real = [certificate, key].into_iter().filter_map(|path| path.canonicalize().ok());

@@ -1,6 +1,6 @@
-//! Says what the servers count: `GET /metrics` by http, in OpenMetrics text, which Prometheus reads.
+//! The metrics endpoint: `GET /metrics` over HTTP, in OpenMetrics text format for Prometheus.
 //!
-//! It has a listener of its own, which asks nobody who he is: it belongs on an address that only the collector reaches.
+//! It has a listener of its own and no authentication: bind it to an address that only the collector reaches.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -22,15 +22,15 @@ use tracing::{debug, info};
 
 use net::accept::{self, AcceptConfig, bind, into_tokio};
 
-/// A collector asks once in a few seconds over one connection; more of them wait to be accepted.
+/// A collector needs one connection every few seconds. Further connections wait to be accepted.
 const CONNECTIONS_MAX: usize = 16;
-/// A request and its answer are a few kibibytes.
+/// Request and response are a few KiB.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 const HEAD_OCTETS_MAX: usize = 16 << 10;
-/// What the text is, for who reads it (OpenMetrics 1.0, "Protocol Negotiation").
+/// Media type of the format (OpenMetrics 1.0, "Protocol Negotiation").
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// A bound address.
+/// A bound listener.
 #[derive(Debug)]
 pub(crate) struct MetricsEndpoint {
     socket: std::net::TcpListener,
@@ -38,10 +38,10 @@ pub(crate) struct MetricsEndpoint {
 }
 
 impl MetricsEndpoint {
-    /// Binds an address. It needs no runtime yet.
+    /// Binds an address. Needs no runtime.
     ///
     /// # Errors
-    /// The address is taken or not ours, said as a sentence.
+    /// A sentence: the address is in use or not local.
     pub(crate) fn bind(address: SocketAddr) -> Result<Self, String> {
         let cannot = |error| {
             format!("cannot listen on {address} for metrics: {error}; choose another address with --metrics")
@@ -74,7 +74,7 @@ async fn exchange(stream: TcpStream, peer: SocketAddr, registry: Arc<Registry>) 
     }
 }
 
-/// One request and its answer.
+/// Serves one request.
 async fn converse(stream: TcpStream, registry: &Registry) -> hyper::Result<()> {
     let service = service_fn(|request| async move { Ok::<_, Infallible>(answer(&request, registry)) });
     http1::Builder::new()
@@ -86,20 +86,16 @@ async fn converse(stream: TcpStream, registry: &Registry) -> hyper::Result<()> {
 
 fn answer(request: &Request<Incoming>, registry: &Registry) -> Response<String> {
     if request.uri().path() != "/metrics" {
-        return response(
-            StatusCode::NOT_FOUND,
-            PLAIN,
-            "there is /metrics here, and nothing else\n".to_owned(),
-        );
+        return response(StatusCode::NOT_FOUND, PLAIN, "only /metrics is available here\n".to_owned());
     }
     if request.method() != Method::GET {
-        let mut refused = response(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "GET it\n".to_owned());
+        let mut refused = response(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "use GET\n".to_owned());
         refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
         return refused;
     }
-    let mut words = String::new();
-    text::encode(&mut words, registry).expect("a string takes everything");
-    response(StatusCode::OK, (CONTENT_TYPE, OPEN_METRICS), words)
+    let mut body = String::new();
+    text::encode(&mut body, registry).expect("writing to a string succeeds");
+    response(StatusCode::OK, (CONTENT_TYPE, OPEN_METRICS), body)
 }
 
 const PLAIN: (HeaderName, &str) = (CONTENT_TYPE, "text/plain; charset=utf-8");
@@ -119,14 +115,14 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn those_that_ask_nothing_are_given_up_for_those_that_ask() {
+    async fn silent_connections_time_out_and_make_room() {
         let endpoint = MetricsEndpoint::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
         let address = endpoint.address;
         let mut silent = Vec::new();
         for _ in 0..CONNECTIONS_MAX {
-            silent.push(TcpStream::connect(address).await.expect("there is room to wait"));
+            silent.push(TcpStream::connect(address).await.expect("in the backlog"));
         }
-        let mut asking = TcpStream::connect(address).await.expect("there is room to wait");
+        let mut asking = TcpStream::connect(address).await.expect("in the backlog");
         asking.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await.expect("sent");
         let (_stop, shutdown) = watch::channel(false);
         tokio::spawn(endpoint.serve(Registry::default(), shutdown));

@@ -1,4 +1,4 @@
-//! From root to a user with no rights but its own: what binds port 25 need not read the mail.
+//! Dropping root's privileges: binding port 25 needs root, serving mail does not.
 
 use std::fmt::Display;
 use std::io;
@@ -8,10 +8,10 @@ use std::path::Path;
 use nix::unistd::{Uid, User, geteuid, getuid};
 use tracing::{info, warn};
 
-/// Becomes the configured user, with its groups, for ever. Called before the first thread.
+/// Becomes the configured user, with its groups, permanently. Call it before the first thread.
 ///
 /// # Errors
-/// One sentence: there is no such user, or we may not become it.
+/// A sentence: there is no such user, or the process may not become it.
 pub(crate) fn drop_to(name: Option<&str>) -> Result<(), String> {
     let Some(name) = name else {
         if geteuid().is_root() {
@@ -30,7 +30,7 @@ pub(crate) fn drop_to(name: Option<&str>) -> Result<(), String> {
         return Err(format!("only root can become `{name}`: start as root, or without `user` in [process]"));
     }
     become_user(&user).map_err(|error| format!("cannot become the user `{name}`: {error}"))?;
-    // Root that can be had again was never given up.
+    // Verify that the change is permanent.
     if !user.uid.is_root() && nix::unistd::setuid(Uid::from_raw(0)).is_ok() {
         return Err(format!("the process became `{name}` and could become root again"));
     }
@@ -38,7 +38,7 @@ pub(crate) fn drop_to(name: Option<&str>) -> Result<(), String> {
     Ok(())
 }
 
-/// Gives a directory that root has made to the configured user.
+/// Changes the owner of a directory that root has created to the configured user.
 pub(crate) fn give(folder: &Path, name: Option<&str>) -> io::Result<()> {
     let Some(name) = name.filter(|_| geteuid().is_root()) else { return Ok(()) };
     let user =
@@ -46,10 +46,10 @@ pub(crate) fn give(folder: &Path, name: Option<&str>) -> io::Result<()> {
     std::os::unix::fs::chown(folder, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
 }
 
-/// Root becomes the owner of the data directory: a file that root leaves there, the servers could not read.
+/// As root, becomes the owner of the data directory, since the servers could not read files that root creates there.
 ///
 /// # Errors
-/// One sentence: its owner is nobody whom one could become.
+/// A sentence: the process cannot become the owner.
 pub(crate) fn become_owner_of(data: &Path) -> Result<(), String> {
     if !geteuid().is_root() {
         return Ok(());
@@ -72,7 +72,7 @@ fn become_user(user: &User) -> nix::Result<()> {
     nix::unistd::setuid(user.uid)
 }
 
-/// Nothing safe takes root's further groups away there.
+/// macOS has no safe way to drop supplementary groups.
 #[cfg(target_vendor = "apple")]
 fn become_user(_user: &User) -> nix::Result<()> {
     Err(nix::Error::ENOSYS)
@@ -83,14 +83,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_becomes_who_is_not_there() {
+    fn unknown_user_is_refused() {
         let sentence = drop_to(Some("no-such-user")).expect_err("there is none");
         assert!(sentence.contains("no user `no-such-user`"), "{sentence}");
     }
 
     #[test]
-    fn who_it_is_already_it_need_not_become() {
-        let own = User::from_uid(geteuid()).expect("users can be looked up").expect("we are somebody");
-        drop_to(Some(&own.name)).expect("nothing is to do");
+    fn current_user_needs_no_change() {
+        let own =
+            User::from_uid(geteuid()).expect("users can be looked up").expect("the current user exists");
+        drop_to(Some(&own.name)).expect("no change is needed");
     }
 }

@@ -1,18 +1,18 @@
-//! How many files and sockets this process may have open.
+//! The process's limit of open files and sockets (RLIMIT_NOFILE).
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
-/// Raises the process's limit as far as it may without a privilege: the usual one is for programs that use `select`.
+/// Raises the soft limit to the hard limit. The default of 1024 exists for programs that use select(2).
 pub fn raise_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     if let Err(error) = raised {
-        warn!(%error, "cannot raise the limit of open files; many connections at a time may fail");
+        warn!(%error, "cannot raise the limit of open files; many simultaneous connections may fail");
     }
 }
 
-/// The limit now.
+/// The soft limit.
 #[must_use]
 pub fn limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)

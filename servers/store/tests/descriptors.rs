@@ -10,7 +10,7 @@ mod support;
 use support::{deliver, open};
 
 #[tokio::test]
-async fn mailboxes_that_are_kept_open_give_way_to_a_delivery() {
+async fn open_mailboxes_are_closed_when_descriptors_run_out() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: Some(80), maximum }).expect("it can be lowered");
     let root = tempfile::tempdir().expect("a directory");

@@ -35,7 +35,7 @@ async fn ids(store: &Store, name: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn deliveries_of_two_stores_to_the_same_mailboxes_lose_and_mix_nothing() {
+async fn concurrent_deliveries_of_two_stores_stay_intact() {
     let root = tempfile::tempdir().expect("a directory");
     let stores = [open(&root), open(&root)];
     let mut tasks = tokio::task::JoinSet::new();
@@ -53,7 +53,7 @@ async fn deliveries_of_two_stores_to_the_same_mailboxes_lose_and_mix_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn sessions_remove_while_mail_arrives() {
+async fn removal_and_delivery_run_concurrently() {
     let root = tempfile::tempdir().expect("a directory");
     let (smtp, pop3) = (open(&root), open(&root));
     let sender = tokio::spawn(async move {
@@ -83,7 +83,7 @@ async fn sessions_remove_while_mail_arrives() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_dropped_leaves_nothing() {
+async fn dropped_message_leaves_no_file() {
     let root = tempfile::tempdir().expect("a directory");
     let store = open(&root);
     let mut incoming = store

@@ -1,7 +1,7 @@
-//! The few file operations that the text store needs, as SQLite has its VFS: [`Disk`], and the real one.
+//! The file operations of the text store: [`Disk`], like SQLite's VFS.
 //!
-//! Blocking on purpose: natively it runs off the async threads, in a simulation inline, where a disk of the
-//! test's own can tear writes, lose what was not synced, fill up or fail.
+//! The operations block; the store runs them on an offload. [`RealDisk`] is the host's file system. [`sim::SimDisk`] is a disk
+//! in memory that fails: it tears writes, loses unsynced data, fills up and returns errors.
 
 use std::fmt::Debug;
 use std::io;
@@ -16,36 +16,36 @@ pub use real::RealDisk;
 mod real;
 pub mod sim;
 
-/// A file system below one directory. Paths are relative to it, and made of names that were checked.
+/// A file system below one directory. Paths are relative to it and consist of validated names.
 pub trait Disk: Debug + Clone + Send + Sync + 'static {
     /// An open file.
     type File: DiskFile;
-    /// Held while the value lives; a dead process holds none.
+    /// An exclusive lock. Released when dropped, and when its process dies.
     type Lock: Debug + Send + Sync + 'static;
 
     /// Opens a file for reading and writing at offsets.
     fn open(&self, path: &Path, open: Open) -> io::Result<Self::File>;
-    /// Takes the exclusive lock on a lock file, made when missing; waits for it, a minute at most.
+    /// Takes the exclusive lock on a lock file, which is created if missing. Waits for up to a minute.
     fn lock(&self, path: &Path) -> io::Result<Self::Lock> {
         lock_within(self, path, LOCK_WAIT_MAX)
     }
-    /// The same without waiting: `None` when somebody else has it.
+    /// As [`lock`](Self::lock) without waiting; `None` while the lock is taken.
     fn try_lock(&self, path: &Path) -> io::Result<Option<Self::Lock>>;
-    /// What tells the file's state from another, by its name.
+    /// Inode, length and ctime of the file with this name.
     fn status(&self, path: &Path) -> io::Result<Status>;
-    /// Replaces `to` by `from`, atomically.
+    /// Atomically replaces `to` by `from`.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Makes a directory and its parents; fine when it is there.
+    /// Creates a directory and its parents, unless they exist.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
-    /// Makes the names in a directory durable.
+    /// Makes the entries of a directory durable (fsync).
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
-    /// The names in a directory.
+    /// The file names in a directory.
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>>;
-    /// How many files may be kept open to save the time of opening them.
+    /// How many mailbox files may stay open between deliveries.
     fn open_files_max(&self) -> usize;
-    /// Whether something failed because too many files are open.
+    /// Whether an operation failed because too many files are open.
     fn is_out_of_descriptors(error: &io::Error) -> bool;
     /// Removes a directory with everything in it.
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
@@ -53,31 +53,31 @@ pub trait Disk: Debug + Clone + Send + Sync + 'static {
     fn display_path(&self, path: &Path) -> PathBuf {
         path.to_owned()
     }
-    /// A word that is another one when writes that were not synced may have been lost since (the kernel's boot id);
-    /// `None` where nobody can tell.
-    fn epoch(&self) -> Option<String>;
+    /// Identifies the boot of the host. A different value means that unsynced writes may have been lost; `None` means that the
+    /// host cannot tell.
+    fn boot_id(&self) -> Option<String>;
 }
 
-/// Longer than any append, and short enough for the peer that waits for the answer.
+/// Longer than any append, and short enough for an SMTP client that waits for its reply.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(60);
-/// The longest pause between two attempts.
+/// Longest pause between two attempts.
 const LOCK_PAUSE_MAX: Duration = Duration::from_millis(64);
 
-/// The system's own waiting for a lock has no limit, so this asks again and again.
-fn lock_within<D: Disk>(disk: &D, path: &Path, patience: Duration) -> io::Result<D::Lock> {
-    // A page has one thread, and while that waited nobody could give the lock back.
-    let mut patience = if cfg!(target_arch = "wasm32") { Duration::ZERO } else { patience };
+/// Polls, since flock(2) has no timeout.
+fn lock_within<D: Disk>(disk: &D, path: &Path, timeout: Duration) -> io::Result<D::Lock> {
+    // WebAssembly has one thread, so the lock cannot be released while it waits.
+    let mut timeout = if cfg!(target_arch = "wasm32") { Duration::ZERO } else { timeout };
     let mut pause = Duration::from_millis(1);
     loop {
         if let Some(lock) = disk.try_lock(path)? {
             return Ok(lock);
         }
-        if patience.is_zero() {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "somebody else keeps it locked"));
+        if timeout.is_zero() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "another process holds the lock"));
         }
-        pause = pause.min(patience);
+        pause = pause.min(timeout);
         std::thread::sleep(pause);
-        patience -= pause;
+        timeout -= pause;
         pause = (pause * 2).min(LOCK_PAUSE_MAX);
     }
 }
@@ -85,17 +85,17 @@ fn lock_within<D: Disk>(disk: &D, path: &Path, patience: Duration) -> io::Result
 /// How to open a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Open {
-    /// It must be there.
+    /// The file must exist.
     Existing,
-    /// It is made when missing.
+    /// The file is created if missing.
     OrCreate,
-    /// It must not be there yet.
+    /// The file must not exist.
     New,
 }
 
 /// An open file, read and written at offsets.
 pub trait DiskFile: Debug + Send + Sync + 'static {
-    /// Reads up to `buffer.len()` octets; 0 at the end.
+    /// Reads up to `buffer.len()` bytes; 0 at the end of the file.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Reads like [`read_at`](Self::read_at), but fails with `WouldBlock` instead of waiting for the disk. A disk that cannot
     /// tell always fails.
@@ -104,31 +104,31 @@ pub trait DiskFile: Debug + Send + Sync + 'static {
     }
     /// Writes all of `data`.
     fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()>;
-    /// Cuts or extends the file.
+    /// Truncates or extends the file.
     fn set_len(&self, length: u64) -> io::Result<()>;
-    /// Has the disk begin with a range that a sync will soon ask for. Promises nothing.
+    /// Starts writing a range to the disk before a later sync. Guarantees nothing.
     fn begin_sync(&self, _range: Range<u64>) {}
     /// Makes content and length durable.
     fn sync(&self) -> io::Result<()>;
-    /// What tells its state from another.
+    /// Inode, length and ctime.
     fn status(&self) -> io::Result<Status>;
-    /// Length now.
+    /// Length in bytes.
     fn length(&self) -> io::Result<u64> {
         Ok(self.status()?.length)
     }
-    /// What tells this file from another that took its name (the inode).
+    /// The inode, which differs from that of a file that has replaced this one.
     fn identity(&self) -> io::Result<u64> {
         Ok(self.status()?.identity)
     }
 }
 
-/// What tells one state of a file from another.
+/// Inode, length and ctime; equal values mean that the file is unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Status {
-    /// What tells the file from another that took its name (the inode).
+    /// The inode.
     pub identity: u64,
-    /// Octets.
+    /// Bytes.
     pub length: u64,
-    /// When it was last changed (ctime, which no program can set back), in nanoseconds.
+    /// The ctime, which programs cannot set, in nanoseconds.
     pub changed: u64,
 }

@@ -14,30 +14,29 @@ use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use super::{Disk, DiskFile, Open, Status};
 use crate::descriptors;
 
-/// A directory of the host's file system. What it makes is its owner's alone: directories 0700, files 0600.
+/// A directory of the host's file system. It creates directories with mode 0700 and files with mode 0600.
 #[derive(Debug, Clone)]
 pub struct RealDisk {
     root: Arc<Path>,
-    epoch: Option<Arc<str>>,
+    boot_id: Option<Arc<str>>,
     open_files_max: usize,
 }
 
-/// So much of the process's descriptors may be files that are open only to save time; the others are for
-/// connections.
+/// One in this many descriptors may be an open mailbox; the others are for connections.
 const OPEN_FILES_SHARE: u64 = 4;
-/// Each pins some kernel memory; beyond this, mailboxes are too many for the next delivery to be likely among them.
+/// Each open file pins kernel memory. With more mailboxes than this, the next delivery rarely hits an open one.
 const OPEN_FILES_MAX: u64 = 16 << 10;
 
 impl RealDisk {
-    /// The file system below `root`, which need not be there yet.
+    /// The file system below `root`, which need not exist yet.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        // Read here, since a process may lose its sight of the rest of the file system later.
-        let epoch = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
-        if epoch.is_none() {
-            tracing::info!("this system has no boot id to be read: a login reads its whole mailbox");
+        // Read before the process is confined to its data directory.
+        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+        if boot_id.is_none() {
+            tracing::info!("no boot id available: every login reads its whole mailbox");
         }
         let open_files_max = (descriptors::limit() / OPEN_FILES_SHARE).min(OPEN_FILES_MAX) as usize;
-        Self { root: root.into().into(), epoch: epoch.map(Arc::from), open_files_max }
+        Self { root: root.into().into(), boot_id: boot_id.map(Arc::from), open_files_max }
     }
 
     fn lock_file(&self, path: &Path) -> io::Result<File> {
@@ -51,15 +50,15 @@ impl RealDisk {
     }
 }
 
-/// A lock on an open file (flock), which the kernel gives back with the process.
+/// A lock on an open file (flock(2)), which the kernel releases when the process ends.
 #[derive(Debug)]
 pub struct FileLock(File);
 
 impl Drop for FileLock {
-    /// Closing the file is not enough: a program that looks at the files of this one keeps it open a moment longer.
+    /// Closing the file is not enough: a process that inspects /proc/PID/fd can keep it open a moment longer.
     fn drop(&mut self) {
         if let Err(error) = self.0.unlock() {
-            tracing::warn!(%error, "a lock is given back no sooner than its file is closed");
+            tracing::warn!(%error, "cannot unlock; the lock is released when its file is closed");
         }
     }
 }
@@ -128,8 +127,8 @@ impl Disk for RealDisk {
         self.root.join(path)
     }
 
-    fn epoch(&self) -> Option<String> {
-        self.epoch.as_deref().map(String::from)
+    fn boot_id(&self) -> Option<String> {
+        self.boot_id.as_deref().map(String::from)
     }
 }
 
@@ -161,7 +160,7 @@ impl DiskFile for File {
         Self::set_len(self, length)
     }
 
-    /// What is not needed Linux begins to write at once. What is not on the disk yet stays in memory all the same.
+    /// On Linux, DONTNEED starts writing dirty pages; they stay in the page cache until they are clean.
     fn begin_sync(&self, range: Range<u64>) {
         let _ = fadvise(self, range.start, NonZero::new(range.end - range.start), Advice::DontNeed);
     }
@@ -192,7 +191,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn files_are_their_owners_and_locks_exclude() {
+    fn files_are_private_and_locks_are_exclusive() {
         let root = tempfile::tempdir().unwrap();
         let disk = RealDisk::new(root.path().join("data"));
         disk.create_dir(Path::new("ag")).unwrap();
@@ -210,7 +209,7 @@ mod tests {
         assert_eq!(DiskFile::length(&again).unwrap(), 5);
         assert_eq!(again.identity().unwrap(), file.identity().unwrap());
         assert_eq!(disk.status(path).unwrap(), file.status().unwrap());
-        assert_eq!(disk.epoch(), RealDisk::new("elsewhere").epoch());
+        assert_eq!(disk.boot_id(), RealDisk::new("elsewhere").boot_id());
         for (name, mode) in [("data/ag", 0o700), ("data/ag/MyMailBox.txt", 0o600)] {
             let metadata = fs::metadata(root.path().join(name)).unwrap();
             assert_eq!(metadata.permissions().mode() & 0o777, mode);
@@ -218,13 +217,13 @@ mod tests {
         let lock = disk.try_lock(Path::new("ag/.maildrop.lock")).unwrap();
         assert!(lock.is_some());
         assert!(disk.try_lock(Path::new("ag/.maildrop.lock")).unwrap().is_none());
-        let refused =
+        let timed_out =
             super::super::lock_within(&disk, Path::new("ag/.maildrop.lock"), Duration::from_millis(3));
-        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::TimedOut);
-        let kept_open = lock.as_ref().map(|lock| lock.0.try_clone().unwrap());
+        assert_eq!(timed_out.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let duplicate = lock.as_ref().map(|lock| lock.0.try_clone().unwrap());
         drop(lock);
         disk.lock(Path::new("ag/.maildrop.lock")).unwrap();
-        drop(kept_open);
+        drop(duplicate);
         disk.sync_dir(Path::new("ag")).unwrap();
         disk.rename(path, Path::new("ag/other")).unwrap();
         assert_ne!(disk.open(path, Open::New).unwrap().identity().unwrap(), file.identity().unwrap());

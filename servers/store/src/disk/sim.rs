@@ -1,8 +1,8 @@
-//! A disk in memory that a test can fill up, let fail, and cut off at every byte: what was not synced then survives,
-//! or doesn't, or half of it does.
+//! A disk in memory with faults: full disk, failing syncs, killed processes, power failure at any byte. After a power failure,
+//! unsynced data survives completely, partly or not at all.
 //!
-//! Several processes can share it ([`SimDisk::process`]). One that is killed does nothing more and holds no lock, while
-//! what it has written, synced or not, is there for the others: the page cache is the machine's.
+//! Several processes can share it ([`SimDisk::process`]). A killed process changes nothing more and loses its locks, but
+//! everything it has written is visible to the others, as with a page cache.
 
 use std::collections::btree_map::Entry;
 use std::io;
@@ -15,18 +15,18 @@ mod state;
 
 use state::{Change, File, NameChange, State, parents, write};
 
-/// What a power cut leaves of the changes that were not synced.
+/// Unsynced changes that survive a power failure.
 #[derive(Debug, Clone, Copy)]
 pub enum Survival {
-    /// Only what was synced.
+    /// None.
     Nothing,
-    /// All that was written.
+    /// All.
     Everything,
-    /// Some sectors and some names, by this seed.
+    /// Some sectors and some names, selected by this seed.
     Some(u64),
 }
 
-/// The disk as one process sees it. A clone is the same process.
+/// The disk, used by one process. A clone belongs to the same process.
 #[derive(Debug, Clone, Default)]
 pub struct SimDisk {
     state: Arc<Mutex<State>>,
@@ -38,7 +38,7 @@ impl SimDisk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same disk as a process of its own sees it.
+    /// The same disk, used by a new process.
     #[must_use]
     pub fn process(&self) -> Self {
         let mut state = self.state();
@@ -47,7 +47,7 @@ impl SimDisk {
         Self { state: Arc::clone(&self.state), process }
     }
 
-    /// Kills the process in the middle of its work, when it has made so many more changes.
+    /// Kills the process after this many more changes.
     pub fn kill_after(&self, changes: u64) {
         let mut state = self.state();
         let process = self.process;
@@ -58,7 +58,7 @@ impl SimDisk {
         state.bury(process);
     }
 
-    /// Takes back a killing that has not happened yet.
+    /// Cancels a pending kill.
     pub fn spare(&self) {
         let mut state = self.state();
         if let Some(life) = state.lives.get_mut(self.process).filter(|life| **life != Some(0)) {
@@ -66,13 +66,13 @@ impl SimDisk {
         }
     }
 
-    /// Whether the process was killed, or the power is gone.
+    /// Whether the process was killed or the power failed.
     #[must_use]
     pub fn is_dead(&self) -> bool {
         self.state().is_dead(self.process)
     }
 
-    /// Octets and operations of change so far, of all processes.
+    /// Changed octets and changing operations so far, of all processes.
     #[must_use]
     pub fn changes(&self) -> u64 {
         self.state().changes
@@ -84,32 +84,31 @@ impl SimDisk {
         self.state().syncs
     }
 
-    /// Lets the power go after so many more changes.
+    /// Lets the power fail after this many more changes.
     pub fn cut_power_after(&self, changes: u64) {
         let mut state = self.state();
         state.power_cut_at = Some(state.changes + changes);
     }
 
-    /// Whether the power is gone.
+    /// Whether the power has failed.
     #[must_use]
     pub fn is_without_power(&self) -> bool {
         self.state().is_without_power()
     }
 
-    /// Leaves room for so many more octets, or for any number.
+    /// Sets the free space, or removes the limit.
     pub fn set_free(&self, octets: Option<u64>) {
         let mut state = self.state();
         let used = state.used();
         state.capacity = octets.map(|octets| used + octets);
     }
 
-    /// Lets so many syncs fail from now on.
+    /// Lets the next syncs fail.
     pub fn fail_syncs(&self, count: u32) {
         self.state().failing_syncs = count;
     }
 
-    /// Stops the clock that files get their times from, or lets it go on: a real one is so coarse that much can happen
-    /// between two ticks.
+    /// Stops or resumes the clock of the ctime. On real disks, many changes can share a ctime.
     pub fn stop_clock(&self, stopped: bool) {
         self.state().clock_stopped = stopped;
     }
@@ -120,12 +119,12 @@ impl SimDisk {
         self.state().read
     }
 
-    /// Makes it a disk that says that it has synced and has not.
+    /// Makes syncs succeed without effect.
     pub fn lie_about_syncs(&self) {
         self.state().lying = true;
     }
 
-    /// A file's content now.
+    /// Content of a file.
     #[must_use]
     pub fn content(&self, path: &str) -> Option<Vec<u8>> {
         let state = self.state();
@@ -133,13 +132,13 @@ impl SimDisk {
         Some(state.files[file].content.clone())
     }
 
-    /// Every file there is.
+    /// Names of all files.
     #[must_use]
     pub fn names(&self) -> Vec<PathBuf> {
         self.state().names.keys().cloned().collect()
     }
 
-    /// Puts a durable file there, in a durable directory.
+    /// Adds a durable file in a durable directory.
     pub fn put(&self, path: &str, content: &[u8]) {
         let mut state = self.state();
         let file = state.files.len();
@@ -152,7 +151,7 @@ impl SimDisk {
         }
     }
 
-    /// A copy of the disk as its processes see it now, with nothing that goes wrong and nobody's locks.
+    /// A copy of the disk's current content, without faults and locks.
     #[must_use]
     pub fn copy(&self) -> Self {
         let state = self.state();
@@ -168,13 +167,13 @@ impl SimDisk {
             durable_names: state.names.clone(),
             directories: state.directories.clone(),
             durable_directories: state.directories.clone(),
-            epoch: state.epoch,
+            boot_id: state.boot_id,
             ..State::default()
         };
         Self { state: Arc::new(Mutex::new(copy)), process: 0 }
     }
 
-    /// The disk after a power cut, or a copy of it as it is durable.
+    /// The disk after a power failure.
     #[must_use]
     pub fn after_power_cut(&self, survival: Survival) -> Self {
         let state = self.state();
@@ -189,7 +188,7 @@ impl SimDisk {
         };
         let after = Self::default();
         let mut new = after.state();
-        new.epoch = state.epoch + 1;
+        new.boot_id = state.boot_id + 1;
         new.durable_names = state.durable_names.clone();
         new.durable_directories = state.durable_directories.clone();
         for change in state.name_changes.iter().take_while(|_| survives()) {
@@ -219,7 +218,7 @@ impl SimDisk {
                     }
                 }
             }
-            // Its time may be older than its content: nobody learns from it what was lost.
+            // The ctime may be older than the content, so it does not reveal the loss.
             let changed = file.changed;
             new.files.push(File { durable: content.clone(), content, changes: Vec::new(), changed });
         }
@@ -329,8 +328,8 @@ impl Disk for SimDisk {
         Ok(state.status(file))
     }
 
-    fn epoch(&self) -> Option<String> {
-        Some(self.state().epoch.to_string())
+    fn boot_id(&self) -> Option<String> {
+        Some(self.state().boot_id.to_string())
     }
 }
 
@@ -346,7 +345,7 @@ impl DiskFile for SimFile {
         let mut state = self.disk.state();
         let content = &state.files[self.file].content;
         let rest = &content[content.len().min(offset as usize)..];
-        // Short reads, so that nobody relies on long ones.
+        // Short reads, so that no caller relies on complete ones.
         let length = rest.len().min(buffer.len()).min(100_000);
         buffer[..length].copy_from_slice(&rest[..length]);
         state.read += length as u64;
@@ -374,7 +373,7 @@ impl DiskFile for SimFile {
         match done {
             _ if done == data.len() => Ok(()),
             _ if done as u64 == fits => Err(io::ErrorKind::StorageFull.into()),
-            _ => Err(io::Error::other("it all ended in the middle of a write")),
+            _ => Err(io::Error::other("the power failed, or the process was killed, during a write")),
         }
     }
 
@@ -401,8 +400,7 @@ impl DiskFile for SimFile {
         let evicts = state.syncs.is_multiple_of(2);
         let file = &mut state.files[self.file];
         let changes = std::mem::take(&mut file.changes);
-        // After a failure the kernel takes the pages for clean: they never reach the disk, and when the cache needs their
-        // room, what stood on the disk comes back.
+        // After a failed sync, Linux marks the pages clean. They never reach the disk, and after eviction the old content returns.
         if synced.is_err() && evicts {
             let length = file.content.len();
             file.content.clone_from(&file.durable);
@@ -423,7 +421,7 @@ impl DiskFile for SimFile {
     }
 }
 
-/// A lock that is held.
+/// A held lock.
 #[derive(Debug)]
 pub struct SimLock {
     disk: SimDisk,
@@ -435,7 +433,7 @@ impl Drop for SimLock {
     fn drop(&mut self) {
         let mut state = self.disk.state();
         let own = (self.disk.process, self.number);
-        // After a process's death somebody else may have it.
+        // After a process is killed, another one may have the lock.
         if state.locked.get(&self.path) == Some(&own) {
             state.locked.remove(&self.path);
         }

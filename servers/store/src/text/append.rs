@@ -1,7 +1,7 @@
-//! Deliveries to one mailbox: those that wait while one is written go together in the next write and sync.
+//! Group commit: deliveries to one mailbox that arrive during a write share the next write and sync.
 //!
-//! The first of them leads: it has a thread and writes group by group, until nobody waits. The others await their
-//! outcome and take no thread, so that a mailbox whose lock is held keeps nobody but its own deliveries waiting.
+//! The first delivery becomes the leader. Its thread writes group after group until the queue is empty. The others await
+//! their result without a thread, so a locked mailbox delays only its own deliveries.
 
 use std::io;
 use std::path::Path;
@@ -12,19 +12,19 @@ use mail_core::mailbox::{Header, Trace};
 use mail_core::message::address::Address;
 use mail_core::users::Username;
 
-use super::index::Chain;
-use super::mailbox::{Tail, settle};
+use super::index::IndexAppend;
+use super::mailbox::{Tail, repair_tail};
 use super::spool::Spooled;
 use super::{Folder, Offload, Shared, failed};
 use crate::StoreError;
 use crate::disk::{Disk, DiskFile, Open, Status};
 
-/// Small pieces are gathered up to this size before they are written; larger ones are written as they are.
+/// Smaller pieces are collected up to this size before a write.
 const BUFFER_OCTETS_MAX: usize = 128 << 10;
-/// So much of a long write goes to the disk at a time, while the rest is still written.
+/// After each of these stretches of a long write, the disk starts writing it.
 const STRETCH_OCTETS: u64 = 1 << 20;
 
-/// What the records of one message have in common.
+/// The message that all of its records share.
 #[derive(Debug)]
 pub(super) struct Content<F> {
     pub(super) header: Header,
@@ -32,7 +32,7 @@ pub(super) struct Content<F> {
     pub(super) rest: Spooled<F>,
 }
 
-/// One record on its way into one mailbox. Its head is made when it is written.
+/// One recipient's record. Its head is made when it is written.
 #[derive(Debug)]
 pub(super) struct Delivery<F> {
     content: Arc<Content<F>>,
@@ -73,7 +73,7 @@ impl<F> Delivery<F> {
     }
 }
 
-/// The deliveries that wait for one mailbox.
+/// The deliveries waiting for one mailbox.
 #[derive(Debug)]
 pub(super) struct Queue<D: Disk> {
     folder: Folder,
@@ -83,17 +83,17 @@ pub(super) struct Queue<D: Disk> {
 #[derive(Debug)]
 struct Waiting<D: Disk> {
     deliveries: Vec<Arc<Delivery<D::File>>>,
-    /// Somebody leads just now.
-    led: bool,
+    /// A leader is writing.
+    has_leader: bool,
 }
 
 impl<D: Disk> Queue<D> {
     pub(super) fn new(account: &Username) -> Self {
-        let waiting = Waiting { deliveries: Vec::new(), led: false };
+        let waiting = Waiting { deliveries: Vec::new(), has_leader: false };
         Self { folder: Folder::new(account), waiting: Mutex::new(waiting) }
     }
 
-    /// Appends the record, durably, alone or with others. Starts when it is called.
+    /// Appends the record durably. Starts when it is called, not when the future is polled.
     pub(super) fn deliver<O: Offload>(
         self: Arc<Self>,
         shared: &Arc<Shared<D>>,
@@ -103,12 +103,12 @@ impl<D: Disk> Queue<D> {
         let delivery = Arc::new(delivery);
         let mut waiting = self.lock();
         waiting.deliveries.push(Arc::clone(&delivery));
-        let is_led = std::mem::replace(&mut waiting.led, true);
+        let has_leader = std::mem::replace(&mut waiting.has_leader, true);
         drop(waiting);
-        if !is_led {
+        if !has_leader {
             let leader = Leader { queue: self, group: Vec::new(), leads: true };
             let shared = Arc::clone(shared);
-            // It goes on by itself; what becomes of it, each delivery learns on its own.
+            // The leader completes each delivery, so its own future is not needed.
             drop(offload.run(move || leader.lead(&shared)));
         }
         std::future::poll_fn(move |context| delivery.poll(context))
@@ -123,29 +123,29 @@ impl<D: Disk> Queue<D> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes and syncs a group, or leaves the mailbox as it was.
+    /// Writes and syncs a group. After an error the mailbox is unchanged.
     fn append(&self, shared: &Shared<D>, group: &[Arc<Delivery<D::File>>]) -> Result<(), StoreError> {
         let path = self.folder.mailbox();
         let fail = |error| failed("write to", &path, error);
         let _lock = with_descriptors(shared, || self.lock_append(&shared.disk)).map_err(fail)?;
         let (file, status) = with_descriptors(shared, || self.open_durable(shared, &path)).map_err(fail)?;
-        let tail = settle(&shared.disk, &self.folder, &file, status, &shared.hostname)?;
+        let tail = repair_tail(&shared.disk, &self.folder, &file, status, &shared.hostname)?;
         let before = complete_last_line(&*file, tail).map_err(fail)?;
-        let index = Chain::open(shared, &self.folder, before);
+        let index = IndexAppend::open(shared, &self.folder, before);
         let length = before.length;
         let written = write_group(&*file, length, group).and_then(|()| file.sync());
         if let Err(error) = written {
             let error = fail(error);
-            tracing::error!(mailbox = %path.display(), %error, "a delivery failed");
-            // A sync that failed once is never trusted again: what it was about is taken back.
+            tracing::error!(mailbox = %path.display(), %error, "delivery failed");
+            // After a failed sync the page cache cannot be trusted, so the append is undone.
             if let Err(error) = file.set_len(length).and_then(|()| file.sync()) {
-                tracing::error!(mailbox = %path.display(), %error, "cannot take the failed delivery back");
+                tracing::error!(mailbox = %path.display(), %error, "cannot undo the failed delivery");
             }
             shared.open_files.forget(&path);
             return Err(error);
         }
         if let Some(Err(error)) = index.map(|index| index.extend(&*file, &shared.hostname)) {
-            tracing::warn!(mailbox = %path.display(), %error, "the index cannot follow a delivery; it will be made again");
+            tracing::warn!(mailbox = %path.display(), %error, "cannot update the index; the next login rebuilds it");
         }
         Ok(())
     }
@@ -160,7 +160,7 @@ impl<D: Disk> Queue<D> {
         }
     }
 
-    /// The mailbox, with a name that is durable, and its status. The caller has the append lock.
+    /// The mailbox file, whose directory entry is durable, and its status. The caller holds the append lock.
     fn open_durable(&self, shared: &Shared<D>, path: &Path) -> io::Result<(Arc<D::File>, Status)> {
         let Shared { disk, open_files, .. } = shared;
         match disk.status(path) {
@@ -173,7 +173,7 @@ impl<D: Disk> Queue<D> {
             Err(error) => return Err(error),
         }
         let file = Arc::new(disk.open(path, Open::OrCreate)?);
-        // It is new, or a compaction's, and whoever made it may have died before its name was durable.
+        // The process that created or compacted the file may have died before its directory entry was durable.
         disk.sync_dir(&self.folder.path)?;
         disk.sync_dir(Path::new(""))?;
         let status = file.status()?;
@@ -182,27 +182,27 @@ impl<D: Disk> Queue<D> {
     }
 }
 
-/// Does it once more without the files that are kept open, where the process has no descriptor left.
+/// Retries after closing the open mailboxes if the process has no file descriptor left.
 fn with_descriptors<D: Disk, T>(shared: &Shared<D>, work: impl Fn() -> io::Result<T>) -> io::Result<T> {
     match work() {
         Err(error) if D::is_out_of_descriptors(&error) && shared.open_files.clear() => {
-            tracing::warn!("no file descriptor was left; closed the mailboxes that were kept open");
+            tracing::warn!("no file descriptor left: closed the open mailboxes");
             work()
         }
         done => done,
     }
 }
 
-/// Who writes for a mailbox.
+/// Writes for a mailbox.
 struct Leader<D: Disk> {
     queue: Arc<Queue<D>>,
-    /// The deliveries that are being written.
+    /// The deliveries being written.
     group: Vec<Arc<Delivery<D::File>>>,
     leads: bool,
 }
 
 impl<D: Disk> Leader<D> {
-    /// Writes group by group until nobody waits. Blocks.
+    /// Writes group after group until the queue is empty. Blocks.
     fn lead(mut self, shared: &Shared<D>) {
         while self.next_group() {
             let outcome = self.queue.append(shared, &self.group);
@@ -210,24 +210,24 @@ impl<D: Disk> Leader<D> {
         }
     }
 
-    /// Takes those that wait; when there is nobody, stops leading in the same moment.
+    /// Takes the waiting deliveries, or gives up the lead if there are none.
     fn next_group(&mut self) -> bool {
         let mut waiting = self.queue.lock();
         self.group = std::mem::take(&mut waiting.deliveries);
         self.leads = !self.group.is_empty();
-        waiting.led = self.leads;
+        waiting.has_leader = self.leads;
         self.leads
     }
 }
 
 impl<D: Disk> Drop for Leader<D> {
-    /// Lets everybody go on, even if the write has panicked or was never begun.
+    /// Fails the remaining deliveries if the write panicked or never started.
     fn drop(&mut self) {
         if !self.leads {
             return;
         }
         let mut waiting = self.queue.lock();
-        waiting.led = false;
+        waiting.has_leader = false;
         let left = std::mem::take(&mut waiting.deliveries);
         drop(waiting);
         for delivery in self.group.drain(..).chain(left) {
@@ -236,8 +236,8 @@ impl<D: Disk> Drop for Leader<D> {
     }
 }
 
-/// Gives the last line its end, durably before anything follows: a crash that kept what follows and lost the line end
-/// would take the record before it along. Tells the file's status then.
+/// Completes the last line end durably before the append: a crash that kept the append but lost the line end would destroy
+/// the record before it. Returns the new status.
 fn complete_last_line(file: &impl DiskFile, Tail { status, line_end }: Tail) -> io::Result<Status> {
     if line_end.is_empty() {
         return Ok(status);
@@ -248,7 +248,7 @@ fn complete_last_line(file: &impl DiskFile, Tail { status, line_end }: Tail) -> 
 }
 
 fn write_group<F: DiskFile>(file: &F, length: u64, group: &[Arc<Delivery<F>>]) -> io::Result<()> {
-    let mut writer = Writer::behind(file, length);
+    let mut writer = Writer::at(file, length);
     for delivery in group {
         let Content { header, trace, rest } = &*delivery.content;
         writer.put(&header.record_head(trace, &delivery.address))?;
@@ -257,17 +257,17 @@ fn write_group<F: DiskFile>(file: &F, length: u64, group: &[Arc<Delivery<F>>]) -
     writer.flush()
 }
 
-/// Gathers small pieces into large writes, and has the disk begin before the sync.
+/// Collects small pieces into large writes, and starts writing them to the disk before the sync.
 pub(super) struct Writer<'a, F> {
     file: &'a F,
     at: u64,
-    /// Where the stretch begins that the disk has not been told of.
+    /// Start of the stretch that the disk has not started to write.
     stretch: u64,
     buffer: Vec<u8>,
 }
 
 impl<'a, F: DiskFile> Writer<'a, F> {
-    pub(super) const fn behind(file: &'a F, length: u64) -> Self {
+    pub(super) const fn at(file: &'a F, length: u64) -> Self {
         Self { file, at: length, stretch: length, buffer: Vec::new() }
     }
 

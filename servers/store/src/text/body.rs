@@ -1,5 +1,4 @@
-//! A message's content as POP3 sends it: stretches of the file, read in chunks. What the system has in memory is read
-//! here and now, as handing it to another thread takes longer; only what must wait for the disk is handed over.
+//! A message's content as POP3 sends it: ranges of the mailbox file, read in chunks.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use super::snapshot::{self, Snapshot};
 use crate::disk::Disk;
 use crate::{Body, Extent, StoreError};
 
-/// How much is read at once.
+/// Size of one read.
 const CHUNK_OCTETS: usize = 64 << 10;
 
 /// A message that the text store sends.
@@ -27,15 +26,15 @@ pub struct TextBody<D: Disk, O: Offload> {
     top: Option<TopLimiter>,
 }
 
-/// What is still to be sent.
+/// The part that is not sent yet.
 #[derive(Debug, Default)]
 struct Rest {
-    /// What is read already: a short message, or the head of a person's.
+    /// Octets in memory: a short message, or the converted head of a person's record.
     ready: Vec<u8>,
-    /// What of the file follows it.
+    /// Ranges of the file that follow.
     stretches: Vec<Range<u64>>,
-    /// For a person's line ends.
-    mender: Option<LfToCrlf>,
+    /// Converts the line ends of a person's record.
+    converter: Option<LfToCrlf>,
 }
 
 impl<D: Disk, O: Offload> TextBody<D, O> {
@@ -66,7 +65,7 @@ impl Rest {
             Author::Human => {
                 let head = &start[..message.head_length() as usize];
                 let ready = wire_head(head, !stretches.is_empty(), &snapshot.shared.hostname);
-                Self { ready, stretches, mender: Some(LfToCrlf::default()) }
+                Self { ready, stretches, converter: Some(LfToCrlf::default()) }
             }
         };
         if start.len() as u64 == record.length {
@@ -79,10 +78,10 @@ impl Rest {
         Ok(rest)
     }
 
-    /// Makes octets of the file ready.
+    /// Appends octets of the file to the octets in memory.
     fn take(&mut self, octets: &[u8]) {
-        match &mut self.mender {
-            Some(mender) => mender.convert(octets, &mut self.ready),
+        match &mut self.converter {
+            Some(converter) => converter.convert(octets, &mut self.ready),
             None => self.ready.extend_from_slice(octets),
         }
     }
@@ -102,7 +101,7 @@ impl<D: Disk, O: Offload> Body for TextBody<D, O> {
         if !ranges.is_empty() {
             let read = move |snapshot: &Snapshot<D>, mode| snapshot.read_ranges(mode, &ranges);
             let read = snapshot::read(&self.snapshot, &self.offload, read).await?;
-            if self.rest.ready.is_empty() && self.rest.mender.is_none() {
+            if self.rest.ready.is_empty() && self.rest.converter.is_none() {
                 self.rest.ready = read;
             } else {
                 self.rest.take(&read);
@@ -134,7 +133,7 @@ impl<D: Disk> Snapshot<D> {
     }
 }
 
-/// Takes the first octets off the stretches, at most so many.
+/// Removes up to `octets` from the front of the ranges.
 fn take_front(stretches: &mut Vec<Range<u64>>, mut octets: u64) -> Vec<Range<u64>> {
     let mut taken = Vec::new();
     while let Some(first) = stretches.first_mut().filter(|_| octets > 0) {

@@ -1,9 +1,9 @@
-//! What is wrong with a mailbox, for `pennypost check`.
+//! Inspection of mailbox files, for `pennypost check`.
 
 use mail_core::mailbox::{Defect, Kind, Record};
 use mail_core::users::Username;
 
-use super::index::{self, Environment, Index};
+use super::index::{self, Index, IndexValidity};
 use super::mailbox::scan;
 use super::{Folder, failed, open_existing};
 use crate::disk::{Disk, DiskFile};
@@ -38,7 +38,7 @@ impl<D: Disk> MailboxAdmin for TextMailboxes<D> {
     }
 }
 
-/// Reads an account's mailbox and changes nothing. Blocks.
+/// Reads an account's mailbox without changing it. Blocks.
 ///
 /// # Errors
 /// The mailbox cannot be read.
@@ -48,26 +48,26 @@ pub fn check<D: Disk>(disk: &D, account: &Username, hostname: &str) -> Result<Ma
     let fail = |error| failed("read", &path, error);
     let mut report = MailboxReport::default();
     let Some(_) = open_existing(disk, &path).map_err(fail)? else { return Ok(report) };
-    let environment = Environment::of(disk, hostname);
+    let validity = IndexValidity::of(disk, hostname);
     let (file, status, index) = {
-        // Without the lock a delivery that is being written would look torn.
+        // Without the lock, a delivery in progress would look like a torn record.
         let _lock = disk.lock(&folder.append_lock()).map_err(fail)?;
         let Some(file) = open_existing(disk, &path).map_err(fail)? else { return Ok(report) };
         let status = file.status().map_err(fail)?;
-        let index = Index::fitting(disk, environment, &folder, status).filter(Index::is_complete);
+        let index = Index::open_valid(disk, validity, &folder, status).filter(Index::is_complete);
         (file, status, index)
     };
     scan(&file, 0..status.length, hostname, |record| add(&mut report, &record)).map_err(fail)?;
     if let Some(index) = index {
         let found = index::scanned(&file, status, hostname).map_err(fail)?;
-        // What cannot be read is made again when it is met. A mailbox that was changed meanwhile is none to compare with.
+        // An unreadable index is rebuilt by the next login. A mailbox that changed meanwhile cannot be compared.
         let different = index.difference(&found).ok().flatten();
-        let is_same = Index::fitting(disk, environment, &folder, status).is_some();
+        let is_same = Index::open_valid(disk, validity, &folder, status).is_some();
         if let Some(offset) = different.filter(|_| is_same) {
             report.findings.push(Finding {
                 offset,
-                description: "its index (.index) tells something else of what stands here".to_owned(),
-                remedy: "delete .index: the next login makes it again",
+                description: "the index (.index) differs from the mailbox here".to_owned(),
+                remedy: "delete .index: the next login rebuilds it",
             });
         }
     }
@@ -87,7 +87,7 @@ fn add(report: &mut MailboxReport, record: &Record) {
         }
         Kind::Broken(flaw) => (flaw.to_string(), remedy(*flaw)),
         Kind::Torn => (
-            "it has no end: the file ends before a line with a single dot".to_owned(),
+            "incomplete record: the file ends before a line with a single dot".to_owned(),
             "add a line with a single dot if a person wrote it; otherwise the next delivery or login moves it to MyMailBox.torn",
         ),
     };

@@ -1,4 +1,4 @@
-//! A message that is being received, and its delivery to everybody's mailbox.
+//! A message that is being received, and its delivery to the mailboxes.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::{Offload, Shared};
 use crate::disk::Disk;
 use crate::{Destination, Envelope, IncomingMessage, StoreError};
 
-/// So many recipients of a message are served in parallel; each takes a thread and a buffer.
+/// Mailboxes written in parallel; each needs a thread and a buffer.
 const MAILBOXES_AT_ONCE: usize = 16;
 
 /// A message that the text store receives.
@@ -25,9 +25,9 @@ pub struct TextIncoming<D: Disk, O: Offload> {
     recipients: Vec<(Username, Address)>,
     intake: RecordWriter,
     line_ends: LineEndChecker,
-    /// What follows the head of a record.
+    /// The content after the head of the record.
     rest: Spool<D, O>,
-    /// Why the message cannot be committed any more.
+    /// Why the message cannot be committed.
     error: Option<StoreError>,
 }
 
@@ -52,7 +52,7 @@ impl<D: Disk, O: Offload> TextIncoming<D, O> {
         })
     }
 
-    /// A message that could not be spilled once is lost.
+    /// A failed spill makes the message incomplete for good.
     fn remember(&mut self, spilled: Result<(), StoreError>) -> Result<(), StoreError> {
         self.error = spilled.as_ref().err().cloned();
         spilled
@@ -66,7 +66,7 @@ impl<D: Disk, O: Offload> IncomingMessage for TextIncoming<D, O> {
         }
         self.line_ends.check(&chunk);
         self.intake.write(&chunk, self.rest.end());
-        let spilled = self.rest.relieve().await;
+        let spilled = self.rest.spill_if_large().await;
         self.remember(spilled)
     }
 
@@ -78,7 +78,7 @@ impl<D: Disk, O: Offload> IncomingMessage for TextIncoming<D, O> {
         if let Some(error) = &self.error {
             return Err(error.clone());
         }
-        let spilled = self.rest.leave_memory().await;
+        let spilled = self.rest.spill_all().await;
         self.remember(spilled)
     }
 
@@ -87,7 +87,7 @@ impl<D: Disk, O: Offload> IncomingMessage for TextIncoming<D, O> {
         if let Some(error) = error {
             return Err(error);
         }
-        // The protocol has refused such a message before; in a mailbox it could be taken for two.
+        // The protocol refuses such a message earlier. In a mailbox it could be read as two records.
         if line_ends.is_malformed() {
             return Err(StoreError::Failed("the message has a bare CR, a bare LF or a NUL in it".into()));
         }
@@ -95,7 +95,7 @@ impl<D: Disk, O: Offload> IncomingMessage for TextIncoming<D, O> {
         let content = Arc::new(Content { header, trace: trace.clone(), rest: rest.finish().await? });
         let mut outcome = Ok(());
         for recipients in recipients.chunks(MAILBOXES_AT_ONCE) {
-            // All are started before the first is awaited, so that the mailboxes are written in parallel.
+            // All deliveries start before the first is awaited, so the mailboxes are written in parallel.
             let start = |(account, address): &(Username, Address)| {
                 let delivery = Delivery::new(Arc::clone(&content), address.clone());
                 shared.queue(account).deliver(&shared, &offload, delivery)

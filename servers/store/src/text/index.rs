@@ -1,19 +1,19 @@
-//! The sidecar index `.index`: where every message of a mailbox stands, its octets and its unique-id, so that opening
-//! a maildrop reads a header, and a look-up one entry. How it is laid out stands in [`layout`].
+//! The index file `.index`: offset, size and unique-id of every message, so that opening a maildrop reads a header, and a lookup
+//! one entry. [`layout`] defines the format.
 //!
-//! A cache, never the truth. It can be deleted at any time, and it is never synced. It is believed as long as its
-//! header fits the mailbox's [`Status`]: the same file, of the same length, not changed since a server changed it last.
-//! So an edit from outside makes it worthless, and the next login makes another by one scan. What keeps that sound:
+//! The index is a cache. It can be deleted at any time and is never synced. It is valid while its header contains the mailbox's
+//! [`Status`]: the same inode, length and ctime. An edit by another program invalidates it, and the next login rebuilds it with
+//! one scan. Its invariants:
 //!
-//! - **Power cuts.** What was lost of unsynced writes shows in no status, so a header holds for one boot of the host.
-//! - **Killed processes.** The mailbox is changed first, then entries and slots, the header last; where a change of the
-//!   mailbox shows neither in its length nor surely in its coarse time, the header is taken away before.
-//! - **Everybody writes it** who has the mailbox's append lock, and nobody else: a delivery [carries it along](Chain),
-//!   the lease's holder [makes it](refresh) and [removes from it](Change). The lease's holder reads it without a lock:
-//!   until he removes something himself, the entries that he has seen stay what they are.
-//! - **Damage.** Header, entries and slots have checksums; what does not fit is a reason to scan the mailbox again.
+//! - **Power failure.** Lost unsynced writes do not show in the status, so an index is valid for one boot of the host.
+//! - **Killed processes.** The mailbox changes first, then entries and slots, the header last. If a change of the mailbox affects
+//!   neither its length nor certainly its coarse ctime, the header is cleared before.
+//! - **Locking.** Only the holder of the append lock writes: a delivery [appends](IndexAppend), the lease holder
+//!   [rebuilds](refresh) and [removes](IndexRemoval). The lease holder reads without a lock, because the entries of its snapshot
+//!   change only by its own removal.
+//! - **Damage.** Header, entries and slots have checksums. A wrong checksum causes a new scan.
 //!
-//! Where it cannot be written, the same index is made in memory.
+//! If the file cannot be written, the index is built in memory.
 
 use std::io;
 use std::ops::{ControlFlow, Range};
@@ -23,33 +23,33 @@ use super::mailbox::{ReadMode, read_exact};
 use crate::disk::{Disk, DiskFile, Open, Status};
 
 mod build;
-mod change;
 mod layout;
 mod refresh;
+mod update;
 
-pub(super) use change::{Chain, Change};
-pub(super) use layout::{Entry, Environment, Header, IdSource};
+pub(super) use layout::{Entry, Header, IdSource, IndexValidity};
 pub(super) use refresh::{Opened, open, scanned};
+pub(super) use update::{IndexAppend, IndexRemoval};
 
 use layout::{
     BLOCK_ENTRIES, ENTRY_OCTETS, HEADER_OCTETS, SECTION_BLOCKS, SLOT_OCTETS, decode_slot, entry_at, slot_at,
 };
 
-/// An index, and the header that its owner has seen.
+/// An index and its header as last read.
 #[derive(Debug)]
 pub(super) struct Index<F> {
     pages: Pages<F>,
     pub(super) header: Header,
 }
 
-/// What an index is kept in.
+/// Storage of an index.
 #[derive(Debug)]
 enum Pages<F> {
-    File(F, Environment),
+    File(F, IndexValidity),
     Memory(Vec<u8>),
 }
 
-/// A message's entry and where it stands.
+/// An entry and its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) ordinal: u64,
@@ -57,32 +57,32 @@ pub(super) struct Found {
 }
 
 impl<F: DiskFile> Index<F> {
-    /// An empty index in memory, of a mailbox that is empty or not read yet.
+    /// An empty index in memory.
     pub(super) const fn in_memory() -> Self {
         let nothing = Status { identity: 0, length: 0, changed: 0 };
         Self { pages: Pages::Memory(Vec::new()), header: Header::new(nothing) }
     }
 
-    /// The account's index, if it fits the mailbox.
-    pub(super) fn fitting<D: Disk<File = F>>(
+    /// The account's index, if it is valid for the mailbox.
+    pub(super) fn open_valid<D: Disk<File = F>>(
         disk: &D,
-        environment: Option<Environment>,
+        validity: Option<IndexValidity>,
         folder: &Folder,
         mailbox: Status,
     ) -> Option<Self> {
-        let environment = environment?;
+        let validity = validity?;
         let file = disk.open(&folder.index(), Open::Existing).ok()?;
-        let pages = Pages::File(file, environment);
+        let pages = Pages::File(file, validity);
         let header = pages.header().filter(|header| header.mailbox == mailbox)?;
         Some(Self { pages, header })
     }
 
-    /// Whether it tells of the whole mailbox.
+    /// Whether it covers the whole mailbox.
     pub(super) const fn is_complete(&self) -> bool {
         self.header.covered == self.header.mailbox.length
     }
 
-    /// Where in the mailbox the first record stands that the two tell different things of.
+    /// Offset of the first record for which the two differ.
     pub(super) fn difference(&self, other: &Self) -> io::Result<Option<u64>> {
         let entries = self.header.entries.min(other.header.entries);
         for first in (0..entries).step_by(BLOCK_ENTRIES as usize) {
@@ -104,7 +104,7 @@ impl<F: DiskFile> Index<F> {
         Ok(entries)
     }
 
-    /// Up to `count` messages from number `from` on; there is no number 0.
+    /// Up to `count` messages from number `from` on. Number 0 does not exist.
     pub(super) fn messages(&self, mode: ReadMode, from: u64, count: usize) -> io::Result<Vec<Found>> {
         let mut found = Vec::with_capacity(count.min(BLOCK_ENTRIES as usize));
         if from == 0 {
@@ -126,7 +126,7 @@ impl<F: DiskFile> Index<F> {
         Ok(found)
     }
 
-    /// A place to look for a message from, and how many messages stand before it.
+    /// An ordinal to search a message from, and the number of messages before it.
     fn block_of(&self, mode: ReadMode, number: u64) -> io::Result<(u64, u64)> {
         let Header { entries, removed, .. } = self.header;
         if removed == 0 {
@@ -151,7 +151,7 @@ impl<F: DiskFile> Index<F> {
         Ok((entries, before))
     }
 
-    /// Gives the entries with these ordinals to `each`, until it breaks.
+    /// Passes the entries with these ordinals to `each`, until it breaks.
     pub(super) fn walk(
         &self,
         range: Range<u64>,
@@ -168,7 +168,7 @@ impl<F: DiskFile> Index<F> {
     ) -> io::Result<()> {
         let mut octets = [0; ENTRY_OCTETS * BLOCK_ENTRIES as usize];
         let mut at = range.start;
-        // Many who ask for little want what stands next, not a whole block.
+        // Most lookups need only the next entries, not a whole block.
         let mut wanted = BLOCK_ENTRIES / 8;
         while at < range.end {
             let end = range.end.min(at + wanted).min((at / BLOCK_ENTRIES + 1) * BLOCK_ENTRIES);
@@ -186,10 +186,10 @@ impl<F: DiskFile> Index<F> {
         Ok(())
     }
 
-    /// Makes what [`header`](Self::header) says the truth.
+    /// Writes [`header`](Self::header).
     fn save(&mut self) -> io::Result<()> {
         match &self.pages {
-            Pages::File(file, environment) => file.write_all_at(&self.header.encode(environment), 0),
+            Pages::File(file, validity) => file.write_all_at(&self.header.encode(validity), 0),
             Pages::Memory(_) => Ok(()),
         }
     }
@@ -197,13 +197,13 @@ impl<F: DiskFile> Index<F> {
 
 impl<F: DiskFile> Pages<F> {
     fn header(&self) -> Option<Header> {
-        let Self::File(file, environment) = self else { return None };
+        let Self::File(file, validity) = self else { return None };
         let mut octets = [0; HEADER_OCTETS];
         read_exact(file, &mut octets, 0).ok()?;
-        Header::decode(&octets, environment)
+        Header::decode(&octets, validity)
     }
 
-    /// Fills the buffer as far as there is something to read.
+    /// Fills the buffer up to the end of the index.
     fn read(&self, mode: ReadMode, buffer: &mut [u8], at: u64) -> io::Result<usize> {
         match self {
             Self::File(file, _) => {
@@ -263,7 +263,7 @@ mod tests {
     use crate::disk::sim::SimFile;
 
     #[test]
-    fn messages_are_found_by_their_numbers_across_blocks_and_sections() {
+    fn messages_are_found_across_blocks_and_sections() {
         let section = BLOCK_ENTRIES * SECTION_BLOCKS;
         let is_removed =
             |ordinal: u64| ordinal % 1_000 == 7 || (BLOCK_ENTRIES * 2..BLOCK_ENTRIES * 3).contains(&ordinal);
@@ -272,7 +272,7 @@ mod tests {
             false => Entry::message(ordinal * 10, 10, 9, None, false),
         };
         let mut index: Index<SimFile> = Index::in_memory();
-        // In three steps, as logins do, so that a block is filled by more than one.
+        // Three steps, like three logins, so that more than one fills a block.
         for end in [300, section - 1, section + 500] {
             let mut builder = Builder::new(&mut index);
             let from = builder.entries();

@@ -1,4 +1,4 @@
-//! Reading a mailbox file in windows, and finding its true end.
+//! Reading a mailbox file in windows, and repairing its end after a crash.
 
 use std::io;
 use std::ops::Range;
@@ -9,10 +9,10 @@ use super::{Folder, failed};
 use crate::StoreError;
 use crate::disk::{Disk, DiskFile, Open, Status};
 
-/// How much is read or copied at once.
+/// Size of one read or copy.
 pub(super) const WINDOW_OCTETS: usize = 256 << 10;
 
-/// Tells `each` record in a range of the file that begins behind a record and ends with one.
+/// Passes each record of a range to `each`. The range starts and ends at record boundaries.
 pub(super) fn scan(
     file: &impl DiskFile,
     range: Range<u64>,
@@ -107,7 +107,7 @@ pub(super) fn read_exact(file: &impl DiskFile, buffer: &mut [u8], offset: u64) -
     ReadMode::Blocking.read_exact(file, buffer, offset)
 }
 
-/// Gives a range of the file to `put`, in pieces.
+/// Passes a range of the file to `put`, in pieces.
 pub(super) fn read_range(
     file: &impl DiskFile,
     range: Range<u64>,
@@ -125,29 +125,29 @@ pub(super) fn read_range(
     Ok(())
 }
 
-/// Where the next record goes.
+/// The end of a mailbox without torn records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tail {
-    /// The file's, which ends there.
+    /// Status of the file, which ends there.
     pub(super) status: Status,
-    /// What the last line lacks: a person may have ended the file with a dot alone.
+    /// The missing end of the last line: a person may have ended the file with a dot.
     pub(super) line_end: &'static [u8],
 }
 
-/// Finds the end of the last record, and moves what a crash left behind it to MyMailBox.torn. The caller has the
-/// append lock, and has just seen the file's status.
-pub(super) fn settle<D: Disk>(
+/// Finds the end of the last record and moves an incomplete record after it to MyMailBox.torn. The caller holds the append lock
+/// and has just read the status.
+pub(super) fn repair_tail<D: Disk>(
     disk: &D,
     folder: &Folder,
     file: &D::File,
     status: Status,
     hostname: &str,
 ) -> Result<Tail, StoreError> {
-    try_settle(disk, folder, file, status, hostname)
+    try_repair_tail(disk, folder, file, status, hostname)
         .map_err(|error| failed("find the end of", &folder.mailbox(), error))
 }
 
-fn try_settle<D: Disk>(
+fn try_repair_tail<D: Disk>(
     disk: &D,
     folder: &Folder,
     file: &D::File,
@@ -159,7 +159,7 @@ fn try_settle<D: Disk>(
     let known = end.len().min(usize::try_from(length).unwrap_or(usize::MAX));
     let end = &mut end[..known];
     read_exact(file, end, length - known as u64)?;
-    // By every rule a record ends here, so nothing is torn and the file need not be read.
+    // A record ends here whatever precedes it, so the file need not be scanned.
     if end.is_empty() || end == b"\r\n.\r\n" {
         return Ok(Tail { status, line_end: b"" });
     }
@@ -177,20 +177,20 @@ fn try_settle<D: Disk>(
         };
         return Ok(Tail { status, line_end });
     };
-    cut(disk, folder, file, from..length)?;
+    quarantine_tail(disk, folder, file, from..length)?;
     tracing::warn!(
         mailbox = %folder.mailbox().display(),
         offset = from,
         octets = length - from,
-        "a record was torn, as by a crash; moved it to {}",
+        "incomplete record moved to {}",
         folder.torn().display()
     );
-    // What stands before the cut is whole, but its last line may lack its end.
-    try_settle(disk, folder, file, file.status()?, hostname)
+    // The remaining records are complete, but the last line may lack its end.
+    try_repair_tail(disk, folder, file, file.status()?, hostname)
 }
 
-/// Moves the range at the file's end to MyMailBox.torn, where it is durable before it goes from here.
-fn cut<D: Disk>(disk: &D, folder: &Folder, file: &D::File, range: Range<u64>) -> io::Result<()> {
+/// Moves the end of the file to MyMailBox.torn. The copy is durable before the file is truncated.
+fn quarantine_tail<D: Disk>(disk: &D, folder: &Folder, file: &D::File, range: Range<u64>) -> io::Result<()> {
     let torn = disk.open(&folder.torn(), Open::OrCreate)?;
     let former = torn.length()?;
     let mut at = former;
@@ -201,7 +201,7 @@ fn cut<D: Disk>(disk: &D, folder: &Folder, file: &D::File, range: Range<u64>) ->
     });
     let durable = copied.and_then(|()| torn.sync()).and_then(|()| disk.sync_dir(&folder.path));
     if let Err(error) = durable {
-        // Without this every further attempt would add one more half.
+        // Otherwise each further attempt would append another incomplete copy.
         torn.set_len(former)?;
         return Err(error);
     }

@@ -12,9 +12,9 @@ use super::{Folder, Offload, Shared, TextBody, removal};
 use crate::disk::Disk;
 use crate::{Entry, Extent, Maildrop, StoreError};
 
-/// How many entries are answered at once.
+/// Entries of one batch.
 const ENTRIES_AT_ONCE: usize = 512;
-/// How many entries are kept behind one that was asked for: who wants one message mostly wants the next.
+/// Entries read ahead, because clients usually fetch messages in order.
 const ENTRIES_KEPT: usize = 24;
 
 /// A lease of the text store.
@@ -22,7 +22,7 @@ const ENTRIES_KEPT: usize = 24;
 pub struct TextMaildrop<D: Disk, O: Offload> {
     snapshot: Arc<Snapshot<D>>,
     offload: O,
-    /// Some messages in a row, and the number of the first.
+    /// Consecutive messages, and the number of the first.
     known: (u64, Vec<Found>),
 }
 
@@ -45,7 +45,7 @@ impl<D: Disk, O: Offload> TextMaildrop<D, O> {
         self.offload.run(move || work(&snapshot)).await
     }
 
-    /// Where a message stands.
+    /// The index entry of a message.
     async fn find(&mut self, number: u64) -> Result<Found, StoreError> {
         let (first, known) = &self.known;
         let place = number.checked_sub(*first).and_then(|place| usize::try_from(place).ok());
@@ -103,7 +103,7 @@ impl<D: Disk, O: Offload> Maildrop for TextMaildrop<D, O> {
         offload.run(move || removal::remove(&snapshot, &numbers)).await
     }
 
-    /// A flock holds as long as the process lives.
+    /// A flock lasts as long as the process.
     fn lease_lifetime(&self) -> Option<Duration> {
         None
     }

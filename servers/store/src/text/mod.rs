@@ -1,17 +1,16 @@
-//! The store of MyMailBox.txt files, written over [`Disk`]: one folder an account, one file a mailbox.
+//! The store of MyMailBox.txt files over a [`Disk`]: one folder per account, with one mailbox file.
 //!
-//! The format is [`mail_core::mailbox`]'s. Here is what keeps it whole:
+//! [`mail_core::mailbox`] defines the format. This module keeps it consistent:
 //!
-//! - **Locks** are flocks on files of their own, never on the mailbox, which a compaction replaces:
-//!   `.maildrop.lock` is held by a POP3 session, `.append.lock` during an append, a cut and a removal. A dead
-//!   process holds none.
-//! - **Append**: write, fdatasync, then the answer. Deliveries that wait for one mailbox share both. After a failure
-//!   the file is cut back to what it was.
-//! - **Torn tail**: whoever takes the append lock moves what a crash left behind the last record to `MyMailBox.torn`.
-//! - **Removal**: one byte of each record becomes `#`, synced; only then the rest may go.
-//! - **The index** (`.index`) is a cache of what a scan finds; each of the above carries it along.
+//! - **Locks** are flocks on separate files, because a compaction replaces the mailbox. A POP3 session holds `.maildrop.lock`;
+//!   an append, a repair and a removal hold `.append.lock`. The kernel releases the locks of a process that ends.
+//! - **Append**: write, fdatasync, then the reply. Concurrent deliveries to a mailbox share a write and a sync (group commit).
+//!   After a failure the file is truncated to its previous length.
+//! - **Torn tail**: the holder of the append lock moves an incomplete last record to `MyMailBox.torn`.
+//! - **Removal**: the first byte of each record becomes `#`, synced; only then are the records blanked or compacted away.
+//! - **Index** (`.index`): a cache of the result of a scan, updated by each of the above.
 //!
-//! All of it blocks, and so runs on an [`Offload`].
+//! File operations block and run on an [`Offload`].
 
 use std::collections::HashMap;
 use std::io;
@@ -47,10 +46,10 @@ pub use maildrop::TextMaildrop;
 pub use offload::Threads;
 pub use offload::{Inline, Offload};
 
-/// A mailbox smaller than this is compacted whenever something is removed from it, a larger one when more than half is.
+/// A smaller mailbox is compacted on every removal, a larger one when more than half of it is removed.
 const SMALL_OCTETS: u64 = 1 << 20;
 
-/// Where messages are spilled while they are received.
+/// Directory for messages that are being received and do not fit into memory.
 const TEMPORARY: &str = ".tmp";
 
 /// A directory with a MyMailBox.txt for each account.
@@ -60,44 +59,44 @@ pub struct TextStore<D: Disk, O: Offload> {
     offload: O,
 }
 
-/// What the store, its incoming messages and its leases share.
+/// Shared by the store, its incoming messages and its leases.
 #[derive(Debug)]
 struct Shared<D: Disk> {
     disk: D,
-    /// Stands in the trace field of a record that a person wrote.
+    /// For the trace field of a record that a person wrote.
     hostname: String,
-    /// By the folder as it is spelled, which a [`Username`] takes for the same as in another case.
+    /// By the spelling of the folder; the file system distinguishes case, [`Username`] does not.
     queues: Mutex<HashMap<String, Arc<append::Queue<D>>>>,
     open_files: open_files::OpenFiles<D::File>,
-    /// The number of the next spill file.
+    /// Number of the next spill file.
     spill: AtomicU64,
-    /// What an index must have been made in to be believed; `None` where the disk cannot tell.
-    environment: Option<index::Environment>,
-    /// [`SMALL_OCTETS`], but in tests.
+    /// Identifies the indexes that are valid during this boot; `None` if the disk cannot tell.
+    validity: Option<index::IndexValidity>,
+    /// [`SMALL_OCTETS`], except in tests.
     small_octets: u64,
 }
 
 impl<D: Disk, O: Offload> TextStore<D, O> {
-    /// Opens the store, and cleans up behind processes that died while they received mail.
+    /// Opens the store and removes spill files of processes that have ended.
     ///
     /// # Errors
-    /// The directory cannot be made or read.
+    /// The directory cannot be created or read.
     pub fn open(disk: D, offload: O, hostname: &str) -> Result<Self, StoreError> {
         let temporary = Path::new(TEMPORARY);
         let clean = || -> io::Result<()> {
             disk.create_dir(temporary)?;
             for name in disk.list(temporary)? {
-                // A spill file of a living process has lost its name already.
+                // Running processes have unlinked their spill files already.
                 ignore_missing(disk.remove(&temporary.join(name)))?;
             }
             Ok(())
         };
         clean().map_err(|error| failed("prepare the folder", temporary, error))?;
-        let environment = index::Environment::of(&disk, hostname);
+        let validity = index::IndexValidity::of(&disk, hostname);
         let shared = Shared {
             open_files: open_files::OpenFiles::new(disk.open_files_max()),
             disk,
-            environment,
+            validity,
             hostname: hostname.into(),
             queues: Mutex::default(),
             spill: AtomicU64::new(0),
@@ -106,10 +105,10 @@ impl<D: Disk, O: Offload> TextStore<D, O> {
         Ok(Self { shared: Arc::new(shared), offload })
     }
 
-    /// The same store with another limit than a mebibyte below which a mailbox is compacted whatever is removed from it.
+    /// Sets the size below which a mailbox is compacted on every removal. For tests.
     #[must_use]
     pub fn compacting_below(mut self, octets: u64) -> Self {
-        Arc::get_mut(&mut self.shared).expect("it was opened just now").small_octets = octets;
+        Arc::get_mut(&mut self.shared).expect("the store has no other owner yet").small_octets = octets;
         self
     }
 }
@@ -161,8 +160,8 @@ impl Folder {
         self.path.join("MyMailBox.torn")
     }
 
-    /// Where a compaction writes.
-    fn aside(&self) -> PathBuf {
+    /// Target of a compaction before it replaces the mailbox.
+    fn temp_path(&self) -> PathBuf {
         self.path.join(".MyMailBox.new")
     }
 
@@ -175,7 +174,7 @@ impl Folder {
     }
 }
 
-/// An I/O error as the session has to answer it.
+/// Classifies an I/O error by the reply that a session gives.
 fn failed(what: &str, path: &Path, error: io::Error) -> StoreError {
     let text = format!("cannot {what} {}: {error}", path.display());
     match error.kind() {
@@ -184,7 +183,7 @@ fn failed(what: &str, path: &Path, error: io::Error) -> StoreError {
     }
 }
 
-/// Opens a file, if it is there.
+/// Opens a file; `None` if it does not exist.
 fn open_existing<D: Disk>(disk: &D, path: &Path) -> io::Result<Option<D::File>> {
     match disk.open(path, crate::disk::Open::Existing) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

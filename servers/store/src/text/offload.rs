@@ -1,16 +1,15 @@
-//! Where blocking work is done: beside the async threads, or here and now.
+//! Where blocking work runs: on a thread pool, or inline.
 
 /// Runs blocking work.
 pub trait Offload: std::fmt::Debug + Clone + Send + Sync + 'static {
-    /// Starts the work when it is called, not when the future is first polled, and finishes it even if the future is
-    /// dropped.
+    /// Starts the work when called, not when the future is polled, and finishes it even if the future is dropped.
     fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = T> + Send + 'static;
 }
 
-/// Does the work in the caller's own thread: for a simulation, and where there are no threads.
+/// Runs the work on the caller's thread: for simulations, and for WebAssembly.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Inline;
 
@@ -23,7 +22,7 @@ impl Offload for Inline {
     }
 }
 
-/// Does the work on tokio's threads for blocking work.
+/// Runs the work on tokio's blocking threads.
 #[cfg(not(target_arch = "wasm32"))]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Threads;
@@ -34,7 +33,7 @@ impl Offload for Threads {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = T> + Send + 'static {
-        // What it logs belongs to the session that it works for.
+        // Log events of the work belong to the session's span.
         let span = tracing::Span::current();
         let work = tokio::task::spawn_blocking(move || span.in_scope(work));
         async {
@@ -42,7 +41,7 @@ impl Offload for Threads {
                 Ok(done) => done,
                 Err(error) => match error.try_into_panic() {
                     Ok(panic) => std::panic::resume_unwind(panic),
-                    // The runtime is going down, and this future with it.
+                    // The runtime is shutting down and drops this future.
                     Err(_) => std::future::pending().await,
                 },
             }

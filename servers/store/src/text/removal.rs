@@ -1,4 +1,4 @@
-//! Removal: mark, then blank or compact. At every moment each message is either all there or marked.
+//! Removal of messages: mark their records, then blank or compact. At any time a message is either intact or marked.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -6,17 +6,17 @@ use std::ops::ControlFlow;
 use mail_core::mailbox::Record;
 
 use super::append::Writer;
-use super::index::{Change, Found, Index};
-use super::mailbox::{ReadMode, read_exact, read_range, settle};
+use super::index::{Found, Index, IndexRemoval};
+use super::mailbox::{ReadMode, read_exact, read_range, repair_tail};
 use super::snapshot::Snapshot;
 use super::{failed, ignore_missing};
 use crate::StoreError;
 use crate::disk::{Disk, DiskFile, Open};
 
-/// How many messages are looked up at once.
+/// Messages per index lookup.
 const MESSAGES_AT_ONCE: usize = 256;
 
-/// Removes the messages, durably, or leaves all of them.
+/// Removes the messages durably. After an error all of them remain.
 pub(super) fn remove<D: Disk>(snapshot: &Snapshot<D>, numbers: &[u64]) -> Result<(), StoreError> {
     if numbers.is_empty() {
         return Ok(());
@@ -32,50 +32,50 @@ pub(super) fn remove<D: Disk>(snapshot: &Snapshot<D>, numbers: &[u64]) -> Result
     let records: Vec<Record> = records.collect::<Result<_, StoreError>>()?;
     let fail = |error| failed("write to", &path, error);
     let status = mailbox.status().map_err(fail)?;
-    let length = settle(&shared.disk, folder, mailbox, status, &shared.hostname)?.status.length;
+    let length = repair_tail(&shared.disk, folder, mailbox, status, &shared.hostname)?.status.length;
     let index = snapshot.index();
-    let mut change = begin_change(snapshot, &index).map_err(fail)?;
+    let mut change = begin_index_removal(snapshot, &index).map_err(fail)?;
     mark(mailbox, &records).map_err(fail)?;
 
-    // The messages are gone from here on; what follows only makes the file small and clean, and the index fit it.
+    // The removal is durable. What follows saves space and updates the index; a failure is only logged.
     let removed_octets: u64 =
         index.header.removed_octets + records.iter().map(|record| record.length).sum::<u64>();
     let mut indexed = change.as_mut().map_or(Ok(()), |change| change.remove(&messages));
     let mut compacted = None;
     if length < shared.small_octets || removed_octets > length / 2 {
         match compact(snapshot, &messages, length) {
-            Ok(aside) => {
-                // Kept open for the next delivery, the old file would keep its room.
+            Ok(new) => {
+                // An open descriptor would keep the old file's space allocated.
                 shared.open_files.forget(&path);
-                compacted = Some(aside);
+                compacted = Some(new);
             }
             Err(error) => {
-                // What was written of it would only take room.
-                let _ = shared.disk.remove(&folder.aside());
-                tracing::warn!(mailbox = %path.display(), %error, "cannot compact; the file stays long");
+                // An incomplete compaction only wastes space.
+                let _ = shared.disk.remove(&folder.temp_path());
+                tracing::warn!(mailbox = %path.display(), %error, "cannot compact the mailbox; it keeps its size");
             }
         }
     }
     if compacted.is_none()
         && let Err(error) = records.iter().try_for_each(|record| blank(mailbox, record))
     {
-        tracing::warn!(mailbox = %path.display(), %error, "cannot blank out a removed message");
+        tracing::warn!(mailbox = %path.display(), %error, "cannot blank a removed message");
     }
     if let Some(change) = change {
         indexed = indexed
-            .and_then(|()| carry_along(change, compacted.as_ref().unwrap_or(mailbox), compacted.is_some()));
+            .and_then(|()| update_index(change, compacted.as_ref().unwrap_or(mailbox), compacted.is_some()));
     }
     if let Err(error) = indexed {
-        tracing::warn!(index = %folder.index().display(), %error, "the index cannot follow a removal; it will be made again");
+        tracing::warn!(index = %folder.index().display(), %error, "cannot update the index; the next login rebuilds it");
     }
     Ok(())
 }
 
-/// Sees to it that no index tells of the messages when they are gone: it is changed with the mailbox, or goes.
-fn begin_change<'a, D: Disk>(
+/// Invalidates the index before the mailbox changes, or deletes it if it cannot be updated.
+fn begin_index_removal<'a, D: Disk>(
     snapshot: &Snapshot<D>,
     index: &'a Index<D::File>,
-) -> io::Result<Option<Change<'a, D::File>>> {
+) -> io::Result<Option<IndexRemoval<'a, D::File>>> {
     let mailbox = snapshot.shared.disk.status(&snapshot.folder.mailbox())?;
     match index.change(mailbox) {
         Ok(Some(change)) => Ok(Some(change)),
@@ -86,7 +86,7 @@ fn begin_change<'a, D: Disk>(
     }
 }
 
-/// Where the messages with these numbers stand.
+/// Finds the index entries of these numbers.
 fn find<D: Disk>(snapshot: &Snapshot<D>, numbers: &[u64]) -> Result<Vec<Found>, StoreError> {
     let mut messages = Vec::with_capacity(numbers.len());
     let mut left = numbers;
@@ -102,8 +102,12 @@ fn find<D: Disk>(snapshot: &Snapshot<D>, numbers: &[u64]) -> Result<Vec<Found>, 
     Ok(messages)
 }
 
-/// Makes the index fit the mailbox again.
-fn carry_along<F: DiskFile>(mut change: Change<'_, F>, mailbox: &F, is_compacted: bool) -> io::Result<()> {
+/// Makes the index valid for the changed mailbox.
+fn update_index<F: DiskFile>(
+    mut removal: IndexRemoval<'_, F>,
+    mailbox: &F,
+    is_compacted: bool,
+) -> io::Result<()> {
     let status = mailbox.status()?;
     match status.length {
         0 => change.empty()?,
@@ -113,7 +117,7 @@ fn carry_along<F: DiskFile>(mut change: Change<'_, F>, mailbox: &F, is_compacted
     change.save(status)
 }
 
-/// Makes the first byte of each record `#`; if that fails, makes it again what it was.
+/// Sets the first byte of each record to `#`; restores it after an error.
 fn mark(mailbox: &impl DiskFile, records: &[Record]) -> io::Result<()> {
     let mut first = vec![0; records.len()];
     for (byte, record) in first.iter_mut().zip(records) {
@@ -130,12 +134,12 @@ fn mark(mailbox: &impl DiskFile, records: &[Record]) -> io::Result<()> {
         .try_for_each(|(byte, record)| mailbox.write_all_at(std::slice::from_ref(byte), record.offset))
         .and_then(|()| mailbox.sync());
     if let Err(error) = restored {
-        tracing::error!(%error, "cannot take the failed removal back");
+        tracing::error!(%error, "cannot undo the failed removal");
     }
     Err(error)
 }
 
-/// Overwrites a marked record with spaces, up to the line end before its line with the dot.
+/// Overwrites a marked record with spaces, except for the line end before its final dot line.
 fn blank(mailbox: &impl DiskFile, record: &Record) -> io::Result<()> {
     let mut end = [0; 2];
     read_exact(mailbox, &mut end, record.text_end() - 2)?;
@@ -150,23 +154,23 @@ fn blank(mailbox: &impl DiskFile, record: &Record) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes all that is not removed aside, and puts it in the mailbox's place.
+/// Copies everything that is not removed to a new file, and replaces the mailbox by it.
 fn compact<D: Disk>(snapshot: &Snapshot<D>, messages: &[Found], length: u64) -> io::Result<D::File> {
     let (disk, folder) = (&snapshot.shared.disk, &snapshot.folder);
     let Some((mailbox, _)) = &snapshot.file else { return Err(io::ErrorKind::NotFound.into()) };
-    let aside = disk.open(&folder.aside(), Open::OrCreate)?;
-    aside.set_len(0)?;
+    let new = disk.open(&folder.temp_path(), Open::OrCreate)?;
+    new.set_len(0)?;
     let index = snapshot.index();
     let header = index.header;
-    // Between removed records there may be a person's blank lines, which are not worth a file.
+    // Blank lines that a person left between removed records are not worth keeping.
     let is_empty = messages.len() as u64 == snapshot.count && header.broken == 0 && length == snapshot.length;
     if !is_empty {
-        let mut writer = Writer::behind(&aside, 0);
+        let mut writer = Writer::at(&new, 0);
         let mut messages = messages.iter().peekable();
         let (mut kept, mut copied) = (0, Ok(()));
         index.walk(0..header.entries, |ordinal, entry| {
-            let goes = messages.next_if(|found| found.ordinal == ordinal).is_some();
-            if goes || entry.is_removed() {
+            let is_removed = messages.next_if(|found| found.ordinal == ordinal).is_some();
+            if is_removed || entry.is_removed() {
                 copied = read_range(mailbox, kept..entry.offset, |piece| writer.put(piece));
                 kept = entry.end();
             }
@@ -176,8 +180,8 @@ fn compact<D: Disk>(snapshot: &Snapshot<D>, messages: &[Found], length: u64) -> 
         read_range(mailbox, kept..length, |piece| writer.put(piece))?;
         writer.flush()?;
     }
-    aside.sync()?;
-    disk.rename(&folder.aside(), &folder.mailbox())?;
+    new.sync()?;
+    disk.rename(&folder.temp_path(), &folder.mailbox())?;
     disk.sync_dir(&folder.path)?;
-    Ok(aside)
+    Ok(new)
 }

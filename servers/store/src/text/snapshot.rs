@@ -11,14 +11,14 @@ use super::{Folder, Offload, Shared, failed};
 use crate::disk::Disk;
 use crate::{Entry, StoreError};
 
-/// The mailbox as the session found it. A body that is being read keeps it, and the lock, alive.
+/// The mailbox as the session found it. A body that is being read keeps the snapshot and its lock alive.
 #[derive(Debug)]
 pub(super) struct Snapshot<D: Disk> {
     pub(super) shared: Arc<Shared<D>>,
     pub(super) folder: Folder,
-    /// The mailbox and its inode, if there is one.
+    /// The mailbox and its inode, if it exists.
     pub(super) file: Option<(D::File, u64)>,
-    /// The octets of the file when it was opened.
+    /// Length of the file when it was opened.
     pub(super) length: u64,
     pub(super) count: u64,
     pub(super) octets: u64,
@@ -57,7 +57,7 @@ impl<D: Disk> Snapshot<D> {
         Ok(Self { shared, folder, file, length, count, octets, index, _lock: lock })
     }
 
-    /// The index, of which nothing but this session's own removal changes what the session has seen.
+    /// The index. Only this session's own removal changes the entries that it has seen.
     pub(super) fn index(&self) -> Arc<Index<D::File>> {
         Arc::clone(&self.index.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -73,7 +73,7 @@ impl<D: Disk> Snapshot<D> {
         self.index().messages(ReadMode::NonBlocking, from, count).map_err(|_| ReadError::WouldBlock)
     }
 
-    /// Reads in the index; one that turns out to be damaged is made again, in memory, and goes.
+    /// Reads the index. A damaged index is deleted and rebuilt in memory.
     pub(super) fn read_index<T>(
         &self,
         read: impl Fn(&Index<D::File>) -> io::Result<T>,
@@ -83,8 +83,8 @@ impl<D: Disk> Snapshot<D> {
             Ok(done) => return Ok(done),
             Err(error) => error,
         };
-        tracing::warn!(index = %self.folder.index().display(), %error, "the index cannot be read; it will be made again");
-        // It may be gone already, and what cannot be removed will be found to be damaged again.
+        tracing::warn!(index = %self.folder.index().display(), %error, "cannot read the index; rebuilding it");
+        // If it cannot be deleted, the next login finds it damaged again.
         let _ = self.shared.disk.remove(&self.folder.index());
         let again = index::scanned(self.mailbox()?, index.header.mailbox, &self.shared.hostname)
             .map_err(|error| self.unreadable(error))?;
@@ -112,7 +112,7 @@ impl<D: Disk> Snapshot<D> {
         Ok(Entry { number, octets: found.entry.octets, unique_id, utf8: found.entry.is_utf8() })
     }
 
-    /// A hash of all but the line with the dot, whose line end a delivery may complete.
+    /// Hash of the record without its final dot line, whose line end a delivery may complete.
     fn hashed_id(&self, record: &Record) -> Result<String, StoreError> {
         let mut id = HashedId::default();
         let read = read_range(self.mailbox()?, record.offset..record.text_end(), |piece| {
@@ -123,12 +123,12 @@ impl<D: Disk> Snapshot<D> {
         Ok(id.finish())
     }
 
-    /// The mailbox file; an empty maildrop may have none.
+    /// The mailbox file. An empty maildrop may have none.
     pub(super) fn mailbox(&self) -> Result<&D::File, StoreError> {
         self.file.as_ref().map(|(file, _)| file).ok_or_else(|| self.lost())
     }
 
-    /// Checks that the mailbox is the file of the snapshot.
+    /// Checks that the mailbox is still the file of the snapshot.
     pub(super) fn check_identity(&self) -> Result<(), StoreError> {
         let found = match self.shared.disk.status(&self.folder.mailbox()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -137,14 +137,13 @@ impl<D: Disk> Snapshot<D> {
         if found == self.file.as_ref().map(|(_, identity)| *identity) { Ok(()) } else { Err(self.lost()) }
     }
 
-    /// Reads a message's record where the index has it, and checks that it is still there. With it comes the start of
-    /// the record, through its head at least.
+    /// Reads the record of an index entry and checks that it is unchanged. Also returns its first octets, at least the head.
     pub(super) fn read_record(
         &self,
         mode: ReadMode,
         entry: &index::Entry,
     ) -> Result<(Record, Vec<u8>), ReadError> {
-        // Most records fit into the first. The line behind the head shows that the head ends there.
+        // Most records fit into the first size. The second includes the line after the longest head.
         for octets_max in [START_OCTETS, HEAD_OCTETS_MAX + 1024] {
             let file = self.mailbox()?;
             let wanted = octets_max.min(usize::try_from(entry.length).unwrap_or(octets_max));
@@ -186,22 +185,22 @@ impl<D: Disk> Snapshot<D> {
     }
 
     fn lost(&self) -> StoreError {
-        StoreError::Lost(format!("{} is not what it was", self.folder.mailbox().display()))
+        StoreError::Lost(format!("{} was replaced or edited", self.folder.mailbox().display()))
     }
 }
 
-/// How much of a record is read at first.
+/// First read of a record.
 pub(super) const START_OCTETS: usize = 64 << 10;
-/// The longest end of a record that shows it to be one.
+/// The octets that end every record: CRLF, dot, CRLF.
 const TAIL_OCTETS: usize = 5;
 
-/// What is said of a message, where its index entry has all of it.
+/// The listing of a message, if its index entry contains the unique-id.
 pub(super) fn entry_of(number: u64, found: &Found) -> Option<Entry> {
     let IdSource::Entry(id) = found.entry.id_source() else { return None };
     Some(Entry { number, octets: found.entry.octets, unique_id: id.to_owned(), utf8: found.entry.is_utf8() })
 }
 
-/// Takes the lease's lock. An account that never had mail may have no folder yet.
+/// Takes the lock of the lease. The folder of an account without mail may be missing.
 fn lock<D: Disk>(disk: &D, folder: &Folder) -> io::Result<Option<D::Lock>> {
     match disk.try_lock(&folder.maildrop_lock()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -1,4 +1,4 @@
-//! Where a message waits for its end: up to a quarter of a mebibyte in memory, beyond that in a file without a name.
+//! The buffer of a message that is being received: 256 KiB in memory, the rest in an unlinked file.
 
 use std::fmt;
 use std::io;
@@ -12,11 +12,11 @@ use super::{Offload, Shared, TEMPORARY, failed, ignore_missing};
 use crate::StoreError;
 use crate::disk::{Disk, DiskFile, Open};
 
-/// A message up to this size never touches the disk before it is delivered. A larger one has two pieces of it in memory: the one
-/// that is written, and the one that comes.
+/// A message up to this size is not written before its delivery. A larger one has two pieces in memory: one being written, one
+/// being received.
 const MEMORY_OCTETS_MAX: usize = 256 << 10;
 
-/// What has come of a message. A large one is written to its file piece by piece, while the next piece comes.
+/// A message being received. Each piece of a large one is written while the next one arrives.
 #[derive(Debug)]
 pub(super) struct Spool<D: Disk, O: Offload> {
     shared: Arc<Shared<D>>,
@@ -26,7 +26,7 @@ pub(super) struct Spool<D: Disk, O: Offload> {
     memory: Vec<u8>,
 }
 
-/// All of a message that follows the head of its record: first the spilled part, then the part in memory.
+/// A complete message: first the spilled part, then the part in memory.
 #[derive(Debug)]
 pub(super) struct Spooled<F> {
     spilled: Option<Spilled<F>>,
@@ -39,13 +39,13 @@ struct Spilled<F> {
     length: u64,
 }
 
-/// A piece on its way to the file.
+/// A piece being written to the file.
 struct Writing<F> {
     octets: usize,
     outcome: Pin<Box<dyn Outcome<F>>>,
 }
 
-/// Ends with the file and the piece's buffer, empty.
+/// Resolves to the file and the empty buffer of the piece.
 trait Outcome<F>: Future<Output = io::Result<(Spilled<F>, Vec<u8>)>> + Send {}
 impl<F, T: Future<Output = io::Result<(Spilled<F>, Vec<u8>)>> + Send> Outcome<F> for T {}
 
@@ -60,40 +60,40 @@ impl<D: Disk, O: Offload> Spool<D, O> {
         Self { shared, offload, spilled: None, writing: None, memory: Vec::new() }
     }
 
-    /// Where the next octets go.
+    /// The buffer for the next octets.
     pub(super) const fn end(&mut self) -> &mut Vec<u8> {
         &mut self.memory
     }
 
-    /// Octets of memory that it holds.
+    /// Bytes of memory in use.
     pub(super) fn memory(&self) -> usize {
         self.memory.capacity() + self.writing.as_ref().map_or(0, |writing| writing.octets)
     }
 
-    /// Begins to write what is in memory if it has grown too large, once the piece before it is written.
-    pub(super) async fn relieve(&mut self) -> Result<(), StoreError> {
+    /// Starts to write the buffer if it is too large, after the previous piece.
+    pub(super) async fn spill_if_large(&mut self) -> Result<(), StoreError> {
         if self.memory.len() > MEMORY_OCTETS_MAX {
-            let empty = self.written().await?;
+            let empty = self.finish_write().await?;
             self.write(empty);
         }
         Ok(())
     }
 
-    /// Leaves nothing in memory.
-    pub(super) async fn leave_memory(&mut self) -> Result<(), StoreError> {
-        self.written().await?;
+    /// Writes the whole buffer.
+    pub(super) async fn spill_all(&mut self) -> Result<(), StoreError> {
+        self.finish_write().await?;
         if self.memory.is_empty() {
             self.memory = Vec::new();
         } else {
             self.write(Vec::new());
-            self.written().await?;
+            self.finish_write().await?;
         }
         Ok(())
     }
 
-    /// Nothing more comes.
+    /// Completes the message.
     pub(super) async fn finish(mut self) -> Result<Spooled<D::File>, StoreError> {
-        self.written().await?;
+        self.finish_write().await?;
         Ok(Spooled { spilled: self.spilled, memory: self.memory })
     }
 
@@ -103,7 +103,7 @@ impl<D: Disk, O: Offload> Spool<D, O> {
         let outcome = self.offload.run(move || {
             let Spilled { file, length } = match spilled {
                 Some(spilled) => spilled,
-                None => Spilled { file: Arc::new(open_nameless(&shared)?), length: 0 },
+                None => Spilled { file: Arc::new(create_unlinked(&shared)?), length: 0 },
             };
             file.write_all_at(&memory, length)?;
             Ok((Spilled { file, length: length + memory.len() as u64 }, emptied(memory)))
@@ -111,8 +111,8 @@ impl<D: Disk, O: Offload> Spool<D, O> {
         self.writing = Some(Writing { octets, outcome: Box::pin(outcome) });
     }
 
-    /// Waits for the piece that is being written. Gives back a buffer for the next one.
-    async fn written(&mut self) -> Result<Vec<u8>, StoreError> {
+    /// Waits for the current write and returns its buffer for reuse.
+    async fn finish_write(&mut self) -> Result<Vec<u8>, StoreError> {
         let Some(writing) = &mut self.writing else { return Ok(Vec::new()) };
         let outcome = writing.outcome.as_mut().await;
         self.writing = None;
@@ -123,7 +123,7 @@ impl<D: Disk, O: Offload> Spool<D, O> {
 }
 
 impl<F: DiskFile> Spooled<F> {
-    /// Gives all of it to `put`, in pieces.
+    /// Passes the message to `put`, in pieces.
     pub(super) fn read(&self, mut put: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         if let Some(Spilled { file, length }) = &self.spilled {
             read_range(&**file, 0..*length, &mut put)?;
@@ -132,8 +132,8 @@ impl<F: DiskFile> Spooled<F> {
     }
 }
 
-/// A file that no directory lists: however this process ends, nothing of it stays.
-fn open_nameless<D: Disk>(shared: &Shared<D>) -> io::Result<D::File> {
+/// Creates a file without a directory entry, which disappears with the process.
+fn create_unlinked<D: Disk>(shared: &Shared<D>) -> io::Result<D::File> {
     loop {
         let number = shared.spill.fetch_add(1, Ordering::Relaxed);
         let path = Path::new(TEMPORARY).join(number.to_string());
@@ -142,7 +142,7 @@ fn open_nameless<D: Disk>(shared: &Shared<D>) -> io::Result<D::File> {
                 ignore_missing(shared.disk.remove(&path))?;
                 return Ok(file);
             }
-            // Another process is between the two steps just now.
+            // Another process has created it and not yet removed its name.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }

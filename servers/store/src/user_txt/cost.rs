@@ -1,9 +1,8 @@
-//! What a hash costs: Argon2id (RFC 9106) in one lane, over the configured memory, with as many passes as take the
-//! configured time on this machine.
+//! The cost of a password hash: Argon2id (RFC 9106) with one lane, the configured memory, and as many passes as take the
+//! configured time on this host.
 //!
-//! It is measured once, when the first hash is made, and remembered in the data directory: the hashes of one site shall
-//! cost the same, whatever else the machine does when one is made. A hash carries its own cost, so nothing is measured to
-//! check a password.
+//! The cost is measured once, for the first hash, and stored in the data directory, so that all hashes of a site cost the same
+//! whatever the load of the host. A hash contains its parameters, so verification measures nothing.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -15,23 +14,22 @@ use argon2::{Argon2, Params};
 use config::Auth;
 use rustix::time::{ClockId, clock_gettime};
 
-/// OWASP's least for 19 MiB, and for more memory never less either.
+/// OWASP's minimum for 19 MiB.
 const PASSES_MIN: u32 = 2;
-/// A site whose memory is that small is a test.
+/// Only tests configure so little memory that this is reached.
 const PASSES_MAX: u32 = 10_000;
 
 const FILE: &str = ".hash-cost";
 
-/// The cost of the hashes that are made in this data directory.
+/// The parameters of new hashes in this data directory.
 ///
 /// # Errors
-/// It cannot be remembered.
+/// They cannot be stored.
 pub(super) fn cost(data: &Path, auth: &Auth) -> io::Result<Params> {
     let memory_kib =
         u32::try_from(auth.hash_memory.get() >> 10).expect("the configuration allows 1 GiB at most");
     let path = data.join(FILE);
-    if let Some(params) = fs::read_to_string(&path).ok().and_then(|text| remembered(&text, memory_kib, auth))
-    {
+    if let Some(params) = fs::read_to_string(&path).ok().and_then(|text| stored(&text, memory_kib, auth)) {
         return Ok(params);
     }
     let passes = measure(memory_kib, Duration::from_millis(auth.hash_milliseconds));
@@ -40,19 +38,19 @@ pub(super) fn cost(data: &Path, auth: &Auth) -> io::Result<Params> {
     Ok(params(memory_kib, passes))
 }
 
-/// What was measured, if it was for this memory and this time.
-fn remembered(text: &str, memory_kib: u32, auth: &Auth) -> Option<Params> {
+/// The stored parameters, if they were measured for this configuration.
+fn stored(text: &str, memory_kib: u32, auth: &Auth) -> Option<Params> {
     let (cost, milliseconds) = text.trim_end().strip_suffix(" ms")?.split_once(" for ")?;
     let cost: Params = cost.parse().ok()?;
-    let is_asked_for = cost.m_cost() == memory_kib
+    let matches = cost.m_cost() == memory_kib
         && cost.p_cost() == 1
         && cost.t_cost() >= PASSES_MIN
         && milliseconds.parse() == Ok(auth.hash_milliseconds);
-    is_asked_for.then_some(cost)
+    matches.then_some(cost)
 }
 
-/// The passes over the memory that take so long here, by the time that this thread has a core and the quickest of some
-/// attempts: what else the machine does meanwhile must not make the hashes of a site cheap.
+/// The number of passes that take the wanted time: the fastest of three attempts, by the CPU time of this thread, so that other
+/// load does not make the hashes cheap.
 fn measure(memory_kib: u32, wanted: Duration) -> u32 {
     let argon2 = Argon2::from(params(memory_kib, PASSES_MIN));
     let quickest = (0..3).map(|_| {
@@ -81,13 +79,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_measured_once_for_each_memory_and_time() {
+    fn cost_is_measured_once_for_each_configuration() {
         let data = tempfile::tempdir().expect("a temporary directory");
         let small =
             Auth { hash_memory: "1 MiB".parse().expect("a size"), hash_milliseconds: 5, ..Auth::default() };
         let first = cost(data.path(), &small).expect("written");
         assert!(first.m_cost() == 1_024 && first.t_cost() >= PASSES_MIN && first.p_cost() == 1);
-        // What is remembered is used, though no machine measures as much.
+        // The stored value is used, although no host measures it.
         let remembered = PASSES_MAX + 1;
         fs::write(data.path().join(FILE), format!("m=1024,t={remembered},p=1 for 5 ms\n")).expect("written");
         assert_eq!(cost(data.path(), &small).expect("read").t_cost(), remembered);
@@ -101,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_weaker_is_believed() {
+    fn weaker_stored_cost_is_ignored() {
         let auth = Auth::default();
         for text in [
             "",
@@ -111,8 +109,8 @@ mod tests {
             "m=19456,t=5,p=1",
             "m=19456,t=5,p=2 for 50 ms",
         ] {
-            assert!(remembered(text, 19 << 10, &auth).is_none(), "{text}");
+            assert!(stored(text, 19 << 10, &auth).is_none(), "{text}");
         }
-        assert!(remembered("m=19456,t=5,p=1 for 50 ms\n", 19 << 10, &auth).is_some());
+        assert!(stored("m=19456,t=5,p=1 for 50 ms\n", 19 << 10, &auth).is_some());
     }
 }

@@ -1,4 +1,4 @@
-//! The accounts of User.txt: read when it changes, rewritten whole and atomically.
+//! The accounts in User.txt: read when the file changes, rewritten atomically.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -39,24 +39,24 @@ pub struct UserTxt {
     verified: VerifiedPasswordCache,
 }
 
-/// The file as it was read last.
+/// The file as last read.
 #[derive(Debug, Default)]
 struct Snapshot {
     fingerprint: Fingerprint,
     accounts: Vec<Account>,
     by_name: HashMap<Username, usize>,
-    /// The accounts whose passwords are checked by a hash.
+    /// The accounts with a usable hash.
     hashed: Vec<usize>,
 }
 
-/// What changes when the file does: inode, length, and the time of the last change, which nobody can set. All zero: there is no file.
+/// Inode, length and ctime of the file; all zero if it does not exist.
 type Fingerprint = (u64, u64, i64, i64);
 
 impl UserTxt {
     /// Opens the accounts of a data directory.
     ///
     /// # Errors
-    /// One sentence with the file, the line and the remedy.
+    /// A sentence with the file, the line and the remedy.
     pub fn open(data: &Path, auth: &Auth) -> Result<Self, String> {
         let read = Snapshot::read(&path_in(data))?;
         Ok(Self {
@@ -69,7 +69,7 @@ impl UserTxt {
         })
     }
 
-    /// How many hashes the checks of passwords have taken so far.
+    /// Number of hashes computed to verify passwords so far.
     #[must_use]
     pub fn hashed(&self) -> u64 {
         self.hashing.hashed()
@@ -115,7 +115,7 @@ impl UserTxt {
         Ok(StoredPassword::Argon2id(hash(password, cost)))
     }
 
-    /// Changes the file: read afresh under a lock, written aside, synced, renamed, the directory synced.
+    /// Changes the file under a lock: reads it, writes and syncs a new file, renames it, syncs the directory.
     fn rewrite<R>(
         &self,
         change: impl FnOnce(&mut UserFile) -> Result<R, DirectoryError>,
@@ -243,7 +243,7 @@ impl AccountAdmin for UserTxt {
 
 impl Snapshot {
     fn read(path: &Path) -> Result<Self, String> {
-        // Taken first: a change in between is then seen at the next look.
+        // Taken before the read, so that a change in between is noticed later.
         let fingerprint = fingerprint(path);
         Ok(Self::new(fingerprint, parse(path)?.accounts().cloned().collect()))
     }
@@ -273,12 +273,11 @@ impl Snapshot {
         self.by_name.get(name).map(|at| &self.accounts[*at])
     }
 
-    /// The hash that a password for this name is checked against, and whether it is the account's own. `None` where no
-    /// account has one.
+    /// The hash to verify a password for this name against, and whether it belongs to the account. `None` if no account has a
+    /// hash.
     ///
-    /// A name without a hash, or without an account, is checked against somebody else's, and always the same one's: so it
-    /// costs what the accounts here cost, even where their hashes were made at different costs, and the time does not
-    /// tell which accounts there are.
+    /// A name without an account or hash is verified against the hash of another account, always the same one. The time then does
+    /// not reveal which accounts exist, even if their hashes have different costs.
     fn hash_to_check(&self, name: Option<&Username>) -> (Option<&str>, bool) {
         if let Some(phc) = name.and_then(|name| hash_of(self.account(name)?)) {
             return (Some(phc), true);
@@ -287,7 +286,7 @@ impl Snapshot {
             return (None, false);
         };
         let folded = name.map(|name| name.as_str().to_ascii_lowercase()).unwrap_or_default();
-        // Nobody outside knows the first account's hash, so nobody can tell whose hash a name is given.
+        // The first account's hash is secret, so the selection cannot be predicted.
         let digest = Blake2b512::new().chain_update(first).chain_update(folded).finalize();
         let draw = u64::from_le_bytes(*digest.first_chunk().expect("a digest has 64 octets"));
         let chosen = usize::try_from(draw % self.hashed.len() as u64).expect("it is less than a usize");
@@ -295,7 +294,7 @@ impl Snapshot {
     }
 }
 
-/// The hash that an account's password can be checked against.
+/// The account's hash, if it is usable.
 fn hash_of(account: &Account) -> Option<&str> {
     match &account.password {
         StoredPassword::Argon2id(phc) if is_hash(phc) => Some(phc),
@@ -303,7 +302,7 @@ fn hash_of(account: &Account) -> Option<&str> {
     }
 }
 
-/// Reads and parses the file; one that is not there has no accounts.
+/// Reads and parses the file. A missing file has no accounts.
 fn parse(path: &Path) -> Result<UserFile, String> {
     match fs::read_to_string(path) {
         Ok(text) => users::parse(&text).map_err(|error| format!("{}, {error}", path.display())),
@@ -323,15 +322,15 @@ fn path_in(data: &Path) -> PathBuf {
 }
 
 fn replace(data: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
-    let aside = data.join(".User.txt.new");
-    let _ = fs::remove_file(&aside);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
+    let new = data.join(".User.txt.new");
+    let _ = fs::remove_file(&new);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
     if let Ok(meta) = fs::metadata(path) {
         file.set_permissions(meta.permissions())?;
     }
     file.write_all(text)?;
     file.sync_all()?;
-    fs::rename(&aside, path)?;
+    fs::rename(&new, path)?;
     File::open(data)?.sync_all()
 }
 
@@ -359,7 +358,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_guides_file_works_and_a_change_is_seen() {
+    async fn plain_text_file_is_read_again_when_it_changes() {
         let (data, accounts) = accounts("ag secret\n");
         assert_eq!(accounts.find(&name("AG")).await.expect("found").expect("there").as_str(), "ag");
         assert!(accounts.verify(Some(&name("ag")), &secret("secret")).await.expect("checked").is_some());
@@ -373,18 +372,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_broken_file_leaves_the_last_good_one_in_force() {
+    async fn broken_file_leaves_the_previous_accounts_in_force() {
         let (data, accounts) = accounts("ag secret\n");
         fs::write(path_in(data.path()), "ag\n").expect("written");
         assert!(accounts.find(&name("ag")).await.expect("looked").is_some());
         let error = UserTxt::open(data.path(), &cheap()).expect_err("the file is broken");
         assert!(error.contains("User.txt, line 1:"), "{error}");
-        // Administration must not write a file that it could not read.
+        // A file that cannot be read must not be rewritten.
         assert!(matches!(accounts.add(&name("gb"), &secret("x")).await, Err(DirectoryError::Failed(_))));
     }
 
     #[tokio::test]
-    async fn a_file_that_an_editor_has_moved_or_emptied_leaves_the_last_good_one_in_force() {
+    async fn moved_or_emptied_file_leaves_the_previous_accounts_in_force() {
         let (data, accounts) = accounts("ag secret\n");
         for empty in ["", "# nobody\n"] {
             fs::write(path_in(data.path()), empty).expect("written");
@@ -427,7 +426,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_password_that_was_right_costs_no_hash_for_a_while_and_a_wrong_one_always() {
+    async fn verified_password_needs_no_hash_again_and_a_wrong_one_always_does() {
         let (data, accounts) = accounts("ag plain\n");
         accounts.add(&name("gb"), &secret("right")).await.expect("added");
         let sign_in = async |user: &str, password: &str| {
@@ -449,23 +448,23 @@ mod tests {
         assert_eq!(accounts.hashed(), 7);
         fs::write(path_in(data.path()), "ag plain\n").expect("written");
         assert!(!sign_in("gb", "new").await && sign_in("ag", "plain").await);
-        assert_eq!(accounts.hashed(), 7, "where there are no hashes, none is made");
+        assert_eq!(accounts.hashed(), 7, "without stored hashes, none is computed");
     }
 
     #[tokio::test]
-    async fn without_a_memory_every_check_costs_a_hash() {
+    async fn cache_lifetime_of_zero_hashes_every_time() {
         let (data, accounts) = accounts("");
         accounts.add(&name("ag"), &secret("right")).await.expect("added");
-        let forgetful =
+        let uncached =
             UserTxt::open(data.path(), &Auth { cache_seconds: 0, ..cheap() }).expect("a good file");
         for hashed in 1..=3 {
-            assert!(forgetful.verify(Some(&name("ag")), &secret("right")).await.expect("checked").is_some());
-            assert_eq!(forgetful.hashed(), hashed);
+            assert!(uncached.verify(Some(&name("ag")), &secret("right")).await.expect("checked").is_some());
+            assert_eq!(uncached.hashed(), hashed);
         }
     }
 
     #[tokio::test]
-    async fn every_name_costs_a_hash_of_this_site() {
+    async fn every_name_costs_the_hash_of_some_account() {
         let (data, accounts) = accounts("");
         accounts.add(&name("ag"), &secret("right")).await.expect("added");
         let cheap = fs::read_to_string(path_in(data.path())).expect("read");

@@ -1,4 +1,4 @@
-//! Argon2id, off the async threads, on a bounded number of them, for a bounded number of clients.
+//! Argon2id on blocking threads, with limits on concurrent and waiting verifications.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::directory::DirectoryError;
 
-/// So many passwords may wait to be checked: at the usual cost, a few seconds' work.
+/// Verifications that may wait: a few seconds of work at the default cost.
 const WAITING_MAX: usize = 64;
 
 /// Hashes a password with a fresh salt, in PHC form.
@@ -23,7 +23,7 @@ pub(super) fn hash(password: &Secret<String>, cost: Params) -> String {
         .to_string()
 }
 
-/// Whether a text is a hash that a password can be checked against.
+/// Whether a text is a complete hash in PHC format.
 pub(super) fn is_hash(phc: &str) -> bool {
     PasswordHash::new(phc).is_ok_and(|hash| hash.hash.is_some() && hash.salt.is_some())
 }
@@ -33,10 +33,10 @@ pub(super) fn same(left: &Secret<String>, right: &Secret<String>) -> bool {
     left.expose().as_bytes().ct_eq(right.expose().as_bytes()).into()
 }
 
-/// The bound on how many passwords are checked at one time, as each takes a core and its memory, and on how many wait.
+/// Limits verifications: each uses a core and the memory of its hash.
 #[derive(Debug)]
 pub(super) struct Hashing {
-    /// One for each that is checked or waits.
+    /// One permit per running or waiting verification.
     places: Semaphore,
     cores: Arc<Semaphore>,
     hashed: AtomicU64,
@@ -67,7 +67,7 @@ impl Hashing {
         self.hashed.fetch_add(1, Ordering::Relaxed);
         let (phc, password) = (phc.to_owned(), password.clone());
         let verified = tokio::task::spawn_blocking(move || {
-            // Whoever has asked may be gone by now; the core is not free before the hash is done.
+            // The client may have disconnected; the core is busy until the hash is complete.
             let _core = core;
             PasswordHash::new(&phc).is_ok_and(|hash| {
                 Argon2::default().verify_password(password.expose().as_bytes(), &hash).is_ok()
@@ -76,7 +76,7 @@ impl Hashing {
         Ok(verified.await.unwrap_or(false))
     }
 
-    /// How many hashes it has taken so far.
+    /// Number of verifications so far.
     pub(super) fn hashed(&self) -> u64 {
         self.hashed.load(Ordering::Relaxed)
     }

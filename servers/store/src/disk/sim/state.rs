@@ -1,4 +1,4 @@
-//! What the simulated disk holds, and what a change of it costs: the page cache, what is durable, names, locks and lives.
+//! State of the simulated disk: page cache, durable content, names, locks and faults.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -11,32 +11,32 @@ pub(super) struct State {
     pub(super) files: Vec<File>,
     pub(super) names: BTreeMap<PathBuf, usize>,
     pub(super) durable_names: BTreeMap<PathBuf, usize>,
-    /// Changes of names since the last sync of their directory.
+    /// Changes of names that are not durable yet.
     pub(super) name_changes: Vec<NameChange>,
-    /// Directories besides the root, and those of them whose names are durable.
+    /// Directories except the root, and the durable ones of them.
     pub(super) directories: BTreeSet<PathBuf>,
     pub(super) durable_directories: BTreeSet<PathBuf>,
-    /// Who holds a lock: the process, and the number of the lock.
+    /// Held locks: the process, and the number of the lock.
     pub(super) locked: BTreeMap<PathBuf, (usize, u64)>,
     pub(super) locks: u64,
-    /// By process: after how many more changes it dies, if it does.
+    /// By process: changes left until it is killed.
     pub(super) lives: Vec<Option<u64>>,
-    /// How many octets and operations of change there have been.
+    /// Changed octets and changing operations so far.
     pub(super) changes: u64,
-    /// When the power goes, in changes.
+    /// The number of changes at which the power fails.
     pub(super) power_cut_at: Option<u64>,
-    /// What all files together may hold.
+    /// Capacity of all files together.
     pub(super) capacity: Option<u64>,
-    /// How many syncs from now fail.
+    /// Number of next syncs that fail.
     pub(super) failing_syncs: u32,
     pub(super) syncs: u64,
-    /// How often the power has gone.
-    pub(super) epoch: u64,
-    /// Changes of files get no new time.
+    /// Number of power failures.
+    pub(super) boot_id: u64,
+    /// Changes do not advance the ctime.
     pub(super) clock_stopped: bool,
-    /// Octets that were read.
+    /// Octets read so far.
     pub(super) read: u64,
-    /// Syncs are answered and do nothing.
+    /// Syncs succeed without effect.
     pub(super) lying: bool,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct File {
     pub(super) content: Vec<u8>,
     pub(super) durable: Vec<u8>,
     pub(super) changes: Vec<Change>,
-    /// How often it was changed, for its status.
+    /// Number of changes, used as ctime.
     pub(super) changed: u64,
 }
 
@@ -77,10 +77,10 @@ impl State {
         self.is_without_power() || self.lives.get(process).copied().flatten() == Some(0)
     }
 
-    /// Fails when the process is dead. Reading goes on, as nobody learns any more what was read.
+    /// Fails if the process is dead. Reads still succeed, because a dead process cannot pass on what it read.
     pub(super) fn live(&self, process: usize) -> io::Result<()> {
         if self.is_without_power() {
-            Err(io::Error::other("the power is gone"))
+            Err(io::Error::other("the power has failed"))
         } else if self.is_dead(process) {
             Err(io::Error::other("the process was killed"))
         } else {
@@ -88,7 +88,7 @@ impl State {
         }
     }
 
-    /// Gives back the locks of a process that is dead.
+    /// Releases the locks of a dead process.
     pub(super) fn bury(&mut self, process: usize) {
         if self.lives.get(process).copied().flatten() == Some(0) {
             self.locked.retain(|_, (owner, _)| *owner != process);
@@ -104,7 +104,7 @@ impl State {
         self.files.iter().map(|file| file.content.len() as u64).sum()
     }
 
-    /// Counts a change of so many octets; answers how many of them happen before the power goes or the process dies.
+    /// Counts a change of this many octets. Returns how many of them happen before the power fails or the process is killed.
     pub(super) fn change(&mut self, process: usize, octets: u64) -> io::Result<u64> {
         self.live(process)?;
         let mut done = self.power_cut_at.map_or(octets, |at| octets.min(at - self.changes));
@@ -129,7 +129,7 @@ impl State {
         self.syncs += 1;
         if self.failing_syncs > 0 {
             self.failing_syncs -= 1;
-            return Err(io::Error::other("the disk does not answer"));
+            return Err(io::Error::other("input/output error"));
         }
         Ok(())
     }
@@ -165,7 +165,7 @@ impl NameChange {
     }
 }
 
-/// The directories that a path is in, but for the root.
+/// The parent directories of a path, without the root.
 pub(super) fn parents(path: &Path) -> impl Iterator<Item = &Path> {
     path.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty())
 }

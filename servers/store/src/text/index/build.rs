@@ -10,14 +10,14 @@ use super::layout::{BLOCK_ENTRIES, ENTRY_OCTETS, encode_slot, entry_at, slot_at}
 use super::{Entry, Index};
 use crate::disk::DiskFile;
 
-/// Adds entries behind those that an index has, block by block. Nobody sees them until the header is saved.
+/// Appends entries to an index, block by block. Readers see them after the header is saved.
 pub(super) struct Builder<'a, F> {
     index: &'a mut Index<F>,
-    /// Entries of the last block that are not written yet.
+    /// Entries of the last block that are not written.
     pending: Vec<u8>,
-    /// How many of the last block's are removed, if any is.
+    /// Removed entries of the last block, if any.
     removed: Option<u64>,
-    /// What the ids of the new entries hash to.
+    /// Hashes of the new entries' ids.
     ids: Vec<u64>,
     first: u64,
 }
@@ -28,13 +28,13 @@ impl<'a, F: DiskFile> Builder<'a, F> {
         Self { index, pending: Vec::new(), removed: None, ids: Vec::new(), first }
     }
 
-    /// How many there are so far.
+    /// Number of entries so far.
     #[cfg(test)]
     pub(super) const fn entries(&self) -> u64 {
         self.index.header.entries
     }
 
-    /// Adds what a scan found.
+    /// Adds a scanned record.
     pub(super) fn add(&mut self, record: &Record) -> io::Result<()> {
         let Record { offset, length, .. } = *record;
         match &record.kind {
@@ -70,7 +70,7 @@ impl<'a, F: DiskFile> Builder<'a, F> {
         if (ordinal + 1).is_multiple_of(BLOCK_ENTRIES) { self.flush() } else { Ok(()) }
     }
 
-    /// How many are removed of the written entries of this one's block.
+    /// Number of removed entries among the written ones of this entry's block.
     fn removed_before(&self, ordinal: u64) -> io::Result<u64> {
         let mut removed = 0;
         let written = ordinal - (self.pending.len() / ENTRY_OCTETS) as u64;
@@ -96,18 +96,18 @@ impl<'a, F: DiskFile> Builder<'a, F> {
         Ok(())
     }
 
-    /// Writes what is left, and sees to ids that stand twice among the new entries.
+    /// Writes the remaining entries. Entries with the same id get a hash as unique-id.
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.flush()?;
         self.ids.sort_unstable();
-        let doubled: HashSet<u64> =
+        let duplicates: HashSet<u64> =
             self.ids.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
-        if doubled.is_empty() {
+        if duplicates.is_empty() {
             return Ok(());
         }
         let mut found = Vec::new();
         self.index.walk(self.first..self.index.header.entries, |ordinal, entry| {
-            if entry.id_hash().is_some_and(|hash| doubled.contains(&hash)) {
+            if entry.id_hash().is_some_and(|hash| duplicates.contains(&hash)) {
                 found.push((ordinal, entry.with_hashed_id()));
             }
             ControlFlow::Continue(())

@@ -1,98 +1,97 @@
-//! How `.index` is laid out: where things stand, and what a header, an entry and a slot look like. All numbers are
-//! little-endian.
+//! The format of `.index`. All numbers are little-endian.
 //!
 //! ```text
-//! 0        the header, 136 octets; the rest of the page is empty
-//! 4,096    the first section: a page of 512 slots, one for each block; then 512 blocks of 256 entries of 64 octets
-//! ...      the next section
+//! 0        header, 136 octets; the rest of the page is unused
+//! 4,096    first section: a page of 512 slots, one per block; then 512 blocks of 256 entries of 64 octets
+//! ...      next section
 //! ```
 //!
-//! A header, an entry, a slot each carry a checksum, which an entry's and a slot's place goes into.
+//! Header, entries and slots have checksums. Those of entries and slots include their position.
 
 use crate::disk::{Disk, Status};
 
-/// Changes with the layout, so that no version takes another's file for its own.
+/// Changes with the format.
 const MAGIC: [u8; 8] = *b"PNYIDX01";
 
 pub(super) const HEADER_OCTETS: usize = 136;
 pub(super) const ENTRY_OCTETS: usize = 64;
 pub(super) const SLOT_OCTETS: usize = 8;
-/// Entries of a block.
+/// Entries per block.
 pub(super) const BLOCK_ENTRIES: u64 = 256;
-/// Slots on a page, and blocks behind it.
+/// Slots per page, and blocks per section.
 pub(super) const SECTION_BLOCKS: u64 = 512;
 const PAGE_OCTETS: u64 = 4096;
 const SECTION_OCTETS: u64 = PAGE_OCTETS + SECTION_BLOCKS * BLOCK_ENTRIES * ENTRY_OCTETS as u64;
-/// An id that fits into an entry; ours have 26.
+/// The longest id that fits into an entry; Pennypost's ids have 26 octets.
 const ID_OCTETS_MAX: usize = 32;
 
-/// Where an entry stands.
+/// Offset of an entry.
 pub(super) const fn entry_at(ordinal: u64) -> u64 {
     let section = ordinal / (BLOCK_ENTRIES * SECTION_BLOCKS);
     let within = ordinal % (BLOCK_ENTRIES * SECTION_BLOCKS);
     PAGE_OCTETS + section * SECTION_OCTETS + PAGE_OCTETS + within * ENTRY_OCTETS as u64
 }
 
-/// Where a block's slot stands.
+/// Offset of a block's slot.
 pub(super) const fn slot_at(block: u64) -> u64 {
     let section = block / SECTION_BLOCKS;
     PAGE_OCTETS + section * SECTION_OCTETS + block % SECTION_BLOCKS * SLOT_OCTETS as u64
 }
 
-/// What makes an index one of this host's, of this boot and for this host name.
+/// Identifies the boot of the host and the host name that an index is valid for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::text) struct Environment([u8; 32]);
+pub(in crate::text) struct IndexValidity([u8; 32]);
 
-impl Environment {
-    /// `None` where the disk cannot tell.
+impl IndexValidity {
+    /// `None` if the disk has no boot id.
     pub(in crate::text) fn of(disk: &impl Disk, hostname: &str) -> Option<Self> {
-        disk.epoch().map(|epoch| Self::new(&epoch, hostname))
+        disk.boot_id().map(|boot_id| Self::new(&boot_id, hostname))
     }
 
-    fn new(epoch: &str, hostname: &str) -> Self {
+    fn new(boot_id: &str, hostname: &str) -> Self {
         let mut octets = [0; 32];
         for (part, piece) in octets.chunks_mut(8).enumerate() {
-            let epoch = checksum(epoch.as_bytes(), part as u64);
-            piece.copy_from_slice(&checksum(hostname.as_bytes(), epoch).to_le_bytes());
+            let boot_id = checksum(boot_id.as_bytes(), part as u64);
+            piece.copy_from_slice(&checksum(hostname.as_bytes(), boot_id).to_le_bytes());
         }
         Self(octets)
     }
 }
 
-/// What an index says of its mailbox as a whole.
+/// Summary of a mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::text) struct Header {
-    /// The mailbox after the last change that a server made; any other state is somebody else's work.
+    /// The mailbox after a server's last change. Any other status means that another program changed it.
     pub(in crate::text) mailbox: Status,
-    /// Octets of the mailbox that the entries tell of. What follows was appended by a server.
+    /// Octets of the mailbox that the entries describe. A server appended the rest.
     pub(in crate::text) covered: u64,
-    /// Entries, of messages and of removed records.
+    /// Entries of messages and of removed records.
     pub(in crate::text) entries: u64,
-    /// Those of removed records.
+    /// Entries of removed records.
     pub(in crate::text) removed: u64,
     /// Octets of all messages as RETR sends them.
     pub(in crate::text) octets: u64,
-    /// Octets that removed records take in the file.
+    /// Octets of removed records in the file.
     pub(in crate::text) removed_octets: u64,
-    /// Stretches of the file that cannot be read; they have no entries.
+    /// Unreadable parts of the file, which have no entries.
     pub(in crate::text) broken: u64,
 }
 
 impl Header {
-    /// Of an index that tells nothing yet.
+    /// Header of an empty index.
     pub(in crate::text) const fn new(mailbox: Status) -> Self {
         Self { mailbox, covered: 0, entries: 0, removed: 0, octets: 0, removed_octets: 0, broken: 0 }
     }
 
-    /// How many messages there are.
+    /// Number of messages.
     pub(in crate::text) const fn messages(&self) -> u64 {
         self.entries - self.removed
     }
 
-    pub(super) fn encode(&self, environment: &Environment) -> [u8; HEADER_OCTETS] {
+    pub(super) fn encode(&self, validity: &IndexValidity) -> [u8; HEADER_OCTETS] {
         let mut octets = [0; HEADER_OCTETS];
         octets[..8].copy_from_slice(&MAGIC);
-        octets[8..40].copy_from_slice(&environment.0);
+        octets[8..40].copy_from_slice(&validity.0);
         let Status { identity, length, changed } = self.mailbox;
         let Self { covered, entries, removed, octets: sum, removed_octets, broken, .. } = *self;
         let numbers =
@@ -105,8 +104,8 @@ impl Header {
         octets
     }
 
-    /// `None` for anything but what [`encode`](Self::encode) made in this environment.
-    pub(super) fn decode(octets: &[u8; HEADER_OCTETS], environment: &Environment) -> Option<Self> {
+    /// `None` unless [`encode`](Self::encode) made the octets with the same validity.
+    pub(super) fn decode(octets: &[u8; HEADER_OCTETS], validity: &IndexValidity) -> Option<Self> {
         let mut numbers = octets[40..].chunks_exact(8).map(number);
         let mut next = || numbers.next().unwrap_or_default();
         let header = Self {
@@ -118,18 +117,18 @@ impl Header {
             removed_octets: next(),
             broken: next(),
         };
-        (header.encode(environment) == *octets).then_some(header)
+        (header.encode(validity) == *octets).then_some(header)
     }
 }
 
-/// What an index says of one record.
+/// Description of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::text) struct Entry {
-    /// Octets of the mailbox before it.
+    /// Offset in the mailbox.
     pub(in crate::text) offset: u64,
-    /// Its octets in the mailbox.
+    /// Octets in the mailbox.
     pub(in crate::text) length: u64,
-    /// Its octets as RETR sends it; 0 of a removed one.
+    /// Octets as RETR sends them; 0 if removed.
     pub(in crate::text) octets: u64,
     id: [u8; ID_OCTETS_MAX],
     id_length: u8,
@@ -138,12 +137,12 @@ pub(in crate::text) struct Entry {
 
 const REMOVED: u8 = 1;
 const UTF8: u8 = 2;
-/// The unique-id is a hash of the record's text: a person wrote it, or its id stands twice.
+/// The unique-id is a hash of the record's text: a person wrote the record, or its id is not unique.
 const HASHED: u8 = 4;
-/// The id is too long for the entry, which has a hash of it.
+/// The id is too long for the entry, which contains a hash of it.
 const LONG: u8 = 8;
 
-/// Where a message's unique-id comes from.
+/// Source of a message's unique-id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::text) enum IdSource<'a> {
     Entry(&'a str),
@@ -152,7 +151,7 @@ pub(in crate::text) enum IdSource<'a> {
 }
 
 impl Entry {
-    /// Of a message.
+    /// Entry of a message.
     pub(in crate::text) fn message(
         offset: u64,
         length: u64,
@@ -165,7 +164,7 @@ impl Entry {
         Self { offset, length, octets, id, id_length, flags: flags | long }
     }
 
-    /// Of a removed record.
+    /// Entry of a removed record.
     pub(in crate::text) const fn removed(offset: u64, length: u64) -> Self {
         Self { offset, length, octets: 0, id: [0; ID_OCTETS_MAX], id_length: 0, flags: REMOVED }
     }
@@ -190,30 +189,29 @@ impl Entry {
         }
     }
 
-    /// Whether a record with this id of its own can be the entry's.
+    /// Whether the entry can describe a record with this id.
     pub(in crate::text) fn has_id(&self, id: Option<&str>) -> bool {
         let (id, id_length, long) = packed(id);
         (id, id_length, long) == (self.id, self.id_length, self.flags & LONG)
     }
 
-    /// A word that messages with the same id of their own have in common, and hardly any others; of those that have an
-    /// id.
+    /// Hash of the record's id, if it has one.
     pub(super) fn id_hash(&self) -> Option<u64> {
         let has_id = self.id_length > 0 || self.flags & LONG != 0;
         has_id.then(|| checksum(&self.id, self.id_length.into()))
     }
 
-    /// Whether its id stands twice, or did when the index was made.
-    pub(in crate::text) fn is_doubled(&self) -> bool {
+    /// Whether another message had the same id when the entry was made.
+    pub(in crate::text) fn is_duplicate_id(&self) -> bool {
         self.flags & HASHED != 0 && self.id_hash().is_some()
     }
 
-    /// The same record, but its unique-id is a hash.
+    /// The same record with a hash as unique-id.
     pub(super) const fn with_hashed_id(self) -> Self {
         Self { flags: self.flags | HASHED, ..self }
     }
 
-    /// The same record, so many octets nearer to the start of the mailbox.
+    /// The same record, moved towards the start of the mailbox.
     pub(super) const fn moved_back(self, octets: u64) -> Self {
         Self { offset: self.offset - octets, ..self }
     }
@@ -257,7 +255,7 @@ fn packed(id: Option<&str>) -> ([u8; ID_OCTETS_MAX], u8, u8) {
     }
 }
 
-/// How many of a block's entries are removed; a slot that was never written is empty and says none.
+/// Encodes the number of removed entries of a block. A slot that was never written means 0.
 pub(super) fn encode_slot(removed: u32, block: u64) -> [u8; SLOT_OCTETS] {
     let mut octets = [0; SLOT_OCTETS];
     octets[..4].copy_from_slice(&removed.to_le_bytes());
@@ -276,8 +274,7 @@ fn number(octets: &[u8]) -> u64 {
     octets.iter().rev().fold(0, |number, octet| number << 8 | u64::from(*octet))
 }
 
-/// Finds what a failing disk or a wrong offset makes of octets, not what somebody forges. Each step can be undone, so
-/// a change of any one word shows.
+/// Detects errors of a disk, not forgery. Each step is invertible, so a change of any single word is detected.
 fn checksum(octets: &[u8], seed: u64) -> u64 {
     let mix = |sum: u64, word: u64| {
         let mixed = (sum ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd);
@@ -294,19 +291,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_octet_of_a_header_an_entry_and_a_slot_counts() {
-        let environment = Environment::new("boot", "iitkgp.edu");
+    fn damage_of_any_octet_is_detected() {
+        let validity = IndexValidity::new("boot", "iitkgp.edu");
         let mailbox = Status { identity: 7, length: 99, changed: 1_795_374_907_000_000_000 };
         let header = Header { covered: 90, entries: 3, removed: 1, octets: 50, ..Header::new(mailbox) };
-        let encoded = header.encode(&environment);
-        assert_eq!(Header::decode(&encoded, &environment), Some(header));
-        for other in [Environment::new("next boot", "iitkgp.edu"), Environment::new("boot", "iit.edu")] {
+        let encoded = header.encode(&validity);
+        assert_eq!(Header::decode(&encoded, &validity), Some(header));
+        for other in [IndexValidity::new("next boot", "iitkgp.edu"), IndexValidity::new("boot", "iit.edu")] {
             assert_eq!(Header::decode(&encoded, &other), None);
         }
         for at in 0..encoded.len() {
             let mut bad = encoded;
             bad[at] ^= 1;
-            assert_eq!(Header::decode(&bad, &environment), None, "{at}");
+            assert_eq!(Header::decode(&bad, &validity), None, "{at}");
         }
 
         let entry = Entry::message(1, 2, 3, Some("01JD8W"), true);
@@ -329,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_knows_where_its_unique_id_is() {
+    fn id_source_depends_on_the_id() {
         let of = |id: Option<&str>| Entry::message(0, 9, 9, id, false);
         let (short, long) = ("x".repeat(32), "x".repeat(33));
         for (id, source) in [
@@ -348,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_stands_on_anything_else() {
+    fn slots_and_entries_do_not_overlap() {
         assert_eq!(slot_at(0) as usize, PAGE_OCTETS as usize);
         assert_eq!(slot_at(SECTION_BLOCKS - 1) + SLOT_OCTETS as u64, entry_at(0));
         let section = SECTION_BLOCKS * BLOCK_ENTRIES;

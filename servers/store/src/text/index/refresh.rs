@@ -1,4 +1,4 @@
-//! A login: the index as it is if it fits the mailbox, else what is missing of it, or all of it, by a scan.
+//! Opening the index at login: as it is if it is valid, otherwise extended or rebuilt by a scan.
 
 use std::io;
 
@@ -6,22 +6,22 @@ use super::build::Builder;
 use super::{Header, Index, Pages};
 use crate::StoreError;
 use crate::disk::{Disk, DiskFile, Open, Status};
-use crate::text::mailbox::{scan, settle};
+use crate::text::mailbox::{repair_tail, scan};
 use crate::text::{Folder, Shared, failed, open_existing};
 
-/// So much is scanned while deliveries wait.
+/// A longer scan runs without the append lock, so that deliveries need not wait.
 pub(super) const LOCKED_OCTETS_MAX: u64 = 4 << 20;
-/// So often a mailbox may be edited while it is scanned, before deliveries wait for the whole scan.
+/// Scans without the lock that an edit may interrupt, before a scan holds the lock.
 const ATTEMPTS_MAX: usize = 2;
 
-/// A mailbox and the index that tells of it.
+/// A mailbox and its index.
 #[derive(Debug)]
 pub(in crate::text) struct Opened<D: Disk> {
     pub(in crate::text) file: D::File,
     pub(in crate::text) index: Index<D::File>,
 }
 
-/// Opens a mailbox, if there is one. The caller has the lease.
+/// Opens a mailbox; `None` if it does not exist. The caller has the lease.
 pub(in crate::text) fn open<D: Disk>(
     shared: &Shared<D>,
     folder: &Folder,
@@ -29,14 +29,14 @@ pub(in crate::text) fn open<D: Disk>(
     let fail = |error| failed("read", &folder.mailbox(), error);
     let Some(file) = open_existing(&shared.disk, &folder.mailbox()).map_err(fail)? else { return Ok(None) };
     let mailbox = file.status().map_err(fail)?;
-    let index = Index::fitting(&shared.disk, shared.environment, folder, mailbox);
+    let index = Index::open_valid(&shared.disk, shared.validity, folder, mailbox);
     if let Some(index) = index.filter(Index::is_complete) {
         return Ok(Some(Opened { file, index }));
     }
     drop(file);
     match on_disk(shared, folder).and_then(|index| refresh(shared, folder, index)) {
         Err(Failure::Index(error)) => {
-            tracing::warn!(index = %folder.index().display(), %error, "cannot keep an index: every login reads the mailbox");
+            tracing::warn!(index = %folder.index().display(), %error, "cannot write the index: every login reads the whole mailbox");
         }
         Err(Failure::Mailbox(error)) => return Err(error),
         Ok(opened) => return Ok(opened),
@@ -48,18 +48,17 @@ pub(in crate::text) fn open<D: Disk>(
 }
 
 enum Failure {
-    /// Of the mailbox for sure.
+    /// The mailbox failed.
     Mailbox(StoreError),
-    /// Perhaps of the index alone.
+    /// The index failed, or perhaps the mailbox.
     Index(io::Error),
 }
 
 fn on_disk<D: Disk>(shared: &Shared<D>, folder: &Folder) -> Result<Index<D::File>, Failure> {
-    let environment = shared
-        .environment
-        .ok_or_else(|| Failure::Index(io::Error::other("the system does not say when it was started")))?;
+    let validity =
+        shared.validity.ok_or_else(|| Failure::Index(io::Error::other("the host has no boot id")))?;
     let file = shared.disk.open(&folder.index(), Open::OrCreate).map_err(Failure::Index)?;
-    Ok(Index { pages: Pages::File(file, environment), ..Index::in_memory() })
+    Ok(Index { pages: Pages::File(file, validity), ..Index::in_memory() })
 }
 
 fn refresh<D: Disk>(
@@ -73,7 +72,7 @@ fn refresh<D: Disk>(
         let lock = disk.lock(&folder.append_lock()).map_err(fail)?;
         let Some(file) = open_existing(disk, &folder.mailbox()).map_err(fail)? else { return Ok(None) };
         let found = file.status().map_err(fail)?;
-        let mailbox = settle(disk, folder, &file, found, hostname).map_err(Failure::Mailbox)?.status;
+        let mailbox = repair_tail(disk, folder, &file, found, hostname).map_err(Failure::Mailbox)?.status;
         index.header = match index.pages.header().filter(|header| header.mailbox == mailbox) {
             Some(header) => header,
             None => {
@@ -85,7 +84,7 @@ fn refresh<D: Disk>(
             index.save().map_err(Failure::Index)?;
             let begun = index.header;
             drop(lock);
-            index.take_in(&file, mailbox.length, hostname).map_err(Failure::Index)?;
+            index.extend_to(&file, mailbox.length, hostname).map_err(Failure::Index)?;
             if matches!(index.pages, Pages::Memory(_)) {
                 return Ok(Some(Opened { file, index }));
             }
@@ -94,31 +93,31 @@ fn refresh<D: Disk>(
             let found = disk.status(&folder.mailbox()).map_err(fail)?;
             let Some(now) = now.filter(|now| now.mailbox == found) else { continue };
             index.header.mailbox = now.mailbox;
-            index.take_in(&file, now.mailbox.length, hostname).map_err(Failure::Index)?;
+            index.extend_to(&file, now.mailbox.length, hostname).map_err(Failure::Index)?;
             index.save().map_err(Failure::Index)?;
             return Ok(Some(Opened { file, index }));
         }
-        index.take_in(&file, mailbox.length, hostname).map_err(Failure::Index)?;
+        index.extend_to(&file, mailbox.length, hostname).map_err(Failure::Index)?;
         index.save().map_err(Failure::Index)?;
         return Ok(Some(Opened { file, index }));
     }
     unreachable!("the last attempt scans with the lock")
 }
 
-/// An index in memory of a mailbox whose own cannot be used.
+/// Builds an index in memory.
 pub(in crate::text) fn scanned<F: DiskFile>(
     mailbox: &F,
     status: Status,
     hostname: &str,
 ) -> io::Result<Index<F>> {
     let mut index = Index { header: Header::new(status), ..Index::in_memory() };
-    index.take_in(mailbox, status.length, hostname)?;
+    index.extend_to(mailbox, status.length, hostname)?;
     Ok(index)
 }
 
 impl<F: DiskFile> Index<F> {
-    /// Adds what the mailbox holds up to `end`, where a record ends, behind what is covered.
-    pub(super) fn take_in(&mut self, mailbox: &F, end: u64, hostname: &str) -> io::Result<()> {
+    /// Adds the records from the end of the covered part up to `end`, which is a record boundary.
+    pub(super) fn extend_to(&mut self, mailbox: &F, end: u64, hostname: &str) -> io::Result<()> {
         let covered = self.header.covered..end;
         let mut builder = Builder::new(self);
         let mut added = Ok(());

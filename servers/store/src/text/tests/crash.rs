@@ -49,7 +49,7 @@ fn mailbox_of(ids: &[&str]) -> SimDisk {
 }
 
 #[test]
-fn an_append_is_all_or_nothing() {
+fn append_is_atomic() {
     let persons = SimDisk::default();
     persons.put(MAILBOX, format!("{PERSONS}{}", PERSONS.trim_end()).as_bytes());
     for (disk, old) in [
@@ -70,7 +70,7 @@ fn an_append_is_all_or_nothing() {
 }
 
 #[test]
-fn a_cut_loses_nothing() {
+fn tail_repair_loses_nothing() {
     let disk = mailbox_of(&["a"]);
     let whole = String::from_utf8(disk.content(MAILBOX).unwrap()).unwrap();
     for torn in ["F", &whole[..whole.len() - 1], &whole[..whole.len() / 2], "\0\0\0"] {
@@ -97,7 +97,7 @@ fn judge_removal(found: &[String], done: bool, kept: &[&str], removed: &[&str], 
 }
 
 #[test]
-fn a_removal_with_compaction_touches_nothing_else() {
+fn removal_with_compaction_is_atomic() {
     let disk = mailbox_of(&["a", "b", "c", "d"]);
     let act = |store: &Store| remove(store, &[1, 3]);
     at_every_moment(&disk, &SURVIVALS, act, |disk, done, what| {
@@ -111,7 +111,7 @@ fn a_removal_with_compaction_touches_nothing_else() {
 }
 
 #[test]
-fn a_removal_of_everything_leaves_an_empty_mailbox() {
+fn removal_of_everything_is_atomic() {
     let disk = mailbox_of(&["a", "b"]);
     let act = |store: &Store| remove(store, &[1, 2]);
     at_every_moment(&disk, &SURVIVALS, act, |disk, done, what| {
@@ -128,7 +128,7 @@ fn that_takes_all_for_large(store: &Store) -> Store {
 }
 
 #[test]
-fn a_removal_with_blanking_touches_nothing_else() {
+fn removal_with_blanking_is_atomic() {
     let server = mailbox_of(&["a", "b", "c", "d"]);
     let of_persons = SimDisk::default();
     of_persons.put(MAILBOX, PERSONS.repeat(4).as_bytes());
@@ -149,7 +149,7 @@ fn a_removal_with_blanking_touches_nothing_else() {
 }
 
 #[test]
-fn a_power_cut_after_a_compaction_that_was_cut_short_and_the_next_delivery_loses_nothing() {
+fn delivery_after_an_interrupted_compaction_survives_power_failure() {
     // The process that compacts dies at any moment: so it may have renamed, and the name not be durable. Another one
     // delivers, which may have had the mailbox open since before; then the power goes.
     let disk_before = mailbox_of(&["a", "b"]);

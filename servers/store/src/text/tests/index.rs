@@ -75,7 +75,7 @@ fn mailbox_of(count: usize) -> SimDisk {
 }
 
 #[test]
-fn a_warm_login_reads_the_same_for_any_mailbox_and_a_look_up_a_few_entries() {
+fn login_with_a_valid_index_reads_a_constant_amount() {
     let mut costs = Vec::new();
     for count in [10, 3_000] {
         let disk = mailbox_of(count);
@@ -92,7 +92,7 @@ fn a_warm_login_reads_the_same_for_any_mailbox_and_a_look_up_a_few_entries() {
 }
 
 #[test]
-fn a_removal_and_a_delivery_carry_the_index_along() {
+fn removal_and_delivery_update_the_index() {
     for blanks in [false, true] {
         let disk = mailbox_of(1_000);
         let open = || if blanks { that_blanks(&disk) } else { store(&disk) };
@@ -128,7 +128,7 @@ fn with_removed() -> SimDisk {
 }
 
 #[test]
-fn an_index_that_is_damaged_anywhere_is_found_out() {
+fn damage_of_the_index_is_detected() {
     let disk = with_removed();
     let index = disk.content(INDEX).unwrap();
     let used: Vec<usize> = (0..136).chain(4096..4104).chain(8192..index.len()).collect();
@@ -151,7 +151,7 @@ fn an_index_that_is_damaged_anywhere_is_found_out() {
 }
 
 #[test]
-fn an_index_that_is_damaged_or_deleted_during_a_session_is_in_nobodys_way() {
+fn index_damaged_during_a_session_is_rebuilt() {
     for at in [4096, 8192, 8192 + 64 * 5] {
         let disk = with_removed();
         let expected = scanned(&disk.content(MAILBOX).unwrap());
@@ -172,7 +172,7 @@ fn an_index_that_is_damaged_or_deleted_during_a_session_is_in_nobodys_way() {
 }
 
 #[test]
-fn an_index_of_another_boot_or_host_name_is_not_believed() {
+fn index_of_another_boot_or_host_name_is_invalid() {
     let disk = with_removed();
     // Of a removal the mark alone survived, and neither the mailbox's length nor its time tells.
     let after = disk.after_power_cut(Survival::Everything);
@@ -191,7 +191,7 @@ fn an_index_of_another_boot_or_host_name_is_not_believed() {
 }
 
 #[test]
-fn where_there_is_no_room_for_an_index_it_is_made_in_memory() {
+fn index_is_built_in_memory_on_a_full_disk() {
     let disk = mailbox_of(600);
     disk.set_free(Some(0));
     for _ in 0..2 {
@@ -205,7 +205,7 @@ fn where_there_is_no_room_for_an_index_it_is_made_in_memory() {
 }
 
 #[test]
-fn an_index_that_cannot_follow_does_not_stay() {
+fn index_that_cannot_be_updated_is_deleted() {
     let disk = mailbox_of(4);
     assert_agrees(&disk, "cold");
     disk.stop_clock(true);
@@ -279,13 +279,13 @@ impl Disk for Busy {
         self.disk.list(path)
     }
 
-    fn epoch(&self) -> Option<String> {
-        self.disk.epoch()
+    fn boot_id(&self) -> Option<String> {
+        self.disk.boot_id()
     }
 }
 
 #[test]
-fn a_large_mailbox_is_scanned_while_it_is_delivered_to_and_edited() {
+fn large_mailbox_is_scanned_during_deliveries_and_edits() {
     type Act = fn(&SimDisk, u32);
     let nothing: Act = |_, _| {};
     let deliver_one: Act =
@@ -318,7 +318,7 @@ fn a_large_mailbox_is_scanned_while_it_is_delivered_to_and_edited() {
 }
 
 #[test]
-fn a_message_that_is_left_alone_with_its_id_has_it_again() {
+fn message_regains_its_id_when_the_duplicate_is_removed() {
     let disk = mailbox_of(3);
     let mailbox = disk.content(MAILBOX).unwrap();
     disk.put(MAILBOX, &[&mailbox[..], &mailbox[..mailbox.len() / 3]].concat());
@@ -329,7 +329,7 @@ fn a_message_that_is_left_alone_with_its_id_has_it_again() {
 }
 
 #[test]
-fn a_unique_id_stays_when_mail_arrives_behind_a_last_dot() {
+fn unique_id_survives_completion_of_the_last_line() {
     let disk = SimDisk::default();
     disk.put(MAILBOX, PERSONS.trim_end().as_bytes());
     let id = |disk: &SimDisk| now(now(store(disk).open(&gb())).unwrap().entry(1)).unwrap().unique_id;
@@ -340,7 +340,7 @@ fn a_unique_id_stays_when_mail_arrives_behind_a_last_dot() {
 }
 
 #[test]
-fn an_index_that_tells_something_else_is_reported() {
+fn check_reports_a_wrong_index() {
     let disk = with_removed();
     assert_eq!(check(&disk, &gb(), HOSTNAME).unwrap().findings, []);
     // Two entries are believed, but of another mailbox.
@@ -356,15 +356,15 @@ fn an_index_that_tells_something_else_is_reported() {
 }
 
 #[test]
-fn on_a_real_disk_the_index_fits_after_each_change() {
+fn index_on_a_real_disk_is_valid_after_each_change() {
     let root = tempfile::tempdir().unwrap();
     let disk = crate::disk::RealDisk::new(root.path());
     let mut store = TextStore::open(disk.clone(), Inline, HOSTNAME).unwrap();
     let fits = |messages: u64, what: &str| {
         let folder = Folder::new(&gb());
         let mailbox = disk.status(&folder.mailbox()).unwrap();
-        let environment = crate::text::index::Environment::of(&disk, HOSTNAME);
-        let index = crate::text::index::Index::fitting(&disk, environment, &folder, mailbox).expect(what);
+        let validity = crate::text::index::IndexValidity::of(&disk, HOSTNAME);
+        let index = crate::text::index::Index::open_valid(&disk, validity, &folder, mailbox).expect(what);
         assert!(index.is_complete() && index.header.messages() == messages, "{what}");
     };
     let deliver = |store: &TextStore<crate::disk::RealDisk, Inline>, id: &str| {

@@ -13,10 +13,10 @@ use crate::disk::sim::{SimDisk, Survival};
 use crate::{Body, Destination, Entry, Extent, IncomingMessage, MailboxReport, Maildrop};
 
 mod crash;
-mod here_and_now;
+mod delivery_and_retrieval;
+mod failures;
 mod index;
-mod ordinary;
-mod refusal;
+mod non_blocking_reads;
 
 const MAILBOX: &str = "gb/MyMailBox.txt";
 const PERSONS: &str =

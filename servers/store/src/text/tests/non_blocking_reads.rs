@@ -26,7 +26,7 @@ impl Offload for Counting {
 }
 
 #[test]
-fn a_maildrop_in_memory_is_read_without_another_thread() {
+fn cached_maildrop_is_read_without_the_offload() {
     const MESSAGES: u64 = 300;
     // Beside the sources, as not every file system for temporary files tells what it has in memory.
     let root = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();

@@ -1,4 +1,4 @@
-//! Carrying an index along while a server changes its mailbox. Whoever does has the append lock.
+//! Updating an index when a server changes its mailbox. The caller holds the append lock.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -8,71 +8,70 @@ use super::layout::{
     entry_at, slot_at,
 };
 use super::refresh::LOCKED_OCTETS_MAX;
-use super::{Entry, Environment, Found, Header, Index, Pages, damaged};
+use super::{Entry, Found, Header, Index, IndexValidity, Pages, damaged};
 use crate::disk::{Disk, DiskFile, Status};
 use crate::text::mailbox::ReadMode;
 use crate::text::{Folder, Shared};
 
-/// What is appended at once beyond this is left to the next login to read.
+/// A longer append is left for the next login to index.
 const READ_BACK_OCTETS_MAX: u64 = 1 << 20;
-// While a login scans without the lock, no delivery enters anything.
+// While a login scans without the lock, no delivery adds entries.
 const _: () = assert!(READ_BACK_OCTETS_MAX < LOCKED_OCTETS_MAX);
 
 /// The index of a mailbox that is about to be appended to.
 #[derive(Debug)]
-pub(in crate::text) struct Chain<F>(Index<F>);
+pub(in crate::text) struct IndexAppend<F>(Index<F>);
 
-impl<F: DiskFile> Chain<F> {
-    /// The account's index, if it fits the mailbox before the append.
+impl<F: DiskFile> IndexAppend<F> {
+    /// The account's index, if it is valid for the mailbox before the append.
     pub(in crate::text) fn open<D: Disk<File = F>>(
         shared: &Shared<D>,
         folder: &Folder,
         mailbox: Status,
     ) -> Option<Self> {
-        Index::fitting(&shared.disk, shared.environment, folder, mailbox).map(Self)
+        Index::open_valid(&shared.disk, shared.validity, folder, mailbox).map(Self)
     }
 
-    /// Carries it along, when what was appended is whole and durable. The records are read back from the page
-    /// cache and scanned, and so entered just as a login would.
+    /// Adds the appended records, which are durable. They are read back and scanned, as a login does.
     ///
     /// # Errors
-    /// It cannot be written; then it does not fit the mailbox any more.
+    /// The index cannot be written. It is invalid then.
     pub(in crate::text) fn extend(self, mailbox: &F, hostname: &str) -> io::Result<()> {
         let Self(mut index) = self;
         let status = mailbox.status()?;
         index.header.mailbox = status;
         if status.length - index.header.covered <= READ_BACK_OCTETS_MAX {
-            index.take_in(mailbox, status.length, hostname)?;
+            index.extend_to(mailbox, status.length, hostname)?;
         }
         index.save()
     }
 }
 
-/// The index of a mailbox that is about to lose messages. It fits nothing until it is saved.
+/// The index of a mailbox from which messages are removed. It is invalid until it is saved.
 #[derive(Debug)]
-pub(in crate::text) struct Change<'a, F> {
+pub(in crate::text) struct IndexRemoval<'a, F> {
     index: &'a Index<F>,
     file: &'a F,
-    environment: Environment,
+    validity: IndexValidity,
     header: Header,
-    /// Something happened that only a scan can put into an index.
-    is_spoilt: bool,
+    /// Only a scan can produce a correct index.
+    needs_rebuild: bool,
 }
 
 impl<F: DiskFile> Index<F> {
-    /// Takes the header away, if it fits the mailbox before the change.
-    pub(in crate::text) fn change(&self, mailbox: Status) -> io::Result<Option<Change<'_, F>>> {
-        let Pages::File(file, environment) = &self.pages else { return Ok(None) };
+    /// Clears the header, if it is valid for the mailbox before the change.
+    pub(in crate::text) fn change(&self, mailbox: Status) -> io::Result<Option<IndexRemoval<'_, F>>> {
+        let Pages::File(file, validity) = &self.pages else { return Ok(None) };
         let Some(header) = self.pages.header().filter(|header| header.mailbox == mailbox) else {
             return Ok(None);
         };
         file.write_all_at(&[0; HEADER_OCTETS], 0)?;
-        Ok(Some(Change { index: self, file, environment: *environment, header, is_spoilt: false }))
+        Ok(Some(IndexRemoval { index: self, file, validity: *validity, header, needs_rebuild: false }))
     }
 }
 
-impl<F: DiskFile> Change<'_, F> {
-    /// Marks messages as removed, which stand in the file's order.
+impl<F: DiskFile> IndexRemoval<'_, F> {
+    /// Marks messages as removed. They are in the order of the file.
     pub(in crate::text) fn remove(&mut self, messages: &[Found]) -> io::Result<()> {
         for in_block in messages.chunk_by(|a, b| a.ordinal / BLOCK_ENTRIES == b.ordinal / BLOCK_ENTRIES) {
             for Found { ordinal, entry } in in_block {
@@ -80,8 +79,8 @@ impl<F: DiskFile> Change<'_, F> {
                 self.file.write_all_at(&removed.encode(*ordinal), entry_at(*ordinal))?;
                 self.header.octets -= entry.octets;
                 self.header.removed_octets += entry.length;
-                // The message that has the same id has it alone now.
-                self.is_spoilt |= entry.is_doubled();
+                // The other message with this id may now use it as unique-id.
+                self.needs_rebuild |= entry.is_duplicate_id();
             }
             let block = in_block[0].ordinal / BLOCK_ENTRIES;
             let mut slot = [0; SLOT_OCTETS];
@@ -93,58 +92,58 @@ impl<F: DiskFile> Change<'_, F> {
         Ok(())
     }
 
-    /// Closes the gaps that removed records leave, as a compaction did in the mailbox.
+    /// Removes the entries of removed records, as a compaction did with the records.
     pub(in crate::text) fn compact(&mut self) -> io::Result<()> {
-        let mut kept = Kept { file: self.file, entries: 0, pending: Vec::new() };
-        let (mut gone, mut written) = (0, Ok(()));
-        // An entry never moves back, so what is still to be read is not written over.
+        let mut retained = RetainedEntries { file: self.file, entries: 0, pending: Vec::new() };
+        let (mut removed_octets, mut written) = (0, Ok(()));
+        // Entries only move towards the start, so unread ones are not overwritten.
         self.index.walk(0..self.header.entries, |_, entry| {
             if entry.is_removed() {
-                gone += entry.length;
+                removed_octets += entry.length;
                 return ControlFlow::Continue(());
             }
-            written = kept.push(&entry.moved_back(gone));
+            written = retained.push(&entry.moved_back(removed_octets));
             if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
-        written.and_then(|()| kept.flush())?;
+        written.and_then(|()| retained.flush())?;
         let blocks = self.header.entries.div_ceil(BLOCK_ENTRIES);
         for first in (0..blocks).step_by(SECTION_BLOCKS as usize) {
             let slots = [0; SLOT_OCTETS * SECTION_BLOCKS as usize];
             let used = (blocks - first).min(SECTION_BLOCKS) as usize * SLOT_OCTETS;
             self.file.write_all_at(&slots[..used], slot_at(first))?;
         }
-        self.file.set_len(entry_at(kept.entries))?;
+        self.file.set_len(entry_at(retained.entries))?;
         self.header.covered -= self.header.removed_octets;
-        self.header.entries = kept.entries;
+        self.header.entries = retained.entries;
         (self.header.removed, self.header.removed_octets) = (0, 0);
         Ok(())
     }
 
-    /// Forgets everything, as a mailbox does that nothing is left of.
+    /// Removes all entries, for an empty mailbox.
     pub(in crate::text) fn empty(&mut self) -> io::Result<()> {
         self.header = Header::new(self.header.mailbox);
-        self.is_spoilt = false;
+        self.needs_rebuild = false;
         self.file.set_len(0)
     }
 
-    /// Makes it fit the mailbox after the change.
+    /// Makes the index valid for the changed mailbox.
     pub(in crate::text) fn save(mut self, mailbox: Status) -> io::Result<()> {
-        if self.is_spoilt {
+        if self.needs_rebuild {
             return Ok(());
         }
         self.header.mailbox = mailbox;
-        self.file.write_all_at(&self.header.encode(&self.environment), 0)
+        self.file.write_all_at(&self.header.encode(&self.validity), 0)
     }
 }
 
-/// Entries that a compaction keeps, written a block at a time.
-struct Kept<'a, F> {
+/// Entries that a compaction retains, written a block at a time.
+struct RetainedEntries<'a, F> {
     file: &'a F,
     entries: u64,
     pending: Vec<u8>,
 }
 
-impl<F: DiskFile> Kept<'_, F> {
+impl<F: DiskFile> RetainedEntries<'_, F> {
     fn push(&mut self, entry: &Entry) -> io::Result<()> {
         self.pending.extend_from_slice(&entry.encode(self.entries));
         self.entries += 1;

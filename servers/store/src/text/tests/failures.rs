@@ -4,7 +4,7 @@ use super::*;
 use crate::disk::{DiskFile, Open};
 
 #[test]
-fn a_full_disk_refuses_and_leaves_the_mailbox_as_it_was() {
+fn full_disk_leaves_the_mailbox_unchanged() {
     let disk = SimDisk::default();
     let store = store(&disk);
     deliver(&store, "a", &message("a")).unwrap();
@@ -51,7 +51,7 @@ fn deliver_with_room(disk: &SimDisk, store: &Store, id: &str) {
 }
 
 #[test]
-fn a_failed_sync_is_a_failure_and_is_taken_back() {
+fn failed_sync_undoes_the_delivery() {
     for failing in 1..=3 {
         let disk = SimDisk::default();
         let store = store(&disk);
@@ -69,7 +69,7 @@ fn a_failed_sync_is_a_failure_and_is_taken_back() {
 }
 
 #[test]
-fn a_removal_whose_sync_fails_removes_nothing() {
+fn removal_with_failed_sync_removes_nothing() {
     let disk = SimDisk::default();
     let store = store(&disk);
     for id in ["a", "b"] {
@@ -84,7 +84,7 @@ fn a_removal_whose_sync_fails_removes_nothing() {
 }
 
 #[test]
-fn what_could_be_taken_for_two_messages_is_not_written() {
+fn message_with_bare_line_ends_is_refused() {
     for text in ["a\n.\nb", "a\rb", "a\0b", "a\r"] {
         let disk = SimDisk::default();
         assert!(matches!(deliver(&store(&disk), "a", text), Err(StoreError::Failed(_))));
@@ -93,7 +93,7 @@ fn what_could_be_taken_for_two_messages_is_not_written() {
 }
 
 #[test]
-fn after_an_edit_from_outside_the_session_sends_and_removes_nothing() {
+fn replaced_mailbox_ends_the_lease() {
     let disk = SimDisk::default();
     let store = store(&disk);
     for id in ["a", "b"] {
@@ -141,7 +141,7 @@ impl Offload for Never {
 }
 
 #[test]
-fn a_delivery_whose_leader_is_lost_fails_and_is_in_nobodys_way() {
+fn delivery_fails_when_its_leader_is_lost() {
     let disk = SimDisk::default();
     let store = store(&disk);
     let never = TextStore { shared: Arc::clone(&store.shared), offload: Never };

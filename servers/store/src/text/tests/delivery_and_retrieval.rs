@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn mail_is_delivered_listed_fetched_and_removed() {
+fn message_is_delivered_listed_retrieved_and_removed() {
     let disk = SimDisk::default();
     let store = store(&disk);
     assert_eq!(bodies(&store), [""; 0]);
@@ -34,7 +34,7 @@ fn mail_is_delivered_listed_fetched_and_removed() {
 }
 
 #[test]
-fn each_recipient_gets_a_copy_with_his_own_to() {
+fn each_copy_has_its_own_to_field() {
     let disk = SimDisk::default();
     let store = store(&disk);
     let mut incoming = now(store.begin(&envelope(&[recipient("ag"), recipient("gb")]))).unwrap();
@@ -53,7 +53,7 @@ fn each_recipient_gets_a_copy_with_his_own_to() {
 }
 
 #[test]
-fn mail_goes_to_the_folder_as_it_is_spelled_now() {
+fn delivery_uses_the_spelling_of_the_account() {
     let disk = SimDisk::default();
     let store = store(&disk);
     for account in ["gb", "GB"] {
@@ -66,7 +66,7 @@ fn mail_goes_to_the_folder_as_it_is_spelled_now() {
 }
 
 #[test]
-fn a_large_message_is_spilled_to_a_file_without_a_name() {
+fn large_message_is_spilled_to_an_unlinked_file() {
     let disk = SimDisk::default();
     disk.put(".tmp/0", b"left by a crash");
     let store = store(&disk);
@@ -86,7 +86,7 @@ fn a_large_message_is_spilled_to_a_file_without_a_name() {
 /// Its pieces are written while the next ones come, and are on their way to the disk before the sync asks for them; so is
 /// what a removal leaves.
 #[tokio::test]
-async fn a_large_message_lies_on_a_real_disk_as_in_a_simulation() {
+async fn real_and_simulated_disk_have_the_same_content() {
     // Beside the sources, as file systems for temporary files may have no disk.
     let root = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
     let disk = SimDisk::default();
@@ -138,7 +138,7 @@ impl Offload for Late {
 }
 
 #[test]
-fn a_write_that_nobody_waits_for_loses_nothing() {
+fn cancelled_write_loses_nothing() {
     let disk = SimDisk::default();
     let late = TextStore { shared: Arc::clone(&store(&disk).shared), offload: Late };
     let large = message("large") + &"0123456789\r\n".repeat(50_000);
@@ -160,7 +160,7 @@ fn a_write_that_nobody_waits_for_loses_nothing() {
 }
 
 #[test]
-fn mail_that_arrives_during_a_session_survives_its_removal() {
+fn delivery_during_a_session_survives_its_removal() {
     let disk = SimDisk::default();
     let (smtp, pop3) = (store(&disk), store(&disk));
     deliver(&smtp, "a", &message("a")).unwrap();
@@ -173,7 +173,7 @@ fn mail_that_arrives_during_a_session_survives_its_removal() {
 }
 
 #[test]
-fn a_persons_record_is_served_and_mail_goes_behind_it() {
+fn record_of_a_person_is_served_and_appended_to() {
     for end in [".\n", ".", ".\r", ".\r\n", ".\n\n \n", ".\n  "] {
         let disk = SimDisk::default();
         disk.put(MAILBOX, PERSONS.replace(".\n", end).as_bytes());
@@ -190,7 +190,7 @@ fn a_persons_record_is_served_and_mail_goes_behind_it() {
 }
 
 #[test]
-fn ids_that_stand_twice_and_missing_ones_are_hashes() {
+fn duplicate_and_missing_ids_become_hashes() {
     let disk = SimDisk::default();
     let store = store(&disk);
     disk.put(MAILBOX, PERSONS.as_bytes());
@@ -205,7 +205,7 @@ fn ids_that_stand_twice_and_missing_ones_are_hashes() {
 }
 
 #[test]
-fn what_cannot_be_read_is_reported_and_never_dropped() {
+fn unreadable_records_are_reported_and_never_dropped() {
     let disk = SimDisk::default();
     let store = store(&disk);
     deliver(&store, "a", &message("a")).unwrap();
@@ -229,7 +229,7 @@ fn what_cannot_be_read_is_reported_and_never_dropped() {
 }
 
 #[test]
-fn a_large_mailbox_is_blanked_first_and_compacted_later() {
+fn large_mailbox_is_blanked_before_it_is_compacted() {
     let disk = SimDisk::default();
     let store = store(&disk);
     let large = message("large") + &"x".repeat(2 << 20);
@@ -250,7 +250,7 @@ fn a_large_mailbox_is_blanked_first_and_compacted_later() {
 }
 
 #[test]
-fn a_mailbox_that_is_kept_open_takes_one_sync() {
+fn delivery_to_an_open_mailbox_needs_one_sync() {
     let disk = SimDisk::default();
     let store = store(&disk);
     let syncs_of = |account: &str| {
@@ -273,7 +273,7 @@ fn a_mailbox_that_is_kept_open_takes_one_sync() {
 }
 
 #[test]
-fn deliveries_that_wait_share_one_sync_and_take_no_thread() {
+fn waiting_deliveries_share_a_sync_and_use_no_thread() {
     let disk = SimDisk::default();
     let store = store(&disk);
     deliver(&store, "first", &message("first")).unwrap();
