@@ -34,13 +34,13 @@ pub(super) fn remove<D: Disk>(snapshot: &Snapshot<D>, numbers: &[u64]) -> Result
     let status = mailbox.status().map_err(fail)?;
     let length = repair_tail(&shared.disk, folder, mailbox, status, &shared.hostname)?.status.length;
     let index = snapshot.index();
-    let mut change = begin_index_removal(snapshot, &index).map_err(fail)?;
+    let mut index_removal = begin_index_removal(snapshot, &index).map_err(fail)?;
     mark(mailbox, &records).map_err(fail)?;
 
     // The removal is durable. What follows saves space and updates the index; a failure is only logged.
     let removed_octets: u64 =
         index.header.removed_octets + records.iter().map(|record| record.length).sum::<u64>();
-    let mut indexed = change.as_mut().map_or(Ok(()), |change| change.remove(&messages));
+    let mut indexed = index_removal.as_mut().map_or(Ok(()), |removal| removal.remove(&messages));
     let mut compacted = None;
     if length < shared.small_octets || removed_octets > length / 2 {
         match compact(snapshot, &messages, length) {
@@ -61,9 +61,9 @@ pub(super) fn remove<D: Disk>(snapshot: &Snapshot<D>, numbers: &[u64]) -> Result
     {
         tracing::warn!(mailbox = %path.display(), %error, "cannot blank a removed message");
     }
-    if let Some(change) = change {
+    if let Some(removal) = index_removal {
         indexed = indexed
-            .and_then(|()| update_index(change, compacted.as_ref().unwrap_or(mailbox), compacted.is_some()));
+            .and_then(|()| update_index(removal, compacted.as_ref().unwrap_or(mailbox), compacted.is_some()));
     }
     if let Err(error) = indexed {
         tracing::warn!(index = %folder.index().display(), %error, "cannot update the index; the next login rebuilds it");
@@ -77,8 +77,8 @@ fn begin_index_removal<'a, D: Disk>(
     index: &'a Index<D::File>,
 ) -> io::Result<Option<IndexRemoval<'a, D::File>>> {
     let mailbox = snapshot.shared.disk.status(&snapshot.folder.mailbox())?;
-    match index.change(mailbox) {
-        Ok(Some(change)) => Ok(Some(change)),
+    match index.begin_removal(mailbox) {
+        Ok(Some(removal)) => Ok(Some(removal)),
         Ok(None) | Err(_) => {
             ignore_missing(snapshot.shared.disk.remove(&snapshot.folder.index()))?;
             Ok(None)
@@ -110,11 +110,11 @@ fn update_index<F: DiskFile>(
 ) -> io::Result<()> {
     let status = mailbox.status()?;
     match status.length {
-        0 => change.empty()?,
-        _ if is_compacted => change.compact()?,
+        0 => removal.empty()?,
+        _ if is_compacted => removal.compact()?,
         _ => {}
     }
-    change.save(status)
+    removal.save(status)
 }
 
 /// Sets the first byte of each record to `#`; restores it after an error.

@@ -60,7 +60,7 @@ pub(in crate::text) struct IndexRemoval<'a, F> {
 
 impl<F: DiskFile> Index<F> {
     /// Clears the header, if it is valid for the mailbox before the change.
-    pub(in crate::text) fn change(&self, mailbox: Status) -> io::Result<Option<IndexRemoval<'_, F>>> {
+    pub(in crate::text) fn begin_removal(&self, mailbox: Status) -> io::Result<Option<IndexRemoval<'_, F>>> {
         let Pages::File(file, validity) = &self.pages else { return Ok(None) };
         let Some(header) = self.pages.header().filter(|header| header.mailbox == mailbox) else {
             return Ok(None);
