@@ -11,6 +11,7 @@ pub mod admin;
 pub mod check;
 pub mod cli;
 mod confine;
+mod context;
 mod metrics;
 mod privileges;
 pub mod serve;

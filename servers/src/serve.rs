@@ -1,17 +1,9 @@
 //! Runs the services of a process: start, privileges, confinement, shutdown.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use config::Config;
-use mail_core::message::address::Domain;
-use mail_core::time::Instant;
-use mail_service::budget::Budget;
-use mail_service::context::{Clock, IdGenerator, ServiceContext};
-use mail_service::metrics::Metrics;
-use mail_service::throttle::{Throttle, ThrottleLimits};
-use mail_store::configured::{self, ConfiguredDirectory, ConfiguredStore};
 use mail_store::descriptors;
 use mail_store::directory::AccountAdmin;
 use prometheus_client::registry::Registry;
@@ -23,33 +15,10 @@ use tokio::task::{JoinError, JoinSet};
 use tracing::{info, warn};
 
 use crate::services::{Programs, Services};
-use crate::{confine, privileges};
+use crate::{confine, context, privileges};
 
 /// Time for threads that hang in the file system after all services have stopped.
 const THREAD_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The system's clock, and ULIDs as message ids: sorted by time, with 80 random bits.
-#[derive(Debug, Clone, Copy)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Instant {
-        Instant::now()
-    }
-
-    fn utc(&self) -> DateTime<Utc> {
-        DateTime::<Utc>::from(SystemTime::now())
-    }
-}
-
-impl IdGenerator for SystemClock {
-    fn generate(&self, time: DateTime<Utc>) -> String {
-        ulid::Ulid::from_datetime(time.into()).to_string()
-    }
-}
-
-/// The service of the configured storage.
-pub(crate) type Context = ServiceContext<ConfiguredDirectory, ConfiguredStore, SystemClock>;
 
 /// Runs the services until SIGTERM or SIGINT.
 ///
@@ -63,7 +32,7 @@ pub fn serve(config: &Config, programs: Programs) -> Result<(), String> {
     let services = Services::bind(config, programs)?;
     privileges::drop_to(config.process.user.as_deref())?;
     let mut registry = Registry::with_prefix("pennypost");
-    let context = Arc::new(open(config, &mut registry)?);
+    let context = Arc::new(context::open(config, &mut registry)?);
     let certificate = Certificate::open(&config.tls, &config.data, &config.hostname.ascii())?;
     if config.process.confine {
         confine::confine(config, services.target_ports())?;
@@ -88,25 +57,6 @@ pub fn serve(config: &Config, programs: Programs) -> Result<(), String> {
     });
     runtime.shutdown_timeout(THREAD_TIMEOUT);
     result
-}
-
-fn open(config: &Config, registry: &mut Registry) -> Result<Context, String> {
-    let directory = configured::open_directory_for_serving(config)?;
-    Ok(ServiceContext {
-        hostname: Domain::parse(&config.hostname.ascii()).expect("the A-labels of a domain are a domain"),
-        domains: config.domains.clone(),
-        postmaster: config.postmaster.clone(),
-        refuse_unknown_user: config.pop3.refuse_unknown_user,
-        throttle: Throttle::new(ThrottleLimits {
-            per_address: config.auth.failures_per_address,
-            per_account: config.auth.failures_per_account,
-        }),
-        memory: Budget::new(config.limits.message_memory.get()),
-        metrics: Arc::new(Metrics::registered(registry)),
-        directory,
-        store: configured::open_store(config)?,
-        clock: SystemClock,
-    })
 }
 
 async fn warn_of_plain_passwords(directory: &impl AccountAdmin) {

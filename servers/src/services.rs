@@ -29,8 +29,8 @@ use tokio::task::JoinSet;
 use tracing::warn;
 use ws_bridge::{Bridge, Target};
 
+use crate::context::Context;
 use crate::metrics::MetricsEndpoint;
-use crate::serve::Context;
 
 /// The programs, by the services that they run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,61 @@
+//! The service context of the configured storage.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use chrono::{DateTime, Utc};
+use config::Config;
+use mail_core::message::address::Domain;
+use mail_core::time::Instant;
+use mail_service::budget::Budget;
+use mail_service::context::{Clock, IdGenerator, ServiceContext};
+use mail_service::metrics::Metrics;
+use mail_service::throttle::{Throttle, ThrottleLimits};
+use mail_store::configured::{self, ConfiguredDirectory, ConfiguredStore};
+use prometheus_client::registry::Registry;
+
+/// The system's clock, and ULIDs as message ids: sorted by time, with 80 random bits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn utc(&self) -> DateTime<Utc> {
+        DateTime::<Utc>::from(SystemTime::now())
+    }
+}
+
+impl IdGenerator for SystemClock {
+    fn generate(&self, time: DateTime<Utc>) -> String {
+        ulid::Ulid::from_datetime(time.into()).to_string()
+    }
+}
+
+/// The service of the configured storage.
+pub(crate) type Context = ServiceContext<ConfiguredDirectory, ConfiguredStore, SystemClock>;
+
+/// Opens the directory and the store, and registers the metrics.
+///
+/// # Errors
+/// A sentence with the cause and the remedy.
+pub(crate) fn open(config: &Config, registry: &mut Registry) -> Result<Context, String> {
+    let directory = configured::open_directory_for_serving(config)?;
+    Ok(ServiceContext {
+        hostname: Domain::parse(&config.hostname.ascii()).expect("the A-labels of a domain are a domain"),
+        domains: config.domains.clone(),
+        postmaster: config.postmaster.clone(),
+        refuse_unknown_user: config.pop3.refuse_unknown_user,
+        throttle: Throttle::new(ThrottleLimits {
+            per_address: config.auth.failures_per_address,
+            per_account: config.auth.failures_per_account,
+        }),
+        memory: Budget::new(config.limits.message_memory.get()),
+        metrics: Arc::new(Metrics::registered(registry)),
+        directory,
+        store: configured::open_store(config)?,
+        clock: SystemClock,
+    })
+}
