@@ -13,24 +13,15 @@ const SEARCH_TEXT_CHARS_MAX: usize = 20_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FetchedMessage {
     pub(crate) raw: Bytes,
-<<<<<<< HEAD:web-client/src/model/fetched_message.rs
     pub(crate) parsed: ParsedMessage,
-=======
-    pub(crate) view: ParsedMessage,
->>>>>>> b0bab38 (Rewrite ARCHITECTURE as a map of crates, invariants and rules):web-client/src/model/parsed_message.rs
 }
 
 impl FetchedMessage {
     /// `decode` handles the charsets that the core does not.
-    pub(crate) fn parse(raw: impl Into<Bytes>, decode: Decode) -> Self {
+    pub(crate) fn parse(raw: impl Into<Bytes>, decode: CharsetDecoder) -> Self {
         let raw = raw.into();
-<<<<<<< HEAD:web-client/src/model/fetched_message.rs
         let parsed = ParsedMessage::parse_with(&raw, decode);
         Self { raw, parsed }
-=======
-        let view = ParsedMessage::parse_with(&raw, decode);
-        Self { raw, view }
->>>>>>> b0bab38 (Rewrite ARCHITECTURE as a map of crates, invariants and rules):web-client/src/model/parsed_message.rs
     }
 
     /// Text for the search, in lower case.

@@ -53,15 +53,9 @@ pub(super) fn MessageView(MessageViewProps { message }: &MessageViewProps) -> Ht
     }
 }
 
-<<<<<<< HEAD
 fn header(parsed: &ParsedMessage, switch: Option<Html>) -> Html {
     let from = people(&parsed.from);
     let initial = parsed.from.first().and_then(|person| {
-=======
-fn header(view: &ParsedMessage, switch: Option<Html>) -> Html {
-    let from = people(&view.from);
-    let initial = view.from.first().and_then(|person| {
->>>>>>> b0bab38 (Rewrite ARCHITECTURE as a map of crates, invariants and rules)
         person.name.as_deref().unwrap_or(&person.address).chars().find(|c| c.is_alphanumeric())
     });
     let date = parsed.received.or(parsed.date).map(|date| date.to_utc());
