@@ -1,5 +1,5 @@
-//! What a session costs at the store, by the size of its mailbox: opening a maildrop with and without its index, taking
-//! a message out of it, reading one, and a delivery to it. On the disk of the temporary directory, every change synced.
+//! Cost of store operations by mailbox size: opening a maildrop with and without index, removing and reading a message, and a
+//! delivery. On the disk of the temporary directory, with every change synced.
 
 use std::fs;
 use std::pin::pin;
@@ -29,22 +29,22 @@ struct Place {
 }
 
 impl Place {
-    /// A maildrop of so many messages with so many lines each, whose ids ascend.
+    /// A maildrop with this many messages of this many lines, with ascending ids.
     fn new(count: u64, lines: usize) -> Self {
-        let root = tempfile::tempdir().expect("there is a temporary directory");
+        let root = tempfile::tempdir().expect("a directory");
         let store =
-            TextStore::open(RealDisk::new(root.path()), Inline, "iitkgp.edu").expect("it can be made");
+            TextStore::open(RealDisk::new(root.path()), Inline, "iitkgp.edu").expect("the store opens");
         let gb = Username::parse("gb").expect("a username");
         let place = Self { root, store, gb, delivered: 0 };
         place.deliver(TEMPLATE_ID, lines);
         let mailbox = place.root.path().join("gb/MyMailBox.txt");
-        let record = fs::read_to_string(&mailbox).expect("it was delivered");
-        let (before, behind) = record.split_once(TEMPLATE_ID).expect("the id stands in it");
+        let record = fs::read_to_string(&mailbox).expect("readable");
+        let (before, behind) = record.split_once(TEMPLATE_ID).expect("the record contains the id");
         let mut text = String::with_capacity(record.len() * count as usize);
         for number in 0..count {
             text.extend([before, &format!("01JD8W{number:020}"), behind]);
         }
-        fs::write(mailbox, text).expect("there is room");
+        fs::write(mailbox, text).expect("written");
         place
     }
 
@@ -63,9 +63,9 @@ impl Place {
         let text = format!("From: a\r\nTo: b\r\nSubject: c\r\n\r\n{}", LINE.repeat(lines));
         let recipients = vec![Destination::Mailbox { account: self.gb.clone(), address }];
         let envelope = Envelope { reverse_path: ReversePath::Null, recipients };
-        let mut incoming = now(self.store.begin(&envelope)).expect("mail can be taken in");
-        now(incoming.write(Bytes::from(text))).expect("there is room");
-        now(incoming.commit(&trace)).expect("there is room");
+        let mut incoming = now(self.store.begin(&envelope)).expect("delivery begins");
+        now(incoming.write(Bytes::from(text))).expect("written");
+        now(incoming.commit(&trace)).expect("written");
     }
 
     fn deliver_another(&mut self) {
@@ -74,11 +74,11 @@ impl Place {
     }
 
     fn open(&self) -> impl Maildrop + use<> {
-        now(self.store.open(&self.gb)).expect("nobody has the maildrop")
+        now(self.store.open(&self.gb)).expect("the lease is free")
     }
 
     fn remove_first(&self) {
-        now(self.open().remove(&[1])).expect("it can be removed");
+        now(self.open().remove(&[1])).expect("removed");
     }
 }
 
@@ -129,7 +129,7 @@ fn of_4_kib(criterion: &mut Criterion) {
     group.bench_function("first open", |bencher| {
         bencher.iter_custom(|times| {
             timed(times, || {
-                // The first of all has none to remove.
+                // The first iteration has nothing to remove.
                 let _ = fs::remove_file(&index);
                 let start = Instant::now();
                 assert_eq!(place.open().count(), 100_000);
@@ -142,9 +142,9 @@ fn of_4_kib(criterion: &mut Criterion) {
     group.bench_function("RETR of the next", |bencher| {
         bencher.iter(|| {
             number = number % 100_000 + 1;
-            let octets = now(session.entry(number)).expect("it is there").octets;
-            let mut body = now(session.body(number, Extent::Whole)).expect("it is there");
-            let chunk = now(body.chunk()).expect("it can be read").expect("it is not empty");
+            let octets = now(session.entry(number)).expect("it exists").octets;
+            let mut body = now(session.body(number, Extent::Whole)).expect("it exists");
+            let chunk = now(body.chunk()).expect("readable").expect("the body is not empty");
             assert_eq!(chunk.len() as u64, octets);
         });
     });

@@ -1,4 +1,4 @@
-//! A process that has no file descriptor left. Alone in its program, since all of its threads share the limit.
+//! A process without free file descriptors. The only test of its program, because all threads share the limit.
 
 use std::fs::File;
 
@@ -12,16 +12,16 @@ use support::{deliver, open};
 #[tokio::test]
 async fn open_mailboxes_are_closed_when_descriptors_run_out() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: Some(80), maximum }).expect("it can be lowered");
+    setrlimit(Resource::Nofile, Rlimit { current: Some(80), maximum }).expect("the limit is lowered");
     let root = tempfile::tempdir().expect("a directory");
     let store = open(&root);
     let text = || "Subject: x\r\n\r\nbody\r\n".to_owned();
-    let open_files = || std::fs::read_dir("/proc/self/fd").expect("the system tells").count();
+    let open_files = || std::fs::read_dir("/proc/self/fd").expect("procfs").count();
     let before = open_files();
     for number in 0..80 {
         deliver(&store, "first", text(), &[&format!("a{number}")]).await;
     }
-    assert!((10..=20).contains(&(open_files() - before)), "a quarter of the limit is kept open, at most");
+    assert!((10..=20).contains(&(open_files() - before)), "at most a quarter of the limit stays open");
 
     let mut all = Vec::new();
     while let Ok(file) = File::open("/dev/null") {
@@ -30,7 +30,7 @@ async fn open_mailboxes_are_closed_when_descriptors_run_out() {
     deliver(&store, "second", text(), &["b"]).await;
     drop(all);
     assert!(open_files() - before < 3, "the others were closed");
-    let mailbox = std::fs::read_to_string(root.path().join("b/MyMailBox.txt")).expect("it is there");
+    let mailbox = std::fs::read_to_string(root.path().join("b/MyMailBox.txt")).expect("it exists");
     assert!(mailbox.contains("id second "));
 
     descriptors::raise_limit();

@@ -1,4 +1,4 @@
-//! The text store on a real disk and real threads: two stores on one directory, many deliveries, sessions between.
+//! The text store with concurrent deliveries and sessions on the real disk.
 
 mod support;
 
@@ -16,15 +16,15 @@ fn text(id: &str) -> String {
     format!("From: a\r\nTo: b\r\nSubject: {id}\r\n\r\n{}", format!("{id}\r\n").repeat(id.len() * 40))
 }
 
-/// The unique-ids of an account's messages, each of which is checked to be what was sent.
+/// The unique-ids of an account's messages. Also checks the messages.
 async fn ids(store: &Store, name: &str) -> Vec<String> {
-    let mut maildrop = store.open(&account(name)).await.expect("nobody has the maildrop");
+    let mut maildrop = store.open(&account(name)).await.expect("the lease is free");
     let mut ids = Vec::new();
     for number in 1..=maildrop.count() {
-        let id = maildrop.entry(number).await.expect("it is there").unique_id;
-        let mut body = maildrop.body(number, Extent::Whole).await.expect("it is there");
+        let id = maildrop.entry(number).await.expect("it exists").unique_id;
+        let mut body = maildrop.body(number, Extent::Whole).await.expect("it exists");
         let mut served = Vec::new();
-        while let Some(chunk) = body.chunk().await.expect("it can be read") {
+        while let Some(chunk) = body.chunk().await.expect("readable") {
             served.extend_from_slice(&chunk);
         }
         assert!(served.ends_with(text(&id).as_bytes()), "{id}");
@@ -63,22 +63,22 @@ async fn removal_and_delivery_run_concurrently() {
         }
         smtp
     });
-    // Every session takes what is there and leaves nothing of it.
+    // Every session removes all messages.
     let mut taken = Vec::new();
     while taken.len() < 60 {
-        let mut session = pop3.open(&account("gb")).await.expect("nobody has the maildrop");
+        let mut session = pop3.open(&account("gb")).await.expect("the lease is free");
         assert_eq!(pop3.open(&account("gb")).await.err(), Some(StoreError::InUse));
         for number in 1..=session.count() {
-            taken.push(session.entry(number).await.expect("it is there").unique_id);
+            taken.push(session.entry(number).await.expect("it exists").unique_id);
         }
         let all: Vec<u64> = (1..=session.count()).collect();
-        session.remove(&all).await.expect("it can be removed");
+        session.remove(&all).await.expect("removed");
     }
-    sender.await.expect("all is delivered");
+    sender.await.expect("no panic");
     let expected: Vec<_> = (0..60).map(|number| format!("{number:03}")).collect();
     assert_eq!(taken, expected);
-    assert_eq!(std::fs::read(root.path().join("gb/MyMailBox.txt")).expect("it is there"), b"");
-    let report = check(&RealDisk::new(root.path()), &account("gb"), HOSTNAME).expect("it can be read");
+    assert_eq!(std::fs::read(root.path().join("gb/MyMailBox.txt")).expect("it exists"), b"");
+    let report = check(&RealDisk::new(root.path()), &account("gb"), HOSTNAME).expect("readable");
     assert_eq!((report.messages, report.removed, report.findings.len()), (0, 0, 0));
 }
 
@@ -89,11 +89,11 @@ async fn dropped_message_leaves_no_file() {
     let mut incoming = store
         .begin(&Envelope { reverse_path: ReversePath::Null, recipients: Vec::new() })
         .await
-        .expect("mail can be taken in");
+        .expect("delivery begins");
     for _ in 0..40 {
-        incoming.write(Bytes::from(vec![b'x'; 100_000])).await.expect("there is room");
+        incoming.write(Bytes::from(vec![b'x'; 100_000])).await.expect("written");
     }
     drop(incoming);
-    let names = |path| std::fs::read_dir(path).expect("it can be read").count();
+    let names = |path| std::fs::read_dir(path).expect("readable").count();
     assert_eq!((names(root.path().to_owned()), names(root.path().join(".tmp"))), (1, 0));
 }

@@ -1,4 +1,4 @@
-//! A text store on a real disk, and mail for it.
+//! A text store on the real disk, and deliveries to it.
 
 use bytes::Bytes;
 use mail_core::mailbox::Trace;
@@ -13,7 +13,7 @@ pub(crate) type Store = TextStore<RealDisk, Threads>;
 pub(crate) const HOSTNAME: &str = "iitkgp.edu";
 
 pub(crate) fn open(root: &tempfile::TempDir) -> Store {
-    TextStore::open(RealDisk::new(root.path()), Threads, HOSTNAME).expect("the directory can be made")
+    TextStore::open(RealDisk::new(root.path()), Threads, HOSTNAME).expect("the store opens")
 }
 
 pub(crate) fn account(name: &str) -> Username {
@@ -37,7 +37,7 @@ pub(crate) async fn deliver(store: &Store, id: &str, text: String, accounts: &[&
         time: "2026-11-22T19:15:07Z".parse().expect("a date"),
     };
     let envelope = Envelope { reverse_path: ReversePath::Null, recipients };
-    let mut incoming = store.begin(&envelope).await.expect("mail can be taken in");
-    incoming.write(Bytes::from(text)).await.expect("there is room");
-    incoming.commit(&trace).await.expect("there is room");
+    let mut incoming = store.begin(&envelope).await.expect("delivery begins");
+    incoming.write(Bytes::from(text)).await.expect("written");
+    incoming.commit(&trace).await.expect("written");
 }

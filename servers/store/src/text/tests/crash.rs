@@ -1,9 +1,9 @@
-//! A power cut at every octet and every operation: what was acknowledged is there, and every other record is whole.
+//! Power failure at every octet and operation: acknowledged changes survive, and every other record is intact.
 
 use super::*;
 
-/// Runs `act` on a fresh copy of the disk for every moment at which the power can go during it, and hands what each
-/// power cut leaves to `judge`, with whether `act` had been answered with `Ok`.
+/// Runs `act` on a copy of the disk for every moment at which the power can fail, and passes the disk after each failure to
+/// `judge`, with whether `act` had returned `Ok`.
 fn at_every_moment(
     disk: &SimDisk,
     survivals: &[Survival],
@@ -13,7 +13,7 @@ fn at_every_moment(
     let whole = disk.after_power_cut(Survival::Everything);
     let store_of_whole = store(&whole);
     let before = whole.changes();
-    act(&store_of_whole).expect("the disk does not fail");
+    act(&store_of_whole).expect("no fault is injected");
     let moments = whole.changes() - before;
     assert!(moments > 3);
     for moment in 0..=moments {
@@ -28,7 +28,7 @@ fn at_every_moment(
     }
 }
 
-/// What the store still has, and that it takes and keeps one more.
+/// The messages after a restart. Also checks that the store accepts another delivery.
 fn after(disk: &SimDisk, what: &str) -> Vec<String> {
     let store = store(disk);
     let mut found = bodies(&store);
@@ -87,8 +87,7 @@ fn tail_repair_loses_nothing() {
     }
 }
 
-/// Every message that was not removed is there and whole; the removed ones are whole or gone, and gone when that was
-/// answered.
+/// Checks that the other messages are intact, and that the removed ones are intact or gone; gone if the removal returned `Ok`.
 fn judge_removal(found: &[String], done: bool, kept: &[&str], removed: &[&str], what: &str) {
     let all: Vec<String> = kept.iter().chain(removed).map(|id| served(id)).collect();
     assert!(found.iter().all(|body| all.contains(body)), "{what}: {found:?}");
@@ -103,7 +102,7 @@ fn removal_with_compaction_is_atomic() {
     at_every_moment(&disk, &SURVIVALS, act, |disk, done, what| {
         let store = store(disk);
         judge_removal(&bodies(&store), done, &["b", "d"], &["a", "c"], what);
-        // What the crash left behind is in nobody's way.
+        // Leftovers of the crash do not matter.
         let count = bodies(&store).len() as u64;
         remove(&store, &(1..=count).collect::<Vec<_>>()).unwrap();
         assert_eq!(disk.content(MAILBOX).unwrap(), b"", "{what}");
@@ -119,11 +118,11 @@ fn removal_of_everything_is_atomic() {
     });
 }
 
-/// The same store, that compacts for the size of what is removed alone.
+/// The store without a minimum size for blanking.
 fn that_takes_all_for_large(store: &Store) -> Store {
     let disk = store.shared.disk.clone();
     let mut store = self::store(&disk);
-    Arc::get_mut(&mut store.shared).expect("it is new").small_octets = 0;
+    Arc::get_mut(&mut store.shared).expect("no other owner").small_octets = 0;
     store
 }
 
@@ -150,8 +149,8 @@ fn removal_with_blanking_is_atomic() {
 
 #[test]
 fn delivery_after_an_interrupted_compaction_survives_power_failure() {
-    // The process that compacts dies at any moment: so it may have renamed, and the name not be durable. Another one
-    // delivers, which may have had the mailbox open since before; then the power goes.
+    // The compacting process is killed at any moment, perhaps before its rename is durable. Another process, which may have the
+    // old mailbox open, delivers. Then the power fails.
     let disk_before = mailbox_of(&["a", "b"]);
     let moments = {
         let disk = disk_before.after_power_cut(Survival::Everything);

@@ -1,4 +1,4 @@
-//! What goes in comes out.
+//! Delivery, retrieval and removal on a disk without faults.
 
 use super::*;
 
@@ -83,11 +83,10 @@ fn large_message_is_spilled_to_an_unlinked_file() {
     assert!(bodies(&store) == [expected]);
 }
 
-/// Its pieces are written while the next ones come, and are on their way to the disk before the sync asks for them; so is
-/// what a removal leaves.
+/// Covers the early writes of spilled messages, appends and compactions.
 #[tokio::test]
 async fn real_and_simulated_disk_have_the_same_content() {
-    // Beside the sources, as file systems for temporary files may have no disk.
+    // Beside the sources, because temporary file systems may be in memory.
     let root = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
     let disk = SimDisk::default();
     let simulated = store(&disk);
@@ -110,7 +109,7 @@ async fn real_and_simulated_disk_have_the_same_content() {
     }
     for (mailbox, messages) in [(MAILBOX, 3), ("ag/MyMailBox.txt", 3), (MAILBOX, 1)] {
         if messages == 1 {
-            // More than half of it, so what is left is written anew.
+            // Removing more than half compacts the mailbox.
             simulated.open(&gb()).await.unwrap().remove(&[1, 3]).await.unwrap();
             real.open(&gb()).await.unwrap().remove(&[1, 3]).await.unwrap();
         }
@@ -120,7 +119,7 @@ async fn real_and_simulated_disk_have_the_same_content() {
     }
 }
 
-/// Has done its work long before it says so.
+/// Completes work at once but reports it on the second poll.
 #[derive(Debug, Clone)]
 struct Late;
 
@@ -131,7 +130,7 @@ impl Offload for Late {
     ) -> impl Future<Output = T> + Send + 'static {
         let (mut done, mut asked) = (Some(work()), false);
         std::future::poll_fn(move |_| match std::mem::replace(&mut asked, true) {
-            true => Poll::Ready(done.take().expect("it is not asked again")),
+            true => Poll::Ready(done.take().expect("it is not polled again")),
             false => Poll::Pending,
         })
     }
@@ -146,11 +145,11 @@ fn cancelled_write_loses_nothing() {
     now(incoming.write(Bytes::from(large.clone()))).unwrap();
     let more = Bytes::from("0123456789\r\n".repeat(50_000));
     let mut context = Context::from_waker(Waker::noop());
-    // The first piece is still on its way, and the caller goes.
+    // The caller drops the future while the first piece is being written.
     assert!(pin!(incoming.write(more)).poll(&mut context).is_pending());
     let trace = trace("large");
     let mut committed = pin!(incoming.commit(&trace));
-    // As often as there is something to wait for.
+    // Once per pending piece of work.
     let outcome = (0..4).find_map(|_| match committed.as_mut().poll(&mut context) {
         Poll::Ready(outcome) => Some(outcome),
         Poll::Pending => None,
@@ -268,7 +267,7 @@ fn delivery_to_an_open_mailbox_needs_one_sync() {
             "first the record, the folder, and its folder"
         );
     }
-    // One more than may be kept open, so the first is not any more.
+    // More mailboxes than may stay open, so the first is closed.
     assert_eq!((syncs_of(&accounts[0]), syncs_of(&accounts[0])), (3, 1));
 }
 
@@ -291,7 +290,7 @@ fn waiting_deliveries_share_a_sync_and_use_no_thread() {
     let lock = disk.lock(Path::new("gb/.append.lock")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(2).build().unwrap();
     runtime.block_on(async {
-        // One leads and waits for the lock, the others wait for it.
+        // The leader waits for the lock, and the others for the leader.
         let mut leading = pin!(commit("0".into(), "gb"));
         assert!(leading.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         while queue.waiting_count() > 0 {
@@ -301,7 +300,7 @@ fn waiting_deliveries_share_a_sync_and_use_no_thread() {
         while queue.waiting_count() < 7 {
             tokio::task::yield_now().await;
         }
-        // Another mailbox is written meanwhile, with the one thread that is left.
+        // Another mailbox is written meanwhile by the remaining thread.
         commit("other".into(), "ag").await.unwrap();
         assert_eq!(disk.syncs() - before, 3);
         drop(lock);
@@ -310,7 +309,7 @@ fn waiting_deliveries_share_a_sync_and_use_no_thread() {
             delivery.await.unwrap().unwrap();
         }
     });
-    // The leader's own record and the others' records: the first delivery has made the mailbox's name durable.
+    // One sync for the leader's record and one for the others. The first delivery made the directory entry durable.
     assert_eq!(disk.syncs() - before, 3 + 2);
     let mut expected: Vec<_> = (0..8).map(|number| served(&number.to_string())).collect();
     expected.push(served("first"));

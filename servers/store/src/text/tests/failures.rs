@@ -1,4 +1,4 @@
-//! A disk that is full or fails, a message that is none, a mailbox that somebody edits.
+//! Full and failing disks, invalid messages, and mailboxes that another program edits.
 
 use super::*;
 use crate::disk::{DiskFile, Open};
@@ -17,7 +17,7 @@ fn full_disk_leaves_the_mailbox_unchanged() {
         );
         assert_eq!(disk.content(MAILBOX).unwrap(), before);
     }
-    // A message that must be spilled is refused while it is received: with the piece after the one that does not fit.
+    // A message that must be spilled is refused with the piece after the one that does not fit.
     let large = Bytes::from(message("large") + &"x".repeat(2 << 20));
     let mut incoming = now(store.begin(&envelope(&[recipient("gb")]))).unwrap();
     now(incoming.write(large.clone())).unwrap();
@@ -25,7 +25,7 @@ fn full_disk_leaves_the_mailbox_unchanged() {
     assert!(matches!(full, StoreError::Full(_)));
     assert_eq!(now(incoming.write(Bytes::from("more"))), Err(full.clone()));
     assert_eq!(now(incoming.commit(&trace("large"))), Err(full.clone()));
-    // Or at its end, where no other follows; or when its memory is asked for.
+    // Or at commit, if no piece follows; or by `release_memory`.
     for asked_for in [false, true] {
         let mut incoming = now(store.begin(&envelope(&[recipient("gb")]))).unwrap();
         now(incoming.write(large.clone())).unwrap();
@@ -35,7 +35,7 @@ fn full_disk_leaves_the_mailbox_unchanged() {
         assert_eq!(now(incoming.commit(&trace("large"))), Err(full.clone()));
     }
     assert_eq!(disk.content(MAILBOX).unwrap(), before);
-    // There is no room for a compaction either; the removal is done all the same.
+    // The removal succeeds without space for a compaction.
     deliver_with_room(&disk, &store, "b");
     disk.set_free(Some(10));
     remove(&store, &[1]).unwrap();
@@ -126,7 +126,7 @@ fn replaced_mailbox_ends_the_lease() {
     assert_eq!(disk.content(MAILBOX).unwrap(), text.as_bytes());
 }
 
-/// Never gets to its work, as a runtime that goes down.
+/// Never runs its work, like a runtime that shuts down.
 #[derive(Debug, Clone)]
 struct Never;
 

@@ -1,4 +1,4 @@
-//! The index says what a scan of the mailbox says, whatever happened to either; and it is used where it can be.
+//! The index always agrees with a scan of the mailbox, and is used whenever it is valid.
 
 use mail_core::mailbox::scan::records;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,7 +13,7 @@ mod random;
 const INDEX: &str = "gb/.index";
 const HOSTNAME: &str = "iitkgp.edu";
 
-/// What a scan of the mailbox says that a session must see.
+/// The entries that a session must see, by a scan of the mailbox.
 fn scanned(mailbox: &[u8]) -> Vec<Entry> {
     let records = records(mailbox, HOSTNAME);
     let messages: Vec<_> = records.iter().filter_map(|record| Some((record, record.message()?))).collect();
@@ -32,7 +32,7 @@ fn scanned(mailbox: &[u8]) -> Vec<Entry> {
     (1..).zip(&messages).map(describe).collect()
 }
 
-/// Opens the maildrop, and finds that all it says agrees with a scan and with what it serves.
+/// Opens the maildrop and compares its entries with a scan and with the bodies.
 fn assert_agrees(disk: &SimDisk, what: &str) {
     let served = bodies(&store(&disk.process()));
     let mailbox = disk.content(MAILBOX).unwrap_or_default();
@@ -44,7 +44,7 @@ fn assert_agrees(disk: &SimDisk, what: &str) {
     assert_eq!(served.len(), expected.len(), "{what}");
     drop(session);
     if let Some(last) = expected.last() {
-        // Nothing is known yet of those before it.
+        // The lookup starts without earlier entries.
         let mut session = now(store(&disk.process()).open(&gb())).unwrap();
         assert_eq!(now(session.entry(last.number)).as_ref(), Ok(last), "{what}");
     }
@@ -56,14 +56,14 @@ fn broken(mailbox: &[u8]) -> usize {
     records(mailbox, HOSTNAME).iter().filter(|record| is_broken(record)).count()
 }
 
-/// The same store, that compacts for the size of what is removed alone.
+/// The store without a minimum size for blanking.
 fn that_blanks(disk: &SimDisk) -> Store {
     let mut store = store(disk);
-    Arc::get_mut(&mut store.shared).expect("it is new").small_octets = 0;
+    Arc::get_mut(&mut store.shared).expect("no other owner").small_octets = 0;
     store
 }
 
-/// A mailbox of so many short messages, put there as they were delivered.
+/// A mailbox of short messages.
 fn mailbox_of(count: usize) -> SimDisk {
     let disk = SimDisk::default();
     deliver(&store(&disk), "number", &message("number")).unwrap();
@@ -106,7 +106,7 @@ fn removal_and_delivery_update_the_index() {
             let carried = header(&disk);
             let before = disk.octets_read();
             drop(now(open().open(&gb())).unwrap());
-            assert_eq!(disk.octets_read() - before, 136, "the login reads the header alone");
+            assert_eq!(disk.octets_read() - before, 136, "the login reads only the header");
             assert_eq!(header(&disk), carried);
             assert_agrees(&disk, &format!("blanks: {blanks}, round {round}"));
         }
@@ -118,7 +118,7 @@ fn removal_and_delivery_update_the_index() {
     }
 }
 
-/// An index with slots in use, and the mailbox it is of.
+/// An index with used slots, and its mailbox.
 fn with_removed() -> SimDisk {
     let disk = mailbox_of(5);
     remove(&that_blanks(&disk), &[2]).unwrap();
@@ -174,7 +174,7 @@ fn index_damaged_during_a_session_is_rebuilt() {
 #[test]
 fn index_of_another_boot_or_host_name_is_invalid() {
     let disk = with_removed();
-    // Of a removal the mark alone survived, and neither the mailbox's length nor its time tells.
+    // Only the mark of a removal survived, and neither length nor ctime of the mailbox reveal it.
     let after = disk.after_power_cut(Survival::Everything);
     let mailbox = after.content(MAILBOX).unwrap();
     after.stop_clock(true);
@@ -182,7 +182,7 @@ fn index_of_another_boot_or_host_name_is_invalid() {
     file.write_all_at(b"#", records(&mailbox, HOSTNAME)[2].offset).unwrap();
     assert_eq!(after.content(INDEX), disk.content(INDEX));
     assert_eq!(file.status().unwrap(), disk.status(Path::new(MAILBOX)).unwrap());
-    assert_agrees(&after, "after the power cut");
+    assert_agrees(&after, "after the power failure");
 
     let before = disk.octets_read();
     let other = TextStore::open(disk.clone(), Inline, "another.edu").unwrap();
@@ -198,9 +198,9 @@ fn index_is_built_in_memory_on_a_full_disk() {
         assert_agrees(&disk, "full");
     }
     remove(&that_blanks(&disk), &[5]).unwrap();
-    assert_agrees(&disk, "full, and less there");
+    assert_agrees(&disk, "full, after a removal");
     disk.set_free(None);
-    assert_agrees(&disk, "room again");
+    assert_agrees(&disk, "space available again");
     assert!(disk.content(INDEX).unwrap().len() > 600 * 64);
 }
 
@@ -209,7 +209,7 @@ fn index_that_cannot_be_updated_is_deleted() {
     let disk = mailbox_of(4);
     assert_agrees(&disk, "cold");
     disk.stop_clock(true);
-    // More than a delivery enters: the index knows of it and does not have it.
+    // Longer than a delivery indexes: the header covers it, the entries do not.
     deliver(&store(&disk), "large", &(message("large") + &"x".repeat(1 << 20))).unwrap();
     disk.set_free(Some(0));
     remove(&that_blanks(&disk), &[2]).unwrap();
@@ -217,7 +217,7 @@ fn index_that_cannot_be_updated_is_deleted() {
     assert_agrees(&disk, "after a removal by an index in memory");
 }
 
-/// A disk on which something happens whenever somebody is about to take an append lock, but the first time.
+/// A disk on which `act` runs before every append lock except the first.
 #[derive(Debug, Clone)]
 struct Busy {
     disk: SimDisk,
@@ -343,7 +343,7 @@ fn unique_id_survives_completion_of_the_last_line() {
 fn check_reports_a_wrong_index() {
     let disk = with_removed();
     assert_eq!(check(&disk, &gb(), HOSTNAME).unwrap().findings, []);
-    // Two entries are believed, but of another mailbox.
+    // Two valid entries of another mailbox.
     let mailbox = disk.content(MAILBOX).unwrap();
     let other = String::from_utf8(mailbox.clone()).unwrap().replace("000003", "00xx03");
     let file = disk.open(Path::new(MAILBOX), Open::Existing).unwrap();
@@ -383,7 +383,7 @@ fn index_on_a_real_disk_is_valid_after_each_change() {
     fits(4, "after a compaction");
     deliver(&store, "f");
     fits(5, "after a delivery behind a compaction");
-    Arc::get_mut(&mut store.shared).expect("no session is left").small_octets = 0;
+    Arc::get_mut(&mut store.shared).expect("no session is open").small_octets = 0;
     now(now(store.open(&gb())).unwrap().remove(&[2])).unwrap();
     fits(4, "after blanking");
     let store = TextStore::open(disk.clone(), Inline, HOSTNAME).unwrap();
@@ -391,20 +391,20 @@ fn index_on_a_real_disk_is_valid_after_each_change() {
     fits(0, "after everything is removed");
 }
 
-/// What a person may do with an editor; the clock goes on meanwhile.
+/// An edit by a person, which changes the ctime.
 fn edit(kind: usize, disk: &SimDisk) {
     let Some(mut mailbox) = disk.content(MAILBOX) else { return };
     match kind {
         0 => mailbox.extend_from_slice(PERSONS.as_bytes()),
         1 => mailbox.extend_from_slice(PERSONS.trim_end().as_bytes()),
-        // The first record once more, or something unreadable.
+        // Repeats the first record, or adds an unreadable one.
         2 => {
             let first = records(&mailbox, HOSTNAME).first().map_or(0, |record| record.end() as usize);
             let copy = mailbox[..first].to_vec();
             mailbox.extend_from_slice(&copy);
         }
         3 => mailbox.extend_from_slice(b"not a record\n.\n"),
-        // In place, of the same length.
+        // An edit in place that keeps the length.
         _ => {
             for octet in mailbox.iter_mut().filter(|octet| **octet == b'y') {
                 *octet = b'z';
@@ -415,6 +415,6 @@ fn edit(kind: usize, disk: &SimDisk) {
             return;
         }
     }
-    // A dot without a line end is no end where something follows.
+    // A dot without a line end ends a record only at the end of the file.
     disk.put(MAILBOX, &mailbox);
 }

@@ -1,4 +1,4 @@
-//! The store on a disk that fails in every way a disk can.
+//! Tests of the store on a disk with faults.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -36,7 +36,7 @@ fn now<T>(future: impl Future<Output = T>) -> T {
 type Store = TextStore<SimDisk, Inline>;
 
 fn store(disk: &SimDisk) -> Store {
-    TextStore::open(disk.clone(), Inline, "iitkgp.edu").expect("the folder can be prepared")
+    TextStore::open(disk.clone(), Inline, "iitkgp.edu").expect("the store opens")
 }
 
 fn gb() -> Username {
@@ -78,7 +78,7 @@ fn message(id: &str) -> String {
     format!("From: <ag@iit.edu>\r\nSubject: {id}\r\nX: y\r\n\r\nthe body of {id}\r\n.dot\r\n")
 }
 
-/// What RETR sends of [`message`].
+/// The content that RETR sends for [`message`].
 fn served(id: &str) -> String {
     format!(
         "Return-Path: <ag@iit.edu>\r\nReceived: from iit.edu ([127.0.0.1]) by iitkgp.edu with SMTP id {id} (added To); \
@@ -102,13 +102,13 @@ fn body(
     while let Some(chunk) = now(body.chunk())? {
         text.extend_from_slice(&chunk);
     }
-    Ok(String::from_utf8(text).expect("the tests write text"))
+    Ok(String::from_utf8(text).expect("UTF-8"))
 }
 
 fn entries(maildrop: &mut TextMaildrop<SimDisk, Inline>) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
     loop {
-        let more = now(maildrop.entries(entries.len() as u64 + 1)).expect("the listing can be read");
+        let more = now(maildrop.entries(entries.len() as u64 + 1)).expect("the listing is readable");
         if more.is_empty() {
             return entries;
         }
@@ -116,14 +116,14 @@ fn entries(maildrop: &mut TextMaildrop<SimDisk, Inline>) -> Vec<Entry> {
     }
 }
 
-/// Every message of gb's, and that what is said of them agrees.
+/// The messages of gb. Also checks that entries and bodies agree.
 fn bodies(store: &Store) -> Vec<String> {
-    let mut maildrop = now(store.open(&gb())).expect("nobody has the maildrop");
+    let mut maildrop = now(store.open(&gb())).expect("the lease is free");
     let entries = entries(&mut maildrop);
     assert_eq!(entries.len() as u64, maildrop.count());
     assert_eq!(entries.iter().map(|entry| entry.octets).sum::<u64>(), maildrop.octets());
-    let bodies =
-        (1..=maildrop.count()).map(|number| body(&mut maildrop, number, Extent::Whole).expect("it is there"));
+    let bodies = (1..=maildrop.count())
+        .map(|number| body(&mut maildrop, number, Extent::Whole).expect("the message exists"));
     let bodies: Vec<String> = bodies.collect();
     for (entry, body) in entries.iter().zip(&bodies) {
         let stuffed = body.split("\r\n").filter(|line| line.starts_with('.')).count();

@@ -1,11 +1,11 @@
-//! What the system has in memory is read by the thread that asks.
+//! Cached data is read on the caller's thread.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::disk::RealDisk;
 
-/// Counts what is handed to it.
+/// Counts the work that it runs.
 #[derive(Debug, Clone, Default)]
 struct Counting(Arc<AtomicUsize>);
 
@@ -28,7 +28,7 @@ impl Offload for Counting {
 #[test]
 fn cached_maildrop_is_read_without_the_offload() {
     const MESSAGES: u64 = 300;
-    // Beside the sources, as not every file system for temporary files tells what it has in memory.
+    // Beside the sources, because not every temporary file system supports RWF_NOWAIT.
     let root = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
     let offload = Counting::default();
     let store = TextStore::open(RealDisk::new(root.path()), offload.clone(), "iitkgp.edu").unwrap();
@@ -49,5 +49,5 @@ fn cached_maildrop_is_read_without_the_offload() {
     assert!(matches!(now(maildrop.entry(0)), Err(StoreError::Failed(_))));
     std::fs::write(root.path().join("gb/.index"), "").unwrap();
     assert_eq!(now(maildrop.entry(1)).unwrap().unique_id, "1");
-    assert!(offload.count() > before, "a scan of the mailbox is not what others should wait for");
+    assert!(offload.count() > before, "a scan of the mailbox runs on the offload");
 }

@@ -1,4 +1,4 @@
-//! Deliveries, removals, edits by hand, damage, kills and power cuts in any order: behind each, the index says what a scan says.
+//! Random sequences of deliveries, removals, edits, damage, kills and power failures. After each step, the index agrees with a scan.
 
 use proptest::prelude::*;
 
@@ -33,7 +33,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     prop::collection::vec(act, 1..12)
 }
 
-/// Does it on the disk, or on what is left of it.
+/// Applies the step and returns the disk after it.
 fn perform(act: &Act, disk: &mut SimDisk, serial: &mut u64) {
     let mut fresh = || {
         *serial += 1;
