@@ -2,7 +2,7 @@
 //!
 //! | interface | used for |
 //! |---|---|
-//! | [`DeliveryTarget`], [`IncomingMessage`] | receiving a message |
+//! | [`DeliveryTarget`], [`IncomingMessage`] | receiving a message; [`FanOut`] combines two targets |
 //! | [`MaildropStore`], [`Maildrop`], [`Body`] | reading and removing messages |
 //! | [`Directory`](directory::Directory) | finding accounts, verifying passwords |
 //! | [`AccountAdmin`](directory::AccountAdmin), [`MailboxAdmin`] | administration |
@@ -21,6 +21,7 @@
 mod delivery;
 pub mod directory;
 pub mod disk;
+mod fan_out;
 pub mod generations;
 mod mailbox_admin;
 mod maildrop;
@@ -35,6 +36,7 @@ pub mod descriptors;
 pub mod user_txt;
 
 pub use delivery::{DeliveryTarget, Destination, Envelope, IncomingMessage};
+pub use fan_out::{FanOut, FanOutIncoming};
 pub use mailbox_admin::{Finding, MailboxAdmin, MailboxReport};
 pub use maildrop::{Body, Entry, Extent, Maildrop, MaildropStore};
 
