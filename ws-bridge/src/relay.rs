@@ -16,7 +16,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
 use net::stream::{Stream, Transport};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -318,8 +318,10 @@ impl<'a> Relay<'a> {
     }
 
     fn poll_read_target(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        // An idle connection needs no buffer.
+        ready!(self.target.poll_readable(cx))?;
         self.from_target.reserve(self.target_read_bytes);
-        let mut room = bytes::BufMut::limit(&mut self.from_target, self.target_read_bytes);
+        let mut room = (&mut self.from_target).limit(self.target_read_bytes);
         let length = ready!(pin!(self.target.read_buf(&mut room)).poll(cx))?;
         self.target_read_bytes =
             if length >= SMALL_READ_BYTES { TARGET_READ_BYTES } else { SMALL_READ_BYTES };
