@@ -12,10 +12,10 @@ use std::time::SystemTime;
 
 use mail_core::sasl::{self, ClientExchange, Credentials, Mechanism};
 use mail_core::secret::Secret;
-use support::{Place, Pop3, Smtp};
+use support::{Pop3Client, SmtpClient, TestDir};
 
-/// Accounts of everybody's password, each of which would lie elsewhere than it should.
-const TRICKS: &[&str] = &[
+/// Names that would refer to a path outside their account directory.
+const PATH_NAMES: &[&str] = &[
     "../beyond",
     "../../beyond",
     "gb/../ag",
@@ -54,35 +54,35 @@ const TRICKS: &[&str] = &[
     "\u{130}",
 ];
 
-/// What can stand in no line of User.txt.
-const UNWRITABLE: &[&str] = &["", " ", "gb ", " gb", "gb\t", "gb\0", "gb\0/../ag", "g\u{7f}b"];
+/// Names that User.txt cannot express.
+const INEXPRESSIBLE_NAMES: &[&str] = &["", " ", "gb ", " gb", "gb\t", "gb\0", "gb\0/../ag", "g\u{7f}b"];
 
-/// Every file and folder below `folder`: its size and when it was changed.
-fn tree(folder: &Path) -> BTreeMap<String, (u64, SystemTime)> {
+/// Size and modification time of every file below `root`.
+fn tree(root: &Path) -> BTreeMap<String, (u64, SystemTime)> {
     let mut found = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("a folder of ours") {
+    let mut directories = vec![root.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).expect("a readable directory") {
             let path = entry.expect("a readable entry").path();
-            let about = path.symlink_metadata().expect("the file exists");
-            if about.is_dir() {
-                folders.push(path.clone());
+            let metadata = path.symlink_metadata().expect("the file exists");
+            if metadata.is_dir() {
+                directories.push(path.clone());
             }
-            let stamp = (about.len(), about.modified().expect("it has a time"));
-            found.insert(path.to_string_lossy().into_owned(), stamp);
+            let state = (metadata.len(), metadata.modified().expect("a modification time"));
+            found.insert(path.to_string_lossy().into_owned(), state);
         }
     }
     found
 }
 
-fn encoded(text: &str) -> String {
+fn base64(text: &str) -> String {
     sasl::encode(&Secret::new(text.into())).expose().clone()
 }
 
-/// What this name gets from each command that takes one.
-fn ask([smtp, pop3]: [SocketAddr; 2], name: &str) -> [String; 5] {
+/// Replies to each command with an account name.
+fn replies_for([smtp, pop3]: [SocketAddr; 2], name: &str) -> [String; 5] {
     let smtp = || {
-        let mut smtp = Smtp::connect(smtp);
+        let mut smtp = SmtpClient::connect(smtp);
         smtp.command("EHLO iit.edu");
         smtp
     };
@@ -95,13 +95,13 @@ fn ask([smtp, pop3]: [SocketAddr; 2], name: &str) -> [String; 5] {
     let to = recipient.command(&format!("RCPT TO:<\"{quoted}\"@iit.edu>"));
     let mut login = smtp();
     login.command("AUTH LOGIN");
-    login.command(&encoded(name));
-    let mut pop3 = Pop3::connect(pop3);
+    login.command(&base64(name));
+    let mut pop3 = Pop3Client::connect(pop3);
     let user = pop3.command(&format!("USER {name}"));
     [
         to,
         smtp().command(&format!("AUTH PLAIN {}", plain.expose())),
-        login.command(&encoded("secret")),
+        login.command(&base64("secret")),
         user,
         pop3.command("PASS secret"),
     ]
@@ -110,59 +110,60 @@ fn ask([smtp, pop3]: [SocketAddr; 2], name: &str) -> [String; 5] {
 #[test]
 fn path_in_an_account_name_is_treated_as_unknown() {
     for refuse in [false, true] {
-        let more = format!(
+        let extra = format!(
             "[pop3]\nrefuse_unknown_user = {refuse}\n[limits]\ntrusted = ['127.0.0.0/8']\n\
              [auth]\nfailures_per_account = 1_000_000\n"
         );
-        let place = Place::with(&more);
-        let folder = place.folder.path();
-        fs::create_dir(folder.join("beyond")).expect("made");
-        fs::write(folder.join("beyond/MyMailBox.txt"), "").expect("written");
-        let mut server = place.serve();
-        server.smtp().deliver_one(b"Subject: before\r\n\r\nbody\r\n");
-        server.signed_in("gb", "other").command("QUIT");
-        server.signed_in("ag", "secret").command("QUIT");
-        let beyond = folder.join("beyond").to_string_lossy().into_owned();
+        let dir = TestDir::with_config(&extra);
+        let root = dir.root.path();
+        fs::create_dir(root.join("beyond")).expect("the directory is created");
+        fs::write(root.join("beyond/MyMailBox.txt"), "").expect("the file is written");
+        let mut server = dir.serve();
+        server.smtp().deliver_to_gb(b"Subject: before\r\n\r\nbody\r\n");
+        server.log_in("gb", "other").command("QUIT");
+        server.log_in("ag", "secret").command("QUIT");
+        let beyond = root.join("beyond").to_string_lossy().into_owned();
         let long = ["../", "beyond".repeat(50).as_str()].concat();
-        let tricks = || TRICKS.iter().copied().chain([&*beyond, &*long]);
+        let names = || PATH_NAMES.iter().copied().chain([&*beyond, &*long]);
 
         // These lines would create the accounts if the names were valid.
-        let lines: String = tricks().map(|trick| format!("{trick} secret\n")).collect();
-        fs::write(place.path("data/User.txt"), format!("ag secret\ngb other\n{lines}")).expect("written");
-        let before = tree(folder);
-        let doors = ["smtp", "pop3"].map(|protocol| server.door(protocol));
-        let nobody = ask(doors, "nobody");
-        assert!(nobody[0].starts_with("550 5.1.1 ") && nobody[1].starts_with("535 "), "{nobody:?}");
+        let lines: String = names().map(|name| format!("{name} secret\n")).collect();
+        fs::write(dir.path("data/User.txt"), format!("ag secret\ngb other\n{lines}"))
+            .expect("the file is written");
+        let before = tree(root);
+        let listeners = ["smtp", "pop3"].map(|protocol| server.address(protocol));
+        let unknown = replies_for(listeners, "nobody");
+        assert!(unknown[0].starts_with("550 5.1.1 ") && unknown[1].starts_with("535 "), "{unknown:?}");
 
         thread::scope(|scope| {
-            for name in tricks().chain(UNWRITABLE.iter().copied()) {
-                let nobody = &nobody;
-                scope.spawn(move || same_as_nobody(name, &ask(doors, name), nobody));
+            for name in names().chain(INEXPRESSIBLE_NAMES.iter().copied()) {
+                let unknown = &unknown;
+                scope.spawn(move || assert_same_as_unknown(name, &replies_for(listeners, name), unknown));
             }
         });
-        assert_eq!(tree(folder), before);
+        assert_eq!(tree(root), before);
         assert!(server.wait_for_log("the previous accounts stay in force").contains("User.txt"));
     }
 }
 
-/// What cannot be said in a command is no address or no argument, and refused as that. Blanks around a name are no part of
-/// it in POP3.
-fn same_as_nobody(name: &str, answers: &[String; 5], nobody: &[String; 5]) {
+/// Names with invalid characters may be refused as a syntax error. POP3 trims white space around a name.
+fn assert_same_as_unknown(name: &str, replies: &[String; 5], unknown: &[String; 5]) {
     let may_be_malformed = name.is_empty() || name.len() > 64 || name.contains([' ', '\t', '\0', '\u{7f}']);
-    for (answer, nobody) in answers.iter().zip(nobody) {
-        let malformed = may_be_malformed && answer.starts_with(['5', '-']);
-        let trimmed = name != "gb" && name.trim() == "gb" && answer == "+OK send PASS";
-        assert!(answer == nobody || malformed || trimmed, "{name:?} gets {answer:?}, and nobody {nobody:?}");
+    for (reply, unknown) in replies.iter().zip(unknown) {
+        let malformed = may_be_malformed && reply.starts_with(['5', '-']);
+        let trimmed = name != "gb" && name.trim() == "gb" && reply == "+OK send PASS";
+        assert!(reply == unknown || malformed || trimmed, "{name:?}: {reply:?}, unknown name: {unknown:?}");
     }
 }
 
 #[test]
 fn path_in_user_txt_is_refused_with_its_line() {
-    let place = Place::with("");
-    for trick in TRICKS {
-        fs::write(place.path("data/User.txt"), format!("ag secret\n{trick} secret\n")).expect("written");
-        let refused = place.pennypost(&["check"], "");
-        assert_eq!(refused.code, Some(2), "{trick}: {refused:?}");
+    let dir = TestDir::with_config("");
+    for name in PATH_NAMES {
+        fs::write(dir.path("data/User.txt"), format!("ag secret\n{name} secret\n"))
+            .expect("the file is written");
+        let refused = dir.pennypost(&["check"], "");
+        assert_eq!(refused.code, Some(2), "{name}: {refused:?}");
         assert!(
             refused.stderr.contains("line 2: ") && refused.stderr.contains("is not a valid username"),
             "{refused:?}"

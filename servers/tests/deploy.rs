@@ -5,8 +5,8 @@ mod support;
 use std::collections::BTreeSet;
 use std::fs;
 
-use support::tls::put_pair;
-use support::{Daemon, Place};
+use support::tls::write_key_pair;
+use support::{ServerProcess, TestDir};
 
 const UNIT: &str = include_str!("../../deploy/pennypost.service");
 const CONTAINER: &str = include_str!("../../deploy/Containerfile");
@@ -20,7 +20,7 @@ const DATA: &str = "/var/lib/pennypost";
 /// The rest of the line that starts with `key`.
 fn value<'a>(text: &'a str, key: &str) -> &'a str {
     let found = text.lines().find_map(|line| line.strip_prefix(key));
-    found.unwrap_or_else(|| panic!("no line begins with {key}")).trim()
+    found.unwrap_or_else(|| panic!("no line starts with {key}")).trim()
 }
 
 /// The elements of an exec-form instruction of the Containerfile.
@@ -37,19 +37,19 @@ fn ports() -> BTreeSet<u16> {
 
 #[test]
 fn unit_command_serves_the_sample_configuration() {
-    let place = Place::new();
-    let mut own = SAMPLE.replace(DATA, "data").replace("/etc/pennypost/tls/", "");
+    let dir = TestDir::new();
+    let mut config = SAMPLE.replace(DATA, "data").replace("/etc/pennypost/tls/", "");
     for port in ports() {
-        own = own.replace(&format!("[::]:{port}\""), "127.0.0.1:0\"");
+        config = config.replace(&format!("[::]:{port}\""), "127.0.0.1:0\"");
     }
-    put_pair(&place.path("fullchain.pem"), &place.path("privkey.pem"));
-    fs::write(place.path("pennypost.toml"), own).expect("written");
+    write_key_pair(&dir.path("fullchain.pem"), &dir.path("privkey.pem"));
+    fs::write(dir.path("pennypost.toml"), config).expect("the file is written");
 
     let command: Vec<&str> = value(UNIT, "ExecStart=").split(' ').collect();
     let [PROGRAM, arguments @ .., "--config", CONFIG] = &command[..] else { panic!("{command:?}") };
-    let doors = ["smtp", "submission", "submissions", "pop3", "pop3s", "web"];
-    let server = Daemon::start(env!("CARGO_BIN_EXE_pennypost"), arguments, &place, &doors);
-    assert_eq!(doors.len(), ports().len(), "every address of the sample has a listener");
+    let listeners = ["smtp", "submission", "submissions", "pop3", "pop3s", "web"];
+    let server = ServerProcess::start(env!("CARGO_BIN_EXE_pennypost"), arguments, &dir, &listeners);
+    assert_eq!(listeners.len(), ports().len(), "every address of the sample has a listener");
     server.signal_terminate();
     assert_eq!(server.wait(), Some(0));
     // Longer than the grace period of twenty seconds plus time for pending writes.
@@ -89,11 +89,15 @@ fn readme_command_creates_the_first_account() {
     for line in lines {
         let words: Vec<&str> = line.split_whitespace().take_while(|word| *word != "#").collect();
         let [command @ .., "--config", CONFIG] = &words[..] else { panic!("{line}") };
-        let place = Place::new();
-        fs::write(place.path("pennypost.toml"), SAMPLE.replace(DATA, "data")).expect("written");
-        fs::write(place.path("data/User.txt"), "").expect("written");
-        let made = place.pennypost(&[command, &["--password-stdin"]].concat(), "penny\n");
+        let dir = TestDir::new();
+        fs::write(dir.path("pennypost.toml"), SAMPLE.replace(DATA, "data")).expect("the file is written");
+        fs::write(dir.path("data/User.txt"), "").expect("the file is written");
+        let made = dir.pennypost(&[command, &["--password-stdin"]].concat(), "penny\n");
         assert_eq!(made.code, Some(0), "{made:?}");
-        assert!(fs::read_to_string(place.path("data/User.txt")).expect("there").starts_with("ag $argon2id$"));
+        assert!(
+            fs::read_to_string(dir.path("data/User.txt"))
+                .expect("the path exists")
+                .starts_with("ag $argon2id$")
+        );
     }
 }

@@ -10,16 +10,16 @@ mod support;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use support::{Daemon, Place};
+use support::{ServerProcess, TestDir};
 
 const SERVE: [&str; 7] = ["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0", "--web", "127.0.0.1:0"];
-/// Mounts the disk and keeps it until its standard input ends.
-const HOLD: &str = "mount -t tmpfs -o size=1m none \"$0\" && printf 'ag secret\\ngb other\\n' > \"$0/User.txt\" \
+/// Mounts the disk and waits for the end of standard input.
+const MOUNT_SCRIPT: &str = "mount -t tmpfs -o size=1m none \"$0\" && printf 'ag secret\\ngb other\\n' > \"$0/User.txt\" \
     && echo mounted && exec cat";
-/// No signal for a file that grows too large: the write alone fails, as on a full disk.
-const WITHOUT_SIGNAL: &str = "trap '' XFSZ; exec \"$0\" \"$@\"";
-/// Octets of each message; the disk has room for a few.
-const LARGE: usize = 100_000;
+/// Ignores SIGXFSZ, so that writes fail as on a full disk.
+const IGNORE_XFSZ_SCRIPT: &str = "trap '' XFSZ; exec \"$0\" \"$@\"";
+/// Size of each message; several fit on the disk.
+const MESSAGE_OCTETS: usize = 100_000;
 
 /// A data directory with limited space.
 enum Disk {
@@ -29,22 +29,22 @@ enum Disk {
 }
 
 impl Disk {
-    #[expect(clippy::print_stderr, reason = "who runs the test should know which disk it was")]
-    fn new(place: &Place) -> Self {
-        let data = data(place);
+    #[expect(clippy::print_stderr, reason = "the output of the test names the kind of disk")]
+    fn new(dir: &TestDir) -> Self {
+        let data = data(dir);
         for namespace in [&["-m"][..], &["-r", "-m"]] {
             let mut holder = Command::new("unshare")
                 .args(namespace)
-                .args(["sh", "-c", HOLD, &data])
+                .args(["sh", "-c", MOUNT_SCRIPT, &data])
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::null())
                 .spawn()
                 .expect("unshare is installed");
-            let mut word = String::new();
+            let mut status = String::new();
             let stdout = holder.stdout.take().expect("stdout is piped");
-            BufReader::new(stdout).read_line(&mut word).expect("the script writes or exits");
-            if word == "mounted\n" {
+            BufReader::new(stdout).read_line(&mut status).expect("the script writes or exits");
+            if status == "mounted\n" {
                 return Self::Mounted(holder);
             }
             holder.wait().expect("the process has exited");
@@ -54,11 +54,11 @@ impl Disk {
     }
 
     /// Starts a server on the disk.
-    fn serve(&self, place: &Place) -> Daemon {
+    fn serve(&self, dir: &TestDir) -> ServerProcess {
         let program = env!("CARGO_BIN_EXE_pennypost");
-        let (before, mut arguments) = match self {
+        let (launcher, mut arguments) = match self {
             Self::Mounted(holder) => ("nsenter", vec!["-t".to_owned(), holder.id().to_string()]),
-            Self::Limited => ("sh", vec!["-c".to_owned(), WITHOUT_SIGNAL.to_owned()]),
+            Self::Limited => ("sh", vec!["-c".to_owned(), IGNORE_XFSZ_SCRIPT.to_owned()]),
         };
         if let Self::Mounted(holder) = self {
             arguments.extend(namespaces(holder).map(str::to_owned));
@@ -66,7 +66,7 @@ impl Disk {
         arguments.push(program.to_owned());
         arguments.extend(SERVE.map(str::to_owned));
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let server = Daemon::start(before, &arguments, place, &["smtp", "pop3"]);
+        let server = ServerProcess::start(launcher, &arguments, dir, &["smtp", "pop3"]);
         if matches!(self, Self::Limited) {
             limit(&server, "600000");
         }
@@ -74,16 +74,16 @@ impl Disk {
     }
 
     /// Increases the space.
-    fn grow(&self, place: &Place, server: &Daemon) {
+    fn grow(&self, dir: &TestDir, server: &ServerProcess) {
         match self {
-            Self::Mounted(holder) => remount(holder, place, "size=4m"),
+            Self::Mounted(holder) => remount(holder, dir, "size=4m"),
             Self::Limited => limit(server, "unlimited"),
         }
     }
 
-    fn forbid_writing(&self, place: &Place) {
+    fn forbid_writing(&self, dir: &TestDir) {
         if let Self::Mounted(holder) = self {
-            remount(holder, place, "ro");
+            remount(holder, dir, "ro");
         }
     }
 }
@@ -98,37 +98,37 @@ impl Drop for Disk {
     }
 }
 
-fn data(place: &Place) -> String {
-    place.path("data").to_str().expect("the path is UTF-8").to_owned()
+fn data(dir: &TestDir) -> String {
+    dir.path("data").to_str().expect("the path is UTF-8").to_owned()
 }
 
 /// Flags of nsenter: the mount namespace, and the user namespace if it differs.
 fn namespaces(holder: &Child) -> impl Iterator<Item = &'static str> {
-    let of =
+    let user_namespace =
         |process: &str| std::fs::read_link(format!("/proc/{process}/ns/user")).expect("the link is readable");
-    let own = of(&holder.id().to_string()) != of("self");
-    ["-m"].into_iter().chain(["-U", "--preserve-credentials"].into_iter().filter(move |_| own))
+    let is_own = user_namespace(&holder.id().to_string()) != user_namespace("self");
+    ["-m"].into_iter().chain(["-U", "--preserve-credentials"].into_iter().filter(move |_| is_own))
 }
 
-fn remount(holder: &Child, place: &Place, options: &str) {
-    let done = Command::new("nsenter")
+fn remount(holder: &Child, dir: &TestDir, options: &str) {
+    let output = Command::new("nsenter")
         .args(["-t", &holder.id().to_string()])
         .args(namespaces(holder))
-        .args(["mount", "-o", &format!("remount,{options}"), &data(place)])
+        .args(["mount", "-o", &format!("remount,{options}"), &data(dir)])
         .output()
         .expect("nsenter is installed");
-    assert!(done.status.success(), "{options}: {}", String::from_utf8_lossy(&done.stderr));
+    assert!(output.status.success(), "{options}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn limit(server: &Daemon, octets: &str) {
+fn limit(server: &ServerProcess, octets: &str) {
     let pid = server.pid().to_string();
     // Only the soft limit, which can be raised again.
-    let done = Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={octets}:")]).status();
-    assert!(done.expect("prlimit is installed").success());
+    let output = Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={octets}:")]).status();
+    assert!(output.expect("prlimit is installed").success());
 }
 
 /// Returns the reply to the final dot.
-fn deliver(server: &Daemon, subject: usize) -> String {
+fn deliver(server: &ServerProcess, subject: usize) -> String {
     let mut smtp = server.smtp();
     smtp.command("EHLO iit.edu");
     let reply = smtp.deliver("ag@iit.edu", &["gb@iit.edu"], message(subject).as_bytes());
@@ -137,19 +137,19 @@ fn deliver(server: &Daemon, subject: usize) -> String {
 }
 
 fn message(subject: usize) -> String {
-    format!("Subject: {subject}\r\n\r\n{}", "0123456789\r\n".repeat(LARGE / 12))
+    format!("Subject: {subject}\r\n\r\n{}", "0123456789\r\n".repeat(MESSAGE_OCTETS / 12))
 }
 
 /// The subjects of gb's messages. Panics if a message is incomplete.
-fn subjects(server: &Daemon) -> Vec<usize> {
-    let mut pop3 = server.signed_in("gb", "other");
+fn subjects(server: &ServerProcess) -> Vec<usize> {
+    let mut pop3 = server.log_in("gb", "other");
     let count = pop3.stat().0;
     let subject = |index| {
         let text = String::from_utf8(pop3.retrieve(index)).expect("text");
         let text = &text[text.find("Subject: ").expect("a subject")..];
         let subject = text["Subject: ".len()..].lines().next().and_then(|subject| subject.parse().ok());
         let subject = subject.expect("a number");
-        assert!(text == message(subject), "message {subject} is not what was sent");
+        assert!(text == message(subject), "message {subject} differs");
         subject
     };
     (1..=count).map(subject).collect()
@@ -157,52 +157,52 @@ fn subjects(server: &Daemon) -> Vec<usize> {
 
 #[test]
 fn full_disk_refuses_mail_and_recovers() {
-    let place = Place::new();
-    let disk = Disk::new(&place);
-    let mut server = disk.serve(&place);
+    let dir = TestDir::new();
+    let disk = Disk::new(&dir);
+    let mut server = disk.serve(&dir);
     let refusal = if matches!(disk, Disk::Mounted(_)) { "452 4.3.1 " } else { "451 4.3.0 " };
-    let mut kept = Vec::new();
+    let mut stored = Vec::new();
     for subject in 0.. {
         let reply = deliver(&server, subject);
         if !reply.starts_with("250 ") {
             assert!(reply.starts_with(refusal), "{reply}");
             break;
         }
-        kept.push(subject);
+        stored.push(subject);
         assert!(subject < 50, "the disk is never full");
     }
-    assert!(kept.len() > 2, "several messages fit");
+    assert!(stored.len() > 2, "several messages fit");
     server.wait_for_log("message refused");
-    assert_eq!(subjects(&server), kept, "stored mail is readable while the disk is full");
+    assert_eq!(subjects(&server), stored, "stored mail is readable while the disk is full");
 
     // Removal works without free space.
-    let mut pop3 = server.signed_in("gb", "other");
+    let mut pop3 = server.log_in("gb", "other");
     for number in 1..=2 {
         assert!(pop3.command(&format!("DELE {number}")).starts_with("+OK"));
     }
     assert!(pop3.command("QUIT").starts_with("+OK"), "removal works on a full disk");
-    kept.drain(..2);
-    assert_eq!(subjects(&server), kept);
-    disk.grow(&place, &server);
+    stored.drain(..2);
+    assert_eq!(subjects(&server), stored);
+    disk.grow(&dir, &server);
     for subject in 100..104 {
         let reply = deliver(&server, subject);
         assert!(reply.starts_with("250 "), "{reply}");
-        kept.push(subject);
+        stored.push(subject);
     }
-    assert_eq!(subjects(&server), kept);
+    assert_eq!(subjects(&server), stored);
 }
 
 #[test]
 fn read_only_disk_refuses_mail_and_recovers() {
-    let place = Place::new();
-    let disk = Disk::new(&place);
-    let server = disk.serve(&place);
+    let dir = TestDir::new();
+    let disk = Disk::new(&dir);
+    let server = disk.serve(&dir);
     assert!(deliver(&server, 1).starts_with("250 "));
     assert_eq!(subjects(&server), [1]);
     // A remount to read-only fails while a file is open for writing.
     drop(server);
-    disk.forbid_writing(&place);
-    let mut server = disk.serve(&place);
+    disk.forbid_writing(&dir);
+    let mut server = disk.serve(&dir);
     if matches!(disk, Disk::Limited) {
         limit(&server, "0");
     }
@@ -216,7 +216,7 @@ fn read_only_disk_refuses_mail_and_recovers() {
         assert!(reply.starts_with("-ERR [SYS/TEMP] "), "{reply}");
     }
     match &disk {
-        Disk::Mounted(holder) => remount(holder, &place, "rw"),
+        Disk::Mounted(holder) => remount(holder, &dir, "rw"),
         Disk::Limited => limit(&server, "unlimited"),
     }
     let reply = deliver(&server, 3);

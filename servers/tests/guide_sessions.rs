@@ -2,13 +2,13 @@
 
 mod support;
 
-use support::{Pop3, Smtp};
+use support::{Pop3Client, SmtpClient};
 
 #[test]
 fn smtp_dialogue_of_the_guide_writes_its_record() {
-    let place = support::Place::new();
-    let server = place.smtp_server();
-    let mut smtp = Smtp::connect(server.smtp.expect("it listens for SMTP"));
+    let dir = support::TestDir::new();
+    let server = dir.smtp_server();
+    let mut smtp = SmtpClient::connect(server.smtp.expect("the server listens for SMTP"));
     for (command, reply) in [
         ("HELO iit.edu", "250 OK Hello iit.edu"),
         ("MAIL FROM: <ag@iit.edu>", "250 <ag@iit.edu>... Sender ok"),
@@ -22,9 +22,9 @@ fn smtp_dialogue_of_the_guide_writes_its_record() {
     ] {
         assert_eq!(smtp.command(command), reply);
     }
-    assert!(smtp.wire.is_closed());
+    assert!(smtp.stream.is_closed());
 
-    let record = String::from_utf8(place.mailbox("gb")).expect("text");
+    let record = String::from_utf8(dir.mailbox("gb")).expect("text");
     let lines: Vec<&str> = record.split("\r\n").collect();
     assert_eq!(lines[..3], ["From: ag@iit.edu", "To: gb@iit.edu", "Subject: Meeting"]);
     let received = lines[3].strip_prefix("Received: ").expect("the guide's fourth field");
@@ -36,13 +36,13 @@ fn smtp_dialogue_of_the_guide_writes_its_record() {
     assert_eq!(lines[4], "Return-Path: <ag@iit.edu>");
     assert!(lines[5].starts_with("Received: from iit.edu ([127.0.0.1]) by iitkgp.edu"), "{}", lines[5]);
     assert!(record.ends_with("\r\n\r\nSee you at five.\r\n..dots\r\n.\r\n"), "{record}");
-    assert!(place.mailbox("ag").is_empty());
+    assert!(dir.mailbox("ag").is_empty());
 }
 
 #[test]
 fn pop3_dialogue_of_the_guide_works() {
-    let place = support::Place::new();
-    let server = place.serve();
+    let dir = support::TestDir::new();
+    let server = dir.serve();
     for subject in ["one", "two"] {
         let mut smtp = server.smtp();
         smtp.command("HELO iit.edu");
@@ -52,14 +52,14 @@ fn pop3_dialogue_of_the_guide_works() {
             "250 OK Message accepted for delivery"
         );
     }
-    let mut pop3 = Pop3::connect(server.pop3.expect("it listens for POP3"));
+    let mut pop3 = Pop3Client::connect(server.pop3.expect("the server listens for POP3"));
     assert!(pop3.command("USER nobody").starts_with("-ERR"), "refuse_unknown_user is set");
     assert!(pop3.command("USER gb").starts_with("+OK"));
     assert!(pop3.command("PASS wrong").starts_with("-ERR"));
     pop3.login("gb", "other");
     let (count, octets) = pop3.stat();
     assert_eq!(count, 2);
-    let (_, list) = pop3.multi("LIST");
+    let (_, list) = pop3.multiline("LIST");
     let sizes: Vec<usize> = list
         .iter()
         .map(|line| {
@@ -82,9 +82,9 @@ fn pop3_dialogue_of_the_guide_works() {
     assert_eq!(pop3.command("DELE 1"), "-ERR no such message");
     assert_eq!(pop3.command("RETR 3"), "-ERR no such message");
     assert!(pop3.command("QUIT").starts_with("+OK"));
-    assert!(pop3.wire.is_closed());
+    assert!(pop3.stream.is_closed());
 
-    let record = String::from_utf8(place.mailbox("gb")).expect("text");
+    let record = String::from_utf8(dir.mailbox("gb")).expect("text");
     assert!(record.starts_with("From: ag@iit.edu\r\nTo: gb@iit.edu\r\nSubject: two\r\n"), "{record}");
     let mut pop3 = server.pop3();
     pop3.login("gb@iit.edu", "other");
@@ -93,14 +93,14 @@ fn pop3_dialogue_of_the_guide_works() {
 
 #[test]
 fn connection_lost_without_quit_removes_nothing() {
-    let place = support::Place::new();
-    let mut server = place.serve();
-    server.smtp().deliver_one(b"Subject: keep\r\n\r\nme\r\n");
+    let dir = support::TestDir::new();
+    let mut server = dir.serve();
+    server.smtp().deliver_to_gb(b"Subject: keep\r\n\r\nme\r\n");
     let mut pop3 = server.pop3();
     pop3.login("gb", "other");
     assert_eq!(pop3.command("DELE 1"), "+OK message deleted");
     drop(pop3);
     server.wait_for_log("closed");
-    let mut pop3 = server.signed_in("gb", "other");
+    let mut pop3 = server.log_in("gb", "other");
     assert_eq!(pop3.stat().0, 1);
 }

@@ -12,7 +12,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::thread;
 
-use support::{Daemon, PATIENCE, Place};
+use support::{ServerProcess, TIMEOUT, TestDir};
 
 const ACCOUNTS: [(&str, &str); 2] = [("ag", "secret"), ("gb", "other")];
 const SENDERS: usize = 4;
@@ -20,12 +20,12 @@ const SENDERS: usize = 4;
 /// State shared by all clients.
 #[derive(Default)]
 struct Load {
-    known: Mutex<Known>,
+    state: Mutex<LoadState>,
     progress: Condvar,
 }
 
 #[derive(Default)]
-struct Known {
+struct LoadState {
     smtp: Vec<SocketAddr>,
     pop3: Vec<SocketAddr>,
     stopping: bool,
@@ -33,51 +33,51 @@ struct Known {
     numbers: usize,
     /// Messages with a 250 reply, and their accounts.
     acknowledged: BTreeMap<usize, Vec<usize>>,
-    /// Account and message of a QUIT that was sent, and of those the ones that got their +OK.
-    asked: BTreeSet<(usize, usize)>,
+    /// Account and message of deletions whose QUIT was sent, and of those with a +OK reply.
+    quit_sent: BTreeSet<(usize, usize)>,
     removed: BTreeSet<(usize, usize)>,
-    /// Answers that were lost, to show that the kills hit.
-    unanswered: usize,
+    /// Lost replies, to verify that the kills have an effect.
+    lost_replies: usize,
     sessions: usize,
 }
 
 impl Load {
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().expect("no client panics while it holds the lock")
+    fn state(&self) -> MutexGuard<'_, LoadState> {
+        self.state.lock().expect("no client panics while it holds the lock")
     }
 
     /// Waits for `messages` more acknowledgements and one more session.
     fn wait_for_progress(&self, messages: usize) {
-        let known = self.known();
-        let goal = (known.acknowledged.len() + messages, known.sessions + 1);
-        drop(known);
-        self.wait_until(|known| known.acknowledged.len() >= goal.0 && known.sessions >= goal.1);
+        let state = self.state();
+        let goal = (state.acknowledged.len() + messages, state.sessions + 1);
+        drop(state);
+        self.wait_until(|state| state.acknowledged.len() >= goal.0 && state.sessions >= goal.1);
     }
 
-    fn wait_until(&self, done: impl Fn(&Known) -> bool) {
+    fn wait_until(&self, done: impl Fn(&LoadState) -> bool) {
         let (_guard, waited) = self
             .progress
-            .wait_timeout_while(self.known(), PATIENCE, |known| !done(known))
+            .wait_timeout_while(self.state(), TIMEOUT, |state| !done(state))
             .expect("no client panics");
         assert!(!waited.timed_out(), "mail is no longer sent or read");
     }
 }
 
-/// A dialogue that may break off at any moment, but not hang.
-struct Line(BufReader<TcpStream>);
+/// A client whose connection may be lost at any time, but must not hang.
+struct LineClient(BufReader<TcpStream>);
 
-impl Line {
+impl LineClient {
     fn connect(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         stream.set_nodelay(true)?;
         let mut line = Self(BufReader::new(stream));
-        line.answer()?;
+        line.read_line()?;
         Ok(line)
     }
 
     /// The next line without its CRLF.
-    fn answer(&mut self) -> io::Result<String> {
+    fn read_line(&mut self) -> io::Result<String> {
         let mut line = String::new();
         let read = self.0.read_line(&mut line);
         if let Err(error) = &read {
@@ -96,20 +96,20 @@ impl Line {
 
     fn command(&mut self, command: &str) -> io::Result<String> {
         self.0.get_mut().write_all(format!("{command}\r\n").as_bytes())?;
-        self.answer()
+        self.read_line()
     }
 
-    fn accepted(&mut self, command: &str, code: &str) -> io::Result<()> {
-        let answer = self.command(command)?;
-        assert!(answer.starts_with(code), "{command}: {answer}");
+    fn require_reply(&mut self, command: &str, code: &str) -> io::Result<()> {
+        let reply = self.command(command)?;
+        assert!(reply.starts_with(code), "{command}: {reply}");
         Ok(())
     }
 
-    fn lines(&mut self, command: &str) -> io::Result<String> {
-        self.accepted(command, "+OK")?;
+    fn multiline(&mut self, command: &str) -> io::Result<String> {
+        self.require_reply(command, "+OK")?;
         let mut text = String::new();
         loop {
-            let line = self.answer()?;
+            let line = self.read_line()?;
             if line == "." {
                 return Ok(text);
             }
@@ -131,85 +131,85 @@ fn number_of(text: &str) -> usize {
     let text = &text[start..];
     let number = text["Subject: ".len()..].lines().next().and_then(|number| number.parse().ok());
     let number = number.unwrap_or_else(|| panic!("no number in {text}"));
-    assert!(text == message(number), "message {number} is not what was sent: {} octets", text.len());
+    assert!(text == message(number), "message {number} differs: {} octets", text.len());
     number
 }
 
 fn send_mail(load: &Load, sender: usize) {
     loop {
         let (server, number) = {
-            let mut known = load.known();
-            if known.stopping {
+            let mut state = load.state();
+            if state.stopping {
                 return;
             }
-            known.numbers += 1;
-            (known.smtp[(sender + known.numbers) % known.smtp.len()], known.numbers)
+            state.numbers += 1;
+            (state.smtp[(sender + state.numbers) % state.smtp.len()], state.numbers)
         };
         let to: Vec<usize> = [vec![0], vec![1], vec![0, 1]][number % 3].clone();
         let sent = send(server, number, &to);
-        let mut known = load.known();
+        let mut state = load.state();
         match sent {
-            Ok(()) => drop(known.acknowledged.insert(number, to)),
-            Err(_) => known.unanswered += 1,
+            Ok(()) => drop(state.acknowledged.insert(number, to)),
+            Err(_) => state.lost_replies += 1,
         }
         load.progress.notify_all();
     }
 }
 
 fn send(server: SocketAddr, number: usize, to: &[usize]) -> io::Result<()> {
-    let mut smtp = Line::connect(server)?;
-    smtp.accepted("HELO iit.edu", "250")?;
-    smtp.accepted("MAIL FROM:<ag@iit.edu>", "250")?;
+    let mut smtp = LineClient::connect(server)?;
+    smtp.require_reply("HELO iit.edu", "250")?;
+    smtp.require_reply("MAIL FROM:<ag@iit.edu>", "250")?;
     for account in to {
-        smtp.accepted(&format!("RCPT TO:<{}@iit.edu>", ACCOUNTS[*account].0), "250")?;
+        smtp.require_reply(&format!("RCPT TO:<{}@iit.edu>", ACCOUNTS[*account].0), "250")?;
     }
-    smtp.accepted("DATA", "354")?;
-    smtp.accepted(&format!("{}.", message(number).replace('\n', "\r\n")), "250")
+    smtp.require_reply("DATA", "354")?;
+    smtp.require_reply(&format!("{}.", message(number).replace('\n', "\r\n")), "250")
 }
 
 fn read_mail(load: &Load, account: usize) {
     loop {
         let server = {
-            let known = load.known();
-            if known.stopping {
+            let state = load.state();
+            if state.stopping {
                 return;
             }
-            known.pop3[known.sessions % known.pop3.len()]
+            state.pop3[state.sessions % state.pop3.len()]
         };
-        // What broke off is found again in the end.
-        let _ = visit(load, server, account);
-        load.known().sessions += 1;
+        // The final check covers lost sessions.
+        let _ = run_session(load, server, account);
+        load.state().sessions += 1;
         load.progress.notify_all();
     }
 }
 
-/// Reads everything and removes two of three.
-fn visit(load: &Load, server: SocketAddr, account: usize) -> io::Result<()> {
-    let mut pop3 = Line::connect(server)?;
+/// Reads all messages and removes two of three.
+fn run_session(load: &Load, server: SocketAddr, account: usize) -> io::Result<()> {
+    let mut pop3 = LineClient::connect(server)?;
     let (name, password) = ACCOUNTS[account];
-    pop3.accepted(&format!("USER {name}"), "+OK")?;
+    pop3.require_reply(&format!("USER {name}"), "+OK")?;
     // The previous session may still hold the lease.
     if !pop3.command(&format!("PASS {password}"))?.starts_with("+OK") {
         return Ok(());
     }
     let mut marked = BTreeSet::new();
-    for index in 1..=pop3.lines("LIST")?.lines().count() {
-        let number = number_of(&pop3.lines(&format!("RETR {index}"))?);
+    for index in 1..=pop3.multiline("LIST")?.lines().count() {
+        let number = number_of(&pop3.multiline(&format!("RETR {index}"))?);
         if !number.is_multiple_of(3) {
-            pop3.accepted(&format!("DELE {index}"), "+OK")?;
+            pop3.require_reply(&format!("DELE {index}"), "+OK")?;
             marked.insert((account, number));
         }
     }
-    load.known().asked.extend(marked.iter().copied());
-    pop3.accepted("QUIT", "+OK")?;
-    load.known().removed.extend(marked);
+    load.state().quit_sent.extend(marked.iter().copied());
+    pop3.require_reply("QUIT", "+OK")?;
+    load.state().removed.extend(marked);
     Ok(())
 }
 
-/// Each message that the account has, by its number.
-fn found(server: &Daemon, account: usize) -> Vec<usize> {
+/// Numbers of all messages of an account.
+fn message_numbers(server: &ServerProcess, account: usize) -> Vec<usize> {
     let (name, password) = ACCOUNTS[account];
-    let mut pop3 = server.signed_in(name, password);
+    let mut pop3 = server.log_in(name, password);
     let count = pop3.stat().0;
     let read = |index| {
         let text = String::from_utf8(pop3.retrieve(index)).expect("the messages are UTF-8");
@@ -221,14 +221,14 @@ fn found(server: &Daemon, account: usize) -> Vec<usize> {
 #[test]
 fn sigkill_under_load_loses_and_duplicates_no_mail() {
     let kills = if std::env::var_os("PENNYPOST_LONG").is_some() { 200 } else { 15 };
-    let place = Place::new();
+    let dir = TestDir::new();
     let load = Load::default();
-    let start = |index: usize| if index < 2 { place.smtp_server() } else { place.pop3_server() };
-    let mut servers: Vec<Daemon> = (0..3).map(start).collect();
-    let publish = |servers: &[Daemon]| {
-        let mut known = load.known();
-        known.smtp = servers.iter().filter_map(|server| server.smtp).collect();
-        known.pop3 = servers.iter().filter_map(|server| server.pop3).collect();
+    let start = |index: usize| if index < 2 { dir.smtp_server() } else { dir.pop3_server() };
+    let mut servers: Vec<ServerProcess> = (0..3).map(start).collect();
+    let publish = |servers: &[ServerProcess]| {
+        let mut state = load.state();
+        state.smtp = servers.iter().filter_map(|server| server.smtp).collect();
+        state.pop3 = servers.iter().filter_map(|server| server.pop3).collect();
     };
     publish(&servers);
     thread::scope(|scope| {
@@ -250,25 +250,25 @@ fn sigkill_under_load_loses_and_duplicates_no_mail() {
         }
         load.wait_for_progress(10);
         // Later sessions remove what killed sessions left.
-        load.wait_until(|known| known.removed.len() > kills);
-        load.known().stopping = true;
+        load.wait_until(|state| state.removed.len() > kills);
+        load.state().stopping = true;
     });
 
-    let known = load.known();
-    assert!(known.unanswered >= kills / 10, "the kills hit nobody: {}", known.unanswered);
-    assert!(known.removed.len() > kills && known.acknowledged.len() > kills);
+    let state = load.state();
+    assert!(state.lost_replies >= kills / 10, "the kills had no effect: {}", state.lost_replies);
+    assert!(state.removed.len() > kills && state.acknowledged.len() > kills);
     for account in 0..ACCOUNTS.len() {
-        let found = found(&servers[2], account);
-        let once: BTreeSet<usize> = found.iter().copied().collect();
-        assert_eq!(once.len(), found.len(), "a message is there twice: {found:?}");
-        for number in &once {
-            assert!(!known.removed.contains(&(account, *number)), "message {number} has come back");
+        let found = message_numbers(&servers[2], account);
+        let unique: BTreeSet<usize> = found.iter().copied().collect();
+        assert_eq!(unique.len(), found.len(), "duplicate message: {found:?}");
+        for number in &unique {
+            assert!(!state.removed.contains(&(account, *number)), "removed message {number} exists");
         }
-        for (number, to) in &known.acknowledged {
-            let is_due = to.contains(&account) && !known.asked.contains(&(account, *number));
-            assert!(!is_due || once.contains(number), "message {number} is lost");
+        for (number, to) in &state.acknowledged {
+            let must_exist = to.contains(&account) && !state.quit_sent.contains(&(account, *number));
+            assert!(!must_exist || unique.contains(number), "message {number} is lost");
         }
     }
-    let check = place.pennypost(&["check"], "");
+    let check = dir.pennypost(&["check"], "");
     assert_eq!(check.code, Some(0), "{}{}", check.stdout, check.stderr);
 }

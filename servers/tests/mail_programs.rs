@@ -7,68 +7,68 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use support::{Daemon, Place};
+use support::{ServerProcess, TestDir};
 
 const MESSAGE: &str = "From: ag@iit.edu\r\nTo: gb@iit.edu\r\nSubject: from a real program\r\n\r\n.one dot\r\n..two\r\nGr\u{fc}\u{df}e\r\n";
 
 /// A running server and a directory for the files of the program.
-struct Scene {
-    place: Place,
-    server: Daemon,
+struct Fixture {
+    dir: TestDir,
+    server: ServerProcess,
 }
 
-impl Scene {
+impl Fixture {
     fn new() -> Self {
-        let place = Place::new();
-        let server = place.serve();
-        Self { place, server }
+        let dir = TestDir::new();
+        let server = dir.serve();
+        Self { dir, server }
     }
 
     fn smtp_port(&self) -> String {
-        self.server.smtp.expect("it listens").port().to_string()
+        self.server.smtp.expect("the server listens").port().to_string()
     }
 
     fn pop3_port(&self) -> String {
-        self.server.pop3.expect("it listens").port().to_string()
+        self.server.pop3.expect("the server listens").port().to_string()
     }
 
     /// Writes a file with mode 0600, which mail programs require for their configuration.
     fn file(&self, name: &str, content: &str) -> String {
-        let path = self.place.path(name);
-        fs::write(&path, content).expect("written");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("set");
+        let path = self.dir.path(name);
+        fs::write(&path, content).expect("the file is written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("the option is set");
         path.to_str().expect("a temporary path is UTF-8").to_owned()
     }
 
     /// Runs a program with its own home directory. Panics if it fails.
     fn run(&self, program: &str, arguments: &[&str], input: &str) -> String {
         let mut command = Command::new(program);
-        command.args(arguments).env("HOME", self.place.folder.path()).env("LC_ALL", "C.UTF-8");
+        command.args(arguments).env("HOME", self.dir.root.path()).env("LC_ALL", "C.UTF-8");
         assert!(
             is_installed(program),
             "{program} is missing; `cargo xtask setup` installs it, or: sudo apt-get install {}",
             if program == "python3" { "python3" } else { program }
         );
-        let finished = support::finish(&mut command, input.as_bytes());
-        assert_eq!(finished.code, Some(0), "{program}: {finished:?}");
-        finished.stdout
+        let output = support::run_program(&mut command, input.as_bytes());
+        assert_eq!(output.code, Some(0), "{program}: {output:?}");
+        output.stdout
     }
 
     /// The mailbox of gb after a delivery.
     fn delivered(&self) -> String {
-        let mailbox = String::from_utf8(self.place.mailbox("gb")).expect("text");
+        let mailbox = String::from_utf8(self.dir.mailbox("gb")).expect("text");
         assert!(mailbox.ends_with("\r\n.\r\n"), "{mailbox}");
         mailbox
     }
 
     fn deliver(&self) {
-        self.server.smtp().deliver_one(MESSAGE.as_bytes());
+        self.server.smtp().deliver_to_gb(MESSAGE.as_bytes());
     }
 }
 
 fn is_installed(program: &str) -> bool {
     std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+        .is_some_and(|path| std::env::split_paths(&path).any(|directory| directory.join(program).is_file()))
 }
 
 /// Whether `text` contains the body of the message with any line ends.
@@ -78,45 +78,45 @@ fn has_body(text: &str) -> bool {
 
 #[test]
 fn curl_sends_and_fetches() {
-    let scene = Scene::new();
-    let mail = scene.file("mail", MESSAGE);
-    let smtp = format!("smtp://127.0.0.1:{}/iit.edu", scene.smtp_port());
-    scene.run(
+    let fixture = Fixture::new();
+    let mail = fixture.file("mail", MESSAGE);
+    let smtp = format!("smtp://127.0.0.1:{}/iit.edu", fixture.smtp_port());
+    fixture.run(
         "curl",
         &["-sS", &smtp, "--mail-from", "ag@iit.edu", "--mail-rcpt", "gb@iit.edu", "-T", &mail],
         "",
     );
-    assert!(scene.delivered().contains("\r\n..one dot\r\n...two\r\n"));
-    let pop3 = format!("pop3://127.0.0.1:{}/1", scene.pop3_port());
-    assert!(has_body(&scene.run("curl", &["-sS", "-u", "gb:other", &pop3], "")));
+    assert!(fixture.delivered().contains("\r\n..one dot\r\n...two\r\n"));
+    let pop3 = format!("pop3://127.0.0.1:{}/1", fixture.pop3_port());
+    assert!(has_body(&fixture.run("curl", &["-sS", "-u", "gb:other", &pop3], "")));
     // curl may exit before the reply to QUIT; wait until the maildrop is released.
-    scene.server.signed_in("gb", "other").command("QUIT");
-    let listing = scene.run("curl", &["-sS", "-u", "gb:other", &pop3[..pop3.len() - 1]], "");
+    fixture.server.log_in("gb", "other").command("QUIT");
+    let listing = fixture.run("curl", &["-sS", "-u", "gb:other", &pop3[..pop3.len() - 1]], "");
     assert!(listing.starts_with("1 "), "{listing}");
 }
 
 #[test]
 fn curl_sends_and_fetches_over_tls() {
-    let place = Place::with("[tls]\nself_signed = true\n");
-    let server = place.serve();
-    let scene = Scene { place, server };
-    let roots = scene.place.path("data/.tls/certificate.pem").display().to_string();
-    let mail = scene.file("mail", MESSAGE);
-    let smtp = format!("smtp://127.0.0.1:{}/iit.edu", scene.smtp_port());
+    let dir = TestDir::with_config("[tls]\nself_signed = true\n");
+    let server = dir.serve();
+    let fixture = Fixture { dir, server };
+    let roots = fixture.dir.path("data/.tls/certificate.pem").display().to_string();
+    let mail = fixture.file("mail", MESSAGE);
+    let smtp = format!("smtp://127.0.0.1:{}/iit.edu", fixture.smtp_port());
     let secure = ["-sS", "--ssl-reqd", "--cacert", &roots];
     let arguments = [&smtp, "--mail-from", "ag@iit.edu", "--mail-rcpt", "gb@iit.edu", "-T", &mail];
-    scene.run("curl", &[&secure[..], &arguments].concat(), "");
-    assert!(scene.delivered().contains("with ESMTPS (TLSv1.3/TLS_"), "{}", scene.delivered());
-    let pop3 = format!("pop3://127.0.0.1:{}/1", scene.pop3_port());
-    assert!(has_body(&scene.run("curl", &[&secure[..], &["-u", "gb:other", &pop3]].concat(), "")));
+    fixture.run("curl", &[&secure[..], &arguments].concat(), "");
+    assert!(fixture.delivered().contains("with ESMTPS (TLSv1.3/TLS_"), "{}", fixture.delivered());
+    let pop3 = format!("pop3://127.0.0.1:{}/1", fixture.pop3_port());
+    assert!(has_body(&fixture.run("curl", &[&secure[..], &["-u", "gb:other", &pop3]].concat(), "")));
 }
 
 #[test]
 fn swaks_sends() {
-    let scene = Scene::new();
-    let mail = scene.file("mail", MESSAGE);
-    let port = scene.smtp_port();
-    let dialogue = scene.run(
+    let fixture = Fixture::new();
+    let mail = fixture.file("mail", MESSAGE);
+    let port = fixture.smtp_port();
+    let dialogue = fixture.run(
         "swaks",
         &[
             "--server",
@@ -137,13 +137,13 @@ fn swaks_sends() {
         "",
     );
     assert!(dialogue.contains("235 2.7.0"), "{dialogue}");
-    assert!(scene.delivered().contains("with ESMTPA id "), "{}", scene.delivered());
+    assert!(fixture.delivered().contains("with ESMTPA id "), "{}", fixture.delivered());
 }
 
 #[test]
 fn msmtp_sends() {
-    let scene = Scene::new();
-    let (port, mail) = (scene.smtp_port(), MESSAGE.replace("\r\n", "\n"));
+    let fixture = Fixture::new();
+    let (port, mail) = (fixture.smtp_port(), MESSAGE.replace("\r\n", "\n"));
     let arguments = [
         "--host=127.0.0.1",
         &format!("--port={port}"),
@@ -154,15 +154,15 @@ fn msmtp_sends() {
         "--from=ag@iit.edu",
         "gb@iit.edu",
     ];
-    scene.run("msmtp", &arguments, &mail);
-    assert!(scene.delivered().contains("Subject: from a real program\r\n"));
+    fixture.run("msmtp", &arguments, &mail);
+    assert!(fixture.delivered().contains("Subject: from a real program\r\n"));
 }
 
 #[test]
 fn mpop_fetches() {
-    let scene = Scene::new();
-    scene.deliver();
-    let (port, mbox) = (scene.pop3_port(), scene.file("fetched", ""));
+    let fixture = Fixture::new();
+    fixture.deliver();
+    let (port, mbox) = (fixture.pop3_port(), fixture.file("fetched", ""));
     let arguments = [
         "--host=127.0.0.1",
         &format!("--port={port}"),
@@ -173,42 +173,42 @@ fn mpop_fetches() {
         "--keep=off",
         &format!("--delivery=mbox,{mbox}"),
     ];
-    scene.run("mpop", &arguments, "");
-    assert!(has_body(&fs::read_to_string(mbox).expect("fetched")));
-    assert!(scene.place.mailbox("gb").is_empty(), "the message is fetched and deleted");
+    fixture.run("mpop", &arguments, "");
+    assert!(has_body(&fs::read_to_string(mbox).expect("the file exists")));
+    assert!(fixture.dir.mailbox("gb").is_empty(), "the message is fetched and deleted");
 }
 
 #[test]
 fn fetchmail_fetches() {
-    let scene = Scene::new();
-    scene.deliver();
-    let mbox = scene.file("fetched", "");
+    let fixture = Fixture::new();
+    fixture.deliver();
+    let mbox = fixture.file("fetched", "");
     let settings = format!(
         "poll 127.0.0.1 protocol POP3 port {} uidl auth password user \"gb\" password \"other\" sslproto \"\" keep mda \"cat >>{mbox}\"\n",
-        scene.pop3_port()
+        fixture.pop3_port()
     );
-    let settings = scene.file("fetchmailrc", &settings);
-    scene.run(
+    let settings = fixture.file("fetchmailrc", &settings);
+    fixture.run(
         "fetchmail",
         &[
             "-f",
             &settings,
             "--idfile",
-            &scene.file("ids", ""),
+            &fixture.file("ids", ""),
             "--pidfile",
-            &scene.place.path("pid").display().to_string(),
+            &fixture.dir.path("pid").display().to_string(),
         ],
         "",
     );
-    assert!(has_body(&fs::read_to_string(mbox).expect("fetched")));
+    assert!(has_body(&fs::read_to_string(mbox).expect("the file exists")));
 }
 
 #[test]
 fn s_nail_sends_and_fetches() {
-    let scene = Scene::new();
-    let (smtp, pop3) = (scene.smtp_port(), scene.pop3_port());
+    let fixture = Fixture::new();
+    let (smtp, pop3) = (fixture.smtp_port(), fixture.pop3_port());
     let mta = format!("mta=smtp://127.0.0.1:{smtp}");
-    scene.run(
+    fixture.run(
         "s-nail",
         &[
             "-:/",
@@ -228,9 +228,9 @@ fn s_nail_sends_and_fetches() {
         ],
         ".one dot\n",
     );
-    assert!(scene.delivered().contains("Subject: from a real program\r\n"));
+    assert!(fixture.delivered().contains("Subject: from a real program\r\n"));
     let folder = format!("pop3://gb:other@127.0.0.1:{pop3}");
-    let shown = scene.run(
+    let shown = fixture.run(
         "s-nail",
         &["-:/", "-R", "-S", "v15-compat", "-S", "pop3-no-apop", "-S", "pop3-auth=plain", "-f", &folder],
         "type 1\nexit\n",
@@ -240,7 +240,7 @@ fn s_nail_sends_and_fetches() {
 
 #[test]
 fn python_sends_and_fetches() {
-    let scene = Scene::new();
+    let fixture = Fixture::new();
     let script = format!(
         r#"
 import poplib, smtplib
@@ -265,10 +265,10 @@ assert len(pop3.uidl()[1]) == 1 and "UIDL" in pop3.capa()
 pop3.dele(1)
 pop3.quit()
 "#,
-        smtp = scene.smtp_port(),
-        pop3 = scene.pop3_port()
+        smtp = fixture.smtp_port(),
+        pop3 = fixture.pop3_port()
     );
-    let script = scene.file("script.py", &script);
-    scene.run("python3", &[&script], "");
-    assert!(scene.place.mailbox("gb").is_empty());
+    let script = fixture.file("script.py", &script);
+    fixture.run("python3", &[&script], "");
+    assert!(fixture.dir.mailbox("gb").is_empty());
 }

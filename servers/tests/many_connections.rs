@@ -11,15 +11,15 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::tls::TlsClient;
-use support::{Daemon, PATIENCE, Place, Pop3, Wire};
+use support::{LineStream, Pop3Client, ServerProcess, TIMEOUT, TestDir};
 
-/// One descriptor for each, where [`support::Wire`] has two.
+/// Uses one file descriptor; [`LineStream`] uses two.
 struct Client(TcpStream);
 
 impl Client {
     fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("the server accepts");
-        stream.set_read_timeout(Some(PATIENCE)).expect("set");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("the option is set");
         Self(stream)
     }
 
@@ -28,7 +28,7 @@ impl Client {
         let mut reply = Vec::new();
         let mut buffer = [0; 1_024];
         loop {
-            let octets = self.0.read(&mut buffer).expect("the server answers");
+            let octets = self.0.read(&mut buffer).expect("the server replies");
             assert!(octets > 0, "closed after {}", reply.escape_ascii());
             reply.extend_from_slice(&buffer[..octets]);
             let text = String::from_utf8_lossy(&reply);
@@ -59,13 +59,13 @@ fn resident_kib(process: u32) -> u64 {
     line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
 }
 
-/// Delivers mails and fetches them, and gives the longest time that one took.
-fn ordinary_mail(server: &Daemon, mails: usize) -> Duration {
+/// Delivers and retrieves mails. Returns the longest time of one mail.
+fn exchange_mail(server: &ServerProcess, mails: usize) -> Duration {
     let mut longest = Duration::ZERO;
     for _ in 0..mails {
         let start = Instant::now();
-        server.smtp().deliver_one(b"Subject: ordinary\r\n\r\nbody\r\n");
-        let mut pop3 = server.signed_in("gb", "other");
+        server.smtp().deliver_to_gb(b"Subject: ordinary\r\n\r\nbody\r\n");
+        let mut pop3 = server.log_in("gb", "other");
         assert_eq!(pop3.stat().0, 1);
         assert!(String::from_utf8(pop3.retrieve(1)).expect("text").contains("Subject: ordinary\r\n"));
         assert!(pop3.command("DELE 1").starts_with("+OK"));
@@ -90,12 +90,12 @@ fn mail_is_delivered_beside_idle_and_slow_clients() {
     let is_long = std::env::var_os("PENNYPOST_LONG").is_some();
     let (idle_count, slow_count) = if is_long { (10_000, 200) } else { (1_000, 50) };
     raise_descriptors(idle_count + slow_count + 100);
-    let place = Place::with("[limits]\nconnections = 20_000\ntrusted = ['127.0.0.0/8']\n");
-    let server = place.serve();
-    let (smtp, pop3) = (server.door("smtp"), server.door("pop3"));
-    let alone = ordinary_mail(&server, 20);
+    let dir = TestDir::with_config("[limits]\nconnections = 20_000\ntrusted = ['127.0.0.0/8']\n");
+    let server = dir.serve();
+    let (smtp, pop3) = (server.address("smtp"), server.address("pop3"));
+    let baseline = exchange_mail(&server, 20);
 
-    let before = resident_kib(server.process());
+    let before = resident_kib(server.pid());
     let mut idle: Vec<Client> = Vec::new();
     for number in 0..idle_count {
         let mut client = Client::connect(if number % 2 == 0 { smtp } else { pop3 });
@@ -105,7 +105,7 @@ fn mail_is_delivered_beside_idle_and_slow_clients() {
         );
         idle.push(client);
     }
-    let each = (resident_kib(server.process()).saturating_sub(before)) * 1_024 / idle_count;
+    let connection_bytes = (resident_kib(server.pid()).saturating_sub(before)) * 1_024 / idle_count;
     let slow = (0..slow_count).map(|_| {
         let mut client = Client::connect(smtp);
         client.reply();
@@ -123,38 +123,38 @@ fn mail_is_delivered_beside_idle_and_slow_clients() {
     let (stop, stopped) = mpsc::channel();
     let trickling = std::thread::spawn(move || trickle(slow, &stopped));
 
-    let crowded = ordinary_mail(&server, if is_long { 200 } else { 50 });
+    let crowded = exchange_mail(&server, if is_long { 200 } else { 50 });
     println!(
-        "{idle_count} idle and {slow_count} slow clients: a mail takes {crowded:?} at most, {alone:?} alone; \
-         an idle connection takes {each} octets"
+        "{idle_count} idle and {slow_count} slow clients: a mail takes {crowded:?} at most, {baseline:?} without them; \
+         an idle connection takes {connection_bytes} octets"
     );
-    assert!(crowded < PATIENCE, "{crowded:?}");
-    assert!(each < 64 << 10, "an idle connection takes {each} octets");
+    assert!(crowded < TIMEOUT, "{crowded:?}");
+    assert!(connection_bytes < 64 << 10, "an idle connection takes {connection_bytes} octets");
 
     for client in &mut idle {
         assert!(client.command("NOOP").starts_with(['2', '-']), "idle connections stay open");
     }
-    stop.send(()).expect("it listens");
+    stop.send(()).expect("the server listens");
     for mut client in trickling.join().expect("slow connections stay open") {
         assert!(client.command("\r\n.").starts_with("250 2.0.0 "), "a slow message is delivered");
     }
-    let mailbox = String::from_utf8(place.mailbox("ag")).expect("text");
+    let mailbox = String::from_utf8(dir.mailbox("ag")).expect("text");
     assert_eq!(mailbox.matches("Received: from slow ").count() as u64, slow_count);
 }
 
 #[test]
 fn exhausted_file_descriptors_lose_no_mail_and_the_server_recovers() {
-    let place = Place::new();
+    let dir = TestDir::new();
     let program = env!("CARGO_BIN_EXE_pennypost");
     let script = "ulimit -n 80 && exec \"$0\" \"$@\"";
     let listen = ["--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0", "--web", "off"];
     let arguments = [&["-c", script, program, "serve"][..], &listen].concat();
-    let mut server = Daemon::start("sh", &arguments, &place, &["smtp", "pop3"]);
+    let mut server = ServerProcess::start("sh", &arguments, &dir, &["smtp", "pop3"]);
     let mut before = server.smtp();
     before.command("EHLO before");
 
     // More than the server can accept; the rest waits in the backlog.
-    let mut waiting: Vec<_> = (0..120).map(|_| Client::connect(server.door("smtp"))).collect();
+    let mut waiting: Vec<_> = (0..120).map(|_| Client::connect(server.address("smtp"))).collect();
     server.wait_for_log("cannot accept a connection; retrying");
     let mut acknowledged = 0;
     for _ in 0..3 {
@@ -164,7 +164,7 @@ fn exhausted_file_descriptors_lose_no_mail_and_the_server_recovers() {
         acknowledged += usize::from(reply.starts_with("250 "));
     }
 
-    let mut last = waiting.pop().expect("there are many");
+    let mut last = waiting.pop().expect("connections are left");
     drop(waiting);
     assert!(last.reply().starts_with("220 "), "waiting connections are accepted after the recovery");
     assert!(last.command("QUIT").starts_with("221 "));
@@ -177,12 +177,12 @@ fn exhausted_file_descriptors_lose_no_mail_and_the_server_recovers() {
     }
     let reply = before.deliver("ag@iit.edu", &["gb@iit.edu"], b"Subject: within\r\n\r\nbody\r\n");
     assert!(reply.starts_with("250 "), "{reply}");
-    server.smtp().deliver_one(b"Subject: afterwards\r\n\r\nbody\r\n");
-    let mailbox = String::from_utf8(place.mailbox("gb")).expect("text");
+    server.smtp().deliver_to_gb(b"Subject: afterwards\r\n\r\nbody\r\n");
+    let mailbox = String::from_utf8(dir.mailbox("gb")).expect("text");
     for (subject, count) in [("without", acknowledged), ("within", 1), ("afterwards", 1)] {
         assert_eq!(mailbox.matches(&format!("Subject: {subject}\r\n")).count(), count, "{mailbox}");
     }
-    let mut pop3 = server.signed_in("gb", "other");
+    let mut pop3 = server.log_in("gb", "other");
     assert_eq!(pop3.stat().0, acknowledged + 2);
 }
 
@@ -190,20 +190,21 @@ fn exhausted_file_descriptors_lose_no_mail_and_the_server_recovers() {
 fn idle_tls_connections_use_bounded_memory() {
     let count = 500;
     raise_descriptors(2 * count + 100);
-    let place = Place::with(
+    let dir = TestDir::with_config(
         "[pop3]\nlisten = []\ntls_listen = ['127.0.0.1:0']\n[limits]\nconnections_per_address = 1_000\n\
          [tls]\nself_signed = true\n",
     );
-    let server = Daemon::start(env!("CARGO_BIN_EXE_pop3-server"), &[], &place, &["pop3s"]);
-    let client = TlsClient::new(&place.path("data/.tls/certificate.pem"));
-    let connect = || Pop3::greeted(client.encrypt(Wire::connect(server.door("pop3s")), "localhost"));
+    let server = ServerProcess::start(env!("CARGO_BIN_EXE_pop3-server"), &[], &dir, &["pop3s"]);
+    let client = TlsClient::new(&dir.path("data/.tls/certificate.pem"));
+    let connect =
+        || Pop3Client::from_stream(client.encrypt(LineStream::connect(server.address("pop3s")), "localhost"));
     // The first handshakes make one-time allocations.
     let mut idle: Vec<_> = (0..10).map(|_| connect()).collect();
-    let before = resident_kib(server.process());
+    let before = resident_kib(server.pid());
     idle.extend((0..count).map(|_| connect()));
-    let each = (resident_kib(server.process()).saturating_sub(before)) * 1_024 / count;
-    println!("an idle connection over TLS takes {each} octets");
-    assert!(each < 128 << 10, "an idle connection over TLS takes {each} octets");
+    let connection_bytes = (resident_kib(server.pid()).saturating_sub(before)) * 1_024 / count;
+    println!("an idle connection over TLS takes {connection_bytes} octets");
+    assert!(connection_bytes < 128 << 10, "an idle connection over TLS takes {connection_bytes} octets");
     for pop3 in &mut idle {
         assert!(pop3.command("USER gb").starts_with("+OK"));
     }

@@ -10,7 +10,7 @@ use support::mails;
 /// A mail and its name for assertion messages.
 type Mail = (String, Vec<u8>);
 
-fn own() -> Vec<Mail> {
+fn samples() -> Vec<Mail> {
     let small = mails::BUILT_IN.iter().map(|(name, mail)| ((*name).to_owned(), mail.to_vec()));
     small.chain(mails::large().into_iter().map(|(name, mail)| (name.to_owned(), mail))).collect()
 }
@@ -18,7 +18,7 @@ fn own() -> Vec<Mail> {
 /// Includes the collection of real mail if present.
 #[test]
 fn mails_sent_by_data_are_retrieved_unchanged() {
-    let mut all = own();
+    let mut all = samples();
     assert_eq!(all.len(), mails::BUILT_IN.len() + 3);
     all.extend(mails::collected());
     let without_nul = all.iter().filter(|(_, mail)| !mail.contains(&0)).count();
@@ -27,7 +27,7 @@ fn mails_sent_by_data_are_retrieved_unchanged() {
 
 #[test]
 fn mails_sent_by_bdat_are_retrieved_unchanged() {
-    let sent = round_trip(own(), Sending::Bdat);
+    let sent = round_trip(samples(), Sending::Bdat);
     assert_eq!(sent, mails::BUILT_IN.len() + 3);
 }
 
@@ -39,15 +39,15 @@ enum Sending {
 
 /// Sends and retrieves the mails. Returns how many were accepted.
 fn round_trip(mails: Vec<Mail>, sending: Sending) -> usize {
-    let place = support::Place::new();
-    let server = place.serve();
+    let dir = support::TestDir::new();
+    let server = dir.serve();
     let accepted = send(&server, mails, sending);
     let mut pop3 = server.pop3();
     pop3.login("gb", "other");
     let (count, total) = pop3.stat();
     assert_eq!(count, accepted.len());
-    let sizes = numbers(&pop3.multi("LIST").1);
-    let unique_ids = pop3.multi("UIDL").1;
+    let sizes = numbers(&pop3.multiline("LIST").1);
+    let unique_ids = pop3.multiline("UIDL").1;
     assert_eq!((sizes.len(), unique_ids.len()), (count, count));
     assert_eq!(unique_ids.iter().collect::<HashSet<_>>().len(), count);
 
@@ -57,8 +57,8 @@ fn round_trip(mails: Vec<Mail>, sending: Sending) -> usize {
         let message = pop3.retrieve(number);
         let (trace, rest) = mails::split_trace(&message);
         assert!(trace.escape_ascii().to_string().contains("by iitkgp.edu with ESMTP id "), "{name}");
-        let expected = mails::reordered(&mails::normalised(mail));
-        assert!(rest == expected, "{name}: sent\n{}\ngot\n{}", shown(&expected), shown(rest));
+        let expected = mails::reordered(&mails::with_crlf(mail));
+        assert!(rest == expected, "{name}: sent\n{}\ngot\n{}", excerpt(&expected), excerpt(rest));
         assert_eq!(sizes[at], (number, message.len()), "{name}");
         octets += message.len();
         check_top(&mut pop3, number, &message, name);
@@ -68,12 +68,12 @@ fn round_trip(mails: Vec<Mail>, sending: Sending) -> usize {
 }
 
 /// Sends the mails and returns the accepted ones. Mails with a NUL are refused.
-fn send(server: &support::Daemon, mails: Vec<Mail>, sending: Sending) -> Vec<Mail> {
+fn send(server: &support::ServerProcess, mails: Vec<Mail>, sending: Sending) -> Vec<Mail> {
     let mut smtp = server.smtp();
     assert!(smtp.command("EHLO iit.edu").contains("CHUNKING"));
     let mut accepted = Vec::new();
     for (name, mail) in mails {
-        let text = mails::normalised(&mail);
+        let text = mails::with_crlf(&mail);
         let reply = match sending {
             Sending::Data => smtp.deliver("ag@iit.edu", &["gb@iit.edu"], &text),
             Sending::Bdat => deliver_by_chunks(&mut smtp, &text),
@@ -88,26 +88,26 @@ fn send(server: &support::Daemon, mails: Vec<Mail>, sending: Sending) -> Vec<Mai
     accepted
 }
 
-fn deliver_by_chunks(smtp: &mut support::Smtp, text: &[u8]) -> String {
+fn deliver_by_chunks(smtp: &mut support::SmtpClient, text: &[u8]) -> String {
     assert!(smtp.command("MAIL FROM:<ag@iit.edu>").starts_with("250 "));
     assert!(smtp.command("RCPT TO:<gb@iit.edu>").starts_with("250 "));
     for chunk in text.chunks(70_001) {
-        smtp.wire.send(format!("BDAT {}\r\n", chunk.len()).as_bytes());
-        smtp.wire.send(chunk);
+        smtp.stream.send(format!("BDAT {}\r\n", chunk.len()).as_bytes());
+        smtp.stream.send(chunk);
         assert_eq!(smtp.reply(), format!("250 2.0.0 {} octets", chunk.len()));
     }
     smtp.command("BDAT 0 LAST")
 }
 
 /// TOP returns the header, the blank line and the requested number of body lines.
-fn check_top(pop3: &mut support::Pop3, number: usize, message: &[u8], name: &str) {
+fn check_top(pop3: &mut support::Pop3Client, number: usize, message: &[u8], name: &str) {
     let lines: Vec<&[u8]> = message.split_inclusive(|byte| *byte == b'\n').collect();
     let blank = lines.iter().position(|line| *line == b"\r\n").unwrap_or(lines.len());
     for count in [0, 1, 1_000_000] {
         let expected = lines[..lines.len().min(blank.saturating_add(1).saturating_add(count))].concat();
-        let (_, top) = pop3.multi(&format!("TOP {number} {count}"));
+        let (_, top) = pop3.multiline(&format!("TOP {number} {count}"));
         let top: Vec<u8> = top.iter().flat_map(|line| [line, &b"\r\n"[..]].concat()).collect();
-        assert!(top == expected, "{name}: TOP {count} gave\n{}", shown(&top));
+        assert!(top == expected, "{name}: TOP {count} gave\n{}", excerpt(&top));
     }
 }
 
@@ -120,6 +120,6 @@ fn numbers(listing: &[Vec<u8>]) -> Vec<(usize, usize)> {
     listing.iter().map(|line| parse(line).expect("a scan listing")).collect()
 }
 
-fn shown(octets: &[u8]) -> String {
+fn excerpt(octets: &[u8]) -> String {
     octets[..octets.len().min(3_000)].escape_ascii().to_string().replace("\\r\\n", "\\r\\n\n")
 }

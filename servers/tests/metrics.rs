@@ -9,34 +9,34 @@ use std::net::TcpStream;
 use std::time::Instant;
 
 use support::tls::TlsClient;
-use support::{Daemon, PATIENCE, Place, Pop3, Wire, field};
+use support::{LineStream, Pop3Client, ServerProcess, TIMEOUT, TestDir, field};
 
 const LISTEN: &str = "[smtp]\nlisten = ['127.0.0.1:0']\nproxy_listen = ['127.0.0.1:0']\n\
                       submission_listen = ['127.0.0.1:0']\n\
                       [pop3]\nlisten = ['127.0.0.1:0']\ntls_listen = ['127.0.0.1:0']\n\
                       [web]\nlisten = 'off'\n[tls]\nself_signed = true\n\
                       [limits]\nconnections_per_address = 2\n[metrics]\nlisten = '127.0.0.1:0'\n";
-const DOORS: [&str; 6] = ["smtp", "smtp-proxy", "submission", "pop3", "pop3s", "metrics"];
+const LISTENERS: [&str; 6] = ["smtp", "smtp-proxy", "submission", "pop3", "pop3s", "metrics"];
 
 /// Head and body of a response of the metrics listener.
-fn request(server: &Daemon, line: &str) -> (String, String) {
-    let mut stream = TcpStream::connect(server.door("metrics")).expect("the server accepts");
-    stream.set_read_timeout(Some(PATIENCE)).expect("set");
+fn request(server: &ServerProcess, line: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(server.address("metrics")).expect("the server accepts");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("the option is set");
     write!(stream, "{line} HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("the server reads");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("the server replies and closes");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("the head ends");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).expect("the server replies and closes");
+    let (head, body) = response.split_once("\r\n\r\n").expect("the head ends");
     (head.to_owned(), body.to_owned())
 }
 
-/// Every number but how long things took, by name and labels.
-fn numbers(server: &Daemon) -> BTreeMap<String, u64> {
+/// Values by name and labels, without durations.
+fn samples(server: &ServerProcess) -> BTreeMap<String, u64> {
     let (head, body) = request(server, "GET /metrics");
     assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("application/openmetrics-text"), "{head}");
     assert!(body.ends_with("# EOF\n"), "{body}");
-    let samples = body.lines().filter(|line| !line.starts_with('#'));
-    let samples = samples.map(|line| line.rsplit_once(' ').expect("a name and a number"));
-    samples
+    let lines = body.lines().filter(|line| !line.starts_with('#'));
+    let lines = lines.map(|line| line.rsplit_once(' ').expect("a name and a number"));
+    lines
         .filter(|(name, _)| !name.contains("_bucket{") && !name.contains("_seconds_sum"))
         .map(|(name, number)| {
             let name = name.strip_prefix("pennypost_").expect("every name has the prefix");
@@ -48,7 +48,7 @@ fn numbers(server: &Daemon) -> BTreeMap<String, u64> {
 const MESSAGE: &[u8] = b"Subject: counted\r\n\r\n.every octet of it\r\n";
 
 /// Sends two messages: one is delivered, the store fails for the other.
-fn send(server: &mut Daemon) {
+fn send(server: &mut ServerProcess) {
     let mut smtp = server.smtp();
     smtp.command("EHLO iit.edu");
     assert!(smtp.deliver("ag@iit.edu", &["gb@iit.edu"], MESSAGE).starts_with("250 "));
@@ -60,14 +60,14 @@ fn send(server: &mut Daemon) {
 }
 
 /// Fails a login, logs in and retrieves the message. Returns its octets.
-fn read(server: &mut Daemon) -> u64 {
+fn read(server: &mut ServerProcess) -> u64 {
     let mut pop3 = server.pop3();
     pop3.command("USER gb");
     assert!(pop3.command("PASS wrong").starts_with("-ERR"));
     pop3.login("gb", "other");
     let listed = pop3.command("STAT");
-    pop3.multi("TOP 1 0");
-    pop3.multi("RETR 1");
+    pop3.multiline("TOP 1 0");
+    pop3.multiline("RETR 1");
     pop3.command("QUIT");
     server.wait_for_log(": closed");
     listed.rsplit_once(' ').expect("two numbers").1.parse().expect("octets")
@@ -75,29 +75,30 @@ fn read(server: &mut Daemon) -> u64 {
 
 #[test]
 fn metrics_match_the_sessions() {
-    let place = Place::with(LISTEN);
+    let dir = TestDir::with_config(LISTEN);
     // A directory in place of the mailbox makes the store fail.
-    fs::create_dir_all(place.path("data/ag/MyMailBox.txt")).expect("made");
-    let mut server = Daemon::start(env!("CARGO_BIN_EXE_pennypost"), &["serve"], &place, &DOORS);
-    let fresh = numbers(&server);
+    fs::create_dir_all(dir.path("data/ag/MyMailBox.txt")).expect("the directory is created");
+    let mut server = ServerProcess::start(env!("CARGO_BIN_EXE_pennypost"), &["serve"], &dir, &LISTENERS);
+    let fresh = samples(&server);
     assert!(fresh.len() > 30 && fresh.values().all(|number| *number == 0), "{fresh:?}");
 
     send(&mut server);
     let octets = read(&mut server);
-    let client = TlsClient::new(&place.path("data/.tls/certificate.pem"));
-    let mut encrypted = Pop3::greeted(client.encrypt(Wire::connect(server.door("pop3s")), "localhost"));
+    let client = TlsClient::new(&dir.path("data/.tls/certificate.pem"));
+    let mut encrypted =
+        Pop3Client::from_stream(client.encrypt(LineStream::connect(server.address("pop3s")), "localhost"));
     encrypted.command("QUIT");
     // An unread close_notify would reset the connection, which counts as lost.
-    assert!(encrypted.wire.rest().is_empty());
+    assert!(encrypted.stream.read_to_end().is_empty());
     drop(encrypted);
     server.wait_for_log(": closed");
-    let mut plain = Wire::connect(server.door("pop3s"));
+    let mut plain = LineStream::connect(server.address("pop3s"));
     plain.send(b"USER ag\r\n");
     server.wait_for_log("connection lost");
-    Wire::connect(server.door("smtp-proxy")).send(b"EHLO without a header\r\n");
+    LineStream::connect(server.address("smtp-proxy")).send(b"EHLO without a header\r\n");
     server.wait_for_log("connection refused");
     let _held = [server.smtp(), server.smtp()];
-    assert!(Wire::connect(server.door("smtp")).rest().starts_with(b"421 "));
+    assert!(LineStream::connect(server.address("smtp")).read_to_end().starts_with(b"421 "));
 
     let mut expected = fresh;
     for (name, number) in [
@@ -127,24 +128,29 @@ fn metrics_match_the_sessions() {
         ("retrieved_octets_total", octets),
         ("store_errors_total{kind=\"failed\"}", 1),
     ] {
-        assert!(expected.insert(name.to_owned(), number).is_some(), "{name} is there from the start");
+        assert!(expected.insert(name.to_owned(), number).is_some(), "{name} exists from the start");
     }
-    assert_eq!(numbers(&server), expected);
+    assert_eq!(samples(&server), expected);
 }
 
-/// A page's connection to the POP3 server, or the status that it is refused with.
-fn bridged(server: &Daemon, target: &str, origin: &str, upgrade: &str) -> Result<Wire, String> {
-    let address = server.door("web");
-    let mut wire = Wire::connect(address);
+/// A WebSocket connection through the bridge, or the status line of its refusal.
+fn open_websocket(
+    server: &ServerProcess,
+    target: &str,
+    origin: &str,
+    upgrade: &str,
+) -> Result<LineStream, String> {
+    let address = server.address("web");
+    let mut stream = LineStream::connect(address);
     let request = format!(
         "GET /ws/{target} HTTP/1.1\r\nHost: {address}\r\nOrigin: {origin}\r\nConnection: Upgrade\r\n{upgrade}\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
-    wire.send(request.as_bytes());
-    let status = wire.text();
+    stream.send(request.as_bytes());
+    let status = stream.read_text();
     if status.contains(" 101 ") {
-        while wire.text() != "" {}
-        Ok(wire)
+        while stream.read_text() != "" {}
+        Ok(stream)
     } else {
         Err(status)
     }
@@ -155,67 +161,69 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     [&[first, 0x80 | payload.len() as u8, 0, 0, 0, 0], payload].concat()
 }
 
-const TO_THE_BRIDGE: &str = "[smtp]\nlisten = []\n[pop3]\nlisten = ['127.0.0.1:0']\n[web]\nlisten = '127.0.0.1:0'\n\
+const BRIDGE_CONFIG: &str = "[smtp]\nlisten = []\n[pop3]\nlisten = ['127.0.0.1:0']\n[web]\nlisten = '127.0.0.1:0'\n\
                              [web.limits]\nconnections_per_address = 1\n[metrics]\nlisten = '127.0.0.1:0'\n";
 
 #[test]
 fn bridge_metrics_match_the_connections() {
-    let place = Place::with(TO_THE_BRIDGE);
+    let dir = TestDir::with_config(BRIDGE_CONFIG);
     let arguments = ["serve"];
-    let doors = ["pop3", "web", "metrics"];
-    let server = Daemon::start(env!("CARGO_BIN_EXE_pennypost"), &arguments, &place, &doors);
-    let bridge = |server: &Daemon| {
-        let mut numbers = numbers(server);
+    let listeners = ["pop3", "web", "metrics"];
+    let server = ServerProcess::start(env!("CARGO_BIN_EXE_pennypost"), &arguments, &dir, &listeners);
+    let bridge = |server: &ServerProcess| {
+        let mut numbers = samples(server);
         numbers.retain(|name, _| name.starts_with("bridge_"));
         numbers
     };
-    let until = |name: &str, number: u64| {
+    let wait_for = |name: &str, number: u64| {
         let start = Instant::now();
         while bridge(&server)[name] != number {
-            assert!(start.elapsed() < PATIENCE, "{name} does not become {number}");
+            assert!(start.elapsed() < TIMEOUT, "{name} does not reach {number}");
         }
     };
     let mut expected = bridge(&server);
     assert!(expected.len() > 20 && expected.values().all(|number| *number == 0), "{expected:?}");
 
-    let own = format!("http://{}", server.door("web"));
+    let origin = format!("http://{}", server.address("web"));
     let open = "bridge_connections_open{target=\"pop3\"}";
     let upgrade = "Upgrade: websocket\r\n";
-    let connect = || bridged(&server, "pop3", &own, upgrade).expect("upgraded");
+    let connect =
+        || open_websocket(&server, "pop3", &origin, upgrade).expect("the bridge upgrades the connection");
     assert!(
-        bridged(&server, "pop3", "http://evil.example", upgrade).is_err_and(|line| line.contains(" 403 "))
+        open_websocket(&server, "pop3", "http://evil.example", upgrade)
+            .is_err_and(|line| line.contains(" 403 "))
     );
-    assert!(bridged(&server, "imap", &own, upgrade).is_err_and(|line| line.contains(" 404 ")));
-    assert!(bridged(&server, "pop3", &own, "").is_err_and(|line| line.contains(" 400 ")));
+    assert!(open_websocket(&server, "imap", &origin, upgrade).is_err_and(|line| line.contains(" 404 ")));
+    assert!(open_websocket(&server, "pop3", &origin, "").is_err_and(|line| line.contains(" 400 ")));
 
     // The target closes.
-    let mut wire = connect();
-    assert!(bridged(&server, "pop3", &own, upgrade).is_err_and(|line| line.contains(" 503 ")));
-    until(open, 1);
-    let greeting = wire.line();
-    wire.send(&frame(0x82, b"QUIT\r\n"));
-    let goodbye = wire.line();
+    let mut stream = connect();
+    assert!(open_websocket(&server, "pop3", &origin, upgrade).is_err_and(|line| line.contains(" 503 ")));
+    wait_for(open, 1);
+    let greeting = stream.read_line();
+    stream.send(&frame(0x82, b"QUIT\r\n"));
+    let goodbye = stream.read_line();
     // Wait for the Close frame of the bridge, so that it closes first.
-    wire.expect(b"\x88");
-    wire.send(&frame(0x88, b""));
-    assert!(wire.rest().ends_with(b"the mail server closed the connection"));
-    until(open, 0);
+    stream.expect_bytes(b"\x88");
+    stream.send(&frame(0x88, b""));
+    assert!(stream.read_to_end().ends_with(b"the mail server closed the connection"));
+    wait_for(open, 0);
     // The browser sends a text frame, then closes, then disconnects.
-    let mut wire = connect();
-    assert_eq!(wire.line(), greeting);
-    wire.send(&frame(0x81, b"text"));
-    assert!(wire.rest().starts_with(b"\x88"));
-    drop(wire);
-    until(open, 0);
-    let mut wire = connect();
-    assert_eq!(wire.line(), greeting);
-    wire.send(&frame(0x88, b"\x03\xe8"));
-    assert_eq!(wire.rest(), b"\x88\x02\x03\xe8");
-    until(open, 0);
-    let mut wire = connect();
-    assert_eq!(wire.line(), greeting);
-    drop(wire);
-    until(open, 0);
+    let mut stream = connect();
+    assert_eq!(stream.read_line(), greeting);
+    stream.send(&frame(0x81, b"text"));
+    assert!(stream.read_to_end().starts_with(b"\x88"));
+    drop(stream);
+    wait_for(open, 0);
+    let mut stream = connect();
+    assert_eq!(stream.read_line(), greeting);
+    stream.send(&frame(0x88, b"\x03\xe8"));
+    assert_eq!(stream.read_to_end(), b"\x88\x02\x03\xe8");
+    wait_for(open, 0);
+    let mut stream = connect();
+    assert_eq!(stream.read_line(), greeting);
+    drop(stream);
+    wait_for(open, 0);
 
     // Each line includes the frame header, which is as long as the CRLF that it lacks.
     let down = 4 * greeting.len() + goodbye.len();
@@ -232,14 +240,19 @@ fn bridge_metrics_match_the_connections() {
         ("bridge_closed_by_browser_total", 1),
         ("bridge_lost_total", 1),
     ] {
-        assert!(expected.insert(name.to_owned(), number).is_some(), "{name} is there from the start");
+        assert!(expected.insert(name.to_owned(), number).is_some(), "{name} exists from the start");
     }
     assert_eq!(bridge(&server), expected);
 }
 
 #[test]
 fn other_paths_and_methods_are_refused() {
-    let server = Daemon::start(env!("CARGO_BIN_EXE_pennypost"), &["serve"], &Place::with(LISTEN), &DOORS);
+    let server = ServerProcess::start(
+        env!("CARGO_BIN_EXE_pennypost"),
+        &["serve"],
+        &TestDir::with_config(LISTEN),
+        &LISTENERS,
+    );
     assert!(request(&server, "GET /").0.starts_with("HTTP/1.1 404 "));
     let (head, _) = request(&server, "POST /metrics");
     assert!(head.starts_with("HTTP/1.1 405 ") && head.to_lowercase().contains("allow: get"), "{head}");
@@ -247,25 +260,25 @@ fn other_paths_and_methods_are_refused() {
 
 #[test]
 fn log_events_of_a_session_share_one_id() {
-    let place = Place::with(LISTEN);
+    let dir = TestDir::with_config(LISTEN);
     let arguments = ["serve", "--log", "json"];
-    let mut server = Daemon::start(env!("CARGO_BIN_EXE_pennypost"), &arguments, &place, &DOORS);
+    let mut server = ServerProcess::start(env!("CARGO_BIN_EXE_pennypost"), &arguments, &dir, &LISTENERS);
     let (first, second) = (server.smtp(), server.smtp());
-    second.deliver_one(MESSAGE);
-    first.deliver_one(MESSAGE);
+    second.deliver_to_gb(MESSAGE);
+    first.deliver_to_gb(MESSAGE);
 
     let mut sessions = BTreeMap::<String, BTreeSet<String>>::new();
-    let mut said = BTreeMap::<String, Vec<String>>::new();
-    while said.values().filter(|said| said.iter().any(|message| message == "closed")).count() < 2 {
+    let mut messages = BTreeMap::<String, Vec<String>>::new();
+    while messages.values().filter(|session| session.iter().any(|message| message == "closed")).count() < 2 {
         let line = server.wait_for_log("\"peer\"");
         let (session, peer) = (field(&line, "session").to_owned(), field(&line, "peer").to_owned());
         sessions.entry(peer).or_default().insert(session.clone());
-        said.entry(session).or_default().push(field(&line, "message").to_owned());
+        messages.entry(session).or_default().push(field(&line, "message").to_owned());
     }
-    assert!(sessions.len() == 2 && sessions.values().all(|names| names.len() == 1), "{sessions:?}");
-    for said in said.values() {
+    assert!(sessions.len() == 2 && sessions.values().all(|ids| ids.len() == 1), "{sessions:?}");
+    for session in messages.values() {
         for message in ["connected", "delivered", "closed"] {
-            assert!(said.iter().any(|other| other == message), "{message}: {said:?}");
+            assert!(session.iter().any(|other| other == message), "{message}: {session:?}");
         }
     }
 }

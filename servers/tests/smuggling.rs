@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{Place, Smtp};
+use support::{SmtpClient, TestDir};
 
 /// Sequences that other servers accept as the end of a message.
 const FALSE_ENDS: &[&[u8]] = &[
@@ -26,29 +26,29 @@ const FALSE_ENDS: &[&[u8]] = &[
 const HIDDEN: &[u8] =
     b"MAIL FROM:<root@iit.edu>\r\nRCPT TO:<ag@iit.edu>\r\nDATA\r\nSubject: hidden\r\n\r\nhidden\r\n.\r\n";
 
-fn begin(smtp: &mut Smtp) {
+fn start_data(smtp: &mut SmtpClient) {
     for (command, reply) in
         [("MAIL FROM:<gb@iit.edu>", "250"), ("RCPT TO:<gb@iit.edu>", "250"), ("DATA", "354")]
     {
-        let said = smtp.command(command);
-        assert!(said.starts_with(reply), "{command}: {said}");
+        let actual = smtp.command(command);
+        assert!(actual.starts_with(reply), "{command}: {actual}");
     }
 }
 
 #[test]
 fn commands_after_a_false_end_are_not_executed() {
-    let place = Place::new();
-    let server = place.serve();
+    let dir = TestDir::new();
+    let server = dir.serve();
     for false_end in FALSE_ENDS {
         let mut smtp = server.smtp();
         smtp.command("EHLO iit.edu");
         for cut in 0..=false_end.len() {
-            begin(&mut smtp);
+            start_data(&mut smtp);
             let head = b"Subject: seen\r\n\r\ntext".as_slice();
             let octets = [head, false_end, HIDDEN].concat();
             let (first, second) = octets.split_at(head.len() + cut);
-            smtp.wire.send(first);
-            smtp.wire.send(second);
+            smtp.stream.send(first);
+            smtp.stream.send(second);
             let reply = smtp.reply();
             assert!(reply.starts_with("554 5.6.0 "), "{}, cut at {cut}: {reply}", false_end.escape_ascii());
             // The next reply belongs to NOOP: the message had only one.
@@ -56,22 +56,22 @@ fn commands_after_a_false_end_are_not_executed() {
             assert!(reply.starts_with("250 2.0.0 "), "{}, cut at {cut}: {reply}", false_end.escape_ascii());
         }
         assert!(smtp.command("QUIT").starts_with("221"));
-        assert_eq!(smtp.wire.rest(), b"", "no further reply");
+        assert_eq!(smtp.stream.read_to_end(), b"", "no further reply");
     }
-    assert!(place.mailbox("ag").is_empty() && place.mailbox("gb").is_empty());
+    assert!(dir.mailbox("ag").is_empty() && dir.mailbox("gb").is_empty());
 }
 
 #[test]
 fn final_dot_is_found_after_lines_of_dots() {
-    let place = Place::new();
-    let server = place.serve();
+    let dir = TestDir::new();
+    let server = dir.serve();
     let mut smtp = server.smtp();
     smtp.command("EHLO iit.edu");
-    begin(&mut smtp);
-    smtp.wire.send(b"Subject: dots\r\n\r\n..\r\n...\r\n.. \r\n. \r\nMAIL FROM:<root@iit.edu>\r\n.\r\n");
+    start_data(&mut smtp);
+    smtp.stream.send(b"Subject: dots\r\n\r\n..\r\n...\r\n.. \r\n. \r\nMAIL FROM:<root@iit.edu>\r\n.\r\n");
     assert!(smtp.reply().starts_with("250 2.0.0 "));
     assert!(smtp.command("QUIT").starts_with("221"));
-    let text = server.signed_in("gb", "other").retrieve(1);
+    let text = server.log_in("gb", "other").retrieve(1);
     assert!(
         text.ends_with(b"\r\n\r\n.\r\n..\r\n. \r\n \r\nMAIL FROM:<root@iit.edu>\r\n"),
         "{}",
@@ -81,8 +81,8 @@ fn final_dot_is_found_after_lines_of_dots() {
 
 #[test]
 fn arguments_with_cr_lf_or_nul_are_refused() {
-    let place = Place::new();
-    let server = place.serve();
+    let dir = TestDir::new();
+    let server = dir.serve();
     let mut smtp = server.smtp();
     smtp.command("EHLO iit.edu");
     for octet in ['\r', '\0'] {
@@ -104,7 +104,7 @@ fn arguments_with_cr_lf_or_nul_are_refused() {
         ] {
             let reply = smtp.command(&command);
             assert!(reply.starts_with('5'), "{command:?}: {reply}");
-            assert!(smtp.command("NOOP").starts_with("250 2.0.0 "), "{command:?} has one answer");
+            assert!(smtp.command("NOOP").starts_with("250 2.0.0 "), "{command:?} has one reply");
         }
         assert!(smtp.command("MAIL FROM:<ag@iit.edu>").starts_with("250 "));
         for recipient in
@@ -126,24 +126,24 @@ fn arguments_with_cr_lf_or_nul_are_refused() {
         assert!(reply.starts_with("-ERR"), "{reply}");
     }
     // A line with a bare LF is refused, and the next line is parsed separately.
-    smtp.wire.send(b"MAIL FROM:<ag@iit.edu>\nRCPT TO:<gb@iit.edu>\r\n");
+    smtp.stream.send(b"MAIL FROM:<ag@iit.edu>\nRCPT TO:<gb@iit.edu>\r\n");
     assert!(smtp.reply().starts_with("500 5.5.2 "));
     assert!(smtp.reply().starts_with("503 "));
     assert!(smtp.command("QUIT").starts_with("221"));
-    assert_eq!(smtp.wire.rest(), b"");
-    assert!(place.mailbox("gb").is_empty() && place.mailbox("ag").is_empty());
+    assert_eq!(smtp.stream.read_to_end(), b"");
+    assert!(dir.mailbox("gb").is_empty() && dir.mailbox("ag").is_empty());
 }
 
 /// The body contains separators of mbox files and of mailbox records.
 #[test]
 fn record_separators_in_a_body_do_not_start_another_message() {
-    let place = Place::new();
-    let server = place.serve();
+    let dir = TestDir::new();
+    let server = dir.serve();
     let body = b"Subject: one\r\n\r\nFrom ag@iit.edu Sun Nov 22 19:15:07 2026\r\nFrom: <root@iit.edu>\r\n\
         To: <gb@iit.edu>\r\nSubject: two\r\nReceived: 2026-11-22 : 19 : 15\r\n\r\n.\r\nFrom: x\r\n#rom: x\r\n.\r\n";
-    server.smtp().deliver_one(body);
-    server.smtp().deliver_one(b"Subject: three\r\n\r\nbody\r\n");
-    let mut pop3 = server.signed_in("gb", "other");
+    server.smtp().deliver_to_gb(body);
+    server.smtp().deliver_to_gb(b"Subject: three\r\n\r\nbody\r\n");
+    let mut pop3 = server.log_in("gb", "other");
     assert_eq!(pop3.stat().0, 2);
     assert!(pop3.retrieve(1).ends_with(body));
     assert!(pop3.retrieve(2).ends_with(b"Subject: three\r\n\r\nbody\r\n"));

@@ -3,7 +3,7 @@
 #[path = "../../../mail-core/tests/sample_mails/mod.rs"]
 mod small;
 
-#[allow(unused_imports, reason = "each test file takes what it needs of it")]
+#[allow(unused_imports, reason = "each test binary uses a part of this module")]
 pub(crate) use small::{BUILT_IN, collected};
 
 /// Generated large mails.
@@ -14,9 +14,9 @@ pub(crate) fn large() -> Vec<(&'static str, Vec<u8>)> {
     let mut long_field = b"From: ag@iit.edu\nX-Long: ".to_vec();
     long_field.extend(std::iter::repeat_n(b'y', 100_000));
     long_field.extend_from_slice(b"\nSubject: behind it\n\nbody\n");
-    let mut spilled = b"From: ag@iit.edu\nTo: gb@iit.edu\nSubject: more than memory takes\n\n".to_vec();
+    let mut large = b"From: ag@iit.edu\nTo: gb@iit.edu\nSubject: more than memory takes\n\n".to_vec();
     for line in 0..60_000 {
-        spilled.extend_from_slice(
+        large.extend_from_slice(
             format!(
                 "{}line {line} of a message of about three mebibytes\n",
                 if line % 7 == 0 { "." } else { "" }
@@ -24,11 +24,11 @@ pub(crate) fn large() -> Vec<(&'static str, Vec<u8>)> {
             .as_bytes(),
         );
     }
-    vec![("long line", long_line), ("long field", long_field), ("three mebibytes", spilled)]
+    vec![("long line", long_line), ("long field", long_field), ("three mebibytes", large)]
 }
 
 /// The mail with CRLF at the end of every line, as clients send it.
-pub(crate) fn normalised(mail: &[u8]) -> Vec<u8> {
+pub(crate) fn with_crlf(mail: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(mail.len() + mail.len() / 32);
     let mut bytes = mail.iter().peekable();
     while let Some(&byte) = bytes.next() {
@@ -48,16 +48,16 @@ pub(crate) fn normalised(mail: &[u8]) -> Vec<u8> {
 }
 
 /// The message with dot-stuffing and the final dot.
-pub(crate) fn stuffed(message: &[u8]) -> Vec<u8> {
-    let mut wire = Vec::with_capacity(message.len() + message.len() / 32);
+pub(crate) fn dot_stuffed(message: &[u8]) -> Vec<u8> {
+    let mut encoded = Vec::with_capacity(message.len() + message.len() / 32);
     for line in message.split_inclusive(|byte| *byte == b'\n') {
         if line.starts_with(b".") {
-            wire.push(b'.');
+            encoded.push(b'.');
         }
-        wire.extend_from_slice(line);
+        encoded.extend_from_slice(line);
     }
-    wire.extend_from_slice(b".\r\n");
-    wire
+    encoded.extend_from_slice(b".\r\n");
+    encoded
 }
 
 /// Splits a retrieved message into the trace fields added by the server, and the rest.

@@ -1,7 +1,7 @@
-//! What the end-to-end tests share: the built programs on a data directory of their own, a plain SMTP and a
-//! plain POP3 dialogue over a socket, and mails to send. None of it uses the code under test.
+//! Fixtures of the end-to-end tests: the built programs on a temporary data directory, an SMTP and a POP3 client, and sample
+//! mails. They do not use the code under test.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, reason = "each test binary uses a part of this module")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,40 +15,41 @@ use std::time::{Duration, Instant};
 pub(crate) mod mails;
 pub(crate) mod tls;
 
-/// How long anything here may take before the test fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Timeout of every wait in a test.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A data directory with the accounts ag and gb, and a configuration beside it.
-pub(crate) struct Place {
-    pub(crate) folder: tempfile::TempDir,
+/// A temporary directory with a configuration, and a data directory with the accounts ag (password `secret`) and gb (password
+/// `other`).
+pub(crate) struct TestDir {
+    pub(crate) root: tempfile::TempDir,
 }
 
-impl Place {
+impl TestDir {
     pub(crate) fn new() -> Self {
-        Self::with("[pop3]\nrefuse_unknown_user = true\n")
+        Self::with_config("[pop3]\nrefuse_unknown_user = true\n")
     }
 
-    /// `more` is added to the configuration.
-    pub(crate) fn with(more: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary directory");
-        fs::create_dir(folder.path().join("data")).expect("made");
-        fs::write(folder.path().join("data/User.txt"), "ag secret\ngb other\n").expect("written");
-        let config = format!("hostname = 'iitkgp.edu'\ndomains = ['iitkgp.edu', 'iit.edu']\n{more}");
-        fs::write(folder.path().join("pennypost.toml"), config).expect("written");
-        Self { folder }
+    /// Appends `extra` to the configuration.
+    pub(crate) fn with_config(extra: &str) -> Self {
+        let root = tempfile::tempdir().expect("a temporary directory");
+        fs::create_dir(root.path().join("data")).expect("the directory is created");
+        fs::write(root.path().join("data/User.txt"), "ag secret\ngb other\n").expect("the file is written");
+        let config = format!("hostname = 'iitkgp.edu'\ndomains = ['iitkgp.edu', 'iit.edu']\n{extra}");
+        fs::write(root.path().join("pennypost.toml"), config).expect("the file is written");
+        Self { root }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.root.path().join(name)
     }
 
     pub(crate) fn mailbox(&self, account: &str) -> Vec<u8> {
         fs::read(self.path(&format!("data/{account}/MyMailBox.txt"))).unwrap_or_default()
     }
 
-    /// `pennypost serve` with both protocols and the web on free ports.
-    pub(crate) fn serve(&self) -> Daemon {
-        Daemon::start(
+    /// Starts `pennypost serve` with SMTP, POP3 and web on free ports.
+    pub(crate) fn serve(&self) -> ServerProcess {
+        ServerProcess::start(
             env!("CARGO_BIN_EXE_pennypost"),
             &["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0", "--web", "127.0.0.1:0"],
             self,
@@ -56,89 +57,84 @@ impl Place {
         )
     }
 
-    pub(crate) fn smtp_server(&self) -> Daemon {
-        Daemon::start(env!("CARGO_BIN_EXE_smtp-server"), &["--smtp", "127.0.0.1:0"], self, &["smtp"])
+    pub(crate) fn smtp_server(&self) -> ServerProcess {
+        ServerProcess::start(env!("CARGO_BIN_EXE_smtp-server"), &["--smtp", "127.0.0.1:0"], self, &["smtp"])
     }
 
-    pub(crate) fn pop3_server(&self) -> Daemon {
-        Daemon::start(env!("CARGO_BIN_EXE_pop3-server"), &["--pop3", "127.0.0.1:0"], self, &["pop3"])
+    pub(crate) fn pop3_server(&self) -> ServerProcess {
+        ServerProcess::start(env!("CARGO_BIN_EXE_pop3-server"), &["--pop3", "127.0.0.1:0"], self, &["pop3"])
     }
 
-    /// Runs `pennypost` with these arguments and this configuration to its end.
-    pub(crate) fn pennypost(&self, arguments: &[&str], input: &str) -> Finished {
+    /// Runs `pennypost` with this configuration and waits for its exit.
+    pub(crate) fn pennypost(&self, arguments: &[&str], input: &str) -> ProgramOutput {
         let config = self.path("pennypost.toml");
         let mut command = Command::new(env!("CARGO_BIN_EXE_pennypost"));
         command.args(arguments).arg("--config").arg(config);
-        finish(&mut command, input.as_bytes())
+        run_program(&mut command, input.as_bytes())
     }
 }
 
-/// A server process. It is ended when this is dropped.
-pub(crate) struct Daemon {
+/// A running server. Killed on drop.
+pub(crate) struct ServerProcess {
     child: Child,
     pub(crate) smtp: Option<SocketAddr>,
     pub(crate) pop3: Option<SocketAddr>,
-    /// Where each protocol listens.
-    doors: BTreeMap<String, SocketAddr>,
+    /// Address of each listener by its protocol in the log.
+    listeners: BTreeMap<String, SocketAddr>,
     log: mpsc::Receiver<String>,
-    /// What it logged before it listened.
+    /// Log lines before the last `listening`.
     pub(crate) early_log: Vec<String>,
 }
 
-impl Daemon {
-    /// Starts a program, and waits until it listens for these protocols.
-    pub(crate) fn start(program: &str, arguments: &[&str], place: &Place, protocols: &[&str]) -> Self {
+impl ServerProcess {
+    /// Starts a program and waits for a listener of each protocol.
+    pub(crate) fn start(program: &str, arguments: &[&str], dir: &TestDir, protocols: &[&str]) -> Self {
         let mut child = Command::new(program)
             .args(arguments)
             .arg("--config")
-            .arg(place.path("pennypost.toml"))
+            .arg(dir.path("pennypost.toml"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .env("RUST_LOG", "debug")
             .spawn()
-            .expect("the program was built");
+            .expect("the program starts");
         let log = read_lines(child.stderr.take().expect("stderr is piped"));
-        let mut daemon =
-            Self { child, smtp: None, pop3: None, doors: BTreeMap::new(), log, early_log: Vec::new() };
-        while !protocols.iter().all(|protocol| daemon.doors.contains_key(*protocol)) {
-            let line = daemon.wait_for_log("");
+        let mut server =
+            Self { child, smtp: None, pop3: None, listeners: BTreeMap::new(), log, early_log: Vec::new() };
+        while !protocols.iter().all(|protocol| server.listeners.contains_key(*protocol)) {
+            let line = server.wait_for_log("");
             if !line.contains("listening") {
-                daemon.early_log.push(line);
+                server.early_log.push(line);
                 continue;
             }
             let address = field(&line, "address").parse().expect("an address");
-            daemon.doors.insert(field(&line, "protocol").trim_matches('"').to_owned(), address);
+            server.listeners.insert(field(&line, "protocol").trim_matches('"').to_owned(), address);
         }
-        daemon.smtp = daemon.doors.get("smtp").copied();
-        daemon.pop3 = daemon.doors.get("pop3").copied();
-        daemon
+        server.smtp = server.listeners.get("smtp").copied();
+        server.pop3 = server.listeners.get("pop3").copied();
+        server
     }
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Where it listens for this protocol.
-    pub(crate) fn door(&self, protocol: &str) -> SocketAddr {
-        *self.doors.get(protocol).unwrap_or_else(|| panic!("it does not listen for {protocol}"))
+    /// Address of the listener of a protocol.
+    pub(crate) fn address(&self, protocol: &str) -> SocketAddr {
+        *self.listeners.get(protocol).unwrap_or_else(|| panic!("no listener for {protocol}"))
     }
 
-    /// Its process id.
-    pub(crate) fn process(&self) -> u32 {
-        self.child.id()
+    pub(crate) fn smtp(&self) -> SmtpClient {
+        SmtpClient::connect(self.smtp.expect("the server listens for SMTP"))
     }
 
-    pub(crate) fn smtp(&self) -> Smtp {
-        Smtp::connect(self.smtp.expect("it listens for SMTP"))
+    pub(crate) fn pop3(&self) -> Pop3Client {
+        Pop3Client::connect(self.pop3.expect("the server listens for POP3"))
     }
 
-    pub(crate) fn pop3(&self) -> Pop3 {
-        Pop3::connect(self.pop3.expect("it listens for POP3"))
-    }
-
-    /// A POP3 session that has signed in; one that has just ended may hold the lease for another moment.
-    pub(crate) fn signed_in(&self, user: &str, password: &str) -> Pop3 {
+    /// Logs in over POP3. Retries while the previous session still holds the lease.
+    pub(crate) fn log_in(&self, user: &str, password: &str) -> Pop3Client {
         let start = Instant::now();
         loop {
             let mut pop3 = self.pop3();
@@ -147,82 +143,85 @@ impl Daemon {
             if reply.starts_with("+OK") {
                 return pop3;
             }
-            assert!(reply.starts_with("-ERR [IN-USE]") && start.elapsed() < PATIENCE, "{reply}");
+            assert!(reply.starts_with("-ERR [IN-USE]") && start.elapsed() < TIMEOUT, "{reply}");
         }
     }
 
-    /// The next log line that holds `text`.
+    /// The next log line that contains `text`.
     pub(crate) fn wait_for_log(&mut self, text: &str) -> String {
         self.wait_for_log_where(text, |line| line.contains(text))
     }
 
-    /// The next log line of which that is so; `what` it says, for who reads that it never came.
-    pub(crate) fn wait_for_log_where(&mut self, what: &str, is_it: impl Fn(&str) -> bool) -> String {
+    /// The next log line that matches `predicate`. `description` is for the panic message.
+    pub(crate) fn wait_for_log_where(
+        &mut self,
+        description: &str,
+        predicate: impl Fn(&str) -> bool,
+    ) -> String {
         loop {
-            match self.log.recv_timeout(PATIENCE) {
-                Ok(line) if is_it(&line) => return line,
+            match self.log.recv_timeout(TIMEOUT) {
+                Ok(line) if predicate(&line) => return line,
                 Ok(_) => {}
-                Err(error) => panic!("the log never said {what:?}: {error}; {:?}", self.child.try_wait()),
+                Err(error) => panic!("no log line {description:?}: {error}; {:?}", self.child.try_wait()),
             }
         }
     }
 
-    /// SIGKILL: no chance to clean up.
+    /// Kills the process (SIGKILL).
     pub(crate) fn kill(mut self) {
-        self.child.kill().expect("killed");
-        self.child.wait().expect("waited for");
+        self.child.kill().expect("the process is killed");
+        self.child.wait().expect("the process has exited");
     }
 
     pub(crate) fn signal_terminate(&self) {
-        let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        assert!(killed.expect("kill is there").success());
+        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(status.expect("kill is installed").success());
     }
 
     pub(crate) fn wait(mut self) -> Option<i32> {
-        self.child.wait().expect("waited for").code()
+        self.child.wait().expect("the process has exited").code()
     }
 }
 
-impl Drop for Daemon {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
 fn read_lines(stderr: ChildStderr) -> mpsc::Receiver<String> {
-    let (lines, log) = mpsc::channel();
+    let (sender, log) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            if lines.send(line).is_err() {
-                // Nobody asks any more, but the pipe must not fill.
-            }
+            // Without a receiver the pipe is still drained, so that it never fills up.
+            let _ = sender.send(line);
         }
     });
     log
 }
 
-/// `name=value` of a log line, or `"name":"value"` where it is JSON.
+/// The value of `name=value` in a log line, or of `"name":"value"` in a JSON line.
 pub(crate) fn field<'a>(line: &'a str, name: &str) -> &'a str {
     if let Some((_, value)) = line.split_once(&format!("\"{name}\":\"")) {
-        return value.split('"').next().expect("split gives one piece at least");
+        return value.split('"').next().expect("split yields at least one piece");
     }
     let start =
         line.find(&format!("{name}=")).unwrap_or_else(|| panic!("no {name} in {line}")) + name.len() + 1;
-    line[start..].split(' ').next().expect("split gives one piece at least")
+    line[start..].split(' ').next().expect("split yields at least one piece")
 }
 
-/// A program that has ended.
+/// Output of a program.
 #[derive(Debug)]
-pub(crate) struct Finished {
+pub(crate) struct ProgramOutput {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-/// Runs a command to its end with `input` on its standard input.
-pub(crate) fn finish(command: &mut Command, input: &[u8]) -> Finished {
+/// Runs a command with `input` on its standard input and waits for its exit.
+pub(crate) fn run_program(command: &mut Command, input: &[u8]) -> ProgramOutput {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -231,137 +230,136 @@ pub(crate) fn finish(command: &mut Command, input: &[u8]) -> Finished {
         .unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
     let mut stdin = child.stdin.take().expect("stdin is piped");
     let input = input.to_owned();
-    // A program may end without reading all of its input.
+    // A program may exit before it reads all input.
     let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
-    let output = child.wait_with_output().expect("waited for");
+    let output = child.wait_with_output().expect("the process has exited");
     writer.join().expect("the writer does not panic");
-    Finished {
+    ProgramOutput {
         code: output.status.code(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }
 
-/// A socket, or what lies over one.
-pub(crate) trait Channel: Read + Write + Send {}
-impl<T: Read + Write + Send> Channel for T {}
+/// A TCP or TLS stream.
+pub(crate) trait ReadWrite: Read + Write + Send {}
+impl<T: Read + Write + Send> ReadWrite for T {}
 
-/// A connection from one of this machine's many addresses.
+/// Connects from a loopback address of this host.
 pub(crate) fn connect_from(source: [u8; 4], address: SocketAddr) -> TcpStream {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
-    // A program that another test starts meanwhile would keep it open, and the server never see its end.
+    // Without CLOEXEC, a program started by a concurrent test would inherit the socket and keep it open.
     let flags = SocketFlags::CLOEXEC;
     let stream = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).expect("a socket");
-    bind(&stream, &SocketAddr::from((source, 0))).expect("an address of this machine");
+    bind(&stream, &SocketAddr::from((source, 0))).expect("an address of this host");
     connect(&stream, &address).expect("the server accepts");
     TcpStream::from(stream)
 }
 
-/// A line dialogue over a socket.
-pub(crate) struct Wire {
-    stream: BufReader<Box<dyn Channel>>,
+/// A client connection of a line-based protocol.
+pub(crate) struct LineStream {
+    reader: BufReader<Box<dyn ReadWrite>>,
     pub(crate) socket: TcpStream,
 }
 
-impl Wire {
+impl LineStream {
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        Self::on(TcpStream::connect(address).expect("the server accepts"))
+        Self::from_socket(TcpStream::connect(address).expect("the server accepts"))
     }
 
-    /// As a client elsewhere: this machine has all of 127.0.0.0/8.
+    /// Connects from another address of 127.0.0.0/8.
     pub(crate) fn connect_from(source: [u8; 4], address: SocketAddr) -> Self {
-        Self::on(connect_from(source, address))
+        Self::from_socket(connect_from(source, address))
     }
 
-    fn on(stream: TcpStream) -> Self {
-        stream.set_read_timeout(Some(PATIENCE)).expect("set");
-        stream.set_write_timeout(Some(PATIENCE)).expect("set");
-        stream.set_nodelay(true).expect("set");
-        Self::over(stream.try_clone().expect("cloned"), stream)
+    fn from_socket(socket: TcpStream) -> Self {
+        socket.set_read_timeout(Some(TIMEOUT)).expect("the option is set");
+        socket.set_write_timeout(Some(TIMEOUT)).expect("the option is set");
+        socket.set_nodelay(true).expect("the option is set");
+        Self::from_stream(socket.try_clone().expect("the socket is cloned"), socket)
     }
 
-    /// The same over what lies over a socket.
-    pub(crate) fn over(channel: impl Channel + 'static, socket: TcpStream) -> Self {
-        Self { stream: BufReader::new(Box::new(channel)), socket }
+    /// Uses a stream that is layered over `socket`.
+    pub(crate) fn from_stream(stream: impl ReadWrite + 'static, socket: TcpStream) -> Self {
+        Self { reader: BufReader::new(Box::new(stream)), socket }
     }
 
-    pub(crate) fn send(&mut self, octets: &[u8]) {
-        self.stream.get_mut().write_all(octets).expect("the server reads");
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.reader.get_mut().write_all(bytes).expect("the server reads");
     }
 
-    /// The next line without its CRLF; empty at the end.
-    pub(crate) fn line(&mut self) -> Vec<u8> {
+    /// The next line without its CRLF; empty at the end of the stream.
+    pub(crate) fn read_line(&mut self) -> Vec<u8> {
         let mut line = Vec::new();
-        self.stream.read_until(b'\n', &mut line).expect("the server answers");
+        self.reader.read_until(b'\n', &mut line).expect("the server replies");
         assert!(line.is_empty() || line.ends_with(b"\r\n"), "no CRLF: {}", line.escape_ascii());
         line.truncate(line.len().saturating_sub(2));
         line
     }
 
-    pub(crate) fn text(&mut self) -> String {
-        String::from_utf8(self.line()).expect("replies are UTF-8")
+    /// As [`read_line`](Self::read_line), decoded as UTF-8.
+    pub(crate) fn read_text(&mut self) -> String {
+        String::from_utf8(self.read_line()).expect("replies are UTF-8")
     }
 
-    /// As many octets as these, which they have to be.
-    pub(crate) fn expect(&mut self, octets: &[u8]) {
-        let mut read = vec![0; octets.len()];
-        self.stream.read_exact(&mut read).expect("the server answers");
-        assert_eq!(read, octets, "{}", read.escape_ascii());
+    /// Reads and compares exactly these bytes.
+    pub(crate) fn expect_bytes(&mut self, expected: &[u8]) {
+        let mut read = vec![0; expected.len()];
+        self.reader.read_exact(&mut read).expect("the server replies");
+        assert_eq!(read, expected, "{}", read.escape_ascii());
     }
 
-    /// Everything that the server still has to say before it closes.
-    pub(crate) fn rest(&mut self) -> Vec<u8> {
-        let mut rest = Vec::new();
-        self.stream.read_to_end(&mut rest).expect("the server closes in order");
-        rest
+    pub(crate) fn read_to_end(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.reader.read_to_end(&mut bytes).expect("the server closes the connection in order");
+        bytes
     }
 
-    /// Whether the server has closed, after anything that it still had to say.
+    /// Discards remaining data and returns whether the server closed the connection in order.
     pub(crate) fn is_closed(&mut self) -> bool {
-        self.stream.read_to_end(&mut Vec::new()).is_ok()
+        self.reader.read_to_end(&mut Vec::new()).is_ok()
     }
 }
 
-/// An SMTP client of a few lines.
-pub(crate) struct Smtp {
-    pub(crate) wire: Wire,
+pub(crate) struct SmtpClient {
+    pub(crate) stream: LineStream,
 }
 
-impl Smtp {
+impl SmtpClient {
     /// Connects and reads the greeting.
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        Self::greeted(Wire::connect(address))
+        Self::from_stream(LineStream::connect(address))
     }
 
     /// Reads the greeting.
-    pub(crate) fn greeted(wire: Wire) -> Self {
-        let mut smtp = Self { wire };
+    pub(crate) fn from_stream(stream: LineStream) -> Self {
+        let mut smtp = Self { stream };
         assert_eq!(smtp.reply(), "220 <iitkgp.edu> Service ready");
         smtp
     }
 
     /// The next reply, its lines joined with LF.
     pub(crate) fn reply(&mut self) -> String {
-        let mut reply = self.wire.text();
+        let mut reply = self.stream.read_text();
         let mut last = reply.clone();
         while last.as_bytes().get(3) == Some(&b'-') {
-            last = self.wire.text();
+            last = self.stream.read_text();
             reply = format!("{reply}\n{last}");
         }
         reply
     }
 
     pub(crate) fn command(&mut self, command: &str) -> String {
-        self.wire.send(format!("{command}\r\n").as_bytes());
+        self.stream.send(format!("{command}\r\n").as_bytes());
         self.reply()
     }
 
-    /// Delivers a message to gb and signs off.
-    pub(crate) fn deliver_one(self, message: &[u8]) {
+    /// Delivers a message to gb and quits.
+    pub(crate) fn deliver_to_gb(self, message: &[u8]) {
         self.deliver_to("gb@iit.edu", message);
     }
 
-    /// Delivers a message and signs off.
+    /// Delivers a message and quits.
     pub(crate) fn deliver_to(mut self, to: &str, message: &[u8]) {
         self.command("EHLO iit.edu");
         let reply = self.deliver("ag@iit.edu", &[to], message);
@@ -369,45 +367,45 @@ impl Smtp {
         self.command("QUIT");
     }
 
-    /// Sends a message whose lines end with CRLF; the reply to its final dot.
+    /// Sends a message with CRLF line ends. Returns the reply to its final dot.
     pub(crate) fn deliver(&mut self, from: &str, to: &[&str], message: &[u8]) -> String {
-        let mail = self.command(&format!("MAIL FROM:<{from}>"));
-        assert!(mail.starts_with("250"), "{mail}");
+        let reply = self.command(&format!("MAIL FROM:<{from}>"));
+        assert!(reply.starts_with("250"), "{reply}");
         self.deliver_after_mail(to, message)
     }
 
-    /// The same, in a transaction that has begun.
+    /// As [`deliver`](Self::deliver), after MAIL.
     pub(crate) fn deliver_after_mail(&mut self, to: &[&str], message: &[u8]) -> String {
         for to in to {
-            let recipient = self.command(&format!("RCPT TO:<{to}>"));
-            assert!(recipient.starts_with("250"), "{recipient}");
+            let reply = self.command(&format!("RCPT TO:<{to}>"));
+            assert!(reply.starts_with("250"), "{reply}");
         }
         assert!(self.command("DATA").starts_with("354"));
-        self.wire.send(&mails::stuffed(message));
+        self.stream.send(&mails::dot_stuffed(message));
         self.reply()
     }
 }
 
-/// A POP3 client of a few lines.
-pub(crate) struct Pop3 {
-    pub(crate) wire: Wire,
+pub(crate) struct Pop3Client {
+    pub(crate) stream: LineStream,
 }
 
-impl Pop3 {
+impl Pop3Client {
+    /// Connects and reads the greeting.
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        Self::greeted(Wire::connect(address))
+        Self::from_stream(LineStream::connect(address))
     }
 
     /// Reads the greeting.
-    pub(crate) fn greeted(wire: Wire) -> Self {
-        let mut pop3 = Self { wire };
-        assert_eq!(pop3.wire.text(), "+OK POP3 server ready");
+    pub(crate) fn from_stream(stream: LineStream) -> Self {
+        let mut pop3 = Self { stream };
+        assert_eq!(pop3.stream.read_text(), "+OK POP3 server ready");
         pop3
     }
 
     pub(crate) fn command(&mut self, command: &str) -> String {
-        self.wire.send(format!("{command}\r\n").as_bytes());
-        self.wire.text()
+        self.stream.send(format!("{command}\r\n").as_bytes());
+        self.stream.read_text()
     }
 
     pub(crate) fn login(&mut self, user: &str, password: &str) {
@@ -417,15 +415,15 @@ impl Pop3 {
         assert!(reply.starts_with("+OK"), "{reply}");
     }
 
-    /// A multi-line answer: the first line, and the lines up to the dot with its dot-stuffing undone.
-    pub(crate) fn multi(&mut self, command: &str) -> (String, Vec<Vec<u8>>) {
-        let first = self.command(command);
-        assert!(first.starts_with("+OK"), "{command}: {first}");
+    /// A multi-line response: its status line, and its lines without dot-stuffing.
+    pub(crate) fn multiline(&mut self, command: &str) -> (String, Vec<Vec<u8>>) {
+        let status = self.command(command);
+        assert!(status.starts_with("+OK"), "{command}: {status}");
         let mut lines = Vec::new();
         loop {
-            let mut line = self.wire.line();
+            let mut line = self.stream.read_line();
             if line == b"." {
-                return (first, lines);
+                return (status, lines);
             }
             if line.starts_with(b".") {
                 line.remove(0);
@@ -434,16 +432,16 @@ impl Pop3 {
         }
     }
 
-    /// The whole message, its lines ending with CRLF.
+    /// A message with CRLF line ends.
     pub(crate) fn retrieve(&mut self, number: usize) -> Vec<u8> {
-        self.multi(&format!("RETR {number}"))
+        self.multiline(&format!("RETR {number}"))
             .1
             .iter()
             .flat_map(|line| [line, &b"\r\n"[..]].concat())
             .collect()
     }
 
-    /// The numbers of `STAT`: messages and octets.
+    /// Message count and octets from `STAT`.
     pub(crate) fn stat(&mut self) -> (usize, usize) {
         let reply = self.command("STAT");
         let numbers: Vec<usize> = reply.split(' ').filter_map(|word| word.parse().ok()).collect();

@@ -1,4 +1,4 @@
-//! A TLS client for the tests, which believes the certificates of one file and nobody else; and certificates.
+//! A TLS client that trusts only the certificates of one file, and certificates for servers.
 
 use std::fs;
 use std::net::TcpStream;
@@ -14,9 +14,8 @@ use tokio_rustls::rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion, version,
 };
 
-use super::Wire;
+use super::LineStream;
 
-/// Does handshakes in one version of TLS, or in any.
 pub(crate) struct TlsClient(Arc<ClientConfig>);
 
 impl TlsClient {
@@ -26,42 +25,43 @@ impl TlsClient {
 
     pub(crate) fn with_versions(roots: &Path, versions: &[&'static SupportedProtocolVersion]) -> Self {
         let mut store = RootCertStore::empty();
-        for certificate in CertificateDer::pem_file_iter(roots).expect("the file is there") {
-            store.add(certificate.expect("a certificate")).expect("a good one");
+        for certificate in CertificateDer::pem_file_iter(roots).expect("the file is readable") {
+            store.add(certificate.expect("a certificate")).expect("a valid certificate");
         }
         let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(versions)
-            .expect("versions that the provider has")
+            .expect("the provider supports the versions")
             .with_root_certificates(store)
             .with_no_client_auth();
-        // A session that goes on shows no certificate.
+        // A resumed session has no certificate to verify.
         config.resumption = Resumption::disabled();
         Self(Arc::new(config))
     }
 
-    /// The same conversation, encrypted from here on.
-    pub(crate) fn encrypt(&self, wire: Wire, name: &str) -> Wire {
-        self.try_encrypt(wire, name).unwrap_or_else(|error| panic!("no TLS with {name}: {error}"))
+    /// Performs the handshake.
+    pub(crate) fn encrypt(&self, stream: LineStream, name: &str) -> LineStream {
+        self.try_encrypt(stream, name).unwrap_or_else(|error| panic!("no TLS with {name}: {error}"))
     }
 
-    pub(crate) fn try_encrypt(&self, wire: Wire, name: &str) -> std::io::Result<Wire> {
-        let mut stream = self.over(wire.socket.try_clone()?, name);
-        stream.conn.complete_io(&mut stream.sock)?;
-        Ok(Wire::over(stream, wire.socket))
+    pub(crate) fn try_encrypt(&self, stream: LineStream, name: &str) -> std::io::Result<LineStream> {
+        let mut tls = self.stream(stream.socket.try_clone()?, name);
+        tls.conn.complete_io(&mut tls.sock)?;
+        Ok(LineStream::from_stream(tls, stream.socket))
     }
 
-    /// A stream that does its handshake when it is used.
-    pub(crate) fn over(&self, socket: TcpStream, name: &str) -> StreamOwned<ClientConnection, TcpStream> {
-        let name = ServerName::try_from(name.to_owned()).expect("a name");
-        let connection = ClientConnection::new(Arc::clone(&self.0), name).expect("a good configuration");
+    /// A stream that performs the handshake on first use.
+    pub(crate) fn stream(&self, socket: TcpStream, name: &str) -> StreamOwned<ClientConnection, TcpStream> {
+        let name = ServerName::try_from(name.to_owned()).expect("a server name");
+        let connection = ClientConnection::new(Arc::clone(&self.0), name).expect("a valid configuration");
         StreamOwned::new(connection, socket)
     }
 }
 
-/// Writes a new key and a certificate for it, as a person or a program does who knows nothing of the server.
-pub(crate) fn put_pair(certificate: &Path, key: &Path) {
+/// Writes a new key and a certificate for it in place, as other programs do.
+pub(crate) fn write_key_pair(certificate: &Path, key: &Path) {
     let pair = KeyPair::generate().expect("a key");
     let parameters = CertificateParams::new(vec!["iitkgp.edu".to_owned()]).expect("a name");
-    fs::write(certificate, parameters.self_signed(&pair).expect("signed").pem()).expect("written");
-    fs::write(key, pair.serialize_pem()).expect("written");
+    let signed = parameters.self_signed(&pair).expect("the certificate is signed");
+    fs::write(certificate, signed.pem()).expect("the file is written");
+    fs::write(key, pair.serialize_pem()).expect("the file is written");
 }
