@@ -1,6 +1,6 @@
 //! The services of a process: SMTP, submission, POP3, the web bridge and the metrics endpoint.
 //!
-//! A mail service is a row of [`Services::bind`] (its listeners) and one of [`Services::start`] (its machine and session).
+//! A mail service is a row of `Services::bind` (its listeners) and one of `Services::start` (its machine and session).
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use super::charset::{self, Decode};
 use super::transfer;
 
-/// Decodes header text: [`charset::decode_raw`] for the octets outside encoded words.
+/// Decodes header text: `charset::decode_raw` for the octets outside encoded words.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
     /// The declared charset of the message or the part.

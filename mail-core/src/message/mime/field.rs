@@ -27,7 +27,7 @@ impl Field<'_> {
     }
 }
 
-/// The fields of a header as [`header_end`] delimits it; other lines are skipped.
+/// The fields of a header as `header_end` delimits it; other lines are skipped.
 #[derive(Debug, Clone)]
 pub struct Fields<'a> {
     rest: &'a [u8],

@@ -1,7 +1,7 @@
 //! Tests of the storage interfaces of mail-store.
 //!
 //! [`MemoryStore`] and [`MemoryDirectory`] are a second, small implementation: in memory, with a lease that expires and
-//! messages that are not dot-stuffed. [`suite`] and [`directory_suite`] are the tests that every implementation passes;
+//! messages that are not dot-stuffed. `suite` and `directory_suite` are the tests that every implementation passes;
 //! [`store_suite!`] and [`directory_suite!`] make a test function of each.
 
 pub mod directory_suite;
