@@ -104,7 +104,7 @@ pub async fn drive<C: ConnectionIo, T: Timer, S: Session>(
         output: BytesMut::new(),
         event_at: None,
     };
-    let (mut eof, mut told) = (false, false);
+    let (mut eof, mut shutdown_sent) = (false, false);
     loop {
         match driver.pump(eof) {
             Ok(Pump::Event(event)) => {
@@ -117,8 +117,8 @@ pub async fn drive<C: ConnectionIo, T: Timer, S: Session>(
                 driver.free_buffers();
                 tokio::select! {
                     biased;
-                    _ = &mut stopped, if !told => {
-                        told = true;
+                    _ = &mut stopped, if !shutdown_sent => {
+                        shutdown_sent = true;
                         driver.session.shutdown(&mut driver.machine);
                     }
                     read = driver.read(deadline) => eof = read? == Read::Eof,
