@@ -306,7 +306,7 @@ fn pop3_server<'a>(
     }
 }
 
-/// What the client received.
+/// Data received by the client.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Fetched {
     stat: Option<(u64, u64)>,

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::close::CloseReason;
 use crate::limits::CONNECT_TIMEOUT;
 
-/// What `/ws/<name>` connects to.
+/// Target of `/ws/<name>`.
 #[derive(Debug, Clone)]
 pub enum Target {
     Tcp(config::Target),

@@ -41,7 +41,7 @@ enum Source {
     Local(LocalListener),
 }
 
-/// Who connects to a TCP listener, and whose connections they are.
+/// Peers of a TCP listener: clients, or proxies that pass on clients.
 #[derive(Debug, Clone)]
 pub enum PeerPolicy {
     /// Clients.

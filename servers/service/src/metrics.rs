@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 pub const LATENCY_BUCKETS: [f64; 12] =
     [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
 
-/// What the sessions count.
+/// Metrics of the sessions.
 #[derive(Debug)]
 pub struct Metrics {
     pub sign_ins: SignIns,

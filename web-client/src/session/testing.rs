@@ -127,7 +127,7 @@ pub(super) struct Script {
     pub(super) then: AfterScript,
 }
 
-/// What a read after the last reply does.
+/// Result of a read after the last reply.
 pub(super) enum AfterScript {
     /// It waits forever.
     Silence,
