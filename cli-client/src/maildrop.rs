@@ -10,6 +10,7 @@ use mail_core::sasl::Credentials;
 
 use crate::connection::{Connection, Server};
 use crate::error::Error;
+use crate::platform::PLATFORM;
 use crate::progress;
 
 /// Memory for one header of the list; the rest of a longer header is dropped.
@@ -271,7 +272,7 @@ impl Maildrop {
 
 /// Parses a header. Without a From field, the sender is the reverse-path from Return-Path.
 fn summary(header: &[u8]) -> Summary {
-    let mut summary = Summary::parse(header);
+    let mut summary = Summary::parse_with(header, PLATFORM.decode_charset);
     if summary.from.is_empty()
         && let Some(path) = header::first(header, "Return-Path")
         && let Ok((ReversePath::Address(sender), _)) = ReversePath::parse(path.value)

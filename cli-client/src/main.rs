@@ -10,6 +10,7 @@
 //! | `connection`, `deadline_stream` | blocking driver of mail-core's state machines |
 //! | `tls`, `fingerprint` | certificate trust |
 //! | `input`, `output`, `progress` | terminal and pipes |
+//! | `platform` | charsets and HTML |
 //! | `error` | error messages and exit codes |
 //!
 //! Formats and protocols are implemented in mail-core. The servers' `net` crate drives machines with tokio; this client blocks.
@@ -26,6 +27,7 @@ mod input;
 mod maildrop;
 mod output;
 mod password;
+mod platform;
 mod progress;
 mod script;
 mod submission;

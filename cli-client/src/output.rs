@@ -83,7 +83,7 @@ pub(crate) fn stat(stat: DropListing) -> Result<(), Error> {
 
 fn row(entry: &Entry) -> [String; 4] {
     let summary = &entry.summary;
-    let sender = summary.from.first().map_or("", |sender| &sender.address);
+    let sender = summary.from.first().map_or("", NamedAddress::address_or_name);
     [
         entry.number.to_string(),
         printable_line(sender).into_owned(),
@@ -117,11 +117,7 @@ pub(crate) fn message(message: &ParsedMessage) -> Result<(), Error> {
 
 /// Addresses with their names, separated by commas.
 fn addresses(addresses: &[NamedAddress]) -> String {
-    let format = |address: &NamedAddress| match &address.name {
-        Some(name) => format!("{name} <{}>", address.address),
-        None => address.address.clone(),
-    };
-    addresses.iter().map(format).collect::<Vec<_>>().join(", ")
+    addresses.iter().map(NamedAddress::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Retrieves a message and writes it as received. On a terminal, control characters are made visible.

@@ -12,6 +12,7 @@ use crate::arguments::{Command, Common, Options, SendOptions};
 use crate::connection::Server;
 use crate::error::Error;
 use crate::maildrop::Maildrop;
+use crate::platform::PLATFORM;
 use crate::submission::OutgoingMessage;
 use crate::{delivery, input, output};
 
@@ -59,7 +60,7 @@ fn list(mut maildrop: Maildrop, as_json: bool) -> Result<(), Error> {
                 "number": entry.number,
                 "octets": entry.octets,
                 "unique_id": id,
-                "from": summary.from.first().map(|sender| &sender.address),
+                "from": summary.from.first().map(NamedAddress::address_or_name),
                 "subject": summary.subject,
                 "received": summary.received.map(|date| date.to_rfc3339()),
             })
@@ -75,7 +76,7 @@ fn read(mut maildrop: Maildrop, number: u64, raw: bool, as_json: bool) -> Result
     if raw {
         output::raw_message(&mut maildrop, number, octets)??;
     } else {
-        let message = ParsedMessage::parse(&maildrop.message(number, octets)??);
+        let message = ParsedMessage::parse_with(&maildrop.message(number, octets)??, PLATFORM);
         if as_json {
             let unique_id = maildrop.unique_id(number)?;
             output::json(&message_json(number, octets, unique_id, &message))?;

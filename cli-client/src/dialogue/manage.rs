@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::input::Input;
 use crate::maildrop::{Entry, Maildrop, Refusal};
 use crate::output;
+use crate::platform::PLATFORM;
 
 const MENU: &str = "
 POP3 commands, by name or number:
@@ -131,7 +132,7 @@ impl Session<'_> {
         if raw {
             print_refusal(output::raw_message(&mut self.maildrop, number, octets)?)?;
         } else if let Some(message) = print_refusal(self.maildrop.message(number, octets)?)? {
-            output::message(&ParsedMessage::parse(&message))?;
+            output::message(&ParsedMessage::parse_with(&message, PLATFORM))?;
         }
         Ok(())
     }

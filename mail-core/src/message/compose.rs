@@ -236,11 +236,7 @@ fn quoted_body(view: &ParsedMessage) -> String {
 }
 
 fn shown(people: &[NamedAddress]) -> String {
-    let one = |person: &NamedAddress| match &person.name {
-        Some(name) => format!("{name} <{}>", person.address),
-        None => person.address.clone(),
-    };
-    people.iter().map(one).collect::<Vec<_>>().join(", ")
+    people.iter().map(NamedAddress::to_string).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

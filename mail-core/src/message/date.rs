@@ -26,7 +26,7 @@ pub fn rfc5322(date: &DateTime<FixedOffset>) -> String {
 /// Parses a date-time of a header field, including obsolete and many malformed ones. The weekday is ignored.
 #[must_use]
 pub fn parse_rfc5322(text: &str) -> Option<DateTime<FixedOffset>> {
-    mail_parser::DateTime::parse_rfc822(text).as_ref().and_then(from_parser)
+    super::mime::date(text)
 }
 
 /// Formats `2026-11-22 : 19 : 15`, in UTC: the fourth field of a record in MyMailBox.txt.
@@ -58,17 +58,6 @@ pub fn parse_short(text: &str) -> Option<DateTime<Utc>> {
         return None;
     }
     Some(date.and_hms_opt(hour, minute, second)?.and_utc())
-}
-
-/// Converts a date of mail-parser. `None` if the date does not exist.
-pub(super) fn from_parser(date: &mail_parser::DateTime) -> Option<DateTime<FixedOffset>> {
-    let seconds = i32::from(date.tz_hour) * 3600 + i32::from(date.tz_minute) * 60;
-    let offset = FixedOffset::east_opt(if date.tz_before_gmt { -seconds } else { seconds })?;
-    // RFC 5322 allows second 60 for a leap second; chrono does not.
-    let second = if date.second == 60 { 59 } else { date.second };
-    let day = NaiveDate::from_ymd_opt(date.year.into(), date.month.into(), date.day.into())?;
-    let time = day.and_hms_opt(date.hour.into(), date.minute.into(), second.into())?;
-    offset.from_local_datetime(&time).single()
 }
 
 const MONTHS: [&str; 12] =

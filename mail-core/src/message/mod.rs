@@ -1,7 +1,6 @@
 //! Internet messages: addresses, header fields, dates, drafts, composing and parsing MIME.
 
 pub mod address;
-pub mod charset;
 pub mod compose;
 pub mod date;
 pub mod draft;
@@ -9,4 +8,5 @@ pub mod header;
 pub mod id;
 pub mod mime;
 pub mod parsed;
+pub mod platform;
 pub mod printable;

@@ -1,39 +1,29 @@
-//! A parsed message, decoded for display.
+//! A parsed message, as both clients show it.
 //!
-//! mail-parser decodes MIME, charsets and encoded words (RFC 2045 to 2049, RFC 2231, RFC 5322); this module selects the
-//! parts to show. Parsing never fails: malformed input is decoded as far as possible.
+//! The [`mime`](super::mime) module reads the message; this one selects what is shown. Parsing never fails: what cannot
+//! be decoded is shown as well as possible.
 //!
-//! All strings are untrusted. Pass them through [`printable`](super::printable::printable) before writing them to a
-//! terminal, and sanitise HTML before rendering it.
+//! The strings may contain any character. On a terminal they must pass [`printable`](super::printable::printable); HTML
+//! must be sanitised.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::{self, Display};
 
 use chrono::{DateTime, FixedOffset};
-use mail_parser::decoders::charsets::map::charset_decoder;
-use mail_parser::decoders::html::html_to_text;
-use mail_parser::parsers::MessageStream;
-use mail_parser::{
-    Addr, ContentType, GetHeader, HeaderName, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders,
-    PartType,
-};
 
 use super::address::{Address, Host};
-use super::charset::{CharsetDecoder, recode};
 use super::draft::Attachment;
 use super::id::MessageId;
-use super::{date, header};
-
-/// Messages with at most this many multiparts are always parsed.
-const MULTIPARTS_MIN: usize = 100;
-/// Limit on multiparts times octets, which bounds the parsing time to less than a second.
-const OCTETS_SEARCHED_MAX: usize = 1_000_000_000;
+use super::mime::{self, Context, Header, Received};
+use super::platform::{CharsetDecoder, Platform};
 
 /// An entry of a From, To, Cc or Reply-To field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedAddress {
     /// The display name, decoded.
     pub name: Option<String>,
-    /// The address as written, which may be invalid.
+    /// The address as written, which may be invalid; empty if there is only a name.
     pub address: String,
 }
 
@@ -81,10 +71,12 @@ pub struct ParsedMessage {
     pub in_reply_to: Vec<MessageId>,
     /// References, oldest first.
     pub references: Vec<MessageId>,
-    /// The text, if there is a text/plain part.
+    /// The text, if a part other than HTML belongs to it. HTML parts between are rendered as text.
     pub text: Option<String>,
-    /// The HTML, not sanitised.
+    /// The HTML, not sanitised, if there is an HTML part. Text parts between are converted.
     pub html: Option<String>,
+    /// The HTML rendered as text, if there is no other text.
+    pub html_text: Option<String>,
     /// All attachments, including inline images and attached messages.
     pub attachments: Vec<Attachment>,
 }
@@ -95,33 +87,45 @@ impl NamedAddress {
     pub fn parsed_address(&self) -> Option<Address> {
         Address::parse(&self.address).ok()
     }
+
+    /// The address, or the name if there is no address.
+    #[must_use]
+    pub fn address_or_name(&self) -> &str {
+        if self.address.is_empty() { self.name.as_deref().unwrap_or_default() } else { &self.address }
+    }
+}
+
+/// `name <address>`, or the one that is present.
+impl Display for NamedAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) if !self.address.is_empty() => write!(f, "{name} <{}>", self.address),
+            _ => f.write_str(self.address_or_name()),
+        }
+    }
 }
 
 impl Summary {
-    /// Parses a header. A body after it is ignored.
+    /// Parses a header; a body after it is ignored.
     #[must_use]
     pub fn parse(message: &[u8]) -> Self {
-        Self::parse_with(message, |_, _| None)
+        Self::parse_with(message, Platform::NONE.decode_charset)
     }
 
-    /// Parses a header. `decode` takes precedence over the built-in charsets.
+    /// Parses a header with the charsets of a platform.
     #[must_use]
     pub fn parse_with(message: &[u8], decode: CharsetDecoder) -> Self {
-        let (head, _) = header::split(message);
-        let recoded = recode(head, decode);
-        let head = recoded.as_deref().unwrap_or(head);
-        let Some(message) = parser().parse_headers(head) else {
-            return Self::default();
-        };
-        Self {
-            from: named_addresses(&message, HeaderName::From),
-            to: named_addresses(&message, HeaderName::To),
-            subject: subject(&message),
-            date: sent(&message),
-            received: received(&message),
-            message_id: ids(&message, HeaderName::MessageId).into_iter().next(),
-            has_attachments: message.is_content_type("multipart", "mixed"),
-        }
+        let header = Header::parse(message, decode);
+        let fields = FirstFields::new(header.bytes);
+        header.with_context(|context| Self {
+            from: fields.addresses("From", context),
+            to: fields.addresses("To", context),
+            subject: fields.subject(context),
+            date: fields.date(),
+            received: fields.received().date,
+            message_id: fields.ids("Message-ID").into_iter().next(),
+            has_attachments: header.is_mixed(),
+        })
     }
 }
 
@@ -129,216 +133,146 @@ impl ParsedMessage {
     /// Parses a message.
     #[must_use]
     pub fn parse(message: &[u8]) -> Self {
-        Self::parse_with(message, |_, _| None)
+        Self::parse_with(message, Platform::NONE)
     }
 
-    /// Parses a message. `decode` takes precedence over the built-in charsets.
+    /// Parses a message with the conversions of a platform.
     #[must_use]
-    pub fn parse_with(message: &[u8], decode: CharsetDecoder) -> Self {
-        let (head, _) = header::split(message);
-        if let Some(mut recoded) = recode(head, decode) {
-            recoded.extend_from_slice(&message[head.len()..]);
-            return Self::parse_recoded(&recoded, decode);
+    pub fn parse_with(message: &[u8], platform: Platform) -> Self {
+        let header = Header::parse(message, platform.decode_charset);
+        let fields = FirstFields::new(header.bytes);
+        let received = fields.received();
+        let mut parsed = header.with_context(|context| Self {
+            from: fields.addresses("From", context),
+            to: fields.addresses("To", context),
+            cc: fields.addresses("Cc", context),
+            reply_to: fields.addresses("Reply-To", context),
+            subject: fields.subject(context),
+            date: fields.date(),
+            received: received.date,
+            received_by: received.by,
+            message_id: fields.ids("Message-ID").into_iter().next(),
+            in_reply_to: fields.ids("In-Reply-To"),
+            references: fields.ids("References"),
+            ..Self::default()
+        });
+        if !message.is_empty() {
+            parsed.set_content(&mime::Message::parse(message, platform.decode_charset), platform);
         }
-        Self::parse_recoded(message, decode)
+        parsed
     }
 
-    fn parse_recoded(message: &[u8], decode: CharsetDecoder) -> Self {
-        let (head, body) = header::split(message);
-        if head.is_empty() {
-            // A message without a header is plain text.
-            let text = (!body.is_empty()).then(|| String::from_utf8_lossy(body).into_owned());
-            return Self { text, ..Self::default() };
-        }
-        let parser =
-            if is_too_complex(message) { parser().header_text(HeaderName::ContentType) } else { parser() };
-        let Some(parsed) = parser.parse(message) else {
-            return Self::default();
-        };
-        let result = Self {
-            from: named_addresses(&parsed, HeaderName::From),
-            to: named_addresses(&parsed, HeaderName::To),
-            cc: named_addresses(&parsed, HeaderName::Cc),
-            reply_to: named_addresses(&parsed, HeaderName::ReplyTo),
-            subject: subject(&parsed),
-            date: sent(&parsed),
-            received: received(&parsed),
-            received_by: received_by(&parsed),
-            message_id: ids(&parsed, HeaderName::MessageId).into_iter().next(),
-            in_reply_to: ids(&parsed, HeaderName::InReplyTo),
-            references: ids(&parsed, HeaderName::References),
-            text: text(&parsed, message, decode),
-            html: html(&parsed, message, decode),
-            attachments: parsed.attachments().map(|part| attachment(part, message)).collect(),
-        };
-        drop_iteratively(parsed);
-        result
-    }
-
-    /// The text to display: the text part, or the HTML converted to plain text, or an empty string.
+    /// The text to display: the text part, or the HTML converted to plain text if the text is missing or blank.
     #[must_use]
     pub fn plain_text(&self) -> Cow<'_, str> {
-        match (&self.text, &self.html) {
-            (Some(text), _) => Cow::Borrowed(text),
-            (None, Some(html)) => Cow::Owned(html_to_text(html)),
-            (None, None) => Cow::Borrowed(""),
+        let text = self.html_text.as_deref().or(self.text.as_deref());
+        Cow::Borrowed(text.unwrap_or_default())
+    }
+
+    fn set_content(&mut self, message: &mime::Message<'_>, platform: Platform) {
+        let layout = message.layout();
+        let part = |index: usize| &message.parts()[index];
+        self.attachments = layout.attachments.iter().map(|index| attachment(message, part(*index))).collect();
+        let mut texts = BTreeMap::new();
+        for index in layout.text.iter().chain(&layout.html) {
+            texts.entry(*index).or_insert_with(|| {
+                let (text, files) = message.text(part(*index));
+                self.attachments.extend(files.into_iter().map(embedded));
+                text
+            });
+        }
+        let is_html = |index: &usize| part(*index).is_html();
+        let as_text = |index: &usize| match &texts[index] {
+            html if is_html(index) => Cow::Owned((platform.html_to_text)(html)),
+            text => Cow::Borrowed(text.as_str()),
+        };
+        if !layout.text.iter().all(is_html) {
+            self.text = Some(join(layout.text.iter().map(as_text)));
+        }
+        if layout.html.iter().any(is_html) {
+            let as_html = |index: &usize| match &texts[index] {
+                html if is_html(index) => Cow::Borrowed(html.as_str()),
+                text => Cow::Owned(text_to_html(text)),
+            };
+            self.html = Some(join(layout.html.iter().map(as_html)));
+            if self.text.as_ref().is_none_or(|text| text.trim().is_empty()) {
+                self.html_text = Some(join(layout.html.iter().map(as_text)));
+            }
         }
     }
 }
 
-/// The first field with this name, as in the mailbox file. The look-ups of mail-parser return the last.
-fn first<'a>(message: &'a Message<'_>, name: HeaderName<'static>) -> Option<&'a HeaderValue<'a>> {
-    message.headers().iter().find(|field| field.name == name).map(|field| &field.value)
+/// The first field of each name counts, as in the mailbox file.
+struct FirstFields<'a> {
+    fields: Vec<mime::Field<'a>>,
 }
 
-fn named_addresses(message: &Message<'_>, name: HeaderName<'static>) -> Vec<NamedAddress> {
-    let addresses = first(message, name).and_then(HeaderValue::as_address);
-    addresses.map(|all| all.iter().filter_map(named_address).collect()).unwrap_or_default()
-}
+impl<'a> FirstFields<'a> {
+    fn new(header: &'a [u8]) -> Self {
+        Self { fields: mime::fields(header).collect() }
+    }
 
-fn named_address(addr: &Addr<'_>) -> Option<NamedAddress> {
-    let address = addr.address.as_deref()?.to_owned();
-    let name = addr.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
-    Some(NamedAddress { name: name.map(str::to_owned), address })
-}
+    fn value(&self, name: &str) -> &'a [u8] {
+        self.fields.iter().find(|field| field.is(name)).map_or(b"", |field| field.value)
+    }
 
-fn subject(message: &Message<'_>) -> String {
-    first(message, HeaderName::Subject).and_then(HeaderValue::as_text).unwrap_or_default().to_owned()
-}
+    fn addresses(&self, name: &str, context: &Context<'_>) -> Vec<NamedAddress> {
+        let all = mime::addresses(self.value(name), context).into_iter();
+        all.map(|mailbox| NamedAddress { name: mailbox.name, address: mailbox.address }).collect()
+    }
 
-fn sent(message: &Message<'_>) -> Option<DateTime<FixedOffset>> {
-    first(message, HeaderName::Date).and_then(HeaderValue::as_datetime).and_then(date::from_parser)
-}
+    fn subject(&self, context: &Context<'_>) -> String {
+        context.text(&mime::unfold_text(self.value("Subject")))
+    }
 
-fn received(message: &Message<'_>) -> Option<DateTime<FixedOffset>> {
-    let top = first(message, HeaderName::Received).and_then(HeaderValue::as_received)?;
-    top.date().as_ref().and_then(date::from_parser)
-}
+    fn date(&self) -> Option<DateTime<FixedOffset>> {
+        mime::date(&String::from_utf8_lossy(self.value("Date")))
+    }
 
-fn received_by(message: &Message<'_>) -> Option<Host> {
-    let top = first(message, HeaderName::Received).and_then(HeaderValue::as_received)?;
-    match top.by()? {
-        mail_parser::Host::Name(name) => Host::parse(name).ok(),
-        mail_parser::Host::IpAddr(_) => None,
+    fn received(&self) -> Received {
+        Received::parse(self.value("Received"))
+    }
+
+    fn ids(&self, name: &str) -> Vec<MessageId> {
+        mime::message_ids(self.value(name))
     }
 }
 
-fn ids(message: &Message<'_>, name: HeaderName<'static>) -> Vec<MessageId> {
-    let list = first(message, name).and_then(HeaderValue::as_text_list).unwrap_or_default();
-    list.iter().filter_map(|id| MessageId::parse(id)).collect()
-}
-
-/// All text parts, joined, if at least one of them is text/plain.
-fn text(message: &Message<'_>, raw: &[u8], decode: CharsetDecoder) -> Option<String> {
-    let parts: Vec<_> = message.text_bodies().collect();
-    if !parts.iter().any(|part| matches!(part.body, PartType::Text(_))) {
-        return None;
-    }
-    let texts = parts.iter().filter_map(|part| match &part.body {
-        PartType::Text(_) => Some(decoded_text(part, raw, decode)),
-        PartType::Html(_) => Some(html_to_text(&decoded_text(part, raw, decode))),
-        _ => None,
-    });
-    Some(texts.collect::<Vec<_>>().join("\n"))
-}
-
-fn html(message: &Message<'_>, raw: &[u8], decode: CharsetDecoder) -> Option<String> {
-    let parts = message.html_bodies().filter(|part| matches!(part.body, PartType::Html(_)));
-    parts.map(|part| decoded_text(part, raw, decode)).reduce(|all, part| all + "\n" + &part)
-}
-
-fn attachment(part: &MessagePart<'_>, raw: &[u8]) -> Attachment {
-    let content_type = part.content_type();
-    let mime = content_type.map_or_else(
-        || if part.is_message() { "message/rfc822" } else { "text/plain" }.to_owned(),
-        |own| format!("{}/{}", own.ctype(), own.subtype().unwrap_or("octet-stream")).to_lowercase(),
-    );
-    let name = part.attachment_name().map_or_else(|| name_for(&mime).to_owned(), file_name);
-    let content_id = part.content_id().map(str::to_owned);
-    Attachment { name, mime, content_id, bytes: octets(part, raw).into_owned() }
-}
-
-/// A parser that finds the parts of a message and leaves them encoded.
-///
-/// mail-parser would decode nested base64 messages recursively, and a malicious message could exhaust the stack.
-/// Parsing Content-Transfer-Encoding as a content type disables that; [`octets`] decodes instead. As a result, text
-/// attachments keep their charset.
-fn parser() -> MessageParser {
-    MessageParser::new()
-        .with_mime_headers()
-        .header_content_type(HeaderName::ContentTransferEncoding)
-        .with_address_headers()
-        .with_date_headers()
-        .with_message_ids()
-        .header_text(HeaderName::Subject)
-        .header_received(HeaderName::Received)
-}
-
-/// Whether parsing would take too long. For each multipart, the parser searches for its boundary up to the end of the
-/// message, so thousands of missing boundaries would take minutes. Such a message is shown as plain text, by parsing
-/// its Content-Type as text.
-fn is_too_complex(message: &[u8]) -> bool {
-    const WORD: &[u8] = b"multipart";
-    let starts = memchr::memchr2_iter(b'm', b'M', message);
-    let multiparts = starts
-        .filter(|at| message[*at..].get(..WORD.len()).is_some_and(|word| word.eq_ignore_ascii_case(WORD)))
-        .count();
-    multiparts > MULTIPARTS_MIN && multiparts.saturating_mul(message.len()) > OCTETS_SEARCHED_MAX
-}
-
-/// The decoded content of a part, or its encoded content if the transfer encoding is malformed.
-fn octets<'a>(part: &MessagePart<'_>, raw: &'a [u8]) -> Cow<'a, [u8]> {
-    let encoded =
-        raw.get(part.raw_body_offset() as usize..part.raw_end_offset() as usize).unwrap_or_default();
-    let encoding = part.headers.header_value(&HeaderName::ContentTransferEncoding);
-    // The stream decoders are lenient; with an empty boundary they read to the end.
-    let (end, decoded) = match encoding.and_then(HeaderValue::as_content_type).map(ContentType::ctype) {
-        Some("base64") => MessageStream::new(encoded).decode_base64_mime(b""),
-        Some("quoted-printable") => MessageStream::new(encoded).decode_quoted_printable_mime(b""),
-        _ => return Cow::Borrowed(encoded),
-    };
-    if end == usize::MAX { Cow::Borrowed(encoded) } else { decoded }
-}
-
-/// The text of a part, decoded from its charset, or from UTF-8 if the charset is unknown.
-fn decoded_text(part: &MessagePart<'_>, raw: &[u8], decode: CharsetDecoder) -> String {
-    let octets = octets(part, raw);
-    let charset = part.content_type().and_then(|own| own.attribute("charset"));
-    if let Some(text) = charset.and_then(|charset| decode(charset, &octets)) {
-        return text;
-    }
-    match charset.and_then(|charset| charset_decoder(charset.as_bytes())) {
-        Some(decode) => decode(&octets),
-        None => String::from_utf8_lossy(&octets).into_owned(),
+fn attachment(message: &mime::Message<'_>, part: &mime::Part<'_>) -> Attachment {
+    Attachment {
+        name: message.file_name(part),
+        mime: part.media_type(),
+        content_id: message.content_id(part),
+        bytes: part.bytes().into_owned(),
     }
 }
 
-/// Drops nested messages without recursion. Thousands of levels would exhaust the stack.
-fn drop_iteratively(message: Message<'_>) {
-    let mut nested = vec![message];
-    while let Some(message) = nested.pop() {
-        nested.extend(message.parts.into_iter().filter_map(|part| match part.body {
-            PartType::Message(inner) => Some(inner),
-            _ => None,
-        }));
+fn embedded(file: mime::EmbeddedFile) -> Attachment {
+    Attachment {
+        name: file.name,
+        mime: "application/octet-stream".to_owned(),
+        content_id: None,
+        bytes: file.bytes,
     }
 }
 
-/// Removes directories and control characters from an untrusted file name.
-fn file_name(name: &str) -> String {
-    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let name: String = last.chars().filter(|c| !c.is_control()).collect();
-    let name = name.trim().trim_start_matches('.');
-    if name.is_empty() { "attachment".to_owned() } else { name.to_owned() }
+/// Joins the texts that are not blank with line ends.
+fn join<'a>(texts: impl Iterator<Item = Cow<'a, str>>) -> String {
+    let mut joined = String::new();
+    for text in texts {
+        if joined.trim().is_empty() {
+            joined = text.into_owned();
+        } else if !text.trim().is_empty() {
+            joined.push('\n');
+            joined.push_str(&text);
+        }
+    }
+    joined
 }
 
-fn name_for(mime: &str) -> &'static str {
-    match mime {
-        "message/rfc822" | "message/global" => "message.eml",
-        "text/plain" => "attachment.txt",
-        "text/html" => "attachment.html",
-        _ => "attachment",
-    }
+fn text_to_html(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    format!("<div style=\"white-space: pre-wrap\">{text}</div>")
 }
 
 #[cfg(test)]
@@ -347,6 +281,7 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
     use proptest::prelude::*;
 
+    use super::super::header;
     use super::*;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -362,67 +297,84 @@ mod tests {
         --b\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner\r\n\r\ninner text\r\n\
         --b\r\nContent-Disposition: attachment; filename=\"..\\\\..\\\\.evil\\\\n.txt\"\r\n\r\nfile\r\n--b--\r\n";
 
+    /// Removes tags, which is enough for these tests.
+    const TAGS_REMOVED: Platform = Platform {
+        html_to_text: |html| {
+            let mut is_tag = false;
+            let is_text = |c: &char| {
+                let was_tag = is_tag;
+                is_tag = *c == '<' || (is_tag && *c != '>');
+                !is_tag && !was_tag
+            };
+            html.chars().filter(is_text).collect()
+        },
+        ..Platform::NONE
+    };
+
     #[test]
-    fn parse_extracts_fields_text_and_attachments() {
-        let view = ParsedMessage::parse(MIXED);
+    fn parsed_message_has_fields_text_and_attachments() {
+        let parsed = ParsedMessage::parse_with(MIXED, TAGS_REMOVED);
         assert_eq!(
-            view.from,
+            parsed.from,
             [NamedAddress { name: Some("Jörg".to_owned()), address: "j@iit.edu".to_owned() }]
         );
-        assert_eq!(view.to.iter().map(|p| p.address.as_str()).collect::<Vec<_>>(), ["a@b.c", "d@e.f"]);
-        assert_eq!(view.subject, "café folded");
-        assert_eq!(view.date.unwrap().to_rfc3339(), "2026-11-22T20:15:06+01:00");
-        assert_eq!(view.received.unwrap().to_rfc3339(), "2026-11-22T19:15:07+00:00");
-        assert_eq!(view.received_by, Host::parse("b").ok());
-        assert_eq!(view.text, None);
-        assert_eq!(view.plain_text().trim(), "Hello you");
-        let files: Vec<_> =
-            view.attachments.iter().map(|a| (a.name.as_str(), a.mime.as_str(), a.bytes.as_slice())).collect();
+        assert_eq!(parsed.to.iter().map(|p| p.address.as_str()).collect::<Vec<_>>(), ["a@b.c", "d@e.f"]);
+        assert_eq!(parsed.subject, "café folded");
+        assert_eq!(parsed.date.unwrap().to_rfc3339(), "2026-11-22T20:15:06+01:00");
+        assert_eq!(parsed.received.unwrap().to_rfc3339(), "2026-11-22T19:15:07+00:00");
+        assert_eq!(parsed.received_by, Host::parse("b").ok());
+        assert_eq!(parsed.text, None);
+        assert_eq!(parsed.plain_text().trim(), "Hello you");
+        let files: Vec<_> = parsed
+            .attachments
+            .iter()
+            .map(|a| (a.name.as_str(), a.mime.as_str(), a.bytes.as_slice()))
+            .collect();
         assert_eq!(
             files,
             [
-                ("attachment", "image/gif", &b"GIF"[..]),
+                ("attachment.gif", "image/gif", &b"GIF"[..]),
                 ("message.eml", "message/rfc822", b"Subject: inner\r\n\r\ninner text"),
                 ("n.txt", "text/plain", b"file"),
             ]
         );
-        assert_eq!(view.attachments[0].content_id.as_deref(), Some("pic"));
+        assert_eq!(parsed.attachments[0].content_id.as_deref(), Some("pic"));
     }
 
     #[test]
-    fn summary_agrees_with_the_parsed_message() {
-        let (summary, view) = (Summary::parse(header::split(MIXED).0), ParsedMessage::parse(MIXED));
-        assert_eq!((summary.from, summary.to, summary.subject), (view.from, view.to, view.subject));
+    fn summary_equals_the_fields_of_the_parsed_message() {
+        let (summary, parsed) = (Summary::parse(header::split(MIXED).0), ParsedMessage::parse(MIXED));
+        assert_eq!((summary.from, summary.to, summary.subject), (parsed.from, parsed.to, parsed.subject));
         assert_eq!(
             (summary.date, summary.received, summary.message_id),
-            (view.date, view.received, view.message_id)
+            (parsed.date, parsed.received, parsed.message_id)
         );
         assert!(summary.has_attachments);
         assert_eq!(Summary::parse(b""), Summary::default());
     }
 
     #[test]
-    fn charset_decoder_of_the_caller_takes_precedence() {
+    fn other_charsets_are_decoded_by_the_platform() {
         let message =
             b"Subject: =?x-upper?Q?hello?= you\r\nContent-Type: text/plain; charset=X-UPPER\r\n\r\nbody\r\n";
-        let upper = |charset: &str, octets: &[u8]| {
-            charset.eq_ignore_ascii_case("x-upper").then(|| String::from_utf8_lossy(octets).to_uppercase())
+        let decode_charset = |charset: &str, octets: &[u8]| {
+            (charset == "x-upper").then(|| String::from_utf8_lossy(octets).to_uppercase())
         };
-        let view = ParsedMessage::parse_with(message, upper);
-        assert_eq!((view.subject.as_str(), view.text.as_deref()), ("HELLO you", Some("BODY\r\n")));
-        assert_eq!(Summary::parse_with(message, upper).subject, "HELLO you");
+        let parsed = ParsedMessage::parse_with(message, Platform { decode_charset, ..Platform::NONE });
+        assert_eq!((parsed.subject.as_str(), parsed.text.as_deref()), ("HELLO you", Some("BODY\r\n")));
+        assert_eq!(Summary::parse_with(message, decode_charset).subject, "HELLO you");
         assert_eq!(ParsedMessage::parse(message).text.as_deref(), Some("body\r\n"));
     }
 
     #[test]
-    fn plain_text_is_found_in_malformed_messages() {
+    fn text_is_shown_whatever_surrounds_it() {
         for (message, text) in [
             (&b"Subject: x\r\n\r\nbody\r\n"[..], "body\r\n"),
             (b"no header at all\r\n\r\nSubject: x\r\n", "no header at all\r\n\r\nSubject: x\r\n"),
             (b"\r\nbody", "body"),
             (b"From ag@iit.edu Sun Nov 22\nSubject: x\n\nbody\n", "body\n"),
-            (b"Subject: x\r\nmalformed line\r\nTo: a@b.c\r\n\r\nbody", "body"),
-            (b"Subject: x\r\n\r\n\xff", "\u{fffd}"),
+            (b"Subject: x\r\nno field\r\nTo: a@b.c\r\n\r\nbody", "no field\r\nTo: a@b.c\r\n\r\nbody"),
+            (b"Subject: x\r\n\r\n\xff", "ÿ"),
             (b"Subject: x\r\n", ""),
             (b"", ""),
         ] {
@@ -430,15 +382,15 @@ mod tests {
         }
         let alternative = b"Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\nplain\r\n\
             --b\r\nContent-Type: text/html\r\n\r\n<p>html</p>\r\n--b--\r\n";
-        let view = ParsedMessage::parse(alternative);
+        let parsed = ParsedMessage::parse(alternative);
         assert_eq!(
-            (view.plain_text().as_ref(), view.html.as_deref(), view.attachments.len()),
+            (parsed.plain_text().as_ref(), parsed.html.as_deref(), parsed.attachments.len()),
             ("plain", Some("<p>html</p>"), 0)
         );
     }
 
     #[test]
-    fn text_attachments_keep_their_octets() {
+    fn attached_texts_keep_their_octets() {
         for (encoding, text) in
             [("8bit", &b"caf\xe9"[..]), ("base64", b"Y2Fm6Q=="), ("quoted-printable", b"caf=E9")]
         {
@@ -453,37 +405,40 @@ mod tests {
     }
 
     #[test]
-    fn deeply_nested_messages_do_not_exhaust_the_stack() {
+    fn deeply_nested_parts_are_parsed_to_a_limit() {
         let nested = b"Content-Type: message/rfc822\r\n\r\n".repeat(50_000);
         assert_eq!(ParsedMessage::parse(&nested).attachments.len(), 1);
         let head = "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n".as_bytes();
-        let view = ParsedMessage::parse(&[head, STANDARD.encode(&nested).as_bytes()].concat());
-        assert!(view.attachments[0].bytes == nested);
-        let multipart = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n".repeat(4_000);
-        assert_eq!(ParsedMessage::parse(&multipart).text, None);
+        let parsed = ParsedMessage::parse(&[head, STANDARD.encode(&nested).as_bytes()].concat());
+        assert!(parsed.attachments[0].bytes == nested);
+        let level = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n";
+        let parsed = ParsedMessage::parse(&level.repeat(4_000));
+        assert!(parsed.attachments.is_empty() && parsed.text.unwrap().len() <= level.len() * 4_000);
     }
 
     #[test]
-    fn missing_boundaries_do_not_take_quadratic_time() {
+    fn multiparts_without_their_boundary_are_parsed_in_linear_time() {
         let head = b"Subject: x\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n";
-        for part in [
-            "--b\r\nContent-Type: message/rfc822\r\n\r\nContent-Type: MultiPart/mixed; boundary=c\r\n\r\nx\r\n",
-            "--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\nx\r\n",
-        ] {
-            let few = ParsedMessage::parse(&[head, part.repeat(50).as_bytes()].concat());
-            assert_eq!((few.text, few.attachments.len()), (None, 50));
-            let many = ParsedMessage::parse(&[head, part.repeat(20_000).as_bytes()].concat());
-            assert_eq!((many.subject.as_str(), many.text), ("x", Some(part.repeat(20_000))));
+        let message = "--b\r\nContent-Type: message/rfc822\r\n\r\nContent-Type: MultiPart/mixed; boundary=c\r\n\r\nx\r\n";
+        let multipart = "--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\nx\r\n";
+        for count in [50, 5_000] {
+            let parse = |part: &str| ParsedMessage::parse(&[head, part.repeat(count).as_bytes()].concat());
+            assert_eq!(parse(message).attachments.len(), count);
+            let parsed = parse(multipart);
+            assert_eq!((parsed.subject.as_str(), parsed.attachments.len()), ("x", 0));
+            assert_eq!(parsed.text.unwrap().matches('x').count(), count);
         }
+        let parsed = ParsedMessage::parse(&[head, message.repeat(50_000).as_bytes()].concat());
+        assert!(parsed.attachments.len() < 50_000);
     }
 
     proptest! {
         #[test]
-        fn parse_never_panics(bytes in any::<Vec<u8>>(), header in "((From|To|Date|Subject|Received|References|Content-Type|Content-Transfer-Encoding|X): ?(=\\?utf-8\\?[qb]\\?|[ -~é]|multipart/mixed; boundary=b|text/html|message/rfc822|base64|quoted-printable|<a@b.c>,?|1 Jan 2026 10:00:00 \\+9999|\n )*\n){0,6}\n(--b(--)?\n|[ -~]{0,9}\n|<[a-z!/&; ]{0,4}|Content-Type: text/html\n){0,9}") {
+        fn no_bytes_panic(bytes in any::<Vec<u8>>(), header in "((From|To|Date|Subject|Received|References|Content-Type|Content-Transfer-Encoding|X): ?(=\\?utf-8\\?[qb]\\?|[ -~é]|multipart/mixed; boundary=b|text/html|message/rfc822|base64|quoted-printable|<a@b.c>,?|1 Jan 2026 10:00:00 \\+9999|\n )*\n){0,6}\n(--b(--)?\n|[ -~]{0,9}\n|<[a-z!/&; ]{0,4}|Content-Type: text/html\n){0,9}") {
             for message in [bytes, header.into_bytes()] {
-                let view = ParsedMessage::parse(&message);
-                let _ = (view.plain_text(), Summary::parse(&message));
-                for (i, attachment) in view.attachments.iter().enumerate() {
+                let parsed = ParsedMessage::parse(&message);
+                let _ = (parsed.plain_text(), Summary::parse(&message));
+                for (i, attachment) in parsed.attachments.iter().enumerate() {
                     prop_assert!(!attachment.name.contains(['/', '\\']) && !attachment.name.is_empty(), "{i}");
                 }
             }

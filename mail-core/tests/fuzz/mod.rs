@@ -11,7 +11,7 @@ use mail_core::mailbox::scan::{Scanner, records};
 use mail_core::message::address::{Address, Domain, ForwardPath, ReversePath};
 use mail_core::message::draft::{self, Draft, Subject};
 use mail_core::message::parsed::{ParsedMessage, Summary};
-use mail_core::message::{compose, date, header, id};
+use mail_core::message::{compose, date, header, id, mime};
 use mail_core::proxy::{self, Header};
 use mail_core::{pop3, sasl, smtp, users};
 
@@ -28,6 +28,7 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("draft", draft),
     ("header", header_fields),
     ("lines", lines),
+    ("mime", mime_parts),
     ("pop3_client", machines::pop3_client),
     ("pop3_command", pop3_command),
     ("pop3_server", machines::pop3_server),
@@ -277,6 +278,26 @@ fn scan(data: &[u8]) {
         }
     }
     assert_eq!(format!("{all:?}"), format!("{found:?}"));
+}
+
+fn mime_parts(data: &[u8]) {
+    let message = mime::Message::parse(data, |_, _| None);
+    let leaves = || message.parts().iter().filter(|part| !part.is_multipart());
+    let bodies: usize = leaves().map(|part| part.body().len()).sum();
+    assert!(bodies <= data.len(), "the parts are longer than the message");
+    let mut decoded = 0;
+    for part in leaves() {
+        assert!(!message.file_name(part).is_empty());
+        let _ = message.content_id(part);
+        let (text, files) = message.text(part);
+        decoded += part.bytes().len() + text.len() + files.iter().map(|file| file.bytes.len()).sum::<usize>();
+    }
+    // A line of uuencode without data stands for up to 45 octets.
+    assert!(decoded <= 64 * data.len() + 64, "{decoded} octets from {}", data.len());
+    let layout = message.layout();
+    let last = layout.text.iter().chain(&layout.html).chain(&layout.attachments).max();
+    assert!(last.is_none_or(|last| *last < message.parts().len()));
+    assert!(layout.text.is_sorted() && layout.attachments.is_sorted());
 }
 
 fn user_file(data: &[u8]) {

@@ -19,7 +19,7 @@ use crate::model::state::{
 };
 use crate::model::transcript::Protocol;
 use crate::platform::socket::Socket;
-use crate::platform::{charset, clock, dom, notification};
+use crate::platform::{PLATFORM, charset, clock, dom, notification};
 use crate::session::SessionError;
 use crate::session::pop3::{self, CheckDelegate, CheckEvent};
 use crate::storage::{CACHED_OCTETS_MAX, ObjectStore};
@@ -98,7 +98,7 @@ impl Control {
 
     /// Shows the content of the open message and marks it as read.
     pub(super) fn show_message(&self, id: &str, raw: impl Into<Bytes>) -> Rc<FetchedMessage> {
-        let message = Rc::new(FetchedMessage::parse(raw, charset::decode));
+        let message = Rc::new(FetchedMessage::parse(raw, PLATFORM));
         self.dispatch(UiAction::Opened { id: id.to_owned(), content: message.clone() });
         self.dispatch(MailboxAction::Opened { id: id.to_owned(), search_text: message.search_text() });
         self.store_marks(id);

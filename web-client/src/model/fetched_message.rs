@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use mail_core::message::charset::CharsetDecoder;
 use mail_core::message::draft::Attachment;
 use mail_core::message::parsed::ParsedMessage;
+use mail_core::message::platform::Platform;
 
 /// Characters of a message's text that the search index stores.
 const SEARCH_TEXT_CHARS_MAX: usize = 20_000;
@@ -17,10 +17,10 @@ pub(crate) struct FetchedMessage {
 }
 
 impl FetchedMessage {
-    /// `decode` handles the charsets that the core does not.
-    pub(crate) fn parse(raw: impl Into<Bytes>, decode: CharsetDecoder) -> Self {
+    /// Parses a message with the conversions of a platform.
+    pub(crate) fn parse(raw: impl Into<Bytes>, platform: Platform) -> Self {
         let raw = raw.into();
-        let parsed = ParsedMessage::parse_with(&raw, decode);
+        let parsed = ParsedMessage::parse_with(&raw, platform);
         Self { raw, parsed }
     }
 
@@ -55,7 +55,7 @@ mod tests {
             --b\r\nContent-Type: text/html\r\n\r\n<img src='cid:one'>\r\n\
             --b\r\nContent-Type: image/gif\r\nContent-ID: <one>\r\n\r\nGIF\r\n\
             --b\r\nContent-Type: image/gif; name=two.gif\r\nContent-ID: <two>\r\n\r\nGIF\r\n--b--\r\n";
-        let message = FetchedMessage::parse(&raw[..], |_, _| None);
+        let message = FetchedMessage::parse(&raw[..], Platform::NONE);
         let listed: Vec<_> =
             message.listed_attachments().map(|(at, file)| (at, file.name.as_str())).collect();
         assert_eq!(listed, [(1, "two.gif")]);

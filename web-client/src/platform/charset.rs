@@ -1,50 +1,30 @@
-//! East Asian charsets. The page's build of the core leaves them out, because browsers have the tables.
+//! Charsets, decoded by the browser.
 
 use web_sys::TextDecoder;
 
-/// Prefixes of charset labels that are decoded by the browser.
-const PREFIXES: [&str; 13] = [
-    "gb",
-    "big5",
-    "cn-gb",
-    "cp936",
-    "ms936",
-    "euc",
-    "iso-2022",
-    "shift",
-    "sjis",
-    "x-sjis",
-    "windows-31j",
-    "ks_c",
-    "korean",
-];
-
-/// A [`CharsetDecoder`](mail_core::message::charset::CharsetDecoder) function.
-pub(crate) fn decode(charset: &str, octets: &[u8]) -> Option<String> {
-    let name = charset.to_ascii_lowercase();
-    if !PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
-        return None;
-    }
-    TextDecoder::new_with_label(&name).ok()?.decode_with_u8_array(octets).ok()
+/// Decodes bytes; a [`CharsetDecoder`](mail_core::message::platform::CharsetDecoder).
+pub(crate) fn decode(label: &str, bytes: &[u8]) -> Option<String> {
+    TextDecoder::new_with_label(label).ok()?.decode_with_u8_array(bytes).ok()
 }
 
-#[cfg(test)]
+/// TextDecoder exists on WebAssembly only.
+#[cfg(all(test, target_arch = "wasm32"))]
 mod tests {
-    use super::*;
-    #[cfg(target_arch = "wasm32")]
+    use mail_core::message::parsed::ParsedMessage;
+    use mail_core::message::platform::Platform;
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    #[test]
-    fn decode_leaves_other_charsets_to_the_core() {
-        assert_eq!(decode("utf-8", b"x"), None);
-        assert_eq!(decode("ISO-8859-1", b"x"), None);
-    }
+    use super::*;
 
-    #[cfg(target_arch = "wasm32")]
     #[test]
-    fn decode_supports_east_asian_charsets() {
+    fn decode_supports_the_charsets_of_the_browser() {
         let message = b"Subject: =?GB2312?B?xOO6ww==?=\r\nContent-Type: text/plain; charset=Shift_JIS\r\n\r\n\x82\xa0\r\n";
-        let view = mail_core::message::parsed::ParsedMessage::parse_with(message, decode);
-        assert_eq!((view.subject.as_str(), view.text.as_deref()), ("\u{4f60}\u{597d}", Some("\u{3042}\r\n")));
+        let platform = Platform { decode_charset: decode, ..Platform::NONE };
+        let message = ParsedMessage::parse_with(message, platform);
+        assert_eq!(
+            (message.subject.as_str(), message.text.as_deref()),
+            ("\u{4f60}\u{597d}", Some("\u{3042}\r\n"))
+        );
+        assert_eq!(decode("x-unknown", b"x"), None);
     }
 }

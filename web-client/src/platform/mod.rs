@@ -5,8 +5,15 @@ pub(crate) mod charset;
 pub(crate) mod clipboard;
 pub(crate) mod clock;
 pub(crate) mod dom;
+pub(crate) mod html_text;
 pub(crate) mod indexed_db;
 pub(crate) mod local_storage;
 pub(crate) mod location;
 pub(crate) mod notification;
 pub(crate) mod socket;
+
+/// The conversions of the browser for the parser of mail-core.
+pub(crate) const PLATFORM: mail_core::message::platform::Platform = mail_core::message::platform::Platform {
+    decode_charset: charset::decode,
+    html_to_text: html_text::html_to_text,
+};

@@ -120,9 +120,6 @@ fn PlainText(PlainTextProps { message, has_html }: &PlainTextProps) -> Html {
 }
 
 fn people(people: &[NamedAddress]) -> String {
-    let one = |person: &NamedAddress| match &person.name {
-        Some(name) => format!("{} <{}>", printable_line(name), printable_line(&person.address)),
-        None => printable_line(&person.address).into_owned(),
-    };
+    let one = |person: &NamedAddress| printable_line(&person.to_string()).into_owned();
     people.iter().map(one).collect::<Vec<_>>().join(", ")
 }

@@ -9,31 +9,30 @@ use std::borrow::Cow;
 use base64::Engine as _;
 
 use super::limits::META_BYTES_MAX;
-
-/// Decodes bytes of a charset, named by a label of the Encoding Standard in lower case; `None` for an unknown label.
-pub type Decode = fn(label: &str, bytes: &[u8]) -> Option<String>;
+use crate::message::platform::CharsetDecoder;
 
 /// Decodes bytes whose charset is declared, or found by [`detect`] if it is not or is unknown.
-pub(super) fn decode(label: Option<&[u8]>, bytes: Cow<'_, [u8]>, platform: Decode) -> String {
+pub(super) fn decode(label: Option<&[u8]>, bytes: Cow<'_, [u8]>, platform: CharsetDecoder) -> String {
     let label = label.map(canonical).unwrap_or_default();
     match label.as_str() {
         "" => detect(bytes),
         "utf-8" => utf8(bytes),
         "windows-1252" => windows_1252(&bytes),
         "utf-7" => utf7(&bytes),
+        "iso-2022-jp" => platform(&label, &without_empty_runs(&bytes)).unwrap_or_else(|| detect(bytes)),
         other => platform(other, &bytes).unwrap_or_else(|| detect(bytes)),
     }
 }
 
 /// Decodes an HTML text: its declared charset, else that of its `<meta>` element.
-pub(super) fn decode_html(label: Option<&[u8]>, bytes: Cow<'_, [u8]>, platform: Decode) -> String {
+pub(super) fn decode_html(label: Option<&[u8]>, bytes: Cow<'_, [u8]>, platform: CharsetDecoder) -> String {
     let declared = label.map(canonical).filter(|label| !label.is_empty());
     let label = declared.or_else(|| meta_charset(&bytes));
     decode(label.as_ref().map(String::as_bytes), bytes, platform)
 }
 
 /// Decodes raw octets of a header field (RFC 5322 knows none): UTF-8, the charset of the message, windows-1252.
-pub(super) fn decode_raw(bytes: &[u8], message_charset: Option<&[u8]>, platform: Decode) -> String {
+pub(super) fn decode_raw(bytes: &[u8], message_charset: Option<&[u8]>, platform: CharsetDecoder) -> String {
     let has_escapes = || bytes.contains(&b'\x1b');
     let is_7bit = |label: &[u8]| label.len() > 8 && label[..8].eq_ignore_ascii_case(b"iso-2022");
     match (str::from_utf8(bytes), message_charset) {
@@ -44,6 +43,23 @@ pub(super) fn decode_raw(bytes: &[u8], message_charset: Option<&[u8]>, platform:
         (Err(_), Some(label)) if canonical(label) != "utf-8" => decode(Some(label), bytes.into(), platform),
         (Err(_), _) => windows_1252(bytes),
     }
+}
+
+/// ISO-2022-JP without escape sequences that another one follows at once, as between joined encoded words: decoders
+/// treat them as errors.
+fn without_empty_runs(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let [first, tail @ ..] = rest {
+        let is_empty_run = matches!(rest, [b'\x1b', b'(' | b'$', _, b'\x1b', ..]);
+        if is_empty_run {
+            rest = &rest[3..];
+        } else {
+            out.push(*first);
+            rest = tail;
+        }
+    }
+    out
 }
 
 /// UTF-8 if the bytes are valid, else windows-1252.
@@ -256,6 +272,11 @@ mod tests {
     fn utf7_is_decoded() {
         assert_eq!(decoded("utf-7", b"Hi +AOkA6Q-! 1 +- 1, +2D3eAA"), "Hi éé! 1 + 1, \u{1f600}");
         assert_eq!(decoded("utf-7", b"+A+AAAAA"), "\u{3e0}\0");
+    }
+
+    #[test]
+    fn iso_2022_jp_has_no_empty_runs() {
+        assert_eq!(without_empty_runs(b"\x1b$BE7\x1b(B\x1b$B5$\x1b(Ba"), b"\x1b$BE7\x1b$B5$\x1b(Ba");
     }
 
     #[test]

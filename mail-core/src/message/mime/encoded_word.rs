@@ -4,8 +4,8 @@
 
 use std::borrow::Cow;
 
-use super::charset::{self, Decode};
-use super::transfer;
+use super::{charset, transfer};
+use crate::message::platform::CharsetDecoder;
 
 /// Decodes header text: `charset::decode_raw` for the octets outside encoded words.
 #[derive(Debug, Clone, Copy)]
@@ -13,7 +13,7 @@ pub struct Context<'a> {
     /// The declared charset of the message or the part.
     pub charset: Option<&'a [u8]>,
     /// The tables of the platform.
-    pub decode: Decode,
+    pub decode: CharsetDecoder,
 }
 
 impl Context<'_> {

@@ -38,7 +38,6 @@ use std::borrow::Cow;
 
 pub use address::{Mailbox, addresses};
 pub use body::Layout;
-pub use charset::Decode;
 pub use date::date;
 pub use encoded_word::Context;
 pub use field::{Field, Fields, fields, unfold_text};
@@ -46,12 +45,14 @@ pub use message_ids::message_ids;
 pub use received::Received;
 pub use transfer::Encoding;
 
+use crate::message::platform::CharsetDecoder;
+
 /// A message, taken apart.
 #[derive(Debug, Clone)]
 pub struct Message<'a> {
     /// At least one; the first is the message itself. Every part follows its multipart.
     parts: Vec<Part<'a>>,
-    decode: Decode,
+    decode: CharsetDecoder,
 }
 
 /// A message or a part of a multipart.
@@ -78,7 +79,7 @@ pub struct Header<'a> {
     /// The header with the lines that end it cut off.
     pub bytes: &'a [u8],
     root: Part<'a>,
-    decode: Decode,
+    decode: CharsetDecoder,
 }
 
 const TEXT: (&[u8], &[u8]) = (b"text", b"plain");
@@ -95,7 +96,7 @@ pub struct EmbeddedFile {
 impl<'a> Header<'a> {
     /// Reads the header of a message; the body is not examined.
     #[must_use]
-    pub fn parse(message: &'a [u8], decode: Decode) -> Self {
+    pub fn parse(message: &'a [u8], decode: CharsetDecoder) -> Self {
         let (end, body) = field::header_end(message, 0, |_| false);
         Self {
             bytes: &message[..end],
@@ -121,7 +122,7 @@ impl<'a> Header<'a> {
 impl<'a> Message<'a> {
     /// Takes a message apart. `decode` converts charsets other than UTF-8 and windows-1252.
     #[must_use]
-    pub fn parse(message: &'a [u8], decode: Decode) -> Self {
+    pub fn parse(message: &'a [u8], decode: CharsetDecoder) -> Self {
         Self { parts: structure::parts(message), decode }
     }
 

@@ -48,7 +48,7 @@ fn ids(state: &State) -> String {
 }
 
 fn parsed(raw: &'static [u8]) -> Rc<FetchedMessage> {
-    Rc::new(FetchedMessage::parse(raw, |_, _| None))
+    Rc::new(FetchedMessage::parse(raw, mail_core::message::platform::Platform::NONE))
 }
 
 fn opened(state: State, id: &str) -> State {

@@ -1,0 +1,24 @@
+//! Conversions that a platform provides: charset tables and an HTML parser.
+//!
+//! They are large, and a browser has both. Natively a client uses libraries.
+
+/// Decodes bytes of a charset, named by a label of the WHATWG Encoding Standard in lower case; `None` for an unknown
+/// label. UTF-8, windows-1252 (which ISO-8859-1 means there) and UTF-7 are never asked for.
+pub type CharsetDecoder = fn(label: &str, bytes: &[u8]) -> Option<String>;
+
+/// Renders an HTML document as plain text.
+pub type HtmlToText = fn(html: &str) -> String;
+
+/// The conversions of a platform.
+#[derive(Debug, Clone, Copy)]
+pub struct Platform {
+    /// Charsets.
+    pub decode_charset: CharsetDecoder,
+    /// HTML.
+    pub html_to_text: HtmlToText,
+}
+
+impl Platform {
+    /// No other charsets, and HTML as its source.
+    pub const NONE: Self = Self { decode_charset: |_, _| None, html_to_text: str::to_owned };
+}
