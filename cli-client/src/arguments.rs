@@ -41,7 +41,7 @@ pub(crate) struct Common {
     /// POP3 server, as host:port [default: 127.0.0.1:2110]
     #[arg(long, value_name = "ADDR", value_parser = parse_address, global = true)]
     pop3: Option<String>,
-    /// When TLS starts [default: `starttls`, or `never` for a server on this host]
+    /// Start of TLS [default: `starttls`, or `never` for a server on this host]
     #[arg(long, value_name = "WHEN", value_enum, global = true)]
     tls: Option<TlsMode>,
     /// Trust the root certificates in this PEM file instead of the system's

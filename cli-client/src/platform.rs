@@ -8,7 +8,7 @@ use mail_core::message::platform::Platform;
 /// The conversions of the terminal client.
 pub(crate) const PLATFORM: Platform = Platform { decode_charset, html_to_text };
 
-/// Nested elements up to which HTML is rendered. The time grows with the square of the depth; mails have about 50.
+/// Maximum nesting depth of rendered HTML. The time grows with the square of the depth; mails have about 50.
 const DEPTH_MAX: usize = 500;
 /// Lines are not wrapped: the terminal does that, and a quoted reply must not break links.
 const WIDTH: usize = 100_000;
@@ -37,7 +37,7 @@ fn html_to_text(html: &str) -> String {
     }
 }
 
-/// The nesting of elements whose end tags are not optional; unclosed ones count to the end.
+/// The nesting depth of elements with mandatory end tags; unclosed ones count to the end.
 fn depth(html: &str) -> usize {
     const NOT_NESTED: [&str; 26] = [
         "area", "base", "body", "br", "col", "dd", "dt", "hr", "html", "img", "input", "li", "link", "meta",
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn cases_give_the_expected_results() {
         let count = cases::check(PLATFORM, true);
-        // A checkout without the folder runs only the tests below.
+        // Without the folder, only the tests below run.
         assert!(count == 0 || count > 100, "{count} cases");
     }
 

@@ -1,4 +1,4 @@
-//! Commands for scripts: one command a run, its result on standard output and in the exit code.
+//! Commands for scripts: one command per run, with its result on standard output and in the exit code.
 
 use std::path::Path;
 

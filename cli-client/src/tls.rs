@@ -44,15 +44,15 @@ impl Display for TlsMode {
     }
 }
 
-/// Which certificates are trusted.
+/// The trusted certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TrustPolicy {
     /// PEM file of roots that replaces the system's.
     pub(crate) ca: Option<PathBuf>,
     /// The only trusted certificate.
     pub(crate) fingerprint: Option<Fingerprint>,
-    /// File of the certificates that the user accepted: one `host:port fingerprint` a line. The last line of an address
-    /// applies.
+    /// File of the certificates that the user accepted: one `host:port fingerprint` per line. The last line of an
+    /// address applies.
     pub(crate) known_certificates: PathBuf,
 }
 

@@ -21,7 +21,7 @@ fn transcript(servers: &Servers, input: &str) -> String {
     output.text().to_owned()
 }
 
-/// How often the options are printed.
+/// Number of times that the options are printed.
 fn count_menus(transcript: &str) -> usize {
     transcript.matches(OPTIONS).count()
 }

@@ -16,7 +16,7 @@ pub struct Auth {
     pub hash_memory: ByteSize,
     /// Target time of one hash, 1 to 10 000. The number of passes is calibrated when the first hash is made.
     pub hash_milliseconds: u64,
-    /// How long a successful password check is cached, at most a day; 0 disables the cache.
+    /// Lifetime of a cached successful password check, at most a day; 0 disables the cache.
     pub cache_seconds: u64,
     /// Failed logins per hour and IPv4 address or IPv6 /64 network before further logins are refused.
     pub failures_per_address: u32,

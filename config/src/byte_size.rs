@@ -1,4 +1,4 @@
-//! Sizes with a unit: `"25 MiB"`, `"10 kB"`, or a plain number of bytes.
+//! Sizes with units: `"25 MiB"`, `"10 kB"`, or a plain number of bytes.
 
 use std::fmt;
 use std::str::FromStr;

@@ -28,7 +28,7 @@ pub struct Fault<C: FaultCommand> {
     /// Delay before the action.
     pub delay: Option<Duration>,
     pub action: Action<C::Reply>,
-    /// How often the fault applies; `None` is always.
+    /// Probability of the fault; `None` is always.
     pub sampling: Option<Sampling>,
 }
 

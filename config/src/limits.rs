@@ -16,7 +16,7 @@ pub struct Limits {
     pub connections: usize,
     /// Maximum simultaneous connections of one IPv4 address or IPv6 /64 network; at least 1.
     pub connections_per_address: usize,
-    /// Memory for all messages being received; beyond it they go to temporary files.
+    /// Memory for all messages being received; larger amounts go to temporary files.
     pub message_memory: ByteSize,
     /// Networks exempt from limits per address: proxies without a PROXY header, hosts of the same site.
     pub trusted: Networks,

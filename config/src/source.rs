@@ -2,7 +2,7 @@
 
 use crate::InvalidValue;
 
-/// What is wrong, and where.
+/// An error and its location.
 #[derive(Debug)]
 pub(crate) struct SourceError {
     /// Counts from 1.

@@ -1,4 +1,4 @@
-//! Parsing of mails: the corpus beside the checkout, or our own mails.
+//! Parsing of mails: the corpus next to the checkout, or the built-in mails.
 
 #[path = "../tests/sample_mails/mod.rs"]
 mod sample_mails;

@@ -179,7 +179,7 @@ pub trait Machine {
     /// Moves all queued output to the end of `out`.
     fn poll_transmit(&mut self, out: &mut BytesMut);
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due unless input arrives first. Read it after
+    /// Time at which [`handle_timeout`](Self::handle_timeout) is due unless input arrives first. Read it after
     /// [`receive`](Self::receive).
     fn poll_timeout(&self) -> Option<Instant>;
 

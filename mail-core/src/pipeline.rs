@@ -22,7 +22,7 @@ const EXCERPT_OCTETS_MAX: usize = 80;
 pub(crate) struct Pipeline<A> {
     out: BytesMut,
     outstanding: VecDeque<A>,
-    /// How many of `outstanding` were handed to the driver. The others cannot have been answered yet.
+    /// Number of `outstanding` commands that were handed to the driver. The others cannot have been answered yet.
     transmitted: usize,
     deadline: Option<Instant>,
     /// Progress was made since the deadline was set.
@@ -106,7 +106,7 @@ impl<A> Pipeline<A> {
         Ok(())
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    /// Time at which [`handle_timeout`](Self::handle_timeout) is due.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline
     }

@@ -39,7 +39,7 @@ pub enum Header {
     },
 }
 
-/// Why a header is invalid.
+/// The reason a header is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeaderError {
     /// The stream does not begin with a version 2 header.

@@ -32,7 +32,7 @@ impl Credentials {
     }
 }
 
-/// When a server offers authentication.
+/// The connections on which a server offers authentication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthOffer {
     /// Never.
@@ -89,7 +89,7 @@ impl Display for Mechanism {
     }
 }
 
-/// Why an exchange failed before the password was verified.
+/// The reason an exchange failed before the password was verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SaslError {
     /// The client sent `*` (RFC 4954 section 4, RFC 5034 section 4).

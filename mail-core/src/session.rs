@@ -29,11 +29,12 @@ pub trait Session: Send {
     /// any length needs a bounded buffer.
     fn produce(&mut self, machine: &mut Self::Machine) -> impl Future<Output = Produced> + Send;
 
-    /// The TLS handshake that the machine asked for is complete. The session tells the machine and forgets everything
-    /// from before the handshake (RFC 3207 section 4.2, RFC 2595 section 4).
+    /// The TLS handshake that the machine asked for is complete. The session informs the machine and discards
+    /// everything from before the handshake (RFC 3207 section 4.2, RFC 2595 section 4).
     fn tls_established(&mut self, encryption: Encryption, now: Instant, machine: &mut Self::Machine);
 
-    /// When the driver must call [`renew`](Self::renew) next; `None` while the session holds nothing that expires.
+    /// Time at which the driver must call [`renew`](Self::renew) next; `None` while the session holds nothing that
+    /// expires.
     fn renewal(&self) -> Option<Instant> {
         None
     }
@@ -43,7 +44,7 @@ pub trait Session: Send {
         std::future::ready(())
     }
 
-    /// Tells the machine that the server shuts down.
+    /// Informs the machine that the server is shutting down.
     fn shutdown(&self, machine: &mut Self::Machine);
 }
 

@@ -108,7 +108,7 @@ impl StoredPassword {
     /// Parses the field.
     ///
     /// # Errors
-    /// Why the field is invalid.
+    /// The reason the field is invalid.
     pub fn parse(text: &str) -> Result<Self, Reason> {
         if text.is_empty() {
             return Err(Reason::NoPassword);
@@ -168,7 +168,7 @@ pub struct UserFile {
     lines: Vec<Line>,
 }
 
-/// Where and why User.txt cannot be parsed. Callers add the file name.
+/// The line of User.txt that cannot be parsed, and the reason. Callers add the file name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {reason}")]
 pub struct UsersError {
@@ -178,7 +178,7 @@ pub struct UsersError {
     pub reason: Reason,
 }
 
-/// Why a line of User.txt is invalid, and the remedy.
+/// The reason a line of User.txt is invalid, and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Reason {
@@ -392,7 +392,7 @@ mod tests {
     proptest! {
         #[test]
         fn parse_is_the_inverse_of_display(text in "((ag|gb|c\\.d)[0-9]{1,9} [!-~é]{1,9}\n|#[ -~]{0,9}\n|[ \t]{0,3}\n){0,6}") {
-            // Names that happen to be the same, and what happens to look like a hash, are other tests' work.
+            // Equal names and passwords that look like hashes are excluded; other tests cover them.
             if let Ok(file) = parse(&text) {
                 prop_assert_eq!(file.to_string(), text);
                 prop_assert_eq!(parse(&file.to_string()), Ok(file));

@@ -112,7 +112,7 @@ fn envelope(recipients: &[&str], message: &[u8]) -> Envelope {
     }
 }
 
-/// Sends the messages in order. Returns how both sides ended, the delivered messages and the client's events.
+/// Sends the messages in order. Returns the outcomes of both sides, the delivered messages and the client's events.
 fn submit(
     mut config: SubmissionConfig,
     messages: &[(Vec<&str>, Vec<u8>)],

@@ -1,4 +1,4 @@
-//! Own mails for each kind of input that the MIME reader tolerates. Natively and on WebAssembly.
+//! A built-in mail for each kind of input that the MIME parser tolerates. Natively and on WebAssembly.
 
 #[path = "platform/mod.rs"]
 mod platform;
@@ -16,7 +16,7 @@ mod structure;
 
 use mail_core::message::parsed::ParsedMessage;
 
-/// Parses a mail written with LF as it is sent: with CRLF.
+/// Converts a mail with LF line ends to CRLF and parses it.
 fn parse(mail: &str) -> ParsedMessage {
     parse_bytes(mail.replace('\n', "\r\n").as_bytes())
 }

@@ -11,6 +11,6 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 #[test]
 fn cases_give_the_expected_results() {
     let count = cases::check(platform::PLATFORM, false);
-    // A checkout without the folder runs only the project's own mails, in `mime.rs`.
+    // Without the folder, only the built-in mails of `mime.rs` are tested.
     assert!(count == 0 || count > 100, "{count} cases");
 }

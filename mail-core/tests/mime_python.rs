@@ -14,12 +14,12 @@ use base64::engine::general_purpose::STANDARD;
 use mail_core::message::mime::Message;
 use serde_json::Value;
 
-/// A part that is no multipart.
+/// A part that is not a multipart.
 #[derive(Debug)]
 struct Part {
     media_type: String,
     name: String,
-    /// `None` for a message inside a message, which Python takes apart.
+    /// `None` for a message inside a message, which Python parses as well.
     bytes: Option<Vec<u8>>,
 }
 
@@ -130,10 +130,10 @@ fn python_part(value: &Value) -> Part {
 }
 
 fn agree(own: &Part, python: &Part) -> bool {
-    // A multipart without parts, and what is no media type, is text; Python keeps the declared type.
+    // A multipart without parts or with an invalid media type is text; Python reports the declared type.
     let is_unusable = python.media_type.starts_with("multipart/") || !is_media_type(&python.media_type);
     let is_type = own.media_type == python.media_type || (is_unusable && own.media_type == "text/plain");
-    // Unnamed parts get a name, and names are cleaned: folders are cut off, raw octets are decoded.
+    // Unnamed parts get a name, and names are cleaned: folders are removed, raw octets are decoded.
     let base = python.name.rsplit(['/', '\\']).next().unwrap_or_default();
     let is_name = python.name.is_empty()
         || python.name.contains(char::REPLACEMENT_CHARACTER)
@@ -155,7 +155,7 @@ fn letters(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
-/// The lines without white space at their ends, which quoted-printable does not keep.
+/// The lines without white space at their ends, which quoted-printable drops.
 fn lines(bytes: &[u8]) -> Vec<&[u8]> {
     bytes.trim_ascii().split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end).collect()
 }

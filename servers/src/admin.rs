@@ -14,22 +14,22 @@ use crate::privileges;
 /// A subcommand of `pennypost user`.
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
-    /// Add an account and make its folder.
+    /// Add an account and create its folder.
     Add(NameAndPassword),
     /// Change an account's password.
     Passwd(NameAndPassword),
-    /// Remove an account; its mail is kept unless --purge is given.
+    /// Remove an account, but not its mail unless --purge is given.
     Remove {
         /// The account's name.
         #[arg(value_parser = parse_name)]
         name: Username,
-        /// Delete its folder and all of its mail, too.
+        /// Also delete its folder with all mail.
         #[arg(long)]
         purge: bool,
     },
-    /// Show the account names, one a line.
+    /// List the account names, one per line.
     List,
-    /// Turn every password that stands in plain text into an Argon2id hash.
+    /// Replace every plain-text password by an Argon2id hash.
     Hash,
 }
 
@@ -39,7 +39,7 @@ pub struct NameAndPassword {
     /// The account's name.
     #[arg(value_parser = parse_name)]
     name: Username,
-    /// Read the password from the first line of standard input instead of asking for it.
+    /// Read the password from the first line of standard input instead of prompting for it.
     #[arg(long)]
     password_stdin: bool,
 }
@@ -96,7 +96,7 @@ impl UserCommand {
             }
             Self::Hash => {
                 let hashed = directory.hash_plain_passwords().await.map_err(to_sentence)?;
-                print(&format!("turned {} plain-text passwords into hashes", hashed.len()))
+                print(&format!("replaced {} plain-text passwords by hashes", hashed.len()))
             }
             Self::Remove { .. } => unreachable!("`run` removes accounts"),
         }
@@ -110,7 +110,7 @@ fn create_data_directory(config: &Config) -> Result<(), String> {
         true => privileges::give(&config.data, owner),
         false => Ok(()),
     });
-    created.map_err(|error| format!("cannot make the data directory {}: {error}", config.data.display()))
+    created.map_err(|error| format!("cannot create the data directory {}: {error}", config.data.display()))
 }
 
 async fn remove(
@@ -123,7 +123,8 @@ async fn remove(
     print(&format!("removed {name}; its mail is still in {}", mailboxes.location(&name)))
 }
 
-/// Takes the lease first: no session then loses mail while it reads, and nothing has changed if the lease is not available.
+/// Takes the lease first, so that no session loses mail while it reads. If the lease is not available, nothing has
+/// changed.
 async fn purge(
     directory: &(impl Directory + AccountAdmin),
     store: &impl MaildropStore,

@@ -26,21 +26,21 @@ struct Pennypost {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the SMTP server, the POP3 server and the web page in one process.
+    /// Run the SMTP server, the POP3 server and the web page in one process
     Serve {
         #[command(flatten)]
         args: ServeArgs,
         #[command(flatten)]
         web: WebArgs,
     },
-    /// Add, change, list and remove accounts.
+    /// Add, change, list and remove accounts
     User {
         #[command(subcommand)]
         command: UserCommand,
         #[command(flatten)]
         place: PlaceArgs,
     },
-    /// Read configuration, User.txt and every mailbox, and say what is wrong (exit code 1 if anything is).
+    /// Verify the configuration, User.txt and every mailbox; the exit code is 1 if there is a defect
     Check(PlaceArgs),
 }
 
@@ -63,10 +63,10 @@ struct Pop3Server {
 /// Configuration file and data directory.
 #[derive(Debug, Args)]
 pub struct PlaceArgs {
-    /// The configuration file (TOML); without one, everything has its default.
+    /// Configuration file (TOML) [default: none, all settings have their defaults]
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// The directory with User.txt and the mailboxes [default: data].
+    /// Data directory with User.txt and the mailboxes [default: data]
     #[arg(long, value_name = "DIR", global = true)]
     data: Option<PathBuf>,
 }
@@ -75,32 +75,32 @@ pub struct PlaceArgs {
 struct ServeArgs {
     #[command(flatten)]
     place: PlaceArgs,
-    /// The server's own name [default: localhost].
+    /// Host name of the server [default: localhost]
     #[arg(long, value_name = "NAME", value_parser = parse_domain)]
     hostname: Option<Domain>,
-    /// A domain whose mail is delivered here, besides the hostname; may be given again.
+    /// Domain with local delivery, besides the host name (repeatable)
     #[arg(long, value_name = "NAME", value_parser = parse_domain)]
     domain: Vec<Domain>,
-    /// Where the SMTP server listens; may be given again [default: 127.0.0.1:2525].
+    /// Address of the SMTP server (repeatable) [default: 127.0.0.1:2525]
     #[arg(long, value_name = "ADDRESS:PORT")]
     smtp: Vec<SocketAddr>,
-    /// Where the POP3 server listens; may be given again [default: 127.0.0.1:2110].
+    /// Address of the POP3 server (repeatable) [default: 127.0.0.1:2110]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pop3: Vec<SocketAddr>,
-    /// Where `/metrics` is served for Prometheus [default: nowhere].
+    /// Address of the Prometheus endpoint `/metrics` [default: none]
     #[arg(long, value_name = "ADDRESS:PORT")]
     metrics: Option<SocketAddr>,
-    /// The form of the log on standard error; RUST_LOG sets its level.
+    /// Format of the log on standard error; RUST_LOG sets the level
     #[arg(long, value_enum, default_value = "text")]
     log: LogFormat,
 }
 
 #[derive(Debug, Args)]
 struct WebArgs {
-    /// Where the page is served and connected to the servers, or `off` [default: 127.0.0.1:8080].
+    /// Address of the page and its bridge, or `off` [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT")]
     web: Option<WebListen>,
-    /// The directory of the built page [default: dist].
+    /// Directory of the built page [default: dist]
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
 }
@@ -136,7 +136,7 @@ fn run(args: &ServeArgs, web: &WebArgs, programs: Programs) -> ExitCode {
     finish(args.read().and_then(|config| serve(&web.over(config), programs)))
 }
 
-#[allow(clippy::print_stderr, reason = "the one place where a program says why it ends")]
+#[allow(clippy::print_stderr, reason = "prints the error that ends the program")]
 fn finish(result: Result<(), String>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,5 @@
-//! Confines the process to its data directory, its certificate, its page, and the ports that its bridge connects to. A defect
-//! gives access to nothing else, even as root.
+//! Confines the process to its data directory, its certificate, its page, and the ports that its bridge connects to. A
+//! vulnerability then gives access to nothing else, even as root.
 //!
 //! Uses Landlock as far as the kernel supports it. On other systems the process is not confined, which is logged.
 

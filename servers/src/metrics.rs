@@ -1,6 +1,6 @@
 //! The metrics endpoint: `GET /metrics` over HTTP, in OpenMetrics text format for Prometheus.
 //!
-//! It has a listener of its own and no authentication: bind it to an address that only the collector reaches.
+//! It has a separate listener without authentication: bind it to an address that only the collector reaches.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -56,7 +56,7 @@ impl MetricsEndpoint {
         let Self { socket, address } = self;
         let registry = Arc::new(registry);
         info!(protocol = "metrics", %address, "listening");
-        // A scrape in progress is worthless after shutdown.
+        // A scrape in progress is aborted at shutdown.
         let config = AcceptConfig { connections_max: Some(CONNECTIONS_MAX), grace: Duration::ZERO };
         let task = |(stream, peer)| exchange(stream, peer, Arc::clone(&registry));
         accept::serve(into_tokio(socket), config, shutdown, task).await;

@@ -21,7 +21,7 @@ pub(crate) fn drop_to(name: Option<&str>) -> Result<(), String> {
     };
     let user = User::from_name(name).map_err(|error| format!("cannot look up the user `{name}`: {error}"))?;
     let user = user.ok_or_else(|| {
-        format!("there is no user `{name}`; make it, or name another with `user` in [process]")
+        format!("there is no user `{name}`; create it, or name another one with `user` in [process]")
     })?;
     if (getuid(), geteuid()) == (user.uid, user.uid) {
         return Ok(());

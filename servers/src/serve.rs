@@ -23,7 +23,7 @@ const THREAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Runs the services until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// A sentence: what could not be opened or bound, and the remedy.
+/// A sentence that names the file or address that could not be opened or bound, and the remedy.
 pub fn serve(config: &Config, programs: Programs) -> Result<(), String> {
     descriptors::raise_limit();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

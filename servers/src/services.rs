@@ -111,7 +111,7 @@ impl Services {
         let Some(address) = config.web.listen.address() else { return Ok(()) };
         let bridge = match Bridge::bind(address, &config.hostname, &config.web) {
             Ok(bridge) => bridge,
-            // Nobody configured the default address, so the mail servers run without the page.
+            // The default address is in use and not configured, so the mail servers run without the page.
             Err(sentence) if config.web.listen == WebListen::Default => {
                 warn!("no web page: {sentence}, or --web off");
                 return Ok(());
@@ -275,7 +275,7 @@ impl Machines {
     }
 }
 
-/// Makes the client context of a connection.
+/// Creates the client context of a connection.
 #[derive(Clone)]
 struct ClientContexts {
     trusted: config::Networks,

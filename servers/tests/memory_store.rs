@@ -104,14 +104,14 @@ impl Client {
         S: mail_core::session::Session + 'static,
         S::Machine: 'static,
     {
-        let (near, far) = duplex(1 << 20);
+        let (client, server) = duplex(1 << 20);
         tokio::spawn(async move {
             let (_stop, shutdown) = watch::channel(false);
             let metrics = ConnectionMetrics::unregistered(ReplyFormat::Pop3);
-            let connection = Connection::new(Stream::Plain(far), None, Arc::clone(&metrics));
+            let connection = Connection::new(Stream::Plain(server), None, Arc::clone(&metrics));
             drive(connection, TokioTimer, machine, session, metrics, shutdown).await
         });
-        Self(near)
+        Self(client)
     }
 
     async fn line(&mut self) -> String {
@@ -189,7 +189,7 @@ async fn session_ends_when_its_lease_has_expired() {
     let mut pop3 = Client::login(&context).await;
     pop3.expect("DELE 1", "+OK").await;
     context.store.expire_lease(&gb());
-    // The next session may begin at once; the old one learns of it at its renewal.
+    // The next session may begin at once; the old one ends at its next renewal.
     let mut next = Client::login(&context).await;
     let mut rest = Vec::new();
     pop3.0.read_to_end(&mut rest).await.expect("the connection is closed");

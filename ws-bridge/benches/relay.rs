@@ -409,7 +409,7 @@ fn bench(criterion: &mut Criterion) {
     }
     relays.iter().for_each(Relay::check);
     measure(criterion, &relays, "relay", |(clock, _)| clock);
-    // No relay has no processor time.
+    // The first entry is not a relay, so it has no processor time.
     measure(criterion, &relays[1..], "relay processor time", |(_, processor)| processor);
 }
 

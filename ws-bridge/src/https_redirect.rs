@@ -16,7 +16,7 @@ pub(crate) fn router(access: Arc<AccessPolicy>) -> Router {
     Router::new().fallback(redirect).with_state(access)
 }
 
-/// Redirects to allowed hosts only, so the server is not an open redirect.
+/// Redirects to allowed hosts only, so that the server is not an open redirector.
 async fn redirect(State(access): State<Arc<AccessPolicy>>, headers: HeaderMap, uri: Uri) -> Response {
     let Some(host) = access.allowed_host(&headers) else {
         return (StatusCode::BAD_REQUEST, "This server requires https.\n").into_response();

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use config::WebLimits;
 
-/// HTTP connections before an upgrade, in all. Bridged connections have limits of their own.
+/// HTTP connections before an upgrade, in all. Bridged connections have separate limits.
 pub(crate) const HTTP_CONNECTIONS_MAX: usize = 4_096;
-/// HTTP connections before an upgrade, per address, unless `connections_per_address` is larger. A browser opens up to 6, and one
-/// NAT address may stand for some tens of users.
+/// HTTP connections before an upgrade, per address, unless `connections_per_address` is larger. A browser opens up to
+/// 6, and tens of users may share one NAT address.
 pub(crate) const HTTP_CONNECTIONS_PER_ADDRESS_MAX: usize = 256;
 /// Size of a request head. Without cookies, browsers send less than 4 KiB.
 pub(crate) const HEAD_BYTES_MAX: usize = 16 << 10;

@@ -1,8 +1,8 @@
 //! A stream that reads large amounts from a busy peer.
 //!
-//! tungstenite zeroes as many bytes as it may read before each read. With its read buffer set large, short messages are slow
-//! and idle connections hold the buffer; set small, bulk data takes many system calls. This adapter sits below it: after a read
-//! that filled tungstenite's small buffer, it reads up to 512 KiB at once into a buffer of its own.
+//! tungstenite zeroes as many bytes as it may read before each read. With its read buffer set large, short messages are
+//! slow and idle connections hold the buffer; set small, bulk data takes many system calls. This adapter sits below it:
+//! after a read that filled tungstenite's small buffer, it reads up to 512 KiB at once into its own buffer.
 
 use std::future::Future;
 use std::io::{self, IoSlice};

@@ -61,7 +61,7 @@ async fn ping_is_answered_between_data_frames() {
 async fn close_is_sent_after_the_pending_data_frame() {
     let (_running, mut socket, mut upstream) = connected().await;
     let sent = fill(&mut upstream).await;
-    // The bridge gives a slow browser up after a timeout.
+    // The bridge disconnects a slow browser after a timeout.
     let _clock = pause_clock();
     socket.send(Message::text("text")).await.expect("sent");
     let (received, code, reason) = closed(&mut socket).await;

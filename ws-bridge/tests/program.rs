@@ -53,7 +53,7 @@ fn program_logs_its_address_and_exits_on_sigterm() {
     assert!(response.ends_with("the page"), "{response}");
 
     let killed =
-        Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill is there");
+        Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill is installed");
     assert!(killed.success());
     assert!(log.any(|line| line.contains("stopped")));
     assert_eq!(child.wait().expect("waited for").code(), Some(0));

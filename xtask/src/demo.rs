@@ -20,7 +20,8 @@ use xtask::shell::{self, Result, command, eprint, print, profile_dir, target_dir
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Created after the welcome messages are delivered. In the data directory, so that deleting that brings them back.
+/// Created after the welcome messages are delivered. In the data directory: when that is deleted, they are delivered
+/// again.
 const WELCOMED: &str = "data/.welcomed";
 
 /// Dev profile, like the terminal client that the instructions run.

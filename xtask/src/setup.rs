@@ -1,7 +1,7 @@
 //! `cargo xtask setup`: installs the tools that the tests need and this machine lacks.
 //!
 //! Sources: rustup for the Rust target, crates.io for four programs, Debian for mail programs and Chromium, npm for
-//! axe-core. Nothing is downloaded as a prebuilt program from elsewhere. Each run checks the machine, so a second run does
+//! axe-core. No prebuilt program is downloaded from elsewhere. Each run checks the machine, so a second run does
 //! nothing.
 
 use std::fs;
@@ -56,7 +56,7 @@ struct Tool {
     /// An installed version with this prefix is accepted.
     version_prefix: String,
     flags: &'static [&'static str],
-    /// 0 builds fastest.
+    /// `opt-level`; 0 builds fastest.
     opt_level: &'static str,
     /// Purpose and build time on two cores.
     purpose: &'static str,

@@ -112,7 +112,7 @@ fn search_path() -> OsString {
     env::join_paths(folders).unwrap_or(path)
 }
 
-/// Where `cargo install` puts programs.
+/// Directory in which `cargo install` puts programs.
 fn cargo_bin() -> Option<PathBuf> {
     let home = env::var_os("CARGO_INSTALL_ROOT").or_else(|| env::var_os("CARGO_HOME")).map(PathBuf::from);
     Some(home.or_else(|| Some(env::home_dir()?.join(".cargo")))?.join("bin"))

@@ -31,7 +31,7 @@ impl Context {
         Ok(Self { smtp, pop3, drafts, input, credentials })
     }
 
-    /// Prints why the credentials were refused, and prompts for others.
+    /// Prints the reason of the refusal, and prompts for other credentials.
     ///
     /// # Errors
     /// End of input.

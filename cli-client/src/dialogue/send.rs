@@ -50,8 +50,8 @@ fn check_login(context: &Context) -> Result<LoginResult, Error> {
     }
 }
 
-/// Reads lines up to a single dot or the end of input. A terminal prompts for the three fields, and their names may be typed
-/// or omitted. A pipe provides the text as it is.
+/// Reads lines up to a single dot or the end of input. A terminal prompts for the three fields, and their names may be
+/// typed or omitted. The text of a pipe is unchanged.
 fn read_mail(input: &mut Input) -> Result<String, Error> {
     let mut text = String::new();
     let mut fields = Vec::new();

@@ -22,7 +22,7 @@ pub enum Author {
     Human,
 }
 
-/// Why a record is invalid.
+/// The reason a record is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Defect {
     /// The record does not begin with From, To, Subject and Received.

@@ -15,8 +15,8 @@ use crate::message::address::{Address, ReversePath};
 use crate::message::date;
 use crate::message::header::{self, HeaderScanner};
 
-/// How much of a header is searched for From, To and Subject. Fields after it stay in place. Real headers are about a
-/// hundred times shorter.
+/// Maximum part of a header that is searched for From, To and Subject. Fields after it stay in place. Real headers are
+/// about a hundred times shorter.
 pub const HEADER_SEARCH_OCTETS_MAX: usize = 1 << 20;
 
 /// The contents of the trace fields.
@@ -197,7 +197,7 @@ fn atom(text: &str, octets_max: usize) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests_support {
+pub(super) mod testing {
     use super::*;
 
     pub(in crate::mailbox) fn trace() -> Trace {
@@ -232,7 +232,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::scan::records;
-    use super::tests_support::{record_in_steps as record, trace};
+    use super::testing::{record_in_steps as record, trace};
     use super::*;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;

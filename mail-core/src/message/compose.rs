@@ -178,9 +178,9 @@ fn mailboxes<'a>(people: impl IntoIterator<Item = &'a NamedAddress>) -> Vec<Addr
         .collect()
 }
 
-/// The addresses in a message that belong to the reader. A server may accept mail for several domains, which it does
-/// not announce to clients. The domain of `me` and the server's own name are certain. If a received message has the
-/// reader's name at a single domain, that domain is the server's, too.
+/// The addresses in a message that belong to the reader. A server may accept mail for several domains, and it does not
+/// announce them to clients. The domain of `me` and the server's own name are known to be local. If a received message
+/// has the reader's name at only one domain, that domain is local too.
 fn own_addresses(view: &ParsedMessage, me: &Address) -> HashSet<Address> {
     let people = [&view.from, &view.reply_to, &view.to, &view.cc];
     let candidates: HashSet<Address> = mailboxes(people.into_iter().flatten())
@@ -371,7 +371,7 @@ mod tests {
         ] {
             assert_eq!(answer(me, received, &format!("{from_ag}{to}")), expected, "{me} <- {to}");
         }
-        // A reply to one's own message goes to its recipients, and to oneself only if there are no others.
+        // A reply to the user's own message goes to its recipients, and to the user only if there are no others.
         let from_self = "From: gb@iitkgp.edu\r\nTo: ";
         assert_eq!(
             answer("gb@iitkgp.edu", "", &format!("{from_self}gb@example.org, c@iit.edu")),

@@ -49,7 +49,7 @@ pub struct Attachment {
     pub bytes: Vec<u8>,
 }
 
-/// Why a draft cannot be sent, as a message for its author.
+/// The reason a draft cannot be sent, as a message for its author.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DraftError {

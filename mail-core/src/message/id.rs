@@ -11,7 +11,7 @@ use super::address::Host;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MessageId(Box<str>);
 
-/// Keeps the lines of a References field short enough for every server.
+/// Bounds the line length of a References field.
 const OCTETS_MAX: usize = 250;
 
 impl MessageId {

@@ -1,7 +1,7 @@
 //! A parsed message, as both clients show it.
 //!
-//! The [`mime`](super::mime) module reads the message; this one selects what is shown. Parsing never fails: what cannot
-//! be decoded is shown as well as possible.
+//! The [`mime`](super::mime) module reads the message; this one selects what is shown. Parsing never fails: undecodable
+//! content is shown as well as possible.
 //!
 //! The strings may contain any character. On a terminal they must pass [`printable`](super::printable::printable); HTML
 //! must be sanitised.
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn attached_texts_keep_their_octets() {
+    fn attached_texts_have_unchanged_octets() {
         for (encoding, text) in
             [("8bit", &b"caf\xe9"[..]), ("base64", b"Y2Fm6Q=="), ("quoted-printable", b"caf=E9")]
         {

@@ -1,6 +1,6 @@
 //! Conversions that a platform provides: charset tables and an HTML parser.
 //!
-//! They are large, and a browser has both. Natively a client uses libraries.
+//! A browser includes both; native clients use libraries.
 
 /// Decodes bytes of a charset, named by a label of the WHATWG Encoding Standard in lower case; `None` for an unknown
 /// label. UTF-8, windows-1252 (which ISO-8859-1 means there) and UTF-7 are never asked for.

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-/// For text with several lines: line feeds and tabs are kept, CRLF becomes a line feed.
+/// For text with several lines: line feeds and tabs are unchanged, CRLF becomes a line feed.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(|c| is_hidden(c) && !matches!(c, '\n' | '\t')) {

@@ -16,7 +16,7 @@ pub enum Capability {
     User,
     /// `RESP-CODES`: text in brackets after `-ERR` is a response code.
     RespCodes,
-    /// `AUTH-RESP-CODE`: the response code of a failed login tells whether the credentials are wrong.
+    /// `AUTH-RESP-CODE`: the response code of a failed login shows whether the credentials are wrong.
     AuthRespCode,
     /// `PIPELINING`: commands may be sent without waiting for replies.
     Pipelining,

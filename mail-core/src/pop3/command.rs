@@ -1,7 +1,7 @@
 //! Commands: RFC 1939 sections 3 to 7, RFC 2449 section 5 (CAPA), RFC 2595 section 4 (STLS), RFC 5034 section 4 (AUTH),
 //! RFC 6856 section 2.1 (UTF8).
 //!
-//! The server's state table decides which command is allowed when.
+//! The server's state table decides which command is allowed in which state.
 
 use std::fmt;
 
@@ -94,7 +94,7 @@ pub enum Command {
     Utf8,
 }
 
-/// Why a line is not a valid command.
+/// The reason a line is not a valid command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
     /// An unknown keyword.

@@ -1,6 +1,6 @@
 //! Commands: RFC 5321 section 4.1.1, STARTTLS (RFC 3207), AUTH (RFC 4954), BDAT (RFC 3030).
 //!
-//! The server's [state table](super::server) decides which command is allowed when.
+//! The server's [state table](super::server) decides which command is allowed in which state.
 
 use std::fmt::{self, Display, Write};
 
@@ -54,7 +54,7 @@ pub enum Command {
     },
 }
 
-/// Why a line is not a valid command.
+/// The reason a line is not a valid command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
     /// A control character, such as a bare CR or a NUL.

@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Display, Write as _};
 
-/// Why a parameter is invalid.
+/// The reason a parameter is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ParameterError {
     /// The parameter is unknown or not supported.
@@ -39,7 +39,7 @@ pub struct MailParameters {
 /// Parameters of RCPT.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RcptParameters {
-    /// `NOTIFY=`: when to notify the sender.
+    /// `NOTIFY=`: events of which the sender is notified.
     pub notify: Option<Notify>,
     /// `ORCPT=`: the original recipient.
     pub orcpt: Option<OriginalRecipient>,
@@ -56,7 +56,7 @@ pub enum BodyType {
     BinaryMime,
 }
 
-/// How much of the message a failure notification returns.
+/// The part of the message that a failure notification returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ret {
     /// `FULL`.
@@ -65,7 +65,7 @@ pub enum Ret {
     Headers,
 }
 
-/// When to notify the sender. All false means `NEVER`.
+/// The events of which the sender is notified. All false means `NEVER`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Notify {
     /// `SUCCESS`.

@@ -13,8 +13,8 @@ const EXCEPTIONS: [(&str, &str, &str); 1] = [(
     "TNEF stays an attachment: the only library for it has had no release for years",
 )];
 
-/// Checks all cases; returns their number, which is 0 if the folder is missing. `renders_html`: the platform converts
-/// HTML to text.
+/// Checks all cases; returns their number, which is 0 if the folder is missing. `renders_html` means that the platform
+/// converts HTML to text.
 pub(crate) fn check(platform: Platform, renders_html: bool) -> usize {
     let folder = folder();
     let Some(expected) = files::read(&folder.join("expected.json")) else { return 0 };

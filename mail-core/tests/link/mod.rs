@@ -38,7 +38,7 @@ pub(crate) struct Link {
     pub(crate) pipelining: bool,
 }
 
-/// How the client and the server ended.
+/// The outcomes of the client and the server.
 pub(crate) type Outcomes = (Result<(), ProtocolError>, Result<(), ProtocolError>);
 
 /// Runs a client and a server until both have ended.

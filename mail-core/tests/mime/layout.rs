@@ -1,4 +1,4 @@
-//! Which parts are text, HTML and attachments.
+//! Selection of text, HTML and attachments.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;

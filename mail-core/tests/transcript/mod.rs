@@ -109,7 +109,7 @@ pub(crate) fn transmitted<M: Machine>(machine: &mut M) -> String {
     String::from_utf8(out.to_vec()).expect("the output is UTF-8")
 }
 
-/// How the peer's bytes are split.
+/// The way to split the peer's bytes.
 #[derive(Debug, Clone, Copy)]
 enum Split {
     Whole,

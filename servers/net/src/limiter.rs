@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mail_core::network::client_network;
 use tokio::sync::Notify;
 
-/// How many connections may be open.
+/// Maximum numbers of open connections.
 #[derive(Clone)]
 pub struct ConnectionLimits {
     pub connections_max: usize,

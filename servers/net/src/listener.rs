@@ -90,8 +90,8 @@ impl Listener {
         }
     }
 
-    /// Runs the machine and session that `open` makes for each connection, until `shutdown` turns true and the open sessions
-    /// have ended, or their grace period has.
+    /// Runs the machine and session that `open` returns for each connection. Ends when `shutdown` has turned true and
+    /// the open sessions or their grace period have ended.
     pub async fn serve<S, F>(self, config: ConnectionConfig, open: F, shutdown: watch::Receiver<bool>)
     where
         S: Session + 'static,
@@ -266,7 +266,7 @@ impl<F> ConnectionSetup<F> {
         Ok((permit.identify(client.address.ip())?, self.config.metrics.open()))
     }
 
-    /// Tells the client which limit is reached. A client that expects a TLS handshake could not read it.
+    /// Replies with the limit that is reached. A client that expects a TLS handshake could not read the reply.
     async fn refuse(
         &self,
         mut stream: impl Transport,

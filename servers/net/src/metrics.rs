@@ -21,7 +21,7 @@ pub struct ConnectionMetrics {
     format: ReplyFormat,
     /// Accepted connections, refused ones included.
     pub accepted: Counter,
-    /// Connections that are served now.
+    /// Connections that are open now.
     pub open: Gauge,
     pub refused: RefusedConnections,
     pub handshakes: Counter,
@@ -43,7 +43,7 @@ pub struct RefusedConnections {
     pub proxy_header: Counter,
 }
 
-/// How a protocol marks a reply in its output.
+/// The form of a reply in a protocol's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplyFormat {
     /// RFC 5321 section 4.2: a three-digit code, followed by a hyphen on all lines but the last.
@@ -103,7 +103,7 @@ impl ConnectionFamilies {
         );
         registry.register("tls_handshakes", "TLS handshakes, by result", handshakes.clone());
         registry.register("replies", "Replies, greetings included, by class", replies.clone());
-        registry.register("connections_open", "Connections that are served now", open.clone());
+        registry.register("connections_open", "Connections that are open now", open.clone());
         let help = "Seconds from an event to its reply, without deliberate delays";
         registry.register("answer_seconds", help, answer_seconds.clone());
         families
@@ -146,7 +146,7 @@ where
 }
 
 impl ConnectionMetrics {
-    /// Metrics that no registry shows.
+    /// Metrics without a registry.
     #[must_use]
     pub fn unregistered(format: ReplyFormat) -> Arc<Self> {
         ConnectionFamilies::register(&mut Registry::default()).protocol("", format)

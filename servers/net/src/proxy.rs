@@ -47,7 +47,7 @@ impl Client {
     }
 }
 
-/// Why a connection to a `proxy_listen` address is refused.
+/// The reason a connection to a `proxy_listen` address is refused.
 #[derive(Debug)]
 pub enum ProxyError {
     /// The peer is not in `proxy_peers`.

@@ -1,4 +1,4 @@
-//! A connection's octets: a plain stream, or TLS on top of one.
+//! The stream of a connection: plain, or TLS.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -37,7 +37,7 @@ impl Transport for UnixStream {
     }
 }
 
-/// Always ready: it has no way to ask.
+/// Always ready, because a duplex stream has no readiness.
 impl Transport for tokio::io::DuplexStream {
     fn poll_readable(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))

@@ -47,7 +47,7 @@ pub trait Clock: Send + Sync {
 
 /// Makes ids for messages.
 pub trait IdGenerator: Send + Sync {
-    /// An id that is never used again. `time` is when the message was received.
+    /// An id that is never used again. `time` is the time of receipt.
     fn generate(&self, time: DateTime<Utc>) -> String;
 }
 
@@ -64,7 +64,7 @@ pub struct ClientContext {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rejection {
     pub reason: RejectionReason,
-    /// How long to hold the reply back.
+    /// The delay of the reply.
     pub delay: Duration,
 }
 
@@ -127,7 +127,7 @@ impl<D: Directory, S, C: Clock> ServiceContext<D, S, C> {
                 let found = self.directory.find(name).await?;
                 if found.is_none() {
                     error!(
-                        "`postmaster` is set to `{name}`, which is no account; the first account receives the mail"
+                        "`postmaster` is set to `{name}`, which is not an account; the first account receives the mail"
                     );
                 }
                 found
@@ -190,7 +190,7 @@ impl<D: Directory, S, C: Clock> ServiceContext<D, S, C> {
         found.map(|_| ()).ok_or_else(|| self.count_failure(login, attempt, client))
     }
 
-    /// Asks the throttle. A text that is no name is counted as it is.
+    /// Asks the throttle. A text that is not a valid name is counted unchanged.
     fn admit(
         &self,
         login: &str,

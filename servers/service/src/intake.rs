@@ -34,7 +34,7 @@ enum Header {
     Complete { hops: usize },
 }
 
-/// Why a message was not delivered.
+/// The reason a message was not delivered.
 #[derive(Debug, thiserror::Error)]
 pub enum IntakeError {
     #[error("the message has passed through more than {HOPS_MAX} servers")]
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn header_over_the_budget_is_refused_and_an_ordinary_header_never() {
+    async fn only_a_large_header_over_the_budget_is_refused() {
         let budget = Budget::new(4 * FREE_OCTETS);
         let (mut endless, _) = intake(&budget);
         let mut held = 0;

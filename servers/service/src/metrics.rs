@@ -29,7 +29,7 @@ pub struct SignIns {
     pub good: Counter,
     /// Wrong name or password.
     pub wrong: Counter,
-    /// Refused by the throttle, without a look at the password.
+    /// Refused by the throttle; the password was not verified.
     pub too_many: Counter,
     /// The directory failed or was busy.
     pub not_now: Counter,
@@ -64,7 +64,7 @@ impl Default for Metrics {
 type Labels = [(&'static str, &'static str); 1];
 
 impl Metrics {
-    /// Metrics that the registry shows; all of them exist, with the value 0, from now on.
+    /// Registers the metrics with the value 0.
     #[must_use]
     pub fn registered(registry: &mut Registry) -> Self {
         let sign_ins = Family::<Labels, Counter>::default();

@@ -32,7 +32,7 @@ pub struct Pop3Session<D, S: MaildropStore, C> {
 #[derive(Debug)]
 struct Lease<M> {
     maildrop: M,
-    /// When to renew the lease, if it expires.
+    /// Time of the next renewal, if the lease expires.
     renewal: Option<Instant>,
 }
 
@@ -40,7 +40,7 @@ struct Lease<M> {
 #[derive(Debug)]
 enum Answer<B> {
     None,
-    /// A refused sign-in, and how long the reply is still held back.
+    /// A refused sign-in, and the remaining delay of its reply.
     Rejection(Reply, Duration),
     Listing {
         purpose: Lookup,

@@ -1,4 +1,4 @@
-//! Policy of an SMTP connection: who may send what to whom, and which reply a failure has.
+//! Policy of an SMTP connection: authentication, senders, recipients, delivery, and the replies to failures.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub struct SmtpSession<D, S: DeliveryTarget, C> {
     /// Set after a successful AUTH.
     account: Option<Username>,
     transaction: Option<Transaction<S::Incoming>>,
-    /// The reply to a refused AUTH, and how long it is still held back.
+    /// The reply to a refused AUTH, and its remaining delay.
     auth_rejection: Option<(Reply, Duration)>,
 }
 
@@ -152,7 +152,7 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpSession<D, S, 
         Ok(())
     }
 
-    /// Tells the sender whether to try again.
+    /// The reply to a failed delivery, temporary or permanent.
     fn failure_reply(&self, failure: &IntakeError) -> Reply {
         if let IntakeError::Store(error) = failure {
             self.context.metrics.store_errors.add(error);

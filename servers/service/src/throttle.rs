@@ -21,7 +21,7 @@ use mail_store::generations::GenerationalCache;
 
 /// Time in which a full bucket drains.
 const WINDOW: Duration = Duration::from_secs(60 * 60);
-/// How long a successful login is remembered: more than a week without mail.
+/// Time for which a successful login is remembered: more than a week without mail.
 const KNOWN_LOGIN_LIFETIME: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 /// Entries of one generation. They fill a hash table of 65,536 slots, which takes 2 MiB; six tables take 12 MiB.
 const ENTRIES_MAX: usize = 7 << 13;
@@ -82,7 +82,7 @@ pub struct Failure {
 
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
-    /// When all failures have drained.
+    /// Time at which all failures have drained.
     empty_at: Instant,
     /// It was full and has not drained completely since.
     overflowed: bool,
@@ -100,7 +100,7 @@ impl Default for Throttle {
     }
 }
 
-/// How long a refusal is held back after this many failures.
+/// Delay of a refusal after this many failures.
 #[must_use]
 pub fn delay(failures: u32) -> Duration {
     DELAY_MIN * 2_u32.pow(failures.saturating_sub(1).min(DOUBLINGS_MAX))

@@ -35,7 +35,7 @@ pub fn create(config: &Config) -> io::Result<bool> {
 pub fn open_directory(config: &Config) -> Result<ConfiguredDirectory, String> {
     if !config.data.is_dir() {
         return Err(format!(
-            "there is no data directory {}; name it with --data, or make it with `pennypost user add NAME`",
+            "there is no data directory {}; name it with --data, or create it with `pennypost user add NAME`",
             config.data.display()
         ));
     }
@@ -74,7 +74,7 @@ pub fn open_store(config: &Config) -> Result<ConfiguredStore, String> {
         .map_err(|error| format!("cannot use the data directory {}: {error}", config.data.display()))
 }
 
-/// The mailboxes, for administration. Changes nothing by itself.
+/// The mailboxes, for administration. Opening them changes nothing.
 #[must_use]
 pub fn mailboxes(config: &Config) -> ConfiguredMailboxes {
     TextMailboxes::new(RealDisk::new(&config.data), config.hostname.as_str())

@@ -52,7 +52,7 @@ pub struct Envelope {
     pub recipients: Vec<Destination>,
 }
 
-/// Where routing sends mail for an address.
+/// The destination to which routing sends mail for an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
     /// The mailbox of a local account.

@@ -81,7 +81,7 @@ pub trait AccountAdmin: Send + Sync {
     fn hash_plain_passwords(&self) -> impl Future<Output = Result<Vec<Username>, DirectoryError>> + Send;
 }
 
-/// Passwords that are stored badly.
+/// Names of the accounts whose stored passwords need attention.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WeakPasswords {
     /// Stored in plain text.

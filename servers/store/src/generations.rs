@@ -1,8 +1,8 @@
-//! A bounded cache of recent entries, without a clock of its own and without a search for old entries.
+//! A bounded cache of recent entries. Time is an argument, and expiry needs no search for old entries.
 //!
-//! Entries live in two generations. When the young generation has reached its lifetime or is full, it becomes the old one and
-//! the previous old one is dropped. An entry is therefore kept for one to two lifetimes, or less if more entries arrive than
-//! there is room for.
+//! Entries live in two generations. When the young generation has reached its lifetime or is full, it becomes the old
+//! one and the previous old one is dropped. An entry therefore stays for one to two lifetimes, or less if more entries
+//! arrive than there is room for.
 
 use std::collections::HashMap;
 use std::hash::Hash;

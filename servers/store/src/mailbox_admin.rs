@@ -18,7 +18,7 @@ pub trait MailboxAdmin: Send + Sync {
     /// Some of it remains.
     fn purge(&self, account: &Username) -> Result<(), StoreError>;
 
-    /// Where the mail of an account is, for messages to the administrator.
+    /// The location of an account's mail, for messages to the administrator.
     fn location(&self, account: &Username) -> String;
 }
 
@@ -41,6 +41,6 @@ pub struct Finding {
     /// Octets from the start of the mailbox.
     pub offset: u64,
     pub description: String,
-    /// How to repair it.
+    /// The remedy.
     pub remedy: &'static str,
 }

@@ -59,7 +59,7 @@ pub trait Maildrop: Send + Debug {
     /// Messages that are not removed are intact and appear in the next session.
     fn remove(self, numbers: &[u64]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// How long the lease lasts without [`renew`](Self::renew); `None` if it lasts as long as the value.
+    /// Lifetime of the lease without [`renew`](Self::renew); `None` if it lasts as long as the value.
     fn lease_lifetime(&self) -> Option<Duration>;
 
     /// Extends the lease by another lifetime.

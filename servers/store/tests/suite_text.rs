@@ -1,4 +1,4 @@
-//! The text store passes the suite, on a simulated and on the real disk.
+//! The text store passes the suite on a simulated and on a real disk.
 
 use std::path::PathBuf;
 

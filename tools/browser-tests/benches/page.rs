@@ -1,7 +1,7 @@
 //! Size and speed of the page in Chromium: `cargo bench -p browser-tests`.
 //!
-//! The figures are printed next to their targets without a verdict, because they depend on the machine. Times are the
-//! median of several runs, each with a new browser profile.
+//! The figures are printed next to their targets and do not fail the run, because they depend on the machine. Times are
+//! the median of several runs, each with a new browser profile.
 
 use std::fmt::Write as _;
 use std::fs;

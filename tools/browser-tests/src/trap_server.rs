@@ -34,7 +34,7 @@ impl TrapServer {
         trap
     }
 
-    /// The address of a path, which starts with a slash.
+    /// The URL of a path, which starts with a slash.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
-/// Why a measurement failed.
+/// The reason a measurement failed.
 #[derive(Debug)]
 pub(crate) enum Error {
     Io(io::Error),

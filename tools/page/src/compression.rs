@@ -1,4 +1,4 @@
-//! Brotli versions of the page's files. Quality 11 takes seconds, which is too long for a request.
+//! Brotli versions of the page's files. Quality 11 takes seconds, too long for compression during a request.
 
 use std::fs;
 use std::io;

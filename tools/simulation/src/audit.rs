@@ -1,4 +1,4 @@
-//! Verifies all mailboxes on a copy of the disk, as an administrator would with `check`.
+//! Verifies all mailboxes on a copy of the disk, as `pennypost check` does.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};

@@ -50,7 +50,7 @@ pub(crate) async fn run_client<M: Machine>(
                 return Ok(());
             }
             Pump::Paused | Pump::UpgradeTls => {
-                world.violation("a client waits for an answer that never comes");
+                world.violation("a client waits for an answer that never arrives");
                 return Ok(());
             }
         };

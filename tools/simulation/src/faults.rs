@@ -9,7 +9,7 @@ use crate::identity::ACCOUNTS;
 use crate::processes::Processes;
 use crate::world::World;
 
-/// Longer than an idle session can keep its maildrop.
+/// Longer than an idle session can hold its maildrop.
 const LEASE_TIME_MAX: Duration = Duration::from_secs(11 * 60);
 
 /// Injects a random fault, if the plan of this run permits its kind.
@@ -82,7 +82,7 @@ fn corrupt_index(world: &World) {
     }
 }
 
-/// Ends all faults and waits until the processes have recovered, with or without a restart of the machine.
+/// Ends all faults, restarts the machine or not, and waits until the processes have recovered.
 pub(crate) async fn recover(processes: &Processes) {
     let world = processes.world();
     world.log(|| "no more faults".to_owned());

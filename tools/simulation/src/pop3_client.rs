@@ -29,7 +29,7 @@ struct Reader<'a> {
     name: &'a str,
     account: Account,
     phase: Phase,
-    /// Messages that were certainly present, or removed, from before the login until the login.
+    /// Messages that must be present, or must be removed, at the login.
     expected: Expectation,
     stat: Option<(u64, u64)>,
     octets: BTreeMap<u64, u64>,

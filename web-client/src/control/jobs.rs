@@ -116,7 +116,7 @@ impl Control {
     }
 
     async fn retry_later(&self, session: &Rc<LoginSession>, job: Job, error: &SessionError) {
-        // The reader already shows the failure of a fetch. A check finds out whether the connection is back.
+        // The reader already shows the failure of a fetch. A check detects when the connection works again.
         let job = if matches!(job, Job::Fetch(_)) { Job::Check } else { job };
         session.jobs.borrow_mut().push_front(job);
         let mut backoff = session.backoff.get();

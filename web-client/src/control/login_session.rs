@@ -18,7 +18,7 @@ pub(super) enum Job {
     Check,
     /// Fetches a message by unique-id.
     Fetch(String),
-    /// Deletes the messages whose removal is in progress.
+    /// Deletes the messages that are being removed.
     Remove,
 }
 

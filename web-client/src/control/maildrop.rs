@@ -105,7 +105,7 @@ impl Control {
         message
     }
 
-    /// Deletes the messages whose removal is in progress from the server.
+    /// Deletes the messages that are being removed from the server.
     pub(super) async fn remove_messages(&self, session: &Rc<LoginSession>) -> Result<(), SessionError> {
         let state = self.state();
         let in_progress = state.mailbox.removal.in_progress.iter();
@@ -156,7 +156,7 @@ fn announce(arrived: &[Rc<HeaderSummary>]) {
 struct CheckObserver {
     control: Control,
     session: Rc<LoginSession>,
-    /// Messages whose headers are not fetched.
+    /// Messages without a fetched header.
     known: HashSet<String>,
     /// Headers that arrived since `batch_at`.
     batch: RefCell<Vec<(String, Vec<u8>)>>,

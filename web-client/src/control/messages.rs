@@ -71,8 +71,8 @@ impl Control {
         });
     }
 
-    /// Removes a row and offers Undo. Nothing is deleted before the time for Undo is over: a user who closes the page
-    /// keeps the message.
+    /// Removes a row and offers Undo. Deletion starts after the time for Undo; if the user closes the page before, the
+    /// message is not deleted.
     pub(crate) fn remove(&self, id: &str) {
         let state = self.state();
         if state.ui.folder == Folder::Drafts {

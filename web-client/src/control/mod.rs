@@ -170,7 +170,7 @@ impl Control {
     }
 }
 
-/// Waits for `time`, and on as long as the pointer or the focus is on a toast.
+/// Waits for `time`, and longer while the pointer or the focus is on a toast.
 pub(crate) async fn toast_timeout(time: Duration) {
     sleep(time).await;
     while dom::is_toast_in_use() {

@@ -1,4 +1,4 @@
-//! The user's own address. Whoever signs in with a bare name gets the domain of the SMTP server's greeting.
+//! The user's own address. After sign-in with a bare name, its domain is that of the SMTP server's greeting.
 //!
 //! Sign-in does not wait for it. Until it is known, the page shows the username, and sending asks for it first.
 
@@ -19,7 +19,7 @@ use crate::session::{SessionError, smtp};
 const PLACEHOLDER_DOMAIN: &str = "localhost";
 
 impl Control {
-    /// Asks for the address in the background unless it is known. A failure is repaired after the next check.
+    /// Asks for the address in the background unless it is known. After a failure, the next check repeats it.
     pub(super) fn find_address_in_background(&self, session: &Rc<LoginSession>) {
         if session.address.borrow().is_none() {
             let (control, session) = (self.clone(), session.clone());
@@ -50,7 +50,7 @@ impl Control {
 }
 
 /// The user's address for a reply, which excludes it from the recipients. While it is unknown, a recipient of the
-/// message with the user's name is the best guess.
+/// message with the user's name is used.
 pub(super) fn address_for_reply(account: &Account, message: &ParsedMessage) -> Option<Address> {
     if let Some(address) = &account.address {
         return Some(address.clone());

@@ -144,7 +144,7 @@ impl Control {
     async fn sent(&self, session: &Rc<LoginSession>, form: &DraftForm, message: &[u8], receipt: &Receipt) {
         let copy = session.storage.put_sent_copy(&form.id, message, search_text(&form.body)).await;
         if self.is_current(session) {
-            // First nothing stores the draft any more, then it is deleted. In the other order it could reappear.
+            // Storing of the draft ends before it is deleted. In the other order it could reappear.
             self.dispatch(ComposeAction::Sent(form.id.clone()));
             self.notify(sent_notice(receipt, copy.as_ref().err()));
             if let Ok(copy) = copy {
@@ -173,7 +173,7 @@ fn sent_notice(receipt: &Receipt, copy_error: Option<&StoreError>) -> Notice {
     match copy_error {
         None => {}
         Some(StoreError::BudgetExceeded) => problems.push(format!(
-            "No copy was kept: sent messages in this browser are limited to {}. Delete some to make room.",
+            "No copy was stored: sent messages in this browser are limited to {}. Delete some to make room.",
             format::size(SENT_OCTETS_MAX)
         )),
         Some(StoreError::Unavailable) => problems.push("This browser could not store a copy.".to_owned()),

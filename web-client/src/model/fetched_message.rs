@@ -29,7 +29,7 @@ impl FetchedMessage {
         search_text(&self.parsed.plain_text())
     }
 
-    /// The attachments to list, with their index. Images that the HTML shows inline are left out.
+    /// The attachments to list, with their index. Images that the HTML shows inline are omitted.
     pub(crate) fn listed_attachments(&self) -> impl Iterator<Item = (usize, &Attachment)> {
         let html = self.parsed.html.as_deref().unwrap_or_default();
         self.parsed.attachments.iter().enumerate().filter(move |(_, attachment)| {

@@ -2,7 +2,7 @@
 
 use super::state::Folder;
 
-/// What the page shows, without the encoding of the URL.
+/// The open view, independent of its encoding in the URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     Folder(Folder),

@@ -1,8 +1,8 @@
 //! The protocol log: the dialogue with the servers, line by line. Secrets appear as `****`; message bodies and long
 //! listings are folded into one line with their size.
 //!
-//! A [`TranscriptRecorder`] follows one connection just far enough to recognise bodies and secrets. Its memory is
-//! bounded whatever the server sends.
+//! A [`TranscriptRecorder`] parses one connection only as far as necessary to recognise bodies and secrets. Its memory
+//! is bounded whatever the server sends.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -82,7 +82,7 @@ impl Transcript {
     }
 }
 
-/// What the server's next lines belong to.
+/// The response that the server's next lines belong to.
 #[derive(Debug, Default)]
 enum Response {
     #[default]
@@ -252,7 +252,7 @@ impl RecordedLine<'_> {
     }
 }
 
-/// The start of a line whose end has not arrived.
+/// The start of an incomplete line.
 #[derive(Debug, Default)]
 struct PartialLine {
     text: Vec<u8>,

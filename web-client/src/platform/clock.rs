@@ -23,7 +23,7 @@ pub(crate) fn local(at: DateTime<Utc>) -> DateTime<FixedOffset> {
     }
 }
 
-/// A random number, unique for all practical purposes.
+/// A random number, practically unique.
 pub(crate) fn random() -> u128 {
     let mut octets = [0; 16];
     let crypto = web_sys::window().and_then(|window| window.crypto().ok());

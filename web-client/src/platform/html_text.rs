@@ -14,7 +14,7 @@ pub(crate) fn html_to_text(html: &str) -> String {
     let root: Node = body.into();
     let mut writer = Writer::default();
     let mut next = root.first_child();
-    // Without recursion, as hostile documents are deep.
+    // Not recursive, because hostile documents are deep.
     while let Some(node) = next {
         let child = if writer.enter(&node) { node.first_child() } else { None };
         next = child.or_else(|| {
@@ -43,7 +43,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// Writes what precedes the children; `false` if they are not shown.
+    /// Writes the text before the children. Returns false if the children are not shown.
     fn enter(&mut self, node: &Node) -> bool {
         if node.node_type() == Node::TEXT_NODE {
             self.words(&node.text_content().unwrap_or_default());
@@ -73,7 +73,7 @@ impl Writer {
         true
     }
 
-    /// Writes what follows the children.
+    /// Writes the text after the children.
     fn leave(&mut self, node: &Node) {
         let Some(element) = node.dyn_ref::<Element>() else { return };
         match element.tag_name().as_str() {

@@ -1,7 +1,7 @@
 //! IndexedDB databases whose object stores map strings to values.
 //!
-//! Where the browser has no IndexedDB, as in some private windows, or the database was deleted by another tab, reads
-//! find nothing and writes fail.
+//! If the browser has no IndexedDB, as in some private windows, or if another tab has deleted the database, reads find
+//! nothing and writes fail.
 
 use idb::{DatabaseEvent as _, Error, Factory, ObjectStoreParams, Query, TransactionMode};
 use wasm_bindgen::JsValue;

@@ -1,4 +1,4 @@
-//! `localStorage`. Every function does nothing where the browser has none, as in some private windows.
+//! `localStorage`. Without it, as in some private windows, every function does nothing.
 
 use web_sys::Storage;
 

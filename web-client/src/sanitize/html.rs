@@ -52,7 +52,7 @@ pub(crate) struct SanitizedHtml {
     pub(crate) document: Rc<str>,
     /// Number of remote images, which are replaced by their alternative text.
     pub(crate) blocked_images: usize,
-    /// Neither text nor an image remains.
+    /// The message has no visible content.
     pub(crate) is_empty: bool,
 }
 

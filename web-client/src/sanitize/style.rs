@@ -1,5 +1,5 @@
-//! Filters `style` attributes: colours, fonts and sizes remain. Nothing may fetch a resource, leave its place or cover
-//! other content.
+//! Filters `style` attributes: colours, fonts and sizes remain. Declarations that fetch a resource, move an element or
+//! cover other content are removed.
 
 /// Properties that do not move an element.
 const PROPERTIES: [&str; 29] = [

@@ -51,13 +51,13 @@ impl<C: Connection, M: Machine> Driver<C, M> {
         }
     }
 
-    /// Completes a session whose machine was told to quit. Errors do not matter any more.
+    /// Completes a session after QUIT was queued. Errors are ignored.
     pub(crate) async fn close(mut self) {
         self.deadline = Some(Instant::now() + CLOSE_TIMEOUT);
         while let Ok(Some(_)) = self.next_event().await {}
     }
 
-    /// Sends what the machine has queued.
+    /// Sends the machine's queued output.
     pub(super) async fn flush(&mut self) -> Result<(), ConnectionLost> {
         self.machine.poll_transmit(&mut self.output);
         self.write().await

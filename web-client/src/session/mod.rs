@@ -15,7 +15,7 @@ pub(crate) use driver::Driver;
 
 use mail_core::machine::ProtocolError;
 
-/// Why a session failed. `Display` is a sentence for the user.
+/// The reason a session failed. `Display` is a sentence for the user.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SessionError {
     #[error("No connection to the mail server.")]

@@ -37,7 +37,7 @@ pub(crate) struct Receipt {
     pub(crate) rejected: Vec<(Address, String)>,
 }
 
-/// Why a message was not sent.
+/// The reason a message was not sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SendError {
     #[error("{0}")]

@@ -1,8 +1,8 @@
-//! Backups of drafts whose page is being closed.
+//! Backups of drafts for pages that are being closed.
 //!
-//! IndexedDB is asynchronous, and a closed page does not live long enough for it. `localStorage` is synchronous: it holds the
-//! text of a draft until IndexedDB has the same version. Attachments are too large for it; they are in IndexedDB from
-//! the moment they are attached.
+//! IndexedDB is asynchronous, and a page that is being closed cannot wait for it. `localStorage` is synchronous: it
+//! holds the text of a draft until IndexedDB has the same version. Attachments are too large for it; they are in
+//! IndexedDB from the moment they are attached.
 
 use js_sys::JSON;
 

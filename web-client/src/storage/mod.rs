@@ -1,8 +1,7 @@
 //! The browser's storage: fetched headers and messages, read and starred marks, drafts, and copies of sent messages.
 //!
-//! Data of the maildrop is a cache. Drafts and sent copies exist nowhere else, so nothing here deletes them without a
-//! request of the user. Every account has its own IndexedDB database `pennypost/<username>`; object stores map ids to
-//! values:
+//! Data of the maildrop is a cache. Drafts and sent copies exist only here, so they are deleted only at the user's
+//! request. Every account has its own IndexedDB database `pennypost/<username>`; object stores map ids to values:
 //!
 //! | object store | key | value |
 //! |---|---|---|

@@ -17,7 +17,7 @@ use crate::platform::charset;
 /// Budget for all sent copies of an account.
 pub(crate) const SENT_OCTETS_MAX: u64 = 50_000_000;
 
-/// Why a sent copy was not stored.
+/// The reason a sent copy was not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StoreError {
     /// The copies would exceed [`SENT_OCTETS_MAX`].
@@ -52,7 +52,7 @@ impl Storage {
     /// Stores a copy and returns its list entry.
     ///
     /// # Errors
-    /// Nothing is stored.
+    /// The copy is not stored.
     pub(crate) async fn put_sent_copy(
         &self,
         id: &str,

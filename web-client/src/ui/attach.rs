@@ -28,7 +28,7 @@ pub(super) fn AttachButton(AttachButtonProps { disabled }: &AttachButtonProps) -
     let chosen = Callback::from(move |event: Event| {
         let field: HtmlInputElement = event.target_unchecked_into();
         attach(&control, field.files());
-        // Otherwise choosing the same file again causes no event.
+        // Without this, choosing the same file again causes no event.
         field.set_value("");
     });
     html! {

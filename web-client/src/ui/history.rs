@@ -31,7 +31,7 @@ impl Location {
     }
 }
 
-/// Keeps the session history in line with the state.
+/// Synchronizes the session history with the state.
 #[derive(Default)]
 pub(super) struct HistorySync {
     signed_in: Cell<bool>,
@@ -53,7 +53,7 @@ impl HistorySync {
         }
     }
 
-    /// The browser has gone to another entry.
+    /// The browser has moved to another entry.
     pub(super) fn on_popstate(&self, control: &Control) {
         let own = self.going_back.replace(false);
         let location = Location::of(&control.state());
@@ -107,7 +107,7 @@ impl HistorySync {
         true
     }
 
-    /// Brings the history to `location`.
+    /// Updates the history to `location`.
     fn update(&self, location: Option<&Location>) {
         if self.going_back.get() {
             return;

@@ -18,7 +18,7 @@ use crate::platform::{clock, dom};
 
 /// Rows that are drawn beyond both ends of the visible part.
 const SPARE_ROWS: i32 = 8;
-/// Assumed if the browser does not tell its height.
+/// Default if the browser does not report its height.
 const WINDOW_HEIGHT: f64 = 2_000.0;
 
 #[derive(Properties, PartialEq)]
@@ -104,7 +104,7 @@ struct ListBarProps {
     count: usize,
 }
 
-/// The bar above the rows. A component of its own, because it counts all messages and must not be redrawn by
+/// The bar above the rows. It is a separate component, because it counts all messages and must not be redrawn by
 /// scrolling.
 #[component]
 fn ListBar(props: &ListBarProps) -> Html {

@@ -88,7 +88,7 @@ fn blocked_images(html: Option<&SanitizedHtml>) -> Html {
 #[derive(Properties, PartialEq)]
 struct PlainTextProps {
     message: Rc<FetchedMessage>,
-    /// The formatted version can be shown as well.
+    /// The formatted version is available.
     has_html: bool,
 }
 

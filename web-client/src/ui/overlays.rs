@@ -1,9 +1,9 @@
-//! What is open over the message list, and the order in which Escape and Back close it.
+//! Overlays of the message list, and the order in which Escape and Back close them.
 
 use crate::control::Control;
 use crate::model::state::{State, UiAction};
 
-/// First to be closed first.
+/// In the order in which they are closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Overlay {
     Shortcuts,

@@ -15,7 +15,7 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Sends all files of the folder in the order of their names, over one connection.
 pub(super) fn submit_all(server: SocketAddr, folder: &Path) -> Result {
     let messages = read_messages(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let date = stdout_of(command("date").arg("-R")).ok_or("`date -R` does not say the date")?;
+    let date = stdout_of(command("date").arg("-R")).ok_or("`date -R` does not print a date")?;
     submit(server, &messages, &date).map_err(|error| format!("cannot send the welcome messages: {error}"))
 }
 

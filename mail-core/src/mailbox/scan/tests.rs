@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
-use crate::mailbox::write::tests_support::{record, trace};
+use crate::mailbox::write::testing::{record, trace};
 use crate::mailbox::{LfToCrlf, Trace};
 
 const HOST: &str = "iitkgp.edu";

@@ -9,7 +9,7 @@ pub const ADDRESS_OCTETS_MAX: usize = 254;
 /// RFC 1035 section 2.3.4.
 pub const LABEL_OCTETS_MAX: usize = 63;
 
-/// Why an address or path is invalid.
+/// The reason an address or path is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddressError {

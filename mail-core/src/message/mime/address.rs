@@ -69,7 +69,7 @@ struct Parser<'a> {
     /// The items before the current one that have no address: parts of a name with unquoted commas.
     names: Vec<Item>,
     list: Vec<Mailbox>,
-    /// A quote or a comment is not closed; all that follow are ordinary characters.
+    /// A quote or a comment is not closed; the following quotes and parentheses are ordinary characters.
     has_open_quote: bool,
     has_open_comment: bool,
 }
@@ -254,7 +254,7 @@ impl Parser<'_> {
         }
     }
 
-    /// The names that no address follows become mailboxes of their own.
+    /// Names without a following address become separate mailboxes.
     fn end_names(&mut self) {
         for item in std::mem::take(&mut self.names) {
             self.add(&item.name, b"");
@@ -359,7 +359,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_list_is_never_much_longer(value in "(a|@|b\\.c|,|;|:|<|>|\"|\\(|\\)|\\\\| |é|=\\?utf-8\\?q\\?x\\?=){0,30}") {
+        fn parsed_list_is_not_much_longer_than_the_field(value in "(a|@|b\\.c|,|;|:|<|>|\"|\\(|\\)|\\\\| |é|=\\?utf-8\\?q\\?x\\?=){0,30}") {
             let context = Context { charset: None, decode: |_, _| None };
             let list = addresses(value.as_bytes(), &context);
             let length: usize = list.iter().map(|one| one.address.len() + one.name.as_ref().map_or(0, String::len)).sum();

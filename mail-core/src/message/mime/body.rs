@@ -13,7 +13,7 @@ pub struct Layout {
     pub text: Vec<usize>,
     /// The parts that an HTML display shows; some may be plain text.
     pub html: Vec<usize>,
-    /// All other parts that are no multiparts.
+    /// All other parts, except multiparts.
     pub attachments: Vec<usize>,
 }
 

@@ -1,4 +1,4 @@
-//! Charsets: which one applies, and its conversion to Unicode.
+//! Selection of a charset, and its conversion to Unicode.
 //!
 //! UTF-8, windows-1252 and UTF-7 (RFC 2152) are built in. All other tables belong to the platform: `encoding_rs`
 //! natively, `TextDecoder` in the page. Labels follow the WHATWG Encoding Standard, which treats ISO-8859-1 as
@@ -11,7 +11,7 @@ use base64::Engine as _;
 use super::limits::META_BYTES_MAX;
 use crate::message::platform::CharsetDecoder;
 
-/// Decodes bytes whose charset is declared, or found by [`detect`] if it is not or is unknown.
+/// Decodes bytes in their declared charset. If none is declared or it is unknown, [`detect`] selects one.
 pub(super) fn decode(label: Option<&[u8]>, bytes: Cow<'_, [u8]>, platform: CharsetDecoder) -> String {
     let label = label.map(canonical).unwrap_or_default();
     match label.as_str() {
@@ -24,14 +24,15 @@ pub(super) fn decode(label: Option<&[u8]>, bytes: Cow<'_, [u8]>, platform: Chars
     }
 }
 
-/// Decodes an HTML text: its declared charset, else that of its `<meta>` element.
+/// Decodes an HTML text in its declared charset, or else in that of its `<meta>` element.
 pub(super) fn decode_html(label: Option<&[u8]>, bytes: Cow<'_, [u8]>, platform: CharsetDecoder) -> String {
     let declared = label.map(canonical).filter(|label| !label.is_empty());
     let label = declared.or_else(|| meta_charset(&bytes));
     decode(label.as_ref().map(String::as_bytes), bytes, platform)
 }
 
-/// Decodes raw octets of a header field (RFC 5322 knows none): UTF-8, the charset of the message, windows-1252.
+/// Decodes raw octets of a header field, which RFC 5322 does not allow: as UTF-8, in the charset of the message, or as
+/// windows-1252.
 pub(super) fn decode_raw(bytes: &[u8], message_charset: Option<&[u8]>, platform: CharsetDecoder) -> String {
     let has_escapes = || bytes.contains(&b'\x1b');
     let is_7bit = |label: &[u8]| label.len() > 8 && label[..8].eq_ignore_ascii_case(b"iso-2022");
@@ -45,8 +46,8 @@ pub(super) fn decode_raw(bytes: &[u8], message_charset: Option<&[u8]>, platform:
     }
 }
 
-/// ISO-2022-JP without escape sequences that another one follows at once, as between joined encoded words: decoders
-/// treat them as errors.
+/// Removes an ISO-2022-JP escape sequence directly followed by another, as between joined encoded words: decoders treat
+/// it as an error.
 fn without_empty_runs(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
@@ -67,8 +68,8 @@ fn detect(bytes: Cow<'_, [u8]>) -> String {
     if str::from_utf8(&bytes).is_ok() { utf8(bytes) } else { windows_1252(&bytes) }
 }
 
-/// The label of the Encoding Standard; empty for US-ASCII and for labels that name no charset, as such text is often
-/// not ASCII.
+/// The label of the Encoding Standard; empty for US-ASCII, because such text is often not ASCII, and for labels that
+/// are not charsets.
 fn canonical(label: &[u8]) -> String {
     let is_end = |byte: u8| matches!(byte, b' ' | b'\t' | b'(' | b'*' | b';' | b',');
     let label = label.trim_ascii();
@@ -212,7 +213,7 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// Stands for the platform: a text in any other charset becomes the label.
+    /// A fake platform decoder: a text in any other charset becomes the label.
     fn platform(label: &str, _: &[u8]) -> Option<String> {
         (!label.starts_with("x-")).then(|| label.to_owned())
     }

@@ -1,8 +1,7 @@
-//! Dates of header fields (RFC 5322 sections 3.3 and 4.3) and the other forms that programs write.
+//! Dates of header fields (RFC 5322 sections 3.3 and 4.3) and non-standard forms that programs write.
 //!
-//! Read are, besides the standard: `asctime`, ISO 8601, month before day, dots between hour and minute, years of two
-//! and three digits, zones such as `+02:00`, `GMT+0200` and `CEST`. The weekday is ignored. A missing or unknown zone
-//! is UTC.
+//! Non-standard forms: `asctime`, ISO 8601, month before day, dots between hour and minute, years of two and three
+//! digits, zones such as `+02:00`, `GMT+0200` and `CEST`. The weekday is ignored. A missing or unknown zone is UTC.
 
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveTime, TimeZone};
 
@@ -99,7 +98,7 @@ impl Parts {
         let mut fields = clock.split([':', '.']).map(|field| field.parse::<u32>().ok());
         let (Some(Some(hour)), Some(Some(minute))) = (fields.next(), fields.next()) else { return };
         let second = match fields.next() {
-            // chrono has no leap second of its own; it becomes the second before it.
+            // chrono does not represent a leap second; it becomes the second before it.
             Some(Some(second)) => {
                 if second == 60 {
                     59

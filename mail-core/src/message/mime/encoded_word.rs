@@ -1,6 +1,7 @@
-//! Encoded words in header fields (RFC 2047), wherever they stand.
+//! Encoded words at any position in header fields (RFC 2047).
 //!
-//! Adjacent words of one charset are joined before they are decoded, as many programs cut characters in two.
+//! Adjacent words of one charset are joined before they are decoded, because many programs split a character between
+//! two words.
 
 use std::borrow::Cow;
 
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_decoded_wherever_they_stand() {
+    fn words_are_decoded_at_any_position() {
         for (value, expected) in [
             ("plain é", "plain é"),
             ("=?utf-8?Q?caf=C3=A9_1?=", "café 1"),
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn other_text_stays() {
+    fn other_text_is_unchanged() {
         for value in [
             "=?",
             "=?utf-8",
@@ -183,7 +184,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_is_never_much_longer(value in "(=\\?|\\?=|utf-8|\\?|[QBb=_é4A +-]){0,30}") {
+        fn decoded_text_is_not_much_longer_than_the_value(value in "(=\\?|\\?=|utf-8|\\?|[QBb=_é4A +-]){0,30}") {
             prop_assert!(text(&value).len() <= 3 * value.len());
         }
     }

@@ -1,4 +1,4 @@
-//! Header fields of a message or of a part (RFC 5322 section 2.2), as far as real mail keeps to the syntax.
+//! Header fields of a message or of a part (RFC 5322 section 2.2), parsed leniently.
 //!
 //! A header ends at the first empty line or at the first line that is not a field; that line then belongs to the body.
 //! Two kinds of such lines do not end it: mbox's `From ` and `>From `, which are skipped, and the unindented
@@ -61,8 +61,8 @@ impl<'a> Iterator for Fields<'a> {
 
 /// The end of the header that starts at `start`, and the start of the body, in octets from the start of `bytes`.
 ///
-/// `is_boundary` tells whether a line that begins with `--` is a delimiter of an enclosing multipart; it ends the
-/// header.
+/// `is_boundary` returns whether a line that begins with `--` is a delimiter of an enclosing multipart; a delimiter
+/// ends the header.
 pub(super) fn header_end(bytes: &[u8], start: usize, is_boundary: impl Fn(&[u8]) -> bool) -> (usize, usize) {
     let mut at = start;
     while at < bytes.len() {
@@ -86,7 +86,7 @@ pub(super) fn header_end(bytes: &[u8], start: usize, is_boundary: impl Fn(&[u8])
     (at, at)
 }
 
-/// A field value without its line ends; white space stays.
+/// A field value without its line ends; its white space is unchanged.
 #[must_use]
 pub(super) fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
     let value = value.trim_ascii();
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn header_ends_at_an_empty_line_or_at_a_line_that_is_no_field() {
+    fn header_ends_at_an_empty_line_or_a_line_that_is_not_a_field() {
         for (message, header, body) in [
             ("A: 1\r\n\r\nbody", "A: 1\r\n", "body"),
             ("A: 1\n\nbody", "A: 1\n", "body"),

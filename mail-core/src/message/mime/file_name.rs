@@ -2,7 +2,7 @@
 
 use super::limits::FILE_NAME_CHARS_MAX;
 
-/// Cleans a name from a message. Folders of a path are cut off; slashes in other names, control characters and
+/// Cleans a name from a message. The folders of a path are removed; slashes in other names, control characters and
 /// bidirectional controls become `_`. `None` if nothing is left.
 pub(super) fn clean(name: &str) -> Option<String> {
     let name = name.trim();
@@ -35,7 +35,7 @@ fn extension(media_type: &str) -> Option<&'static str> {
     Some(extension)
 }
 
-/// Cuts a long name, and keeps its extension.
+/// Truncates a long name, but not its extension.
 fn shorten(name: &str) -> String {
     let count = name.chars().count();
     if count <= FILE_NAME_CHARS_MAX {
@@ -169,7 +169,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn clean_names_stay_clean(name in "\\PC{0,40}|[a-z./\\\\~\u{202e}\n ]{0,20}") {
+        fn cleaning_a_clean_name_changes_nothing(name in "\\PC{0,40}|[a-z./\\\\~\u{202e}\n ]{0,20}") {
             if let Some(name) = clean(&name) {
                 let forbidden = ['/', '\\', '\n', '\u{202e}'];
                 prop_assert!(!name.contains(forbidden) && !name.starts_with('.'));

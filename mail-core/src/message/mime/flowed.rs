@@ -4,7 +4,7 @@
 #[must_use]
 pub(super) fn unwrap(text: &str, has_delsp: bool) -> String {
     let mut out = String::with_capacity(text.len());
-    // The quote depth of the paragraph whose next line is to be joined.
+    // The quote depth of the paragraph that the next line continues.
     let mut open: Option<usize> = None;
     for line in text.split_inclusive('\n') {
         let content = line.strip_suffix('\n').unwrap_or(line);
@@ -60,7 +60,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn characters_other_than_white_space_stay(text in "([a-z>é -]{0,6}\r?\n?){0,12}", has_delsp: bool) {
+        fn characters_other_than_white_space_are_unchanged(text in "([a-z>é -]{0,6}\r?\n?){0,12}", has_delsp: bool) {
             let visible = |text: &str| text.chars().filter(|c| !c.is_whitespace() && *c != '>').collect::<String>();
             prop_assert_eq!(visible(&unwrap(&text, has_delsp)), visible(&text));
         }

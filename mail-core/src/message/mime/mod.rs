@@ -1,4 +1,4 @@
-//! MIME reader: takes apart messages as real programs write them (RFC 2045 to 2047, RFC 2231, RFC 5322).
+//! Lenient MIME parser (RFC 2045 to 2047, RFC 2231, RFC 5322).
 //!
 //! | module | contents |
 //! |---|---|
@@ -12,11 +12,11 @@
 //! | `file_name` | names of attachments |
 //! | `limits` | bounds for time and memory |
 //!
-//! Reading never fails: input that breaks the rules is shown as well as possible. Time is linear in the length of the
-//! message. Parts borrow from the message, and are decoded when asked for. A message inside a message
-//! (`message/rfc822`) is one part; to see its parts, parse its content.
+//! Parsing never fails: malformed input is decoded as well as possible. Time is linear in the length of the message.
+//! Parts borrow from the message and are decoded on request. A message inside a message (`message/rfc822`) is one part;
+//! to see its parts, parse its content.
 //!
-//! HTML is not interpreted here except for its `<meta charset>`.
+//! HTML is not interpreted, except for its `<meta charset>`.
 
 mod address;
 mod body;
@@ -47,7 +47,7 @@ pub use transfer::Encoding;
 
 use crate::message::platform::CharsetDecoder;
 
-/// A message, taken apart.
+/// A parsed message.
 #[derive(Debug, Clone)]
 pub struct Message<'a> {
     /// At least one; the first is the message itself. Every part follows its multipart.
@@ -76,7 +76,7 @@ pub struct Part<'a> {
 /// The header of a message.
 #[derive(Debug, Clone)]
 pub struct Header<'a> {
-    /// The header with the lines that end it cut off.
+    /// The header without the line that ends it.
     pub bytes: &'a [u8],
     root: Part<'a>,
     decode: CharsetDecoder,
@@ -84,7 +84,7 @@ pub struct Header<'a> {
 
 const TEXT: (&[u8], &[u8]) = (b"text", b"plain");
 
-/// A file in a text part: a text in uuencode.
+/// A uuencoded file in a text part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmbeddedFile {
     /// The cleaned file name.
@@ -94,7 +94,7 @@ pub struct EmbeddedFile {
 }
 
 impl<'a> Header<'a> {
-    /// Reads the header of a message; the body is not examined.
+    /// Parses the header of a message; the body is not examined.
     #[must_use]
     pub fn parse(message: &'a [u8], decode: CharsetDecoder) -> Self {
         let (end, body) = field::header_end(message, 0, |_| false);
@@ -120,7 +120,7 @@ impl<'a> Header<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Takes a message apart. `decode` converts charsets other than UTF-8 and windows-1252.
+    /// Parses a message. `decode` converts charsets other than UTF-8 and windows-1252.
     #[must_use]
     pub fn parse(message: &'a [u8], decode: CharsetDecoder) -> Self {
         Self { parts: structure::parts(message), decode }
@@ -138,7 +138,7 @@ impl<'a> Message<'a> {
         &self.parts
     }
 
-    /// Which parts are shown, and which are attachments.
+    /// The selection of the displayed parts and the attachments.
     #[must_use]
     pub fn layout(&self) -> Layout {
         Layout::new(&self.parts)
@@ -293,7 +293,7 @@ impl<'a> Part<'a> {
         if is_unusable { TEXT } else { declared }
     }
 
-    /// Type and subtype as declared; what is no media type is text/plain (RFC 2045 section 5.2).
+    /// Type and subtype as declared; an invalid media type is text/plain (RFC 2045 section 5.2).
     fn declared_types(&self) -> (&[u8], &[u8]) {
         let Some(value) = &self.content_type else {
             return if self.is_message_by_default { (b"message", b"rfc822") } else { TEXT };
@@ -341,7 +341,7 @@ impl<'a> Part<'a> {
         has(&self.disposition, "filename") || has(&self.content_type, "name")
     }
 
-    /// Whether the sender wants it to be an attachment. RFC 2183 section 2.8 treats unknown dispositions alike.
+    /// Whether the sender declared it an attachment. Unknown dispositions count as attachment (RFC 2183 section 2.8).
     fn is_attachment(&self) -> bool {
         self.disposition.as_deref().is_some_and(|value| {
             let end = value.iter().position(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-');

@@ -33,7 +33,7 @@ pub(super) fn text(field: &[u8], name: &str, context: &Context<'_>) -> Option<St
 /// All values of one parameter.
 struct Found<'a> {
     plain: Option<Cow<'a, [u8]>>,
-    /// `name*0`, `name*1*` and so on; `name*` is segment 0. With whether it is percent-encoded.
+    /// `name*0`, `name*1*` and so on, each with whether it is percent-encoded; `name*` is segment 0.
     segments: Vec<(u32, bool, Cow<'a, [u8]>)>,
     /// Whether there is `name*`, which wins over segments.
     is_single: bool,
@@ -127,8 +127,8 @@ impl<'a> Parameters<'a> {
         Self { rest: &field[start..], remaining: PARAMETERS_MAX }
     }
 
-    /// A quoted string, without its quotes and backslashes. A backslash before other characters stays: some programs
-    /// put paths into quotes as they are.
+    /// A quoted string, without its quotes and backslashes. A backslash before another character is literal: some
+    /// programs quote paths without escaping them.
     fn quoted(&mut self) -> Cow<'a, [u8]> {
         let text = &self.rest[1..];
         let mut value = Vec::new();
@@ -150,7 +150,7 @@ impl<'a> Parameters<'a> {
             }
             at += 1;
         }
-        // No closing quote: the value ends like an unquoted one.
+        // Without a closing quote, the value ends like an unquoted one.
         self.rest = text;
         self.unquoted()
     }

@@ -11,7 +11,7 @@ use crate::message::address::Host;
 /// The contents of a Received field.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Received {
-    /// The name after `by`, if it is a host name and no IP address.
+    /// The name after `by`, if it is a host name and not an IP address.
     pub by: Option<Host>,
     /// The date after the last semicolon.
     pub date: Option<DateTime<FixedOffset>>,

@@ -1,8 +1,8 @@
 //! The parts of a message (RFC 2046 section 5.1), found in one pass.
 //!
-//! A delimiter is `--boundary` or `--boundary--` at the start of a line, with white space after it at most. It may
-//! belong to any open multipart: the innermost match counts and closes everything inside. The end of the message
-//! closes everything. Text before the first and after the last delimiter is ignored.
+//! A delimiter is `--boundary` or `--boundary--` at the start of a line, followed by nothing but white space. It may
+//! belong to any open multipart: the innermost match counts and closes everything inside. The end of the message closes
+//! everything. Text before the first and after the last delimiter is ignored.
 
 use memchr::memmem;
 
@@ -55,7 +55,7 @@ pub(super) fn parts(message: &[u8]) -> Vec<Part<'_>> {
                 return parts;
             };
             if let Some((index, body)) = unfinished.take() {
-                // A multipart whose own delimiter does not follow has no parts: it becomes a text.
+                // A multipart without a delimiter has no parts and becomes a text.
                 parts[index].is_multipart &= !found.is_closing && found.level + 1 == open.len();
                 parts[index].body = &message[body..found.body_end.max(body)];
             }

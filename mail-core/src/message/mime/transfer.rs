@@ -1,6 +1,6 @@
 //! Content-Transfer-Encoding (RFC 2045 section 6): base64, quoted-printable and uuencode.
 //!
-//! The decoders never fail. They skip or keep what is invalid, whichever shows more of the content.
+//! The decoders never fail. They skip invalid input or copy it, whichever shows more of the content.
 
 use std::borrow::Cow;
 
@@ -48,7 +48,8 @@ impl Encoding {
         }
     }
 
-    /// Decodes the body of a text. Plain text after base64, such as a footer that a mailing list adds, is kept.
+    /// Decodes the body of a text. Plain text after base64, such as the footer of a mailing list, is part of the
+    /// result.
     pub(super) fn decode_text(self, body: &[u8]) -> Cow<'_, [u8]> {
         if self != Self::Base64 {
             return self.decode(body);
@@ -158,7 +159,7 @@ impl Base64 {
     }
 }
 
-/// Decodes quoted-printable. An `=` that starts no valid sequence stays; white space at the end of a line is dropped.
+/// Decodes quoted-printable. An `=` without a valid sequence is literal; white space at the end of a line is dropped.
 fn quoted_printable(input: &[u8]) -> Cow<'_, [u8]> {
     let mut out = Vec::with_capacity(input.len());
     let mut at = 0;
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn quoted_printable_keeps_invalid_sequences() {
+    fn invalid_quoted_printable_sequence_is_literal() {
         for (text, expected) in [
             ("caf=C3=A9 = =ZZ a==b", "café = =ZZ a==b"),
             ("one =  \r\ntwo \t\r\nthree", "one two\r\nthree"),

@@ -33,7 +33,7 @@ pub(super) fn extract(text: &[u8]) -> Option<(Vec<u8>, Vec<File<'_>>)> {
     (!files.is_empty()).then_some((remaining, files))
 }
 
-/// A `begin` line is no data line, so no octet is decoded twice and the search is linear.
+/// A `begin` line is not a data line, so no octet is decoded twice and the search is linear.
 fn find(text: &[u8], from: usize) -> Option<File<'_>> {
     let mut at = from;
     while let Some(found) = memmem::find(&text[at..], b"begin ") {
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn other_text_is_kept() {
+    fn other_text_is_unchanged() {
         for text in [
             &b"begin 644 a.txt\n#0V%T\n`\n"[..],
             b"we begin 644 a.txt\n#0V%T\n`\nend\n",

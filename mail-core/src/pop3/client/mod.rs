@@ -46,7 +46,7 @@ pub struct SessionConfig {
     pub method: Method,
 }
 
-/// Why [`Session::login`] failed.
+/// The reason [`Session::login`] failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LoginError {
     /// The name or the password is empty, too long, or contains a CR, an LF or a NUL.

@@ -25,7 +25,7 @@ use crate::time::Instant;
 pub struct Config {
     /// Whether to offer STLS.
     pub stls: bool,
-    /// When to offer USER, PASS and AUTH, all of which send the password.
+    /// Connections on which USER, PASS and AUTH are offered. All three send the password.
     pub auth: AuthOffer,
     /// Minimum seconds between two logins of a user, enforced by the policy.
     pub login_delay: Option<u32>,

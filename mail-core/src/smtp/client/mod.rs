@@ -96,7 +96,7 @@ pub enum MissingCapability {
     Size(u64),
 }
 
-/// Why [`Submission::body`] rejected the text.
+/// The reason [`Submission::body`] rejected the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
     /// A NUL, which RFC 6152 section 3 forbids and which allows SMTP smuggling on servers that drop it. Call

@@ -2,7 +2,7 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `state.rs` | the state table: which command is allowed when |
+//! | `state.rs` | the state table: which command is allowed in which phase |
 //! | `replies.rs` | all reply texts |
 //! | `connection.rs` | framing of commands and messages; events and their answers |
 //! | `connection/message.rs` | receiving a message: DATA and BDAT |
@@ -34,7 +34,7 @@ pub struct Config {
     pub recipients_max: usize,
     /// Whether to offer STARTTLS on plaintext connections.
     pub starttls: bool,
-    /// When to offer AUTH.
+    /// Connections on which AUTH is offered.
     pub auth: AuthOffer,
     /// Whether MAIL requires authentication (RFC 6409 section 4.3).
     pub submission: bool,

@@ -25,7 +25,7 @@ const READ_OCTETS: (usize, usize) = (8 << 10, 64 << 10);
 /// 5 minutes). Otherwise a peer that reads an octet now and then would hold a maildrop.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
 const WRITE_OCTETS_MIN: usize = 16 << 10;
-/// How long, and for how many reads, the remaining input of a closed connection is discarded.
+/// Limits of time and reads for discarding the remaining input of a closed connection.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_READS: usize = 64;
 
@@ -125,7 +125,7 @@ impl<T: Transport> ConnectionIo for Connection<T> {
         let stream = open(&mut self.stream)?;
         let mut all = output.chain(octets);
         while all.has_remaining() {
-            // Each 16 KiB have their own time, since a slow peer is not gone.
+            // The timeout restarts after each 16 KiB, so a slow but active peer is not disconnected.
             let left = all.remaining().saturating_sub(WRITE_OCTETS_MIN);
             let written = async {
                 while all.remaining() > left {

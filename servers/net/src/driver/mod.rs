@@ -80,7 +80,8 @@ pub trait Timer {
     fn sleep_until(&self, when: Instant) -> impl Future<Output = ()>;
 }
 
-/// Runs a session until its machine closes it, the connection breaks, or `shutdown` turns true and the machine has said so.
+/// Runs a session until its machine closes it or the connection breaks. When `shutdown` turns true, the machine ends
+/// the session.
 ///
 /// # Errors
 /// The connection is broken.
@@ -153,7 +154,7 @@ struct Driver<C, T, S: Session> {
     metrics: Arc<ConnectionMetrics>,
     input: BytesMut,
     output: BytesMut,
-    /// When the event arrived that has no reply yet.
+    /// Arrival time of the event that has no reply yet.
     event_at: Option<Instant>,
 }
 

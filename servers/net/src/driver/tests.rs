@@ -133,7 +133,7 @@ async fn slow_peer_receives_everything() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn peer_that_does_not_close_its_side_is_waited_for_two_seconds() {
+async fn close_waits_two_seconds_for_the_peer() {
     let (_client, _lease, driven) = driven(b"bye", Step::Closed, 64);
     assert_eq!(driven.await.unwrap().unwrap().as_secs(), 2);
 }
@@ -150,7 +150,7 @@ async fn handshake_times_out_after_thirty_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn alarm_serves_later_and_earlier_deadlines() {
+async fn timer_supports_later_and_earlier_deadlines() {
     let start = TokioInstant::now();
     let mut timer = pin!(sleep(Duration::from_secs(300)));
     // Seconds from the start: the deadline, and when octets would end the wait.

@@ -65,7 +65,7 @@ fn greeter(client: Client, _now: Instant) -> (Greeter, NoPolicy) {
     (Greeter { greeting: format!("{} {security}\n", client.address).into_bytes(), closed: false }, NoPolicy)
 }
 
-/// A running listener, its metrics, and the switch to stop it.
+/// A running listener, its metrics and its shutdown signal.
 struct Server {
     metrics: Arc<ConnectionMetrics>,
     stop: watch::Sender<bool>,

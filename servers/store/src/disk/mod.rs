@@ -43,18 +43,18 @@ pub trait Disk: Debug + Clone + Send + Sync + 'static {
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// The file names in a directory.
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>>;
-    /// How many mailbox files may stay open between deliveries.
+    /// Number of mailbox files that may stay open between deliveries.
     fn open_files_max(&self) -> usize;
     /// Whether an operation failed because too many files are open.
     fn is_out_of_descriptors(error: &io::Error) -> bool;
     /// Removes a directory with everything in it.
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
-    /// The path as an administrator finds it.
+    /// The path on the host, for messages to the administrator.
     fn display_path(&self, path: &Path) -> PathBuf {
         path.to_owned()
     }
-    /// Identifies the boot of the host. A different value means that unsynced writes may have been lost; `None` means that the
-    /// host cannot tell.
+    /// Identifies the boot of the host. A different value means that unsynced writes may have been lost; `None` means
+    /// that the host has no boot id.
     fn boot_id(&self) -> Option<String>;
 }
 
@@ -82,7 +82,7 @@ fn lock_within<D: Disk>(disk: &D, path: &Path, timeout: Duration) -> io::Result<
     }
 }
 
-/// How to open a file.
+/// The mode of opening a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Open {
     /// The file must exist.
@@ -97,8 +97,8 @@ pub enum Open {
 pub trait DiskFile: Debug + Send + Sync + 'static {
     /// Reads up to `buffer.len()` bytes; 0 at the end of the file.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
-    /// Reads like [`read_at`](Self::read_at), but fails with `WouldBlock` instead of waiting for the disk. A disk that cannot
-    /// tell always fails.
+    /// Reads like [`read_at`](Self::read_at), but fails with `WouldBlock` instead of waiting for the disk. A disk
+    /// without such reads always fails.
     fn try_read_at(&self, _buffer: &mut [u8], _offset: u64) -> io::Result<usize> {
         Err(io::ErrorKind::WouldBlock.into())
     }

@@ -84,7 +84,7 @@ impl SimDisk {
         self.state().syncs
     }
 
-    /// Lets the power fail after this many more changes.
+    /// Makes the power fail after this many more changes.
     pub fn cut_power_after(&self, changes: u64) {
         let mut state = self.state();
         state.power_cut_at = Some(state.changes + changes);
@@ -103,7 +103,7 @@ impl SimDisk {
         state.capacity = octets.map(|octets| used + octets);
     }
 
-    /// Lets the next syncs fail.
+    /// Makes the next syncs fail.
     pub fn fail_syncs(&self, count: u32) {
         self.state().failing_syncs = count;
     }

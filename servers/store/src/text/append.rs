@@ -21,7 +21,7 @@ use crate::disk::{Disk, DiskFile, Open, Status};
 
 /// Smaller pieces are collected up to this size before a write.
 const BUFFER_OCTETS_MAX: usize = 128 << 10;
-/// After each of these stretches of a long write, the disk starts writing it.
+/// Length of a stretch of a long write. The disk starts writing each stretch when it is complete.
 const STRETCH_OCTETS: u64 = 1 << 20;
 
 /// The message that all of its records share.
@@ -106,10 +106,10 @@ impl<D: Disk> Queue<D> {
         let has_leader = std::mem::replace(&mut waiting.has_leader, true);
         drop(waiting);
         if !has_leader {
-            let leader = Leader { queue: self, group: Vec::new(), leads: true };
+            let leader = Leader { queue: self, group: Vec::new(), is_leader: true };
             let shared = Arc::clone(shared);
             // The leader completes each delivery, so its own future is not needed.
-            drop(offload.run(move || leader.lead(&shared)));
+            drop(offload.run(move || leader.run(&shared)));
         }
         std::future::poll_fn(move |context| delivery.poll(context))
     }
@@ -198,39 +198,39 @@ struct Leader<D: Disk> {
     queue: Arc<Queue<D>>,
     /// The deliveries being written.
     group: Vec<Arc<Delivery<D::File>>>,
-    leads: bool,
+    is_leader: bool,
 }
 
 impl<D: Disk> Leader<D> {
     /// Writes group after group until the queue is empty. Blocks.
-    fn lead(mut self, shared: &Shared<D>) {
+    fn run(mut self, shared: &Shared<D>) {
         while self.next_group() {
             let outcome = self.queue.append(shared, &self.group);
             self.group.drain(..).for_each(|delivery| delivery.finish(outcome.clone()));
         }
     }
 
-    /// Takes the waiting deliveries, or gives up the lead if there are none.
+    /// Takes the waiting deliveries, or gives up leadership if there are none.
     fn next_group(&mut self) -> bool {
         let mut waiting = self.queue.lock();
         self.group = std::mem::take(&mut waiting.deliveries);
-        self.leads = !self.group.is_empty();
-        waiting.has_leader = self.leads;
-        self.leads
+        self.is_leader = !self.group.is_empty();
+        waiting.has_leader = self.is_leader;
+        self.is_leader
     }
 }
 
 impl<D: Disk> Drop for Leader<D> {
     /// Fails the remaining deliveries if the write panicked or never started.
     fn drop(&mut self) {
-        if !self.leads {
+        if !self.is_leader {
             return;
         }
         let mut waiting = self.queue.lock();
         waiting.has_leader = false;
-        let left = std::mem::take(&mut waiting.deliveries);
+        let pending = std::mem::take(&mut waiting.deliveries);
         drop(waiting);
-        for delivery in self.group.drain(..).chain(left) {
+        for delivery in self.group.drain(..).chain(pending) {
             delivery.finish(Err(StoreError::Failed("the delivery was interrupted".into())));
         }
     }

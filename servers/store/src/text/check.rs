@@ -101,6 +101,6 @@ const fn remedy(flaw: Defect) -> &'static str {
         }
         Defect::Date => "write the date like 2026-11-22 : 19 : 15",
         Defect::EndlessHead => "add the blank line that ends its header, or delete it",
-        Defect::Nul => "delete it: it was never acknowledged, so its sender has sent it again",
+        Defect::Nul => "delete it: it was never acknowledged, so the sending server has sent it again",
     }
 }

@@ -27,7 +27,7 @@ pub struct TextIncoming<D: Disk, O: Offload> {
     line_ends: LineEndChecker,
     /// The content after the head of the record.
     rest: Spool<D, O>,
-    /// Why the message cannot be committed.
+    /// The reason the message cannot be committed.
     error: Option<StoreError>,
 }
 
@@ -89,7 +89,7 @@ impl<D: Disk, O: Offload> IncomingMessage for TextIncoming<D, O> {
         }
         // The protocol refuses such a message earlier. In a mailbox it could be read as two records.
         if line_ends.is_malformed() {
-            return Err(StoreError::Failed("the message has a bare CR, a bare LF or a NUL in it".into()));
+            return Err(StoreError::Failed("the message contains a bare CR, a bare LF or a NUL".into()));
         }
         let header = intake.finish(rest.end());
         let content = Arc::new(Content { header, trace: trace.clone(), rest: rest.finish().await? });

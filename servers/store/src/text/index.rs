@@ -126,7 +126,7 @@ impl<F: DiskFile> Index<F> {
         Ok(found)
     }
 
-    /// An ordinal to search a message from, and the number of messages before it.
+    /// An ordinal to start a search for a message at, and the number of messages before it.
     fn block_of(&self, mode: ReadMode, number: u64) -> io::Result<(u64, u64)> {
         let Header { entries, removed, .. } = self.header;
         if removed == 0 {

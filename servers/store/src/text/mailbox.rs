@@ -31,13 +31,13 @@ pub(super) fn scan(
             None => {
                 window.copy_within(start..end, 0);
                 (start, end) = (0, end - start);
-                let wanted = WINDOW_OCTETS.min(usize::try_from(range.end - read).unwrap_or(usize::MAX));
-                if window.len() < end + wanted {
-                    window.resize(end + wanted, 0);
+                let count = WINDOW_OCTETS.min(usize::try_from(range.end - read).unwrap_or(usize::MAX));
+                if window.len() < end + count {
+                    window.resize(end + count, 0);
                 }
-                read_exact(file, &mut window[end..end + wanted], read)?;
-                read += wanted as u64;
-                end += wanted;
+                read_exact(file, &mut window[end..end + count], read)?;
+                read += count as u64;
+                end += count;
             }
         }
     }
@@ -156,10 +156,10 @@ fn try_repair_tail<D: Disk>(
 ) -> io::Result<Tail> {
     let Status { length, .. } = status;
     let mut end = [0; 5];
-    let known = end.len().min(usize::try_from(length).unwrap_or(usize::MAX));
-    let end = &mut end[..known];
-    read_exact(file, end, length - known as u64)?;
-    // A record ends here whatever precedes it, so the file need not be scanned.
+    let length_read = end.len().min(usize::try_from(length).unwrap_or(usize::MAX));
+    let end = &mut end[..length_read];
+    read_exact(file, end, length - length_read as u64)?;
+    // These octets always end a record, so the file need not be scanned.
     if end.is_empty() || end == b"\r\n.\r\n" {
         return Ok(Tail { status, line_end: b"" });
     }
@@ -169,7 +169,7 @@ fn try_repair_tail<D: Disk>(
             torn = Some(record.offset);
         }
     })?;
-    let Some(from) = torn else {
+    let Some(torn_offset) = torn else {
         let line_end: &[u8] = match end.last() {
             Some(b'\n') => b"",
             Some(b'\r') => b"\n",
@@ -177,11 +177,11 @@ fn try_repair_tail<D: Disk>(
         };
         return Ok(Tail { status, line_end });
     };
-    quarantine_tail(disk, folder, file, from..length)?;
+    quarantine_tail(disk, folder, file, torn_offset..length)?;
     tracing::warn!(
         mailbox = %folder.mailbox().display(),
-        offset = from,
-        octets = length - from,
+        offset = torn_offset,
+        octets = length - torn_offset,
         "incomplete record moved to {}",
         folder.torn().display()
     );
@@ -192,8 +192,8 @@ fn try_repair_tail<D: Disk>(
 /// Moves the end of the file to MyMailBox.torn. The copy is durable before the file is truncated.
 fn quarantine_tail<D: Disk>(disk: &D, folder: &Folder, file: &D::File, range: Range<u64>) -> io::Result<()> {
     let torn = disk.open(&folder.torn(), Open::OrCreate)?;
-    let former = torn.length()?;
-    let mut at = former;
+    let previous_length = torn.length()?;
+    let mut at = previous_length;
     let copied = read_range(file, range.clone(), |piece| {
         torn.write_all_at(piece, at)?;
         at += piece.len() as u64;
@@ -202,7 +202,7 @@ fn quarantine_tail<D: Disk>(disk: &D, folder: &Folder, file: &D::File, range: Ra
     let durable = copied.and_then(|()| torn.sync()).and_then(|()| disk.sync_dir(&folder.path));
     if let Err(error) = durable {
         // Otherwise each further attempt would append another incomplete copy.
-        torn.set_len(former)?;
+        torn.set_len(previous_length)?;
         return Err(error);
     }
     file.set_len(range.start)?;

@@ -15,7 +15,7 @@ use crate::{Entry, Extent, Maildrop, StoreError};
 /// Entries of one batch.
 const ENTRIES_AT_ONCE: usize = 512;
 /// Entries read ahead, because clients usually fetch messages in order.
-const ENTRIES_KEPT: usize = 24;
+const ENTRIES_READ_AHEAD: usize = 24;
 
 /// A lease of the text store.
 #[derive(Debug)]
@@ -48,13 +48,13 @@ impl<D: Disk, O: Offload> TextMaildrop<D, O> {
     /// The index entry of a message.
     async fn find(&mut self, number: u64) -> Result<Found, StoreError> {
         let (first, known) = &self.known;
-        let place = number.checked_sub(*first).and_then(|place| usize::try_from(place).ok());
-        if let Some(found) = place.and_then(|place| known.get(place)) {
+        let index = number.checked_sub(*first).and_then(|index| usize::try_from(index).ok());
+        if let Some(found) = index.and_then(|index| known.get(index)) {
             return Ok(*found);
         }
         let read = move |snapshot: &Snapshot<D>, mode| match mode {
-            ReadMode::NonBlocking => snapshot.try_messages(number, ENTRIES_KEPT),
-            ReadMode::Blocking => Ok(snapshot.messages(number, ENTRIES_KEPT)?),
+            ReadMode::NonBlocking => snapshot.try_messages(number, ENTRIES_READ_AHEAD),
+            ReadMode::Blocking => Ok(snapshot.messages(number, ENTRIES_READ_AHEAD)?),
         };
         let known = snapshot::read(&self.snapshot, &self.offload, read).await?;
         let found =

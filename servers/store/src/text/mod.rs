@@ -10,7 +10,7 @@
 //! - **Removal**: the first byte of each record becomes `#`, synced; only then are the records blanked or compacted away.
 //! - **Index** (`.index`): a cache of the result of a scan, updated by each of the above.
 //!
-//! File operations block and run on an [`Offload`].
+//! Blocking file operations run on an [`Offload`].
 
 use std::collections::HashMap;
 use std::io;

@@ -1,4 +1,4 @@
-//! Where blocking work runs: on a thread pool, or inline.
+//! Execution of blocking work on a thread pool, or inline.
 
 /// Runs blocking work.
 pub trait Offload: std::fmt::Debug + Clone + Send + Sync + 'static {

@@ -74,7 +74,7 @@ impl<F> OpenFiles<F> {
 }
 
 impl<F> Table<F> {
-    /// Removes the least recently used half. Doing so in one step avoids maintaining an order.
+    /// Removes the least recently used half. Removing many at once avoids maintaining an order.
     fn half(&mut self) -> Vec<OpenFile<F>> {
         let mut used: Vec<u64> = self.files.values().map(|open| open.used).collect();
         let middle = used.len() / 2;

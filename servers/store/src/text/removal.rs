@@ -37,17 +37,17 @@ pub(super) fn remove<D: Disk>(snapshot: &Snapshot<D>, numbers: &[u64]) -> Result
     let mut index_removal = begin_index_removal(snapshot, &index).map_err(fail)?;
     mark(mailbox, &records).map_err(fail)?;
 
-    // The removal is durable. What follows saves space and updates the index; a failure is only logged.
+    // The removal is durable. The next steps save space and update the index; a failure is only logged.
     let removed_octets: u64 =
         index.header.removed_octets + records.iter().map(|record| record.length).sum::<u64>();
     let mut indexed = index_removal.as_mut().map_or(Ok(()), |removal| removal.remove(&messages));
     let mut compacted = None;
     if length < shared.small_octets || removed_octets > length / 2 {
         match compact(snapshot, &messages, length) {
-            Ok(new) => {
+            Ok(file) => {
                 // An open descriptor would keep the old file's space allocated.
                 shared.open_files.forget(&path);
-                compacted = Some(new);
+                compacted = Some(file);
             }
             Err(error) => {
                 // An incomplete compaction only wastes space.
@@ -89,15 +89,15 @@ fn begin_index_removal<'a, D: Disk>(
 /// Finds the index entries of these numbers.
 fn find<D: Disk>(snapshot: &Snapshot<D>, numbers: &[u64]) -> Result<Vec<Found>, StoreError> {
     let mut messages = Vec::with_capacity(numbers.len());
-    let mut left = numbers;
-    while let Some(first) = left.first() {
+    let mut pending = numbers;
+    while let Some(first) = pending.first() {
         let found = snapshot.messages(*first, MESSAGES_AT_ONCE)?;
         if found.is_empty() {
             return Err(StoreError::Failed(format!("there is no message {first}")));
         }
-        let here = left.partition_point(|number| number - first < found.len() as u64);
-        messages.extend(left[..here].iter().map(|number| found[(number - first) as usize]));
-        left = &left[here..];
+        let in_batch = pending.partition_point(|number| number - first < found.len() as u64);
+        messages.extend(pending[..in_batch].iter().map(|number| found[(number - first) as usize]));
+        pending = &pending[in_batch..];
     }
     Ok(messages)
 }
@@ -119,8 +119,8 @@ fn update_index<F: DiskFile>(
 
 /// Sets the first byte of each record to `#`; restores it after an error.
 fn mark(mailbox: &impl DiskFile, records: &[Record]) -> io::Result<()> {
-    let mut first = vec![0; records.len()];
-    for (byte, record) in first.iter_mut().zip(records) {
+    let mut first_bytes = vec![0; records.len()];
+    for (byte, record) in first_bytes.iter_mut().zip(records) {
         read_exact(mailbox, std::slice::from_mut(byte), record.offset)?;
     }
     let marked = records
@@ -128,7 +128,7 @@ fn mark(mailbox: &impl DiskFile, records: &[Record]) -> io::Result<()> {
         .try_for_each(|record| mailbox.write_all_at(b"#", record.offset))
         .and_then(|()| mailbox.sync());
     let Err(error) = marked else { return Ok(()) };
-    let restored = first
+    let restored = first_bytes
         .iter()
         .zip(records)
         .try_for_each(|(byte, record)| mailbox.write_all_at(std::slice::from_ref(byte), record.offset))
@@ -158,30 +158,30 @@ fn blank(mailbox: &impl DiskFile, record: &Record) -> io::Result<()> {
 fn compact<D: Disk>(snapshot: &Snapshot<D>, messages: &[Found], length: u64) -> io::Result<D::File> {
     let (disk, folder) = (&snapshot.shared.disk, &snapshot.folder);
     let Some((mailbox, _)) = &snapshot.file else { return Err(io::ErrorKind::NotFound.into()) };
-    let new = disk.open(&folder.temp_path(), Open::OrCreate)?;
-    new.set_len(0)?;
+    let file = disk.open(&folder.temp_path(), Open::OrCreate)?;
+    file.set_len(0)?;
     let index = snapshot.index();
     let header = index.header;
-    // Blank lines that a person left between removed records are not worth keeping.
+    // Blank lines that a person left between removed records are dropped.
     let is_empty = messages.len() as u64 == snapshot.count && header.broken == 0 && length == snapshot.length;
     if !is_empty {
-        let mut writer = Writer::at(&new, 0);
+        let mut writer = Writer::at(&file, 0);
         let mut messages = messages.iter().peekable();
-        let (mut kept, mut copied) = (0, Ok(()));
+        let (mut copied_to, mut copied) = (0, Ok(()));
         index.walk(0..header.entries, |ordinal, entry| {
             let is_removed = messages.next_if(|found| found.ordinal == ordinal).is_some();
             if is_removed || entry.is_removed() {
-                copied = read_range(mailbox, kept..entry.offset, |piece| writer.put(piece));
-                kept = entry.end();
+                copied = read_range(mailbox, copied_to..entry.offset, |piece| writer.put(piece));
+                copied_to = entry.end();
             }
             if copied.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         copied?;
-        read_range(mailbox, kept..length, |piece| writer.put(piece))?;
+        read_range(mailbox, copied_to..length, |piece| writer.put(piece))?;
         writer.flush()?;
     }
-    new.sync()?;
+    file.sync()?;
     disk.rename(&folder.temp_path(), &folder.mailbox())?;
     disk.sync_dir(&folder.path)?;
-    Ok(new)
+    Ok(file)
 }

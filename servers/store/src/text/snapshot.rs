@@ -67,8 +67,8 @@ impl<D: Disk> Snapshot<D> {
         self.read_index(|index| index.messages(ReadMode::Blocking, from, count))
     }
 
-    /// The same without waiting for the disk and without repair. Any failure counts as `WouldBlock`: the blocking read that
-    /// follows meets it again and repairs the index.
+    /// The same without waiting for the disk and without repair. Any failure counts as `WouldBlock`: the blocking read
+    /// that follows detects it again and repairs the index.
     pub(super) fn try_messages(&self, from: u64, count: usize) -> Result<Vec<Found>, ReadError> {
         self.index().messages(ReadMode::NonBlocking, from, count).map_err(|_| ReadError::WouldBlock)
     }
@@ -84,16 +84,16 @@ impl<D: Disk> Snapshot<D> {
             Err(error) => error,
         };
         tracing::warn!(index = %self.folder.index().display(), %error, "cannot read the index; rebuilding it");
-        // If it cannot be deleted, the next login finds it damaged again.
+        // If it cannot be deleted, the next login detects the damage again.
         let _ = self.shared.disk.remove(&self.folder.index());
-        let again = index::scanned(self.mailbox()?, index.header.mailbox, &self.shared.hostname)
+        let rebuilt = index::scanned(self.mailbox()?, index.header.mailbox, &self.shared.hostname)
             .map_err(|error| self.unreadable(error))?;
-        if (again.header.messages(), again.header.octets) != (self.count, self.octets) {
+        if (rebuilt.header.messages(), rebuilt.header.octets) != (self.count, self.octets) {
             return Err(self.lost());
         }
-        let again = Arc::new(again);
-        *self.index.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&again);
-        read(&again).map_err(|error| failed("index", &self.folder.mailbox(), error))
+        let rebuilt = Arc::new(rebuilt);
+        *self.index.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&rebuilt);
+        read(&rebuilt).map_err(|error| failed("index", &self.folder.mailbox(), error))
     }
 
     pub(super) fn describe(&self, number: u64, found: &Found) -> Result<Entry, StoreError> {
@@ -146,13 +146,13 @@ impl<D: Disk> Snapshot<D> {
         // Most records fit into the first size. The second includes the line after the longest head.
         for octets_max in [START_OCTETS, HEAD_OCTETS_MAX + 1024] {
             let file = self.mailbox()?;
-            let wanted = octets_max.min(usize::try_from(entry.length).unwrap_or(octets_max));
-            let mut start = vec![0; wanted];
+            let length = octets_max.min(usize::try_from(entry.length).unwrap_or(octets_max));
+            let mut start = vec![0; length];
             mode.read_exact(file, &mut start, entry.offset).map_err(|error| self.read_error(error))?;
-            let is_whole = wanted as u64 == entry.length;
+            let is_complete = length as u64 == entry.length;
             let mut tail = [0; TAIL_OCTETS];
-            let tail = if is_whole {
-                &start[wanted.saturating_sub(TAIL_OCTETS)..]
+            let tail = if is_complete {
+                &start[length.saturating_sub(TAIL_OCTETS)..]
             } else {
                 mode.read_exact(file, &mut tail, entry.end() - TAIL_OCTETS as u64)
                     .map_err(|error| self.read_error(error))?;
@@ -163,7 +163,7 @@ impl<D: Disk> Snapshot<D> {
                 |record: &Record| record.message().is_some_and(|message| entry.has_id(message.id()));
             match found {
                 Some(record) if is_same(&record) => return Ok((record, start)),
-                None if !is_whole => {}
+                None if !is_complete => {}
                 _ => break,
             }
         }

@@ -75,12 +75,12 @@ impl UserTxt {
         self.hashing.hashed()
     }
 
-    /// Whether the file named no account when it was last read.
+    /// Whether the file had no account when it was last read.
     pub(crate) fn is_empty(&self) -> bool {
         self.last().accounts.is_empty()
     }
 
-    /// Whether the file named the account when it was last read.
+    /// Whether the file had the account when it was last read.
     pub(crate) fn contains(&self, name: &Username) -> bool {
         self.last().account(name).is_some()
     }
@@ -190,7 +190,7 @@ impl AccountAdmin for UserTxt {
                 return Err(DirectoryError::Exists(account.name.clone()));
             }
             DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|error| {
-                DirectoryError::Failed(format!("cannot make the folder {}: {error}", folder.display()))
+                DirectoryError::Failed(format!("cannot create the folder {}: {error}", folder.display()))
             })?;
             file.set(Account { name: name.clone(), password });
             Ok(())
@@ -254,8 +254,8 @@ impl Snapshot {
         Self { fingerprint, accounts, by_name, hashed }
     }
 
-    /// The file's accounts now. If it cannot be read or names no account any more, the previous accounts stay in force: an
-    /// editor may rename or truncate the file before it writes.
+    /// The file's accounts now. If it cannot be read or has no account any more, the previous accounts stay in force:
+    /// an editor may rename or truncate the file before it writes.
     fn read_again(&self, path: &Path, seen: Fingerprint) -> Self {
         let read = match Self::read(path) {
             Ok(read) if read.accounts.is_empty() && !self.accounts.is_empty() => {

@@ -37,7 +37,7 @@ pub(super) fn same(left: &Secret<String>, right: &Secret<String>) -> bool {
 #[derive(Debug)]
 pub(super) struct Hashing {
     /// One permit per running or waiting verification.
-    places: Semaphore,
+    slots: Semaphore,
     cores: Arc<Semaphore>,
     hashed: AtomicU64,
 }
@@ -51,18 +51,18 @@ impl Default for Hashing {
 impl Hashing {
     fn on(cores: usize, waiting_max: usize) -> Self {
         Self {
-            places: Semaphore::new(cores + waiting_max),
+            slots: Semaphore::new(cores + waiting_max),
             cores: Arc::new(Semaphore::new(cores)),
             hashed: AtomicU64::new(0),
         }
     }
 
-    /// Whether the hash is this password's.
+    /// Whether the hash matches the password.
     ///
     /// # Errors
-    /// [`DirectoryError::Busy`]: too many wait already.
+    /// [`DirectoryError::Busy`]: too many verifications are waiting.
     pub(super) async fn verify(&self, phc: &str, password: &Secret<String>) -> Result<bool, DirectoryError> {
-        let _place = self.places.try_acquire().map_err(|_| DirectoryError::Busy)?;
+        let _slot = self.slots.try_acquire().map_err(|_| DirectoryError::Busy)?;
         let core = Arc::clone(&self.cores).acquire_owned().await.expect("the semaphore is never closed");
         self.hashed.fetch_add(1, Ordering::Relaxed);
         let (phc, password) = (phc.to_owned(), password.clone());
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_the_right_password_is_right() {
+    async fn only_the_right_password_matches() {
         let (hashing, phc) = (Hashing::default(), cheap("penny"));
         assert!(hashing.verify(&phc, &secret("penny")).await.expect("not busy"));
         for wrong in ["pennY", "penn", "pennyy", ""] {
@@ -108,38 +108,38 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_more_wait_than_may() {
+    async fn verification_is_refused_when_too_many_wait() {
         let (hashing, phc, password) = (Hashing::on(1, 2), cheap("penny"), secret("penny"));
         let verify = || hashing.verify(&phc, &password);
-        // No hash is begun, and so none is done, before all five have asked.
+        // The permits are taken, so no verification completes before all five have started.
         let core = hashing.cores.acquire().await.expect("the semaphore is never closed");
-        let answers = tokio::join!(biased; verify(), verify(), verify(), verify(), verify(), async {
+        let results = tokio::join!(biased; verify(), verify(), verify(), verify(), verify(), async {
             drop(core);
         });
-        let answers: [_; 5] = [answers.0, answers.1, answers.2, answers.3, answers.4];
-        let busy = answers.iter().filter(|answer| matches!(answer, Err(DirectoryError::Busy))).count();
-        let right = answers.iter().filter(|answer| matches!(answer, Ok(true))).count();
-        assert_eq!((busy, right), (2, 3));
-        assert!(hashing.verify(&phc, &password).await.expect("the rush is over"));
+        let results: [_; 5] = [results.0, results.1, results.2, results.3, results.4];
+        let busy = results.iter().filter(|result| matches!(result, Err(DirectoryError::Busy))).count();
+        let verified = results.iter().filter(|result| matches!(result, Ok(true))).count();
+        assert_eq!((busy, verified), (2, 3));
+        assert!(hashing.verify(&phc, &password).await.expect("a slot is free"));
     }
 
     #[tokio::test]
-    async fn one_who_has_gone_keeps_the_core_until_the_hash_is_done() {
+    async fn abandoned_verification_occupies_its_core_until_the_hash_is_complete() {
         let hashing = Hashing::on(1, 1);
         let password = secret("penny");
-        let dear = cheap("penny").replace("m=1024,t=2", "m=65536,t=10");
+        let expensive = cheap("penny").replace("m=1024,t=2", "m=65536,t=10");
         tokio::select! {
             biased;
-            // Once polled it has its core, and its hash is under way.
-            _ = hashing.verify(&dear, &password) => panic!("it takes longer than that"),
+            // After the first poll, the verification has its core and the hash is being computed.
+            _ = hashing.verify(&expensive, &password) => panic!("the hash takes longer"),
             () = std::future::ready(()) => {}
         }
-        assert_eq!((hashing.places.available_permits(), hashing.cores.available_permits()), (2, 0));
+        assert_eq!((hashing.slots.available_permits(), hashing.cores.available_permits()), (2, 0));
         assert!(hashing.cores.acquire().await.is_ok());
     }
 
     #[test]
-    fn two_hashes_of_one_password_differ() {
+    fn hashes_of_equal_passwords_differ() {
         let first = cheap("penny");
         assert!(first.starts_with("$argon2id$v=19$m=1024,t=2,p=1$"), "{first}");
         assert_ne!(first, cheap("penny"));

@@ -123,7 +123,7 @@ async fn cache_lifetime_of_zero_hashes_every_time() {
 }
 
 #[tokio::test]
-async fn every_name_costs_the_hash_of_some_account() {
+async fn every_name_is_verified_against_the_hash_of_an_account() {
     let (data, accounts) = accounts("");
     accounts.add(&name("ag"), &secret("right")).await.expect("added");
     let cheap = fs::read_to_string(path_in(data.path())).expect("read");
@@ -159,7 +159,8 @@ async fn every_name_costs_the_hash_of_some_account() {
     assert!(accounts.verify(Some(&name("plain")), &secret("right")).await.expect("checked").is_some());
 }
 
-/// The runtime has one thread, which a read on it would block for ever: a FIFO blocks its reader until it has a writer.
+/// The runtime has one thread, and a blocking read on it would never return: a FIFO blocks its reader until it has a
+/// writer.
 #[tokio::test]
 async fn changed_file_is_read_off_the_async_thread() {
     use rustix::fs::{CWD, FileType, mknodat};

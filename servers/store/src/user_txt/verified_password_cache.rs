@@ -1,7 +1,8 @@
-//! Passwords that were verified recently, so that a mail program that polls every minute does not cost a hash each time.
+//! Cache of recently verified passwords. A mail program that polls every minute does not cost a hash each time.
 //!
-//! The cache stores a MAC of account, stored password and given password under a key of this process: no password, and
-//! nothing that can be compared with data outside. A changed line of User.txt has another MAC.
+//! The cache stores a MAC of account, stored password and given password under a random key of this process. It
+//! contains no password, and its entries cannot be compared with data outside. A changed line of User.txt has another
+//! MAC.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -28,7 +29,7 @@ pub(super) struct VerifiedPasswordCache {
 pub(super) type Fingerprint = [u8; 32];
 
 impl VerifiedPasswordCache {
-    /// Keeps an entry for at least half of `lifetime` and at most all of it; with zero, it keeps none.
+    /// An entry stays for at least half of `lifetime` and at most all of it. Zero disables the cache.
     pub(super) fn new(lifetime: Duration) -> Self {
         let mut key = [0; 32];
         getrandom::fill(&mut key).expect("the system has a random source, which TLS and salts need, too");
@@ -113,7 +114,7 @@ mod tests {
         other.insert(now, other.fingerprint(&ag, &secret("penny")));
         assert!(
             !other.contains(now, other.fingerprint(&ag, &secret("penny"))),
-            "a lifetime of zero keeps nothing"
+            "a lifetime of zero disables the cache"
         );
     }
 }

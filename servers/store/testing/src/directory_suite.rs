@@ -4,8 +4,8 @@ use mail_core::secret::Secret;
 use mail_core::users::Username;
 use mail_store::directory::{AccountAdmin, Directory, DirectoryError};
 
-/// Makes a test of each function of the suite. The argument is an expression that makes an empty directory, and whatever must
-/// live as long.
+/// Defines a test for each function of the suite. The argument is an expression that creates an empty directory and the
+/// values that must outlive it.
 #[macro_export]
 macro_rules! directory_suite {
     ($directory:expr) => {

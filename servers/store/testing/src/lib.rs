@@ -2,7 +2,7 @@
 //!
 //! [`MemoryStore`] and [`MemoryDirectory`] are a second, small implementation: in memory, with a lease that expires and
 //! messages that are not dot-stuffed. `suite` and `directory_suite` are the tests that every implementation passes;
-//! [`store_suite!`] and [`directory_suite!`] make a test function of each.
+//! [`store_suite!`] and [`directory_suite!`] define a test function for each.
 
 pub mod directory_suite;
 mod memory_directory;

@@ -40,7 +40,7 @@ impl Directory for MemoryDirectory {
 }
 
 impl AccountAdmin for MemoryDirectory {
-    /// One name at a time, so that callers depend on no size of a batch.
+    /// One name at a time, so that callers cannot depend on the size of a batch.
     async fn names(&self, after: Option<&Username>) -> Result<Vec<Username>, DirectoryError> {
         let accounts = self.accounts();
         let after = after.and_then(|name| accounts.iter().position(|(account, _)| account == name));
@@ -72,7 +72,7 @@ impl AccountAdmin for MemoryDirectory {
         if accounts.len() < before { Ok(()) } else { Err(DirectoryError::Unknown(name.clone())) }
     }
 
-    /// Memory is not storage, so no password is stored badly.
+    /// Passwords in memory are not stored, so none needs attention.
     async fn weak_passwords(&self) -> Result<WeakPasswords, DirectoryError> {
         Ok(WeakPasswords::default())
     }

@@ -1,4 +1,4 @@
-//! Tests that every store passes. Each takes a store with nothing in it.
+//! Tests that every store passes. Each takes an empty store.
 
 use std::collections::BTreeSet;
 
@@ -15,14 +15,14 @@ use mail_store::{
 pub trait TestStore {
     type Store: DeliveryTarget + MaildropStore;
 
-    /// Opens the store, again each time, as a process does that starts after the others have ended.
+    /// Opens the store again, like a process that starts after the previous ones have ended.
     fn open(&self) -> Self::Store;
 
     /// Makes the lease of an account invalid: it expires, or another program replaces the mailbox.
     fn invalidate_lease(&self, account: &Username);
 }
 
-/// Makes a test of each function of the suite. The argument is an expression that makes a [`TestStore`].
+/// Defines a test for each function of the suite. The argument is an expression that creates a [`TestStore`].
 #[macro_export]
 macro_rules! store_suite {
     ($store:expr) => {

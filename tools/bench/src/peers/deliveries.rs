@@ -60,7 +60,7 @@ pub(super) fn rows(testbed: &mut Testbed, rounds: usize) -> Result<Vec<Row>> {
             Some(6.0),
         ),
         (
-            "deliveries, each in a session of its own, 20 at a time",
+            "deliveries, one per session, 20 at a time",
             Load { reuse_sessions: false, ..LOAD },
             [10_000, 2_000, 1_000],
             None,

@@ -17,7 +17,7 @@ const MESSAGE_BYTES: usize = 512;
 /// Number of messages retrieved per measurement.
 const RETRIEVED: &str = "5000";
 
-/// With one mailbox size.
+/// Costs with one mailbox size.
 #[derive(Clone, Copy, Debug)]
 struct Costs {
     messages: usize,
@@ -102,7 +102,7 @@ impl Testbed {
         self.fill(path, &account, contents)?;
         shell::run(&mut command("sync"))?;
         self.open(path, &account)?;
-        // A round with a peer takes up to a minute, and more rounds show the same.
+        // A round with a peer takes up to a minute, so there is only one.
         let rounds = if path == MailPath::Pennypost || size < 100_000 { rounds } else { 1 };
         let median_of = |rounds, measure: &dyn Fn() -> Result<f64>| {
             (0..rounds).map(|_| measure()).collect::<Result<Vec<f64>>>().map(|values| median(&values))

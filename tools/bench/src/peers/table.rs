@@ -32,7 +32,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// How many times better Pennypost is than the best peer.
+    /// Ratio of Pennypost to the best peer; more is better.
     pub(super) fn ratio(&self) -> Option<f64> {
         let peers = self.peers.iter().map(|(_, value)| *value);
         match self.unit {

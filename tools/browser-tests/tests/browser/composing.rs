@@ -78,7 +78,7 @@ async fn dropped_and_pasted_files_are_attached() {
     assert_no_console_errors(page).await;
 }
 
-/// Pastes text that comes with a picture, and drops a file next to the draft. Returns which events the page prevented.
+/// Pastes text together with a picture, and drops a file outside the draft. Returns the events that the page prevented.
 const PASTE_TEXT_AND_DROP_OUTSIDE: &str = "\
     const [text, list] = arguments;
     const data = new DataTransfer();
@@ -388,7 +388,7 @@ async fn untouched_reply_is_not_saved_and_opening_a_row_closes_it() {
     page.press("Drafts").await;
     page.wait_for_text("No drafts").await;
 
-    // A draft that is closed by a reload keeps its attachment, even if the last typing could not be saved.
+    // A draft that is closed by a reload has its attachment, even if the last edit could not be stored.
     page.press("Inbox").await;
     page.open_row("A picture").await;
     page.wait_for_text("It is attached.").await;

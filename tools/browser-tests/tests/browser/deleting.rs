@@ -23,7 +23,7 @@ async fn deletion_can_be_undone_until_it_is_carried_out() {
     page.wait_for_gone("button", "Undo").await;
     assert_eq!(servers.mailbox("gb"), before);
 
-    // The second deletion reaches the server after the first one would have. Hovering over Undo stops the delay.
+    // The second deletion reaches the server after the time of the first one. Hovering over Undo stops the delay.
     page.open_row("first").await;
     page.press("Delete").await;
     page.wait_for_gone("row", "first").await;

@@ -6,7 +6,7 @@ use crate::hostile_html::{DNS_LOOKUPS, SAMPLES};
 use crate::sample_mails::html;
 use crate::{open_inbox, sign_in};
 
-/// Verifies the samples: served as a page of its own, each effective sample sends its request.
+/// Verifies the samples: served as a separate page, each effective sample sends its request.
 #[tokio::test]
 async fn samples_work_in_an_unprotected_page() {
     let (trap, driver) = (TrapServer::start(), Driver::start());
@@ -26,7 +26,7 @@ async fn samples_work_in_an_unprotected_page() {
     page.close().await;
     let log = driver.network_log();
     for (number, sample) in DNS_LOOKUPS.iter().enumerate().filter(|(_, sample)| !sample.contains("a link")) {
-        assert!(log.contains(&lookup_name(number)), "it asks for no name: {sample}");
+        assert!(log.contains(&lookup_name(number)), "it looks up no name: {sample}");
     }
 }
 

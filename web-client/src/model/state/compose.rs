@@ -26,7 +26,7 @@ impl OpenDraft {
     }
 }
 
-/// Why the open draft was not sent.
+/// The reason the open draft was not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SendProblem {
     /// The fields show the errors.
@@ -94,7 +94,7 @@ impl ComposeState {
                 self.open = Some(OpenDraft { initial: Some(form.clone()), form, problem: None });
             }
             ComposeAction::Open(form) => {
-                // While it is being sent, its outcome is pending rather than unknown.
+                // While the draft is being sent, its outcome is pending, not unknown.
                 let unknown = form.maybe_delivered && !self.is_outgoing(&form.id);
                 let problem = unknown.then(|| SendProblem::Failed(DELIVERY_UNKNOWN.to_owned()));
                 self.open = Some(OpenDraft { form, initial: None, problem });

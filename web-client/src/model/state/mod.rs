@@ -1,4 +1,4 @@
-//! What the page shows, in four slices, each with its own actions and one exhaustive reducer.
+//! The state of the page in four slices, each with its own actions and one exhaustive reducer.
 //!
 //! | slice | contents |
 //! |---|---|
@@ -34,7 +34,7 @@ pub(crate) struct State {
     pub(crate) ui: Rc<UiState>,
 }
 
-/// What IndexedDB has of an account, loaded at sign-in.
+/// The data of an account in IndexedDB, loaded at sign-in.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Snapshot {
     pub(crate) messages: Vec<Rc<Message>>,

@@ -38,7 +38,7 @@ pub(crate) struct SessionState {
     /// `None` while signed out.
     pub(crate) account: Option<Account>,
     pub(crate) signing_in: bool,
-    /// Why the last sign-in failed.
+    /// The reason the last sign-in failed.
     pub(crate) sign_in_error: Option<String>,
     pub(crate) connection: ConnectionStatus,
     /// Time of the last complete check.

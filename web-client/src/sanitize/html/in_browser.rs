@@ -139,7 +139,7 @@ fn result_is_stable_under_reparsing() {
 }
 
 #[test]
-fn formatting_and_links_are_kept() {
+fn formatting_and_links_remain() {
     for html in [
         "<h1>Title</h1><p align=\"center\">a <b>b</b> <i>i</i></p><ul><li>1</li></ul><blockquote>q</blockquote>",
         "<table border=\"1\" cellpadding=\"2\"><tbody><tr><td colspan=\"2\" bgcolor=\"#eeeeee\">cell</td></tr></tbody></table>",
@@ -154,7 +154,7 @@ fn formatting_and_links_are_kept() {
 }
 
 #[test]
-fn only_images_of_the_message_are_kept() {
+fn only_images_of_the_message_remain() {
     let square = |mime: &str| Attachment {
         name: "square".to_owned(),
         mime: mime.to_owned(),

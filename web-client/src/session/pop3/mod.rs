@@ -23,7 +23,7 @@ use crate::model::transcript::TranscriptRecorder;
 const QUEUED_MAX: usize = 64;
 /// The largest message that is fetched, whatever LIST announces.
 const MESSAGE_OCTETS_MAX: u64 = 256 * 1_024 * 1_024;
-/// What a message may exceed twice its announced size by. Some servers count line ends as one octet.
+/// Octets by which a message may exceed twice its announced size. Some servers count line ends as one octet.
 const SIZE_TOLERANCE_OCTETS: u64 = 64 * 1_024;
 /// The part of a header that is used. The rest is dropped.
 const HEADER_OCTETS_MAX: usize = 256 * 1_024;

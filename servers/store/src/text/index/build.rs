@@ -1,4 +1,4 @@
-//! Adding entries to an index.
+//! Construction of an index.
 
 use std::collections::HashSet;
 use std::io;

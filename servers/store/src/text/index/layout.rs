@@ -10,7 +10,7 @@
 
 use crate::disk::{Disk, Status};
 
-/// Changes with the format.
+/// Magic number; a new format gets another one.
 const MAGIC: [u8; 8] = *b"PNYIDX01";
 
 pub(super) const HEADER_OCTETS: usize = 136;

@@ -1,4 +1,4 @@
-//! Updating an index when a server changes its mailbox. The caller holds the append lock.
+//! Updates of an index when a server changes its mailbox. The caller holds the append lock.
 
 use std::io;
 use std::ops::ControlFlow;

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Runs `act` on a copy of the disk for every moment at which the power can fail, and passes the disk after each failure to
-/// `judge`, with whether `act` had returned `Ok`.
+/// Runs `act` on a copy of the disk once for each moment at which the power can fail. Passes the disk after the failure
+/// to `judge`, with whether `act` returned `Ok`.
 fn at_every_moment(
     disk: &SimDisk,
     survivals: &[Survival],
@@ -119,7 +119,7 @@ fn removal_of_everything_is_atomic() {
 }
 
 /// The store without a minimum size for blanking.
-fn that_takes_all_for_large(store: &Store) -> Store {
+fn without_small_mailboxes(store: &Store) -> Store {
     let disk = store.shared.disk.clone();
     let mut store = self::store(&disk);
     Arc::get_mut(&mut store.shared).expect("no other owner").small_octets = 0;
@@ -134,7 +134,7 @@ fn removal_with_blanking_is_atomic() {
     let persons = [served_persons(), served_persons(), served_persons(), served_persons()];
     for (disk, all) in [(server, ["a", "b", "c", "d"].map(served)), (of_persons, persons)] {
         let length = disk.content(MAILBOX).unwrap().len();
-        let act = |store: &Store| remove(&that_takes_all_for_large(store), &[2]);
+        let act = |store: &Store| remove(&without_small_mailboxes(store), &[2]);
         at_every_moment(&disk, &SURVIVALS, act, |disk, done, what| {
             assert_eq!(disk.content(MAILBOX).unwrap().len(), length, "{what}");
             let mut found = bodies(&store(disk));

@@ -1,4 +1,4 @@
-//! The index always agrees with a scan of the mailbox, and is used whenever it is valid.
+//! The index always agrees with a scan of the mailbox, and every valid index is used.
 
 use mail_core::mailbox::scan::records;
 use std::sync::atomic::{AtomicU32, Ordering};

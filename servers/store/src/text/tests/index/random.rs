@@ -85,7 +85,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_the_index_says_what_a_scan_says(acts in acts(), logins in any::<u16>(), stopped in any::<bool>()) {
+    fn index_agrees_with_a_scan_after_random_events(acts in acts(), logins in any::<u16>(), stopped in any::<bool>()) {
         let mut disk = mailbox_of(4);
         let mut serial = 0;
         for (step, act) in acts.iter().enumerate() {
