@@ -1,6 +1,6 @@
 //! A parsed message, as both clients show it.
 //!
-//! The [`mime`](super::mime) module reads the message; this one selects what is shown. Parsing never fails: undecodable
+//! The [`mime`] module reads the message; this one selects what is shown. Parsing never fails: undecodable
 //! content is shown as well as possible.
 //!
 //! The strings may contain any character. On a terminal they must pass [`printable`](super::printable::printable); HTML
