@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Output is written before every read and a machine consumes one command at a time, so pipelining (RFC 2920) needs no
-//! code of its own.
+//! extra code.
 //!
 //! # Driver loop
 //!
@@ -45,7 +45,8 @@
 //!                 input.extend_from_slice(&chunk[..count]);
 //!                 eof = count == 0;
 //!             }
-//!             Ok(Pump::UpgradeTls) => unimplemented!("write, handshake, then `tls_established`"),
+//!             // A driver with TLS writes the output, does the handshake and calls `tls_established`.
+//!             Ok(Pump::UpgradeTls) => return Err(io::ErrorKind::Unsupported.into()),
 //!             Ok(Pump::Paused) => unreachable!("`decide` answers every event at once"),
 //!             Ok(Pump::Closed) | Err(_) => return stream.write_all(&output),
 //!         }

@@ -20,16 +20,23 @@ pub(crate) struct ReadAhead<S> {
     buffer: BytesMut,
     /// The last read was full, so the next one is large.
     is_busy: bool,
+    bytes_read: u64,
     bytes_written: u64,
 }
 
 impl<S> ReadAhead<S> {
-    pub(crate) fn new(stream: S) -> Self {
-        Self { stream, buffer: BytesMut::new(), is_busy: false, bytes_written: 0 }
+    /// `early` was received before and is read first.
+    pub(crate) fn new(stream: S, early: &[u8]) -> Self {
+        Self { stream, buffer: BytesMut::from(early), is_busy: false, bytes_read: 0, bytes_written: 0 }
     }
 
     pub(crate) fn into_inner(self) -> S {
         self.stream
+    }
+
+    /// Bytes that tungstenite has read so far.
+    pub(crate) const fn bytes_read(&self) -> u64 {
+        self.bytes_read
     }
 
     /// Bytes written so far. tungstenite reports only completed writes.
@@ -52,10 +59,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for ReadAhead<S> {
         cx: &mut Context<'_>,
         output: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { stream, buffer, is_busy, .. } = self.get_mut();
+        let Self { stream, buffer, is_busy, bytes_read, .. } = self.get_mut();
         if buffer.is_empty() {
             if !*is_busy {
+                let before = output.filled().len();
                 ready!(Pin::new(stream).poll_read(cx, output))?;
+                *bytes_read += (output.filled().len() - before) as u64;
                 *is_busy = output.remaining() == 0;
                 return Poll::Ready(Ok(()));
             }
@@ -66,6 +75,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ReadAhead<S> {
         let length = buffer.len().min(output.remaining());
         output.put_slice(&buffer[..length]);
         buffer.advance(length);
+        *bytes_read += length as u64;
         Poll::Ready(Ok(()))
     }
 }
@@ -109,13 +119,15 @@ mod tests {
     #[tokio::test]
     async fn bytes_keep_their_order_when_reads_become_large_and_the_buffer_is_released() {
         let (mut peer, stream) = duplex(BROWSER_READ_BYTES);
-        let mut stream = ReadAhead::new(stream);
+        let mut stream = ReadAhead::new(stream, b"early");
         let sent: Vec<u8> = (0..200_000_u32).flat_map(u32::to_be_bytes).collect();
         let copy = sent.clone();
         let sender = tokio::spawn(async move {
             peer.write_all(&copy).await.expect("the stream is read to its end");
         });
         let (mut received, mut piece) = (Vec::new(), vec![0; SMALL_READ_BYTES]);
+        assert_eq!(stream.read(&mut piece).await.expect("a duplex stream does not fail"), 5);
+        assert_eq!(piece[..5], *b"early");
         loop {
             let length = stream.read(&mut piece).await.expect("a duplex stream does not fail");
             if length == 0 {
@@ -127,13 +139,14 @@ mod tests {
         assert!(received == sent, "received {} of {} bytes", received.len(), sent.len());
         stream.release_buffer();
         assert_eq!(stream.buffer.capacity(), 0);
+        assert_eq!(stream.bytes_read(), sent.len() as u64 + 5);
         sender.await.expect("no panic");
     }
 
     #[tokio::test]
     async fn short_reads_use_no_buffer() {
         let (mut peer, stream) = duplex(64);
-        let mut stream = ReadAhead::new(stream);
+        let mut stream = ReadAhead::new(stream, b"");
         peer.write_all(b"EHLO iit.edu\r\n").await.expect("the buffer has room");
         let mut piece = vec![0; SMALL_READ_BYTES];
         assert_eq!(stream.read(&mut piece).await.expect("no error"), 14);

@@ -17,7 +17,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use futures_util::{SinkExt, StreamExt};
+use futures::{SinkExt, StreamExt};
 use net::stream::{Stream, Transport};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -60,9 +60,7 @@ pub(crate) async fn relay(
     context: RelayContext<'_>,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let config = Some(websocket_config(context.limits));
-    let stream = ReadAhead::new(stream);
-    let mut socket = WebSocketStream::from_partially_read(stream, early.to_vec(), Role::Server, config).await;
+    let mut socket = open_socket(ReadAhead::new(stream, early), context.limits).await;
     let target = match target.connect(browser).await {
         Ok(target) => target,
         Err((reason, error)) => {
@@ -75,27 +73,43 @@ pub(crate) async fn relay(
     let mut relay = Relay::new(socket, target, context);
     let mut shutdown_seen = false;
     let end = loop {
-        tokio::select! {
+        let pause = tokio::select! {
             biased;
-            end = poll_fn(|cx| relay.poll(cx)) => break end,
+            pause = poll_fn(|cx| relay.poll(cx)) => pause,
             changed = shutdown.wait_for(|shutdown| *shutdown), if !shutdown_seen => {
                 shutdown_seen = true;
                 if changed.is_ok() {
                     relay.timers.start_shutdown();
                 }
+                continue;
             }
+        };
+        match pause {
+            Pause::Ended(end) => break end,
+            Pause::Idle => relay = relay.release_buffers().await,
         }
     };
     relay.finish(end).await;
 }
 
-fn websocket_config(limits: &Limits) -> WebSocketConfig {
-    WebSocketConfig::default()
+async fn open_socket(stream: ReadAhead<Stream<TcpStream>>, limits: &Limits) -> Socket {
+    let config = WebSocketConfig::default()
         .read_buffer_size(SMALL_READ_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_write_buffer_size(2 * WRITE_BUFFER_BYTES)
         .max_message_size(Some(limits.message_bytes_max))
-        .max_frame_size(Some(limits.message_bytes_max))
+        .max_frame_size(Some(limits.message_bytes_max));
+    WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await
+}
+
+/// Minimum length of a frame from the browser, which is masked (RFC 6455 section 5.2).
+const fn frame_bytes_min(payload_bytes: usize) -> u64 {
+    let header_bytes = match payload_bytes {
+        0..126 => 6,
+        126..0x1_0000 => 8,
+        _ => 14,
+    };
+    header_bytes + payload_bytes as u64
 }
 
 struct Relay<'a> {
@@ -120,11 +134,20 @@ struct Relay<'a> {
     data_in_flight: bool,
     /// [`ReadAhead::bytes_written`] at the last flush.
     bytes_flushed: u64,
+    /// Minimum length of all received messages on the wire.
+    bytes_received_min: u64,
     /// A Close was sent; nothing may follow it.
     close_sent: bool,
     empty_frames: usize,
     /// Set when the browser's direction ends; takes effect when `to_target` is empty.
     browser_end: Option<BrowserEnd>,
+}
+
+/// The relay has nothing to do without its owner.
+enum Pause {
+    /// Nothing has been sent for a while, so the buffers can be released.
+    Idle,
+    Ended(BrowserEnd),
 }
 
 enum BrowserEnd {
@@ -155,19 +178,20 @@ impl<'a> Relay<'a> {
             needs_flush: false,
             data_in_flight: false,
             bytes_flushed: 0,
+            bytes_received_min: 0,
             close_sent: false,
             empty_frames: 0,
             browser_end: None,
         }
     }
 
-    /// Ready when the browser's direction has ended. If the target's direction ends first, a Close is sent, and the browser's
+    /// Ready when the connection is idle or the browser's direction has ended. If the target's direction ends first, a Close is sent, and the browser's
     /// data is forwarded until it answers.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<BrowserEnd> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Pause> {
         loop {
             let to_target = self.poll_to_target(cx);
             if let Poll::Ready(Some(end)) = to_target {
-                return Poll::Ready(end);
+                return Poll::Ready(Pause::Ended(end));
             }
             let to_browser = self.poll_to_browser(cx);
             if let Poll::Ready(Some(reason)) = to_browser {
@@ -178,10 +202,10 @@ impl<'a> Relay<'a> {
             }
             match ready!(self.timers.poll_expired(cx)) {
                 Expired::Ping => self.feed(Message::Ping(Bytes::new())),
-                Expired::ReleaseBuffers => self.release_buffers(),
+                Expired::ReleaseBuffers => return Poll::Ready(Pause::Idle),
                 Expired::Idle => self.close(CloseReason::Idle(self.timers.idle_timeout())),
                 Expired::Shutdown => self.close(CloseReason::Shutdown),
-                Expired::CloseHandshake => return Poll::Ready(BrowserEnd::Disconnected),
+                Expired::CloseHandshake => return Poll::Ready(Pause::Ended(BrowserEnd::Disconnected)),
             }
         }
     }
@@ -207,6 +231,9 @@ impl<'a> Relay<'a> {
 
     /// Queues a message's data for the target; returns the end of the browser's direction, if the message is that.
     fn receive(&mut self, message: Option<Result<Message, Error>>) -> Option<BrowserEnd> {
+        if let Some(Ok(message)) = &message {
+            self.bytes_received_min += frame_bytes_min(message.len());
+        }
         match message {
             Some(Ok(Message::Binary(payload))) if !payload.is_empty() => {
                 self.to_target.extend_from_slice(&payload);
@@ -365,13 +392,21 @@ impl<'a> Relay<'a> {
         self.close_sent = true;
     }
 
-    fn release_buffers(&mut self) {
+    async fn release_buffers(mut self) -> Self {
         if self.to_target.is_empty() {
             self.to_target = BytesMut::new();
         }
         self.from_target = BytesMut::new();
         self.target_read_bytes = SMALL_READ_BYTES;
         self.browser.get_mut().release_buffer();
+        // tungstenite never shrinks its buffers, so a new WebSocket replaces one without buffered data. If all bytes that it
+        // has read were necessary for the messages that it has returned, it holds no part of a message.
+        let is_empty = self.browser.get_ref().bytes_read() == self.bytes_received_min && !self.needs_flush;
+        if !is_empty || self.close_sent || self.browser_end.is_some() {
+            return self;
+        }
+        let browser = open_socket(self.browser.into_inner(), self.context.limits).await;
+        Self { browser, ..self }
     }
 
     /// Ends both streams in order.

@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
+use futures::{SinkExt, StreamExt};
 use support::{connected, with_timeout};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
+use futures::{SinkExt, StreamExt};
 use support::{Random, closed, connected, pause_clock, read_to_end, send, with_timeout};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;

@@ -4,7 +4,7 @@
 
 mod support;
 
-use futures_util::StreamExt;
+use futures::StreamExt;
 use support::{Running, Socket, closed, connected, echo, read_to_end, receive, with_timeout};
 use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::Message;

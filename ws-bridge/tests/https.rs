@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 
 use config::Target;
-use futures_util::{SinkExt, StreamExt};
+use futures::{SinkExt, StreamExt};
 use mail_core::proxy::{FIXED_HEADER_OCTETS, Header, payload_octets};
 use rcgen::{CertificateParams, KeyPair};
 use support::{Random, Running, echo, listen, with_timeout};

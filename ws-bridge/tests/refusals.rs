@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use config::Target;
-use futures_util::{SinkExt, StreamExt};
+use futures::{SinkExt, StreamExt};
 use support::{
     ReservedPort, Running, close_code, closed, connected, echo, listen, pause_clock, read_to_end, receive,
     send, with_timeout,

@@ -3,7 +3,7 @@
 mod support;
 
 use config::Target;
-use futures_util::{SinkExt, StreamExt};
+use futures::{SinkExt, StreamExt};
 use mail_core::proxy::{FIXED_HEADER_OCTETS, Header, payload_octets};
 use sha2::{Digest, Sha256};
 use support::{

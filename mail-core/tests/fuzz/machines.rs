@@ -1,7 +1,7 @@
 //! Fuzz targets of the four state machines. The first octet selects a state; the rest is fed whole and in pieces, and both
 //! must have the same result.
 
-use mail_core::machine::{ProtocolError, Step};
+use mail_core::machine::{ProtocolError, Pump, pump};
 use mail_core::message::address::ReversePath;
 use mail_core::sasl::{AuthOffer, Credentials};
 use mail_core::smtp::command::HelloName;
@@ -37,19 +37,17 @@ fn run_machine<M: Machine>(
         loop {
             steps += 1;
             assert!(steps < STEPS_MAX, "the machine does not stop");
-            let step = machine.receive(now, &mut input);
-            let had_output = transmit(&mut machine, &mut output, &mut outcome);
-            match step {
-                Ok(Step::Event(event)) => handle(&mut machine, event, &mut outcome),
-                Ok(Step::NeedInput) if had_output && !input.is_empty() => {}
-                Ok(Step::NeedInput | Step::Paused) => break,
-                Ok(Step::UpgradeTls) => {
+            match pump(&mut machine, now, &mut input, false, &mut output) {
+                Ok(Pump::Event(event)) => handle(&mut machine, event, &mut outcome),
+                Ok(Pump::Write) => outcome.sent.extend_from_slice(&output.split()),
+                Ok(Pump::Read { .. } | Pump::Paused) => break,
+                Ok(Pump::UpgradeTls) => {
                     // The rest of the plain text is not part of the TLS session.
                     input.clear();
                     outcome.requested_tls = true;
                     upgrade(&mut machine);
                 }
-                Ok(Step::Closed) => {
+                Ok(Pump::Closed) => {
                     outcome.end = Some("closed".to_owned());
                     break 'pieces;
                 }
@@ -61,16 +59,8 @@ fn run_machine<M: Machine>(
             }
         }
     }
-    transmit(&mut machine, &mut output, &mut outcome);
+    outcome.sent.extend_from_slice(&output);
     outcome
-}
-
-fn transmit<M: Machine>(machine: &mut M, output: &mut BytesMut, outcome: &mut Outcome) -> bool {
-    machine.poll_transmit(output);
-    outcome.sent.extend_from_slice(output);
-    let had_output = !output.is_empty();
-    output.clear();
-    had_output
 }
 
 /// The name of the error without the quoted input, which depends on the split.

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use mail_core::machine::{Machine, ProtocolError, Step};
+use mail_core::machine::{Machine, ProtocolError, Pump, pump};
 use mail_core::time::{Duration, Instant};
 
 use crate::random::Random;
@@ -26,6 +26,8 @@ struct Side<'a, M: Machine> {
     input: BytesMut,
     /// Pieces in transit to this side, with their arrival times.
     arriving: VecDeque<(Instant, Bytes)>,
+    /// The other side has ended.
+    eof: bool,
     wants_tls: bool,
     outcome: Option<Result<(), ProtocolError>>,
 }
@@ -59,11 +61,9 @@ pub(crate) fn connect<C: Machine, S: Machine>(
             server.establish_tls(now);
             continue;
         }
-        if client.outcome.is_some() && server.arriving.is_empty() {
-            server.end_of_stream(now);
-        }
-        if server.outcome.is_some() && client.arriving.is_empty() {
-            client.end_of_stream(now);
+        let ends = [client.outcome.is_some(), server.outcome.is_some()];
+        if server.receive_eof(ends[0]) || client.receive_eof(ends[1]) {
+            continue;
         }
         if let (Some(client), Some(server)) = (&client.outcome, &server.outcome) {
             return (client.clone(), server.clone());
@@ -99,34 +99,40 @@ impl Link {
 
 impl<'a, M: Machine> Side<'a, M> {
     fn new(endpoint: Endpoint<'a, M>) -> Self {
-        Self { endpoint, input: BytesMut::new(), arriving: VecDeque::new(), wants_tls: false, outcome: None }
+        Self {
+            endpoint,
+            input: BytesMut::new(),
+            arriving: VecDeque::new(),
+            eof: false,
+            wants_tls: false,
+            outcome: None,
+        }
     }
 
     /// Processes the available input and returns the output.
     fn run(&mut self, now: Instant) -> BytesMut {
-        let mut out = BytesMut::new();
+        let (mut sent, mut out) = (BytesMut::new(), BytesMut::new());
         let Endpoint { machine, handle, .. } = &mut self.endpoint;
-        machine.poll_transmit(&mut out);
         while self.outcome.is_none() {
-            let step = machine.receive(now, &mut self.input);
-            machine.poll_transmit(&mut out);
-            match step {
-                Ok(Step::Event(event)) => handle(machine, Some(event), &mut out),
-                Ok(Step::NeedInput) => {
+            match pump(machine, now, &mut self.input, self.eof, &mut out) {
+                Ok(Pump::Event(event)) => handle(machine, Some(event), &mut out),
+                Ok(Pump::Write) => sent.unsplit(out.split()),
+                Ok(Pump::Read { .. }) => {
                     handle(machine, None, &mut out);
                     machine.poll_transmit(&mut out);
                     break;
                 }
-                Ok(Step::Paused) => break,
-                Ok(Step::UpgradeTls) => {
+                Ok(Pump::Paused) => break,
+                Ok(Pump::UpgradeTls) => {
                     self.wants_tls = true;
                     break;
                 }
-                Ok(Step::Closed) => self.outcome = Some(Ok(())),
+                Ok(Pump::Closed) => self.outcome = Some(Ok(())),
                 Err(error) => self.outcome = Some(Err(error)),
             }
         }
-        out
+        sent.unsplit(out);
+        sent
     }
 
     fn establish_tls(&mut self, now: Instant) {
@@ -135,10 +141,11 @@ impl<'a, M: Machine> Side<'a, M> {
         (self.endpoint.tls_established)(&mut self.endpoint.machine, now);
     }
 
-    fn end_of_stream(&mut self, now: Instant) {
-        if self.outcome.is_none() {
-            self.outcome = Some(self.endpoint.machine.receive_eof(now).map(|_| ()));
-        }
+    /// Ends the input if the other side has ended and everything has arrived. Returns whether that is new.
+    fn receive_eof(&mut self, other_ended: bool) -> bool {
+        let is_new = other_ended && self.arriving.is_empty() && self.outcome.is_none() && !self.eof;
+        self.eof |= is_new;
+        is_new
     }
 
     /// The earlier of the next arrival and the timeout.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use config::{Target, Web};
-use futures_util::{SinkExt, StreamExt};
+use futures::{SinkExt, StreamExt};
 use mail_core::message::address::Domain;
 use tls::Certificate;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
