@@ -68,6 +68,14 @@ async fn compose_to_ag(page: &browser_tests::Page) {
     page.fill("Text", "Has it come?").await;
 }
 
+/// Reloads the page and opens the draft of [`compose_to_ag`].
+async fn reopen_draft_to_ag(page: &browser_tests::Page) {
+    page.reload().await;
+    sign_in(page, "gb", "gondola").await;
+    page.press("Drafts").await;
+    page.open_row("Who knows").await;
+}
+
 #[tokio::test]
 async fn lost_reply_keeps_the_draft_and_reports_unknown_delivery() {
     // With this seed the fault applies to the first message and not to the second.
@@ -83,10 +91,7 @@ async fn lost_reply_keeps_the_draft_and_reports_unknown_delivery() {
     page.screenshot("fault-unknown").await;
     assert_eq!(page.value("Text").await, "Has it come?");
 
-    page.reload().await;
-    sign_in(page, "gb", "gondola").await;
-    page.press("Drafts").await;
-    page.open_row("Who knows").await;
+    reopen_draft_to_ag(page).await;
     page.wait_for("alert", "it may have been delivered").await;
     page.press("Send").await;
     page.wait_for_gone("field", "Subject").await;
@@ -102,13 +107,8 @@ async fn tab_closed_before_the_message_is_sent_keeps_the_draft() {
     compose_to_ag(page).await;
     page.press("Send").await;
     page.wait_for_text("C: DATA").await;
-    let prevents_closing = "const leave = new Event('beforeunload', { cancelable: true }); dispatchEvent(leave); return leave.defaultPrevented";
-    assert_eq!(page.run(prevents_closing, vec![]).await, true, "the page does not ask before it is closed");
-    page.reload().await;
-
-    sign_in(page, "gb", "gondola").await;
-    page.press("Drafts").await;
-    page.open_row("Who knows").await;
+    assert_eq!(page.run(PREVENTS_CLOSING, vec![]).await, true, "the page does not ask before it is closed");
+    reopen_draft_to_ag(page).await;
     page.wait_until("the draft", async || page.value("Text").await == "Has it come?").await;
     page.press("Send").await;
     page.wait_for_gone("field", "Subject").await;
@@ -126,11 +126,7 @@ async fn tab_closed_before_the_reply_keeps_the_draft_and_reports_unknown_deliver
     page.wait_for_text("C: DATA").await;
     page.wait_for_text("C: [").await;
     page.wait_until("the delivered message", async || message_ids(servers).len() == 1).await;
-    page.reload().await;
-
-    sign_in(page, "gb", "gondola").await;
-    page.press("Drafts").await;
-    page.open_row("Who knows").await;
+    reopen_draft_to_ag(page).await;
     page.wait_for("alert", "it may have been delivered").await;
     page.screenshot("fault-closed").await;
     page.press("Send").await;
@@ -139,6 +135,9 @@ async fn tab_closed_before_the_reply_keeps_the_draft_and_reports_unknown_deliver
     let ids = message_ids(servers);
     assert!(matches!(&ids[..], [one, other] if one == other), "{ids:?}");
 }
+
+/// Returns whether the page asks the user before it is closed.
+const PREVENTS_CLOSING: &str = "const leave = new Event('beforeunload', { cancelable: true }); dispatchEvent(leave); return leave.defaultPrevented";
 
 /// Delays SMTP replies that contain a text until `release()` is called.
 const DELAY_REPLY: &str = "\
@@ -214,10 +213,9 @@ async fn message_accepted_after_sign_out_is_recorded_as_sent() {
     page.choose_menu_item("Sign out").await;
     page.wait_for("field", "Username").await;
     assert!(!page.text().await.contains("ag@iit.edu"), "the recipient is visible after sign-out");
-    let prevents_closing = "const leave = new Event('beforeunload', { cancelable: true }); dispatchEvent(leave); return leave.defaultPrevented";
-    assert_eq!(page.run(prevents_closing, vec![]).await, true, "the page does not ask before it is closed");
+    assert_eq!(page.run(PREVENTS_CLOSING, vec![]).await, true, "the page does not ask before it is closed");
     page.run("release()", vec![]).await;
-    page.wait_until("the message to be sent", async || page.run(prevents_closing, vec![]).await == false)
+    page.wait_until("the message to be sent", async || page.run(PREVENTS_CLOSING, vec![]).await == false)
         .await;
 
     sign_in(page, "gb", "gondola").await;
