@@ -3,7 +3,7 @@
 
 use encoding_rs::Encoding;
 use html2text::render::TextDecorator;
-use mail_core::message::platform::Platform;
+use mail_core::message::platform::{Platform, link_address};
 
 /// The conversions of the terminal client.
 pub(crate) const PLATFORM: Platform = Platform { decode_charset, html_to_text };
@@ -73,11 +73,9 @@ fn without_repeated_links(text: &str) -> String {
     out.push_str(parts.next().unwrap_or_default());
     for part in parts {
         let (address, rest) = part.split_once(LINK_END).unwrap_or(("", part));
-        let bare = address.strip_prefix("mailto:").unwrap_or(address);
-        let is_shown = out.ends_with(bare) || out.ends_with(bare.trim_end_matches('/'));
-        if !is_shown {
+        if let Some(address) = link_address(address, &out) {
             out.push_str(" <");
-            out.push_str(bare);
+            out.push_str(address);
             out.push('>');
         }
         out.push_str(rest);
@@ -100,10 +98,7 @@ impl TextDecorator for Decorator {
     }
 
     fn decorate_link_end(&mut self) -> String {
-        let is_address = |url: &String| {
-            ["http://", "https://", "mailto:", "ftp://"].iter().any(|start| url.starts_with(start))
-        };
-        let url = self.links.pop().filter(is_address);
+        let url = self.links.pop();
         url.map(|url| format!("{LINK_START}{url}{LINK_END}")).unwrap_or_default()
     }
 

@@ -9,6 +9,18 @@ pub type CharsetDecoder = fn(label: &str, bytes: &[u8]) -> Option<String>;
 /// Renders an HTML document as plain text.
 pub type HtmlToText = fn(html: &str) -> String;
 
+/// The address to show after a link of this text: a web, FTP or mail address that the text does not end with. `mailto:` is
+/// removed.
+#[must_use]
+pub fn link_address<'a>(url: &'a str, text: &str) -> Option<&'a str> {
+    if !["http://", "https://", "mailto:", "ftp://"].iter().any(|scheme| url.starts_with(scheme)) {
+        return None;
+    }
+    let address = url.strip_prefix("mailto:").unwrap_or(url);
+    let text = text.trim_end();
+    (!text.ends_with(address) && !text.ends_with(address.trim_end_matches('/'))).then_some(address)
+}
+
 /// The conversions of a platform.
 #[derive(Debug, Clone, Copy)]
 pub struct Platform {

@@ -2,6 +2,7 @@
 //!
 //! A document made by `DOMParser` runs no scripts and loads nothing.
 
+use mail_core::message::platform::link_address;
 use wasm_bindgen::JsCast;
 use web_sys::{DomParser, Element, Node, SupportedType};
 
@@ -108,12 +109,8 @@ impl Writer {
     /// Shows the address of a link unless its text is the address.
     fn link(&mut self, address: &str) {
         let start = self.links.pop().unwrap_or_default();
-        let is_address =
-            ["http://", "https://", "mailto:", "ftp://"].iter().any(|scheme| address.starts_with(scheme));
-        let bare = address.strip_prefix("mailto:").unwrap_or(address);
-        let text = self.text.get(start..).unwrap_or_default().trim();
-        if is_address && text != bare && text != bare.trim_end_matches('/') {
-            self.text.push_str(&format!(" <{bare}>"));
+        if let Some(address) = link_address(address, self.text.get(start..).unwrap_or_default()) {
+            self.text.push_str(&format!(" <{address}>"));
         }
     }
 
@@ -169,3 +166,7 @@ fn is_block(name: &str) -> bool {
             | "OPTION"
     )
 }
+
+#[cfg(test)]
+#[cfg(target_arch = "wasm32")]
+mod in_browser;
