@@ -107,7 +107,7 @@ pub(crate) fn message(message: &ParsedMessage) -> Result<(), Error> {
         }
     }
     line("")?;
-    text(&message.plain_text())?;
+    text(message.plain_text())?;
     for attachment in &message.attachments {
         let (name, mime, octets) = (&attachment.name, &attachment.mime, attachment.bytes.len());
         line(&format!("[attachment: {name}, {mime}, {octets} octets]"))?;

@@ -35,7 +35,7 @@ fn check(bytes: &[u8], name: &str) {
         (&view.from, &view.subject, view.date),
         "{name}"
     );
-    assert!(!printable(&view.plain_text()).contains('\x1b'));
+    assert!(!printable(view.plain_text()).contains('\x1b'));
 
     let me = Address::parse("me@iit.edu").expect("an address");
     let date = DateTime::parse_from_rfc3339("2026-11-22T19:15:06+00:00").expect("a date");

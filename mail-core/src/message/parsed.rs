@@ -164,9 +164,8 @@ impl ParsedMessage {
 
     /// The text to display: the text part, or the HTML converted to plain text if the text is missing or blank.
     #[must_use]
-    pub fn plain_text(&self) -> Cow<'_, str> {
-        let text = self.html_text.as_deref().or(self.text.as_deref());
-        Cow::Borrowed(text.unwrap_or_default())
+    pub fn plain_text(&self) -> &str {
+        self.html_text.as_deref().or(self.text.as_deref()).unwrap_or_default()
     }
 
     fn set_content(&mut self, message: &mime::Message<'_>, platform: Platform) {
@@ -384,7 +383,7 @@ mod tests {
             --b\r\nContent-Type: text/html\r\n\r\n<p>html</p>\r\n--b--\r\n";
         let parsed = ParsedMessage::parse(alternative);
         assert_eq!(
-            (parsed.plain_text().as_ref(), parsed.html.as_deref(), parsed.attachments.len()),
+            (parsed.plain_text(), parsed.html.as_deref(), parsed.attachments.len()),
             ("plain", Some("<p>html</p>"), 0)
         );
     }

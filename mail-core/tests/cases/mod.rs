@@ -92,7 +92,7 @@ impl Case {
                     || html.contains(part)
                     || parsed.attachments.iter().any(|file| has(&file.bytes))
             }),
-            // Tested in the page.
+            // Properties of the page, which this test does not draw.
             "page_files" | "page_pic" | "note" => true,
             _ => panic!("unknown property {property}"),
         }

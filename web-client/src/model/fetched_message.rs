@@ -26,7 +26,7 @@ impl FetchedMessage {
 
     /// Text for the search, in lower case.
     pub(crate) fn search_text(&self) -> Rc<str> {
-        search_text(&self.parsed.plain_text())
+        search_text(self.parsed.plain_text())
     }
 
     /// The attachments to list, with their index. Images that the HTML shows inline are omitted.

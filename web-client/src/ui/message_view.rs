@@ -100,13 +100,12 @@ fn PlainText(PlainTextProps { message, has_html }: &PlainTextProps) -> Html {
     let show_source = Callback::from(move |_: MouseEvent| control.dispatch(UiAction::Source(true)));
     let unsafe_html = parsed.html.is_some() && !*has_html;
     // Text derived from unsafe HTML is not shown.
-    let text =
-        if unsafe_html { parsed.text.as_deref().unwrap_or_default().into() } else { parsed.plain_text() };
+    let text = if unsafe_html { parsed.text.as_deref().unwrap_or_default() } else { parsed.plain_text() };
     let explanation = match (unsafe_html, text.trim().is_empty()) {
         (true, false) => "The formatted version has no safe content. This is the plain text.",
         (true, true) => "This message has no safe content. Scripts and remote content are blocked.",
         (false, true) if message.listed_attachments().next().is_none() => "This message has no text.",
-        (false, _) => return plain_text::html(&text),
+        (false, _) => return plain_text::html(text),
     };
     html! {
         <>
@@ -114,7 +113,7 @@ fn PlainText(PlainTextProps { message, has_html }: &PlainTextProps) -> Html {
                 { explanation }{ " " }
                 <button class="link" type="button" onclick={show_source}>{ "Show source" }</button>
             </p>
-            { plain_text::html(&text) }
+            { plain_text::html(text) }
         </>
     }
 }
