@@ -185,8 +185,8 @@ impl<'a> Relay<'a> {
         }
     }
 
-    /// Ready when the connection is idle or the browser's direction has ended. If the target's direction ends first, a Close is sent, and the browser's
-    /// data is forwarded until it answers.
+    /// Ready when the connection is idle or the browser's direction has ended. If the target's direction ends first, a
+    /// Close is sent, and the browser's data is forwarded until it answers.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Pause> {
         loop {
             let to_target = self.poll_to_target(cx);
