@@ -1,5 +1,6 @@
 //! The command lines of the three programs: flags over the configuration file, logs, exit codes.
 
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -132,16 +133,22 @@ pub fn pop3_server() -> ExitCode {
 }
 
 fn run(args: &ServeArgs, web: &WebArgs, programs: Programs) -> ExitCode {
-    net::log::start(args.log);
-    finish(args.read().and_then(|config| serve(&web.over(config), programs)))
+    let mut log = net::log::start(args.log);
+    match args.read().and_then(|config| serve(&web.over(config), programs, &mut log)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            log.print(&reason);
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
 }
 
-#[allow(clippy::print_stderr, reason = "prints the error that ends the program")]
 fn finish(result: Result<(), String>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
-            eprintln!("{reason}");
+            // The exit code tells the failure even if standard error is closed or full.
+            let _ = writeln!(io::stderr(), "{reason}");
             ExitCode::from(EXIT_USAGE)
         }
     }

@@ -1,4 +1,4 @@
-//! The metrics endpoint: `GET /metrics` over HTTP, in OpenMetrics text format for Prometheus.
+//! The metrics endpoint: `GET /metrics` over HTTP, in OpenMetrics text format for Prometheus, and `/livez` and `/readyz` for probes.
 //!
 //! It has a separate listener without authentication: bind it to an address that only the collector reaches.
 
@@ -55,16 +55,22 @@ impl MetricsEndpoint {
     pub(crate) async fn serve(self, registry: Registry, shutdown: watch::Receiver<bool>) {
         let Self { socket, address } = self;
         let registry = Arc::new(registry);
+        let stopping = shutdown.clone();
         info!(protocol = "metrics", %address, "listening");
         // A scrape in progress is aborted at shutdown.
         let config = AcceptConfig { connections_max: Some(CONNECTIONS_MAX), grace: Duration::ZERO };
-        let task = |(stream, peer)| exchange(stream, peer, Arc::clone(&registry));
+        let task = |(stream, peer)| exchange(stream, peer, Arc::clone(&registry), stopping.clone());
         accept::serve(into_tokio(socket), config, shutdown, task).await;
     }
 }
 
-async fn exchange(stream: TcpStream, peer: SocketAddr, registry: Arc<Registry>) {
-    match timeout(EXCHANGE_TIMEOUT, converse(stream, &registry)).await {
+async fn exchange(
+    stream: TcpStream,
+    peer: SocketAddr,
+    registry: Arc<Registry>,
+    shutdown: watch::Receiver<bool>,
+) {
+    match timeout(EXCHANGE_TIMEOUT, converse(stream, &registry, &shutdown)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => debug!(%peer, %error, "metrics connection lost"),
         Err(_) => {
@@ -75,8 +81,15 @@ async fn exchange(stream: TcpStream, peer: SocketAddr, registry: Arc<Registry>) 
 }
 
 /// Serves one request.
-async fn converse(stream: TcpStream, registry: &Registry) -> hyper::Result<()> {
-    let service = service_fn(|request| async move { Ok::<_, Infallible>(answer(&request, registry)) });
+async fn converse(
+    stream: TcpStream,
+    registry: &Registry,
+    shutdown: &watch::Receiver<bool>,
+) -> hyper::Result<()> {
+    let service =
+        service_fn(
+            |request| async move { Ok::<_, Infallible>(answer(&request, registry, *shutdown.borrow())) },
+        );
     http1::Builder::new()
         .keep_alive(false)
         .max_buf_size(HEAD_OCTETS_MAX)
@@ -84,14 +97,26 @@ async fn converse(stream: TcpStream, registry: &Registry) -> hyper::Result<()> {
         .await
 }
 
-fn answer(request: &Request<Incoming>, registry: &Registry) -> Response<String> {
-    if request.uri().path() != "/metrics" {
-        return response(StatusCode::NOT_FOUND, PLAIN, "only /metrics is available here\n".to_owned());
+fn answer(request: &Request<Incoming>, registry: &Registry, is_stopping: bool) -> Response<String> {
+    let path = request.uri().path();
+    if !["/metrics", "/livez", "/readyz"].contains(&path) {
+        return response(
+            StatusCode::NOT_FOUND,
+            PLAIN,
+            "only /metrics, /livez and /readyz are available here\n".to_owned(),
+        );
     }
     if request.method() != Method::GET {
         let mut refused = response(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "use GET\n".to_owned());
         refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
         return refused;
+    }
+    match path {
+        "/readyz" if is_stopping => {
+            return response(StatusCode::SERVICE_UNAVAILABLE, PLAIN, "shutting down\n".to_owned());
+        }
+        "/livez" | "/readyz" => return response(StatusCode::OK, PLAIN, "ok\n".to_owned()),
+        _ => {}
     }
     let mut body = String::new();
     text::encode(&mut body, registry).expect("writing to a string succeeds");

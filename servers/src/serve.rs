@@ -6,6 +6,7 @@ use std::time::Duration;
 use config::Config;
 use mail_store::descriptors;
 use mail_store::directory::AccountAdmin;
+use net::log::Log;
 use prometheus_client::registry::Registry;
 use tls::Certificate;
 use tokio::runtime::Builder;
@@ -24,7 +25,7 @@ const THREAD_TIMEOUT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// A sentence that names the file or address that could not be opened or bound, and the remedy.
-pub fn serve(config: &Config, programs: Programs) -> Result<(), String> {
+pub fn serve(config: &Config, programs: Programs, log: &mut Log) -> Result<(), String> {
     descriptors::raise_limit();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     // The order matters. Addresses are bound with root's privileges, files are opened without them, and no thread exists before
@@ -32,17 +33,20 @@ pub fn serve(config: &Config, programs: Programs) -> Result<(), String> {
     let services = Services::bind(config, programs)?;
     privileges::drop_to(config.process.user.as_deref())?;
     let mut registry = Registry::with_prefix("pennypost");
+    net::log::register_metrics(&mut registry);
     let context = Arc::new(context::open(config, &mut registry)?);
     let certificate = Certificate::open(&config.tls, &config.data, &config.hostname.ascii())?;
     if config.process.confine {
         confine::confine(config, services.target_ports())?;
     }
+    log.start_writer().map_err(|error| format!("cannot start the log's thread: {error}"))?;
     let runtime = Builder::new_multi_thread()
         .worker_threads(cores)
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start the threads: {error}"))?;
     let result = runtime.block_on(async {
+        net::signals::ignore_fatal().map_err(|error| format!("cannot handle SIGHUP and SIGXFSZ: {error}"))?;
         warn_of_plain_passwords(&context.directory).await;
         let mut signals = Signals::listen()?;
         let (stop, shutdown) = watch::channel(false);

@@ -369,3 +369,30 @@ fn submission_requires_authentication_and_an_own_sender_address() {
     // The SMTP listener accepts mail without authentication.
     server.smtp().deliver_to_gb(b"Subject: from afar\r\n\r\nbody\r\n");
 }
+
+/// Each verification needs 19 MiB; completed ones leave at most one allocation per core.
+#[cfg(target_os = "linux")]
+#[test]
+fn resident_memory_stays_bounded_after_200_concurrent_sign_ins() {
+    let dir = TestDir::with_config("[auth]\ncache_seconds = 0\nhash_milliseconds = 5\n");
+    let hashed = dir.pennypost(&["user", "hash"], "");
+    assert_eq!(hashed.code, Some(0), "{}", hashed.stderr);
+    let server = dir.serve();
+    let smtp = server.address("smtp");
+    std::thread::scope(|scope| {
+        for _ in 0..30 {
+            scope.spawn(|| {
+                for _ in 0..7 {
+                    let reply = smtp_login(LineStream::connect(smtp), "gb", "other");
+                    assert!(reply.starts_with("235 "), "{reply}");
+                }
+            });
+        }
+    });
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("Linux has it");
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+    let kib: usize = resident.trim().trim_end_matches(" kB").parse().expect("a number");
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let bound = (60 << 10) + cores * (20 << 10);
+    assert!(kib < bound, "{kib} KiB are resident, more than {bound}");
+}

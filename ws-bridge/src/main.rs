@@ -37,8 +37,9 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    log::start(arguments.log);
+    let mut log = log::start(arguments.log);
     let result = arguments.read().and_then(|config| {
+        log.start_writer().map_err(|error| format!("cannot start the log's thread: {error}"))?;
         tokio::runtime::Runtime::new()
             .map_err(|error| format!("cannot start the threads: {error}"))?
             .block_on(serve(&config))
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            print_error(&message);
+            log.print(&message);
             ExitCode::from(EXIT_USAGE)
         }
     }
@@ -67,6 +68,7 @@ async fn serve(config: &Config) -> Result<(), String> {
                 .into(),
         );
     }
+    net::signals::ignore_fatal().map_err(|error| format!("cannot handle SIGHUP and SIGXFSZ: {error}"))?;
     let mut terminated =
         signal(SignalKind::terminate()).map_err(|error| format!("cannot handle SIGTERM: {error}"))?;
     let certificate = Certificate::open(&config.tls, &config.data, &config.hostname.ascii())?;
@@ -99,9 +101,4 @@ impl Arguments {
         }
         Ok(config)
     }
-}
-
-#[allow(clippy::print_stderr, reason = "the error that ends the program")]
-fn print_error(message: &str) {
-    eprintln!("{message}");
 }

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
-use axum::http::{StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::Router;
@@ -65,23 +65,23 @@ impl PageSource {
     }
 }
 
-/// Serves the files of the build. A path without a file is a view of the page if its name has no extension.
+/// Serves the files of the build. The page keeps its views in the URL's fragment, so every other path is 404.
 pub(crate) fn files(root: &Path, source: &PageSource) -> Router {
-    let view = Router::new().fallback(view).with_state(Arc::new(source.clone()));
+    let not_found = Router::new().fallback(not_found);
     let router = match source {
         #[cfg(feature = "embed")]
         PageSource::Embedded => Router::new().fallback_service(
             ServeDir::with_backend("", crate::embedded::Embedded)
                 .append_index_html_on_directories(false)
                 .precompressed_br()
-                .fallback(view),
+                .fallback(not_found),
         ),
         PageSource::File(_) => Router::new().fallback_service(
             ServeDir::new(root)
                 .append_index_html_on_directories(false)
                 .precompressed_br()
                 .precompressed_gzip()
-                .fallback(view),
+                .fallback(not_found),
         ),
     };
     router.layer(middleware::from_fn(cache_hashed_files))
@@ -107,12 +107,8 @@ fn has_hash(path: &str) -> bool {
     path.split(['/', '-', '_', '.']).any(is_hash)
 }
 
-async fn view(source: State<Arc<PageSource>>, uri: Uri) -> Response {
-    let name = uri.path().rsplit('/').next().unwrap_or_default();
-    if name.contains('.') || uri.path().starts_with("/ws/") {
-        return (StatusCode::NOT_FOUND, "no such file\n").into_response();
-    }
-    index(source).await
+async fn not_found() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "no such file\n")
 }
 
 /// Axum handler: index.html.

@@ -38,7 +38,7 @@ impl Page {
 #[tokio::test]
 async fn index_has_its_policy_and_is_revalidated() {
     let page = page().await;
-    for path in ["/", "/index.html", "/message/7"] {
+    for path in ["/", "/index.html"] {
         let response = page.get(path, "").await;
         assert_eq!((response.status(), response.text()), (200, INDEX), "{path}");
         assert_eq!(response.header("content-type"), Some("text/html; charset=utf-8"));
@@ -97,14 +97,33 @@ async fn hashed_file_is_immutable_and_others_are_revalidated() {
     assert_eq!((again.status(), again.body.len()), (304, 0));
 }
 
-/// A view of the page may look like a hash, but only a file of the build is immutable.
+/// Only a file of the build is immutable, whatever a path looks like.
 #[tokio::test]
-async fn view_whose_path_looks_like_a_hash_is_not_immutable() {
+async fn path_without_a_file_is_not_found() {
     let page = page().await;
-    for path in ["/deadbeefcafe", "/message/0123456789abcdef", "/deadbeef0123-view"] {
+    for path in [
+        "/healthz",
+        "/.well-known/security.txt",
+        "/.well-known/acme-challenge/token",
+        "/message/7",
+        "/deadbeefcafe",
+        "/message/0123456789abcdef",
+        "/livez/",
+        "/ws/",
+    ] {
         let response = page.get(path, "").await;
-        assert_eq!((response.status(), response.text()), (200, INDEX), "{path}");
+        assert_eq!(response.status(), 404, "{path}");
+        assert!(!response.text().contains("script"), "{path}: {}", response.text());
         assert_eq!(response.header("cache-control"), Some("no-cache"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn health_routes_answer_200_while_the_program_serves() {
+    let page = page().await;
+    for path in ["/livez", "/readyz"] {
+        let response = page.get(path, "").await;
+        assert_eq!((response.status(), response.text()), (200, "ok\n"), "{path}");
     }
 }
 

@@ -58,3 +58,70 @@ fn program_logs_its_address_and_exits_on_sigterm() {
     assert!(log.any(|line| line.contains("stopped")));
     assert_eq!(child.wait().expect("waited for").code(), Some(0));
 }
+
+const SERVE: &str = "[smtp]\nproxy_listen = ['127.0.0.1:2526']\n[web]\nlisten = '127.0.0.1:0'\n";
+
+fn signal(child: &std::process::Child, name: &str) {
+    let sent = Command::new("kill").args([name, &child.id().to_string()]).status();
+    assert!(sent.expect("kill is installed").success());
+}
+
+/// Requests a target that does not exist, which logs a warning. Returns the status line.
+fn refused_upgrade(address: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("the program accepts");
+    write!(stream, "GET /ws/none HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").expect("written");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).expect("text");
+    response.lines().next().unwrap_or_default().to_owned()
+}
+
+/// The child exits with 0 within twenty seconds, or is killed.
+fn expect_exit(mut child: std::process::Child) {
+    signal(&child, "-TERM");
+    let start = std::time::Instant::now();
+    while start.elapsed().as_secs() < 20 {
+        if let Some(status) = child.try_wait().expect("the child exists") {
+            assert_eq!(status.code(), Some(0), "{status}");
+            return;
+        }
+        std::thread::yield_now();
+    }
+    child.kill().expect("the process is killed");
+    child.wait().expect("waited for");
+    panic!("the program ignores SIGTERM");
+}
+
+#[test]
+fn unread_or_closed_log_pipe_and_hangup_leave_the_program_serving() {
+    for is_closed in [false, true] {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let mut child =
+            program(&folder, SERVE).stderr(Stdio::piped()).spawn().expect("the program was built");
+        let mut log = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        let mut line = String::new();
+        while !line.contains("listening") {
+            line.clear();
+            assert!(log.read_line(&mut line).expect("text") > 0, "the program has exited");
+        }
+        let (_, address) = line.trim_end().split_once("address=").expect("an address");
+        let unread = if is_closed { None } else { Some(log) };
+        signal(&child, "-HUP");
+        // More lines than a pipe holds.
+        for _ in 0..1_500 {
+            let status = refused_upgrade(address);
+            assert!(status.starts_with("HTTP/1.1 4"), "{status}");
+        }
+        expect_exit(child);
+        drop(unread);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn startup_error_with_a_full_log_disk_exits_with_2() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has the device");
+    let status =
+        program(&folder, "[web]\nlisten = 'off'").stderr(full).status().expect("the program was built");
+    assert_eq!(status.code(), Some(2));
+}

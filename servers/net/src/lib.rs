@@ -10,7 +10,8 @@
 //! | [`listener`] | a mail protocol's listener: all of the above for one session per connection |
 //! | [`driver`] | runs a protocol machine and its session over a stream |
 //! | [`metrics`] | counters of a protocol's connections |
-//! | [`log`] | log start-up and the `--log` flag |
+//! | [`log`] | the log's queue and writer, and the `--log` flag |
+//! | [`signals`] | signals that must not end a server |
 
 pub mod accept;
 pub mod driver;
@@ -20,4 +21,5 @@ pub mod local;
 pub mod log;
 pub mod metrics;
 pub mod proxy;
+pub mod signals;
 pub mod stream;

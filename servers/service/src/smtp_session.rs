@@ -100,13 +100,18 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpSession<D, S, 
 
     async fn add_recipient(&mut self, path: &ForwardPath) -> Result<(), Reply> {
         let destinations = self.context.route(path).await.map_err(|error| directory_failed(&error))?;
+        let transaction = self.transaction.as_mut().expect("the machine requires MAIL before RCPT");
+        let refuse = |reason: &str, reply| {
+            let (from, to) = (transaction.envelope.reverse_path.to_string(), path.to_string());
+            info!(from = %from.escape_debug(), to = %to.escape_debug(), "recipient refused: {reason}");
+            Err(reply)
+        };
         if destinations.is_empty() {
-            return Err(replies::UNKNOWN_USER);
+            return refuse("no such account", replies::UNKNOWN_USER);
         }
         if destinations.iter().any(|destination| matches!(destination, Destination::Remote(_))) {
-            return Err(replies::RELAYING_DENIED);
+            return refuse("not a local domain", replies::RELAYING_DENIED);
         }
-        let transaction = self.transaction.as_mut().expect("the machine requires MAIL before RCPT");
         let recipients = &mut transaction.envelope.recipients;
         for destination in destinations {
             if !recipients.iter().any(|other| other.is_same_copy(&destination)) {

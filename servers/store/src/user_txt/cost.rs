@@ -33,8 +33,12 @@ pub(super) fn cost(data: &Path, auth: &Auth) -> io::Result<Params> {
         return Ok(params);
     }
     let passes = measure(memory_kib, Duration::from_millis(auth.hash_milliseconds));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    writeln!(file, "m={memory_kib},t={passes},p=1 for {} ms", auth.hash_milliseconds)?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+    if let Err(error) = writeln!(file, "m={memory_kib},t={passes},p=1 for {} ms", auth.hash_milliseconds) {
+        // The disk is full.
+        let _ = fs::remove_file(&path);
+        return Err(error);
+    }
     Ok(params(memory_kib, passes))
 }
 

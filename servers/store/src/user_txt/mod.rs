@@ -185,16 +185,28 @@ impl AccountAdmin for UserTxt {
     async fn add(&self, name: &Username, password: &Secret<String>) -> Result<(), DirectoryError> {
         let folder = self.data.join(name.as_str());
         let password = self.hash(password)?;
-        self.rewrite(|file| {
+        let mut is_new_folder = false;
+        let added = self.rewrite(|file| {
             if let Some(account) = file.account(name) {
                 return Err(DirectoryError::Exists(account.name.clone()));
             }
-            DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|error| {
-                DirectoryError::Failed(format!("cannot create the folder {}: {error}", folder.display()))
-            })?;
+            match DirBuilder::new().mode(0o700).create(&folder) {
+                Ok(()) => is_new_folder = true,
+                // A removed account's mail was kept.
+                Err(_) if folder.is_dir() => {}
+                Err(error) => {
+                    let text = format!("cannot create the folder {}: {error}", folder.display());
+                    return Err(DirectoryError::Failed(text));
+                }
+            }
             file.set(Account { name: name.clone(), password });
             Ok(())
-        })
+        });
+        if added.is_err() && is_new_folder {
+            // Fails if the folder has mail by now.
+            let _ = fs::remove_dir(&folder);
+        }
+        added
     }
 
     async fn set_password(&self, name: &Username, password: &Secret<String>) -> Result<(), DirectoryError> {
@@ -324,14 +336,22 @@ fn path_in(data: &Path) -> PathBuf {
 fn replace(data: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
     let new = data.join(".User.txt.new");
     let _ = fs::remove_file(&new);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    let renamed = write_new(&new, path, text).and_then(|()| fs::rename(&new, path));
+    if renamed.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    renamed?;
+    File::open(data)?.sync_all()
+}
+
+/// Writes and syncs a file with the permissions of `path`.
+fn write_new(new: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?;
     if let Ok(meta) = fs::metadata(path) {
         file.set_permissions(meta.permissions())?;
     }
     file.write_all(text)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    File::open(data)?.sync_all()
+    file.sync_all()
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! Argon2id on blocking threads, with limits on concurrent and waiting verifications.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use argon2::password_hash::PasswordHasher;
 use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use argon2::{Argon2, Params};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use mail_core::secret::Secret;
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
@@ -39,6 +39,9 @@ pub(super) struct Hashing {
     /// One permit per running or waiting verification.
     slots: Semaphore,
     cores: Arc<Semaphore>,
+    /// Memory of completed verifications, at most one allocation per core. Fresh memory for each would stay with the allocator's
+    /// arena of every blocking thread.
+    memory: Arc<Mutex<Vec<Vec<Block>>>>,
     hashed: AtomicU64,
 }
 
@@ -53,6 +56,7 @@ impl Hashing {
         Self {
             slots: Semaphore::new(cores + waiting_max),
             cores: Arc::new(Semaphore::new(cores)),
+            memory: Arc::default(),
             hashed: AtomicU64::new(0),
         }
     }
@@ -65,13 +69,14 @@ impl Hashing {
         let _slot = self.slots.try_acquire().map_err(|_| DirectoryError::Busy)?;
         let core = Arc::clone(&self.cores).acquire_owned().await.expect("the semaphore is never closed");
         self.hashed.fetch_add(1, Ordering::Relaxed);
-        let (phc, password) = (phc.to_owned(), password.clone());
+        let (phc, password, pool) = (phc.to_owned(), password.clone(), Arc::clone(&self.memory));
         let verified = tokio::task::spawn_blocking(move || {
             // The client may have disconnected; the core is busy until the hash is complete.
             let _core = core;
-            PasswordHash::new(&phc).is_ok_and(|hash| {
-                Argon2::default().verify_password(password.expose().as_bytes(), &hash).is_ok()
-            })
+            let mut memory = lock(&pool).pop().unwrap_or_default();
+            let is_right = matches(&phc, &password, &mut memory).unwrap_or(false);
+            lock(&pool).push(memory);
+            is_right
         });
         Ok(verified.await.unwrap_or(false))
     }
@@ -80,6 +85,27 @@ impl Hashing {
     pub(super) fn hashed(&self) -> u64 {
         self.hashed.load(Ordering::Relaxed)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// As `Argon2::verify_password`, in memory that grows to the largest hash. `None`: the hash is unusable.
+fn matches(phc: &str, password: &Secret<String>, memory: &mut Vec<Block>) -> Option<bool> {
+    let hash = PasswordHash::new(phc).ok()?;
+    let (expected, salt) = (hash.hash.as_ref()?, hash.salt.as_ref()?);
+    let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
+    let version = hash.version.map_or(Some(Version::default()), |version| version.try_into().ok())?;
+    let params = Params::try_from(&hash).ok()?;
+    if memory.len() < params.block_count() {
+        memory.resize(params.block_count(), Block::default());
+    }
+    let mut computed = vec![0; expected.len()];
+    Argon2::new(algorithm, version, params)
+        .hash_password_into_with_memory(password.expose().as_bytes(), salt, &mut computed, memory)
+        .ok()?;
+    Some(computed.ct_eq(expected.as_bytes()).into())
 }
 
 #[cfg(test)]
