@@ -51,6 +51,10 @@ pub(crate) enum ConnectionError {
     #[error("{server} closed the connection: {reply}")]
     Closed { server: Server, reply: String },
     #[error(
+        "{server} refused to start TLS: {reply}. No password and no mail was sent; select when TLS starts with --tls"
+    )]
+    TlsRefused { server: Server, reply: String },
+    #[error(
         "TLS with {server} failed: {reason}. No password and no mail was sent; select when TLS starts with --tls"
     )]
     TlsFailed { server: Server, reason: String },
@@ -316,6 +320,11 @@ impl<M: StartTlsMachine> Connection<M> {
     /// The server ended the session with `reply`.
     pub(crate) fn closed(&self, reply: impl Display) -> ConnectionError {
         ConnectionError::Closed { server: self.server.clone(), reply: reply.to_string() }
+    }
+
+    /// The server answered STARTTLS or STLS with `reply`.
+    pub(crate) fn tls_refused(&self, reply: impl Display) -> ConnectionError {
+        ConnectionError::TlsRefused { server: self.server.clone(), reply: reply.to_string() }
     }
 
     pub(crate) fn lost(&self, reason: impl Display) -> ConnectionError {

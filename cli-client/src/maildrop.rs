@@ -65,7 +65,7 @@ impl From<Refusal> for Error {
 pub(crate) type PopResult<T> = Result<Result<T, Refusal>, Error>;
 
 impl Maildrop {
-    /// Connects and logs in with USER and PASS. Closes the connection after a refusal.
+    /// Connects and logs in. Closes the connection after a refusal.
     pub(crate) fn open(server: &Server, credentials: &Credentials) -> PopResult<Self> {
         let tls = if server.requires_starttls() { Tls::Required } else { Tls::Never };
         let config = SessionConfig { tls, ..SessionConfig::default() };
@@ -89,7 +89,8 @@ impl Maildrop {
                     }
                     return Ok(Err(reply.into()));
                 }
-                Event::Rejected(reply) | Event::TlsRefused(reply) | Event::Goodbye(reply) => {
+                Event::TlsRefused(reply) => return Err(connection.tls_refused(reply).into()),
+                Event::Rejected(reply) | Event::Goodbye(reply) => {
                     return Err(connection.closed(reply).into());
                 }
                 _ => {}
@@ -233,6 +234,11 @@ impl Maildrop {
                 _ => {}
             }
         }
+    }
+
+    /// QUIT without marked messages. A failure changes nothing and is ignored.
+    pub(crate) fn close(self) {
+        let _ = self.quit();
     }
 
     /// Receives the reply to RETR or TOP.

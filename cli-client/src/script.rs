@@ -67,7 +67,7 @@ fn list(mut maildrop: Maildrop, as_json: bool) -> Result<(), Error> {
         });
         output::json(&rows.collect::<Value>())?;
     }
-    maildrop.quit()??;
+    maildrop.close();
     Ok(())
 }
 
@@ -84,7 +84,7 @@ fn read(mut maildrop: Maildrop, number: u64, raw: bool, as_json: bool) -> Result
             output::message(&message)?;
         }
     }
-    maildrop.quit()??;
+    maildrop.close();
     Ok(())
 }
 
@@ -125,7 +125,7 @@ fn delete(mut maildrop: Maildrop, numbers: &[u64], as_json: bool) -> Result<(), 
 
 fn stat(mut maildrop: Maildrop, as_json: bool) -> Result<(), Error> {
     let stat = maildrop.stat()??;
-    maildrop.quit()??;
+    maildrop.close();
     if as_json {
         output::json(&json!({ "count": stat.count, "octets": stat.octets }))
     } else {

@@ -51,6 +51,9 @@ pub(crate) fn check_login(server: &Server, credentials: &Credentials) -> Result<
                 quit(connection);
                 return Err(Error::Failed(capability.to_string()));
             }
+            Event::Rejected { stage: Stage::StartTls, reply } => {
+                return Err(connection.tls_refused(reply).into());
+            }
             Event::Rejected { reply, .. } | Event::Goodbye(reply) => {
                 return Err(connection.closed(reply).into());
             }
@@ -102,6 +105,9 @@ pub(crate) fn submit(
             Event::LoginRefused(reply) => {
                 quit(connection);
                 return Err(Error::Failed(format!("the server refused the login: {reply}")));
+            }
+            Event::Rejected { stage: Stage::StartTls, reply } => {
+                return Err(connection.tls_refused(reply).into());
             }
             Event::Rejected { reply, .. } | Event::Goodbye(reply) => {
                 return Err(connection.closed(reply).into());

@@ -5,7 +5,7 @@ mod support;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
-use support::{ProgramOutput, Servers, client, refused_address, run_program};
+use support::{FakeServer, ProgramOutput, Servers, client, refused_address, run_program};
 
 fn json(output: &ProgramOutput) -> Value {
     assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""), "{}", output.text());
@@ -161,6 +161,34 @@ fn refusals_and_failures_exit_with_1() {
     let wrong =
         run_program(servers.client().args(["stat", "--password-command", "echo no", "--user", "gb"]), b"");
     assert_eq!((wrong.code, wrong.stderr.contains("-ERR [AUTH] ")), (Some(1), true), "{wrong:?}");
+}
+
+#[test]
+fn stat_prints_its_result_even_if_quit_fails() {
+    const REPLIES: [&str; 5] =
+        ["-ERR\r\n", "+OK\r\n", "+OK\r\n", "+OK 2 320\r\n", "-ERR cannot update the maildrop\r\n"];
+    // Without the fifth reply, the server closes the connection.
+    for replies in [&REPLIES[..], &REPLIES[..4]] {
+        let server = FakeServer::start("+OK hi\r\n", replies);
+        let home = tempfile::tempdir().expect("a parent directory");
+        let mut command = client(refused_address(), server.address, home.path());
+        let stat = run_program(command.args(["stat", "--user", "gb", "--password-stdin"]), b"other\n");
+        assert_eq!((stat.code, stat.text()), (Some(0), "2 messages, 320 octets\n"), "{stat:?}");
+        server.received();
+    }
+}
+
+#[test]
+fn login_uses_sasl_plain_if_capa_lacks_user() {
+    let server = FakeServer::start(
+        "+OK hi\r\n",
+        &["+OK\r\nTOP\r\nSASL LOGIN PLAIN\r\n.\r\n", "+ \r\n", "+OK\r\n", "+OK 2 320\r\n", "+OK bye\r\n"],
+    );
+    let home = tempfile::tempdir().expect("a parent directory");
+    let mut command = client(refused_address(), server.address, home.path());
+    let stat = run_program(command.args(["stat", "--user", "gb", "--password-stdin"]), b"other\n");
+    assert_eq!((stat.code, stat.text()), (Some(0), "2 messages, 320 octets\n"), "{stat:?}");
+    assert_eq!(server.received(), ["CAPA", "AUTH PLAIN", "AGdiAG90aGVy", "STAT", "QUIT"]);
 }
 
 #[test]

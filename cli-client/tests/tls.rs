@@ -156,6 +156,13 @@ fn missing_or_refused_starttls_sends_no_credentials_and_no_mail() {
         command.args(["--tls", "starttls", "send", "--from", "ag@iit.edu", "--to", "gb@iit.edu"]);
         let failed = run_program(command.args(["--user", "ag", "--password-stdin"]), b"secret\n");
         assert_eq!(failed.code, Some(1), "{failed:?}");
+        let reason = match replies[1] {
+            "454 4.7.0 not now\r\n" => {
+                "refused to start TLS: 454 4.7.0 not now. No password and no mail was sent"
+            }
+            _ => "does not offer encryption (STARTTLS)",
+        };
+        assert!(failed.stderr.contains(reason), "{failed:?}");
         let received = server.received().join("\n");
         assert!(!received.contains("AUTH") && !received.contains("MAIL"), "{received}");
     }
@@ -167,6 +174,8 @@ fn missing_or_refused_starttls_sends_no_credentials_and_no_mail() {
         b"other\n",
     );
     assert_eq!(failed.code, Some(1), "{failed:?}");
+    let reason = "refused to start TLS: -ERR no STLS here. No password and no mail was sent";
+    assert!(failed.stderr.contains(reason), "{failed:?}");
     assert_eq!(server.received(), ["STLS"]);
 }
 

@@ -31,7 +31,7 @@ transcripts! {
     command_with_bare_lf commands_before_login consecutive_errors_limit disconnect_before_login
     disconnect_without_quit guide_session line_length_limit list login_attempts_limit
     login_on_secure_connection login_refused login_without_tls_unavailable pass_with_spaces
-    quit_removal_fails retr retr_requires_utf8 rset_noop shutdown_between_commands
+    quit_removal_fails retr rset_noop shutdown_between_commands
     shutdown_during_handshake stls store_error store_error_during_message top uidl utf8
 }
 
@@ -134,11 +134,6 @@ impl Fixture for Script {
                 machine.finish();
             }
             Event::Lookup { number, .. } => machine.entry(octets(message(number)), &format!("id-{number}")),
-            Event::Retrieve { number: 3 } | Event::Top { number: 3, .. }
-                if user == "utf8" && !machine.is_utf8() =>
-            {
-                machine.reject(replies::NEEDS_UTF8);
-            }
             Event::Retrieve { number } if user == "torn" => {
                 begin(machine, number, out);
                 out.extend_from_slice(

@@ -1,5 +1,5 @@
-//! Interoperability with curl, swaks, msmtp, mpop, fetchmail, s-nail, and Python's smtplib and poplib. `cargo xtask setup`
-//! installs them; a missing program fails its test.
+//! Interoperability with curl, swaks, msmtp, mpop, fetchmail, getmail6, s-nail, mutt, neomutt, nmh, and Python's smtplib and
+//! poplib. `cargo xtask setup` installs them; a missing program fails its test.
 
 mod support;
 
@@ -64,6 +64,18 @@ impl Fixture {
     fn deliver(&self) {
         self.server.smtp().deliver_to_gb(MESSAGE.as_bytes());
     }
+
+    /// Delivers a message with SMTPUTF8, whose Subject is UTF-8, and one that is ASCII.
+    fn deliver_smtputf8(&self) {
+        let mut smtp = self.server.smtp();
+        smtp.command("EHLO iit.edu");
+        for subject in ["Gr\u{fc}\u{df}e", "plain"] {
+            assert!(smtp.command("MAIL FROM:<ag@iit.edu> BODY=8BITMIME SMTPUTF8").starts_with("250"));
+            let message = MESSAGE.replace("from a real program", subject);
+            assert!(smtp.deliver_after_mail(&["gb@iit.edu"], message.as_bytes()).starts_with("250"));
+        }
+        smtp.command("QUIT");
+    }
 }
 
 fn is_installed(program: &str) -> bool {
@@ -74,6 +86,14 @@ fn is_installed(program: &str) -> bool {
 /// Whether `text` contains the body of the message with any line ends.
 fn has_body(text: &str) -> bool {
     text.replace("\r\n", "\n").contains(".one dot\n..two\nGr\u{fc}\u{df}e\n")
+}
+
+/// Asserts that a file contains the ordinary message and both messages that were received with SMTPUTF8.
+fn assert_has_all(text: &str) {
+    assert!(has_body(text), "{text}");
+    for subject in ["from a real program", "Gr\u{fc}\u{df}e", "plain"] {
+        assert!(text.contains(&format!("Subject: {subject}")), "{subject} is not in {text}");
+    }
 }
 
 #[test]
@@ -93,6 +113,11 @@ fn curl_sends_and_fetches() {
     fixture.server.log_in("gb", "other").command("QUIT");
     let listing = fixture.run("curl", &["-sS", "-u", "gb:other", &pop3[..pop3.len() - 1]], "");
     assert!(listing.starts_with("1 "), "{listing}");
+    fixture.server.log_in("gb", "other").command("QUIT");
+    fixture.deliver_smtputf8();
+    let second =
+        fixture.run("curl", &["-sS", "-u", "gb:other", &format!("{}2", &pop3[..pop3.len() - 1])], "");
+    assert!(has_body(&second) && second.contains("Subject: Gr\u{fc}\u{df}e\r\n"), "{second}");
 }
 
 #[test]
@@ -162,6 +187,7 @@ fn msmtp_sends() {
 fn mpop_fetches() {
     let fixture = Fixture::new();
     fixture.deliver();
+    fixture.deliver_smtputf8();
     let (port, mbox) = (fixture.pop3_port(), fixture.file("fetched", ""));
     let arguments = [
         "--host=127.0.0.1",
@@ -174,14 +200,15 @@ fn mpop_fetches() {
         &format!("--delivery=mbox,{mbox}"),
     ];
     fixture.run("mpop", &arguments, "");
-    assert!(has_body(&fs::read_to_string(mbox).expect("the file exists")));
-    assert!(fixture.dir.mailbox("gb").is_empty(), "the message is fetched and deleted");
+    assert_has_all(&fs::read_to_string(mbox).expect("the file exists"));
+    assert!(fixture.dir.mailbox("gb").is_empty(), "the messages are fetched and deleted");
 }
 
 #[test]
 fn fetchmail_fetches() {
     let fixture = Fixture::new();
     fixture.deliver();
+    fixture.deliver_smtputf8();
     let mbox = fixture.file("fetched", "");
     let settings = format!(
         "poll 127.0.0.1 protocol POP3 port {} uidl auth password user \"gb\" password \"other\" sslproto \"\" keep mda \"cat >>{mbox}\"\n",
@@ -200,7 +227,83 @@ fn fetchmail_fetches() {
         ],
         "",
     );
-    assert!(has_body(&fs::read_to_string(mbox).expect("the file exists")));
+    assert_has_all(&fs::read_to_string(mbox).expect("the file exists"));
+}
+
+#[test]
+fn getmail_fetches() {
+    let fixture = Fixture::new();
+    fixture.deliver();
+    fixture.deliver_smtputf8();
+    let mbox = fixture.file("fetched", "");
+    let settings = format!(
+        "[retriever]\ntype = SimplePOP3Retriever\nserver = 127.0.0.1\nport = {}\nusername = gb\npassword = other\n\
+         [destination]\ntype = MDA_external\npath = /bin/sh\narguments = (\"-c\", \"cat >> {mbox}\")\nallow_root_commands = true\n\
+         [options]\ndelete = true\nverbose = 0\n",
+        fixture.pop3_port()
+    );
+    let settings = fixture.file("getmailrc", &settings);
+    let folder = fixture.dir.root.path().display().to_string();
+    fixture.run("getmail", &["--getmaildir", &folder, "--rcfile", &settings], "");
+    assert_has_all(&fs::read_to_string(mbox).expect("the file exists"));
+    assert!(fixture.dir.mailbox("gb").is_empty(), "the messages are fetched and deleted");
+}
+
+/// Sends with the program's batch mode, and copies the maildrop to a file with its keys.
+fn mutt_sends_and_fetches(program: &str) {
+    let fixture = Fixture::new();
+    let mbox = fixture.file("fetched", "");
+    let settings = format!(
+        "set smtp_url=\"smtp://127.0.0.1:{}/\" from=ag@iit.edu use_from=yes hostname=iit.edu\n\
+         set charset=utf-8 send_charset=us-ascii:utf-8 assumed_charset=utf-8\n\
+         set ssl_starttls=no ssl_force_tls=no copy=no confirmappend=no confirmcreate=no\n\
+         set pop_user=gb pop_pass=other pop_authenticators=user pop_delete=no pop_checkinterval=0\n\
+         set resolve=no quit=yes delete=no wait_key=no beep=no mbox_type=mbox sendmail=\"/bin/false\"\n",
+        fixture.smtp_port()
+    );
+    let settings = fixture.file("muttrc", &settings);
+    let arguments = ["-n", "-F", &settings, "-s", "from a real program", "gb@iit.edu"];
+    fixture.run(program, &arguments, ".one dot\n..two\nGr\u{fc}\u{df}e\n");
+    assert!(fixture.delivered().contains("Subject: from a real program\r\n"), "{}", fixture.delivered());
+    fixture.deliver_smtputf8();
+    fs::remove_file(&mbox).expect("the file exists");
+    let copies = format!("<copy-message><kill-line>{mbox}<enter><next-entry>").repeat(3);
+    let keys = format!("push '<first-entry>{copies}<exit>'");
+    let keys = fixture.file("keys", &keys);
+    let url = format!("pop://gb@127.0.0.1:{}/", fixture.pop3_port());
+    let command = format!("exec {program} -n -F {settings} -e 'source {keys}' -R -f {url}");
+    fixture.run("script", &["-qec", &command, "/dev/null"], "");
+    assert_has_all(&fs::read_to_string(mbox).expect("the file exists"));
+}
+
+#[test]
+fn mutt_retrieves_and_sends() {
+    mutt_sends_and_fetches("mutt");
+}
+
+#[test]
+fn neomutt_retrieves_and_sends() {
+    mutt_sends_and_fetches("neomutt");
+}
+
+#[test]
+fn nmh_sends_and_fetches() {
+    let fixture = Fixture::new();
+    let folder = fixture.dir.path("Mail/inbox");
+    fs::create_dir_all(&folder).expect("the directory is created");
+    fixture.file(".mh_profile", "Path: Mail\n");
+    fixture.file(".netrc", "machine 127.0.0.1 login gb password other\n");
+    let draft = fixture
+        .file("draft", &MESSAGE.replace("\r\n", "\n").replace("Subject", "Mime-Version: 1.0\nSubject"));
+    let (smtp, pop3) = (fixture.smtp_port(), fixture.pop3_port());
+    let to_server = ["-server", "127.0.0.1", "-port"];
+    fixture.run("/usr/bin/mh/send", &[&["-mts", "smtp"], &to_server[..], &[&smtp, &draft]].concat(), "");
+    assert!(fixture.delivered().contains("Subject: from a real program\r\n"), "{}", fixture.delivered());
+    fixture.deliver_smtputf8();
+    fixture.run("/usr/bin/mh/inc", &["-host", "127.0.0.1", "-port", &pop3, "-user", "gb"], "");
+    let fetched = ["1", "2", "3"].map(|name| fs::read_to_string(folder.join(name)).expect("inc writes it"));
+    assert_has_all(&fetched.concat());
+    assert!(fixture.dir.mailbox("gb").is_empty(), "the messages are fetched and deleted");
 }
 
 #[test]
@@ -230,12 +333,15 @@ fn s_nail_sends_and_fetches() {
     );
     assert!(fixture.delivered().contains("Subject: from a real program\r\n"));
     let folder = format!("pop3://gb:other@127.0.0.1:{pop3}");
+    fixture.deliver_smtputf8();
     let shown = fixture.run(
         "s-nail",
         &["-:/", "-R", "-S", "v15-compat", "-S", "pop3-no-apop", "-S", "pop3-auth=plain", "-f", &folder],
-        "type 1\nexit\n",
+        "type 1 2 3\nexit\n",
     );
-    assert!(shown.contains("one dot"), "{shown}");
+    for part in ["one dot", "Gr\u{fc}\u{df}e", "Subject: plain"] {
+        assert!(shown.contains(part), "{part} is not in {shown}");
+    }
 }
 
 #[test]

@@ -59,7 +59,6 @@ pub(super) struct Head {
     /// End of the trace fields, or of a handwritten header and its blank line.
     pub(super) length: u32,
     pub(super) id: Option<Box<str>>,
-    pub(super) utf8: bool,
     /// A handwritten header without a blank line at its end.
     pub(super) lacks_blank_line: bool,
 }
@@ -93,12 +92,15 @@ fn try_parse(window: &[u8], at_end: bool) -> Result<Head, Stop> {
     let received = received.ok_or(Stop::Broken(Defect::FourFields))?;
     at += received.raw.len();
 
+    // An editor may have converted the line ends of a server's record. It keeps its unique-id.
+    let mut id = None;
     let return_path = field_at(window, at, at_end)?.filter(|field| field.is("Return-Path"));
     if let Some(trace) = return_path.map(|field| server_trace(window, at..at + field.raw.len(), at_end)) {
         let trace = trace?;
         if ends_with_crlf(&window[..trace.end]) {
             return Ok(server_head(window, front, trace));
         }
+        id = trace_id(trace_received(&window[trace])).0;
     }
     if received_date(&received).is_none() {
         return Err(Stop::Broken(Defect::Date));
@@ -109,8 +111,7 @@ fn try_parse(window: &[u8], at_end: bool) -> Result<Head, Stop> {
         front,
         trace: 0..0,
         length: narrow(length..length).start,
-        id: None,
-        utf8: false,
+        id,
         lacks_blank_line,
     })
 }
@@ -127,11 +128,8 @@ fn server_trace(window: &[u8], return_path: Range<usize>, at_end: bool) -> Resul
 }
 
 fn server_head(window: &[u8], mut front: [Range<u32>; 3], trace: Range<usize>) -> Head {
-    let received = header::fields(&window[trace.clone()]).nth(1).map_or(&b""[..], |field| field.value);
-    // Text from the client precedes the id and contains no space, so the last ` id ` is the server's.
-    let after_id = memmem::rfind(received, b" id ").map_or(&b""[..], |at| &received[at + 4..]);
-    let id = after_id.split(|byte| matches!(byte, b' ' | b';')).next().unwrap_or_default();
-    let comment = after_id[id.len()..].strip_prefix(b" (added ").unwrap_or_default();
+    let (id, after_id) = trace_id(trace_received(&window[trace.clone()]));
+    let comment = after_id.strip_prefix(b" (added ").unwrap_or_default();
     let added = comment.split(|byte| *byte == b')').next().unwrap_or_default();
     for name in added.split(|byte| *byte == b' ') {
         match name {
@@ -141,17 +139,23 @@ fn server_head(window: &[u8], mut front: [Range<u32>; 3], trace: Range<usize>) -
             _ => {}
         }
     }
-    let is_unique_id = (1..=70).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic);
     let trace = narrow(trace);
-    Head {
-        author: Author::Server,
-        front,
-        length: trace.end,
-        trace,
-        id: std::str::from_utf8(id).ok().filter(|_| is_unique_id).map(Box::from),
-        utf8: memmem::find(received, b" with UTF8").is_some(),
-        lacks_blank_line: false,
-    }
+    Head { author: Author::Server, front, length: trace.end, trace, id, lacks_blank_line: false }
+}
+
+/// The value of the Received field after Return-Path.
+fn trace_received(trace: &[u8]) -> &[u8] {
+    header::fields(trace).nth(1).map_or(&b""[..], |field| field.value)
+}
+
+/// The id, if it is a valid unique-id, and the text after it.
+fn trace_id(received: &[u8]) -> (Option<Box<str>>, &[u8]) {
+    // Text from the client precedes the id and contains no space, so the last ` id ` is the server's.
+    let after = memmem::rfind(received, b" id ").map_or(&b""[..], |at| &received[at + 4..]);
+    let id = after.split(|byte| matches!(byte, b' ' | b';')).next().unwrap_or_default();
+    let is_unique_id = (1..=70).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic);
+    let text = std::str::from_utf8(id).ok().filter(|_| is_unique_id).map(Box::from);
+    (text, &after[id.len()..])
 }
 
 /// Start of the body of a handwritten record, and whether the blank line before it is missing.

@@ -10,7 +10,7 @@
 //!
 //! | kind | condition |
 //! |---|---|
-//! | [`Kind::Message`], [`Author::Server`] | four fields, then Return-Path, with CRLF line ends; ends at `CRLF . CRLF` |
+//! | [`Kind::Message`], [`Author::Server`] | four fields, then Return-Path, with CRLF line ends; ends at `CRLF . CRLF`, whose last line end may be missing at the end of the file |
 //! | [`Kind::Message`], [`Author::Human`] | any other four fields; any line ends; ends at the first line with a single dot, whose line end may be missing at the end of the file |
 //! | [`Kind::Removed`] | begins with `#`; ends like a handwritten record |
 //! | [`Kind::Broken`] | ends with a line with a single dot, but lacks the four fields in order or a valid date, or its head is too long, or it contains a NUL (data lost in a crash) |

@@ -57,12 +57,6 @@ impl Message {
         self.head.id.as_deref()
     }
 
-    /// Whether the message was received with SMTPUTF8, which matters to RFC 6856 section 3.2.
-    #[must_use]
-    pub const fn is_utf8(&self) -> bool {
-        self.head.utf8
-    }
-
     /// Length of the head: up to the end of a server's trace fields, or of a handwritten header and its blank line.
     #[must_use]
     pub const fn head_length(&self) -> u32 {
@@ -119,7 +113,7 @@ impl Record {
         let head_end = head.len() as u64;
         let Parsed::Head(parsed) = head::parse(head, head_end == length) else { return None };
         let terminators: &[&[u8]] = match parsed.author {
-            Author::Server => &[b"\r\n.\r\n"],
+            Author::Server => &[b"\r\n.\r\n", b"\r\n.\r"],
             Author::Human => &[b"\n.\r\n", b"\n.\n", b"\n.\r", b"\n."],
         };
         let terminator = terminators.iter().find(|terminator| tail.ends_with(terminator))?;
@@ -285,7 +279,9 @@ impl Open {
     /// trailing CR, which may belong to the line ending.
     fn partial_line(&mut self, line: &[u8], at_end: bool, strict: bool) -> (usize, Option<End>) {
         if at_end {
-            let is_end = !self.in_line && !strict && matches!(line, b"." | b".\r");
+            // Editors remove the line end at the end of a file. In a server's record a single dot is ambiguous: it is also
+            // what a crash within a stuffed line leaves.
+            let is_end = self.is_dotted(line, strict) && (line == b".\r" || !strict && line == b".");
             let end = if is_end { End::Terminator(line.len() as u8) } else { End::Torn };
             return (line.len(), Some(end));
         }

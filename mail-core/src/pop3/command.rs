@@ -121,8 +121,8 @@ pub enum CommandError {
 }
 
 impl Command {
-    /// Parses a line without its line ending. The case of the keyword is ignored, as are extra spaces, except in a
-    /// password.
+    /// Parses a line without its line ending. The case of the keyword is ignored, as are extra spaces and trailing tabs,
+    /// except in a password.
     ///
     /// ```abnf
     /// command = keyword *(SP param) CRLF    ;255 octets maximum   (RFC 2449 section 8)
@@ -131,7 +131,8 @@ impl Command {
     /// # Errors
     /// The reason as a [`CommandError`].
     pub fn parse(line: &[u8]) -> Result<Self, CommandError> {
-        let (keyword, rest) = split_word(line);
+        let length = line.iter().rposition(|byte| !matches!(byte, b' ' | b'\t')).map_or(0, |last| last + 1);
+        let (keyword, rest) = split_word(&line[..length]);
         let mut verb = *b"    ";
         if !matches!(keyword.len(), 3 | 4) {
             return Err(CommandError::Unknown);
@@ -145,7 +146,7 @@ impl Command {
         let mut arguments = Arguments(rest);
         let command = match &verb {
             b"USER" => return Ok(Self::User(text(rest.trim_ascii())?)),
-            b"PASS" => return Ok(Self::Pass(Secret::new(text(rest)?))),
+            b"PASS" => return Ok(Self::Pass(Secret::new(text(line.get(5..).unwrap_or_default())?))),
             b"AUTH" => arguments.auth()?,
             b"STAT" => Self::Stat,
             b"LIST" => Self::List(arguments.optional_number()?),
@@ -311,6 +312,10 @@ mod tests {
         for (line, command) in [
             (&b"STAT"[..], Command::Stat),
             (b"stat ", Command::Stat),
+            (b"STAT\t", Command::Stat),
+            (b"RETR 7 \t", Command::Retr(7)),
+            (b"USER ag\t", Command::User(Argument::new("ag").unwrap())),
+            (b"PASS tab\t", pass("tab\t")),
             (b"LIST", Command::List(None)),
             (b"LiSt  7 ", Command::List(Some(7))),
             (b"uidl 007", Command::Uidl(Some(7))),

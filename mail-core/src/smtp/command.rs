@@ -87,16 +87,17 @@ pub enum CommandError {
 }
 
 impl Command {
-    /// Parses a line without its line ending. Case of verbs and keywords and trailing white space are ignored (RFC 5321
-    /// section 4.1.1).
+    /// Parses a line without its line ending. Case of verbs and keywords and trailing spaces and tabs are ignored (RFC
+    /// 5321 section 4.1.1).
     ///
     /// # Errors
     /// The reason as a [`CommandError`].
     pub fn parse(line: &[u8]) -> Result<Self, CommandError> {
+        let length = line.iter().rposition(|b| !matches!(b, b' ' | b'\t')).map_or(0, |last| last + 1);
+        let line = &line[..length];
         if line.iter().any(u8::is_ascii_control) {
             return Err(CommandError::Control);
         }
-        let line = line.trim_ascii_end();
         let verb_length = memchr::memchr(b' ', line).unwrap_or(line.len());
         let (verb, argument) = line.split_at(verb_length);
         let argument = argument.trim_ascii_start();
@@ -170,26 +171,41 @@ impl Display for Command {
 /// The argument of HELO and EHLO.
 ///
 /// RFC 5321 section 4.1.1.1 requires a domain or an address literal, but section 4.1.4 forbids rejecting mail because
-/// of an invalid one, and real clients send odd names. Any printable ASCII without spaces is accepted.
+/// of an invalid one, and real clients send odd names: computer names with spaces or letters in any charset. Octets that
+/// are not ASCII are stored percent-encoded, because replies and trace fields must be ASCII.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HelloName(Box<str>);
 
 impl HelloName {
-    /// `None` if the name is empty, longer than a domain, or not printable ASCII.
+    /// `None` if the name is empty, longer than a domain, or has a control character or surrounding spaces.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        let possible = (1..=HELLO_OCTETS_MAX).contains(&name.len());
-        (possible && name.bytes().all(|b| b.is_ascii_graphic())).then(|| Self(name.into()))
+        Self::from_octets(name.as_bytes())
     }
 
-    /// The name.
+    fn from_octets(octets: &[u8]) -> Option<Self> {
+        if octets.trim_ascii() != octets || octets.iter().any(u8::is_ascii_control) {
+            return None;
+        }
+        let mut name = String::with_capacity(octets.len());
+        for &octet in octets {
+            if octet.is_ascii() {
+                name.push(char::from(octet));
+            } else {
+                write!(name, "%{octet:02X}").ok()?;
+            }
+        }
+        (1..=HELLO_OCTETS_MAX).contains(&name.len()).then(|| Self(name.into()))
+    }
+
+    /// The name: printable ASCII and inner spaces.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     fn read(argument: &[u8], usage: &'static str) -> Result<Self, CommandError> {
-        std::str::from_utf8(argument).ok().and_then(Self::parse).ok_or(CommandError::Argument(usage))
+        Self::from_octets(argument).ok_or(CommandError::Argument(usage))
     }
 }
 
@@ -308,7 +324,12 @@ mod tests {
     fn parse_ignores_case_and_extra_spaces() {
         assert_eq!(shown("eHlO [127.0.0.1]  "), "EHLO [127.0.0.1]");
         assert_eq!(shown("HELO my_odd:name!"), "HELO my_odd:name!");
-        assert_eq!(shown("mail from:<> size=1 "), "MAIL FROM:<> SIZE=1");
+        assert_eq!(shown("EHLO Front Desk  PC\t "), "EHLO Front Desk  PC");
+        assert_eq!(shown("EHLO J\u{f6}rg-PC"), "EHLO J%C3%B6rg-PC");
+        let latin1 = Command::parse(b"HELO J\xF6rg's PC").expect("the line is a command");
+        assert_eq!(latin1.to_string(), "HELO J%F6rg's PC");
+        assert_eq!(shown("quit\t"), "QUIT");
+        assert_eq!(shown("mail from:<> size=1 \t"), "MAIL FROM:<> SIZE=1");
         assert_eq!(shown("rcpt  to:<postmaster>"), "RCPT TO:<Postmaster>");
         assert_eq!(shown("noop with words"), "NOOP");
         assert_eq!(shown("help mail"), "HELP");
@@ -331,8 +352,9 @@ mod tests {
             (b"EXPN list", E::NotImplemented),
             (b"TURN", E::NotImplemented),
             (b"HELO", E::Argument("HELO domain")),
-            (b"EHLO two words", E::Argument("EHLO domain")),
-            (b"EHLO m\xC3\xBCller", E::Argument("EHLO domain")),
+            (b"EHLO \t", E::Argument("EHLO domain")),
+            (b"EHLO two\twords", E::Control),
+            (b"\tNOOP", E::Control),
             (b"MAIL", E::Argument("MAIL FROM:<address>")),
             (b"MAIL <ag@iit.edu>", E::Argument("MAIL FROM:<address>")),
             (b"MAIL FROM:", E::Sender(AddressError::Empty)),
@@ -367,7 +389,7 @@ mod tests {
             Just(ForwardPath::Postmaster),
             address.prop_map(|a| ForwardPath::Address(a.parse().expect("an address")))
         ];
-        let hello = "[!-~]{1,20}".prop_map(|name| HelloName::parse(&name).expect("printable"));
+        let hello = "[!-~]([ -~]{0,18}[!-~])?".prop_map(|name| HelloName::parse(&name).expect("printable"));
         let mechanism = prop_oneof![Just(Mechanism::Plain), Just(Mechanism::Login)];
         let message = proptest::collection::vec(any::<u8>(), 0..20).prop_map(Secret::new);
         prop_oneof![

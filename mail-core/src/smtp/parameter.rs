@@ -106,7 +106,10 @@ impl MailParameters {
         let mut parameters = Self::default();
         for (keyword, value) in split(rest)? {
             if keyword.eq_ignore_ascii_case("SIZE") {
-                once(&mut parameters.size, value, "SIZE=octets", parse_size)?;
+                // Some clients send SIZE twice, from two of their layers. The larger one counts.
+                let mut size = None;
+                once(&mut size, value, "SIZE=octets", parse_size)?;
+                parameters.size = parameters.size.max(size);
             } else if keyword.eq_ignore_ascii_case("BODY") {
                 once(&mut parameters.body, value, "BODY=7BIT or BODY=8BITMIME", BodyType::parse)?;
             } else if keyword.eq_ignore_ascii_case("SMTPUTF8") {
@@ -389,7 +392,7 @@ pub(super) mod tests {
             "SIZE=",
             "SIZE=-1",
             "SIZE=+1",
-            "SIZE=1 SIZE=1",
+            "BODY=7BIT BODY=7BIT",
             "SIZE=111111111111111111111",
             "BODY=9BIT",
             "SMTPUTF8=1",
@@ -423,6 +426,7 @@ pub(super) mod tests {
         for unknown in [&b"XYZZY"[..], b"XYZZY=1", b"=", b"NOTIFY=NEVER", b"\xFF"] {
             assert_eq!(MailParameters::parse(unknown), Err(ParameterError::Unknown));
         }
+        assert_eq!(MailParameters::parse(b"SIZE=5 SIZE=9 BODY=7BIT SIZE=7").map(|p| p.size), Ok(Some(9)));
         assert_eq!(MailParameters::parse(b"SIZE=99999999999999999999").map(|p| p.size), Ok(Some(u64::MAX)));
     }
 

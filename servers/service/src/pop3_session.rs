@@ -126,9 +126,6 @@ impl<D: Directory, S: MaildropStore, C: Clock> Pop3Session<D, S, C> {
 
     async fn begin_body(&mut self, number: u64, extent: Extent, machine: &mut Server) -> Result<(), Reply> {
         let entry = self.maildrop().entry(number).await.map_err(|error| self.failure_reply(&error))?;
-        if entry.utf8 && !machine.is_utf8() {
-            return Err(replies::NEEDS_UTF8);
-        }
         let body = self.maildrop().body(number, extent).await.map_err(|error| self.failure_reply(&error))?;
         machine.begin_body(entry.octets);
         let encoder = (!body.is_dot_stuffed()).then(DotEncoder::default);

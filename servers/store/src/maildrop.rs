@@ -90,8 +90,6 @@ pub struct Entry {
     pub octets: u64,
     /// 1 to 70 characters from `!` to `~` (RFC 1939 section 7).
     pub unique_id: String,
-    /// Received with SMTPUTF8 (RFC 6856 section 3.2).
-    pub utf8: bool,
 }
 
 /// The requested part of a message.

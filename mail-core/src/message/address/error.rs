@@ -1,6 +1,7 @@
 //! Limits and errors of addresses.
 
-/// RFC 5321 section 4.5.3.1.1, including quotes and backslashes.
+/// RFC 5321 section 4.5.3.1.1, including quotes and backslashes. Paths may exceed it (section 4.5.3.1: implementations
+/// should avoid limits): VERP and SRS produce longer ones.
 pub const LOCAL_PART_OCTETS_MAX: usize = 64;
 /// RFC 5321 section 4.5.3.1.2.
 pub const DOMAIN_OCTETS_MAX: usize = 255;

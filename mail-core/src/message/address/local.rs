@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Write as _};
 use std::str::FromStr;
 
-use super::error::{AddressError, LOCAL_PART_OCTETS_MAX};
+use super::error::{ADDRESS_OCTETS_MAX, AddressError, LOCAL_PART_OCTETS_MAX};
 use crate::users::Username;
 
 /// The part before the `@`: a dot-string or a quoted string, stored unquoted.
@@ -35,6 +35,17 @@ impl LocalPart {
         match text.strip_prefix('"') {
             Some(quoted) => unquote(quoted).map(Self),
             None => check_dot_string(text).map(|()| Self(text.into())),
+        }
+    }
+
+    /// Parses a local part of a path, which may be longer and may have dots in any position (`a..b`, `a.`). Some mobile
+    /// carriers issued such addresses.
+    pub(super) fn parse_in_path(text: &str) -> Result<Self, AddressError> {
+        match text.strip_prefix('"') {
+            _ if text.is_empty() => Err(AddressError::NoLocalPart),
+            _ if text.len() > ADDRESS_OCTETS_MAX => Err(AddressError::TooLong),
+            Some(quoted) => unquote(quoted).map(Self),
+            None => check_atoms(text).map(|()| Self(text.into())),
         }
     }
 
@@ -123,6 +134,13 @@ fn check_dot_string(text: &str) -> Result<(), AddressError> {
         }
     }
     if after_dot { Err(AddressError::LocalPartDot) } else { Ok(()) }
+}
+
+fn check_atoms(text: &str) -> Result<(), AddressError> {
+    match text.chars().find(|c| *c != '.' && !is_atext(*c)) {
+        Some(c) => Err(AddressError::LocalPartChar(c)),
+        None => Ok(()),
+    }
 }
 
 /// The text of a quoted string after its opening quote.

@@ -43,6 +43,16 @@ impl Address {
         }
         Ok(address)
     }
+
+    /// As [`parse`](Self::parse), with the obsolete forms of local parts that occur in paths.
+    pub(super) fn from_path(local: &str, host: &str) -> Result<Self, AddressError> {
+        let address = Self { local: LocalPart::parse_in_path(local)?, host: Host::parse(host)? };
+        // `Display` adds quotes to obsolete forms.
+        if address.to_string().len() > ADDRESS_OCTETS_MAX {
+            return Err(AddressError::TooLong);
+        }
+        Ok(address)
+    }
 }
 
 impl Display for Address {

@@ -24,8 +24,8 @@ pub enum ReversePath {
 impl ReversePath {
     /// Parses the text after `MAIL FROM:`. Returns the path and the rest, which is empty or starts with a space.
     ///
-    /// Spaces before the path and a path without angle brackets are accepted. A source route is validated and ignored
-    /// (RFC 5321 appendix C).
+    /// Accepts spaces before the path and within its angle brackets, a path without angle brackets, and local parts
+    /// over 64 octets or with dots in any position. A source route is validated and ignored (RFC 5321 appendix C).
     ///
     /// # Errors
     /// The reason as an [`AddressError`].
@@ -33,7 +33,7 @@ impl ReversePath {
         let (path, rest) = parse_path(input)?;
         let path = match path {
             Path::Null => Self::Null,
-            Path::Mailbox(local, host) => Self::Address(Address::from_parts(local, host)?),
+            Path::Mailbox(local, host) => Self::Address(Address::from_path(local, host)?),
             Path::NoAt(_) => return Err(AddressError::NoAt),
         };
         Ok((path, rest.as_bytes()))
@@ -86,7 +86,7 @@ impl ForwardPath {
         let (path, rest) = parse_path(input)?;
         let path = match path {
             Path::Null => return Err(AddressError::NullRecipient),
-            Path::Mailbox(local, host) => Self::Address(Address::from_parts(local, host)?),
+            Path::Mailbox(local, host) => Self::Address(Address::from_path(local, host)?),
             Path::NoAt(text) if text.eq_ignore_ascii_case("postmaster") => Self::Postmaster,
             Path::NoAt(_) => return Err(AddressError::NoAt),
         };
@@ -133,12 +133,9 @@ fn parse_path(input: &[u8]) -> Result<(Path<'_>, &str), AddressError> {
         }
         return Ok((split_mailbox(&text[..end])?, &text[end..]));
     };
-    let inner = skip_source_route(inner)?;
+    let inner = skip_source_route(inner.trim_start_matches(' '))?.trim_start_matches(' ');
     let end = path_end(inner, b"> ");
-    if inner.as_bytes().get(end) != Some(&b'>') {
-        return Err(AddressError::UnclosedBracket);
-    }
-    let rest = &inner[end + 1..];
+    let rest = inner[end..].trim_start_matches(' ').strip_prefix('>').ok_or(AddressError::UnclosedBracket)?;
     if let Some(c) = rest.chars().next().filter(|c| *c != ' ') {
         return Err(AddressError::Trailing(c));
     }
@@ -207,6 +204,33 @@ mod tests {
     }
 
     #[test]
+    fn parse_accepts_long_and_obsolete_local_parts() {
+        for (input, path) in [
+            ("<a..b@iit.edu>", "<\"a..b\"@iit.edu>"),
+            ("<a.@iit.edu> SIZE=1", "<\"a.\"@iit.edu>"),
+            ("<.a@iit.edu>", "<\".a\"@iit.edu>"),
+            ("a.@iit.edu", "<\"a.\"@iit.edu>"),
+            ("< ag@iit.edu >", "<ag@iit.edu>"),
+            ("<  ag@iit.edu> SIZE=1", "<ag@iit.edu>"),
+            ("<@a.example: ag@iit.edu >", "<ag@iit.edu>"),
+            ("< >", "<>"),
+        ] {
+            assert_eq!(reverse(input).map(|(path, _)| path), Ok(path.to_owned()), "{input}");
+        }
+        assert!(Address::parse("a..b@iit.edu").is_err() && Address::parse("a.@iit.edu").is_err());
+        // A path of 256 octets: the local part, `@iit.edu` and the angle brackets.
+        let longest = format!("<{}@iit.edu>", "a".repeat(246));
+        assert_eq!(longest.len(), 256);
+        assert_eq!(reverse(&longest), Ok((longest.clone(), String::new())));
+        assert!(Address::parse(&longest[1..255]).is_err());
+        for too_long in
+            [format!("<a{}", &longest[1..]), longest.replacen("aaa", ".", 1).replacen("<.", "<..a", 1)]
+        {
+            assert_eq!(reverse(&too_long), Err(AddressError::TooLong), "{too_long}");
+        }
+    }
+
+    #[test]
     fn parse_reports_why_a_path_is_invalid() {
         use AddressError as E;
         for (input, error) in [
@@ -216,7 +240,8 @@ mod tests {
             ("<ag>", E::NoAt),
             ("<ag@iit.edu", E::UnclosedBracket),
             ("<ag@iit.edu SIZE=1>", E::UnclosedBracket),
-            ("< ag@iit.edu>", E::UnclosedBracket),
+            ("< ag @iit.edu>", E::UnclosedBracket),
+            ("<ag..(x)@iit.edu>", E::LocalPartChar('(')),
             ("<ag@iit.edu>SIZE=1", E::Trailing('S')),
             ("<ag@iit.edu>\r", E::Trailing('\r')),
             ("ag@iit.edu>", E::DomainChar('>')),

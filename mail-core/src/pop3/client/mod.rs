@@ -30,7 +30,7 @@ pub enum Tls {
 /// The login method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Method {
-    /// USER and PASS (RFC 1939 section 7).
+    /// USER and PASS (RFC 1939 section 7), or AUTH PLAIN if CAPA lists SASL PLAIN but not USER (RFC 2449 section 6.3).
     #[default]
     UserPass,
     /// AUTH PLAIN (RFC 4616).

@@ -45,22 +45,33 @@ pub struct Session {
     answering: Option<Command>,
 }
 
-/// Credentials for the configured login method.
+/// Credentials for both login methods, and the method, which depends on the capabilities.
 #[derive(Debug)]
-enum Login {
-    UserPass(Argument, Secret<Argument>),
-    Sasl(ClientExchange),
+struct Login {
+    name: Argument,
+    password: Secret<Argument>,
+    exchange: ClientExchange,
+    method: Method,
 }
 
 impl Login {
     fn new(method: Method, credentials: &Credentials) -> Result<Self, LoginError> {
-        let name = Argument::new(&credentials.authentication_id)?;
-        let password = Argument::new(credentials.password.expose())?;
-        Ok(match method {
-            Method::UserPass => Self::UserPass(name, Secret::new(password)),
-            Method::AuthPlain => Self::Sasl(ClientExchange::new(Mechanism::Plain, credentials)),
+        Ok(Self {
+            name: Argument::new(&credentials.authentication_id)?,
+            password: Secret::new(Argument::new(credentials.password.expose())?),
+            exchange: ClientExchange::new(Mechanism::Plain, credentials),
+            method,
         })
     }
+}
+
+/// Whether CAPA lists SASL PLAIN but not USER. A server without CAPA has USER.
+fn requires_auth_plain(capabilities: &[Capability]) -> bool {
+    let is_plain = |capability: &Capability| match capability {
+        Capability::Sasl(mechanisms) => mechanisms.iter().any(|name| name == Mechanism::Plain.name()),
+        _ => false,
+    };
+    !capabilities.contains(&Capability::User) && capabilities.iter().any(is_plain)
 }
 
 impl Session {
@@ -228,9 +239,13 @@ impl Session {
 
     fn begin_login(&mut self) {
         self.state = State::LoggingIn;
-        self.connection.send(match &self.login {
-            Some(Login::UserPass(name, _)) => Command::User(name.clone()),
-            _ => {
+        let Some(login) = &mut self.login else { return };
+        if requires_auth_plain(&self.capabilities) {
+            login.method = Method::AuthPlain;
+        }
+        self.connection.send(match login.method {
+            Method::UserPass => Command::User(login.name.clone()),
+            Method::AuthPlain => {
                 Command::Auth { mechanism: Some(Mechanism::Plain.name().to_owned()), initial_response: None }
             }
         });
@@ -325,13 +340,13 @@ impl Session {
 
     /// Sends the next step of the login, or cancels if the mechanism has no more messages.
     fn respond(&mut self) {
-        match &mut self.login {
-            Some(Login::UserPass(_, password)) => self.connection.send(Command::Pass(password.clone())),
-            Some(Login::Sasl(exchange)) => match exchange.respond() {
+        let Some(login) = &mut self.login else { return };
+        match login.method {
+            Method::UserPass => self.connection.send(Command::Pass(login.password.clone())),
+            Method::AuthPlain => match login.exchange.respond() {
                 Some(response) => self.connection.respond(Awaited::Response, response.expose()),
                 None => self.connection.respond(Awaited::Cancel, "*"),
             },
-            None => {}
         }
     }
 

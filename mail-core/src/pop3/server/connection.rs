@@ -50,7 +50,6 @@ pub struct Server {
     out: BytesMut,
     secure: bool,
     tls: bool,
-    utf8: bool,
     /// `None` while a question is open and until the next call of `receive`.
     deadline: Option<Instant>,
     commands: u64,
@@ -70,7 +69,6 @@ impl Server {
             out: BytesMut::new(),
             secure,
             tls: false,
-            utf8: false,
             deadline: Some(now + AUTOLOGOUT),
             commands: 0,
             consecutive_errors: 0,
@@ -85,11 +83,6 @@ impl Server {
     #[must_use]
     pub fn over_tls(config: Arc<Config>, now: Instant) -> Self {
         Self { tls: true, ..Self::new(config, true, now) }
-    }
-
-    /// Whether the client enabled UTF-8 (RFC 6856).
-    pub const fn is_utf8(&self) -> bool {
-        self.utf8
     }
 
     /// The name from USER or, after login, the authenticated user.
@@ -167,7 +160,7 @@ impl Server {
             return self.abort();
         }
         self.state = State::authorization();
-        (self.tls, self.secure, self.utf8) = (true, true, false);
+        (self.tls, self.secure) = (true, true);
         self.deadline = Some(now + AUTOLOGOUT);
         self.close_if_shutting_down();
     }
@@ -232,10 +225,7 @@ impl Server {
             Verdict::Capabilities => self.put_capabilities(),
             Verdict::Mechanisms => self.put_mechanisms(),
             Verdict::Challenge(challenge) => reply::encode_challenge(challenge, &mut self.out),
-            Verdict::Utf8 => {
-                self.utf8 = true;
-                self.reply(&replies::UTF8_ENABLED);
-            }
+            Verdict::Utf8 => self.reply(&replies::UTF8_ENABLED),
             Verdict::Ask(event) => {
                 self.question = Some(Question::from(&event));
                 self.deadline = None;

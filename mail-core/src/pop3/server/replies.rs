@@ -55,9 +55,6 @@ pub const LOGIN_DELAY: Reply =
     coded(ResponseCode::LoginDelay, "too soon after the last login; try again later");
 /// A temporary failure of the store (RFC 3206 section 4).
 pub const STORE_FAILED: Reply = coded(ResponseCode::SysTemp, "cannot read the maildrop now; try again later");
-/// RETR or TOP of a message that was received with SMTPUTF8, without UTF8 (RFC 6856 section 5).
-pub const NEEDS_UTF8: Reply =
-    coded(ResponseCode::Utf8, "this message requires the UTF8 command before login");
 
 /// Login on a plaintext connection that offers STLS (RFC 2595 section 4).
 pub(super) const TLS_FIRST: Reply = err("login requires TLS: send STLS first");

@@ -127,7 +127,8 @@ impl<D: Disk> Queue<D> {
     fn append(&self, shared: &Shared<D>, group: &[Arc<Delivery<D::File>>]) -> Result<(), StoreError> {
         let path = self.folder.mailbox();
         let fail = |error| failed("write to", &path, error);
-        let _lock = with_descriptors(shared, || self.lock_append(&shared.disk)).map_err(fail)?;
+        let _lock = with_descriptors(shared, || self.lock_append(&shared.disk))
+            .map_err(|error| failed("lock", &self.folder.append_lock(), error))?;
         let (file, status) = with_descriptors(shared, || self.open_durable(shared, &path)).map_err(fail)?;
         let tail = repair_tail(&shared.disk, &self.folder, &file, status, &shared.hostname)?;
         let before = complete_last_line(&*file, tail).map_err(fail)?;

@@ -5,7 +5,7 @@ use mail_core::users::Username;
 
 use super::index::{self, Index, IndexValidity};
 use super::mailbox::scan;
-use super::{Folder, failed, open_existing};
+use super::{Folder, append_lock, failed, open_existing};
 use crate::disk::{Disk, DiskFile};
 use crate::{Finding, MailboxAdmin, MailboxReport, StoreError};
 
@@ -51,7 +51,7 @@ pub fn check<D: Disk>(disk: &D, account: &Username, hostname: &str) -> Result<Ma
     let validity = IndexValidity::of(disk, hostname);
     let (file, status, index) = {
         // Without the lock, a delivery in progress would look like a torn record.
-        let _lock = disk.lock(&folder.append_lock()).map_err(fail)?;
+        let _lock = append_lock(disk, &folder)?;
         let Some(file) = open_existing(disk, &path).map_err(fail)? else { return Ok(report) };
         let status = file.status().map_err(fail)?;
         let index = Index::open_valid(disk, validity, &folder, status).filter(Index::is_complete);

@@ -269,7 +269,7 @@ mod tests {
             |ordinal: u64| ordinal % 1_000 == 7 || (BLOCK_ENTRIES * 2..BLOCK_ENTRIES * 3).contains(&ordinal);
         let entry = |ordinal: u64| match is_removed(ordinal) {
             true => Entry::removed(ordinal * 10, 10),
-            false => Entry::message(ordinal * 10, 10, 9, None, false),
+            false => Entry::message(ordinal * 10, 10, 9, None),
         };
         let mut index: Index<SimFile> = Index::in_memory();
         // Three steps, like three logins, so that more than one fills a block.

@@ -178,9 +178,17 @@ impl Folder {
 fn failed(what: &str, path: &Path, error: io::Error) -> StoreError {
     let text = format!("cannot {what} {}: {error}", path.display());
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full(text),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            StoreError::Full(text)
+        }
         _ => StoreError::Failed(text),
     }
+}
+
+/// Takes the lock of appends and removals.
+fn append_lock<D: Disk>(disk: &D, folder: &Folder) -> Result<D::Lock, StoreError> {
+    let path = folder.append_lock();
+    disk.lock(&path).map_err(|error| failed("lock", &path, error))
 }
 
 /// Opens a file; `None` if it does not exist.

@@ -9,7 +9,7 @@ use super::append::Writer;
 use super::index::{Found, Index, IndexRemoval};
 use super::mailbox::{ReadMode, read_exact, read_range, repair_tail};
 use super::snapshot::Snapshot;
-use super::{failed, ignore_missing};
+use super::{append_lock, failed, ignore_missing};
 use crate::StoreError;
 use crate::disk::{Disk, DiskFile, Open};
 
@@ -23,8 +23,7 @@ pub(super) fn remove<D: Disk>(snapshot: &Snapshot<D>, numbers: &[u64]) -> Result
     }
     let Snapshot { shared, folder, .. } = snapshot;
     let path = folder.mailbox();
-    let _append_lock =
-        shared.disk.lock(&folder.append_lock()).map_err(|error| failed("lock", &path, error))?;
+    let _append_lock = append_lock(&shared.disk, folder)?;
     let mailbox = snapshot.mailbox()?;
     snapshot.check_identity()?;
     let messages = find(snapshot, numbers)?;

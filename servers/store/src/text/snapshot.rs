@@ -109,7 +109,7 @@ impl<D: Disk> Snapshot<D> {
             Some(id) => id.to_owned(),
             None => self.hashed_id(&record)?,
         };
-        Ok(Entry { number, octets: found.entry.octets, unique_id, utf8: found.entry.is_utf8() })
+        Ok(Entry { number, octets: found.entry.octets, unique_id })
     }
 
     /// Hash of the record without its final dot line, whose line end a delivery may complete.
@@ -197,7 +197,7 @@ const TAIL_OCTETS: usize = 5;
 /// The listing of a message, if its index entry contains the unique-id.
 pub(super) fn entry_of(number: u64, found: &Found) -> Option<Entry> {
     let IdSource::Entry(id) = found.entry.id_source() else { return None };
-    Some(Entry { number, octets: found.entry.octets, unique_id: id.to_owned(), utf8: found.entry.is_utf8() })
+    Some(Entry { number, octets: found.entry.octets, unique_id: id.to_owned() })
 }
 
 /// Takes the lock of the lease. The folder of an account without mail may be missing.

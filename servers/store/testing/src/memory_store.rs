@@ -183,12 +183,7 @@ impl Drop for MemoryMaildrop {
 }
 
 fn entry(number: u64, message: &Message) -> Entry {
-    Entry {
-        number,
-        octets: message.text.len() as u64,
-        unique_id: format!("memory-{}", message.id),
-        utf8: false,
-    }
+    Entry { number, octets: message.text.len() as u64, unique_id: format!("memory-{}", message.id) }
 }
 
 impl Maildrop for MemoryMaildrop {

@@ -39,7 +39,7 @@ impl<'a, F: DiskFile> Builder<'a, F> {
         let Record { offset, length, .. } = *record;
         match &record.kind {
             Kind::Message(message) => {
-                self.push(&Entry::message(offset, length, message.octets, message.id(), message.is_utf8()))
+                self.push(&Entry::message(offset, length, message.octets, message.id()))
             }
             Kind::Removed => self.push(&Entry::removed(offset, length)),
             Kind::Broken(_) | Kind::Torn => {

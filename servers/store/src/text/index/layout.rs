@@ -11,7 +11,7 @@
 use crate::disk::{Disk, Status};
 
 /// Magic number; a new format gets another one.
-const MAGIC: [u8; 8] = *b"PNYIDX01";
+const MAGIC: [u8; 8] = *b"PNYIDX02";
 
 pub(super) const HEADER_OCTETS: usize = 136;
 pub(super) const ENTRY_OCTETS: usize = 64;
@@ -136,11 +136,10 @@ pub(in crate::text) struct Entry {
 }
 
 const REMOVED: u8 = 1;
-const UTF8: u8 = 2;
 /// The unique-id is a hash of the record's text: a person wrote the record, or its id is not unique.
-const HASHED: u8 = 4;
+const HASHED: u8 = 2;
 /// The id is too long for the entry, which contains a hash of it.
-const LONG: u8 = 8;
+const LONG: u8 = 4;
 
 /// Source of a message's unique-id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,14 +151,8 @@ pub(in crate::text) enum IdSource<'a> {
 
 impl Entry {
     /// Entry of a message.
-    pub(in crate::text) fn message(
-        offset: u64,
-        length: u64,
-        octets: u64,
-        id: Option<&str>,
-        is_utf8: bool,
-    ) -> Self {
-        let flags = if is_utf8 { UTF8 } else { 0 } | if id.is_none() { HASHED } else { 0 };
+    pub(in crate::text) fn message(offset: u64, length: u64, octets: u64, id: Option<&str>) -> Self {
+        let flags = if id.is_none() { HASHED } else { 0 };
         let (id, id_length, long) = packed(id);
         Self { offset, length, octets, id, id_length, flags: flags | long }
     }
@@ -175,10 +168,6 @@ impl Entry {
 
     pub(in crate::text) const fn is_removed(&self) -> bool {
         self.flags & REMOVED != 0
-    }
-
-    pub(in crate::text) const fn is_utf8(&self) -> bool {
-        self.flags & UTF8 != 0
     }
 
     pub(in crate::text) fn id_source(&self) -> IdSource<'_> {
@@ -306,7 +295,7 @@ mod tests {
             assert_eq!(Header::decode(&bad, &validity), None, "{at}");
         }
 
-        let entry = Entry::message(1, 2, 3, Some("01JD8W"), true);
+        let entry = Entry::message(1, 2, 3, Some("01JD8W"));
         let encoded = entry.encode(5);
         assert_eq!(Entry::decode(&encoded, 5), Some(entry));
         assert_eq!(Entry::decode(&encoded, 6), None);
@@ -327,7 +316,7 @@ mod tests {
 
     #[test]
     fn id_source_depends_on_the_id() {
-        let of = |id: Option<&str>| Entry::message(0, 9, 9, id, false);
+        let of = |id: Option<&str>| Entry::message(0, 9, 9, id);
         let (short, long) = ("x".repeat(32), "x".repeat(33));
         for (id, source) in [
             (Some("01JD8W"), IdSource::Entry("01JD8W")),

@@ -7,7 +7,7 @@ use super::{Header, Index, Pages};
 use crate::StoreError;
 use crate::disk::{Disk, DiskFile, Open, Status};
 use crate::text::mailbox::{repair_tail, scan};
-use crate::text::{Folder, Shared, failed, open_existing};
+use crate::text::{Folder, Shared, append_lock, failed, open_existing};
 
 /// A longer scan runs without the append lock, so that deliveries need not wait.
 pub(super) const LOCKED_OCTETS_MAX: u64 = 4 << 20;
@@ -69,7 +69,7 @@ fn refresh<D: Disk>(
     let Shared { disk, hostname, .. } = shared;
     let fail = |error| Failure::Mailbox(failed("read", &folder.mailbox(), error));
     for attempt in 1.. {
-        let lock = disk.lock(&folder.append_lock()).map_err(fail)?;
+        let lock = append_lock(disk, folder).map_err(Failure::Mailbox)?;
         let Some(file) = open_existing(disk, &folder.mailbox()).map_err(fail)? else { return Ok(None) };
         let found = file.status().map_err(fail)?;
         let mailbox = repair_tail(disk, folder, &file, found, hostname).map_err(Failure::Mailbox)?.status;
@@ -88,7 +88,7 @@ fn refresh<D: Disk>(
             if matches!(index.pages, Pages::Memory(_)) {
                 return Ok(Some(Opened { file, index }));
             }
-            let _lock = disk.lock(&folder.append_lock()).map_err(fail)?;
+            let _lock = append_lock(disk, folder).map_err(Failure::Mailbox)?;
             let now = index.pages.header().filter(|now| *now == Header { mailbox: now.mailbox, ..begun });
             let found = disk.status(&folder.mailbox()).map_err(fail)?;
             let Some(now) = now.filter(|now| now.mailbox == found) else { continue };

@@ -73,7 +73,7 @@ fn append_is_atomic() {
 fn tail_repair_loses_nothing() {
     let disk = mailbox_of(&["a"]);
     let whole = String::from_utf8(disk.content(MAILBOX).unwrap()).unwrap();
-    for torn in ["F", &whole[..whole.len() - 1], &whole[..whole.len() / 2], "\0\0\0"] {
+    for torn in ["F", &whole[..whole.len() - 2], &whole[..whole.len() / 2], "\0\0\0"] {
         disk.put(MAILBOX, format!("{whole}{torn}").as_bytes());
         let act = |store: &Store| deliver(store, "new", &message("new"));
         at_every_moment(&disk, &SURVIVALS, act, |disk, done, what| {

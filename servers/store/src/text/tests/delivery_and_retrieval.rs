@@ -189,6 +189,55 @@ fn record_of_a_person_is_served_and_appended_to() {
 }
 
 #[test]
+fn server_record_without_its_last_line_feed_is_served_and_repaired() {
+    let disk = SimDisk::default();
+    let store = store(&disk);
+    deliver(&store, "a", &message("a")).unwrap();
+    let whole = disk.content(MAILBOX).unwrap();
+    disk.put(MAILBOX, whole.strip_suffix(b"\n").unwrap());
+    assert_eq!(bodies(&store), [served("a")]);
+    deliver(&store, "b", &message("b")).unwrap();
+    assert!(disk.content(MAILBOX).unwrap().starts_with(&[&whole[..], b"From:"].concat()));
+    assert_eq!(bodies(&store), [served("a"), served("b")]);
+    assert_eq!(disk.content("gb/MyMailBox.torn"), None);
+    remove(&store, &[1]).unwrap();
+    assert_eq!(bodies(&store), [served("b")]);
+}
+
+#[test]
+fn unique_ids_survive_a_conversion_of_line_ends() {
+    let disk = SimDisk::default();
+    let store = store(&disk);
+    disk.put(MAILBOX, PERSONS.replace('\n', "\r\n").as_bytes());
+    for (id, text) in [("a", "a"), ("b", "b"), ("b", "duplicate id")] {
+        deliver(&store, id, &message(text)).unwrap();
+    }
+    let ids = || {
+        let mut maildrop = now(store.open(&gb())).unwrap();
+        entries(&mut maildrop).into_iter().map(|entry| entry.unique_id).collect::<Vec<_>>()
+    };
+    let before = ids();
+    assert_eq!((before.len(), before[1].as_str()), (4, "a"));
+    let mailbox = String::from_utf8(disk.content(MAILBOX).unwrap()).unwrap();
+    disk.put(MAILBOX, mailbox.replace("\r\n", "\n").as_bytes());
+    assert_eq!(ids(), before);
+    disk.put(MAILBOX, mailbox.replace("\r\n", "\n").trim_end().as_bytes());
+    assert_eq!(ids(), before);
+}
+
+#[tokio::test]
+async fn lock_error_names_the_lock_file() {
+    let root = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+    std::fs::create_dir_all(root.path().join("gb/.append.lock")).unwrap();
+    let store = TextStore::open(crate::disk::RealDisk::new(root.path()), Threads, "iitkgp.edu").unwrap();
+    let incoming = store.begin(&envelope(&[recipient("gb")])).await.unwrap();
+    let Err(StoreError::Failed(reason)) = incoming.commit(&trace("a")).await else {
+        panic!("a directory cannot be locked")
+    };
+    assert!(reason.starts_with("cannot lock gb/.append.lock: "), "{reason}");
+}
+
+#[test]
 fn duplicate_and_missing_ids_become_hashes() {
     let disk = SimDisk::default();
     let store = store(&disk);

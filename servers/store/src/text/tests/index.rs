@@ -27,7 +27,7 @@ fn scanned(mailbox: &[u8]) -> Vec<Entry> {
             },
             str::to_owned,
         );
-        Entry { number, octets: message.octets, unique_id, utf8: message.is_utf8() }
+        Entry { number, octets: message.octets, unique_id }
     };
     (1..).zip(&messages).map(describe).collect()
 }
