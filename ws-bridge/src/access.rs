@@ -18,7 +18,7 @@ pub(crate) struct AccessPolicy {
     origins: Vec<String>,
 }
 
-/// Reason for a 403. A browser does not show it to the page.
+/// Reason for a 403.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Rejection {
     Host(String),

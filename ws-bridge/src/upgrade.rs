@@ -1,6 +1,8 @@
-//! `GET /ws/<target>`: checks a request and upgrades it to a WebSocket.
+//! `GET /ws/<target>`: checks a request and upgrades it to a WebSocket. `POST /ws/<target>`: answers whether an upgrade
+//! would be refused, and why, because browsers hide the response to a failed upgrade from the page.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -16,7 +18,7 @@ use tokio::sync::watch;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use tracing::{Instrument, debug, info_span, warn};
 
-use crate::access::AccessPolicy;
+use crate::access::{AccessPolicy, Rejection};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::relay::{RelayContext, relay};
@@ -40,41 +42,89 @@ pub(crate) async fn upgrade(
     Path(target): Path<String>,
     request: Request,
 ) -> Response {
-    handler.respond(browser, &target, request).unwrap_or_else(|(status, reason)| {
-        warn!(client = %browser.client.address, target, status = status.as_u16(), "upgrade refused: {reason}");
-        (status, format!("{reason}\n")).into_response()
+    handler.respond(browser, &target, request).unwrap_or_else(|refusal| {
+        let status = refusal.status().as_u16();
+        warn!(client = %browser.client.address, target, status, "upgrade refused: {refusal}");
+        refusal.into_response()
     })
 }
 
+/// Axum handler: the refusal that an upgrade by the same client would get, or 204.
+pub(crate) async fn explain(
+    State(handler): State<Arc<UpgradeHandler>>,
+    Extension(browser): Extension<Browser>,
+    Path(target): Path<String>,
+    request: Request,
+) -> Response {
+    match handler.check(&browser, &target, &request).and_then(|()| handler.acquire(&browser)) {
+        Ok(_permit) => StatusCode::NO_CONTENT.into_response(),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+#[derive(Debug)]
+enum Refusal {
+    Access(Rejection),
+    UnknownTarget(String),
+    Handshake(String),
+    Limit(LimitExceeded),
+}
+
+impl Refusal {
+    const fn status(&self) -> StatusCode {
+        match self {
+            Self::Access(_) => StatusCode::FORBIDDEN,
+            Self::UnknownTarget(_) => StatusCode::NOT_FOUND,
+            Self::Handshake(_) => StatusCode::BAD_REQUEST,
+            Self::Limit(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn count(&self, metrics: &Metrics) {
+        let refused = &metrics.refused;
+        match self {
+            Self::Access(_) => refused.host_or_origin.inc(),
+            Self::UnknownTarget(_) => refused.target.inc(),
+            Self::Handshake(_) => refused.handshake.inc(),
+            Self::Limit(LimitExceeded::Total) => refused.total_limit.inc(),
+            Self::Limit(LimitExceeded::Address) => refused.address_limit.inc(),
+        };
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Access(rejection) => rejection.fmt(f),
+            Self::UnknownTarget(target) => write!(f, "unknown target `{target}`"),
+            Self::Handshake(error) => write!(f, "invalid WebSocket handshake: {error}"),
+            Self::Limit(_) => f.write_str("too many connections; try again later"),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.status(), format!("{self}\n")).into_response()
+    }
+}
+
 impl UpgradeHandler {
-    /// Answers 101 and spawns the relay, or returns the status and reason of a refusal.
+    /// Answers 101 and spawns the relay.
     fn respond(
         self: Arc<Self>,
         browser: Browser,
         target: &str,
         mut request: Request,
-    ) -> Result<Response, (StatusCode, String)> {
-        let scheme = if browser.client.secure { "https" } else { "http" };
-        let refused = &self.metrics.refused;
-        self.access.check(request.uri(), request.headers(), scheme).map_err(|rejection| {
-            refused.host_or_origin.inc();
-            (StatusCode::FORBIDDEN, rejection.to_string())
-        })?;
-        if !self.targets.contains_key(target) {
-            refused.target.inc();
-            return Err((StatusCode::NOT_FOUND, format!("unknown target `{target}`")));
-        }
-        let response = create_response_with_body(&request, Body::empty).map_err(|error| {
-            refused.handshake.inc();
-            (StatusCode::BAD_REQUEST, format!("invalid WebSocket handshake: {error}"))
-        })?;
-        let permit = self.limiter.acquire(browser.client.address.ip()).map_err(|exceeded| {
-            match exceeded {
-                LimitExceeded::Total => refused.total_limit.inc(),
-                LimitExceeded::Address => refused.address_limit.inc(),
-            };
-            (StatusCode::SERVICE_UNAVAILABLE, "too many connections; try again later".to_owned())
-        })?;
+    ) -> Result<Response, Refusal> {
+        let (response, permit) = self
+            .check(&browser, target, &request)
+            .and_then(|()| {
+                let response = create_response_with_body(&request, Body::empty);
+                let response = response.map_err(|error| Refusal::Handshake(error.to_string()))?;
+                Ok((response, self.acquire(&browser)?))
+            })
+            .inspect_err(|refusal| refusal.count(&self.metrics))?;
         let upgraded = hyper::upgrade::on(&mut request);
         let span = info_span!("bridge", target, client = %browser.client.address);
         let target = target.to_owned();
@@ -88,6 +138,20 @@ impl UpgradeHandler {
             .instrument(span),
         );
         Ok(response)
+    }
+
+    fn check(&self, browser: &Browser, target: &str, request: &Request) -> Result<(), Refusal> {
+        let scheme = if browser.client.secure { "https" } else { "http" };
+        self.access.check(request.uri(), request.headers(), scheme).map_err(Refusal::Access)?;
+        if self.targets.contains_key(target) {
+            Ok(())
+        } else {
+            Err(Refusal::UnknownTarget(target.to_owned()))
+        }
+    }
+
+    fn acquire(&self, browser: &Browser) -> Result<ConnectionPermit, Refusal> {
+        self.limiter.acquire(browser.client.address.ip()).map_err(Refusal::Limit)
     }
 
     async fn relay(

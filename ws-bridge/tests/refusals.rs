@@ -33,7 +33,7 @@ async fn invalid_request_is_refused_before_the_upgrade() {
         ("/ws/target", "/ws/127.0.0.1:25", 404),
         ("/ws/target", "/ws/target/more", 404),
         ("/ws/target", "/ws/", 404),
-        ("GET", "POST", 405),
+        ("GET", "PUT", 405),
         ("Upgrade: websocket\r\n", "", 400),
         ("Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 8", 400),
         ("\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "", 400),
@@ -69,6 +69,32 @@ async fn upgrade_over_the_limit_gets_503_until_a_connection_closes() {
         // The permit is released shortly after the connection closes.
         with_timeout(async { while running.status(&head).await == 503 {} }).await;
     }
+}
+
+/// A browser hides the response to a failed upgrade from the page, which then sends this.
+#[tokio::test]
+async fn post_is_answered_with_the_reason_of_a_refused_upgrade() {
+    let target = Target { address: echo().await, proxy: false };
+    let running = Running::with(target, |web| web.limits.connections_per_address = 1);
+    let post = "POST /ws/target HTTP/1.1\r\nHost: ADDRESS\r\nOrigin: http://ADDRESS\r\nContent-Length: 0";
+    assert_eq!(running.status(post).await, 204);
+    for (from, to, status, reason) in [
+        (
+            "Origin: http://ADDRESS",
+            "Origin: http://evil.example",
+            403,
+            "origin `http://evil.example` is not allowed",
+        ),
+        ("Host: ADDRESS", "Host: evil.example", 403, "unknown host `evil.example`"),
+        ("/ws/target", "/ws/other", 404, "unknown target `other`"),
+    ] {
+        let response = running.request(&post.replacen(from, to, 1)).await;
+        assert_eq!(response.status(), status, "{from} -> {to}");
+        assert!(response.text().starts_with(reason), "{}", response.text());
+    }
+    let _only = running.connect().await;
+    let response = running.request(post).await;
+    assert_eq!((response.status(), response.text().trim()), (503, "too many connections; try again later"));
 }
 
 #[tokio::test]

@@ -3,8 +3,9 @@
 //! The [`mime`] module reads the message; this one selects what is shown. Parsing never fails: undecodable
 //! content is shown as well as possible.
 //!
-//! The strings may contain any character. On a terminal they must pass [`printable`](super::printable::printable); HTML
-//! must be sanitised.
+//! Subjects, names, addresses and file names contain no bidirectional controls, which could disguise a sender or an
+//! extension. Apart from that, the strings may contain any character: on a terminal they must pass
+//! [`printable`](super::printable::printable), and HTML must be sanitised.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use super::draft::Attachment;
 use super::id::MessageId;
 use super::mime::{self, Context, Header, Received};
 use super::platform::{CharsetDecoder, Platform};
+use super::printable::without_bidi_controls;
 
 /// An entry of a From, To, Cc or Reply-To field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,9 +84,12 @@ pub struct ParsedMessage {
 }
 
 impl NamedAddress {
-    /// The address, if it is valid.
+    /// The address, if it is valid. An address with a replaced or undecodable character is not: a reply would go elsewhere.
     #[must_use]
     pub fn parsed_address(&self) -> Option<Address> {
+        if self.address.contains(char::REPLACEMENT_CHARACTER) {
+            return None;
+        }
         Address::parse(&self.address).ok()
     }
 
@@ -217,11 +222,15 @@ impl<'a> FirstFields<'a> {
 
     fn addresses(&self, name: &str, context: &Context<'_>) -> Vec<NamedAddress> {
         let all = mime::addresses(self.value(name), context).into_iter();
-        all.map(|mailbox| NamedAddress { name: mailbox.name, address: mailbox.address }).collect()
+        all.map(|mailbox| NamedAddress {
+            name: mailbox.name.map(without_bidi_controls),
+            address: without_bidi_controls(mailbox.address),
+        })
+        .collect()
     }
 
     fn subject(&self, context: &Context<'_>) -> String {
-        context.text(&mime::unfold_text(self.value("Subject")))
+        without_bidi_controls(context.text(&mime::unfold_text(self.value("Subject"))))
     }
 
     fn date(&self) -> Option<DateTime<FixedOffset>> {
@@ -350,6 +359,19 @@ mod tests {
         );
         assert!(summary.has_attachments);
         assert_eq!(Summary::parse(b""), Summary::default());
+    }
+
+    #[test]
+    fn bidi_controls_are_replaced_in_fields_and_file_names() {
+        let message = "From: \"moc.\u{202e}live\" <a\u{2066}b@iit.edu>\r\n\
+            Subject: =?utf-8?B?4oCuZXhlLmdwag==?=\r\n\
+            Content-Type: application/pdf; name=\"a\u{202e}fdp.exe\"\r\n\r\nx\r\n";
+        let parsed = ParsedMessage::parse(message.as_bytes());
+        assert_eq!(parsed.from[0].to_string(), "moc.\u{fffd}live <a\u{fffd}b@iit.edu>");
+        assert_eq!(parsed.from[0].parsed_address(), None, "a reply must not go to another address");
+        assert_eq!(parsed.subject, "\u{fffd}exe.gpj");
+        assert_eq!(Summary::parse(message.as_bytes()).from, parsed.from);
+        assert_eq!(parsed.attachments[0].name, "a_fdp.exe");
     }
 
     #[test]

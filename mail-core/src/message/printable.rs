@@ -1,7 +1,7 @@
 //! Makes untrusted text safe to display: no terminal escape sequences, no bidirectional overrides.
 //!
-//! A control character is replaced with its symbol (ESC with `␛`). C1 controls and the bidirectional overrides and
-//! isolates of Unicode, which can disguise a file name, are replaced with `\u{FFFD}`.
+//! A control character is replaced with its symbol (ESC with `␛`). C1 controls and the bidirectional controls of Unicode,
+//! which can disguise a file name or an address, are replaced with `\u{FFFD}`.
 
 use std::borrow::Cow;
 
@@ -26,11 +26,21 @@ pub fn printable_line(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(line).collect())
 }
 
-fn is_hidden(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Replaces bidirectional controls only. A subject or a name with one could reorder the text around it.
+pub(super) fn without_bidi_controls(text: String) -> String {
+    if text.contains(is_bidi_control) { text.replace(is_bidi_control, "\u{fffd}") } else { text }
 }
 
-const fn is_line_separator(c: char) -> bool {
+/// Embeddings, overrides and isolates (UAX #9). The marks, such as U+200E, only affect their neighbours.
+pub(super) const fn is_bidi_control(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn is_hidden(c: char) -> bool {
+    c.is_control() || is_bidi_control(c)
+}
+
+pub(super) const fn is_line_separator(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}')
 }
 

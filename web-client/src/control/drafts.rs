@@ -14,7 +14,7 @@ use super::login_session::LoginSession;
 use super::own_address::address_for_reply;
 use super::{Control, UNDO_TIME, toast_timeout};
 use crate::model::draft_form::DraftForm;
-use crate::model::state::{ComposeAction, Content, Notice};
+use crate::model::state::{ComposeAction, Content, LocalDeletion, Notice, UiAction};
 use crate::platform::clock;
 
 /// A draft is stored when nothing was typed for this time.
@@ -145,7 +145,7 @@ impl Control {
         self.dispatch(ComposeAction::Close);
     }
 
-    /// Discards a draft unless it is being sent. Offers Undo if there is something to lose.
+    /// Discards a draft unless it is being sent. Asks first if there is something to lose.
     pub(crate) fn discard(&self, id: &str) {
         let state = self.state();
         if state.compose.is_outgoing(id) {
@@ -156,6 +156,20 @@ impl Control {
             self.dispatch(ComposeAction::Close);
             return self.delete_draft(id);
         }
+        let form = open.map(|open| &open.form).or_else(|| state.compose.draft(id));
+        if let Some(form) = form {
+            let deletion = LocalDeletion::Draft { id: id.to_owned(), subject: form.subject.clone() };
+            self.dispatch(UiAction::ConfirmDeletion(deletion));
+        }
+    }
+
+    /// Discards a draft and offers Undo.
+    pub(super) fn discard_confirmed(&self, id: &str) {
+        let state = self.state();
+        if state.compose.is_outgoing(id) {
+            return;
+        }
+        let open = state.compose.open.as_ref().filter(|open| open.form.id == id);
         let form = open.map(|open| &open.form).or_else(|| state.compose.draft(id));
         let Some(form) = form else { return };
         self.dispatch(ComposeAction::Discard(form.clone()));

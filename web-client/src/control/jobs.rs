@@ -100,7 +100,8 @@ impl Control {
             }
             error => {
                 if job == Job::Remove {
-                    let ids = self.state().mailbox.removal.in_progress.iter().cloned().collect();
+                    let ids: Vec<_> = self.state().mailbox.removal.in_progress.iter().cloned().collect();
+                    session.storage.forget_removals(&ids);
                     self.dispatch(MailboxAction::RemovalFailed(ids));
                     self.notify(Notice::error(format!("Not deleted. {error}")));
                 }

@@ -118,6 +118,8 @@ impl Control {
         let socket = Socket::connect(Protocol::Pop3)?;
         let recorder = self.recorder(Protocol::Pop3);
         let refused = pop3::delete(socket, recorder, &session.credentials, &messages).await?;
+        let ids: Vec<_> = messages.iter().map(|(id, _)| id.clone()).collect();
+        session.storage.forget_removals(&ids);
         if !self.is_current(session) {
             return Ok(());
         }
@@ -204,10 +206,15 @@ impl CheckDelegate for CheckObserver {
         }
         match event {
             CheckEvent::Listed(listings) => {
-                if self.control.state().session.account.is_none() {
+                let is_first = self.control.state().session.account.is_none();
+                if is_first {
                     self.control.signed_in(&self.session);
                 }
+                let ids = listings.iter().map(|listing| listing.unique_id.clone()).collect();
                 self.control.dispatch(MailboxAction::Listed(listings));
+                if is_first {
+                    self.control.resume_removals(&self.session, &ids);
+                }
             }
             CheckEvent::Header { unique_id, header } => {
                 self.batch.borrow_mut().push((unique_id, header));

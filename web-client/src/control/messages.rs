@@ -1,12 +1,10 @@
-//! Opens, marks and deletes messages.
-
-use std::rc::Rc;
+//! Opens and marks messages.
 
 use yew::platform::spawn_local;
 
-use super::login_session::{Job, LoginSession};
-use super::{Control, UNDO_TIME, toast_timeout};
-use crate::model::state::{Folder, MailboxAction, Notice, UiAction};
+use super::Control;
+use super::login_session::Job;
+use crate::model::state::{Folder, MailboxAction, UiAction};
 use crate::storage::ObjectStore;
 
 impl Control {
@@ -69,68 +67,5 @@ impl Control {
         spawn_local(async move {
             let _ = session.storage.put_marks(&message).await;
         });
-    }
-
-    /// Removes a row and offers Undo. Deletion starts after the time for Undo; if the user closes the page before, the
-    /// message is not deleted.
-    pub(crate) fn remove(&self, id: &str) {
-        let state = self.state();
-        if state.ui.folder == Folder::Drafts {
-            return self.discard(id);
-        }
-        self.dispatch(UiAction::Cursor(state.neighbour(id)));
-        if state.ui.is_open(id) {
-            self.dispatch(UiAction::CloseMessage);
-        }
-        self.dispatch(MailboxAction::Remove(id.to_owned()));
-        let removal = self.0.removals.get() + 1;
-        self.0.removals.set(removal);
-        let (control, session) = (self.clone(), self.session());
-        spawn_local(async move {
-            toast_timeout(UNDO_TIME).await;
-            let Some(session) = session.filter(|session| control.is_current(session)) else { return };
-            if control.0.removals.get() == removal {
-                control.start_removal(&session);
-            }
-        });
-    }
-
-    fn start_removal(&self, session: &Rc<LoginSession>) {
-        if self.state().mailbox.removal.undoable.is_empty() {
-            return;
-        }
-        self.dispatch(MailboxAction::StartRemoval);
-        let state = self.state();
-        let sent = state.mailbox.sent.iter().map(|copy| copy.id.clone());
-        let copies: Vec<_> = sent.filter(|id| state.mailbox.removal.in_progress.contains(id)).collect();
-        if copies.len() < state.mailbox.removal.in_progress.len() {
-            session.add_job(Job::Remove);
-            self.run_jobs(session);
-        }
-        if !copies.is_empty() {
-            let (control, session) = (self.clone(), session.clone());
-            spawn_local(async move { control.remove_sent_copies(&session, copies).await });
-        }
-    }
-
-    async fn remove_sent_copies(&self, session: &Rc<LoginSession>, ids: Vec<String>) {
-        let deleted = session.storage.delete_sent_copies(&ids).await;
-        if !self.is_current(session) {
-            return;
-        }
-        if deleted {
-            self.dispatch(MailboxAction::Removed(ids));
-        } else {
-            self.dispatch(MailboxAction::RemovalFailed(ids));
-            self.notify(Notice::error("Not deleted: this browser refused the change."));
-        }
-    }
-
-    /// Restores the last discarded draft, or the removed messages.
-    pub(crate) fn undo(&self) {
-        match (self.session(), self.state().compose.discarded.clone()) {
-            (Some(session), Some(form)) => self.store_draft(&session, form),
-            _ => self.dispatch(MailboxAction::UndoRemoval),
-        }
     }
 }

@@ -6,12 +6,14 @@
 //! | `login_session.rs` | credentials and job queue, from sign-in to sign-out |
 //! | `jobs.rs` | runs the queue, with retries |
 //! | `maildrop.rs` | the jobs: check, fetch, delete |
-//! | `messages.rs` | open, mark, delete, undo |
+//! | `messages.rs` | open and mark messages |
+//! | `deletion.rs` | delete, confirm, undo |
 //! | `drafts.rs` | write, store and discard drafts |
 //! | `sending.rs` | send |
 //! | `own_address.rs` | the user's own address |
 
 mod backoff;
+mod deletion;
 mod drafts;
 mod jobs;
 mod login_session;
@@ -36,6 +38,7 @@ use yew::platform::time::sleep;
 
 use self::login_session::{Job, LoginSession};
 use self::store::Store;
+use crate::model::sign_in_form::account_name;
 use crate::model::state::{Action, Notice, SessionAction, State, UiAction};
 use crate::model::transcript::{Protocol, Transcript, TranscriptRecorder};
 use crate::platform::{dom, location};
@@ -90,7 +93,11 @@ impl Control {
     }
 
     pub(crate) fn dispatch(&self, action: impl Into<Action>) {
-        self.0.store.dispatch(action.into());
+        let action = action.into();
+        if action.ends_undo() {
+            self.complete_removal();
+        }
+        self.0.store.dispatch(action);
     }
 
     pub(crate) fn notify(&self, notice: Notice) {
@@ -104,14 +111,15 @@ impl Control {
     /// Signs in by checking the maildrop. SMTP is not needed for it.
     pub(crate) fn sign_in(&self, username: &str, password: &str) {
         let credentials = Credentials::new(username, password);
-        let account = username.to_lowercase();
+        let account = account_name(username);
+        let address = Address::parse(&username.to_lowercase()).ok();
         self.dispatch(SessionAction::SigningIn);
         let control = self.clone();
         spawn_local(async move {
             let storage = Storage::open(&account).await;
-            let address = match Address::parse(&account) {
-                Ok(address) => Some(address),
-                Err(_) => storage.address().await,
+            let address = match address {
+                Some(address) => Some(address),
+                None => storage.address().await,
             };
             let snapshot = storage.load().await;
             let session = Rc::new(LoginSession::new(account, credentials, storage, snapshot, address));
@@ -126,13 +134,28 @@ impl Control {
         if !wipe {
             self.store_open_draft();
         }
-        if let Some(session) = self.0.session.take()
-            && wipe
-        {
-            spawn_local(async move { session.storage.wipe().await });
+        let was_signed_in = self.state().session.account.is_some();
+        if let Some(session) = self.0.session.take() {
+            // Without a successful login, the credentials may be wrong.
+            let pending = if was_signed_in { session.storage.pending_removals() } else { Vec::new() };
+            let recorder = self.recorder(Protocol::Pop3);
+            spawn_local(async move {
+                if wipe {
+                    session.storage.wipe().await;
+                }
+                if !pending.is_empty() {
+                    Self::remove_pending(&session, &pending, recorder).await;
+                }
+            });
         }
         self.0.transcript.take();
         self.dispatch(Action::SignedOut { error: None });
+    }
+
+    /// Completes a deletion and checks for new mail, at the user's request.
+    pub(crate) fn synchronize(&self) {
+        self.complete_removal();
+        self.check();
     }
 
     /// Checks for new mail now.

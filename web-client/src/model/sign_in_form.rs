@@ -17,6 +17,13 @@ pub(crate) fn check(username: &str, password: &str) -> Problems {
     }
 }
 
+/// The account of a username, however it was typed. For the servers, `name` and `name@local-domain` are the same account in
+/// any case.
+pub(crate) fn account_name(username: &str) -> String {
+    let name = username.split_once('@').map_or(username, |(name, _)| name);
+    name.to_lowercase()
+}
+
 /// Accepts a name with or without a domain. Only the server knows which domains are local.
 fn check_username(username: &str) -> Result<(), String> {
     if username.is_empty() {
@@ -47,6 +54,13 @@ mod tests {
         for invalid in ["../gb", "g b", "@iit.edu", "User.txt"] {
             let problems = check(invalid, "gondola");
             assert!(problems.username.is_some_and(|error| error.contains("Invalid username")), "{invalid}");
+        }
+    }
+
+    #[test]
+    fn account_name_ignores_case_and_domain() {
+        for username in ["gb", "GB", "gb@iit.edu", "Gb@IITKGP.edu"] {
+            assert_eq!(account_name(username), "gb", "{username}");
         }
     }
 

@@ -4,7 +4,9 @@
 //! nothing and writes fail.
 
 use idb::{DatabaseEvent as _, Error, Factory, ObjectStoreParams, Query, TransactionMode};
-use wasm_bindgen::JsValue;
+use js_sys::{Array, Function, Promise, Reflect};
+use wasm_bindgen::{JsCast as _, JsValue};
+use wasm_bindgen_futures::JsFuture;
 
 #[derive(Debug)]
 pub(crate) struct Database {
@@ -32,12 +34,42 @@ impl Database {
     }
 
     pub(crate) async fn keys(&self, store: &str) -> Vec<String> {
-        let Some(database) = &self.database else { return Vec::new() };
-        let keys = async || -> Result<Vec<JsValue>, Error> {
-            let transaction = database.transaction(&[store], TransactionMode::ReadOnly)?;
-            transaction.object_store(store)?.get_all_keys(None, None)?.await
-        };
-        keys().await.unwrap_or_default().iter().filter_map(JsValue::as_string).collect()
+        self.try_keys(store).await.unwrap_or_default()
+    }
+
+    /// # Errors
+    /// The database does not answer.
+    async fn try_keys(&self, store: &str) -> Result<Vec<String>, Error> {
+        let Some(database) = &self.database else { return Ok(Vec::new()) };
+        let transaction = database.transaction(&[store], TransactionMode::ReadOnly)?;
+        let keys = transaction.object_store(store)?.get_all_keys(None, None)?.await?;
+        Ok(keys.iter().filter_map(JsValue::as_string).collect())
+    }
+
+    /// Copies an object store into another database, one entry at a time to bound the memory. `merge` selects the value of
+    /// a key that both have, the target's first. Returns whether every entry is in the target.
+    pub(crate) async fn copy_to(
+        &self,
+        target: &Self,
+        store: &str,
+        merge: impl Fn(&str, JsValue, JsValue) -> JsValue,
+    ) -> bool {
+        if self.database.is_none() || target.database.is_none() {
+            return false;
+        }
+        let Ok(keys) = self.try_keys(store).await else { return false };
+        for key in &keys {
+            let (copied, existing) = (self.value(store, key).await, target.value(store, key).await);
+            let value = match (copied, existing) {
+                (Ok(Some(copied)), Ok(Some(existing))) => merge(key, existing, copied),
+                (Ok(Some(copied)), Ok(None)) => copied,
+                _ => return false,
+            };
+            if !target.put(&[(store, key, value)]).await {
+                return false;
+            }
+        }
+        true
     }
 
     pub(crate) async fn entries(&self, store: &str) -> Vec<(String, JsValue)> {
@@ -103,6 +135,19 @@ impl Drop for Database {
             database.close();
         }
     }
+}
+
+/// Names of all databases of the page's origin. Empty if the browser cannot list them.
+pub(crate) async fn names() -> Vec<String> {
+    async fn list() -> Result<Vec<String>, JsValue> {
+        let factory = Reflect::get(&js_sys::global(), &"indexedDB".into())?;
+        let databases: Function = Reflect::get(&factory, &"databases".into())?.dyn_into()?;
+        let list: Promise = databases.call0(&factory)?.dyn_into()?;
+        let list: Array = JsFuture::from(list).await?.dyn_into()?;
+        let name = |database| Reflect::get(&database, &"name".into()).ok()?.as_string();
+        Ok(list.iter().filter_map(name).collect())
+    }
+    list().await.unwrap_or_default()
 }
 
 async fn open(name: &str, version: u32, stores: &'static [&'static str]) -> Result<idb::Database, Error> {

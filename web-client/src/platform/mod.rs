@@ -10,6 +10,7 @@ pub(crate) mod indexed_db;
 pub(crate) mod local_storage;
 pub(crate) mod location;
 pub(crate) mod notification;
+mod refusal;
 pub(crate) mod socket;
 
 /// The conversions of the browser for the parser of mail-core.

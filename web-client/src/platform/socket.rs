@@ -1,6 +1,8 @@
 //! A [`Connection`] over a WebSocket to the bridge. Frame boundaries have no meaning.
 
+use std::cell::Cell;
 use std::pin::pin;
+use std::rc::Rc;
 
 use bytes::Bytes;
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
@@ -12,6 +14,7 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{BinaryType, MessageEvent, WebSocket};
 use yew::platform::time::sleep;
 
+use super::refusal;
 use crate::model::transcript::Protocol;
 use crate::session::{Connection, ConnectionLost, Received};
 
@@ -30,7 +33,11 @@ enum SocketEvent {
 
 pub(crate) struct Socket {
     socket: WebSocket,
+    path: String,
+    /// The upgrade succeeded.
+    opened: Rc<Cell<bool>>,
     events: UnboundedReceiver<SocketEvent>,
+    _on_open: Closure<dyn FnMut()>,
     _on_message: Closure<dyn FnMut(MessageEvent)>,
     _on_close: Closure<dyn FnMut()>,
 }
@@ -48,7 +55,8 @@ impl Socket {
         let location = web_sys::window().ok_or(ConnectionLost)?.location();
         let secure = location.protocol().is_ok_and(|protocol| protocol == "https:");
         let host = location.host().map_err(|_| ConnectionLost)?;
-        let url = format!("{}://{host}/ws/{target}", if secure { "wss" } else { "ws" });
+        let path = format!("/ws/{target}");
+        let url = format!("{}://{host}{path}", if secure { "wss" } else { "ws" });
         let socket = WebSocket::new(&url).map_err(|_| ConnectionLost)?;
         socket.set_binary_type(BinaryType::Arraybuffer);
         let (sender, events) = unbounded();
@@ -64,15 +72,32 @@ impl Socket {
             }
         });
         let on_close = Closure::new(move || notify(SocketEvent::End));
+        let opened = Rc::new(Cell::new(false));
+        let on_open = Closure::new({
+            let opened = opened.clone();
+            move || opened.set(true)
+        });
+        socket.set_onopen(Some(on_open.as_ref().unchecked_ref()));
         socket.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
         socket.set_onclose(Some(on_close.as_ref().unchecked_ref()));
-        Ok(Self { socket, events, _on_message: on_message, _on_close: on_close })
+        Ok(Self {
+            socket,
+            path,
+            opened,
+            events,
+            _on_open: on_open,
+            _on_message: on_message,
+            _on_close: on_close,
+        })
     }
 
     async fn next(&mut self) -> Received {
         match self.events.next().await {
             Some(SocketEvent::Bytes(bytes)) => Received::Bytes(bytes),
-            Some(SocketEvent::End) | None => Received::End,
+            Some(SocketEvent::End) | None if self.opened.get() => Received::End,
+            Some(SocketEvent::End) | None => {
+                refusal::ask(&self.path).await.map_or(Received::End, Received::Refused)
+            }
         }
     }
 }
@@ -126,6 +151,7 @@ impl Connection for Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
+        self.socket.set_onopen(None);
         self.socket.set_onmessage(None);
         self.socket.set_onclose(None);
         let _: Result<(), JsValue> = self.socket.close();

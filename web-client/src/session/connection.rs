@@ -9,7 +9,17 @@ pub(crate) enum Received {
     Bytes(Bytes),
     /// The server has closed its side.
     End,
+    /// The connection was refused before it was open.
+    Refused(Refusal),
     TimedOut,
+}
+
+/// The answer of a server that refuses the connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) reason: String,
+    /// Another attempt may succeed.
+    pub(crate) is_temporary: bool,
 }
 
 /// The stream accepts no more data.

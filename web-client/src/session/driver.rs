@@ -38,7 +38,7 @@ impl<C: Connection, M: Machine> Driver<C, M> {
             match step.inspect_err(|error| self.recorder.note(&error.to_string()))? {
                 Pump::Event(event) => return Ok(Some(event)),
                 Pump::Write => self.write().await?,
-                Pump::Read { deadline } => self.read(deadline).await,
+                Pump::Read { deadline } => self.read(deadline).await?,
                 Pump::Closed => {
                     self.write().await?;
                     return Ok(None);
@@ -86,15 +86,21 @@ impl<C: Connection, M: Machine> Driver<C, M> {
         sent.inspect_err(|ConnectionLost| self.recorder.note("connection lost"))
     }
 
-    async fn read(&mut self, deadline: Option<Instant>) {
+    async fn read(&mut self, deadline: Option<Instant>) -> Result<(), SessionError> {
         match self.connection.receive(deadline.into_iter().chain(self.deadline).min()).await {
             Received::Bytes(bytes) => {
                 self.recorder.received(&bytes);
                 self.input.extend_from_slice(&bytes);
             }
             Received::End => self.eof = true,
+            Received::Refused(refusal) => {
+                let error = SessionError::from(refusal);
+                self.recorder.note(&error.to_string());
+                return Err(error);
+            }
             Received::TimedOut if self.deadline.is_some() => self.eof = true,
             Received::TimedOut => self.machine.handle_timeout(Instant::now()),
         }
+        Ok(())
     }
 }

@@ -10,7 +10,7 @@ pub(crate) mod smtp;
 #[cfg(test)]
 mod testing;
 
-pub(crate) use connection::{Connection, ConnectionLost, Received};
+pub(crate) use connection::{Connection, ConnectionLost, Received, Refusal};
 pub(crate) use driver::Driver;
 
 use mail_core::machine::ProtocolError;
@@ -51,6 +51,13 @@ impl From<ProtocolError> for SessionError {
             ProtocolError::UnexpectedEof | ProtocolError::TimedOut => Self::ConnectionLost,
             error => Self::Protocol(error),
         }
+    }
+}
+
+impl From<Refusal> for SessionError {
+    fn from(Refusal { reason, is_temporary }: Refusal) -> Self {
+        let text = format!("The web server refuses the connection: {reason}.");
+        if is_temporary { Self::Temporary(text) } else { Self::Refused(text) }
     }
 }
 

@@ -35,6 +35,16 @@ pub(super) fn delete(database: &str, id: &str) {
     local_storage::remove(&key(database, id));
 }
 
+/// Moves the backups of one database to another, where a newer backup stays.
+pub(super) fn move_all(from: &str, to: &str) {
+    for form in load_all(from) {
+        if load(to, &form.id).is_none_or(|existing| existing.changed < form.changed) {
+            store(to, &form);
+        }
+    }
+    delete_all(from);
+}
+
 pub(super) fn delete_all(database: &str) {
     for id in ids(database) {
         delete(database, &id);

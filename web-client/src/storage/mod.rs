@@ -1,7 +1,8 @@
 //! The browser's storage: fetched headers and messages, read and starred marks, drafts, and copies of sent messages.
 //!
 //! Data of the maildrop is a cache. Drafts and sent copies exist only here, so they are deleted only at the user's
-//! request. Every account has its own IndexedDB database `pennypost/<username>`; object stores map ids to values:
+//! request. Every account has its own IndexedDB database `pennypost/<username>`, where the username is in lower
+//! case and has no domain; object stores map ids to values:
 //!
 //! | object store | key | value |
 //! |---|---|---|
@@ -14,13 +15,16 @@
 //! | `sentTexts` | draft id | search text in lower case |
 //! | `profile` | `address` | the user's own address |
 //!
-//! Version 3 added `sentSummaries` and `profile`.
+//! Version 3 added `sentSummaries` and `profile`. Earlier pages named a database after the username as it was typed; see
+//! [`merge`].
 
 mod draft_backup;
 mod draft_codec;
 #[cfg(test)]
 #[cfg(target_arch = "wasm32")]
 mod in_browser;
+mod merge;
+mod pending_removals;
 mod sent_copies;
 
 use std::collections::HashSet;
@@ -95,9 +99,15 @@ pub(crate) struct Storage {
 }
 
 impl Storage {
+    /// `account` is a username in lower case without a domain.
     pub(crate) async fn open(account: &str) -> Self {
-        let name = format!("pennypost/{account}");
-        Self { database: Database::open(name, VERSION, &ObjectStore::NAMES).await }
+        let database = Self::database(format!("pennypost/{account}")).await;
+        merge::merge_databases_with_domain(&database).await;
+        Self { database }
+    }
+
+    async fn database(name: String) -> Database {
+        Database::open(name, VERSION, &ObjectStore::NAMES).await
     }
 
     /// Everything that the lists show. Bodies are read when a message is opened.
@@ -200,6 +210,20 @@ impl Storage {
         self.put(ObjectStore::Marks, &message.id, mark(message.read, message.starred).into()).await
     }
 
+    /// Remembers that the user has deleted a message, until [`forget_removals`](Self::forget_removals).
+    pub(crate) fn remember_removal(&self, unique_id: &str) {
+        pending_removals::add(self.database.name(), unique_id);
+    }
+
+    pub(crate) fn forget_removals(&self, unique_ids: &[String]) {
+        pending_removals::remove(self.database.name(), unique_ids);
+    }
+
+    /// Messages that were deleted and that the server may still have.
+    pub(crate) fn pending_removals(&self) -> Vec<String> {
+        pending_removals::load(self.database.name())
+    }
+
     /// Removes messages from the cache of the maildrop. A failure is repaired by the next
     /// [`retain_messages`](Self::retain_messages).
     pub(crate) async fn delete_messages(&self, ids: &[String]) {
@@ -220,6 +244,7 @@ impl Storage {
     /// Deletes everything of this account, including drafts and sent copies.
     pub(crate) async fn wipe(&self) {
         draft_backup::delete_all(self.database.name());
+        pending_removals::delete_all(self.database.name());
         self.database.destroy().await;
     }
 

@@ -7,6 +7,7 @@ use wasm_bindgen::closure::Closure;
 use yew::prelude::*;
 
 use super::compose::Compose;
+use super::confirmation_dialog::ConfirmationDialog;
 use super::connection_bar::ConnectionBar;
 use super::folders::Folders;
 use super::history::{HistorySync, Location};
@@ -76,6 +77,7 @@ fn panes(state: &State) -> Html {
             <Toasts undoable={mailbox.removal.undoable.len()} draft_discarded={compose.discarded.is_some()}
                 notice={ui.notice.clone()} />
             if ui.shortcuts { <ShortcutsDialog /> }
+            if let Some(deletion) = &ui.deletion { <ConfirmationDialog deletion={deletion.clone()} /> }
         </div>
     }
 }
@@ -87,7 +89,7 @@ fn focusable(state: &State) -> (bool, Option<(String, bool)>, usize, bool) {
         state.compose.open.is_some(),
         open.map(|open| (open.id.clone(), matches!(open.content, Content::Ready(_)))),
         state.mailbox.removal.undoable.len() + usize::from(state.compose.discarded.is_some()),
-        state.ui.notice.is_some(),
+        state.ui.notice.is_some() || state.ui.deletion.is_some(),
     )
 }
 
@@ -118,6 +120,10 @@ fn listen(control: &Control, history: Rc<HistorySync>) {
             }
         })
     };
+    let page_hide = {
+        let control = control.clone();
+        Closure::<dyn Fn()>::new(move || control.complete_removal()).into_js_value()
+    };
     // A hidden page may be discarded without another event.
     let hide = {
         let control = control.clone();
@@ -140,6 +146,7 @@ fn listen(control: &Control, history: Rc<HistorySync>) {
         ("keydown", key.into_js_value()),
         ("online", online.into_js_value()),
         ("pagehide", hide.clone()),
+        ("pagehide", page_hide),
         // Mobile browsers often send only this one.
         ("visibilitychange", hide),
         ("popstate", popstate.into_js_value()),

@@ -41,7 +41,7 @@ pub(super) fn ConnectionBar(ConnectionBarProps { connection }: &ConnectionBarPro
         }
         move || drop(mounted)
     });
-    let retry = Callback::from(move |_: MouseEvent| control.check());
+    let retry = Callback::from(move |_: MouseEvent| control.synchronize());
     let reason = match connection {
         ConnectionStatus::Idle | ConnectionStatus::Busy => None,
         ConnectionStatus::Failed(reason) | ConnectionStatus::Waiting { reason: Some(reason), .. } => {

@@ -38,7 +38,7 @@ pub(super) fn on_key(control: &Control, event: &KeyboardEvent) {
     }
     // While composing, the user does not see which message a shortcut would affect.
     let typing = state.compose.open.is_some() || matches!(tag.as_str(), "INPUT" | "TEXTAREA" | "SELECT");
-    if typing || state.ui.shortcuts {
+    if typing || state.ui.has_dialog() {
         return;
     }
     let message = state.ui.open.as_ref().map(|open| open.id.clone()).or_else(|| state.ui.cursor.clone());
@@ -75,7 +75,7 @@ pub(super) fn on_key(control: &Control, event: &KeyboardEvent) {
 }
 
 fn escape(control: &Control, state: &State, target: Option<&Element>) {
-    let search = target.filter(|target| !state.ui.shortcuts && target.id() == SEARCH_ID);
+    let search = target.filter(|target| !state.ui.has_dialog() && target.id() == SEARCH_ID);
     let Some(search) = search else { return overlays::close_top(control) };
     control.dispatch(UiAction::Search(String::new()));
     if let Some(field) = search.dyn_ref::<HtmlElement>() {

@@ -99,7 +99,7 @@ pub(super) fn MainMenu(MainMenuProps { account, protocol_log }: &MainMenuProps) 
             }
             <hr />
             { item("Sign out", Callback::from(|control: Control| control.sign_out(false))) }
-            { item("Sign out and delete local data", Callback::from(|control: Control| control.sign_out(true))) }
+            { item("Sign out and delete local data", Callback::from(|control: Control| control.sign_out_and_wipe())) }
         </Dropdown>
     }
 }

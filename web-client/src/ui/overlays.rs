@@ -6,6 +6,7 @@ use crate::model::state::{State, UiAction};
 /// In the order in which they are closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Overlay {
+    Confirmation,
     Shortcuts,
     Compose,
     Source,
@@ -14,10 +15,12 @@ enum Overlay {
 }
 
 impl Overlay {
-    const ALL: [Self; 5] = [Self::Shortcuts, Self::Compose, Self::Source, Self::Message, Self::ProtocolLog];
+    const ALL: [Self; 6] =
+        [Self::Confirmation, Self::Shortcuts, Self::Compose, Self::Source, Self::Message, Self::ProtocolLog];
 
     fn is_open(self, state: &State) -> bool {
         match self {
+            Self::Confirmation => state.ui.deletion.is_some(),
             Self::Shortcuts => state.ui.shortcuts,
             Self::Compose => state.compose.open.is_some(),
             Self::Source => state.ui.open.as_ref().is_some_and(|open| open.source),
@@ -37,6 +40,7 @@ pub(super) fn close_top(control: &Control) {
     let state = control.state();
     let top = Overlay::ALL.into_iter().find(|overlay| overlay.is_open(&state));
     match top {
+        Some(Overlay::Confirmation) => control.dispatch(UiAction::CloseConfirmation),
         Some(Overlay::Shortcuts) => control.dispatch(UiAction::Shortcuts(false)),
         Some(Overlay::Compose) => control.close_draft(),
         Some(Overlay::Source) => control.dispatch(UiAction::Source(false)),

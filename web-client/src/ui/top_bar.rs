@@ -28,7 +28,7 @@ pub(super) fn TopBar(TopBarProps { session, search, protocol_log }: &TopBarProps
             control.dispatch(UiAction::Search(field.value()));
         })
     };
-    let check = Callback::from(move |_: MouseEvent| control.check());
+    let check = Callback::from(move |_: MouseEvent| control.synchronize());
     let (class, status) = match &session.connection {
         ConnectionStatus::Idle => ("", "Connected"),
         ConnectionStatus::Busy => ("busy", "Syncing"),

@@ -1,6 +1,7 @@
 //! File names of attachments: safe to show and to save, and never empty.
 
 use super::limits::FILE_NAME_CHARS_MAX;
+use crate::message::printable::{is_bidi_control, is_line_separator};
 
 /// Cleans a name from a message. The folders of a path are removed; slashes in other names, control characters and
 /// bidirectional controls become `_`. `None` if nothing is left.
@@ -8,9 +9,9 @@ pub(super) fn clean(name: &str) -> Option<String> {
     let name = name.trim();
     let is_path = name.starts_with(['/', '.', '~']) || name.contains('\\') || name.contains("/../");
     let name = if is_path { name.rsplit(['/', '\\']).next().unwrap_or_default() } else { name };
-    let visible =
-        |c: char| if c.is_control() || is_bidi_control(c) || matches!(c, '/' | '\\') { '_' } else { c };
-    let name: String = name.chars().map(visible).collect();
+    let is_replaced =
+        |c: char| c.is_control() || is_line_separator(c) || is_bidi_control(c) || matches!(c, '/' | '\\');
+    let name = name.replace(is_replaced, "_");
     let name = name.trim().trim_start_matches(|c: char| c == '.' || c.is_whitespace());
     (!name.is_empty()).then(|| shorten(name))
 }
@@ -24,6 +25,7 @@ pub(super) fn default_name(media_type: &str) -> String {
             "disposition-notification"
         }
         "text/rfc822-headers" | "message/global-headers" => "headers",
+        "application/ms-tnef" | "application/vnd.ms-tnef" => "winmail",
         "text/calendar" => "invitation",
         _ => "attachment",
     };
@@ -49,11 +51,6 @@ fn shorten(name: &str) -> String {
     format!("{}.{extension}", name.chars().take(stem).collect::<String>())
 }
 
-/// Embeddings, overrides and isolates; the marks (U+200E, U+200F) only affect their neighbours.
-const fn is_bidi_control(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
-}
-
 /// Media types of the IANA registry that mail carries, with their usual extensions.
 const EXTENSIONS: &[(&str, &str)] = &[
     ("application/gzip", "gz"),
@@ -71,6 +68,7 @@ const EXTENSIONS: &[(&str, &str)] = &[
     ("application/rtf", "rtf"),
     ("application/vnd.ms-excel", "xls"),
     ("application/vnd.ms-powerpoint", "ppt"),
+    ("application/vnd.ms-tnef", "dat"),
     ("application/vnd.oasis.opendocument.presentation", "odp"),
     ("application/vnd.oasis.opendocument.spreadsheet", "ods"),
     ("application/vnd.oasis.opendocument.text", "odt"),
@@ -163,6 +161,7 @@ mod tests {
         assert_eq!(default_name("application/msword"), "attachment.doc");
         assert_eq!(default_name("message/rfc822"), "message.eml");
         assert_eq!(default_name("text/calendar"), "invitation.ics");
+        assert_eq!(default_name("application/ms-tnef"), "winmail.dat");
         assert_eq!(default_name("x/y"), "attachment");
         assert!(EXTENSIONS.is_sorted());
     }

@@ -412,6 +412,13 @@ async fn discarded_draft_can_be_restored() {
     page.press("Compose").await;
     page.fill("Subject", "Thrown away").await;
     page.press("Discard").await;
+    page.wait_for("dialog", "Discard the draft “Thrown away”?").await;
+    page.screenshot("discard").await;
+    page.press("Keep").await;
+    page.wait_for_gone("dialog", "").await;
+    assert_eq!(page.value("Subject").await, "Thrown away");
+    page.press("Discard").await;
+    page.press("Discard draft").await;
     page.wait_for_gone("field", "Subject").await;
     page.press("Undo").await;
     page.press("Drafts").await;
@@ -422,6 +429,7 @@ async fn discarded_draft_can_be_restored() {
     page.press("Drafts").await;
     page.open_row("Thrown away").await;
     page.press("Discard").await;
+    page.press("Discard draft").await;
     page.wait_for_text("No drafts").await;
     assert_no_console_errors(page).await;
 }

@@ -126,6 +126,7 @@ async fn sign_in_works_while_smtp_is_down_and_a_failed_send_keeps_the_draft() {
     page.wait_for("alert", "No connection to the mail server").await;
     page.screenshot("refused-upstream").await;
     page.press("Discard").await;
+    page.press("Discard draft").await;
     page.choose_menu_item("Sign out").await;
     page.wait_for("field", "Password").await;
 
@@ -212,4 +213,32 @@ async fn page_redirects_to_https_and_mail_is_sent_over_tls() {
     let mailbox = String::from_utf8_lossy(&servers.mailbox("ag")).into_owned();
     assert!(mailbox.contains("with ESMTPSA id"), "{mailbox}");
     assert_no_console_errors(page).await;
+}
+
+#[tokio::test]
+async fn refused_host_is_explained() {
+    let fixture = Fixture::open().await;
+    let Fixture { page, servers, .. } = &fixture;
+    // Chromium resolves every name below localhost to the loopback address.
+    page.goto(&format!("http://mail.localhost:{}/", servers.port())).await;
+    page.sign_in("gb", "gondola").await;
+    page.wait_for("alert", "The web server refuses the connection: unknown host `mail.localhost").await;
+    page.wait_for("alert", "add it to `names` in [web]").await;
+    page.screenshot("refused-host").await;
+}
+
+#[tokio::test]
+async fn connection_limit_is_explained_and_retried() {
+    let servers = Servers::start("[web.limits]\nconnections_per_address = 1\n");
+    let fixture = Fixture::open_on(Screen::Desktop, servers).await;
+    let Fixture { page, servers, .. } = &fixture;
+    servers.deliver("gb", PLAIN);
+    page.run("window.other = new WebSocket(`ws://${location.host}/ws/pop3`)", vec![]).await;
+    page.wait_until("another connection", async || page.run("return other.readyState", vec![]).await == 1)
+        .await;
+    page.sign_in("gb", "gondola").await;
+    page.wait_for_text("The web server refuses the connection: too many connections; try again later.").await;
+    page.screenshot("too-many-connections").await;
+    page.run("other.close()", vec![]).await;
+    page.wait_for("row", "Meeting").await;
 }

@@ -29,8 +29,6 @@ async fn deletion_can_be_undone_until_it_is_carried_out() {
     page.wait_for_gone("row", "first").await;
     page.hover(&page.wait_for("button", "Undo").await).await;
     page.advance_clock(Duration::from_secs(30)).await;
-    page.press("Check mail").await;
-    page.wait_for("button", "Check mail").await;
     page.wait_for("button", "Undo").await;
     assert_eq!(servers.mailbox("gb"), before);
     page.unhover().await;
@@ -44,21 +42,100 @@ async fn deletion_can_be_undone_until_it_is_carried_out() {
     assert_no_console_errors(page).await;
 }
 
+/// Waits until the mailbox of gb has exactly the mails with these subjects.
+async fn wait_for_mailbox(fixture: &Fixture, subjects: &[&str]) {
+    let Fixture { page, servers, .. } = fixture;
+    page.wait_until(&format!("a mailbox with {subjects:?}"), async || {
+        let mailbox = String::from_utf8(servers.mailbox("gb")).expect("the mails are ASCII");
+        let lines = mailbox.lines().filter_map(|line| line.strip_prefix("Subject: "));
+        lines.eq(subjects.iter().copied())
+    })
+    .await;
+}
+
 #[tokio::test]
-async fn reload_before_a_deletion_is_carried_out_keeps_the_message() {
+async fn deletion_is_carried_out_at_the_next_action() {
+    let subjects = ["one", "two", "three", "four"];
+    let mails = subjects.map(short);
+    let fixture = open_inbox(&mails.each_ref().map(String::as_str)).await;
+    let page = &fixture.page;
+    page.freeze_clock().await;
+    let delete = async |subject: &str| {
+        page.open_row(subject).await;
+        page.press("Delete").await;
+        page.wait_for_gone("row", subject).await;
+        page.wait_for("button", "Undo").await;
+    };
+    delete("one").await;
+    wait_for_mailbox(&fixture, &subjects).await;
+    // Another deletion; Undo then restores only the second message.
+    delete("two").await;
+    wait_for_mailbox(&fixture, &["two", "three", "four"]).await;
+    page.press("Undo").await;
+    page.wait_for("row", "two").await;
+
+    delete("two").await;
+    page.press("Compose").await;
+    wait_for_mailbox(&fixture, &["three", "four"]).await;
+    page.press("Discard").await;
+
+    delete("three").await;
+    page.press("Sent").await;
+    wait_for_mailbox(&fixture, &["four"]).await;
+    page.press("Inbox").await;
+
+    delete("four").await;
+    page.press("Check mail").await;
+    wait_for_mailbox(&fixture, &[]).await;
+    page.wait_for_gone("button", "Undo").await;
+    assert_eq!(page.run("return localStorage.length", vec![]).await, 0);
+    assert_no_console_errors(page).await;
+}
+
+#[tokio::test]
+async fn deletion_is_carried_out_at_sign_out() {
     let fixture = open_inbox(&[&short("first"), &short("second")]).await;
-    let Fixture { page, servers, .. } = &fixture;
-    let before = servers.mailbox("gb");
+    let Fixture { page, .. } = &fixture;
     page.freeze_clock().await;
     page.open_row("second").await;
     page.press("Delete").await;
     page.wait_for("button", "Undo").await;
-    page.reload().await;
-    sign_in(page, "gb", "gondola").await;
-    page.wait_for("row", "second").await;
-    page.wait_for("row", "first").await;
-    assert_eq!(servers.mailbox("gb"), before);
+    page.choose_menu_item("Sign out").await;
+    page.wait_for("field", "Password").await;
+    wait_for_mailbox(&fixture, &["first"]).await;
+    page.wait_until("no pending deletion", async || {
+        page.run("return localStorage.length", vec![]).await == 0
+    })
+    .await;
     assert_no_console_errors(page).await;
+}
+
+#[tokio::test]
+async fn deletion_of_a_closed_page_is_carried_out_at_the_next_sign_in() {
+    let fixture = open_inbox(&[&short("first"), &short("second"), &short("third")]).await;
+    let Fixture { page, servers, .. } = &fixture;
+    page.freeze_clock().await;
+    page.open_row("third").await;
+    page.press("Delete").await;
+    page.press("Undo").await;
+    page.wait_for("row", "third").await;
+    page.open_row("second").await;
+    page.press("Delete").await;
+    page.wait_for("button", "Undo").await;
+    // The page cannot reach the server while it is being closed.
+    page.run("WebSocket.prototype.send = () => { throw new Error('closing') }", vec![]).await;
+    page.reload().await;
+    servers.deliver("gb", &short("fourth"));
+    wait_for_mailbox(&fixture, &["first", "second", "third", "fourth"]).await;
+    sign_in(page, "GB@iit.edu", "gondola").await;
+    page.wait_for("row", "fourth").await;
+    page.wait_for_gone("row", "second").await;
+    wait_for_mailbox(&fixture, &["first", "third", "fourth"]).await;
+    page.wait_for("row", "first").await;
+    page.wait_until("no pending deletion", async || {
+        page.run("return localStorage.length", vec![]).await == 0
+    })
+    .await;
 }
 
 #[tokio::test]

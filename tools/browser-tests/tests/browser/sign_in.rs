@@ -43,6 +43,11 @@ async fn sign_out_and_delete_removes_all_stored_data() {
     page.wait_for("button", "Sign out and delete local data").await;
     page.screenshot("sign-out").await;
     page.press("Sign out and delete local data").await;
+    page.wait_for("dialog", "Delete the local data of gb@iitkgp.edu?").await;
+    page.wait_for_text("1 draft exists in this browser only").await;
+    page.press("Keep").await;
+    page.choose_menu_item("Sign out and delete local data").await;
+    page.press("Delete and sign out").await;
     page.wait_for("field", "Password").await;
     assert!(!page.text().await.contains("Meeting"));
     page.wait_until("an empty storage", async || storage_is_empty(page).await).await;
@@ -114,5 +119,75 @@ async fn cached_messages_survive_reload_but_the_password_does_not() {
     sign_in(page, "gb", "gondola").await;
     page.wait_for("row", "Meeting").await;
     assert!(!page.title().await.contains("(1)"), "{}", page.title().await);
+    assert_no_console_errors(page).await;
+}
+
+/// Moves a database to another name, as pages of earlier versions named it.
+const RENAME_DATABASE: &str = "\
+    const [from, to, done] = arguments;
+    const wait = (request) => new Promise((resolve, reject) => {
+        request.onsuccess = () => resolve(request.result);
+        request.onerror = () => reject(request.error);
+    });
+    (async () => {
+        const old = await wait(indexedDB.open(from));
+        const names = [...old.objectStoreNames];
+        const request = indexedDB.open(to, old.version);
+        request.onupgradeneeded = () => names.forEach((name) => request.result.createObjectStore(name));
+        const copy = await wait(request);
+        for (const name of names) {
+            const source = old.transaction(name).objectStore(name);
+            const [keys, values] = [await wait(source.getAllKeys()), await wait(source.getAll())];
+            const target = copy.transaction(name, 'readwrite').objectStore(name);
+            for (const [at, key] of keys.entries()) await wait(target.put(values[at], key));
+        }
+        copy.close();
+        old.close();
+        await wait(indexedDB.deleteDatabase(from));
+    })().then(() => done(null), (error) => done(String(error)));";
+
+async fn database_names(page: &Page) -> Vec<String> {
+    let list =
+        "const [done] = arguments; indexedDB.databases().then((all) => done(all.map(({ name }) => name)))";
+    let names = page.client.execute_async(list, vec![]).await.expect("the script succeeds");
+    serde_json::from_value(names).expect("a list of names")
+}
+
+#[tokio::test]
+async fn account_has_one_database_however_its_name_is_typed() {
+    let fixture = open_inbox(&[PLAIN]).await;
+    let Fixture { page, servers, .. } = &fixture;
+    page.open_row("Meeting").await;
+    page.wait_for_text("See you at five.").await;
+    page.type_keys("s").await;
+    page.press("Compose").await;
+    page.fill("Subject", "Typed as gb").await;
+    page.press("Save and close").await;
+    page.wait_until("the saved draft", async || page.stored_data().await.contains("Typed as gb")).await;
+    for username in ["GB", "gb@iit.edu", "Gb@iitkgp.edu"] {
+        page.choose_menu_item("Sign out").await;
+        page.wait_for("field", "Password").await;
+        sign_in(page, username, "gondola").await;
+        page.wait_for("button", "Starred 1").await;
+        page.press("Drafts").await;
+        page.wait_for("row", "Typed as gb").await;
+        assert_eq!(database_names(page).await, ["pennypost/gb"], "{username}");
+    }
+
+    // Earlier pages had a database for each spelling.
+    page.choose_menu_item("Sign out").await;
+    page.wait_for("field", "Password").await;
+    let names = ["pennypost/gb", "pennypost/gb@iit.edu"].map(serde_json::Value::from);
+    let failure = page.client.execute_async(RENAME_DATABASE, names.into()).await.expect("the script runs");
+    assert!(failure.is_null(), "{failure}");
+    assert_eq!(database_names(page).await, ["pennypost/gb@iit.edu"]);
+    servers.deliver("gb", "From: ag@iit.edu\nTo: gb@iit.edu\nSubject: Later\n\nHello.\n");
+    sign_in(page, "gb", "gondola").await;
+    page.wait_for("row", "Later").await;
+    page.wait_for("button", "Starred 1").await;
+    page.wait_for_text("1 of 2 available offline").await;
+    page.press("Drafts").await;
+    page.wait_for("row", "Typed as gb").await;
+    page.wait_until("one database", async || database_names(page).await == ["pennypost/gb"]).await;
     assert_no_console_errors(page).await;
 }

@@ -60,10 +60,13 @@ pub(crate) enum MailboxAction {
     UndoRemoval,
     /// The time for Undo is over.
     StartRemoval,
+    /// An earlier session has deleted these messages; the server still has them.
+    ResumeRemoval(Vec<String>),
     Removed(Vec<String>),
     /// The deletion failed: the messages are listed again.
     RemovalFailed(Vec<String>),
     SentCopyStored(Rc<Message>),
+    SentCopyDeleted(String),
 }
 
 impl MailboxState {
@@ -93,14 +96,14 @@ impl MailboxState {
                 let Removal { undoable, in_progress } = &mut self.removal;
                 in_progress.append(undoable);
             }
+            MailboxAction::ResumeRemoval(ids) => self.removal.in_progress.extend(ids),
             MailboxAction::Removed(ids) => {
-                for messages in [&mut self.messages, &mut self.sent] {
-                    Rc::make_mut(messages).retain(|message| !ids.contains(&message.id));
-                }
+                Rc::make_mut(&mut self.messages).retain(|message| !ids.contains(&message.id));
                 self.removal.in_progress.retain(|id| !ids.contains(id));
             }
             MailboxAction::RemovalFailed(ids) => self.removal.in_progress.retain(|id| !ids.contains(id)),
             MailboxAction::SentCopyStored(copy) => Rc::make_mut(&mut self.sent).push(copy),
+            MailboxAction::SentCopyDeleted(id) => Rc::make_mut(&mut self.sent).retain(|copy| copy.id != id),
         }
     }
 
@@ -111,11 +114,6 @@ impl MailboxState {
     /// The messages of the maildrop without those that are being deleted.
     pub(crate) fn listed_messages(&self) -> impl Iterator<Item = &Rc<Message>> {
         self.messages.iter().filter(|message| !self.is_being_removed(&message.id))
-    }
-
-    /// The sent copies without those that are being deleted.
-    pub(crate) fn listed_sent(&self) -> impl Iterator<Item = &Rc<Message>> {
-        self.sent.iter().filter(|message| !self.is_being_removed(&message.id))
     }
 
     pub(crate) fn unread(&self) -> usize {
@@ -152,8 +150,7 @@ impl MailboxState {
         let Removal { undoable, in_progress } = &mut self.removal;
         for ids in [undoable, in_progress] {
             if !ids.is_empty() {
-                let all = self.messages.iter().chain(self.sent.iter());
-                let existing: Vec<_> = all.map(|message| message.id.as_str()).collect();
+                let existing: Vec<_> = self.messages.iter().map(|message| message.id.as_str()).collect();
                 ids.retain(|id| existing.contains(&id.as_str()));
             }
         }

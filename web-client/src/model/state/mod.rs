@@ -24,7 +24,7 @@ use super::message::{ListItem, Message};
 pub(crate) use compose::{ComposeAction, ComposeState, DELIVERY_UNKNOWN, Outgoing, SendProblem};
 pub(crate) use mailbox::{MailboxAction, MailboxState};
 pub(crate) use session::{Account, ConnectionStatus, SessionAction, SessionState};
-pub(crate) use ui::{Content, Folder, Notice, OpenMessage, Severity, Sort, UiAction, UiState};
+pub(crate) use ui::{Content, Folder, LocalDeletion, Notice, OpenMessage, Severity, Sort, UiAction, UiState};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct State {
@@ -80,6 +80,25 @@ impl From<ComposeAction> for Action {
 impl From<UiAction> for Action {
     fn from(action: UiAction) -> Self {
         Self::Ui(action)
+    }
+}
+
+impl Action {
+    /// Whether the user goes on to something else, which ends the time for Undo.
+    pub(crate) const fn ends_undo(&self) -> bool {
+        match self {
+            Self::SignedIn { .. } | Self::SignedOut { .. } | Self::Session(_) => false,
+            Self::Mailbox(action) => matches!(
+                action,
+                MailboxAction::Remove(_) | MailboxAction::SetRead { .. } | MailboxAction::SetStarred { .. }
+            ),
+            Self::Compose(action) => {
+                matches!(action, ComposeAction::New(_) | ComposeAction::Open(_) | ComposeAction::Discard(_))
+            }
+            Self::Ui(action) => {
+                matches!(action, UiAction::Folder(_) | UiAction::Opening(_) | UiAction::Search(_))
+            }
+        }
     }
 }
 
@@ -144,7 +163,7 @@ pub(crate) fn list_items(mailbox: &MailboxState, drafts: &[Rc<DraftForm>], ui: &
             let starred = mailbox.listed_messages().filter(|message| message.starred);
             starred.cloned().map(ListItem::Message).collect()
         }
-        Folder::Sent => mailbox.listed_sent().cloned().map(ListItem::Message).collect(),
+        Folder::Sent => mailbox.sent.iter().cloned().map(ListItem::Message).collect(),
         Folder::Drafts => drafts.iter().cloned().map(ListItem::Draft).collect(),
     };
     items.retain(|item| item.matches(&words));

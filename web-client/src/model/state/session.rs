@@ -5,7 +5,7 @@ use mail_core::message::address::Address;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Account {
-    /// The username in lower case; names the IndexedDB database.
+    /// The username in lower case, without a domain; names the IndexedDB database.
     pub(crate) name: String,
     /// `None` until the server's domain is known, if the user signed in with a bare name.
     pub(crate) address: Option<Address>,

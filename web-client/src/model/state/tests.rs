@@ -163,18 +163,42 @@ fn removal_can_be_undone_until_it_starts() {
 }
 
 #[test]
-fn removed_sent_copy_leaves_the_sent_folder_only() {
-    let copy = Rc::new(Message { id: "copy".to_owned(), ..Message::default() });
+fn deleted_sent_copy_leaves_the_sent_folder_only() {
+    let copy = Rc::new(Message { id: "a".to_owned(), ..Message::default() });
     let state = three().reduce(MailboxAction::SentCopyStored(copy)).reduce(UiAction::Folder(Folder::Sent));
-    assert_eq!(ids(&state), "copy");
-    let state = state.reduce(MailboxAction::Remove("copy".to_owned()));
-    assert_eq!(ids(&state), "");
-    // A listing of the maildrop does not end the pending removal of a copy.
-    let state = state.reduce(listed(&["a"]));
-    assert_eq!(ids(&state.clone().reduce(MailboxAction::UndoRemoval)), "copy");
-    let state =
-        state.reduce(MailboxAction::StartRemoval).reduce(MailboxAction::Removed(vec!["copy".to_owned()]));
-    assert_eq!((state.mailbox.sent.len(), state.mailbox.messages.len()), (0, 1));
+    assert_eq!(ids(&state), "a");
+    let state = state.reduce(MailboxAction::SentCopyDeleted("a".to_owned()));
+    assert_eq!((state.mailbox.sent.len(), state.mailbox.messages.len()), (0, 3));
+}
+
+#[test]
+fn resumed_removal_cannot_be_undone() {
+    let state = three().reduce(MailboxAction::ResumeRemoval(vec!["b".to_owned()]));
+    assert_eq!(ids(&state.reduce(MailboxAction::UndoRemoval)), "ca");
+}
+
+#[test]
+fn next_action_of_the_user_ends_the_time_for_undo() {
+    let draft = Rc::new(DraftForm::new(1, DateTime::UNIX_EPOCH));
+    for action in [
+        Action::from(UiAction::Folder(Folder::Sent)),
+        UiAction::Opening("a".to_owned()).into(),
+        MailboxAction::Remove("a".to_owned()).into(),
+        MailboxAction::SetStarred { id: "a".to_owned(), starred: true }.into(),
+        ComposeAction::New(draft.clone()).into(),
+        ComposeAction::Discard(draft).into(),
+    ] {
+        assert!(action.ends_undo(), "{action:?}");
+    }
+    for action in [
+        Action::from(UiAction::Cursor(None)),
+        UiAction::CloseMessage.into(),
+        MailboxAction::UndoRemoval.into(),
+        MailboxAction::LoadingEnded.into(),
+        SessionAction::Connection(ConnectionStatus::Idle).into(),
+    ] {
+        assert!(!action.ends_undo(), "{action:?}");
+    }
 }
 
 #[test]

@@ -98,6 +98,25 @@ impl Notice {
     }
 }
 
+/// A deletion of data that exists only in this browser. It needs a confirmation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LocalDeletion {
+    Draft {
+        id: String,
+        subject: String,
+    },
+    SentCopy {
+        id: String,
+        subject: String,
+    },
+    /// Sign-out that deletes everything.
+    Account {
+        name: String,
+        drafts: usize,
+        sent: usize,
+    },
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct UiState {
     pub(crate) folder: Folder,
@@ -108,6 +127,8 @@ pub(crate) struct UiState {
     pub(crate) open: Option<OpenMessage>,
     pub(crate) protocol_log: bool,
     pub(crate) shortcuts: bool,
+    /// The deletion that waits for a confirmation.
+    pub(crate) deletion: Option<LocalDeletion>,
     pub(crate) notice: Option<Notice>,
 }
 
@@ -132,6 +153,10 @@ pub(crate) enum UiAction {
     Source(bool),
     ProtocolLog(bool),
     Shortcuts(bool),
+    /// Asks for a confirmation.
+    ConfirmDeletion(LocalDeletion),
+    /// The question is answered.
+    CloseConfirmation,
     Notice(Notice),
     CloseNotice,
 }
@@ -163,9 +188,16 @@ impl UiState {
             }
             UiAction::ProtocolLog(open) => self.protocol_log = open,
             UiAction::Shortcuts(open) => self.shortcuts = open,
+            UiAction::ConfirmDeletion(deletion) => self.deletion = Some(deletion),
+            UiAction::CloseConfirmation => self.deletion = None,
             UiAction::Notice(notice) => self.notice = Some(notice),
             UiAction::CloseNotice => self.notice = None,
         }
+    }
+
+    /// Whether a modal dialog is open.
+    pub(crate) const fn has_dialog(&self) -> bool {
+        self.shortcuts || self.deletion.is_some()
     }
 
     pub(crate) fn is_open(&self, id: &str) -> bool {

@@ -1,0 +1,43 @@
+//! Unique-ids of messages that the user has deleted and the server still has.
+//!
+//! They are in `localStorage`, which is synchronous, so that a page that is closed before the server has deleted a message
+//! deletes it at the next sign-in. Unique-ids contain no spaces (RFC 1939 section 7), which separate them here.
+
+use crate::platform::local_storage;
+
+/// `account` names the account's database.
+pub(super) fn add(account: &str, unique_id: &str) {
+    let mut ids = load(account);
+    if !ids.iter().any(|id| id == unique_id) {
+        ids.push(unique_id.to_owned());
+        store(account, &ids);
+    }
+}
+
+pub(super) fn remove(account: &str, unique_ids: &[String]) {
+    let mut ids = load(account);
+    ids.retain(|id| !unique_ids.contains(id));
+    store(account, &ids);
+}
+
+pub(super) fn load(account: &str) -> Vec<String> {
+    let ids = local_storage::value(&key(account)).unwrap_or_default();
+    ids.split(' ').filter(|id| !id.is_empty()).map(str::to_owned).collect()
+}
+
+pub(super) fn delete_all(account: &str) {
+    local_storage::remove(&key(account));
+}
+
+fn store(account: &str, ids: &[String]) {
+    if ids.is_empty() {
+        delete_all(account);
+    } else {
+        local_storage::set(&key(account), &ids.join(" "));
+    }
+}
+
+/// Not a prefix of the keys of draft backups, which begin with the name of the database.
+fn key(account: &str) -> String {
+    format!("removals:{account}")
+}
