@@ -28,6 +28,10 @@ pub struct Fault<C: FaultCommand> {
     /// Delay before the action.
     pub delay: Option<Duration>,
     pub action: Action<C::Reply>,
+    /// The message is stored before the action, so that only its reply is lost or changed.
+    pub stored: bool,
+    /// Number of times that the fault applies; `None` is unlimited.
+    pub times: Option<u32>,
     /// Probability of the fault; `None` is always.
     pub sampling: Option<Sampling>,
 }
@@ -52,7 +56,13 @@ pub enum Identity {
     Account(Username),
     /// Exactly this address.
     Address(Address),
+    /// Addresses that match a pattern, such as `*@example.com`.
+    Pattern(Pattern),
 }
+
+/// A text in which `*` stands for any characters. Compared without case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern(String);
 
 /// Applies a fault at random, with a series of numbers determined by the seed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -73,6 +83,11 @@ pub trait FaultCommand: fmt::Debug + Copy + Eq + 'static {
     /// Whether a message follows the command or its reply.
     fn has_message(self) -> bool;
 
+    /// Whether the command stores a message.
+    fn stores_message(self) -> bool {
+        false
+    }
+
     /// Parses a negative reply.
     fn parse_rejection(line: &str) -> Option<Self::Reply>;
 }
@@ -80,6 +95,11 @@ pub trait FaultCommand: fmt::Debug + Copy + Eq + 'static {
 /// SMTP commands that faults can apply to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SmtpCommand {
+    /// The connection, before the greeting.
+    Connect,
+    /// EHLO or HELO.
+    Ehlo,
+    StartTls,
     Auth,
     Mail,
     Rcpt,
@@ -87,6 +107,7 @@ pub enum SmtpCommand {
     Data,
     /// End of the message: the final dot, or the last BDAT chunk.
     Message,
+    Quit,
 }
 
 /// POP3 commands that faults can apply to.
@@ -107,16 +128,24 @@ pub enum Pop3Command {
 impl FaultCommand for SmtpCommand {
     type Reply = smtp::reply::Reply;
     const NAMES: &'static [(&'static str, Self)] = &[
+        ("CONNECT", Self::Connect),
+        ("EHLO", Self::Ehlo),
+        ("STARTTLS", Self::StartTls),
         ("AUTH", Self::Auth),
         ("MAIL", Self::Mail),
         ("RCPT", Self::Rcpt),
         ("DATA", Self::Data),
         ("MESSAGE", Self::Message),
+        ("QUIT", Self::Quit),
     ];
     const REJECTION_EXAMPLE: &'static str = "451 4.3.0 Try again later";
 
     fn has_message(self) -> bool {
         self == Self::Data
+    }
+
+    fn stores_message(self) -> bool {
+        self == Self::Message
     }
 
     fn parse_rejection(line: &str) -> Option<Self::Reply> {
@@ -159,7 +188,29 @@ impl Identity {
                     && address.local.as_str().eq_ignore_ascii_case(other.local.as_str())
             }
             (Self::Address(_), Err(_)) => false,
+            (Self::Pattern(pattern), _) => pattern.matches(name),
         }
+    }
+}
+
+impl Pattern {
+    /// Parses a pattern; `None` without a `*`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        text.contains('*').then(|| Self(text.to_ascii_lowercase()))
+    }
+
+    fn matches(&self, name: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        let mut parts = self.0.split('*');
+        let first = parts.next().unwrap_or_default();
+        let Some(mut rest) = name.strip_prefix(first) else { return false };
+        let Some(last) = parts.next_back() else { return rest.is_empty() };
+        for part in parts {
+            let Some((_, after)) = rest.split_once(part) else { return false };
+            rest = after;
+        }
+        rest.ends_with(last)
     }
 }
 
@@ -172,6 +223,7 @@ impl<C: FaultCommand> Display for Fault<C> {
             None => {}
             Some(Identity::Account(name)) => write!(f, " for {name}")?,
             Some(Identity::Address(address)) => write!(f, " for {address}")?,
+            Some(Identity::Pattern(Pattern(pattern))) => write!(f, " for {pattern}")?,
         }
         match &self.action {
             Action::Proceed => f.write_str(": carried out")?,
@@ -181,8 +233,14 @@ impl<C: FaultCommand> Display for Fault<C> {
                 write!(f, ": connection dropped after {octets} octets of the message")?;
             }
         }
+        if self.stored {
+            f.write_str(", after the message is stored")?;
+        }
         if let Some(delay) = self.delay {
             write!(f, ", after {delay:?}")?;
+        }
+        if let Some(times) = self.times {
+            write!(f, ", {times} times")?;
         }
         if let Some(Sampling { probability, seed }) = self.sampling {
             write!(f, ", with probability {probability} (seed {seed})")?;

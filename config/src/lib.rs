@@ -30,7 +30,9 @@ use crate::source::SourceError;
 
 pub use auth::Auth;
 pub use byte_size::ByteSize;
-pub use faults::{Action, Fault, FaultCommand, Faults, Identity, Pop3Command, Sampling, SmtpCommand};
+pub use faults::{
+    Action, Fault, FaultCommand, Faults, Identity, Pattern, Pop3Command, Sampling, SmtpCommand,
+};
 pub use limits::Limits;
 pub use metrics::Metrics;
 pub use networks::Networks;

@@ -98,6 +98,8 @@ fn smtp_config() -> smtp_server::Config {
         starttls: true,
         auth: AuthOffer::WhenSecure,
         submission: false,
+        bare_line_ends: false,
+        command_events: false,
     }
 }
 

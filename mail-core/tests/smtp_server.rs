@@ -15,7 +15,7 @@ use mail_core::machine::{Machine as _, OUTPUT_OCTETS_MAX, ProtocolError, Step};
 use mail_core::message::address::ForwardPath;
 use mail_core::smtp::limits::{COMMANDS_MAX, MESSAGE_OCTETS_MIN, MESSAGE_TIMEOUT, SERVER_TIMEOUT};
 use mail_core::smtp::reply::{EnhancedCode, Reply};
-use mail_core::smtp::server::{AuthOffer, Config, Event, Server};
+use mail_core::smtp::server::{AuthOffer, Config, DialogueContent, Event, Server, SessionCommand};
 use mail_core::time::{Duration, Instant};
 use proptest::prelude::*;
 #[cfg(target_arch = "wasm32")]
@@ -26,8 +26,8 @@ use transcript::{Fixture, Role, transmitted};
 transcripts! {
     "smtp_server", Script;
     auth_credentials_refused auth_errors auth_line_limit auth_login auth_plain auth_requires_tls
-    bdat bdat_bare_lf bdat_malformed_content bdat_out_of_order bdat_refused bdat_syntax_error
-    command_line_limit command_order command_syntax consecutive_errors_limit data_refused
+    bare_line_ends bdat bdat_bare_lf bdat_malformed_content bdat_out_of_order bdat_refused bdat_syntax_error
+    command_events command_line_limit command_order command_syntax connection_refused consecutive_errors_limit data_refused
     disconnect_between_commands disconnect_during_message dot_transparency error_count_resets
     errors_after_pipelined_refusal guide_session guide_session_with_ehlo hello_repeated
     help_noop_vrfy http_request_after_hello http_request_before_hello login_attempts_limit
@@ -44,6 +44,7 @@ transcripts! {
 /// | `hostname NAME`, `size OCTETS`, `recipients COUNT` | limits and name of the server |
 /// | `starttls`, `submission`, `secure` | STARTTLS is offered, AUTH is required, the connection is already secure |
 /// | `auth never\|when-secure\|always` | when AUTH is offered |
+/// | `bare-line-ends`, `command-events` | the options of `Config` |
 /// | `reject WHAT REPLY` | WHAT is `mail`, `data`, `message`, a recipient path or `user/password`; REPLY is `550 5.1.1 text` |
 ///
 /// The action `tls` completes the handshake and `shutdown` shuts down.
@@ -62,6 +63,8 @@ fn default_config() -> Config {
         starttls: false,
         auth: AuthOffer::Never,
         submission: false,
+        bare_line_ends: false,
+        command_events: false,
     }
 }
 
@@ -90,11 +93,16 @@ impl Fixture for Script {
                 ("starttls", "") => config.starttls = true,
                 ("submission", "") => config.submission = true,
                 ("secure", "") => secure = true,
+                ("bare-line-ends", "") => config.bare_line_ends = true,
+                ("command-events", "") => config.command_events = true,
                 ("auth", "never") => config.auth = AuthOffer::Never,
                 ("auth", "when-secure") => config.auth = AuthOffer::WhenSecure,
                 ("auth", "always") => config.auth = AuthOffer::Always,
                 ("reject", rejection) => {
-                    let (subject, reply) = rejection.split_once(' ').unwrap();
+                    // `hello` has an argument.
+                    let rest = rejection.strip_prefix("hello ").unwrap_or(rejection);
+                    let length = rejection.len() - rest.len() + rest.find(' ').unwrap();
+                    let (subject, reply) = (&rejection[..length], &rejection[length + 1..]);
                     script.rejections.push((subject.to_owned(), parse_reply(reply)));
                 }
                 _ => panic!("unknown option: {option}"),
@@ -113,6 +121,16 @@ impl Fixture for Script {
 
     fn handle_event(&mut self, machine: &mut Server, event: Event, log: &mut Vec<String>, _: &mut BytesMut) {
         match event {
+            Event::Command(command) => {
+                let subject = match command {
+                    SessionCommand::Connect => "connect".to_owned(),
+                    SessionCommand::Hello(name) => format!("hello {name}"),
+                    SessionCommand::StartTls => "starttls".to_owned(),
+                    SessionCommand::Quit => "quit".to_owned(),
+                };
+                log.push(subject.clone());
+                self.decide(machine, &subject);
+            }
             Event::Authenticate(c) => {
                 let (authorization, name, password) =
                     (c.authorization_id, c.authentication_id, c.password.expose());
@@ -200,6 +218,72 @@ fn pending_decision_pauses_machine_and_timeout() {
         Ok(Step::Event(Event::Recipient(ForwardPath::Address(_))))
     ));
     assert!(machine.poll_timeout().is_none() && input.is_empty());
+}
+
+/// Answers every question and returns the recorded lines.
+fn dialogue(config: Config, wire: &str) -> Vec<String> {
+    let (mut machine, now) = server(config);
+    machine.record_dialogue(now);
+    let mut input = BytesMut::from(wire);
+    while let Ok(Step::Event(event)) = machine.receive(now, &mut input) {
+        match event {
+            Event::Chunk(_) | Event::Reset => {}
+            Event::EndOfData => {
+                machine.replace_acceptance(Reply::new(451, None, "lost"));
+                machine.accept();
+            }
+            _ => machine.accept(),
+        }
+    }
+    let lines = machine.take_dialogue().into_iter();
+    lines
+        .map(|line| match line.content {
+            DialogueContent::Client(text) => format!("C: {text}"),
+            DialogueContent::Server(text) => format!("S: {text}"),
+            DialogueContent::Message(octets) => format!("{octets} octets"),
+        })
+        .collect()
+}
+
+#[test]
+fn dialogue_has_all_lines_but_no_credentials() {
+    let wire = "HELO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\none\r\n..two\r\n.\r\nQUIT\r\n";
+    let expected = [
+        "S: 220 <iitkgp.edu> Service ready",
+        "C: HELO a",
+        "S: 250 OK Hello a",
+        "C: MAIL FROM:<a@b>",
+        "S: 250 <a@b>... Sender ok",
+        "C: RCPT TO:<c@d>",
+        "S: 250 root... Recipient ok",
+        "C: DATA",
+        "S: 354 Enter mail, end with \".\" on a line by itself",
+        "11 octets",
+        "S: 451 lost",
+        "C: QUIT",
+        "S: 221 iitkgp.edu closing connection",
+    ];
+    for command_events in [false, true] {
+        assert_eq!(dialogue(Config { command_events, ..default_config() }, wire), expected);
+    }
+    let config = Config { auth: AuthOffer::Always, ..default_config() };
+    let wire = "EHLO a\r\nAUTH PLAIN AGEAc2VjcmV0\r\n";
+    let lines = dialogue(config.clone(), wire);
+    assert_eq!(
+        lines.iter().filter(|line| line.starts_with("C: ")).collect::<Vec<_>>(),
+        ["C: EHLO a", "C: AUTH PLAIN ***"]
+    );
+    let lines = dialogue(config, "EHLO a\r\nAUTH LOGIN\r\nYQ==\r\nc2VjcmV0\r\n");
+    assert_eq!(
+        lines[lines.len() - 5..],
+        [
+            "S: 334 VXNlcm5hbWU6",
+            "C: ***",
+            "S: 334 UGFzc3dvcmQ6",
+            "C: ***",
+            "S: 235 2.7.0 Authentication successful"
+        ]
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use config::{Config, WebListen};
+use config::{Config, Fault, SmtpCommand, WebListen};
 use mail_core::message::address::Domain;
 use mail_core::sasl::AuthOffer;
 use mail_core::session::Session;
@@ -263,6 +263,8 @@ impl Machines {
             starttls: tls,
             auth,
             submission: false,
+            bare_line_ends: false,
+            command_events: asks_about_commands(&config.faults.smtp),
         });
         let submission = Arc::new(smtp::server::Config { submission: true, ..(*smtp).clone() });
         let pop3 = Arc::new(pop3::server::Config {
@@ -349,4 +351,10 @@ fn pop3_refusals() -> [Bytes; 2] {
         reply.encode(&mut octets);
         octets.freeze()
     })
+}
+
+/// Whether a fault applies to a command that the machine otherwise answers itself.
+fn asks_about_commands(faults: &[Fault<SmtpCommand>]) -> bool {
+    use SmtpCommand::{Connect, Ehlo, Quit, StartTls};
+    faults.iter().any(|fault| matches!(fault.command, Connect | Ehlo | StartTls | Quit))
 }

@@ -312,3 +312,23 @@ fn invalid_fault_is_refused_with_its_line() {
         assert!(!output.stderr.contains("listening"), "{output:?}");
     }
 }
+
+#[test]
+fn session_command_fails_as_often_as_asked_and_a_stored_message_loses_its_reply() {
+    let dir = with_faults(&[
+        "protocol = 'smtp'\ncommand = 'EHLO'\nfor = '*.old.edu'\nreply = '502 5.5.1 No EHLO'\ntimes = 1",
+        "protocol = 'smtp'\ncommand = 'MESSAGE'\nfor = '*@iit.edu'\nstored = true\ndrop = true\ntimes = 1",
+    ]);
+    let server = dir.serve();
+    let mut smtp = server.smtp();
+    assert_eq!(smtp.command("EHLO a.old.edu"), "502 No EHLO");
+    assert!(smtp.command("EHLO a.old.edu").starts_with("250-"), "once only");
+    assert!(smtp.command("MAIL FROM:<ag@iit.edu>").starts_with("250 "));
+    smtp.command("RCPT TO:<gb@iit.edu>");
+    smtp.command("DATA");
+    smtp.stream.send(&[SMALL, b".\r\n"].concat());
+    assert_eq!(smtp.stream.read_to_end(), b"", "the connection is closed without a reply");
+    assert_eq!(count_messages(&dir, "gb"), 1, "the message is stored");
+    server.smtp().deliver_to_gb(SMALL);
+    assert_eq!(count_messages(&dir, "gb"), 2);
+}

@@ -82,6 +82,8 @@ impl Client {
             starttls: false,
             auth: AuthOffer::Always,
             submission: false,
+            bare_line_ends: false,
+            command_events: false,
         };
         let machine = smtp::server::Server::new(Arc::new(config), true, TokioTimer.now());
         let session = SmtpSession::new(Arc::clone(context), ClientContext::new(None, false), None);

@@ -1,5 +1,6 @@
 //! Deserialization and validation of `[[faults]]` entries.
 
+use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use mail_core::users::Username;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
-use super::{Action, Fault, FaultCommand, Faults, Identity, Pop3Command, Sampling, SmtpCommand};
+use super::{Action, Fault, FaultCommand, Faults, Identity, Pattern, Pop3Command, Sampling, SmtpCommand};
 use crate::ByteSize;
 
 /// The keys of an entry before validation.
@@ -23,6 +24,9 @@ struct Entry {
     drop: bool,
     after: Option<ByteSize>,
     delay: Option<Delay>,
+    #[serde(default)]
+    stored: bool,
+    times: Option<NonZeroU32>,
     probability: Option<Probability>,
     seed: Option<u64>,
 }
@@ -82,9 +86,19 @@ impl Entry {
             (None, None) => None,
             (None, Some(_)) => return Err("`seed` requires `probability`; set both or neither".into()),
         };
+        let action = self.action(*command)?;
+        if self.stored
+            && !(command.stores_message() && matches!(action, Action::Reject(_) | Action::Disconnect))
+        {
+            return Err(
+                "`stored` applies to the command MESSAGE with `reply` or `drop = true`; remove it".into()
+            );
+        }
         Ok(Fault {
             command: *command,
-            action: self.action(*command)?,
+            action,
+            stored: self.stored,
+            times: self.times.map(NonZeroU32::get),
             identity: self.r#for,
             delay: self.delay.map(|Delay(delay)| delay),
             sampling,
@@ -117,7 +131,9 @@ impl Entry {
 impl<'de> Deserialize<'de> for Identity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        if text.contains('@') {
+        if let Some(pattern) = Pattern::parse(&text) {
+            Ok(Self::Pattern(pattern))
+        } else if text.contains('@') {
             Address::parse(&text)
                 .map(Self::Address)
                 .map_err(|error| D::Error::custom(format!("`{text}` is not an address: {error}")))
@@ -205,6 +221,7 @@ mod tests {
              reply = '451 4.3.0 Try again later'\nprobability = 0.25\nseed = 7\n\
              [[faults]]\nprotocol = 'pop3'\ncommand = 'retr'\nfor = 'gb'\ndrop = true\nafter = '1 KiB'\n\
              [[faults]]\nprotocol = 'smtp'\ncommand = 'MESSAGE'\ndrop = true\n\
+             [[faults]]\nprotocol = 'smtp'\ncommand = 'MESSAGE'\nfor = '*@Example.com'\nstored = true\ndrop = true\ntimes = 2\n\
              [[faults]]\nprotocol = 'pop3'\ncommand = 'QUIT'\ndelay = '1 min'\nprobability = 1\n\
              [[faults]]\nprotocol = 'pop3'\ncommand = 'PASS'\nreply = '-ERR [IN-USE] maildrop locked'\n",
         )
@@ -213,7 +230,8 @@ mod tests {
         assert_eq!(
             lines(smtp),
             "RCPT for slow@iit.edu: 451 4.3.0 Try again later, after 2s, with probability 0.25 (seed 7)\n\
-             MESSAGE: connection dropped"
+             MESSAGE: connection dropped\n\
+             MESSAGE for *@example.com: connection dropped, after the message is stored, 2 times"
         );
         assert_eq!(
             lines(pop3),
@@ -235,7 +253,10 @@ mod tests {
             ("command = 'RCPT'\ndrop = true", "protocol"),
             ("protocol = 'imap'\ncommand = 'RCPT'\ndrop = true", "imap"),
             ("protocol = 'smtp'\ndrop = true", "command"),
-            ("protocol = 'smtp'\ncommand = 'RETR'\ndrop = true", "AUTH, MAIL, RCPT, DATA, MESSAGE"),
+            (
+                "protocol = 'smtp'\ncommand = 'RETR'\ndrop = true",
+                "CONNECT, EHLO, STARTTLS, AUTH, MAIL, RCPT, DATA, MESSAGE, QUIT",
+            ),
             ("protocol = 'pop3'\ncommand = 'RCPT'\ndrop = true", "USER, PASS, LIST"),
             (smtp, "`reply`, `drop = true` or `delay`"),
             (&format!("{smtp}drop = false"), "`reply`, `drop = true` or `delay`"),
@@ -255,6 +276,9 @@ mod tests {
             (&format!("{smtp}drop = true\nprobability = 1.5"), "at most 1"),
             (&format!("{smtp}drop = true\nprobability = nan"), "at most 1"),
             (&format!("{smtp}drop = true\nseed = 1"), "`probability`"),
+            (&format!("{smtp}drop = true\ntimes = 0"), "nonzero"),
+            (&format!("{smtp}drop = true\nstored = true"), "MESSAGE"),
+            ("protocol = 'smtp'\ncommand = 'MESSAGE'\ndelay = '1 s'\nstored = true", "`drop = true`"),
             (&format!("{smtp}drop = true\nafter = 1"), "`after`"),
             ("protocol = 'smtp'\ncommand = 'DATA'\ndelay = '1 s'\nafter = 1", "`drop = true`"),
             (&format!("{smtp}drop = true\nfor = 'a b'"), "`a b`"),
@@ -276,6 +300,11 @@ mod tests {
         assert!(address.matches("GB@IIT.EDU"));
         for name in ["gb", "gb+lists@iit.edu", "gb@iitkgp.edu", "", "@"] {
             assert!(!address.matches(name), "{name}");
+        }
+        let pattern = Identity::Pattern(Pattern::parse("*+x*@*.iit.EDU").expect("a pattern"));
+        assert!(pattern.matches("gb+xy@CS.iit.edu") && pattern.matches("+x@.iit.edu"));
+        for name in ["gb+xy@iit.edu", "gb@cs.iit.edu", "gb+xy@cs.iit.edu.example", ""] {
+            assert!(!pattern.matches(name), "{name}");
         }
         for name in ["ag", "ag@iit.edu", "", "gb@"] {
             assert!(!account.matches(name), "{name}");

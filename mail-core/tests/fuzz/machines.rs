@@ -105,6 +105,8 @@ pub(super) fn smtp_server(data: &[u8]) {
         starttls: true,
         auth: AuthOffer::Always,
         submission: false,
+        bare_line_ends: false,
+        command_events: false,
     });
     let Some(state) = prelude(
         data,

@@ -1,13 +1,12 @@
 //! Fault injection (`[[faults]]`): refuses, delays or disconnects where the configuration asks for it.
 //!
 //! A [`FaultySession`] wraps a session. It checks each event against the configured faults first and answers in the session's
-//! place where one matches. Replies that the machine gives without its session (NOOP, EHLO, a syntax error) cannot be made
+//! place where one matches. Replies that the machine gives without its session (NOOP, RSET, a syntax error) cannot be made
 //! faulty.
 
 use std::fmt::Debug;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use config::{Action, Fault, FaultCommand, Pop3Command, Sampling, SmtpCommand};
 use mail_core::machine::Machine;
@@ -15,17 +14,26 @@ use mail_core::pop3::server as pop3;
 use mail_core::session::{Encryption, Produced, Session};
 use mail_core::smtp::server as smtp;
 use mail_core::time::Instant;
+use mail_store::MaildropStore;
 use mail_store::directory::Directory;
-use mail_store::{DeliveryTarget, MaildropStore};
 use tracing::{info, warn};
 
-use crate::context::{Clock, IdGenerator};
+use crate::context::Clock;
 use crate::pop3_session::Pop3Session;
+use crate::smtp_service::SmtpService;
 use crate::smtp_session::SmtpSession;
 
-/// The faults of one protocol. All of its sessions share their random sequences.
+/// The faults of one protocol. All of its sessions share them; they can be replaced while sessions run.
 #[derive(Debug)]
-pub struct FaultInjector<C: FaultCommand>(Vec<(Fault<C>, RandomSequence)>);
+pub struct FaultInjector<C: FaultCommand>(RwLock<Vec<Arc<ArmedFault<C>>>>);
+
+/// A fault with the state that its sessions share.
+#[derive(Debug)]
+pub struct ArmedFault<C: FaultCommand> {
+    pub fault: Fault<C>,
+    sequence: RandomSequence,
+    injected: AtomicU32,
+}
 
 /// A session with injected faults.
 #[derive(Debug)]
@@ -40,11 +48,7 @@ pub struct FaultySession<S: FaultTarget> {
 /// Work for [`Session::produce`].
 #[derive(Debug)]
 enum Pending<S: FaultTarget> {
-    Fault {
-        event: <S::Machine as Machine>::Event,
-        delay: Option<Duration>,
-        action: Action<<S::Command as FaultCommand>::Reply>,
-    },
+    Fault { event: <S::Machine as Machine>::Event, fault: Fault<S::Command> },
     Drop,
 }
 
@@ -69,26 +73,68 @@ pub trait FaultTarget: Session<Machine: Machine<Event: Debug> + Debug> {
         reply: <Self::Command as FaultCommand>::Reply,
         machine: &mut Self::Machine,
     );
+
+    /// A fault that the event itself asks for. It precedes the injector's.
+    fn own_fault(&self, _event: &<Self::Machine as Machine>::Event) -> Option<Fault<Self::Command>> {
+        None
+    }
+
+    /// Notes a fault that is about to be injected.
+    fn note(&mut self, _fault: &Fault<Self::Command>) {}
+
+    /// Makes the machine answer the next accepted message with this reply.
+    fn replace_acceptance(_reply: <Self::Command as FaultCommand>::Reply, _machine: &mut Self::Machine) {}
+
+    /// Discards the replies that the machine has queued.
+    fn discard_output(_machine: &mut Self::Machine) {}
+}
+
+impl<C: FaultCommand> ArmedFault<C> {
+    #[must_use]
+    pub fn new(fault: Fault<C>) -> Arc<Self> {
+        let seed = fault.sampling.map_or(0, |sampling| sampling.seed);
+        Arc::new(Self { fault, sequence: RandomSequence(AtomicU64::new(seed)), injected: AtomicU32::new(0) })
+    }
+
+    /// The number of times that the fault was injected.
+    #[must_use]
+    pub fn injected(&self) -> u32 {
+        self.injected.load(Ordering::Relaxed)
+    }
+
+    /// Draws from the sampling, and counts the injection unless the fault has applied as often as it may.
+    fn inject(&self) -> bool {
+        let times = self.fault.times.unwrap_or(u32::MAX);
+        let count = |injected: u32| (injected < times).then(|| injected.saturating_add(1));
+        self.sequence.samples(self.fault.sampling)
+            && self.injected.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count).is_ok()
+    }
 }
 
 impl<C: FaultCommand> FaultInjector<C> {
     #[must_use]
     pub fn new(faults: &[Fault<C>]) -> Self {
-        let sequence = |fault: &Fault<C>| {
-            RandomSequence(AtomicU64::new(fault.sampling.map_or(0, |sampling| sampling.seed)))
-        };
-        Self(faults.iter().map(|fault| (fault.clone(), sequence(fault))).collect())
+        Self(RwLock::new(faults.iter().cloned().map(ArmedFault::new).collect()))
+    }
+
+    /// Replaces the faults. A fault that was injected before keeps its count.
+    pub fn replace(&self, faults: Vec<Arc<ArmedFault<C>>>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = faults;
     }
 
     /// Logs a warning for each fault, so that nobody runs with faults unknowingly.
     pub fn log(&self, protocol: &'static str) {
-        for (fault, _) in &self.0 {
+        for ArmedFault { fault, .. } in self.faults().iter().map(|fault| &**fault) {
             warn!(protocol, %fault, "fault injection is on; remove [[faults]] from the configuration to turn it off");
         }
     }
 
+    fn faults(&self) -> RwLockReadGuard<'_, Vec<Arc<ArmedFault<C>>>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The first fault that applies to the command and is drawn by its sampling.
-    fn matching(&self, command: C, names: &[String]) -> Option<&Fault<C>> {
+    fn matching(&self, command: C, names: &[String]) -> Option<Fault<C>> {
         let applies = |fault: &Fault<C>| {
             fault.command == command
                 && fault
@@ -96,10 +142,8 @@ impl<C: FaultCommand> FaultInjector<C> {
                     .as_ref()
                     .is_none_or(|identity| names.iter().any(|name| identity.matches(name)))
         };
-        self.0
-            .iter()
-            .find(|(fault, sequence)| applies(fault) && sequence.samples(fault.sampling))
-            .map(|(fault, _)| fault)
+        let faults = self.faults();
+        faults.iter().find(|armed| applies(&armed.fault) && armed.inject()).map(|armed| armed.fault.clone())
     }
 }
 
@@ -116,14 +160,36 @@ impl<S: FaultTarget> FaultySession<S> {
         fits
     }
 
+    /// The fault to inject into the command of an event.
+    fn fault(
+        &self,
+        event: &<S::Machine as Machine>::Event,
+        machine: &S::Machine,
+    ) -> Option<Fault<S::Command>> {
+        if let Some(fault) = self.session.own_fault(event) {
+            return Some(fault);
+        }
+        if self.injector.faults().is_empty() {
+            return None;
+        }
+        let (command, names) = self.session.command(event, machine)?;
+        self.injector.matching(command, &names)
+    }
+
     async fn apply(
         &mut self,
         event: <S::Machine as Machine>::Event,
-        action: Action<<S::Command as FaultCommand>::Reply>,
+        fault: Fault<S::Command>,
         machine: &mut S::Machine,
     ) -> Produced {
-        match action {
+        match fault.action {
+            Action::Disconnect if fault.stored => {
+                self.session.handle(event, machine).await;
+                S::discard_output(machine);
+                return Produced::Drop;
+            }
             Action::Disconnect => return Produced::Drop,
+            Action::Reject(reply) if fault.stored => S::replace_acceptance(reply, machine),
             Action::Reject(reply) => {
                 self.session.reject(&event, reply, machine);
                 return Produced::Queued;
@@ -144,16 +210,14 @@ impl<S: FaultTarget> Session for FaultySession<S> {
             self.pending = Some(Pending::Drop);
             return;
         }
-        if !self.injector.0.is_empty()
-            && let Some((command, names)) = self.session.command(&event, machine)
+        if S::octets(&event) == 0
+            && let Some(fault) = self.fault(&event, machine)
         {
+            info!(%fault, "fault injected");
             self.octets_left = None;
-            if let Some(fault) = self.injector.matching(command, &names) {
-                info!(%fault, "fault injected");
-                let (delay, action) = (fault.delay, fault.action.clone());
-                self.pending = Some(Pending::Fault { event, delay, action });
-                return;
-            }
+            self.session.note(&fault);
+            self.pending = Some(Pending::Fault { event, fault });
+            return;
         }
         self.session.handle(event, machine).await;
     }
@@ -161,12 +225,12 @@ impl<S: FaultTarget> Session for FaultySession<S> {
     async fn produce(&mut self, machine: &mut S::Machine) -> Produced {
         match self.pending.take() {
             Some(Pending::Drop) => return Produced::Drop,
-            Some(Pending::Fault { event, delay: Some(delay), action }) => {
-                self.pending = Some(Pending::Fault { event, delay: None, action });
-                return Produced::Wait(delay);
-            }
-            Some(Pending::Fault { event, delay: None, action }) => {
-                return self.apply(event, action, machine).await;
+            Some(Pending::Fault { event, mut fault }) => {
+                if let Some(delay) = fault.delay.take() {
+                    self.pending = Some(Pending::Fault { event, fault });
+                    return Produced::Wait(delay);
+                }
+                return self.apply(event, fault, machine).await;
             }
             None => {}
         }
@@ -197,12 +261,18 @@ impl<S: FaultTarget> Session for FaultySession<S> {
     }
 }
 
-impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> FaultTarget for SmtpSession<D, S, C> {
+impl<X: SmtpService> FaultTarget for SmtpSession<X> {
     type Command = SmtpCommand;
 
     fn command(&self, event: &smtp::Event, _machine: &smtp::Server) -> Option<(SmtpCommand, Vec<String>)> {
         use mail_core::message::address::ForwardPath::{Address, Postmaster};
         Some(match event {
+            smtp::Event::Command(command) => match command {
+                smtp::SessionCommand::Connect => (SmtpCommand::Connect, Vec::new()),
+                smtp::SessionCommand::Hello(name) => (SmtpCommand::Ehlo, vec![name.clone()]),
+                smtp::SessionCommand::StartTls => (SmtpCommand::StartTls, Vec::new()),
+                smtp::SessionCommand::Quit => (SmtpCommand::Quit, Vec::new()),
+            },
             smtp::Event::Authenticate(credentials) => {
                 (SmtpCommand::Auth, vec![credentials.authentication_id.clone()])
             }
@@ -232,6 +302,14 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> FaultTarget for Sm
             self.reset();
         }
         machine.reject(reply);
+    }
+
+    fn replace_acceptance(reply: mail_core::smtp::reply::Reply, machine: &mut smtp::Server) {
+        machine.replace_acceptance(reply);
+    }
+
+    fn discard_output(machine: &mut smtp::Server) {
+        machine.discard_output();
     }
 }
 
@@ -300,6 +378,8 @@ impl RandomSequence {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     /// First outputs of the published generator for this seed.
@@ -331,6 +411,8 @@ mod tests {
             identity: identity.map(|name| config::Identity::Account(name.parse().expect("a username"))),
             delay: Some(Duration::from_millis(delay_ms)),
             action: Action::Proceed,
+            stored: false,
+            times: None,
             sampling: None,
         };
         let injector = FaultInjector::new(&[
@@ -346,5 +428,25 @@ mod tests {
         assert_eq!(sampled(SmtpCommand::Rcpt, &["ag@iit.edu", "gb@iit.edu"]), Some(2));
         assert_eq!(sampled(SmtpCommand::Rcpt, &["ag@iit.edu"]), Some(3));
         assert_eq!(sampled(SmtpCommand::Data, &["gb@iit.edu"]), None);
+    }
+
+    #[test]
+    fn fault_with_times_applies_that_often_and_then_the_next_one_does() {
+        let fault = |times, delay_ms| Fault {
+            command: SmtpCommand::Data,
+            identity: None,
+            delay: Some(Duration::from_millis(delay_ms)),
+            action: Action::Proceed,
+            stored: false,
+            times,
+            sampling: None,
+        };
+        let injector = FaultInjector::new(&[fault(Some(2), 1), fault(None, 2)]);
+        let next = || injector.matching(SmtpCommand::Data, &[]).and_then(|fault| fault.delay);
+        let delays: Vec<_> =
+            std::iter::repeat_with(next).take(4).flatten().map(|delay| delay.as_millis()).collect();
+        assert_eq!(delays, [1, 1, 2, 2]);
+        injector.replace(Vec::new());
+        assert_eq!(next(), None);
     }
 }

@@ -11,5 +11,6 @@ pub mod faults;
 pub mod intake;
 pub mod metrics;
 pub mod pop3_session;
+pub mod smtp_service;
 pub mod smtp_session;
 pub mod throttle;

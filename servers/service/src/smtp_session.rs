@@ -11,22 +11,23 @@ use mail_core::smtp::reply::Reply;
 use mail_core::smtp::server::{Event, Mail, Server, replies};
 use mail_core::time::Instant;
 use mail_core::users::Username;
-use mail_store::directory::{Directory, DirectoryError};
+use mail_store::directory::DirectoryError;
 use mail_store::{DeliveryTarget, Destination, Envelope, StoreError};
 use tracing::{error, info, warn};
 
-use crate::context::{ClientContext, Clock, IdGenerator, RejectionReason, ServiceContext};
+use crate::context::{ClientContext, Clock, IdGenerator, RejectionReason};
 use crate::intake::{IntakeError, MessageIntake};
+use crate::smtp_service::{RecipientRefusal, Resources, SmtpService};
 
 /// The session of one SMTP connection.
 #[derive(Debug)]
-pub struct SmtpSession<D, S: DeliveryTarget, C> {
-    context: Arc<ServiceContext<D, S, C>>,
+pub struct SmtpSession<X: SmtpService> {
+    service: Arc<X>,
     client: ClientContext,
     encryption: Option<Encryption>,
     /// Set after a successful AUTH.
     account: Option<Username>,
-    transaction: Option<Transaction<S::Incoming>>,
+    transaction: Option<Transaction<<X::Target as DeliveryTarget>::Incoming>>,
     /// The reply to a refused AUTH, and its remaining delay.
     auth_rejection: Option<(Reply, Duration)>,
 }
@@ -39,14 +40,10 @@ struct Transaction<I> {
     octets: u64,
 }
 
-impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpSession<D, S, C> {
+impl<X: SmtpService> SmtpSession<X> {
     /// `encryption` is set for a connection with TLS from its first octet.
-    pub const fn new(
-        context: Arc<ServiceContext<D, S, C>>,
-        client: ClientContext,
-        encryption: Option<Encryption>,
-    ) -> Self {
-        Self { context, client, encryption, account: None, transaction: None, auth_rejection: None }
+    pub const fn new(service: Arc<X>, client: ClientContext, encryption: Option<Encryption>) -> Self {
+        Self { service, client, encryption, account: None, transaction: None, auth_rejection: None }
     }
 
     /// Sender and accepted recipients of the transaction.
@@ -64,7 +61,7 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpSession<D, S, 
 
     /// Answers AUTH. A rejection is sent after its delay, by [`Session::produce`].
     async fn authenticate(&mut self, credentials: &Credentials, machine: &mut Server) {
-        match self.context.sign_in(credentials, &mut self.client).await {
+        match self.service.sign_in(credentials, &mut self.client).await {
             Ok(account) => {
                 info!(account = account.as_str(), "signed in");
                 self.account = Some(account);
@@ -87,7 +84,8 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpSession<D, S, 
             && let Some(address) = mail.reverse_path.address()
         {
             let account = self.account.as_ref().expect("the machine requires AUTH before MAIL");
-            let owns = self.context.owns(account, address).await.map_err(|error| directory_failed(&error))?;
+            let owns =
+                self.service.may_send_as(account, address).await.map_err(|error| directory_failed(&error))?;
             if !owns {
                 info!(account = account.as_str(), from = %address, "sender refused: not an address of the account");
                 return Err(replies::FOREIGN_SENDER);
@@ -99,19 +97,20 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpSession<D, S, 
     }
 
     async fn add_recipient(&mut self, path: &ForwardPath) -> Result<(), Reply> {
-        let destinations = self.context.route(path).await.map_err(|error| directory_failed(&error))?;
+        let accepted = self.service.accept_recipient(path).await;
         let transaction = self.transaction.as_mut().expect("the machine requires MAIL before RCPT");
-        let refuse = |reason: &str, reply| {
-            let (from, to) = (transaction.envelope.reverse_path.to_string(), path.to_string());
-            info!(from = %from.escape_debug(), to = %to.escape_debug(), "recipient refused: {reason}");
-            Err(reply)
+        let destinations = match accepted {
+            Ok(destinations) => destinations,
+            Err(RecipientRefusal::Directory(error)) => return Err(directory_failed(&error)),
+            Err(refusal) => {
+                let (from, to) = (transaction.envelope.reverse_path.to_string(), path.to_string());
+                info!(from = %from.escape_debug(), to = %to.escape_debug(), "recipient refused: {refusal}");
+                return Err(match refusal {
+                    RecipientRefusal::RelayingDenied => replies::RELAYING_DENIED,
+                    _ => replies::UNKNOWN_USER,
+                });
+            }
         };
-        if destinations.is_empty() {
-            return refuse("no such account", replies::UNKNOWN_USER);
-        }
-        if destinations.iter().any(|destination| matches!(destination, Destination::Remote(_))) {
-            return refuse("not a local domain", replies::RELAYING_DENIED);
-        }
         let recipients = &mut transaction.envelope.recipients;
         for destination in destinations {
             if !recipients.iter().any(|other| other.is_same_copy(&destination)) {
@@ -123,8 +122,8 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpSession<D, S, 
 
     async fn begin_data(&mut self) -> Result<(), Reply> {
         let transaction = self.transaction.as_mut().expect("the machine requires MAIL before DATA");
-        let ServiceContext { store, memory, .. } = &*self.context;
-        match MessageIntake::begin(store, &transaction.envelope, memory).await {
+        let Resources { target, memory, .. } = self.service.resources();
+        match MessageIntake::begin(target, &transaction.envelope, memory).await {
             Ok(intake) => transaction.intake = Some(intake),
             Err(error) => return Err(self.failure_reply(&error.into())),
         }
@@ -135,13 +134,13 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpSession<D, S, 
         let Transaction { envelope, intake, octets } =
             self.transaction.take().expect("the machine requires MAIL before DATA");
         let intake = intake.expect("the machine ends the data that it began");
-        let clock = &self.context.clock;
+        let Resources { hostname, clock, metrics, .. } = self.service.resources();
         let time = clock.utc();
         let trace = Trace {
             reverse_path: envelope.reverse_path,
             hello,
             peer: self.client.address,
-            by: self.context.hostname.to_string(),
+            by: hostname.to_string(),
             with,
             tls: self.encryption.map(|encryption| encryption.to_string()),
             id: clock.generate(time),
@@ -149,7 +148,6 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpSession<D, S, 
         };
         let start = clock.now();
         intake.commit(&trace).await.map_err(|error| self.failure_reply(&error))?;
-        let metrics = &self.context.metrics;
         metrics.commit_seconds.observe(clock.now().saturating_duration_since(start).as_secs_f64());
         metrics.delivered.add(octets);
         let to = envelope.recipients.iter().map(recipient_name).collect::<Vec<_>>().join(",");
@@ -160,7 +158,7 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpSession<D, S, 
     /// The reply to a failed delivery, temporary or permanent.
     fn failure_reply(&self, failure: &IntakeError) -> Reply {
         if let IntakeError::Store(error) = failure {
-            self.context.metrics.store_errors.add(error);
+            self.service.resources().metrics.store_errors.add(error);
         }
         match failure {
             IntakeError::Loop => replies::MAIL_LOOP,
@@ -194,12 +192,13 @@ fn directory_failed(failure: &DirectoryError) -> Reply {
     replies::LOCAL_ERROR
 }
 
-impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> Session for SmtpSession<D, S, C> {
+impl<X: SmtpService> Session for SmtpSession<X> {
     type Machine = Server;
 
     async fn handle(&mut self, event: Event, machine: &mut Server) {
         let answer = match event {
             Event::Authenticate(credentials) => return self.authenticate(&credentials, machine).await,
+            Event::Command(_) => Ok(()),
             Event::Mail(mail) => self.begin_transaction(mail, machine).await,
             Event::Recipient(path) => self.add_recipient(&path).await,
             Event::Data => self.begin_data().await,

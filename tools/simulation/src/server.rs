@@ -41,6 +41,8 @@ pub(crate) async fn serve(world: World, context: Arc<SimContext>, protocol: Prot
                 starttls: false,
                 auth: AuthOffer::Always,
                 submission: false,
+                bare_line_ends: false,
+                command_events: false,
             };
             let machine = smtp::server::Server::new(Arc::new(config), false, now);
             drive(world, socket, machine, SmtpSession::new(context, client, None)).await;

@@ -310,6 +310,8 @@ impl SmtpHost {
             message_size_max: 4_000_000,
             recipients_max: 100,
             submission: false,
+            bare_line_ends: false,
+            command_events: false,
             starttls: false,
             auth: AuthOffer::Always,
         };

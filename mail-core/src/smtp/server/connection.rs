@@ -5,6 +5,7 @@
 //! (RFC 5321 section 4.1.1.4).
 
 mod authentication;
+mod inspection;
 mod message;
 mod pace;
 
@@ -14,8 +15,9 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use self::pace::Pace;
+use super::dialogue::Dialogue;
 use super::state::Session;
-use super::{Config, Event, Mail, replies};
+use super::{Config, Event, Mail, SessionCommand, replies};
 use crate::dot::DotDecoder;
 use crate::line::{Line, LineEndChecker, LineEnding, LineReader};
 use crate::machine::{Machine, OUTPUT_OCTETS_MAX, ProtocolError, Step};
@@ -57,6 +59,10 @@ pub struct Server {
     pace: Pace,
     /// Input or an answer arrived since the deadline was set.
     active: bool,
+    /// Set while the dialogue is recorded.
+    dialogue: Option<Box<Dialogue>>,
+    /// The reply to the next accepted message.
+    acceptance: Option<Reply>,
 }
 
 /// The meaning of the next input bytes.
@@ -87,6 +93,8 @@ struct Chunk {
 /// A question that the policy has not answered.
 #[derive(Debug)]
 enum Question {
+    Connect,
+    Command(Box<Command>),
     Authenticate,
     Mail { reply: Reply, utf8: bool },
     Recipient(Reply),
@@ -115,9 +123,15 @@ impl Server {
             deadline: now + SERVER_TIMEOUT,
             pace: Pace::default(),
             active: false,
+            dialogue: None,
+            acceptance: None,
             config,
         };
-        server.send(&replies::greeting(&server.config.hostname));
+        if server.config.command_events {
+            server.ask(Question::Connect, Event::Command(SessionCommand::Connect));
+        } else {
+            server.send(&replies::greeting(&server.config.hostname));
+        }
         server
     }
 
@@ -131,6 +145,8 @@ impl Server {
     pub fn accept(&mut self) {
         let Some(question) = self.take_question() else { return };
         match question {
+            Question::Connect => self.send(&replies::greeting(&self.config.hostname)),
+            Question::Command(command) => self.carry_out(*command),
             Question::Authenticate => {
                 self.session.authenticate();
                 self.succeed(&replies::AUTHENTICATED);
@@ -151,7 +167,8 @@ impl Server {
             Question::EndOfData => {
                 self.commands = 0;
                 self.session.end_transaction();
-                self.succeed(&replies::ACCEPTED);
+                let reply = self.acceptance.take().unwrap_or(replies::ACCEPTED);
+                self.succeed(&reply);
             }
         }
     }
@@ -161,6 +178,10 @@ impl Server {
     pub fn reject(&mut self, reply: Reply) {
         let Some(question) = self.take_question() else { return };
         match question {
+            Question::Connect => {
+                self.send(&reply);
+                return self.close(None);
+            }
             // Failed logins count as errors; rejected recipients do not.
             Question::Authenticate => {
                 self.failed_logins += u32::from(reply.is_permanent());
@@ -169,7 +190,7 @@ impl Server {
             Question::FirstChunk(chunk) => return self.reject_chunk(chunk.size, reply),
             Question::EndOfData => self.session.end_transaction(),
             Question::Mail { .. } | Question::Recipient(_) => self.rejected = true,
-            Question::Data => {}
+            Question::Data | Question::Command(_) => {}
         }
         self.send_final(&reply);
     }
@@ -225,6 +246,7 @@ impl Machine for Server {
     type Event = Event;
 
     fn receive(&mut self, now: Instant, input: &mut BytesMut) -> Result<Step<Event>, ProtocolError> {
+        self.record_at(now);
         let before = input.len();
         let mut step = self.advance(input);
         if self.pace.is_too_slow(self.in_message(), before - input.len(), now) {
@@ -318,6 +340,7 @@ impl Server {
             self.close(Some(ProtocolError::TooManyCommands));
             return true;
         }
+        self.record_line(&line);
         match std::mem::replace(&mut self.input, Input::Commands) {
             Input::Sasl(exchange) => self.on_sasl_line(exchange, line),
             _ => self.on_command_line(line, input),
@@ -328,6 +351,7 @@ impl Server {
     fn on_command_line(&mut self, line: Line, input: &BytesMut) {
         let line = match line {
             Line::TooLong => return self.fail(replies::LINE_TOO_LONG),
+            Line::Complete(line, LineEnding::BareLf) if self.config.bare_line_ends => line,
             Line::Complete(line, LineEnding::BareLf) if command::is_bdat(&line) => {
                 return self.on_malformed_bdat(None);
             }
@@ -368,6 +392,17 @@ impl Server {
                 _ => self.fail(rejection),
             };
         }
+        if command == Command::StartTls && !input.is_empty() {
+            return self.reject_injected_input();
+        }
+        match self.session_command(&command) {
+            Some(asked) => self.ask(Question::Command(Box::new(command)), Event::Command(asked)),
+            None => self.carry_out(command),
+        }
+    }
+
+    /// Carries out a command that the state allows.
+    fn carry_out(&mut self, command: Command) {
         match command {
             Command::Helo(name) => self.on_hello(name, false),
             Command::Ehlo(name) => self.on_hello(name, true),
@@ -386,7 +421,7 @@ impl Server {
                 self.send(&replies::closing(&self.config.hostname));
                 self.close(None);
             }
-            Command::StartTls => self.on_starttls(input),
+            Command::StartTls => self.on_starttls(),
             Command::Auth { mechanism, initial } => self.on_auth(mechanism, initial.as_ref()),
         }
     }
@@ -410,15 +445,15 @@ impl Server {
         self.ask(Question::Recipient(reply), Event::Recipient(path));
     }
 
-    /// Rejects input after STARTTLS, which may be injected by an attacker (RFC 3207 section 6, CVE-2011-0411).
-    fn on_starttls(&mut self, input: &BytesMut) {
-        if input.is_empty() {
-            self.succeed(&replies::READY_FOR_TLS);
-            self.input = Input::Tls;
-        } else {
-            self.send(&replies::INJECTED);
-            self.close(Some(ProtocolError::InjectedBeforeTls));
-        }
+    fn on_starttls(&mut self) {
+        self.succeed(&replies::READY_FOR_TLS);
+        self.input = Input::Tls;
+    }
+
+    /// Closes on input after STARTTLS, which may be injected by an attacker (RFC 3207 section 6, CVE-2011-0411).
+    fn reject_injected_input(&mut self) {
+        self.send(&replies::INJECTED);
+        self.close(Some(ProtocolError::InjectedBeforeTls));
     }
 
     fn ask(&mut self, question: Question, event: Event) {
@@ -469,6 +504,7 @@ impl Server {
     }
 
     fn send(&mut self, reply: &Reply) {
+        self.record_reply(reply);
         reply.encode(self.session.is_extended(), &mut self.output);
     }
 

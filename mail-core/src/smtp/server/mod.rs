@@ -8,17 +8,21 @@
 //! | `connection/message.rs` | receiving a message: DATA and BDAT |
 //! | `connection/pace.rs` | the minimum rate of a message |
 //! | `connection/authentication.rs` | the AUTH exchange |
+//! | `connection/inspection.rs` | questions about commands without a policy, the recorded dialogue, changed replies |
+//! | `dialogue.rs` | the recorded dialogue |
 //!
 //! Implements RFC 5321 and the extensions in its reply to EHLO. A session opened with HELO follows RFC 821, without
 //! enhanced status codes. The machine does not know accounts or mailboxes: the policy above it answers [`Event`]s.
 
 mod connection;
+mod dialogue;
 pub mod replies;
 mod state;
 
 use bytes::Bytes;
 
 pub use self::connection::Server;
+pub use self::dialogue::{DIALOGUE_LINES_MAX, DialogueContent, DialogueLine};
 use crate::message::address::{ForwardPath, ReversePath};
 use crate::sasl;
 pub use crate::sasl::AuthOffer;
@@ -38,11 +42,18 @@ pub struct Config {
     pub auth: AuthOffer,
     /// Whether MAIL requires authentication (RFC 6409 section 4.3).
     pub submission: bool,
+    /// Whether to accept messages and command lines with bare LF, bare CR or NUL. A server that passes mail on must not:
+    /// other servers may take a part of such a message for a second one (SMTP smuggling).
+    pub bare_line_ends: bool,
+    /// Whether to ask the policy about the connection and about HELO, EHLO, STARTTLS and QUIT: [`Event::Command`].
+    pub command_events: bool,
 }
 
 /// An event for the policy. Answer a question with [`Server::accept`] or [`Server::reject`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
+    /// Question, only with [`Config::command_events`]: may the command be carried out? A rejected connection is closed.
+    Command(SessionCommand),
     /// Question: are the credentials valid? The usual rejection is 535 5.7.8.
     Authenticate(sasl::Credentials),
     /// Question: may the transaction begin?
@@ -71,4 +82,17 @@ pub struct Mail {
     pub eight_bit: bool,
     /// Whether the client declared SMTPUTF8 (RFC 6531).
     pub utf8: bool,
+}
+
+/// A command outside of transactions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionCommand {
+    /// The connection itself, before the greeting.
+    Connect,
+    /// HELO or EHLO, with its argument.
+    Hello(String),
+    /// STARTTLS.
+    StartTls,
+    /// QUIT.
+    Quit,
 }

@@ -13,8 +13,10 @@ impl Server {
     pub(super) fn on_sasl_line(&mut self, exchange: ServerExchange, line: Line) {
         match line {
             Line::TooLong => self.fail(replies::AUTH_LINE_TOO_LONG),
-            Line::Complete(_, LineEnding::BareLf) => self.fail(replies::BARE_LF),
-            Line::Complete(line, LineEnding::Crlf) => self.on_sasl(exchange.respond(&line)),
+            Line::Complete(_, LineEnding::BareLf) if !self.config.bare_line_ends => {
+                self.fail(replies::BARE_LF)
+            }
+            Line::Complete(line, _) => self.on_sasl(exchange.respond(&line)),
         }
     }
 

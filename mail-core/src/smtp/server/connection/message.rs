@@ -50,7 +50,7 @@ impl Server {
     pub(super) fn read_text(&mut self, input: &mut BytesMut) -> bool {
         let Input::Text(decoder) = &mut self.input else { return false };
         let Some(piece) = decoder.decode(input) else { return false };
-        let malformed = decoder.is_malformed();
+        let malformed = decoder.is_malformed() && !self.config.bare_line_ends;
         if let Piece::Text(text) = &piece {
             self.session.message_octets += text.len() as u64;
         }
@@ -59,7 +59,10 @@ impl Server {
             self.reset();
         }
         match piece {
-            Piece::Text(text) if self.in_transaction() => self.events.push_back(Event::Chunk(text)),
+            Piece::Text(text) if self.in_transaction() => {
+                self.record_message(&text);
+                self.events.push_back(Event::Chunk(text));
+            }
             Piece::Text(_) => {}
             Piece::End => {
                 self.input = Input::Commands;
@@ -84,6 +87,7 @@ impl Server {
             if octets.is_empty() {
                 return false;
             }
+            self.record_message(&octets);
             self.events.push_back(Event::Chunk(octets));
             return true;
         }
@@ -93,7 +97,7 @@ impl Server {
         if !last {
             self.session.phase = self.session.phase.after(Outcome::Chunk);
             self.succeed(&replies::chunk_ok(size));
-        } else if self.line_ends.is_malformed() {
+        } else if self.line_ends.is_malformed() && !self.config.bare_line_ends {
             self.reset();
             self.send(&replies::MALFORMED_MESSAGE);
         } else {

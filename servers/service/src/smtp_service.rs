@@ -1,0 +1,108 @@
+//! The service behind SMTP sessions: who may sign in, which recipients are accepted, and where their mail goes.
+//!
+//! [`ServiceContext`] serves the accounts of a directory. A mail catcher accepts everybody.
+
+use std::sync::Arc;
+
+use mail_core::message::address::{Address, Domain, ForwardPath};
+use mail_core::sasl::Credentials;
+use mail_core::users::Username;
+use mail_store::directory::{Directory, DirectoryError};
+use mail_store::{DeliveryTarget, Destination};
+
+use crate::budget::Budget;
+use crate::context::{ClientContext, Clock, IdGenerator, Rejection, ServiceContext};
+use crate::metrics::Metrics;
+
+/// Policy and resources of an SMTP service. All of its sessions share it.
+pub trait SmtpService: Send + Sync {
+    type Target: DeliveryTarget;
+    type Clock: Clock + IdGenerator;
+
+    fn resources(&self) -> Resources<'_, Self::Target, Self::Clock>;
+
+    /// The account that the credentials sign in to.
+    ///
+    /// # Errors
+    /// The sign-in is refused.
+    fn sign_in(
+        &self,
+        credentials: &Credentials,
+        client: &mut ClientContext,
+    ) -> impl Future<Output = Result<Username, Rejection>> + Send;
+
+    /// Whether the account may send mail with this reverse-path.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    fn may_send_as(
+        &self,
+        account: &Username,
+        address: &Address,
+    ) -> impl Future<Output = Result<bool, DirectoryError>> + Send;
+
+    /// The destinations of a recipient; at least one.
+    ///
+    /// # Errors
+    /// The recipient is refused.
+    fn accept_recipient(
+        &self,
+        path: &ForwardPath,
+    ) -> impl Future<Output = Result<Vec<Destination>, RecipientRefusal>> + Send;
+}
+
+/// What the sessions of a service share.
+#[derive(Debug)]
+pub struct Resources<'a, T, C> {
+    /// Name in trace fields.
+    pub hostname: &'a Domain,
+    /// Memory for messages that are being received.
+    pub memory: &'a Arc<Budget>,
+    pub metrics: &'a Metrics,
+    pub target: &'a T,
+    pub clock: &'a C,
+}
+
+/// The reason a recipient is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum RecipientRefusal {
+    #[error("no such account")]
+    UnknownUser,
+    #[error("not a local domain")]
+    RelayingDenied,
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+}
+
+impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpService for ServiceContext<D, S, C> {
+    type Target = S;
+    type Clock = C;
+
+    fn resources(&self) -> Resources<'_, S, C> {
+        let Self { hostname, memory, metrics, store: target, clock, .. } = self;
+        Resources { hostname, memory, metrics, target, clock }
+    }
+
+    async fn sign_in(
+        &self,
+        credentials: &Credentials,
+        client: &mut ClientContext,
+    ) -> Result<Username, Rejection> {
+        Self::sign_in(self, credentials, client).await
+    }
+
+    async fn may_send_as(&self, account: &Username, address: &Address) -> Result<bool, DirectoryError> {
+        self.owns(account, address).await
+    }
+
+    async fn accept_recipient(&self, path: &ForwardPath) -> Result<Vec<Destination>, RecipientRefusal> {
+        let destinations = self.route(path).await?;
+        if destinations.is_empty() {
+            return Err(RecipientRefusal::UnknownUser);
+        }
+        if destinations.iter().any(|destination| matches!(destination, Destination::Remote(_))) {
+            return Err(RecipientRefusal::RelayingDenied);
+        }
+        Ok(destinations)
+    }
+}
