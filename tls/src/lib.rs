@@ -48,23 +48,42 @@ impl Certificate {
     /// # Errors
     /// A sentence that names the file and the remedy.
     pub fn open(config: &config::Tls, data: &Path, hostname: &str) -> Result<Option<Self>, String> {
-        let (files, self_signed) = match config {
-            config::Tls::Off => return Ok(None),
+        match config {
+            config::Tls::Off => Ok(None),
             config::Tls::Files { certificate, key } => {
-                (PemFiles { certificate: certificate.clone(), key: key.clone() }, None)
+                let files = PemFiles { certificate: certificate.clone(), key: key.clone() };
+                Self::load(files, None).map(Some)
             }
-            config::Tls::SelfSigned => {
-                let self_signed = SelfSigned::new(data, hostname);
-                self_signed.ensure_valid()?;
-                (self_signed.files(), Some(self_signed))
-            }
-        };
+            config::Tls::SelfSigned => Self::issue(SelfSigned::new(data, hostname)).map(Some),
+        }
+    }
+
+    /// As [`open`](Self::open) with a self-signed certificate, for a process whose data need not survive a power failure.
+    ///
+    /// # Errors
+    /// A sentence that names the directory and the remedy.
+    pub fn temporary(data: &Path, hostname: &str) -> Result<Self, String> {
+        Self::issue(SelfSigned::temporary(data, hostname))
+    }
+
+    fn issue(self_signed: SelfSigned) -> Result<Self, String> {
+        self_signed.ensure_valid()?;
+        Self::load(self_signed.files(), Some(self_signed))
+    }
+
+    fn load(files: PemFiles, self_signed: Option<SelfSigned>) -> Result<Self, String> {
         let file_states = files.states();
         let key = files.read()?;
         let loaded = Mutex::new(LoadedKey { key, file_states });
         let certificate = Self(Arc::new(ReloadingResolver { files, self_signed, loaded }));
         info!(fingerprint = certificate.fingerprint(), "certificate loaded");
-        Ok(Some(certificate))
+        Ok(certificate)
+    }
+
+    /// The file with the certificate, in PEM form.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.0.files.certificate
     }
 
     /// Configuration for a listener. `alpn` lists the protocols to offer (RFC 7301); if it is empty, the ALPN extension

@@ -29,13 +29,25 @@ const RETRY_SECONDS: u64 = 3_600;
 pub(crate) struct SelfSigned {
     directory: PathBuf,
     hostname: String,
+    /// Whether the files survive a power failure.
+    is_durable: bool,
     /// Unix time of the next renewal in seconds.
     renewal_due: AtomicU64,
 }
 
 impl SelfSigned {
     pub(crate) fn new(data: &Path, hostname: &str) -> Self {
-        Self { directory: data.join(".tls"), hostname: hostname.to_owned(), renewal_due: AtomicU64::new(0) }
+        Self {
+            directory: data.join(".tls"),
+            hostname: hostname.to_owned(),
+            is_durable: true,
+            renewal_due: AtomicU64::new(0),
+        }
+    }
+
+    /// As [`new`](Self::new), without the syncs.
+    pub(crate) fn temporary(data: &Path, hostname: &str) -> Self {
+        Self { is_durable: false, ..Self::new(data, hostname) }
     }
 
     pub(crate) fn files(&self) -> PemFiles {
@@ -165,7 +177,9 @@ impl SelfSigned {
         let mut file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temp_path)?;
         file.write_all(content.as_bytes())?;
-        file.sync_all()?;
+        if self.is_durable {
+            file.sync_all()?;
+        }
         fs::rename(&temp_path, path)
     }
 }

@@ -12,17 +12,21 @@ use axum::http::uri::{Authority, Uri};
 use config::Web;
 use mail_core::message::address::Domain;
 
+/// Permitted hosts and origins.
 #[derive(Debug)]
-pub(crate) struct AccessPolicy {
+pub struct AccessPolicy {
     names: Vec<String>,
     origins: Vec<String>,
 }
 
 /// Reason for a 403.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Rejection {
+pub enum Rejection {
+    /// The Host header names another host, or is missing or repeated.
     Host(String),
+    /// There is no Origin header, or more than one.
     NoOrigin,
+    /// The request comes from a page of another origin.
     Origin(String),
 }
 
@@ -41,27 +45,53 @@ impl fmt::Display for Rejection {
 }
 
 impl AccessPolicy {
-    pub(crate) fn new(hostname: &Domain, web: &Web) -> Self {
-        let names = web.names.iter().chain([hostname]).map(|name| name.as_str().to_owned());
+    /// Permits IP addresses, `localhost` and `names` as hosts, and the origins of these hosts and `origins`.
+    #[must_use]
+    pub fn new(names: impl IntoIterator<Item = String>, origins: &[String]) -> Self {
         Self {
-            names: names.chain(["localhost".to_owned()]).collect(),
-            origins: web.origins.iter().map(|origin| origin.to_ascii_lowercase()).collect(),
+            names: names.into_iter().chain(["localhost".to_owned()]).collect(),
+            origins: origins.iter().map(|origin| origin.to_ascii_lowercase()).collect(),
         }
+    }
+
+    pub(crate) fn for_bridge(hostname: &Domain, web: &Web) -> Self {
+        let names = web.names.iter().chain([hostname]).map(|name| name.as_str().to_owned());
+        Self::new(names, &web.origins)
     }
 
     /// Checks a WebSocket request. `scheme` is `https` if it came over TLS, else `http`.
     pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap, scheme: &str) -> Result<(), Rejection> {
+        let host = self.check_host(uri, headers)?;
+        let origin = single(headers, &ORIGIN).ok_or(Rejection::NoOrigin)?;
+        self.check_origin(origin, host, scheme)
+    }
+
+    /// Checks a request that programs other than browsers may send: they have no Origin header.
+    ///
+    /// # Errors
+    /// The host is unknown, or the request comes from a page of another origin.
+    pub fn check_request(&self, uri: &Uri, headers: &HeaderMap, scheme: &str) -> Result<(), Rejection> {
+        let host = self.check_host(uri, headers)?;
+        if !headers.contains_key(ORIGIN) {
+            return Ok(());
+        }
+        let origin = single(headers, &ORIGIN).ok_or(Rejection::NoOrigin)?;
+        self.check_origin(origin, host, scheme)
+    }
+
+    fn check_host<'a>(&self, uri: &Uri, headers: &'a HeaderMap) -> Result<&'a str, Rejection> {
         let wrong_host = |host: &str| Err(Rejection::Host(host.to_owned()));
         let Some(host) = self.allowed_host(headers) else {
             return wrong_host(single(headers, &HOST).unwrap_or_default());
         };
         // An absolute request target (RFC 9112 section 3.2.2) must name the same host.
-        if let Some(authority) = uri.authority()
-            && authority.as_str() != host
-        {
-            return wrong_host(authority.as_str());
+        match uri.authority() {
+            Some(authority) if authority.as_str() != host => wrong_host(authority.as_str()),
+            _ => Ok(host),
         }
-        let Some(origin) = single(headers, &ORIGIN) else { return Err(Rejection::NoOrigin) };
+    }
+
+    fn check_origin(&self, origin: &str, host: &str, scheme: &str) -> Result<(), Rejection> {
         let origin = origin.to_ascii_lowercase();
         let is_same_origin = origin == format!("{scheme}://{}", host.to_ascii_lowercase());
         if is_same_origin || self.origins.contains(&origin) { Ok(()) } else { Err(Rejection::Origin(origin)) }
@@ -105,7 +135,7 @@ mod tests {
             names: vec![Domain::parse("mail.iit.edu").expect("a domain")],
             ..Web::default()
         };
-        let access = AccessPolicy::new(&Domain::parse("iitkgp.edu").expect("a domain"), &web);
+        let access = AccessPolicy::for_bridge(&Domain::parse("iitkgp.edu").expect("a domain"), &web);
         let lines = [(HOST, host), (ORIGIN, origin)].into_iter().filter(|(_, value)| !value.is_empty());
         access.check(
             &Uri::from_static("/ws/target"),
@@ -158,7 +188,8 @@ mod tests {
 
     #[test]
     fn repeated_host_or_origin_is_rejected() {
-        let access = AccessPolicy::new(&Domain::parse("localhost").expect("a domain"), &Web::default());
+        let access =
+            AccessPolicy::for_bridge(&Domain::parse("localhost").expect("a domain"), &Web::default());
         let (uri, mut headers) = (Uri::from_static("/ws/target"), HeaderMap::new());
         headers.append(HOST, "localhost".parse().expect("a value"));
         headers.append(ORIGIN, "http://localhost".parse().expect("a value"));

@@ -23,7 +23,7 @@ const HEADERS: [(HeaderName, &str); 5] = [
 const DEFAULT_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Adds the headers to every response. `https_only` adds Strict-Transport-Security (RFC 6797).
-pub(crate) fn secured(router: Router, https_only: bool) -> Router {
+pub fn secured(router: Router, https_only: bool) -> Router {
     let router = router.layer(middleware::from_fn(add_headers));
     if !https_only {
         return router;

@@ -30,6 +30,7 @@ mod close;
 #[cfg(feature = "embed")]
 mod embedded;
 mod headers;
+pub mod http;
 mod https_redirect;
 mod limits;
 mod metrics;
@@ -43,5 +44,7 @@ mod target;
 mod timers;
 mod upgrade;
 
+pub use access::{AccessPolicy, Rejection};
+pub use headers::secured;
 pub use server::Bridge;
 pub use target::Target;

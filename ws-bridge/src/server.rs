@@ -4,15 +4,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Extension;
 use config::Web;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use mail_core::message::address::Domain;
 use net::accept::{self, AcceptConfig};
 use net::limiter::{ConnectionLimiter, ConnectionLimits};
@@ -22,19 +18,18 @@ use prometheus_client::registry::Registry;
 use tls::Certificate;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_rustls::rustls::ServerConfig;
 use tracing::{debug, info, warn};
 
 use crate::access::AccessPolicy;
 use crate::limits::{
-    HEAD_BYTES_MAX, HEAD_TIMEOUT, HTTP_CONNECTIONS_MAX, HTTP_CONNECTIONS_PER_ADDRESS_MAX, HTTP_LIFETIME_MAX,
-    Limits, SHUTDOWN_GRACE, SHUTDOWN_TIMEOUT,
+    HTTP_CONNECTIONS_MAX, HTTP_CONNECTIONS_PER_ADDRESS_MAX, HTTP_LIFETIME_MAX, Limits, SHUTDOWN_TIMEOUT,
 };
 use crate::metrics::Metrics;
 use crate::target::{Browser, Target};
 use crate::upgrade::UpgradeHandler;
-use crate::{headers, https_redirect, routes};
+use crate::{headers, http, https_redirect, routes};
 
 /// The page and the bridge at a bound address.
 #[derive(Debug)]
@@ -62,7 +57,7 @@ impl Bridge {
         Ok(Self {
             socket,
             address,
-            access: AccessPolicy::new(hostname, web),
+            access: AccessPolicy::for_bridge(hostname, web),
             limits: Limits::from(&web.limits),
             metrics: Arc::new(Metrics::new()),
             root: web.root.clone(),
@@ -186,28 +181,6 @@ async fn serve_connection(
         Err(error) => return info!(client = %source, %error, "TLS handshake failed"),
     };
     let client = Client { secure: stream.is_tls(), ..Client::direct(source) };
-    let service = TowerToHyperService::new(router.layer(Extension(Browser { client, destination })));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = async {
-            tokio::select! {
-                _ = shutdown.wait_for(|shutdown| *shutdown) => {}
-                () = sleep(HTTP_LIFETIME_MAX) => {}
-            }
-        } => {
-            connection.as_mut().graceful_shutdown();
-            // A browser that reads its response too slowly is disconnected.
-            timeout(SHUTDOWN_GRACE, connection).await.unwrap_or(Ok(()))
-        }
-    };
-    if let Err(error) = ended {
-        debug!(client = %source, %error, "HTTP connection failed");
-    }
+    let router = router.layer(Extension(Browser { client, destination }));
+    http::serve(stream, router, source, Some(HTTP_LIFETIME_MAX), shutdown).await;
 }

@@ -44,16 +44,25 @@ pub struct Log {
     lines: Option<Receiver<Vec<u8>>>,
 }
 
-/// Starts the process's log. RUST_LOG sets the level, `info` by default. Lines wait in the queue until
-/// [`Log::start_writer`].
+/// Starts the process's log with the level `info`, as [`start_at`].
 ///
 /// # Panics
 /// The log was started already.
 #[must_use]
 pub fn start(format: LogFormat) -> Log {
+    start_at(format, "info")
+}
+
+/// Starts the process's log. RUST_LOG sets the level; the default is `level`. Lines wait in the queue until
+/// [`Log::start_writer`].
+///
+/// # Panics
+/// The log was started already.
+#[must_use]
+pub fn start_at(format: LogFormat, level: &str) -> Log {
     let (sender, lines) = sync_channel(QUEUE_LINES_MAX);
     let queue = Queue { sender, waiting: Arc::default() };
-    let level = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let level = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let log = tracing_subscriber::fmt().with_env_filter(level).with_writer(queue.clone()).with_target(false);
     match format {
         LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
