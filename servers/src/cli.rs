@@ -7,8 +7,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use config::{Config, WebListen};
+use mail_catch::CatchArgs;
 use mail_core::message::address::Domain;
-use net::log::LogFormat;
+use net::log::{Log, LogFormat};
 
 use crate::admin::UserCommand;
 use crate::serve::serve;
@@ -33,6 +34,14 @@ enum Command {
         args: ServeArgs,
         #[command(flatten)]
         web: WebArgs,
+    },
+    /// Catch mail in development and tests: accept every message, deliver nothing, and show it over an HTTP API
+    Catch {
+        #[command(flatten)]
+        args: CatchArgs,
+        /// Format of the log on standard error; RUST_LOG sets the level [default level: warn]
+        #[arg(long, value_enum, default_value = "text")]
+        log: LogFormat,
     },
     /// Add, change, list and remove accounts
     User {
@@ -111,6 +120,10 @@ struct WebArgs {
 pub fn pennypost() -> ExitCode {
     match Pennypost::parse().command {
         Command::Serve { args, web } => run(&args, &web, Programs::AllInOne),
+        Command::Catch { args, log } => {
+            let mut log = net::log::start_at(log, "warn");
+            exit_code(mail_catch::run(&args, &mut log), &log)
+        }
         Command::User { command, place } => finish(place.read().and_then(|config| command.run(&config))),
         Command::Check(place) => match place.read().and_then(|config| crate::check::check(&config)) {
             Ok(true) => ExitCode::SUCCESS,
@@ -134,7 +147,13 @@ pub fn pop3_server() -> ExitCode {
 
 fn run(args: &ServeArgs, web: &WebArgs, programs: Programs) -> ExitCode {
     let mut log = net::log::start(args.log);
-    match args.read().and_then(|config| serve(&web.over(config), programs, &mut log)) {
+    let result = args.read().and_then(|config| serve(&web.over(config), programs, &mut log));
+    exit_code(result, &log)
+}
+
+/// Prints a failure to the log.
+fn exit_code(result: Result<(), String>, log: &Log) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             log.print(&reason);

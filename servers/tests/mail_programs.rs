@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use support::{ServerProcess, TestDir};
+use support::{ServerProcess, TestDir, is_installed};
 
 const MESSAGE: &str = "From: ag@iit.edu\r\nTo: gb@iit.edu\r\nSubject: from a real program\r\n\r\n.one dot\r\n..two\r\nGr\u{fc}\u{df}e\r\n";
 
@@ -76,11 +76,6 @@ impl Fixture {
         }
         smtp.command("QUIT");
     }
-}
-
-fn is_installed(program: &str) -> bool {
-    std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|directory| directory.join(program).is_file()))
 }
 
 /// Whether `text` contains the body of the message with any line ends.

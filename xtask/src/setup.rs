@@ -1,7 +1,7 @@
 //! `cargo xtask setup`: installs the tools that the tests need and this machine lacks.
 //!
 //! Sources: rustup for the Rust target, crates.io for four programs, Debian for mail programs and Chromium, npm for
-//! axe-core. No prebuilt program is downloaded from elsewhere. Each run checks the machine, so a second run does
+//! axe-core and mailpit-api, PyPI for mailpit-api-client. No prebuilt program is downloaded from elsewhere. Each run checks the machine, so a second run does
 //! nothing.
 
 use std::fs;
@@ -33,6 +33,7 @@ const PACKAGES: &[Package] = &[
     ("/usr/bin/mh/inc", "nmh", "sends by SMTP and retrieves by POP3"),
     ("script", "bsdutils", "gives mutt and neomutt a terminal"),
     ("python3", "python3", "sends with smtplib and retrieves with poplib"),
+    ("pip3", "python3-pip", "installs mailpit-api-client"),
     ("node", "nodejs", "runs WebAssembly tests"),
     NPM,
     ("chromium", "chromium", "runs the page"),
@@ -50,8 +51,15 @@ const PEERS: &[Package] = &[
 /// Tells Debian whether packages may start services (Debian policy, section 9.3.3).
 const SERVICES_POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// Accessibility checker; package and version.
-const AXE: (&str, &str) = ("axe-core", "4.14.1");
+/// Packages from npm: name, version, purpose.
+const NPM_PACKAGES: [(&str, &str, &str); 2] = [
+    ("axe-core", "4.14.1", "checks the page's accessibility"),
+    ("mailpit-api", "2.1.0", "a client of the mail catcher's API"),
+];
+
+/// Packages from PyPI, with their dependencies: name, version, purpose.
+const PYTHON_PACKAGES: [(&str, &str, &str); 1] =
+    [("mailpit-api-client", "1.0.0", "a client of the mail catcher's API")];
 
 /// A program from crates.io.
 struct Tool {
@@ -71,8 +79,14 @@ struct Tool {
 /// A tool cannot be installed.
 pub fn run() -> Result {
     // Quick steps first, so that their failures are reported early.
-    let installed = [wasm_target()?, debian_packages(PACKAGES)?, axe()?, tools(&test_tools()?)?];
-    if installed == [false; 4] {
+    let installed = [
+        wasm_target()?,
+        debian_packages(PACKAGES)?,
+        npm_packages()?,
+        python_packages()?,
+        tools(&test_tools()?)?,
+    ];
+    if installed == [false; 5] {
         print("setup: nothing to install");
     }
     Ok(())
@@ -203,19 +217,44 @@ fn install(tool: &Tool) -> Result {
     }
 }
 
-/// Installs axe-core below the target directory.
-fn axe() -> Result<bool> {
-    let ((package, version), folder) = (AXE, target_dir()?.join("npm"));
-    let manifest = fs::read_to_string(folder.join("node_modules").join(package).join("package.json"));
-    if manifest.is_ok_and(|manifest| manifest.contains(&format!("\"version\": \"{version}\""))) {
+/// Installs packages below `npm` in the target directory.
+fn npm_packages() -> Result<bool> {
+    let folder = target_dir()?.join("npm");
+    let is_installed = |(package, version, _): &(&str, &str, &str)| {
+        let manifest = fs::read_to_string(folder.join("node_modules").join(package).join("package.json"));
+        manifest.is_ok_and(|manifest| manifest.contains(&format!("\"version\": \"{version}\"")))
+    };
+    if NPM_PACKAGES.iter().all(is_installed) {
         return Ok(false);
     }
-    print(&format!("setup: installing {package} {version} (checks the page's accessibility)"));
+    for (package, version, purpose) in NPM_PACKAGES {
+        print(&format!("setup: installing {package} {version} ({purpose})"));
+    }
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut npm = command("npm");
-    npm.args(["install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]);
-    shell::run(npm.arg(&folder).arg(format!("{package}@{version}")))?;
+    npm.args(["install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"])
+        .arg(&folder);
+    // One command: npm removes packages that are not named.
+    shell::run(npm.args(NPM_PACKAGES.map(|(package, version, _)| format!("{package}@{version}"))))?;
     Ok(true)
+}
+
+/// Installs packages below `python` in the target directory.
+fn python_packages() -> Result<bool> {
+    let folder = target_dir()?.join("python");
+    let mut is_changed = false;
+    for (package, version, purpose) in PYTHON_PACKAGES {
+        let metadata = folder.join(format!("{}-{version}.dist-info", package.replace('-', "_")));
+        if metadata.exists() {
+            continue;
+        }
+        print(&format!("setup: installing {package} {version} ({purpose})"));
+        let mut pip = command("pip3");
+        pip.args(["install", "--quiet", "--disable-pip-version-check", "--upgrade", "--target"]).arg(&folder);
+        shell::run(pip.arg(format!("{package}=={version}")))?;
+        is_changed = true;
+    }
+    Ok(is_changed)
 }
 
 fn debian_packages(packages: &[Package]) -> Result<bool> {

@@ -12,6 +12,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+pub(crate) mod catch;
 pub(crate) mod mails;
 pub(crate) mod tls;
 
@@ -191,7 +192,7 @@ impl Drop for ServerProcess {
     }
 }
 
-fn read_lines(stderr: ChildStderr) -> mpsc::Receiver<String> {
+pub(crate) fn read_lines(stderr: ChildStderr) -> mpsc::Receiver<String> {
     let (sender, log) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
@@ -239,6 +240,11 @@ pub(crate) fn run_program(command: &mut Command, input: &[u8]) -> ProgramOutput 
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+pub(crate) fn is_installed(program: &str) -> bool {
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|directory| directory.join(program).is_file()))
 }
 
 /// A TCP or TLS stream.

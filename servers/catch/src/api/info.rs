@@ -1,0 +1,94 @@
+//! Mailpit's information about the program, its chaos triggers, and the probes.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::json;
+
+use super::messages::all_tags;
+use super::{Api, ApiError, ok_json};
+use crate::faults::Chaos;
+
+/// What follows the program's version, so that clients can tell the two apart.
+pub(super) const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"), " (pennypost)");
+
+pub(super) async fn livez() -> &'static str {
+    "ok"
+}
+
+pub(super) async fn readyz(State(api): State<Arc<Api>>) -> (StatusCode, &'static str) {
+    if *api.shutdown.borrow() {
+        (StatusCode::SERVICE_UNAVAILABLE, "shutting down")
+    } else {
+        (StatusCode::OK, "ok")
+    }
+}
+
+pub(super) async fn info(State(api): State<Arc<Api>>) -> Response {
+    let store = api.store();
+    let counters = &store.counters;
+    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    ok_json(&json!({
+        "Version": VERSION,
+        "LatestVersion": "disabled",
+        "Database": store.files().root(),
+        "DatabaseSize": store.newest(|_| true).iter().map(|message| message.size).sum::<u64>(),
+        "Messages": store.len(),
+        "Unread": store.unread(),
+        "Tags": all_tags(&api),
+        "RuntimeStats": {
+            "Uptime": api.start.elapsed().as_secs(),
+            "Memory": resident_bytes(),
+            "MessagesDeleted": count(&counters.deleted),
+            "SMTPAccepted": count(&counters.accepted),
+            "SMTPAcceptedSize": count(&counters.accepted_octets),
+            "SMTPRejected": count(&counters.rejected),
+            "SMTPIgnored": 0,
+        },
+    }))
+}
+
+/// 0 where the system does not tell.
+fn resident_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1_024
+}
+
+pub(super) async fn webui() -> Response {
+    ok_json(&json!({
+        "Label": "",
+        "MessageRelay": {
+            "Enabled": false,
+            "SMTPServer": "",
+            "ReturnPath": "",
+            "AllowedRecipients": "",
+            "BlockedRecipients": "",
+            "OverrideFrom": "",
+            "PreserveMessageIDs": false,
+            "RecipientAllowlist": "",
+        },
+        "SpamAssassin": false,
+        "ChaosEnabled": true,
+        "DuplicatesIgnored": false,
+        "HideDeleteAllButton": false,
+    }))
+}
+
+pub(super) async fn chaos(State(api): State<Arc<Api>>) -> Response {
+    ok_json(&api.faults.chaos())
+}
+
+pub(super) async fn set_chaos(State(api): State<Arc<Api>>, body: Bytes) -> Result<Response, ApiError> {
+    let chaos: Chaos =
+        serde_json::from_slice(&body).map_err(|error| ApiError::invalid("body", error.to_string()))?;
+    api.faults
+        .set_chaos(chaos)
+        .map(|chaos| ok_json(&chaos))
+        .map_err(|reason| ApiError::invalid("body", reason))
+}

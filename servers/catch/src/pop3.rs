@@ -1,0 +1,181 @@
+//! POP3 access to caught mail, for clients that are tested with it. Every password is right.
+//!
+//! The user name `bob` sees the messages to `bob` and `bob+anything` at any domain; every other login sees all messages.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mail_core::line::LineNormaliser;
+use mail_core::pop3::top::TopLimiter;
+use mail_core::secret::Secret;
+use mail_core::users::Username;
+use mail_store::directory::{Directory, DirectoryError};
+use mail_store::{Body, Entry, Extent, Maildrop, MaildropStore, StoreError};
+
+use crate::store::{Message, Store};
+
+const CHUNK_OCTETS: usize = 64 << 10;
+/// The account of logins that are not user names, such as addresses.
+const EVERYONE: &str = "everyone";
+
+/// A directory that knows everybody.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Everybody;
+
+impl Directory for Everybody {
+    async fn find(&self, name: &Username) -> Result<Option<Username>, DirectoryError> {
+        Ok(Some(name.clone()))
+    }
+
+    async fn first(&self) -> Result<Option<Username>, DirectoryError> {
+        Ok(Some(everyone()))
+    }
+
+    async fn verify(
+        &self,
+        name: Option<&Username>,
+        _password: &Secret<String>,
+    ) -> Result<Option<Username>, DirectoryError> {
+        Ok(Some(name.cloned().unwrap_or_else(everyone)))
+    }
+}
+
+fn everyone() -> Username {
+    Username::parse(EVERYONE).expect("a user name")
+}
+
+/// The maildrops of all accounts. There is no lease: several sessions may read the same messages.
+#[derive(Debug)]
+pub(crate) struct CatchMaildrops(pub(crate) Arc<Store>);
+
+/// A snapshot of messages.
+#[derive(Debug)]
+pub(crate) struct CatchMaildrop {
+    store: Arc<Store>,
+    /// Oldest first, each with its octets as RETR sends them.
+    messages: Vec<(Arc<Message>, u64)>,
+}
+
+/// The rest of a message.
+#[derive(Debug)]
+pub(crate) struct CatchBody(Bytes);
+
+impl MaildropStore for CatchMaildrops {
+    type Maildrop = CatchMaildrop;
+
+    async fn open(&self, account: &Username) -> Result<CatchMaildrop, StoreError> {
+        let (store, account) = (Arc::clone(&self.0), account.clone());
+        let messages = tokio::task::spawn_blocking({
+            let store = Arc::clone(&store);
+            move || {
+                let selected = store.after(None).into_iter().filter(|message| is_for(message, &account));
+                selected
+                    .filter_map(|message| {
+                        Some((Arc::clone(&message), text(&store, &message.id)?.len() as u64))
+                    })
+                    .collect()
+            }
+        });
+        let messages = messages.await.map_err(|error| StoreError::Failed(error.to_string()))?;
+        Ok(CatchMaildrop { store, messages })
+    }
+}
+
+fn is_for(message: &Message, account: &Username) -> bool {
+    let local_part = |address: &str| {
+        let local = address.rsplit_once('@').map_or(address, |(local, _)| local);
+        local.split('+').next().unwrap_or_default().to_owned()
+    };
+    account.as_str() == EVERYONE
+        || message
+            .envelope
+            .to
+            .iter()
+            .any(|address| local_part(address).eq_ignore_ascii_case(account.as_str()))
+}
+
+/// A message with CRLF at the end of each line, the last one included.
+fn text(store: &Store, id: &str) -> Option<Vec<u8>> {
+    let octets = store.files().read(id)?;
+    let mut text = Vec::with_capacity(octets.len() + 2);
+    LineNormaliser::default().normalise(&octets, &mut text);
+    if !text.ends_with(b"\r\n") {
+        text.extend_from_slice(b"\r\n");
+    }
+    Some(text)
+}
+
+impl CatchMaildrop {
+    fn message(&self, number: u64) -> Result<&(Arc<Message>, u64), StoreError> {
+        let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
+        index
+            .and_then(|index| self.messages.get(index))
+            .ok_or_else(|| StoreError::Failed(format!("there is no message {number}")))
+    }
+}
+
+fn entry(number: u64, (message, octets): &(Arc<Message>, u64)) -> Entry {
+    Entry { number, octets: *octets, unique_id: message.id.clone() }
+}
+
+impl Maildrop for CatchMaildrop {
+    type Body = CatchBody;
+
+    fn count(&self) -> u64 {
+        self.messages.len() as u64
+    }
+
+    fn octets(&self) -> u64 {
+        self.messages.iter().map(|(_, octets)| octets).sum()
+    }
+
+    async fn entries(&mut self, from: u64) -> Result<Vec<Entry>, StoreError> {
+        let skipped = usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX);
+        Ok((from..)
+            .zip(self.messages.iter().skip(skipped))
+            .map(|(number, message)| entry(number, message))
+            .collect())
+    }
+
+    async fn entry(&mut self, number: u64) -> Result<Entry, StoreError> {
+        self.message(number).map(|message| entry(number, message))
+    }
+
+    async fn body(&mut self, number: u64, extent: Extent) -> Result<CatchBody, StoreError> {
+        let id = &self.message(number)?.0.id;
+        let mut text =
+            text(&self.store, id).ok_or_else(|| StoreError::Lost(format!("message {number} was deleted")))?;
+        if let Extent::Top(lines) = extent {
+            let length = TopLimiter::new(lines).take(&text);
+            text.truncate(length);
+        }
+        Ok(CatchBody(text.into()))
+    }
+
+    async fn remove(self, numbers: &[u64]) -> Result<(), StoreError> {
+        let messages =
+            numbers.iter().map(|number| self.message(*number).map(|(message, _)| Arc::clone(message)));
+        let messages: Vec<_> = messages.collect::<Result<_, _>>()?;
+        self.store.delete(&messages);
+        Ok(())
+    }
+
+    fn lease_lifetime(&self) -> Option<std::time::Duration> {
+        None
+    }
+
+    async fn renew(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+impl Body for CatchBody {
+    fn is_dot_stuffed(&self) -> bool {
+        false
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>, StoreError> {
+        let length = self.0.len().min(CHUNK_OCTETS);
+        Ok(if length == 0 { None } else { Some(self.0.split_to(length)) })
+    }
+}

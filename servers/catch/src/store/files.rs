@@ -1,0 +1,144 @@
+//! The files of the messages, and the directory that contains them.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use tracing::warn;
+
+use super::message::{Analysis, Message, State};
+use crate::record::Record;
+
+/// Directory of the messages. A temporary one is removed when the value is dropped.
+#[derive(Debug)]
+pub(crate) struct Files {
+    root: PathBuf,
+    messages: PathBuf,
+    temporary: Option<TempDir>,
+    /// Locked while this process uses the directory.
+    _lock: File,
+}
+
+impl Files {
+    /// # Errors
+    /// A sentence: no temporary directory can be created.
+    pub(crate) fn temporary() -> Result<Self, String> {
+        let directory = tempfile::Builder::new().prefix("pennypost-catch-").tempdir().map_err(|error| {
+            format!(
+                "cannot create a temporary directory: {error}; set TMPDIR, or name a directory with --data"
+            )
+        })?;
+        let root = directory.path().to_owned();
+        Self::open(root, Some(directory))
+    }
+
+    /// # Errors
+    /// A sentence: the directory cannot be used, or another catcher uses it.
+    pub(crate) fn permanent(root: &Path) -> Result<Self, String> {
+        Self::open(root.to_owned(), None)
+    }
+
+    fn open(root: PathBuf, temporary: Option<TempDir>) -> Result<Self, String> {
+        let failed = |error: io::Error| {
+            format!("cannot use the directory {}: {error}; name another one with --data", root.display())
+        };
+        let messages = root.join("messages");
+        DirBuilder::new().mode(0o700).recursive(true).create(&messages).map_err(failed)?;
+        let lock = File::create(root.join("catch.lock")).map_err(failed)?;
+        lock.try_lock().map_err(|_| {
+            format!(
+                "{} is in use by another catcher; stop it, or name another directory with --data",
+                root.display()
+            )
+        })?;
+        Ok(Self { root, messages, temporary, _lock: lock })
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    const fn is_permanent(&self) -> bool {
+        self.temporary.is_none()
+    }
+
+    pub(crate) fn message_path(&self, id: &str) -> PathBuf {
+        self.messages.join(format!("{id}.eml"))
+    }
+
+    /// A new path for a message that is being received.
+    pub(crate) fn spool_path(&self) -> PathBuf {
+        self.messages.join(format!("{}.part", ulid::Ulid::generate()))
+    }
+
+    fn record_path(&self, id: &str) -> PathBuf {
+        self.messages.join(format!("{id}.json"))
+    }
+
+    /// Creates the file of a message's octets.
+    pub(crate) fn create(&self, id: &str) -> io::Result<File> {
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.message_path(id))
+    }
+
+    /// The octets of a message; `None` if it was deleted.
+    pub(crate) fn read(&self, id: &str) -> Option<Vec<u8>> {
+        fs::read(self.message_path(id)).ok()
+    }
+
+    pub(crate) fn read_record(&self, id: &str) -> Option<Record> {
+        serde_json::from_slice(&fs::read(self.record_path(id)).ok()?).ok()
+    }
+
+    /// A record that cannot be written costs the dialogue of one message, so the message is accepted all the same.
+    pub(crate) fn write_record(&self, record: &Record) {
+        let written = serde_json::to_vec(record)
+            .map_err(io::Error::from)
+            .and_then(|octets| fs::write(self.record_path(&record.id), octets));
+        if let Err(error) = written {
+            warn!(id = record.id, %error, "cannot write the record of a message");
+        }
+    }
+
+    /// Records a change, if the directory remains after the exit.
+    pub(crate) fn update_record(&self, id: &str, state: &State) {
+        if !self.is_permanent() {
+            return;
+        }
+        if let Some(record) = self.read_record(id) {
+            self.write_record(&Record { read: state.read, tags: state.tags.clone(), ..record });
+        }
+    }
+
+    pub(crate) fn remove(&self, id: &str) -> io::Result<()> {
+        let _ = fs::remove_file(self.record_path(id));
+        match fs::remove_file(self.message_path(id)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// The messages in the directory, oldest first. Files of messages that were not accepted are deleted.
+    pub(crate) fn read_all(&self) -> Vec<Message> {
+        let mut ids: Vec<String> = fs::read_dir(&self.messages)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".eml").map(str::to_owned))
+            // Other files are not the catcher's.
+            .filter(|id| ulid::Ulid::from_string(id).is_ok())
+            .collect();
+        ids.sort_unstable();
+        ids.iter()
+            .filter_map(|id| {
+                let record = self.read_record(id);
+                if record.is_none() {
+                    warn!(id, "deleting a message without a record");
+                    let _ = self.remove(id);
+                }
+                Some(Message::new(Analysis::of(&self.read(id)?), &record?))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,272 @@
+//! Stored messages. Each message has two files, `ID.eml` with its octets and `ID.json` with its record; a summary stays in memory.
+//!
+//! Nothing is synced: the files need not survive a power failure. Times of receipt and sequence numbers are ascending, so a message
+//! with a larger sequence number was stored later.
+
+mod files;
+mod message;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Bound;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::broadcast;
+use tracing::warn;
+
+pub(crate) use self::files::Files;
+pub(crate) use self::message::{Analysis, Message, State, initial_tags};
+use crate::options::Keep;
+use crate::record::{Line, Record, Session};
+
+/// Changes that a slow reader of the events may fall behind.
+const CHANGES_MAX: usize = 1_024;
+/// Ended sessions that are remembered.
+const SESSIONS_MAX: usize = 200;
+
+/// All caught messages.
+#[derive(Debug)]
+pub(crate) struct Store {
+    files: Files,
+    keep: Keep,
+    index: Mutex<Index>,
+    sessions: Mutex<VecDeque<Arc<EndedSession>>>,
+    changes: broadcast::Sender<Change>,
+    pub(crate) counters: Counters,
+}
+
+#[derive(Debug, Default)]
+struct Index {
+    messages: BTreeMap<u64, Arc<Message>>,
+    by_id: HashMap<String, u64>,
+    next: u64,
+}
+
+/// Totals since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) accepted: AtomicU64,
+    pub(crate) accepted_octets: AtomicU64,
+    pub(crate) rejected: AtomicU64,
+    pub(crate) deleted: AtomicU64,
+}
+
+/// A change of the stored messages.
+#[derive(Debug, Clone)]
+pub(crate) enum Change {
+    New(Arc<Message>),
+    /// Its read state or its tags.
+    Updated(Arc<Message>),
+    Deleted(Arc<Message>),
+    /// All messages.
+    Truncated,
+}
+
+/// A connection that has ended.
+#[derive(Debug, Clone, serde::Serialize)]
+pub(crate) struct EndedSession {
+    #[serde(flatten)]
+    pub(crate) session: Session,
+    pub(crate) ended: DateTime<Utc>,
+    /// Ids of the stored messages.
+    pub(crate) messages: Vec<String>,
+    pub(crate) faults: Vec<String>,
+    /// The lines of the dialogue after the last stored message.
+    pub(crate) dialogue: Vec<Line>,
+}
+
+impl Store {
+    /// Opens the store over `files` and reads the messages that are there.
+    pub(crate) fn open(files: Files, keep: Keep) -> Self {
+        let mut index = Index::default();
+        for message in files.read_all() {
+            index.insert(message);
+        }
+        let store = Self {
+            files,
+            keep,
+            index: Mutex::new(index),
+            sessions: Mutex::default(),
+            changes: broadcast::channel(CHANGES_MAX).0,
+            counters: Counters::default(),
+        };
+        store.prune();
+        store
+    }
+
+    pub(crate) const fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// Publishes a message whose octets are in its file.
+    pub(crate) fn insert(&self, message: Message, record: &Record) -> Arc<Message> {
+        self.files.write_record(record);
+        self.counters.accepted.fetch_add(1, Ordering::Relaxed);
+        self.counters.accepted_octets.fetch_add(record.size, Ordering::Relaxed);
+        let message = self.index().insert(message);
+        // Without a receiver nobody waits for the message.
+        let _ = self.changes.send(Change::New(Arc::clone(&message)));
+        self.prune();
+        message
+    }
+
+    /// The changes from now on.
+    pub(crate) fn changes(&self) -> broadcast::Receiver<Change> {
+        self.changes.subscribe()
+    }
+
+    pub(crate) fn message(&self, id: &str) -> Option<Arc<Message>> {
+        let index = self.index();
+        index.messages.get(index.by_id.get(id)?).cloned()
+    }
+
+    /// The messages that `matches` selects, newest first.
+    pub(crate) fn newest(&self, matches: impl Fn(&Message) -> bool) -> Vec<Arc<Message>> {
+        self.snapshot(Bound::Unbounded).into_iter().rev().filter(|message| matches(message)).collect()
+    }
+
+    /// The messages stored after the one with this id, oldest first. Ids ascend with time, so the message itself may be deleted.
+    pub(crate) fn after(&self, id: Option<&str>) -> Vec<Arc<Message>> {
+        let Some(id) = id else { return self.snapshot(Bound::Unbounded) };
+        let sequence = self.index().by_id.get(id).copied();
+        match sequence {
+            Some(sequence) => self.snapshot(Bound::Excluded(sequence)),
+            None => self.snapshot(Bound::Unbounded).into_iter().filter(|message| *message.id > *id).collect(),
+        }
+    }
+
+    /// Copies the list, so that the lock is not held while messages are compared.
+    fn snapshot(&self, from: Bound<u64>) -> Vec<Arc<Message>> {
+        self.index()
+            .messages
+            .range((from, Bound::Unbounded))
+            .map(|(_, message)| Arc::clone(message))
+            .collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.index().messages.len()
+    }
+
+    pub(crate) fn unread(&self) -> usize {
+        self.index().messages.values().filter(|message| !message.state().read).count()
+    }
+
+    /// Changes the read state or the tags of a message.
+    pub(crate) fn update(&self, message: &Arc<Message>, change: impl FnOnce(&mut State)) {
+        let state = {
+            let mut state = message.state();
+            let before = state.clone();
+            change(&mut state);
+            if *state == before {
+                return;
+            }
+            state.clone()
+        };
+        self.files.update_record(&message.id, &state);
+        let _ = self.changes.send(Change::Updated(Arc::clone(message)));
+    }
+
+    /// Deletes messages. Those that are gone already are skipped; returns the others.
+    pub(crate) fn delete(&self, messages: &[Arc<Message>]) -> Vec<Arc<Message>> {
+        let deleted: Vec<_> = {
+            let mut index = self.index();
+            messages.iter().filter_map(|message| index.remove(message.sequence)).collect()
+        };
+        self.deleted(&deleted);
+        deleted
+    }
+
+    /// Deletes every message.
+    pub(crate) fn clear(&self) {
+        let messages = {
+            let mut index = self.index();
+            index.by_id.clear();
+            std::mem::take(&mut index.messages)
+        };
+        self.remove_files(messages.values());
+        let _ = self.changes.send(Change::Truncated);
+    }
+
+    /// Deletes the messages that are no longer kept.
+    pub(crate) fn prune(&self) {
+        let mut pruned = Vec::new();
+        {
+            let mut index = self.index();
+            while let Some((sequence, message)) = index.messages.first_key_value() {
+                let is_kept = match self.keep {
+                    Keep::Count(count) => index.messages.len() <= count,
+                    Keep::Age(age) => (Utc::now() - message.received).to_std().unwrap_or_default() < age,
+                };
+                if is_kept {
+                    break;
+                }
+                let sequence = *sequence;
+                pruned.extend(index.remove(sequence));
+            }
+        }
+        self.deleted(&pruned);
+    }
+
+    /// Time between two calls of [`prune`](Self::prune), in addition to those at each message.
+    pub(crate) fn prune_interval(&self) -> Option<Duration> {
+        match self.keep {
+            Keep::Count(_) => None,
+            Keep::Age(age) => Some((age / 10).clamp(Duration::from_millis(100), Duration::from_secs(60))),
+        }
+    }
+
+    fn deleted(&self, messages: &[Arc<Message>]) {
+        self.remove_files(messages.iter());
+        for message in messages {
+            let _ = self.changes.send(Change::Deleted(Arc::clone(message)));
+        }
+    }
+
+    fn remove_files<'a>(&self, messages: impl Iterator<Item = &'a Arc<Message>>) {
+        for message in messages {
+            self.counters.deleted.fetch_add(1, Ordering::Relaxed);
+            if let Err(error) = self.files.remove(&message.id) {
+                warn!(id = %message.id, %error, "cannot delete the files of a message");
+            }
+        }
+    }
+
+    /// Remembers a session, and forgets the oldest one over the limit.
+    pub(crate) fn end_session(&self, session: EndedSession) {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.push_front(Arc::new(session));
+        sessions.truncate(SESSIONS_MAX);
+    }
+
+    /// The ended sessions, newest first.
+    pub(crate) fn sessions(&self) -> Vec<Arc<EndedSession>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Index {
+    fn insert(&mut self, mut message: Message) -> Arc<Message> {
+        message.sequence = self.next;
+        self.next += 1;
+        let message = Arc::new(message);
+        self.by_id.insert(message.id.clone(), message.sequence);
+        self.messages.insert(message.sequence, Arc::clone(&message));
+        message
+    }
+
+    fn remove(&mut self, sequence: u64) -> Option<Arc<Message>> {
+        let message = self.messages.remove(&sequence)?;
+        self.by_id.remove(&message.id);
+        Some(message)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

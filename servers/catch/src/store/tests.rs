@@ -1,0 +1,155 @@
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use mail_service::context::IdGenerator;
+
+use super::*;
+use crate::record::{Envelope, Timings};
+use crate::service::CatchClock;
+
+/// Ids ascend, as those of a catcher do.
+static CLOCK: LazyLock<CatchClock> = LazyLock::new(CatchClock::default);
+
+/// A record of a message that was received at `time`.
+pub(crate) fn record(time: &str, from: &str, to: &[&str]) -> Record {
+    let received: DateTime<Utc> = time.parse().expect("a time");
+    Record {
+        id: CLOCK.generate(received),
+        received,
+        size: 0,
+        read: false,
+        tags: Vec::new(),
+        envelope: Envelope {
+            from: from.to_owned(),
+            to: to.iter().map(|address| (*address).to_owned()).collect(),
+            ..Envelope::default()
+        },
+        session: Session {
+            id: "session".to_owned(),
+            client: None,
+            connected: received,
+            hello: "client".to_owned(),
+            protocol: "ESMTP".to_owned(),
+            tls: None,
+            cipher: None,
+            user: None,
+        },
+        dialogue: Vec::new(),
+        timings: Timings::default(),
+        lint: Vec::new(),
+        faults: Vec::new(),
+    }
+}
+
+/// A message with the tags that a new one gets.
+pub(crate) fn stored(octets: &str, mut record: Record) -> Message {
+    let analysis = Analysis::of(octets.as_bytes());
+    record.size = octets.len() as u64;
+    record.tags = initial_tags(&analysis, &record.envelope);
+    Message::new(analysis, &record)
+}
+
+fn insert(store: &Store, record: Record) -> Arc<Message> {
+    let octets = "Subject: s\r\n\r\nbody\r\n";
+    std::fs::write(store.files().message_path(&record.id), octets).expect("the file is written");
+    let message = stored(octets, record.clone());
+    store.insert(message, &record)
+}
+
+fn new_record() -> Record {
+    record(&Utc::now().to_rfc3339(), "a@a.example", &["b+urgent@b.example"])
+}
+
+fn temporary(keep: Keep) -> Store {
+    Store::open(Files::temporary().expect("a directory"), keep)
+}
+
+fn file_count(store: &Store) -> usize {
+    std::fs::read_dir(store.files().root().join("messages")).expect("the directory exists").count()
+}
+
+#[test]
+fn count_keeps_the_newest_messages_and_deletes_the_files_of_the_others() {
+    let store = temporary(Keep::Count(3));
+    let ids: Vec<_> = (0..10).map(|_| insert(&store, new_record()).id.clone()).collect();
+    let kept: Vec<_> = store.newest(|_| true).iter().map(|message| message.id.clone()).collect();
+    assert_eq!(kept, ids[7..].iter().rev().cloned().collect::<Vec<_>>());
+    assert_eq!(file_count(&store), 6);
+    assert!(store.message(&ids[0]).is_none() && store.files().read(&ids[0]).is_none());
+}
+
+#[test]
+fn age_deletes_older_messages() {
+    let store = temporary(Keep::Age(Duration::from_hours(1)));
+    let old = Utc::now() - chrono::TimeDelta::hours(2);
+    insert(&store, record(&old.to_rfc3339(), "", &[]));
+    assert_eq!(store.len(), 0);
+    insert(&store, new_record());
+    store.prune();
+    assert_eq!(store.len(), 1);
+    assert_eq!(store.prune_interval(), Some(Duration::from_secs(60)));
+}
+
+#[test]
+fn temporary_directory_is_removed_with_the_store() {
+    let store = temporary(Keep::Count(3));
+    insert(&store, new_record());
+    let root = store.files().root().to_owned();
+    assert!(root.exists());
+    drop(store);
+    assert!(!root.exists());
+}
+
+#[test]
+fn permanent_directory_keeps_messages_and_their_state() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let open = || Store::open(Files::permanent(directory.path()).expect("not in use"), Keep::Count(2));
+    let store = open();
+    let (first, second) = (insert(&store, new_record()), insert(&store, new_record()));
+    store.update(&first, |state| state.read = true);
+    std::fs::write(directory.path().join("messages/notes.eml"), "not the catcher's")
+        .expect("the file is written");
+    let reason = Files::permanent(directory.path()).map(|_| ()).expect_err("in use");
+    assert!(reason.contains("another catcher"), "{reason}");
+    drop(store);
+
+    let store = open();
+    let kept = store.newest(|_| true);
+    assert_eq!(kept.iter().map(|message| &message.id).collect::<Vec<_>>(), [&second.id, &first.id]);
+    assert!(kept[1].state().read && !kept[0].state().read);
+    assert_eq!(kept[0].envelope.to, ["b+urgent@b.example"]);
+    assert!(directory.path().join("messages/notes.eml").exists());
+}
+
+#[test]
+fn messages_after_an_id_are_those_stored_later() {
+    let store = temporary(Keep::Count(10));
+    let messages: Vec<_> = (0..3).map(|_| insert(&store, new_record())).collect();
+    let after = |id: &str| store.after(Some(id)).iter().map(|message| message.sequence).collect::<Vec<_>>();
+    assert_eq!(after(&messages[0].id), [1, 2]);
+    assert_eq!(after(&messages[2].id), [0; 0]);
+    store.delete(&messages[..1]);
+    assert_eq!(after(&messages[0].id), [1, 2], "a deleted message");
+    assert_eq!(store.after(None).len(), 2);
+}
+
+#[test]
+fn changes_are_broadcast() {
+    let store = temporary(Keep::Count(10));
+    let mut changes = store.changes();
+    let message = insert(&store, new_record());
+    store.update(&message, |state| state.tags.clear());
+    store.update(&message, |state| state.tags.clear());
+    store.delete(&[Arc::clone(&message), message]);
+    store.clear();
+    let mut kinds = Vec::new();
+    while let Ok(change) = changes.try_recv() {
+        kinds.push(match change {
+            Change::New(_) => "new",
+            Change::Updated(_) => "updated",
+            Change::Deleted(_) => "deleted",
+            Change::Truncated => "truncated",
+        });
+    }
+    assert_eq!(kinds, ["new", "updated", "deleted", "truncated"], "the second update changes nothing");
+}
