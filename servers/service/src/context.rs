@@ -1,12 +1,12 @@
 //! The service that all sessions of a server share, and the rules that need it: routing of addresses, and sign-in.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use mail_core::message::address::{Address, Domain, ForwardPath, Host};
+use mail_core::message::printable::Excerpt;
 use mail_core::sasl::Credentials;
 use mail_core::time::Instant;
 use mail_core::users::Username;
@@ -200,7 +200,7 @@ impl<D: Directory, S, C: Clock> ServiceContext<D, S, C> {
         let counted_name = name.map_or(login, Username::as_str);
         let attempt = self.throttle.attempt(client.address, client.is_trusted, counted_name);
         self.throttle.admit(self.clock.now(), attempt).map(|()| attempt).map_err(|scope| {
-            debug!(?scope, account = %escaped(login), "sign-in refused: too many failures");
+            debug!(?scope, account = %Excerpt(login), "sign-in refused: too many failures");
             self.metrics.sign_ins.too_many.inc();
             client.reject(RejectionReason::TooManyFailures, 0)
         })
@@ -219,7 +219,7 @@ impl<D: Directory, S, C: Clock> ServiceContext<D, S, C> {
     fn count_failure(&self, login: &str, attempt: Attempt, client: &mut ClientContext) -> Rejection {
         self.metrics.sign_ins.wrong.inc();
         let failure = self.throttle.failed(self.clock.now(), attempt);
-        let (account, address) = (escaped(login), client.address.map(tracing::field::display));
+        let (account, address) = (Excerpt(login), client.address.map(tracing::field::display));
         warn!(address, %account, "sign-in refused");
         match failure.limit_reached {
             Some(LimitScope::Address) => warn!(address, "sign-in limit of this address reached"),
@@ -255,9 +255,4 @@ impl<D: Directory, S, C: Clock> ServiceContext<D, S, C> {
             Host::Literal(_) => false,
         }
     }
-}
-
-/// A client's text, shortened and escaped for the log.
-fn escaped(login: &str) -> impl fmt::Display {
-    login.chars().take(64).flat_map(char::escape_default).collect::<String>()
 }

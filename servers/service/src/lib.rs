@@ -9,6 +9,7 @@ pub mod budget;
 pub mod context;
 pub mod faults;
 pub mod intake;
+mod log;
 pub mod metrics;
 pub mod pop3_session;
 pub mod smtp_session;

@@ -344,7 +344,7 @@ impl Policy<smtp::Server> for Mail {
                 self.delivered.borrow_mut().push(self.incoming.take());
                 server.accept();
             }
-            smtp::Event::Reset => {}
+            smtp::Event::Reset | smtp::Event::Refused(_) => {}
             _ => server.accept(),
         }
     }
