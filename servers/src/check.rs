@@ -1,6 +1,7 @@
 //! `pennypost check`: reads configuration, certificate, accounts and mailboxes, and reports defects.
 
 use std::io::{self, Write};
+use std::time::SystemTime;
 
 use config::{Config, Tls};
 use mail_core::users::Username;
@@ -29,6 +30,17 @@ pub fn check(config: &Config) -> Result<bool, String> {
         report.check_mailbox(&configured::mailboxes(config), &name)?;
     }
     Ok(report.is_clean)
+}
+
+/// The names that clients connect to.
+fn host_names(config: &Config) -> Vec<String> {
+    let mut names = vec![config.hostname.ascii().into_owned()];
+    if config.web.listen.address().is_some() {
+        names.extend(config.web.names.iter().map(|name| name.ascii().into_owned()));
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 async fn all_names(directory: &impl AccountAdmin) -> Result<Vec<Username>, String> {
@@ -73,14 +85,18 @@ impl<W: Write> Report<W> {
         Ok(())
     }
 
+    /// A certificate that expires soon is reported, but is not a defect. The servers renew a self-signed one themselves.
     fn check_certificate(&mut self, config: &Config) -> Result<(), String> {
-        if !matches!(config.tls, Tls::Files { .. }) {
-            return Ok(());
+        let Tls::Files { certificate: path, .. } = &config.tls else { return Ok(()) };
+        let certificate = match Certificate::open(&config.tls, &config.data, config.hostname.as_str()) {
+            Ok(certificate) => certificate.expect("TLS is configured"),
+            Err(sentence) => return self.print_defect(&sentence),
+        };
+        for finding in certificate.findings(&host_names(config), SystemTime::now()) {
+            let line = format!("{}: {finding}", path.display());
+            if finding.is_defect() { self.print_defect(&line) } else { self.print(&line) }?;
         }
-        match Certificate::open(&config.tls, &config.data, config.hostname.as_str()) {
-            Ok(_) => Ok(()),
-            Err(sentence) => self.print_defect(&sentence),
-        }
+        Ok(())
     }
 
     fn check_mailbox(&mut self, mailboxes: &impl MailboxAdmin, name: &Username) -> Result<(), String> {

@@ -41,7 +41,7 @@ enum Command {
         #[command(flatten)]
         place: PlaceArgs,
     },
-    /// Verify the configuration, User.txt and every mailbox; the exit code is 1 if there is a defect
+    /// Verify the configuration, the certificate, User.txt and every mailbox; the exit code is 1 if there is a defect
     Check(PlaceArgs),
 }
 
