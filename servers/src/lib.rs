@@ -16,3 +16,4 @@ mod metrics;
 mod privileges;
 pub mod serve;
 pub mod services;
+mod sessions;

@@ -15,6 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use mail_core::message::address::Domain;
 use net::accept::{self, AcceptConfig};
+use net::health::Readiness;
 use net::limiter::{ConnectionLimiter, ConnectionLimits};
 use net::proxy::Client;
 use net::stream::Stream;
@@ -79,14 +80,15 @@ impl Bridge {
         self.metrics.register(registry);
     }
 
-    /// Serves the page and relays to `targets` until `shutdown` turns true. Then idle connections are closed with 1001, and
+    /// Serves the page and relays to `targets` until the shutdown in `readiness`. Then idle connections are closed with 1001, and
     /// active ones have a grace period. With a certificate it serves HTTPS, and redirects plain HTTP.
     pub async fn serve(
         self,
         targets: BTreeMap<String, Target>,
         certificate: Option<Certificate>,
-        shutdown: watch::Receiver<bool>,
+        readiness: Readiness,
     ) {
+        let shutdown = readiness.shutdown().clone();
         let Self { socket, address, access, limits, metrics, root } = self;
         metrics.set_targets(targets.keys());
         let access = Arc::new(access);
@@ -104,7 +106,7 @@ impl Bridge {
             shutdown: shutdown.clone(),
         };
         let https_only = certificate.is_some_and(|certificate| !certificate.is_self_signed());
-        let router = routes::router(&root, Arc::new(handler), https_only);
+        let router = routes::router(&root, Arc::new(handler), readiness, https_only);
         let scheme = if https.is_some() { "https" } else { "http" };
         info!(protocol = "web", scheme, %address, "listening");
 

@@ -6,6 +6,7 @@
 //! | [`MaildropStore`], [`Maildrop`], [`Body`] | reading and removing messages |
 //! | [`Directory`](directory::Directory) | finding accounts, verifying passwords |
 //! | [`AccountAdmin`](directory::AccountAdmin), [`MailboxAdmin`] | administration |
+//! | [`StoreHealth`] | readiness |
 //!
 //! The interfaces know accounts, messages and numbers, but no paths, offsets or SQL. Every store guarantees:
 //!
@@ -23,6 +24,7 @@ pub mod directory;
 pub mod disk;
 mod fan_out;
 pub mod generations;
+mod health;
 mod mailbox_admin;
 mod maildrop;
 pub mod text;
@@ -37,6 +39,7 @@ pub mod user_txt;
 
 pub use delivery::{DeliveryTarget, Destination, Envelope, IncomingMessage};
 pub use fan_out::{FanOut, FanOutIncoming};
+pub use health::StoreHealth;
 pub use mailbox_admin::{Finding, MailboxAdmin, MailboxReport};
 pub use maildrop::{Body, Entry, Extent, Maildrop, MaildropStore};
 

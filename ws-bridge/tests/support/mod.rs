@@ -11,6 +11,7 @@ use bytes::Bytes;
 use config::{Target, Web};
 use futures::{SinkExt, StreamExt};
 use mail_core::message::address::Domain;
+use net::health::Readiness;
 use tls::Certificate;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -59,7 +60,7 @@ impl Running {
         let (sender, shutdown) = watch::channel(false);
         let address = bridge.address();
         let targets = BTreeMap::from([("target".to_owned(), target.into())]);
-        let served = tokio::spawn(bridge.serve(targets, certificate, shutdown));
+        let served = tokio::spawn(bridge.serve(targets, certificate, Readiness::new(shutdown)));
         Self { address, _port: port, shutdown: sender, served }
     }
 
