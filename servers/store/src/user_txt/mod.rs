@@ -123,13 +123,9 @@ impl UserTxt {
         let failed = |error: io::Error| {
             DirectoryError::Failed(format!("cannot rewrite {}: {error}", path_in(&self.data).display()))
         };
-        let lock = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(self.data.join(".User.txt.lock"))
-            .map_err(failed)?;
-        lock.lock().map_err(failed)?;
+        // The directory is locked, because a lock file could not be removed safely after a failure.
+        let directory = File::open(&self.data).map_err(failed)?;
+        directory.lock().map_err(failed)?;
         let path = path_in(&self.data);
         let mut file = parse(&path).map_err(DirectoryError::Failed)?;
         let result = change(&mut file)?;
@@ -184,6 +180,7 @@ impl AccountAdmin for UserTxt {
 
     async fn add(&self, name: &Username, password: &Secret<String>) -> Result<(), DirectoryError> {
         let folder = self.data.join(name.as_str());
+        let is_new_cost = !cost::is_stored(&self.data);
         let password = self.hash(password)?;
         let mut is_new_folder = false;
         let added = self.rewrite(|file| {
@@ -205,6 +202,9 @@ impl AccountAdmin for UserTxt {
         if added.is_err() && is_new_folder {
             // Fails if the folder has mail by now.
             let _ = fs::remove_dir(&folder);
+        }
+        if added.is_err() && is_new_cost {
+            cost::remove(&self.data);
         }
         added
     }

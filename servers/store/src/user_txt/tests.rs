@@ -88,6 +88,25 @@ async fn accounts_are_added_changed_hashed_and_removed() {
 }
 
 #[tokio::test]
+async fn failed_addition_leaves_nothing_behind() {
+    let (data, accounts) = accounts("ag secret\n");
+    let names = || {
+        let entries = fs::read_dir(data.path()).expect("readable");
+        let mut names: Vec<_> = entries.map(|entry| entry.expect("readable").file_name()).collect();
+        names.sort();
+        names
+    };
+    // A directory in place of the new file makes the rewrite fail.
+    fs::create_dir(data.path().join(".User.txt.new")).expect("made");
+    let before = names();
+    assert!(matches!(accounts.add(&name("gb"), &secret("x")).await, Err(DirectoryError::Failed(_))));
+    assert_eq!(names(), before);
+    fs::remove_dir(data.path().join(".User.txt.new")).expect("removed");
+    accounts.add(&name("gb"), &secret("x")).await.expect("added");
+    assert_eq!(names(), [".hash-cost", "User.txt", "gb"]);
+}
+
+#[tokio::test]
 async fn verified_password_needs_no_hash_again_and_a_wrong_one_always_does() {
     let (data, accounts) = accounts("ag plain\n");
     accounts.add(&name("gb"), &secret("right")).await.expect("added");
