@@ -154,7 +154,7 @@ async fn find(directory: &impl Directory, name: &Username) -> Result<Username, S
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "for map_err")]
-fn to_sentence(error: DirectoryError) -> String {
+pub(crate) fn to_sentence(error: DirectoryError) -> String {
     error.to_string()
 }
 
@@ -183,10 +183,10 @@ impl NameAndPassword {
     }
 }
 
-fn print(line: &str) -> Result<(), String> {
+pub(crate) fn print(line: &str) -> Result<(), String> {
     writeln!(io::stdout(), "{line}").map_err(|error| format!("cannot write to standard output: {error}"))
 }
 
-fn parse_name(text: &str) -> Result<Username, String> {
+pub(crate) fn parse_name(text: &str) -> Result<Username, String> {
     Username::parse(text).map_err(|error| error.to_string())
 }

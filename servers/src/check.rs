@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::time::SystemTime;
 
 use config::{Config, Tls};
+use mail_core::message::address::Host;
 use mail_core::users::Username;
-use mail_store::directory::AccountAdmin;
+use mail_store::directory::{AccountAdmin, AliasAdmin, Directory, DirectoryError};
 use mail_store::{Finding, MailboxAdmin, configured};
 use tls::Certificate;
 
@@ -25,6 +26,7 @@ pub fn check(config: &Config) -> Result<bool, String> {
         .build()
         .map_err(|error| format!("cannot start: {error}"))?;
     runtime.block_on(report.check_passwords(&directory))?;
+    runtime.block_on(report.check_aliases(&directory, config))?;
     report.check_certificate(config)?;
     for name in runtime.block_on(all_names(&directory))? {
         report.check_mailbox(&configured::mailboxes(config), &name)?;
@@ -43,7 +45,7 @@ fn host_names(config: &Config) -> Vec<String> {
     names
 }
 
-async fn all_names(directory: &impl AccountAdmin) -> Result<Vec<Username>, String> {
+pub(crate) async fn all_names(directory: &impl AccountAdmin) -> Result<Vec<Username>, String> {
     let mut all = Vec::new();
     loop {
         let names = directory.names(all.last()).await.map_err(|error| error.to_string())?;
@@ -81,6 +83,40 @@ impl<W: Write> Report<W> {
             self.print_defect(&format!(
                 "User.txt: the hash of {name} is broken; `pennypost user passwd {name}` sets a new password"
             ))?;
+        }
+        Ok(())
+    }
+
+    /// Every target of an alias is an account or another alias. No mail leaves the host, so a remote target is a defect.
+    async fn check_aliases(
+        &mut self,
+        directory: &(impl Directory + AliasAdmin),
+        config: &Config,
+    ) -> Result<(), String> {
+        let failed = |error: DirectoryError| error.to_string();
+        for alias in directory.aliases().await.map_err(failed)? {
+            for target in &alias.targets {
+                let domain = alias.domain().unwrap_or_else(|| config.hostname.clone());
+                let address = target.at(&Host::Domain(domain));
+                let Host::Domain(domain) = &address.host else { continue };
+                if !config.domains.contains(domain) {
+                    self.print_defect(&format!(
+                        "Aliases.txt: {} leads to {target} on another host, and no mail leaves this one; remove the target",
+                        alias.key
+                    ))?;
+                    continue;
+                }
+                let account = match address.local.username() {
+                    Some(name) => directory.find(&name).await.map_err(failed)?,
+                    None => None,
+                };
+                if account.is_none() && directory.alias(&address).await.map_err(failed)?.is_none() {
+                    self.print_defect(&format!(
+                        "Aliases.txt: {} leads to {target}, which is neither an account nor an alias; add it or remove the target",
+                        alias.key
+                    ))?;
+                }
+            }
         }
         Ok(())
     }

@@ -8,6 +8,8 @@
 //! ```
 
 pub mod admin;
+mod alias;
+mod backup;
 pub mod check;
 pub mod cli;
 mod confine;
@@ -17,3 +19,4 @@ mod privileges;
 pub mod serve;
 pub mod services;
 mod sessions;
+mod transfer;

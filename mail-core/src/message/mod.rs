@@ -6,6 +6,7 @@ pub mod date;
 pub mod draft;
 pub mod header;
 pub mod id;
+pub mod mbox;
 pub mod mime;
 pub mod parsed;
 pub mod platform;

@@ -12,5 +12,6 @@ pub mod intake;
 mod log;
 pub mod metrics;
 pub mod pop3_session;
+mod routing;
 pub mod smtp_session;
 pub mod throttle;

@@ -134,10 +134,14 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpSession<D, S, 
             info!(%from, %to, "recipient refused: no such account");
             return Err(replies::UNKNOWN_USER);
         }
-        if destinations.iter().any(is_remote) {
+        if let Some(Destination::Remote(remote)) = destinations.iter().find(|found| is_remote(found)) {
             let (from, to) = transaction.refuse_recipient(path);
-            info!(%from, %to, "recipient refused: not a local domain");
-            return Err(replies::RELAYING_DENIED);
+            if path.address() == Some(remote) {
+                info!(%from, %to, "recipient refused: not a local domain");
+                return Err(replies::RELAYING_DENIED);
+            }
+            error!(%from, %to, "recipient refused for now: the alias leads to {remote} on another host; see `pennypost check`");
+            return Err(replies::LOCAL_ERROR);
         }
         let recipients = &mut transaction.envelope.recipients;
         for destination in destinations {

@@ -49,7 +49,7 @@ pub fn open_directory(config: &Config) -> Result<ConfiguredDirectory, String> {
             config.data.display()
         ));
     }
-    UserTxt::open(&config.data, &config.auth)
+    UserTxt::open(&config.data, &config.auth, &config.domains)
 }
 
 /// Opens the directory for servers.
