@@ -282,7 +282,13 @@ fn attachment(path: &Path) -> Result<Attachment, Error> {
     let bytes = read_file(path)?;
     let name =
         path.file_name().map_or_else(|| "attachment".to_owned(), |name| name.to_string_lossy().into_owned());
-    Ok(Attachment { mime: media_type(path).to_owned(), name, content_id: None, bytes })
+    Ok(Attachment {
+        mime: media_type(path).to_owned(),
+        name,
+        content_id: None,
+        content_location: None,
+        bytes,
+    })
 }
 
 /// Guesses the media type from the extension of the file.

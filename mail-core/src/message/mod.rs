@@ -11,3 +11,5 @@ pub mod mime;
 pub mod parsed;
 pub mod platform;
 pub mod printable;
+pub mod recipients;
+mod subject_prefix;

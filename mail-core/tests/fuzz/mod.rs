@@ -11,7 +11,7 @@ use mail_core::mailbox::scan::{Scanner, records};
 use mail_core::message::address::{Address, Domain, ForwardPath, ReversePath};
 use mail_core::message::draft::{self, Draft, Subject};
 use mail_core::message::parsed::{ParsedMessage, Summary};
-use mail_core::message::{compose, date, header, id, mime};
+use mail_core::message::{compose, date, header, id, mime, recipients};
 use mail_core::proxy::{self, Header};
 use mail_core::{aliases, pop3, sasl, smtp, users};
 
@@ -81,7 +81,7 @@ fn addresses(data: &[u8]) {
             assert_single_line(domain.as_str());
             assert_eq!(Domain::parse(domain.as_str()).as_ref(), Ok(&domain));
         }
-        let _ = draft::parse_addresses("To", text);
+        let _ = (draft::parse_addresses("To", text), recipients::split_recipients(text));
         let _ = users::Username::parse(text).map(|name| assert_single_line(name.as_str()));
     }
     if let Ok((path, rest)) = ReversePath::parse(data) {
@@ -289,7 +289,7 @@ fn mime_parts(data: &[u8]) {
     let mut decoded = 0;
     for part in leaves() {
         assert!(!message.file_name(part).is_empty());
-        let _ = message.content_id(part);
+        let _ = (message.content_id(part), message.content_location(part));
         let (text, files) = message.text(part);
         decoded += part.bytes().len() + text.len() + files.iter().map(|file| file.bytes.len()).sum::<usize>();
     }
