@@ -10,7 +10,7 @@ const CONTRAST_MIN: f64 = 1.5;
 /// Contrast of the default text colour to the background below which text becomes white.
 const CONTRAST_WITH_BLACK_MIN: f64 = 3.0;
 
-/// The relative luminance of a colour, between 0 and 1 (WCAG 2.2).
+/// The relative luminance of a colour, between 0 and 1 (WCAG 2.2), approximately.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Luminance(f64);
 
@@ -100,10 +100,8 @@ fn luminance(value: &str) -> Option<Luminance> {
             named(word).or_else(|| hexadecimal(word.strip_prefix('#').unwrap_or(word)))?
         }
     };
-    let [r, g, b] = channels.map(|channel| {
-        let channel = f64::from(channel) / 255.0;
-        if channel <= 0.04045 { channel / 12.92 } else { ((channel + 0.055) / 1.055).powf(2.4) }
-    });
+    // Close to the curve of sRGB, without a power function in the page.
+    let [r, g, b] = channels.map(|channel| f64::from(channel) * f64::from(channel) / (255.0 * 255.0));
     Some(Luminance(0.2126 * r + 0.7152 * g + 0.0722 * b))
 }
 
@@ -112,10 +110,15 @@ fn functional(rest: &str) -> Option<[u8; 3]> {
     let (_, numbers) = rest.split_once('(')?;
     let numbers = numbers.split(')').next()?;
     let mut numbers = numbers.split([',', ' ', '/']).filter(|number| !number.is_empty());
-    let mut channel = || numbers.next()?.parse::<f64>().ok().map(|number| number.clamp(0.0, 255.0) as u8);
+    let mut channel = || {
+        let number: u16 = numbers.next()?.split('.').next()?.parse().ok()?;
+        Some(number.min(255) as u8)
+    };
     let channels = [channel()?, channel()?, channel()?];
-    let is_transparent =
-        numbers.next().is_some_and(|alpha| alpha.parse::<f64>().is_ok_and(|alpha| alpha < 0.5));
+    let is_transparent = numbers.next().is_some_and(|alpha| {
+        let alpha = alpha.trim_start_matches('0');
+        alpha.is_empty() || alpha.strip_prefix('.').is_some_and(|digits| digits < "5")
+    });
     (!is_transparent).then_some(channels)
 }
 

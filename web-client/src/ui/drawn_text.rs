@@ -21,8 +21,8 @@ use crate::model::fetched_message::FetchedMessage;
 const CHUNK_OCTETS: usize = 32 * 1_024;
 /// Time for which chunks are drawn without a pause.
 const DRAWING_TIME: Duration = Duration::from_millis(25);
-/// Height of a line in the style sheet, in pixels.
-const LINE_HEIGHT: f64 = 22.5;
+/// Height of two lines in the style sheet, in pixels.
+const TWO_LINES_HEIGHT: usize = 45;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TextOf {
@@ -100,8 +100,7 @@ fn append(parent: &Element, text: &str) -> Result<(), JsValue> {
     let chunk: HtmlElement = document.create_element("div")?.unchecked_into();
     // For the scroll bar, until the chunk is laid out.
     let lines = text.bytes().filter(|byte| *byte == b'\n').count() + usize::from(!text.ends_with('\n'));
-    #[expect(clippy::cast_precision_loss, reason = "a chunk has few lines")]
-    let height = format!("auto {}px", lines as f64 * LINE_HEIGHT);
+    let height = format!("auto {}px", lines * TWO_LINES_HEIGHT / 2);
     chunk.style().set_property("contain-intrinsic-block-size", &height)?;
     for segment in segments(&printable(text)) {
         match segment {
