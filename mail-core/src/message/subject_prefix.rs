@@ -85,7 +85,7 @@ fn strip_one<'a>(subject: &'a str, words: &[&str]) -> Option<&'a str> {
     let word = without_counter(prefix.trim_end()).trim_end().to_lowercase();
     let mut rest = rest.chars();
     rest.next();
-    words.contains(&word.as_str()).then(|| rest.as_str())
+    words.contains(&word.as_str()).then_some(rest.as_str())
 }
 
 fn without_counter(prefix: &str) -> &str {
