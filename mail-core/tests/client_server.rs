@@ -78,13 +78,16 @@ fn smtp_server(
                 envelope.0.push(path.to_string());
                 server.accept();
             }
-            Some(smtp_server::Event::Mail(_) | smtp_server::Event::Data) => server.accept(),
+            Some(smtp_server::Event::Command(_) | smtp_server::Event::Mail(_) | smtp_server::Event::Data) => {
+                server.accept()
+            }
             Some(smtp_server::Event::Chunk(chunk)) => envelope.1.extend_from_slice(&chunk),
             Some(smtp_server::Event::EndOfData) => {
                 delivered.borrow_mut().push(std::mem::take(&mut envelope));
                 server.accept();
             }
             Some(smtp_server::Event::Reset) => envelope = Default::default(),
+            Some(smtp_server::Event::Refused(_)) => {}
             None => {}
         }),
     }

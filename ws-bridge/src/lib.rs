@@ -29,6 +29,7 @@ mod access;
 mod close;
 #[cfg(feature = "embed")]
 mod embedded;
+mod forwarded;
 mod headers;
 pub mod http;
 mod https_redirect;

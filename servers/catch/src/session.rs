@@ -228,7 +228,8 @@ impl Session for CatchSession {
                 self.transaction = Transaction::default();
                 None
             }
-            Event::Command(_) | Event::Chunk(_) => None,
+            // The record has the refused command and its reply as lines of the dialogue.
+            Event::Command(_) | Event::Chunk(_) | Event::Refused(_) => None,
         };
         match rejection {
             Some(reply) => machine.reject(reply),

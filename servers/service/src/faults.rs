@@ -19,6 +19,7 @@ use mail_store::directory::Directory;
 use tracing::{info, warn};
 
 use crate::context::Clock;
+use crate::log;
 use crate::pop3_session::Pop3Session;
 use crate::smtp_service::SmtpService;
 use crate::smtp_session::SmtpSession;
@@ -160,20 +161,19 @@ impl<S: FaultTarget> FaultySession<S> {
         fits
     }
 
-    /// The fault to inject into the command of an event.
+    /// The fault to inject into the command of an event, and the names of the command.
     fn fault(
         &self,
         event: &<S::Machine as Machine>::Event,
         machine: &S::Machine,
-    ) -> Option<Fault<S::Command>> {
-        if let Some(fault) = self.session.own_fault(event) {
-            return Some(fault);
-        }
-        if self.injector.faults().is_empty() {
+    ) -> Option<(Fault<S::Command>, Vec<String>)> {
+        let own = self.session.own_fault(event);
+        if own.is_none() && self.injector.faults().is_empty() {
             return None;
         }
         let (command, names) = self.session.command(event, machine)?;
-        self.injector.matching(command, &names)
+        let fault = own.or_else(|| self.injector.matching(command, &names))?;
+        Some((fault, names))
     }
 
     async fn apply(
@@ -210,11 +210,14 @@ impl<S: FaultTarget> Session for FaultySession<S> {
             self.pending = Some(Pending::Drop);
             return;
         }
-        if S::octets(&event) == 0
-            && let Some(fault) = self.fault(&event, machine)
-        {
-            info!(%fault, "fault injected");
+        // The limit of a fault applies to one message.
+        if self.octets_left.is_some() && self.session.command(&event, machine).is_some() {
             self.octets_left = None;
+        }
+        if S::octets(&event) == 0
+            && let Some((fault, names)) = self.fault(&event, machine)
+        {
+            info!(%fault, identity = %log::list(names.into_iter()), "fault injected");
             self.session.note(&fault);
             self.pending = Some(Pending::Fault { event, fault });
             return;
@@ -284,7 +287,7 @@ impl<X: SmtpService> FaultTarget for SmtpSession<X> {
             smtp::Event::Recipient(Postmaster) => (SmtpCommand::Rcpt, vec!["postmaster".into()]),
             smtp::Event::Data => (SmtpCommand::Data, self.addresses()),
             smtp::Event::EndOfData => (SmtpCommand::Message, self.addresses()),
-            smtp::Event::Chunk(_) | smtp::Event::Reset => return None,
+            smtp::Event::Chunk(_) | smtp::Event::Reset | smtp::Event::Refused(_) => return None,
         })
     }
 

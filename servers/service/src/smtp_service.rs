@@ -70,6 +70,8 @@ pub enum RecipientRefusal {
     UnknownUser,
     #[error("not a local domain")]
     RelayingDenied,
+    #[error("the alias leads to {0} on another host")]
+    RemoteAlias(Address),
     #[error(transparent)]
     Directory(#[from] DirectoryError),
 }
@@ -100,9 +102,14 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpService for Se
         if destinations.is_empty() {
             return Err(RecipientRefusal::UnknownUser);
         }
-        if destinations.iter().any(|destination| matches!(destination, Destination::Remote(_))) {
-            return Err(RecipientRefusal::RelayingDenied);
+        let remote = destinations.iter().find_map(|destination| match destination {
+            Destination::Remote(remote) => Some(remote),
+            Destination::Mailbox { .. } => None,
+        });
+        match remote {
+            None => Ok(destinations),
+            Some(remote) if path.address() == Some(remote) => Err(RecipientRefusal::RelayingDenied),
+            Some(remote) => Err(RecipientRefusal::RemoteAlias(remote.clone())),
         }
-        Ok(destinations)
     }
 }

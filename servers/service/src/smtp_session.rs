@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use mail_core::mailbox::Trace;
 use mail_core::message::address::ForwardPath;
+use mail_core::message::printable::Excerpt;
 use mail_core::sasl::Credentials;
 use mail_core::session::{Encryption, Produced, Session};
 use mail_core::smtp::reply::Reply;
-use mail_core::smtp::server::{Event, Mail, Server, replies};
+use mail_core::smtp::server::{Event, Mail, Refusal, Server, replies};
 use mail_core::time::Instant;
 use mail_core::users::Username;
-use mail_store::directory::DirectoryError;
 use mail_store::{DeliveryTarget, Destination, Envelope, StoreError};
 use tracing::{error, info, warn};
 
 use crate::context::{ClientContext, Clock, IdGenerator, RejectionReason};
 use crate::intake::{IntakeError, MessageIntake};
+use crate::log;
 use crate::smtp_service::{RecipientRefusal, Resources, SmtpService};
 
 /// The session of one SMTP connection.
@@ -28,6 +29,8 @@ pub struct SmtpSession<X: SmtpService> {
     /// Set after a successful AUTH.
     account: Option<Username>,
     transaction: Option<Transaction<<X::Target as DeliveryTarget>::Incoming>>,
+    /// The last transaction that ended without delivery, for the log.
+    aborted: Option<Envelope>,
     /// The reply to a refused AUTH, and its remaining delay.
     auth_rejection: Option<(Reply, Duration)>,
 }
@@ -36,6 +39,8 @@ pub struct SmtpSession<X: SmtpService> {
 #[derive(Debug)]
 struct Transaction<I> {
     envelope: Envelope,
+    /// The last one, for the log.
+    refused_recipient: Option<String>,
     intake: Option<MessageIntake<I>>,
     octets: u64,
 }
@@ -43,7 +48,15 @@ struct Transaction<I> {
 impl<X: SmtpService> SmtpSession<X> {
     /// `encryption` is set for a connection with TLS from its first octet.
     pub const fn new(service: Arc<X>, client: ClientContext, encryption: Option<Encryption>) -> Self {
-        Self { service, client, encryption, account: None, transaction: None, auth_rejection: None }
+        Self {
+            service,
+            client,
+            encryption,
+            account: None,
+            transaction: None,
+            aborted: None,
+            auth_rejection: None,
+        }
     }
 
     /// Sender and accepted recipients of the transaction.
@@ -56,7 +69,7 @@ impl<X: SmtpService> SmtpSession<X> {
 
     /// Aborts the transaction.
     pub fn reset(&mut self) {
-        self.transaction = None;
+        self.aborted = self.transaction.take().map(|transaction| transaction.envelope);
     }
 
     /// Answers AUTH. A rejection is sent after its delay, by [`Session::produce`].
@@ -84,15 +97,19 @@ impl<X: SmtpService> SmtpSession<X> {
             && let Some(address) = mail.reverse_path.address()
         {
             let account = self.account.as_ref().expect("the machine requires AUTH before MAIL");
-            let owns =
-                self.service.may_send_as(account, address).await.map_err(|error| directory_failed(&error))?;
+            let from = log::path(&mail.reverse_path);
+            let owns = self.service.may_send_as(account, address).await.map_err(|failure| {
+                error!(%failure, %from, "sender refused for now: account lookup failed");
+                replies::LOCAL_ERROR
+            })?;
             if !owns {
-                info!(account = account.as_str(), from = %address, "sender refused: not an address of the account");
+                info!(account = account.as_str(), %from, "sender refused: not an address of the account");
                 return Err(replies::FOREIGN_SENDER);
             }
         }
+        self.aborted = None;
         let envelope = Envelope { reverse_path: mail.reverse_path, recipients: Vec::new() };
-        self.transaction = Some(Transaction { envelope, intake: None, octets: 0 });
+        self.transaction = Some(Transaction { envelope, refused_recipient: None, intake: None, octets: 0 });
         Ok(())
     }
 
@@ -101,14 +118,9 @@ impl<X: SmtpService> SmtpSession<X> {
         let transaction = self.transaction.as_mut().expect("the machine requires MAIL before RCPT");
         let destinations = match accepted {
             Ok(destinations) => destinations,
-            Err(RecipientRefusal::Directory(error)) => return Err(directory_failed(&error)),
             Err(refusal) => {
-                let (from, to) = (transaction.envelope.reverse_path.to_string(), path.to_string());
-                info!(from = %from.escape_debug(), to = %to.escape_debug(), "recipient refused: {refusal}");
-                return Err(match refusal {
-                    RecipientRefusal::RelayingDenied => replies::RELAYING_DENIED,
-                    _ => replies::UNKNOWN_USER,
-                });
+                let (from, to) = transaction.refuse_recipient(path);
+                return Err(recipient_refusal_reply(&refusal, &from, &to));
             }
         };
         let recipients = &mut transaction.envelope.recipients;
@@ -125,15 +137,19 @@ impl<X: SmtpService> SmtpSession<X> {
         let Resources { target, memory, .. } = self.service.resources();
         match MessageIntake::begin(target, &transaction.envelope, memory).await {
             Ok(intake) => transaction.intake = Some(intake),
-            Err(error) => return Err(self.failure_reply(&error.into())),
+            Err(error) => {
+                let (from, to) = log::addresses(&transaction.envelope);
+                return Err(self.failure_reply(&error.into(), &from, &to));
+            }
         }
         Ok(())
     }
 
     async fn end_data(&mut self, hello: String, with: &'static str) -> Result<(), Reply> {
-        let Transaction { envelope, intake, octets } =
+        let Transaction { envelope, intake, octets, .. } =
             self.transaction.take().expect("the machine requires MAIL before DATA");
         let intake = intake.expect("the machine ends the data that it began");
+        let (from, to) = log::addresses(&envelope);
         let Resources { hostname, clock, metrics, .. } = self.service.resources();
         let time = clock.utc();
         let trace = Trace {
@@ -147,35 +163,80 @@ impl<X: SmtpService> SmtpSession<X> {
             time,
         };
         let start = clock.now();
-        intake.commit(&trace).await.map_err(|error| self.failure_reply(&error))?;
+        let committed = intake.commit(&trace).await;
+        let message_id = committed.map_err(|error| self.failure_reply(&error, &from, &to))?;
         metrics.commit_seconds.observe(clock.now().saturating_duration_since(start).as_secs_f64());
         metrics.delivered.add(octets);
-        let to = envelope.recipients.iter().map(recipient_name).collect::<Vec<_>>().join(",");
-        info!(id = trace.id, from = %trace.reverse_path, octets, to, "delivered");
+        let to = log::list(envelope.recipients.iter().map(recipient_name));
+        let message_id = message_id.map(tracing::field::display);
+        info!(id = trace.id, message_id, %from, octets, to, "delivered");
         Ok(())
     }
 
-    /// The reply to a failed delivery, temporary or permanent.
-    fn failure_reply(&self, failure: &IntakeError) -> Reply {
+    /// Logs a failed delivery. Returns its reply, temporary or permanent.
+    fn failure_reply(&self, failure: &IntakeError, from: &str, to: &str) -> Reply {
         if let IntakeError::Store(error) = failure {
             self.service.resources().metrics.store_errors.add(error);
         }
         match failure {
-            IntakeError::Loop => replies::MAIL_LOOP,
-            IntakeError::HeaderTooLarge => replies::HEADER_TOO_LARGE,
+            IntakeError::Loop => {
+                info!(%from, %to, "message refused: {failure}");
+                replies::MAIL_LOOP
+            }
+            IntakeError::HeaderTooLarge => {
+                info!(%from, %to, "message refused: {failure}");
+                replies::HEADER_TOO_LARGE
+            }
             IntakeError::NoMemory => {
-                warn!(%failure, "message refused for now: see `message_memory` in [limits]");
+                warn!(%failure, %from, %to, "message refused for now: see `message_memory` in [limits]");
                 replies::STORAGE_FULL
             }
             IntakeError::Store(StoreError::Full(_)) => {
-                error!(%failure, "message refused: free some space for the data directory");
+                error!(%failure, %from, %to, "message refused: free some space for the data directory");
                 replies::STORAGE_FULL
             }
             IntakeError::Store(_) => {
-                error!(%failure, "message refused for now");
+                error!(%failure, %from, %to, "message refused for now");
                 replies::LOCAL_ERROR
             }
         }
+    }
+
+    /// Logs a step that the machine refused, with the addresses that are known.
+    fn log_refusal(&mut self, Refusal { command, reply }: &Refusal) {
+        let command = command.as_deref().map(String::from_utf8_lossy);
+        let path = |verb: &str| command.as_deref().and_then(|line| log::path_argument(line, verb));
+        let recipient = path("RCPT TO:");
+        if let (Some(Transaction { refused_recipient, .. }), Some(to)) = (&mut self.transaction, &recipient) {
+            *refused_recipient = Some(to.clone());
+        }
+        // A refused chunk or message has ended its transaction.
+        let ended = if path("BDAT ").is_some() || command.is_none() { self.aborted.as_ref() } else { None };
+        let transaction = self.transaction.as_ref();
+        let envelope = transaction.map(|transaction| &transaction.envelope).or(ended);
+        let (from, to) = match (path("MAIL FROM:"), envelope) {
+            (Some(from), _) => (Some(from), None),
+            (None, Some(envelope)) => {
+                let (from, to) = log::addresses(envelope);
+                let refused = transaction.and_then(|transaction| transaction.refused_recipient.clone());
+                (Some(from), recipient.or(if to.is_empty() { refused } else { Some(to) }))
+            }
+            (None, None) => (None, recipient),
+        };
+        let (from, to) = (from.map(tracing::field::display), to.map(tracing::field::display));
+        match command {
+            Some(command) => info!(from, to, command = %Excerpt(&command), %reply, "command refused"),
+            None => info!(from, to, "message refused: {reply}"),
+        }
+    }
+}
+
+impl<I> Transaction<I> {
+    /// Sender and refused recipient for the log.
+    fn refuse_recipient(&mut self, path: &ForwardPath) -> (String, String) {
+        let to = log::path(path);
+        self.refused_recipient = Some(to.clone());
+        (log::path(&self.envelope.reverse_path), to)
     }
 }
 
@@ -187,9 +248,26 @@ fn recipient_name(destination: &Destination) -> String {
     }
 }
 
-fn directory_failed(failure: &DirectoryError) -> Reply {
-    error!(%failure, "account lookup failed");
-    replies::LOCAL_ERROR
+/// Logs a refused recipient. Returns its reply, temporary or permanent.
+fn recipient_refusal_reply(refusal: &RecipientRefusal, from: &str, to: &str) -> Reply {
+    match refusal {
+        RecipientRefusal::UnknownUser => {
+            info!(%from, %to, "recipient refused: {refusal}");
+            replies::UNKNOWN_USER
+        }
+        RecipientRefusal::RelayingDenied => {
+            info!(%from, %to, "recipient refused: {refusal}");
+            replies::RELAYING_DENIED
+        }
+        RecipientRefusal::RemoteAlias(_) => {
+            error!(%from, %to, "recipient refused for now: {refusal}; see `pennypost check`");
+            replies::LOCAL_ERROR
+        }
+        RecipientRefusal::Directory(failure) => {
+            error!(%failure, %from, %to, "recipient refused for now: account lookup failed");
+            replies::LOCAL_ERROR
+        }
+    }
 }
 
 impl<X: SmtpService> Session for SmtpSession<X> {
@@ -213,10 +291,8 @@ impl<X: SmtpService> Session for SmtpSession<X> {
                 let hello = machine.hello().unwrap_or_default().to_owned();
                 self.end_data(hello, machine.protocol()).await
             }
-            Event::Reset => {
-                self.reset();
-                return;
-            }
+            Event::Reset => return self.reset(),
+            Event::Refused(refusal) => return self.log_refusal(&refusal),
         };
         match answer {
             Ok(()) => machine.accept(),

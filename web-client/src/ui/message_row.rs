@@ -67,9 +67,9 @@ pub(super) fn MessageRow(props: &MessageRowProps) -> Html {
             <button class="open" type="button" id={row_id(item.id())} onclick={open}
                 aria-current={props.selected.then_some("true")}>
                 if unread { <span class="visually-hidden">{ "Unread. " }</span> }
-                <b>{ correspondent }</b>
+                <b dir="auto">{ correspondent }</b>
                 <span class="date" title={item.date().map(format::guide_date)}>{ date }</span>
-                <span class="subject">{ subject }</span>
+                <span class="subject" dir="auto">{ subject }</span>
                 <span class="size">
                     if has_attachments { <span class="attachment-icon" title="Has attachments">{ icons::clip() }</span> }
                     { format::size(item.octets()) }

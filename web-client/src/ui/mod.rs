@@ -7,6 +7,7 @@ mod compose;
 mod compose_fields;
 mod confirmation_dialog;
 mod connection_bar;
+mod drawn_text;
 mod element_ids;
 mod folders;
 mod history;

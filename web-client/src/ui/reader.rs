@@ -6,8 +6,9 @@ use yew::prelude::*;
 
 use super::icons;
 use super::menu::Dropdown;
-use super::message_view::{MessageView, MessageViewProps};
+use super::message_view::MessageView;
 use crate::control::Control;
+use crate::model::fetched_message::FetchedMessage;
 use crate::model::format;
 use crate::model::state::{Content, Folder, MailboxState, OpenMessage, UiAction, UiState};
 use crate::platform::blob_url::BlobUrl;
@@ -47,7 +48,7 @@ pub(super) fn Reader(ReaderProps { mailbox, ui }: &ReaderProps) -> Html {
             html! { <Source key={open.id.clone()} message={message.clone()} /> }
         }
         Content::Ready(message) => {
-            html! { <MessageView key={open.id.clone()} message={message.clone()} /> }
+            html! { <MessageView key={open.id.clone()} message={message.clone()} shows_html={open.shows_html} /> }
         }
     };
     let starred = mailbox.message(&open.id).is_some_and(|message| message.starred);
@@ -122,8 +123,13 @@ fn Toolbar(ToolbarProps { open, starred }: &ToolbarProps) -> Html {
     }
 }
 
+#[derive(Properties, PartialEq)]
+struct SourceProps {
+    message: Rc<FetchedMessage>,
+}
+
 #[component]
-fn Source(MessageViewProps { message }: &MessageViewProps) -> Html {
+fn Source(SourceProps { message }: &SourceProps) -> Html {
     let download = use_memo(message.clone(), |message| BlobUrl::for_download(&message.raw));
     let text = String::from_utf8_lossy(&message.raw);
     let cut = text.char_indices().nth(SOURCE_CHARS_MAX).map(|(at, _)| at);

@@ -8,11 +8,12 @@ mod authentication;
 mod inspection;
 mod message;
 mod pace;
+mod refusal;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use self::pace::Pace;
 use super::dialogue::Dialogue;
@@ -54,6 +55,8 @@ pub struct Server {
     failed_logins: u32,
     /// MAIL, RCPT or BDAT was rejected and no command has succeeded since.
     rejected: bool,
+    /// The line of the current command, if it belongs to a transaction, for [`Event::Refused`].
+    command: Option<Bytes>,
     shutting_down: bool,
     deadline: Instant,
     pace: Pace,
@@ -119,6 +122,7 @@ impl Server {
             consecutive_errors: 0,
             failed_logins: 0,
             rejected: false,
+            command: None,
             shutting_down: false,
             deadline: now + SERVER_TIMEOUT,
             pace: Pace::default(),
@@ -288,8 +292,10 @@ impl Machine for Server {
         if now < self.deadline {
             return self.abort_slow_message();
         }
-        if !matches!(self.input, Input::Tls) {
-            self.send(&replies::TIMED_OUT);
+        match self.input {
+            Input::Tls => {}
+            _ if self.in_message() => self.refuse_message(&replies::TIMED_OUT),
+            _ => self.send(&replies::TIMED_OUT),
         }
         self.close(Some(ProtocolError::TimedOut));
     }
@@ -343,7 +349,14 @@ impl Server {
         self.record_line(&line);
         match std::mem::replace(&mut self.input, Input::Commands) {
             Input::Sasl(exchange) => self.on_sasl_line(exchange, line),
-            _ => self.on_command_line(line, input),
+            _ => {
+                self.command = refusal::transaction_command(&line);
+                self.on_command_line(line, input);
+                // A rejected BDAT is answered after its chunk.
+                if !matches!(self.input, Input::RejectedChunk(..)) {
+                    self.command = None;
+                }
+            }
         }
         true
     }
@@ -484,6 +497,7 @@ impl Server {
 
     /// Replies to a failed command, and closes after too many of them.
     fn fail(&mut self, reply: Reply) {
+        self.report_command(&reply);
         // Pipelined commands that fail because an earlier one was rejected are not counted.
         let follows = self.rejected && replies::may_follow_rejection(&reply);
         self.consecutive_errors += u32::from(reply.is_permanent() && !follows);

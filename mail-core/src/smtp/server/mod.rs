@@ -7,6 +7,7 @@
 //! | `connection.rs` | framing of commands and messages; events and their answers |
 //! | `connection/message.rs` | receiving a message: DATA and BDAT |
 //! | `connection/pace.rs` | the minimum rate of a message |
+//! | `connection/refusal.rs` | reports of refused commands and messages |
 //! | `connection/authentication.rs` | the AUTH exchange |
 //! | `connection/inspection.rs` | questions about commands without a policy, the recorded dialogue, changed replies |
 //! | `dialogue.rs` | the recorded dialogue |
@@ -26,6 +27,7 @@ pub use self::dialogue::{DIALOGUE_LINES_MAX, DialogueContent, DialogueLine};
 use crate::message::address::{ForwardPath, ReversePath};
 use crate::sasl;
 pub use crate::sasl::AuthOffer;
+use crate::smtp::reply::Reply;
 
 /// Configuration shared by the connections of a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +71,17 @@ pub enum Event {
     /// The transaction ended without delivery: RSET, EHLO, QUIT, a malformed or oversized message, a rejected chunk
     /// or a closed connection. Needs no answer.
     Reset,
+    /// A step of a transaction was refused without a question; the reply is queued. Needs no answer.
+    Refused(Refusal),
+}
+
+/// A MAIL, RCPT, DATA or BDAT command, or a complete message, that the machine refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The command line; `None` for the content of a message.
+    pub command: Option<Bytes>,
+    /// The reply.
+    pub reply: Reply,
 }
 
 /// The arguments of MAIL.

@@ -12,7 +12,7 @@ pub(crate) const DELIVERY_UNKNOWN: &str = "The connection ended before the serve
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OpenDraft {
     pub(crate) form: Rc<DraftForm>,
-    /// The initial content of a new form; `None` for a stored draft.
+    /// The initial content of a new form; `None` for a stored draft. A form that the user has sent is stored.
     pub(crate) initial: Option<Rc<DraftForm>>,
     pub(crate) problem: Option<SendProblem>,
 }
@@ -131,7 +131,12 @@ impl ComposeState {
                     open.problem = Some(SendProblem::InvalidFields);
                 }
             }
-            ComposeAction::Sending(outgoing) => self.outgoing = Some(outgoing),
+            ComposeAction::Sending(outgoing) => {
+                if let Some(open) = self.open_draft(&outgoing.draft) {
+                    open.initial = None;
+                }
+                self.outgoing = Some(outgoing);
+            }
             ComposeAction::SendFailed { draft, error } => {
                 self.outgoing.take_if(|outgoing| outgoing.draft == draft);
                 if let Some(open) = self.open_draft(&draft) {
