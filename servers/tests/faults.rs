@@ -161,6 +161,19 @@ fn data_fault_drops_the_connection_within_the_message() {
 }
 
 #[test]
+fn limit_of_a_data_fault_ends_with_its_message() {
+    let dir = with_faults(&["protocol = 'smtp'\ncommand = 'DATA'\ndrop = true\nafter = '1 KiB'\ntimes = 1"]);
+    let server = dir.serve();
+    let mut smtp = server.smtp();
+    smtp.command("EHLO iit.edu");
+    smtp.deliver("ag@iit.edu", &["gb@iit.edu"], SMALL);
+    let big = [&b"Subject: big\r\n\r\n"[..], &b"x\r\n".repeat(500)].concat();
+    let reply = smtp.deliver("ag@iit.edu", &["gb@iit.edu"], &big);
+    assert!(reply.starts_with("250 "), "the fault applies once: {reply}");
+    assert_eq!(count_messages(&dir, "gb"), 2);
+}
+
+#[test]
 fn message_fault_drops_the_connection_at_the_final_dot() {
     let dir = with_faults(&["protocol = 'smtp'\ncommand = 'MESSAGE'\nfor = 'gb'\ndrop = true"]);
     let server = dir.serve();
