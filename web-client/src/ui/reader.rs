@@ -26,11 +26,17 @@ pub(super) struct ReaderProps {
 pub(super) fn Reader(ReaderProps { settings, mailbox, ui }: &ReaderProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
     let Some(open) = &ui.open else {
+        let unread = match mailbox.unread() {
+            0 => "No unread messages".to_owned(),
+            unread => format::count(unread, "unread message"),
+        };
         return html! {
             <main class="reader">
                 <div class="empty">
-                    <p class="unread-count">{ format::count(mailbox.unread(), "unread message") }</p>
-                    <p>{ strings::available_offline(mailbox.stored(), mailbox.messages.len()) }</p>
+                    if !mailbox.messages.is_empty() {
+                        <p class="unread-count">{ unread }</p>
+                        <p>{ strings::available_offline(mailbox.stored(), mailbox.messages.len()) }</p>
+                    }
                     <p>{ "Select a message to read it. Press ? for keyboard shortcuts." }</p>
                 </div>
             </main>

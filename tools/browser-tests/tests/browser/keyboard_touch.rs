@@ -213,6 +213,9 @@ async fn layout_fits_a_phone() {
     page.screenshot("phone-message").await;
     let row = "return document.querySelector('[role=toolbar]').clientHeight";
     assert!(page.run(row, vec![]).await.as_u64() < Some(60), "the actions take more than one row");
+    let is_cut =
+        "const bar = document.querySelector('[role=toolbar]'); return bar.scrollWidth > bar.clientWidth";
+    assert_eq!(page.run(is_cut, vec![]).await, false, "the actions are wider than the screen");
     page.press("More").await;
     page.wait_for("button", "Mark as unread").await;
     page.screenshot("phone-more").await;
