@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use config::Config;
@@ -19,6 +20,10 @@ Without a command, mail-client starts a dialogue: user name and password, then 1
 input can be piped; end of input means Quit.
 
 Exit status: 0 success, 1 refused by a server or failed, 2 invalid command line or configuration.";
+
+const WAIT_HELP: &str = "\
+Shows the first message that matches all conditions, also if it arrived before. At the timeout, lists the messages that did
+not match, and the exit status is 1.";
 
 /// Read and send mail over POP3 and SMTP
 #[derive(Debug, Parser)]
@@ -86,6 +91,21 @@ pub(crate) enum Command {
         #[command(flatten)]
         options: Options,
     },
+    /// Write one attachment of a message to a file
+    Save {
+        /// Message number in the list
+        number: u64,
+        /// Name of the attachment, or its position from 1
+        attachment: String,
+        /// File to create; - is standard output [default: the attachment's name, in the current directory]
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        password: PasswordSource,
+    },
+    /// Wait for a message and show it
+    #[command(after_help = WAIT_HELP)]
+    Wait(WaitOptions),
     /// Count the messages and their octets
     Stat {
         #[command(flatten)]
@@ -100,6 +120,27 @@ pub(crate) struct Options {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) password: PasswordSource,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WaitOptions {
+    /// Address in the To field
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) to: Option<String>,
+    /// Address in the From field
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) from: Option<String>,
+    /// Part of the subject, in any case
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) subject: Option<String>,
+    /// Ignore the message with this unique-id and all before it
+    #[arg(long, value_name = "UNIQUE-ID")]
+    pub(crate) after: Option<String>,
+    /// Time to wait, such as 500ms, 10s or 2m
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "10s")]
+    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) options: Options,
 }
 
 #[derive(Debug, Args)]
@@ -195,6 +236,15 @@ fn connectable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
+fn parse_duration(text: &str) -> Result<Duration, &'static str> {
+    let units = [("ms", 1), ("s", 1_000), ("m", 60_000)];
+    let parsed = units.into_iter().find_map(|(unit, milliseconds)| {
+        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+        number.checked_mul(milliseconds)
+    });
+    parsed.map(Duration::from_millis).ok_or("write it as a number with ms, s or m, such as 10s")
+}
+
 fn parse_address(text: &str) -> Result<String, &'static str> {
     let (host, port) = text.rsplit_once(':').ok_or("write it as host:port")?;
     if host.is_empty() || !port.parse().is_ok_and(|port: u16| port > 0) {
@@ -221,6 +271,16 @@ mod tests {
         for text in ["", "localhost", ":25", "localhost:", "localhost:0", "localhost:70000", "localhost:smtp"]
         {
             assert!(parse_address(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn parse_duration_requires_a_unit() {
+        for (text, milliseconds) in [("0s", 0), ("250ms", 250), ("10s", 10_000), ("2m", 120_000)] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(milliseconds)));
+        }
+        for text in ["", "10", "s", "-1s", "1h", "1.5s", "99999999999999999999s", "18446744073709551615m"] {
+            assert!(parse_duration(text).is_err(), "{text}");
         }
     }
 

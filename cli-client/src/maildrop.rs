@@ -47,6 +47,11 @@ impl Refusal {
     pub(crate) const fn confirms_credentials(&self) -> bool {
         matches!(self.code, Some(ResponseCode::InUse | ResponseCode::LoginDelay))
     }
+
+    /// Whether a later attempt may succeed without a change (RFC 2449 section 8.1, RFC 3206).
+    pub(crate) const fn is_temporary(&self) -> bool {
+        matches!(self.code, Some(ResponseCode::InUse | ResponseCode::LoginDelay | ResponseCode::SysTemp))
+    }
 }
 
 impl From<Reply> for Refusal {

@@ -1,9 +1,15 @@
 //! Commands for scripts: one command per run, with its result on standard output and in the exit code.
 
+mod wait;
+
+use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 
 use mail_core::message::address::{Address, ReversePath};
 use mail_core::message::draft::{self, Attachment, Draft, DraftError, Subject};
+use mail_core::message::header;
+use mail_core::message::mime::unfold_text;
 use mail_core::message::parsed::{NamedAddress, ParsedMessage, Summary};
 use mail_core::sasl::Credentials;
 use serde_json::{Value, json};
@@ -12,6 +18,7 @@ use crate::arguments::{Command, Common, Options, SendOptions};
 use crate::connection::Server;
 use crate::error::Error;
 use crate::maildrop::Maildrop;
+use crate::password::PasswordSource;
 use crate::platform::PLATFORM;
 use crate::submission::OutgoingMessage;
 use crate::{delivery, input, output};
@@ -23,26 +30,32 @@ use crate::{delivery, input, output};
 pub(crate) fn run(command: &Command, common: &Common) -> Result<(), Error> {
     let (smtp, pop3) = common.servers()?;
     let open = |options: &Options| -> Result<Maildrop, Error> {
-        Ok(Maildrop::open(&pop3, &required_credentials(common, options)?)??)
+        Ok(Maildrop::open(&pop3, &required_credentials(common, &options.password)?)??)
     };
     match command {
         Command::List { options } => list(open(options)?, options.json),
         Command::Read { number, raw, options } => read(open(options)?, *number, *raw, options.json),
         Command::Send(options) => send(&smtp, common, options),
         Command::Delete { numbers, options } => delete(open(options)?, numbers, options.json),
+        Command::Save { number, attachment, output, password } => {
+            let maildrop = Maildrop::open(&pop3, &required_credentials(common, password)?)??;
+            save(maildrop, *number, attachment, output.as_deref())
+        }
+        Command::Wait(options) => {
+            wait::wait(&pop3, &required_credentials(common, &options.options.password)?, options)
+        }
         Command::Stat { options } => stat(open(options)?, options.json),
     }
 }
 
-fn required_credentials(common: &Common, options: &Options) -> Result<Credentials, Error> {
-    credentials(common, options)?
+fn required_credentials(common: &Common, password: &PasswordSource) -> Result<Credentials, Error> {
+    credentials(common, password)?
         .ok_or_else(|| Error::Usage("no account; pass it with --user NAME".to_owned()))
 }
 
-fn credentials(common: &Common, options: &Options) -> Result<Option<Credentials>, Error> {
+fn credentials(common: &Common, password: &PasswordSource) -> Result<Option<Credentials>, Error> {
     let Some(user) = &common.user else { return Ok(None) };
-    let password = options.password.read()?;
-    Ok(Some(Credentials::new(user, password.expose())))
+    Ok(Some(Credentials::new(user, password.read()?.expose())))
 }
 
 fn list(mut maildrop: Maildrop, as_json: bool) -> Result<(), Error> {
@@ -72,39 +85,80 @@ fn list(mut maildrop: Maildrop, as_json: bool) -> Result<(), Error> {
 }
 
 fn read(mut maildrop: Maildrop, number: u64, raw: bool, as_json: bool) -> Result<(), Error> {
-    let octets = maildrop.octets(number)??;
     if raw {
+        let octets = maildrop.octets(number)??;
         output::raw_message(&mut maildrop, number, octets)??;
     } else {
-        let message = ParsedMessage::parse_with(&maildrop.message(number, octets)??, PLATFORM);
-        if as_json {
-            let unique_id = maildrop.unique_id(number)?;
-            output::json(&message_json(number, octets, unique_id, &message))?;
-        } else {
-            output::message(&message)?;
-        }
+        show(&mut maildrop, number, as_json)?;
     }
     maildrop.close();
     Ok(())
 }
 
-fn message_json(number: u64, octets: u64, unique_id: Option<String>, message: &ParsedMessage) -> Value {
+/// Retrieves and decodes a message, and writes it.
+fn show(maildrop: &mut Maildrop, number: u64, as_json: bool) -> Result<(), Error> {
+    let octets = maildrop.octets(number)??;
+    let source = maildrop.message(number, octets)??;
+    let message = ParsedMessage::parse_with(&source, PLATFORM);
+    if !as_json {
+        return output::message(&message);
+    }
+    let unique_id = maildrop.unique_id(number)?;
+    output::json(&message_json(number, &source, unique_id, &message))
+}
+
+/// Creates a file with the content of an attachment.
+fn save(mut maildrop: Maildrop, number: u64, wanted: &str, path: Option<&Path>) -> Result<(), Error> {
+    let octets = maildrop.octets(number)??;
+    let message = ParsedMessage::parse_with(&maildrop.message(number, octets)??, PLATFORM);
+    maildrop.close();
+    let position = wanted.parse::<usize>().ok().and_then(|position| position.checked_sub(1));
+    let by_name = message.attachments.iter().find(|attachment| attachment.name == wanted);
+    let Some(attachment) = by_name.or_else(|| message.attachments.get(position?)) else {
+        let names: Vec<_> = message.attachments.iter().map(|attachment| attachment.name.as_str()).collect();
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        return Err(Error::Failed(format!(
+            "message {number} has no attachment `{wanted}`; its attachments: {names}"
+        )));
+    };
+    if path == Some(Path::new("-")) {
+        return output::bytes(&attachment.bytes);
+    }
+    // The parser removes slashes from names; a leading dot would hide the file.
+    let default = format!("./{}", attachment.name.trim_start_matches('.'));
+    let path = path.unwrap_or(Path::new(&default));
+    let written = File::create_new(path).and_then(|mut file| file.write_all(&attachment.bytes));
+    written.map_err(|error| {
+        Error::Failed(format!("cannot create {}: {error}; name another file with --output", path.display()))
+    })?;
+    output::line(&path.display().to_string())
+}
+
+fn message_json(number: u64, source: &[u8], unique_id: Option<String>, message: &ParsedMessage) -> Value {
     let addresses = |addresses: &[NamedAddress]| -> Value {
         addresses.iter().map(|address| json!({ "name": address.name, "address": address.address })).collect()
     };
     let attachments = message.attachments.iter().map(|attachment| {
         json!({ "name": attachment.name, "type": attachment.mime, "octets": attachment.bytes.len() })
     });
+    let headers = header::fields(header::split(source).0).filter_map(|field| {
+        let name = String::from_utf8_lossy(field.name?);
+        let value = unfold_text(field.value);
+        Some(json!({ "name": name, "value": String::from_utf8_lossy(&value).trim() }))
+    });
     json!({
         "number": number,
-        "octets": octets,
+        "octets": source.len(),
         "unique_id": unique_id,
         "from": addresses(&message.from),
         "to": addresses(&message.to),
         "cc": addresses(&message.cc),
         "subject": message.subject,
+        "message_id": message.message_id.as_ref().map(ToString::to_string),
         "date": message.date.map(|date| date.to_rfc3339()),
         "received": message.received.map(|date| date.to_rfc3339()),
+        "headers": headers.collect::<Value>(),
+        "html": message.html,
         "text": message.plain_text(),
         "attachments": attachments.collect::<Value>(),
     })
@@ -135,7 +189,7 @@ fn stat(mut maildrop: Maildrop, as_json: bool) -> Result<(), Error> {
 
 fn send(smtp: &Server, common: &Common, options: &SendOptions) -> Result<(), Error> {
     // The password is read first: it may be the first line of standard input, before the text.
-    let credentials = credentials(common, &options.options)?;
+    let credentials = credentials(common, &options.options.password)?;
     let (message, needs_draft) = match &options.raw {
         // A file needs no second copy.
         Some(path) => (read_raw_message(path, options)?, path == Path::new("-")),
@@ -228,7 +282,13 @@ fn attachment(path: &Path) -> Result<Attachment, Error> {
     let bytes = read_file(path)?;
     let name =
         path.file_name().map_or_else(|| "attachment".to_owned(), |name| name.to_string_lossy().into_owned());
-    Ok(Attachment { mime: media_type(path).to_owned(), name, content_id: None, bytes })
+    Ok(Attachment {
+        mime: media_type(path).to_owned(),
+        name,
+        content_id: None,
+        content_location: None,
+        bytes,
+    })
 }
 
 /// Guesses the media type from the extension of the file.

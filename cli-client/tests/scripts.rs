@@ -125,6 +125,102 @@ fn composed_message_is_sent_listed_read_and_deleted() {
 }
 
 #[test]
+fn json_contains_headers_html_and_message_id() {
+    let servers = Servers::start();
+    servers.deliver(
+        b"Message-ID: <1@client.example>\r\nX-Trace: a\r\n  b\r\nContent-Type: text/html\r\n\r\n<p>Caf&eacute;</p>\r\n",
+    );
+    let read = json(&servers.run_as_gb(&["read", "1", "--json"]));
+    assert_eq!(
+        (&read["message_id"], &read["html"]),
+        (&json!("<1@client.example>"), &json!("<p>Caf&eacute;</p>\r\n"))
+    );
+    assert!(read["text"].as_str().is_some_and(|text| text.contains("Caf\u{e9}")), "{read}");
+    let headers = read["headers"].as_array().expect("a list");
+    assert!(headers.contains(&json!({ "name": "X-Trace", "value": "a b" })), "{read}");
+    assert_eq!(headers[0]["name"], json!("Return-Path"));
+}
+
+#[test]
+fn attachment_is_saved_by_name_and_by_position_and_overwrites_nothing() {
+    let servers = Servers::start();
+    servers.deliver(
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\ntext\r\n--b\r\nContent-Disposition: attachment; \
+          filename=\"a.bin\"\r\nContent-Transfer-Encoding: base64\r\n\r\nAP8K\r\n--b\r\nContent-Disposition: attachment; \
+          filename=\"../.b.txt\"\r\n\r\nsecond\r\n--b--\r\n",
+    );
+    let directory = servers.directory.path().join("files");
+    std::fs::create_dir(&directory).expect("the directory is created");
+    let save = |arguments: &[&str]| {
+        let mut command = servers.client();
+        command.current_dir(&directory).arg("save").args(arguments).args([
+            "--user",
+            "gb",
+            "--password-stdin",
+        ]);
+        run_program(&mut command, b"other\n")
+    };
+    let saved = save(&["1", "a.bin"]);
+    assert_eq!((saved.code, saved.text()), (Some(0), "./a.bin\n"), "{saved:?}");
+    assert_eq!(std::fs::read(directory.join("a.bin")).expect("the file exists"), b"\0\xff\n");
+    let again = save(&["1", "1"]);
+    assert!(again.code == Some(1) && again.stderr.contains("--output"), "{again:?}");
+    assert_eq!(save(&["1", "1", "--output", "-"]).stdout, b"\0\xff\n");
+    assert_eq!(save(&["1", "2"]).code, Some(0));
+    let names: Vec<_> = std::fs::read_dir(&directory)
+        .expect("readable")
+        .map(|file| file.expect("readable").file_name())
+        .collect();
+    assert!(
+        names.len() == 2 && names.iter().all(|name| !name.to_string_lossy().starts_with('.')),
+        "{names:?}"
+    );
+    for missing in ["3", "0", "c.bin"] {
+        let output = save(&["1", missing]);
+        assert!(output.code == Some(1) && output.stderr.contains("its attachments: a.bin, "), "{output:?}");
+    }
+}
+
+#[test]
+fn wait_shows_the_first_match_and_lists_the_others_at_the_timeout() {
+    let servers = Servers::start();
+    servers.deliver(b"To: gb@iit.edu\r\nSubject: Welcome\r\n\r\n");
+    let found = json(&servers.run_as_gb(&["wait", "--subject", "WELCOME", "--json"]));
+    assert_eq!((&found["number"], &found["subject"]), (&json!(1), &json!("Welcome")));
+    let id = found["unique_id"].as_str().expect("a unique-id");
+
+    let late = servers.run_as_gb(&["wait", "--subject", "welcome", "--after", id, "--timeout", "0s"]);
+    assert!(late.code == Some(1) && late.stderr.contains("no message arrived"), "{late:?}");
+    let other = servers.run_as_gb(&["wait", "--to", "x@iit.edu", "--timeout", "300ms"]);
+    assert!(other.code == Some(1) && other.stderr.contains("`Welcome` to gb@iit.edu"), "{other:?}");
+
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            servers.run_as_gb(&[
+                "wait",
+                "--from",
+                "AG@iit.edu",
+                "--to",
+                "gb@iit.edu",
+                "--after",
+                id,
+                "--timeout",
+                "60s",
+            ])
+        });
+        servers.deliver(b"From: Ag <ag@iit.edu>\r\nTo: cd@iit.edu\r\nSubject: other\r\n\r\n");
+        servers.deliver(
+            b"From: Ag <ag@iit.edu>\r\nTo: gb@iit.edu\r\nSubject: Confirm\r\n\r\nThe code is 1234.\r\n",
+        );
+        let waited = waiting.join().expect("no panic");
+        assert!(waited.code == Some(0) && waited.text().contains("Subject: Confirm"), "{waited:?}");
+    });
+    let refused =
+        run_program(servers.client().args(["wait", "--user", "gb", "--password-stdin"]), b"wrong\n");
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+}
+
+#[test]
 fn delete_with_an_invalid_number_deletes_nothing() {
     let servers = Servers::start();
     servers.deliver(b"Subject: x\r\n\r\n");

@@ -60,17 +60,18 @@ fn parse_reads_every_auth_key() {
 fn parse_reads_every_web_key() {
     let config = Config::parse(
         "[web]\nlisten = '[::1]:0'\nroot = 'page'\norigins = ['http://LOCALHOST:8081']\nnames = ['mail.iit.edu']\n\
-         targets = { smtp = { address = '127.0.0.1:25', proxy = true }, echo = { address = '127.0.0.1:7' } }\n\
+         tls = false\nproxies = ['10.0.0.1']\ntargets = { smtp = { address = '127.0.0.1:25', proxy = true }, echo = { address = '127.0.0.1:7' } }\n\
          [web.limits]\nconnections = 1\nconnections_per_address = 2\nidle_seconds = 3\nping_seconds = 4\n\
          frame_size = '5 KiB'\noctets_per_second = '6 MB'\n",
     )
     .expect("a valid file");
-    let Web { listen, root, targets, origins, names, limits } = config.web;
+    let Web { listen, root, targets, origins, names, tls, proxies, limits } = config.web;
     assert_eq!(listen.address().map(|address| address.to_string()).as_deref(), Some("[::1]:0"));
     assert_eq!(root, Path::new("page"));
     assert!(targets["smtp"].proxy && !targets["echo"].proxy);
     assert_eq!(origins, ["http://localhost:8081"]);
     assert_eq!(names[0].as_str(), "mail.iit.edu");
+    assert!(!tls && proxies.contains(IpAddr::from([10, 0, 0, 1])));
     assert_eq!((limits.connections, limits.connections_per_address), (1, 2));
     assert_eq!((limits.idle_seconds, limits.ping_seconds), (3, 4));
     assert_eq!((limits.frame_size.get(), limits.octets_per_second.get()), (5 << 10, 6_000_000));

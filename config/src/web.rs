@@ -10,7 +10,7 @@ use mail_core::message::address::Domain;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
-use crate::{ByteSize, InvalidValue};
+use crate::{ByteSize, InvalidValue, Networks};
 
 /// `[web]`
 #[derive(Debug, Clone, Deserialize)]
@@ -28,6 +28,10 @@ pub struct Web {
     /// Host names accepted in requests, besides the configured host name, `localhost` and IP addresses.
     #[serde(deserialize_with = "crate::deserialize::domains")]
     pub names: Vec<Domain>,
+    /// Serve HTTPS if there is a certificate. `false` behind a reverse proxy that handles TLS.
+    pub tls: bool,
+    /// Reverse proxies whose `X-Forwarded-For`, `-Proto` and `-Host` headers are used.
+    pub proxies: Networks,
     pub limits: WebLimits,
 }
 
@@ -68,6 +72,8 @@ impl Default for Web {
             targets: BTreeMap::new(),
             origins: Vec::new(),
             names: Vec::new(),
+            tls: true,
+            proxies: Networks::default(),
             limits: WebLimits::default(),
         }
     }

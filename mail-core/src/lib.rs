@@ -13,13 +13,14 @@
 //! | [`network`] | the network by which a client's address is counted |
 //! | [`message`] | addresses, header fields, dates, drafts, MIME |
 //! | [`mailbox`] | the record format of MyMailBox.txt |
-//! | [`users`] | the line format of User.txt |
+//! | [`users`], [`aliases`] | the line formats of User.txt and Aliases.txt |
 //!
 //! Absent on purpose: I/O, threads, clocks, randomness and the environment. Time is an argument, bytes pass through
 //! buffers, and callers own sockets and files.
 
 #![warn(missing_docs)]
 
+pub mod aliases;
 pub mod dot;
 pub mod line;
 pub mod machine;

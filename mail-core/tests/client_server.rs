@@ -85,6 +85,7 @@ fn smtp_server(
                 server.accept();
             }
             Some(smtp_server::Event::Reset) => envelope = Default::default(),
+            Some(smtp_server::Event::Refused(_)) => {}
             None => {}
         }),
     }

@@ -40,7 +40,7 @@ fn check(bytes: &[u8], name: &str) {
     let me = Address::parse("me@iit.edu").expect("an address");
     let date = DateTime::parse_from_rfc3339("2026-11-22T19:15:06+00:00").expect("a date");
     let id = MessageId::parse("1@iit.edu").expect("an identifier");
-    for draft in [reply(&view, &me, true), forward(&view, &me)] {
+    for draft in [reply(&view, view.plain_text(), &me, true), forward(&view, view.plain_text(), &me)] {
         let again = ParsedMessage::parse(&compose(&draft, &date, &id));
         assert_eq!(again.subject, draft.subject.as_str(), "{name}");
         assert_eq!(again.references, draft.references, "{name}");

@@ -11,6 +11,9 @@ mod fields;
 mod files;
 #[path = "mime/layout.rs"]
 mod layout;
+#[cfg(not(target_arch = "wasm32"))]
+#[path = "mime/limits.rs"]
+mod limits;
 #[path = "mime/structure.rs"]
 mod structure;
 

@@ -146,6 +146,7 @@ impl Fixture for Script {
                 self.decide(machine, "message");
             }
             Event::Reset => log.push("reset".to_owned()),
+            Event::Refused(_) => {}
         }
     }
 }
@@ -203,6 +204,38 @@ fn pending_decision_pauses_machine_and_timeout() {
 }
 
 #[test]
+fn refused_steps_of_a_transaction_are_reported() {
+    let config = Config { message_size_max: 20, ..default_config() };
+    let (mut machine, now) = server(config);
+    let mut input = BytesMut::from(
+        &b"EHLO a\r\nNOPE\r\nMAIL FROM:<a b@c>\r\nmail from:<a@b> SIZE=21\r\nMAIL FROM:<a@b>\r\nDATA\r\n\
+           RCPT TO:<c@d> X=1\r\nRCPT TO:<c@d>\r\nBDAT 30\r\n0123456789012345678901234\r\n.\r\nRSET\r\nMAIL FROM:<a@b>\r\n\
+           RCPT TO:<c@d>\r\nDATA\r\n0123456789\r\n0123456789\r\n.\r\nQUIT\r\n"[..],
+    );
+    let mut refused = Vec::new();
+    while let Ok(Step::Event(event)) = machine.receive(now, &mut input) {
+        match event {
+            Event::Chunk(_) | Event::Reset => {}
+            Event::Refused(refusal) => {
+                let command = refusal.command.map(|line| String::from_utf8_lossy(&line).into_owned());
+                refused.push((command, refusal.reply.code().to_string()));
+            }
+            _ => machine.accept(),
+        }
+    }
+    let expected = [
+        (Some("MAIL FROM:<a b@c>"), "501"),
+        (Some("mail from:<a@b> SIZE=21"), "552"),
+        (Some("DATA"), "503"),
+        (Some("RCPT TO:<c@d> X=1"), "555"),
+        (Some("BDAT 30"), "552"),
+        (None, "552"),
+    ];
+    let expected = expected.map(|(command, code)| (command.map(str::to_owned), code.to_owned()));
+    assert_eq!(refused, expected);
+}
+
+#[test]
 fn message_chunk_shares_the_read_buffer() {
     let (mut machine, now) = server(default_config());
     let mut input = BytesMut::from("HELO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n");
@@ -241,7 +274,7 @@ fn too_many_commands_without_a_message_close_the_session() {
         let mut input = BytesMut::from(wire);
         loop {
             match machine.receive(now, &mut input) {
-                Ok(Step::Event(Event::Chunk(_) | Event::Reset)) => {}
+                Ok(Step::Event(Event::Chunk(_) | Event::Reset | Event::Refused(_))) => {}
                 Ok(Step::Event(_)) => machine.accept(),
                 ended => return (ended, transmitted(&mut machine)),
             }
@@ -277,10 +310,10 @@ fn message_below_the_minimum_rate_closes_the_session() {
         input.extend_from_slice(begin.as_bytes());
         let mut reset = false;
         while let Ok(Step::Event(event)) = machine.receive(start, &mut input) {
-            if event == Event::Reset {
-                reset = true;
-            } else {
-                machine.accept();
+            match event {
+                Event::Reset => reset = true,
+                Event::Refused(_) => {}
+                _ => machine.accept(),
             }
         }
         assert_eq!(reset, refused);
@@ -373,7 +406,7 @@ fn exchange(wire: &[u8], lengths: &[usize]) -> (String, Option<String>) {
     let (mut input, mut rest, mut lengths) = (BytesMut::new(), wire, lengths.iter().cycle());
     loop {
         match machine.receive(now, &mut input) {
-            Ok(Step::Event(Event::Chunk(_) | Event::Reset)) => {}
+            Ok(Step::Event(Event::Chunk(_) | Event::Reset | Event::Refused(_))) => {}
             Ok(Step::Event(_)) => machine.accept(),
             Ok(Step::NeedInput) if rest.is_empty() => return (transmitted(&mut machine), None),
             Ok(Step::NeedInput) => {

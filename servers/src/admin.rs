@@ -1,6 +1,7 @@
 //! `pennypost user`: account administration.
 
 use std::io::{self, BufRead, Write};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use config::Config;
@@ -45,22 +46,27 @@ pub struct NameAndPassword {
 }
 
 impl UserCommand {
-    /// Runs the command.
+    /// Runs the command. If it fails, a new data directory is removed again.
     ///
     /// # Errors
     /// A sentence with the cause and the remedy.
     pub fn run(&self, config: &Config) -> Result<(), String> {
-        if matches!(self, Self::Add(_)) {
-            create_data_directory(config)?;
-        }
+        let created = if matches!(self, Self::Add(_)) { create_data_directory(config)? } else { Vec::new() };
+        self.run_in_data_directory(config).inspect_err(|_| configured::remove_created(&created))
+    }
+
+    fn run_in_data_directory(&self, config: &Config) -> Result<(), String> {
         if config.data.is_dir() {
             privileges::become_owner_of(&config.data)?;
         }
         let directory = configured::open_directory(config)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
             .build()
             .map_err(|error| format!("cannot start: {error}"))?;
         runtime.block_on(async {
+            // A file size limit must fail a write, not end the command in the middle of a change.
+            net::signals::ignore_fatal().map_err(|error| format!("cannot handle signals: {error}"))?;
             match self {
                 Self::Remove { name, purge: true } => {
                     let store = configured::open_store(config)?;
@@ -103,14 +109,18 @@ impl UserCommand {
     }
 }
 
-/// Creates the data directory, owned by the user that the servers run as.
-fn create_data_directory(config: &Config) -> Result<(), String> {
+/// Creates the data directory, owned by the user that the servers run as. Returns the directories that did not exist.
+fn create_data_directory(config: &Config) -> Result<Vec<PathBuf>, String> {
     let owner = config.process.user.as_deref();
-    let created = configured::create(config).and_then(|is_new| match is_new {
-        true => privileges::give(&config.data, owner),
-        false => Ok(()),
-    });
-    created.map_err(|error| format!("cannot create the data directory {}: {error}", config.data.display()))
+    let cannot = |error| format!("cannot create the data directory {}: {error}", config.data.display());
+    let created = configured::create(config).map_err(cannot)?;
+    if !created.is_empty() {
+        privileges::give(&config.data, owner).map_err(|error| {
+            configured::remove_created(&created);
+            cannot(error)
+        })?;
+    }
+    Ok(created)
 }
 
 async fn remove(
@@ -144,7 +154,7 @@ async fn find(directory: &impl Directory, name: &Username) -> Result<Username, S
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "for map_err")]
-fn to_sentence(error: DirectoryError) -> String {
+pub(crate) fn to_sentence(error: DirectoryError) -> String {
     error.to_string()
 }
 
@@ -173,10 +183,10 @@ impl NameAndPassword {
     }
 }
 
-fn print(line: &str) -> Result<(), String> {
+pub(crate) fn print(line: &str) -> Result<(), String> {
     writeln!(io::stdout(), "{line}").map_err(|error| format!("cannot write to standard output: {error}"))
 }
 
-fn parse_name(text: &str) -> Result<Username, String> {
+pub(crate) fn parse_name(text: &str) -> Result<Username, String> {
     Username::parse(text).map_err(|error| error.to_string())
 }

@@ -1,10 +1,12 @@
 //! `pennypost check`: reads configuration, certificate, accounts and mailboxes, and reports defects.
 
 use std::io::{self, Write};
+use std::time::SystemTime;
 
 use config::{Config, Tls};
+use mail_core::message::address::Host;
 use mail_core::users::Username;
-use mail_store::directory::AccountAdmin;
+use mail_store::directory::{AccountAdmin, AliasAdmin, Directory, DirectoryError};
 use mail_store::{Finding, MailboxAdmin, configured};
 use tls::Certificate;
 
@@ -24,6 +26,7 @@ pub fn check(config: &Config) -> Result<bool, String> {
         .build()
         .map_err(|error| format!("cannot start: {error}"))?;
     runtime.block_on(report.check_passwords(&directory))?;
+    runtime.block_on(report.check_aliases(&directory, config))?;
     report.check_certificate(config)?;
     for name in runtime.block_on(all_names(&directory))? {
         report.check_mailbox(&configured::mailboxes(config), &name)?;
@@ -31,7 +34,18 @@ pub fn check(config: &Config) -> Result<bool, String> {
     Ok(report.is_clean)
 }
 
-async fn all_names(directory: &impl AccountAdmin) -> Result<Vec<Username>, String> {
+/// The names that clients connect to.
+fn host_names(config: &Config) -> Vec<String> {
+    let mut names = vec![config.hostname.ascii().into_owned()];
+    if config.web.listen.address().is_some() {
+        names.extend(config.web.names.iter().map(|name| name.ascii().into_owned()));
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+pub(crate) async fn all_names(directory: &impl AccountAdmin) -> Result<Vec<Username>, String> {
     let mut all = Vec::new();
     loop {
         let names = directory.names(all.last()).await.map_err(|error| error.to_string())?;
@@ -73,14 +87,52 @@ impl<W: Write> Report<W> {
         Ok(())
     }
 
+    /// Every target of an alias is an account or another alias. No mail leaves the host, so a remote target is a defect.
+    async fn check_aliases(
+        &mut self,
+        directory: &(impl Directory + AliasAdmin),
+        config: &Config,
+    ) -> Result<(), String> {
+        let failed = |error: DirectoryError| error.to_string();
+        for alias in directory.aliases().await.map_err(failed)? {
+            for target in &alias.targets {
+                let domain = alias.domain().unwrap_or_else(|| config.hostname.clone());
+                let address = target.at(&Host::Domain(domain));
+                let Host::Domain(domain) = &address.host else { continue };
+                if !config.domains.contains(domain) {
+                    self.print_defect(&format!(
+                        "Aliases.txt: {} leads to {target} on another host, and no mail leaves this one; remove the target",
+                        alias.key
+                    ))?;
+                    continue;
+                }
+                let account = match address.local.username() {
+                    Some(name) => directory.find(&name).await.map_err(failed)?,
+                    None => None,
+                };
+                if account.is_none() && directory.alias(&address).await.map_err(failed)?.is_none() {
+                    self.print_defect(&format!(
+                        "Aliases.txt: {} leads to {target}, which is neither an account nor an alias; add it or remove the target",
+                        alias.key
+                    ))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A certificate that expires soon is reported, but is not a defect. The servers renew a self-signed one themselves.
     fn check_certificate(&mut self, config: &Config) -> Result<(), String> {
-        if !matches!(config.tls, Tls::Files { .. }) {
-            return Ok(());
+        let Tls::Files { certificate: path, .. } = &config.tls else { return Ok(()) };
+        let certificate = match Certificate::open(&config.tls, &config.data, config.hostname.as_str()) {
+            Ok(certificate) => certificate.expect("TLS is configured"),
+            Err(sentence) => return self.print_defect(&sentence),
+        };
+        for finding in certificate.findings(&host_names(config), SystemTime::now()) {
+            let line = format!("{}: {finding}", path.display());
+            if finding.is_defect() { self.print_defect(&line) } else { self.print(&line) }?;
         }
-        match Certificate::open(&config.tls, &config.data, config.hostname.as_str()) {
-            Ok(_) => Ok(()),
-            Err(sentence) => self.print_defect(&sentence),
-        }
+        Ok(())
     }
 
     fn check_mailbox(&mut self, mailboxes: &impl MailboxAdmin, name: &Username) -> Result<(), String> {

@@ -11,8 +11,10 @@ use mail_core::message::address::Domain;
 use net::log::LogFormat;
 
 use crate::admin::UserCommand;
+use crate::alias::AliasCommand;
 use crate::serve::serve;
 use crate::services::Programs;
+use crate::transfer::TransferArgs;
 
 /// Exit code for an invalid configuration, User.txt or flag.
 const EXIT_USAGE: u8 = 2;
@@ -41,7 +43,35 @@ enum Command {
         #[command(flatten)]
         place: PlaceArgs,
     },
-    /// Verify the configuration, User.txt and every mailbox; the exit code is 1 if there is a defect
+    /// Add, remove and list aliases
+    Alias {
+        #[command(subcommand)]
+        command: AliasCommand,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Copy accounts, aliases and mail of a running system into a new directory
+    Backup {
+        /// The directory, which is created.
+        directory: PathBuf,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Deliver the messages of an mbox file, a maildir or a directory of .eml files to an account
+    Import {
+        #[command(flatten)]
+        transfer: TransferArgs,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Write the messages of an account to an mbox file, a maildir or a directory of .eml files
+    Export {
+        #[command(flatten)]
+        transfer: TransferArgs,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Verify the configuration, the certificate, User.txt, Aliases.txt and every mailbox; the exit code is 1 if there is a defect
     Check(PlaceArgs),
 }
 
@@ -111,12 +141,24 @@ struct WebArgs {
 pub fn pennypost() -> ExitCode {
     match Pennypost::parse().command {
         Command::Serve { args, web } => run(&args, &web, Programs::AllInOne),
-        Command::User { command, place } => finish(place.read().and_then(|config| command.run(&config))),
-        Command::Check(place) => match place.read().and_then(|config| crate::check::check(&config)) {
-            Ok(true) => ExitCode::SUCCESS,
-            Ok(false) => ExitCode::FAILURE,
-            Err(reason) => finish(Err(reason)),
-        },
+        Command::User { command, place } => {
+            finish(place.read_with_hostname_domain().and_then(|config| command.run(&config)))
+        }
+        Command::Alias { command, place } => {
+            finish(place.read_with_hostname_domain().and_then(|config| command.run(&config)))
+        }
+        Command::Backup { directory, place } => finish(
+            place.read_with_hostname_domain().and_then(|config| crate::backup::backup(&config, &directory)),
+        ),
+        Command::Import { transfer, place } => {
+            finish_check(place.read_with_hostname_domain().and_then(|config| transfer.import(&config)))
+        }
+        Command::Export { transfer, place } => {
+            finish(place.read_with_hostname_domain().and_then(|config| transfer.export(&config)))
+        }
+        Command::Check(place) => {
+            finish_check(place.read_with_hostname_domain().and_then(|config| crate::check::check(&config)))
+        }
     }
 }
 
@@ -143,6 +185,14 @@ fn run(args: &ServeArgs, web: &WebArgs, programs: Programs) -> ExitCode {
     }
 }
 
+/// The exit code is 1 if the result is `false`.
+fn finish_check(result: Result<bool, String>) -> ExitCode {
+    match result {
+        Ok(false) => ExitCode::FAILURE,
+        result => finish(result.map(drop)),
+    }
+}
+
 fn finish(result: Result<(), String>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -164,6 +214,11 @@ impl PlaceArgs {
             config.data.clone_from(data);
         }
         Ok(config)
+    }
+
+    /// The configuration, in which the host name is a local domain.
+    fn read_with_hostname_domain(&self) -> Result<Config, String> {
+        self.read().map(Config::with_hostname_domain)
     }
 }
 

@@ -8,6 +8,8 @@
 //! ```
 
 pub mod admin;
+mod alias;
+mod backup;
 pub mod check;
 pub mod cli;
 mod confine;
@@ -16,3 +18,5 @@ mod metrics;
 mod privileges;
 pub mod serve;
 pub mod services;
+mod sessions;
+mod transfer;

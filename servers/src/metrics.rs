@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use tracing::{debug, info};
 
 use net::accept::{self, AcceptConfig, bind, into_tokio};
+use net::health::Readiness;
 
 /// A collector needs one connection every few seconds. Further connections wait to be accepted.
 const CONNECTIONS_MAX: usize = 16;
@@ -51,26 +52,20 @@ impl MetricsEndpoint {
         Ok(Self { socket, address })
     }
 
-    /// Answers requests until `shutdown` turns true.
-    pub(crate) async fn serve(self, registry: Registry, shutdown: watch::Receiver<bool>) {
+    /// Answers requests until it is dropped, which aborts a scrape in progress.
+    pub(crate) async fn serve(self, registry: Registry, readiness: Readiness) {
         let Self { socket, address } = self;
         let registry = Arc::new(registry);
-        let stopping = shutdown.clone();
         info!(protocol = "metrics", %address, "listening");
-        // A scrape in progress is aborted at shutdown.
         let config = AcceptConfig { connections_max: Some(CONNECTIONS_MAX), grace: Duration::ZERO };
-        let task = |(stream, peer)| exchange(stream, peer, Arc::clone(&registry), stopping.clone());
-        accept::serve(into_tokio(socket), config, shutdown, task).await;
+        let task = |(stream, peer)| exchange(stream, peer, Arc::clone(&registry), readiness.clone());
+        let (_running, never) = watch::channel(false);
+        accept::serve(into_tokio(socket), config, never, task).await;
     }
 }
 
-async fn exchange(
-    stream: TcpStream,
-    peer: SocketAddr,
-    registry: Arc<Registry>,
-    shutdown: watch::Receiver<bool>,
-) {
-    match timeout(EXCHANGE_TIMEOUT, converse(stream, &registry, &shutdown)).await {
+async fn exchange(stream: TcpStream, peer: SocketAddr, registry: Arc<Registry>, readiness: Readiness) {
+    match timeout(EXCHANGE_TIMEOUT, converse(stream, &registry, &readiness)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => debug!(%peer, %error, "metrics connection lost"),
         Err(_) => {
@@ -81,15 +76,9 @@ async fn exchange(
 }
 
 /// Serves one request.
-async fn converse(
-    stream: TcpStream,
-    registry: &Registry,
-    shutdown: &watch::Receiver<bool>,
-) -> hyper::Result<()> {
+async fn converse(stream: TcpStream, registry: &Registry, readiness: &Readiness) -> hyper::Result<()> {
     let service =
-        service_fn(
-            |request| async move { Ok::<_, Infallible>(answer(&request, registry, *shutdown.borrow())) },
-        );
+        service_fn(|request| async move { Ok::<_, Infallible>(answer(request, registry, readiness).await) });
     http1::Builder::new()
         .keep_alive(false)
         .max_buf_size(HEAD_OCTETS_MAX)
@@ -97,7 +86,7 @@ async fn converse(
         .await
 }
 
-fn answer(request: &Request<Incoming>, registry: &Registry, is_stopping: bool) -> Response<String> {
+async fn answer(request: Request<Incoming>, registry: &Registry, readiness: &Readiness) -> Response<String> {
     let path = request.uri().path();
     if !["/metrics", "/livez", "/readyz"].contains(&path) {
         return response(
@@ -112,15 +101,17 @@ fn answer(request: &Request<Incoming>, registry: &Registry, is_stopping: bool) -
         return refused;
     }
     match path {
-        "/readyz" if is_stopping => {
-            return response(StatusCode::SERVICE_UNAVAILABLE, PLAIN, "shutting down\n".to_owned());
+        "/livez" => response(StatusCode::OK, PLAIN, "ok\n".to_owned()),
+        "/readyz" => match readiness.check().await {
+            Ok(()) => response(StatusCode::OK, PLAIN, "ok\n".to_owned()),
+            Err(reason) => response(StatusCode::SERVICE_UNAVAILABLE, PLAIN, format!("{reason}\n")),
+        },
+        _ => {
+            let mut body = String::new();
+            text::encode(&mut body, registry).expect("writing to a string succeeds");
+            response(StatusCode::OK, (CONTENT_TYPE, OPEN_METRICS), body)
         }
-        "/livez" | "/readyz" => return response(StatusCode::OK, PLAIN, "ok\n".to_owned()),
-        _ => {}
     }
-    let mut body = String::new();
-    text::encode(&mut body, registry).expect("writing to a string succeeds");
-    response(StatusCode::OK, (CONTENT_TYPE, OPEN_METRICS), body)
 }
 
 const PLAIN: (HeaderName, &str) = (CONTENT_TYPE, "text/plain; charset=utf-8");
@@ -150,7 +141,7 @@ mod tests {
         let mut asking = TcpStream::connect(address).await.expect("in the backlog");
         asking.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await.expect("sent");
         let (_stop, shutdown) = watch::channel(false);
-        tokio::spawn(endpoint.serve(Registry::default(), shutdown));
+        tokio::spawn(endpoint.serve(Registry::default(), Readiness::new(shutdown)));
         let start = Instant::now();
         let mut answer = String::new();
         asking.read_to_string(&mut answer).await.expect("answered");

@@ -46,6 +46,15 @@ pub(crate) fn give(folder: &Path, name: Option<&str>) -> io::Result<()> {
     std::os::unix::fs::chown(folder, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
 }
 
+/// Changes the owner of a directory that root has created to the owner of the data directory.
+pub(crate) fn give_to_owner_of(data: &Path, folder: &Path) -> io::Result<()> {
+    if !geteuid().is_root() {
+        return Ok(());
+    }
+    let owner = std::fs::metadata(data)?;
+    std::os::unix::fs::chown(folder, Some(owner.uid()), Some(owner.gid()))
+}
+
 /// As root, becomes the owner of the data directory, since the servers could not read files that root creates there.
 ///
 /// # Errors

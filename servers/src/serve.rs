@@ -4,18 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::Config;
-use mail_store::descriptors;
 use mail_store::directory::AccountAdmin;
+use mail_store::{StoreHealth, descriptors};
+use net::health::Readiness;
 use net::log::Log;
 use prometheus_client::registry::Registry;
 use tls::Certificate;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinError;
 use tracing::{info, warn};
 
-use crate::services::{Programs, Services};
+use crate::context::Context;
+use crate::services::{Programs, Running, Services};
 use crate::{confine, context, privileges};
 
 /// Time for threads that hang in the file system after all services have stopped.
@@ -50,11 +52,12 @@ pub fn serve(config: &Config, programs: Programs, log: &mut Log) -> Result<(), S
         warn_of_plain_passwords(&context.directory).await;
         let mut signals = Signals::listen()?;
         let (stop, shutdown) = watch::channel(false);
-        let mut tasks = services.start(config, &context, registry, certificate.as_ref(), &shutdown);
-        let result = wait_for_shutdown(&mut signals, &mut tasks).await;
+        let readiness = readiness(&context, shutdown);
+        let mut running = services.start(config, &context, registry, certificate.as_ref(), &readiness);
+        let result = wait_for_shutdown(&mut signals, &mut running).await;
         stop.send_replace(true);
         tokio::select! {
-            () = async { while tasks.join_next().await.is_some() {} } => info!("stopped"),
+            () = async { while running.services.join_next().await.is_some() {} } => info!("stopped"),
             name = signals.next() => warn!("stopped at once on a second signal, {name}"),
         }
         result
@@ -73,14 +76,24 @@ async fn warn_of_plain_passwords(directory: &impl AccountAdmin) {
 }
 
 /// Waits for a signal. Also ends when a service does: half a mail system that keeps running would be noticed late.
-async fn wait_for_shutdown(signals: &mut Signals, tasks: &mut JoinSet<()>) -> Result<(), String> {
+async fn wait_for_shutdown(signals: &mut Signals, running: &mut Running) -> Result<(), String> {
     tokio::select! {
         name = signals.next() => {
             info!("stopping on {name}");
             Ok(())
         }
-        ended = tasks.join_next() => Err(unexpected_end(ended)),
+        ended = running.services.join_next() => Err(unexpected_end(ended)),
+        Some(ended) = running.metrics.join_next() => Err(unexpected_end(Some(ended))),
     }
+}
+
+/// The server is ready while its store accepts changes.
+fn readiness(context: &Arc<Context>, shutdown: watch::Receiver<bool>) -> Readiness {
+    let context = Arc::clone(context);
+    Readiness::with_check(shutdown, move || {
+        let context = Arc::clone(&context);
+        async move { context.store.check_writable().await.map_err(|error| error.to_string()) }
+    })
 }
 
 fn unexpected_end(ended: Option<Result<(), JoinError>>) -> String {
@@ -115,18 +128,20 @@ impl Signals {
 
 #[cfg(test)]
 mod tests {
+    use tokio::task::JoinSet;
+
     use super::*;
 
     #[tokio::test]
     async fn unexpected_end_of_a_service_stops_the_process() {
         let mut signals = Signals::listen().expect("the system has signals");
-        let mut tasks = JoinSet::new();
-        tasks.spawn(std::future::pending());
-        tasks.spawn(async { panic!("a defect") });
-        let sentence = wait_for_shutdown(&mut signals, &mut tasks).await.expect_err("one has ended");
+        let mut running = Running { services: JoinSet::new(), metrics: JoinSet::new() };
+        running.services.spawn(std::future::pending());
+        running.services.spawn(async { panic!("a defect") });
+        let sentence = wait_for_shutdown(&mut signals, &mut running).await.expect_err("one has ended");
         assert!(sentence.contains("a defect"), "{sentence}");
-        tasks.spawn(async {});
-        let sentence = wait_for_shutdown(&mut signals, &mut tasks).await.expect_err("another has ended");
+        running.metrics.spawn(async {});
+        let sentence = wait_for_shutdown(&mut signals, &mut running).await.expect_err("another has ended");
         assert!(sentence.contains("ended unexpectedly, so"), "{sentence}");
     }
 }

@@ -1,22 +1,19 @@
 //! The services of a process: SMTP, submission, POP3, the web bridge and the metrics endpoint.
 //!
-//! A mail service is a row of `Services::bind` (its listeners) and one of `Services::start` (its machine and session).
+//! A mail service is a row of `Services::bind` (its listeners) and one of `Services::start`; `sessions` creates its machine and
+//! session.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use config::{Config, WebListen};
+use config::{Config, Pop3, Smtp, WebListen};
 use mail_core::message::address::Domain;
-use mail_core::sasl::AuthOffer;
 use mail_core::session::Session;
 use mail_core::time::Instant;
 use mail_core::{pop3, smtp};
-use mail_service::context::ClientContext;
-use mail_service::faults::{FaultInjector, FaultySession};
-use mail_service::pop3_session::Pop3Session;
-use mail_service::smtp_session::SmtpSession;
+use net::health::Readiness;
 use net::limiter::ConnectionLimits;
 use net::listener::{ConnectionConfig, Listener, PeerPolicy};
 use net::local;
@@ -31,6 +28,7 @@ use ws_bridge::{Bridge, Target};
 
 use crate::context::Context;
 use crate::metrics::MetricsEndpoint;
+use crate::sessions::{Machines, Sessions};
 
 /// The programs, by the services that they run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +57,26 @@ struct Addresses<'a> {
     proxies: &'a [IpAddr],
 }
 
+impl<'a> From<&'a Smtp> for Addresses<'a> {
+    fn from(Smtp { listen, tls_listen, proxy_listen, proxy_peers, .. }: &'a Smtp) -> Self {
+        Self { plain: listen, tls: tls_listen, proxied: proxy_listen, proxies: proxy_peers }
+    }
+}
+
+impl<'a> From<&'a Pop3> for Addresses<'a> {
+    fn from(Pop3 { listen, tls_listen, proxy_listen, proxy_peers, .. }: &'a Pop3) -> Self {
+        Self { plain: listen, tls: tls_listen, proxied: proxy_listen, proxies: proxy_peers }
+    }
+}
+
+/// Started services.
+pub(crate) struct Running {
+    /// They end at shutdown.
+    pub(crate) services: JoinSet<()>,
+    /// The metrics endpoint answers until it is dropped, so that probes see the shutdown.
+    pub(crate) metrics: JoinSet<()>,
+}
+
 impl Services {
     /// Binds every configured address. Needs no runtime.
     ///
@@ -70,15 +88,7 @@ impl Services {
         let mut services =
             Self { smtp: Vec::new(), submission: Vec::new(), pop3: Vec::new(), web: None, metrics };
         if programs != Programs::Pop3 {
-            services.smtp = bind_all(
-                "smtp",
-                &Addresses {
-                    plain: &smtp.listen,
-                    tls: &smtp.tls_listen,
-                    proxied: &smtp.proxy_listen,
-                    proxies: &smtp.proxy_peers,
-                },
-            )?;
+            services.smtp = bind_all("smtp", &smtp.into())?;
             let submission = Addresses {
                 plain: &smtp.submission_listen,
                 tls: &smtp.submission_tls_listen,
@@ -87,15 +97,7 @@ impl Services {
             services.submission = bind_all("submission", &submission)?;
         }
         if programs != Programs::Smtp {
-            services.pop3 = bind_all(
-                "pop3",
-                &Addresses {
-                    plain: &pop3.listen,
-                    tls: &pop3.tls_listen,
-                    proxied: &pop3.proxy_listen,
-                    proxies: &pop3.proxy_peers,
-                },
-            )?;
+            services.pop3 = bind_all("pop3", &pop3.into())?;
         }
         if services.smtp.is_empty() && services.submission.is_empty() && services.pop3.is_empty() {
             return Err("no address to listen on: set `listen` in [smtp] or [pop3]".into());
@@ -145,60 +147,34 @@ impl Services {
         context: &Arc<Context>,
         mut registry: Registry,
         certificate: Option<&Certificate>,
-        shutdown: &watch::Receiver<bool>,
-    ) -> JoinSet<()> {
+        readiness: &Readiness,
+    ) -> Running {
         let Self { smtp, submission, pop3, web, metrics } = self;
         let mut starter = Starter {
             connections: connection_configs(config, certificate, &mut registry),
-            shutdown: shutdown.clone(),
+            shutdown: readiness.shutdown().clone(),
             tasks: JoinSet::new(),
         };
-        let Machines { smtp: smtp_machine, submission: submission_machine, pop3: pop3_machine } =
-            Machines::new(config, certificate.is_some());
-        let clients = ClientContexts::new(config);
-        let smtp_faults = Arc::new(FaultInjector::new(&config.faults.smtp));
-        let pop3_faults = Arc::new(FaultInjector::new(&config.faults.pop3));
-        if !smtp.is_empty() || !submission.is_empty() {
-            smtp_faults.log("smtp");
+        let sessions = Arc::new(Sessions::new(config, context));
+        sessions.log_faults(!smtp.is_empty() || !submission.is_empty(), !pop3.is_empty());
+        let machines = Machines::new(config, certificate.is_some());
+        for (service, listeners, machine) in
+            [("smtp", smtp, machines.smtp), ("submission", submission, machines.submission)]
+        {
+            let sessions = Arc::clone(&sessions);
+            starter.start(service, listeners, move |client, now| sessions.open_smtp(&machine, &client, now));
         }
-        if !pop3.is_empty() {
-            pop3_faults.log("pop3");
-        }
-        let open_smtp = |machine: Arc<smtp::server::Config>| {
-            let (context, clients, faults) = (Arc::clone(context), clients.clone(), Arc::clone(&smtp_faults));
-            move |client: Client, now: Instant| {
-                let config = Arc::clone(&machine);
-                let machine = match client.secure {
-                    true => smtp::server::Server::over_tls(config, now),
-                    false => smtp::server::Server::new(config, client.is_private(), now),
-                };
-                let session = SmtpSession::new(Arc::clone(&context), clients.of(&client), client.encryption);
-                (machine, FaultySession::new(session, Arc::clone(&faults)))
-            }
-        };
-        let open_pop3 = {
-            let (context, clients, faults) = (Arc::clone(context), clients.clone(), Arc::clone(&pop3_faults));
-            move |client: Client, now: Instant| {
-                let config = Arc::clone(&pop3_machine);
-                let machine = match client.secure {
-                    true => pop3::server::Server::over_tls(config, now),
-                    false => pop3::server::Server::new(config, client.is_private(), now),
-                };
-                let session = Pop3Session::new(Arc::clone(&context), clients.of(&client));
-                (machine, FaultySession::new(session, Arc::clone(&faults)))
-            }
-        };
-        starter.start("smtp", smtp, open_smtp(smtp_machine));
-        starter.start("submission", submission, open_smtp(submission_machine));
-        starter.start("pop3", pop3, open_pop3);
+        let machine = machines.pop3;
+        starter.start("pop3", pop3, move |client, now| sessions.open_pop3(&machine, &client, now));
         if let Some((bridge, targets)) = web {
             bridge.register_metrics(&mut registry);
-            starter.tasks.spawn(bridge.serve(targets, certificate.cloned(), shutdown.clone()));
+            starter.tasks.spawn(bridge.serve(targets, certificate.cloned(), readiness.clone()));
         }
+        let mut running = Running { services: starter.tasks, metrics: JoinSet::new() };
         if let Some(endpoint) = metrics {
-            starter.tasks.spawn(endpoint.serve(registry, shutdown.clone()));
+            running.metrics.spawn(endpoint.serve(registry, readiness.clone()));
         }
-        starter.tasks
+        running
     }
 }
 
@@ -246,52 +222,6 @@ fn bind(protocol: &'static str, address: SocketAddr, peers: PeerPolicy) -> Resul
     })
 }
 
-/// Protocol settings of each mail service.
-struct Machines {
-    smtp: Arc<smtp::server::Config>,
-    submission: Arc<smtp::server::Config>,
-    pop3: Arc<pop3::server::Config>,
-}
-
-impl Machines {
-    fn new(config: &Config, tls: bool) -> Self {
-        let auth = if config.auth.plain_text { AuthOffer::Always } else { AuthOffer::WhenSecure };
-        let smtp = Arc::new(smtp::server::Config {
-            hostname: config.hostname.ascii().into_owned(),
-            message_size_max: config.limits.message_size.get(),
-            recipients_max: config.limits.recipients,
-            starttls: tls,
-            auth,
-            submission: false,
-        });
-        let submission = Arc::new(smtp::server::Config { submission: true, ..(*smtp).clone() });
-        let pop3 = Arc::new(pop3::server::Config {
-            stls: tls,
-            auth,
-            login_delay: None,
-            implementation: Some(format!("Pennypost-{}", env!("CARGO_PKG_VERSION"))),
-        });
-        Self { smtp, submission, pop3 }
-    }
-}
-
-/// Creates the client context of a connection.
-#[derive(Clone)]
-struct ClientContexts {
-    trusted: config::Networks,
-}
-
-impl ClientContexts {
-    fn new(config: &Config) -> Self {
-        Self { trusted: config.limits.trusted.clone() }
-    }
-
-    fn of(&self, client: &Client) -> ClientContext {
-        let address = client.address.ip().to_canonical();
-        ClientContext::new(Some(address), self.trusted.contains(address))
-    }
-}
-
 /// Limits, certificate, refusals and metrics of each mail service.
 fn connection_configs(
     config: &Config,
@@ -334,19 +264,18 @@ fn connection_limits(config: &Config) -> ConnectionLimits {
 fn smtp_refusals(hostname: &Domain) -> [Bytes; 2] {
     use smtp::server::replies::{too_busy, too_many_connections};
     let hostname = hostname.ascii();
-    [too_busy(&hostname), too_many_connections(&hostname)].map(|reply| {
-        let mut octets = BytesMut::new();
-        reply.encode(false, &mut octets);
-        octets.freeze()
-    })
+    [too_busy(&hostname), too_many_connections(&hostname)]
+        .map(|reply| encoded(|out| reply.encode(false, out)))
 }
 
 /// As [`smtp_refusals`].
 fn pop3_refusals() -> [Bytes; 2] {
     use pop3::server::replies::{TOO_BUSY, TOO_MANY_CONNECTIONS};
-    [TOO_BUSY, TOO_MANY_CONNECTIONS].map(|reply| {
-        let mut octets = BytesMut::new();
-        reply.encode(&mut octets);
-        octets.freeze()
-    })
+    [TOO_BUSY, TOO_MANY_CONNECTIONS].map(|reply| encoded(|out| reply.encode(out)))
+}
+
+fn encoded(encode: impl FnOnce(&mut BytesMut)) -> Bytes {
+    let mut octets = BytesMut::new();
+    encode(&mut octets);
+    octets.freeze()
 }

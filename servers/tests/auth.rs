@@ -282,7 +282,7 @@ fn passwords_require_tls_or_loopback_unless_plain_text_is_configured() {
 async fn password_check_takes_the_same_time_for_unknown_names() {
     let dir = TestDir::with_config("");
     assert_eq!(dir.pennypost(&["user", "hash"], "").code, Some(0));
-    let accounts = UserTxt::open(&dir.path("data"), &config::Auth::default()).expect("a valid file");
+    let accounts = UserTxt::open(&dir.path("data"), &config::Auth::default(), &[]).expect("a valid file");
     let known = Username::parse("ag").expect("a name");
     let unknown = Username::parse("nobody").expect("a name");
     let wrong = Secret::new("guess".to_owned());

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use support::tls::write_key_pair;
+use support::tls::{write_key_pair, write_key_pair_valid};
 use support::{LineStream, ServerProcess, SmtpClient, TestDir};
 
 /// Runs each server program with an invalid configuration.
@@ -68,6 +68,36 @@ fn unusable_certificate_is_refused_with_its_file() {
         &TestDir::with_config("[tls]\nkey = 'key.pem'\n"),
         &["pennypost.toml, line 3", "`key` without"],
     );
+}
+
+#[test]
+fn check_reports_a_certificate_that_clients_refuse() {
+    let tls = "[tls]\ncertificate = 'cert.pem'\nkey = 'key.pem'\n";
+    let dir = TestDir::with_config(tls);
+    for (from, until, code, part) in [
+        (-1, 90, 0, None),
+        (-90, -1, 1, Some("cert.pem: the certificate expired on ")),
+        (-90, 13, 0, Some("cert.pem: the certificate expires on ")),
+        (-90, 15, 0, None),
+        (1, 90, 1, Some("cert.pem: the certificate is not valid before ")),
+    ] {
+        write_key_pair_valid(&dir.path("cert.pem"), &dir.path("key.pem"), from, until);
+        let checked = dir.pennypost(&["check"], "");
+        assert_eq!(checked.code, Some(code), "{checked:?}");
+        let expected =
+            part.map_or_else(|| !checked.stdout.contains("cert.pem"), |part| checked.stdout.contains(part));
+        assert!(expected, "{part:?}: {checked:?}");
+    }
+
+    let dir = TestDir::with_config(&format!("{tls}[web]\nnames = ['web.example.org']\n"));
+    write_key_pair(&dir.path("cert.pem"), &dir.path("key.pem"));
+    let checked = dir.pennypost(&["check"], "");
+    assert_eq!(checked.code, Some(1), "{checked:?}");
+    assert!(
+        checked.stdout.contains("cert.pem: the certificate is not valid for `web.example.org`"),
+        "{checked:?}"
+    );
+    assert!(!checked.stdout.contains("`iitkgp.edu`"), "{checked:?}");
 }
 
 #[test]

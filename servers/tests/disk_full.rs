@@ -1,4 +1,5 @@
-//! A full or read-only disk under a running server: the right replies, no lost mail, and recovery.
+//! A full or read-only disk under a running server: the right replies, no lost mail, and recovery. Also account administration
+//! on a full disk.
 //!
 //! The disk is a tmpfs of 1 MiB in its own mount namespace. Without permission to mount, the RLIMIT_FSIZE of the server
 //! process makes writes fail instead.
@@ -10,7 +11,8 @@ mod support;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use support::{ServerProcess, TestDir};
+use support::unread_log::UnreadLogServer;
+use support::{ServerProcess, SmtpClient, TestDir, run_program};
 
 const SERVE: [&str; 7] = ["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0", "--web", "127.0.0.1:0"];
 /// Mounts the disk and waits for the end of standard input.
@@ -51,28 +53,36 @@ impl Disk {
         Self::Limited
     }
 
+    /// A command line that runs the program after it on the disk.
+    fn launcher(&self) -> Vec<String> {
+        let Self::Mounted(holder) = self else { return vec!["env".to_owned()] };
+        let enter = ["nsenter", "-t", &holder.id().to_string()].map(str::to_owned);
+        enter.into_iter().chain(namespaces(holder).map(str::to_owned)).collect()
+    }
+
     /// Starts a server on the disk.
     fn serve(&self, dir: &TestDir) -> ServerProcess {
-        let program = env!("CARGO_BIN_EXE_pennypost");
-        let (launcher, mut arguments) = match self {
-            Self::Mounted(holder) => ("nsenter", vec!["-t".to_owned(), holder.id().to_string()]),
-            Self::Limited => ("env", Vec::new()),
-        };
-        if let Self::Mounted(holder) = self {
-            arguments.extend(namespaces(holder).map(str::to_owned));
-        }
-        arguments.push(program.to_owned());
-        arguments.extend(SERVE.map(str::to_owned));
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let launcher = self.launcher();
+        let (launcher, arguments) = launcher.split_first().expect("a program");
+        let arguments = arguments.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_pennypost")]);
+        let arguments: Vec<&str> = arguments.chain(SERVE).collect();
         let server = ServerProcess::start(launcher, &arguments, dir, &["smtp", "pop3"]);
         if matches!(self, Self::Limited) {
-            limit(&server, "600000");
+            limit(server.pid(), "600000");
         }
         server
     }
 
+    /// Output of a shell script on the disk; `$0` is the data directory.
+    fn run(&self, dir: &TestDir, script: &str) -> String {
+        let launcher = self.launcher();
+        let mut command = Command::new(&launcher[0]);
+        let output = run_program(command.args(&launcher[1..]).args(["sh", "-c", script, &data(dir)]), b"");
+        output.stdout
+    }
+
     /// Increases the space.
-    fn grow(&self, dir: &TestDir, server: &ServerProcess) {
+    fn grow(&self, dir: &TestDir, server: u32) {
         match self {
             Self::Mounted(holder) => remount(holder, dir, "size=4m"),
             Self::Limited => limit(server, "unlimited"),
@@ -118,8 +128,9 @@ fn remount(holder: &Child, dir: &TestDir, options: &str) {
     assert!(output.status.success(), "{options}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn limit(server: &ServerProcess, octets: &str) {
-    let pid = server.pid().to_string();
+/// Sets the file size limit of a process.
+fn limit(process: u32, octets: &str) {
+    let pid = process.to_string();
     // Only the soft limit, which can be raised again.
     let output = Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={octets}:")]).status();
     assert!(output.expect("prlimit is installed").success());
@@ -127,7 +138,10 @@ fn limit(server: &ServerProcess, octets: &str) {
 
 /// Returns the reply to the final dot.
 fn deliver(server: &ServerProcess, subject: usize) -> String {
-    let mut smtp = server.smtp();
+    deliver_over(server.smtp(), subject)
+}
+
+fn deliver_over(mut smtp: SmtpClient, subject: usize) -> String {
     smtp.command("EHLO iit.edu");
     let reply = smtp.deliver("ag@iit.edu", &["gb@iit.edu"], message(subject).as_bytes());
     smtp.command("QUIT");
@@ -169,7 +183,8 @@ fn full_disk_refuses_mail_and_recovers() {
         assert!(subject < 50, "the disk is never full");
     }
     assert!(stored.len() > 2, "several messages fit");
-    server.wait_for_log("message refused");
+    let line = server.wait_for_log("message refused");
+    assert!(line.contains("from=<ag@iit.edu> to=<gb@iit.edu>"), "{line}");
     assert_eq!(subjects(&server), stored, "stored mail is readable while the disk is full");
 
     // Removal works without free space.
@@ -180,7 +195,7 @@ fn full_disk_refuses_mail_and_recovers() {
     assert!(pop3.command("QUIT").starts_with("+OK"), "removal works on a full disk");
     stored.drain(..2);
     assert_eq!(subjects(&server), stored);
-    disk.grow(&dir, &server);
+    disk.grow(&dir, server.pid());
     for subject in 100..104 {
         let reply = deliver(&server, subject);
         assert!(reply.starts_with("250 "), "{reply}");
@@ -201,7 +216,7 @@ fn read_only_disk_refuses_mail_and_recovers() {
     disk.forbid_writing(&dir);
     let mut server = disk.serve(&dir);
     if matches!(disk, Disk::Limited) {
-        limit(&server, "0");
+        limit(server.pid(), "0");
     }
     let reply = deliver(&server, 2);
     // A file size limit, unlike a read-only disk, counts as lack of space.
@@ -216,9 +231,101 @@ fn read_only_disk_refuses_mail_and_recovers() {
     }
     match &disk {
         Disk::Mounted(holder) => remount(holder, &dir, "rw"),
-        Disk::Limited => limit(&server, "unlimited"),
+        Disk::Limited => limit(server.pid(), "unlimited"),
     }
     let reply = deliver(&server, 3);
     assert!(reply.starts_with("250 "), "{reply}");
     assert_eq!(subjects(&server), [1, 3]);
+}
+
+/// The log and the mail are on the same disk.
+#[test]
+fn log_on_the_full_disk_leaves_the_replies_correct() {
+    let dir = TestDir::new();
+    let disk = Disk::new(&dir);
+    let log = dir.path("data/server.log");
+    let redirect = format!("exec \"$0\" \"$@\" 2>>'{}'", log.display());
+    let launcher = disk.launcher();
+    let launcher: Vec<&str> = launcher.iter().map(String::as_str).chain(["sh", "-c", &redirect]).collect();
+    let mut server = UnreadLogServer::start(&dir, &launcher, Stdio::null());
+    let address = server.address();
+    if matches!(disk, Disk::Limited) {
+        limit(server.0.id(), "600000");
+    }
+    let (mut stored, mut refused) = (0, 0);
+    while refused < 5 {
+        let reply = deliver_over(SmtpClient::connect(address), stored);
+        match &reply[..4] {
+            "250 " => stored += 1,
+            "452 " => refused += 1,
+            _ => panic!("{reply}"),
+        }
+        assert!(stored < 50, "the disk is never full");
+    }
+    // The log takes the rest of the space.
+    for _ in 0..300 {
+        assert!(SmtpClient::connect(address).command("QUIT").starts_with("221 "));
+    }
+    let reply = deliver_over(SmtpClient::connect(address), stored);
+    assert!(reply.starts_with("452 "), "{reply}");
+
+    disk.grow(&dir, server.0.id());
+    for _ in 0..3 {
+        let reply = deliver_over(SmtpClient::connect(address), stored);
+        assert!(reply.starts_with("250 "), "{reply}");
+        stored += 1;
+    }
+    server.expect_exit();
+    let subjects: Vec<usize> = disk
+        .run(&dir, "cat \"$0/gb/MyMailBox.txt\"")
+        .lines()
+        .filter_map(|line| line.strip_prefix("Subject: ").and_then(|subject| subject.parse().ok()))
+        .collect();
+    assert_eq!(subjects, (0..stored).collect::<Vec<_>>());
+}
+
+#[test]
+fn failed_user_add_on_a_full_disk_leaves_nothing_behind() {
+    let dir = TestDir::new();
+    let disk = Disk::new(&dir);
+    let listing = || disk.run(&dir, "cd \"$0\" && find . | sort && cat User.txt");
+    let (mut launcher, fresh) = (disk.launcher(), dir.path("data/new/fresh"));
+    match disk {
+        Disk::Mounted(_) => drop(disk.run(&dir, "cat /dev/zero >\"$0/zeros\"")),
+        Disk::Limited => launcher = ["prlimit", "--fsize=0:"].map(str::to_owned).to_vec(),
+    }
+    let before = listing();
+    assert!(before.contains("./User.txt\n") && before.contains("ag secret\n"), "{before}");
+    for data in [data(&dir).as_str(), fresh.to_str().expect("the path is UTF-8")] {
+        let mut command = Command::new(&launcher[0]);
+        command.args(&launcher[1..]).arg(env!("CARGO_BIN_EXE_pennypost"));
+        command.args(["user", "add", "cd", "--password-stdin", "--data", data, "--config"]);
+        let output = run_program(command.arg(dir.path("pennypost.toml")), b"a password\n");
+        assert_eq!(output.code, Some(2), "{output:?}");
+        assert!(output.stderr.contains("cannot "), "{output:?}");
+        assert_eq!(listing(), before, "{data}");
+    }
+}
+
+/// The mark of a removed message beyond the limit cannot be written.
+#[test]
+fn removal_over_a_file_size_limit_is_refused_and_the_server_survives() {
+    let dir = TestDir::new();
+    let mut server = dir.serve();
+    for subject in 0..2 {
+        assert!(deliver(&server, subject).starts_with("250 "));
+    }
+    limit(server.pid(), "1000");
+    assert_eq!(subjects(&server), [0, 1]);
+    let mut pop3 = server.log_in("gb", "other");
+    assert!(pop3.command("DELE 2").starts_with("+OK"));
+    let reply = pop3.command("QUIT");
+    assert!(reply.starts_with("-ERR "), "{reply}");
+    server.wait_for_log("marked messages were not all removed");
+    assert_eq!(subjects(&server), [0, 1]);
+
+    limit(server.pid(), "unlimited");
+    let mut pop3 = server.log_in("gb", "other");
+    assert!(pop3.command("DELE 2").starts_with("+OK") && pop3.command("QUIT").starts_with("+OK"));
+    assert_eq!(subjects(&server), [0]);
 }

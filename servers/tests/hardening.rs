@@ -103,7 +103,7 @@ fn process_switches_to_the_configured_user() {
     let added = ["user", "add", "ef", "--password-stdin", "--data", fresh.to_str().expect("a plain name")];
     let added = dir.pennypost(&added, "a password\n");
     assert_eq!(added.code, Some(0), "{added:?}");
-    for name in ["data/User.txt", "data/.User.txt.lock", "fresh", "fresh/User.txt", "fresh/ef"] {
+    for name in ["data/User.txt", "data/.hash-cost", "fresh", "fresh/User.txt", "fresh/ef"] {
         let metadata = fs::metadata(dir.path(name)).expect("the path exists");
         assert_eq!((metadata.uid(), metadata.gid()), (uid, gid), "{name}");
         assert!(metadata.mode() & 0o077 == 0 || name == "data/User.txt", "{name}");

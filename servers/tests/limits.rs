@@ -148,7 +148,7 @@ fn exceeded_limits_are_refused_and_logged() {
     smtp.command("EHLO iit.edu");
     let assert_refused = |server: &mut ServerProcess, reply: &str, code: &str| {
         assert!(reply.starts_with(code), "{reply}");
-        let line = server.wait_for_log("refused");
+        let line = server.wait_for_log("refused reply=");
         assert!(line.contains("INFO") && line.contains(reply), "{line} for {reply}");
     };
     assert_refused(&mut server, &smtp.command(&"x".repeat(10_000)), "500 5.5.2 Line too long");

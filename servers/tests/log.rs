@@ -7,107 +7,14 @@ mod support;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, ChildStderr, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Stdio;
+use std::time::Instant;
 
-use support::{SmtpClient, TIMEOUT, TestDir, field};
+use support::unread_log::UnreadLogServer as Server;
+use support::{ServerProcess, SmtpClient, TIMEOUT, TestDir, field};
 
 /// More lines than a pipe and the queue hold, at the level `debug`.
 const MAILS: usize = 1_100;
-
-/// Killed on drop.
-struct Server(Child);
-
-impl Server {
-    fn start(dir: &TestDir, launcher: &[&str], stderr: impl Into<Stdio>) -> Self {
-        let program = env!("CARGO_BIN_EXE_smtp-server");
-        let line: Vec<&str> = launcher.iter().copied().chain([program]).collect();
-        let child = Command::new(line[0])
-            .args(&line[1..])
-            .args(["--smtp", "127.0.0.1:0", "--config"])
-            .arg(dir.path("pennypost.toml"))
-            .env("RUST_LOG", "debug")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(stderr)
-            .spawn()
-            .expect("the program starts");
-        Self(child)
-    }
-
-    /// Reads the log until the server listens for `protocol`.
-    fn wait_for_listener(log: &mut BufReader<ChildStderr>, protocol: &str) -> SocketAddr {
-        loop {
-            let mut line = String::new();
-            assert!(log.read_line(&mut line).expect("the log is text") > 0, "the server has exited");
-            if line.contains("listening") && line.contains(&format!("protocol=\"{protocol}\"")) {
-                return field(line.trim_end(), "address").parse().expect("an address");
-            }
-        }
-    }
-
-    /// The only listener of a process whose log is unreadable, from /proc.
-    fn address(&mut self) -> SocketAddr {
-        let start = Instant::now();
-        loop {
-            if let Some(port) = self.listening_port() {
-                return SocketAddr::from(([127, 0, 0, 1], port));
-            }
-            assert_eq!(self.0.try_wait().expect("the child exists"), None, "the server has exited");
-            assert!(start.elapsed() < TIMEOUT, "the server does not listen");
-            std::thread::yield_now();
-        }
-    }
-
-    fn listening_port(&self) -> Option<u16> {
-        let process = format!("/proc/{}", self.0.id());
-        let links = fs::read_dir(format!("{process}/fd")).ok()?.flatten();
-        let sockets: Vec<String> = links
-            .filter_map(|link| {
-                fs::read_link(link.path())
-                    .ok()?
-                    .to_str()?
-                    .strip_prefix("socket:[")?
-                    .strip_suffix(']')
-                    .map(str::to_owned)
-            })
-            .collect();
-        let table = fs::read_to_string(format!("{process}/net/tcp")).ok()?;
-        table.lines().find_map(|line| {
-            let columns: Vec<&str> = line.split_whitespace().collect();
-            let is_own = columns.get(3) == Some(&"0A") && sockets.iter().any(|inode| inode == columns[9]);
-            let (_, port) = columns.get(1).filter(|_| is_own)?.split_once(':')?;
-            u16::from_str_radix(port, 16).ok()
-        })
-    }
-
-    fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([name, &self.0.id().to_string()]).status();
-        assert!(status.expect("kill is installed").success());
-    }
-
-    /// Sends SIGTERM and expects an exit with 0.
-    fn expect_exit(mut self) {
-        self.signal("-TERM");
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(20) {
-            if let Some(status) = self.0.try_wait().expect("the child exists") {
-                assert_eq!(status.code(), Some(0), "{status}");
-                return;
-            }
-            std::thread::yield_now();
-        }
-        panic!("the server ignores SIGTERM");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // The process may have exited already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 fn full_device() -> File {
     OpenOptions::new().write(true).open("/dev/full").expect("Linux has the device")
@@ -221,26 +128,126 @@ fn file_size_limit_refuses_mail_with_452_even_if_the_log_reaches_it() {
     assert_eq!(fs::metadata(dir.path("log")).expect("the file exists").len(), 20_000);
 }
 
+/// The next line about a refusal.
+fn refusal(server: &mut ServerProcess) -> String {
+    server
+        .wait_for_log_where("refused", |line| line.contains(" refused: ") || line.contains("command refused"))
+}
+
+fn assert_contains(line: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(line.contains(part), "{part} is not in {line}");
+    }
+}
+
 #[test]
-fn refused_recipient_is_logged_with_sender_and_recipient() {
+fn every_refused_command_is_logged_with_sender_and_recipient() {
+    let dir = TestDir::with_config("[limits]\nmessage_size = '4 KiB'\n");
+    let mut server = dir.smtp_server();
+    let mut smtp = server.smtp();
+    smtp.command("EHLO iit.edu");
+    let (from, nobody) = ("from=<ag@iit.edu>", "to=<nobody@iit.edu>");
+    for (command, code, parts) in [
+        ("MAIL FROM:<two words@iit.edu>", "501", &["command=MAIL FROM:<two words@iit.edu> "][..]),
+        ("MAIL FROM:<ag@iit.edu> SIZE=4097", "552", &[from, "reply=552 5.3.4 "]),
+        ("MAIL FROM:<ag@iit.edu>", "250", &[]),
+        ("RCPT TO:<nobody@iit.edu>", "550", &["no such account", from, nobody]),
+        ("DATA", "503", &["command=DATA ", from, nobody, "No valid recipients"]),
+        ("RCPT TO:<gb@example.org>", "550", &["not a local domain", from, "to=<gb@example.org>"]),
+        ("RCPT TO:<gb@iit.edu> NOTIFY=NEVER X=1", "555", &[from, "to=<gb@iit.edu>"]),
+        ("RCPT TO:<ag@iit.edu>", "250", &[]),
+        ("RCPT TO:<gb@iit.edu>", "250", &[]),
+        ("RCPT TO:<\u{e9}@iit.edu>", "553", &[from, "to=<\u{e9}@iit.edu>"]),
+        ("BDAT 5000 LAST", "552", &["command=BDAT 5000 LAST ", from, "to=<ag@iit.edu>,<gb@iit.edu>"]),
+    ] {
+        smtp.stream.send(format!("{command}\r\n").as_bytes());
+        if command.starts_with("BDAT") {
+            smtp.stream.send(&[b'x'; 5_000]);
+        }
+        let reply = smtp.reply();
+        assert!(reply.starts_with(code), "{command}: {reply}");
+        if !parts.is_empty() {
+            assert_contains(&refusal(&mut server), parts);
+        }
+    }
+}
+
+#[test]
+fn every_refused_message_is_logged_with_sender_and_recipients() {
+    let dir = TestDir::with_config("[limits]\nmessage_size = '2 MiB'\n");
+    let mut server = dir.smtp_server();
+    let mut smtp = server.smtp();
+    smtp.command("EHLO iit.edu");
+    for (message, code, reason) in [
+        ("Received: from a by b\r\n".repeat(101), "554 5.4.6 ", "passed through more than 100 servers"),
+        ("X-Field: 0123456789\r\n".repeat(60_000), "552 5.3.4 ", "header is larger than"),
+        ("a bare\rCR\r\n".to_owned(), "554 5.6.0 ", "bare CR"),
+        ("Subject: x\r\n\r\n".to_owned() + &"x\r\n".repeat(800_000), "552 5.3.4 ", "exceeds the maximum"),
+    ] {
+        let reply = smtp.deliver("ag@iit.edu", &["gb@iit.edu", "postmaster@iit.edu"], message.as_bytes());
+        assert!(reply.starts_with(code), "{reply}");
+        let line = refusal(&mut server);
+        assert_contains(
+            &line,
+            &["message refused", "from=<ag@iit.edu>", "to=<gb@iit.edu>,<postmaster@iit.edu>", reason],
+        );
+    }
+}
+
+#[test]
+fn delivery_is_logged_with_its_message_id() {
     let dir = TestDir::new();
     let mut server = dir.smtp_server();
     let mut smtp = server.smtp();
     smtp.command("EHLO iit.edu");
-    smtp.command("MAIL FROM:<ag@iit.edu>");
-    assert!(smtp.command("RCPT TO:<nobody@iit.edu>").starts_with("550 "));
-    let line = server.wait_for_log("recipient refused");
-    assert!(line.contains("from=<ag@iit.edu> to=<nobody@iit.edu>"), "{line}");
+    let long = "x".repeat(5_000);
+    for (field, logged) in [
+        ("Message-ID:\r\n <1@iit.edu>\r\n".to_owned(), "message_id=<1@iit.edu> "),
+        ("message-id: <a\x1b[31m@iit.edu>\r\n".to_owned(), "message_id=<a\\u{1b}[31m@iit.edu> "),
+        (format!("Message-ID: <{long}>\r\n"), &format!("message_id=<{}\u{2026} ", &long[..255])),
+        ("Subject: none\r\n".to_owned(), "id="),
+    ] {
+        let reply = smtp.deliver("ag@iit.edu", &["gb@iit.edu"], format!("{field}\r\ntext\r\n").as_bytes());
+        assert!(reply.starts_with("250 "), "{reply}");
+        let line = server.wait_for_log("delivered");
+        assert_contains(&line, &[logged, "from=<ag@iit.edu>", "to=\"gb\""]);
+        assert!(
+            line.contains("message_id") == logged.starts_with("message_id") && line.len() < 1_000,
+            "{line}"
+        );
+    }
 }
 
 #[test]
-fn hangup_signal_leaves_the_server_running() {
+fn text_of_a_client_is_escaped_and_bounded_in_the_log() {
     let dir = TestDir::new();
-    let mut server = Server::start(&dir, &[], Stdio::null());
-    let address = server.address();
-    // A session proves that the handlers are installed, which precedes the first accept.
-    deliver(address, 1);
-    server.signal("-HUP");
-    deliver(address, 1);
-    server.expect_exit();
+    let mut server = dir.smtp_server();
+    let mut smtp = server.smtp();
+    smtp.command("EHLO iit.edu");
+    let path = format!("<\u{202e}{}", "x".repeat(1_500));
+    assert!(smtp.command(&format!("MAIL FROM:{path}")).starts_with("50"));
+    let line = refusal(&mut server);
+    assert!(line.contains("<\\u{202e}xxx") && !line.contains('\u{202e}') && line.len() < 1_500, "{line}");
+}
+
+#[test]
+fn hangup_signal_leaves_every_server_running() {
+    let dir = TestDir::new();
+    for mut server in [dir.serve(), dir.smtp_server(), dir.pop3_server()] {
+        // A session proves that the handlers are installed, which precedes the first accept.
+        let use_server = |server: &ServerProcess| {
+            if server.smtp.is_some() {
+                server.smtp().deliver_to_gb(b"Subject: x\r\n\r\ntext\r\n");
+            }
+            if server.pop3.is_some() {
+                server.log_in("gb", "other").command("QUIT");
+            }
+        };
+        use_server(&server);
+        server.signal("-HUP");
+        use_server(&server);
+        server.signal_terminate();
+        server.wait_for_log("stopped");
+        assert_eq!(server.wait(), Some(0));
+    }
 }

@@ -249,16 +249,19 @@ fn getmail_fetches() {
     assert!(fixture.dir.mailbox("gb").is_empty(), "the messages are fetched and deleted");
 }
 
-/// Sends with the program's batch mode, and copies the maildrop to a file with its keys.
+/// Sends with the program's batch mode. Then copies the messages of the maildrop, opened as a folder, to a file, and fetches them
+/// into another one.
 fn mutt_sends_and_fetches(program: &str) {
     let fixture = Fixture::new();
-    let mbox = fixture.file("fetched", "");
+    let url = format!("pop://gb@127.0.0.1:{}/", fixture.pop3_port());
+    let home = fixture.dir.root.path().display();
+    // With an interval of 0, the program opens a new POP3 session after each key.
     let settings = format!(
         "set smtp_url=\"smtp://127.0.0.1:{}/\" from=ag@iit.edu use_from=yes hostname=iit.edu\n\
          set charset=utf-8 send_charset=us-ascii:utf-8 assumed_charset=utf-8\n\
          set ssl_starttls=no ssl_force_tls=no copy=no confirmappend=no confirmcreate=no\n\
-         set pop_user=gb pop_pass=other pop_authenticators=user pop_delete=no pop_checkinterval=0\n\
-         set resolve=no quit=yes delete=no wait_key=no beep=no mbox_type=mbox sendmail=\"/bin/false\"\n",
+         set pop_host=\"{url}\" pop_user=gb pop_pass=other pop_authenticators=user pop_delete=yes pop_checkinterval=600\n\
+         set folder=\"{home}\" spoolfile=\"{home}/fetched\" resolve=no quit=yes delete=no move=no wait_key=no beep=no mbox_type=mbox sendmail=\"/bin/false\"\n",
         fixture.smtp_port()
     );
     let settings = fixture.file("muttrc", &settings);
@@ -266,14 +269,29 @@ fn mutt_sends_and_fetches(program: &str) {
     fixture.run(program, &arguments, ".one dot\n..two\nGr\u{fc}\u{df}e\n");
     assert!(fixture.delivered().contains("Subject: from a real program\r\n"), "{}", fixture.delivered());
     fixture.deliver_smtputf8();
-    fs::remove_file(&mbox).expect("the file exists");
-    let copies = format!("<copy-message><kill-line>{mbox}<enter><next-entry>").repeat(3);
-    let keys = format!("push '<first-entry>{copies}<exit>'");
-    let keys = fixture.file("keys", &keys);
-    let url = format!("pop://gb@127.0.0.1:{}/", fixture.pop3_port());
-    let command = format!("exec {program} -n -F {settings} -e 'source {keys}' -R -f {url}");
-    fixture.run("script", &["-qec", &command, "/dev/null"], "");
-    assert_has_all(&fs::read_to_string(mbox).expect("the file exists"));
+    let press = |keys: &str, folder: &str| {
+        let keys = fixture.file("keys", &format!("push '{keys}<exit>'"));
+        let command = format!("exec {program} -n -F {settings} -e 'source {keys}' -f {folder}");
+        fixture.run("script", &["-qec", &command, "/dev/null"], "");
+    };
+    let copied = fixture.dir.path("copied").display().to_string();
+    press(&format!("<tag-pattern>~A<enter><tag-prefix><copy-message><kill-line>{copied}<enter>"), &url);
+    assert_has_three_equal_bodies(&copied);
+    let spool = fixture.file("fetched", "");
+    press("<fetch-mail>", &spool);
+    assert_has_three_equal_bodies(&spool);
+    assert!(fixture.dir.mailbox("gb").is_empty(), "the messages are fetched and deleted");
+}
+
+/// Asserts that an mbox file contains the three messages with the body that was sent.
+fn assert_has_three_equal_bodies(mbox: &str) {
+    let text = fs::read_to_string(mbox).expect("the file exists");
+    assert_has_all(&text);
+    let messages: Vec<&str> = text.split("\n\nFrom ").map(str::trim_end).collect();
+    assert_eq!(messages.len(), 3, "{text}");
+    for message in messages {
+        assert!(message.ends_with("\n\n.one dot\n..two\nGr\u{fc}\u{df}e"), "{message}");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `/metrics` after a known sequence of sessions, and the session ids in the log.
+//! `/metrics` after a known sequence of sessions, `/livez` and `/readyz`, and the session ids in the log.
 
 mod support;
 
@@ -20,9 +20,15 @@ const LISTENERS: [&str; 6] = ["smtp", "smtp-proxy", "submission", "pop3", "pop3s
 
 /// Head and body of a response of the metrics listener.
 fn request(server: &ServerProcess, line: &str) -> (String, String) {
-    let mut stream = TcpStream::connect(server.address("metrics")).expect("the server accepts");
+    request_from(server, "metrics", line)
+}
+
+/// Head and body of a response of this listener, which closes the connection.
+fn request_from(server: &ServerProcess, listener: &str, line: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(server.address(listener)).expect("the server accepts");
     stream.set_read_timeout(Some(TIMEOUT)).expect("the option is set");
-    write!(stream, "{line} HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("the server reads");
+    write!(stream, "{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .expect("the server reads");
     let mut response = String::new();
     stream.read_to_string(&mut response).expect("the server replies and closes");
     let (head, body) = response.split_once("\r\n\r\n").expect("the head ends");
@@ -256,6 +262,65 @@ fn other_paths_and_methods_are_refused() {
     assert!(request(&server, "GET /").0.starts_with("HTTP/1.1 404 "));
     let (head, _) = request(&server, "POST /metrics");
     assert!(head.starts_with("HTTP/1.1 405 ") && head.to_lowercase().contains("allow: get"), "{head}");
+}
+
+/// Status and body of a probe.
+fn probe(server: &ServerProcess, listener: &str, path: &str) -> (String, String) {
+    let (head, body) = request_from(server, listener, &format!("GET {path}"));
+    (head.split(' ').nth(1).expect("a status").to_owned(), body)
+}
+
+/// Waits until both listeners give this answer; results are cached for a second.
+fn wait_for_readiness(server: &ServerProcess, expected: (&str, &str)) {
+    let start = Instant::now();
+    for listener in ["metrics", "web"] {
+        loop {
+            let (status, body) = probe(server, listener, "/readyz");
+            if (&*status, &*body) == expected {
+                break;
+            }
+            assert!(start.elapsed() < TIMEOUT, "{listener}: {status} {body}");
+        }
+    }
+}
+
+#[test]
+fn server_is_ready_while_its_data_directory_is_writable() {
+    let dir = TestDir::with_config(BRIDGE_CONFIG);
+    let listeners = ["pop3", "web", "metrics"];
+    let mut server = ServerProcess::start(env!("CARGO_BIN_EXE_pennypost"), &["serve"], &dir, &listeners);
+    wait_for_readiness(&server, ("200", "ok\n"));
+    fs::rename(dir.path("data"), dir.path("elsewhere")).expect("the directory is moved");
+    wait_for_readiness(&server, ("503", "the storage cannot be used; see the log\n"));
+    assert_eq!(probe(&server, "metrics", "/livez"), ("200".to_owned(), "ok\n".to_owned()));
+    assert!(server.wait_for_log("not ready").contains("cannot create a file in .tmp"));
+    fs::rename(dir.path("elsewhere"), dir.path("data")).expect("the directory is moved");
+    wait_for_readiness(&server, ("200", "ok\n"));
+    server.wait_for_log("ready again");
+}
+
+#[test]
+fn server_is_alive_but_not_ready_during_shutdown() {
+    let dir = TestDir::with_config(LISTEN);
+    let mut server = ServerProcess::start(env!("CARGO_BIN_EXE_pennypost"), &["serve"], &dir, &LISTENERS);
+    assert_eq!(probe(&server, "metrics", "/readyz").0, "200");
+    // A message in transfer delays the end of the process.
+    let mut smtp = server.smtp();
+    smtp.command("EHLO iit.edu");
+    smtp.command("MAIL FROM:<ag@iit.edu>");
+    smtp.command("RCPT TO:<gb@iit.edu>");
+    assert!(smtp.command("DATA").starts_with("354 "));
+    server.signal_terminate();
+    server.wait_for_log("stopping on SIGTERM");
+    let stopping = ("503".to_owned(), "shutting down\n".to_owned());
+    let start = Instant::now();
+    while probe(&server, "metrics", "/readyz") != stopping {
+        assert!(start.elapsed() < TIMEOUT, "the server stays ready");
+    }
+    assert_eq!(probe(&server, "metrics", "/livez").0, "200");
+    smtp.stream.send(b"Subject: last\r\n\r\ntext\r\n.\r\n");
+    assert!(smtp.reply().starts_with("250 "));
+    assert_eq!(server.wait(), Some(0));
 }
 
 #[test]

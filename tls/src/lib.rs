@@ -4,12 +4,14 @@
 //! [`ServerConfig`] and run the handshakes.
 
 mod files;
+mod findings;
 mod self_signed;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use rustls::crypto::ring;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -17,6 +19,8 @@ use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, version};
 use sha2::{Digest, Sha256};
 use tracing::{error, info};
+
+pub use crate::findings::Finding;
 
 use crate::files::{FileStates, PemFiles};
 use crate::self_signed::SelfSigned;
@@ -83,6 +87,12 @@ impl Certificate {
     #[must_use]
     pub fn is_self_signed(&self) -> bool {
         self.0.self_signed.is_some()
+    }
+
+    /// Reasons for clients that connect to `names` to refuse the current certificate, at a time.
+    #[must_use]
+    pub fn findings(&self, names: &[String], now: SystemTime) -> Vec<Finding> {
+        findings::inspect(&self.0.current_key().cert, names, now)
     }
 
     /// SHA-256 fingerprint of the current leaf certificate, in the format of `openssl x509 -fingerprint -sha256`.

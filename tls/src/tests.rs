@@ -130,8 +130,7 @@ fn self_signed_certificate_is_renewed_before_expiry() {
     let (note, block) = pem.split_once('\n').expect("a note");
     let (prefix, expiry) = note.rsplit_once(' ').expect("an expiry");
     let expiry: u64 = expiry.parse().expect("seconds");
-    let now =
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+    let now = SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
     assert!((expiry - now).abs_diff(397 * 86_400) < 60, "{note}");
     // Both a running process and a new one find a certificate that expires in 29 days.
     let soon = now + 29 * 86_400;

@@ -11,6 +11,7 @@ use axum::http::header::{HOST, HeaderMap, HeaderName, ORIGIN};
 use axum::http::uri::{Authority, Uri};
 use config::Web;
 use mail_core::message::address::Domain;
+use mail_core::message::printable::Excerpt;
 
 #[derive(Debug)]
 pub(crate) struct AccessPolicy {
@@ -30,11 +31,19 @@ impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Host(host) => {
-                write!(f, "unknown host `{host}`; if this server has that name, add it to `names` in [web]")
+                write!(
+                    f,
+                    "unknown host `{}`; if this server has that name, add it to `names` in [web]",
+                    Excerpt(host)
+                )
             }
             Self::NoOrigin => f.write_str("the request has no Origin header; only browsers may connect"),
             Self::Origin(origin) => {
-                write!(f, "origin `{origin}` is not allowed; to allow it, add it to `origins` in [web]")
+                write!(
+                    f,
+                    "origin `{}` is not allowed; to allow it, add it to `origins` in [web]",
+                    Excerpt(origin)
+                )
             }
         }
     }

@@ -29,6 +29,7 @@ mod access;
 mod close;
 #[cfg(feature = "embed")]
 mod embedded;
+mod forwarded;
 mod headers;
 mod https_redirect;
 mod limits;

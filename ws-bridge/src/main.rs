@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use config::{Config, WebListen};
+use net::health::Readiness;
 use net::log::{self, LogFormat};
 use tls::Certificate;
 use tokio::signal::unix::{SignalKind, signal};
@@ -81,7 +82,7 @@ async fn serve(config: &Config) -> Result<(), String> {
         }
         shutdown_sender.send_replace(true);
     };
-    tokio::join!(bridge.serve(targets, certificate, shutdown), signals);
+    tokio::join!(bridge.serve(targets, certificate, Readiness::new(shutdown)), signals);
     info!("stopped");
     Ok(())
 }

@@ -7,17 +7,22 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
-use tokio::sync::watch;
+use net::health::Readiness;
 
 use crate::upgrade::{UpgradeHandler, explain, upgrade};
 use crate::{headers, page};
 
 /// `https_only` adds Strict-Transport-Security.
-pub(crate) fn router(root: &Path, handler: Arc<UpgradeHandler>, https_only: bool) -> Router {
+pub(crate) fn router(
+    root: &Path,
+    handler: Arc<UpgradeHandler>,
+    readiness: Readiness,
+    https_only: bool,
+) -> Router {
     let health = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
-        .with_state(handler.shutdown.clone());
+        .with_state(readiness);
     let bridge = Router::new().route("/ws/{target}", get(upgrade).post(explain)).with_state(handler);
     let source = page::PageSource::find(root);
     let page = Router::new()
@@ -29,11 +34,30 @@ pub(crate) fn router(root: &Path, handler: Arc<UpgradeHandler>, https_only: bool
     headers::secured(bridge.merge(health).merge(page), https_only)
 }
 
-/// Axum handler: 503 once the shutdown has begun.
-async fn readyz(State(shutdown): State<watch::Receiver<bool>>) -> (StatusCode, &'static str) {
-    if *shutdown.borrow() {
-        (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n")
-    } else {
-        (StatusCode::OK, "ok\n")
+/// Axum handler: 503 with the reason if the process cannot serve.
+async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, String) {
+    match readiness.check().await {
+        Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::watch;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn readyz_is_503_during_shutdown_and_while_the_check_fails() {
+        let (stop, shutdown) = watch::channel(false);
+        let failing = Readiness::with_check(shutdown.clone(), || async { Err("read-only".to_owned()) });
+        let (status, body) = readyz(State(failing)).await;
+        assert_eq!((status.as_u16(), &*body), (503, "the storage cannot be used; see the log\n"));
+        let readiness = Readiness::new(shutdown);
+        assert_eq!(readyz(State(readiness.clone())).await, (StatusCode::OK, "ok\n".to_owned()));
+        stop.send_replace(true);
+        let (status, body) = readyz(State(readiness)).await;
+        assert_eq!((status.as_u16(), &*body), (503, "shutting down\n"));
     }
 }

@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Extension;
-use config::Web;
+use config::{Networks, Web};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use mail_core::message::address::Domain;
 use net::accept::{self, AcceptConfig};
+use net::health::Readiness;
 use net::limiter::{ConnectionLimiter, ConnectionLimits};
 use net::proxy::Client;
 use net::stream::Stream;
@@ -34,7 +35,7 @@ use crate::limits::{
 use crate::metrics::Metrics;
 use crate::target::{Browser, Target};
 use crate::upgrade::UpgradeHandler;
-use crate::{headers, https_redirect, routes};
+use crate::{forwarded, headers, https_redirect, routes};
 
 /// The page and the bridge at a bound address.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub struct Bridge {
     limits: Limits,
     metrics: Arc<Metrics>,
     root: PathBuf,
+    is_tls: bool,
+    proxies: Arc<Networks>,
 }
 
 impl Bridge {
@@ -66,6 +69,8 @@ impl Bridge {
             limits: Limits::from(&web.limits),
             metrics: Arc::new(Metrics::new()),
             root: web.root.clone(),
+            is_tls: web.tls,
+            proxies: Arc::new(web.proxies.clone()),
         })
     }
 
@@ -79,22 +84,26 @@ impl Bridge {
         self.metrics.register(registry);
     }
 
-    /// Serves the page and relays to `targets` until `shutdown` turns true. Then idle connections are closed with 1001, and
-    /// active ones have a grace period. With a certificate it serves HTTPS, and redirects plain HTTP.
+    /// Serves the page and relays to `targets` until the shutdown in `readiness`. Then idle connections are closed with 1001, and
+    /// active ones have a grace period. With a certificate it serves HTTPS and redirects plain HTTP, unless
+    /// `tls = false`.
     pub async fn serve(
         self,
         targets: BTreeMap<String, Target>,
         certificate: Option<Certificate>,
-        shutdown: watch::Receiver<bool>,
+        readiness: Readiness,
     ) {
-        let Self { socket, address, access, limits, metrics, root } = self;
+        let shutdown = readiness.shutdown().clone();
+        let Self { socket, address, access, limits, metrics, root, is_tls, proxies } = self;
+        let certificate = certificate.filter(|_| is_tls);
         metrics.set_targets(targets.keys());
         let access = Arc::new(access);
         let https = certificate.as_ref().map(|certificate| Https {
             tls: certificate.server_config(&[b"http/1.1"]),
             redirect: headers::secured(https_redirect::router(Arc::clone(&access)), false),
         });
-        let bridged = limiter(limits.connections, limits.connections_per_address);
+        // A proxy's connections carry the requests of many clients; their WebSockets are counted by client.
+        let bridged = limiter(limits.connections, limits.connections_per_address, Arc::default());
         let handler = UpgradeHandler {
             access,
             targets,
@@ -104,13 +113,14 @@ impl Bridge {
             shutdown: shutdown.clone(),
         };
         let https_only = certificate.is_some_and(|certificate| !certificate.is_self_signed());
-        let router = routes::router(&root, Arc::new(handler), https_only);
+        let router = routes::router(&root, Arc::new(handler), readiness, https_only);
+        let router = forwarded::from_proxies(router, Arc::clone(&proxies));
         let scheme = if https.is_some() { "https" } else { "http" };
         info!(protocol = "web", scheme, %address, "listening");
 
         let routers = Routers { router, https };
         let per_address_max = HTTP_CONNECTIONS_PER_ADDRESS_MAX.max(limits.connections_per_address);
-        let connections = limiter(HTTP_CONNECTIONS_MAX, per_address_max);
+        let connections = limiter(HTTP_CONNECTIONS_MAX, per_address_max, proxies);
         let task = |(stream, client): (TcpStream, SocketAddr)| {
             let permit = connections.acquire(client.ip());
             let (routers, shutdown) = (routers.clone(), shutdown.clone());
@@ -137,8 +147,9 @@ impl Bridge {
     }
 }
 
-fn limiter(connections_max: usize, per_address_max: usize) -> Arc<ConnectionLimiter> {
-    let is_trusted = Arc::new(|_| false);
+/// `shared` are addresses without a limit of their own.
+fn limiter(connections_max: usize, per_address_max: usize, shared: Arc<Networks>) -> Arc<ConnectionLimiter> {
+    let is_trusted = Arc::new(move |address| shared.contains(address));
     ConnectionLimiter::new(ConnectionLimits { connections_max, per_address_max, is_trusted })
 }
 

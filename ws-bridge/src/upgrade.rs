@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use hyper::upgrade::Parts;
 use hyper_util::rt::TokioIo;
+use mail_core::message::printable::Excerpt;
 use net::limiter::{ConnectionLimiter, ConnectionPermit, LimitExceeded};
 use net::stream::Stream;
 use tokio::net::TcpStream;
@@ -44,7 +45,7 @@ pub(crate) async fn upgrade(
 ) -> Response {
     handler.respond(browser, &target, request).unwrap_or_else(|refusal| {
         let status = refusal.status().as_u16();
-        warn!(client = %browser.client.address, target, status, "upgrade refused: {refusal}");
+        warn!(client = %browser.client.address, target = %Excerpt(&target), status, "upgrade refused: {refusal}");
         refusal.into_response()
     })
 }
@@ -96,8 +97,8 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Access(rejection) => rejection.fmt(f),
-            Self::UnknownTarget(target) => write!(f, "unknown target `{target}`"),
-            Self::Handshake(error) => write!(f, "invalid WebSocket handshake: {error}"),
+            Self::UnknownTarget(target) => write!(f, "unknown target `{}`", Excerpt(target)),
+            Self::Handshake(error) => write!(f, "invalid WebSocket handshake: {}", Excerpt(error)),
             Self::Limit(_) => f.write_str("too many connections; try again later"),
         }
     }

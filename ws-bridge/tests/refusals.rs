@@ -92,6 +92,9 @@ async fn post_is_answered_with_the_reason_of_a_refused_upgrade() {
         assert_eq!(response.status(), status, "{from} -> {to}");
         assert!(response.text().starts_with(reason), "{}", response.text());
     }
+    let long = "x".repeat(2_000);
+    let response = running.request(&post.replacen("/ws/target", &format!("/ws/{long}"), 1)).await;
+    assert_eq!(response.text(), format!("unknown target `{}\u{2026}`\n", &long[..256]));
     let _only = running.connect().await;
     let response = running.request(post).await;
     assert_eq!((response.status(), response.text().trim()), (503, "too many connections; try again later"));

@@ -35,27 +35,29 @@ pub(crate) fn run() -> Result {
 }
 
 fn run_steps(times: &mut Vec<(&'static str, Duration)>) -> Result {
-    for (name, action) in steps() {
-        let start = Instant::now();
-        if let Action::Run(command) | Action::RunTests(command) = &action {
-            print(&format!("\n== {name}: {}", command_line(command)));
-        }
-        let result = match action {
-            Action::Run(mut command) => shell::run(&mut command),
-            Action::RunTests(mut command) => run_tests(&mut command),
-            Action::Call(function) => function(),
-        };
-        times.push((name, start.elapsed()));
-        result.map_err(|error| format!("step \"{name}\" failed: {error}"))?;
+    // The commands of the other steps depend on the tools that it installs.
+    run_step(times, "set-up", Action::Call(setup::run))?;
+    steps().into_iter().try_for_each(|(name, action)| run_step(times, name, action))
+}
+
+fn run_step(times: &mut Vec<(&'static str, Duration)>, name: &'static str, action: Action) -> Result {
+    let start = Instant::now();
+    if let Action::Run(command) | Action::RunTests(command) = &action {
+        print(&format!("\n== {name}: {}", command_line(command)));
     }
-    Ok(())
+    let result = match action {
+        Action::Run(mut command) => shell::run(&mut command),
+        Action::RunTests(mut command) => run_tests(&mut command),
+        Action::Call(function) => function(),
+    };
+    times.push((name, start.elapsed()));
+    result.map_err(|error| format!("step \"{name}\" failed: {error}"))
 }
 
 fn steps() -> Vec<(&'static str, Action)> {
     let mut documentation = with(cargo(), "doc --workspace --no-deps");
     documentation.env("RUSTDOCFLAGS", "-D warnings");
     vec![
-        ("set-up", Action::Call(setup::run)),
         // Without the crates of all targets, `cargo deny --offline` fails.
         ("dependencies", Action::Run(with(cargo(), "fetch --locked"))),
         ("licences and advisories", Action::Call(licences_and_advisories)),

@@ -25,6 +25,7 @@ use super::date;
 use super::draft::{Attachment, Draft, Subject};
 use super::id::MessageId;
 use super::parsed::{NamedAddress, ParsedMessage};
+use super::subject_prefix;
 
 /// Formats a message without Bcc. `id` must be new, for example from [`MessageId::unique`].
 #[must_use]
@@ -56,10 +57,10 @@ pub fn compose(draft: &Draft, date: &DateTime<FixedOffset>, id: &MessageId) -> V
     message
 }
 
-/// A reply to the sender, or with `all` to all participants except `me`, with the text quoted. A reply to one's own
-/// message goes to its recipients.
+/// A reply to the sender, or with `all` to all participants except `me`. It quotes `text`, which is the displayed text of
+/// the message. A reply to one's own message goes to its recipients.
 #[must_use]
-pub fn reply(view: &ParsedMessage, me: &Address, all: bool) -> Draft {
+pub fn reply(view: &ParsedMessage, text: &str, me: &Address, all: bool) -> Draft {
     let own = own_addresses(view, me);
     let senders = if view.reply_to.is_empty() { &view.from } else { &view.reply_to };
     let mut to = mailboxes(senders);
@@ -70,7 +71,12 @@ pub fn reply(view: &ParsedMessage, me: &Address, all: bool) -> Draft {
             to = others;
         }
     }
-    let mut draft = Draft::new(me.clone(), to, prefixed("Re: ", &["re:"], &view.subject), quoted_body(view));
+    let mut draft = Draft::new(
+        me.clone(),
+        to,
+        Subject::truncated(&subject_prefix::reply(&view.subject)),
+        quoted_body(view, text),
+    );
     if all {
         draft.cc = mailboxes(view.to.iter().chain(&view.cc));
         let addressed: HashSet<_> = draft.to.iter().collect();
@@ -86,9 +92,9 @@ pub fn reply(view: &ParsedMessage, me: &Address, all: bool) -> Draft {
     draft
 }
 
-/// A draft that forwards a message with its attachments. It has no recipients.
+/// A draft that forwards a message: `text`, which is its displayed text, and its attachments. It has no recipients.
 #[must_use]
-pub fn forward(view: &ParsedMessage, me: &Address) -> Draft {
+pub fn forward(view: &ParsedMessage, text: &str, me: &Address) -> Draft {
     let mut body = "\n\n---------- Forwarded message ----------\n".to_owned();
     for (name, value) in [
         ("From", shown(&view.from)),
@@ -102,9 +108,9 @@ pub fn forward(view: &ParsedMessage, me: &Address) -> Draft {
         }
     }
     body.push('\n');
-    body.push_str(&view.plain_text().replace("\r\n", "\n"));
-    let mut draft =
-        Draft::new(me.clone(), Vec::new(), prefixed("Fwd: ", &["fwd:", "fw:"], &view.subject), body);
+    body.push_str(&text.replace("\r\n", "\n"));
+    let subject = Subject::truncated(&subject_prefix::forward(&view.subject));
+    let mut draft = Draft::new(me.clone(), Vec::new(), subject, body);
     draft.attachments.clone_from(&view.attachments);
     draft
 }
@@ -225,25 +231,14 @@ fn eq_ignore_case(one: &Address, other: &Address) -> bool {
     one.host == other.host && one.local.as_str().to_lowercase() == other.local.as_str().to_lowercase()
 }
 
-/// Adds a prefix to a subject, unless it starts with one of `known`.
-fn prefixed(prefix: &str, known: &[&str], subject: &str) -> Subject {
-    let subject = subject.trim();
-    let has = |word: &&str| subject.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
-    if known.iter().any(has) {
-        Subject::truncated(subject)
-    } else {
-        Subject::truncated(&format!("{prefix}{subject}"))
-    }
-}
-
-fn quoted_body(view: &ParsedMessage) -> String {
+fn quoted_body(view: &ParsedMessage, text: &str) -> String {
     let mut body = "\n\n".to_owned();
     match &view.date {
         Some(date) => writeln!(body, "On {}, {} wrote:", date::rfc5322(date), shown(&view.from)),
         None => writeln!(body, "{} wrote:", shown(&view.from)),
     }
     .expect("writing to a String cannot fail");
-    for line in view.plain_text().trim_end().lines() {
+    for line in text.trim_end().lines() {
         body.push_str(if line.starts_with('>') { ">" } else { "> " });
         body.push_str(line);
         body.push('\n');
@@ -334,6 +329,7 @@ mod tests {
             name: "a\r\nBcc: x@y.z".to_owned(),
             mime: "text/plain\r\nBcc: x@y.z".to_owned(),
             content_id: None,
+            content_location: None,
             bytes: b"a\0\r\r\n.\r\n".to_vec(),
         }];
         let message = write(&draft);
@@ -358,6 +354,7 @@ mod tests {
             name: "é.bin".to_owned(),
             mime: "image/png".to_owned(),
             content_id: None,
+            content_location: None,
             bytes: vec![0; 1000],
         });
         assert_eq!(write(&draft), write(&draft));
@@ -371,7 +368,7 @@ mod tests {
     #[test]
     fn reply_quotes_the_text_and_sets_references() {
         let (view, me) = (ParsedMessage::parse(RECEIVED), Address::parse("gb@iit.edu").unwrap());
-        let answer = reply(&view, &me, false);
+        let answer = reply(&view, view.plain_text(), &me, false);
         assert_eq!((answer.to, answer.cc), (list("ag@iit.edu"), vec![]));
         assert_eq!(answer.subject.as_str(), "Re: Meeting");
         let expected =
@@ -382,19 +379,20 @@ mod tests {
             (answer.in_reply_to, answer.references),
             (Some(id("2@iit.edu")), vec![id("1@iit.edu"), id("2@iit.edu")])
         );
-        let all = reply(&view, &me, true);
+        let all = reply(&view, view.plain_text(), &me, true);
         assert_eq!((all.to, all.cc), (list("ag@iit.edu"), list("c@iit.edu, d@iit.edu")));
-        let all = reply(&view, &Address::parse("GB@IIT.edu").unwrap(), true);
+        let all = reply(&view, "", &Address::parse("GB@IIT.edu").unwrap(), true);
         assert_eq!(all.cc, list("c@iit.edu, d@iit.edu"));
-        let again = reply(&ParsedMessage { subject: "RE: Meeting".to_owned(), ..view }, &me, false);
-        assert_eq!(again.subject.as_str(), "RE: Meeting");
+        let again = reply(&ParsedMessage { subject: "RE: Meeting".to_owned(), ..view }, "", &me, false);
+        assert_eq!(again.subject.as_str(), "Re: Meeting");
     }
 
     #[test]
     fn reply_to_all_excludes_all_own_addresses() {
         let answer = |me: &str, received: &str, fields: &str| {
             let message = format!("{received}Subject: x\r\n{fields}\r\n\r\nx\r\n");
-            let answer = reply(&ParsedMessage::parse(message.as_bytes()), &Address::parse(me).unwrap(), true);
+            let view = ParsedMessage::parse(message.as_bytes());
+            let answer = reply(&view, "", &Address::parse(me).unwrap(), true);
             let all = answer.to.iter().chain(&answer.cc).map(ToString::to_string);
             all.collect::<Vec<_>>().join(" ")
         };
@@ -433,9 +431,10 @@ mod tests {
             name: "a.png".to_owned(),
             mime: "image/png".to_owned(),
             content_id: None,
+            content_location: None,
             bytes: vec![1, 2],
         });
-        let draft = forward(&view, &Address::parse("gb@iit.edu").unwrap());
+        let draft = forward(&view, view.plain_text(), &Address::parse("gb@iit.edu").unwrap());
         assert_eq!((draft.subject.as_str(), draft.to.len()), ("Fwd: Meeting", 0));
         assert!(draft.body.contains("\nFrom: Ag Mitra <ag@iit.edu>\nDate: Sun, 22 Nov"), "{}", draft.body);
         assert!(draft.body.ends_with("\n\nAt five?\n> At four?\n\n"), "{}", draft.body);
@@ -465,7 +464,13 @@ mod tests {
                 draft.references =
                     (0..people.len() as u128).map(|n| MessageId::unique(n, &draft.from.host)).collect();
                 draft.in_reply_to = draft.references.last().cloned();
-                let attachment = |(name, mime, bytes)| Attachment { name, mime, content_id: None, bytes };
+                let attachment = |(name, mime, bytes)| Attachment {
+                    name,
+                    mime,
+                    content_id: None,
+                    content_location: None,
+                    bytes,
+                };
                 draft.attachments = files.into_iter().map(attachment).collect();
                 draft
             },

@@ -47,6 +47,8 @@ pub struct Attachment {
     pub mime: String,
     /// Content-ID without angle brackets, to which the HTML of the message refers. Not sent.
     pub content_id: Option<String>,
+    /// Content-Location, to which the HTML of the message refers (RFC 2557). Not sent.
+    pub content_location: Option<String>,
     /// The decoded content.
     pub bytes: Vec<u8>,
 }

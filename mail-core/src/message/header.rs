@@ -42,12 +42,6 @@ pub fn first<'a>(header: &'a [u8], name: &str) -> Option<Field<'a>> {
     fields(header).find(|field| field.is(name))
 }
 
-/// Number of servers that the message has passed: its Received fields (RFC 5321 section 6.3).
-#[must_use]
-pub fn hop_count(header: &[u8]) -> usize {
-    fields(header).filter(|field| field.is("Received")).count()
-}
-
 /// Splits a message into header and body. The empty line between them belongs to neither.
 #[must_use]
 pub fn split(message: &[u8]) -> (&[u8], &[u8]) {
@@ -257,7 +251,6 @@ mod tests {
         let header = b"RECEIVED: 1\r\nreceived : 2\r\nSubject: a\r\nReceived-SPF: no\r\nsubject: b\r\n";
         assert_eq!(first(header, "Subject").unwrap().value, b" a");
         assert_eq!(first(header, "Subjec"), None);
-        assert_eq!(hop_count(header), 2);
     }
 
     #[test]

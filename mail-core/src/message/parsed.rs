@@ -257,6 +257,7 @@ fn attachment(message: &mime::Message<'_>, part: &mime::Part<'_>) -> Attachment 
         name: message.file_name(part),
         mime: part.media_type(),
         content_id: message.content_id(part),
+        content_location: message.content_location(part),
         bytes: part.bytes().into_owned(),
     }
 }
@@ -266,6 +267,7 @@ fn embedded(file: mime::EmbeddedFile) -> Attachment {
         name: file.name,
         mime: "application/octet-stream".to_owned(),
         content_id: None,
+        content_location: None,
         bytes: file.bytes,
     }
 }

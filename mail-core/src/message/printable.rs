@@ -1,9 +1,31 @@
 //! Makes untrusted text safe to display: no terminal escape sequences, no bidirectional overrides.
 //!
 //! A control character is replaced with its symbol (ESC with `␛`). C1 controls and the bidirectional controls of Unicode,
-//! which can disguise a file name or an address, are replaced with `\u{FFFD}`.
+//! which can disguise a file name or an address, are replaced with `\u{FFFD}`. A log line gets an [`Excerpt`].
 
 use std::borrow::Cow;
+use std::fmt::{self, Display, Write};
+
+/// Characters of an [`Excerpt`]: a path (RFC 5321 section 4.5.3.1.3) fits.
+const EXCERPT_CHARS_MAX: usize = 256;
+
+/// The beginning of a peer's text for a log line. Control characters, double quotes and invisible characters are escaped as in a
+/// Rust string; `…` stands for the rest.
+#[derive(Debug, Clone, Copy)]
+pub struct Excerpt<'a>(pub &'a str);
+
+impl Display for Excerpt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut chars = self.0.chars();
+        for c in chars.by_ref().take(EXCERPT_CHARS_MAX) {
+            match c {
+                '\'' => f.write_char(c)?,
+                _ => write!(f, "{}", c.escape_debug())?,
+            }
+        }
+        if chars.next().is_some() { f.write_char('…') } else { Ok(()) }
+    }
+}
 
 /// For text with several lines: line feeds and tabs are unchanged, CRLF becomes a line feed.
 #[must_use]
@@ -70,7 +92,20 @@ mod tests {
         assert!(matches!(printable_line("é"), Cow::Borrowed(_)));
     }
 
+    #[test]
+    fn excerpt_is_bounded_and_escaped() {
+        assert_eq!(Excerpt("<o'brien@iit.edu>").to_string(), "<o'brien@iit.edu>");
+        assert_eq!(Excerpt("a\r\nb\x1b[2J \u{202e}é\"").to_string(), r#"a\r\nb\u{1b}[2J \u{202e}é\""#);
+        let long = Excerpt(&"é".repeat(1_000)).to_string();
+        assert_eq!(long, "é".repeat(EXCERPT_CHARS_MAX) + "…");
+    }
+
     proptest! {
+        #[test]
+        fn excerpt_is_one_printable_line(text in any::<String>()) {
+            prop_assert!(!Excerpt(&text).to_string().contains(|c: char| c.is_control() || is_bidi_control(c)));
+        }
+
         #[test]
         fn printable_leaves_no_control_characters(text in any::<String>()) {
             prop_assert!(!printable(&text).contains(|c: char| c.is_control() && !matches!(c, '\n' | '\t')));

@@ -136,7 +136,7 @@ pub(super) fn smtp_server(data: &[u8]) {
                 outcome
                     .events
                     .push(format!("{event:?} {}", if is_complete { &text[..] } else { b"" }.escape_ascii()));
-                if !matches!(event, Event::Reset) {
+                if !matches!(event, Event::Reset | Event::Refused(_)) {
                     machine.accept();
                 }
             }

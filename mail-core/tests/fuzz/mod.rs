@@ -11,9 +11,9 @@ use mail_core::mailbox::scan::{Scanner, records};
 use mail_core::message::address::{Address, Domain, ForwardPath, ReversePath};
 use mail_core::message::draft::{self, Draft, Subject};
 use mail_core::message::parsed::{ParsedMessage, Summary};
-use mail_core::message::{compose, date, header, id, mime};
+use mail_core::message::{compose, date, header, id, mime, recipients};
 use mail_core::proxy::{self, Header};
-use mail_core::{pop3, sasl, smtp, users};
+use mail_core::{aliases, pop3, sasl, smtp, users};
 
 mod machines;
 
@@ -23,6 +23,7 @@ pub(crate) type Target = fn(&[u8]);
 /// Targets by name. The corpus folder has the same name.
 pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("addresses", addresses),
+    ("aliases", alias_file),
     ("dates", dates),
     ("dots", dots),
     ("draft", draft),
@@ -80,7 +81,7 @@ fn addresses(data: &[u8]) {
             assert_single_line(domain.as_str());
             assert_eq!(Domain::parse(domain.as_str()).as_ref(), Ok(&domain));
         }
-        let _ = draft::parse_addresses("To", text);
+        let _ = (draft::parse_addresses("To", text), recipients::split_recipients(text));
         let _ = users::Username::parse(text).map(|name| assert_single_line(name.as_str()));
     }
     if let Ok((path, rest)) = ReversePath::parse(data) {
@@ -288,7 +289,7 @@ fn mime_parts(data: &[u8]) {
     let mut decoded = 0;
     for part in leaves() {
         assert!(!message.file_name(part).is_empty());
-        let _ = message.content_id(part);
+        let _ = (message.content_id(part), message.content_location(part));
         let (text, files) = message.text(part);
         decoded += part.bytes().len() + text.len() + files.iter().map(|file| file.bytes.len()).sum::<usize>();
     }
@@ -298,6 +299,14 @@ fn mime_parts(data: &[u8]) {
     let last = layout.text.iter().chain(&layout.html).chain(&layout.attachments).max();
     assert!(last.is_none_or(|last| *last < message.parts().len()));
     assert!(layout.text.is_sorted() && layout.attachments.is_sorted());
+}
+
+fn alias_file(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    let domains = ["example.org", "iit.edu"].map(|name| Domain::parse(name).expect("a domain"));
+    let Ok(file) = aliases::parse(text, &domains) else { return };
+    let again = aliases::parse(&file.to_string(), &domains).expect("a formatted file is valid");
+    assert!(file.aliases().eq(again.aliases()));
 }
 
 fn user_file(data: &[u8]) {

@@ -96,3 +96,15 @@ fn content_id_is_decoded() {
     let ids: Vec<_> = parsed.attachments.iter().map(|file| file.content_id.as_deref()).collect();
     assert_eq!(ids, [Some("a.b"), Some("c")]);
 }
+
+#[test]
+fn content_location_is_unfolded_and_decoded() {
+    let parsed = parse(
+        "Content-Type: multipart/related; boundary=b\n\n--b\nContent-Type: text/html\n\n<img src=a.gif>\n--b\n\
+         Content-Type: image/gif\nContent-Location: http://example.org/\n  pictures/a.gif\n\nGIF\n--b\n\
+         Content-Type: image/gif\nContent-Location: =?utf-8?Q?b=C3=A9.gif?=\n\nGIF\n--b\n\
+         Content-Type: image/gif\nContent-Location:\n\nGIF\n--b--\n",
+    );
+    let locations: Vec<_> = parsed.attachments.iter().map(|file| file.content_location.as_deref()).collect();
+    assert_eq!(locations, [Some("http://example.org/pictures/a.gif"), Some("bé.gif"), None]);
+}

@@ -5,6 +5,7 @@ use std::net::{self, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -99,11 +100,8 @@ where
             _ = shutdown.wait_for(|shutdown| *shutdown) => break,
         };
         while tasks.try_join_next().is_some() {}
-        let task = task(connection);
-        tasks.spawn(async move {
-            task.await;
-            drop(permit);
-        });
+        // Not an async block, whose future would hold the task twice.
+        tasks.spawn(task(connection).map(|()| drop(permit)));
     }
     drop(acceptor);
     let finished = async { while tasks.join_next().await.is_some() {} };

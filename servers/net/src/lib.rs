@@ -10,11 +10,13 @@
 //! | [`listener`] | a mail protocol's listener: all of the above for one session per connection |
 //! | [`driver`] | runs a protocol machine and its session over a stream |
 //! | [`metrics`] | counters of a protocol's connections |
+//! | [`health`] | readiness for probes |
 //! | [`log`] | the log's queue and writer, and the `--log` flag |
 //! | [`signals`] | signals that must not end a server |
 
 pub mod accept;
 pub mod driver;
+pub mod health;
 pub mod limiter;
 pub mod listener;
 pub mod local;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
 use mail_core::session::Session;
 use mail_core::time::Instant;
 use tokio::io::AsyncWriteExt;
@@ -148,12 +149,12 @@ fn session_id() -> String {
     ulid::Ulid::generate().to_string().split_off(18)
 }
 
-async fn logged(connection: impl Future<Output = io::Result<()>>) {
-    debug!("connected");
-    match connection.await {
+/// Logs the end of a connection.
+fn logged(connection: impl Future<Output = io::Result<()>>) -> impl Future<Output = ()> {
+    connection.map(|result| match result {
         Ok(()) => debug!("closed"),
         Err(error) => debug!(%error, "connection lost"),
-    }
+    })
 }
 
 /// Everything a new connection needs to become a session.
@@ -176,6 +177,7 @@ impl<F> ConnectionSetup<F> {
         S: Session,
         F: Fn(Client, Instant) -> (S::Machine, S),
     {
+        debug!("connected");
         self.config.metrics.accepted.inc();
         let over_tls = matches!(peers, PeerPolicy::ClientsOverTls);
         // A connection that waits for its PROXY header counts towards the total limit.
@@ -202,7 +204,7 @@ impl<F> ConnectionSetup<F> {
                 return Ok(());
             }
         };
-        if over_tls {
+        let (stream, client) = if over_tls {
             let tls = self.config.tls.clone().ok_or_else(|| io::Error::other("there is no certificate"))?;
             // Boxed: otherwise each connection would reserve memory for a handshake.
             let stream = tokio::select! {
@@ -210,10 +212,11 @@ impl<F> ConnectionSetup<F> {
                 _ = self.shutdown.wait_for(|shutdown| *shutdown) => return Ok(()),
             };
             let client = stream.encryption().map_or(client, |encryption| client.over_tls(encryption));
-            self.run(stream, client).await
+            (stream, client)
         } else {
-            self.run(Stream::Plain(stream), client).await
-        }
+            (Stream::Plain(stream), client)
+        };
+        self.run(stream, client).await
     }
 
     async fn serve_local<S, T>(self, stream: T, client: Client) -> io::Result<()>
@@ -222,6 +225,7 @@ impl<F> ConnectionSetup<F> {
         S: Session,
         F: Fn(Client, Instant) -> (S::Machine, S),
     {
+        debug!("connected");
         self.config.metrics.accepted.inc();
         let permit = self.limiter.acquire_unidentified();
         let _served = match permit.and_then(|permit| self.identify(permit, &client)) {

@@ -1,16 +1,15 @@
-//! The service that all sessions of a server share, and the rules that need it: routing of addresses, and sign-in.
+//! The service that all sessions of a server share, and sign-in.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use mail_core::message::address::{Address, Domain, ForwardPath, Host};
+use mail_core::message::address::{Address, Domain};
+use mail_core::message::printable::Excerpt;
 use mail_core::sasl::Credentials;
 use mail_core::time::Instant;
 use mail_core::users::Username;
-use mail_store::Destination;
 use mail_store::directory::{Directory, DirectoryError};
 use tracing::{debug, error, warn};
 
@@ -92,60 +91,6 @@ impl ClientContext {
 }
 
 impl<D: Directory, S, C: Clock> ServiceContext<D, S, C> {
-    /// The destinations of a forward-path; none if a local domain has no such user. `name`, `name+detail` and `"name"` at a
-    /// local domain all mean the account `name`. Postmaster always has a destination (RFC 5321 section 4.5.1).
-    ///
-    /// # Errors
-    /// The directory cannot be read.
-    pub async fn route(&self, path: &ForwardPath) -> Result<Vec<Destination>, DirectoryError> {
-        let address = match path {
-            ForwardPath::Postmaster => return self.route_postmaster(None).await,
-            ForwardPath::Address(address) => address,
-        };
-        if !self.is_local(&address.host) {
-            return Ok(vec![Destination::Remote(address.clone())]);
-        }
-        let is_postmaster = address.local.as_str().eq_ignore_ascii_case("postmaster");
-        // The configured postmaster takes precedence over an account with the name `postmaster`.
-        if is_postmaster && self.postmaster.is_some() {
-            return self.route_postmaster(Some(address)).await;
-        }
-        if let Some(name) = address.local.username()
-            && let Some(account) = self.directory.find(&name).await?
-        {
-            return Ok(vec![Destination::Mailbox { account, address: address.clone() }]);
-        }
-        if is_postmaster {
-            return self.route_postmaster(Some(address)).await;
-        }
-        Ok(Vec::new())
-    }
-
-    async fn route_postmaster(&self, address: Option<&Address>) -> Result<Vec<Destination>, DirectoryError> {
-        let configured = match &self.postmaster {
-            Some(name) => {
-                let found = self.directory.find(name).await?;
-                if found.is_none() {
-                    error!(
-                        "`postmaster` is set to `{name}`, which is not an account; the first account receives the mail"
-                    );
-                }
-                found
-            }
-            None => None,
-        };
-        let account = match configured {
-            Some(account) => Some(account),
-            None => self.directory.first().await?,
-        };
-        let address = match address {
-            Some(address) => address.clone(),
-            None => Address::parse(&format!("postmaster@{}", self.hostname))
-                .expect("postmaster at a valid domain is an address"),
-        };
-        Ok(account.map(|account| Destination::Mailbox { account, address }).into_iter().collect())
-    }
-
     /// The account that the credentials sign in to. The name is `name` or `name@local-domain`; an authorization identity must
     /// be empty or the same account. All failures have the same result at the same cost.
     ///
@@ -200,7 +145,7 @@ impl<D: Directory, S, C: Clock> ServiceContext<D, S, C> {
         let counted_name = name.map_or(login, Username::as_str);
         let attempt = self.throttle.attempt(client.address, client.is_trusted, counted_name);
         self.throttle.admit(self.clock.now(), attempt).map(|()| attempt).map_err(|scope| {
-            debug!(?scope, account = %escaped(login), "sign-in refused: too many failures");
+            debug!(?scope, account = %Excerpt(login), "sign-in refused: too many failures");
             self.metrics.sign_ins.too_many.inc();
             client.reject(RejectionReason::TooManyFailures, 0)
         })
@@ -219,7 +164,7 @@ impl<D: Directory, S, C: Clock> ServiceContext<D, S, C> {
     fn count_failure(&self, login: &str, attempt: Attempt, client: &mut ClientContext) -> Rejection {
         self.metrics.sign_ins.wrong.inc();
         let failure = self.throttle.failed(self.clock.now(), attempt);
-        let (account, address) = (escaped(login), client.address.map(tracing::field::display));
+        let (account, address) = (Excerpt(login), client.address.map(tracing::field::display));
         warn!(address, %account, "sign-in refused");
         match failure.limit_reached {
             Some(LimitScope::Address) => warn!(address, "sign-in limit of this address reached"),
@@ -238,26 +183,4 @@ impl<D: Directory, S, C: Clock> ServiceContext<D, S, C> {
         let address = Address::parse(login).ok().filter(|address| self.is_local(&address.host))?;
         Username::parse(address.local.as_str()).ok()
     }
-
-    /// Whether the account may send mail with this reverse-path.
-    ///
-    /// # Errors
-    /// The directory cannot be read.
-    pub async fn owns(&self, account: &Username, address: &Address) -> Result<bool, DirectoryError> {
-        let destinations = self.route(&ForwardPath::Address(address.clone())).await?;
-        let is_own = |destination: &Destination| matches!(destination, Destination::Mailbox { account: owner, .. } if owner == account);
-        Ok(destinations.iter().any(is_own))
-    }
-
-    fn is_local(&self, host: &Host) -> bool {
-        match host {
-            Host::Domain(domain) => self.domains.contains(domain),
-            Host::Literal(_) => false,
-        }
-    }
-}
-
-/// A client's text, shortened and escaped for the log.
-fn escaped(login: &str) -> impl fmt::Display {
-    login.chars().take(64).flat_map(char::escape_default).collect::<String>()
 }

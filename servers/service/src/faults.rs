@@ -20,6 +20,7 @@ use mail_store::{DeliveryTarget, MaildropStore};
 use tracing::{info, warn};
 
 use crate::context::{Clock, IdGenerator};
+use crate::log;
 use crate::pop3_session::Pop3Session;
 use crate::smtp_session::SmtpSession;
 
@@ -149,7 +150,7 @@ impl<S: FaultTarget> Session for FaultySession<S> {
         {
             self.octets_left = None;
             if let Some(fault) = self.injector.matching(command, &names) {
-                info!(%fault, "fault injected");
+                info!(%fault, identity = %log::list(names.into_iter()), "fault injected");
                 let (delay, action) = (fault.delay, fault.action.clone());
                 self.pending = Some(Pending::Fault { event, delay, action });
                 return;
@@ -214,7 +215,7 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> FaultTarget for Sm
             smtp::Event::Recipient(Postmaster) => (SmtpCommand::Rcpt, vec!["postmaster".into()]),
             smtp::Event::Data => (SmtpCommand::Data, self.addresses()),
             smtp::Event::EndOfData => (SmtpCommand::Message, self.addresses()),
-            smtp::Event::Chunk(_) | smtp::Event::Reset => return None,
+            smtp::Event::Chunk(_) | smtp::Event::Reset | smtp::Event::Refused(_) => return None,
         })
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mail_core::mailbox::{HEADER_SEARCH_OCTETS_MAX, Trace};
 use mail_core::message::header::{self, HeaderBounds, HeaderScanner};
+use mail_core::message::printable::Excerpt;
 use mail_store::{DeliveryTarget, Envelope, IncomingMessage, StoreError};
 
 use crate::budget::{Budget, Share};
@@ -27,11 +28,34 @@ struct Receiving<I> {
     header: Header,
 }
 
-/// The message's header: buffered until it is complete, so that its hops can be counted.
+/// The message's header, buffered until it is complete.
 #[derive(Debug)]
 enum Header {
     Partial { octets: Vec<u8>, end: HeaderScanner },
-    Complete { hops: usize },
+    Complete(HeaderSummary),
+}
+
+#[derive(Debug, Default)]
+struct HeaderSummary {
+    /// Received fields (RFC 5321 section 6.3).
+    hops: usize,
+    /// The first Message-ID, as an [`Excerpt`].
+    message_id: Option<String>,
+}
+
+impl HeaderSummary {
+    fn of(header: &[u8]) -> Self {
+        let mut summary = Self::default();
+        for field in header::fields(header) {
+            if field.is("Received") {
+                summary.hops += 1;
+            } else if summary.message_id.is_none() && field.is("Message-ID") {
+                let value = String::from_utf8_lossy(field.value.trim_ascii());
+                summary.message_id = Some(Excerpt(&value).to_string());
+            }
+        }
+        summary
+    }
 }
 
 /// The reason a message was not delivered.
@@ -75,16 +99,18 @@ impl<I: IncomingMessage> MessageIntake<I> {
         }
     }
 
-    /// Makes the message durable for every recipient.
+    /// Makes the message durable for every recipient. Returns its Message-ID for the log.
     ///
     /// # Errors
     /// The sender remains responsible for the message.
-    pub async fn commit(self, trace: &Trace) -> Result<(), IntakeError> {
+    pub async fn commit(self, trace: &Trace) -> Result<Option<String>, IntakeError> {
         let Receiving { incoming, header } = self.state?;
-        if header.hops() > HOPS_MAX {
+        let HeaderSummary { hops, message_id } = header.summary();
+        if hops > HOPS_MAX {
             return Err(IntakeError::Loop);
         }
-        Ok(incoming.commit(trace).await?)
+        incoming.commit(trace).await?;
+        Ok(message_id)
     }
 }
 
@@ -114,7 +140,7 @@ impl Header {
         octets.extend_from_slice(&chunk[..chunk.len().min(room)]);
         match ended {
             Some(HeaderBounds { header_end, .. }) if header_end <= HEADER_SEARCH_OCTETS_MAX => {
-                *self = Self::Complete { hops: header::hop_count(&octets[..header_end]) };
+                *self = Self::Complete(HeaderSummary::of(&octets[..header_end]));
                 Ok(())
             }
             None if octets.len() <= HEADER_SEARCH_OCTETS_MAX => Ok(()),
@@ -125,14 +151,14 @@ impl Header {
     const fn memory(&self) -> usize {
         match self {
             Self::Partial { octets, .. } => octets.capacity(),
-            Self::Complete { .. } => 0,
+            Self::Complete(_) => 0,
         }
     }
 
-    fn hops(&self) -> usize {
+    fn summary(self) -> HeaderSummary {
         match self {
-            Self::Partial { octets, .. } => header::hop_count(octets),
-            Self::Complete { hops } => *hops,
+            Self::Partial { octets, .. } => HeaderSummary::of(&octets),
+            Self::Complete(summary) => summary,
         }
     }
 }
@@ -197,6 +223,21 @@ mod tests {
         assert!(first.state.is_ok() && second.state.is_ok());
         drop((first, second));
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn header_summary_has_the_first_message_id_bounded_and_escaped() {
+        let long = "x".repeat(2_000);
+        for (header, message_id) in [
+            ("Subject: a\r\nMESSAGE-ID:\r\n <1@iit.edu>\r\nMessage-ID: <2@iit.edu>\r\n", Some("<1@iit.edu>")),
+            ("Message-ID: <a\x1b[2J\"@iit.edu>\r\n", Some(r#"<a\u{1b}[2J\"@iit.edu>"#)),
+            ("Message-IDs: <1@iit.edu>\r\n", None),
+        ] {
+            assert_eq!(HeaderSummary::of(header.as_bytes()).message_id.as_deref(), message_id, "{header}");
+        }
+        let summary =
+            HeaderSummary::of(format!("Message-ID: {long}\r\nReceived: b\r\nReceived: a\r\n").as_bytes());
+        assert_eq!((summary.hops, summary.message_id.map(|id| id.chars().count())), (2, Some(257)));
     }
 
     #[tokio::test]

@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use mail_core::mailbox::Trace;
 use mail_core::message::address::ForwardPath;
+use mail_core::message::printable::Excerpt;
 use mail_core::sasl::Credentials;
 use mail_core::session::{Encryption, Produced, Session};
 use mail_core::smtp::reply::Reply;
-use mail_core::smtp::server::{Event, Mail, Server, replies};
+use mail_core::smtp::server::{Event, Mail, Refusal, Server, replies};
 use mail_core::time::Instant;
 use mail_core::users::Username;
-use mail_store::directory::{Directory, DirectoryError};
+use mail_store::directory::Directory;
 use mail_store::{DeliveryTarget, Destination, Envelope, StoreError};
 use tracing::{error, info, warn};
 
 use crate::context::{ClientContext, Clock, IdGenerator, RejectionReason, ServiceContext};
 use crate::intake::{IntakeError, MessageIntake};
+use crate::log;
 
 /// The session of one SMTP connection.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub struct SmtpSession<D, S: DeliveryTarget, C> {
     /// Set after a successful AUTH.
     account: Option<Username>,
     transaction: Option<Transaction<S::Incoming>>,
+    /// The last transaction that ended without delivery, for the log.
+    aborted: Option<Envelope>,
     /// The reply to a refused AUTH, and its remaining delay.
     auth_rejection: Option<(Reply, Duration)>,
 }
@@ -35,6 +39,8 @@ pub struct SmtpSession<D, S: DeliveryTarget, C> {
 #[derive(Debug)]
 struct Transaction<I> {
     envelope: Envelope,
+    /// The last one, for the log.
+    refused_recipient: Option<String>,
     intake: Option<MessageIntake<I>>,
     octets: u64,
 }
@@ -46,7 +52,15 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpSession<D, S, 
         client: ClientContext,
         encryption: Option<Encryption>,
     ) -> Self {
-        Self { context, client, encryption, account: None, transaction: None, auth_rejection: None }
+        Self {
+            context,
+            client,
+            encryption,
+            account: None,
+            transaction: None,
+            aborted: None,
+            auth_rejection: None,
+        }
     }
 
     /// Sender and accepted recipients of the transaction.
@@ -59,7 +73,7 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpSession<D, S, 
 
     /// Aborts the transaction.
     pub fn reset(&mut self) {
-        self.transaction = None;
+        self.aborted = self.transaction.take().map(|transaction| transaction.envelope);
     }
 
     /// Answers AUTH. A rejection is sent after its delay, by [`Session::produce`].
@@ -87,30 +101,47 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpSession<D, S, 
             && let Some(address) = mail.reverse_path.address()
         {
             let account = self.account.as_ref().expect("the machine requires AUTH before MAIL");
-            let owns = self.context.owns(account, address).await.map_err(|error| directory_failed(&error))?;
+            let from = log::path(&mail.reverse_path);
+            let owns = self.context.owns(account, address).await.map_err(|failure| {
+                error!(%failure, %from, "sender refused for now: account lookup failed");
+                replies::LOCAL_ERROR
+            })?;
             if !owns {
-                info!(account = account.as_str(), from = %address, "sender refused: not an address of the account");
+                info!(account = account.as_str(), %from, "sender refused: not an address of the account");
                 return Err(replies::FOREIGN_SENDER);
             }
         }
+        self.aborted = None;
         let envelope = Envelope { reverse_path: mail.reverse_path, recipients: Vec::new() };
-        self.transaction = Some(Transaction { envelope, intake: None, octets: 0 });
+        self.transaction = Some(Transaction { envelope, refused_recipient: None, intake: None, octets: 0 });
         Ok(())
     }
 
     async fn add_recipient(&mut self, path: &ForwardPath) -> Result<(), Reply> {
-        let destinations = self.context.route(path).await.map_err(|error| directory_failed(&error))?;
+        let routed = self.context.route(path).await;
         let transaction = self.transaction.as_mut().expect("the machine requires MAIL before RCPT");
-        let refuse = |reason: &str, reply| {
-            let (from, to) = (transaction.envelope.reverse_path.to_string(), path.to_string());
-            info!(from = %from.escape_debug(), to = %to.escape_debug(), "recipient refused: {reason}");
-            Err(reply)
+        let destinations = match routed {
+            Ok(destinations) => destinations,
+            Err(failure) => {
+                let (from, to) = transaction.refuse_recipient(path);
+                error!(%failure, %from, %to, "recipient refused for now: account lookup failed");
+                return Err(replies::LOCAL_ERROR);
+            }
         };
+        let is_remote = |destination: &Destination| matches!(destination, Destination::Remote(_));
         if destinations.is_empty() {
-            return refuse("no such account", replies::UNKNOWN_USER);
+            let (from, to) = transaction.refuse_recipient(path);
+            info!(%from, %to, "recipient refused: no such account");
+            return Err(replies::UNKNOWN_USER);
         }
-        if destinations.iter().any(|destination| matches!(destination, Destination::Remote(_))) {
-            return refuse("not a local domain", replies::RELAYING_DENIED);
+        if let Some(Destination::Remote(remote)) = destinations.iter().find(|found| is_remote(found)) {
+            let (from, to) = transaction.refuse_recipient(path);
+            if path.address() == Some(remote) {
+                info!(%from, %to, "recipient refused: not a local domain");
+                return Err(replies::RELAYING_DENIED);
+            }
+            error!(%from, %to, "recipient refused for now: the alias leads to {remote} on another host; see `pennypost check`");
+            return Err(replies::LOCAL_ERROR);
         }
         let recipients = &mut transaction.envelope.recipients;
         for destination in destinations {
@@ -126,15 +157,19 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpSession<D, S, 
         let ServiceContext { store, memory, .. } = &*self.context;
         match MessageIntake::begin(store, &transaction.envelope, memory).await {
             Ok(intake) => transaction.intake = Some(intake),
-            Err(error) => return Err(self.failure_reply(&error.into())),
+            Err(error) => {
+                let (from, to) = log::addresses(&transaction.envelope);
+                return Err(self.failure_reply(&error.into(), &from, &to));
+            }
         }
         Ok(())
     }
 
     async fn end_data(&mut self, hello: String, with: &'static str) -> Result<(), Reply> {
-        let Transaction { envelope, intake, octets } =
+        let Transaction { envelope, intake, octets, .. } =
             self.transaction.take().expect("the machine requires MAIL before DATA");
         let intake = intake.expect("the machine ends the data that it began");
+        let (from, to) = log::addresses(&envelope);
         let clock = &self.context.clock;
         let time = clock.utc();
         let trace = Trace {
@@ -148,36 +183,81 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpSession<D, S, 
             time,
         };
         let start = clock.now();
-        intake.commit(&trace).await.map_err(|error| self.failure_reply(&error))?;
+        let committed = intake.commit(&trace).await;
+        let message_id = committed.map_err(|error| self.failure_reply(&error, &from, &to))?;
         let metrics = &self.context.metrics;
         metrics.commit_seconds.observe(clock.now().saturating_duration_since(start).as_secs_f64());
         metrics.delivered.add(octets);
-        let to = envelope.recipients.iter().map(recipient_name).collect::<Vec<_>>().join(",");
-        info!(id = trace.id, from = %trace.reverse_path, octets, to, "delivered");
+        let to = log::list(envelope.recipients.iter().map(recipient_name));
+        let message_id = message_id.map(tracing::field::display);
+        info!(id = trace.id, message_id, %from, octets, to, "delivered");
         Ok(())
     }
 
-    /// The reply to a failed delivery, temporary or permanent.
-    fn failure_reply(&self, failure: &IntakeError) -> Reply {
+    /// Logs a failed delivery. Returns its reply, temporary or permanent.
+    fn failure_reply(&self, failure: &IntakeError, from: &str, to: &str) -> Reply {
         if let IntakeError::Store(error) = failure {
             self.context.metrics.store_errors.add(error);
         }
         match failure {
-            IntakeError::Loop => replies::MAIL_LOOP,
-            IntakeError::HeaderTooLarge => replies::HEADER_TOO_LARGE,
+            IntakeError::Loop => {
+                info!(%from, %to, "message refused: {failure}");
+                replies::MAIL_LOOP
+            }
+            IntakeError::HeaderTooLarge => {
+                info!(%from, %to, "message refused: {failure}");
+                replies::HEADER_TOO_LARGE
+            }
             IntakeError::NoMemory => {
-                warn!(%failure, "message refused for now: see `message_memory` in [limits]");
+                warn!(%failure, %from, %to, "message refused for now: see `message_memory` in [limits]");
                 replies::STORAGE_FULL
             }
             IntakeError::Store(StoreError::Full(_)) => {
-                error!(%failure, "message refused: free some space for the data directory");
+                error!(%failure, %from, %to, "message refused: free some space for the data directory");
                 replies::STORAGE_FULL
             }
             IntakeError::Store(_) => {
-                error!(%failure, "message refused for now");
+                error!(%failure, %from, %to, "message refused for now");
                 replies::LOCAL_ERROR
             }
         }
+    }
+
+    /// Logs a step that the machine refused, with the addresses that are known.
+    fn log_refusal(&mut self, Refusal { command, reply }: &Refusal) {
+        let command = command.as_deref().map(String::from_utf8_lossy);
+        let path = |verb: &str| command.as_deref().and_then(|line| log::path_argument(line, verb));
+        let recipient = path("RCPT TO:");
+        if let (Some(Transaction { refused_recipient, .. }), Some(to)) = (&mut self.transaction, &recipient) {
+            *refused_recipient = Some(to.clone());
+        }
+        // A refused chunk or message has ended its transaction.
+        let ended = if path("BDAT ").is_some() || command.is_none() { self.aborted.as_ref() } else { None };
+        let transaction = self.transaction.as_ref();
+        let envelope = transaction.map(|transaction| &transaction.envelope).or(ended);
+        let (from, to) = match (path("MAIL FROM:"), envelope) {
+            (Some(from), _) => (Some(from), None),
+            (None, Some(envelope)) => {
+                let (from, to) = log::addresses(envelope);
+                let refused = transaction.and_then(|transaction| transaction.refused_recipient.clone());
+                (Some(from), recipient.or(if to.is_empty() { refused } else { Some(to) }))
+            }
+            (None, None) => (None, recipient),
+        };
+        let (from, to) = (from.map(tracing::field::display), to.map(tracing::field::display));
+        match command {
+            Some(command) => info!(from, to, command = %Excerpt(&command), %reply, "command refused"),
+            None => info!(from, to, "message refused: {reply}"),
+        }
+    }
+}
+
+impl<I> Transaction<I> {
+    /// Sender and refused recipient for the log.
+    fn refuse_recipient(&mut self, path: &ForwardPath) -> (String, String) {
+        let to = log::path(path);
+        self.refused_recipient = Some(to.clone());
+        (log::path(&self.envelope.reverse_path), to)
     }
 }
 
@@ -187,11 +267,6 @@ fn recipient_name(destination: &Destination) -> String {
         Destination::Mailbox { account, .. } => account.to_string(),
         Destination::Remote(address) => address.to_string(),
     }
-}
-
-fn directory_failed(failure: &DirectoryError) -> Reply {
-    error!(%failure, "account lookup failed");
-    replies::LOCAL_ERROR
 }
 
 impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> Session for SmtpSession<D, S, C> {
@@ -214,10 +289,8 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> Session for SmtpSe
                 let hello = machine.hello().unwrap_or_default().to_owned();
                 self.end_data(hello, machine.protocol()).await
             }
-            Event::Reset => {
-                self.reset();
-                return;
-            }
+            Event::Reset => return self.reset(),
+            Event::Refused(refusal) => return self.log_refusal(&refusal),
         };
         match answer {
             Ok(()) => machine.accept(),

@@ -6,16 +6,12 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use mail_core::mailbox::Trace;
-use mail_core::message::address::{Address, ReversePath};
 use mail_core::users::Username;
 use mail_store::disk::RealDisk;
 use mail_store::text::{Inline, TextStore};
-use mail_store::{
-    Body, DeliveryTarget, Destination, Envelope, Extent, IncomingMessage, Maildrop, MaildropStore,
-};
+use mail_store::{Body, Extent, Maildrop, MaildropStore};
+use store_testing::sample;
 use tempfile::TempDir;
 
 const LINE: &str = "Lorem ipsum dolor sit amet, consectetur adipiscing elit. Sed do eiusm\r\n";
@@ -49,23 +45,8 @@ impl Place {
     }
 
     fn deliver(&self, id: &str, lines: usize) {
-        let address = Address::parse("gb@iit.edu").expect("an address");
-        let trace = Trace {
-            reverse_path: ReversePath::Null,
-            hello: "iit.edu".into(),
-            peer: None,
-            by: "iitkgp.edu".into(),
-            with: "ESMTP",
-            tls: None,
-            id: id.into(),
-            time: chrono::DateTime::UNIX_EPOCH,
-        };
         let text = format!("From: a\r\nTo: b\r\nSubject: c\r\n\r\n{}", LINE.repeat(lines));
-        let recipients = vec![Destination::Mailbox { account: self.gb.clone(), address }];
-        let envelope = Envelope { reverse_path: ReversePath::Null, recipients };
-        let mut incoming = now(self.store.begin(&envelope)).expect("delivery begins");
-        now(incoming.write(Bytes::from(text))).expect("written");
-        now(incoming.commit(&trace)).expect("written");
+        now(sample::deliver(&self.store, &sample::envelope(&["gb"]), id, text));
     }
 
     fn deliver_another(&mut self) {

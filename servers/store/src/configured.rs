@@ -1,8 +1,9 @@
 //! The storage that the configuration selects. Code outside this crate names no concrete store.
 
-use std::fs::DirBuilder;
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 
 use config::Config;
 
@@ -17,15 +18,24 @@ pub type ConfiguredStore = TextStore<RealDisk, Threads>;
 /// Administers mailboxes.
 pub type ConfiguredMailboxes = TextMailboxes<RealDisk>;
 
-/// Creates the data directory, accessible to its owner only. Returns whether it did not exist.
+/// Creates the data directory, accessible to its owner only. Returns the directories that did not exist, parents first.
 ///
 /// # Errors
 /// It cannot be created.
-pub fn create(config: &Config) -> io::Result<bool> {
-    if config.data.is_dir() {
-        return Ok(false);
+pub fn create(config: &Config) -> io::Result<Vec<PathBuf>> {
+    let missing = |path: &&Path| !path.as_os_str().is_empty() && !path.is_dir();
+    let mut created: Vec<_> = config.data.ancestors().take_while(missing).map(Path::to_owned).collect();
+    created.reverse();
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&config.data);
+    made.inspect_err(|_| remove_created(&created)).map(|()| created)
+}
+
+/// Removes the directories from [`create`] that are empty.
+pub fn remove_created(created: &[PathBuf]) {
+    for path in created.iter().rev() {
+        // One that is in use by now is not empty.
+        let _ = fs::remove_dir(path);
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(&config.data).map(|()| true)
 }
 
 /// Opens the directory for administration.
@@ -39,7 +49,7 @@ pub fn open_directory(config: &Config) -> Result<ConfiguredDirectory, String> {
             config.data.display()
         ));
     }
-    UserTxt::open(&config.data, &config.auth)
+    UserTxt::open(&config.data, &config.auth, &config.domains)
 }
 
 /// Opens the directory for servers.

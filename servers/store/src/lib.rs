@@ -5,7 +5,8 @@
 //! | [`DeliveryTarget`], [`IncomingMessage`] | receiving a message; [`FanOut`] combines two targets |
 //! | [`MaildropStore`], [`Maildrop`], [`Body`] | reading and removing messages |
 //! | [`Directory`](directory::Directory) | finding accounts, verifying passwords |
-//! | [`AccountAdmin`](directory::AccountAdmin), [`MailboxAdmin`] | administration |
+//! | [`AccountAdmin`](directory::AccountAdmin), [`AliasAdmin`](directory::AliasAdmin), [`MailboxAdmin`] | administration |
+//! | [`StoreHealth`] | readiness |
 //!
 //! The interfaces know accounts, messages and numbers, but no paths, offsets or SQL. Every store guarantees:
 //!
@@ -16,27 +17,35 @@
 //! - **Streaming.** Message content is transferred in chunks and listings in batches. Memory use does not depend on the size
 //!   of a message or mailbox.
 //!
-//! [`text`] is the store of MyMailBox.txt files over a [`disk::Disk`]; `user_txt` is the directory in User.txt.
+//! [`text`] is the store of MyMailBox.txt files over a [`disk::Disk`]; `user_txt` is the directory in User.txt and Aliases.txt.
 
 mod delivery;
 pub mod directory;
 pub mod disk;
 mod fan_out;
 pub mod generations;
+mod health;
 mod mailbox_admin;
 mod maildrop;
 pub mod text;
 
 // WebAssembly has neither files nor threads; the rest of this crate compiles for it.
 #[cfg(not(target_arch = "wasm32"))]
+mod aliases_txt;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod configured;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod descriptors;
 #[cfg(not(target_arch = "wasm32"))]
+mod rewrite;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod user_txt;
+#[cfg(not(target_arch = "wasm32"))]
+mod watched_file;
 
 pub use delivery::{DeliveryTarget, Destination, Envelope, IncomingMessage};
 pub use fan_out::{FanOut, FanOutIncoming};
+pub use health::StoreHealth;
 pub use mailbox_admin::{Finding, MailboxAdmin, MailboxReport};
 pub use maildrop::{Body, Entry, Extent, Maildrop, MaildropStore};
 

@@ -1,4 +1,6 @@
-//! Administration of mailboxes: `pennypost check` and `pennypost user remove --purge`.
+//! Administration of mailboxes: `pennypost check`, `pennypost backup` and `pennypost user remove --purge`.
+
+use std::io::Write;
 
 use mail_core::users::Username;
 
@@ -11,6 +13,13 @@ pub trait MailboxAdmin: Send + Sync {
     /// # Errors
     /// The mailbox cannot be read.
     fn check(&self, account: &Username) -> Result<MailboxReport, StoreError>;
+
+    /// Writes the whole mailbox of an account, in the format of MyMailBox.txt. Deliveries and removals wait meanwhile. Returns
+    /// the number of octets.
+    ///
+    /// # Errors
+    /// The mailbox cannot be read, or `out` fails.
+    fn copy(&self, account: &Username, out: &mut dyn Write) -> Result<u64, StoreError>;
 
     /// Deletes all mail of an account. The caller has the lease of its maildrop.
     ///

@@ -7,7 +7,7 @@ fn empty() -> (UserTxt, tempfile::TempDir) {
     let data = tempfile::tempdir().expect("a directory");
     let auth =
         Auth { hash_memory: "1 MiB".parse().expect("a size"), hash_milliseconds: 1, ..Auth::default() };
-    (UserTxt::open(data.path(), &auth).expect("no file yet"), data)
+    (UserTxt::open(data.path(), &auth, &[]).expect("no file yet"), data)
 }
 
 store_testing::directory_suite!(empty());

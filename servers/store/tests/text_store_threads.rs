@@ -10,7 +10,8 @@ use mail_store::{
     Body, DeliveryTarget, Envelope, Extent, IncomingMessage, Maildrop, MaildropStore, StoreError,
 };
 
-use support::{HOSTNAME, Store, account, deliver, open};
+use store_testing::sample::account;
+use support::{HOSTNAME, Store, deliver, open};
 
 fn text(id: &str) -> String {
     format!("From: a\r\nTo: b\r\nSubject: {id}\r\n\r\n{}", format!("{id}\r\n").repeat(id.len() * 40))

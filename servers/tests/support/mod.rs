@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 pub(crate) mod mails;
 pub(crate) mod tls;
+#[cfg(target_os = "linux")]
+pub(crate) mod unread_log;
 
 /// Timeout of every wait in a test.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
@@ -174,8 +176,12 @@ impl ServerProcess {
     }
 
     pub(crate) fn signal_terminate(&self) {
-        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        assert!(status.expect("kill is installed").success());
+        self.signal("-TERM");
+    }
+
+    /// Sends a signal, such as `-HUP`.
+    pub(crate) fn signal(&self, name: &str) {
+        send_signal(self.child.id(), name);
     }
 
     pub(crate) fn wait(mut self) -> Option<i32> {
@@ -189,6 +195,11 @@ impl Drop for ServerProcess {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+pub(crate) fn send_signal(process: u32, name: &str) {
+    let status = Command::new("kill").args([name, &process.to_string()]).status();
+    assert!(status.expect("kill is installed").success());
 }
 
 fn read_lines(stderr: ChildStderr) -> mpsc::Receiver<String> {

@@ -4,8 +4,9 @@ use std::fs;
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -59,8 +60,21 @@ impl TlsClient {
 
 /// Writes a new key and a certificate for it in place, as other programs do.
 pub(crate) fn write_key_pair(certificate: &Path, key: &Path) {
+    write_key_pair_valid(certificate, key, -1, 90);
+}
+
+/// As [`write_key_pair`]; the certificate is valid from and until these days, counted from today.
+pub(crate) fn write_key_pair_valid(certificate: &Path, key: &Path, from: i64, until: i64) {
     let pair = KeyPair::generate().expect("a key");
-    let parameters = CertificateParams::new(vec!["iitkgp.edu".to_owned()]).expect("a name");
+    // The host names of the tests and of `deploy/pennypost.toml`.
+    let names = ["iitkgp.edu", "mail.example.org"].map(str::to_owned);
+    let mut parameters = CertificateParams::new(names.to_vec()).expect("valid names");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs().cast_signed();
+    let day = |number: i64| {
+        let seconds = (now + number * 86_400).cast_unsigned();
+        date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds)
+    };
+    (parameters.not_before, parameters.not_after) = (day(from), day(until));
     let signed = parameters.self_signed(&pair).expect("the certificate is signed");
     fs::write(certificate, signed.pem()).expect("the file is written");
     fs::write(key, pair.serialize_pem()).expect("the file is written");

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use fantoccini::actions::{InputSource, KeyAction, KeyActions, MouseActions, PointerAction};
 use fantoccini::elements::Element;
 use fantoccini::error::CmdError;
@@ -255,6 +256,33 @@ impl Page {
         self.client.execute(script, arguments).await.unwrap_or_else(|error| panic!("{error}: {script}"))
     }
 
+    /// Prints the page and returns the number of pages.
+    pub async fn print(&self) -> usize {
+        let document = self.client.issue_cmd(Print).await.expect("the browser prints");
+        let document =
+            BASE64_STANDARD.decode(document.as_str().unwrap_or_default()).expect("a PDF in base64");
+        // Chromium does not compress the objects that describe pages.
+        String::from_utf8_lossy(&document).matches("/Type /Page\n").count()
+    }
+
+    /// Shows the page with its styles for print, or for the screen.
+    pub async fn emulate_print(&self, print: bool) {
+        let media = if print { "print" } else { "" };
+        let command = ChromeCommand("Emulation.setEmulatedMedia", json!({ "media": media }));
+        self.client.issue_cmd(command).await.expect("the browser emulates media");
+    }
+
+    /// Pastes a text into a field.
+    pub async fn paste(&self, label: &str, text: &str) {
+        let paste = "const [field, text] = arguments; field.focus(); \
+            const clipboardData = new DataTransfer(); clipboardData.setData('text/plain', text); \
+            const event = new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }); \
+            if (field.dispatchEvent(event)) document.execCommand('insertText', false, text)";
+        let field = self.wait_for("field", label).await;
+        let field = serde_json::to_value(field).expect("an element reference");
+        self.run(paste, vec![field, json!(text)]).await;
+    }
+
     /// Stops the clock of the page; [`Page::advance_clock`] advances it. Running timers are not affected.
     pub async fn freeze_clock(&self) {
         self.run(include_str!("fake_clock.js"), vec![]).await;
@@ -363,6 +391,35 @@ impl Page {
             Err(CmdError::Standard(_)) => false,
             Err(error) => panic!("the browser failed: {error}"),
         }
+    }
+}
+
+/// The command "Print Page" of W3C WebDriver.
+#[derive(Debug)]
+struct Print;
+
+impl WebDriverCompatibleCommand for Print {
+    fn endpoint(&self, base_url: &url::Url, session_id: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base_url.join(&format!("session/{}/print", session_id.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
+        (http::Method::POST, Some(json!({}).to_string()))
+    }
+}
+
+/// A command of the Chrome DevTools Protocol, with its parameters.
+#[derive(Debug)]
+struct ChromeCommand(&'static str, Value);
+
+impl WebDriverCompatibleCommand for ChromeCommand {
+    fn endpoint(&self, base_url: &url::Url, session_id: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base_url.join(&format!("session/{}/goog/cdp/execute", session_id.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
+        let Self(command, parameters) = self;
+        (http::Method::POST, Some(json!({ "cmd": command, "params": parameters }).to_string()))
     }
 }
 

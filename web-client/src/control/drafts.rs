@@ -16,6 +16,7 @@ use super::{Control, UNDO_TIME, toast_timeout};
 use crate::model::draft_form::DraftForm;
 use crate::model::state::{ComposeAction, Content, LocalDeletion, Notice, UiAction};
 use crate::platform::clock;
+use crate::platform::html_text::html_to_text;
 
 /// A draft is stored when nothing was typed for this time.
 const STORE_DELAY: Duration = Duration::from_millis(700);
@@ -28,20 +29,24 @@ impl Control {
     }
 
     pub(crate) fn reply(&self, all: bool) {
-        self.answer(|message, own_address| compose::reply(message, own_address, all));
+        self.answer(|message, text, own_address| compose::reply(message, text, own_address, all));
     }
 
     pub(crate) fn forward(&self) {
         self.answer(compose::forward);
     }
 
-    fn answer(&self, answer: impl Fn(&ParsedMessage, &Address) -> Draft) {
+    /// Opens a form with the displayed text of the open message.
+    fn answer(&self, answer: impl Fn(&ParsedMessage, &str, &Address) -> Draft) {
         let state = self.state();
         if let (Some(account), Some(open)) = (&state.session.account, &state.ui.open)
             && let Content::Ready(message) = &open.content
             && let Some(own_address) = address_for_reply(account, &message.parsed)
         {
-            let draft = answer(&message.parsed, &own_address);
+            let html = message.parsed.html.as_deref().filter(|_| open.shows_html);
+            let text = html.map(html_to_text).filter(|text| !text.trim().is_empty());
+            let text = text.as_deref().unwrap_or_else(|| message.parsed.plain_text());
+            let draft = answer(&message.parsed, text, &own_address);
             let mut form = DraftForm::from_draft(draft, clock::random(), clock::now());
             form.body = state.session.settings.sign(&form.body);
             self.open_form(form);

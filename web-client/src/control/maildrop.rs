@@ -9,6 +9,7 @@ use futures::channel::oneshot;
 use mail_core::message::parsed::Summary;
 use mail_core::time::{Duration, Instant};
 use yew::platform::spawn_local;
+use yew::platform::time::sleep;
 
 use super::Control;
 use super::login_session::{Job, LoginSession};
@@ -27,6 +28,8 @@ use crate::storage::{CACHED_OCTETS_MAX, ObjectStore, stored_sign_in};
 
 /// Interval in which arriving headers are shown, in batches.
 const BATCH_INTERVAL: Duration = Duration::from_millis(150);
+/// Parsing of larger messages takes longer than the browser needs for a frame.
+const LARGE_OCTETS_MIN: usize = 1_024 * 1_024;
 /// Messages named in a notification.
 const NOTIFIED_MAX: usize = 3;
 
@@ -78,19 +81,16 @@ impl Control {
         let number = self.state().mailbox.message(id).and_then(|message| message.number);
         let recorder = self.recorder(Protocol::Pop3);
         let (message, driver) = pop3::fetch(socket, recorder, &session.credentials, id, number).await?;
-        self.message_fetched(session, id.to_owned(), message);
+        self.message_fetched(session, id.to_owned(), message).await;
         // The next session needs the maildrop unlocked.
         driver.close().await;
         Ok(())
     }
 
     /// Shows a fetched message and caches it.
-    fn message_fetched(&self, session: &Rc<LoginSession>, id: String, message: Vec<u8>) {
-        if !self.is_current(session) {
-            return;
-        }
+    async fn message_fetched(&self, session: &Rc<LoginSession>, id: String, message: Vec<u8>) {
         let raw = Bytes::from(message);
-        let message = self.show_message(&id, raw.clone());
+        let Some(message) = self.show_message(session, &id, raw.clone()).await else { return };
         if raw.len() > CACHED_OCTETS_MAX {
             return;
         }
@@ -104,15 +104,32 @@ impl Control {
         });
     }
 
-    /// Shows the content of the open message and marks it as read.
-    pub(super) fn show_message(&self, id: &str, raw: impl Into<Bytes>) -> Rc<FetchedMessage> {
+    /// Shows the content of the open message and marks it as read. `None` if the session has ended. While a large message
+    /// is parsed, the page handles input in between.
+    pub(super) async fn show_message(
+        &self,
+        session: &Rc<LoginSession>,
+        id: &str,
+        raw: impl Into<Bytes>,
+    ) -> Option<Rc<FetchedMessage>> {
+        let raw = raw.into();
+        let is_large = raw.len() > LARGE_OCTETS_MIN;
+        if is_large {
+            sleep(Duration::ZERO).await;
+        }
         let message = Rc::new(FetchedMessage::parse(raw, PLATFORM));
+        if is_large {
+            sleep(Duration::ZERO).await;
+        }
+        if !self.is_current(session) {
+            return None;
+        }
         self.dispatch(UiAction::Opened { id: id.to_owned(), content: message.clone() });
         let body = message.body_index(text::fold);
         self.dispatch(MailboxAction::Opened { id: id.to_owned(), body });
         self.store_marks(&[id.to_owned()]);
         self.remember_senders(&message.parsed);
-        message
+        Some(message)
     }
 
     /// Deletes the messages that are being removed from the server.
@@ -254,7 +271,8 @@ impl CheckDelegate for CheckObserver {
                 }
             }
             CheckEvent::Message { unique_id, message: Ok(message) } => {
-                self.control.message_fetched(&self.session, unique_id, message);
+                let (control, session) = (self.control.clone(), self.session.clone());
+                spawn_local(async move { control.message_fetched(&session, unique_id, message).await });
             }
             CheckEvent::Message { unique_id, message: Err(error) } => {
                 self.control.dispatch(UiAction::OpenFailed { id: unique_id, error });

@@ -27,7 +27,7 @@ impl Control {
             let store = if is_copy { ObjectStore::Sent } else { ObjectStore::Messages };
             match session.storage.message(store, &id).await {
                 Some(message) => {
-                    control.show_message(&id, message);
+                    control.show_message(&session, &id, message).await;
                 }
                 None if is_copy => {
                     let error = "This copy is no longer in this browser.".to_owned();

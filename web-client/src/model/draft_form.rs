@@ -6,10 +6,9 @@ use std::rc::Rc;
 
 use chrono::{DateTime, Utc};
 use mail_core::message::address::{Address, AddressError};
-use mail_core::message::draft::{
-    Attachment, Draft, DraftError, SUBJECT_CHARS_MAX, Subject, parse_address, parse_addresses,
-};
+use mail_core::message::draft::{Attachment, Draft, DraftError, SUBJECT_CHARS_MAX, Subject, parse_address};
 use mail_core::message::id::MessageId;
+use mail_core::message::recipients::{self, split_recipients};
 
 use crate::strings;
 
@@ -28,16 +27,8 @@ impl Recipients {
     /// Turns the typed text into chips. Invalid addresses become chips too, so that they can be seen and corrected.
     pub(crate) fn commit_typed(&mut self) {
         let typed = std::mem::take(&mut self.typed);
-        match parse_addresses("To", &typed) {
-            Ok(addresses) => self.chips.extend(addresses.iter().map(ToString::to_string)),
-            Err(_) => self.chips.extend(
-                typed
-                    .split([',', ';', '\n'])
-                    .map(str::trim)
-                    .filter(|part| !part.is_empty())
-                    .map(str::to_owned),
-            ),
-        }
+        let shown = |entry: String| parse_address("To", &entry).map_or(entry, |address| address.to_string());
+        self.chips.extend(split_recipients(&typed).into_iter().map(shown));
         let mut seen = Vec::new();
         self.chips.retain(|chip| {
             let new = !seen.contains(chip);
@@ -53,20 +44,26 @@ impl Recipients {
         }
     }
 
+    /// Whether the typed text ends with a separator and is not inside a quoted name.
+    pub(crate) fn is_entry_finished(&self) -> bool {
+        let typed = self.typed.as_str();
+        typed.ends_with([',', ';'])
+            && !typed.trim_matches([',', ';', ' ']).is_empty()
+            && !recipients::is_open(typed)
+    }
+
     fn addresses(&self, field: &'static str) -> Result<Vec<Address>, DraftError> {
-        let mut addresses = Vec::new();
-        for chip in &self.chips {
-            addresses.push(parse_address(field, chip)?);
-        }
-        addresses.extend(parse_addresses(field, &self.typed)?);
-        Ok(addresses)
+        let mut committed = self.clone();
+        committed.commit_typed();
+        committed.chips.iter().map(|chip| parse_address(field, chip)).collect()
     }
 
     /// The valid addresses.
     pub(crate) fn addresses_as_text(&self) -> Vec<String> {
-        let typed = parse_addresses("To", &self.typed).unwrap_or_default();
-        let chips = self.chips.iter().filter_map(|chip| parse_address("To", chip).ok());
-        chips.chain(typed).map(|address| address.to_string()).collect()
+        let mut committed = self.clone();
+        committed.commit_typed();
+        let addresses = committed.chips.iter().filter_map(|chip| parse_address("To", chip).ok());
+        addresses.map(|address| address.to_string()).collect()
     }
 
     fn is_empty(&self) -> bool {
@@ -284,6 +281,26 @@ mod tests {
     }
 
     #[test]
+    fn pasted_lists_become_one_chip_for_each_address() {
+        for (list, chips) in [
+            (
+                "\"Doe, John\" <john@iit.edu>\nann@iit.edu\tbob@iit.edu",
+                vec!["john@iit.edu", "ann@iit.edu", "bob@iit.edu"],
+            ),
+            ("\u{200b}ann@iit.edu bob@iit.edu, ", vec!["ann@iit.edu", "bob@iit.edu"]),
+            // The space may be a mistake.
+            ("john doe@iit.edu", vec!["john doe@iit.edu"]),
+        ] {
+            let mut to = typed(list);
+            to.commit_typed();
+            assert_eq!((to.chips, to.typed.as_str()), (chips.into_iter().map(str::to_owned).collect(), ""));
+        }
+        let finished = |text: &str| typed(text).is_entry_finished();
+        assert!(finished("ann@iit.edu,") && finished("\"Doe, John\" <john@iit.edu>;"));
+        assert!(!finished("\"Doe,") && !finished(", ,") && !finished("ann@iit.edu"));
+    }
+
+    #[test]
     fn missing_fields_are_reported_only_on_send() {
         let form = form();
         assert_eq!(form.problems(false), Problems::default());
@@ -330,7 +347,13 @@ mod tests {
         {
             assert_eq!(reminder("x", body), None, "{body}");
         }
-        let file = Attachment { name: "x".into(), mime: "x/y".into(), content_id: None, bytes: vec![] };
+        let file = Attachment {
+            name: "x".into(),
+            mime: "x/y".into(),
+            content_id: None,
+            content_location: None,
+            bytes: vec![],
+        };
         let form = DraftForm {
             subject: "x".into(),
             body: "It is attached.".into(),

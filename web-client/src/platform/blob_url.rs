@@ -9,8 +9,16 @@ use web_sys::{Blob, BlobPropertyBag, Url};
 /// Image types that browsers display and that contain no scripts.
 pub(crate) const IMAGE_TYPES: [&str; 4] = ["image/gif", "image/jpeg", "image/png", "image/webp"];
 
-pub(crate) fn is_image(attachment: &Attachment) -> bool {
-    IMAGE_TYPES.contains(&attachment.mime.as_str())
+/// The type of an image, by its content: senders often declare another one, such as `image/jpg` or
+/// `application/octet-stream`. `None` if it is not one of [`IMAGE_TYPES`].
+pub(crate) fn image_type(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some("image/gif"),
+        [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some("image/png"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
+        _ => None,
+    }
 }
 
 /// A `blob:` URL, revoked on drop.
@@ -26,7 +34,7 @@ impl BlobUrl {
 
     /// For an `img`. `None` for other types.
     pub(crate) fn for_image(attachment: &Attachment) -> Option<Self> {
-        is_image(attachment).then(|| Self::new(&attachment.bytes, &attachment.mime))?
+        Self::new(&attachment.bytes, image_type(&attachment.bytes)?)
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -50,8 +58,34 @@ impl Drop for BlobUrl {
 
 /// A `data:` URL with the image's content. `None` for other types.
 pub(crate) fn data_url(attachment: &Attachment) -> Option<String> {
-    is_image(attachment)
-        .then(|| format!("data:{};base64,{}", attachment.mime, STANDARD.encode(&attachment.bytes)))
+    let mime = image_type(&attachment.bytes)?;
+    Some(format!("data:{mime};base64,{}", STANDARD.encode(&attachment.bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn image_type_is_found_in_the_content() {
+        for (bytes, mime) in [
+            (&b"GIF87a..."[..], Some("image/gif")),
+            (b"GIF89a...", Some("image/gif")),
+            (b"\xff\xd8\xff\xe0", Some("image/jpeg")),
+            (b"\x89PNG\r\n\x1a\n...", Some("image/png")),
+            (b"RIFF\x10\0\0\0WEBPVP8 ", Some("image/webp")),
+            (b"RIFF\x10\0\0\0WAVEfmt ", None),
+            (b"GIF88a", None),
+            (b"\x89PNG", None),
+            (b"<svg xmlns='http://www.w3.org/2000/svg'/>", None),
+            (b"BM", None),
+            (b"", None),
+        ] {
+            assert_eq!(image_type(bytes), mime, "{bytes:?}");
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A [`Connection`] over a WebSocket to the bridge. Frame boundaries have no meaning.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::rc::Rc;
 
@@ -11,7 +11,7 @@ use futures::stream::StreamExt as _;
 use mail_core::time::{Duration, Instant};
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast as _, JsValue};
-use web_sys::{BinaryType, MessageEvent, WebSocket};
+use web_sys::{BinaryType, CloseEvent, MessageEvent, WebSocket};
 use yew::platform::time::sleep;
 
 use super::refusal;
@@ -22,6 +22,9 @@ use crate::session::{Connection, ConnectionLost, Received};
 const BUFFERED_OCTETS_MAX: u32 = 256 * 1_024;
 /// Polling interval of the buffered amount; browsers have no event for it.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// The close code of a normal end (RFC 6455 section 7.4.1).
+const CLOSE_NORMAL: u16 = 1_000;
 
 /// A connection that sends nothing for this time is lost.
 const SEND_TIMEOUT: Duration = Duration::from_secs(60);
@@ -36,10 +39,11 @@ pub(crate) struct Socket {
     path: String,
     /// The upgrade succeeded.
     opened: Rc<Cell<bool>>,
+    close_reason: Rc<RefCell<Option<String>>>,
     events: UnboundedReceiver<SocketEvent>,
     _on_open: Closure<dyn FnMut()>,
     _on_message: Closure<dyn FnMut(MessageEvent)>,
-    _on_close: Closure<dyn FnMut()>,
+    _on_close: Closure<dyn FnMut(CloseEvent)>,
 }
 
 impl Socket {
@@ -71,7 +75,17 @@ impl Socket {
                 notify(SocketEvent::Bytes(octets.into()));
             }
         });
-        let on_close = Closure::new(move || notify(SocketEvent::End));
+        let close_reason = Rc::new(RefCell::new(None));
+        let on_close = Closure::new({
+            let close_reason = close_reason.clone();
+            move |event: CloseEvent| {
+                // Browsers give no reason for connections that were lost or refused.
+                let reason =
+                    Some(event.reason()).filter(|reason| event.code() != CLOSE_NORMAL && !reason.is_empty());
+                close_reason.replace(reason);
+                notify(SocketEvent::End);
+            }
+        });
         let opened = Rc::new(Cell::new(false));
         let on_open = Closure::new({
             let opened = opened.clone();
@@ -84,6 +98,7 @@ impl Socket {
             socket,
             path,
             opened,
+            close_reason,
             events,
             _on_open: on_open,
             _on_message: on_message,
@@ -142,6 +157,10 @@ impl Connection for Socket {
             sleep(POLL_INTERVAL).await;
         }
         if self.socket.ready_state() == WebSocket::OPEN { Ok(()) } else { Err(ConnectionLost) }
+    }
+
+    fn close_reason(&self) -> Option<String> {
+        self.close_reason.borrow().clone()
     }
 
     fn unsent_octets(&self) -> u64 {

@@ -1,7 +1,7 @@
 //! Sanitises HTML of messages.
 //!
 //! DOMPurify, in the version that `package.json` pins, removes elements and attributes, using the browser's own parser. A
-//! second pass over its result checks image sources and styles.
+//! second pass over its result replaces image sources, and checks links, styles and colours.
 //!
 //! Three layers protect the user: this sanitizer, the sandbox of the frame that shows the result, and the page's CSP.
 //!
@@ -19,8 +19,9 @@ use mail_core::message::draft::Attachment;
 use wasm_bindgen::prelude::*;
 use web_sys::Element;
 
+use super::colours::make_readable;
+use super::images::{Images, after_scheme, is_remote};
 use super::style::sanitize_style;
-use crate::platform::blob_url::{IMAGE_TYPES, data_url};
 
 #[wasm_bindgen]
 extern "C" {
@@ -33,17 +34,20 @@ const TAGS: &str = "a abbr address area article aside b bdi bdo big blockquote b
     colgroup dd del details dfn div dl dt em figcaption figure font footer h1 h2 h3 h4 h5 h6 header hgroup hr i img \
     ins kbd li main mark nav ol p pre q rp rt ruby s samp section small span strike strong sub summary sup table \
     tbody td tfoot th thead time tr tt u ul var wbr";
-const ATTRIBUTES: &str = "abbr align alt bgcolor border cellpadding cellspacing color cols colspan datetime dir face \
-    headers height hspace lang noshade nowrap open reversed rowspan rules scope size span start style summary title type \
-    valign value vspace width";
+const ATTRIBUTES: &str = "abbr align alink alt bgcolor border cellpadding cellspacing color cols colspan datetime dir face \
+    headers height hspace lang link noshade nowrap open reversed rowspan rules scope size span start style summary text \
+    title type valign value vlink vspace width";
 const URL_ATTRIBUTES: &str = "cite href src";
+/// Schemes of links. Relative URLs have no meaning in a message.
+const LINK_SCHEMES: [&str; 4] = ["https:", "http:", "mailto:", "tel:"];
 
+/// Attributes of the message's `body` override the background and the text colour, so `body` has no rules for them.
 const HEAD: &str = "<!doctype html><html><head><meta charset=\"utf-8\"><style>\
-    :root{color-scheme:light}\
-    body{margin:0;padding:8px;font:15px/1.5 system-ui,sans-serif;color:#1c2430;background:#fff;overflow-wrap:anywhere}\
+    :root{color-scheme:light;color:#1c2430}\
+    body{margin:0;padding:8px;font:15px/1.5 system-ui,sans-serif;overflow-wrap:break-word}\
     img{max-width:100%;height:auto}pre{white-space:pre-wrap}blockquote{margin:0 0 0 8px;padding-left:8px;border-left:2px \
     solid #c5ccd6}.blocked-image{display:inline-block;max-width:100%;padding:2px 8px;border:1px solid #c5ccd6;border-radius:6px;\
-    background:#f6f7f9;color:#5a6675;font-size:13px}</style></head><body>";
+    background:#f6f7f9;color:#5a6675;font-size:13px}</style></head>";
 
 /// The result of [`sanitize_html`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +56,9 @@ pub(crate) struct SanitizedHtml {
     pub(crate) document: Rc<str>,
     /// Number of remote images, which are replaced by their alternative text.
     pub(crate) blocked_images: usize,
+    /// The index of the attachment that each `img` shows, in the order of the document; `None` for an image inside the
+    /// HTML.
+    pub(crate) images: Rc<[Option<usize>]>,
     /// The message has no visible content.
     pub(crate) is_empty: bool,
 }
@@ -59,43 +66,50 @@ pub(crate) struct SanitizedHtml {
 /// `None` if the sanitizer fails. The HTML must not be shown then.
 pub(crate) fn sanitize_html(html: &str, attachments: &[Attachment]) -> Option<SanitizedHtml> {
     let body = sanitize(html, &options()).ok()?;
-    let (mut blocked_images, mut shown_images) = (0, 0);
+    let mut images = Images::new(attachments);
+    let mut blocked_images = 0;
     let elements = body.query_selector_all("*").ok()?;
-    for index in 0..elements.length() {
-        let Some(element) = elements.get(index).and_then(|node| node.dyn_into::<Element>().ok()) else {
-            continue;
-        };
-        if let Some(style) = element.get_attribute("style") {
-            let safe = sanitize_style(&style);
-            set_attribute(&element, "style", (!safe.is_empty()).then_some(&safe));
-        }
-        match element.local_name().as_str() {
-            "img" => {
-                let source = element.get_attribute("src").unwrap_or_default();
-                if let Some(source) = local_image(&source, attachments) {
-                    shown_images += 1;
-                    set_attribute(&element, "src", Some(&source));
-                } else {
-                    blocked_images += usize::from(is_remote(&source));
-                    replace_by_alternative_text(&element);
-                }
-            }
-            name => {
-                set_attribute(&element, "src", None);
-                if name == "a" {
-                    set_attribute(&element, "target", Some("_blank"));
-                    set_attribute(&element, "rel", Some("noopener noreferrer"));
-                }
+    let elements = (0..elements.length()).filter_map(|at| elements.get(at)?.dyn_into::<Element>().ok());
+    // Parents precede their children.
+    for element in std::iter::once(body.clone()).chain(elements) {
+        check_attributes(&element);
+        make_readable(&element);
+        if element.local_name() == "img" {
+            let source = element.get_attribute("src").unwrap_or_default();
+            if let Some(source) = images.next(&source) {
+                set_attribute(&element, "src", Some(&source));
+            } else {
+                blocked_images += usize::from(is_remote(&source));
+                replace_by_alternative_text(&element);
             }
         }
     }
-    let is_empty = shown_images == 0 && body.text_content().is_none_or(|text| text.trim().is_empty());
-    let document = format!("{HEAD}{}</body></html>", body.inner_html()).into();
-    Some(SanitizedHtml { document, blocked_images, is_empty })
+    let is_empty = images.drawn.is_empty() && body.text_content().is_none_or(|text| text.trim().is_empty());
+    let document = format!("{HEAD}{}</html>", body.outer_html()).into();
+    Some(SanitizedHtml { document, blocked_images, images: images.drawn.into(), is_empty })
 }
 
-fn is_remote(source: &str) -> bool {
-    !source.is_empty() && !source.starts_with("cid:") && !source.starts_with("data:")
+/// Checks the style and the links of an element.
+fn check_attributes(element: &Element) {
+    if let Some(style) = element.get_attribute("style") {
+        let safe = sanitize_style(&style);
+        set_attribute(element, "style", (!safe.is_empty()).then_some(&safe));
+    }
+    for name in ["href", "cite"] {
+        if let Some(url) = element.get_attribute(name)
+            && LINK_SCHEMES.iter().all(|scheme| after_scheme(url.trim(), scheme).is_none())
+        {
+            set_attribute(element, name, None);
+        }
+    }
+    match element.local_name().as_str() {
+        "img" => {}
+        "a" => {
+            set_attribute(element, "target", Some("_blank"));
+            set_attribute(element, "rel", Some("noopener noreferrer"));
+        }
+        _ => set_attribute(element, "src", None),
+    }
 }
 
 /// Replaces an image by its alternative text, so that no broken-image icon appears. Spacers and tracking pixels are
@@ -114,17 +128,6 @@ fn replace_by_alternative_text(image: &Element) {
     let _ = image.replace_with_with_node_1(&label);
 }
 
-/// The `src` of an image that is part of the message.
-fn local_image(source: &str, attachments: &[Attachment]) -> Option<String> {
-    if let Some(id) = source.strip_prefix("cid:") {
-        let attachment =
-            attachments.iter().find(|attachment| attachment.content_id.as_deref() == Some(id))?;
-        return data_url(attachment);
-    }
-    let mime = source.strip_prefix("data:")?.split([';', ',']).next()?;
-    IMAGE_TYPES.contains(&mime.to_ascii_lowercase().as_str()).then(|| source.to_owned())
-}
-
 fn set_attribute(element: &Element, name: &str, value: Option<&str>) {
     // Fails only for invalid attribute names.
     let _ = match value {
@@ -136,8 +139,11 @@ fn set_attribute(element: &Element, name: &str, value: Option<&str>) {
 fn options() -> JsValue {
     let options = Object::new();
     let list = |words: &str| words.split_whitespace().map(JsValue::from).collect::<Array>().into();
-    let allowed_urls =
-        js_sys::RegExp::new("^(?:https?:|mailto:|tel:|cid:|data:image/(?:png|gif|jpe?g|webp)[;,])", "i");
+    // Relative URLs may name an image by its Content-Location; the second pass removes the others.
+    let allowed_urls = js_sys::RegExp::new(
+        "^(?:(?:https?|mailto|tel|cid):|data:image/(?:png|gif|jpe?g|webp)[;,]|[^a-z]|[a-z+.-]+(?:[^a-z+.:-]|$))",
+        "i",
+    );
     for (name, value) in [
         ("ALLOWED_TAGS", list(TAGS)),
         ("ALLOWED_ATTR", list(&format!("{ATTRIBUTES} {URL_ATTRIBUTES}"))),

@@ -1,6 +1,8 @@
 //! Makes the HTML of a message safe to display.
 
+mod colours;
 mod html;
+mod images;
 mod style;
 
 pub(crate) use html::{SanitizedHtml, sanitize_html};

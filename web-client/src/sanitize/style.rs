@@ -40,9 +40,23 @@ const FUNCTIONS: [&str; 4] = ["rgb", "rgba", "hsl", "hsla"];
 /// The allowed declarations of a style attribute.
 pub(super) fn sanitize_style(style: &str) -> String {
     let declarations = style.split(';').filter_map(|declaration| declaration.split_once(':'));
-    let declarations = declarations.map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim()));
+    let declarations = declarations.map(|(name, value)| {
+        let name = name.trim().to_ascii_lowercase();
+        let value = if name == "background" { without_images(value) } else { value.to_owned() };
+        (name, value.trim().to_owned())
+    });
     let allowed = declarations.filter(|(name, value)| is_allowed_property(name) && is_allowed_value(value));
     allowed.map(|(name, value)| format!("{name}:{value}")).collect::<Vec<_>>().join(";")
+}
+
+/// A background without its images. Its colour remains, which the text on it needs.
+fn without_images(background: &str) -> String {
+    let (mut colour, mut rest) = (String::new(), background);
+    while let Some(at) = rest.to_ascii_lowercase().find("url(") {
+        colour.push_str(&rest[..at]);
+        rest = rest[at..].split_once(')').map_or("", |(_, rest)| rest);
+    }
+    colour + rest
 }
 
 fn is_allowed_property(name: &str) -> bool {
@@ -64,7 +78,7 @@ fn is_allowed_value(value: &str) -> bool {
         let name = before.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_').next();
         name.is_some_and(|name| FUNCTIONS.contains(&name.to_ascii_lowercase().as_str()))
     });
-    last.is_some() && value.chars().all(plain) && functions_allowed && !negative
+    !value.is_empty() && last.is_some() && value.chars().all(plain) && functions_allowed && !negative
 }
 
 #[cfg(test)]
@@ -113,5 +127,19 @@ mod tests {
             sanitize_style("color:red;background:url(data:image/png;base64,x);width:1px"),
             "color:red;width:1px"
         );
+    }
+
+    #[test]
+    fn background_colour_remains_without_its_image() {
+        for (style, expected) in [
+            ("background:#000 url(http://example.com/x) no-repeat", "background:#000  no-repeat"),
+            ("background:URL('x') rgb(1,2,3)", "background:rgb(1,2,3)"),
+            ("background:#111 url(data:image/png;base64,x)", "background:#111"),
+            ("background:url(x) url(y)", ""),
+            ("background:#000 image-set('x' 1x)", ""),
+            ("background:#000 u\\72l(x) url(y)", ""),
+        ] {
+            assert_eq!(sanitize_style(style), expected, "{style}");
+        }
     }
 }

@@ -36,6 +36,11 @@ pub(crate) trait Connection {
     /// Sends `bytes` and returns when the stream can accept more.
     async fn send(&mut self, bytes: Bytes) -> Result<(), ConnectionLost>;
 
+    /// The reason that the other side gave when it closed the connection. `None` for a normal end.
+    fn close_reason(&self) -> Option<String> {
+        None
+    }
+
     /// Octets that were passed to [`send`](Self::send) and have not left the browser.
     fn unsent_octets(&self) -> u64;
 }

@@ -33,6 +33,21 @@ impl<C: Connection, M: Machine> Driver<C, M> {
     /// # Errors
     /// The connection is lost, or the server violates the protocol.
     pub(super) async fn next_event(&mut self) -> Result<Option<M::Event>, SessionError> {
+        match self.run().await {
+            Err(SessionError::ConnectionLost) => Err(self.connection_lost()),
+            result => result,
+        }
+    }
+
+    /// The error for a lost connection, with the reason if it is known.
+    fn connection_lost(&self) -> SessionError {
+        let Some(reason) = self.connection.close_reason() else { return SessionError::ConnectionLost };
+        let error = SessionError::Closed(reason);
+        self.recorder.note(&error.to_string());
+        error
+    }
+
+    async fn run(&mut self) -> Result<Option<M::Event>, SessionError> {
         loop {
             let step = pump(&mut self.machine, Instant::now(), &mut self.input, self.eof, &mut self.output);
             match step.inspect_err(|error| self.recorder.note(&error.to_string()))? {

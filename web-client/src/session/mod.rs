@@ -20,6 +20,9 @@ use mail_core::machine::ProtocolError;
 pub(crate) enum SessionError {
     #[error("No connection to the mail server.")]
     ConnectionLost,
+    /// The web server closed the connection for this reason.
+    #[error("The connection was closed: {0}.")]
+    Closed(String),
     #[error("Unexpected response from the mail server: {0}.")]
     Protocol(ProtocolError),
     #[error("{0}")]
@@ -41,7 +44,7 @@ pub(crate) enum SessionError {
 impl SessionError {
     /// Whether another attempt may succeed without any action of the user.
     pub(crate) const fn is_temporary(&self) -> bool {
-        matches!(self, Self::ConnectionLost | Self::Temporary(_))
+        matches!(self, Self::ConnectionLost | Self::Closed(_) | Self::Temporary(_))
     }
 }
 

@@ -375,6 +375,24 @@ mod tests {
     }
 
     #[test]
+    fn reason_of_a_closed_connection_is_reported_unless_the_delivery_is_unknown() {
+        let closing = |replies: &[&'static str]| Script {
+            close_reason: Some("the mail server cannot be reached"),
+            ..Script::new(replies, AfterScript::Close)
+        };
+        let unreachable = send_over(closing(&[]), pending());
+        let Err(SendError::Session(error)) = unreachable else { panic!("{unreachable:?}") };
+        assert_eq!(error.to_string(), "The connection was closed: the mail server cannot be reached.");
+        assert!(error.is_temporary());
+        let ok = "250 ok\r\n";
+        let late = closing(&["220 iit.edu\r\n", "250 iit.edu\r\n", ok, ok, "354 go\r\n"]);
+        assert_eq!(send_over(late, pending()), Err(SendError::DeliveryUnknown));
+        // A reason does not matter after the session.
+        let domain = server_domain(closing(&["220 iit.edu\r\n", "250 iit.edu\r\n"]), recorder(), hello());
+        assert_eq!(now(domain), Ok(Domain::parse("iit.edu").ok()));
+    }
+
+    #[test]
     fn server_domain_comes_from_the_greeting() {
         let domain = now(server_domain(SmtpHost::new().connect(), recorder(), hello())).unwrap();
         assert_eq!(domain, Some(Domain::parse("iitkgp.edu").unwrap()));

@@ -125,6 +125,7 @@ fn machine_connection<M: Machine, P: Policy<M>>(
 pub(super) struct Script {
     pub(super) replies: VecDeque<&'static str>,
     pub(super) then: AfterScript,
+    pub(super) close_reason: Option<&'static str>,
 }
 
 /// Result of a read after the last reply.
@@ -139,7 +140,7 @@ pub(super) enum AfterScript {
 
 impl Script {
     pub(super) fn new(replies: &[&'static str], then: AfterScript) -> Self {
-        Self { replies: replies.iter().copied().collect(), then }
+        Self { replies: replies.iter().copied().collect(), then, close_reason: None }
     }
 }
 
@@ -165,6 +166,10 @@ impl Connection for Script {
 
     async fn send(&mut self, _bytes: Bytes) -> Result<(), ConnectionLost> {
         Ok(())
+    }
+
+    fn close_reason(&self) -> Option<String> {
+        self.close_reason.map(str::to_owned)
     }
 
     fn unsent_octets(&self) -> u64 {
@@ -344,7 +349,7 @@ impl Policy<smtp::Server> for Mail {
                 self.delivered.borrow_mut().push(self.incoming.take());
                 server.accept();
             }
-            smtp::Event::Reset => {}
+            smtp::Event::Reset | smtp::Event::Refused(_) => {}
             _ => server.accept(),
         }
     }

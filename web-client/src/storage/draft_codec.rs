@@ -77,6 +77,7 @@ fn attachment(value: &JsValue) -> Option<Attachment> {
         name: get(value, "name")?.as_string()?,
         mime: get(value, "mime")?.as_string()?,
         content_id: None,
+        content_location: None,
         bytes: get(value, "bytes")?.dyn_ref::<Uint8Array>()?.to_vec(),
     })
 }
@@ -108,8 +109,13 @@ mod tests {
     #[test]
     fn draft_round_trips() {
         let bytes: Vec<u8> = (0..=255).collect();
-        let attachment =
-            Attachment { name: "ö.bin".into(), mime: "image/png".into(), content_id: None, bytes };
+        let attachment = Attachment {
+            name: "ö.bin".into(),
+            mime: "image/png".into(),
+            content_id: None,
+            content_location: None,
+            bytes,
+        };
         let draft = DraftForm {
             to: Recipients { chips: vec!["gb@iit.edu".into(), "wrong".into()], typed: String::new() },
             subject: "Ünïcode".into(),

@@ -31,7 +31,13 @@ fn text_draft(number: u128, second: i64) -> DraftForm {
 /// The same draft with an attachment.
 fn draft(number: u128, second: i64) -> DraftForm {
     let bytes = (0..=255).cycle().take(100_000).collect();
-    let file = Attachment { name: "x.bin".into(), mime: "image/png".into(), content_id: None, bytes };
+    let file = Attachment {
+        name: "x.bin".into(),
+        mime: "image/png".into(),
+        content_id: None,
+        content_location: None,
+        bytes,
+    };
     DraftForm { attachments: vec![Rc::new(file)], ..text_draft(number, second) }
 }
 

@@ -61,3 +61,7 @@ fn union(existing: &JsValue, old: &JsValue) -> JsValue {
     let ((read, starred), (old_read, old_starred)) = (marks(existing), marks(old));
     mark(read || old_read, starred || old_starred).into()
 }
+
+#[cfg(test)]
+#[cfg(target_arch = "wasm32")]
+mod in_browser;

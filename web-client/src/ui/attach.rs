@@ -82,5 +82,5 @@ async fn read(file: &File) -> Option<Attachment> {
     let bytes = js_sys::Uint8Array::new(&buffer).to_vec();
     let mime = Some(file.type_()).filter(|mime| !mime.is_empty());
     let mime = mime.unwrap_or_else(|| "application/octet-stream".to_owned());
-    Some(Attachment { name: file.name(), mime, content_id: None, bytes })
+    Some(Attachment { name: file.name(), mime, content_id: None, content_location: None, bytes })
 }

@@ -15,6 +15,8 @@ use crate::platform::blob_url::BlobUrl;
 #[derive(Properties, PartialEq)]
 pub(super) struct AttachmentsProps {
     pub(super) message: Rc<FetchedMessage>,
+    /// Indices of the attachments that the HTML shows as images. They are not listed.
+    pub(super) drawn: Vec<usize>,
 }
 
 struct AttachmentLinks {
@@ -25,16 +27,17 @@ struct AttachmentLinks {
 }
 
 #[component]
-pub(super) fn Attachments(AttachmentsProps { message }: &AttachmentsProps) -> Html {
+pub(super) fn Attachments(AttachmentsProps { message, drawn }: &AttachmentsProps) -> Html {
     // The URLs live as long as the message is shown.
-    let links = use_memo(message.clone(), |message| {
+    let links = use_memo((message.clone(), drawn.clone()), |(message, drawn)| {
         let links = |(_, file): (usize, &Attachment)| AttachmentLinks {
             name: printable_line(&file.name).into_owned(),
             size: format::size(file.bytes.len() as u64),
             download: BlobUrl::for_download(&file.bytes),
             image: BlobUrl::for_image(file),
         };
-        message.listed_attachments().map(links).collect::<Vec<_>>()
+        let files = message.parsed.attachments.iter().enumerate();
+        files.filter(|(index, _)| !drawn.contains(index)).map(links).collect::<Vec<_>>()
     });
     if links.is_empty() {
         return html! {};
@@ -49,7 +52,7 @@ pub(super) fn Attachments(AttachmentsProps { message }: &AttachmentsProps) -> Ht
                 }
                 <span class="name">
                     <span class="attachment-icon">{ icons::clip() }</span>
-                    <span>{ &links.name }</span>
+                    <bdi>{ &links.name }</bdi>
                     <span class="secondary">{ &links.size }</span>
                     if let Some(download) = &links.download {
                         <a href={download.as_str().to_owned()} download={links.name.clone()} aria-label={format!("Save {}", links.name)}>

@@ -116,7 +116,7 @@ pub(super) fn Compose(ComposeProps { session, compose }: &ComposeProps) -> Html 
             <div class="form">
                 <ComposeFields form={form.clone()} {from} people={compose.people.clone()} submitted={*submitted} disabled={sending} />
                 { attachments(&control, &form, sending) }
-                <textarea id={BODY_ID} ref={body_node} aria-label="Text" value={form.body.clone()} oninput={body} disabled={sending} />
+                <textarea id={BODY_ID} ref={body_node} dir="auto" aria-label="Text" value={form.body.clone()} oninput={body} disabled={sending} />
             </div>
         </main>
     }

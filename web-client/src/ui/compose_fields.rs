@@ -78,7 +78,7 @@ fn subject(control: &Control, form: &DraftForm, problem: Option<String>, disable
     html! {
         <div class="field-line">
             <label for={SUBJECT_ID}>{ "Subject" }</label>
-            <input id={SUBJECT_ID} type="text" value={form.subject.clone()} oninput={change} {disabled}
+            <input id={SUBJECT_ID} type="text" dir="auto" value={form.subject.clone()} oninput={change} {disabled}
                 aria-invalid={problem.is_some().to_string()} aria-describedby="subject-left subject-problem" />
             <span class={classes!("remaining", (left < 0).then_some("over"))} id="subject-left">
                 if left <= COUNTER_FROM { { left } }

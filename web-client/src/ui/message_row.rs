@@ -75,10 +75,10 @@ pub(super) fn MessageRow(props: &MessageRowProps) -> Html {
             <button class="open" type="button" id={row_id(&id)} onclick={open} tabindex={tab_index}
                 aria-current={props.current.then_some("true")}>
                 if unread { <span class="visually-hidden">{ "Unread. " }</span><i class="unread-dot"></i> }
-                <b>{ correspondent }</b>
+                <b dir="auto">{ correspondent }</b>
                 { date(props) }
-                <span class="subject">{ subject }</span>
-                <span class="snippet">{ item.snippet().to_string() }</span>
+                <span class="subject" dir="auto">{ subject }</span>
+                <span class="snippet" dir="auto">{ item.snippet().to_string() }</span>
             </button>
             { checkbox(&control, props, subject, tab_index) }
             if on_server { { star(&control, props, subject, tab_index) } }

@@ -7,9 +7,9 @@ use mail_core::message::printable::printable_line;
 use yew::prelude::*;
 
 use super::attachments::Attachments;
+use super::drawn_text::{DrawnText, TextOf};
 use super::element_ids::TITLE_ID;
 use super::message_frame::MessageFrame;
-use super::plain_text;
 use crate::control::Control;
 use crate::model::fetched_message::FetchedMessage;
 use crate::model::format;
@@ -20,41 +20,53 @@ use crate::sanitize::{SanitizedHtml, sanitize_html};
 #[derive(Properties, PartialEq)]
 pub(super) struct MessageViewProps {
     pub(super) message: Rc<FetchedMessage>,
+    /// The HTML is shown, if there is any.
+    pub(super) shows_html: bool,
 }
 
 #[component]
-pub(super) fn MessageView(MessageViewProps { message }: &MessageViewProps) -> Html {
-    let plain = use_state_eq(|| false);
+pub(super) fn MessageView(MessageViewProps { message, shows_html }: &MessageViewProps) -> Html {
+    let control = use_context::<Control>().expect("the app provides the control");
+    // Indices of images that the browser could not draw.
+    let broken = use_state_eq(Vec::new);
+    let onbroken = {
+        let broken = broken.setter();
+        use_callback((), move |images, ()| broken.set(images))
+    };
     let html = use_memo(message.clone(), |message| {
         let html = sanitize_html(message.parsed.html.as_deref()?, &message.parsed.attachments);
         html.filter(|html| !html.is_empty || html.blocked_images > 0)
     });
-    let parsed = &message.parsed;
     let html = html.as_ref().as_ref();
-    let subject = Some(printable_line(&parsed.subject).into_owned()).filter(|subject| !subject.is_empty());
-    let switch = html.filter(|html| !html.is_empty).map(|_| {
-        let (label, next) = if *plain { ("Show formatted", false) } else { ("Show plain text", true) };
-        let plain = plain.clone();
-        let switch = Callback::from(move |_: MouseEvent| plain.set(next));
+    let visible = html.filter(|html| !html.is_empty);
+    let switch = visible.map(|_| {
+        let (label, next) = if *shows_html { ("Show plain text", false) } else { ("Show formatted", true) };
+        let switch = Callback::from(move |_: MouseEvent| control.dispatch(UiAction::ShowHtml(next)));
         html! { <button class="link" type="button" onclick={switch}>{ label }</button> }
     });
+    let framed = visible.filter(|_| *shows_html);
+    let images = framed.map(|html| html.images.iter().enumerate()).into_iter().flatten();
+    let drawn: Vec<usize> =
+        images.filter(|(at, _)| !broken.contains(at)).filter_map(|(_, attachment)| *attachment).collect();
+    let subject = printable_line(&message.parsed.subject).into_owned();
     html! {
         <article>
-            <h2 class="title" id={TITLE_ID} tabindex="-1">{ subject.unwrap_or_else(|| "(no subject)".to_owned()) }</h2>
-            { header(parsed, switch) }
-            { blocked_images(html.filter(|_| !*plain)) }
-            if let Some(html) = html.filter(|html| !html.is_empty && !*plain) {
-                <MessageFrame document={html.document.clone()} />
+            <h2 class="title" id={TITLE_ID} tabindex="-1" dir="auto">
+                { if subject.is_empty() { "(no subject)".to_owned() } else { subject } }
+            </h2>
+            { header(&message.parsed, switch) }
+            { blocked_images(html.filter(|_| *shows_html)) }
+            if let Some(html) = framed {
+                <MessageFrame document={html.document.clone()} {onbroken} />
             } else {
-                <PlainText message={message.clone()} has_html={html.is_some_and(|html| !html.is_empty)} />
+                <PlainText message={message.clone()} has_html={visible.is_some()} />
             }
-            <Attachments message={message.clone()} />
+            <Attachments message={message.clone()} {drawn} />
         </article>
     }
 }
 
 fn header(parsed: &ParsedMessage, switch: Option<Html>) -> Html {
-    let from = people(&parsed.from);
     let initial = parsed.from.first().and_then(|person| {
         person.name.as_deref().unwrap_or(&person.address).chars().find(|c| c.is_alphanumeric())
     });
@@ -62,13 +74,13 @@ fn header(parsed: &ParsedMessage, switch: Option<Html>) -> Html {
     html! {
         <div class="meta">
             <div class="avatar" aria-hidden="true">{ initial.map(|c| c.to_uppercase().to_string()) }</div>
-            <strong>{ if from.is_empty() { "(no sender)".to_owned() } else { from } }</strong>
+            <strong>if parsed.from.is_empty() { { "(no sender)" } } else { { people(&parsed.from) } }</strong>
             if let Some(date) = date {
                 <span class="secondary date" title={format::guide_date(date)}>{ format::date_and_time(clock::local(date)) }</span>
             }
             <span class="secondary to">
-                { format!("to {}", people(&parsed.to)) }
-                if !parsed.cc.is_empty() { { format!(", cc {}", people(&parsed.cc)) } }
+                { "to " }{ people(&parsed.to) }
+                if !parsed.cc.is_empty() { { ", cc " }{ people(&parsed.cc) } }
                 { switch }
             </span>
         </div>
@@ -100,12 +112,12 @@ fn PlainText(PlainTextProps { message, has_html }: &PlainTextProps) -> Html {
     let show_source = Callback::from(move |_: MouseEvent| control.dispatch(UiAction::Source(true)));
     let unsafe_html = parsed.html.is_some() && !*has_html;
     // Text derived from unsafe HTML is not shown.
-    let text = if unsafe_html { parsed.text.as_deref().unwrap_or_default() } else { parsed.plain_text() };
-    let explanation = match (unsafe_html, text.trim().is_empty()) {
+    let of = if unsafe_html { TextOf::TextPart } else { TextOf::Display };
+    let explanation = match (unsafe_html, of.text(message).trim().is_empty()) {
         (true, false) => "The formatted version has no safe content. This is the plain text.",
         (true, true) => "This message has no safe content. Scripts and remote content are blocked.",
-        (false, true) if message.listed_attachments().next().is_none() => "This message has no text.",
-        (false, _) => return plain_text::html(text),
+        (false, true) if parsed.attachments.is_empty() => "This message has no text.",
+        (false, _) => return html! { <DrawnText message={message.clone()} {of} /> },
     };
     html! {
         <>
@@ -113,12 +125,15 @@ fn PlainText(PlainTextProps { message, has_html }: &PlainTextProps) -> Html {
                 { explanation }{ " " }
                 <button class="link" type="button" onclick={show_source}>{ "Show source" }</button>
             </p>
-            { plain_text::html(text) }
+            <DrawnText message={message.clone()} {of} />
         </>
     }
 }
 
-fn people(people: &[NamedAddress]) -> String {
-    let one = |person: &NamedAddress| printable_line(&person.to_string()).into_owned();
-    people.iter().map(one).collect::<Vec<_>>().join(", ")
+/// Names and addresses, each in its own direction.
+fn people(people: &[NamedAddress]) -> Html {
+    let one = |(at, person): (usize, &NamedAddress)| {
+        html! { <>if at > 0 { { ", " } }<bdi>{ printable_line(&person.to_string()).into_owned() }</bdi></> }
+    };
+    people.iter().enumerate().map(one).collect()
 }

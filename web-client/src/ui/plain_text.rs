@@ -1,27 +1,13 @@
-//! Plain text with links.
-
-use mail_core::message::printable::printable;
-use yew::prelude::*;
+//! Links in plain text.
 
 #[derive(Debug, PartialEq, Eq)]
-enum Segment<'a> {
+pub(super) enum Segment<'a> {
     Text(&'a str),
     Link(&'a str),
 }
 
-pub(super) fn html(text: &str) -> Html {
-    let text = printable(text);
-    let segment = |segment| match segment {
-        Segment::Text(text) => html! { { text.to_owned() } },
-        Segment::Link(link) => {
-            let link = link.to_owned();
-            html! { <a href={link.clone()} target="_blank" rel="noopener noreferrer">{ link }</a> }
-        }
-    };
-    html! { <div class="text">{ for segments(text.trim_end()).into_iter().map(segment) }</div> }
-}
-
-fn segments(mut text: &str) -> Vec<Segment<'_>> {
+/// Splits a text into links and the text between them.
+pub(super) fn segments(mut text: &str) -> Vec<Segment<'_>> {
     let mut segments = Vec::new();
     let mut from = 0;
     while let Some(at) = text[from..].find("http").map(|at| from + at) {

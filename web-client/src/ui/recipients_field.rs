@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use web_sys::HtmlInputElement;
+use wasm_bindgen::JsCast as _;
+use web_sys::{ClipboardEvent, HtmlInputElement};
 use yew::prelude::*;
 
 use super::completion::use_completion;
@@ -44,7 +45,7 @@ pub(super) fn RecipientsField(props: &RecipientsFieldProps) -> Html {
             let typed = field.value();
             change(&|recipients| {
                 recipients.typed.clone_from(&typed);
-                if typed.ends_with([',', ';']) && !typed.trim_matches([',', ';', ' ']).is_empty() {
+                if recipients.is_entry_finished() {
                     recipients.commit_typed();
                 }
             });
@@ -71,6 +72,28 @@ pub(super) fn RecipientsField(props: &RecipientsFieldProps) -> Html {
                 change(&Recipients::edit_last_chip);
             }
             _ => {}
+        })
+    };
+    // The field would join pasted lines.
+    let paste = {
+        let change = change.clone();
+        Callback::from(move |event: Event| {
+            let field: HtmlInputElement = event.target_unchecked_into();
+            let data = event.dyn_ref::<ClipboardEvent>().and_then(ClipboardEvent::clipboard_data);
+            let pasted = data.and_then(|data| data.get_data("text/plain").ok()).unwrap_or_default();
+            let is_list =
+                pasted.contains('@') && pasted.contains(['\n', '\r', '\t', ',', ';', '<', ' ', '\u{a0}']);
+            if !is_list {
+                return;
+            }
+            event.prevent_default();
+            // Replaces the selected text.
+            let _ = field.set_range_text(&pasted.trim().replace(['\r', '\n', '\t'], ";"));
+            let typed = field.value();
+            change(&|recipients| {
+                recipients.typed.clone_from(&typed);
+                recipients.commit_typed();
+            });
         })
     };
     let blur = {
@@ -106,7 +129,7 @@ pub(super) fn RecipientsField(props: &RecipientsFieldProps) -> Html {
             <div class="chips">
                 { for recipients.chips.iter().enumerate().map(chip) }
                 <input id={*id} type="text" inputmode="email" autocomplete="off" autocapitalize="none" spellcheck="false"
-                    value={recipients.typed.clone()} disabled={*disabled} oninput={input} onkeydown={keydown} onblur={blur}
+                    value={recipients.typed.clone()} disabled={*disabled} oninput={input} onkeydown={keydown} onpaste={paste} onblur={blur}
                     role="combobox" aria-autocomplete="list" aria-expanded={is_open.to_string()}
                     aria-controls={is_open.then(|| list_id.clone())}
                     aria-activedescendant={is_open.then(|| option_id(&list_id, completion.active()))}

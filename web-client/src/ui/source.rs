@@ -1,18 +1,25 @@
 //! The open message as it was received: its header fields, or all of it.
 
+use std::rc::Rc;
+
 use mail_core::message::header::{self, Field};
 use mail_core::message::printable::printable_line;
 use yew::prelude::*;
 
-use super::message_view::MessageViewProps;
+use crate::model::fetched_message::FetchedMessage;
 use crate::model::format;
 use crate::platform::blob_url::BlobUrl;
 
 /// Characters of the source that are drawn. The download is complete.
 const SOURCE_CHARS_MAX: usize = 300_000;
 
+#[derive(Properties, PartialEq)]
+pub(super) struct SourceProps {
+    pub(super) message: Rc<FetchedMessage>,
+}
+
 #[component]
-pub(super) fn Source(MessageViewProps { message }: &MessageViewProps) -> Html {
+pub(super) fn Source(SourceProps { message }: &SourceProps) -> Html {
     let headers_only = use_state_eq(|| false);
     let download = use_memo(message.clone(), |message| BlobUrl::for_download(&message.raw));
     let subject = &message.parsed.subject;

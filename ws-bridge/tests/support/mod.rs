@@ -11,6 +11,7 @@ use bytes::Bytes;
 use config::{Target, Web};
 use futures::{SinkExt, StreamExt};
 use mail_core::message::address::Domain;
+use net::health::Readiness;
 use tls::Certificate;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -59,7 +60,7 @@ impl Running {
         let (sender, shutdown) = watch::channel(false);
         let address = bridge.address();
         let targets = BTreeMap::from([("target".to_owned(), target.into())]);
-        let served = tokio::spawn(bridge.serve(targets, certificate, shutdown));
+        let served = tokio::spawn(bridge.serve(targets, certificate, Readiness::new(shutdown)));
         Self { address, _port: port, shutdown: sender, served }
     }
 
@@ -78,13 +79,19 @@ impl Running {
 
     /// Sends a request, which may be an upgrade; returns the status.
     pub(crate) async fn status(&self, head: &str) -> u16 {
+        self.open(head).await.0
+    }
+
+    /// Sends a request, which may be an upgrade; returns the status and the connection.
+    pub(crate) async fn open(&self, head: &str) -> (u16, TcpStream) {
         let mut stream = TcpStream::connect(self.address).await.expect("the bridge accepts");
         let head = head.replace("ADDRESS", &self.address.to_string());
         stream.write_all(format!("{head}\r\n\r\n").as_bytes()).await.expect("written");
         let mut line = [0; 12];
         with_timeout(stream.read_exact(&mut line)).await.expect("the bridge answers");
         let status = line.strip_prefix(b"HTTP/1.1 ").expect("a status line");
-        str::from_utf8(status).ok().and_then(|status| status.parse().ok()).expect("a number")
+        let status = str::from_utf8(status).ok().and_then(|status| status.parse().ok());
+        (status.expect("a number"), stream)
     }
 
     /// Sends a request with `Connection: close`; returns the response.

@@ -62,6 +62,13 @@ impl LocalPart {
         let (name, _detail) = self.0.split_once('+').unwrap_or((&self.0, ""));
         Username::parse(name).ok()
     }
+
+    /// `gb` for `gb+detail` (RFC 5233); `None` without a detail or a name.
+    #[must_use]
+    pub fn without_detail(&self) -> Option<Self> {
+        let (name, _detail) = self.0.split_once('+').filter(|(name, _)| !name.is_empty())?;
+        Some(Self(name.into()))
+    }
 }
 
 impl Display for LocalPart {

@@ -133,13 +133,20 @@ fn parse_path(input: &[u8]) -> Result<(Path<'_>, &str), AddressError> {
         }
         return Ok((split_mailbox(&text[..end])?, &text[end..]));
     };
-    let inner = skip_source_route(inner.trim_start_matches(' '))?.trim_start_matches(' ');
-    let end = path_end(inner, b"> ");
-    let rest = inner[end..].trim_start_matches(' ').strip_prefix('>').ok_or(AddressError::UnclosedBracket)?;
+    let inner = inner.trim_start_matches(' ');
+    let mailbox = skip_source_route(inner)?.trim_start_matches(' ');
+    let has_route = mailbox.len() < inner.len();
+    let end = path_end(mailbox, b"> ");
+    let rest =
+        mailbox[end..].trim_start_matches(' ').strip_prefix('>').ok_or(AddressError::UnclosedBracket)?;
     if let Some(c) = rest.chars().next().filter(|c| *c != ' ') {
         return Err(AddressError::Trailing(c));
     }
-    let path = if end == 0 { Path::Null } else { split_mailbox(&inner[..end])? };
+    let path = match &mailbox[..end] {
+        "" if has_route => return Err(AddressError::Empty),
+        "" => Path::Null,
+        mailbox => split_mailbox(mailbox)?,
+    };
     Ok((path, rest))
 }
 
@@ -176,11 +183,13 @@ fn skip_source_route(text: &str) -> Result<&str, AddressError> {
     for hop in route.split(',') {
         Domain::parse(hop.strip_prefix('@').ok_or(AddressError::SourceRoute)?)?;
     }
-    if mailbox.starts_with('>') { Err(AddressError::Empty) } else { Ok(mailbox) }
+    Ok(mailbox)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -249,6 +258,8 @@ mod tests {
             ("<@a.example,b.example:ag@iit.edu>", E::SourceRoute),
             ("<@a_b:ag@iit.edu>", E::DomainChar('_')),
             ("<@a.example:>", E::Empty),
+            ("<@a.example: >", E::Empty),
+            ("< @a.example,@b.example:   > SIZE=1", E::Empty),
         ] {
             assert_eq!(reverse(input), Err(error), "{input:?}");
         }
@@ -265,5 +276,23 @@ mod tests {
         }
         assert!(matches!(ForwardPath::parse(b"<Postmaster@iit.edu>"), Ok((ForwardPath::Address(_), _))));
         assert_eq!(ReversePath::parse(b"<Postmaster>"), Err(AddressError::NoAt));
+    }
+
+    proptest! {
+        #[test]
+        fn only_empty_angle_brackets_are_the_null_path(
+            parts in prop::collection::vec(
+                prop::sample::select(vec!["<", ">", " ", "@", ":", ",", "\"", "\\", "a", "a.example", "@a.example:"]),
+                0..8,
+            ),
+        ) {
+            let text = parts.concat();
+            let is_null = matches!(ReversePath::parse(text.as_bytes()), Ok((ReversePath::Null, _)));
+            let inner = text.trim_start_matches(' ').strip_prefix('<').and_then(|text| text.split_once('>'));
+            let is_empty = inner.is_some_and(|(inner, rest)| {
+                inner.trim_matches(' ').is_empty() && (rest.is_empty() || rest.starts_with(' '))
+            });
+            prop_assert_eq!(is_null, is_empty, "{:?}", text);
+        }
     }
 }

@@ -67,6 +67,8 @@ pub struct Part<'a> {
     disposition: Option<Cow<'a, [u8]>>,
     /// The first Content-ID, folded.
     content_id: Option<&'a [u8]>,
+    /// The first Content-Location, folded.
+    content_location: Option<&'a [u8]>,
     encoding: Encoding,
     is_multipart: bool,
     /// A part of multipart/digest: without a Content-Type it is a message (RFC 2046 section 5.1.5).
@@ -182,6 +184,15 @@ impl<'a> Message<'a> {
         (!id.is_empty()).then(|| id.to_owned())
     }
 
+    /// The URL that HTML refers to. A long URL may be folded at any position (RFC 2557 section 4.4.2).
+    #[must_use]
+    pub fn content_location(&self, part: &Part<'_>) -> Option<String> {
+        let url = field::unfold(part.content_location?);
+        let mut url = self.with_context(part, |context| context.text(&url));
+        url.retain(|c| !c.is_whitespace());
+        (!url.is_empty()).then_some(url)
+    }
+
     fn own_file_name(&self, part: &Part<'_>) -> Option<String> {
         let fields = [(&part.disposition, "filename"), (&part.content_type, "name")];
         fields.into_iter().find_map(|(field, name)| {
@@ -214,6 +225,7 @@ impl<'a> Part<'a> {
             content_type: None,
             disposition: None,
             content_id: None,
+            content_location: None,
             encoding: Encoding::default(),
             is_multipart: false,
             is_message_by_default,
@@ -230,6 +242,8 @@ impl<'a> Part<'a> {
                 part.disposition.get_or_insert_with(|| field::unfold(field.value));
             } else if name.eq_ignore_ascii_case(b"ID") {
                 part.content_id.get_or_insert(field.value);
+            } else if name.eq_ignore_ascii_case(b"Location") {
+                part.content_location.get_or_insert(field.value);
             } else if name.eq_ignore_ascii_case(b"Transfer-Encoding") && !has_encoding {
                 has_encoding = true;
                 part.encoding = Encoding::parse(field.value);

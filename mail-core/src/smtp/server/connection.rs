@@ -7,11 +7,12 @@
 mod authentication;
 mod message;
 mod pace;
+mod refusal;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use self::pace::Pace;
 use super::state::Session;
@@ -52,6 +53,8 @@ pub struct Server {
     failed_logins: u32,
     /// MAIL, RCPT or BDAT was rejected and no command has succeeded since.
     rejected: bool,
+    /// The line of the current command, if it belongs to a transaction, for [`Event::Refused`].
+    command: Option<Bytes>,
     shutting_down: bool,
     deadline: Instant,
     pace: Pace,
@@ -111,6 +114,7 @@ impl Server {
             consecutive_errors: 0,
             failed_logins: 0,
             rejected: false,
+            command: None,
             shutting_down: false,
             deadline: now + SERVER_TIMEOUT,
             pace: Pace::default(),
@@ -266,8 +270,10 @@ impl Machine for Server {
         if now < self.deadline {
             return self.abort_slow_message();
         }
-        if !matches!(self.input, Input::Tls) {
-            self.send(&replies::TIMED_OUT);
+        match self.input {
+            Input::Tls => {}
+            _ if self.in_message() => self.refuse_message(&replies::TIMED_OUT),
+            _ => self.send(&replies::TIMED_OUT),
         }
         self.close(Some(ProtocolError::TimedOut));
     }
@@ -320,7 +326,14 @@ impl Server {
         }
         match std::mem::replace(&mut self.input, Input::Commands) {
             Input::Sasl(exchange) => self.on_sasl_line(exchange, line),
-            _ => self.on_command_line(line, input),
+            _ => {
+                self.command = refusal::transaction_command(&line);
+                self.on_command_line(line, input);
+                // A rejected BDAT is answered after its chunk.
+                if !matches!(self.input, Input::RejectedChunk(..)) {
+                    self.command = None;
+                }
+            }
         }
         true
     }
@@ -449,6 +462,7 @@ impl Server {
 
     /// Replies to a failed command, and closes after too many of them.
     fn fail(&mut self, reply: Reply) {
+        self.report_command(&reply);
         // Pipelined commands that fail because an earlier one was rejected are not counted.
         let follows = self.rejected && replies::may_follow_rejection(&reply);
         self.consecutive_errors += u32::from(reply.is_permanent() && !follows);

@@ -7,6 +7,7 @@
 //! | `connection.rs` | framing of commands and messages; events and their answers |
 //! | `connection/message.rs` | receiving a message: DATA and BDAT |
 //! | `connection/pace.rs` | the minimum rate of a message |
+//! | `connection/refusal.rs` | reports of refused commands and messages |
 //! | `connection/authentication.rs` | the AUTH exchange |
 //!
 //! Implements RFC 5321 and the extensions in its reply to EHLO. A session opened with HELO follows RFC 821, without
@@ -22,6 +23,7 @@ pub use self::connection::Server;
 use crate::message::address::{ForwardPath, ReversePath};
 use crate::sasl;
 pub use crate::sasl::AuthOffer;
+use crate::smtp::reply::Reply;
 
 /// Configuration shared by the connections of a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +60,17 @@ pub enum Event {
     /// The transaction ended without delivery: RSET, EHLO, QUIT, a malformed or oversized message, a rejected chunk
     /// or a closed connection. Needs no answer.
     Reset,
+    /// A step of a transaction was refused without a question; the reply is queued. Needs no answer.
+    Refused(Refusal),
+}
+
+/// A MAIL, RCPT, DATA or BDAT command, or a complete message, that the machine refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The command line; `None` for the content of a message.
+    pub command: Option<Bytes>,
+    /// The reply.
+    pub reply: Reply,
 }
 
 /// The arguments of MAIL.

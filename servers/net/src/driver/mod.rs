@@ -85,64 +85,17 @@ pub trait Timer {
 ///
 /// # Errors
 /// The connection is broken.
-pub async fn drive<C: ConnectionIo, T: Timer, S: Session>(
+pub fn drive<C: ConnectionIo, T: Timer, S: Session>(
     io: C,
     timer: T,
     machine: S::Machine,
     session: S,
     metrics: Arc<ConnectionMetrics>,
-    mut shutdown: watch::Receiver<bool>,
-) -> io::Result<()> {
-    let mut stopped = shutdown.clone();
-    let mut stopped = pin!(stopped.wait_for(|shutdown| *shutdown));
-    let mut driver = Driver {
-        io,
-        timer,
-        machine,
-        session,
-        metrics,
-        input: BytesMut::new(),
-        output: BytesMut::new(),
-        event_at: None,
-    };
-    let (mut eof, mut shutdown_sent) = (false, false);
-    loop {
-        match driver.pump(eof) {
-            Ok(Pump::Event(event)) => {
-                driver.session.handle(event, &mut driver.machine).await;
-                driver.produce(&mut shutdown).await?;
-                driver.event_at = None;
-            }
-            Ok(Pump::Write) => driver.write(Bytes::new()).await?,
-            Ok(Pump::Read { deadline }) => {
-                driver.free_buffers();
-                tokio::select! {
-                    biased;
-                    _ = &mut stopped, if !shutdown_sent => {
-                        shutdown_sent = true;
-                        driver.session.shutdown(&mut driver.machine);
-                    }
-                    read = driver.read(deadline) => eof = read? == Read::Eof,
-                }
-            }
-            Ok(Pump::UpgradeTls) => {
-                driver.write(Bytes::new()).await?;
-                let encryption = tokio::select! {
-                    encryption = driver.io.upgrade_tls() => encryption?,
-                    _ = shutdown.wait_for(|shutdown| *shutdown) => return Err(io::Error::other("the server shuts down")),
-                };
-                let now = driver.timer.now();
-                driver.session.tls_established(encryption, now, &mut driver.machine);
-            }
-            Ok(Pump::Closed) => break,
-            Err(error) => {
-                info!(%error, "session ended: protocol error");
-                break;
-            }
-            Ok(Pump::Paused) => return Err(io::Error::other("the session left an event unanswered")),
-        }
-    }
-    driver.close().await
+    shutdown: watch::Receiver<bool>,
+) -> impl Future<Output = io::Result<()>> {
+    // Not an async function: its future would hold every argument twice, and this one exists once per connection.
+    let (input, output) = (BytesMut::new(), BytesMut::new());
+    Driver { io, timer, machine, session, metrics, input, output, event_at: None }.run(shutdown)
 }
 
 /// A connection, its machine and its session.
@@ -159,6 +112,55 @@ struct Driver<C, T, S: Session> {
 }
 
 impl<C: ConnectionIo, T: Timer, S: Session> Driver<C, T, S> {
+    async fn run(mut self, mut shutdown: watch::Receiver<bool>) -> io::Result<()> {
+        let mut stopped = shutdown.clone();
+        let mut stopped = pin!(stopped.wait_for(|shutdown| *shutdown));
+        let (mut eof, mut shutdown_sent) = (false, false);
+        loop {
+            match self.pump(eof) {
+                Ok(Pump::Event(event)) => {
+                    self.session.handle(event, &mut self.machine).await;
+                    self.produce(&mut shutdown).await?;
+                    self.event_at = None;
+                }
+                Ok(Pump::Write) => self.write(Bytes::new()).await?,
+                Ok(Pump::Read { deadline }) => {
+                    self.free_buffers();
+                    tokio::select! {
+                        biased;
+                        _ = &mut stopped, if !shutdown_sent => {
+                            shutdown_sent = true;
+                            self.session.shutdown(&mut self.machine);
+                        }
+                        read = self.read(deadline) => eof = read? == Read::Eof,
+                    }
+                }
+                Ok(Pump::UpgradeTls) => self.upgrade_tls(&mut shutdown).await?,
+                Ok(Pump::Closed) => break,
+                Err(error) => {
+                    info!(%error, "session ended: protocol error");
+                    break;
+                }
+                Ok(Pump::Paused) => return Err(io::Error::other("the session left an event unanswered")),
+            }
+        }
+        // A lease is free before the peer has read the last reply.
+        drop(self.session);
+        self.io.write(&mut self.output, Bytes::new()).await?;
+        self.io.close().await
+    }
+
+    async fn upgrade_tls(&mut self, shutdown: &mut watch::Receiver<bool>) -> io::Result<()> {
+        self.write(Bytes::new()).await?;
+        let encryption = tokio::select! {
+            encryption = self.io.upgrade_tls() => encryption?,
+            _ = shutdown.wait_for(|shutdown| *shutdown) => return Err(io::Error::other("the server shuts down")),
+        };
+        let now = self.timer.now();
+        self.session.tls_established(encryption, now, &mut self.machine);
+        Ok(())
+    }
+
     fn pump(
         &mut self,
         eof: bool,
@@ -271,14 +273,6 @@ impl<C: ConnectionIo, T: Timer, S: Session> Driver<C, T, S> {
         if self.input.is_empty() {
             self.input = BytesMut::new();
         }
-    }
-
-    /// Drops the session first, so that a lease is free before the peer has read the last reply.
-    async fn close(self) -> io::Result<()> {
-        let Self { mut io, session, mut output, .. } = self;
-        drop(session);
-        io.write(&mut output, Bytes::new()).await?;
-        io.close().await
     }
 }
 

@@ -1,10 +1,12 @@
-//! Inspection of mailbox files, for `pennypost check`.
+//! Inspection and copies of mailbox files, for `pennypost check` and `pennypost backup`.
+
+use std::io::Write;
 
 use mail_core::mailbox::{Defect, Kind, Record};
 use mail_core::users::Username;
 
 use super::index::{self, Index, IndexValidity};
-use super::mailbox::scan;
+use super::mailbox::{read_range, scan};
 use super::{Folder, append_lock, failed, open_existing};
 use crate::disk::{Disk, DiskFile};
 use crate::{Finding, MailboxAdmin, MailboxReport, StoreError};
@@ -28,6 +30,16 @@ impl<D: Disk> MailboxAdmin for TextMailboxes<D> {
         check(&self.disk, account, &self.hostname)
     }
 
+    fn copy(&self, account: &Username, out: &mut dyn Write) -> Result<u64, StoreError> {
+        let folder = Folder::new(account);
+        let path = folder.mailbox();
+        let fail = |error| failed("copy", &path, error);
+        let Some((file, _lock)) = open_locked(&self.disk, &folder)? else { return Ok(0) };
+        let length = file.length().map_err(fail)?;
+        read_range(&file, 0..length, |piece| out.write_all(piece)).map_err(fail)?;
+        Ok(length)
+    }
+
     fn purge(&self, account: &Username) -> Result<(), StoreError> {
         let folder = Folder::new(account).path;
         self.disk.remove_dir_all(&folder).map_err(|error| failed("delete", &folder, error))
@@ -47,12 +59,9 @@ pub fn check<D: Disk>(disk: &D, account: &Username, hostname: &str) -> Result<Ma
     let path = folder.mailbox();
     let fail = |error| failed("read", &path, error);
     let mut report = MailboxReport::default();
-    let Some(_) = open_existing(disk, &path).map_err(fail)? else { return Ok(report) };
     let validity = IndexValidity::of(disk, hostname);
     let (file, status, index) = {
-        // Without the lock, a delivery in progress would look like a torn record.
-        let _lock = append_lock(disk, &folder)?;
-        let Some(file) = open_existing(disk, &path).map_err(fail)? else { return Ok(report) };
+        let Some((file, _lock)) = open_locked(disk, &folder)? else { return Ok(report) };
         let status = file.status().map_err(fail)?;
         let index = Index::open_valid(disk, validity, &folder, status).filter(Index::is_complete);
         (file, status, index)
@@ -72,6 +81,23 @@ pub fn check<D: Disk>(disk: &D, account: &Username, hostname: &str) -> Result<Ma
         }
     }
     Ok(report)
+}
+
+/// A mailbox and its append lock.
+type Locked<D> = (<D as Disk>::File, <D as Disk>::Lock);
+
+/// Opens a mailbox and takes its append lock: without the lock, a delivery in progress would look like a torn record. `None` if
+/// there is no mailbox; its folder may be missing, too.
+fn open_locked<D: Disk>(disk: &D, folder: &Folder) -> Result<Option<Locked<D>>, StoreError> {
+    let open = || {
+        let path = folder.mailbox();
+        open_existing(disk, &path).map_err(|error| failed("read", &path, error))
+    };
+    if open()?.is_none() {
+        return Ok(None);
+    }
+    let lock = append_lock(disk, folder)?;
+    Ok(open()?.map(|file| (file, lock)))
 }
 
 fn add(report: &mut MailboxReport, record: &Record) {

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use mail_core::users::Username;
 
 use crate::disk::Disk;
-use crate::{DeliveryTarget, Envelope, MaildropStore, StoreError};
+use crate::{DeliveryTarget, Envelope, MaildropStore, StoreError, StoreHealth};
 
 mod append;
 mod body;
@@ -126,6 +126,17 @@ impl<D: Disk, O: Offload> MaildropStore for TextStore<D, O> {
 
     async fn open(&self, account: &Username) -> Result<TextMaildrop<D, O>, StoreError> {
         TextMaildrop::open(Arc::clone(&self.shared), self.offload.clone(), account).await
+    }
+}
+
+impl<D: Disk, O: Offload> StoreHealth for TextStore<D, O> {
+    async fn check_writable(&self) -> Result<(), StoreError> {
+        let shared = Arc::clone(&self.shared);
+        let created = self.offload.run(move || spool::create_unlinked(&shared).map(drop)).await;
+        match created.map_err(|error| failed("create a file in", Path::new(TEMPORARY), error)) {
+            Err(StoreError::Full(_)) => Ok(()),
+            checked => checked,
+        }
     }
 }
 

@@ -133,7 +133,7 @@ impl<F: DiskFile> Spooled<F> {
 }
 
 /// Creates a file without a directory entry, which disappears with the process.
-fn create_unlinked<D: Disk>(shared: &Shared<D>) -> io::Result<D::File> {
+pub(super) fn create_unlinked<D: Disk>(shared: &Shared<D>) -> io::Result<D::File> {
     loop {
         let number = shared.spill.fetch_add(1, Ordering::Relaxed);
         let path = Path::new(TEMPORARY).join(number.to_string());

@@ -42,6 +42,17 @@ pub(super) fn cost(data: &Path, auth: &Auth) -> io::Result<Params> {
     Ok(params(memory_kib, passes))
 }
 
+/// Whether the data directory has stored parameters.
+pub(super) fn is_stored(data: &Path) -> bool {
+    data.join(FILE).exists()
+}
+
+/// Removes the stored parameters. The next hash measures them again.
+pub(super) fn remove(data: &Path) {
+    // Without the file there is nothing to remove.
+    let _ = fs::remove_file(data.join(FILE));
+}
+
 /// The stored parameters, if they were measured for this configuration.
 fn stored(text: &str, memory_kib: u32, auth: &Auth) -> Option<Params> {
     let (cost, milliseconds) = text.trim_end().strip_suffix(" ms")?.split_once(" for ")?;

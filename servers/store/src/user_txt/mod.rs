@@ -1,23 +1,25 @@
 //! The accounts in User.txt: read when the file changes, rewritten atomically.
 
 use std::collections::HashMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use blake2::{Blake2b512, Digest};
 use config::Auth;
+use mail_core::aliases::{Alias, AliasKey, AliasTarget};
+use mail_core::message::address::{Address, Domain};
 use mail_core::secret::Secret;
 use mail_core::time::Instant;
 use mail_core::users::{self, Account, StoredPassword, UserFile, Username};
-use tokio::sync::Mutex;
-use tokio::task::spawn_blocking;
-use tracing::error;
 
-use crate::directory::{AccountAdmin, Directory, DirectoryError, WeakPasswords};
+use crate::aliases_txt::AliasesTxt;
+use crate::directory::{AccountAdmin, AliasAdmin, Directory, DirectoryError, WeakPasswords};
+use crate::rewrite::rewrite_file;
+use crate::watched_file::WatchedFile;
 
 mod cost;
 mod password;
@@ -27,14 +29,13 @@ use cost::cost;
 use password::{Hashing, hash, is_hash, same};
 use verified_password_cache::VerifiedPasswordCache;
 
-/// The accounts in a data directory's User.txt.
+/// The accounts in a data directory's User.txt, and the aliases in its Aliases.txt.
 #[derive(Debug)]
 pub struct UserTxt {
     data: PathBuf,
     auth: Auth,
-    last: RwLock<Arc<Snapshot>>,
-    /// Held while the file is read again, so that it is read once for all waiting sessions.
-    reading: Mutex<()>,
+    file: WatchedFile<Snapshot>,
+    aliases: AliasesTxt,
     hashing: Hashing,
     verified: VerifiedPasswordCache,
 }
@@ -42,28 +43,23 @@ pub struct UserTxt {
 /// The file as last read.
 #[derive(Debug, Default)]
 struct Snapshot {
-    fingerprint: Fingerprint,
     accounts: Vec<Account>,
     by_name: HashMap<Username, usize>,
     /// The accounts with a usable hash.
     hashed: Vec<usize>,
 }
 
-/// Inode, length and ctime of the file; all zero if it does not exist.
-type Fingerprint = (u64, u64, i64, i64);
-
 impl UserTxt {
-    /// Opens the accounts of a data directory.
+    /// Opens the accounts and aliases of a data directory. `domains` are the local domains.
     ///
     /// # Errors
     /// A sentence with the file, the line and the remedy.
-    pub fn open(data: &Path, auth: &Auth) -> Result<Self, String> {
-        let read = Snapshot::read(&path_in(data))?;
+    pub fn open(data: &Path, auth: &Auth, domains: &[Domain]) -> Result<Self, String> {
         Ok(Self {
             data: data.to_owned(),
             auth: auth.clone(),
-            last: RwLock::new(Arc::new(read)),
-            reading: Mutex::new(()),
+            file: WatchedFile::open(path_in(data), Snapshot::read)?,
+            aliases: AliasesTxt::open(data, domains)?,
             hashing: Hashing::default(),
             verified: VerifiedPasswordCache::new(Duration::from_secs(auth.cache_seconds)),
         })
@@ -77,35 +73,17 @@ impl UserTxt {
 
     /// Whether the file had no account when it was last read.
     pub(crate) fn is_empty(&self) -> bool {
-        self.last().accounts.is_empty()
+        self.file.last().accounts.is_empty()
     }
 
     /// Whether the file had the account when it was last read.
     pub(crate) fn contains(&self, name: &Username) -> bool {
-        self.last().account(name).is_some()
+        self.file.last().account(name).is_some()
     }
 
-    fn last(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.last.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The accounts of the file, which is read again, off the async threads, if it has changed.
+    /// The accounts of the file, which is read again if it has changed.
     async fn current(&self) -> Arc<Snapshot> {
-        let seen = fingerprint(&path_in(&self.data));
-        let last = self.last();
-        if last.fingerprint == seen {
-            return last;
-        }
-        let _reading = self.reading.lock().await;
-        let last = self.last();
-        if last.fingerprint == seen {
-            return last;
-        }
-        let path = path_in(&self.data);
-        let read = spawn_blocking(move || Arc::new(last.read_again(&path, seen))).await;
-        let read = read.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-        *self.last.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&read);
-        read
+        self.file.current(Snapshot::read_again).await
     }
 
     fn hash(&self, password: &Secret<String>) -> Result<StoredPassword, DirectoryError> {
@@ -115,32 +93,30 @@ impl UserTxt {
         Ok(StoredPassword::Argon2id(hash(password, cost)))
     }
 
-    /// Changes the file under a lock: reads it, writes and syncs a new file, renames it, syncs the directory.
+    /// Changes the file under a lock.
     fn rewrite<R>(
         &self,
         change: impl FnOnce(&mut UserFile) -> Result<R, DirectoryError>,
     ) -> Result<R, DirectoryError> {
-        let failed = |error: io::Error| {
-            DirectoryError::Failed(format!("cannot rewrite {}: {error}", path_in(&self.data).display()))
-        };
-        let lock = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(self.data.join(".User.txt.lock"))
-            .map_err(failed)?;
-        lock.lock().map_err(failed)?;
-        let path = path_in(&self.data);
-        let mut file = parse(&path).map_err(DirectoryError::Failed)?;
-        let result = change(&mut file)?;
-        replace(&self.data, &path, file.to_string().as_bytes()).map_err(failed)?;
-        Ok(result)
+        rewrite_file(self.file.path(), || {
+            let mut file = parse(self.file.path()).map_err(DirectoryError::Failed)?;
+            let result = change(&mut file)?;
+            Ok((file.to_string(), result))
+        })
     }
 }
 
 impl Directory for UserTxt {
     async fn find(&self, name: &Username) -> Result<Option<Username>, DirectoryError> {
         Ok(self.current().await.account(name).map(|account| account.name.clone()))
+    }
+
+    async fn alias(&self, address: &Address) -> Result<Option<Vec<Address>>, DirectoryError> {
+        Ok(self.aliases.targets(address).await)
+    }
+
+    async fn catch_all(&self, domain: &Domain) -> Result<Option<Vec<Address>>, DirectoryError> {
+        Ok(self.aliases.catch_all(domain).await)
     }
 
     async fn first(&self) -> Result<Option<Username>, DirectoryError> {
@@ -175,6 +151,27 @@ impl Directory for UserTxt {
 }
 
 /// The changes block: the administrator's program has no other tasks.
+impl AliasAdmin for UserTxt {
+    async fn aliases(&self) -> Result<Vec<Alias>, DirectoryError> {
+        Ok(self.aliases.current().await.aliases().cloned().collect())
+    }
+
+    async fn add_alias(&self, key: &AliasKey, targets: Vec<AliasTarget>) -> Result<(), DirectoryError> {
+        self.aliases.rewrite(|file| {
+            file.add(key, targets);
+            Ok(())
+        })
+    }
+
+    async fn remove_alias(&self, key: &AliasKey, targets: &[AliasTarget]) -> Result<(), DirectoryError> {
+        self.aliases.rewrite(|file| match file.remove(key, targets) {
+            true => Ok(()),
+            false => Err(DirectoryError::UnknownAlias(key.clone())),
+        })
+    }
+}
+
+/// The changes block, as those of aliases do.
 impl AccountAdmin for UserTxt {
     async fn names(&self, after: Option<&Username>) -> Result<Vec<Username>, DirectoryError> {
         let current = self.current().await;
@@ -184,6 +181,7 @@ impl AccountAdmin for UserTxt {
 
     async fn add(&self, name: &Username, password: &Secret<String>) -> Result<(), DirectoryError> {
         let folder = self.data.join(name.as_str());
+        let is_new_cost = !cost::is_stored(&self.data);
         let password = self.hash(password)?;
         let mut is_new_folder = false;
         let added = self.rewrite(|file| {
@@ -205,6 +203,9 @@ impl AccountAdmin for UserTxt {
         if added.is_err() && is_new_folder {
             // Fails if the folder has mail by now.
             let _ = fs::remove_dir(&folder);
+        }
+        if added.is_err() && is_new_cost {
+            cost::remove(&self.data);
         }
         added
     }
@@ -255,30 +256,20 @@ impl AccountAdmin for UserTxt {
 
 impl Snapshot {
     fn read(path: &Path) -> Result<Self, String> {
-        // Taken before the read, so that a change in between is noticed later.
-        let fingerprint = fingerprint(path);
-        Ok(Self::new(fingerprint, parse(path)?.accounts().cloned().collect()))
-    }
-
-    fn new(fingerprint: Fingerprint, accounts: Vec<Account>) -> Self {
+        let accounts: Vec<_> = parse(path)?.accounts().cloned().collect();
         let by_name = accounts.iter().enumerate().map(|(at, account)| (account.name.clone(), at)).collect();
         let hashed = (0..accounts.len()).filter(|at| hash_of(&accounts[*at]).is_some()).collect();
-        Self { fingerprint, accounts, by_name, hashed }
+        Ok(Self { accounts, by_name, hashed })
     }
 
-    /// The file's accounts now. If it cannot be read or has no account any more, the previous accounts stay in force:
-    /// an editor may rename or truncate the file before it writes.
-    fn read_again(&self, path: &Path, seen: Fingerprint) -> Self {
-        let read = match Self::read(path) {
-            Ok(read) if read.accounts.is_empty() && !self.accounts.is_empty() => {
+    /// A file without accounts is an error if it had some.
+    fn read_again(path: &Path, previous: &Self) -> Result<Self, String> {
+        match Self::read(path)? {
+            read if read.accounts.is_empty() && !previous.accounts.is_empty() => {
                 Err(format!("{} names no account", path.display()))
             }
-            read => read,
-        };
-        read.unwrap_or_else(|reason| {
-            error!("{reason}; the previous accounts stay in force");
-            Self::new(seen, self.accounts.clone())
-        })
+            read => Ok(read),
+        }
     }
 
     fn account(&self, name: &Username) -> Option<&Account> {
@@ -323,35 +314,8 @@ fn parse(path: &Path) -> Result<UserFile, String> {
     }
 }
 
-fn fingerprint(path: &Path) -> Fingerprint {
-    fs::metadata(path)
-        .map(|meta| (meta.ino(), meta.len(), meta.ctime(), meta.ctime_nsec()))
-        .unwrap_or_default()
-}
-
 fn path_in(data: &Path) -> PathBuf {
     data.join("User.txt")
-}
-
-fn replace(data: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
-    let new = data.join(".User.txt.new");
-    let _ = fs::remove_file(&new);
-    let renamed = write_new(&new, path, text).and_then(|()| fs::rename(&new, path));
-    if renamed.is_err() {
-        let _ = fs::remove_file(&new);
-    }
-    renamed?;
-    File::open(data)?.sync_all()
-}
-
-/// Writes and syncs a file with the permissions of `path`.
-fn write_new(new: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?;
-    if let Ok(meta) = fs::metadata(path) {
-        file.set_permissions(meta.permissions())?;
-    }
-    file.write_all(text)?;
-    file.sync_all()
 }
 
 #[cfg(test)]

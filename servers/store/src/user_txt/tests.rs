@@ -3,7 +3,7 @@ use super::*;
 fn accounts(text: &str) -> (tempfile::TempDir, UserTxt) {
     let data = tempfile::tempdir().expect("a temporary directory");
     fs::write(path_in(data.path()), text).expect("written");
-    let accounts = UserTxt::open(data.path(), &cheap()).expect("a good file");
+    let accounts = UserTxt::open(data.path(), &cheap(), &[]).expect("a good file");
     (data, accounts)
 }
 
@@ -38,7 +38,7 @@ async fn broken_file_leaves_the_previous_accounts_in_force() {
     let (data, accounts) = accounts("ag secret\n");
     fs::write(path_in(data.path()), "ag\n").expect("written");
     assert!(accounts.find(&name("ag")).await.expect("looked").is_some());
-    let error = UserTxt::open(data.path(), &cheap()).expect_err("the file is broken");
+    let error = UserTxt::open(data.path(), &cheap(), &[]).expect_err("the file is broken");
     assert!(error.contains("User.txt, line 1:"), "{error}");
     // A file that cannot be read must not be rewritten.
     assert!(matches!(accounts.add(&name("gb"), &secret("x")).await, Err(DirectoryError::Failed(_))));
@@ -88,6 +88,25 @@ async fn accounts_are_added_changed_hashed_and_removed() {
 }
 
 #[tokio::test]
+async fn failed_addition_leaves_nothing_behind() {
+    let (data, accounts) = accounts("ag secret\n");
+    let names = || {
+        let entries = fs::read_dir(data.path()).expect("readable");
+        let mut names: Vec<_> = entries.map(|entry| entry.expect("readable").file_name()).collect();
+        names.sort();
+        names
+    };
+    // A directory in place of the new file makes the rewrite fail.
+    fs::create_dir(data.path().join(".User.txt.new")).expect("made");
+    let before = names();
+    assert!(matches!(accounts.add(&name("gb"), &secret("x")).await, Err(DirectoryError::Failed(_))));
+    assert_eq!(names(), before);
+    fs::remove_dir(data.path().join(".User.txt.new")).expect("removed");
+    accounts.add(&name("gb"), &secret("x")).await.expect("added");
+    assert_eq!(names(), [".hash-cost", "User.txt", "gb"]);
+}
+
+#[tokio::test]
 async fn verified_password_needs_no_hash_again_and_a_wrong_one_always_does() {
     let (data, accounts) = accounts("ag plain\n");
     accounts.add(&name("gb"), &secret("right")).await.expect("added");
@@ -115,7 +134,8 @@ async fn verified_password_needs_no_hash_again_and_a_wrong_one_always_does() {
 async fn cache_lifetime_of_zero_hashes_every_time() {
     let (data, accounts) = accounts("");
     accounts.add(&name("ag"), &secret("right")).await.expect("added");
-    let uncached = UserTxt::open(data.path(), &Auth { cache_seconds: 0, ..cheap() }).expect("a good file");
+    let uncached =
+        UserTxt::open(data.path(), &Auth { cache_seconds: 0, ..cheap() }, &[]).expect("a good file");
     for hashed in 1..=3 {
         assert!(uncached.verify(Some(&name("ag")), &secret("right")).await.expect("checked").is_some());
         assert_eq!(uncached.hashed(), hashed);
@@ -171,7 +191,7 @@ async fn changed_file_is_read_off_the_async_thread() {
     let name = name("gb");
     let (found, ()) = tokio::join!(accounts.find(&name), async {
         tokio::task::yield_now().await;
-        let writer = spawn_blocking(move || fs::write(path, "gb other\n"));
+        let writer = tokio::task::spawn_blocking(move || fs::write(path, "gb other\n"));
         writer.await.expect("no panic").expect("written");
     });
     assert_eq!(found.expect("read"), Some(name));

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -271,6 +272,17 @@ impl MailboxAdmin for MemoryStore {
             octets: mailbox.messages.iter().map(|message| message.text.len() as u64).sum(),
             ..MailboxReport::default()
         }))
+    }
+
+    /// A mailbox in memory has no file format; its messages are written one after the other.
+    fn copy(&self, account: &Username, out: &mut dyn Write) -> Result<u64, StoreError> {
+        self.with_mailbox(account, |mailbox| {
+            let failed = |error: std::io::Error| StoreError::Failed(error.to_string());
+            mailbox.messages.iter().try_fold(0, |octets, message| {
+                out.write_all(&message.text).map_err(failed)?;
+                Ok(octets + message.text.len() as u64)
+            })
+        })
     }
 
     fn purge(&self, account: &Username) -> Result<(), StoreError> {

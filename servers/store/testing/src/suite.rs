@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use mail_core::mailbox::Trace;
-use mail_core::message::address::{Address, ReversePath};
+use mail_core::message::address::ReversePath;
 use mail_core::users::Username;
 use mail_store::{
     Body, DeliveryTarget, Destination, Entry, Envelope, Extent, IncomingMessage, Maildrop, MaildropStore,
     StoreError,
 };
+
+use crate::sample::{self, account, address, envelope, trace};
 
 /// A store under test.
 pub trait TestStore {
@@ -54,35 +55,6 @@ macro_rules! store_suite {
 
 const ACCOUNTS: [&str; 2] = ["ag", "gb"];
 
-fn account(name: &str) -> Username {
-    Username::parse(name).expect("a valid name")
-}
-
-fn address(name: &str) -> Address {
-    Address::parse(&format!("{name}@iit.edu")).expect("a valid address")
-}
-
-fn trace(id: &str) -> Trace {
-    Trace {
-        reverse_path: ReversePath::Address(address("ag")),
-        hello: "iit.edu".into(),
-        peer: None,
-        by: "iitkgp.edu".into(),
-        with: "ESMTP",
-        tls: None,
-        id: id.into(),
-        time: "2026-11-22T19:15:07Z".parse().expect("a date"),
-    }
-}
-
-fn envelope(accounts: &[&str]) -> Envelope {
-    let mailbox = |name: &&str| Destination::Mailbox { account: account(name), address: address(name) };
-    Envelope {
-        reverse_path: ReversePath::Address(address("ag")),
-        recipients: accounts.iter().map(mailbox).collect(),
-    }
-}
-
 /// A message with lines that begin with dots.
 fn message(id: &str) -> String {
     format!(
@@ -91,9 +63,7 @@ fn message(id: &str) -> String {
 }
 
 async fn deliver<S: DeliveryTarget>(store: &S, id: &str, accounts: &[&str]) {
-    let mut incoming = store.begin(&envelope(accounts)).await.expect("delivery begins");
-    incoming.write(Bytes::from(message(id))).await.expect("written");
-    incoming.commit(&trace(id)).await.expect("committed");
+    sample::deliver(store, &envelope(accounts), id, message(id)).await;
 }
 
 async fn open<S: MaildropStore>(store: &S, name: &str) -> S::Maildrop {

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mail_core::mailbox::Trace;
-use mail_core::message::address::{Address, ReversePath};
 use mail_core::time::Instant;
-use mail_core::users::Username;
 use mail_store::{DeliveryTarget, Destination, Envelope, FanOut, IncomingMessage, MailboxAdmin, StoreError};
 use store_testing::MemoryStore;
+use store_testing::sample::{account, address, deliver, envelope};
 
 /// Records the committed messages with their recipients.
 #[derive(Debug, Clone, Default)]
@@ -52,41 +51,17 @@ impl IncomingMessage for Queued {
     }
 }
 
-fn gb() -> Username {
-    Username::parse("gb").expect("a valid name")
-}
-
-fn address(text: &str) -> Address {
-    Address::parse(text).expect("a valid address")
-}
-
-async fn deliver(target: &impl DeliveryTarget, recipients: Vec<Destination>, text: &'static [u8]) {
-    let envelope = Envelope { reverse_path: ReversePath::Null, recipients };
-    let mut incoming = target.begin(&envelope).await.expect("delivery begins");
-    incoming.write(Bytes::from_static(text)).await.expect("written");
-    let trace = Trace {
-        reverse_path: ReversePath::Null,
-        hello: "iit.edu".into(),
-        peer: None,
-        by: "iitkgp.edu".into(),
-        with: "ESMTP",
-        tls: None,
-        id: "id".into(),
-        time: "2026-11-22T19:15:07Z".parse().expect("a date"),
-    };
-    incoming.commit(&trace).await.expect("committed");
-}
-
 #[tokio::test]
 async fn message_goes_to_the_target_of_each_destination() {
     let store = MemoryStore::new(Duration::from_secs(60), Instant::now);
     let queue = Queue::default();
     let target = FanOut { mailboxes: store.clone(), remote: queue.clone() };
-    let local = Destination::Mailbox { account: gb(), address: address("gb@iit.edu") };
-    let remote = Destination::Remote(address("other@example.org"));
+    let remote = Destination::Remote(address("other"));
+    let mut both = envelope(&["gb"]);
+    both.recipients.push(remote.clone());
 
-    deliver(&target, vec![local.clone(), remote.clone()], b"Subject: both\r\n\r\n").await;
-    deliver(&target, vec![local], b"Subject: local\r\n\r\n").await;
-    assert_eq!(store.check(&gb()).expect("readable").messages, 2);
+    deliver(&target, &both, "a", "Subject: both\r\n\r\n").await;
+    deliver(&target, &envelope(&["gb"]), "b", "Subject: local\r\n\r\n").await;
+    assert_eq!(store.check(&account("gb")).expect("readable").messages, 2);
     assert_eq!(*queue.0.lock().expect("not poisoned"), [(vec![remote], b"Subject: both\r\n\r\n".to_vec())]);
 }

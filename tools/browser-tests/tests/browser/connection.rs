@@ -124,7 +124,7 @@ async fn sign_in_works_while_smtp_is_down_and_a_failed_send_keeps_the_draft() {
     page.press("Reply").await;
     page.wait_until("the subject of a reply", async || page.value("Subject").await == "Re: Meeting").await;
     page.press("Send").await;
-    page.wait_for("alert", "No connection to the mail server").await;
+    page.wait_for("alert", "The connection was closed: the mail server cannot be reached.").await;
     page.screenshot("refused-upstream").await;
     page.press("Discard").await;
     page.press("Discard draft").await;
@@ -135,7 +135,7 @@ async fn sign_in_works_while_smtp_is_down_and_a_failed_send_keeps_the_draft() {
     page.wait_for("row", "Meeting").await;
     compose_to_ag(page).await;
     page.press("Send").await;
-    page.wait_for("alert", "No connection to the mail server").await;
+    page.wait_for("alert", "the mail server cannot be reached").await;
     page.wait_for("alert", "Your draft is unchanged").await;
     assert_eq!(page.value("Text").await, "It will get there.");
     page.screenshot("send-refused-upstream").await;
@@ -243,4 +243,20 @@ async fn connection_limit_is_explained_and_retried() {
     page.screenshot("too-many-connections").await;
     page.run("other.close()", vec![]).await;
     page.wait_for("row", "Meeting").await;
+}
+
+#[tokio::test]
+async fn reason_of_the_bridge_for_closing_a_connection_is_shown() {
+    let refused = ReservedPort::new();
+    let servers = Servers::start(&format!("[web.targets]\npop3 = {{ address = '{}' }}\n", refused.address()));
+    let fixture = Fixture::open_on(Screen::Desktop, servers).await;
+    fixture.page.sign_in("gb", "gondola").await;
+    fixture.page.wait_for("alert", "The connection was closed: the mail server cannot be reached.").await;
+    fixture.page.screenshot("unreachable-server").await;
+
+    let slow = "[[faults]]\nprotocol = 'pop3'\ncommand = 'UIDL'\ndelay = '10 min'\n";
+    let servers = Servers::start(&format!("{slow}[web.limits]\nidle_seconds = 1\n"));
+    let fixture = Fixture::open_on(Screen::Desktop, servers).await;
+    fixture.page.sign_in("gb", "gondola").await;
+    fixture.page.wait_for("alert", "The connection was closed: no data was sent for 1 seconds.").await;
 }

@@ -1,6 +1,8 @@
 //! End-to-end tests of the browser client in Chromium against real servers.
 
 mod accessibility;
+mod attachments;
+mod cases;
 mod composing;
 mod connection;
 mod deleting;
@@ -9,9 +11,12 @@ mod first_use;
 mod hostile_html;
 mod hostile_mail;
 mod keyboard_touch;
+mod large_text;
 mod message_list;
 mod navigation;
+mod printing;
 mod reading;
+mod received_mail;
 mod sample_mails;
 mod selection;
 mod sending;

@@ -77,3 +77,15 @@ pub(crate) fn html(subject: &str, body: &str) -> String {
 pub(crate) fn short(subject: &str) -> String {
     format!("From: Ag Mitra <ag@iit.edu>\nTo: gb@iit.edu\nSubject: {subject}\n\nThis is {subject}.\n")
 }
+
+/// A multipart/related mail: HTML, and parts given by their header fields and content in base64.
+pub(crate) fn related(subject: &str, html: &str, parts: &[(&str, &str)]) -> String {
+    let part = |(fields, base64): &(&str, &str)| {
+        format!("--b\n{fields}\nContent-Transfer-Encoding: base64\n\n{base64}\n")
+    };
+    format!(
+        "From: Ag Mitra <ag@iit.edu>\nTo: gb@iit.edu\nSubject: {subject}\nMIME-Version: 1.0\n\
+         Content-Type: multipart/related; boundary=b\n\n--b\nContent-Type: text/html; charset=utf-8\n\n{html}\n{}--b--\n",
+        parts.iter().map(part).collect::<String>()
+    )
+}

@@ -15,7 +15,7 @@ pub(crate) const DELIVERY_UNKNOWN: &str = "The connection ended before the serve
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OpenDraft {
     pub(crate) form: Rc<DraftForm>,
-    /// The initial content of a new form; `None` for a stored draft.
+    /// The initial content of a new form; `None` for a stored draft. A form that the user has sent is stored.
     pub(crate) initial: Option<Rc<DraftForm>>,
     pub(crate) problem: Option<SendProblem>,
     /// When the draft was stored.
@@ -160,7 +160,6 @@ impl ComposeState {
             }
             ComposeAction::Sending(outgoing) => {
                 if let Some(open) = self.open_draft(&outgoing.draft) {
-                    // A draft that could not be sent is not discarded without a question.
                     open.initial = None;
                 }
                 self.outgoing = Some(outgoing);

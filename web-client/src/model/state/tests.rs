@@ -371,7 +371,10 @@ fn new_form_is_untouched_until_its_content_changes() {
     assert!(!is_untouched(&state));
     let later = DateTime::from_timestamp_millis(1).unwrap();
     let restored = DraftForm { changed: later, ..DraftForm::clone(&form) };
-    assert!(is_untouched(&state.reduce(ComposeAction::Edit(Rc::new(restored)))));
+    let state = state.reduce(ComposeAction::Edit(Rc::new(restored)));
+    assert!(is_untouched(&state));
+    let state = state.reduce(sending(&form.id)).reduce(failed(&form.id));
+    assert!(!is_untouched(&state), "a reply that could not be sent unchanged is kept");
     assert!(!is_untouched(&signed_in().reduce(ComposeAction::Open(form))), "a stored draft is not new");
 }
 

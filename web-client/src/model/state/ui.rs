@@ -66,7 +66,9 @@ pub(crate) struct OpenMessage {
     /// Unique-id, or id of a sent copy.
     pub(crate) id: String,
     pub(crate) content: Content,
-    /// The source is shown instead of the formatted message.
+    /// The HTML is shown, if the message has any, instead of the plain text.
+    pub(crate) shows_html: bool,
+    /// The source is shown instead of the message.
     pub(crate) source: bool,
 }
 
@@ -171,6 +173,8 @@ pub(crate) enum UiAction {
         error: String,
     },
     CloseMessage,
+    /// Shows the HTML of the open message, or its plain text.
+    ShowHtml(bool),
     /// Shows the source of the open message, or the message.
     Source(bool),
     ProtocolLog(bool),
@@ -216,11 +220,17 @@ impl UiState {
             UiAction::ClearSelection => self.clear_selection(),
             UiAction::Opening { folder, id } => {
                 self.cursor = Some(id.clone());
-                self.open = Some(OpenMessage { folder, id, content: Content::Loading, source: false });
+                let content = Content::Loading;
+                self.open = Some(OpenMessage { folder, id, content, shows_html: true, source: false });
             }
             UiAction::Opened { id, content } => self.set_content(&id, Content::Ready(content)),
             UiAction::OpenFailed { id, error } => self.set_content(&id, Content::Failed(error)),
             UiAction::CloseMessage => self.open = None,
+            UiAction::ShowHtml(shows_html) => {
+                if let Some(open) = &mut self.open {
+                    open.shows_html = shows_html;
+                }
+            }
             UiAction::Source(source) => {
                 if let Some(open) = &mut self.open {
                     open.source = source;

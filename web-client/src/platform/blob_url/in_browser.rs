@@ -17,8 +17,15 @@ async fn fetched(url: &str) -> Option<(String, Vec<u8>)> {
     Some((answer.get(0).as_string()?, answer.get(1).unchecked_into::<Uint8Array>().to_vec()))
 }
 
-fn file(mime: &str) -> Attachment {
-    Attachment { name: "x".to_owned(), mime: mime.to_owned(), content_id: None, bytes: (0..=255).collect() }
+fn file(mime: &str, start: &[u8]) -> Attachment {
+    let bytes = start.iter().copied().chain(0..=255).collect();
+    Attachment {
+        name: "x".to_owned(),
+        mime: mime.to_owned(),
+        content_id: None,
+        content_location: None,
+        bytes,
+    }
 }
 
 #[test]
@@ -30,14 +37,26 @@ async fn download_url_is_an_octet_stream() {
 
 #[test]
 async fn image_urls_exist_only_for_image_types() {
-    for mime in ["image/png", "image/jpeg", "image/gif", "image/webp"] {
-        let image = file(mime);
-        let shown = BlobUrl::for_image(&image).unwrap();
-        assert_eq!(fetched(shown.as_str()).await, Some((mime.to_owned(), image.bytes.clone())));
-        assert_eq!(fetched(&data_url(&image).unwrap()).await, Some((mime.to_owned(), image.bytes)));
+    for (start, mime) in [
+        (&b"\x89PNG\r\n\x1a\n"[..], "image/png"),
+        (b"\xff\xd8\xff", "image/jpeg"),
+        (b"GIF89a", "image/gif"),
+        (b"RIFFsizeWEBP", "image/webp"),
+    ] {
+        for declared in [mime, "image/x-other", "application/octet-stream"] {
+            let image = file(declared, start);
+            let shown = BlobUrl::for_image(&image).unwrap();
+            assert_eq!(fetched(shown.as_str()).await, Some((mime.to_owned(), image.bytes.clone())));
+            assert_eq!(fetched(&data_url(&image).unwrap()).await, Some((mime.to_owned(), image.bytes)));
+        }
     }
-    for mime in ["image/svg+xml", "text/html", "application/pdf", "IMAGE/PNG;x", ""] {
-        assert_eq!((BlobUrl::for_image(&file(mime)), data_url(&file(mime))), (None, None), "{mime}");
+    for (start, mime) in [
+        (&b"<svg xmlns='http://www.w3.org/2000/svg'>"[..], "image/svg+xml"),
+        (b"<!doctype html>", "image/png"),
+        (b"", "image/gif"),
+    ] {
+        let other = file(mime, start);
+        assert_eq!((BlobUrl::for_image(&other), data_url(&other)), (None, None), "{mime}");
     }
 }
 

@@ -11,7 +11,19 @@ fn html_is_rendered_as_lines() {
         ("a<br clear=all>b<BR/>c", "a\nb\nc"),
         ("<p>a<p>b", "a\n\nb"),
         ("<table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>", "a  b\nc"),
-        ("<ul><li>a<li>b</ul>", "* a\n* b"),
+        ("<ul><li>a<li>b</ul><ol><li>c</ol>", "* a\n* b\n1. c"),
+        (
+            "<p>x</p><ol start=9><li>a<li>b<br>c<li value=20>d<li>e</ol>y",
+            "x\n\n9. a\n10. b\n    c\n20. d\n21. e\ny",
+        ),
+        ("<ul><li>a<ul><li>b</ul><li><p>c</p></ul>", "* a\n  * b\n* c"),
+        ("<blockquote>a</blockquote>", "> a"),
+        ("x<blockquote><p>a</p><p>b</p></blockquote>y", "x\n\n> a\n>\n> b\n\ny"),
+        ("<blockquote>a<blockquote>b</blockquote>c</blockquote>d", "> a\n>\n> > b\n>\n> c\n\nd"),
+        ("<blockquote><ul><li>a<br>b</ul></blockquote>", "> * a\n>   b"),
+        ("<div>a</div><div><br></div><div>b<br></div><div>c</div>", "a\n\nb\nc"),
+        ("<br>a<br><br>b<br>", "a\n\nb"),
+        ("<blockquote><pre>a\n\n  b\n</pre></blockquote>", "> a\n>\n>   b"),
         ("<pre>a\n  b</pre>", "a\n  b"),
         ("a<!-->b<!---->c<!-- x > y -->d", "abcd"),
         ("<style>p{}</style><script>x</script><p title='a>b'>c", "c"),
@@ -31,6 +43,7 @@ fn links_show_their_address_once() {
         ("<a href=https://iit.edu/>https://iit.edu</a>", "https://iit.edu"),
         ("<a href=mailto:ag@iit.edu>ag@iit.edu</a>", "ag@iit.edu"),
         ("<a href=mailto:ag@iit.edu>Ag</a>", "Ag <ag@iit.edu>"),
+        ("<p>a</p><a href=https://iit.edu/x><img></a>", "a\n\n<https://iit.edu/x>"),
         ("<a href='#top'>up</a> <a href=javascript:x>js</a>", "up js"),
     ] {
         assert_eq!(html_to_text(html), text, "{html}");
@@ -39,7 +52,11 @@ fn links_show_their_address_once() {
 
 #[test]
 fn deep_html_is_converted() {
-    for part in ["<div>", "<table><tr><td>", "<blockquote>", "<b>"] {
+    for part in ["<div>", "<table><tr><td>", "<b>"] {
         assert_eq!(html_to_text(&(part.repeat(10_000) + "x")), "x", "{part}");
+    }
+    for part in ["<blockquote>", "<ul><li>"] {
+        let text = html_to_text(&(part.repeat(10_000) + "x"));
+        assert!(text.ends_with(" x") && text.len() < 200, "{part}: {text}");
     }
 }

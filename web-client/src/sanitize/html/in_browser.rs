@@ -105,7 +105,8 @@ fn sanitized_with(html: &str, attachments: &[Attachment]) -> SanitizedHtml {
 
 /// The document without its head.
 fn body(page: &SanitizedHtml) -> &str {
-    page.document.strip_prefix(super::HEAD).unwrap().strip_suffix("</body></html>").unwrap()
+    let body = page.document.strip_prefix(super::HEAD).unwrap().strip_suffix("</body></html>").unwrap();
+    body.strip_prefix("<body>").unwrap_or(body)
 }
 
 fn harmful(html: &str) -> Vec<String> {
@@ -116,7 +117,7 @@ fn harmful(html: &str) -> Vec<String> {
 #[test]
 fn harmful_content_is_removed() {
     for snippet in SNIPPETS {
-        let raw = format!("{}{snippet}</body></html>", super::HEAD);
+        let raw = format!("{}<body>{snippet}</body></html>", super::HEAD);
         assert_ne!(harmful(&raw), [""; 0], "nothing harmful is found in {snippet}");
         let page = sanitized(&format!("<p>before</p>{snippet}"));
         assert_eq!(harmful(&page.document), [""; 0], "{snippet} leaves {}", body(&page));
@@ -155,23 +156,25 @@ fn formatting_and_links_remain() {
 
 #[test]
 fn only_images_of_the_message_remain() {
-    let square = |mime: &str| Attachment {
+    let square = |bytes: &[u8]| Attachment {
         name: "square".to_owned(),
-        mime: mime.to_owned(),
+        mime: "image/png".to_owned(),
         content_id: Some("square".to_owned()),
-        bytes: b"\x89PNG".to_vec(),
+        content_location: None,
+        bytes: bytes.to_vec(),
     };
-    let png = [square("image/png")];
+    let png = [square(PNG)];
     let page = sanitized_with("<img src=cid:square alt=a>", &png);
-    assert_eq!(body(&page), "<img src=\"data:image/png;base64,iVBORw==\" alt=\"a\">");
+    assert_eq!(body(&page), "<img src=\"data:image/png;base64,iVBORw0KGgo=\" alt=\"a\">");
     assert!(!page.is_empty);
 
     let blocked = |text: &str| format!("<span class=\"blocked-image\">{text}</span>");
     for (html, expected, count) in [
         ("<img src=cid:circle alt='a circle'>", blocked("a circle"), 0),
         ("<img src=http://x.localhost/ alt='a <b>'>", blocked("a &lt;b&gt;"), 1),
+        ("<img src=//x.localhost/>", blocked("image"), 1),
         // Relative URLs have no meaning in a message.
-        ("<img src=//x.localhost/>", blocked("image"), 0),
+        ("<img src=/ws/smtp>", blocked("image"), 0),
         ("<img src=http://x.localhost/ alt=''>", String::new(), 1),
         ("<img src=http://x.localhost/ width=1 height=1>", String::new(), 1),
         ("<img src=HTTP://x.localhost/><img src=https://x.localhost/>", blocked("image").repeat(2), 2),
@@ -181,8 +184,137 @@ fn only_images_of_the_message_remain() {
         assert_eq!((body(&page), page.blocked_images), (expected.as_str(), count), "{html}");
     }
     // SVG may contain scripts.
-    let svg = [square("image/svg+xml")];
+    let svg = [square(b"<svg xmlns='http://www.w3.org/2000/svg'/>")];
     assert_eq!(body(&sanitized_with("<img src=cid:square>", &svg)), blocked("image"));
+}
+
+/// The first octets of a PNG.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+fn attachment(mime: &str, id: Option<&str>, location: Option<&str>, bytes: &[u8]) -> Attachment {
+    Attachment {
+        name: "x".to_owned(),
+        mime: mime.to_owned(),
+        content_id: id.map(str::to_owned),
+        content_location: location.map(str::to_owned),
+        bytes: bytes.to_vec(),
+    }
+}
+
+#[test]
+fn images_are_found_by_content_id_and_location() {
+    let id = |id| attachment("image/png", Some(id), None, PNG);
+    let at = |location| attachment("image/x-png", None, Some(location), PNG);
+    let files = [
+        attachment("application/pdf", Some("part1"), None, b"%PDF"),
+        id("part10"),
+        id("a+b@iit.edu"),
+        id("Capitals@iit.edu"),
+        id("capitals@iit.edu"),
+        id("with%20escape"),
+        at("http://x.localhost/one/two.png"),
+        at("three.png"),
+        attachment("text/plain", Some("twice"), None, b"text"),
+        id("twice"),
+    ];
+    for (source, index) in [
+        ("cid:part1", None),
+        ("cid:part10", Some(1)),
+        ("cid:part100", None),
+        ("CID:a%2Bb%40iit.edu", Some(2)),
+        ("cid:a+b@iit.edu", Some(2)),
+        ("cid:&lt;a+b@iit.edu&gt;", Some(2)),
+        (" cid:%3CA+B@IIT.EDU%3E ", Some(2)),
+        ("cid:Capitals@iit.edu", Some(3)),
+        ("cid:capitals@iit.edu", Some(4)),
+        ("cid:with%20escape", Some(5)),
+        ("cid:%zz", None),
+        ("http://x.localhost/one/two.png", Some(6)),
+        ("one/two.png", Some(6)),
+        ("./two.png", Some(6)),
+        ("wo.png", None),
+        ("three.png", Some(7)),
+        ("three.png?", None),
+        ("cid:twice", Some(9)),
+        ("cid:", None),
+        ("", None),
+    ] {
+        let page = sanitized_with(&format!("<p>x<img src=\"{source}\">"), &files);
+        assert_eq!(
+            page.images.iter().copied().collect::<Vec<_>>(),
+            index.map(Some).into_iter().collect::<Vec<_>>(),
+            "{source}"
+        );
+    }
+    for html in ["write src=cid:part10 to name it", "<td background=cid:part10>x", "<a href=cid:part10>x</a>"]
+    {
+        assert_eq!(*sanitized_with(html, &files).images, [], "{html}");
+    }
+    let page = sanitized_with(
+        "<img src=cid:twice><img src='data:image/gif;base64,R0lG'><img src=cid:part10>",
+        &files,
+    );
+    assert_eq!(*page.images, [Some(9), None, Some(1)]);
+}
+
+#[test]
+fn octets_of_images_are_limited() {
+    let large = [PNG, &[0; 12 * 1_024 * 1_024]].concat();
+    let files = [
+        attachment("image/png", Some("large"), None, &large),
+        attachment("image/png", Some("small"), None, PNG),
+    ];
+    let page = sanitized_with(&("<img src=cid:large>".repeat(4) + "<img src=cid:small>"), &files);
+    assert_eq!(*page.images, [Some(0), Some(0), Some(1)]);
+    assert_eq!(body(&page).matches("blocked-image").count(), 2);
+}
+
+#[test]
+fn relative_links_are_removed() {
+    for link in ["#top", "/ws/smtp", "page.html", "//x.localhost/", "cid:x", "data:image/png,x", "?q"] {
+        let expected = "<a target=\"_blank\" rel=\"noopener noreferrer\">x</a>";
+        assert_eq!(body(&sanitized(&format!("<a href='{link}'>x</a>"))), expected, "{link}");
+    }
+}
+
+#[test]
+fn colours_of_the_body_remain() {
+    let page = sanitized(
+        "<html><body bgcolor=#000000 text=#ffffff link=yellow dir=rtl onload=alert(1) id=x>x</body></html>",
+    );
+    let expected = "<body bgcolor=\"#000000\" text=\"#ffffff\" link=\"yellow\" dir=\"rtl\">x";
+    assert_eq!(body(&page), expected);
+    let dark = "<body style=\"background-color:#000\"><p style=\"color:#fff\">x</p>";
+    assert_eq!(body(&sanitized(dark)), dark);
+}
+
+#[test]
+fn text_and_background_remain_together_or_not_at_all() {
+    for (html, expected) in [
+        // The background is in a style sheet.
+        ("<style>body{background:#000}</style><p style='color:#fff'>x</p>", "<p>x</p>"),
+        ("<p><font color=white>x</font></p>", "<p><font>x</font></p>"),
+        (
+            "<div style='background-image:url(x)'><p style='color:#eee;margin:1px'>x</p></div>",
+            "<div><p style=\"margin:1px\">x</p></div>",
+        ),
+        (
+            "<div style='background:#000 url(x)'><p style='color:#fff'>x</p></div>",
+            "<div style=\"background:#000\"><p style=\"color:#fff\">x</p></div>",
+        ),
+        ("<p style='color:#999'>x</p>", "<p style=\"color:#999\">x</p>"),
+        // The text colour is in a style sheet.
+        (
+            "<table bgcolor=#102030><tbody><tr><td>x</td></tr></tbody></table>",
+            "<table bgcolor=\"#102030\" style=\"color:#fff\"><tbody><tr><td>x</td></tr></tbody></table>",
+        ),
+        (
+            "<div style='color:#eee;background:black'><b style='background:#111'>x</b></div>",
+            "<div style=\"color:#eee;background:black\"><b style=\"background:#111\">x</b></div>",
+        ),
+    ] {
+        assert_eq!(body(&sanitized(html)), expected, "{html}");
+    }
 }
 
 #[test]

@@ -23,7 +23,13 @@ fn draft(number: u128, second: i64) -> DraftForm {
 #[test]
 fn backup_is_loaded_without_attachments() {
     let bytes = vec![7; 1_000];
-    let file = Attachment { name: "x.bin".into(), mime: "image/png".into(), content_id: None, bytes };
+    let file = Attachment {
+        name: "x.bin".into(),
+        mime: "image/png".into(),
+        content_id: None,
+        content_location: None,
+        bytes,
+    };
     let text = draft(1, 1);
     store("backup/found", &DraftForm { attachments: vec![Rc::new(file)], ..text.clone() });
     assert_eq!(load_all("backup/found"), [text]);

@@ -20,7 +20,7 @@ impl Server {
 
     pub(super) fn abort_slow_message(&mut self) {
         self.pace = Pace::default();
-        self.send(&replies::TOO_SLOW);
+        self.refuse_message(&replies::TOO_SLOW);
         self.close(Some(ProtocolError::TooSlow));
     }
 
@@ -64,9 +64,9 @@ impl Server {
             Piece::End => {
                 self.input = Input::Commands;
                 if malformed {
-                    self.send(&replies::MALFORMED_MESSAGE);
+                    self.refuse_message(&replies::MALFORMED_MESSAGE);
                 } else if too_large {
-                    self.send(&replies::too_large(self.config.message_size_max));
+                    self.refuse_message(&replies::too_large(self.config.message_size_max));
                 } else {
                     self.ask(Question::EndOfData, Event::EndOfData);
                 }
@@ -95,7 +95,7 @@ impl Server {
             self.succeed(&replies::chunk_ok(size));
         } else if self.line_ends.is_malformed() {
             self.reset();
-            self.send(&replies::MALFORMED_MESSAGE);
+            self.refuse_message(&replies::MALFORMED_MESSAGE);
         } else {
             self.ask(Question::EndOfData, Event::EndOfData);
         }

@@ -5,8 +5,8 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use mail_core::mailbox::Trace;
-use mail_core::message::address::{Address, ReversePath};
 use mail_core::users::Username;
+use store_testing::sample;
 
 use super::*;
 use crate::disk::sim::{SimDisk, Survival};
@@ -40,25 +40,15 @@ fn store(disk: &SimDisk) -> Store {
 }
 
 fn gb() -> Username {
-    Username::parse("gb").unwrap()
+    sample::account("gb")
 }
 
 fn trace(id: &str) -> Trace {
-    Trace {
-        reverse_path: ReversePath::Address(Address::parse("ag@iit.edu").unwrap()),
-        hello: "iit.edu".into(),
-        peer: Some([127, 0, 0, 1].into()),
-        by: "iitkgp.edu".into(),
-        with: "SMTP",
-        tls: None,
-        id: id.into(),
-        time: "2026-11-22T19:15:07Z".parse().unwrap(),
-    }
+    Trace { peer: Some([127, 0, 0, 1].into()), with: "SMTP", ..sample::trace(id) }
 }
 
 fn recipient(account: &str) -> Destination {
-    let address = Address::parse(&format!("{account}@iit.edu")).unwrap();
-    Destination::Mailbox { account: Username::parse(account).unwrap(), address }
+    Destination::Mailbox { account: sample::account(account), address: sample::address(account) }
 }
 
 fn envelope(recipients: &[Destination]) -> Envelope {

@@ -1,0 +1,85 @@
+//! A text of 10 MB: time until it is shown, and time for which the page does not respond.
+
+use std::env;
+
+use browser_tests::{Fixture, Page};
+use serde_json::{Value, json};
+
+use crate::sample_mails::short;
+use crate::{assert_no_console_errors, open_inbox};
+
+const OCTETS: usize = 10_000_000;
+const LAST_LINE: &str = "This is the last line.";
+/// The longest task of the page: users notice a response after 100 ms.
+const TASK_MS_MAX: f64 = 100.0;
+/// From the click to the end of the text.
+const OPEN_MS_MAX: f64 = 1_000.0;
+
+/// Opens the row in `arguments[0]` and records tasks of 50 ms and longer, the time of the first text, and the time of the
+/// last line.
+const OPEN: &str = "\
+    const [row, lastLine, done] = arguments;
+    const tasks = [];
+    const observer = new PerformanceObserver((list) => tasks.push(...list.getEntries().map(({ duration }) => duration)));
+    observer.observe({ type: 'longtask' });
+    const start = performance.now();
+    let first = null;
+    const look = () => {
+        const last = document.querySelector('.text')?.lastElementChild;
+        const isOpen = document.querySelector('.title')?.textContent === 'Large';
+        if (isOpen && last && first === null) first = performance.now() - start;
+        if (!last?.textContent.endsWith(lastLine)) return requestAnimationFrame(look);
+        const whole = performance.now() - start;
+        // Tasks are reported after their end.
+        setTimeout(() => setTimeout(() => {
+            observer.disconnect();
+            done({ tasks, first, whole });
+        }, 200));
+    };
+    row.querySelector('button').click();
+    look();";
+
+async fn open_large(page: &Page) -> Value {
+    let row = serde_json::to_value(page.wait_for("row", "Large").await).expect("an element reference");
+    let measured = page.client.execute_async(OPEN, vec![row, json!(LAST_LINE)]).await;
+    measured.unwrap_or_else(|error| panic!("the text does not appear: {error}"))
+}
+
+/// Factor for machines that are shared or slow, from `PENNYPOST_SLOWNESS`.
+fn slowness() -> f64 {
+    env::var("PENNYPOST_SLOWNESS").ok().and_then(|factor| factor.parse().ok()).unwrap_or(1.0)
+}
+
+#[tokio::test]
+async fn text_of_10_mb_opens_within_a_second_and_never_blocks_the_page() {
+    let mut large = "From: ag@iit.edu\nTo: gb@iit.edu\nSubject: Large\n\n".to_owned();
+    for number in 0.. {
+        large.push_str(&format!(
+            "Line {number}: some words and a link to https://example.org/{number} in between.\n"
+        ));
+        if large.len() > OCTETS {
+            break;
+        }
+    }
+    large.push_str(LAST_LINE);
+    let fixture = open_inbox(&[&large, &short("Small")]).await;
+    let Fixture { page, .. } = &fixture;
+    for source in ["server", "cache"] {
+        page.open_row("Small").await;
+        page.wait_for("heading", "Small").await;
+        let measured = open_large(page).await;
+        println!("from the {source}: {measured}");
+        let ms = |name: &str| measured[name].as_f64().expect("a time");
+        assert!(ms("whole") < OPEN_MS_MAX * slowness(), "from the {source}: {measured}");
+        let tasks = measured["tasks"].as_array().expect("a list").iter().filter_map(Value::as_f64);
+        assert!(tasks.fold(0.0, f64::max) < TASK_MS_MAX * slowness(), "from the {source}: {measured}");
+        // Not `wait_for_text`, which reads the text of the whole page.
+        let stored =
+            "return document.querySelector('.nav small').innerText.includes('2 of 2 available offline')";
+        page.wait_until("the stored message", async || page.run(stored, vec![]).await == true).await;
+    }
+    let octets = page.run("return document.querySelector('.text').textContent.length", vec![]).await;
+    assert!(octets.as_u64().is_some_and(|octets| octets > OCTETS as u64 - 100), "{octets}");
+    page.screenshot("large-text").await;
+    assert_no_console_errors(page).await;
+}

@@ -1,0 +1,182 @@
+//! Text remains readable if only one of a text colour and its background is left.
+//!
+//! Style sheets and background images are removed. A light text colour whose dark background was removed is removed
+//! too, and text on a dark background whose colour was removed becomes white.
+
+use web_sys::Element;
+
+/// Lowest contrast of a text colour to white. Less cannot be read; hardly any mail uses less on purpose.
+const CONTRAST_MIN: f64 = 1.5;
+/// Contrast of the default text colour to the background below which text becomes white.
+const CONTRAST_WITH_BLACK_MIN: f64 = 3.0;
+
+/// The relative luminance of a colour, between 0 and 1 (WCAG 2.2), approximately.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Luminance(f64);
+
+/// Checks the colours of an element. The styles of its ancestors must be sanitised and checked already.
+pub(super) fn make_readable(element: &Element) {
+    if let Some(text) = text_colour(element).and_then(|colour| luminance(&colour)) {
+        if text.contrast(Luminance(1.0)) < CONTRAST_MIN
+            && ancestors(element).all(|element| background(&element).is_none())
+        {
+            remove_text_colour(element);
+        }
+        return;
+    }
+    let is_dark = background(element)
+        .and_then(|colour| luminance(&colour))
+        .is_some_and(|luminance| luminance.contrast(Luminance(0.0)) < CONTRAST_WITH_BLACK_MIN);
+    if is_dark && ancestors(element).all(|element| text_colour(&element).is_none()) {
+        let style = element.get_attribute("style").map_or_else(String::new, |style| format!("{style};"));
+        // A valid name.
+        let _ = element.set_attribute("style", &format!("{style}color:#fff"));
+    }
+}
+
+impl Luminance {
+    fn contrast(self, other: Self) -> f64 {
+        let (lighter, darker) = (self.0.max(other.0), self.0.min(other.0));
+        (lighter + 0.05) / (darker + 0.05)
+    }
+}
+
+/// The element and its ancestors.
+fn ancestors(element: &Element) -> impl Iterator<Item = Element> {
+    std::iter::successors(Some(element.clone()), |element| element.parent_element())
+}
+
+fn text_colour(element: &Element) -> Option<String> {
+    let style =
+        element.get_attribute("style").and_then(|style| declaration(&style, &["color"]).map(str::to_owned));
+    let attribute = match element.local_name().as_str() {
+        "body" => "text",
+        "font" => "color",
+        _ => return style,
+    };
+    style.or_else(|| element.get_attribute(attribute))
+}
+
+fn background(element: &Element) -> Option<String> {
+    let style = element.get_attribute("style").unwrap_or_default();
+    let style = declaration(&style, &["background", "background-color"]).map(str::to_owned);
+    let value = style.or_else(|| element.get_attribute("bgcolor"))?;
+    let is_none = ["none", "transparent", "inherit", "initial", "unset", ""].contains(&value.trim());
+    (!is_none).then_some(value)
+}
+
+fn remove_text_colour(element: &Element) {
+    for attribute in ["text", "color"] {
+        // Valid names.
+        let _ = element.remove_attribute(attribute);
+    }
+    if let Some(style) = element.get_attribute("style") {
+        let others = style.split(';').filter(|declaration| !is_named(declaration, &["color"]));
+        let others: Vec<_> = others.collect();
+        let _ = match others.as_slice() {
+            [] => element.remove_attribute("style"),
+            _ => element.set_attribute("style", &others.join(";")),
+        };
+    }
+}
+
+/// The value of the last of these properties in a sanitised style.
+fn declaration<'a>(style: &'a str, names: &[&str]) -> Option<&'a str> {
+    let last = style.split(';').rfind(|declaration| is_named(declaration, names))?;
+    last.split_once(':').map(|(_, value)| value)
+}
+
+fn is_named(declaration: &str, names: &[&str]) -> bool {
+    declaration.split_once(':').is_some_and(|(name, _)| names.contains(&name))
+}
+
+/// The luminance of the first colour in a value. `None` for other notations than these, and for transparent colours.
+fn luminance(value: &str) -> Option<Luminance> {
+    let value = value.trim().to_ascii_lowercase();
+    let channels = match value.split_once("rgb") {
+        Some((_, rest)) => functional(rest)?,
+        None => {
+            let word = value.split(' ').next().unwrap_or_default();
+            named(word).or_else(|| hexadecimal(word.strip_prefix('#').unwrap_or(word)))?
+        }
+    };
+    // Close to the curve of sRGB, without a power function in the page.
+    let [r, g, b] = channels.map(|channel| f64::from(channel) * f64::from(channel) / (255.0 * 255.0));
+    Some(Luminance(0.2126 * r + 0.7152 * g + 0.0722 * b))
+}
+
+/// The rest of `rgb(1, 2, 3)` or `rgba(1 2 3 0.5)`.
+fn functional(rest: &str) -> Option<[u8; 3]> {
+    let (_, numbers) = rest.split_once('(')?;
+    let numbers = numbers.split(')').next()?;
+    let mut numbers = numbers.split([',', ' ', '/']).filter(|number| !number.is_empty());
+    let mut channel = || {
+        let number: u16 = numbers.next()?.split('.').next()?.parse().ok()?;
+        Some(number.min(255) as u8)
+    };
+    let channels = [channel()?, channel()?, channel()?];
+    let is_transparent = numbers.next().is_some_and(|alpha| {
+        let alpha = alpha.trim_start_matches('0');
+        alpha.is_empty() || alpha.strip_prefix('.').is_some_and(|digits| digits < "5")
+    });
+    (!is_transparent).then_some(channels)
+}
+
+fn hexadecimal(digits: &str) -> Option<[u8; 3]> {
+    let digit = |at: usize| digits.get(at..=at).and_then(|digit| u8::from_str_radix(digit, 16).ok());
+    match digits.len() {
+        3 | 4 => Some([digit(0)? * 17, digit(1)? * 17, digit(2)? * 17]),
+        6 | 8 => Some([digit(0)? * 16 + digit(1)?, digit(2)? * 16 + digit(3)?, digit(4)? * 16 + digit(5)?]),
+        _ => None,
+    }
+}
+
+/// The names of light and dark colours that mails use.
+fn named(name: &str) -> Option<[u8; 3]> {
+    match name {
+        "white" | "snow" | "ivory" | "whitesmoke" | "ghostwhite" | "floralwhite" | "azure" | "aliceblue"
+        | "mintcream" => Some([255; 3]),
+        "gainsboro" | "lavender" | "beige" | "linen" | "seashell" | "honeydew" | "lightyellow" | "yellow" => {
+            Some([230; 3])
+        }
+        "black" | "navy" | "midnightblue" | "darkblue" | "darkslategray" | "darkslategrey" | "maroon"
+        | "indigo" => Some([0; 3]),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn luminance_is_read_from_every_notation() {
+        for white in [
+            "#fff",
+            "#FFFFFF",
+            "white",
+            "ffffff",
+            " rgb(255, 255,255)",
+            "rgba(300 255 255 1) !important",
+            "#fff no-repeat",
+        ] {
+            assert!(luminance(white).is_some_and(|luminance| luminance.0 > 0.99), "{white}");
+        }
+        for black in ["#000", "black", "000000ff", "rgb(0,0,0)"] {
+            assert!(luminance(black).is_some_and(|luminance| luminance.0 < 0.01), "{black}");
+        }
+        for other in ["", "inherit", "#ff", "#ggg", "rgba(0,0,0,0)", "rgb(1)", "hsl(0,0%,0%)", "é12"] {
+            assert_eq!(luminance(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn last_declaration_counts() {
+        let style = "color:red;background:#000;background-color:white;border-color:blue";
+        assert_eq!(declaration(style, &["color"]), Some("red"));
+        assert_eq!(declaration(style, &["background", "background-color"]), Some("white"));
+        assert_eq!(declaration(style, &["width"]), None);
+    }
+}
