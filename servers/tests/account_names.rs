@@ -142,7 +142,7 @@ fn path_in_an_account_name_is_treated_as_unknown() {
             }
         });
         assert_eq!(tree(root), before);
-        assert!(server.wait_for_log("the previous accounts stay in force").contains("User.txt"));
+        assert!(server.wait_for_log("the previous version stays in force").contains("User.txt"));
     }
 }
 

@@ -3,6 +3,7 @@
 //! | module | contents | may use |
 //! |---|---|---|
 //! | [`model`] | messages, drafts, the state and its reducers; pure data | - |
+//! | [`strings`] | sentences of the page | `model` |
 //! | [`session`] | SMTP and POP3 sessions over any byte stream | `model` |
 //! | [`platform`] | the browser's APIs: WebSocket, IndexedDB, URL, clipboard | `model`, `session` |
 //! | [`storage`] | what is stored in the browser | `platform`, `model` |
@@ -18,6 +19,7 @@ mod platform;
 mod sanitize;
 mod session;
 mod storage;
+mod strings;
 mod ui;
 
 fn main() {

@@ -31,7 +31,7 @@ use super::subject_prefix;
 #[must_use]
 pub fn compose(draft: &Draft, date: &DateTime<FixedOffset>, id: &MessageId) -> Vec<u8> {
     let mut builder = MessageBuilder::new()
-        .header("From", addresses(std::slice::from_ref(&draft.from)))
+        .header("From", author(draft))
         .header("To", addresses(&draft.to))
         .header("Subject", subject(draft.subject.as_str()))
         .header("Date", Raw::new(date::rfc5322(date)))
@@ -115,20 +115,36 @@ pub fn forward(view: &ParsedMessage, text: &str, me: &Address) -> Draft {
     draft
 }
 
+/// `Name <address>`; mail-builder quotes or encodes the name (RFC 5322 section 3.4, RFC 2047 section 5).
+fn author(draft: &Draft) -> HeaderType<'static> {
+    let name = draft.from_name.replace(char::is_control, " ");
+    let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
+    if looks_encoded(&name) {
+        return Raw::new(format!("{} <{}>", encoded_words(&name), draft.from)).into();
+    }
+    Addresses::new_address(Some(name).filter(|name| !name.is_empty()), draft.from.to_string()).into()
+}
+
 fn addresses(list: &[Address]) -> Addresses<'static> {
     Addresses::new_list(list.iter().map(|address| address.to_string().into()).collect())
 }
 
-/// Encodes a subject that looks like an encoded word, which mail-builder would not do. An encoded word has at most 75
-/// characters (RFC 2047 section 2).
+/// Encodes a subject that looks like an encoded word, which mail-builder would not do.
 fn subject(text: &str) -> HeaderType<'_> {
-    if !text.contains("=?") {
-        return Text::new(text).into();
-    }
+    if looks_encoded(text) { Raw::new(encoded_words(text)).into() } else { Text::new(text).into() }
+}
+
+/// Whether a reader would decode a part of the text.
+fn looks_encoded(text: &str) -> bool {
+    text.contains("=?")
+}
+
+/// An encoded word has at most 75 characters (RFC 2047 section 2).
+fn encoded_words(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
     // Ten characters have at most 40 octets, which are 56 characters of base64.
     let word = |chars: &[char]| format!("=?utf-8?B?{}?=", STANDARD.encode(chars.iter().collect::<String>()));
-    Raw::new(chars.chunks(10).map(word).collect::<Vec<_>>().join(" ")).into()
+    chars.chunks(10).map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// Converts line ends to CRLF, adds a missing one at the end, and replaces NUL, which servers reject.
@@ -277,6 +293,34 @@ mod tests {
     }
 
     #[test]
+    fn compose_writes_the_name_of_the_author() {
+        let from = |name: &str| {
+            let message = write(&Draft { from_name: name.to_owned(), ..draft("x", "") });
+            let view = ParsedMessage::parse(message.as_bytes());
+            assert!(message.is_ascii() && !message.contains("\r\nBcc"), "{message}");
+            assert_eq!(mailboxes(&view.from), list("ag@iit.edu"), "{message}");
+            view.from[0].name.clone().unwrap_or_default()
+        };
+        for name in [
+            "Ag Mitra",
+            "Mitra, Ag",
+            "Ag \"the\" Mitra \\",
+            "Åg Mïtra",
+            "আগ",
+            "=?utf-8?q?x?=",
+            "a@b.c",
+            "(x)",
+        ] {
+            assert_eq!(from(name), name);
+        }
+        assert_eq!(from(" Ag\r\nBcc:  x@y.z\t"), "Ag Bcc: x@y.z");
+        assert_eq!(from(" \t"), "");
+        assert!(write(&draft("x", "")).starts_with("From: <ag@iit.edu>\r\n"));
+        let named = Draft { from_name: "Ag Mitra".to_owned(), ..draft("x", "") };
+        assert!(write(&named).starts_with("From: \"Ag Mitra\" <ag@iit.edu>\r\n"), "{}", write(&named));
+    }
+
+    #[test]
     fn compose_omits_bcc_and_prevents_header_injection() {
         let mut draft = draft("x", "y");
         draft.cc = list("c@iit.edu");
@@ -409,9 +453,11 @@ mod tests {
             "(image|text|message|multipart|x)/[a-z.]{1,9}|\\PC{0,9}",
             any::<Vec<u8>>(),
         );
-        (people, subject, body, proptest::collection::vec(file, 0..3)).prop_map(
-            |(people, subject, body, files)| {
+        let name = "[A-Za-z é\"\\\\,;<>@=?_-]{0,60}|\\PC{0,60}";
+        (people, name, subject, body, proptest::collection::vec(file, 0..3)).prop_map(
+            |(people, name, subject, body, files)| {
                 let mut draft = draft("", &body);
+                draft.from_name = name;
                 draft.subject = Subject::truncated(&subject);
                 draft.to = list(&people.join(","));
                 draft.cc = draft.to.clone();

@@ -18,6 +18,8 @@ pub const SUBJECT_CHARS_MAX: usize = 100;
 pub struct Draft {
     /// The author.
     pub from: Address,
+    /// The author's display name. It may be empty.
+    pub from_name: String,
     /// Primary recipients; at least one.
     pub to: Vec<Address>,
     /// Recipients of a visible copy.
@@ -86,6 +88,7 @@ impl Draft {
     pub const fn new(from: Address, to: Vec<Address>, subject: Subject, body: String) -> Self {
         Self {
             from,
+            from_name: String::new(),
             to,
             cc: Vec::new(),
             bcc: Vec::new(),

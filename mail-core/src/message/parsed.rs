@@ -44,6 +44,10 @@ pub struct Summary {
     pub received: Option<DateTime<FixedOffset>>,
     /// Message-ID.
     pub message_id: Option<MessageId>,
+    /// In-Reply-To.
+    pub in_reply_to: Vec<MessageId>,
+    /// References, oldest first.
+    pub references: Vec<MessageId>,
     /// Whether the message is multipart/mixed, so that it probably has attachments.
     pub has_attachments: bool,
 }
@@ -129,6 +133,8 @@ impl Summary {
             date: fields.date(),
             received: fields.received().date,
             message_id: fields.ids("Message-ID").into_iter().next(),
+            in_reply_to: fields.ids("In-Reply-To"),
+            references: fields.ids("References"),
             has_attachments: header.is_mixed(),
         })
     }
@@ -359,6 +365,7 @@ mod tests {
             (summary.date, summary.received, summary.message_id),
             (parsed.date, parsed.received, parsed.message_id)
         );
+        assert_eq!((summary.in_reply_to, summary.references), (parsed.in_reply_to, parsed.references));
         assert!(summary.has_attachments);
         assert_eq!(Summary::parse(b""), Summary::default());
     }

@@ -68,7 +68,7 @@ impl Driver {
         Some(driver)
     }
 
-    /// Opens the browser with a new profile.
+    /// Opens the browser. Its profile is new for the first one and lasts as long as the driver.
     ///
     /// # Panics
     /// It does not start.

@@ -210,6 +210,28 @@ impl Page {
             .to_owned()
     }
 
+    /// Waits until the reader shows a text, which the list may show as well.
+    pub async fn wait_for_reader_text(&self, text: &str) {
+        self.wait_until(&format!("the text \"{text}\" in the reader"), async || self.reader_has(text).await)
+            .await;
+    }
+
+    /// Waits until the reader no longer shows a text.
+    pub async fn wait_for_reader_text_gone(&self, text: &str) {
+        self.wait_until(&format!("the text \"{text}\" to leave the reader"), async || {
+            !self.reader_has(text).await
+        })
+        .await;
+    }
+
+    /// Clicks an element while Shift is pressed.
+    pub async fn shift_click(&self, role: &str, name: &str) {
+        let click = "(arguments[0].querySelector('.open') ?? arguments[0]).dispatchEvent(new MouseEvent('click', { bubbles: true, cancelable: true, \
+                     shiftKey: true }))";
+        let element = self.wait_for(role, name).await;
+        self.run(click, vec![serde_json::to_value(&element).expect("an element reference")]).await;
+    }
+
     /// Waits until the message frame shows a text.
     pub async fn wait_for_message_text(&self, text: &str) {
         self.wait_until(&format!("the text \"{text}\" in the message frame"), async || {
@@ -346,6 +368,11 @@ impl Page {
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
+    }
+
+    async fn reader_has(&self, text: &str) -> bool {
+        let reader = self.run("return document.querySelector('main')?.innerText ?? ''", vec![]).await;
+        reader.as_str().is_some_and(|shown| shown.contains(text))
     }
 
     async fn has_text(&self, text: &str) -> bool {

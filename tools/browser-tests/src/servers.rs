@@ -62,6 +62,14 @@ impl Servers {
         (self.child, self.addresses) = serve(&self.folder, self.addresses);
     }
 
+    /// Restarts the process with another password for gb.
+    pub fn change_password(&mut self, password: &str) {
+        self.kill();
+        fs::write(self.folder.path().join("data/User.txt"), format!("ag aviator\ngb {password}\n"))
+            .expect("the file is writable");
+        self.restart();
+    }
+
     /// URL of the page.
     #[must_use]
     pub fn url(&self) -> String {

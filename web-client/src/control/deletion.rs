@@ -16,26 +16,36 @@ use crate::platform::socket::Socket;
 use crate::session::pop3;
 
 impl Control {
-    /// Deletes a row: a message, with Undo, or a draft or sent copy, after a confirmation.
-    pub(crate) fn remove(&self, id: &str) {
-        let state = self.state();
-        match state.ui.folder {
-            Folder::Drafts => self.discard(id),
-            Folder::Sent => {
-                let Some(copy) = state.mailbox.sent.iter().find(|copy| copy.id == id) else { return };
+    /// Deletes rows: messages, with one Undo for all, and drafts and sent copies, after a confirmation.
+    pub(crate) fn remove(&self, ids: &[String]) {
+        let of = |folder: Folder| -> Vec<String> {
+            ids.iter().filter(|id| self.folder_of(id) == folder).cloned().collect()
+        };
+        let (drafts, sent) = (of(Folder::Drafts), of(Folder::Sent));
+        let messages: Vec<_> =
+            ids.iter().filter(|id| !drafts.contains(id) && !sent.contains(id)).cloned().collect();
+        if !messages.is_empty() {
+            self.remove_messages_with_undo(&messages);
+        }
+        match (drafts.as_slice(), sent.as_slice()) {
+            ([], []) => {}
+            ([id], []) => self.discard(id),
+            ([], [id]) => {
+                let state = self.state();
+                let Some(copy) = state.mailbox.sent.iter().find(|copy| copy.id == *id) else { return };
                 let subject = copy.header.as_ref().map(|header| header.subject.clone()).unwrap_or_default();
-                let deletion = LocalDeletion::SentCopy { id: id.to_owned(), subject };
+                let deletion = LocalDeletion::SentCopy { id: id.clone(), subject };
                 self.dispatch(UiAction::ConfirmDeletion(deletion));
             }
-            Folder::Inbox | Folder::Starred => self.remove_message(id),
+            _ => self.dispatch(UiAction::ConfirmDeletion(LocalDeletion::Several { drafts, sent })),
         }
     }
 
-    fn remove_message(&self, id: &str) {
+    fn remove_messages_with_undo(&self, ids: &[String]) {
         let Some(session) = self.session() else { return };
-        self.leave_row(id);
-        session.storage.remember_removal(id);
-        self.dispatch(MailboxAction::Remove(id.to_owned()));
+        self.leave_rows(ids);
+        session.storage.remember_removals(ids);
+        self.dispatch(MailboxAction::Remove(ids.to_vec()));
         let removal = self.0.removals.get() + 1;
         self.0.removals.set(removal);
         let control = self.clone();
@@ -47,13 +57,16 @@ impl Control {
         });
     }
 
-    /// Moves the cursor away from a row that disappears, and closes its message.
-    fn leave_row(&self, id: &str) {
+    /// Moves the cursor away from rows that disappear, and closes their message.
+    fn leave_rows(&self, ids: &[String]) {
         let state = self.state();
-        self.dispatch(UiAction::Cursor(state.neighbour(id)));
-        if state.ui.is_open(id) {
+        if state.ui.cursor.as_ref().is_none_or(|cursor| ids.contains(cursor)) {
+            self.dispatch(UiAction::Cursor(state.neighbour(ids)));
+        }
+        if ids.iter().any(|id| state.ui.is_open(id)) {
             self.dispatch(UiAction::CloseMessage);
         }
+        self.dispatch(UiAction::ClearSelection);
     }
 
     /// Ends the time for Undo.
@@ -73,6 +86,10 @@ impl Control {
         let pending = session.storage.pending_removals();
         let (pending, gone): (Vec<_>, Vec<_>) = pending.into_iter().partition(|id| listed.contains(id));
         session.storage.forget_removals(&gone);
+        // The user may have deleted messages of a stored list already.
+        let state = self.state();
+        let is_new = |id: &String| !state.mailbox.is_being_removed(id);
+        let pending: Vec<_> = pending.into_iter().filter(is_new).collect();
         if !pending.is_empty() {
             self.dispatch(MailboxAction::ResumeRemoval(pending));
             session.add_job(Job::Remove);
@@ -119,32 +136,43 @@ impl Control {
         self.dispatch(UiAction::CloseConfirmation);
         match deletion {
             LocalDeletion::Draft { id, .. } => self.discard_confirmed(&id),
-            LocalDeletion::SentCopy { id, .. } => self.delete_sent_copy(id),
+            LocalDeletion::SentCopy { id, .. } => self.delete_sent_copies(vec![id]),
+            LocalDeletion::Several { drafts, sent } => {
+                self.leave_rows(&drafts);
+                drafts.iter().for_each(|id| self.delete_draft_and_close(id));
+                self.delete_sent_copies(sent);
+            }
             LocalDeletion::Account { .. } => self.sign_out(true),
         }
     }
 
-    fn delete_sent_copy(&self, id: String) {
+    fn delete_sent_copies(&self, ids: Vec<String>) {
         let Some(session) = self.session() else { return };
+        if ids.is_empty() {
+            return;
+        }
         let control = self.clone();
         spawn_local(async move {
-            let deleted = session.storage.delete_sent_copies(std::slice::from_ref(&id)).await;
+            let deleted = session.storage.delete_sent_copies(&ids).await;
             if !control.is_current(&session) {
                 return;
             }
             if deleted {
-                control.leave_row(&id);
-                control.dispatch(MailboxAction::SentCopyDeleted(id));
+                control.leave_rows(&ids);
+                control.dispatch(MailboxAction::SentCopiesDeleted(ids));
             } else {
                 control.notify(Notice::error("Not deleted: this browser refused the change."));
             }
         });
     }
 
-    /// Restores the last discarded draft, or the removed message.
+    /// Opens the message that is being held back, or restores the last discarded draft, or the removed messages.
     pub(crate) fn undo(&self) {
         let Some(session) = self.session() else { return };
         let state = self.state();
+        if let Some(held) = &state.compose.held {
+            return self.undo_send(held);
+        }
         if let Some(form) = state.compose.discarded.clone() {
             return self.store_draft(&session, form);
         }

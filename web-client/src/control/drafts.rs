@@ -23,7 +23,9 @@ const STORE_DELAY: Duration = Duration::from_millis(700);
 
 impl Control {
     pub(crate) fn compose(&self) {
-        self.open_form(DraftForm::new(clock::random(), clock::now()));
+        let mut form = DraftForm::new(clock::random(), clock::now());
+        form.body = self.state().session.settings.sign("");
+        self.open_form(form);
     }
 
     pub(crate) fn reply(&self, all: bool) {
@@ -45,7 +47,9 @@ impl Control {
             let text = html.map(html_to_text).filter(|text| !text.trim().is_empty());
             let text = text.as_deref().unwrap_or_else(|| message.parsed.plain_text());
             let draft = answer(&message.parsed, text, &own_address);
-            self.open_form(DraftForm::from_draft(draft, clock::random(), clock::now()));
+            let mut form = DraftForm::from_draft(draft, clock::random(), clock::now());
+            form.body = state.session.settings.sign(&form.body);
+            self.open_form(form);
         }
     }
 
@@ -186,6 +190,18 @@ impl Control {
         });
     }
 
+    /// Deletes a draft without Undo, unless it is being sent.
+    pub(super) fn delete_draft_and_close(&self, id: &str) {
+        let state = self.state();
+        if state.compose.is_outgoing(id) {
+            return;
+        }
+        if state.compose.is_open(id) {
+            self.dispatch(ComposeAction::Close);
+        }
+        self.delete_draft(id);
+    }
+
     fn delete_draft(&self, id: &str) {
         self.dispatch(ComposeAction::Delete(id.to_owned()));
         let (Some(session), id) = (self.session(), id.to_owned()) else { return };
@@ -226,6 +242,9 @@ impl Control {
     pub(super) async fn put_draft(&self, session: &Rc<LoginSession>, form: &DraftForm) {
         if session.storage.put_draft(form).await {
             self.0.unstored_drafts.borrow_mut().remove(&form.id);
+            if self.is_current(session) {
+                self.dispatch(ComposeAction::Stored { draft: form.id.clone(), at: clock::now() });
+            }
         } else if self.is_current(session) {
             self.0.unstored_drafts.borrow_mut().insert(form.id.clone());
             let text = "This browser cannot store the draft: it is lost when the page is closed.";

@@ -13,6 +13,7 @@ use super::login_session::{Job, LoginSession};
 use crate::model::state::{Action, ConnectionStatus, MailboxAction, Notice, SessionAction, UiAction};
 use crate::platform::clock;
 use crate::session::SessionError;
+use crate::storage::stored_sign_in;
 
 impl Control {
     /// Runs all jobs of the queue. If they are running already, ends a wait between attempts.
@@ -28,7 +29,9 @@ impl Control {
         spawn_local(async move {
             while control.is_current(&session) {
                 let Some(job) = session.next_job() else { break };
-                control.set_connection(&session, ConnectionStatus::Busy);
+                if job != Job::FetchInBackground {
+                    control.set_connection(&session, ConnectionStatus::Busy);
+                }
                 let result = control.run_job(&session, &job).await;
                 if !control.is_current(&session) {
                     return;
@@ -67,6 +70,13 @@ impl Control {
                 }
             }
             Job::Remove => self.remove_messages(session).await,
+            // The next check tries again.
+            Job::FetchInBackground => match self.fetch_in_background(session).await {
+                Err(error @ (SessionError::WrongCredentials(_) | SessionError::LoginRefused(_))) => {
+                    Err(error)
+                }
+                _ => Ok(()),
+            },
         }
     }
 
@@ -111,9 +121,12 @@ impl Control {
         }
     }
 
+    /// The server does not accept the credentials, or cannot be reached for the sign-in.
     fn end_session(&self, error: &SessionError) {
-        self.0.session.take();
-        self.dispatch(Action::SignedOut { error: Some(error.to_string()) });
+        let session = self.0.session.take();
+        let username = session.map(|session| session.username.clone()).unwrap_or_default();
+        spawn_local(stored_sign_in::forget());
+        self.dispatch(Action::SignedOut { error: Some(error.to_string()), username });
     }
 
     async fn retry_later(&self, session: &Rc<LoginSession>, job: Job, error: &SessionError) {

@@ -8,8 +8,10 @@ use mail_core::message::address::Address;
 use mail_core::sasl::Credentials;
 
 use super::backoff::Backoff;
+use crate::model::sign_in_form::account_name;
 use crate::model::state::Snapshot;
 use crate::storage::Storage;
+use crate::storage::stored_sign_in::SignIn;
 
 /// A POP3 session. Jobs run one after the other, because a maildrop has one session at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,12 +22,19 @@ pub(super) enum Job {
     Fetch(String),
     /// Deletes the messages that are being removed.
     Remove,
+    /// Fetches messages that are not stored. All other jobs come first.
+    FetchInBackground,
 }
 
 pub(super) struct LoginSession {
     pub(super) account: String,
-    /// Exists in memory only.
+    /// As it was typed.
+    pub(super) username: String,
     pub(super) credentials: Credentials,
+    /// Stored once the server has accepted it; true for the device, false for the tab.
+    pub(super) unstored: RefCell<Option<(SignIn, bool)>>,
+    /// The sign-in is being stored.
+    pub(super) storing: RefCell<Option<oneshot::Receiver<()>>>,
     pub(super) storage: Storage,
     /// Shown once the server has accepted the credentials.
     pub(super) snapshot: RefCell<Option<Snapshot>>,
@@ -42,15 +51,18 @@ pub(super) struct LoginSession {
 impl LoginSession {
     /// A session whose first job is a check.
     pub(super) fn new(
-        account: String,
-        credentials: Credentials,
+        sign_in: &SignIn,
         storage: Storage,
         snapshot: Snapshot,
         address: Option<Address>,
     ) -> Self {
+        let SignIn { username, password } = sign_in;
         Self {
-            account,
-            credentials,
+            account: account_name(username),
+            username: username.clone(),
+            credentials: Credentials::new(username, password),
+            unstored: RefCell::default(),
+            storing: RefCell::default(),
             storage,
             snapshot: RefCell::new(Some(snapshot)),
             address: RefCell::new(address),
@@ -80,8 +92,18 @@ impl LoginSession {
         }
     }
 
-    /// A message that the user waits for comes first.
+    /// A message that the user waits for comes first, and fetching in the background last.
     pub(super) fn next_job(&self) -> Option<Job> {
-        self.take_fetch().map(Job::Fetch).or_else(|| self.jobs.borrow_mut().pop_front())
+        if let Some(id) = self.take_fetch() {
+            return Some(Job::Fetch(id));
+        }
+        let mut jobs = self.jobs.borrow_mut();
+        let at = jobs.iter().position(|job| *job != Job::FetchInBackground).unwrap_or(0);
+        jobs.remove(at)
+    }
+
+    /// Whether the queue contains a job other than fetching in the background.
+    pub(super) fn has_urgent_job(&self) -> bool {
+        self.jobs.borrow().iter().any(|job| *job != Job::FetchInBackground)
     }
 }

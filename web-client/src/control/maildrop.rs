@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use futures::channel::oneshot;
 use mail_core::message::parsed::Summary;
 use mail_core::time::{Duration, Instant};
 use yew::platform::spawn_local;
@@ -20,10 +21,10 @@ use crate::model::state::{
 };
 use crate::model::transcript::Protocol;
 use crate::platform::socket::Socket;
-use crate::platform::{PLATFORM, charset, clock, dom, notification};
+use crate::platform::{PLATFORM, charset, clock, dom, notification, text};
 use crate::session::SessionError;
 use crate::session::pop3::{self, CheckDelegate, CheckEvent};
-use crate::storage::{CACHED_OCTETS_MAX, ObjectStore};
+use crate::storage::{CACHED_OCTETS_MAX, ObjectStore, stored_sign_in};
 
 /// Interval in which arriving headers are shown, in batches.
 const BATCH_INTERVAL: Duration = Duration::from_millis(150);
@@ -52,11 +53,17 @@ impl Control {
         }
         result?;
         if self.is_current(session) {
+            // A page that shows no activity can be reloaded without a password.
+            let storing = session.storing.take();
+            if let Some(storing) = storing {
+                let _ = storing.await;
+            }
             self.dispatch(MailboxAction::LoadingEnded);
             self.dispatch(SessionAction::Checked(clock::now()));
             let ids = self.state().mailbox.messages.iter().map(|message| message.id.clone()).collect();
             session.storage.retain_messages(&ids).await;
             self.find_address_in_background(session);
+            self.fetch_in_background_later(session);
         }
         Ok(())
     }
@@ -89,9 +96,10 @@ impl Control {
         }
         let (control, session) = (self.clone(), session.clone());
         spawn_local(async move {
-            session.storage.put_search_text(&id, &message.search_text()).await;
+            let body = message.body_index(text::fold);
+            session.storage.put_bodies(&[(id.clone(), body)]).await;
             if session.storage.put_octets(ObjectStore::Messages, &[(id.clone(), raw.to_vec())]).await {
-                control.dispatch(MailboxAction::Stored(id));
+                control.dispatch(MailboxAction::Stored(vec![id]));
             }
         });
     }
@@ -117,8 +125,10 @@ impl Control {
             return None;
         }
         self.dispatch(UiAction::Opened { id: id.to_owned(), content: message.clone() });
-        self.dispatch(MailboxAction::Opened { id: id.to_owned(), search_text: message.search_text() });
-        self.store_marks(id);
+        let body = message.body_index(text::fold);
+        self.dispatch(MailboxAction::Opened { id: id.to_owned(), body });
+        self.store_marks(&[id.to_owned()]);
+        self.remember_senders(&message.parsed);
         Some(message)
     }
 
@@ -153,12 +163,33 @@ impl Control {
         Ok(())
     }
 
-    /// Completes sign-in after the first successful login.
-    fn signed_in(&self, session: &LoginSession) {
-        let Some(snapshot) = session.snapshot.take() else { return };
+    /// Shows the stored data, and the folders instead of the sign-in form.
+    pub(super) fn signed_in(&self, session: &Rc<LoginSession>) {
+        let Some(mut snapshot) = session.snapshot.take() else { return };
+        let outdated = std::mem::take(&mut snapshot.outdated);
         let account = Account { name: session.account.clone(), address: session.address.borrow().clone() };
         self.dispatch(Action::SignedIn { account, snapshot });
+        self.renew_texts(session, outdated);
+        self.send_queued(session);
+        self.report_interrupted();
     }
+}
+
+/// Stores the sign-in in the background, unless it is stored.
+fn store_sign_in(control: &Control, session: &Rc<LoginSession>) {
+    let Some((sign_in, on_device)) = session.unstored.take() else { return };
+    let (done, storing) = oneshot::channel();
+    session.storing.replace(Some(storing));
+    let (control, session) = (control.clone(), session.clone());
+    spawn_local(async move {
+        stored_sign_in::store(&sign_in, on_device).await;
+        if !control.is_current(&session) {
+            // The user has signed out meanwhile.
+            stored_sign_in::forget().await;
+        }
+        // The check may have ended with an error.
+        let _ = done.send(());
+    });
 }
 
 /// Notifies the user of new mail if the page is hidden.
@@ -191,8 +222,9 @@ impl CheckObserver {
         if batch.is_empty() || !self.control.is_current(&self.session) {
             return;
         }
-        let summary =
-            |header: &[u8]| Rc::new(HeaderSummary::new(&Summary::parse_with(header, charset::decode)));
+        let summary = |header: &[u8]| {
+            Rc::new(HeaderSummary::new(&Summary::parse_with(header, charset::decode), text::fold))
+        };
         let headers: Vec<_> = batch.iter().map(|(id, header)| (id.clone(), summary(header))).collect();
         self.arrived.borrow_mut().extend(headers.iter().map(|(_, header)| header.clone()));
         self.control.dispatch(MailboxAction::Headers(headers));
@@ -223,10 +255,9 @@ impl CheckDelegate for CheckObserver {
         }
         match event {
             CheckEvent::Listed(listings) => {
-                let is_first = self.control.state().session.account.is_none();
-                if is_first {
-                    self.control.signed_in(&self.session);
-                }
+                let is_first = !self.control.state().mailbox.listed;
+                self.control.signed_in(&self.session);
+                store_sign_in(&self.control, &self.session);
                 let ids = listings.iter().map(|listing| listing.unique_id.clone()).collect();
                 self.control.dispatch(MailboxAction::Listed(listings));
                 if is_first {

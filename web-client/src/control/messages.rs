@@ -1,22 +1,26 @@
-//! Opens and marks messages.
+//! Opens, selects and marks messages.
+
+use std::collections::HashSet;
 
 use yew::platform::spawn_local;
 
 use super::Control;
 use super::login_session::Job;
-use crate::model::state::{Folder, MailboxAction, UiAction};
+use crate::model::search::Search;
+use crate::model::state::{Folder, MailboxAction, UiAction, folder_of};
+use crate::platform::{clock, text};
 use crate::storage::ObjectStore;
 
 impl Control {
     /// Opens a row of the list: a message, a sent copy or a draft.
     pub(crate) fn open(&self, id: &str) {
-        let folder = self.state().ui.folder;
+        let folder = self.folder_of(id);
         if folder == Folder::Drafts {
             return self.open_draft(id);
         }
         let Some(session) = self.session() else { return };
         self.close_draft();
-        self.dispatch(UiAction::Opening(id.to_owned()));
+        self.dispatch(UiAction::Opening { folder, id: id.to_owned() });
         let (control, id) = (self.clone(), id.to_owned());
         spawn_local(async move {
             let is_copy = folder == Folder::Sent;
@@ -37,9 +41,26 @@ impl Control {
         });
     }
 
+    /// The folder of a row: its own, unless the list of a folder of the server shows it.
+    pub(super) fn folder_of(&self, id: &str) -> Folder {
+        let state = self.state();
+        match folder_of(&state.mailbox, &state.compose.drafts, id) {
+            Folder::Inbox if state.ui.folder == Folder::Starred => Folder::Starred,
+            folder => folder,
+        }
+    }
+
     /// Moves the cursor. If a message is open, opens the selected one.
     pub(crate) fn move_cursor(&self, rows: isize) {
-        let cursor = self.state().cursor_after(rows);
+        self.set_cursor(self.state().cursor_after(rows));
+    }
+
+    /// Moves the cursor to the first or the last row.
+    pub(crate) fn move_cursor_to_end(&self, last: bool) {
+        self.set_cursor(self.state().outermost_row(last));
+    }
+
+    fn set_cursor(&self, cursor: Option<String>) {
         self.dispatch(UiAction::Cursor(cursor));
         let ui = self.state().ui.clone();
         if let (Some(open), Some(cursor)) = (&ui.open, &ui.cursor)
@@ -49,23 +70,63 @@ impl Control {
         }
     }
 
-    pub(crate) fn set_read(&self, id: &str, read: bool) {
-        self.dispatch(MailboxAction::SetRead { id: id.to_owned(), read });
-        self.store_marks(id);
+    /// Searches all folders.
+    pub(crate) fn search(&self, text: &str) {
+        self.dispatch(UiAction::Search(Search::parse(text, text::fold, clock::midnight)));
+    }
+
+    pub(crate) fn toggle_selected(&self, id: &str) {
+        self.dispatch(UiAction::ToggleSelected(id.to_owned()));
+    }
+
+    /// Selects all rows of the list.
+    pub(crate) fn select_all(&self) {
+        let ids = self.state().items().iter().map(|item| item.id().to_owned()).collect();
+        self.dispatch(UiAction::Select(ids));
+    }
+
+    /// Selects the rows between the last selected row and this one.
+    pub(crate) fn select_to(&self, id: &str) {
+        self.dispatch(UiAction::Select(self.state().rows_to(id)));
+    }
+
+    /// Moves the cursor and selects the rows that it passes.
+    pub(crate) fn extend_selection(&self, rows: isize) {
+        let Some(cursor) = self.state().cursor_after(rows) else { return };
+        self.select_to(&cursor);
+        self.dispatch(UiAction::Cursor(Some(cursor)));
+    }
+
+    pub(crate) fn set_read(&self, ids: &[String], read: bool) {
+        self.dispatch(MailboxAction::SetRead { ids: ids.to_vec(), read });
+        self.store_marks(ids);
     }
 
     pub(crate) fn toggle_star(&self, id: &str) {
-        let Some(starred) = self.state().mailbox.message(id).map(|message| !message.starred) else { return };
-        self.dispatch(MailboxAction::SetStarred { id: id.to_owned(), starred });
-        self.store_marks(id);
+        self.toggle_stars(&[id.to_owned()]);
     }
 
-    pub(super) fn store_marks(&self, id: &str) {
-        let message = self.state().mailbox.message(id).cloned();
-        let (Some(session), Some(message)) = (self.session(), message) else { return };
+    /// Stars all of these messages, or none of them if all have a star.
+    pub(crate) fn toggle_stars(&self, ids: &[String]) {
+        let state = self.state();
+        let mut messages = ids.iter().filter_map(|id| state.mailbox.message(id)).peekable();
+        if messages.peek().is_none() {
+            return;
+        }
+        let starred = !messages.all(|message| message.starred);
+        self.dispatch(MailboxAction::SetStarred { ids: ids.to_vec(), starred });
+        self.store_marks(ids);
+    }
+
+    pub(super) fn store_marks(&self, ids: &[String]) {
+        let state = self.state();
+        let Some(session) = self.session() else { return };
+        let ids: HashSet<_> = ids.iter().collect();
+        let messages = state.mailbox.messages.iter().filter(|message| ids.contains(&message.id));
+        let messages: Vec<_> = messages.cloned().collect();
         // Marks that cannot be stored last until the page is closed.
         spawn_local(async move {
-            let _ = session.storage.put_marks(&message).await;
+            let _ = session.storage.put_marks(&messages).await;
         });
     }
 }

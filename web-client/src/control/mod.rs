@@ -6,21 +6,29 @@
 //! | `login_session.rs` | credentials and job queue, from sign-in to sign-out |
 //! | `jobs.rs` | runs the queue, with retries |
 //! | `maildrop.rs` | the jobs: check, fetch, delete |
-//! | `messages.rs` | open and mark messages |
+//! | `messages.rs` | open, select and mark messages |
+//! | `indexing.rs` | the texts that the list shows and searches |
 //! | `deletion.rs` | delete, confirm, undo |
 //! | `drafts.rs` | write, store and discard drafts |
+//! | `outbox.rs` | hold a message back for Undo |
 //! | `sending.rs` | send |
+//! | `people.rs` | people for the completion of addresses |
+//! | `settings.rs` | the user's settings |
 //! | `own_address.rs` | the user's own address |
 
 mod backoff;
 mod deletion;
 mod drafts;
+mod indexing;
 mod jobs;
 mod login_session;
 mod maildrop;
 mod messages;
+mod outbox;
 mod own_address;
+mod people;
 mod sending;
+mod settings;
 mod store;
 
 use std::cell::{Cell, RefCell};
@@ -29,7 +37,6 @@ use std::rc::Rc;
 
 use futures::channel::oneshot;
 use mail_core::message::address::{Address, Host};
-use mail_core::sasl::Credentials;
 use mail_core::smtp::command::HelloName;
 use mail_core::time::Duration;
 use yew::Callback;
@@ -43,6 +50,7 @@ use crate::model::state::{Action, Notice, SessionAction, State, UiAction};
 use crate::model::transcript::{Protocol, Transcript, TranscriptRecorder};
 use crate::platform::{dom, location};
 use crate::storage::Storage;
+use crate::storage::stored_sign_in::{self, SignIn};
 
 /// Interval of the checks for new mail.
 const CHECK_INTERVAL: Duration = Duration::from_secs(60);
@@ -80,8 +88,11 @@ struct Inner {
 }
 
 impl Control {
+    /// A page that looks for a stored sign-in; see [`resume`](Self::resume).
     pub(crate) fn new() -> Self {
-        Self(Rc::default())
+        let control = Self(Rc::default());
+        control.dispatch(SessionAction::Resuming(true));
+        control
     }
 
     pub(crate) fn state(&self) -> Rc<State> {
@@ -108,25 +119,43 @@ impl Control {
         self.0.transcript.borrow().clone()
     }
 
-    /// Signs in by checking the maildrop. SMTP is not needed for it.
-    pub(crate) fn sign_in(&self, username: &str, password: &str) {
-        let credentials = Credentials::new(username, password);
-        let account = account_name(username);
-        let address = Address::parse(&username.to_lowercase()).ok();
+    /// Signs in by checking the maildrop. SMTP is not needed for it. The sign-in is stored for the device or for the tab.
+    pub(crate) fn sign_in(&self, username: &str, password: &str, on_device: bool) {
+        let sign_in = SignIn { username: username.to_owned(), password: password.to_owned() };
         self.dispatch(SessionAction::SigningIn);
         let control = self.clone();
         spawn_local(async move {
-            let storage = Storage::open(&account).await;
-            let address = match address {
-                Some(address) => Some(address),
-                None => storage.address().await,
-            };
-            let snapshot = storage.load().await;
-            let session = Rc::new(LoginSession::new(account, credentials, storage, snapshot, address));
-            control.0.session.replace(Some(session.clone()));
+            let session = control.open_session(&sign_in).await;
+            session.unstored.replace(Some((sign_in, on_device)));
             control.run_jobs(&session);
             control.check_periodically(session).await;
         });
+    }
+
+    /// Continues a stored sign-in: shows what is stored in the browser, and checks the maildrop.
+    pub(crate) fn resume(&self) {
+        let control = self.clone();
+        spawn_local(async move {
+            let Some(sign_in) = stored_sign_in::load().await else {
+                return control.dispatch(SessionAction::Resuming(false));
+            };
+            let session = control.open_session(&sign_in).await;
+            control.signed_in(&session);
+            control.run_jobs(&session);
+            control.check_periodically(session).await;
+        });
+    }
+
+    async fn open_session(&self, sign_in: &SignIn) -> Rc<LoginSession> {
+        let storage = Storage::open(&account_name(&sign_in.username)).await;
+        let address = match Address::parse(&sign_in.username.to_lowercase()).ok() {
+            Some(address) => Some(address),
+            None => storage.address().await,
+        };
+        let snapshot = storage.load().await;
+        let session = Rc::new(LoginSession::new(sign_in, storage, snapshot, address));
+        self.0.session.replace(Some(session.clone()));
+        session
     }
 
     /// Signs out. With `wipe`, deletes everything that is stored in the browser for the account.
@@ -134,11 +163,17 @@ impl Control {
         if !wipe {
             self.store_open_draft();
         }
+        self.release();
         let was_signed_in = self.state().session.account.is_some();
+        let mut username = String::new();
+        spawn_local(stored_sign_in::forget());
         if let Some(session) = self.0.session.take() {
             // Without a successful login, the credentials may be wrong.
             let pending = if was_signed_in { session.storage.pending_removals() } else { Vec::new() };
             let recorder = self.recorder(Protocol::Pop3);
+            if !wipe {
+                username.clone_from(&session.username);
+            }
             spawn_local(async move {
                 if wipe {
                     session.storage.wipe().await;
@@ -149,7 +184,7 @@ impl Control {
             });
         }
         self.0.transcript.take();
-        self.dispatch(Action::SignedOut { error: None });
+        self.dispatch(Action::SignedOut { error: None, username });
     }
 
     /// Completes a deletion and checks for new mail, at the user's request.

@@ -16,7 +16,6 @@ use super::login_session::LoginSession;
 use super::own_address::placeholder;
 use super::{Control, hello};
 use crate::model::draft_form::DraftForm;
-use crate::model::fetched_message::search_text;
 use crate::model::format;
 use crate::model::state::{ComposeAction, MailboxAction, Notice, Outgoing};
 use crate::model::transcript::Protocol;
@@ -24,29 +23,33 @@ use crate::platform::clock;
 use crate::platform::socket::Socket;
 use crate::session::smtp::{self, OutgoingMessage, Receipt, SendError};
 use crate::storage::{SENT_OCTETS_MAX, StoreError};
+use crate::strings;
 
 impl Control {
-    /// Whether a message is being sent, by this or an earlier login session.
+    /// Whether a message is being sent, by this or an earlier login session, or is held back.
     pub(crate) fn is_sending(&self) -> bool {
-        self.0.sending.get() > 0
+        self.0.sending.get() > 0 || self.state().compose.held.is_some()
     }
 
-    /// Sends the open draft if it is valid, all files are attached, and nothing else is being sent.
-    pub(crate) fn send(&self) {
+    /// The open draft, if it is valid, all files are attached, and nothing else is being sent.
+    pub(super) fn sendable(&self) -> Option<Rc<DraftForm>> {
         let state = self.state();
-        let (Some(session), Some(account), Some(open)) =
-            (self.session(), &state.session.account, &state.compose.open)
-        else {
-            return;
-        };
+        let (account, open) = (state.session.account.as_ref()?, state.compose.open.as_ref()?);
         let form = open.form.clone();
         if state.compose.outgoing.is_some() || state.compose.is_attaching(&form.id) {
-            return;
+            return None;
         }
         let from = account.address.clone().or_else(|| placeholder(account));
         if from.is_none_or(|from| form.draft(&from).is_err()) {
-            return self.dispatch(ComposeAction::Invalid);
+            self.dispatch(ComposeAction::Invalid);
+            return None;
         }
+        Some(form)
+    }
+
+    /// Sends a valid draft now.
+    pub(super) fn submit_draft(&self, session: &Rc<LoginSession>, form: &Rc<DraftForm>) {
+        let (session, form) = (session.clone(), form.clone());
         // If the page is closed from here on, the stored draft says that it may have been delivered.
         let unconfirmed = Rc::new(DraftForm { maybe_delivered: true, ..DraftForm::clone(&form) });
         self.dispatch(ComposeAction::Edit(unconfirmed.clone()));
@@ -56,9 +59,11 @@ impl Control {
         self.0.cancel_sending.replace(Some(cancel));
         self.0.sending.set(self.0.sending.get() + 1);
         let control = self.clone();
+        // Sign-out removes it from the state.
+        let name = self.state().session.settings.name.clone();
         spawn_local(async move {
             control.put_draft(&session, &unconfirmed).await;
-            match control.compose_and_submit(&session, &form, cancelled).await {
+            match control.compose_and_submit(&session, &form, name, cancelled).await {
                 Ok((message, receipt)) => control.sent(&session, &form, &message, &receipt).await,
                 Err(error) => control.not_sent(&session, &form, &error).await,
             }
@@ -83,6 +88,7 @@ impl Control {
         &self,
         session: &Rc<LoginSession>,
         form: &DraftForm,
+        name: String,
         cancelled: oneshot::Receiver<()>,
     ) -> Result<(Vec<u8>, Receipt), SendError> {
         let mut cancelled = cancelled;
@@ -92,7 +98,7 @@ impl Control {
             // The sender was dropped: this message cannot be cancelled any more.
             Either::Right((Err(_), finding)) => finding.await?,
         };
-        let (draft, message) = compose_message(form, &from);
+        let (draft, message) = compose_message(form, &from, name);
         let outgoing = OutgoingMessage::new(&draft, message.clone());
         let receipt = self.submit(session, &form.id, &outgoing, cancelled).await?;
         Ok((message, receipt))
@@ -133,7 +139,9 @@ impl Control {
             let draft = form.id.clone();
             self.dispatch(ComposeAction::Edit(form.clone()));
             self.dispatch(ComposeAction::Save(form.clone()));
-            if !self.state().compose.is_open(&draft) {
+            if self.state().compose.open.is_none() {
+                self.dispatch(ComposeAction::Open(form.clone()));
+            } else if !self.state().compose.is_open(&draft) {
                 self.notify(Notice::error(format!("Message not sent. It is in Drafts. {error}")));
             }
             self.dispatch(ComposeAction::SendFailed { draft, error: error.to_string() });
@@ -142,10 +150,11 @@ impl Control {
     }
 
     async fn sent(&self, session: &Rc<LoginSession>, form: &DraftForm, message: &[u8], receipt: &Receipt) {
-        let copy = session.storage.put_sent_copy(&form.id, message, search_text(&form.body)).await;
+        let copy = session.storage.put_sent_copy(&form.id, message).await;
         if self.is_current(session) {
             // Storing of the draft ends before it is deleted. In the other order it could reappear.
             self.dispatch(ComposeAction::Sent(form.id.clone()));
+            self.remember_recipients(session, form);
             self.notify(sent_notice(receipt, copy.as_ref().err()));
             if let Ok(copy) = copy {
                 self.dispatch(MailboxAction::SentCopyStored(Rc::new(copy)));
@@ -157,8 +166,9 @@ impl Control {
     }
 }
 
-fn compose_message(form: &DraftForm, from: &Address) -> (Draft, Vec<u8>) {
-    let draft = form.draft(from).expect("the form was valid with another sender");
+fn compose_message(form: &DraftForm, from: &Address, name: String) -> (Draft, Vec<u8>) {
+    let mut draft = form.draft(from).expect("the form was valid with another sender");
+    draft.from_name = name;
     let id = MessageId::unique(form.number(), &from.host);
     let message = compose::compose(&draft, &clock::local(clock::now()), &id);
     (draft, message)
@@ -179,9 +189,9 @@ fn sent_notice(receipt: &Receipt, copy_error: Option<&StoreError>) -> Notice {
         Some(StoreError::Unavailable) => problems.push("This browser could not store a copy.".to_owned()),
     }
     if problems.is_empty() {
-        Notice::info("Message sent.")
+        Notice::info(strings::MESSAGE_SENT)
     } else {
-        Notice::error(format!("Message sent. {}", problems.join(" ")))
+        Notice::error(format!("{} {}", strings::MESSAGE_SENT, problems.join(" ")))
     }
 }
 

@@ -10,6 +10,8 @@ use mail_core::message::draft::{Attachment, Draft, DraftError, SUBJECT_CHARS_MAX
 use mail_core::message::id::MessageId;
 use mail_core::message::recipients::{self, split_recipients};
 
+use crate::strings;
+
 /// A recipient field: finished entries as chips, followed by the text that is being typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Recipients {
@@ -56,6 +58,14 @@ impl Recipients {
         committed.chips.iter().map(|chip| parse_address(field, chip)).collect()
     }
 
+    /// The valid addresses.
+    pub(crate) fn addresses_as_text(&self) -> Vec<String> {
+        let mut committed = self.clone();
+        committed.commit_typed();
+        let addresses = committed.chips.iter().filter_map(|chip| parse_address("To", chip).ok());
+        addresses.map(|address| address.to_string()).collect()
+    }
+
     fn is_empty(&self) -> bool {
         self.chips.is_empty() && self.typed.trim().is_empty()
     }
@@ -91,6 +101,17 @@ pub(crate) struct DraftForm {
     pub(crate) references: Vec<MessageId>,
     /// The connection or the page ended during sending; the message may have been delivered.
     pub(crate) maybe_delivered: bool,
+    /// The user has pressed Send, and the message is held back for Undo.
+    pub(crate) queued: bool,
+}
+
+/// Something that the author may have forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reminder {
+    /// The subject is empty.
+    Subject,
+    /// The text mentions an attachment, and there is none.
+    Attachment,
 }
 
 impl DraftForm {
@@ -108,6 +129,7 @@ impl DraftForm {
             in_reply_to: None,
             references: Vec::new(),
             maybe_delivered: false,
+            queued: false,
         }
     }
 
@@ -133,6 +155,24 @@ impl DraftForm {
             && self.subject.trim().is_empty()
             && self.body.trim().is_empty()
             && self.attachments.is_empty()
+    }
+
+    /// What the author may have forgotten. Quoted text and the signature do not count.
+    pub(crate) fn reminder(&self) -> Option<Reminder> {
+        let is_over = |line: &str| line == "-- " || line.starts_with("---------- Forwarded");
+        let own = self.body.lines().take_while(|line| !is_over(line)).filter(|line| !line.starts_with('>'));
+        let mut words = own.flat_map(|line| line.split(|c: char| !c.is_alphanumeric()));
+        let mut mentions_attachment = || {
+            words
+                .any(|word| ["attached", "attachment", "attachments"].contains(&word.to_lowercase().as_str()))
+        };
+        if self.subject.trim().is_empty() {
+            Some(Reminder::Subject)
+        } else if self.attachments.is_empty() && mentions_attachment() {
+            Some(Reminder::Attachment)
+        } else {
+            None
+        }
     }
 
     /// All recipients, separated by commas.
@@ -196,12 +236,9 @@ fn field_message(error: &DraftError) -> String {
         DraftError::NoRecipient | DraftError::Address { error: AddressError::Empty, .. } => {
             "Add a recipient.".to_owned()
         }
-        DraftError::Address { error: AddressError::NoAt, .. } => {
-            "Add a full address, such as name@example.org.".to_owned()
-        }
+        DraftError::Address { error: AddressError::NoAt, .. } => strings::FULL_ADDRESS.to_owned(),
         DraftError::SubjectTooLong(chars) => {
-            let excess = chars.saturating_sub(SUBJECT_CHARS_MAX);
-            format!("Subject is {} too long.", super::format::count(excess, "character"))
+            strings::subject_too_long(chars.saturating_sub(SUBJECT_CHARS_MAX))
         }
         error => {
             let text = error.to_string();
@@ -296,6 +333,34 @@ mod tests {
         assert_eq!(again.recipients(), "gb@iit.edu, cd@iit.edu");
         assert!(DraftForm { to: typed("gb"), ..form.clone() }.draft(&me).is_err());
         assert_eq!(DraftForm { to: typed(" "), ..form }.draft(&me), Err(DraftError::NoRecipient));
+    }
+
+    #[test]
+    fn author_is_reminded_of_a_subject_and_an_attachment() {
+        let reminder = |subject: &str, body: &str| {
+            DraftForm { subject: subject.to_owned(), body: body.to_owned(), ..form() }.reminder()
+        };
+        assert_eq!(reminder(" ", "x"), Some(Reminder::Subject));
+        assert_eq!(reminder("x", "The plan is Attached."), Some(Reminder::Attachment));
+        assert_eq!(reminder("x", "See the attachment"), Some(Reminder::Attachment));
+        for body in ["Done.", "Yes.\n> It is attached.", "Yes.\n\n-- \nNo attachments, please", "unattached"]
+        {
+            assert_eq!(reminder("x", body), None, "{body}");
+        }
+        let file = Attachment {
+            name: "x".into(),
+            mime: "x/y".into(),
+            content_id: None,
+            content_location: None,
+            bytes: vec![],
+        };
+        let form = DraftForm {
+            subject: "x".into(),
+            body: "It is attached.".into(),
+            attachments: vec![Rc::new(file)],
+            ..form()
+        };
+        assert_eq!(form.reminder(), None);
     }
 
     #[test]

@@ -1,13 +1,11 @@
 //! A fetched message: its octets and their parsed form.
 
-use std::rc::Rc;
-
 use bytes::Bytes;
 use mail_core::message::parsed::ParsedMessage;
 use mail_core::message::platform::Platform;
 
-/// Characters of a message's text that the search index stores.
-const SEARCH_TEXT_CHARS_MAX: usize = 20_000;
+use super::message::BodyIndex;
+use super::search::Fold;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FetchedMessage {
@@ -23,12 +21,7 @@ impl FetchedMessage {
         Self { raw, parsed }
     }
 
-    /// Text for the search, in lower case.
-    pub(crate) fn search_text(&self) -> Rc<str> {
-        search_text(self.parsed.plain_text())
+    pub(crate) fn body_index(&self, fold: Fold) -> BodyIndex {
+        BodyIndex::new(self.parsed.plain_text(), fold)
     }
-}
-
-pub(crate) fn search_text(text: &str) -> Rc<str> {
-    text.chars().take(SEARCH_TEXT_CHARS_MAX).flat_map(char::to_lowercase).collect::<String>().into()
 }

@@ -6,10 +6,11 @@ use mail_core::message::date;
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// For a list row: `19:15` today, `Yesterday`, `20 Nov` this year, `20 Nov 2025` before.
-pub(crate) fn list_date(at: DateTime<FixedOffset>, now: DateTime<FixedOffset>) -> String {
+/// For a list row: `19:15` today, `Yesterday`, `20 Nov` this year, `20 Nov 2025` before. In a group of a day, the time.
+pub(crate) fn list_date(at: DateTime<FixedOffset>, now: DateTime<FixedOffset>, is_grouped: bool) -> String {
     match (now.date_naive() - at.date_naive()).num_days() {
         0 => time(at),
+        1 if is_grouped => time(at),
         1 => "Yesterday".to_owned(),
         _ if at.year() == now.year() => format!("{} {}", at.day(), MONTHS[at.month0() as usize]),
         _ => format!("{} {} {}", at.day(), MONTHS[at.month0() as usize], at.year()),
@@ -49,9 +50,36 @@ pub(crate) fn size(octets: u64) -> String {
     }
 }
 
-/// `1 message`, `2 messages`.
-pub(crate) fn count(number: usize, one: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+/// `1 message`, `1,240 messages`.
+pub(crate) fn count(count: usize, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{} {one}s", number(count)) }
+}
+
+/// `999`, `1,240`.
+pub(crate) fn number(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `40 MB` for 40 MiB: a limit as an administrator writes it.
+pub(crate) fn binary_size(octets: u64) -> String {
+    const MEBIBYTE: u64 = 1_024 * 1_024;
+    if octets < MEBIBYTE {
+        return size(octets);
+    }
+    let tenths = (octets * 10 + MEBIBYTE / 2) / MEBIBYTE;
+    if tenths.is_multiple_of(10) || tenths >= 100 {
+        format!("{} MB", tenths / 10)
+    } else {
+        format!("{}.{} MB", tenths / 10, tenths % 10)
+    }
 }
 
 #[cfg(test)]
@@ -73,8 +101,9 @@ mod tests {
             // The sender's clock is ahead.
             ("2026-11-24T12:00:00+01:00", "24 Nov"),
         ] {
-            assert_eq!(list_date(at(text), now), label);
+            assert_eq!(list_date(at(text), now, false), label);
         }
+        assert_eq!(list_date(at("2026-11-21T23:59:00+01:00"), now, true), "23:59");
         assert_eq!(date_and_time(now), "22 Nov 2026, 20:00");
         assert_eq!(guide_date(now.to_utc()), "2026-11-22 : 19 : 00 UTC");
     }
@@ -95,5 +124,7 @@ mod tests {
             assert_eq!(size(octets), label);
         }
         assert_eq!((count(1, "file"), count(0, "file")), ("1 file".to_owned(), "0 files".to_owned()));
+        assert_eq!([999, 1_000, 1_234_567].map(number), ["999", "1,000", "1,234,567"]);
+        assert_eq!([41_943_040, 67_108_864, 1_500_000].map(binary_size), ["40 MB", "64 MB", "1.4 MB"]);
     }
 }

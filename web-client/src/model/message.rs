@@ -3,10 +3,12 @@
 use std::rc::Rc;
 
 use chrono::{DateTime, Utc};
+use mail_core::message::id::MessageId;
 use mail_core::message::parsed::{NamedAddress, Summary};
 use mail_core::message::printable::printable_line;
 
 use super::draft_form::DraftForm;
+use super::search::{Fold, Search, SearchedTexts};
 
 /// One message of a scan listing, with its unique-id (RFC 1939 sections 5 and 7).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +33,45 @@ pub(crate) struct Message {
     pub(crate) starred: bool,
     /// The whole message is in IndexedDB.
     pub(crate) stored: bool,
-    /// Body text for the search, in lower case. `None` until the message was opened once.
-    pub(crate) text: Option<Rc<str>>,
+    /// `None` until the message was fetched once.
+    pub(crate) body: Option<BodyIndex>,
+}
+
+/// The part of a message's text that the list shows and searches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct BodyIndex {
+    /// The folded text.
+    pub(crate) search_text: Rc<str>,
+    /// The beginning of the text, in one line.
+    pub(crate) snippet: Rc<str>,
+}
+
+/// Characters of a message's text that can be searched.
+const SEARCH_TEXT_CHARS_MAX: usize = 20_000;
+const SNIPPET_CHARS_MAX: usize = 140;
+
+impl BodyIndex {
+    pub(crate) fn new(text: &str, fold: Fold) -> Self {
+        let end = text.char_indices().nth(SEARCH_TEXT_CHARS_MAX).map_or(text.len(), |(at, _)| at);
+        Self { search_text: fold(&text[..end]).into(), snippet: snippet(text).into() }
+    }
+}
+
+/// The first words that are not quoted.
+fn snippet(text: &str) -> String {
+    let lines = text.lines().map(str::trim);
+    let lines = lines.filter(|line| !line.starts_with('>') && !line.ends_with(" wrote:"));
+    let mut snippet = String::new();
+    for word in lines.flat_map(str::split_whitespace) {
+        if snippet.len() >= SNIPPET_CHARS_MAX {
+            break;
+        }
+        if !snippet.is_empty() {
+            snippet.push(' ');
+        }
+        snippet.extend(printable_line(word).chars().take(SNIPPET_CHARS_MAX));
+    }
+    snippet
 }
 
 /// Header fields ready for display and search.
@@ -44,24 +83,46 @@ pub(crate) struct HeaderSummary {
     /// Date of the topmost Received field, else of the Date field.
     pub(crate) date: Option<DateTime<Utc>>,
     pub(crate) has_attachments: bool,
-    /// Names, addresses and subject, in lower case.
-    search_text: String,
+    pub(crate) message_id: Option<MessageId>,
+    /// The messages that it answers: References and In-Reply-To.
+    pub(crate) references: Vec<MessageId>,
+    /// Folded names and addresses.
+    pub(crate) folded_from: String,
+    pub(crate) folded_to: String,
+    pub(crate) folded_subject: String,
 }
 
 impl HeaderSummary {
-    pub(crate) fn new(summary: &Summary) -> Self {
-        let addresses: Vec<_> =
-            summary.from.iter().chain(&summary.to).map(|person| person.address.as_str()).collect();
+    pub(crate) fn new(summary: &Summary, fold: Fold) -> Self {
         let (from, to) = (names(&summary.from), names(&summary.to));
+        let folded = |names: &str, people: &[NamedAddress]| {
+            let addresses = people.iter().map(|person| person.address.as_str());
+            fold(&std::iter::once(names).chain(addresses).collect::<Vec<_>>().join("\n"))
+        };
+        let (folded_from, folded_to) = (folded(&from, &summary.from), folded(&to, &summary.to));
         let subject = printable_line(&summary.subject).into_owned();
-        let search_text = format!("{from}\n{to}\n{}\n{subject}", addresses.join("\n")).to_lowercase();
+        let folded_subject = fold(&subject);
         let date = summary.received.or(summary.date).map(|date| date.to_utc());
-        Self { from, to, subject, date, has_attachments: summary.has_attachments, search_text }
+        let has_attachments = summary.has_attachments;
+        let message_id = summary.message_id.clone();
+        let references = summary.references.iter().chain(&summary.in_reply_to).cloned().collect();
+        Self {
+            from,
+            to,
+            subject,
+            date,
+            has_attachments,
+            message_id,
+            references,
+            folded_from,
+            folded_to,
+            folded_subject,
+        }
     }
 
     /// For a sent copy: the recipients take the sender's place.
-    pub(crate) fn of_sent_copy(summary: &Summary) -> Self {
-        let header = Self::new(summary);
+    pub(crate) fn of_sent_copy(summary: &Summary, fold: Fold) -> Self {
+        let header = Self::new(summary, fold);
         Self { from: format!("To {}", header.to), ..header }
     }
 }
@@ -112,19 +173,48 @@ impl ListItem {
         }
     }
 
-    /// Whether the header or the text contains every word. The words are in lower case.
-    pub(super) fn matches(&self, words: &[String]) -> bool {
+    pub(crate) fn has_attachments(&self) -> bool {
+        match self {
+            Self::Message(message) => message.header.as_ref().is_some_and(|header| header.has_attachments),
+            Self::Draft(form) => !form.attachments.is_empty(),
+        }
+    }
+
+    pub(crate) fn is_unread(&self) -> bool {
+        match self {
+            Self::Message(message) => !message.read,
+            Self::Draft(_) => false,
+        }
+    }
+
+    /// The first words of the text; empty if they are not known.
+    pub(crate) fn snippet(&self) -> Rc<str> {
         match self {
             Self::Message(message) => {
-                let (header, text) = (message.header.as_deref(), message.text.as_deref());
-                words.iter().all(|word| {
-                    header.is_some_and(|header| header.search_text.contains(word))
-                        || text.is_some_and(|text| text.contains(word))
-                })
+                message.body.as_ref().map(|body| body.snippet.clone()).unwrap_or_default()
+            }
+            Self::Draft(form) => snippet(&form.body).into(),
+        }
+    }
+
+    pub(super) fn matches(&self, search: &Search) -> bool {
+        match self {
+            Self::Message(message) => {
+                let header = message.header.as_deref();
+                search.matches(
+                    self,
+                    &SearchedTexts {
+                        from: header.map_or("", |header| &header.folded_from),
+                        to: header.map_or("", |header| &header.folded_to),
+                        subject: header.map_or("", |header| &header.folded_subject),
+                        body: message.body.as_ref().map_or("", |body| &body.search_text),
+                    },
+                )
             }
             Self::Draft(form) => {
-                let text = format!("{}\n{}\n{}", form.recipients(), form.subject, form.body).to_lowercase();
-                words.iter().all(|word| text.contains(word.as_str()))
+                let fold = |text: &str| search.fold(text);
+                let (to, subject, body) = (fold(&form.recipients()), fold(&form.subject), fold(&form.body));
+                search.matches(self, &SearchedTexts { from: "", to: &to, subject: &subject, body: &body })
             }
         }
     }
@@ -135,4 +225,24 @@ fn names(people: &[NamedAddress]) -> String {
         printable_line(person.name.as_deref().unwrap_or(&person.address)).into_owned()
     };
     people.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn body_index_has_the_folded_text_and_the_first_unquoted_words() {
+        let body =
+            BodyIndex::new("\r\nOn Sunday, Ag wrote:\r\n> Quoted\r\nSee  you\r\n\r\nAt FIVE.\r\n", |text| {
+                text.to_lowercase()
+            });
+        assert_eq!(&*body.snippet, "See you At FIVE.");
+        assert!(body.search_text.contains("quoted") && body.search_text.contains("at five."));
+        let long = BodyIndex::new(&"ü".repeat(30_000), str::to_lowercase);
+        assert_eq!(long.search_text.chars().count(), SEARCH_TEXT_CHARS_MAX);
+        assert_eq!(long.snippet.chars().count(), SNIPPET_CHARS_MAX);
+    }
 }

@@ -1,6 +1,6 @@
 //! Time, time zone and random numbers.
 
-use chrono::{DateTime, FixedOffset, Utc};
+use chrono::{DateTime, Datelike as _, FixedOffset, NaiveDate, Utc};
 use js_sys::Date;
 use wasm_bindgen::JsValue;
 
@@ -21,6 +21,16 @@ pub(crate) fn local(at: DateTime<Utc>) -> DateTime<FixedOffset> {
         Some(zone) => at.with_timezone(&zone),
         None => at.fixed_offset(),
     }
+}
+
+/// The time at which a day starts in the local time zone.
+pub(crate) fn midnight(date: NaiveDate) -> DateTime<Utc> {
+    let month = i32::try_from(date.month0()).unwrap_or_default();
+    let day = i32::try_from(date.day()).unwrap_or(1);
+    let at = Date::new_with_year_month_day(date.year().unsigned_abs(), month, day);
+    #[expect(clippy::cast_possible_truncation, reason = "the float-to-int cast saturates")]
+    let milliseconds = at.get_time() as i64;
+    DateTime::from_timestamp_millis(milliseconds).unwrap_or_default()
 }
 
 /// A random number, practically unique.

@@ -9,10 +9,14 @@ pub(crate) fn document() -> Option<Document> {
 
 /// Focuses an element by id. Does nothing if it does not exist.
 pub(crate) fn focus(id: &str) {
+    focus_if_drawn(id);
+}
+
+/// Focuses an element by id; returns whether it exists.
+pub(crate) fn focus_if_drawn(id: &str) -> bool {
     let element = document().and_then(|document| document.get_element_by_id(id));
-    if let Some(element) = element.and_then(|element| element.dyn_into::<HtmlElement>().ok()) {
-        let _ = element.focus();
-    }
+    let element = element.and_then(|element| element.dyn_into::<HtmlElement>().ok());
+    element.is_some_and(|element| element.focus().is_ok())
 }
 
 /// Whether the focused element is visible. The body and undrawn elements have no offset parent.

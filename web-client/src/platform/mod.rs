@@ -4,6 +4,7 @@ pub(crate) mod blob_url;
 pub(crate) mod charset;
 pub(crate) mod clipboard;
 pub(crate) mod clock;
+pub(crate) mod crypto;
 pub(crate) mod dom;
 pub(crate) mod html_text;
 pub(crate) mod indexed_db;
@@ -11,7 +12,9 @@ pub(crate) mod local_storage;
 pub(crate) mod location;
 pub(crate) mod notification;
 mod refusal;
+pub(crate) mod session_storage;
 pub(crate) mod socket;
+pub(crate) mod text;
 
 /// The conversions of the browser for the parser of mail-core.
 pub(crate) const PLATFORM: mail_core::message::platform::Platform = mail_core::message::platform::Platform {

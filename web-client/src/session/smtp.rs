@@ -14,9 +14,9 @@ use mail_core::smtp::reply::Reply;
 use mail_core::time::Instant;
 
 use super::{Connection, ConnectionLost, Driver, SessionError};
-use crate::model::format;
 use crate::model::state::DELIVERY_UNKNOWN;
 use crate::model::transcript::TranscriptRecorder;
+use crate::strings;
 
 /// Size of a body chunk. The progress bar advances by it.
 const CHUNK_OCTETS: usize = 32 * 1_024;
@@ -201,11 +201,7 @@ impl<C: Connection> Sender<C> {
 
 fn missing_capability(missing: MissingCapability, octets: u64) -> SessionError {
     SessionError::Refused(match missing {
-        MissingCapability::Size(octets_max) => format!(
-            "The message is too large. The server accepts up to {}. Yours is {}.",
-            format::size(octets_max),
-            format::size(octets)
-        ),
+        MissingCapability::Size(octets_max) => strings::message_too_large(octets_max, octets),
         missing => format!("Not sent: {missing}."),
     })
 }
@@ -296,7 +292,7 @@ mod tests {
         let host = SmtpHost::new();
         let large = send(&host, None, &outgoing(&["gb@iit.edu"], &vec![b'x'; 5_000_000]));
         assert!(
-            matches!(&large, Err(SendError::Session(SessionError::Refused(error))) if error.contains("The server accepts up to 4.0 MB. Yours is 5.0 MB.")),
+            matches!(&large, Err(SendError::Session(SessionError::Refused(error))) if error.contains("The server accepts up to 3.8 MB. Yours is 4.8 MB.")),
             "{large:?}"
         );
         let nul = send(&host, None, &outgoing(&["gb@iit.edu"], b"a\0b"));

@@ -33,6 +33,7 @@ pub(super) fn encode(form: &DraftForm) -> JsValue {
         ("inReplyTo", in_reply_to.map_or(JsValue::NULL, JsValue::from)),
         ("references", strings(&ids).into()),
         ("unsure", form.maybe_delivered.into()),
+        ("queued", form.queued.into()),
     ] {
         put(&object, name, &value);
     }
@@ -58,6 +59,7 @@ pub(super) fn decode(id: &str, value: &JsValue) -> Option<DraftForm> {
             .filter_map(|id| MessageId::parse(id))
             .collect(),
         maybe_delivered: get(value, "unsure").and_then(|value| value.as_bool()).unwrap_or_default(),
+        queued: get(value, "queued").and_then(|value| value.as_bool()).unwrap_or_default(),
         ..DraftForm::new(number, changed)
     })
 }
@@ -122,6 +124,7 @@ mod tests {
             in_reply_to: MessageId::parse("<1@iit.edu>"),
             references: vec![MessageId::parse("<0@iit.edu>").unwrap()],
             maybe_delivered: true,
+            queued: true,
             ..DraftForm::new(u128::MAX - 5, DateTime::from_timestamp_millis(1_795_374_907_123).unwrap())
         };
         assert_eq!(decode(&draft.id, &encode(&draft)), Some(draft));

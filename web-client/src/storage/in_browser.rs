@@ -5,15 +5,16 @@ use std::rc::Rc;
 
 use chrono::DateTime;
 use idb::{DatabaseEvent as _, Factory, ObjectStoreParams, TransactionMode};
-use js_sys::Uint8Array;
+use js_sys::{Object, Reflect, Uint8Array};
 use mail_core::message::address::Address;
 use mail_core::message::draft::Attachment;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use super::{ObjectStore, SENT_OCTETS_MAX, Storage, StoreError, draft_backup};
+use super::{ObjectStore, SENT_OCTETS_MAX, Storage, StoreError, draft_backup, draft_codec};
 use crate::model::draft_form::{DraftForm, Recipients};
-use crate::model::message::Message;
+use crate::model::message::{BodyIndex, Message};
+use crate::platform::text;
 
 const HEADER: &[u8] = b"From: Ag <ag@iit.edu>\r\nTo: gb@iit.edu\r\nSubject: Hello\r\n\r\n";
 
@@ -64,10 +65,12 @@ async fn stored_data_is_loaded_at_the_next_sign_in() {
     let storage = Storage::open("stored").await;
     assert!(storage.put_octets(ObjectStore::Headers, &items(&["1", "2"])).await);
     assert!(storage.put_octets(ObjectStore::Messages, &items(&["2"])).await);
-    storage.put_search_text("2", "see you at five").await;
+    let body = BodyIndex { search_text: "see you at five".into(), snippet: "See you".into() };
+    storage.put_bodies(&[("2".to_owned(), body.clone())]).await;
     let marked = Message { id: "2".to_owned(), read: true, starred: true, ..Message::default() };
-    assert!(storage.put_marks(&marked).await);
-    assert!(storage.put_sent_copy("mine", HEADER, "hello".into()).await.is_ok());
+    assert!(storage.put_marks(&[Rc::new(marked)]).await);
+    let sent = [HEADER, b"Hello, gb!\r\n"].concat();
+    assert!(storage.put_sent_copy("mine", &sent).await.is_ok());
     assert!(storage.put_draft(&draft(7, 1)).await);
     let address = Address::parse("gb@iit.edu").unwrap();
     assert_eq!(storage.address().await, None);
@@ -83,21 +86,19 @@ async fn stored_data_is_loaded_at_the_next_sign_in() {
             let header =
                 message.header.as_ref().map(|header| (header.from.as_str(), header.subject.as_str()));
             let marks = (message.read, message.starred);
-            (message.id.as_str(), header, marks, message.stored, message.text.as_deref())
+            (message.id.as_str(), header, marks, message.stored, message.body.clone())
         })
         .collect();
     let header = Some(("Ag", "Hello"));
     assert_eq!(
         loaded,
-        [
-            ("1", header, (false, false), false, None),
-            ("2", header, (true, true), true, Some("see you at five"))
-        ]
+        [("1", header, (false, false), false, None), ("2", header, (true, true), true, Some(body))]
     );
     assert_eq!(snapshot.sent.len(), 1);
     let copy = &snapshot.sent[0];
     assert_eq!(copy.header.as_ref().unwrap().from, "To gb@iit.edu");
-    assert_eq!((copy.octets, copy.text.as_deref()), (HEADER.len() as u64, Some("hello")));
+    let body = copy.body.as_ref().unwrap();
+    assert_eq!((copy.octets, &*body.snippet), (sent.len() as u64, "Hello, gb!"));
     assert_eq!(storage.message(ObjectStore::Messages, "2").await.as_deref(), Some(HEADER));
     assert_eq!(storage.message(ObjectStore::Messages, "1").await, None);
     assert_eq!(drafts("stored").await, [draft(7, 1)]);
@@ -109,8 +110,8 @@ async fn deletion_affects_only_the_given_ids() {
     for store in ObjectStore::MAILDROP {
         storage.put_octets(store, &items(&["1", "2", "3"])).await;
     }
-    storage.put_sent_copy("1", HEADER, "".into()).await.unwrap();
-    storage.put_sent_copy("2", HEADER, "".into()).await.unwrap();
+    storage.put_sent_copy("1", HEADER).await.unwrap();
+    storage.put_sent_copy("2", HEADER).await.unwrap();
     for number in [1, 2] {
         storage.put_draft(&draft(number, 1)).await;
         storage.back_up_draft(&draft(number, 2));
@@ -172,7 +173,8 @@ async fn version_2_is_migrated_without_loss() {
             assert_eq!(storage.message(ObjectStore::Sent, id).await.as_ref(), Some(message));
         }
         assert_eq!(snapshot.sent[1].header.as_ref().unwrap().subject, "Second");
-        assert_eq!(snapshot.sent[1].text.as_deref(), Some("second text"));
+        let body = snapshot.sent[1].body.as_ref().unwrap();
+        assert!(body.search_text.starts_with("xxx") && body.snippet.starts_with("xxx"));
         assert_eq!(keys(&storage, "sentSummaries").await, ["00aa", "00bb"]);
     }
 }
@@ -182,16 +184,72 @@ async fn sent_copy_over_the_budget_is_refused_and_old_copies_stay() {
     let storage = Storage::open("budget").await;
     let half = vec![b'x'; usize::try_from(SENT_OCTETS_MAX / 2).unwrap()];
     for id in ["1", "2"] {
-        assert!(storage.put_sent_copy(id, &half, "".into()).await.is_ok());
+        assert!(storage.put_sent_copy(id, &half).await.is_ok());
     }
-    let refused = storage.put_sent_copy("3", HEADER, "".into()).await;
+    let refused = storage.put_sent_copy("3", HEADER).await;
     assert_eq!(refused, Err(StoreError::BudgetExceeded));
     assert_eq!(keys(&storage, "sent").await, ["1", "2"]);
     // A copy that replaces itself fits.
-    assert!(storage.put_sent_copy("2", &half, "".into()).await.is_ok());
+    assert!(storage.put_sent_copy("2", &half).await.is_ok());
     assert!(storage.delete_sent_copies(&["1".to_owned()]).await);
-    assert!(storage.put_sent_copy("3", HEADER, "".into()).await.is_ok());
+    assert!(storage.put_sent_copy("3", HEADER).await.is_ok());
     storage.wipe().await;
+}
+
+/// Version 3 stored the texts of messages without a snippet, in lower case with accents.
+#[test]
+async fn version_3_is_migrated_without_loss() {
+    let stores =
+        ["headers", "messages", "marks", "drafts", "sent", "sentSummaries", "texts", "sentTexts", "profile"];
+    let mut request = Factory::new().unwrap().open("pennypost/version3", Some(3)).unwrap();
+    request.on_upgrade_needed(move |event| {
+        for store in stores {
+            event.database().unwrap().create_object_store(store, ObjectStoreParams::new()).unwrap();
+        }
+    });
+    let database = request.await.unwrap();
+    let message = [HEADER, "Voilà l’Été!\r\n".as_bytes()].concat();
+    let (kept, summary) = (draft(7, 1), Object::new());
+    let octets = |octets: &[u8]| JsValue::from(Uint8Array::from(octets));
+    Reflect::set(&summary, &"header".into(), &octets(HEADER)).unwrap();
+    Reflect::set(&summary, &"octets".into(), &JsValue::from(message.len() as f64)).unwrap();
+    let transaction = database.transaction(&stores, TransactionMode::ReadWrite).unwrap();
+    for (store, key, value) in [
+        ("headers", "1", octets(HEADER)),
+        ("headers", "2", octets(HEADER)),
+        ("messages", "1", octets(&message)),
+        ("texts", "1", "voilà l’été!".into()),
+        // The message is too large to be stored.
+        ("texts", "2", "déjà vu".into()),
+        ("marks", "1", JsValue::from(3.0)),
+        ("drafts", kept.id.as_str(), draft_codec::encode(&kept)),
+        ("sent", "00aa", octets(&message)),
+        ("sentSummaries", "00aa", summary.into()),
+        ("sentTexts", "00aa", "voilà l’été!".into()),
+        ("profile", "address", "gb@iit.edu".into()),
+    ] {
+        transaction.object_store(store).unwrap().put(&value, Some(&JsValue::from(key))).unwrap();
+    }
+    transaction.commit().unwrap().await.unwrap();
+    database.close();
+
+    let storage = Storage::open("version3").await;
+    let snapshot = storage.load().await;
+    let [one, two] = &snapshot.messages[..] else { panic!("{:?}", snapshot.messages) };
+    assert!(one.read && one.starred && one.stored && !two.stored);
+    let text = |message: &Message| message.body.clone().unwrap().search_text.to_string();
+    assert_eq!((text(one).as_str(), text(two).as_str()), ("voila l’ete!", "deja vu"));
+    assert_eq!(snapshot.outdated, ["1"]);
+    assert_eq!(storage.message(ObjectStore::Messages, "1").await.as_ref(), Some(&message));
+    assert_eq!(drafts("version3").await, [kept]);
+    assert_eq!(storage.address().await.unwrap().to_string(), "gb@iit.edu");
+    let copy = &snapshot.sent[0];
+    assert_eq!((copy.octets, &*copy.body.as_ref().unwrap().snippet), (message.len() as u64, "Voilà l’Été!"));
+    // The page replaces outdated texts in the background.
+    let body = BodyIndex::new("Voilà l’Été!", text::fold);
+    storage.put_bodies(&[("1".to_owned(), body.clone())]).await;
+    let snapshot = storage.load().await;
+    assert_eq!((snapshot.messages[0].body.as_ref(), snapshot.outdated.as_slice()), (Some(&body), &[][..]));
 }
 
 /// A database that is still open from an earlier sign-in blocks its deletion.
@@ -256,7 +314,7 @@ async fn deleted_database_reads_as_empty_and_refuses_writes() {
     Factory::new().unwrap().delete("pennypost/taken").unwrap().await.unwrap();
     assert!(!storage.put_octets(ObjectStore::Headers, &items(&["2"])).await);
     assert!(!storage.put_draft(&draft(1, 1)).await);
-    assert_eq!(storage.put_sent_copy("1", HEADER, "".into()).await, Err(StoreError::Unavailable));
+    assert_eq!(storage.put_sent_copy("1", HEADER).await, Err(StoreError::Unavailable));
     assert_eq!(storage.message(ObjectStore::Headers, "1").await, None);
     storage.delete_messages(&["1".to_owned()]).await;
     let snapshot = storage.load().await;

@@ -35,6 +35,7 @@ async fn copy(old: &Database, database: &Database) -> bool {
         ObjectStore::Texts,
         ObjectStore::Messages,
         ObjectStore::Profile,
+        ObjectStore::People,
     ] {
         let merged = |id: &str, existing: JsValue, old: JsValue| match store {
             ObjectStore::Marks => union(&existing, &old),

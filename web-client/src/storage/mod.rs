@@ -8,16 +8,20 @@
 //! |---|---|---|
 //! | `headers`, `messages` | unique-id | octets |
 //! | `marks` | unique-id | number: 1 read, 2 starred |
-//! | `texts` | unique-id | search text in lower case |
+//! | `texts` | unique-id | object: `searchText`, folded, and `snippet`; see [`body_codec`] |
 //! | `drafts` | draft id | object, see [`draft_codec`] |
 //! | `sent` | draft id | octets of the message |
 //! | `sentSummaries` | draft id | object: header octets and the message's size |
-//! | `sentTexts` | draft id | search text in lower case |
+//! | `sentTexts` | draft id | the same object as in `texts` |
 //! | `profile` | `address` | the user's own address |
+//! | `profile` | `settings` | object, see [`settings`] |
+//! | `people` | address | object, see [`people`] |
 //!
-//! Version 3 added `sentSummaries` and `profile`. Earlier pages named a database after the username as it was typed; see
+//! Version 3 added `sentSummaries` and `profile`. Version 4 added `people`; before it, the values of `texts` and `sentTexts`
+//! were search texts in lower case, which are still read and are replaced in the background. Earlier pages named a database after the username as it was typed; see
 //! [`merge`].
 
+mod body_codec;
 mod draft_backup;
 mod draft_codec;
 #[cfg(test)]
@@ -25,7 +29,10 @@ mod draft_codec;
 mod in_browser;
 mod merge;
 mod pending_removals;
+mod people;
 mod sent_copies;
+mod settings;
+pub(crate) mod stored_sign_in;
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -36,14 +43,16 @@ use mail_core::message::parsed::Summary;
 use wasm_bindgen::{JsCast as _, JsValue};
 
 use crate::model::draft_form::DraftForm;
-use crate::model::message::{HeaderSummary, Message};
+use crate::model::message::{BodyIndex, HeaderSummary, Message};
 use crate::model::state::Snapshot;
-use crate::platform::charset;
 use crate::platform::indexed_db::Database;
+use crate::platform::{charset, text};
 
 pub(crate) use sent_copies::{SENT_OCTETS_MAX, StoreError};
 
-const VERSION: u32 = 3;
+use body_codec::StoredBody;
+
+const VERSION: u32 = 4;
 const ADDRESS: &str = "address";
 
 /// Larger messages are not cached.
@@ -60,10 +69,11 @@ pub(crate) enum ObjectStore {
     Texts,
     SentTexts,
     Profile,
+    People,
 }
 
 impl ObjectStore {
-    const NAMES: [&str; 9] = [
+    const NAMES: [&str; 10] = [
         Self::Headers.name(),
         Self::Messages.name(),
         Self::Marks.name(),
@@ -73,6 +83,7 @@ impl ObjectStore {
         Self::Texts.name(),
         Self::SentTexts.name(),
         Self::Profile.name(),
+        Self::People.name(),
     ];
     /// The cache of the maildrop.
     const MAILDROP: [Self; 4] = [Self::Headers, Self::Messages, Self::Marks, Self::Texts];
@@ -88,6 +99,7 @@ impl ObjectStore {
             Self::Texts => "texts",
             Self::SentTexts => "sentTexts",
             Self::Profile => "profile",
+            Self::People => "people",
         }
     }
 }
@@ -114,19 +126,27 @@ impl Storage {
     pub(crate) async fn load(&self) -> Snapshot {
         let marks = self.entries(ObjectStore::Marks).await;
         let stored = self.keys(ObjectStore::Messages).await;
-        let texts = self.texts(ObjectStore::Texts).await;
+        let bodies = self.bodies(ObjectStore::Texts).await;
+        // Without the message, an outdated text cannot be renewed.
+        let can_be_renewed = |id: &String| stored.binary_search(id).is_ok();
+        let outdated = bodies.iter().filter(|(id, body)| body.is_outdated && can_be_renewed(id));
+        let outdated = outdated.map(|(id, _)| id.clone()).collect();
         let message = |(id, header): (String, JsValue)| {
             let summary = Summary::parse_with(&octets(&header), charset::decode);
-            let header = Some(Rc::new(HeaderSummary::new(&summary)));
+            let header = Some(Rc::new(HeaderSummary::new(&summary, text::fold)));
             let (read, starred) =
                 read_and_starred(find(&marks, &id).and_then(JsValue::as_f64).unwrap_or_default());
-            let (stored, text) = (stored.binary_search(&id).is_ok(), find(&texts, &id).cloned());
-            Rc::new(Message { id, number: None, octets: 0, header, read, starred, stored, text })
+            let stored = stored.binary_search(&id).is_ok();
+            let body = find(&bodies, &id).map(|body| body.index.clone());
+            Rc::new(Message { id, number: None, octets: 0, header, read, starred, stored, body })
         };
         Snapshot {
             messages: self.entries(ObjectStore::Headers).await.into_iter().map(message).collect(),
             sent: self.load_sent_copies().await,
             drafts: self.load_drafts().await,
+            settings: self.load_settings().await,
+            people: self.load_people().await,
+            outdated,
         }
     }
 
@@ -174,9 +194,13 @@ impl Storage {
         self.database.put(&entries).await
     }
 
-    /// Stores the search text of a message. Without it, the search finds the text after the message is opened again.
-    pub(crate) async fn put_search_text(&self, id: &str, text: &str) {
-        let _ = self.put(ObjectStore::Texts, id, text.into()).await;
+    /// Stores the texts of messages. Without them, the search finds the text after the message is fetched again.
+    pub(crate) async fn put_bodies(&self, bodies: &[(String, BodyIndex)]) {
+        let entry = |(id, body): &'_ (String, BodyIndex)| (id.clone(), body_codec::encode(body));
+        let entries: Vec<_> = bodies.iter().map(entry).collect();
+        let store = ObjectStore::Texts.name();
+        let entries: Vec<_> = entries.iter().map(|(id, value)| (store, id.as_str(), value.clone())).collect();
+        let _ = self.database.put(&entries).await;
     }
 
     /// Returns whether the draft is stored.
@@ -206,13 +230,17 @@ impl Storage {
     }
 
     /// Returns whether the marks are stored.
-    pub(crate) async fn put_marks(&self, message: &Message) -> bool {
-        self.put(ObjectStore::Marks, &message.id, mark(message.read, message.starred).into()).await
+    pub(crate) async fn put_marks(&self, messages: &[Rc<Message>]) -> bool {
+        let store = ObjectStore::Marks.name();
+        let entry = |message: &'_ Rc<Message>| mark(message.read, message.starred).into();
+        let entries: Vec<_> =
+            messages.iter().map(|message| (store, message.id.as_str(), entry(message))).collect();
+        self.database.put(&entries).await
     }
 
-    /// Remembers that the user has deleted a message, until [`forget_removals`](Self::forget_removals).
-    pub(crate) fn remember_removal(&self, unique_id: &str) {
-        pending_removals::add(self.database.name(), unique_id);
+    /// Remembers that the user has deleted messages, until [`forget_removals`](Self::forget_removals).
+    pub(crate) fn remember_removals(&self, unique_ids: &[String]) {
+        pending_removals::add(self.database.name(), unique_ids);
     }
 
     pub(crate) fn forget_removals(&self, unique_ids: &[String]) {
@@ -252,9 +280,9 @@ impl Storage {
         self.database.put(&[(store.name(), id, value)]).await
     }
 
-    async fn texts(&self, store: ObjectStore) -> Vec<(String, Rc<str>)> {
+    async fn bodies(&self, store: ObjectStore) -> Vec<(String, StoredBody)> {
         let entries = self.entries(store).await.into_iter();
-        entries.filter_map(|(id, text)| Some((id, text.as_string()?.into()))).collect()
+        entries.filter_map(|(id, value)| Some((id, body_codec::decode(&value)?))).collect()
     }
 
     async fn keys(&self, store: ObjectStore) -> Vec<String> {

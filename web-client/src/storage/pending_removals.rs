@@ -3,15 +3,16 @@
 //! They are in `localStorage`, which is synchronous, so that a page that is closed before the server has deleted a message
 //! deletes it at the next sign-in. Unique-ids contain no spaces (RFC 1939 section 7), which separate them here.
 
+use std::collections::HashSet;
+
 use crate::platform::local_storage;
 
 /// `account` names the account's database.
-pub(super) fn add(account: &str, unique_id: &str) {
+pub(super) fn add(account: &str, unique_ids: &[String]) {
     let mut ids = load(account);
-    if !ids.iter().any(|id| id == unique_id) {
-        ids.push(unique_id.to_owned());
-        store(account, &ids);
-    }
+    let known: HashSet<_> = ids.iter().cloned().collect();
+    ids.extend(unique_ids.iter().filter(|id| !known.contains(*id)).cloned());
+    store(account, &ids);
 }
 
 pub(super) fn remove(account: &str, unique_ids: &[String]) {

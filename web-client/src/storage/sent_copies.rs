@@ -10,9 +10,10 @@ use mail_core::message::header;
 use mail_core::message::parsed::Summary;
 use wasm_bindgen::JsValue;
 
-use super::{ObjectStore, Storage, find, octets};
-use crate::model::message::{HeaderSummary, Message};
-use crate::platform::charset;
+use super::{ObjectStore, Storage, body_codec, find, octets};
+use crate::model::fetched_message::FetchedMessage;
+use crate::model::message::{BodyIndex, HeaderSummary, Message};
+use crate::platform::{PLATFORM, charset, text};
 
 /// Budget for all sent copies of an account.
 pub(crate) const SENT_OCTETS_MAX: u64 = 50_000_000;
@@ -27,54 +28,60 @@ pub(crate) enum StoreError {
 }
 
 impl Storage {
-    /// The summaries of all sent copies. A copy without a summary, from version 2 of the database, gets one.
+    /// The list entries of all sent copies. A copy without a summary or with an outdated text, from an earlier version of
+    /// the database, gets a new one.
     pub(super) async fn load_sent_copies(&self) -> Vec<Rc<Message>> {
         let summaries = self.sent_summaries().await;
-        let texts = self.texts(ObjectStore::SentTexts).await;
+        let bodies = self.bodies(ObjectStore::SentTexts).await;
         let mut copies = Vec::new();
         for id in self.keys(ObjectStore::Sent).await {
-            let text = find(&texts, &id).cloned();
-            let copy = match find(&summaries, &id) {
-                Some(summary) => summary.copy(id),
-                None => {
+            let body = find(&bodies, &id).filter(|body| !body.is_outdated);
+            let copy = match (find(&summaries, &id), body) {
+                (Some(summary), Some(body)) => Message { body: Some(body.index.clone()), ..summary.copy(id) },
+                _ => {
                     // One at a time, to bound the memory.
                     let Some(message) = self.message(ObjectStore::Sent, &id).await else { continue };
-                    let summary = SentSummary::new(&message);
-                    self.put(ObjectStore::SentSummaries, &id, summary.encode()).await;
-                    summary.copy(id)
+                    self.put_sent_summary(&id, &message).await
                 }
             };
-            copies.push(Rc::new(Message { text, ..copy }));
+            copies.push(Rc::new(copy));
         }
         copies
+    }
+
+    /// Stores what the list needs of a copy.
+    async fn put_sent_summary(&self, id: &str, message: &[u8]) -> Message {
+        let (summary, body) = (SentSummary::new(message), body_of(message));
+        let entries = [
+            (ObjectStore::SentSummaries.name(), id, summary.encode()),
+            (ObjectStore::SentTexts.name(), id, body_codec::encode(&body)),
+        ];
+        // Without it, the next sign-in repeats this.
+        let _ = self.database.put(&entries).await;
+        Message { body: Some(body), ..summary.copy(id.to_owned()) }
     }
 
     /// Stores a copy and returns its list entry.
     ///
     /// # Errors
     /// The copy is not stored.
-    pub(crate) async fn put_sent_copy(
-        &self,
-        id: &str,
-        message: &[u8],
-        search_text: Rc<str>,
-    ) -> Result<Message, StoreError> {
+    pub(crate) async fn put_sent_copy(&self, id: &str, message: &[u8]) -> Result<Message, StoreError> {
         let summaries = self.sent_summaries().await;
         let others = summaries.iter().filter(|(other, _)| other != id);
         let used: u64 = others.map(|(_, summary)| summary.octets).sum();
         if used + message.len() as u64 > SENT_OCTETS_MAX {
             return Err(StoreError::BudgetExceeded);
         }
-        let summary = SentSummary::new(message);
+        let (summary, body) = (SentSummary::new(message), body_of(message));
         let entries = [
             (ObjectStore::Sent.name(), id, Uint8Array::from(message).into()),
             (ObjectStore::SentSummaries.name(), id, summary.encode()),
-            (ObjectStore::SentTexts.name(), id, JsValue::from(&*search_text)),
+            (ObjectStore::SentTexts.name(), id, body_codec::encode(&body)),
         ];
         if !self.database.put(&entries).await {
             return Err(StoreError::Unavailable);
         }
-        Ok(Message { text: Some(search_text), ..summary.copy(id.to_owned()) })
+        Ok(Message { body: Some(body), ..summary.copy(id.to_owned()) })
     }
 
     /// Returns whether the copies are deleted.
@@ -87,6 +94,10 @@ impl Storage {
         let entries = self.entries(ObjectStore::SentSummaries).await.into_iter();
         entries.filter_map(|(id, value)| Some((id, SentSummary::decode(&value)?))).collect()
     }
+}
+
+fn body_of(message: &[u8]) -> BodyIndex {
+    FetchedMessage::parse(message.to_vec(), PLATFORM).body_index(text::fold)
 }
 
 /// A record of `sentSummaries`.
@@ -103,7 +114,7 @@ impl SentSummary {
 
     fn copy(&self, id: String) -> Message {
         let summary = Summary::parse_with(&self.header, charset::decode);
-        let header = Some(Rc::new(HeaderSummary::of_sent_copy(&summary)));
+        let header = Some(Rc::new(HeaderSummary::of_sent_copy(&summary, text::fold)));
         Message { id, octets: self.octets, header, read: true, stored: true, ..Message::default() }
     }
 

@@ -1,5 +1,6 @@
 //! The page: the sign-in form, or the three panes.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use wasm_bindgen::JsCast as _;
@@ -7,7 +8,7 @@ use wasm_bindgen::closure::Closure;
 use yew::prelude::*;
 
 use super::compose::Compose;
-use super::confirmation_dialog::ConfirmationDialog;
+use super::confirmation_dialog::{ConfirmationDialog, ReminderDialog};
 use super::connection_bar::ConnectionBar;
 use super::folders::Folders;
 use super::history::{HistorySync, Location};
@@ -15,6 +16,7 @@ use super::keyboard::{on_key, restore_focus};
 use super::message_list::MessageList;
 use super::protocol_log::ProtocolLog;
 use super::reader::Reader;
+use super::settings_dialog::SettingsDialog;
 use super::shortcuts_dialog::ShortcutsDialog;
 use super::sign_in::SignIn;
 use super::toast::Toasts;
@@ -32,6 +34,7 @@ pub(crate) fn App() -> Html {
         let (control, state, history) = (control.clone(), state.clone(), history.clone());
         use_effect_with((), move |()| {
             control.on_change(Callback::from(move |next| state.set(next)));
+            control.resume();
             listen(&control, history);
         });
     }
@@ -51,6 +54,8 @@ pub(crate) fn App() -> Html {
         <ContextProvider<Control> context={control}>
             if state.session.account.is_some() {
                 { panes(&state) }
+            } else if state.session.resuming {
+                { starting() }
             } else {
                 <SignIn session={state.session.clone()} protocol_log={state.ui.protocol_log} />
             }
@@ -58,26 +63,40 @@ pub(crate) fn App() -> Html {
     }
 }
 
+/// The same content as in `index.html`.
+fn starting() -> Html {
+    html! {
+        <main class="sign-in">
+            <div class="card">
+                <div class="brand">{ "Pennypost" }</div>
+                <p class="small" role="status">{ "Starting…" }</p>
+            </div>
+        </main>
+    }
+}
+
 fn panes(state: &State) -> Html {
     let State { session, mailbox, compose, ui } = state.clone();
+    let settings = session.settings.clone();
     let reading = ui.open.is_some() || compose.open.is_some();
     html! {
         <div class={classes!("app", reading.then_some("reading"))}>
-            <TopBar session={session.clone()} search={ui.search.clone()} protocol_log={ui.protocol_log} />
+            <TopBar session={session.clone()} search={ui.search.text.clone()} protocol_log={ui.protocol_log} />
             <ConnectionBar connection={session.connection.clone()} />
             <Folders session={session.clone()} mailbox={mailbox.clone()} compose={compose.clone()} ui={ui.clone()} />
             <MessageList connection={session.connection.clone()} mailbox={mailbox.clone()}
                 drafts={compose.drafts.clone()} ui={ui.clone()} />
             if compose.open.is_some() {
-                <Compose session={session} compose={compose.clone()} />
+                <Compose {session} compose={compose.clone()} />
             } else {
-                <Reader mailbox={mailbox.clone()} ui={ui.clone()} />
+                <Reader settings={settings.clone()} mailbox={mailbox.clone()} ui={ui.clone()} />
             }
             if ui.protocol_log { <ProtocolLog /> }
-            <Toasts undoable={mailbox.removal.undoable.len()} draft_discarded={compose.discarded.is_some()}
-                notice={ui.notice.clone()} />
+            <Toasts undoable={mailbox.removal.undoable.len()} compose={compose.clone()} notice={ui.notice.clone()} />
             if ui.shortcuts { <ShortcutsDialog /> }
+            if ui.settings { <SettingsDialog settings={settings} /> }
             if let Some(deletion) = &ui.deletion { <ConfirmationDialog deletion={deletion.clone()} /> }
+            if let Some(reminder) = ui.reminder { <ReminderDialog {reminder} /> }
         </div>
     }
 }
@@ -88,8 +107,10 @@ fn focusable(state: &State) -> (bool, Option<(String, bool)>, usize, bool) {
     (
         state.compose.open.is_some(),
         open.map(|open| (open.id.clone(), matches!(open.content, Content::Ready(_)))),
-        state.mailbox.removal.undoable.len() + usize::from(state.compose.discarded.is_some()),
-        state.ui.notice.is_some() || state.ui.deletion.is_some(),
+        state.mailbox.removal.undoable.len()
+            + usize::from(state.compose.discarded.is_some())
+            + usize::from(state.compose.held.is_some()),
+        state.ui.notice.is_some() || state.ui.deletion.is_some() || state.ui.reminder.is_some(),
     )
 }
 
@@ -111,7 +132,7 @@ fn listen(control: &Control, history: Rc<HistorySync>) {
         let control = control.clone();
         Closure::<dyn Fn()>::new(move || control.check())
     };
-    // The browser asks before it closes a tab that is sending.
+    // The browser asks before it closes a tab that has a message to send.
     let unload = {
         let control = control.clone();
         Closure::<dyn Fn(Event)>::new(move |event: Event| {
@@ -120,14 +141,29 @@ fn listen(control: &Control, history: Rc<HistorySync>) {
             }
         })
     };
+    // A page that is being closed becomes hidden too.
+    let closing = Rc::new(Cell::new(false));
     let page_hide = {
-        let control = control.clone();
-        Closure::<dyn Fn()>::new(move || control.complete_removal()).into_js_value()
+        let (control, closing) = (control.clone(), closing.clone());
+        Closure::<dyn Fn()>::new(move || {
+            closing.set(true);
+            control.complete_removal();
+            control.back_up_open_draft();
+        })
     };
-    // A hidden page may be discarded without another event.
-    let hide = {
+    let page_show = {
+        let closing = closing.clone();
+        Closure::<dyn Fn()>::new(move || closing.set(false))
+    };
+    // A hidden page may be discarded without another event. Mobile browsers often send only this one.
+    let visibility = {
         let control = control.clone();
-        Closure::<dyn Fn()>::new(move || control.back_up_open_draft()).into_js_value()
+        Closure::<dyn Fn()>::new(move || {
+            control.back_up_open_draft();
+            if dom::is_hidden() && !closing.get() {
+                control.release();
+            }
+        })
     };
     let popstate = {
         let control = control.clone();
@@ -145,10 +181,9 @@ fn listen(control: &Control, history: Rc<HistorySync>) {
         ("drop", drop),
         ("keydown", key.into_js_value()),
         ("online", online.into_js_value()),
-        ("pagehide", hide.clone()),
-        ("pagehide", page_hide),
-        // Mobile browsers often send only this one.
-        ("visibilitychange", hide),
+        ("pagehide", page_hide.into_js_value()),
+        ("pageshow", page_show.into_js_value()),
+        ("visibilitychange", visibility.into_js_value()),
         ("popstate", popstate.into_js_value()),
         ("beforeunload", unload.into_js_value()),
     ] {

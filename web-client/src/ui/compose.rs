@@ -13,8 +13,9 @@ use super::icons;
 use crate::control::Control;
 use crate::model::draft_form::DraftForm;
 use crate::model::format;
-use crate::model::state::{Account, ComposeState, Outgoing, SendProblem, SessionState};
-use crate::platform::dom;
+use crate::model::state::{ComposeState, Outgoing, SendProblem, SessionState};
+use crate::platform::{clock, dom};
+use crate::strings;
 
 #[derive(Properties, PartialEq)]
 pub(super) struct ComposeProps {
@@ -33,22 +34,18 @@ pub(super) fn Compose(ComposeProps { session, compose }: &ComposeProps) -> Html 
         let is_reply = form.as_ref().is_some_and(|form| !form.to.chips.is_empty());
         use_effect_with(form.as_ref().map(|form| form.id.clone()), move |_| {
             submitted.set(false);
-            if is_reply {
-                // The reply goes above the quotation.
-                dom::focus(BODY_ID);
-                if let Some(body) = body_node.cast::<HtmlTextAreaElement>() {
-                    let _ = body.set_selection_range(0, 0);
-                    body.set_scroll_top(0);
-                }
-            } else {
-                dom::focus(TO_ID);
+            dom::focus(if is_reply { BODY_ID } else { TO_ID });
+            // The text goes above the signature and the quotation.
+            if let Some(body) = body_node.cast::<HtmlTextAreaElement>() {
+                let _ = body.set_selection_range(0, 0);
+                body.set_scroll_top(0);
             }
         });
     }
     let (Some(open), Some(form)) = (&compose.open, form) else {
         return html! {};
     };
-    let from = session.account.as_ref().map(Account::label).unwrap_or_default();
+    let from = session.account.as_ref().map(|account| account.sender(&session.settings)).unwrap_or_default();
     let sending = compose.is_outgoing(&form.id);
     let attaching = compose.is_attaching(&form.id);
     let body = {
@@ -60,7 +57,7 @@ pub(super) fn Compose(ComposeProps { session, compose }: &ComposeProps) -> Html 
     };
     let send = {
         let (control, submitted, form) = (control.clone(), submitted.clone(), form.clone());
-        Callback::from(move |_: MouseEvent| {
+        Callback::from(move |()| {
             submitted.set(true);
             let problems = form.problems(true);
             let fields = [
@@ -75,6 +72,15 @@ pub(super) fn Compose(ComposeProps { session, compose }: &ComposeProps) -> Html 
             control.send();
         })
     };
+    let keydown = {
+        let send = send.clone();
+        Callback::from(move |event: KeyboardEvent| {
+            if event.key() == "Enter" && (event.ctrl_key() || event.meta_key()) {
+                event.prevent_default();
+                send.emit(());
+            }
+        })
+    };
     let close = {
         let control = control.clone();
         Callback::from(move |_: MouseEvent| control.close_draft())
@@ -84,14 +90,20 @@ pub(super) fn Compose(ComposeProps { session, compose }: &ComposeProps) -> Html 
         Callback::from(move |_: MouseEvent| control.discard(&id))
     };
     html! {
-        <main class="reader compose" aria-label="Compose" ondrop={on_drop(&control)} ondragover={on_drag_over()} onpaste={on_paste(&control)}>
+        <main class="reader compose" aria-label="Compose" ondrop={on_drop(&control)} ondragover={on_drag_over()}
+            onpaste={on_paste(&control)} onkeydown={keydown}>
             <div class="toolbar" role="toolbar" aria-label="Draft actions">
                 <button class="button icon back" type="button" aria-label="Save draft and close" onclick={close.clone()}>{ icons::back() }</button>
-                <button class="button primary" type="button" onclick={send} disabled={compose.outgoing.is_some() || attaching}>
+                <button class="button primary" type="button" title="Send (Ctrl+Enter)"
+                    onclick={send.reform(|_: MouseEvent| ())} disabled={compose.outgoing.is_some() || attaching}>
                     { if sending { "Sending…" } else if attaching { "Attaching…" } else { "Send" } }
                 </button>
                 <AttachButton disabled={sending} />
-                <span class="spacer"></span>
+                <span class="spacer saved" role="status">
+                    if let Some(stored) = open.stored {
+                        { format!("Draft saved {}", format::time(clock::local(stored))) }
+                    }
+                </span>
                 <button class="button wide-only" type="button" onclick={close}>{ "Save and close" }</button>
                 <button class="button" type="button" onclick={discard} disabled={sending}>{ "Discard" }</button>
             </div>
@@ -102,7 +114,7 @@ pub(super) fn Compose(ComposeProps { session, compose }: &ComposeProps) -> Html 
                 <p class="error" role="alert">{ problem_text(problem) }</p>
             }
             <div class="form">
-                <ComposeFields form={form.clone()} {from} submitted={*submitted} disabled={sending} />
+                <ComposeFields form={form.clone()} {from} people={compose.people.clone()} submitted={*submitted} disabled={sending} />
                 { attachments(&control, &form, sending) }
                 <textarea id={BODY_ID} ref={body_node} dir="auto" aria-label="Text" value={form.body.clone()} oninput={body} disabled={sending} />
             </div>
@@ -124,7 +136,7 @@ fn progress(control: &Control, Outgoing { octets_sent, octets, .. }: &Outgoing) 
 
 fn problem_text(problem: &SendProblem) -> String {
     match problem {
-        SendProblem::InvalidFields => "Not sent. Fix the highlighted fields.".to_owned(),
+        SendProblem::InvalidFields => strings::FIX_FIELDS.to_owned(),
         SendProblem::Failed(error) => format!("{error} Your draft is unchanged."),
     }
 }

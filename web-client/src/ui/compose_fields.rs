@@ -9,6 +9,7 @@ use super::element_ids::{BCC_ID, CC_ID, SUBJECT_ID, TO_ID};
 use super::recipients_field::RecipientsField;
 use crate::control::Control;
 use crate::model::draft_form::{DraftForm, Recipients};
+use crate::model::people::Person;
 
 /// The counter appears when this many characters are left.
 const COUNTER_FROM: isize = 30;
@@ -17,6 +18,7 @@ const COUNTER_FROM: isize = 30;
 pub(super) struct ComposeFieldsProps {
     pub(super) form: Rc<DraftForm>,
     pub(super) from: String,
+    pub(super) people: Rc<Vec<Person>>,
     /// The user has pressed Send: missing fields are reported as well.
     pub(super) submitted: bool,
     pub(super) disabled: bool,
@@ -25,7 +27,7 @@ pub(super) struct ComposeFieldsProps {
 #[component]
 pub(super) fn ComposeFields(props: &ComposeFieldsProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
-    let ComposeFieldsProps { form, from, submitted, disabled } = props;
+    let ComposeFieldsProps { form, from, people, submitted, disabled } = props;
     // The draft for which the user has asked for Cc and Bcc.
     let expanded = use_state_eq(|| None::<String>);
     let problems = form.problems(*submitted);
@@ -37,7 +39,8 @@ pub(super) fn ComposeFields(props: &ComposeFieldsProps) -> Html {
         let control = control.clone();
         let change = Callback::from(move |changed| control.edit(|form| *field(form) = changed));
         html! {
-            <RecipientsField {id} {label} recipients={recipients.clone()} {problem} disabled={*disabled} onchange={change} />
+            <RecipientsField {id} {label} recipients={recipients.clone()} people={people.clone()} {problem}
+                disabled={*disabled} onchange={change} />
         }
     };
     let show_copies = expanded.as_ref() == Some(&form.id)

@@ -1,9 +1,10 @@
-//! The question before data is deleted that exists only in this browser.
+//! Questions before data is deleted that exists only in this browser, and before an incomplete message is sent.
 
 use yew::prelude::*;
 
 use super::modal::Modal;
 use crate::control::Control;
+use crate::model::draft_form::Reminder;
 use crate::model::format;
 use crate::model::state::{LocalDeletion, UiAction};
 
@@ -14,22 +15,49 @@ pub(super) struct ConfirmationDialogProps {
     pub(super) deletion: LocalDeletion,
 }
 
-/// The first button, which gets the focus, changes nothing.
 #[component]
 pub(super) fn ConfirmationDialog(ConfirmationDialogProps { deletion }: &ConfirmationDialogProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
+    dialog(&control, question(deletion), "Keep", Control::confirm_deletion)
+}
+
+#[derive(Properties, PartialEq)]
+pub(super) struct ReminderDialogProps {
+    pub(super) reminder: Reminder,
+}
+
+#[component]
+pub(super) fn ReminderDialog(ReminderDialogProps { reminder }: &ReminderDialogProps) -> Html {
+    let control = use_context::<Control>().expect("the app provides the control");
+    let (title, text) = match reminder {
+        Reminder::Subject => ("Send without a subject?", "The subject is empty."),
+        Reminder::Attachment => {
+            ("Send without an attachment?", "Your text mentions an attachment, but no file is attached.")
+        }
+    };
+    let question = Question { title: title.to_owned(), text: text.to_owned(), button: "Send anyway" };
+    dialog(&control, question, "Keep editing", Control::send_anyway)
+}
+
+/// The first button, which gets the focus, changes nothing.
+fn dialog(
+    control: &Control,
+    Question { title, text, button }: Question,
+    keep: &'static str,
+    confirm: fn(&Control),
+) -> Html {
     let close = {
         let control = control.clone();
         Callback::from(move |()| control.dispatch(UiAction::CloseConfirmation))
     };
-    let confirm = Callback::from(move |_: MouseEvent| control.confirm_deletion());
-    let Question { title, text, button } = question(deletion);
+    let control = control.clone();
+    let confirm = Callback::from(move |_: MouseEvent| confirm(&control));
     html! {
         <Modal labelled_by={TITLE_ID} onclose={close.clone()}>
             <h2 id={TITLE_ID}>{ title }</h2>
             <p>{ text }</p>
             <div class="answers">
-                <button class="button" type="button" onclick={close.reform(|_: MouseEvent| ())}>{ "Keep" }</button>
+                <button class="button" type="button" onclick={close.reform(|_: MouseEvent| ())}>{ keep }</button>
                 <button class="button primary" type="button" onclick={confirm}>{ button }</button>
             </div>
         </Modal>
@@ -55,6 +83,11 @@ fn question(deletion: &LocalDeletion) -> Question {
             text: "It exists only in this browser and cannot be restored.".to_owned(),
             button: "Delete copy",
         },
+        LocalDeletion::Several { drafts, sent } => Question {
+            title: format!("Delete {}?", counted(drafts.len(), sent.len())),
+            text: "They exist only in this browser and cannot be restored.".to_owned(),
+            button: "Delete",
+        },
         LocalDeletion::Account { name, drafts, sent } => Question {
             title: format!("Delete the local data of {name}?"),
             text: format!("{} in this browser only and cannot be restored.", existing(*drafts, *sent)),
@@ -69,15 +102,20 @@ fn quoted(subject: &str) -> String {
 
 /// `2 drafts and 1 sent copy exist`.
 fn existing(drafts: usize, sent: usize) -> String {
+    let verb = if drafts + sent == 1 { "exists" } else { "exist" };
+    format!("{} {verb}", counted(drafts, sent))
+}
+
+/// `2 drafts and 1 sent copy`.
+fn counted(drafts: usize, sent: usize) -> String {
     let copies = match sent {
         1 => "1 sent copy".to_owned(),
         _ => format!("{sent} sent copies"),
     };
-    let verb = if drafts + sent == 1 { "exists" } else { "exist" };
     match (drafts, sent) {
-        (0, _) => format!("{copies} {verb}"),
-        (_, 0) => format!("{} {verb}", format::count(drafts, "draft")),
-        _ => format!("{} and {copies} {verb}", format::count(drafts, "draft")),
+        (0, _) => copies,
+        (_, 0) => format::count(drafts, "draft"),
+        _ => format!("{} and {copies}", format::count(drafts, "draft")),
     }
 }
 
@@ -93,6 +131,8 @@ mod tests {
             |subject: &str| LocalDeletion::SentCopy { id: "1".to_owned(), subject: subject.to_owned() };
         assert_eq!(question(&copy("Lunch")).title, "Delete the sent copy “Lunch”?");
         assert_eq!(question(&copy(" ")).title, "Delete the sent copy without a subject?");
+        let several = LocalDeletion::Several { drafts: vec!["1".to_owned()], sent: vec!["2".to_owned()] };
+        assert_eq!(question(&several).title, "Delete 1 draft and 1 sent copy?");
         for (drafts, sent, expected) in [
             (1, 0, "1 draft exists in this browser only"),
             (2, 1, "2 drafts and 1 sent copy exist in this browser only"),

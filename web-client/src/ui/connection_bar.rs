@@ -10,6 +10,7 @@ use yew::prelude::*;
 use crate::control::Control;
 use crate::model::state::ConnectionStatus;
 use crate::platform::clock;
+use crate::strings;
 
 /// The countdown is redrawn every second.
 const TICK: Duration = Duration::from_secs(1);
@@ -47,14 +48,14 @@ pub(super) fn ConnectionBar(ConnectionBarProps { connection }: &ConnectionBarPro
         ConnectionStatus::Failed(reason) | ConnectionStatus::Waiting { reason: Some(reason), .. } => {
             Some(reason.as_str())
         }
-        ConnectionStatus::Waiting { reason: None, .. } => Some("Offline."),
+        ConnectionStatus::Waiting { reason: None, .. } => Some(strings::OFFLINE),
     };
     html! {
         <div class="connection-bar">
             <span role="status">{ reason }</span>
             // Outside the status, so that screen readers do not read every second.
             if let Some(until) = until {
-                <span>{ format!("Retrying in {} s.", (until - clock::now()).num_seconds().max(0) + 1) }</span>
+                <span>{ strings::retrying_in((until - clock::now()).num_seconds().max(0) + 1) }</span>
             }
             if reason.is_some() {
                 <button class="button" type="button" onclick={retry}>{ "Try now" }</button>

@@ -10,6 +10,7 @@ use crate::model::state::{
     ComposeState, Folder, MailboxState, SessionState, UiAction, UiState, folder_count,
 };
 use crate::platform::clock;
+use crate::strings;
 
 #[derive(Properties, PartialEq)]
 pub(super) struct FoldersProps {
@@ -31,7 +32,7 @@ pub(super) fn Folders(FoldersProps { session, mailbox, compose, ui }: &FoldersPr
         let enter = Callback::from(move |_: MouseEvent| control.dispatch(UiAction::Folder(folder)));
         let count = folder_count(mailbox, &compose.drafts, folder);
         let current = (ui.folder == folder).then_some("page");
-        let title = folder.is_local().then_some("This browser only");
+        let title = folder.is_local().then_some(strings::THIS_BROWSER_ONLY);
         html! {
             <button type="button" aria-current={current} {title} onclick={enter}>
                 <span>{ folder.name() }</span>
@@ -52,9 +53,9 @@ pub(super) fn Folders(FoldersProps { session, mailbox, compose, ui }: &FoldersPr
                     if let Some(checked) = session.checked {
                         { format!("Synced {}", format::time(clock::local(checked))) }<br />
                     }
-                    { format!("{} of {} available offline", mailbox.stored(), mailbox.messages.len()) }<br />
+                    { strings::available_offline(mailbox.stored(), mailbox.messages.len()) }<br />
                     <button class="link" type="button" aria-expanded={ui.protocol_log.to_string()} onclick={toggle_log}>
-                        { if ui.protocol_log { "Hide protocol log" } else { "Show protocol log" } }
+                        { strings::protocol_log(ui.protocol_log) }
                     </button>
                 </small>
             </nav>

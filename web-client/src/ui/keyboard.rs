@@ -10,15 +10,21 @@ use crate::model::state::{State, UiAction};
 use crate::platform::dom;
 
 /// Keys and descriptions for the dialog.
-pub(super) const SHORTCUTS: [(&str, &str); 13] = [
-    ("j  k", "Next and previous message"),
+pub(super) const SHORTCUTS: [(&str, &str); 19] = [
+    ("j  k  ↓  ↑", "Next and previous message"),
+    ("Home  End", "First and last message"),
     ("Enter", "Open"),
     ("u", "Back to the list"),
     ("c", "Compose"),
     ("r", "Reply"),
     ("a", "Reply all"),
     ("f", "Forward"),
+    ("x", "Select"),
+    ("Shift+↓  ↑", "Extend the selection"),
+    ("Ctrl+A", "Select all"),
+    ("Shift+I  U", "Mark as read, as unread"),
     ("s", "Star"),
+    ("Ctrl+Enter", "Send"),
     ("#", "Delete"),
     ("z", "Undo"),
     ("/", "Search"),
@@ -28,12 +34,13 @@ pub(super) const SHORTCUTS: [(&str, &str); 13] = [
 
 pub(super) fn on_key(control: &Control, event: &KeyboardEvent) {
     let state = control.state();
-    if state.session.account.is_none() || event.ctrl_key() || event.meta_key() || event.alt_key() {
+    if state.session.account.is_none() || event.alt_key() {
         return;
     }
     let target = event.target().and_then(|target| target.dyn_into::<Element>().ok());
     let tag = target.as_ref().map(Element::tag_name).unwrap_or_default();
-    if event.key() == "Escape" {
+    let has_control = event.ctrl_key() || event.meta_key();
+    if event.key() == "Escape" && !has_control {
         return escape(control, &state, target.as_ref());
     }
     // While composing, the user does not see which message a shortcut would affect.
@@ -41,12 +48,50 @@ pub(super) fn on_key(control: &Control, event: &KeyboardEvent) {
     if typing || state.ui.has_dialog() {
         return;
     }
-    let message = state.ui.open.as_ref().map(|open| open.id.clone()).or_else(|| state.ui.cursor.clone());
+    let in_list = target.as_ref().is_some_and(|target| matches!(target.closest(".rows"), Ok(Some(_))));
+    let handled = if has_control {
+        // In the reader, Ctrl+A selects the text.
+        let selects = event.key() == "a" && (in_list || state.ui.open.is_none());
+        if selects {
+            control.select_all();
+        }
+        selects
+    } else {
+        (in_list && list_key(control, event)) || shortcut(control, &state, &event.key(), &tag)
+    };
+    if handled {
+        event.prevent_default();
+    }
+}
+
+/// Keys of the message list. They scroll everywhere else.
+fn list_key(control: &Control, event: &KeyboardEvent) -> bool {
+    let move_cursor = |rows| match event.shift_key() {
+        true => control.extend_selection(rows),
+        false => control.move_cursor(rows),
+    };
     match event.key().as_str() {
+        "ArrowDown" => move_cursor(1),
+        "ArrowUp" => move_cursor(-1),
+        "Home" => control.move_cursor_to_end(false),
+        "End" => control.move_cursor_to_end(true),
+        _ => return false,
+    }
+    true
+}
+
+/// Returns whether the key is a shortcut.
+fn shortcut(control: &Control, state: &State, key: &str, tag: &str) -> bool {
+    let selected = state.selected_ids();
+    let message = state.ui.open.as_ref().map(|open| &open.id).or(state.ui.cursor.as_ref());
+    // The actions for several messages apply to the selection, or else to one message.
+    let affected: Vec<String> =
+        if selected.is_empty() { message.into_iter().cloned().collect() } else { selected };
+    match key {
         "j" => control.move_cursor(1),
         "k" => control.move_cursor(-1),
         // A focused button handles Enter itself.
-        "Enter" if matches!(tag.as_str(), "BODY" | "MAIN") => {
+        "Enter" if matches!(tag, "BODY" | "MAIN") => {
             if let Some(id) = &state.ui.cursor {
                 control.open(id);
             }
@@ -58,26 +103,33 @@ pub(super) fn on_key(control: &Control, event: &KeyboardEvent) {
         "u" => control.dispatch(UiAction::CloseMessage),
         "/" => dom::focus(SEARCH_ID),
         "?" => control.dispatch(UiAction::Shortcuts(true)),
-        "#" => {
+        "x" => {
             if let Some(id) = message {
-                control.remove(&id);
+                control.toggle_selected(id);
             }
         }
+        "#" => control.remove(&affected),
+        "I" => control.set_read(&affected, true),
+        "U" => control.set_read(&affected, false),
+        "s" => control.toggle_stars(&affected),
         "z" => control.undo(),
-        "s" => {
-            if let Some(id) = message {
-                control.toggle_star(&id);
-            }
-        }
-        _ => return,
+        _ => return false,
     }
-    event.prevent_default();
+    true
 }
 
 fn escape(control: &Control, state: &State, target: Option<&Element>) {
     let search = target.filter(|target| !state.ui.has_dialog() && target.id() == SEARCH_ID);
-    let Some(search) = search else { return overlays::close_top(control) };
-    control.dispatch(UiAction::Search(String::new()));
+    let Some(search) = search else {
+        let clears_selection =
+            !state.ui.has_dialog() && state.compose.open.is_none() && !state.selected_ids().is_empty();
+        return if clears_selection {
+            control.dispatch(UiAction::ClearSelection);
+        } else {
+            overlays::close_top(control);
+        };
+    };
+    control.search("");
     if let Some(field) = search.dyn_ref::<HtmlElement>() {
         let _ = field.blur();
     }

@@ -7,6 +7,7 @@ use yew::prelude::*;
 use crate::control::Control;
 use crate::model::state::UiAction;
 use crate::platform::notification;
+use crate::strings;
 
 #[derive(Properties, PartialEq)]
 pub(super) struct DropdownProps {
@@ -90,16 +91,17 @@ pub(super) fn MainMenu(MainMenuProps { account, protocol_log }: &MainMenuProps) 
         <Dropdown label="Menu">
             <p>{ account }</p>
             { item(
-                if open { "Hide protocol log" } else { "Show protocol log" },
+                strings::protocol_log(open),
                 Callback::from(move |control: Control| control.dispatch(UiAction::ProtocolLog(!open))),
             ) }
+            { item("Settings", Callback::from(|control: Control| control.dispatch(UiAction::Settings(true)))) }
             { item("Keyboard shortcuts", Callback::from(|control: Control| control.dispatch(UiAction::Shortcuts(true)))) }
             if notification::can_ask() {
                 { item("Notify me of new mail", Callback::from(|_: Control| notification::ask())) }
             }
             <hr />
             { item("Sign out", Callback::from(|control: Control| control.sign_out(false))) }
-            { item("Sign out and delete local data", Callback::from(|control: Control| control.sign_out_and_wipe())) }
+            { item(strings::SIGN_OUT_AND_DELETE, Callback::from(|control: Control| control.sign_out_and_wipe())) }
         </Dropdown>
     }
 }

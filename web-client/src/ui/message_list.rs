@@ -2,19 +2,21 @@
 
 use std::rc::Rc;
 
-use web_sys::{HtmlElement, HtmlSelectElement};
+use web_sys::HtmlElement;
 use yew::prelude::*;
 
 use super::element_ids::row_id;
-use super::message_row::{MessageRow, ROW_HEIGHT};
-use crate::control::Control;
+use super::list_bar::ListBar;
+use super::list_layout::{Days, ListLayout, ROW_HEIGHT};
+use super::message_row::MessageRow;
+use super::selection_bar::SelectionBar;
 use crate::model::draft_form::DraftForm;
-use crate::model::format;
 use crate::model::message::ListItem;
 use crate::model::state::{
-    ConnectionStatus, Folder, MailboxState, Sort, UiAction, UiState, folder_count, list_items,
+    ConnectionStatus, Folder, MailboxState, Sort, UiState, folder_of, list_items, search_coverage,
 };
 use crate::platform::{clock, dom};
+use crate::strings;
 
 /// Rows that are drawn beyond both ends of the visible part.
 const SPARE_ROWS: i32 = 8;
@@ -29,158 +31,175 @@ pub(super) struct MessageListProps {
     pub(super) ui: Rc<UiState>,
 }
 
+/// The rows and their positions.
+#[derive(PartialEq, Eq)]
+struct Rows {
+    items: Vec<ListItem>,
+    layout: ListLayout,
+}
+
+impl Rows {
+    fn position(&self, id: &str) -> Option<i32> {
+        let index = self.items.iter().position(|item| item.id() == id)?;
+        i32::try_from(index).ok()
+    }
+}
+
 #[component]
 pub(super) fn MessageList(props: &MessageListProps) -> Html {
     let MessageListProps { connection, mailbox, drafts, ui } = props;
     let node = use_node_ref();
-    let first_visible = use_state_eq(|| 0);
-    let content = (mailbox.clone(), drafts.clone(), ui.folder, ui.search.clone(), ui.sort);
-    let items = use_memo(content, |_| list_items(mailbox, drafts, ui));
-    let scroll = {
-        let (node, first_visible) = (node.clone(), first_visible.clone());
-        Callback::from(move |_: Event| {
-            if let Some(list) = node.cast::<HtmlElement>() {
-                // Redraws once for each row rather than for each pixel.
-                first_visible.set(list.scroll_top() / ROW_HEIGHT);
-            }
-        })
-    };
-    {
-        let (node, items) = (node.clone(), items.clone());
-        use_effect_with(ui.cursor.clone(), move |cursor| {
-            if let Some(cursor) = cursor
-                && let Some(list) = node.cast::<HtmlElement>()
-            {
-                reveal(&list, &items, cursor);
-            }
-        });
-    }
-    {
-        let node = node.clone();
-        use_effect_with((ui.folder, ui.search.clone(), ui.sort), move |_| {
-            if let Some(list) = node.cast::<HtmlElement>() {
-                list.set_scroll_top(0);
-            }
-        });
-    }
-    let count = i32::try_from(items.len()).unwrap_or(i32::MAX / ROW_HEIGHT);
-    let window_rows = dom::window_height().unwrap_or(WINDOW_HEIGHT) as i32 / ROW_HEIGHT + 1;
-    let first = (*first_visible - SPARE_ROWS).clamp(0, count);
-    let last = (*first_visible + window_rows + SPARE_ROWS).min(count);
-    let today = clock::local(clock::now()).date_naive();
-    let rows = (first..last).map(|index| {
-        let item = &items[index as usize];
-        let selected = ui.cursor.as_deref() == Some(item.id());
-        html! {
-            <MessageRow key={item.id().to_owned()} item={item.clone()} {index} {count} {selected} folder={ui.folder}
-                {today} />
-        }
+    let days = days();
+    let content = (mailbox.clone(), drafts.clone(), ui.folder, ui.search.clone(), ui.sort, days);
+    let rows = use_memo(content, |_| {
+        let items = list_items(mailbox, drafts, ui);
+        let layout = ListLayout::new(&items, ui.sort, days);
+        Rows { items, layout }
     });
+    let (first_visible, scroll) = use_scrolling(&node, &rows, ui);
+    let selected = use_memo((rows.clone(), ui.selected.clone()), |(rows, selected)| {
+        let ids = rows.items.iter().map(ListItem::id).filter(|id| selected.contains(*id));
+        ids.map(str::to_owned).collect::<Vec<_>>()
+    });
+    let searching = !ui.search.is_empty();
     html! {
         <section class="list" aria-label="Messages">
-            <ListBar mailbox={mailbox.clone()} drafts={drafts.clone()} folder={ui.folder} sort={ui.sort}
-                searching={!ui.search.trim().is_empty()} count={items.len()} />
+            if selected.is_empty() {
+                <ListBar mailbox={mailbox.clone()} drafts={drafts.clone()} folder={ui.folder} sort={ui.sort}
+                    coverage={searching.then(|| search_coverage(mailbox))} count={rows.items.len()} />
+            } else {
+                <SelectionBar mailbox={mailbox.clone()} selected={selected.clone()} count={rows.items.len()} />
+            }
             if let Some(loading) = mailbox.loading {
                 <progress class="loading" max={loading.total.to_string()} value={loading.done.to_string()}
                     aria-label="Headers fetched"></progress>
             }
-            if items.is_empty() {
+            if rows.items.is_empty() {
                 <p class="empty">{ empty_text(connection, mailbox, ui) }</p>
             }
-            <div class="rows" ref={node} onscroll={scroll}>
-                <ul style={format!("height:{}px", count * ROW_HEIGHT)}>{ for rows }</ul>
+            <div class={classes!("rows", (!selected.is_empty()).then_some("selecting"))} ref={node} onscroll={scroll}>
+                { drawn_rows(props, &rows, first_visible) }
             </div>
         </section>
     }
 }
 
-#[derive(Properties, PartialEq)]
-struct ListBarProps {
-    mailbox: Rc<MailboxState>,
-    drafts: Rc<Vec<Rc<DraftForm>>>,
-    folder: Folder,
-    sort: Sort,
-    searching: bool,
-    count: usize,
-}
-
-/// The bar above the rows. It is a separate component, because it counts all messages and must not be redrawn by
-/// scrolling.
-#[component]
-fn ListBar(props: &ListBarProps) -> Html {
-    let control = use_context::<Control>().expect("the app provides the control");
-    let ListBarProps { mailbox, drafts, folder, sort, searching, count } = props;
-    let octets: u64 = mailbox.messages.iter().map(|message| message.octets).sum();
-    let sent_octets: u64 = mailbox.sent.iter().map(|copy| copy.octets).sum();
-    let summary = match folder {
-        _ if *searching => format!("{count} found"),
-        Folder::Inbox => format!("{}, {}", format::count(*count, "message"), format::size(octets)),
-        Folder::Drafts => format::count(*count, "draft"),
-        Folder::Starred => format::count(*count, "message"),
-        Folder::Sent => format!("{}, {}", format::count(*count, "message"), format::size(sent_octets)),
-    };
-    let choose_sort = {
-        let control = control.clone();
-        Callback::from(move |event: Event| {
-            if let Some(sort) = selected(&event, &Sort::ALL) {
-                control.dispatch(UiAction::Sort(sort));
-            }
-        })
-    };
-    let choose_folder = Callback::from(move |event: Event| {
-        if let Some(folder) = selected(&event, &Folder::ALL) {
-            control.dispatch(UiAction::Folder(folder));
+fn drawn_rows(props: &MessageListProps, rows: &Rows, first_visible: i32) -> Html {
+    let MessageListProps { mailbox, drafts, ui, .. } = props;
+    let (layout, count) = (&rows.layout, rows.layout.count());
+    let window_rows = dom::window_height().unwrap_or(WINDOW_HEIGHT) as i32 / ROW_HEIGHT + 1;
+    let first = (first_visible - SPARE_ROWS).clamp(0, count);
+    let last = (first_visible + window_rows + SPARE_ROWS).min(count);
+    let today = clock::local(clock::now()).date_naive();
+    let cursor = ui.cursor.as_deref().and_then(|cursor| rows.position(cursor));
+    // Tab always reaches a row that is drawn.
+    let tab_stop = cursor.filter(|cursor| (first..last).contains(cursor)).unwrap_or(first_visible);
+    let in_results = !ui.search.is_empty();
+    let row = |index: i32| {
+        let item = &rows.items[index as usize];
+        let folder = if in_results { folder_of(mailbox, drafts, item.id()) } else { ui.folder };
+        html! {
+            <MessageRow key={item.id().to_owned()} item={item.clone()} {folder} top={layout.top(index)} {index} {count}
+                current={cursor == Some(index)} selected={ui.selected.contains(item.id())}
+                in_tab_order={index == tab_stop} shows_size={ui.sort == Sort::Largest}
+                is_grouped={!layout.groups().is_empty()} {in_results} {today} />
         }
-    });
-    let folder_option = |option: Folder| {
-        let label = match folder_count(mailbox, drafts, option) {
-            0 => option.name().to_owned(),
-            count => format!("{} ({count})", option.name()),
-        };
-        html! { <option selected={option == *folder}>{ label }</option> }
     };
-    let sort_option = |option: Sort| html! { <option selected={option == *sort}>{ option.name() }</option> };
+    let headings = layout.groups().iter().map(|group| {
+        html! { <li class="group" key={group.name} style={format!("top:{}px", group.top)}><h3>{ group.name }</h3></li> }
+    });
     html! {
-        <div class="list-bar">
-            <h2>
-                <span class="wide-only">{ folder.name() }</span>
-                <select class="narrow-only" aria-label="Folder" onchange={choose_folder}>
-                    { for Folder::ALL.map(folder_option) }
-                </select>
-            </h2>
-            <span role="status">{ summary }</span>
-            <select aria-label="Sort" onchange={choose_sort}>{ for Sort::ALL.map(sort_option) }</select>
-        </div>
+        <ul style={format!("height:{}px", layout.height())}>{ for headings }{ for (first..last).map(row) }</ul>
     }
 }
 
-/// The value of the selected option.
-fn selected<T: Copy>(event: &Event, values: &[T]) -> Option<T> {
-    let index = event.target_unchecked_into::<HtmlSelectElement>().selected_index();
-    values.get(usize::try_from(index).ok()?).copied()
+/// Scrolls the list at the cursor's moves, keeps its position when rows are added above it, and returns the first visible
+/// row.
+#[hook]
+fn use_scrolling(node: &NodeRef, rows: &Rc<Rows>, ui: &UiState) -> (i32, Callback<Event>) {
+    let first_visible = use_state_eq(|| 0);
+    // The first visible row, and the part of it that is scrolled out of view.
+    let anchor = use_mut_ref(|| None::<(String, i32)>);
+    let unfocused = use_mut_ref(|| None::<String>);
+    let scroll = {
+        let (node, rows, first_visible, anchor) =
+            (node.clone(), rows.clone(), first_visible.clone(), anchor.clone());
+        Callback::from(move |_: Event| {
+            let Some(list) = node.cast::<HtmlElement>() else { return };
+            let row = rows.layout.row_at(list.scroll_top());
+            let item = rows.items.get(usize::try_from(row).unwrap_or_default());
+            *anchor.borrow_mut() =
+                item.map(|item| (item.id().to_owned(), list.scroll_top() - rows.layout.top(row)));
+            // Redraws once for each row rather than for each pixel.
+            first_visible.set(row);
+        })
+    };
+    {
+        let (node, anchor) = (node.clone(), anchor.clone());
+        use_effect_with(rows.clone(), move |rows| {
+            let Some(list) = node.cast::<HtmlElement>().filter(|list| list.scroll_top() > 0) else { return };
+            if let Some((id, offset)) = &*anchor.borrow()
+                && let Some(row) = rows.position(id)
+            {
+                list.set_scroll_top(rows.layout.top(row) + offset);
+            }
+        });
+    }
+    {
+        let (node, anchor) = (node.clone(), anchor.clone());
+        use_effect_with((ui.folder, ui.search.clone(), ui.sort), move |_| {
+            anchor.borrow_mut().take();
+            if let Some(list) = node.cast::<HtmlElement>() {
+                list.set_scroll_top(0);
+            }
+        });
+    }
+    {
+        let (node, rows, unfocused) = (node.clone(), rows.clone(), unfocused.clone());
+        use_effect_with(ui.cursor.clone(), move |cursor| {
+            if let Some(cursor) = cursor
+                && let Some(list) = node.cast::<HtmlElement>()
+                && let Some(row) = rows.position(cursor)
+            {
+                reveal(&list, &rows.layout, row);
+                *unfocused.borrow_mut() = Some(cursor.clone());
+            }
+        });
+    }
+    // A row that was far away is drawn after the list has scrolled.
+    use_effect_with((ui.cursor.clone(), *first_visible), move |_| {
+        unfocused.borrow_mut().take_if(|id| dom::focus_if_drawn(&row_id(id)));
+    });
+    (*first_visible, scroll)
+}
+
+/// Scrolls a row into view.
+fn reveal(list: &HtmlElement, layout: &ListLayout, row: i32) {
+    // With the first row, its heading.
+    let top = if row == 0 { 0 } else { layout.top(row) };
+    let bottom = layout.top(row) + ROW_HEIGHT;
+    if top < list.scroll_top() {
+        list.set_scroll_top(top);
+    } else if bottom > list.scroll_top() + list.client_height() {
+        list.set_scroll_top(bottom - list.client_height());
+    }
+}
+
+fn days() -> Days {
+    let today = clock::local(clock::now()).date_naive();
+    let yesterday = today.pred_opt().unwrap_or(today);
+    Days { today: clock::midnight(today), yesterday: clock::midnight(yesterday) }
 }
 
 fn empty_text(connection: &ConnectionStatus, mailbox: &MailboxState, ui: &UiState) -> &'static str {
     match ui.folder {
-        _ if !ui.search.trim().is_empty() => "No messages match.",
+        _ if !ui.search.is_empty() => strings::NO_RESULTS,
         Folder::Inbox if !mailbox.listed && *connection == ConnectionStatus::Busy => "Loading mailbox…",
-        Folder::Inbox => "Your inbox is empty.",
+        Folder::Inbox => strings::EMPTY_INBOX,
         Folder::Starred => "No starred messages. Stars are stored in this browser only.",
         Folder::Drafts => "No drafts. Drafts are stored in this browser only.",
         Folder::Sent => {
             "No sent messages. Copies of messages sent from here are stored in this browser only."
         }
     }
-}
-
-/// Scrolls a row into view and focuses it.
-fn reveal(list: &HtmlElement, items: &[ListItem], id: &str) {
-    let Some(index) = items.iter().position(|item| item.id() == id) else { return };
-    let top = i32::try_from(index).unwrap_or(0) * ROW_HEIGHT;
-    if top < list.scroll_top() {
-        list.set_scroll_top(top);
-    } else if top + ROW_HEIGHT > list.scroll_top() + list.client_height() {
-        list.set_scroll_top(top + ROW_HEIGHT - list.client_height());
-    }
-    dom::focus(&row_id(id));
 }

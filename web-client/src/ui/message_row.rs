@@ -10,16 +10,24 @@ use crate::model::message::ListItem;
 use crate::model::state::Folder;
 use crate::platform::clock;
 
-/// Height of `.row` in the style sheet, in pixels.
-pub(super) const ROW_HEIGHT: i32 = 66;
-
 #[derive(Properties, PartialEq)]
 pub(super) struct MessageRowProps {
     pub(super) item: ListItem,
+    pub(super) folder: Folder,
+    /// Pixels from the top of the list.
+    pub(super) top: i32,
     pub(super) index: i32,
     pub(super) count: i32,
+    /// The cursor is here.
+    pub(super) current: bool,
     pub(super) selected: bool,
-    pub(super) folder: Folder,
+    /// Tab reaches this row; the arrow keys reach the others.
+    pub(super) in_tab_order: bool,
+    pub(super) shows_size: bool,
+    /// A heading above the row names the day.
+    pub(super) is_grouped: bool,
+    /// The message is in the results of a search, which may come from any folder.
+    pub(super) in_results: bool,
     /// Redraws the date when the day changes.
     pub(super) today: chrono::NaiveDate,
 }
@@ -27,26 +35,25 @@ pub(super) struct MessageRowProps {
 #[component]
 pub(super) fn MessageRow(props: &MessageRowProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
-    let item = &props.item;
+    let MessageRowProps { item, selected, .. } = props;
     let message = match item {
         ListItem::Message(message) => Some(message),
         ListItem::Draft(_) => None,
     };
+    let id = item.id().to_owned();
     let open = {
-        let (control, id) = (control.clone(), item.id().to_owned());
-        Callback::from(move |_: MouseEvent| control.open(&id))
-    };
-    let star = {
-        let id = item.id().to_owned();
-        Callback::from(move |_: MouseEvent| control.toggle_star(&id))
+        let (control, id) = (control.clone(), id.clone());
+        Callback::from(move |event: MouseEvent| {
+            if event.shift_key() {
+                control.select_to(&id);
+            } else if event.ctrl_key() || event.meta_key() {
+                control.toggle_selected(&id);
+            } else {
+                control.open(&id);
+            }
+        })
     };
     let pending = message.is_some_and(|message| message.header.is_none());
-    let unread = message.is_some_and(|message| !message.read);
-    let starred = message.is_some_and(|message| message.starred);
-    let has_attachments = match item {
-        ListItem::Message(message) => message.header.as_ref().is_some_and(|header| header.has_attachments),
-        ListItem::Draft(form) => !form.attachments.is_empty(),
-    };
     let correspondent = match item.correspondent() {
         _ if pending => "…".to_owned(),
         name if !name.is_empty() => name,
@@ -58,27 +65,68 @@ pub(super) fn MessageRow(props: &MessageRowProps) -> Html {
         "" => "(no subject)",
         subject => subject,
     };
-    let now = clock::local(clock::now());
-    let date = item.date().map(|date| format::list_date(clock::local(date), now));
-    let can_be_starred = matches!(props.folder, Folder::Inbox | Folder::Starred);
+    let tab_index = if props.in_tab_order { "0" } else { "-1" };
+    let on_server = matches!(props.folder, Folder::Inbox | Folder::Starred);
+    let unread = item.is_unread();
+    let classes = classes!("row", unread.then_some("unread"), selected.then_some("selected"));
     html! {
-        <li class={classes!("row", unread.then_some("unread"))} style={format!("top:{}px", props.index * ROW_HEIGHT)}
+        <li class={classes} style={format!("top:{}px", props.top)}
             aria-setsize={props.count.to_string()} aria-posinset={(props.index + 1).to_string()}>
-            <button class="open" type="button" id={row_id(item.id())} onclick={open}
-                aria-current={props.selected.then_some("true")}>
-                if unread { <span class="visually-hidden">{ "Unread. " }</span> }
+            <button class="open" type="button" id={row_id(&id)} onclick={open} tabindex={tab_index}
+                aria-current={props.current.then_some("true")}>
+                if unread { <span class="visually-hidden">{ "Unread. " }</span><i class="unread-dot"></i> }
                 <b dir="auto">{ correspondent }</b>
-                <span class="date" title={item.date().map(format::guide_date)}>{ date }</span>
+                { date(props) }
                 <span class="subject" dir="auto">{ subject }</span>
-                <span class="size">
-                    if has_attachments { <span class="attachment-icon" title="Has attachments">{ icons::clip() }</span> }
-                    { format::size(item.octets()) }
-                </span>
+                <span class="snippet" dir="auto">{ item.snippet().to_string() }</span>
             </button>
-            if can_be_starred {
-                <button class="star" type="button" onclick={star} aria-pressed={starred.to_string()}
-                    aria-label={format!("Star {subject}")}>{ icons::star() }</button>
-            }
+            { checkbox(&control, props, subject, tab_index) }
+            if on_server { { star(&control, props, subject, tab_index) } }
         </li>
+    }
+}
+
+fn date(MessageRowProps { item, folder, shows_size, is_grouped, in_results, .. }: &MessageRowProps) -> Html {
+    let now = clock::local(clock::now());
+    let date = item.date().map(|date| format::list_date(clock::local(date), now, *is_grouped));
+    html! {
+        <span class="date" title={item.date().map(format::guide_date)}>
+            if item.has_attachments() {
+                <span class="attachment-icon" title="Has attachments">{ icons::clip() }</span>
+            }
+            if *in_results && folder.is_local() { <span class="label">{ folder.name() }</span> }
+            if *shows_size { <span class="size">{ format::size(item.octets()) }</span> }
+            { date }
+        </span>
+    }
+}
+
+fn checkbox(control: &Control, props: &MessageRowProps, subject: &str, tab_index: &'static str) -> Html {
+    let (control, id) = (control.clone(), props.item.id().to_owned());
+    let select = Callback::from(move |event: MouseEvent| {
+        if event.shift_key() {
+            control.select_to(&id);
+        } else {
+            control.toggle_selected(&id);
+        }
+    });
+    html! {
+        <button class="select" type="button" role="checkbox" aria-checked={props.selected.to_string()} onclick={select}
+            tabindex={tab_index} title="Select (x)" aria-label={format!("Select {subject}")}>
+            <span>{ icons::check() }</span>
+        </button>
+    }
+}
+
+fn star(control: &Control, props: &MessageRowProps, subject: &str, tab_index: &'static str) -> Html {
+    let (control, id) = (control.clone(), props.item.id().to_owned());
+    let starred = match &props.item {
+        ListItem::Message(message) => message.starred,
+        ListItem::Draft(_) => false,
+    };
+    let toggle = Callback::from(move |_: MouseEvent| control.toggle_star(&id));
+    html! {
+        <button class="star" type="button" onclick={toggle} aria-pressed={starred.to_string()} tabindex={tab_index}
+            aria-label={format!("Star {subject}")}>{ icons::star() }</button>
     }
 }

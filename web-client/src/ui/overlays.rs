@@ -8,6 +8,7 @@ use crate::model::state::{State, UiAction};
 enum Overlay {
     Confirmation,
     Shortcuts,
+    Settings,
     Compose,
     Source,
     Message,
@@ -15,13 +16,21 @@ enum Overlay {
 }
 
 impl Overlay {
-    const ALL: [Self; 6] =
-        [Self::Confirmation, Self::Shortcuts, Self::Compose, Self::Source, Self::Message, Self::ProtocolLog];
+    const ALL: [Self; 7] = [
+        Self::Confirmation,
+        Self::Shortcuts,
+        Self::Settings,
+        Self::Compose,
+        Self::Source,
+        Self::Message,
+        Self::ProtocolLog,
+    ];
 
     fn is_open(self, state: &State) -> bool {
         match self {
-            Self::Confirmation => state.ui.deletion.is_some(),
+            Self::Confirmation => state.ui.deletion.is_some() || state.ui.reminder.is_some(),
             Self::Shortcuts => state.ui.shortcuts,
+            Self::Settings => state.ui.settings,
             Self::Compose => state.compose.open.is_some(),
             Self::Source => state.ui.open.as_ref().is_some_and(|open| open.source),
             Self::Message => state.ui.open.is_some(),
@@ -42,6 +51,7 @@ pub(super) fn close_top(control: &Control) {
     match top {
         Some(Overlay::Confirmation) => control.dispatch(UiAction::CloseConfirmation),
         Some(Overlay::Shortcuts) => control.dispatch(UiAction::Shortcuts(false)),
+        Some(Overlay::Settings) => control.dispatch(UiAction::Settings(false)),
         Some(Overlay::Compose) => control.close_draft(),
         Some(Overlay::Source) => control.dispatch(UiAction::Source(false)),
         Some(Overlay::Message) => control.dispatch(UiAction::CloseMessage),

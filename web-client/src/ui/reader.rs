@@ -4,31 +4,41 @@ use std::rc::Rc;
 
 use yew::prelude::*;
 
+use super::conversation::Conversation;
 use super::icons;
 use super::menu::Dropdown;
 use super::message_view::MessageView;
+use super::source::Source;
 use crate::control::Control;
-use crate::model::fetched_message::FetchedMessage;
 use crate::model::format;
+use crate::model::settings::Settings;
 use crate::model::state::{Content, Folder, MailboxState, OpenMessage, UiAction, UiState};
-use crate::platform::blob_url::BlobUrl;
-
-/// Characters of the source that are drawn. The download is complete.
-const SOURCE_CHARS_MAX: usize = 300_000;
+use crate::strings;
 
 #[derive(Properties, PartialEq)]
 pub(super) struct ReaderProps {
+    pub(super) settings: Rc<Settings>,
     pub(super) mailbox: Rc<MailboxState>,
     pub(super) ui: Rc<UiState>,
 }
 
 #[component]
-pub(super) fn Reader(ReaderProps { mailbox, ui }: &ReaderProps) -> Html {
+pub(super) fn Reader(ReaderProps { settings, mailbox, ui }: &ReaderProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
     let Some(open) = &ui.open else {
+        let unread = match mailbox.unread() {
+            0 => "No unread messages".to_owned(),
+            unread => format::count(unread, "unread message"),
+        };
         return html! {
             <main class="reader">
-                <p class="empty">{ "Select a message to read it. Press ? for keyboard shortcuts." }</p>
+                <div class="empty">
+                    if !mailbox.messages.is_empty() {
+                        <p class="unread-count">{ unread }</p>
+                        <p>{ strings::available_offline(mailbox.stored(), mailbox.messages.len()) }</p>
+                    }
+                    <p>{ "Select a message to read it. Press ? for keyboard shortcuts." }</p>
+                </div>
             </main>
         };
     };
@@ -48,7 +58,12 @@ pub(super) fn Reader(ReaderProps { mailbox, ui }: &ReaderProps) -> Html {
             html! { <Source key={open.id.clone()} message={message.clone()} /> }
         }
         Content::Ready(message) => {
-            html! { <MessageView key={open.id.clone()} message={message.clone()} shows_html={open.shows_html} /> }
+            let view = html! { <MessageView key={open.id.clone()} message={message.clone()} shows_html={open.shows_html} /> };
+            if settings.conversations {
+                html! { <Conversation mailbox={mailbox.clone()} open={open.id.clone()}>{ view }</Conversation> }
+            } else {
+                view
+            }
         }
     };
     let starred = mailbox.message(&open.id).is_some_and(|message| message.starred);
@@ -89,7 +104,7 @@ fn Toolbar(ToolbarProps { open, starred }: &ToolbarProps) -> Html {
     };
     let reply_all = act(|control, _| control.reply(true));
     let mark_unread = act(|control, id| {
-        control.set_read(id, false);
+        control.set_read(&[id.to_owned()], false);
         control.dispatch(UiAction::CloseMessage);
     });
     let (source, show_source) = if open.source {
@@ -111,7 +126,7 @@ fn Toolbar(ToolbarProps { open, starred }: &ToolbarProps) -> Html {
                 { button("secondary-action", "Unread", "Mark as unread and close", mark_unread.clone()) }
             }
             { button("secondary-action", source, "The message as received", show_source.clone()) }
-            <button class="button" type="button" title="Delete (#)" onclick={act(|control, id| control.remove(id))}>
+            <button class="button" type="button" title="Delete (#)" onclick={act(|control, id| control.remove(&[id.to_owned()]))}>
                 { "Delete" }
             </button>
             <Dropdown label="More" class="overflow-menu">
@@ -120,31 +135,5 @@ fn Toolbar(ToolbarProps { open, starred }: &ToolbarProps) -> Html {
                 { item(source, show_source) }
             </Dropdown>
         </div>
-    }
-}
-
-#[derive(Properties, PartialEq)]
-struct SourceProps {
-    message: Rc<FetchedMessage>,
-}
-
-#[component]
-fn Source(SourceProps { message }: &SourceProps) -> Html {
-    let download = use_memo(message.clone(), |message| BlobUrl::for_download(&message.raw));
-    let text = String::from_utf8_lossy(&message.raw);
-    let cut = text.char_indices().nth(SOURCE_CHARS_MAX).map(|(at, _)| at);
-    let subject = &message.parsed.subject;
-    let name = format!("{}.eml", if subject.is_empty() { "message" } else { subject });
-    html! {
-        <article class="source">
-            <p>
-                { format!("Message as received, {}. ", format::size(message.raw.len() as u64)) }
-                if cut.is_some() { { "Only the beginning is shown. " } }
-                if let Some(download) = download.as_ref() {
-                    <a href={download.as_str().to_owned()} download={name}>{ "Save" }</a>
-                }
-            </p>
-            <pre tabindex="0">{ &text[..cut.unwrap_or(text.len())] }</pre>
-        </article>
     }
 }

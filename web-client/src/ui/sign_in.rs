@@ -10,6 +10,8 @@ use super::protocol_log::ProtocolLog;
 use crate::control::Control;
 use crate::model::sign_in_form::{Problems, check};
 use crate::model::state::{ConnectionStatus, SessionState, UiAction};
+use crate::storage::stored_sign_in;
+use crate::strings;
 
 #[derive(Properties, PartialEq)]
 pub(super) struct SignInProps {
@@ -21,19 +23,24 @@ pub(super) struct SignInProps {
 #[component]
 pub(super) fn SignIn(SignInProps { session, protocol_log }: &SignInProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
-    let (username, password) = (use_node_ref(), use_node_ref());
+    let (username, password, stay) = (use_node_ref(), use_node_ref(), use_node_ref());
     let problems = use_state_eq(Problems::default);
     {
         let (username, password) = (username.clone(), password.clone());
-        use_effect_with(session.sign_in_error.clone(), move |error| {
-            if let Some(field) = input(if error.is_some() { &password } else { &username }) {
+        use_effect_with((session.sign_in_error.clone(), session.username.clone()), move |(_, name)| {
+            if let Some(field) = input(&username).filter(|field| field.value().is_empty()) {
+                field.set_value(name);
+            }
+            let has_name = input(&username).is_some_and(|field| !field.value().is_empty());
+            if let Some(field) = input(if has_name { &password } else { &username }) {
                 let _ = field.focus();
                 field.select();
             }
         });
     }
     let submit = {
-        let (username, password, problems) = (username.clone(), password.clone(), problems.clone());
+        let (username, password, stay) = (username.clone(), password.clone(), stay.clone());
+        let problems = problems.clone();
         let control = control.clone();
         Callback::from(move |event: SubmitEvent| {
             event.prevent_default();
@@ -42,7 +49,10 @@ pub(super) fn SignIn(SignInProps { session, protocol_log }: &SignInProps) -> Htm
             let fields = [(&found.username, &username), (&found.password, &password)];
             match fields.into_iter().find(|(problem, _)| problem.is_some()) {
                 Some((_, field)) => drop(field.focus()),
-                None => control.sign_in(username.value().trim(), &password.value()),
+                None => {
+                    let stay = input(&stay).is_some_and(|field| field.checked());
+                    control.sign_in(username.value().trim(), &password.value(), stay);
+                }
             }
             problems.set(found);
         })
@@ -55,7 +65,7 @@ pub(super) fn SignIn(SignInProps { session, protocol_log }: &SignInProps) -> Htm
     let toggle_log = Callback::from(move |_: MouseEvent| control.dispatch(UiAction::ProtocolLog(!open_log)));
     let waiting = match &session.connection {
         ConnectionStatus::Waiting { reason, .. } if session.signing_in => {
-            let reason = reason.as_deref().unwrap_or("Offline.");
+            let reason = reason.as_deref().unwrap_or(strings::OFFLINE);
             Some(format!("{reason} Trying again in a moment."))
         }
         _ => None,
@@ -72,6 +82,9 @@ pub(super) fn SignIn(SignInProps { session, protocol_log }: &SignInProps) -> Htm
                         }
                         { field("username", "Username", "text", &username, problems.username.as_deref()) }
                         { field("password", "Password", "password", &password, problems.password.as_deref()) }
+                        if stored_sign_in::is_available() {
+                            <label class="choice"><input type="checkbox" ref={stay} />{ "Stay signed in on this device" }</label>
+                        }
                         <button class="button primary" type="submit" disabled={session.signing_in}>
                             { if session.signing_in { "Signing in…" } else { "Sign in" } }
                         </button>
@@ -85,7 +98,7 @@ pub(super) fn SignIn(SignInProps { session, protocol_log }: &SignInProps) -> Htm
                     <p class="small">
                         { "This page is an SMTP and POP3 client. " }
                         <button class="link" type="button" aria-expanded={open_log.to_string()} onclick={toggle_log}>
-                            { if open_log { "Hide protocol log" } else { "Show protocol log" } }
+                            { strings::protocol_log(open_log) }
                         </button>
                     </p>
                 </div>

@@ -1,4 +1,6 @@
-//! Toasts: Undo, and notices.
+//! Toasts: Undo, the message that is being sent, and notices. One at a time.
+
+use std::rc::Rc;
 
 use mail_core::time::Duration;
 use yew::platform::spawn_local;
@@ -7,7 +9,7 @@ use yew::prelude::*;
 use super::icons;
 use crate::control::{Control, toast_timeout};
 use crate::model::format;
-use crate::model::state::{Notice, Severity, UiAction};
+use crate::model::state::{ComposeState, Notice, Outgoing, Severity, UiAction};
 
 /// Time for which an [`Severity::Info`] notice is shown.
 const INFO_TIME: Duration = Duration::from_secs(6);
@@ -16,12 +18,13 @@ const INFO_TIME: Duration = Duration::from_secs(6);
 pub(super) struct ToastsProps {
     /// Number of removed messages that can be restored.
     pub(super) undoable: usize,
-    pub(super) draft_discarded: bool,
+    pub(super) compose: Rc<ComposeState>,
     pub(super) notice: Option<Notice>,
 }
 
+/// Undo comes first, because it ends soon; an error stays until it is closed.
 #[component]
-pub(super) fn Toasts(ToastsProps { undoable, draft_discarded, notice }: &ToastsProps) -> Html {
+pub(super) fn Toasts(ToastsProps { undoable, compose, notice }: &ToastsProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
     {
         let control = control.clone();
@@ -36,35 +39,74 @@ pub(super) fn Toasts(ToastsProps { undoable, draft_discarded, notice }: &ToastsP
             }
         });
     }
-    let undo = {
-        let control = control.clone();
-        Callback::from(move |_: MouseEvent| control.undo())
-    };
-    let close = Callback::from(move |_: MouseEvent| control.dispatch(UiAction::CloseNotice));
-    let undo_text = match (draft_discarded, undoable) {
-        (true, _) => Some("Draft discarded.".to_owned()),
-        (false, 0) => None,
-        (false, 1) => Some("Message deleted.".to_owned()),
-        (false, count) => Some(format!("{} deleted.", format::count(*count, "message"))),
-    };
+    let error = notice.as_ref().filter(|notice| notice.severity == Severity::Error);
+    let undo = undo_text(*undoable, compose);
+    let outgoing = compose.outgoing.as_ref().filter(|outgoing| !compose.is_open(&outgoing.draft));
+    let outgoing = outgoing.filter(|_| error.is_none() && undo.is_none());
+    let notice = notice.as_ref().filter(|_| undo.is_none() && outgoing.is_none());
     html! {
         <div class="toasts">
             <div role="status">
-                if let Some(text) = undo_text {
-                    <div class="toast">
-                        <span>{ text }</span>
-                        <button type="button" title="Undo (z)" onclick={undo}>{ "Undo" }</button>
-                    </div>
+                if let Some(text) = undo {
+                    { undo_toast(&control, text, compose.held.is_some()) }
+                } else if let Some(outgoing) = outgoing {
+                    { outgoing_toast(&control, outgoing) }
                 }
             </div>
             <div role="alert">
-                if let Some(notice) = notice {
-                    <div class={classes!("toast", (notice.severity == Severity::Error).then_some("error"))}>
-                        <span>{ &notice.text }</span>
-                        <button class="icon" type="button" aria-label="Close" onclick={close}>{ icons::cross() }</button>
-                    </div>
-                }
+                if let Some(notice) = notice { { notice_toast(&control, notice) } }
             </div>
+        </div>
+    }
+}
+
+/// The last action that can be undone.
+fn undo_text(undoable: usize, compose: &ComposeState) -> Option<String> {
+    if let Some(held) = &compose.held {
+        return Some(format!("Sending to {}.", held.recipients()));
+    }
+    if compose.discarded.is_some() {
+        return Some("Draft discarded.".to_owned());
+    }
+    match undoable {
+        0 => None,
+        1 => Some("Message deleted.".to_owned()),
+        count => Some(format!("{} deleted.", format::count(count, "message"))),
+    }
+}
+
+fn undo_toast(control: &Control, text: String, is_held: bool) -> Html {
+    let act = |act: fn(&Control)| {
+        let control = control.clone();
+        Callback::from(move |_: MouseEvent| act(&control))
+    };
+    html! {
+        <div class="toast">
+            <span>{ text }</span>
+            <button type="button" title="Undo (z)" onclick={act(Control::undo)}>{ "Undo" }</button>
+            if is_held { <button type="button" onclick={act(Control::release)}>{ "Send now" }</button> }
+        </div>
+    }
+}
+
+fn outgoing_toast(control: &Control, Outgoing { octets_sent, octets, .. }: &Outgoing) -> Html {
+    let control = control.clone();
+    let cancel = Callback::from(move |_: MouseEvent| control.cancel_sending());
+    html! {
+        <div class="toast">
+            <span>{ format!("Sending… {} of {}", format::size(*octets_sent), format::size(*octets)) }</span>
+            <button type="button" onclick={cancel}>{ "Cancel" }</button>
+        </div>
+    }
+}
+
+fn notice_toast(control: &Control, notice: &Notice) -> Html {
+    let control = control.clone();
+    let close = Callback::from(move |_: MouseEvent| control.dispatch(UiAction::CloseNotice));
+    html! {
+        <div class={classes!("toast", (notice.severity == Severity::Error).then_some("error"))}>
+            <span>{ &notice.text }</span>
+            <button class="icon" type="button" aria-label="Close" onclick={close}>{ icons::cross() }</button>
         </div>
     }
 }

@@ -9,7 +9,10 @@ use super::element_ids::SEARCH_ID;
 use super::icons;
 use super::menu::MainMenu;
 use crate::control::Control;
-use crate::model::state::{Account, ConnectionStatus, SessionState, UiAction};
+use crate::model::state::{Account, ConnectionStatus, SessionState};
+
+const SEARCH_HINT: &str =
+    "Words, or from: to: subject: has:attachment is:unread before:2026-11-22 after:2026-11-22";
 
 #[derive(Properties, PartialEq)]
 pub(super) struct TopBarProps {
@@ -25,7 +28,7 @@ pub(super) fn TopBar(TopBarProps { session, search, protocol_log }: &TopBarProps
         let control = control.clone();
         Callback::from(move |event: InputEvent| {
             let field: HtmlInputElement = event.target_unchecked_into();
-            control.dispatch(UiAction::Search(field.value()));
+            control.search(&field.value());
         })
     };
     let check = Callback::from(move |_: MouseEvent| control.synchronize());
@@ -40,7 +43,7 @@ pub(super) fn TopBar(TopBarProps { session, search, protocol_log }: &TopBarProps
         <header class="top">
             <h1 class="brand">{ icons::envelope() }<span>{ "Pennypost" }</span></h1>
             <input class="search" id={SEARCH_ID} type="search" value={search.clone()} oninput={type_search}
-                placeholder="Search sender, subject, text   /" aria-label="Search mail" autocomplete="off" />
+                placeholder="Search mail   /" title={SEARCH_HINT} aria-label="Search mail" autocomplete="off" />
             <div class="account">
                 <span class="address"><i class={classes!("dot", class)} title={status}></i>{ account.clone() }</span>
                 <button class="button" type="button" onclick={check} disabled={busy}>

@@ -4,7 +4,7 @@ use browser_tests::{Driver, Fixture, Page, Screen, Servers, TrapServer};
 use fantoccini::key::Key;
 
 use crate::sample_mails::{self, HTML, PLAIN, SQUARE};
-use crate::sign_in;
+use crate::{disable_undo_send, sign_in};
 
 async fn check(page: &Page, name: &str) {
     assert_eq!(page.accessibility_violations().await, [""; 0], "on the page {name}");
@@ -66,6 +66,12 @@ async fn reading(page: &Page, screen: Screen) {
     page.wait_for("button", "Undo").await;
     check(page, "toast").await;
     page.press("Undo").await;
+    page.wait_for_gone("button", "Undo").await;
+    page.type_keys("x").await;
+    page.wait_for("button", "Delete selected").await;
+    check(page, "selection").await;
+    close(page).await;
+    page.wait_for_gone("button", "Delete selected").await;
 }
 
 async fn other_views(page: &Page, screen: Screen) {
@@ -73,6 +79,10 @@ async fn other_views(page: &Page, screen: Screen) {
     page.wait_for("dialog", "Keyboard").await;
     check(page, "help").await;
     page.press("Close").await;
+    page.choose_menu_item("Settings").await;
+    page.wait_for("dialog", "Settings").await;
+    check(page, "settings").await;
+    page.press("Cancel").await;
     page.press("Menu").await;
     page.wait_for("button", "Sign out").await;
     check(page, "menu").await;
@@ -87,6 +97,7 @@ async fn other_views(page: &Page, screen: Screen) {
 }
 
 async fn composing(page: &Page, screen: Screen) {
+    disable_undo_send(page).await;
     page.press("Compose").await;
     page.fill("To", "nobody at all").await;
     page.press("Send").await;

@@ -127,7 +127,7 @@ async fn reply_quotes_the_text_and_addresses_the_sender() {
     let fixture = open_inbox(&[PLAIN]).await;
     let Fixture { page, servers, .. } = &fixture;
     page.open_row("Meeting").await;
-    page.wait_for_text("See you at five.").await;
+    page.wait_for_reader_text("See you at five.").await;
     page.press("Reply").await;
     page.wait_until("the subject of the reply", async || page.value("Subject").await == "Re: Meeting").await;
     page.wait_for_text("ag@iit.edu").await;
@@ -203,6 +203,8 @@ async fn double_click_sends_once() {
     let button = serde_json::to_value(&button).expect("an element reference");
     page.run("arguments[0].click(); arguments[0].click()", vec![button]).await;
     page.wait_for_gone("field", "Subject").await;
+    page.press("Send now").await;
+    crate::wait_until_sent(page).await;
     page.press("Sent").await;
     page.wait_for("row", "Once").await;
     assert_eq!(servers.pop3("ag").count(), 1);
@@ -216,8 +218,7 @@ async fn unsaved_draft_survives_reload() {
     page.press("Compose").await;
     page.fill("To", "ag@iit.edu").await;
     page.fill("Subject", "The last words").await;
-    page.reload().await;
-    crate::sign_in(page, "gb", "gondola").await;
+    crate::reload(page).await;
     page.press("Drafts").await;
     page.open_row("The last words").await;
     page.wait_until("the draft", async || page.value("Subject").await == "The last words").await;
@@ -231,12 +232,10 @@ async fn unsaved_draft_survives_reload_when_indexeddb_fails() {
     page.run("IDBObjectStore.prototype.put = () => { throw new DOMException('too late') }", vec![]).await;
     page.press("Compose").await;
     page.fill("Text", "Typed in the last moment.").await;
-    page.reload().await;
-    crate::sign_in(page, "gb", "gondola").await;
+    crate::reload(page).await;
     // The draft has been moved to the database.
     assert_eq!(page.run("return localStorage.length", vec![]).await, 0);
-    page.reload().await;
-    crate::sign_in(page, "gb", "gondola").await;
+    crate::reload(page).await;
     page.press("Drafts").await;
     page.open_row("(no subject)").await;
     page.wait_until("the draft", async || page.value("Text").await == "Typed in the last moment.").await;
@@ -251,15 +250,15 @@ async fn refusal_shows_the_server_reply_and_keeps_the_draft() {
     page.fill("To", "stranger@example.org").await;
     page.fill("Subject", "Far away").await;
     page.fill("Text", "A text that took an hour.").await;
-    page.press("Send").await;
+    send(page).await;
+    // The draft is opened again.
     page.wait_for_text("550").await;
     page.screenshot("compose-refused").await;
     assert_eq!(page.value("Subject").await, "Far away");
     assert_eq!(page.value("Text").await, "A text that took an hour.");
 
     // The draft survives a reload.
-    page.reload().await;
-    crate::sign_in(page, "gb", "gondola").await;
+    crate::reload(page).await;
     page.press("Drafts").await;
     page.open_row("Far away").await;
     page.wait_until("the draft's text", async || page.value("Text").await == "A text that took an hour.")
@@ -315,14 +314,14 @@ async fn list_shortcuts_are_disabled_while_composing() {
     let fixture = open_inbox(&[PLAIN]).await;
     let Fixture { page, .. } = &fixture;
     page.open_row("Meeting").await;
-    page.wait_for_text("See you at five.").await;
+    page.wait_for_reader_text("See you at five.").await;
     page.press("Reply").await;
     page.type_at_start("Text", "I will.\n").await;
     page.run("document.activeElement.blur()", vec![]).await;
     page.type_keys("#rafcsju").await;
     page.type_keys(&Key::Escape.to_string()).await;
     page.wait_for_gone("field", "Subject").await;
-    page.wait_for_text("See you at five.").await;
+    page.wait_for_reader_text("See you at five.").await;
     assert!(!page.text().await.contains("Message deleted"), "the message was deleted");
     page.press("Drafts").await;
     page.wait_for("row", "Re: Meeting").await;
@@ -374,7 +373,7 @@ async fn untouched_reply_is_not_saved_and_opening_a_row_closes_it() {
     let fixture = open_inbox(&[&mail, PLAIN]).await;
     let Fixture { page, .. } = &fixture;
     page.open_row("Meeting").await;
-    page.wait_for_text("See you at five.").await;
+    page.wait_for_reader_text("See you at five.").await;
     page.press("Reply").await;
     page.wait_for("field", "Subject").await;
     // A wide screen shows the list next to the draft.
@@ -396,8 +395,7 @@ async fn untouched_reply_is_not_saved_and_opening_a_row_closes_it() {
     page.wait_until("the saved draft", async || page.stored_data().await.contains("Fwd: A picture")).await;
     page.run("IDBObjectStore.prototype.put = () => { throw new DOMException('too late') }", vec![]).await;
     page.fill("Subject", "Look at this").await;
-    page.reload().await;
-    crate::sign_in(page, "gb", "gondola").await;
+    crate::reload(page).await;
     page.press("Drafts").await;
     page.open_row("Look at this").await;
     page.wait_for("button", "Remove square.png").await;
@@ -424,8 +422,7 @@ async fn discarded_draft_can_be_restored() {
     page.press("Drafts").await;
     page.wait_for("row", "Thrown away").await;
     page.wait_until("the saved draft", async || page.stored_data().await.contains("Thrown away")).await;
-    page.reload().await;
-    crate::sign_in(page, "gb", "gondola").await;
+    crate::reload(page).await;
     page.press("Drafts").await;
     page.open_row("Thrown away").await;
     page.press("Discard").await;

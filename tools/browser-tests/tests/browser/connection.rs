@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use crate::sample_mails::{PLAIN, short};
-use crate::{assert_no_console_errors, open_inbox, sign_in};
+use crate::{assert_no_console_errors, disable_undo_send, open_inbox, send, sign_in};
 
 #[tokio::test]
 async fn lost_connection_is_restored_automatically() {
@@ -35,6 +35,7 @@ async fn lost_connection_is_restored_automatically() {
 async fn draft_survives_disconnect_and_is_sent_once() {
     let mut fixture = open_inbox(&[]).await;
     let page = &fixture.page;
+    disable_undo_send(page).await;
     page.press("Compose").await;
     page.fill("To", "ag@iit.edu").await;
     page.fill("Subject", "Patience").await;
@@ -65,8 +66,7 @@ async fn transcript_shows_both_protocols_without_secrets() {
     page.press("Compose").await;
     page.fill("To", "ag@iit.edu").await;
     page.fill("Subject", "Hello").await;
-    page.press("Send").await;
-    page.wait_for_gone("field", "Subject").await;
+    send(page).await;
     for line in
         ["S: 220 <iitkgp.edu> Service ready", "C: MAIL FROM:<gb@iitkgp.edu>", "C: RCPT TO:<ag@iit.edu>"]
     {
@@ -118,8 +118,9 @@ async fn sign_in_works_while_smtp_is_down_and_a_failed_send_keeps_the_draft() {
     servers.deliver("gb", PLAIN);
     // Without SMTP, the domain of a bare name is unknown.
     sign_in(page, "gb", "gondola").await;
+    disable_undo_send(page).await;
     page.open_row("Meeting").await;
-    page.wait_for_text("See you at five.").await;
+    page.wait_for_reader_text("See you at five.").await;
     page.press("Reply").await;
     page.wait_until("the subject of a reply", async || page.value("Subject").await == "Re: Meeting").await;
     page.press("Send").await;
@@ -148,6 +149,7 @@ async fn silent_server_times_out() {
     let Fixture { page, .. } = &fixture;
     page.freeze_clock().await;
     sign_in(page, "gb@iit.edu", "gondola").await;
+    disable_undo_send(page).await;
     compose_to_ag(page).await;
     page.press("Send").await;
     page.wait_for_text("Sending…").await;
@@ -173,6 +175,7 @@ async fn slow_send_shows_progress() {
     let Fixture { page, servers, .. } = &fixture;
     page.freeze_clock().await;
     sign_in(page, "gb", "gondola").await;
+    disable_undo_send(page).await;
     compose_to_ag(page).await;
     page.choose_menu_item("Show protocol log").await;
     page.press("Send").await;
@@ -206,10 +209,9 @@ async fn page_redirects_to_https_and_mail_is_sent_over_tls() {
 
     sign_in(page, "gb", "gondola").await;
     page.open_row("Meeting").await;
-    page.wait_for_text("See you at five.").await;
+    page.wait_for_reader_text("See you at five.").await;
     page.press("Reply").await;
-    page.press("Send").await;
-    page.wait_for_gone("field", "Subject").await;
+    send(page).await;
     let mailbox = String::from_utf8_lossy(&servers.mailbox("ag")).into_owned();
     assert!(mailbox.contains("with ESMTPSA id"), "{mailbox}");
     assert_no_console_errors(page).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use browser_tests::{Fixture, Screen, Servers};
 
 use crate::sample_mails::short;
-use crate::{open_inbox, sign_in};
+use crate::{PREVENTS_CLOSING, disable_undo_send, open_inbox, reload, sign_in};
 
 /// Signed in as gb, whose maildrop has these mails, on servers with one fault.
 async fn with_fault(fault: &str, mails: &[&str]) -> Fixture {
@@ -15,6 +15,7 @@ async fn with_fault(fault: &str, mails: &[&str]) -> Fixture {
     }
     let fixture = Fixture::open_on(Screen::Desktop, servers).await;
     sign_in(&fixture.page, "gb", "gondola").await;
+    disable_undo_send(&fixture.page).await;
     fixture
 }
 
@@ -70,8 +71,7 @@ async fn compose_to_ag(page: &browser_tests::Page) {
 
 /// Reloads the page and opens the draft of [`compose_to_ag`].
 async fn reopen_draft_to_ag(page: &browser_tests::Page) {
-    page.reload().await;
-    sign_in(page, "gb", "gondola").await;
+    reload(page).await;
     page.press("Drafts").await;
     page.open_row("Who knows").await;
 }
@@ -102,6 +102,7 @@ async fn lost_reply_keeps_the_draft_and_reports_unknown_delivery() {
 async fn tab_closed_before_the_message_is_sent_keeps_the_draft() {
     let fixture = open_inbox(&[]).await;
     let Fixture { page, servers, .. } = &fixture;
+    disable_undo_send(page).await;
     page.run(DELAY_REPLY, vec![REPLY_TO_DATA.into()]).await;
     page.choose_menu_item("Show protocol log").await;
     compose_to_ag(page).await;
@@ -119,6 +120,7 @@ async fn tab_closed_before_the_message_is_sent_keeps_the_draft() {
 async fn tab_closed_before_the_reply_keeps_the_draft_and_reports_unknown_delivery() {
     let fixture = open_inbox(&[]).await;
     let Fixture { page, servers, .. } = &fixture;
+    disable_undo_send(page).await;
     page.run(DELAY_REPLY, vec![REPLY_TO_MESSAGE.into()]).await;
     page.choose_menu_item("Show protocol log").await;
     compose_to_ag(page).await;
@@ -135,9 +137,6 @@ async fn tab_closed_before_the_reply_keeps_the_draft_and_reports_unknown_deliver
     let ids = message_ids(servers);
     assert!(matches!(&ids[..], [one, other] if one == other), "{ids:?}");
 }
-
-/// Returns whether the page asks the user before it is closed.
-const PREVENTS_CLOSING: &str = "const leave = new Event('beforeunload', { cancelable: true }); dispatchEvent(leave); return leave.defaultPrevented";
 
 /// Delays SMTP replies that contain a text until `release()` is called.
 const DELAY_REPLY: &str = "\
@@ -157,6 +156,7 @@ const REPLY_TO_MESSAGE: &str = "Message accepted";
 async fn drafts_are_independent_while_one_is_being_sent() {
     let fixture = open_inbox(&[]).await;
     let Fixture { page, servers, .. } = &fixture;
+    disable_undo_send(page).await;
     page.freeze_clock().await;
     page.run(DELAY_REPLY, vec![REPLY_TO_MESSAGE.into()]).await;
     page.press("Compose").await;
@@ -205,6 +205,7 @@ async fn draft_is_saved_when_another_is_opened() {
 async fn message_accepted_after_sign_out_is_recorded_as_sent() {
     let fixture = open_inbox(&[]).await;
     let Fixture { page, servers, .. } = &fixture;
+    disable_undo_send(page).await;
     page.run(DELAY_REPLY, vec![REPLY_TO_MESSAGE.into()]).await;
     page.choose_menu_item("Show protocol log").await;
     compose_to_ag(page).await;
@@ -257,6 +258,7 @@ const STALL: &str = "\
 async fn stalled_connection_times_out() {
     let fixture = open_inbox(&[]).await;
     let Fixture { page, .. } = &fixture;
+    disable_undo_send(page).await;
     compose_to_ag(page).await;
     page.run(STALL, vec![]).await;
     page.press("Send").await;
@@ -306,8 +308,13 @@ async fn interrupted_fetch_is_retried() {
     let fault =
         "protocol = 'pop3'\ncommand = 'RETR'\ndrop = true\nafter = '1 KiB'\nprobability = 0.5\nseed = 3";
     let long = format!("{}{}\nThe end.\n", short("Long"), "A line of a long message.\n".repeat(1000));
-    let fixture = with_fault(fault, &[&long]).await;
+    let servers = Servers::start(&format!("[[faults]]\n{fault}\n"));
+    servers.deliver("gb", &long);
+    let fixture = Fixture::open_on(Screen::Desktop, servers).await;
     let Fixture { page, .. } = &fixture;
+    // The frozen clock prevents fetching in the background.
+    page.freeze_clock().await;
+    sign_in(page, "gb", "gondola").await;
     page.open_row("Long").await;
     page.wait_for("button", "Try again").await;
     page.screenshot("fault-fetch").await;

@@ -3,8 +3,8 @@
 use browser_tests::{Driver, Fixture, Page, Screen, TrapServer};
 
 use crate::hostile_html::{DNS_LOOKUPS, SAMPLES};
+use crate::open_inbox;
 use crate::sample_mails::html;
-use crate::{open_inbox, sign_in};
 
 /// Verifies the samples: served as a separate page, each effective sample sends its request.
 #[tokio::test]
@@ -106,8 +106,7 @@ async fn headers_attachments_and_plain_text_run_no_script() {
     page.wait_until("the quoted text", async || page.value("Text").await.contains("onerror")).await;
     assert_eq!(page.run("return window.marked", vec![]).await, 0);
     assert_eq!(trap.requests(), [""; 0]);
-    page.reload().await;
-    sign_in(page, "gb", "gondola").await;
+    crate::reload(page).await;
     page.wait_for("row", "Trick").await;
     assert_eq!(trap.requests(), [""; 0]);
 }

@@ -6,7 +6,7 @@ use browser_tests::{Fixture, Screen};
 use fantoccini::key::Key;
 
 use crate::sample_mails::{HTML, PLAIN, short};
-use crate::{assert_no_console_errors, open_inbox, open_inbox_on};
+use crate::{assert_no_console_errors, open_inbox, open_inbox_on, send, wait_until_sent};
 
 #[tokio::test]
 async fn mail_can_be_read_and_sent_with_the_keyboard_alone() {
@@ -32,10 +32,10 @@ async fn mail_can_be_read_and_sent_with_the_keyboard_alone() {
     page.type_keys("jj").await;
     page.type_keys("k").await;
     page.type_keys(&enter).await;
-    page.wait_for_text("This is third.").await;
+    page.wait_for_reader_text("This is third.").await;
     page.screenshot("keyboard-opened").await;
     page.type_keys("u").await;
-    page.wait_for_text_gone("This is third.").await;
+    page.wait_for_reader_text_gone("This is third.").await;
     page.wait_until("the focus on the row", async || page.focused_name().await.contains("third")).await;
     page.type_keys("?").await;
     page.wait_for("dialog", "").await;
@@ -76,6 +76,9 @@ async fn mail_can_be_read_and_sent_with_the_keyboard_alone() {
     page.screenshot("keyboard-send").await;
     page.type_keys(&enter).await;
     page.wait_for_gone("field", "Subject").await;
+    page.press_until_focused(&tab, "Send now").await;
+    page.type_keys(&enter).await;
+    wait_until_sent(page).await;
     assert!(servers.first_message("ag").contains("No mouse."));
     assert_no_console_errors(page).await;
 }
@@ -89,14 +92,14 @@ async fn shortcuts_act_on_the_open_message() {
     page.wait_for("row", "third").await;
     page.type_keys("j").await;
     page.type_keys(&enter).await;
-    page.wait_for_text("This is third.").await;
+    page.wait_for_reader_text("This is third.").await;
     // The open message follows the cursor and stops at the last row.
     page.type_keys("j").await;
-    page.wait_for_text("This is second.").await;
+    page.wait_for_reader_text("This is second.").await;
     page.type_keys("jj").await;
-    page.wait_for_text("This is first.").await;
+    page.wait_for_reader_text("This is first.").await;
     page.type_keys("k").await;
-    page.wait_for_text("This is second.").await;
+    page.wait_for_reader_text("This is second.").await;
 
     page.type_keys("s").await;
     page.wait_for("button", "Starred 1").await;
@@ -105,7 +108,7 @@ async fn shortcuts_act_on_the_open_message() {
     page.wait_for_gone("row", "first").await;
     page.press("Inbox").await;
     page.open_row("second").await;
-    page.wait_for_text("This is second.").await;
+    page.wait_for_reader_text("This is second.").await;
 
     for (key, subject) in [("r", "Re: second"), ("a", "Re: second"), ("f", "Fwd: second")] {
         page.type_keys(key).await;
@@ -127,7 +130,7 @@ async fn shortcuts_act_on_the_open_message() {
     assert_eq!(servers.mailbox("gb"), before);
 
     page.open_row("second").await;
-    page.wait_for_text("This is second.").await;
+    page.wait_for_reader_text("This is second.").await;
     page.type_keys("#").await;
     page.wait_for("button", "Undo").await;
     page.advance_clock(Duration::from_secs(10)).await;
@@ -142,7 +145,7 @@ async fn focus_returns_after_each_action() {
     let fixture = open_inbox_on(Screen::Phone, &[&short("first"), &short("second")]).await;
     let Fixture { page, .. } = &fixture;
     page.open_row("second").await;
-    page.wait_for_text("This is second.").await;
+    page.wait_for_reader_text("This is second.").await;
     page.wait_until("the focus on the title", async || page.focused_name().await == "second").await;
     page.press("Reply").await;
     page.wait_until("the focus in the text", async || page.focused_name().await == "Text").await;
@@ -210,6 +213,9 @@ async fn layout_fits_a_phone() {
     page.screenshot("phone-message").await;
     let row = "return document.querySelector('[role=toolbar]').clientHeight";
     assert!(page.run(row, vec![]).await.as_u64() < Some(60), "the actions take more than one row");
+    let is_cut =
+        "const bar = document.querySelector('[role=toolbar]'); return bar.scrollWidth > bar.clientWidth";
+    assert_eq!(page.run(is_cut, vec![]).await, false, "the actions are wider than the screen");
     page.press("More").await;
     page.wait_for("button", "Mark as unread").await;
     page.screenshot("phone-more").await;
@@ -219,13 +225,12 @@ async fn layout_fits_a_phone() {
 
     page.press("Back to the list").await;
     page.open_row("Meeting").await;
-    page.wait_for_text("See you at five.").await;
+    page.wait_for_reader_text("See you at five.").await;
     page.press("Reply").await;
     page.wait_for("field", "Subject").await;
     assert_eq!(page.run(WIDTH, vec![]).await, 390);
     page.screenshot("phone-compose").await;
-    page.press("Send").await;
-    page.wait_for_gone("field", "Subject").await;
+    send(page).await;
     let mut pop3 = servers.pop3("ag");
     assert_eq!(pop3.count(), 1);
     pop3.quit();
@@ -237,11 +242,11 @@ async fn browser_back_closes_open_views_before_it_leaves_the_page() {
     let fixture = open_inbox_on(Screen::Phone, &[&short("first"), &short("second")]).await;
     let Fixture { page, servers, .. } = &fixture;
     page.open_row("first").await;
-    page.wait_for_text("This is first.").await;
+    page.wait_for_reader_text("This is first.").await;
     page.press("Reply").await;
     page.type_at_start("Text", "Half an answer.").await;
     page.back().await;
-    page.wait_for_text("This is first.").await;
+    page.wait_for_reader_text("This is first.").await;
     page.wait_for_gone("field", "Subject").await;
     page.choose_menu_item("Show protocol log").await;
     page.wait_for("button", "Copy").await;
@@ -253,10 +258,10 @@ async fn browser_back_closes_open_views_before_it_leaves_the_page() {
 
     // A view that the page closes also leaves the history.
     page.open_row("second").await;
-    page.wait_for_text("This is second.").await;
+    page.wait_for_reader_text("This is second.").await;
     page.press("Back to the list").await;
     page.open_row("first").await;
-    page.wait_for_text("This is first.").await;
+    page.wait_for_reader_text("This is first.").await;
     page.press("Delete").await;
     page.wait_for("row", "second").await;
     page.wait_until("the initial history entry", async || {
@@ -284,7 +289,7 @@ async fn row_outside_the_viewport_appears_after_scrolling() {
     let row = page.wait_for("row", "number-199").await;
     page.run(down, vec![serde_json::to_value(&row).expect("an element reference")]).await;
     page.open_row("number-000").await;
-    page.wait_for_text("This is number-000.").await;
+    page.wait_for_reader_text("This is number-000.").await;
     page.screenshot("long-list").await;
     assert_no_console_errors(page).await;
 }

@@ -3,7 +3,7 @@
 use browser_tests::{Fixture, Page};
 
 use crate::sample_mails::short;
-use crate::{assert_no_console_errors, open_inbox, send, sign_in};
+use crate::{assert_no_console_errors, open_inbox, send};
 
 async fn fragment(page: &Page) -> String {
     page.run("return location.hash", vec![]).await.as_str().unwrap_or_default().to_owned()
@@ -19,22 +19,22 @@ async fn url_names_the_open_message_and_forward_reopens_it() {
     let Fixture { page, .. } = &fixture;
     wait_for_url(page, "#inbox").await;
     page.open_row("first").await;
-    page.wait_for_text("This is first.").await;
+    page.wait_for_reader_text("This is first.").await;
     let message = fragment(page).await;
     assert!(message.starts_with("#inbox/") && message.len() > "#inbox/".len(), "{message}");
 
     page.back().await;
-    page.wait_for_text_gone("This is first.").await;
+    page.wait_for_reader_text_gone("This is first.").await;
     wait_for_url(page, "#inbox").await;
     page.run("history.forward()", vec![]).await;
-    page.wait_for_text("This is first.").await;
+    page.wait_for_reader_text("This is first.").await;
     wait_for_url(page, &message).await;
 
     // The next message takes its entry; Back leads to the list.
     page.open_row("second").await;
-    page.wait_for_text("This is second.").await;
+    page.wait_for_reader_text("This is second.").await;
     page.back().await;
-    page.wait_for_text_gone("This is second.").await;
+    page.wait_for_reader_text_gone("This is second.").await;
     wait_for_url(page, "#inbox").await;
     assert_no_console_errors(page).await;
 }
@@ -61,28 +61,26 @@ async fn folders_have_urls_and_back_returns_to_the_previous_folder() {
 }
 
 #[tokio::test]
-async fn message_in_the_url_opens_after_sign_in_and_is_cleared_at_sign_out() {
+async fn message_in_the_url_opens_after_a_reload_and_is_cleared_at_sign_out() {
     let fixture = open_inbox(&[&short("first"), &short("second")]).await;
     let Fixture { page, servers, .. } = &fixture;
     page.open_row("first").await;
-    page.wait_for_text("This is first.").await;
+    page.wait_for_reader_text("This is first.").await;
     let message = fragment(page).await;
-    page.reload().await;
-    sign_in(page, "gb", "gondola").await;
-    page.wait_for_text("This is first.").await;
+    crate::reload(page).await;
+    page.wait_for_reader_text("This is first.").await;
     wait_for_url(page, &message).await;
 
     // A link from elsewhere: Back leads to the folder.
     page.goto("about:blank").await;
     page.goto(&format!("{}/{message}", servers.url().trim_end_matches('/'))).await;
-    sign_in(page, "gb", "gondola").await;
-    page.wait_for_text("This is first.").await;
+    page.wait_for_reader_text("This is first.").await;
     page.back().await;
-    page.wait_for_text_gone("This is first.").await;
+    page.wait_for_reader_text_gone("This is first.").await;
     wait_for_url(page, "#inbox").await;
 
     page.open_row("first").await;
-    page.wait_for_text("This is first.").await;
+    page.wait_for_reader_text("This is first.").await;
     page.choose_menu_item("Sign out").await;
     page.wait_for("field", "Password").await;
     wait_for_url(page, "").await;
@@ -103,8 +101,7 @@ async fn draft_in_the_url_is_reopened() {
     page.run("history.forward()", vec![]).await;
     page.wait_until("the draft", async || page.value("Subject").await == "Half a thought").await;
     wait_for_url(page, &draft).await;
-    page.reload().await;
-    sign_in(page, "gb", "gondola").await;
+    crate::reload(page).await;
     page.wait_until("the draft", async || page.value("Subject").await == "Half a thought").await;
     assert_no_console_errors(page).await;
 }
@@ -135,8 +132,7 @@ async fn sent_copy_is_deleted_after_a_confirmation_that_names_it() {
         !page.stored_data().await.contains("Kept in this browser.")
     })
     .await;
-    page.reload().await;
-    sign_in(page, "gb", "gondola").await;
+    crate::reload(page).await;
     page.press("Sent").await;
     page.wait_for_text("No sent messages.").await;
     assert_no_console_errors(page).await;

@@ -1,9 +1,9 @@
 //! Signing in and out.
 
-use browser_tests::{Fixture, Page};
+use browser_tests::{Fixture, Page, Screen};
 
 use crate::sample_mails::PLAIN;
-use crate::{assert_no_console_errors, open_inbox, sign_in};
+use crate::{assert_no_console_errors, open_inbox, open_without_background, reload, sign_in};
 
 #[tokio::test]
 async fn wrong_credentials_are_refused_and_valid_ones_open_the_list() {
@@ -29,10 +29,10 @@ async fn wrong_credentials_are_refused_and_valid_ones_open_the_list() {
 
 #[tokio::test]
 async fn sign_out_and_delete_removes_all_stored_data() {
-    let fixture = open_inbox(&[PLAIN]).await;
+    let fixture = open_without_background(&[PLAIN]).await;
     let Fixture { page, servers, .. } = &fixture;
     page.open_row("Meeting").await;
-    page.wait_for_text("See you at five.").await;
+    page.wait_for_reader_text("See you at five.").await;
     page.wait_for_text("1 of 1 available offline").await;
     page.press("Compose").await;
     page.fill("Subject", "A secret draft").await;
@@ -96,30 +96,95 @@ async fn sign_in_waits_for_a_maildrop_in_use_until_cancelled() {
 }
 
 #[tokio::test]
-async fn cached_messages_survive_reload_but_the_password_does_not() {
+async fn session_lasts_as_long_as_the_tab_and_the_password_is_not_readable() {
     let fixture = open_inbox(&[PLAIN]).await;
-    let Fixture { page, .. } = &fixture;
-    page.wait_for_text("Inbox").await;
+    let Fixture { page, servers, .. } = &fixture;
     page.wait_until("an unread message in the title", async || page.title().await.contains("(1)")).await;
     page.open_row("Meeting").await;
-    page.wait_for_text("See you at five.").await;
+    page.wait_for_reader_text("See you at five.").await;
     page.wait_until("no unread message in the title", async || !page.title().await.contains("(1)")).await;
     page.press("Reply").await;
     page.type_at_start("Text", "A few words.").await;
     page.wait_until("the saved draft", async || page.stored_data().await.contains("A few words.")).await;
     let data = page.stored_data().await;
     assert!(data.contains("See you at five.") && data.contains("pennypost/gb"), "{data}");
-    assert!(!data.contains("gondola"), "{data}");
+    assert!(data.contains("pennypost-sign-in") && !data.contains("gondola"), "{data}");
     assert!(
         !page.run("return document.documentElement.outerHTML", vec![]).await.to_string().contains("gondola")
     );
 
-    page.reload().await;
-    page.wait_for("field", "Password").await;
-    sign_in(page, "gb", "gondola").await;
+    reload(page).await;
     page.wait_for("row", "Meeting").await;
     assert!(!page.title().await.contains("(1)"), "{}", page.title().await);
+    page.goto("about:blank").await;
+    page.back().await;
+    page.wait_for("row", "Meeting").await;
+
+    // Another tab asks for the password.
+    let second = page.client.new_window(true).await.expect("a new window").handle;
+    page.client.switch_to_window(second).await.expect("the window is open");
+    page.goto(&servers.url()).await;
+    page.wait_for("field", "Password").await;
     assert_no_console_errors(page).await;
+}
+
+/// Signs in as gb, and stays signed in on this device.
+async fn stay_signed_in(page: &Page) {
+    page.fill("Username", "gb").await;
+    page.fill("Password", "gondola").await;
+    page.wait_for("field", "Stay signed in on this device").await.click().await.expect("it can be checked");
+    page.press("Sign in").await;
+    page.wait_for("button", "Check mail").await;
+}
+
+#[tokio::test]
+async fn device_stays_signed_in_until_the_user_signs_out() {
+    let fixture = Fixture::open().await;
+    let Fixture { page, servers, driver } = &fixture;
+    servers.deliver("gb", PLAIN);
+    stay_signed_in(page).await;
+    page.wait_for("row", "Meeting").await;
+    assert!(!page.stored_data().await.contains("gondola"));
+    assert_eq!(page.run("return sessionStorage.length", vec![]).await, 0);
+    reload(page).await;
+    let second = page.client.new_window(true).await.expect("a new window").handle;
+    page.client.switch_to_window(second).await.expect("the window is open");
+    page.goto(&servers.url()).await;
+    page.wait_for("row", "Meeting").await;
+    page.wait_for("button", "Check mail").await;
+    assert_no_console_errors(page).await;
+    page.close().await;
+
+    let page = &Page::new(driver.open(Screen::Desktop).await);
+    page.goto(&servers.url()).await;
+    page.wait_for("button", "Check mail").await;
+    page.wait_for("row", "Meeting").await;
+    page.choose_menu_item("Sign out").await;
+    page.wait_for("field", "Password").await;
+    page.wait_until("no stored sign-in", async || database_names(page).await == ["pennypost/gb"]).await;
+    page.reload().await;
+    page.wait_for("field", "Password").await;
+    assert!(!page.text().await.contains("Meeting"));
+    assert_no_console_errors(page).await;
+}
+
+#[tokio::test]
+async fn changed_password_is_asked_for_with_the_username_filled_in() {
+    let mut fixture = Fixture::open().await;
+    fixture.servers.deliver("gb", PLAIN);
+    stay_signed_in(&fixture.page).await;
+    fixture.servers.change_password("airship");
+    let page = &fixture.page;
+    page.reload().await;
+    page.wait_for("alert", "wrong username or password").await;
+    assert_eq!(page.value("Username").await, "gb");
+    assert_eq!(page.value("Password").await, "");
+    page.wait_until("the focus on the password", async || page.focused_name().await == "Password").await;
+    page.screenshot("sign-in-password-changed").await;
+    page.fill("Password", "airship").await;
+    page.press("Sign in").await;
+    page.wait_for("button", "Check mail").await;
+    page.wait_for("row", "Meeting").await;
 }
 
 /// Moves a database to another name, as pages of earlier versions named it.
@@ -150,15 +215,17 @@ async fn database_names(page: &Page) -> Vec<String> {
     let list =
         "const [done] = arguments; indexedDB.databases().then((all) => done(all.map(({ name }) => name)))";
     let names = page.client.execute_async(list, vec![]).await.expect("the script succeeds");
-    serde_json::from_value(names).expect("a list of names")
+    let mut names: Vec<String> = serde_json::from_value(names).expect("a list of names");
+    names.sort();
+    names
 }
 
 #[tokio::test]
 async fn account_has_one_database_however_its_name_is_typed() {
-    let fixture = open_inbox(&[PLAIN]).await;
+    let fixture = open_without_background(&[PLAIN]).await;
     let Fixture { page, servers, .. } = &fixture;
     page.open_row("Meeting").await;
-    page.wait_for_text("See you at five.").await;
+    page.wait_for_reader_text("See you at five.").await;
     page.type_keys("s").await;
     page.press("Compose").await;
     page.fill("Subject", "Typed as gb").await;
@@ -171,7 +238,7 @@ async fn account_has_one_database_however_its_name_is_typed() {
         page.wait_for("button", "Starred 1").await;
         page.press("Drafts").await;
         page.wait_for("row", "Typed as gb").await;
-        assert_eq!(database_names(page).await, ["pennypost/gb"], "{username}");
+        assert_eq!(database_names(page).await, ["pennypost-sign-in", "pennypost/gb"], "{username}");
     }
 
     // Earlier pages had a database for each spelling.
@@ -180,7 +247,8 @@ async fn account_has_one_database_however_its_name_is_typed() {
     let names = ["pennypost/gb", "pennypost/gb@iit.edu"].map(serde_json::Value::from);
     let failure = page.client.execute_async(RENAME_DATABASE, names.into()).await.expect("the script runs");
     assert!(failure.is_null(), "{failure}");
-    assert_eq!(database_names(page).await, ["pennypost/gb@iit.edu"]);
+    page.wait_until("the renamed database", async || database_names(page).await == ["pennypost/gb@iit.edu"])
+        .await;
     servers.deliver("gb", "From: ag@iit.edu\nTo: gb@iit.edu\nSubject: Later\n\nHello.\n");
     sign_in(page, "gb", "gondola").await;
     page.wait_for("row", "Later").await;
@@ -188,6 +256,9 @@ async fn account_has_one_database_however_its_name_is_typed() {
     page.wait_for_text("1 of 2 available offline").await;
     page.press("Drafts").await;
     page.wait_for("row", "Typed as gb").await;
-    page.wait_until("one database", async || database_names(page).await == ["pennypost/gb"]).await;
+    page.wait_until("one database", async || {
+        database_names(page).await == ["pennypost-sign-in", "pennypost/gb"]
+    })
+    .await;
     assert_no_console_errors(page).await;
 }

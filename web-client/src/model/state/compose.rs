@@ -2,7 +2,10 @@
 
 use std::rc::Rc;
 
+use chrono::{DateTime, Utc};
+
 use crate::model::draft_form::DraftForm;
+use crate::model::people::Person;
 
 /// Shown after a connection or page ended between the final dot and the reply (RFC 5321 section 4.2.5).
 pub(crate) const DELIVERY_UNKNOWN: &str = "The connection ended before the server confirmed the message: it may have \
@@ -15,6 +18,8 @@ pub(crate) struct OpenDraft {
     /// The initial content of a new form; `None` for a stored draft. A form that the user has sent is stored.
     pub(crate) initial: Option<Rc<DraftForm>>,
     pub(crate) problem: Option<SendProblem>,
+    /// When the draft was stored.
+    pub(crate) stored: Option<DateTime<Utc>>,
 }
 
 impl OpenDraft {
@@ -48,10 +53,14 @@ pub(crate) struct ComposeState {
     pub(crate) drafts: Rc<Vec<Rc<DraftForm>>>,
     pub(crate) open: Option<OpenDraft>,
     pub(crate) outgoing: Option<Outgoing>,
+    /// The message that is held back after Send, while Undo is offered.
+    pub(crate) held: Option<Rc<DraftForm>>,
     /// The last discarded draft, while Undo is offered.
     pub(crate) discarded: Option<Rc<DraftForm>>,
     /// The draft id of each file that is being read.
     pub(crate) attaching: Vec<String>,
+    /// For the completion of addresses.
+    pub(crate) people: Rc<Vec<Person>>,
 }
 
 #[derive(Clone, Debug)]
@@ -73,6 +82,15 @@ pub(crate) enum ComposeAction {
     /// A file for this draft is being read.
     Attaching(String),
     AttachingEnded(String),
+    /// A version of a draft is stored.
+    Stored {
+        draft: String,
+        at: DateTime<Utc>,
+    },
+    /// Closes a draft and offers Undo before it is sent.
+    Hold(Rc<DraftForm>),
+    /// The time for Undo is over.
+    Released,
     /// The form has invalid fields and is not sent.
     Invalid,
     Sending(Outgoing),
@@ -81,23 +99,25 @@ pub(crate) enum ComposeAction {
         error: String,
     },
     Sent(String),
+    People(Vec<Person>),
 }
 
 impl ComposeState {
-    pub(super) fn new(drafts: Vec<Rc<DraftForm>>) -> Self {
-        Self { drafts: Rc::new(drafts), ..Self::default() }
+    pub(super) fn new(drafts: Vec<Rc<DraftForm>>, people: Vec<Person>) -> Self {
+        Self { drafts: Rc::new(drafts), people: Rc::new(people), ..Self::default() }
     }
 
     pub(super) fn reduce(&mut self, action: ComposeAction) {
         match action {
             ComposeAction::New(form) => {
-                self.open = Some(OpenDraft { initial: Some(form.clone()), form, problem: None });
+                self.open =
+                    Some(OpenDraft { initial: Some(form.clone()), form, problem: None, stored: None });
             }
             ComposeAction::Open(form) => {
                 // While the draft is being sent, its outcome is pending, not unknown.
                 let unknown = form.maybe_delivered && !self.is_outgoing(&form.id);
                 let problem = unknown.then(|| SendProblem::Failed(DELIVERY_UNKNOWN.to_owned()));
-                self.open = Some(OpenDraft { form, initial: None, problem });
+                self.open = Some(OpenDraft { form, initial: None, problem, stored: None });
             }
             ComposeAction::Edit(form) => {
                 if let Some(open) = self.open_draft(&form.id.clone()) {
@@ -126,6 +146,13 @@ impl ComposeState {
                     self.attaching.swap_remove(at);
                 }
             }
+            ComposeAction::Stored { draft, at } => {
+                if let Some(open) = self.open_draft(&draft) {
+                    open.stored = Some(at);
+                }
+            }
+            ComposeAction::Hold(form) => self.hold(form),
+            ComposeAction::Released => self.held = None,
             ComposeAction::Invalid => {
                 if let Some(open) = &mut self.open {
                     open.problem = Some(SendProblem::InvalidFields);
@@ -143,6 +170,7 @@ impl ComposeState {
                     open.problem = Some(SendProblem::Failed(error));
                 }
             }
+            ComposeAction::People(people) => self.people = Rc::new(people),
             ComposeAction::Sent(draft) => {
                 self.outgoing.take_if(|outgoing| outgoing.draft == draft);
                 self.delete(&draft);
@@ -166,6 +194,13 @@ impl ComposeState {
     /// Whether a file for this draft is being read.
     pub(crate) fn is_attaching(&self, draft: &str) -> bool {
         self.attaching.iter().any(|attaching| attaching == draft)
+    }
+
+    fn hold(&mut self, form: Rc<DraftForm>) {
+        self.delete(&form.id);
+        Rc::make_mut(&mut self.drafts).push(form.clone());
+        self.open.take_if(|open| open.form.id == form.id);
+        self.held = Some(form);
     }
 
     fn open_draft(&mut self, id: &str) -> Option<&mut OpenDraft> {

@@ -1,9 +1,9 @@
 //! Messages of the maildrop, sent copies, and pending deletions.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
-use crate::model::message::{HeaderSummary, Listing, Message};
+use crate::model::message::{BodyIndex, HeaderSummary, Listing, Message};
 
 /// Progress of fetching headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,20 +43,22 @@ pub(crate) enum MailboxAction {
     /// A message was opened: it is read, and its text can be searched.
     Opened {
         id: String,
-        search_text: Rc<str>,
+        body: BodyIndex,
     },
-    /// The whole message is in IndexedDB.
-    Stored(String),
+    /// The texts of messages, by unique-id.
+    Indexed(Vec<(String, BodyIndex)>),
+    /// The whole messages are in IndexedDB.
+    Stored(Vec<String>),
     SetRead {
-        id: String,
+        ids: Vec<String>,
         read: bool,
     },
     SetStarred {
-        id: String,
+        ids: Vec<String>,
         starred: bool,
     },
-    /// Hides a message and offers Undo.
-    Remove(String),
+    /// Hides messages and offers Undo for all of them.
+    Remove(Vec<String>),
     UndoRemoval,
     /// The time for Undo is over.
     StartRemoval,
@@ -66,7 +68,7 @@ pub(crate) enum MailboxAction {
     /// The deletion failed: the messages are listed again.
     RemovalFailed(Vec<String>),
     SentCopyStored(Rc<Message>),
-    SentCopyDeleted(String),
+    SentCopiesDeleted(Vec<String>),
 }
 
 impl MailboxState {
@@ -79,18 +81,17 @@ impl MailboxState {
             MailboxAction::Listed(listings) => self.list(listings),
             MailboxAction::Headers(headers) => self.add_headers(headers),
             MailboxAction::LoadingEnded => self.loading = None,
-            MailboxAction::Opened { id, search_text } => self.update(&id, |message| {
+            MailboxAction::Opened { id, body } => self.update(&[id], |message| {
                 message.read = true;
-                message.text.get_or_insert(search_text);
+                message.body = Some(body.clone());
             }),
-            MailboxAction::Stored(id) => self.update(&id, |message| message.stored = true),
-            MailboxAction::SetRead { id, read } => self.update(&id, |message| message.read = read),
-            MailboxAction::SetStarred { id, starred } => {
-                self.update(&id, |message| message.starred = starred)
+            MailboxAction::Indexed(bodies) => self.add_bodies(bodies),
+            MailboxAction::Stored(ids) => self.update(&ids, |message| message.stored = true),
+            MailboxAction::SetRead { ids, read } => self.update(&ids, |message| message.read = read),
+            MailboxAction::SetStarred { ids, starred } => {
+                self.update(&ids, |message| message.starred = starred)
             }
-            MailboxAction::Remove(id) => {
-                self.removal.undoable.insert(id);
-            }
+            MailboxAction::Remove(ids) => self.removal.undoable.extend(ids),
             MailboxAction::UndoRemoval => self.removal.undoable.clear(),
             MailboxAction::StartRemoval => {
                 let Removal { undoable, in_progress } = &mut self.removal;
@@ -103,7 +104,9 @@ impl MailboxState {
             }
             MailboxAction::RemovalFailed(ids) => self.removal.in_progress.retain(|id| !ids.contains(id)),
             MailboxAction::SentCopyStored(copy) => Rc::make_mut(&mut self.sent).push(copy),
-            MailboxAction::SentCopyDeleted(id) => Rc::make_mut(&mut self.sent).retain(|copy| copy.id != id),
+            MailboxAction::SentCopiesDeleted(ids) => {
+                Rc::make_mut(&mut self.sent).retain(|copy| !ids.contains(&copy.id));
+            }
         }
     }
 
@@ -120,12 +123,29 @@ impl MailboxState {
         self.listed_messages().filter(|message| !message.read).count()
     }
 
+    /// The messages to fetch in the background, the newest first: those without a text, as long as all stored messages
+    /// have at most `octets_max` octets.
+    pub(crate) fn missing(&self, octets_max: u64, message_octets_max: u64) -> Vec<String> {
+        let stored = self.messages.iter().filter(|message| message.stored);
+        let mut octets: u64 = stored.map(|message| message.octets).sum();
+        let is_missing = |message: &&Rc<Message>| {
+            message.body.is_none()
+                && message.octets <= message_octets_max
+                && !self.is_being_removed(&message.id)
+        };
+        let missing = self.messages.iter().rev().filter(is_missing).take_while(|message| {
+            octets += message.octets;
+            octets <= octets_max
+        });
+        missing.map(|message| message.id.clone()).collect()
+    }
+
     /// The number of messages that can be opened offline.
     pub(crate) fn stored(&self) -> usize {
         self.messages.iter().filter(|message| message.stored).count()
     }
 
-    fn is_being_removed(&self, id: &str) -> bool {
+    pub(crate) fn is_being_removed(&self, id: &str) -> bool {
         self.removal.undoable.contains(id) || self.removal.in_progress.contains(id)
     }
 
@@ -168,9 +188,21 @@ impl MailboxState {
         }
     }
 
-    fn update(&mut self, id: &str, update: impl FnOnce(&mut Message)) {
-        if let Some(at) = self.messages.iter().position(|message| message.id == id) {
-            update(Rc::make_mut(&mut Rc::make_mut(&mut self.messages)[at]));
+    fn add_bodies(&mut self, bodies: Vec<(String, BodyIndex)>) {
+        let mut bodies: HashMap<_, _> = bodies.into_iter().collect();
+        for message in Rc::make_mut(&mut self.messages) {
+            if let Some(body) = bodies.remove(&message.id) {
+                Rc::make_mut(message).body = Some(body);
+            }
+        }
+    }
+
+    fn update(&mut self, ids: &[String], update: impl Fn(&mut Message)) {
+        let ids: HashSet<_> = ids.iter().collect();
+        for message in Rc::make_mut(&mut self.messages) {
+            if ids.contains(&message.id) {
+                update(Rc::make_mut(message));
+            }
         }
     }
 }

@@ -20,6 +20,8 @@ use std::rc::Rc;
 
 use super::draft_form::DraftForm;
 use super::message::{ListItem, Message};
+use super::people::Person;
+use super::settings::Settings;
 
 pub(crate) use compose::{ComposeAction, ComposeState, DELIVERY_UNKNOWN, Outgoing, SendProblem};
 pub(crate) use mailbox::{MailboxAction, MailboxState};
@@ -40,6 +42,10 @@ pub(crate) struct Snapshot {
     pub(crate) messages: Vec<Rc<Message>>,
     pub(crate) sent: Vec<Rc<Message>>,
     pub(crate) drafts: Vec<Rc<DraftForm>>,
+    pub(crate) settings: Settings,
+    pub(crate) people: Vec<Person>,
+    /// Messages whose text was stored by an earlier version and has to be stored again.
+    pub(crate) outdated: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -49,9 +55,10 @@ pub(crate) enum Action {
         account: Account,
         snapshot: Snapshot,
     },
-    /// The session is over. Clears all slices; the sign-in form shows `error`.
+    /// The session is over. Clears all slices; the sign-in form shows `error` and contains `username`.
     SignedOut {
         error: Option<String>,
+        username: String,
     },
     Session(SessionAction),
     Mailbox(MailboxAction),
@@ -93,10 +100,16 @@ impl Action {
                 MailboxAction::Remove(_) | MailboxAction::SetRead { .. } | MailboxAction::SetStarred { .. }
             ),
             Self::Compose(action) => {
-                matches!(action, ComposeAction::New(_) | ComposeAction::Open(_) | ComposeAction::Discard(_))
+                matches!(
+                    action,
+                    ComposeAction::New(_)
+                        | ComposeAction::Open(_)
+                        | ComposeAction::Discard(_)
+                        | ComposeAction::Hold(_)
+                )
             }
             Self::Ui(action) => {
-                matches!(action, UiAction::Folder(_) | UiAction::Opening(_) | UiAction::Search(_))
+                matches!(action, UiAction::Folder(_) | UiAction::Opening { .. } | UiAction::Search(_))
             }
         }
     }
@@ -105,17 +118,24 @@ impl Action {
 impl State {
     pub(crate) fn reduce(mut self, action: impl Into<Action>) -> Self {
         match action.into() {
-            Action::SignedIn { account, snapshot: Snapshot { messages, sent, drafts } } => {
+            Action::SignedIn {
+                account,
+                snapshot: Snapshot { messages, sent, drafts, settings, people, outdated: _ },
+            } => {
                 return Self {
-                    session: Rc::new(SessionState::signed_in(account)),
+                    session: Rc::new(SessionState::signed_in(account, settings)),
                     mailbox: Rc::new(MailboxState::new(messages, sent)),
-                    compose: Rc::new(ComposeState::new(drafts)),
+                    compose: Rc::new(ComposeState::new(drafts, people)),
                     ui: Rc::new(self.ui.reset()),
                 };
             }
-            Action::SignedOut { error } => {
+            Action::SignedOut { error, username } => {
                 return Self {
-                    session: Rc::new(SessionState { sign_in_error: error, ..SessionState::default() }),
+                    session: Rc::new(SessionState {
+                        sign_in_error: error,
+                        username,
+                        ..SessionState::default()
+                    }),
                     ui: Rc::new(self.ui.reset()),
                     ..Self::default()
                 };
@@ -145,19 +165,54 @@ impl State {
         items.get(target).map(|item| item.id().to_owned())
     }
 
-    /// The row below `id`, or above it if it is the last one.
-    pub(crate) fn neighbour(&self, id: &str) -> Option<String> {
+    /// The first or the last row.
+    pub(crate) fn outermost_row(&self, last: bool) -> Option<String> {
         let items = self.items();
-        let at = items.iter().position(|item| item.id() == id)?;
-        let next = items.get(at + 1).or_else(|| items.get(at.checked_sub(1)?))?;
+        let item = if last { items.last() } else { items.first() };
+        item.map(|item| item.id().to_owned())
+    }
+
+    /// The row below the first of `ids` that is none of them, or the one above if there is none.
+    pub(crate) fn neighbour(&self, ids: &[String]) -> Option<String> {
+        let items = self.items();
+        let is_other = |item: &&ListItem| !ids.iter().any(|id| id == item.id());
+        let at = items.iter().position(|item| !is_other(&item))?;
+        let next = items[at..].iter().find(is_other).or_else(|| items[..at].iter().rev().find(is_other))?;
         Some(next.id().to_owned())
+    }
+
+    /// The selected rows, in the order of the list. Rows that are not listed any more are not selected.
+    pub(crate) fn selected_ids(&self) -> Vec<String> {
+        if self.ui.selected.is_empty() {
+            return Vec::new();
+        }
+        let items = self.items();
+        items
+            .iter()
+            .map(ListItem::id)
+            .filter(|id| self.ui.selected.contains(*id))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The rows from the anchor of the selection, or else the cursor, to `id`.
+    pub(crate) fn rows_to(&self, id: &str) -> Vec<String> {
+        let items = self.items();
+        let position = |id: &str| items.iter().position(|item| item.id() == id);
+        let start = self.ui.anchor.as_ref().or(self.ui.cursor.as_ref()).and_then(|id| position(id));
+        let Some(end) = position(id) else { return Vec::new() };
+        let start = start.unwrap_or(end);
+        items[start.min(end)..=start.max(end)].iter().map(|item| item.id().to_owned()).collect()
     }
 }
 
-/// See [`State::items`].
+/// The rows of the list. A search covers all folders.
 pub(crate) fn list_items(mailbox: &MailboxState, drafts: &[Rc<DraftForm>], ui: &UiState) -> Vec<ListItem> {
-    let words: Vec<String> = ui.search.split_whitespace().map(str::to_lowercase).collect();
     let mut items: Vec<ListItem> = match ui.folder {
+        _ if !ui.search.is_empty() => {
+            let messages = mailbox.listed_messages().chain(&*mailbox.sent).cloned().map(ListItem::Message);
+            messages.chain(drafts.iter().cloned().map(ListItem::Draft)).collect()
+        }
         Folder::Inbox => mailbox.listed_messages().cloned().map(ListItem::Message).collect(),
         Folder::Starred => {
             let starred = mailbox.listed_messages().filter(|message| message.starred);
@@ -166,7 +221,9 @@ pub(crate) fn list_items(mailbox: &MailboxState, drafts: &[Rc<DraftForm>], ui: &
         Folder::Sent => mailbox.sent.iter().cloned().map(ListItem::Message).collect(),
         Folder::Drafts => drafts.iter().cloned().map(ListItem::Draft).collect(),
     };
-    items.retain(|item| item.matches(&words));
+    if !ui.search.is_empty() {
+        items.retain(|item| item.matches(&ui.search));
+    }
     match ui.sort {
         Sort::Oldest => sort_by_number(&mut items, milliseconds),
         Sort::Newest => {
@@ -193,6 +250,23 @@ fn sort_by_text(items: &mut [ListItem], key: fn(&ListItem) -> String) {
 /// Items without a date sort before all others.
 fn milliseconds(item: &ListItem) -> i64 {
     item.date().map_or(i64::MIN, |date| date.timestamp_millis())
+}
+
+/// The folder that has a message, a sent copy or a draft. In the results of a search it differs from the open folder.
+pub(crate) fn folder_of(mailbox: &MailboxState, drafts: &[Rc<DraftForm>], id: &str) -> Folder {
+    if drafts.iter().any(|form| form.id == id) {
+        Folder::Drafts
+    } else if mailbox.sent.iter().any(|copy| copy.id == id) {
+        Folder::Sent
+    } else {
+        Folder::Inbox
+    }
+}
+
+/// The number of messages whose text can be searched, and of all messages.
+pub(crate) fn search_coverage(mailbox: &MailboxState) -> (usize, usize) {
+    let messages = || mailbox.listed_messages().chain(&*mailbox.sent);
+    (messages().filter(|message| message.body.is_some()).count(), messages().count())
 }
 
 /// Unread messages, starred messages or drafts; 0 for Sent.

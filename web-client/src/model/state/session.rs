@@ -1,7 +1,11 @@
 //! The account, sign-in and the connection.
 
+use std::rc::Rc;
+
 use chrono::{DateTime, Utc};
 use mail_core::message::address::Address;
+
+use crate::model::settings::Settings;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Account {
@@ -15,6 +19,11 @@ impl Account {
     /// The address, or the username while the address is unknown.
     pub(crate) fn label(&self) -> String {
         self.address.as_ref().map_or_else(|| self.name.clone(), ToString::to_string)
+    }
+
+    /// `Name <address>`, as From shows it.
+    pub(crate) fn sender(&self, settings: &Settings) -> String {
+        if settings.name.is_empty() { self.label() } else { format!("{} <{}>", settings.name, self.label()) }
     }
 }
 
@@ -38,9 +47,14 @@ pub(crate) struct SessionState {
     /// `None` while signed out.
     pub(crate) account: Option<Account>,
     pub(crate) signing_in: bool,
+    /// The page looks for a stored sign-in.
+    pub(crate) resuming: bool,
+    /// The username for the sign-in form, as it was typed.
+    pub(crate) username: String,
     /// The reason the last sign-in failed.
     pub(crate) sign_in_error: Option<String>,
     pub(crate) connection: ConnectionStatus,
+    pub(crate) settings: Rc<Settings>,
     /// Time of the last complete check.
     pub(crate) checked: Option<DateTime<Utc>>,
 }
@@ -48,19 +62,24 @@ pub(crate) struct SessionState {
 #[derive(Clone, Debug)]
 pub(crate) enum SessionAction {
     SigningIn,
+    Resuming(bool),
+    Settings(Settings),
     AddressFound(Address),
     Connection(ConnectionStatus),
     Checked(DateTime<Utc>),
 }
 
 impl SessionState {
-    pub(super) fn signed_in(account: Account) -> Self {
-        Self { account: Some(account), connection: ConnectionStatus::Busy, ..Self::default() }
+    pub(super) fn signed_in(account: Account, settings: Settings) -> Self {
+        let settings = Rc::new(settings);
+        Self { account: Some(account), connection: ConnectionStatus::Busy, settings, ..Self::default() }
     }
 
     pub(super) fn reduce(&mut self, action: SessionAction) {
         match action {
             SessionAction::SigningIn => self.signing_in = true,
+            SessionAction::Resuming(resuming) => self.resuming = resuming,
+            SessionAction::Settings(settings) => self.settings = Rc::new(settings),
             SessionAction::AddressFound(address) => {
                 if let Some(account) = &mut self.account {
                     account.address = Some(address);

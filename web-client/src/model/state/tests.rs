@@ -5,7 +5,8 @@ use mail_core::message::parsed::Summary;
 use super::mailbox::{Loading, Removal};
 use super::*;
 use crate::model::fetched_message::FetchedMessage;
-use crate::model::message::{HeaderSummary, Listing};
+use crate::model::message::{BodyIndex, HeaderSummary, Listing};
+use crate::model::search::Search;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -21,7 +22,23 @@ fn header(from: &str, subject: &str, minute: u32) -> Rc<HeaderSummary> {
     let header = format!(
         "From: {from}\r\nSubject: {subject}\r\nDate: Sun, 22 Nov 2026 19:{minute:02}:00 +0000\r\n\r\n"
     );
-    Rc::new(HeaderSummary::new(&Summary::parse(header.as_bytes())))
+    Rc::new(HeaderSummary::new(&Summary::parse(header.as_bytes()), fold))
+}
+
+fn fold(text: &str) -> String {
+    text.to_lowercase()
+}
+
+fn search(text: &str) -> UiAction {
+    UiAction::Search(Search::parse(text, fold, |day| day.and_hms_opt(0, 0, 0).unwrap().and_utc()))
+}
+
+fn opening(id: &str) -> UiAction {
+    UiAction::Opening { folder: Folder::Inbox, id: id.to_owned() }
+}
+
+fn strings<const COUNT: usize>(ids: [&str; COUNT]) -> Vec<String> {
+    ids.map(str::to_owned).into()
 }
 
 fn sign_in(snapshot: Snapshot) -> Action {
@@ -53,11 +70,11 @@ fn parsed(raw: &'static [u8]) -> Rc<FetchedMessage> {
 
 fn opened(state: State, id: &str) -> State {
     let content = parsed(b"Subject: x\r\n\r\nunusual words\r\n");
-    let search_text = content.search_text();
+    let body = content.body_index(fold);
     state
-        .reduce(UiAction::Opening(id.to_owned()))
+        .reduce(opening(id))
         .reduce(UiAction::Opened { id: id.to_owned(), content })
-        .reduce(MailboxAction::Opened { id: id.to_owned(), search_text })
+        .reduce(MailboxAction::Opened { id: id.to_owned(), body })
 }
 
 fn moved(state: State, rows: isize) -> State {
@@ -93,7 +110,7 @@ fn list_sorts_by_every_key() {
 
 #[test]
 fn search_matches_all_words_in_header_and_opened_text() {
-    let found = |words: &str| ids(&opened(three(), "a").reduce(UiAction::Search(words.to_owned())));
+    let found = |words: &str| ids(&opened(three(), "a").reduce(search(words)));
     assert_eq!(found("APPLES"), "ba");
     assert_eq!(found("apples bread"), "b");
     assert_eq!(found("ag@iit"), "bc");
@@ -105,12 +122,16 @@ fn search_matches_all_words_in_header_and_opened_text() {
 #[test]
 fn stored_search_text_survives_headers_and_listings() {
     let message = |id: &str, text: Option<&str>| {
-        Rc::new(Message { id: id.to_owned(), text: text.map(Into::into), ..Message::default() })
+        Rc::new(Message {
+            id: id.to_owned(),
+            body: text.map(|text| BodyIndex::new(text, fold)),
+            ..Message::default()
+        })
     };
     let messages = vec![message("a", Some("long-kept words")), message("b", None)];
     let state = State::default()
         .reduce(sign_in(Snapshot { messages, ..Snapshot::default() }))
-        .reduce(UiAction::Search("Kept apples".to_owned()));
+        .reduce(search("Kept apples"));
     assert_eq!(ids(&state), "");
     let headers = vec![("a".to_owned(), header("z@iit.edu", "Apples", 1))];
     let state = state.reduce(MailboxAction::Headers(headers));
@@ -121,8 +142,8 @@ fn stored_search_text_survives_headers_and_listings() {
 #[test]
 fn listing_keeps_local_data_and_drops_deleted_messages() {
     let state = opened(three(), "b")
-        .reduce(MailboxAction::SetStarred { id: "c".to_owned(), starred: true })
-        .reduce(MailboxAction::Stored("b".to_owned()))
+        .reduce(MailboxAction::SetStarred { ids: strings(["c"]), starred: true })
+        .reduce(MailboxAction::Stored(strings(["b"])))
         .reduce(listed(&["b", "c", "d"]));
     assert_eq!(state.mailbox.loading, Some(Loading { done: 0, total: 1 }));
     let [b, c, d] = &state.mailbox.messages[..] else { panic!("{:?}", state.mailbox.messages) };
@@ -144,15 +165,106 @@ fn cursor_stays_in_the_list() {
 #[test]
 fn neighbour_is_the_next_row_or_the_previous_at_the_end() {
     let state = three();
+    let neighbour = |ids: &[&str]| {
+        let ids: Vec<_> = ids.iter().map(|id| (*id).to_owned()).collect();
+        state.neighbour(&ids).unwrap_or_default()
+    };
+    // The order is b, c, a.
+    assert_eq!([&["b"][..], &["c"], &["a"], &["x"]].map(neighbour), ["c", "a", "c", ""]);
     assert_eq!(
-        ["b", "c", "a", "x"].map(|id| state.neighbour(id)),
-        [Some("c"), Some("a"), Some("c"), None].map(|id| id.map(str::to_owned))
+        [&["b", "c"][..], &["c", "a"], &["b", "a"], &["a", "b", "c"]].map(neighbour),
+        ["a", "b", "c", ""]
     );
+    assert_eq!([false, true].map(|last| state.outermost_row(last).unwrap()), ["b", "a"]);
+}
+
+#[test]
+fn selection_extends_from_the_last_selected_row_and_ends_with_the_folder() {
+    let selected = |state: &State| state.selected_ids().concat();
+    // The order is b, c, a.
+    let state = three().reduce(UiAction::ToggleSelected("c".to_owned()));
+    assert_eq!((selected(&state).as_str(), state.rows_to("a").concat()), ("c", "ca".to_owned()));
+    assert_eq!(state.rows_to("b").concat(), "bc");
+    let state = state.clone().reduce(UiAction::Select(state.rows_to("a")));
+    assert_eq!(selected(&state), "ca");
+    let state = state.reduce(UiAction::ToggleSelected("a".to_owned()));
+    assert_eq!(selected(&state), "c");
+    // A message that another client has deleted is not selected.
+    assert_eq!(selected(&state.clone().reduce(listed(&["a", "b"]))), "");
+    assert_eq!(selected(&state.clone().reduce(search("cheese"))), "");
+    assert_eq!(selected(&state.clone().reduce(UiAction::Folder(Folder::Starred))), "");
+    assert_eq!(selected(&state.reduce(UiAction::ClearSelection)), "");
+    // Without a selected row, the cursor is the start.
+    let state = three().reduce(UiAction::Cursor(Some("b".to_owned())));
+    assert_eq!(state.rows_to("c").concat(), "bc");
+    assert_eq!(state.rows_to("x"), [""; 0]);
+}
+
+#[test]
+fn several_messages_are_marked_and_removed_together() {
+    let state = three()
+        .reduce(MailboxAction::SetRead { ids: strings(["a", "c"]), read: true })
+        .reduce(MailboxAction::SetStarred { ids: strings(["a", "b"]), starred: true });
+    let [a, b, c] = &state.mailbox.messages[..] else { panic!("{:?}", state.mailbox.messages) };
+    assert_eq!(
+        [a, b, c].map(|message| (message.read, message.starred)),
+        [(true, true), (false, true), (true, false)]
+    );
+    let state = state.reduce(MailboxAction::Remove(strings(["a", "c"])));
+    assert_eq!((ids(&state).as_str(), state.mailbox.removal.undoable.len()), ("b", 2));
+    assert_eq!(ids(&state.reduce(MailboxAction::UndoRemoval)), "bca");
+}
+
+#[test]
+fn newest_messages_without_a_text_are_missing_within_the_budget() {
+    // They have 100, 200 and 300 octets.
+    let missing = |state: &State, octets| state.mailbox.missing(octets, 250).concat();
+    let state = three();
+    assert_eq!(missing(&state, 1_000), "ba", "c is too large");
+    assert_eq!(
+        (missing(&state, 300), missing(&state, 299), missing(&state, 199)),
+        ("ba".into(), "b".into(), "".into())
+    );
+    let body = BodyIndex::new("x", fold);
+    let state = state
+        .reduce(MailboxAction::Indexed(vec![("b".to_owned(), body)]))
+        .reduce(MailboxAction::Stored(strings(["b"])));
+    assert_eq!((missing(&state, 300), missing(&state, 299)), ("a".into(), "".into()));
+    assert_eq!(missing(&state.reduce(MailboxAction::Remove(strings(["a"]))), 1_000), "");
+}
+
+#[test]
+fn search_covers_all_folders_and_reports_the_searched_texts() {
+    let copy = Rc::new(Message {
+        id: "s".to_owned(),
+        header: Some(header("gb@iit.edu", "Apple pie", 9)),
+        read: true,
+        body: Some(BodyIndex::new("Flour", fold)),
+        ..Message::default()
+    });
+    let form = Rc::new(DraftForm { subject: "An apple".to_owned(), ..draft(1) });
+    let state = opened(three(), "a")
+        .reduce(MailboxAction::SentCopyStored(copy))
+        .reduce(ComposeAction::Save(form.clone()))
+        .reduce(UiAction::Folder(Folder::Sent));
+    let found = |text: &str| ids(&state.clone().reduce(search(text)));
+    let all = found("apple");
+    assert!(["s", "b", "a", &form.id].iter().all(|id| all.contains(id)) && !all.contains('c'), "{all}");
+    assert_eq!(found("from:ag"), "bc");
+    assert_eq!(found("from:zoe subject:apples"), "a");
+    assert_eq!(found("is:unread apples"), "b");
+    assert_eq!(found("flour"), "s");
+    assert_eq!(found("has:attachment"), "");
+    assert_eq!(found("before:2026-11-22 from:gb"), "");
+    assert_eq!(found("after:2026-11-22 before:2026-11-23 from:gb"), "s");
+    assert_eq!(search_coverage(&state.mailbox), (2, 4));
+    let folder = |id: &str| folder_of(&state.mailbox, &state.compose.drafts, id);
+    assert_eq!([folder("a"), folder("s"), folder(&form.id)], [Folder::Inbox, Folder::Sent, Folder::Drafts]);
 }
 
 #[test]
 fn removal_can_be_undone_until_it_starts() {
-    let state = three().reduce(MailboxAction::Remove("b".to_owned()));
+    let state = three().reduce(MailboxAction::Remove(strings(["b"])));
     assert_eq!(ids(&state), "ca");
     assert_eq!(ids(&state.clone().reduce(MailboxAction::UndoRemoval)), "bca");
     let state = state.reduce(MailboxAction::StartRemoval).reduce(MailboxAction::UndoRemoval);
@@ -167,7 +279,7 @@ fn deleted_sent_copy_leaves_the_sent_folder_only() {
     let copy = Rc::new(Message { id: "a".to_owned(), ..Message::default() });
     let state = three().reduce(MailboxAction::SentCopyStored(copy)).reduce(UiAction::Folder(Folder::Sent));
     assert_eq!(ids(&state), "a");
-    let state = state.reduce(MailboxAction::SentCopyDeleted("a".to_owned()));
+    let state = state.reduce(MailboxAction::SentCopiesDeleted(strings(["a"])));
     assert_eq!((state.mailbox.sent.len(), state.mailbox.messages.len()), (0, 3));
 }
 
@@ -182,9 +294,9 @@ fn next_action_of_the_user_ends_the_time_for_undo() {
     let draft = Rc::new(DraftForm::new(1, DateTime::UNIX_EPOCH));
     for action in [
         Action::from(UiAction::Folder(Folder::Sent)),
-        UiAction::Opening("a".to_owned()).into(),
-        MailboxAction::Remove("a".to_owned()).into(),
-        MailboxAction::SetStarred { id: "a".to_owned(), starred: true }.into(),
+        opening("a").into(),
+        MailboxAction::Remove(strings(["a"])).into(),
+        MailboxAction::SetStarred { ids: strings(["a"]), starred: true }.into(),
         ComposeAction::New(draft.clone()).into(),
         ComposeAction::Discard(draft).into(),
     ] {
@@ -203,14 +315,14 @@ fn next_action_of_the_user_ends_the_time_for_undo() {
 
 #[test]
 fn removal_of_a_message_deleted_elsewhere_ends() {
-    let state = three().reduce(MailboxAction::Remove("a".to_owned())).reduce(listed(&["b"]));
+    let state = three().reduce(MailboxAction::Remove(strings(["a"]))).reduce(listed(&["b"]));
     assert_eq!(state.mailbox.removal, Removal::default());
     assert_eq!(ids(&state), "b");
 }
 
 #[test]
 fn late_content_does_not_replace_another_message() {
-    let state = three().reduce(UiAction::Opening("a".to_owned())).reduce(UiAction::Opening("b".to_owned()));
+    let state = three().reduce(opening("a")).reduce(opening("b"));
     let state = state.reduce(UiAction::Opened { id: "a".to_owned(), content: parsed(b"x") });
     let open = state.ui.open.as_ref().unwrap();
     assert_eq!((open.id.as_str(), &open.content), ("b", &Content::Loading));
@@ -283,6 +395,17 @@ fn discarded_draft_can_be_restored_until_undo_ends() {
 }
 
 #[test]
+fn held_message_is_a_closed_draft_until_it_is_released() {
+    let form = Rc::new(DraftForm { queued: true, ..draft(1) });
+    let state =
+        signed_in().reduce(ComposeAction::New(form.clone())).reduce(ComposeAction::Hold(form.clone()));
+    let compose = &state.compose;
+    assert_eq!((&compose.open, &compose.held, compose.drafts.len()), (&None, &Some(form.clone()), 1));
+    assert!(Action::from(ComposeAction::Hold(form)).ends_undo());
+    assert_eq!(state.reduce(ComposeAction::Released).compose.held, None);
+}
+
+#[test]
 fn attaching_is_counted_per_draft() {
     let attaching = |state: State, draft: &str| state.reduce(ComposeAction::Attaching(draft.to_owned()));
     let state = ["a", "a", "b"].into_iter().fold(signed_in(), attaching);
@@ -336,19 +459,24 @@ fn drafts_are_listed_and_searched() {
     let state =
         signed_in().reduce(ComposeAction::Save(form.clone())).reduce(UiAction::Folder(Folder::Drafts));
     assert_eq!(state.items(), [ListItem::Draft(form)]);
-    assert_eq!(state.clone().reduce(UiAction::Search("story".to_owned())).items().len(), 1);
-    assert_eq!(state.reduce(UiAction::Search("tale".to_owned())).items().len(), 0);
+    assert_eq!(state.clone().reduce(search("story")).items().len(), 1);
+    assert_eq!(state.reduce(search("tale")).items().len(), 0);
+}
+
+fn signed_out(error: Option<String>) -> Action {
+    Action::SignedOut { error, username: "gb@iit.edu".to_owned() }
 }
 
 #[test]
 fn sign_out_clears_everything_but_the_protocol_log_panel() {
     let error = Some("no".to_owned());
-    let state =
-        three().reduce(UiAction::ProtocolLog(true)).reduce(Action::SignedOut { error: error.clone() });
-    assert_eq!(*state.session, SessionState { sign_in_error: error, ..SessionState::default() });
+    let state = three().reduce(UiAction::ProtocolLog(true)).reduce(signed_out(error.clone()));
+    let username = "gb@iit.edu".to_owned();
+    assert_eq!(*state.session, SessionState { sign_in_error: error, username, ..SessionState::default() });
     assert_eq!(*state.ui, UiState { protocol_log: true, ..UiState::default() });
     assert_eq!((&*state.mailbox, &*state.compose), (&MailboxState::default(), &ComposeState::default()));
-    assert_eq!(three().reduce(Action::SignedOut { error: None }), State::default());
+    let session = Rc::new(SessionState { username: "gb@iit.edu".to_owned(), ..SessionState::default() });
+    assert_eq!(three().reduce(signed_out(None)), State { session, ..State::default() });
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! The folder, the search, the open message, panels and notices.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use crate::model::draft_form::Reminder;
 use crate::model::fetched_message::FetchedMessage;
+use crate::model::search::Search;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Folder {
@@ -111,6 +114,10 @@ pub(crate) enum LocalDeletion {
         id: String,
         subject: String,
     },
+    Several {
+        drafts: Vec<String>,
+        sent: Vec<String>,
+    },
     /// Sign-out that deletes everything.
     Account {
         name: String,
@@ -122,26 +129,41 @@ pub(crate) enum LocalDeletion {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct UiState {
     pub(crate) folder: Folder,
-    pub(crate) search: String,
+    pub(crate) search: Search,
     pub(crate) sort: Sort,
-    /// Id of the selected row.
+    /// Id of the current row.
     pub(crate) cursor: Option<String>,
+    /// Ids of the selected rows.
+    pub(crate) selected: Rc<BTreeSet<String>>,
+    /// The row from which Shift extends the selection.
+    pub(crate) anchor: Option<String>,
     pub(crate) open: Option<OpenMessage>,
     pub(crate) protocol_log: bool,
     pub(crate) shortcuts: bool,
+    pub(crate) settings: bool,
     /// The deletion that waits for a confirmation.
     pub(crate) deletion: Option<LocalDeletion>,
+    /// The question before a draft is sent.
+    pub(crate) reminder: Option<Reminder>,
     pub(crate) notice: Option<Notice>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum UiAction {
     Folder(Folder),
-    Search(String),
+    Search(Search),
     Sort(Sort),
     Cursor(Option<String>),
-    /// Opens a message of the folder; its content follows.
-    Opening(String),
+    /// Selects a row, or ends its selection.
+    ToggleSelected(String),
+    /// Selects these rows in addition.
+    Select(Vec<String>),
+    ClearSelection,
+    /// Opens a message of a folder; its content follows.
+    Opening {
+        folder: Folder,
+        id: String,
+    },
     Opened {
         id: String,
         content: Rc<FetchedMessage>,
@@ -157,8 +179,10 @@ pub(crate) enum UiAction {
     Source(bool),
     ProtocolLog(bool),
     Shortcuts(bool),
+    Settings(bool),
     /// Asks for a confirmation.
     ConfirmDeletion(LocalDeletion),
+    Remind(Reminder),
     /// The question is answered.
     CloseConfirmation,
     Notice(Notice),
@@ -174,12 +198,28 @@ impl UiState {
     pub(super) fn reduce(&mut self, action: UiAction) {
         match action {
             UiAction::Folder(folder) => self.enter(folder),
-            UiAction::Search(search) => self.search = search,
+            UiAction::Search(search) => {
+                self.search = search;
+                self.clear_selection();
+            }
             UiAction::Sort(sort) => self.sort = sort,
             UiAction::Cursor(cursor) => self.cursor = cursor,
-            UiAction::Opening(id) => {
+            UiAction::ToggleSelected(id) => {
+                self.anchor = Some(id.clone());
+                let selected = Rc::make_mut(&mut self.selected);
+                if !selected.remove(&id) {
+                    selected.insert(id);
+                }
+            }
+            UiAction::Select(ids) => {
+                if self.anchor.is_none() {
+                    self.anchor.clone_from(&self.cursor);
+                }
+                Rc::make_mut(&mut self.selected).extend(ids);
+            }
+            UiAction::ClearSelection => self.clear_selection(),
+            UiAction::Opening { folder, id } => {
                 self.cursor = Some(id.clone());
-                let folder = if self.folder == Folder::Drafts { Folder::Inbox } else { self.folder };
                 let content = Content::Loading;
                 self.open = Some(OpenMessage { folder, id, content, shows_html: true, source: false });
             }
@@ -198,8 +238,13 @@ impl UiState {
             }
             UiAction::ProtocolLog(open) => self.protocol_log = open,
             UiAction::Shortcuts(open) => self.shortcuts = open,
+            UiAction::Settings(open) => self.settings = open,
             UiAction::ConfirmDeletion(deletion) => self.deletion = Some(deletion),
-            UiAction::CloseConfirmation => self.deletion = None,
+            UiAction::Remind(reminder) => self.reminder = Some(reminder),
+            UiAction::CloseConfirmation => {
+                self.deletion = None;
+                self.reminder = None;
+            }
             UiAction::Notice(notice) => self.notice = Some(notice),
             UiAction::CloseNotice => self.notice = None,
         }
@@ -207,7 +252,7 @@ impl UiState {
 
     /// Whether a modal dialog is open.
     pub(crate) const fn has_dialog(&self) -> bool {
-        self.shortcuts || self.deletion.is_some()
+        self.shortcuts || self.settings || self.deletion.is_some() || self.reminder.is_some()
     }
 
     pub(crate) fn is_open(&self, id: &str) -> bool {
@@ -216,12 +261,18 @@ impl UiState {
 
     fn enter(&mut self, folder: Folder) {
         self.folder = folder;
-        self.search.clear();
+        self.search = Search::default();
         self.cursor = None;
+        self.clear_selection();
         self.open = None;
         if folder.is_local() {
             self.sort = Sort::Newest;
         }
+    }
+
+    fn clear_selection(&mut self) {
+        self.selected = Rc::default();
+        self.anchor = None;
     }
 
     /// Ignores content that arrives after another message was opened.

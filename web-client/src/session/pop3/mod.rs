@@ -1,4 +1,4 @@
-//! POP3 jobs: check for new mail, fetch a message, delete messages.
+//! POP3 jobs: check for new mail, fetch a message, fetch messages in the background, delete messages.
 //!
 //! The size of every response is bounded. A server that exceeds a bound ends the session.
 
@@ -21,6 +21,8 @@ use crate::model::transcript::TranscriptRecorder;
 /// Commands that are queued in the machine. Half of them fill its pipeline; the other half is ready when replies
 /// arrive.
 const QUEUED_MAX: usize = 64;
+/// Messages that are fetched in the background at the same time. Few, so that the user's next action does not wait.
+const BACKGROUND_QUEUED_MAX: usize = 2;
 /// The largest message that is fetched, whatever LIST announces.
 const MESSAGE_OCTETS_MAX: u64 = 256 * 1_024 * 1_024;
 /// Octets by which a message may exceed twice its announced size. Some servers count line ends as one octet.
@@ -104,6 +106,45 @@ pub(crate) async fn fetch<C: Connection>(
             Err(SessionError::Refused(error))
         }
     }
+}
+
+/// Decides what [`fetch_in_background`] fetches and receives the messages.
+pub(crate) trait BackgroundDelegate {
+    /// The unique-id of the next message; `None` ends the session.
+    fn next(&self) -> Option<String>;
+
+    fn on_message(&self, unique_id: String, message: Vec<u8>);
+}
+
+/// Fetches messages one by one until the delegate has no more. Messages that the server does not have or refuses are
+/// skipped.
+pub(crate) async fn fetch_in_background<C: Connection>(
+    connection: C,
+    recorder: TranscriptRecorder,
+    credentials: &Credentials,
+    delegate: &impl BackgroundDelegate,
+) -> Result<(), SessionError> {
+    let mut maildrop = Maildrop::open(connection, recorder, credentials).await?;
+    let listings = maildrop.list().await?;
+    let listings: HashMap<_, _> =
+        listings.iter().map(|listing| (listing.unique_id.as_str(), listing)).collect();
+    let mut pending = VecDeque::new();
+    loop {
+        // The server has the next command when it has sent a message.
+        while pending.len() < BACKGROUND_QUEUED_MAX {
+            let Some(unique_id) = delegate.next() else { break };
+            if let Some(listing) = listings.get(unique_id.as_str()) {
+                maildrop.driver.machine.retr(listing.number).expect("no QUIT is sent yet");
+                pending.push_back((unique_id, listing.octets));
+            }
+        }
+        let Some((unique_id, octets)) = pending.pop_front() else { break };
+        if let Ok(message) = maildrop.message(Some(octets)).await? {
+            delegate.on_message(unique_id, message);
+        }
+    }
+    maildrop.quit_and_close().await;
+    Ok(())
 }
 
 /// Deletes messages. Returns those that the server refused to delete, with its reply. A message that does not exist

@@ -269,3 +269,33 @@ fn message_somewhat_larger_than_announced_is_accepted() {
     let (message, _) = now(fetch(script, recorder(), &gb(), "uid-1", Some(1))).unwrap();
     assert_eq!(message, body.as_bytes());
 }
+
+struct TestBackgroundDelegate {
+    /// The next one is the last.
+    wanted: RefCell<Vec<&'static str>>,
+    messages: RefCell<Vec<(String, Vec<u8>)>>,
+}
+
+impl BackgroundDelegate for TestBackgroundDelegate {
+    fn next(&self) -> Option<String> {
+        self.wanted.borrow_mut().pop().map(str::to_owned)
+    }
+    fn on_message(&self, unique_id: String, message: Vec<u8>) {
+        self.messages.borrow_mut().push((unique_id, message));
+    }
+}
+
+#[test]
+fn background_fetch_skips_missing_messages_and_ends_with_quit() {
+    let host = Pop3Host::new();
+    let delegate = TestBackgroundDelegate {
+        wanted: RefCell::new(vec!["uid-1", "gone", "uid-3", "uid-2"]),
+        messages: RefCell::default(),
+    };
+    now(fetch_in_background(host.connect(), recorder(), &gb(), &delegate)).unwrap();
+    let message = |unique_id: &str, message: &[u8]| (unique_id.to_owned(), message.to_vec());
+    let expected = [message("uid-2", MAIL[1]), message("uid-3", MAIL[2]), message("uid-1", MAIL[0])];
+    assert_eq!(delegate.messages.into_inner(), expected);
+    // The maildrop is not locked.
+    now(check(host.connect(), recorder(), &gb(), &TestDelegate::default())).unwrap();
+}

@@ -1,0 +1,54 @@
+//! The user's settings, stored per account in this browser.
+
+/// Octets that may be fetched in the background: off, then the choices of the settings.
+pub(crate) const OFFLINE_OCTETS: [u64; 4] = [0, 50_000_000, 200_000_000, 1_000_000_000];
+/// Seconds for which sending can be undone.
+pub(crate) const UNDO_SEND_SECONDS: [u32; 4] = [0, 5, 10, 30];
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// The display name in From.
+    pub(crate) name: String,
+    /// Added to new messages and replies. Without the `-- ` line.
+    pub(crate) signature: String,
+    /// Budget for messages that are fetched in the background, for the search and for reading offline.
+    pub(crate) offline_octets: u64,
+    pub(crate) undo_send_seconds: u32,
+    /// The reader shows the other messages of a conversation.
+    pub(crate) conversations: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            signature: String::new(),
+            offline_octets: OFFLINE_OCTETS[1],
+            undo_send_seconds: UNDO_SEND_SECONDS[2],
+            conversations: true,
+        }
+    }
+}
+
+impl Settings {
+    /// Adds the signature to the text of a new message, or above the quotation of a reply (RFC 3676 section 4.3).
+    pub(crate) fn sign(&self, body: &str) -> String {
+        let signature = self.signature.trim_end();
+        if signature.is_empty() { body.to_owned() } else { format!("\n\n-- \n{signature}\n{body}") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn signature_stands_above_the_quotation() {
+        let settings = Settings { signature: "Ag Mitra\nKharagpur\n".to_owned(), ..Settings::default() };
+        assert_eq!(settings.sign(""), "\n\n-- \nAg Mitra\nKharagpur\n");
+        assert_eq!(settings.sign("\n\n> Hello"), "\n\n-- \nAg Mitra\nKharagpur\n\n\n> Hello");
+        assert_eq!(Settings::default().sign("\n\n> Hello"), "\n\n> Hello");
+    }
+}

@@ -1,0 +1,80 @@
+//! The settings of an account: an object in `profile`.
+
+use js_sys::{Object, Reflect};
+use wasm_bindgen::JsValue;
+
+use super::{ObjectStore, Storage};
+use crate::model::settings::Settings;
+
+const SETTINGS: &str = "settings";
+
+impl Storage {
+    /// The stored settings; the defaults for those that are not stored.
+    pub(super) async fn load_settings(&self) -> Settings {
+        let value = self.database.value(ObjectStore::Profile.name(), SETTINGS).await.ok().flatten();
+        value.map(|value| decode(&value)).unwrap_or_default()
+    }
+
+    /// Returns whether the settings are stored.
+    pub(crate) async fn put_settings(&self, settings: &Settings) -> bool {
+        self.put(ObjectStore::Profile, SETTINGS, encode(settings)).await
+    }
+}
+
+fn encode(settings: &Settings) -> JsValue {
+    let object = Object::new();
+    #[expect(clippy::cast_precision_loss, reason = "realistic sizes are exact in a double")]
+    let offline_octets = settings.offline_octets as f64;
+    for (name, value) in [
+        ("name", JsValue::from(&settings.name)),
+        ("signature", JsValue::from(&settings.signature)),
+        ("offlineOctets", offline_octets.into()),
+        ("undoSendSeconds", settings.undo_send_seconds.into()),
+        ("conversations", settings.conversations.into()),
+    ] {
+        // A new object accepts every property.
+        let _ = Reflect::set(&object, &name.into(), &value);
+    }
+    object.into()
+}
+
+fn decode(value: &JsValue) -> Settings {
+    let default = Settings::default();
+    let property = |name: &str| Reflect::get(value, &name.into()).ok();
+    let string = |name: &str| property(name).and_then(|value| value.as_string());
+    let number = |name: &str| property(name).and_then(|value| value.as_f64());
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
+    Settings {
+        name: string("name").unwrap_or(default.name),
+        signature: string("signature").unwrap_or(default.signature),
+        offline_octets: number("offlineOctets").map_or(default.offline_octets, |octets| octets as u64),
+        undo_send_seconds: number("undoSendSeconds")
+            .map_or(default.undo_send_seconds, |seconds| seconds as u32),
+        conversations: property("conversations")
+            .and_then(|value| value.as_bool())
+            .unwrap_or(default.conversations),
+    }
+}
+
+/// JavaScript values exist on WebAssembly only.
+#[cfg(test)]
+#[cfg(target_arch = "wasm32")]
+mod tests {
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn settings_round_trip_and_missing_ones_have_defaults() {
+        let settings = Settings {
+            name: "Åg".to_owned(),
+            signature: "A\nB".to_owned(),
+            offline_octets: 0,
+            undo_send_seconds: 30,
+            conversations: false,
+        };
+        assert_eq!(decode(&encode(&settings)), settings);
+        assert_eq!(decode(&Object::new().into()), Settings::default());
+        assert_eq!(decode(&JsValue::NULL), Settings::default());
+    }
+}

@@ -1,0 +1,70 @@
+//! The open message as it was received: its header fields, or all of it.
+
+use std::rc::Rc;
+
+use mail_core::message::header::{self, Field};
+use mail_core::message::printable::printable_line;
+use yew::prelude::*;
+
+use crate::model::fetched_message::FetchedMessage;
+use crate::model::format;
+use crate::platform::blob_url::BlobUrl;
+
+/// Characters of the source that are drawn. The download is complete.
+const SOURCE_CHARS_MAX: usize = 300_000;
+
+#[derive(Properties, PartialEq)]
+pub(super) struct SourceProps {
+    pub(super) message: Rc<FetchedMessage>,
+}
+
+#[component]
+pub(super) fn Source(SourceProps { message }: &SourceProps) -> Html {
+    let headers_only = use_state_eq(|| false);
+    let download = use_memo(message.clone(), |message| BlobUrl::for_download(&message.raw));
+    let subject = &message.parsed.subject;
+    let name = format!("{}.eml", if subject.is_empty() { "message" } else { subject });
+    let tab = |label: &'static str, headers: bool| {
+        let pressed = (*headers_only == headers).to_string();
+        let headers_only = headers_only.clone();
+        let choose = Callback::from(move |_: MouseEvent| headers_only.set(headers));
+        html! { <button class="tab" type="button" aria-pressed={pressed} onclick={choose}>{ label }</button> }
+    };
+    html! {
+        <article class="source">
+            <p>
+                { tab("Whole message", false) }{ tab("Headers", true) }
+                { format!(" As received, {}. ", format::size(message.raw.len() as u64)) }
+                if let Some(download) = download.as_ref() {
+                    <a href={download.as_str().to_owned()} download={name}>{ "Save" }</a>
+                }
+            </p>
+            if *headers_only { { headers(&message.raw) } } else { { whole(&message.raw) } }
+        </article>
+    }
+}
+
+fn whole(raw: &[u8]) -> Html {
+    let text = String::from_utf8_lossy(raw);
+    let cut = text.char_indices().nth(SOURCE_CHARS_MAX).map(|(at, _)| at);
+    html! {
+        <>
+            if cut.is_some() { <p>{ "Only the beginning is shown." }</p> }
+            <pre tabindex="0">{ &text[..cut.unwrap_or(text.len())] }</pre>
+        </>
+    }
+}
+
+fn headers(raw: &[u8]) -> Html {
+    let (header, _) = header::split(raw);
+    let text = |octets: &[u8]| {
+        let text = String::from_utf8_lossy(octets);
+        printable_line(&text.split_whitespace().collect::<Vec<_>>().join(" ")).into_owned()
+    };
+    let row = |field: Field<'_>| {
+        html! {
+            <tr><th scope="row">{ text(field.name.unwrap_or_default()) }</th><td>{ text(field.value) }</td></tr>
+        }
+    };
+    html! { <table class="headers"><tbody>{ for header::fields(header).map(row) }</tbody></table> }
+}
