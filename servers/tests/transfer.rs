@@ -157,7 +157,7 @@ fn backup_of_a_running_system_can_be_served() {
     assert!(again.code == Some(2) && again.stderr.contains("exists; name a directory"), "{again:?}");
     let missing = backup("missing/copy");
     assert!(missing.code == Some(2) && missing.stderr.contains("missing/copy"), "{missing:?}");
-    // What happens after the backup is not part of it.
+    // A message that is delivered after the backup is not part of it.
     server.smtp().deliver_to_gb(b"Subject: two\r\n\r\nsecond\r\n");
     let ids = |server: &ServerProcess| server.log_in("gb", "other").multiline("UIDL").1;
     let uids = ids(&server);

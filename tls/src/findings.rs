@@ -1,5 +1,4 @@
-//! What clients object to in a certificate that TLS itself accepts: its validity period (RFC 5280 section 4.1.2.5) and its
-//! names (RFC 9525). Trust is not checked: the clients' root certificates are unknown.
+//! Defects of a certificate that clients reject: its validity period (RFC 5280 section 4.1.2.5) and its names (RFC 9525). Trust is not checked: the clients' root certificates are unknown.
 
 use std::fmt::{self, Display};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

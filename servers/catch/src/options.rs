@@ -95,7 +95,7 @@ impl CatchArgs {
         self.data.as_deref().map_or(Ok(()), check_data_directory)
     }
 
-    /// What other machines can reach; empty without `--public`.
+    /// Listeners that other machines can reach, for the warning at start; empty without `--public`.
     pub(crate) fn exposure(
         &self,
         smtp: SocketAddr,

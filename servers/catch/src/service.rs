@@ -19,7 +19,7 @@ use ulid::Ulid;
 use crate::incoming::CatchTarget;
 use crate::store::Store;
 
-/// What the connections share.
+/// Configuration, store and counters that the connections share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) hostname: Domain,

@@ -51,7 +51,7 @@ pub trait SmtpService: Send + Sync {
     ) -> impl Future<Output = Result<Vec<Destination>, RecipientRefusal>> + Send;
 }
 
-/// What the sessions of a service share.
+/// Parts of a service that its sessions share.
 #[derive(Debug)]
 pub struct Resources<'a, T, C> {
     /// Name in trace fields.

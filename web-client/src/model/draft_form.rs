@@ -157,7 +157,7 @@ impl DraftForm {
             && self.attachments.is_empty()
     }
 
-    /// What the author may have forgotten. Quoted text and the signature do not count.
+    /// A reminder of something that the author may have forgotten. Quoted text and the signature do not count.
     pub(crate) fn reminder(&self) -> Option<Reminder> {
         let is_over = |line: &str| line == "-- " || line.starts_with("---------- Forwarded");
         let own = self.body.lines().take_while(|line| !is_over(line)).filter(|line| !line.starts_with('>'));

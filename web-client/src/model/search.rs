@@ -142,17 +142,17 @@ mod tests {
         date.and_hms_opt(0, 0, 0).unwrap().and_utc()
     }
 
-    fn terms(text: &str) -> Vec<Term> {
+    fn parse(text: &str) -> Vec<Term> {
         Search::parse(text, |text| text.to_lowercase(), midnight).terms
     }
 
     #[test]
     fn words_and_phrases_are_folded() {
         let word = |text: &str| Term::Word(text.to_owned());
-        assert_eq!(terms("At  FIVE"), [word("at"), word("five")]);
-        assert_eq!(terms("\"at five\" o'clock"), [word("at five"), word("o'clock")]);
-        assert_eq!(terms("\"half a phrase"), [word("half a phrase")]);
-        assert_eq!(terms(" \"\" "), []);
+        assert_eq!(parse("At  FIVE"), [word("at"), word("five")]);
+        assert_eq!(parse("\"at five\" o'clock"), [word("at five"), word("o'clock")]);
+        assert_eq!(parse("\"half a phrase"), [word("half a phrase")]);
+        assert_eq!(parse(" \"\" "), []);
         assert!(Search::parse(" ", str::to_lowercase, midnight).is_empty());
     }
 
@@ -171,15 +171,15 @@ mod tests {
             ("after:2026-11", Term::After(day("2026-11-01"))),
             ("after:2026", Term::After(day("2026-01-01"))),
         ] {
-            assert_eq!(terms(text), [term], "{text}");
+            assert_eq!(parse(text), [term], "{text}");
         }
     }
 
     #[test]
     fn unknown_operators_are_words_and_unfinished_ones_are_ignored() {
         for word in ["http://iit.edu/", "has:wings", "is:read", "before:noon", "after:2026-13", "x:"] {
-            assert_eq!(terms(word), [Term::Word(word.to_owned())]);
+            assert_eq!(parse(word), [Term::Word(word.to_owned())]);
         }
-        assert_eq!(terms("from: before: is:"), []);
+        assert_eq!(parse("from: before: is:"), []);
     }
 }

@@ -14,7 +14,7 @@ use super::messages::all_tags;
 use super::{Api, ApiError, ok_json};
 use crate::faults::Chaos;
 
-/// What follows the program's version, so that clients can tell the two apart.
+/// The program's version. The suffix distinguishes it from Mailpit's.
 pub(super) const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"), " (pennypost)");
 
 pub(super) async fn livez() -> &'static str {

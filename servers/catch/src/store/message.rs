@@ -22,7 +22,7 @@ pub(crate) struct Message {
     pub(crate) envelope: Envelope,
     /// The user name of AUTH.
     pub(crate) user: String,
-    /// What a search compares.
+    /// Texts that a search compares.
     pub(crate) search: SearchText,
     state: Mutex<State>,
 }
@@ -50,7 +50,7 @@ pub(crate) struct SearchText {
     pub(crate) is_complete: bool,
 }
 
-/// What the octets of a message tell, before it is stored.
+/// Data derived from the octets of a message, before it is stored.
 #[derive(Debug)]
 pub(crate) struct Analysis {
     summary: Summary,
