@@ -5,6 +5,7 @@
 //! (RFC 5321 section 4.1.1.4).
 
 mod authentication;
+mod commands;
 mod inspection;
 mod message;
 mod pace;
@@ -18,17 +19,15 @@ use bytes::{Bytes, BytesMut};
 use self::pace::Pace;
 use super::dialogue::Dialogue;
 use super::state::Session;
-use super::{Config, Event, Mail, SessionCommand, replies};
+use super::{Config, Event, SessionCommand, replies};
 use crate::dot::DotDecoder;
 use crate::line::{Line, LineEndChecker, LineEnding, LineReader};
 use crate::machine::{Machine, OUTPUT_OCTETS_MAX, ProtocolError, Step};
-use crate::message::address::{ForwardPath, ReversePath};
 use crate::sasl::ServerExchange;
-use crate::smtp::command::{self, Command, HelloName};
+use crate::smtp::command::{self, Command};
 use crate::smtp::limits::{
     AUTH_LINE_OCTETS_MAX, COMMAND_LINE_OCTETS_MAX, COMMANDS_MAX, CONSECUTIVE_ERRORS_MAX, SERVER_TIMEOUT,
 };
-use crate::smtp::parameter::{BodyType, MailParameters};
 use crate::smtp::reply::{Reply, ReplyCode};
 use crate::time::Instant;
 
@@ -392,81 +391,6 @@ impl Server {
                 self.fail(replies::command_error(error));
             }
         }
-    }
-
-    fn on_command(&mut self, command: Command, input: &BytesMut) {
-        if let Err(rejection) = self.session.check(&command, &self.config) {
-            let is_transactional =
-                matches!(command, Command::Mail(..) | Command::Rcpt(..) | Command::Bdat { .. });
-            self.rejected |= is_transactional && !replies::may_follow_rejection(&rejection);
-            return match command {
-                // RFC 3030 section 2: the client sends the chunk regardless.
-                Command::Bdat { size, .. } => self.reject_chunk(size, rejection),
-                _ => self.fail(rejection),
-            };
-        }
-        if command == Command::StartTls && !input.is_empty() {
-            return self.reject_injected_input();
-        }
-        match self.session_command(&command) {
-            Some(asked) => self.ask(Question::Command(Box::new(command)), Event::Command(asked)),
-            None => self.carry_out(command),
-        }
-    }
-
-    /// Carries out a command that the state allows.
-    fn carry_out(&mut self, command: Command) {
-        match command {
-            Command::Helo(name) => self.on_hello(name, false),
-            Command::Ehlo(name) => self.on_hello(name, true),
-            Command::Mail(path, parameters) => self.on_mail(path, &parameters),
-            Command::Rcpt(path, _) => self.on_rcpt(path),
-            Command::Data => self.ask(Question::Data, Event::Data),
-            Command::Bdat { size, last } => self.on_bdat(size, last),
-            Command::Rset => {
-                self.reset();
-                self.succeed(&replies::OK);
-            }
-            Command::Noop => self.succeed(&replies::OK),
-            Command::Vrfy(_) => self.succeed(&replies::VRFY),
-            Command::Help => self.succeed(&replies::HELP),
-            Command::Quit => {
-                self.send(&replies::closing(&self.config.hostname));
-                self.close(None);
-            }
-            Command::StartTls => self.on_starttls(),
-            Command::Auth { mechanism, initial } => self.on_auth(mechanism, initial.as_ref()),
-        }
-    }
-
-    /// Resets the transaction, as RFC 5321 section 4.1.4 requires.
-    fn on_hello(&mut self, name: HelloName, extended: bool) {
-        self.reset();
-        let reply = self.session.greet(name, extended, &self.config);
-        self.succeed(&reply);
-    }
-
-    fn on_mail(&mut self, reverse_path: ReversePath, parameters: &MailParameters) {
-        let MailParameters { size, utf8, .. } = *parameters;
-        let eight_bit = parameters.body == Some(BodyType::EightBitMime);
-        let question = Question::Mail { reply: replies::sender_ok(&reverse_path), utf8 };
-        self.ask(question, Event::Mail(Mail { reverse_path, size, eight_bit, utf8 }));
-    }
-
-    fn on_rcpt(&mut self, path: ForwardPath) {
-        let reply = replies::recipient_ok(&path, self.session.is_extended());
-        self.ask(Question::Recipient(reply), Event::Recipient(path));
-    }
-
-    fn on_starttls(&mut self) {
-        self.succeed(&replies::READY_FOR_TLS);
-        self.input = Input::Tls;
-    }
-
-    /// Closes on input after STARTTLS, which may be injected by an attacker (RFC 3207 section 6, CVE-2011-0411).
-    fn reject_injected_input(&mut self) {
-        self.send(&replies::INJECTED);
-        self.close(Some(ProtocolError::InjectedBeforeTls));
     }
 
     fn ask(&mut self, question: Question, event: Event) {
