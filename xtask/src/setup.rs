@@ -1,8 +1,8 @@
 //! `cargo xtask setup`: installs the tools that the tests need and this machine lacks.
 //!
 //! Sources: rustup for the Rust target, crates.io for four programs, Debian for mail programs and Chromium, npm for
-//! axe-core and mailpit-api, PyPI for mailpit-api-client. No prebuilt program is downloaded from elsewhere. Each run checks the machine, so a second run does
-//! nothing.
+//! axe-core and mailpit-api, PyPI for mailpit-api-client. No prebuilt program is downloaded from elsewhere. Each run checks
+//! the machine, so a second run does nothing.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
