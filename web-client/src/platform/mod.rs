@@ -8,13 +8,12 @@ pub(crate) mod crypto;
 pub(crate) mod dom;
 pub(crate) mod html_text;
 pub(crate) mod indexed_db;
-pub(crate) mod local_storage;
 pub(crate) mod location;
 pub(crate) mod notification;
 mod refusal;
-pub(crate) mod session_storage;
 pub(crate) mod socket;
 pub(crate) mod text;
+pub(crate) mod web_storage;
 
 /// The conversions of the browser for the parser of mail-core.
 pub(crate) const PLATFORM: mail_core::message::platform::Platform = mail_core::message::platform::Platform {

@@ -8,7 +8,7 @@ use js_sys::JSON;
 
 use super::draft_codec;
 use crate::model::draft_form::DraftForm;
-use crate::platform::local_storage;
+use crate::platform::web_storage::LOCAL;
 
 /// `database` is the name of the account's database.
 pub(super) fn store(database: &str, form: &DraftForm) {
@@ -16,7 +16,7 @@ pub(super) fn store(database: &str, form: &DraftForm) {
     if let Ok(json) = JSON::stringify(&draft_codec::encode(&without_attachments))
         && let Some(json) = json.as_string()
     {
-        local_storage::set(&key(database, &form.id), &json);
+        LOCAL.set(&key(database, &form.id), &json);
     }
 }
 
@@ -32,7 +32,7 @@ pub(super) fn delete_older(database: &str, form: &DraftForm) {
 }
 
 pub(super) fn delete(database: &str, id: &str) {
-    local_storage::remove(&key(database, id));
+    LOCAL.remove(&key(database, id));
 }
 
 /// Moves the backups of one database to another, where a newer backup stays.
@@ -52,13 +52,13 @@ pub(super) fn delete_all(database: &str) {
 }
 
 fn load(database: &str, id: &str) -> Option<DraftForm> {
-    let json = local_storage::value(&key(database, id))?;
+    let json = LOCAL.value(&key(database, id))?;
     draft_codec::decode(id, &JSON::parse(&json).ok()?)
 }
 
 fn ids(database: &str) -> Vec<String> {
     let prefix = key(database, "");
-    let ids = local_storage::keys().into_iter().filter_map(|key| Some(key.strip_prefix(&prefix)?.to_owned()));
+    let ids = LOCAL.keys().into_iter().filter_map(|key| Some(key.strip_prefix(&prefix)?.to_owned()));
     // An account's name may start with another account's name and a slash.
     ids.filter(|id| !id.contains('/')).collect()
 }

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use crate::platform::local_storage;
+use crate::platform::web_storage::LOCAL;
 
 /// `account` names the account's database.
 pub(super) fn add(account: &str, unique_ids: &[String]) {
@@ -22,19 +22,19 @@ pub(super) fn remove(account: &str, unique_ids: &[String]) {
 }
 
 pub(super) fn load(account: &str) -> Vec<String> {
-    let ids = local_storage::value(&key(account)).unwrap_or_default();
+    let ids = LOCAL.value(&key(account)).unwrap_or_default();
     ids.split(' ').filter(|id| !id.is_empty()).map(str::to_owned).collect()
 }
 
 pub(super) fn delete_all(account: &str) {
-    local_storage::remove(&key(account));
+    LOCAL.remove(&key(account));
 }
 
 fn store(account: &str, ids: &[String]) {
     if ids.is_empty() {
         delete_all(account);
     } else {
-        local_storage::set(&key(account), &ids.join(" "));
+        LOCAL.set(&key(account), &ids.join(" "));
     }
 }
 

@@ -17,7 +17,8 @@ use web_sys::CryptoKey;
 
 use super::octets;
 use crate::platform::indexed_db::{self, Database};
-use crate::platform::{clock, crypto, session_storage};
+use crate::platform::web_storage::SESSION;
+use crate::platform::{clock, crypto};
 
 const DATABASE: &str = "pennypost-sign-in";
 const VERSION: u32 = 1;
@@ -44,7 +45,7 @@ pub(crate) fn is_available() -> bool {
 pub(crate) async fn load() -> Option<SignIn> {
     // Opening a database creates it.
     if !indexed_db::names().await.iter().any(|name| name == DATABASE) {
-        session_storage::remove(TAB);
+        SESSION.remove(TAB);
         return None;
     }
     let database = open().await;
@@ -73,7 +74,7 @@ pub(crate) async fn store(sign_in: &SignIn, on_device: bool) {
         let id = format!("{:032x}", clock::random());
         let entry = entry(&key, "created", &now().into());
         if database.put(&[(STORE, &id, entry)]).await {
-            session_storage::set(TAB, &format!("{id} {}", BASE64_STANDARD.encode(octets)));
+            SESSION.set(TAB, &format!("{id} {}", BASE64_STANDARD.encode(octets)));
         }
     }
 }
@@ -81,7 +82,7 @@ pub(crate) async fn store(sign_in: &SignIn, on_device: bool) {
 /// Deletes the sign-in of this tab and of the device.
 pub(crate) async fn forget() {
     let tab = tab();
-    session_storage::remove(TAB);
+    SESSION.remove(TAB);
     if !indexed_db::names().await.iter().any(|name| name == DATABASE) {
         return;
     }
@@ -99,7 +100,7 @@ async fn open() -> Database {
 
 /// The id of the key and the octets.
 fn tab() -> Option<(String, Vec<u8>)> {
-    let value = session_storage::value(TAB)?;
+    let value = SESSION.value(TAB)?;
     let (id, octets) = value.split_once(' ')?;
     Some((id.to_owned(), BASE64_STANDARD.decode(octets).ok()?))
 }
@@ -166,12 +167,12 @@ mod in_browser {
         let (id, octets) = tab().unwrap();
         assert!(!octets.windows(2).any(|window| window == b"gb"));
         // Another tab has its own sign-in; a key without octets is useless.
-        session_storage::remove(TAB);
+        SESSION.remove(TAB);
         assert_eq!(load().await, None);
 
         store(&sign_in("ag"), true).await;
         assert_eq!(load().await, Some(sign_in("ag")));
-        session_storage::set(TAB, &format!("{id} {}", BASE64_STANDARD.encode(&octets)));
+        SESSION.set(TAB, &format!("{id} {}", BASE64_STANDARD.encode(&octets)));
         assert_eq!(load().await, Some(sign_in("gb")), "the tab comes before the device");
 
         forget().await;

@@ -8,7 +8,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::{delete, delete_all, delete_older, load_all, store};
 use crate::model::draft_form::{DraftForm, Recipients};
-use crate::platform::local_storage;
+use crate::platform::web_storage::LOCAL;
 
 /// A draft, changed at this second.
 fn draft(number: u128, second: i64) -> DraftForm {
@@ -79,7 +79,7 @@ fn malformed_backup_is_ignored() {
     for (key, value) in
         [(id.as_str(), "{"), ("x", "{}"), ("", "null"), ("00ff", "[1]"), ("0", "{\"changed\":\"x\"}")]
     {
-        local_storage::set(&format!("backup/odd/{key}"), value);
+        LOCAL.set(&format!("backup/odd/{key}"), value);
     }
     assert_eq!(load_all("backup/odd"), []);
 }
