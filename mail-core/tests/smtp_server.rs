@@ -141,6 +141,30 @@ fn dialogue_has_all_lines_but_no_credentials() {
 }
 
 #[test]
+fn replaced_acceptance_ends_with_its_message() {
+    let (mut machine, now) = server(default_config());
+    let message = "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\none\r\n.\r\n";
+    let mut input = BytesMut::from(format!("HELO a\r\n{message}{message}").as_str());
+    let mut messages = 0;
+    while let Ok(Step::Event(event)) = machine.receive(now, &mut input) {
+        match event {
+            Event::Chunk(_) | Event::Reset | Event::Refused(_) => {}
+            Event::EndOfData if messages == 0 => {
+                messages += 1;
+                machine.replace_acceptance(Reply::new(451, None, "lost"));
+                machine.reject(Reply::new(550, None, "refused"));
+            }
+            _ => machine.accept(),
+        }
+    }
+    let mut output = BytesMut::new();
+    machine.poll_transmit(&mut output);
+    let output = String::from_utf8_lossy(&output).into_owned();
+    assert!(output.contains("550 refused") && !output.contains("451 lost"), "{output}");
+    assert_eq!(output.matches("354 ").count(), 2, "{output}");
+}
+
+#[test]
 fn refused_steps_of_a_transaction_are_reported() {
     let config = Config { message_size_max: 20, ..default_config() };
     let (mut machine, now) = server(config);

@@ -60,13 +60,7 @@ impl UserCommand {
             privileges::become_owner_of(&config.data)?;
         }
         let directory = configured::open_directory(config)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build()
-            .map_err(|error| format!("cannot start: {error}"))?;
-        runtime.block_on(async {
-            // A file size limit must fail a write, not end the command in the middle of a change.
-            net::signals::ignore_fatal().map_err(|error| format!("cannot handle signals: {error}"))?;
+        run_blocking(async {
             match self {
                 Self::Remove { name, purge: true } => {
                     let store = configured::open_store(config)?;
@@ -107,6 +101,18 @@ impl UserCommand {
             Self::Remove { .. } => unreachable!("`run` removes accounts"),
         }
     }
+}
+
+/// Runs a command to its end. A file size limit fails a write; it does not end the command in the middle of a change.
+pub(crate) fn run_blocking<R>(command: impl Future<Output = Result<R, String>>) -> Result<R, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .map_err(|error| format!("cannot start: {error}"))?;
+    runtime.block_on(async {
+        net::signals::ignore_fatal().map_err(|error| format!("cannot handle signals: {error}"))?;
+        command.await
+    })
 }
 
 /// Creates the data directory, owned by the user that the servers run as. Returns the directories that did not exist.

@@ -6,7 +6,7 @@ use mail_core::aliases::{AliasKey, AliasTarget};
 use mail_store::configured;
 use mail_store::directory::AliasAdmin;
 
-use crate::admin::{print, to_sentence};
+use crate::admin::{print, run_blocking, to_sentence};
 use crate::privileges;
 
 /// A subcommand of `pennypost alias`.
@@ -44,10 +44,7 @@ impl AliasCommand {
             privileges::become_owner_of(&config.data)?;
         }
         let directory = configured::open_directory(config)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .map_err(|error| format!("cannot start: {error}"))?;
-        runtime.block_on(async {
+        run_blocking(async {
             match self {
                 Self::Add { alias, targets } => {
                     directory.add_alias(&alias, targets).await.map_err(to_sentence)?;
@@ -55,7 +52,11 @@ impl AliasCommand {
                 }
                 Self::Remove { alias, targets } => {
                     directory.remove_alias(&alias, &targets).await.map_err(to_sentence)?;
-                    print(&format!("removed the alias {alias}, or these targets of it"))
+                    let targets: Vec<_> = targets.iter().map(ToString::to_string).collect();
+                    match targets.as_slice() {
+                        [] => print(&format!("removed the alias {alias}")),
+                        _ => print(&format!("removed {} from the alias {alias}", targets.join(", "))),
+                    }
                 }
                 Self::List => {
                     let aliases = directory.aliases().await.map_err(to_sentence)?;

@@ -9,7 +9,7 @@ use config::Config;
 use mail_core::users::Username;
 use mail_store::{MailboxAdmin, configured};
 
-use crate::admin::print;
+use crate::admin::{print, run_blocking};
 use crate::check::all_names;
 use crate::privileges;
 
@@ -33,12 +33,9 @@ pub(crate) fn backup(config: &Config, target: &Path) -> Result<(), String> {
     for name in ["User.txt", "Aliases.txt"] {
         copy_file(&config.data.join(name), &target.join(name)).map_err(fail)?;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .map_err(|error| format!("cannot start: {error}"))?;
     let mailboxes = configured::mailboxes(config);
     let mut octets = 0;
-    let names = runtime.block_on(all_names(&directory))?;
+    let names = run_blocking(all_names(&directory))?;
     for name in &names {
         octets += copy_mailbox(&mailboxes, name, &target.join(name.as_str()))
             .map_err(|error| format!("{name}: {error}; the copy is incomplete"))?;

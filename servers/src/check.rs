@@ -4,12 +4,14 @@ use std::io::{self, Write};
 use std::time::SystemTime;
 
 use config::{Config, Tls};
-use mail_core::message::address::Host;
+use mail_core::message::address::{Address, Domain, Host};
 use mail_core::users::Username;
+use mail_service::routing::is_role;
 use mail_store::directory::{AccountAdmin, AliasAdmin, Directory, DirectoryError};
 use mail_store::{Finding, MailboxAdmin, configured};
 use tls::Certificate;
 
+use crate::admin::run_blocking;
 use crate::privileges;
 
 /// Prints a line for each account and each defect. Returns whether there is no defect.
@@ -22,13 +24,13 @@ pub fn check(config: &Config) -> Result<bool, String> {
     }
     let directory = configured::open_directory_for_serving(config)?;
     let mut report = Report { out: io::stdout().lock(), is_clean: true };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .map_err(|error| format!("cannot start: {error}"))?;
-    runtime.block_on(report.check_passwords(&directory))?;
-    runtime.block_on(report.check_aliases(&directory, config))?;
+    let names = run_blocking(async {
+        report.check_passwords(&directory).await?;
+        report.check_aliases(&directory, config).await?;
+        all_names(&directory).await
+    })?;
     report.check_certificate(config)?;
-    for name in runtime.block_on(all_names(&directory))? {
+    for name in names {
         report.check_mailbox(&configured::mailboxes(config), &name)?;
     }
     Ok(report.is_clean)
@@ -54,6 +56,22 @@ pub(crate) async fn all_names(directory: &impl AccountAdmin) -> Result<Vec<Usern
         }
         all.extend(names);
     }
+}
+
+/// Whether an account, another alias, a role or the catch-all receives mail for an address of a local domain.
+async fn is_deliverable(
+    directory: &impl Directory,
+    address: &Address,
+    domain: &Domain,
+) -> Result<bool, DirectoryError> {
+    if let Some(name) = address.local.username()
+        && directory.find(&name).await?.is_some()
+    {
+        return Ok(true);
+    }
+    Ok(is_role(address)
+        || directory.alias(address).await?.is_some()
+        || directory.catch_all(domain).await?.is_some())
 }
 
 struct Report<W> {
@@ -106,11 +124,7 @@ impl<W: Write> Report<W> {
                     ))?;
                     continue;
                 }
-                let account = match address.local.username() {
-                    Some(name) => directory.find(&name).await.map_err(failed)?,
-                    None => None,
-                };
-                if account.is_none() && directory.alias(&address).await.map_err(failed)?.is_none() {
+                if !is_deliverable(directory, &address, domain).await.map_err(failed)? {
                     self.print_defect(&format!(
                         "Aliases.txt: {} leads to {target}, which is neither an account nor an alias; add it or remove the target",
                         alias.key

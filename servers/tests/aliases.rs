@@ -135,6 +135,13 @@ fn remote_and_unknown_targets_are_defects_and_lose_no_mail() {
 
     let checked = dir.pennypost(&["check"], "");
     assert_eq!(checked.code, Some(1), "{checked:?}");
+    fs::write(
+        dir.path("data/Aliases.txt"),
+        "root: postmaster, abuse\nold: gone@iitkgp.edu\n@iitkgp.edu: gb\n",
+    )
+    .expect("the file is written");
+    let roles = dir.pennypost(&["check"], "");
+    assert_eq!(roles.code, Some(0), "{roles:?}");
     for part in ["sales leads to partner@elsewhere.example on another host", "team leads to gone, which is"] {
         assert!(checked.stdout.contains(part), "{checked:?}");
     }

@@ -1,6 +1,7 @@
 //! The content of a message: summary, text, HTML, links, one-time codes and parts.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use chrono::{DateTime, FixedOffset};
@@ -234,16 +235,18 @@ pub(crate) fn links(text: &str, html: &str) -> Vec<String> {
         LazyLock::new(|| Regex::new(r#"(?i)\bhttps?://[^\s<>"]+"#).expect("the pattern is valid"));
     let mut links: Vec<Cow<'_, str>> = Document::parse(html).links.into_iter().map(Cow::Owned).collect();
     links.extend(WEB_ADDRESS.find_iter(text).map(|found| Cow::Borrowed(without_punctuation(found.as_str()))));
-    let mut unique: Vec<String> = Vec::new();
-    for link in links {
-        let is_web = ["http://", "https://"]
+    let is_web = |link: &Cow<'_, str>| {
+        ["http://", "https://"]
             .iter()
-            .any(|scheme| link.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
-        if is_web && !unique.iter().any(|other| *other == link) {
-            unique.push(link.into_owned());
-        }
-    }
-    unique
+            .any(|scheme| link.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)))
+    };
+    unique(links.into_iter().filter(is_web).map(Cow::into_owned))
+}
+
+/// Each text once, in the order of the first occurrences.
+fn unique(texts: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    texts.into_iter().filter(|text| seen.insert(text.clone())).collect()
 }
 
 /// Removes the punctuation of the sentence after an address, and a bracket that the address does not open.
@@ -290,23 +293,26 @@ pub(crate) fn codes(subject: &str, text: &str) -> Vec<String> {
                 && line.trim_matches(|c: char| !c.is_alphanumeric()) == code
             {
                 lone.push(code.to_owned());
-            } else if let Some(distance) =
-                keywords.iter().map(|keyword| keyword.abs_diff(found.start())).min()
-            {
+            } else if let Some(distance) = distance(&keywords, found.start()) {
                 in_line.push((distance, code.to_owned()));
             }
         }
         in_line.sort_by_key(|(distance, _)| *distance);
         near.extend(in_line.into_iter().map(|(_, code)| code));
     }
-    lone.append(&mut near);
-    let mut unique: Vec<String> = Vec::new();
-    for code in lone {
-        if !unique.contains(&code) {
-            unique.push(code);
-        }
-    }
-    unique
+    unique(lone.into_iter().chain(near))
+}
+
+/// Distance to the nearest of the ascending positions.
+fn distance(positions: &[usize], position: usize) -> Option<usize> {
+    let next = positions.partition_point(|other| *other < position);
+    let nearest = [next.checked_sub(1), Some(next)];
+    nearest
+        .into_iter()
+        .flatten()
+        .filter_map(|at| positions.get(at))
+        .map(|other| other.abs_diff(position))
+        .min()
 }
 
 #[cfg(test)]

@@ -181,8 +181,10 @@ fn check_fields(header: &[u8], findings: &mut Vec<Finding>) {
         findings.push(warning("missing-message-id", "Message-ID is missing (RFC 5322 section 3.6.4)"));
     }
     if ["To", "Cc", "Bcc"].iter().all(|name| value(name).is_none()) {
-        findings
-            .push(warning("missing-recipient", "To, Cc and Bcc are missing; spam filters take it for spam"));
+        findings.push(warning(
+            "missing-recipient",
+            "To, Cc and Bcc are missing; spam filters penalize such messages",
+        ));
     }
     if value("Bcc").is_some_and(|bcc| !bcc.trim_ascii().is_empty()) {
         findings.push(warning("visible-bcc", "Bcc is in the message, so every recipient sees it"));

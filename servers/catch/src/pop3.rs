@@ -16,19 +16,19 @@ use crate::store::{Message, Store};
 
 const CHUNK_OCTETS: usize = 64 << 10;
 /// The account of logins that are not user names, such as addresses.
-const EVERYONE: &str = "everyone";
+const ALL_MAIL: &str = "everyone";
 
-/// A directory that knows everybody.
+/// A directory in which every account exists, with any password.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Everybody;
+pub(crate) struct AcceptAllDirectory;
 
-impl Directory for Everybody {
+impl Directory for AcceptAllDirectory {
     async fn find(&self, name: &Username) -> Result<Option<Username>, DirectoryError> {
         Ok(Some(name.clone()))
     }
 
     async fn first(&self) -> Result<Option<Username>, DirectoryError> {
-        Ok(Some(everyone()))
+        Ok(Some(all_mail()))
     }
 
     async fn verify(
@@ -36,12 +36,12 @@ impl Directory for Everybody {
         name: Option<&Username>,
         _password: &Secret<String>,
     ) -> Result<Option<Username>, DirectoryError> {
-        Ok(Some(name.cloned().unwrap_or_else(everyone)))
+        Ok(Some(name.cloned().unwrap_or_else(all_mail)))
     }
 }
 
-fn everyone() -> Username {
-    Username::parse(EVERYONE).expect("a user name")
+fn all_mail() -> Username {
+    Username::parse(ALL_MAIL).expect("a user name")
 }
 
 /// The maildrops of all accounts. There is no lease: several sessions may read the same messages.
@@ -86,7 +86,7 @@ fn is_for(message: &Message, account: &Username) -> bool {
         let local = address.rsplit_once('@').map_or(address, |(local, _)| local);
         local.split('+').next().unwrap_or_default().to_owned()
     };
-    account.as_str() == EVERYONE
+    account.as_str() == ALL_MAIL
         || message
             .envelope
             .to

@@ -1,4 +1,4 @@
-//! The record of a message: everything that its octets do not tell. The API returns it, and the store writes it to a file.
+//! The record of a message: the data that is not part of its content. The API returns it, and the store writes it to a file.
 
 use std::net::SocketAddr;
 

@@ -41,7 +41,7 @@ use ws_bridge::AccessPolicy;
 use crate::api::{self, Api};
 use crate::faults::FaultControl;
 use crate::options::CatchArgs;
-use crate::pop3::{CatchMaildrops, Everybody};
+use crate::pop3::{AcceptAllDirectory, CatchMaildrops};
 use crate::service::{CatchClock, Shared};
 use crate::session::CatchSession;
 use crate::store::{Files, Store};
@@ -108,8 +108,8 @@ async fn serve(
 ) -> Result<(), String> {
     net::signals::ignore_fatal().map_err(|error| format!("cannot handle SIGHUP and SIGXFSZ: {error}"))?;
     let stop_requested = stop_requested(args.child)?;
-    let unknown = |error: io::Error| format!("the system does not tell the bound address: {error}");
-    let smtp_address = smtp.address().ok_or("the system does not tell the bound address")?;
+    let unknown = |error: io::Error| format!("cannot read the bound address: {error}");
+    let smtp_address = smtp.address().ok_or("cannot read the bound address")?;
     let web_address = web.local_addr().map_err(unknown)?;
     let pop3_address = pop3.as_ref().and_then(Listener::address);
     let shared = shared(args, store)?;
@@ -225,7 +225,7 @@ async fn serve_pop3(
         throttle: Throttle::new(ThrottleLimits { per_address: 1, per_account: 1 }),
         memory: Arc::clone(&shared.memory),
         metrics: Arc::new(Metrics::default()),
-        directory: Everybody,
+        directory: AcceptAllDirectory,
         store: CatchMaildrops(Arc::clone(&shared.store)),
         clock: CatchClock::default(),
     });

@@ -266,6 +266,7 @@ impl FaultTarget for CatchSession {
     }
 
     fn reject(&mut self, event: &Event, reply: Reply, machine: &mut Server) {
+        machine.record_at(self.service.shared.clock.now());
         if matches!(event, Event::Mail(_) | Event::EndOfData) {
             self.store().counters.rejected.fetch_add(1, Ordering::Relaxed);
         }

@@ -99,6 +99,8 @@ impl CachedCheck {
         {
             return passed;
         }
+        // The probe that started a check may be gone, and its result is old.
+        state.running.take_if(|running| running.is_finished());
         let running = state.running.get_or_insert_with(|| tokio::spawn((self.start)()));
         let result = match timeout(CHECK_TIMEOUT, running).await {
             Ok(result) => {

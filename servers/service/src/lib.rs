@@ -12,7 +12,7 @@ pub mod intake;
 mod log;
 pub mod metrics;
 pub mod pop3_session;
-mod routing;
+pub mod routing;
 pub mod smtp_service;
 pub mod smtp_session;
 pub mod throttle;

@@ -95,16 +95,14 @@ impl<D: Directory, S, C> ServiceContext<D, S, C> {
         if !self.is_local(&address.host) {
             return Ok(Some(Destination::Remote(address.clone())));
         }
-        let is = |role: &str| address.local.as_str().eq_ignore_ascii_case(role);
+        let is_postmaster = is_named(address, "postmaster");
         let account = match address.local.username() {
             // The configured postmaster takes precedence over an account with the name `postmaster`.
-            Some(name) if !(is("postmaster") && self.postmaster.is_some()) => {
-                self.directory.find(&name).await?
-            }
+            Some(name) if !(is_postmaster && self.postmaster.is_some()) => self.directory.find(&name).await?,
             _ => None,
         };
         let account = match account {
-            None if is("postmaster") || is("abuse") => self.postmaster().await?,
+            None if is_role(address) => self.postmaster().await?,
             account => account,
         };
         Ok(account.map(|account| Destination::Mailbox { account, address: recipient.clone() }))
@@ -139,4 +137,14 @@ impl<D: Directory, S, C> ServiceContext<D, S, C> {
             Host::Literal(_) => false,
         }
     }
+}
+
+/// Whether the postmaster receives mail for the address unless an account or alias does.
+#[must_use]
+pub fn is_role(address: &Address) -> bool {
+    ["postmaster", "abuse"].iter().any(|role| is_named(address, role))
+}
+
+fn is_named(address: &Address, name: &str) -> bool {
+    address.local.as_str().eq_ignore_ascii_case(name)
 }

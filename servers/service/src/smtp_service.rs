@@ -1,6 +1,6 @@
 //! The service behind SMTP sessions: who may sign in, which recipients are accepted, and where their mail goes.
 //!
-//! [`ServiceContext`] serves the accounts of a directory. A mail catcher accepts everybody.
+//! [`ServiceContext`] serves the accounts of a directory. A mail catcher accepts every client.
 
 use std::sync::Arc;
 

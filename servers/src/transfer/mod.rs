@@ -11,7 +11,7 @@ use mail_core::users::Username;
 use mail_store::configured::{self, ConfiguredStore};
 use mail_store::directory::{Directory, DirectoryError};
 
-use crate::admin::{parse_name, to_sentence};
+use crate::admin::{parse_name, run_blocking, to_sentence};
 use crate::privileges;
 
 /// The arguments of both commands.
@@ -64,10 +64,7 @@ impl TransferArgs {
         }
         let directory = configured::open_directory(config)?;
         let store = configured::open_store(config)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .map_err(|error| format!("cannot start: {error}"))?;
-        runtime.block_on(async {
+        run_blocking(async {
             let found = directory.find(&self.account).await.map_err(to_sentence)?;
             let account = found.ok_or_else(|| to_sentence(DirectoryError::Unknown(self.account.clone())))?;
             transfer(store, account).await

@@ -191,7 +191,10 @@ impl Server {
                 return self.fail(reply);
             }
             Question::FirstChunk(chunk) => return self.reject_chunk(chunk.size, reply),
-            Question::EndOfData => self.session.end_transaction(),
+            Question::EndOfData => {
+                self.acceptance = None;
+                self.session.end_transaction();
+            }
             Question::Mail { .. } | Question::Recipient(_) => self.rejected = true,
             Question::Data | Question::Command(_) => {}
         }

@@ -12,7 +12,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{Instant, interval_at};
+use tokio::time::{Instant, interval_at, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
@@ -26,6 +26,7 @@ use crate::store::Change;
 
 /// As in Mailpit.
 const PING_INTERVAL: Duration = Duration::from_secs(54);
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// Clients send nothing but pongs.
 const FRAME_BYTES_MAX: usize = 4 << 10;
 
@@ -63,7 +64,8 @@ async fn serve(api: &Api, connection: Upgraded) {
     let mut outgoing = vec![event("stats", &stats(api))];
     loop {
         for frame in outgoing.drain(..) {
-            if sink.send(frame).await.is_err() {
+            // A client that stops reading is disconnected.
+            if !matches!(timeout(SEND_TIMEOUT, sink.send(frame)).await, Ok(Ok(()))) {
                 return;
             }
         }
@@ -80,7 +82,7 @@ async fn serve(api: &Api, connection: Upgraded) {
         }
     }
     // The client may be gone.
-    let _ = sink.close().await;
+    let _ = timeout(SEND_TIMEOUT, sink.close()).await;
 }
 
 fn stats(api: &Api) -> Value {

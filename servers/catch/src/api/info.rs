@@ -53,7 +53,7 @@ pub(super) async fn info(State(api): State<Arc<Api>>) -> Response {
     }))
 }
 
-/// 0 where the system does not tell.
+/// 0 if /proc is not available.
 fn resident_bytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

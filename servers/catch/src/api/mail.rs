@@ -62,10 +62,11 @@ pub(super) async fn details(api: &Api, message: &Arc<Message>) -> Result<Respons
     details.map(|details| ok_json(&details)).ok_or(ApiError::NotFound)
 }
 
-/// `None` if the message was deleted.
+/// `None` if the message was deleted. Without a record, its values are null.
 fn read_details(store: &Store, message: &Message) -> Option<Value> {
     let octets = store.files().read(&message.id)?;
-    let record = store.files().read_record(&message.id)?;
+    let record = store.files().read_record(&message.id);
+    let record = record.as_ref();
     let content = Content::parse(&octets);
     let (text, html) = content.texts();
     let headers: Vec<_> =
@@ -92,7 +93,7 @@ fn read_details(store: &Store, message: &Message) -> Option<Value> {
         "size": message.size,
         "read": state.read,
         "tags": state.tags,
-        "envelope": record.envelope,
+        "envelope": message.envelope,
         "subject": message.summary.subject,
         "headers": headers,
         "links": links(&text, &html),
@@ -100,11 +101,11 @@ fn read_details(store: &Store, message: &Message) -> Option<Value> {
         "text": text,
         "html": html,
         "attachments": attachments,
-        "session": record.session,
-        "dialogue": record.dialogue,
-        "timings": record.timings,
-        "lint": record.lint,
-        "faults": record.faults,
+        "session": record.map(|record| &record.session),
+        "dialogue": record.map(|record| &record.dialogue),
+        "timings": record.map(|record| &record.timings),
+        "lint": record.map(|record| &record.lint),
+        "faults": record.map(|record| &record.faults),
         "raw": format!("/api/v1/message/{}/raw", message.id),
     }))
 }

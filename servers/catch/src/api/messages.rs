@@ -155,7 +155,7 @@ pub(super) async fn rename_tag(
 ) -> Result<Response, ApiError> {
     let name = Object::parse(&headers, &body)?.string("name")?;
     if name.trim().is_empty() {
-        return Err(ApiError::invalid("name", "a tag has a name"));
+        return Err(ApiError::invalid("name", "the new name of the tag is empty"));
     }
     replace_tag(&api, &tag, Some(name.trim()))
 }

@@ -42,7 +42,7 @@ impl Params {
 
     fn number(&self, name: &str, default: usize) -> Result<usize, ApiError> {
         let Some(text) = self.get(name) else { return Ok(default) };
-        text.parse().map_err(|_| ApiError::invalid(name, format!("`{text}` is not a number from 0")))
+        text.parse().map_err(|_| ApiError::invalid(name, format!("`{text}` is not a non-negative integer")))
     }
 
     /// `start` and `limit` of a list; a limit of 0 is none.

@@ -91,7 +91,8 @@ impl Files {
         serde_json::from_slice(&fs::read(self.record_path(id)).ok()?).ok()
     }
 
-    /// A record that cannot be written costs the dialogue of one message, so the message is accepted all the same.
+    /// A record that cannot be written costs the dialogue of one message, so the message is accepted all the same. With `--data`
+    /// the message ends with the process.
     pub(crate) fn write_record(&self, record: &Record) {
         let written = serde_json::to_vec(record)
             .map_err(io::Error::from)
@@ -121,6 +122,7 @@ impl Files {
 
     /// The messages in the directory, oldest first. Files of messages that were not accepted are deleted.
     pub(crate) fn read_all(&self) -> Vec<Message> {
+        self.remove_incomplete();
         let mut ids: Vec<String> = fs::read_dir(&self.messages)
             .into_iter()
             .flatten()
@@ -140,5 +142,22 @@ impl Files {
                 Some(Message::new(Analysis::of(&self.read(id)?), &record?))
             })
             .collect()
+    }
+
+    /// Deletes messages that were being received, and records without a message.
+    fn remove_incomplete(&self) {
+        for entry in fs::read_dir(&self.messages).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let id = path.file_stem().and_then(|id| id.to_str()).unwrap_or_default();
+            let is_incomplete = match path.extension().and_then(|extension| extension.to_str()) {
+                Some("part") => true,
+                Some("json") => !self.message_path(id).exists(),
+                _ => false,
+            };
+            // Other files are not the catcher's.
+            if is_incomplete && ulid::Ulid::from_string(id).is_ok() {
+                let _ = fs::remove_file(&path);
+            }
+        }
     }
 }
