@@ -10,6 +10,7 @@ mod faults;
 mod limits;
 mod metrics;
 mod networks;
+mod outbound;
 mod pop3;
 mod process;
 mod smtp;
@@ -36,6 +37,7 @@ pub use faults::{
 pub use limits::Limits;
 pub use metrics::Metrics;
 pub use networks::Networks;
+pub use outbound::{HostName, HostPort, NameServer, Outbound, OutboundMode, Smarthost, SmarthostTls};
 pub use pop3::Pop3;
 pub use process::Process;
 pub use smtp::Smtp;
@@ -65,6 +67,8 @@ pub struct Config {
     pub limits: Limits,
     pub process: Process,
     pub metrics: Metrics,
+    /// Delivery to other hosts; `None`: no mail leaves the host.
+    pub outbound: Option<Outbound>,
     pub faults: Faults,
 }
 
@@ -84,6 +88,7 @@ impl Default for Config {
             limits: Limits::default(),
             process: Process::default(),
             metrics: Metrics::default(),
+            outbound: None,
             faults: Faults::default(),
         }
     }
@@ -116,6 +121,9 @@ impl Config {
         config.data = directory.join(config.data);
         config.web.root = directory.join(config.web.root);
         config.tls.resolve_paths(directory);
+        if let Some(outbound) = &mut config.outbound {
+            outbound.resolve_paths(directory);
+        }
         Ok(config)
     }
 
@@ -131,7 +139,8 @@ impl Config {
         self.auth.validate()?;
         self.smtp.validate(&self.tls)?;
         self.pop3.validate(&self.tls)?;
-        self.web.limits.validate()
+        self.web.limits.validate()?;
+        self.outbound.as_ref().map_or(Ok(()), Outbound::validate)
     }
 
     /// Targets of the bridge: `[web] targets`, and the first `proxy_listen` address of each protocol that is not among them.

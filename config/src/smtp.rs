@@ -22,6 +22,8 @@ pub struct Smtp {
     pub proxy_listen: Vec<SocketAddr>,
     /// Addresses that may connect to `proxy_listen`. Their PROXY headers are trusted.
     pub proxy_peers: Vec<IpAddr>,
+    /// Whether a sender at a local domain must sign in. `None`: if mail is sent to other hosts.
+    pub own_domains_need_sign_in: Option<bool>,
 }
 
 impl Default for Smtp {
@@ -33,6 +35,7 @@ impl Default for Smtp {
             submission_tls_listen: Vec::new(),
             proxy_listen: Vec::new(),
             proxy_peers: loopback_peers(),
+            own_domains_need_sign_in: None,
         }
     }
 }

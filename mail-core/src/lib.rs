@@ -14,6 +14,7 @@
 //! | [`message`] | addresses, header fields, dates, drafts, MIME |
 //! | [`mailbox`] | the record format of MyMailBox.txt |
 //! | [`users`], [`aliases`] | the line formats of User.txt and Aliases.txt |
+//! | [`queue`] | the files of the outbound queue |
 //!
 //! Absent on purpose: I/O, threads, clocks, randomness and the environment. Time is an argument, bytes pass through
 //! buffers, and callers own sockets and files.
@@ -30,6 +31,7 @@ pub mod network;
 mod pipeline;
 pub mod pop3;
 pub mod proxy;
+pub mod queue;
 pub mod sasl;
 pub mod secret;
 pub mod session;

@@ -105,7 +105,7 @@ impl<W: Write> Report<W> {
         Ok(())
     }
 
-    /// Every target of an alias is an account or another alias. No mail leaves the host, so a remote target is a defect.
+    /// Every target of an alias is an account or another alias. A target on another host is a defect if no mail leaves this one.
     async fn check_aliases(
         &mut self,
         directory: &(impl Directory + AliasAdmin),
@@ -118,8 +118,11 @@ impl<W: Write> Report<W> {
                 let address = target.at(&Host::Domain(domain));
                 let Host::Domain(domain) = &address.host else { continue };
                 if !config.domains.contains(domain) {
+                    if config.outbound.is_some() {
+                        continue;
+                    }
                     self.print_defect(&format!(
-                        "Aliases.txt: {} leads to {target} on another host, and no mail leaves this one; remove the target",
+                        "Aliases.txt: {} leads to {target} on another host, and no mail leaves this one; remove the target, or add [outbound] to the configuration",
                         alias.key
                     ))?;
                     continue;

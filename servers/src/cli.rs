@@ -13,6 +13,7 @@ use net::log::{Log, LogFormat};
 
 use crate::admin::UserCommand;
 use crate::alias::AliasCommand;
+use crate::queue::QueueCommand;
 use crate::serve::serve;
 use crate::services::Programs;
 use crate::transfer::TransferArgs;
@@ -56,6 +57,13 @@ enum Command {
     Alias {
         #[command(subcommand)]
         command: AliasCommand,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// List and control the messages that wait for delivery to other hosts
+    Queue {
+        #[command(subcommand)]
+        command: QueueCommand,
         #[command(flatten)]
         place: PlaceArgs,
     },
@@ -160,6 +168,7 @@ pub fn pennypost() -> ExitCode {
         Command::Alias { command, place } => {
             finish(place.read_with_hostname_domain().and_then(|config| command.run(&config)))
         }
+        Command::Queue { command, place } => finish(place.read().and_then(|config| command.run(&config))),
         Command::Backup { directory, place } => finish(
             place.read_with_hostname_domain().and_then(|config| crate::backup::backup(&config, &directory)),
         ),

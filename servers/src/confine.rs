@@ -42,6 +42,8 @@ mod linux {
         RulesetError, RulesetStatus, Scope, path_beneath_rules,
     };
 
+    const DNS_PORT: u16 = 53;
+
     /// The newest version used. An older kernel enforces what it supports.
     const ABI_MAX: ABI = ABI::V6;
 
@@ -55,12 +57,14 @@ mod linux {
             | AccessFs::Truncate
             | AccessFs::MakeReg
             | AccessFs::MakeDir
+            | AccessFs::MakeSock
             | AccessFs::RemoveFile
             | AccessFs::RemoveDir
             | AccessFs::Refer;
         let readable = certificate_folders(&config.tls).into_iter().chain([config.web.root.clone()]);
-        let connects =
-            target_ports.map(|port| Ok::<_, RulesetError>(NetPort::new(port, AccessNet::ConnectTcp)));
+        let connects = target_ports
+            .chain(outbound_ports(config))
+            .map(|port| Ok::<_, RulesetError>(NetPort::new(port, AccessNet::ConnectTcp)));
         let restricted = Ruleset::default()
             .handle_access(AccessFs::from_all(ABI_MAX))?
             .handle_access(AccessNet::from_all(ABI_MAX))?
@@ -71,6 +75,14 @@ mod linux {
             .add_rules(connects)?
             .restrict_self()?;
         Ok(restricted.ruleset)
+    }
+
+    /// Ports of other hosts' mail servers and of DNS servers over TCP.
+    fn outbound_ports(config: &Config) -> Vec<u16> {
+        let Some(outbound) = &config.outbound else { return Vec::new() };
+        let smarthost = outbound.smarthost.iter().map(|smarthost| smarthost.address.port);
+        let resolvers = outbound.resolver.iter().map(|server| server.0.port());
+        [outbound.port, DNS_PORT].into_iter().chain(smarthost).chain(resolvers).collect()
     }
 
     /// Directories, because a renewed certificate replaces the old file. Symbolic links are followed.

@@ -8,11 +8,14 @@ use config::Config;
 use mail_core::message::address::Domain;
 use mail_core::time::Instant;
 use mail_service::budget::Budget;
-use mail_service::context::{Clock, IdGenerator, ServiceContext};
+use mail_service::context::{Clock, IdGenerator, RelayPolicy, ServiceContext};
 use mail_service::metrics::Metrics;
 use mail_service::throttle::{Throttle, ThrottleLimits};
+use mail_store::FanOut;
 use mail_store::configured::{self, ConfiguredDirectory, ConfiguredStore};
 use prometheus_client::registry::Registry;
+
+use crate::outbound::{self, ConfiguredQueue};
 
 /// The system's clock, and ULIDs as message ids: sorted by time, with 80 random bits.
 #[derive(Debug, Clone, Copy)]
@@ -34,15 +37,19 @@ impl IdGenerator for SystemClock {
     }
 }
 
-/// The service of the configured storage.
-pub(crate) type Context = ServiceContext<ConfiguredDirectory, ConfiguredStore, SystemClock>;
+/// The service of the configured storage. Mail for other hosts goes into the queue.
+pub(crate) type Context =
+    ServiceContext<ConfiguredDirectory, FanOut<ConfiguredStore, Option<ConfiguredQueue>>, SystemClock>;
 
-/// Opens the directory and the store, and registers the metrics.
+/// Opens the directory and the store, and registers the metrics. `serves_smtp` opens the outbound queue, too, which one process
+/// delivers.
 ///
 /// # Errors
 /// A sentence with the cause and the remedy.
-pub(crate) fn open(config: &Config, registry: &mut Registry) -> Result<Context, String> {
+pub(crate) fn open(config: &Config, serves_smtp: bool, registry: &mut Registry) -> Result<Context, String> {
     let directory = configured::open_directory_for_serving(config)?;
+    let queue = if serves_smtp { outbound::open_queue(config)? } else { None };
+    let outbound = config.outbound.is_some();
     Ok(ServiceContext {
         hostname: Domain::parse(&config.hostname.ascii()).expect("the A-labels of a domain are a domain"),
         domains: config.domains.clone(),
@@ -55,7 +62,11 @@ pub(crate) fn open(config: &Config, registry: &mut Registry) -> Result<Context, 
         memory: Budget::new(config.limits.message_memory.get()),
         metrics: Arc::new(Metrics::registered(registry)),
         directory,
-        store: configured::open_store(config)?,
+        relay: RelayPolicy {
+            outbound,
+            own_domains_need_sign_in: config.smtp.own_domains_need_sign_in.unwrap_or(outbound),
+        },
+        store: FanOut { mailboxes: configured::open_store(config)?, remote: queue },
         clock: SystemClock,
     })
 }

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 
 use crate::context::Context;
 use crate::services::{Programs, Running, Services};
-use crate::{confine, context, privileges};
+use crate::{confine, context, outbound, privileges};
 
 /// Time for threads that hang in the file system after all services have stopped.
 const THREAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,7 +36,9 @@ pub fn serve(config: &Config, programs: Programs, log: &mut Log) -> Result<(), S
     privileges::drop_to(config.process.user.as_deref())?;
     let mut registry = Registry::with_prefix("pennypost");
     net::log::register_metrics(&mut registry);
-    let context = Arc::new(context::open(config, &mut registry)?);
+    let serves_smtp = programs != Programs::Pop3;
+    let context = Arc::new(context::open(config, serves_smtp, &mut registry)?);
+    let agent = outbound::agent(config, &context, &mut registry)?;
     let certificate = Certificate::open(&config.tls, &config.data, &config.hostname.ascii())?;
     if config.process.confine {
         confine::confine(config, services.target_ports())?;
@@ -54,6 +56,9 @@ pub fn serve(config: &Config, programs: Programs, log: &mut Log) -> Result<(), S
         let (stop, shutdown) = watch::channel(false);
         let readiness = readiness(&context, shutdown);
         let mut running = services.start(config, &context, registry, certificate.as_ref(), &readiness);
+        if let Some(agent) = agent {
+            running.services.spawn(agent.run(readiness.shutdown().clone()));
+        }
         let result = wait_for_shutdown(&mut signals, &mut running).await;
         stop.send_replace(true);
         tokio::select! {

@@ -50,6 +50,7 @@ impl Machines {
 pub(crate) struct Sessions {
     context: Arc<Context>,
     trusted: config::Networks,
+    relay_from: config::Networks,
     smtp_faults: Arc<FaultInjector<SmtpCommand>>,
     pop3_faults: Arc<FaultInjector<Pop3Command>>,
 }
@@ -59,6 +60,11 @@ impl Sessions {
         Self {
             context: Arc::clone(context),
             trusted: config.limits.trusted.clone(),
+            relay_from: config
+                .outbound
+                .as_ref()
+                .map(|outbound| outbound.relay_from.clone())
+                .unwrap_or_default(),
             smtp_faults: Arc::new(FaultInjector::new(&config.faults.smtp)),
             pop3_faults: Arc::new(FaultInjector::new(&config.faults.pop3)),
         }
@@ -107,7 +113,9 @@ impl Sessions {
 
     fn client_context(&self, client: &Client) -> ClientContext {
         let address = client.address.ip().to_canonical();
-        ClientContext::new(Some(address), self.trusted.contains(address))
+        let mut context = ClientContext::new(Some(address), self.trusted.contains(address));
+        context.may_relay = self.relay_from.contains(address);
+        context
     }
 }
 

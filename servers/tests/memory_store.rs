@@ -11,7 +11,7 @@ use mail_core::time::Instant;
 use mail_core::users::Username;
 use mail_core::{pop3, smtp};
 use mail_service::budget::Budget;
-use mail_service::context::{ClientContext, Clock, IdGenerator, ServiceContext};
+use mail_service::context::{ClientContext, Clock, IdGenerator, RelayPolicy, ServiceContext};
 use mail_service::pop3_session::Pop3Session;
 use mail_service::smtp_session::SmtpSession;
 use mail_service::throttle::Throttle;
@@ -61,6 +61,7 @@ async fn context() -> Context {
         hostname,
         postmaster: None,
         refuse_unknown_user: false,
+        relay: RelayPolicy::default(),
         throttle: Throttle::default(),
         memory: Budget::new(1 << 20),
         metrics: Arc::default(),

@@ -43,6 +43,13 @@ pub struct Trace {
 impl Trace {
     /// Formats Return-Path and Received. A comment lists the added fields.
     fn write(&self, added: &[&str], out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("Return-Path: {}\r\n", self.reverse_path).as_bytes());
+        out.extend_from_slice(self.received(added).as_bytes());
+    }
+
+    /// Formats Received with its CRLF. A comment lists the added fields.
+    #[must_use]
+    pub fn received(&self, added: &[&str]) -> String {
         // Every part has a maximum length, so the line stays under 998 octets without folding (RFC 5322 section 2.1.1).
         let hello = atom(&self.hello, 255);
         let peer = match self.peer {
@@ -52,15 +59,13 @@ impl Trace {
         };
         let tls = self.tls.as_ref().map_or(String::new(), |tls| format!(" ({})", atom(tls, 100)));
         let added = if added.is_empty() { String::new() } else { format!(" (added {})", added.join(" ")) };
-        let received = format!(
-            "Return-Path: {}\r\nReceived: from {hello}{peer} by {} with {}{tls} id {}{added}; {}\r\n",
-            self.reverse_path,
+        format!(
+            "Received: from {hello}{peer} by {} with {}{tls} id {}{added}; {}\r\n",
             atom(&self.by, 255),
             self.with,
             atom(&self.id, 70),
             date::rfc5322(&self.time.fixed_offset()),
-        );
-        out.extend_from_slice(received.as_bytes());
+        )
     }
 }
 

@@ -1,6 +1,7 @@
 //! Internet messages: addresses, header fields, dates, drafts, composing and parsing MIME.
 
 pub mod address;
+pub mod complete;
 pub mod compose;
 pub mod date;
 pub mod draft;

@@ -13,7 +13,7 @@ use mail_core::pop3;
 use mail_core::sasl::AuthOffer;
 use mail_core::smtp::server::{Config, Server, replies};
 use mail_service::budget::Budget;
-use mail_service::context::{ClientContext, ServiceContext};
+use mail_service::context::{ClientContext, RelayPolicy, ServiceContext};
 use mail_service::faults::FaultySession;
 use mail_service::metrics::Metrics;
 use mail_service::pop3_session::Pop3Session;
@@ -221,6 +221,7 @@ async fn serve_pop3(
         domains: Vec::new(),
         postmaster: None,
         refuse_unknown_user: false,
+        relay: RelayPolicy::default(),
         // Every sign-in succeeds, so that nothing is throttled.
         throttle: Throttle::new(ThrottleLimits { per_address: 1, per_account: 1 }),
         memory: Arc::clone(&shared.memory),

@@ -86,7 +86,11 @@ impl SmtpService for CatchService {
         Ok(true)
     }
 
-    async fn accept_recipient(&self, path: &ForwardPath) -> Result<Vec<Destination>, RecipientRefusal> {
+    async fn accept_recipient(
+        &self,
+        path: &ForwardPath,
+        _may_relay: bool,
+    ) -> Result<Vec<Destination>, RecipientRefusal> {
         let address = match path {
             ForwardPath::Address(address) => address.clone(),
             ForwardPath::Postmaster => Address::parse(&format!("postmaster@{}", self.shared.hostname))

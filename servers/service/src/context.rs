@@ -28,6 +28,7 @@ pub struct ServiceContext<D, S, C> {
     pub postmaster: Option<Username>,
     /// Whether USER with an unknown name is refused.
     pub refuse_unknown_user: bool,
+    pub relay: RelayPolicy,
     pub throttle: Throttle,
     /// Memory for messages that are being received.
     pub memory: Arc<Budget>,
@@ -35,6 +36,15 @@ pub struct ServiceContext<D, S, C> {
     pub directory: D,
     pub store: S,
     pub clock: C,
+}
+
+/// Rules for mail to and from other hosts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RelayPolicy {
+    /// Whether mail for other hosts is accepted from users and from clients that [`ClientContext::may_relay`].
+    pub outbound: bool,
+    /// Whether a sender at a local domain must sign in.
+    pub own_domains_need_sign_in: bool,
 }
 
 /// Time for trace fields and for throttling.
@@ -56,6 +66,8 @@ pub struct ClientContext {
     pub address: Option<IpAddr>,
     /// Many clients share the address, so sign-ins are not counted by it.
     is_trusted: bool,
+    /// Whether the client may send mail to other hosts without signing in.
+    pub may_relay: bool,
     failures: u32,
 }
 
@@ -80,7 +92,7 @@ pub enum RejectionReason {
 impl ClientContext {
     #[must_use]
     pub const fn new(address: Option<IpAddr>, is_trusted: bool) -> Self {
-        Self { address, is_trusted, failures: 0 }
+        Self { address, is_trusted, may_relay: false, failures: 0 }
     }
 
     /// The delay grows with the failures of this connection or, if there are more, of its address.

@@ -41,13 +41,19 @@ pub trait SmtpService: Send + Sync {
         address: &Address,
     ) -> impl Future<Output = Result<bool, DirectoryError>> + Send;
 
-    /// The destinations of a recipient; at least one.
+    /// Whether a client that has not signed in is refused as the sender of an address.
+    fn needs_sign_in(&self, _sender: &Address) -> bool {
+        false
+    }
+
+    /// The destinations of a recipient; at least one. `may_relay` permits recipients on other hosts.
     ///
     /// # Errors
     /// The recipient is refused.
     fn accept_recipient(
         &self,
         path: &ForwardPath,
+        may_relay: bool,
     ) -> impl Future<Output = Result<Vec<Destination>, RecipientRefusal>> + Send;
 }
 
@@ -97,7 +103,15 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpService for Se
         self.owns(account, address).await
     }
 
-    async fn accept_recipient(&self, path: &ForwardPath) -> Result<Vec<Destination>, RecipientRefusal> {
+    fn needs_sign_in(&self, sender: &Address) -> bool {
+        self.relay.own_domains_need_sign_in && self.is_local(&sender.host)
+    }
+
+    async fn accept_recipient(
+        &self,
+        path: &ForwardPath,
+        may_relay: bool,
+    ) -> Result<Vec<Destination>, RecipientRefusal> {
         let destinations = self.route(path).await?;
         if destinations.is_empty() {
             return Err(RecipientRefusal::UnknownUser);
@@ -106,10 +120,13 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpService for Se
             Destination::Remote(remote) => Some(remote),
             Destination::Mailbox { .. } => None,
         });
-        match remote {
-            None => Ok(destinations),
-            Some(remote) if path.address() == Some(remote) => Err(RecipientRefusal::RelayingDenied),
-            Some(remote) => Err(RecipientRefusal::RemoteAlias(remote.clone())),
+        let Some(remote) = remote else { return Ok(destinations) };
+        let is_alias = path.address() != Some(remote);
+        match (self.relay.outbound, is_alias) {
+            (true, true) => Ok(destinations),
+            (true, false) if may_relay => Ok(destinations),
+            (false, true) => Err(RecipientRefusal::RemoteAlias(remote.clone())),
+            _ => Err(RecipientRefusal::RelayingDenied),
         }
     }
 }

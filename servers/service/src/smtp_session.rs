@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail_core::mailbox::Trace;
-use mail_core::message::address::ForwardPath;
+use mail_core::message::address::{ForwardPath, ReversePath};
 use mail_core::message::printable::Excerpt;
 use mail_core::sasl::Credentials;
 use mail_core::session::{Encryption, Produced, Session};
@@ -93,28 +93,26 @@ impl<X: SmtpService> SmtpSession<X> {
 
     /// On the submission port, the reverse-path is an address of the account (RFC 6409 section 6.1) or null.
     async fn begin_transaction(&mut self, mail: Mail, machine: &Server) -> Result<(), Reply> {
-        if machine.is_submission()
-            && let Some(address) = mail.reverse_path.address()
+        if machine.is_submission() {
+            check_sender(&*self.service, self.account.as_ref(), &mail.reverse_path).await?;
+        } else if let Some(address) = mail.reverse_path.address()
+            && self.account.is_none()
+            && !self.client.may_relay
+            && self.service.needs_sign_in(address)
         {
-            let account = self.account.as_ref().expect("the machine requires AUTH before MAIL");
-            let from = log::path(&mail.reverse_path);
-            let owns = self.service.may_send_as(account, address).await.map_err(|failure| {
-                error!(%failure, %from, "sender refused for now: account lookup failed");
-                replies::LOCAL_ERROR
-            })?;
-            if !owns {
-                info!(account = account.as_str(), %from, "sender refused: not an address of the account");
-                return Err(replies::FOREIGN_SENDER);
-            }
+            info!(from = %log::path(&mail.reverse_path), "sender refused: a local domain, and the client has not signed in");
+            return Err(replies::SIGN_IN_TO_SEND);
         }
         self.aborted = None;
-        let envelope = Envelope { reverse_path: mail.reverse_path, recipients: Vec::new() };
+        let is_submission = self.account.is_some();
+        let envelope = Envelope { reverse_path: mail.reverse_path, recipients: Vec::new(), is_submission };
         self.transaction = Some(Transaction { envelope, refused_recipient: None, intake: None, octets: 0 });
         Ok(())
     }
 
     async fn add_recipient(&mut self, path: &ForwardPath) -> Result<(), Reply> {
-        let accepted = self.service.accept_recipient(path).await;
+        let may_relay = self.account.is_some() || self.client.may_relay;
+        let accepted = self.service.accept_recipient(path, may_relay).await;
         let transaction = self.transaction.as_mut().expect("the machine requires MAIL before RCPT");
         let destinations = match accepted {
             Ok(destinations) => destinations,
@@ -123,6 +121,12 @@ impl<X: SmtpService> SmtpSession<X> {
                 return Err(recipient_refusal_reply(&refusal, &from, &to));
             }
         };
+        let is_relayed = destinations.iter().any(|destination| matches!(destination, Destination::Remote(_)));
+        if is_relayed {
+            let sender = transaction.envelope.reverse_path.clone();
+            check_sender(&*self.service, self.account.as_ref(), &sender).await?;
+        }
+        let transaction = self.transaction.as_mut().expect("the machine requires MAIL before RCPT");
         let recipients = &mut transaction.envelope.recipients;
         for destination in destinations {
             if !recipients.iter().any(|other| other.is_same_copy(&destination)) {
@@ -229,6 +233,25 @@ impl<X: SmtpService> SmtpSession<X> {
             None => info!(from, to, "message refused: {reply}"),
         }
     }
+}
+
+/// The sender is null, or an address of the account that has signed in.
+async fn check_sender<X: SmtpService>(
+    service: &X,
+    account: Option<&Username>,
+    sender: &ReversePath,
+) -> Result<(), Reply> {
+    let (Some(account), Some(address)) = (account, sender.address()) else { return Ok(()) };
+    let from = log::path(sender);
+    let owns = service.may_send_as(account, address).await.map_err(|failure| {
+        error!(%failure, %from, "sender refused for now: account lookup failed");
+        replies::LOCAL_ERROR
+    })?;
+    if !owns {
+        info!(account = account.as_str(), %from, "sender refused: not an address of the account");
+        return Err(replies::FOREIGN_SENDER);
+    }
+    Ok(())
 }
 
 impl<I> Transaction<I> {

@@ -35,6 +35,7 @@ pub(super) async fn import<S: DeliveryTarget>(
         envelope: Envelope {
             reverse_path: ReversePath::Null,
             recipients: vec![Destination::Mailbox { account, address }],
+            is_submission: false,
         },
         hostname: config.hostname.ascii().into_owned(),
         size_max: usize::try_from(config.limits.message_size.get()).unwrap_or(usize::MAX),

@@ -8,13 +8,18 @@ use std::path::{Path, PathBuf};
 use config::Config;
 
 use crate::disk::RealDisk;
-use crate::text::{TextMailboxes, TextStore, Threads};
+use crate::offload::Threads;
+use crate::text::{TextMailboxes, TextStore};
 use crate::user_txt::UserTxt;
 
 /// Finds and administers accounts.
 pub type ConfiguredDirectory = UserTxt;
 /// Delivers mail and opens maildrops.
-pub type ConfiguredStore = TextStore<RealDisk, Threads>;
+pub type ConfiguredStore = TextStore<ConfiguredDisk, ConfiguredOffload>;
+/// The data directory.
+pub type ConfiguredDisk = RealDisk;
+/// Runs the operations of [`ConfiguredDisk`].
+pub type ConfiguredOffload = Threads;
 /// Administers mailboxes.
 pub type ConfiguredMailboxes = TextMailboxes<RealDisk>;
 
@@ -82,6 +87,12 @@ pub fn open_directory_for_serving(config: &Config) -> Result<ConfiguredDirectory
 pub fn open_store(config: &Config) -> Result<ConfiguredStore, String> {
     TextStore::open(RealDisk::new(&config.data), Threads, config.hostname.as_str())
         .map_err(|error| format!("cannot use the data directory {}: {error}", config.data.display()))
+}
+
+/// The data directory, for other parts of the storage.
+#[must_use]
+pub fn disk(config: &Config) -> ConfiguredDisk {
+    RealDisk::new(&config.data)
 }
 
 /// The mailboxes, for administration. Opening them changes nothing.

@@ -50,6 +50,8 @@ pub struct Envelope {
     pub reverse_path: ReversePath,
     /// Each destination once.
     pub recipients: Vec<Destination>,
+    /// Whether a user of this host submits the message. A host that it goes to receives it completed (RFC 6409 section 8).
+    pub is_submission: bool,
 }
 
 /// The destination to which routing sends mail for an address.

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use mail_core::mailbox::Trace;
+use mail_core::users::Username;
 
-use crate::{DeliveryTarget, Destination, Envelope, IncomingMessage, StoreError};
+use crate::{DeliveryTarget, Destination, Envelope, IncomingMessage, MaildropStore, StoreError, StoreHealth};
 
 /// Splits each message by destination: mailboxes go to one target, remote addresses to the other.
 #[derive(Debug, Clone)]
@@ -41,7 +42,10 @@ async fn begin<T: DeliveryTarget>(
         return Ok(None);
     }
     let reverse_path = envelope.reverse_path.clone();
-    target.begin(&Envelope { reverse_path, recipients }).await.map(Some)
+    target
+        .begin(&Envelope { reverse_path, recipients, is_submission: envelope.is_submission })
+        .await
+        .map(Some)
 }
 
 impl<M: IncomingMessage, R: IncomingMessage> IncomingMessage for FanOutIncoming<M, R> {
@@ -77,6 +81,32 @@ impl<M: IncomingMessage, R: IncomingMessage> IncomingMessage for FanOutIncoming<
         match self.remote {
             Some(incoming) => incoming.commit(trace).await,
             None => Ok(()),
+        }
+    }
+}
+
+impl<M: MaildropStore, R: Send + Sync> MaildropStore for FanOut<M, R> {
+    type Maildrop = M::Maildrop;
+
+    async fn open(&self, account: &Username) -> Result<M::Maildrop, StoreError> {
+        self.mailboxes.open(account).await
+    }
+}
+
+impl<M: StoreHealth, R: Send + Sync> StoreHealth for FanOut<M, R> {
+    async fn check_writable(&self) -> Result<(), StoreError> {
+        self.mailboxes.check_writable().await
+    }
+}
+
+/// `None` accepts no message.
+impl<T: DeliveryTarget> DeliveryTarget for Option<T> {
+    type Incoming = T::Incoming;
+
+    async fn begin(&self, envelope: &Envelope) -> Result<T::Incoming, StoreError> {
+        match self {
+            Some(target) => target.begin(envelope).await,
+            None => Err(StoreError::Failed("mail for other hosts is not accepted".into())),
         }
     }
 }

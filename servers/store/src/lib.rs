@@ -27,6 +27,8 @@ pub mod generations;
 mod health;
 mod mailbox_admin;
 mod maildrop;
+pub mod offload;
+pub mod spool;
 pub mod text;
 
 // WebAssembly has neither files nor threads; the rest of this crate compiles for it.

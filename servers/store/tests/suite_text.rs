@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use mail_core::users::Username;
 use mail_store::disk::sim::SimDisk;
 use mail_store::disk::{Disk, RealDisk};
-use mail_store::text::{Inline, TextStore, Threads};
+use mail_store::offload::{Inline, Threads};
+use mail_store::text::TextStore;
 use store_testing::suite::TestStore;
 
 const HOSTNAME: &str = "iitkgp.edu";

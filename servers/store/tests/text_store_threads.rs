@@ -88,7 +88,7 @@ async fn dropped_message_leaves_no_file() {
     let root = tempfile::tempdir().expect("a directory");
     let store = open(&root);
     let mut incoming = store
-        .begin(&Envelope { reverse_path: ReversePath::Null, recipients: Vec::new() })
+        .begin(&Envelope { reverse_path: ReversePath::Null, recipients: Vec::new(), is_submission: false })
         .await
         .expect("delivery begins");
     for _ in 0..40 {

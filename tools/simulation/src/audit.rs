@@ -7,7 +7,8 @@ use bytes::BytesMut;
 use mail_core::dot::{DotDecoder, Piece};
 use mail_core::mailbox::Defect;
 use mail_store::disk::sim::SimDisk;
-use mail_store::text::{Inline, TextStore, check};
+use mail_store::offload::Inline;
+use mail_store::text::{TextStore, check};
 use mail_store::{Body, Extent, Maildrop, MaildropStore, StoreError};
 
 use crate::identity::{ACCOUNTS, HOSTNAME, USER_FILE, username};

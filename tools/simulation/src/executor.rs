@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use mail_store::text::Offload;
+use mail_store::offload::Offload;
 
 /// Tasks that are killed together, such as those of one process.
 pub(crate) type Group = usize;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mail_core::message::address::Domain;
 use mail_service::budget::Budget;
-use mail_service::context::ServiceContext;
+use mail_service::context::{RelayPolicy, ServiceContext};
 use mail_service::throttle::Throttle;
 use mail_store::disk::sim::{SimDisk, Survival};
 use mail_store::text::TextStore;
@@ -69,6 +69,7 @@ impl Processes {
             domains: [HOSTNAME, "iit.edu"].map(|name| Domain::parse(name).expect("a domain")).into(),
             postmaster: None,
             refuse_unknown_user: false,
+            relay: RelayPolicy::default(),
             throttle: Throttle::default(),
             directory: SimDirectory,
             store: CheckedStore {

@@ -25,6 +25,8 @@ pub enum Tls {
     /// No STARTTLS: plaintext or implicit TLS.
     #[default]
     Never,
+    /// STARTTLS if the server offers it (RFC 7435: opportunistic security).
+    IfOffered,
     /// STARTTLS. If the server does not support it, the session ends before any password or mail is sent.
     Required,
 }

@@ -134,6 +134,11 @@ impl Submission {
         self.state == State::Body && self.connection.pending_octets() < PENDING_OCTETS_ENOUGH
     }
 
+    /// Whether the session is between transactions and accepts another envelope.
+    pub fn is_ready(&self) -> bool {
+        self.state == State::Ready && !self.quitting
+    }
+
     /// Octets queued for [`Machine::poll_transmit`].
     pub fn pending_octets(&self) -> usize {
         self.connection.pending_octets()
@@ -330,13 +335,11 @@ impl Submission {
     /// Continues after EHLO or HELO with TLS, AUTH or messages.
     fn greeted(&mut self) {
         let offered = !self.extensions.auth.is_empty();
-        if self.config.tls == Tls::Required && !self.secure {
-            if self.extensions.starttls {
-                self.connection.send(Awaited::StartTls, &Command::StartTls);
-            } else {
-                self.events.push_back(Event::MissingCapability(MissingCapability::StartTls));
-                self.send_quit();
-            }
+        if self.config.tls != Tls::Never && !self.secure && self.extensions.starttls {
+            self.connection.send(Awaited::StartTls, &Command::StartTls);
+        } else if self.config.tls == Tls::Required && !self.secure {
+            self.events.push_back(Event::MissingCapability(MissingCapability::StartTls));
+            self.send_quit();
         } else if offered && self.config.credentials.is_some() {
             self.authenticate();
         } else if !self.config.auth_required {

@@ -123,6 +123,9 @@ pub const CANNOT_AUTHENTICATE: Reply =
 /// RFC 6409 section 6.1.
 pub const FOREIGN_SENDER: Reply =
     Reply::fixed(550, Some((5, 7, 1)), "Sender address does not belong to the authenticated account");
+/// RFC 6409 section 4.3, applied to senders of local domains.
+pub const SIGN_IN_TO_SEND: Reply =
+    Reply::fixed(550, Some((5, 7, 1)), "Sign in to send mail from an address of this domain");
 /// RFC 5321 section 3.3.
 pub const UNKNOWN_USER: Reply = Reply::fixed(550, Some((5, 1, 1)), "No such user here");
 /// RFC 5321 section 3.6.2.

@@ -9,9 +9,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use files::{ReadMode, WINDOW_OCTETS};
+pub use files::{failed, ignore_missing, open_existing, read_exact, read_range};
 #[cfg(not(target_arch = "wasm32"))]
 pub use real::RealDisk;
 
+mod files;
 #[cfg(not(target_arch = "wasm32"))]
 mod real;
 pub mod sim;

@@ -14,10 +14,11 @@ use mail_core::users::Username;
 
 use super::index::IndexAppend;
 use super::mailbox::{Tail, repair_tail};
-use super::spool::Spooled;
-use super::{Folder, Offload, Shared, failed};
+use super::{Folder, Shared};
 use crate::StoreError;
-use crate::disk::{Disk, DiskFile, Open, Status};
+use crate::disk::{Disk, DiskFile, Open, Status, failed};
+use crate::offload::Offload;
+use crate::spool::Spooled;
 
 /// Smaller pieces are collected up to this size before a write.
 const BUFFER_OCTETS_MAX: usize = 128 << 10;

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use mail_core::mailbox::{Author, LfToCrlf, wire_head};
 use mail_core::pop3::TopLimiter;
 
-use super::Offload;
 use super::index::Entry;
-use super::mailbox::{ReadError, ReadMode};
+use super::mailbox::ReadError;
 use super::snapshot::{self, Snapshot};
-use crate::disk::Disk;
+use crate::disk::{Disk, ReadMode};
+use crate::offload::Offload;
 use crate::{Body, Extent, StoreError};
 
 /// Size of one read.

@@ -6,9 +6,9 @@ use mail_core::mailbox::{Defect, Kind, Record};
 use mail_core::users::Username;
 
 use super::index::{self, Index, IndexValidity};
-use super::mailbox::{read_range, scan};
-use super::{Folder, append_lock, failed, open_existing};
-use crate::disk::{Disk, DiskFile};
+use super::mailbox::scan;
+use super::{Folder, append_lock};
+use crate::disk::{Disk, DiskFile, failed, open_existing, read_range};
 use crate::{Finding, MailboxAdmin, MailboxReport, StoreError};
 
 /// Administration of the mailbox files below a disk's root.

@@ -8,10 +8,11 @@ use mail_core::mailbox::{RecordWriter, Trace};
 use mail_core::message::address::Address;
 use mail_core::users::Username;
 
+use super::Shared;
 use super::append::{Content, Delivery};
-use super::spool::Spool;
-use super::{Offload, Shared};
 use crate::disk::Disk;
+use crate::offload::Offload;
+use crate::spool::Spool;
 use crate::{Destination, Envelope, IncomingMessage, StoreError};
 
 /// Mailboxes written in parallel; each needs a thread and a buffer.
@@ -43,7 +44,7 @@ impl<D: Disk, O: Offload> TextIncoming<D, O> {
         };
         Ok(Self {
             recipients: envelope.recipients.iter().map(mailbox).collect::<Result<_, _>>()?,
-            rest: Spool::new(Arc::clone(&shared), offload.clone()),
+            rest: Spool::new(Arc::clone(&shared.spill_files), offload.clone()),
             shared,
             offload,
             intake: RecordWriter::default(),

@@ -19,8 +19,7 @@ use std::io;
 use std::ops::{ControlFlow, Range};
 
 use super::Folder;
-use super::mailbox::{ReadMode, read_exact};
-use crate::disk::{Disk, DiskFile, Open, Status};
+use crate::disk::{Disk, DiskFile, Open, ReadMode, Status, read_exact};
 
 mod build;
 mod layout;

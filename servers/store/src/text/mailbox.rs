@@ -5,12 +5,9 @@ use std::ops::Range;
 
 use mail_core::mailbox::{Kind, Record, Scanner};
 
-use super::{Folder, failed};
+use super::Folder;
 use crate::StoreError;
-use crate::disk::{Disk, DiskFile, Open, Status};
-
-/// Size of one read or copy.
-pub(super) const WINDOW_OCTETS: usize = 256 << 10;
+use crate::disk::{Disk, DiskFile, Open, Status, WINDOW_OCTETS, failed, read_exact, read_range};
 
 /// Passes each record of a range to `each`. The range starts and ends at record boundaries.
 pub(super) fn scan(
@@ -43,42 +40,6 @@ pub(super) fn scan(
     }
 }
 
-/// Whether a read may wait for the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ReadMode {
-    Blocking,
-    /// Fails with `WouldBlock` instead of waiting.
-    NonBlocking,
-}
-
-impl ReadMode {
-    pub(super) fn read_at(self, file: &impl DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        match self {
-            Self::Blocking => file.read_at(buffer, offset),
-            Self::NonBlocking => file.try_read_at(buffer, offset),
-        }
-    }
-
-    /// Fills the buffer.
-    pub(super) fn read_exact(
-        self,
-        file: &impl DiskFile,
-        mut buffer: &mut [u8],
-        mut offset: u64,
-    ) -> io::Result<()> {
-        while !buffer.is_empty() {
-            match self.read_at(file, buffer, offset)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                read => {
-                    buffer = &mut buffer[read..];
-                    offset += read as u64;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
 /// A failed read.
 #[derive(Debug)]
 pub(super) enum ReadError {
@@ -100,29 +61,6 @@ impl From<ReadError> for StoreError {
             ReadError::WouldBlock => Self::Failed("a blocking read would block".into()),
         }
     }
-}
-
-/// Fills the buffer.
-pub(super) fn read_exact(file: &impl DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-    ReadMode::Blocking.read_exact(file, buffer, offset)
-}
-
-/// Passes a range of the file to `put`, in pieces.
-pub(super) fn read_range(
-    file: &impl DiskFile,
-    range: Range<u64>,
-    mut put: impl FnMut(&[u8]) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut buffer =
-        vec![0; WINDOW_OCTETS.min(usize::try_from(range.end - range.start).unwrap_or(usize::MAX))];
-    let mut at = range.start;
-    while at < range.end {
-        let length = buffer.len().min(usize::try_from(range.end - at).unwrap_or(usize::MAX));
-        read_exact(file, &mut buffer[..length], at)?;
-        put(&buffer[..length])?;
-        at += length as u64;
-    }
-    Ok(())
 }
 
 /// The end of a mailbox without torn records.

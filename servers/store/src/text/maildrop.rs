@@ -6,10 +6,10 @@ use std::time::Duration;
 use mail_core::users::Username;
 
 use super::index::Found;
-use super::mailbox::ReadMode;
 use super::snapshot::{self, Snapshot, entry_of};
-use super::{Folder, Offload, Shared, TextBody, removal};
-use crate::disk::Disk;
+use super::{Folder, Shared, TextBody, removal};
+use crate::disk::{Disk, ReadMode};
+use crate::offload::Offload;
 use crate::{Entry, Extent, Maildrop, StoreError};
 
 /// Entries of one batch.

@@ -13,14 +13,14 @@
 //! Blocking file operations run on an [`Offload`].
 
 use std::collections::HashMap;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mail_core::users::Username;
 
-use crate::disk::Disk;
+use crate::disk::{Disk, failed};
+use crate::offload::Offload;
+use crate::spool::SpillFiles;
 use crate::{DeliveryTarget, Envelope, MaildropStore, StoreError, StoreHealth};
 
 mod append;
@@ -30,11 +30,9 @@ mod incoming;
 mod index;
 mod mailbox;
 mod maildrop;
-mod offload;
 mod open_files;
 mod removal;
 mod snapshot;
-mod spool;
 #[cfg(test)]
 mod tests;
 
@@ -42,15 +40,9 @@ pub use body::TextBody;
 pub use check::{TextMailboxes, check};
 pub use incoming::TextIncoming;
 pub use maildrop::TextMaildrop;
-#[cfg(not(target_arch = "wasm32"))]
-pub use offload::Threads;
-pub use offload::{Inline, Offload};
 
 /// A smaller mailbox is compacted on every removal, a larger one when more than half of it is removed.
 const SMALL_OCTETS: u64 = 1 << 20;
-
-/// Directory for messages that are being received and do not fit into memory.
-const TEMPORARY: &str = ".tmp";
 
 /// A directory with a MyMailBox.txt for each account.
 #[derive(Debug, Clone)]
@@ -68,8 +60,7 @@ struct Shared<D: Disk> {
     /// By the spelling of the folder; the file system distinguishes case, [`Username`] does not.
     queues: Mutex<HashMap<String, Arc<append::Queue<D>>>>,
     open_files: open_files::OpenFiles<D::File>,
-    /// Number of the next spill file.
-    spill: AtomicU64,
+    spill_files: Arc<SpillFiles<D>>,
     /// Identifies the indexes that are valid during this boot; `None` if the disk cannot tell.
     validity: Option<index::IndexValidity>,
     /// [`SMALL_OCTETS`], except in tests.
@@ -77,21 +68,12 @@ struct Shared<D: Disk> {
 }
 
 impl<D: Disk, O: Offload> TextStore<D, O> {
-    /// Opens the store and removes spill files of processes that have ended.
+    /// Opens the store and removes the temporary files of processes that have ended.
     ///
     /// # Errors
     /// The directory cannot be created or read.
     pub fn open(disk: D, offload: O, hostname: &str) -> Result<Self, StoreError> {
-        let temporary = Path::new(TEMPORARY);
-        let clean = || -> io::Result<()> {
-            disk.create_dir(temporary)?;
-            for name in disk.list(temporary)? {
-                // Running processes have unlinked their spill files already.
-                ignore_missing(disk.remove(&temporary.join(name)))?;
-            }
-            Ok(())
-        };
-        clean().map_err(|error| failed("prepare the folder", temporary, error))?;
+        let spill_files = SpillFiles::open(&disk)?;
         let validity = index::IndexValidity::of(&disk, hostname);
         let shared = Shared {
             open_files: open_files::OpenFiles::new(disk.open_files_max()),
@@ -99,7 +81,7 @@ impl<D: Disk, O: Offload> TextStore<D, O> {
             validity,
             hostname: hostname.into(),
             queues: Mutex::default(),
-            spill: AtomicU64::new(0),
+            spill_files: Arc::new(spill_files),
             small_octets: SMALL_OCTETS,
         };
         Ok(Self { shared: Arc::new(shared), offload })
@@ -131,9 +113,8 @@ impl<D: Disk, O: Offload> MaildropStore for TextStore<D, O> {
 
 impl<D: Disk, O: Offload> StoreHealth for TextStore<D, O> {
     async fn check_writable(&self) -> Result<(), StoreError> {
-        let shared = Arc::clone(&self.shared);
-        let created = self.offload.run(move || spool::create_unlinked(&shared).map(drop)).await;
-        match created.map_err(|error| failed("create a file in", Path::new(TEMPORARY), error)) {
+        let files = Arc::clone(&self.shared.spill_files);
+        match self.offload.run(move || files.create().map(drop)).await {
             Err(StoreError::Full(_)) => Ok(()),
             checked => checked,
         }
@@ -185,34 +166,8 @@ impl Folder {
     }
 }
 
-/// Classifies an I/O error by the reply that a session gives.
-fn failed(what: &str, path: &Path, error: io::Error) -> StoreError {
-    let text = format!("cannot {what} {}: {error}", path.display());
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            StoreError::Full(text)
-        }
-        _ => StoreError::Failed(text),
-    }
-}
-
 /// Takes the lock of appends and removals.
 fn append_lock<D: Disk>(disk: &D, folder: &Folder) -> Result<D::Lock, StoreError> {
     let path = folder.append_lock();
     disk.lock(&path).map_err(|error| failed("lock", &path, error))
-}
-
-/// Opens a file; `None` if it does not exist.
-fn open_existing<D: Disk>(disk: &D, path: &Path) -> io::Result<Option<D::File>> {
-    match disk.open(path, crate::disk::Open::Existing) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        opened => opened.map(Some),
-    }
-}
-
-fn ignore_missing(done: io::Result<()>) -> io::Result<()> {
-    match done {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        done => done,
-    }
 }

@@ -6,12 +6,12 @@ use std::ops::ControlFlow;
 use mail_core::mailbox::Record;
 
 use super::append::Writer;
+use super::append_lock;
 use super::index::{Found, Index, IndexRemoval};
-use super::mailbox::{ReadMode, read_exact, read_range, repair_tail};
+use super::mailbox::repair_tail;
 use super::snapshot::Snapshot;
-use super::{append_lock, failed, ignore_missing};
 use crate::StoreError;
-use crate::disk::{Disk, DiskFile, Open};
+use crate::disk::{Disk, DiskFile, Open, ReadMode, failed, ignore_missing, read_exact, read_range};
 
 /// Messages per index lookup.
 const MESSAGES_AT_ONCE: usize = 256;

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use mail_core::mailbox::{HEAD_OCTETS_MAX, HashedId, Record};
 
 use super::index::{self, Found, IdSource, Index, Opened};
-use super::mailbox::{ReadError, ReadMode, read_range};
-use super::{Folder, Offload, Shared, failed};
-use crate::disk::Disk;
+use super::mailbox::ReadError;
+use super::{Folder, Shared};
+use crate::disk::{Disk, ReadMode, failed, read_range};
+use crate::offload::Offload;
 use crate::{Entry, StoreError};
 
 /// The mailbox as the session found it. A body that is being read keeps the snapshot and its lock alive.

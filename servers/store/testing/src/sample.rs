@@ -29,7 +29,7 @@ pub fn mailbox(name: &str) -> Destination {
 #[must_use]
 pub fn envelope(accounts: &[&str]) -> Envelope {
     let recipients = accounts.iter().map(|name| mailbox(name)).collect();
-    Envelope { reverse_path: ReversePath::Address(address("ag")), recipients }
+    Envelope { reverse_path: ReversePath::Address(address("ag")), recipients, is_submission: false }
 }
 
 /// Trace fields of a message from ag.

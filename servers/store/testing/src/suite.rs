@@ -129,7 +129,10 @@ pub async fn every_recipient_gets_a_copy<T: TestStore>(test: &T) {
 
 pub async fn remote_destination_is_refused<T: TestStore>(test: &T) {
     let recipients = vec![Destination::Remote(address("other"))];
-    let refused = test.open().begin(&Envelope { reverse_path: ReversePath::Null, recipients }).await;
+    let refused = test
+        .open()
+        .begin(&Envelope { reverse_path: ReversePath::Null, recipients, is_submission: false })
+        .await;
     assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");
 }
 

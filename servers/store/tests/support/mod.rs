@@ -1,7 +1,8 @@
 //! A text store on the real disk, and deliveries to it.
 
 use mail_store::disk::RealDisk;
-use mail_store::text::{TextStore, Threads};
+use mail_store::offload::Threads;
+use mail_store::text::TextStore;
 use store_testing::sample;
 
 pub(crate) type Store = TextStore<RealDisk, Threads>;

@@ -5,9 +5,9 @@ use std::io;
 use super::build::Builder;
 use super::{Header, Index, Pages};
 use crate::StoreError;
-use crate::disk::{Disk, DiskFile, Open, Status};
+use crate::disk::{Disk, DiskFile, Open, Status, failed, open_existing};
 use crate::text::mailbox::{repair_tail, scan};
-use crate::text::{Folder, Shared, append_lock, failed, open_existing};
+use crate::text::{Folder, Shared, append_lock};
 
 /// A longer scan runs without the append lock, so that deliveries need not wait.
 pub(super) const LOCKED_OCTETS_MAX: u64 = 4 << 20;

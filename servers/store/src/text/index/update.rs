@@ -9,8 +9,8 @@ use super::layout::{
 };
 use super::refresh::LOCKED_OCTETS_MAX;
 use super::{Entry, Found, Header, Index, IndexValidity, Pages, damaged};
+use crate::disk::ReadMode;
 use crate::disk::{Disk, DiskFile, Status};
-use crate::text::mailbox::ReadMode;
 use crate::text::{Folder, Shared};
 
 /// A longer append is left for the next login to index.

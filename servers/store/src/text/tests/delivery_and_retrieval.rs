@@ -1,6 +1,8 @@
 //! Delivery, retrieval and removal on a disk without faults.
 
 use super::*;
+use crate::offload::Threads;
+use std::path::Path;
 
 #[test]
 fn message_is_delivered_listed_retrieved_and_removed() {

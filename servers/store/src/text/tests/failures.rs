@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::disk::{DiskFile, Open};
+use std::path::Path;
 
 #[test]
 fn full_disk_leaves_the_mailbox_unchanged() {

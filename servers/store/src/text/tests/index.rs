@@ -1,6 +1,8 @@
 //! The index always agrees with a scan of the mailbox, and every valid index is used.
 
 use mail_core::mailbox::scan::records;
+use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use mail_core::mailbox::{HashedId, Kind, Message, Record};

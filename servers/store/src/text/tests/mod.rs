@@ -10,6 +10,7 @@ use store_testing::sample;
 
 use super::*;
 use crate::disk::sim::{SimDisk, Survival};
+use crate::offload::Inline;
 use crate::{Body, Destination, Entry, Extent, IncomingMessage, MailboxReport, Maildrop};
 
 mod crash;
@@ -52,7 +53,7 @@ fn recipient(account: &str) -> Destination {
 }
 
 fn envelope(recipients: &[Destination]) -> Envelope {
-    Envelope { reverse_path: trace("").reverse_path, recipients: recipients.to_vec() }
+    Envelope { reverse_path: trace("").reverse_path, recipients: recipients.to_vec(), is_submission: false }
 }
 
 /// Delivers to gb.

@@ -1,6 +1,7 @@
 //! Random sequences of deliveries, removals, edits, damage, kills and power failures. After each step, the index agrees with a scan.
 
 use proptest::prelude::*;
+use std::path::Path;
 
 use super::*;
 

@@ -1,0 +1,122 @@
+//! The lines of an entry's log.
+
+use std::fmt::{self, Display};
+
+use chrono::{DateTime, Utc};
+
+use super::entry::{format_time, parse_time};
+use crate::message::address::{Address, ForwardPath};
+use crate::message::printable::printable_line;
+
+/// Longest detail of a line, in characters.
+const DETAIL_CHARS_MAX: usize = 1_000;
+
+/// A line of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// The time of the event, in seconds.
+    pub time: DateTime<Utc>,
+    /// The event.
+    pub action: Action,
+    /// The remote host and its reply, or the reason of a failure; one line of printable text.
+    pub detail: String,
+}
+
+/// An event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// The result of an attempt for one recipient.
+    Attempt(Address, Outcome),
+    /// The administrator suspends delivery.
+    Held,
+    /// The administrator resumes delivery.
+    Released,
+}
+
+/// The result of an attempt, or a report about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The remote host is responsible for the message now.
+    Delivered,
+    /// Another attempt follows.
+    Deferred,
+    /// The sender has received a report about the delay (RFC 3461 section 4.1, DELAY).
+    DelayReported,
+    /// No further attempt.
+    Failed,
+    /// The sender has received a report about the failure, or must not receive one.
+    Reported,
+}
+
+const OUTCOMES: [(&str, Outcome); 5] = [
+    ("delivered", Outcome::Delivered),
+    ("deferred", Outcome::Deferred),
+    ("delay-reported", Outcome::DelayReported),
+    ("failed", Outcome::Failed),
+    ("reported", Outcome::Reported),
+];
+
+impl LogLine {
+    /// A line about one recipient. Control characters of `detail` are replaced, and a long text is truncated.
+    #[must_use]
+    pub fn attempt(time: DateTime<Utc>, recipient: &Address, outcome: Outcome, detail: &str) -> Self {
+        let detail: String = printable_line(detail).chars().take(DETAIL_CHARS_MAX).collect();
+        Self { time, action: Action::Attempt(recipient.clone(), outcome), detail: detail.trim().to_owned() }
+    }
+
+    /// A line about the entry.
+    #[must_use]
+    pub const fn entry(time: DateTime<Utc>, action: Action) -> Self {
+        Self { time, action, detail: String::new() }
+    }
+
+    /// Parses a line without its line end; `None` if it is not a line of a log.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (time, rest) = text.split_once(' ')?;
+        let time = parse_time(time)?;
+        if let Some(action) = rest.strip_prefix("* ") {
+            let action = match action {
+                "held" => Action::Held,
+                "released" => Action::Released,
+                _ => return None,
+            };
+            return Some(Self::entry(time, action));
+        }
+        let (path, rest) = ForwardPath::parse(rest.as_bytes()).ok()?;
+        let ForwardPath::Address(address) = path else { return None };
+        let rest = str::from_utf8(rest).ok()?.strip_prefix(' ')?;
+        let (outcome, detail) = rest.split_once(' ').unwrap_or((rest, ""));
+        let (_, outcome) = OUTCOMES.into_iter().find(|(name, _)| *name == outcome)?;
+        Some(Self { time, action: Action::Attempt(address, outcome), detail: detail.to_owned() })
+    }
+}
+
+impl Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = OUTCOMES.iter().find(|(_, outcome)| outcome == self).map_or("", |(name, _)| name);
+        f.write_str(name)
+    }
+}
+
+/// Formats the line without its line end.
+impl Display for LogLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = format_time(self.time);
+        match &self.action {
+            Action::Attempt(address, outcome) if self.detail.is_empty() => {
+                write!(f, "{time} <{address}> {outcome}")
+            }
+            Action::Attempt(address, outcome) => write!(f, "{time} <{address}> {outcome} {}", self.detail),
+            Action::Held => write!(f, "{time} * held"),
+            Action::Released => write!(f, "{time} * released"),
+        }
+    }
+}
+
+/// The lines of a log. Lines that are not valid are skipped, and so is a last line without a line end.
+pub fn lines(octets: &[u8]) -> impl Iterator<Item = LogLine> {
+    octets
+        .split_inclusive(|octet| *octet == b'\n')
+        .filter_map(|line| LogLine::parse(str::from_utf8(line.strip_suffix(b"\n")?).ok()?))
+}

@@ -1,0 +1,84 @@
+//! The state of an entry, replayed from its log.
+
+use chrono::{DateTime, Utc};
+
+use super::{Action, Entry, LogLine, Outcome};
+
+/// The state of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// In the order of [`Entry::recipients`].
+    pub recipients: Vec<RecipientProgress>,
+    /// Whether the administrator has suspended delivery.
+    pub is_held: bool,
+}
+
+/// The state of a recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RecipientProgress {
+    /// What is left to do.
+    pub status: Status,
+    /// Number of attempts.
+    pub attempts: u32,
+    /// The last attempt.
+    pub last_attempt: Option<DateTime<Utc>>,
+    /// The remote host and its reply in the last attempt.
+    pub detail: String,
+    /// Whether the sender knows of the delay.
+    pub delay_reported: bool,
+}
+
+/// What is left to do for a recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Status {
+    /// Delivery.
+    #[default]
+    Pending,
+    /// A report to the sender.
+    Unreported,
+    /// Nothing.
+    Done,
+}
+
+impl Progress {
+    /// Applies the lines of the log in order. Lines about other addresses are ignored.
+    #[must_use]
+    pub fn replay(entry: &Entry, lines: impl IntoIterator<Item = LogLine>) -> Self {
+        let recipients = vec![RecipientProgress::default(); entry.recipients.len()];
+        let mut progress = Self { recipients, is_held: false };
+        for line in lines {
+            progress.apply(entry, line);
+        }
+        progress
+    }
+
+    fn apply(&mut self, entry: &Entry, LogLine { time, action, detail }: LogLine) {
+        let (address, outcome) = match action {
+            Action::Held => return self.is_held = true,
+            Action::Released => return self.is_held = false,
+            Action::Attempt(address, outcome) => (address, outcome),
+        };
+        let index = entry.recipients.iter().position(|recipient| recipient.address == address);
+        let Some(recipient) = index.and_then(|index| self.recipients.get_mut(index)) else { return };
+        match outcome {
+            Outcome::Delivered | Outcome::Deferred | Outcome::Failed => {
+                recipient.attempts += 1;
+                recipient.last_attempt = Some(time);
+                recipient.detail = detail;
+            }
+            Outcome::DelayReported => recipient.delay_reported = true,
+            Outcome::Reported => {}
+        }
+        recipient.status = match outcome {
+            Outcome::Delivered | Outcome::Reported => Status::Done,
+            Outcome::Failed if recipient.status == Status::Pending => Status::Unreported,
+            _ => recipient.status,
+        };
+    }
+
+    /// Whether nothing is left to do for any recipient.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.recipients.iter().all(|recipient| recipient.status == Status::Done)
+    }
+}

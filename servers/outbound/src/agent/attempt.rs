@@ -1,0 +1,224 @@
+//! Attempts: connections, and the messages sent over them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::{HostName, OutboundMode, SmarthostTls};
+use mail_core::message::address::{Address, AddressLiteral, ForwardPath, Host};
+use mail_core::queue::Status;
+use mail_core::smtp::client::Envelope;
+use mail_core::smtp::command::HelloName;
+use mail_store::disk::Disk;
+use mail_store::offload::Offload;
+use tokio::time::{Instant, timeout};
+use tracing::{debug, error};
+
+use super::{ReportTarget, Shared};
+use crate::body::FileBody;
+use crate::queue::{QueueError, Queued};
+use crate::schedule::{Destination, Item};
+use crate::session::{self, ConnectError, Encryption, Failure, Session, Transaction};
+
+/// Messages of one connection: other clients of the host have a turn, and a host behind a load balancer may change.
+const MESSAGES_MAX: usize = 100;
+const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
+    /// Uses one connection to a destination: sends `item` and the messages that wait behind it.
+    pub(super) async fn deliver(&self, item: Item) {
+        let destination = item.destination.clone();
+        self.deliver_all(item).await;
+        self.schedule.lock().close(&destination);
+        self.schedule.notify();
+    }
+
+    async fn deliver_all(&self, item: Item) {
+        let destination = item.destination.clone();
+        let (mut session, mut next) = (None, Some(item.id));
+        for _ in 0..MESSAGES_MAX {
+            let next_id = next.take().or_else(|| self.schedule.lock().take(&destination));
+            let Some(id) = next_id else { break };
+            let item = Item { id, destination: destination.clone() };
+            let Some((queued, recipients)) = self.pending(&item).await else { continue };
+            let mut open = match session.take() {
+                Some(open) => open,
+                None => match self.connect(&queued.entry.recipients[recipients[0]].address).await {
+                    Ok(open) => open,
+                    Err(failure) => {
+                        self.block(&destination, &failure);
+                        let results = vec![Err(failure); recipients.len()];
+                        return self.settle(item, queued, recipients, results).await;
+                    }
+                },
+            };
+            let Transaction { results, is_open } = self.send(&mut open, &queued, &recipients).await;
+            match results.iter().any(Result::is_ok) {
+                true => self.schedule.lock().succeeded(&destination),
+                false if !is_open => self.schedule.lock().slow_down(&destination),
+                false => {}
+            }
+            self.settle(item, queued, recipients, results).await;
+            session = is_open.then_some(open);
+        }
+        if let Some(session) = session {
+            let _ = timeout(QUIT_TIMEOUT, session.quit()).await;
+        }
+    }
+
+    /// The entry, and the indexes of the item's recipients that wait for delivery. `None` if there is nothing to send.
+    async fn pending(&self, item: &Item) -> Option<(Queued<D::File>, Vec<usize>)> {
+        let (queue, id) = (Arc::clone(&self.queue), item.id.clone());
+        let queued = match self.offload.run(move || queue.read(&id)).await {
+            Ok(queued) => queued,
+            Err(QueueError::NotFound(_)) => {
+                self.schedule.lock().finish(&item);
+                return None;
+            }
+            Err(error) => {
+                error!(%error, "a queued message is not delivered");
+                self.schedule.lock().finish(&item);
+                return None;
+            }
+        };
+        if queued.progress.is_held {
+            // `queue release` schedules it again.
+            self.schedule.lock().finish(&item);
+            return None;
+        }
+        let is_pending = |index: &usize| {
+            queued.progress.recipients[*index].status == Status::Pending
+                && self.schedule.grouping().destination(&queued.entry.recipients[*index].address)
+                    == item.destination
+        };
+        let recipients: Vec<usize> = (0..queued.entry.recipients.len()).filter(is_pending).collect();
+        if recipients.is_empty() {
+            // A report is left to be sent.
+            self.settle(item.clone(), queued, recipients, Vec::new()).await;
+            return None;
+        }
+        Some((queued, recipients))
+    }
+
+    /// Defers an item whose destination is blocked, and sends the report that is due.
+    pub(super) async fn fail_unattempted(&self, item: Item, failure: &str) {
+        if let Some((queued, recipients)) = self.pending(&item).await {
+            let failure = Failure { is_permanent: false, text: failure.to_owned() };
+            let results = vec![Err(failure); recipients.len()];
+            self.settle(item, queued, recipients, results).await;
+        }
+    }
+
+    fn block(&self, destination: &Destination, failure: &Failure) {
+        // The other messages of a destination with a permanent failure have the same failure, each at its own attempt.
+        if !failure.is_permanent {
+            let pause = |failures| self.config.retry_after(failures);
+            self.schedule.lock().block(destination, &failure.text, Instant::now(), pause);
+        }
+    }
+
+    async fn send(
+        &self,
+        session: &mut Session,
+        queued: &Queued<D::File>,
+        recipients: &[usize],
+    ) -> Transaction {
+        let entry = &queued.entry;
+        let paths =
+            recipients.iter().map(|index| ForwardPath::Address(entry.recipients[*index].address.clone()));
+        let envelope = Envelope {
+            reverse_path: entry.reverse_path.clone(),
+            recipients: paths.collect(),
+            size: Some(queued.octets()),
+            eight_bit: entry.eight_bit,
+            utf8: entry.utf8,
+        };
+        let file = Arc::clone(&queued.file);
+        let mut body = FileBody { file, rest: queued.message.clone(), offload: self.offload.clone() };
+        session.send(envelope, &mut body).await
+    }
+
+    /// Connects to the first host of the recipient's destination that accepts mail.
+    async fn connect(&self, recipient: &Address) -> Result<Session, Failure> {
+        let (hosts, port) = match (&self.config.mode, &self.config.smarthost) {
+            (OutboundMode::Smarthost, Some(smarthost)) => {
+                let host = match &smarthost.address.host {
+                    HostName::Domain(name) => name.clone(),
+                    HostName::Address(address) => address.to_string(),
+                };
+                (vec![host], smarthost.address.port)
+            }
+            _ => (self.mail_servers(&recipient.host).await?, self.config.port),
+        };
+        let mut last = None;
+        for host in hosts {
+            match self.connect_to_host(&host, port).await {
+                Ok(session) => return Ok(session),
+                Err(failure) => {
+                    debug!(host, reason = failure.text, "mail server skipped");
+                    // A temporary failure of one server counts more than a permanent one of another.
+                    last = last.filter(|last: &Failure| !last.is_permanent).or(Some(failure));
+                }
+            }
+        }
+        Err(last.unwrap_or_else(|| Failure::permanent("5.4.4", "the domain has no mail server")))
+    }
+
+    async fn mail_servers(&self, host: &Host) -> Result<Vec<String>, Failure> {
+        match host {
+            Host::Domain(domain) => self.resolver.mail_servers(&domain.ascii(), &self.hostname.ascii()).await,
+            Host::Literal(AddressLiteral::V4(address)) => Ok(vec![address.to_string()]),
+            Host::Literal(AddressLiteral::V6(address)) => Ok(vec![address.to_string()]),
+            Host::Literal(_) => Err(Failure::permanent("5.1.2", "the address literal has no known form")),
+        }
+    }
+
+    async fn connect_to_host(&self, host: &str, port: u16) -> Result<Session, Failure> {
+        let is_smarthost = self.config.mode == OutboundMode::Smarthost;
+        let addresses = match host.parse() {
+            Ok(address) => {
+                crate::route::permitted(vec![address], host, &self.config.private_networks, is_smarthost)?
+            }
+            Err(_) => self.resolver.addresses(host, &self.config.private_networks, is_smarthost).await?,
+        };
+        let mut last = None;
+        for address in addresses {
+            let host = session::Host { name: host.to_owned(), address: SocketAddr::new(address, port) };
+            match self.connect_to_address(host).await {
+                Ok(session) => return Ok(session),
+                Err(failure) => last = Some(failure),
+            }
+        }
+        Err(last.unwrap_or_else(|| Failure::permanent("5.4.4", format!("{host} has no address"))))
+    }
+
+    async fn connect_to_address(&self, host: session::Host) -> Result<Session, Failure> {
+        let encryption = self.encryption();
+        let connect = |encryption| {
+            let hello = HelloName::parse(&self.hostname.ascii()).expect("a domain is a name for EHLO");
+            Session::connect(host.clone(), encryption, hello, self.credentials.clone())
+        };
+        match connect(encryption).await {
+            Ok(session) => Ok(session),
+            Err(ConnectError::Failed(failure)) => Err(failure),
+            // RFC 7435: plain text is better than no delivery.
+            Err(ConnectError::TlsFailed(failure)) => match connect(Encryption::Off).await {
+                Ok(session) => Ok(session),
+                Err(ConnectError::Failed(_) | ConnectError::TlsFailed(_)) => Err(failure),
+            },
+        }
+    }
+
+    fn encryption(&self) -> Encryption {
+        match (&self.config.smarthost, &self.tls.verified) {
+            (Some(smarthost), Some(verified)) if self.config.mode == OutboundMode::Smarthost => {
+                match smarthost.tls {
+                    SmarthostTls::Off => Encryption::Off,
+                    SmarthostTls::StartTls => Encryption::StartTls(Arc::clone(verified)),
+                    SmarthostTls::Implicit => Encryption::Implicit(Arc::clone(verified)),
+                }
+            }
+            _ => Encryption::Opportunistic(Arc::clone(&self.tls.opportunistic)),
+        }
+    }
+}

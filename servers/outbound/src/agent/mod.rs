@@ -1,0 +1,263 @@
+//! The delivery agent: opens connections for the messages that are due, and records the results.
+
+mod attempt;
+mod control;
+mod metrics;
+mod settle;
+mod tls;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use config::Outbound;
+use mail_core::message::address::{Address, Domain};
+use mail_core::queue::{Progress, QueueId, Status};
+use mail_core::sasl::Credentials;
+use mail_store::StoreError;
+use mail_store::disk::Disk;
+use mail_store::offload::Offload;
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{error, info};
+
+use crate::incoming::OutboundQueue;
+use crate::queue::{Queue, QueueError};
+use crate::route::Resolver;
+use crate::schedule::{Item, SharedSchedule, Work};
+
+use control::ControlSocket;
+pub use control::{ControlError, Request, request};
+pub use metrics::Metrics;
+
+/// Time for open connections to finish their messages at shutdown.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Locks of entries; an entry uses one of them.
+const LOCKS: usize = 64;
+
+/// Delivers reports to senders.
+pub trait ReportTarget: Send + Sync + 'static {
+    /// Delivers a message with the null reverse-path. A sender without a mailbox is not an error.
+    fn deliver(
+        &self,
+        sender: &Address,
+        report: Vec<u8>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Agent<D: Disk, O: Offload, R> {
+    shared: Arc<Shared<D, O, R>>,
+    control: Option<ControlSocket>,
+}
+
+/// Used by all connections.
+#[derive(Debug)]
+struct Shared<D: Disk, O: Offload, R> {
+    queue: Arc<Queue<D>>,
+    schedule: Arc<SharedSchedule>,
+    offload: O,
+    config: Outbound,
+    hostname: Domain,
+    resolver: Resolver,
+    tls: tls::ClientConfigs,
+    credentials: Option<Credentials>,
+    reports: R,
+    metrics: Metrics,
+    /// Changes of an entry's files and state are made under its lock.
+    locks: Vec<Mutex<()>>,
+}
+
+impl<D: Disk, O: Offload, R: ReportTarget> Agent<D, O, R> {
+    /// Prepares delivery. Reads the smarthost's password and the system's certificates. `directory` is the host's path of the
+    /// queue, for requests of `pennypost queue`.
+    ///
+    /// # Errors
+    /// A sentence that names the setting or file.
+    pub fn new(
+        target: &OutboundQueue<D, O>,
+        config: Outbound,
+        hostname: Domain,
+        reports: R,
+        metrics: Metrics,
+        directory: Option<&Path>,
+    ) -> Result<Self, String> {
+        let control = directory.map(|path| {
+            ControlSocket::bind(path)
+                .map_err(|error| format!("cannot create the control socket in {}: {error}", path.display()))
+        });
+        let shared = Shared {
+            queue: Arc::clone(&target.queue),
+            schedule: Arc::clone(&target.schedule),
+            offload: target.offload.clone(),
+            resolver: Resolver::new(&config.resolver)?,
+            tls: tls::ClientConfigs::load(&config)?,
+            credentials: credentials(&config)?,
+            config,
+            hostname,
+            reports,
+            metrics,
+            locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
+        };
+        Ok(Self { shared: Arc::new(shared), control: control.transpose()? })
+    }
+
+    /// Delivers until `shutdown` turns true.
+    pub async fn run(self, mut shutdown: watch::Receiver<bool>) {
+        let Self { shared, control } = self;
+        let mut tasks = JoinSet::new();
+        let control = async {
+            match control.map(ControlSocket::listen) {
+                Some(Ok(listener)) => shared.serve_control(listener).await,
+                Some(Err(error)) => error!(%error, "`pennypost queue` cannot reach this server"),
+                None => {}
+            }
+            std::future::pending::<()>().await;
+        };
+        let mut control = std::pin::pin!(control);
+        tasks.spawn({
+            let shared = Arc::clone(&shared);
+            async move { shared.load().await }
+        });
+        loop {
+            let Work { connect, report, next } = shared.schedule.lock().poll(Instant::now());
+            for item in connect {
+                let shared = Arc::clone(&shared);
+                tasks.spawn(async move { shared.deliver(item).await });
+            }
+            for (item, failure) in report {
+                let shared = Arc::clone(&shared);
+                tasks.spawn(async move { shared.fail_unattempted(item, &failure).await });
+            }
+            tokio::select! {
+                () = shared.schedule.changed() => {}
+                () = wait_until(next) => {}
+                () = &mut control => {}
+                _ = tasks.join_next(), if !tasks.is_empty() => {}
+                _ = shutdown.wait_for(|shutdown| *shutdown) => break,
+            }
+        }
+        let finished = timeout(SHUTDOWN_TIMEOUT, async { while tasks.join_next().await.is_some() {} });
+        if finished.await.is_err() {
+            info!("outbound connections were closed; their messages are sent again after the next start");
+        }
+    }
+}
+
+async fn wait_until(next: Option<Instant>) {
+    match next {
+        Some(next) => sleep_until(next).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The password of the smarthost.
+fn credentials(config: &Outbound) -> Result<Option<Credentials>, String> {
+    let Some(smarthost) = &config.smarthost else { return Ok(None) };
+    let (Some(user), Some(path)) = (&smarthost.user, &smarthost.password_file) else { return Ok(None) };
+    let text = std::fs::read_to_string(path).map_err(|error: io::Error| {
+        format!("cannot read the smarthost's password in {}: {error}", path.display())
+    })?;
+    let password = text.lines().next().unwrap_or_default();
+    if password.is_empty() {
+        return Err(format!("{}: the first line, the smarthost's password, is empty", path.display()));
+    }
+    Ok(Some(Credentials::new(user, password)))
+}
+
+impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
+    /// Schedules the messages of an earlier process.
+    async fn load(&self) {
+        let ids = {
+            let queue = Arc::clone(&self.queue);
+            self.offload.run(move || queue.ids()).await
+        };
+        let ids = match ids {
+            Ok(ids) => ids,
+            Err(error) => return error!(%error, "the queue cannot be read"),
+        };
+        if !ids.is_empty() {
+            info!(messages = ids.len(), "outbound queue read");
+        }
+        for ids in ids.chunks(1_000) {
+            self.schedule_entries(ids.to_vec()).await;
+        }
+    }
+
+    /// Adds the items of entries that are not scheduled, and removes complete entries.
+    async fn schedule_entries(&self, ids: Vec<QueueId>) {
+        let queue = Arc::clone(&self.queue);
+        let read = move || ids.into_iter().map(|id| (queue.read(&id), id)).collect::<Vec<_>>();
+        for (queued, id) in self.offload.run(read).await {
+            match queued {
+                Ok(queued) if queued.progress.is_held => {}
+                Ok(queued) if queued.progress.is_complete() => self.remove(&id).await,
+                Ok(queued) => {
+                    let report_at = self.report_at(queued.entry.received, &queued.progress);
+                    for destination in self.schedule.destinations(&queued.entry) {
+                        let is_here = |index: usize| {
+                            let recipient = &queued.entry.recipients[index].address;
+                            self.schedule.grouping().destination(recipient) == destination
+                        };
+                        if let Some(due) = self.due(&queued.progress, is_here) {
+                            let item = Item { id: id.clone(), destination: destination.clone() };
+                            self.schedule.lock().add(item, due, report_at);
+                        }
+                    }
+                }
+                Err(QueueError::NotFound(_)) => {}
+                Err(error) => error!(%error, "a queued message is not delivered"),
+            }
+        }
+        self.schedule.notify();
+    }
+
+    /// The time of the next attempt for the recipients of a destination; `None` if nothing is left to do for them.
+    fn due(&self, progress: &Progress, is_here: impl Fn(usize) -> bool) -> Option<Instant> {
+        let recipients = progress.recipients.iter().enumerate().filter(|(index, _)| is_here(*index));
+        let open: Vec<_> = recipients
+            .map(|(_, recipient)| recipient)
+            .filter(|recipient| recipient.status != Status::Done)
+            .collect();
+        let attempts = open.iter().map(|recipient| recipient.attempts).max()?;
+        if attempts == 0 || open.iter().any(|recipient| recipient.status == Status::Unreported) {
+            return Some(Instant::now());
+        }
+        let pause = self.config.retry_after(attempts);
+        let last = open.iter().filter_map(|recipient| recipient.last_attempt).max();
+        // A clock that was set back must not extend the pause.
+        let elapsed = last.and_then(|last| (Utc::now() - last).to_std().ok()).unwrap_or_default();
+        Some(Instant::now() + pause.saturating_sub(elapsed))
+    }
+
+    /// The time of the next report to the sender: about the delay, or about the failure.
+    fn report_at(&self, received: chrono::DateTime<Utc>, progress: &Progress) -> Instant {
+        let lifetime = self.config.lifetime_seconds;
+        let delay = self.config.delay_report_seconds;
+        let is_reported = progress
+            .recipients
+            .iter()
+            .all(|recipient| recipient.delay_reported || recipient.status != Status::Pending);
+        let age_limit = if is_reported || delay >= lifetime { lifetime } else { delay };
+        let age = (Utc::now() - received).to_std().unwrap_or_default();
+        Instant::now() + Duration::from_secs(age_limit.into()).saturating_sub(age)
+    }
+
+    /// Removes an entry for which nothing is left to do.
+    async fn remove(&self, id: &QueueId) {
+        let (queue, removed) = (Arc::clone(&self.queue), id.clone());
+        if let Err(error) = self.offload.run(move || queue.remove(&removed)).await {
+            error!(%id, %error, "a delivered message remains in the queue");
+        }
+    }
+
+    fn lock_of(&self, id: &QueueId) -> &Mutex<()> {
+        let sum =
+            id.as_str().bytes().fold(0_usize, |sum, octet| sum.wrapping_mul(31).wrapping_add(octet.into()));
+        &self.locks[sum % LOCKS]
+    }
+}

@@ -1,0 +1,29 @@
+//! Mail to other hosts: a queue of text files, and the agent that delivers it.
+//!
+//! ```text
+//!   SMTP session ──▶ OutboundQueue (a DeliveryTarget) ──▶ data/queue/ID ──▶ Agent ──▶ mail servers of the recipients
+//!                                                          ID.log ◀── result ──┘ └──▶ reports to the sender
+//! ```
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`queue`] | the files of the queue |
+//! | `incoming` | a message on its way into the queue |
+//! | `schedule` | which message is due, and which destination may have another connection |
+//! | `agent` | the tasks that deliver |
+//! | `route` | the mail servers of a domain |
+//! | `session` | the SMTP connection to another host |
+//! | `report` | delivery status notifications |
+
+mod agent;
+mod body;
+mod incoming;
+pub mod queue;
+mod report;
+mod route;
+mod schedule;
+mod session;
+
+pub use agent::{Agent, ControlError, Metrics, ReportTarget, Request, request};
+pub use incoming::{OutboundIncoming, OutboundQueue};
+pub use schedule::{Grouping, SharedSchedule};

@@ -1,0 +1,282 @@
+//! The files of the queue: `queue/ID` is an entry, `queue/ID.log` its log. [`mail_core::queue`] defines both formats.
+//!
+//! One process writes the queue; it holds the lock of [`Queue::open`]. Other processes may read it.
+
+use std::collections::HashSet;
+use std::io;
+use std::ops::{Deref, Range};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mail_core::queue::{Entry, EntryError, LogLine, Progress, QueueId, lines};
+use mail_store::StoreError;
+use mail_store::disk::{Disk, DiskFile, Open, failed, ignore_missing, open_existing, read_exact};
+
+/// The directory of the queue, below the data directory.
+pub const DIRECTORY: &str = "queue";
+/// Extension of logs.
+const LOG: &str = "log";
+/// The envelope of the largest number of recipients fits.
+const ENVELOPE_OCTETS_MAX: u64 = 4 << 20;
+/// Covers most envelopes.
+const ENVELOPE_OCTETS_FIRST: u64 = 4 << 10;
+/// A log over this size is truncated at its beginning when it is read: each attempt adds at most a kilobyte per recipient.
+const LOG_OCTETS_MAX: u64 = 64 << 20;
+
+/// A failure to read an entry.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// The entry was delivered, returned or removed.
+    #[error("the queue has no message {0}")]
+    NotFound(QueueId),
+    /// The entry was damaged or edited.
+    #[error("{path}: {reason}; correct or remove the file")]
+    Invalid { path: PathBuf, reason: EntryError },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Reads the files of the queue.
+#[derive(Debug, Clone)]
+pub struct QueueFiles<D> {
+    disk: D,
+}
+
+/// The queue of the process that delivers it.
+#[derive(Debug)]
+pub struct Queue<D: Disk> {
+    files: QueueFiles<D>,
+    _lock: D::Lock,
+}
+
+/// An entry and its state.
+#[derive(Debug)]
+pub struct Queued<F> {
+    pub entry: Entry,
+    pub progress: Progress,
+    pub file: Arc<F>,
+    /// The message in the file.
+    pub message: Range<u64>,
+}
+
+impl<F> Queued<F> {
+    /// Octets of the message.
+    #[must_use]
+    pub const fn octets(&self) -> u64 {
+        self.message.end - self.message.start
+    }
+}
+
+impl<D: Disk> QueueFiles<D> {
+    #[must_use]
+    pub const fn new(disk: D) -> Self {
+        Self { disk }
+    }
+
+    /// The entries, oldest first.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn ids(&self) -> Result<Vec<QueueId>, StoreError> {
+        let directory = Path::new(DIRECTORY);
+        let names = match self.disk.list(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            names => names.map_err(|error| failed("list", directory, error))?,
+        };
+        // Ids begin with their time.
+        let mut ids: Vec<QueueId> =
+            names.iter().filter_map(|name| name.file_name()?.to_str()?.parse().ok()).collect();
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// Reads an entry and its log.
+    ///
+    /// # Errors
+    /// The entry does not exist, or is unreadable.
+    pub fn read(&self, id: &QueueId) -> Result<Queued<D::File>, QueueError> {
+        let path = entry_path(id);
+        let read_failed = |error| QueueError::Store(failed("read", &path, error));
+        let file = open_existing(&self.disk, &path).map_err(read_failed)?;
+        let file = file.ok_or_else(|| QueueError::NotFound(id.clone()))?;
+        let length = file.length().map_err(read_failed)?;
+        let (entry, start) = read_entry(&file, length)
+            .map_err(read_failed)?
+            .map_err(|reason| QueueError::Invalid { path: self.disk.display_path(&path), reason })?;
+        let progress = Progress::replay(&entry, lines(&self.log(id)?));
+        Ok(Queued { entry, progress, file: Arc::new(file), message: start..length })
+    }
+
+    /// The log of an entry.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn log(&self, id: &QueueId) -> Result<Vec<u8>, StoreError> {
+        let path = log_path(id);
+        let read = || -> io::Result<Vec<u8>> {
+            let Some(file) = open_existing(&self.disk, &path)? else { return Ok(Vec::new()) };
+            let length = file.length()?;
+            let start = length.saturating_sub(LOG_OCTETS_MAX);
+            let mut octets = vec![0; usize::try_from(length - start).unwrap_or(usize::MAX)];
+            read_exact(&file, &mut octets, start)?;
+            Ok(octets)
+        };
+        read().map_err(|error| failed("read", &path, error))
+    }
+}
+
+impl<D: Disk> Deref for Queue<D> {
+    type Target = QueueFiles<D>;
+
+    fn deref(&self) -> &QueueFiles<D> {
+        &self.files
+    }
+}
+
+impl<D: Disk> Queue<D> {
+    /// Opens the queue for delivery and removes what an earlier process left incomplete.
+    ///
+    /// # Errors
+    /// Another process delivers the queue, or the directory cannot be created or read.
+    pub fn open(disk: D) -> Result<Self, StoreError> {
+        let (directory, lock_path) = (Path::new(DIRECTORY), Path::new(DIRECTORY).join(".lock"));
+        let prepare = |error| failed("prepare the folder", directory, error);
+        disk.create_dir(directory).map_err(prepare)?;
+        let lock = disk.try_lock(&lock_path).map_err(|error| failed("lock", &lock_path, error))?;
+        let lock = lock.ok_or_else(|| {
+            StoreError::Failed(format!(
+                "another process delivers the queue in {}; stop it first",
+                disk.display_path(directory).display()
+            ))
+        })?;
+        let queue = Self { files: QueueFiles::new(disk), _lock: lock };
+        queue.remove_incomplete().map_err(prepare)?;
+        Ok(queue)
+    }
+
+    /// Removes entries that were not completely written, and logs without an entry.
+    fn remove_incomplete(&self) -> io::Result<()> {
+        let directory = Path::new(DIRECTORY);
+        let paths = self.files.disk.list(directory)?;
+        let names: HashSet<&str> = paths.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+        for name in &names {
+            let is_new = name.starts_with('.') && name.ends_with(".new");
+            let is_orphan = name.strip_suffix(".log").is_some_and(|id| !names.contains(id));
+            if is_new || is_orphan {
+                ignore_missing(self.files.disk.remove(&directory.join(name)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds an entry: `head` and what `body` puts after it. It is on stable storage when this returns `Ok`.
+    ///
+    /// # Errors
+    /// The entry cannot be written; nothing of it remains.
+    pub fn insert(
+        &self,
+        id: &QueueId,
+        head: &[u8],
+        body: impl FnOnce(&mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()>,
+    ) -> Result<(), StoreError> {
+        let disk = &self.files.disk;
+        let (path, new) = (entry_path(id), Path::new(DIRECTORY).join(format!(".{id}.new")));
+        let write = || -> io::Result<()> {
+            let file = disk.open(&new, Open::New)?;
+            file.write_all_at(head, 0)?;
+            let mut at = head.len() as u64;
+            body(&mut |piece| {
+                file.write_all_at(piece, at)?;
+                at += piece.len() as u64;
+                Ok(())
+            })?;
+            file.sync()?;
+            disk.rename(&new, &path)?;
+            disk.sync_dir(Path::new(DIRECTORY))
+        };
+        write().map_err(|error| {
+            // The message was not accepted, so a complete entry must not remain either.
+            for leftover in [&new, &path] {
+                if let Err(error) = ignore_missing(disk.remove(leftover)) {
+                    tracing::error!(%error, path = %leftover.display(), "cannot remove a refused message");
+                }
+            }
+            failed("write", &path, error)
+        })
+    }
+
+    /// Appends lines to the log of an entry. They are on stable storage when this returns `Ok`.
+    ///
+    /// # Errors
+    /// The log cannot be written.
+    pub fn append(&self, id: &QueueId, lines: &[LogLine]) -> Result<(), StoreError> {
+        let path = log_path(id);
+        let append = || -> io::Result<()> {
+            let disk = &self.files.disk;
+            let (file, is_new) = match open_existing(disk, &path)? {
+                Some(file) => (file, false),
+                None => (disk.open(&path, Open::New)?, true),
+            };
+            let end = complete_lines(&file)?;
+            let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            file.set_len(end)?;
+            file.write_all_at(text.as_bytes(), end)?;
+            file.sync()?;
+            if is_new { disk.sync_dir(Path::new(DIRECTORY)) } else { Ok(()) }
+        };
+        append().map_err(|error| failed("write", &path, error))
+    }
+
+    /// Removes an entry and its log.
+    ///
+    /// # Errors
+    /// A file cannot be removed.
+    pub fn remove(&self, id: &QueueId) -> Result<(), StoreError> {
+        // A log without an entry is removed at the next start, an entry without its log would be delivered again.
+        for path in [entry_path(id), log_path(id)] {
+            ignore_missing(self.files.disk.remove(&path)).map_err(|error| failed("remove", &path, error))?;
+        }
+        Ok(())
+    }
+}
+
+fn entry_path(id: &QueueId) -> PathBuf {
+    Path::new(DIRECTORY).join(id.as_str())
+}
+
+fn log_path(id: &QueueId) -> PathBuf {
+    Path::new(DIRECTORY).join(format!("{id}.{LOG}"))
+}
+
+/// The envelope, and the position of the message.
+fn read_entry(file: &impl DiskFile, length: u64) -> io::Result<Result<(Entry, u64), EntryError>> {
+    let mut limit = ENVELOPE_OCTETS_FIRST;
+    loop {
+        let mut octets = vec![0; usize::try_from(length.min(limit)).unwrap_or(usize::MAX)];
+        read_exact(file, &mut octets, 0)?;
+        if let Some(start) = Entry::message_start(&octets) {
+            return Ok(Entry::parse(&octets).map(|entry| (entry, start as u64)));
+        }
+        if limit >= length || limit >= ENVELOPE_OCTETS_MAX {
+            return Ok(Err(EntryError::NoEnd));
+        }
+        limit *= 16;
+    }
+}
+
+/// Length of the log without a torn last line.
+fn complete_lines(file: &impl DiskFile) -> io::Result<u64> {
+    let length = file.length()?;
+    let mut end = length;
+    let mut window = [0; 4_096];
+    while end > 0 {
+        let start = end.saturating_sub(window.len() as u64);
+        let window = &mut window[..usize::try_from(end - start).unwrap_or(usize::MAX)];
+        read_exact(file, window, start)?;
+        if let Some(at) = window.iter().rposition(|octet| *octet == b'\n') {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}

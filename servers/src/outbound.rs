@@ -1,0 +1,89 @@
+//! Mail to other hosts: the queue, its delivery agent, and reports to senders.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use config::{Config, OutboundMode};
+use mail_core::mailbox::Trace;
+use mail_core::message::address::{Address, ForwardPath, ReversePath};
+use mail_outbound::queue::DIRECTORY;
+use mail_outbound::{Agent, Grouping, Metrics, OutboundQueue, ReportTarget, SharedSchedule};
+use mail_service::context::{Clock as _, IdGenerator as _};
+use mail_store::configured::{self, ConfiguredDisk, ConfiguredOffload};
+use mail_store::{DeliveryTarget as _, Envelope, IncomingMessage as _, StoreError};
+use prometheus_client::registry::Registry;
+use tracing::warn;
+
+use crate::context::Context;
+
+/// The queue in the data directory.
+pub(crate) type ConfiguredQueue = OutboundQueue<ConfiguredDisk, ConfiguredOffload>;
+
+/// The protocol in the trace fields of reports.
+const REPORT_PROTOCOL: &str = "local";
+
+/// Opens the queue if mail is sent to other hosts.
+///
+/// # Errors
+/// Another process delivers the queue, or its directory cannot be used.
+pub(crate) fn open_queue(config: &Config) -> Result<Option<ConfiguredQueue>, String> {
+    let Some(outbound) = &config.outbound else { return Ok(None) };
+    let grouping = match outbound.mode {
+        OutboundMode::Direct => Grouping::Domains,
+        OutboundMode::Smarthost => Grouping::Smarthost,
+    };
+    let delay_report =
+        Duration::from_secs(outbound.delay_report_seconds.min(outbound.lifetime_seconds).into());
+    let schedule = SharedSchedule::new(grouping, delay_report);
+    let queue = OutboundQueue::open(&configured::disk(config), ConfiguredOffload {}, schedule);
+    queue.map(Some).map_err(|error| format!("cannot use the outbound queue: {error}"))
+}
+
+/// The agent that delivers the queue; `None` without a queue.
+///
+/// # Errors
+/// A sentence that names the setting or file.
+pub(crate) fn agent(
+    config: &Config,
+    context: &Arc<Context>,
+    registry: &mut Registry,
+) -> Result<Option<Agent<ConfiguredDisk, ConfiguredOffload, Reports>>, String> {
+    let (Some(outbound), Some(queue)) = (&config.outbound, &context.store.remote) else { return Ok(None) };
+    let reports = Reports(Arc::clone(context));
+    let metrics = Metrics::registered(registry);
+    let directory = config.data.join(DIRECTORY);
+    Agent::new(queue, outbound.clone(), context.hostname.clone(), reports, metrics, Some(&directory))
+        .map(Some)
+}
+
+/// Delivers reports as any other mail, with the null reverse-path.
+#[derive(Debug)]
+pub(crate) struct Reports(Arc<Context>);
+
+impl ReportTarget for Reports {
+    async fn deliver(&self, sender: &Address, report: Vec<u8>) -> Result<(), StoreError> {
+        let Self(context) = self;
+        let path = ForwardPath::Address(sender.clone());
+        let recipients = context.route(&path).await.map_err(|error| StoreError::Failed(error.to_string()))?;
+        if recipients.is_empty() {
+            warn!(%sender, "a report is dropped: the sender does not exist any more");
+            return Ok(());
+        }
+        let envelope = Envelope { reverse_path: ReversePath::Null, recipients, is_submission: false };
+        let time = context.clock.utc();
+        let trace = Trace {
+            reverse_path: ReversePath::Null,
+            hello: context.hostname.to_string(),
+            peer: None,
+            by: context.hostname.to_string(),
+            with: REPORT_PROTOCOL,
+            tls: None,
+            id: context.clock.generate(time),
+            time,
+        };
+        let mut incoming = context.store.begin(&envelope).await?;
+        incoming.write(Bytes::from(report)).await?;
+        incoming.commit(&trace).await
+    }
+}
