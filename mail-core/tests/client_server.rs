@@ -71,11 +71,13 @@ fn smtp_server(
                     server.reject(Reply::new(535, None, "no"));
                 }
             }
-            Some(smtp_server::Event::Recipient(path)) if path.to_string().starts_with("<no") => {
+            Some(smtp_server::Event::Recipient(recipient))
+                if recipient.path.to_string().starts_with("<no") =>
+            {
                 server.reject(Reply::new(550, None, "no such user"));
             }
-            Some(smtp_server::Event::Recipient(path)) => {
-                envelope.0.push(path.to_string());
+            Some(smtp_server::Event::Recipient(recipient)) => {
+                envelope.0.push(recipient.path.to_string());
                 server.accept();
             }
             Some(smtp_server::Event::Command(_) | smtp_server::Event::Mail(_) | smtp_server::Event::Data) => {
@@ -103,6 +105,8 @@ fn smtp_config() -> smtp_server::Config {
         submission: false,
         bare_line_ends: false,
         command_events: false,
+        dsn: false,
+        require_tls: false,
     }
 }
 
@@ -110,10 +114,13 @@ fn envelope(recipients: &[&str], message: &[u8]) -> Envelope {
     let address = |name: &str| Address::parse(&format!("{name}@iit.edu")).unwrap();
     Envelope {
         reverse_path: ReversePath::Address(address("ag")),
-        recipients: recipients.iter().map(|name| ForwardPath::Address(address(name))).collect(),
+        recipients: recipients.iter().map(|name| ForwardPath::Address(address(name)).into()).collect(),
         size: Some(message.len() as u64),
         eight_bit: true,
         utf8: false,
+        ret: None,
+        envid: None,
+        require_tls: false,
     }
 }
 

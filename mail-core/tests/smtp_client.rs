@@ -15,6 +15,8 @@ use mail_core::message::address::{ForwardPath, ReversePath};
 use mail_core::sasl::Credentials;
 use mail_core::smtp::client::{BodyError, Envelope, Event, Submission, SubmissionConfig, Tls};
 use mail_core::smtp::command::HelloName;
+use mail_core::smtp::dsn::{EnvelopeId, Notify, OriginalRecipient, Ret};
+use mail_core::smtp::parameter::Recipient;
 use mail_core::time::Instant;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -26,8 +28,8 @@ transcripts! {
     "smtp_client", User;
     all_recipients_refused all_recipients_refused_data_accepted auth_extra_challenge auth_login
     auth_not_offered auth_required auth_retry auth_without_initial_response body_encoding
-    connection_lost data_refused extension_not_offered greeting_refused guide_session hello_refused
-    mail_refused message_cancelled message_refused pipeline_limit refusal_during_body reply_421
+    connection_lost data_refused dsn extension_not_offered greeting_refused guide_session hello_refused
+    mail_refused message_cancelled message_refused pipeline_limit refusal_during_body reply_421 require_tls
     some_recipients_refused starttls starttls_not_offered starttls_refused timeouts with_pipelining
     without_pipelining
 }
@@ -101,8 +103,8 @@ fn credentials(text: &str) -> Credentials {
     Credentials::new(name, password)
 }
 
-/// Parses `ag@iit.edu gb@iit.edu,x@iit.edu size=10 8bit utf8`. `<>` is the null path; a number stands for that many
-/// recipients.
+/// Parses `ag@iit.edu gb@iit.edu,x@iit.edu size=10 8bit utf8 ret=FULL envid=x requiretls notify=NEVER orcpt=rfc822;x`.
+/// `<>` is the null path; a number stands for that many recipients. The last two are for the first recipient.
 fn envelope(text: &str) -> Envelope {
     let mut words = text.split_whitespace();
     let (reverse_path, recipients) = (words.next().unwrap(), words.next().unwrap());
@@ -111,12 +113,22 @@ fn envelope(text: &str) -> Envelope {
         Err(_) => recipients.split(',').map(str::to_owned).collect(),
     };
     let words: Vec<_> = words.collect();
+    let value = |name| words.iter().find_map(|word| word.strip_prefix(name));
+    let path = |path: &String| Recipient::from(ForwardPath::parse(path.as_bytes()).unwrap().0);
+    let mut recipients: Vec<_> = recipients.iter().map(path).collect();
+    if let Some(first) = recipients.first_mut() {
+        first.parameters.notify = value("notify=").and_then(Notify::parse);
+        first.parameters.orcpt = value("orcpt=").and_then(OriginalRecipient::parse);
+    }
     Envelope {
         reverse_path: ReversePath::parse(reverse_path.as_bytes()).unwrap().0,
-        recipients: recipients.iter().map(|path| ForwardPath::parse(path.as_bytes()).unwrap().0).collect(),
-        size: words.iter().find_map(|word| word.strip_prefix("size=")).map(|size| size.parse().unwrap()),
+        recipients,
+        size: value("size=").map(|size| size.parse().unwrap()),
         eight_bit: words.contains(&"8bit"),
         utf8: words.contains(&"utf8"),
+        ret: value("ret=").and_then(Ret::parse),
+        envid: value("envid=").and_then(EnvelopeId::parse),
+        require_tls: words.contains(&"requiretls"),
     }
 }
 

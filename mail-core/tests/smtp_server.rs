@@ -13,6 +13,7 @@ use bytes::BytesMut;
 use mail_core::machine::{Machine as _, OUTPUT_OCTETS_MAX, ProtocolError, Step};
 use mail_core::message::address::ForwardPath;
 use mail_core::smtp::limits::{COMMANDS_MAX, MESSAGE_OCTETS_MIN, MESSAGE_TIMEOUT, SERVER_TIMEOUT};
+use mail_core::smtp::parameter::Recipient;
 use mail_core::smtp::reply::Reply;
 use mail_core::smtp::server::{AuthOffer, Config, DialogueContent, Event};
 use mail_core::time::Duration;
@@ -28,11 +29,11 @@ transcripts! {
     auth_credentials_refused auth_errors auth_line_limit auth_login auth_plain auth_requires_tls
     bare_line_ends bdat bdat_bare_lf bdat_malformed_content bdat_out_of_order bdat_refused bdat_syntax_error
     command_events command_line_limit command_order command_syntax connection_refused consecutive_errors_limit data_refused
-    disconnect_between_commands disconnect_during_message dot_transparency error_count_resets
+    disconnect_between_commands disconnect_during_message dot_transparency dsn error_count_resets
     errors_after_pipelined_refusal guide_session guide_session_with_ehlo hello_repeated
     help_noop_vrfy http_request_after_hello http_request_before_hello login_attempts_limit
     mail_parameters mail_refused message_refused message_size_at_limit message_size_limit pipelining
-    policy_reply_421 recipients_limit recipients_refused rset shutdown_between_commands
+    policy_reply_421 recipients_limit recipients_refused require_tls rset shutdown_between_commands
     shutdown_during_message smtp_smuggling smtputf8 starttls starttls_unavailable
     submission_requires_auth submission_requires_tls timeout_between_commands timeout_during_message
 }
@@ -69,7 +70,7 @@ fn pending_decision_pauses_machine_and_timeout() {
     assert!(machine.in_transaction() && !machine.authenticated());
     assert!(matches!(
         machine.receive(now, &mut input),
-        Ok(Step::Event(Event::Recipient(ForwardPath::Address(_))))
+        Ok(Step::Event(Event::Recipient(Recipient { path: ForwardPath::Address(_), .. })))
     ));
     assert!(machine.poll_timeout().is_none() && input.is_empty());
 }

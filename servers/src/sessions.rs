@@ -34,6 +34,8 @@ impl Machines {
             submission: false,
             bare_line_ends: false,
             command_events: asks_about_commands(&config.faults.smtp),
+            dsn: false,
+            require_tls: false,
         });
         let submission = Arc::new(smtp::server::Config { submission: true, ..(*smtp).clone() });
         let pop3 = Arc::new(pop3::server::Config {

@@ -85,6 +85,8 @@ impl Client {
             submission: false,
             bare_line_ends: false,
             command_events: false,
+            dsn: false,
+            require_tls: false,
         };
         let machine = smtp::server::Server::new(Arc::new(config), true, TokioTimer.now());
         let session = SmtpSession::new(Arc::clone(context), ClientContext::new(None, false), None);

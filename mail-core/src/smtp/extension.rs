@@ -22,6 +22,8 @@ pub struct Extensions {
     pub chunking: bool,
     /// DSN (RFC 3461).
     pub dsn: bool,
+    /// REQUIRETLS (RFC 8689), valid over TLS only.
+    pub require_tls: bool,
     /// STARTTLS (RFC 3207).
     pub starttls: bool,
     /// AUTH (RFC 4954): the offered mechanisms that this crate supports.
@@ -60,6 +62,7 @@ impl Extensions {
             (self.utf8, "SMTPUTF8"),
             (self.chunking, "CHUNKING"),
             (self.dsn, "DSN"),
+            (self.require_tls, "REQUIRETLS"),
             (self.starttls, "STARTTLS"),
         ] {
             if offered {
@@ -97,6 +100,7 @@ impl Extensions {
                 "SMTPUTF8" => extensions.utf8 = true,
                 "CHUNKING" => extensions.chunking = true,
                 "DSN" => extensions.dsn = true,
+                "REQUIRETLS" => extensions.require_tls = true,
                 "STARTTLS" => extensions.starttls = true,
                 "AUTH" => extensions.offer(words),
                 "LIMITS" => words.for_each(|word| extensions.limits.set(word)),
@@ -173,14 +177,15 @@ mod tests {
         #[test]
         fn parse_is_the_inverse_of_reply(
             size in proptest::option::of(any::<u64>()),
-            flags in any::<[bool; 7]>(),
+            flags in any::<[bool; 8]>(),
             auth in prop_oneof![Just(vec![]), Just(vec![Mechanism::Plain]), Just(vec![Mechanism::Login, Mechanism::Plain])],
             limits in any::<[Option<u32>; 3]>(),
         ) {
-            let [eight_bit_mime, pipelining, enhanced_status_codes, utf8, chunking, dsn, starttls] = flags;
+            let [eight_bit_mime, pipelining, enhanced_status_codes, utf8, chunking, dsn, require_tls, starttls] = flags;
             let limits = Limits { mail_max: limits[0], rcpt_max: limits[1], rcpt_domain_max: limits[2] };
             let extensions = Extensions {
-                size, eight_bit_mime, pipelining, enhanced_status_codes, utf8, chunking, dsn, starttls, auth, limits,
+                size, eight_bit_mime, pipelining, enhanced_status_codes, utf8, chunking, dsn, require_tls, starttls,
+                auth, limits,
             };
             prop_assert_eq!(Extensions::parse(&extensions.reply("iit.edu Hello")), extensions);
         }

@@ -7,8 +7,8 @@ use crate::time::Duration;
 
 /// A command line including CRLF: RFC 5321 section 4.5.3.1.4, plus the octets that extensions add to MAIL or RCPT: SIZE
 /// 26 (RFC 1870 section 3), BODY 17 (RFC 6152 section 2), SMTPUTF8 10 (RFC 6531 section 3.1), AUTH 500 (RFC 4954
-/// section 5), DSN 508 (RFC 3461 section 4, the larger of RCPT and MAIL).
-pub const COMMAND_LINE_OCTETS_MAX: usize = 512 + 26 + 17 + 10 + 500 + 508;
+/// section 5), REQUIRETLS 11 (RFC 8689 section 2), DSN 508 (RFC 3461 section 4, the larger of RCPT and MAIL).
+pub const COMMAND_LINE_OCTETS_MAX: usize = 512 + 26 + 17 + 10 + 500 + 11 + 508;
 /// A line of an authentication exchange, including AUTH itself: RFC 4954 section 4.
 pub const AUTH_LINE_OCTETS_MAX: usize = 12_288;
 /// A sent reply line including CRLF: RFC 5321 section 4.5.3.1.5.

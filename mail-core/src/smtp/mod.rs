@@ -2,13 +2,14 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`command`], [`parameter`] | commands and their parameters |
+//! | [`command`], [`parameter`], [`dsn`] | commands and their parameters |
 //! | [`reply`], [`extension`] | replies, and the extensions in the reply to EHLO |
 //! | [`limits`] | size limits and timeouts |
 //! | [`server`], [`client`] | the state machines |
 
 pub mod client;
 pub mod command;
+pub mod dsn;
 pub mod extension;
 pub mod limits;
 pub mod parameter;

@@ -1,9 +1,12 @@
 //! The parameters of MAIL and RCPT.
 //!
-//! SIZE (RFC 1870), BODY (RFC 6152, RFC 3030), SMTPUTF8 (RFC 6531), AUTH (RFC 4954 section 5), and RET, ENVID, NOTIFY
-//! and ORCPT of DSN (RFC 3461).
+//! SIZE (RFC 1870), BODY (RFC 6152, RFC 3030), SMTPUTF8 (RFC 6531), AUTH (RFC 4954 section 5), REQUIRETLS (RFC 8689), and
+//! RET, ENVID, NOTIFY and ORCPT of DSN (RFC 3461), whose values are in [`dsn`](super::dsn).
 
-use std::fmt::{self, Display, Write as _};
+use std::fmt::{self, Display};
+
+use super::dsn::{EnvelopeId, Notify, OriginalRecipient, Ret, Xtext};
+use crate::message::address::ForwardPath;
 
 /// The reason a parameter is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +36,9 @@ pub struct MailParameters {
     /// `RET=`: contents of a failure notification.
     pub ret: Option<Ret>,
     /// `ENVID=`: the sender's envelope identifier.
-    pub envid: Option<Xtext>,
+    pub envid: Option<EnvelopeId>,
+    /// `REQUIRETLS`: every transfer of the message uses verified TLS.
+    pub require_tls: bool,
 }
 
 /// Parameters of RCPT.
@@ -43,6 +48,21 @@ pub struct RcptParameters {
     pub notify: Option<Notify>,
     /// `ORCPT=`: the original recipient.
     pub orcpt: Option<OriginalRecipient>,
+}
+
+/// A recipient of an envelope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipient {
+    /// The address.
+    pub path: ForwardPath,
+    /// The parameters of its RCPT command.
+    pub parameters: RcptParameters,
+}
+
+impl From<ForwardPath> for Recipient {
+    fn from(path: ForwardPath) -> Self {
+        Self { path, parameters: RcptParameters::default() }
+    }
 }
 
 /// The encoding of the message.
@@ -55,47 +75,6 @@ pub enum BodyType {
     /// `BINARYMIME`.
     BinaryMime,
 }
-
-/// The part of the message that a failure notification returns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ret {
-    /// `FULL`.
-    Full,
-    /// `HDRS`.
-    Headers,
-}
-
-/// The events of which the sender is notified. All false means `NEVER`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Notify {
-    /// `SUCCESS`.
-    pub success: bool,
-    /// `FAILURE`.
-    pub failure: bool,
-    /// `DELAY`.
-    pub delay: bool,
-}
-
-/// `original-recipient-address = addr-type ";" xtext`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OriginalRecipient {
-    /// Usually `rfc822`; letters, digits and hyphens.
-    kind: Box<str>,
-    /// The address.
-    address: Xtext,
-}
-
-/// A decoded parameter value in xtext encoding (RFC 3461 section 4).
-///
-/// ```abnf
-/// xtext    = *( xchar / hexchar )
-/// xchar    = any ASCII CHAR between "!" and "~" inclusive, except for "+" and "="
-/// hexchar  = ASCII "+" immediately followed by two upper case hexadecimal digits
-/// ```
-///
-/// Rejects control characters and accepts UTF-8.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Xtext(Box<str>);
 
 impl MailParameters {
     /// Parses the rest of a MAIL command after the path.
@@ -113,18 +92,15 @@ impl MailParameters {
             } else if keyword.eq_ignore_ascii_case("BODY") {
                 once(&mut parameters.body, value, "BODY=7BIT or BODY=8BITMIME", BodyType::parse)?;
             } else if keyword.eq_ignore_ascii_case("SMTPUTF8") {
-                if value.is_some() {
-                    return Err(ParameterError::Syntax("SMTPUTF8"));
-                }
-                if std::mem::replace(&mut parameters.utf8, true) {
-                    return Err(ParameterError::Duplicate);
-                }
+                set_flag(&mut parameters.utf8, value, "SMTPUTF8")?;
+            } else if keyword.eq_ignore_ascii_case("REQUIRETLS") {
+                set_flag(&mut parameters.require_tls, value, "REQUIRETLS")?;
             } else if keyword.eq_ignore_ascii_case("AUTH") {
                 once(&mut parameters.auth, value, "AUTH=<> or AUTH=mailbox", Xtext::decode)?;
             } else if keyword.eq_ignore_ascii_case("RET") {
                 once(&mut parameters.ret, value, "RET=FULL or RET=HDRS", Ret::parse)?;
             } else if keyword.eq_ignore_ascii_case("ENVID") {
-                once(&mut parameters.envid, value, "ENVID=identifier", Xtext::decode)?;
+                once(&mut parameters.envid, value, "ENVID=identifier", EnvelopeId::parse)?;
             } else {
                 return Err(ParameterError::Unknown);
             }
@@ -147,8 +123,9 @@ impl Display for MailParameters {
             f.write_str(" SMTPUTF8")?;
         }
         write_option(f, "AUTH", self.auth.as_ref())?;
-        write_option(f, "RET", self.ret.map(Ret::keyword).as_ref())?;
-        write_option(f, "ENVID", self.envid.as_ref())
+        write_option(f, "RET", self.ret.as_ref())?;
+        write_option(f, "ENVID", self.envid.as_ref())?;
+        if self.require_tls { f.write_str(" REQUIRETLS") } else { Ok(()) }
     }
 }
 
@@ -202,121 +179,6 @@ impl BodyType {
     }
 }
 
-impl Ret {
-    fn parse(value: &str) -> Option<Self> {
-        [Self::Full, Self::Headers].into_iter().find(|ret| value.eq_ignore_ascii_case(ret.keyword()))
-    }
-
-    const fn keyword(self) -> &'static str {
-        match self {
-            Self::Full => "FULL",
-            Self::Headers => "HDRS",
-        }
-    }
-}
-
-impl Notify {
-    /// No notifications.
-    pub const NEVER: Self = Self { success: false, failure: false, delay: false };
-
-    fn parse(value: &str) -> Option<Self> {
-        let mut notify = Self::NEVER;
-        if value.eq_ignore_ascii_case("NEVER") {
-            return Some(notify);
-        }
-        for occasion in value.split(',') {
-            let asked = match occasion {
-                _ if occasion.eq_ignore_ascii_case("SUCCESS") => &mut notify.success,
-                _ if occasion.eq_ignore_ascii_case("FAILURE") => &mut notify.failure,
-                _ if occasion.eq_ignore_ascii_case("DELAY") => &mut notify.delay,
-                _ => return None,
-            };
-            *asked = true;
-        }
-        Some(notify)
-    }
-}
-
-impl Display for Notify {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if *self == Self::NEVER {
-            return f.write_str("NEVER");
-        }
-        let occasions = [(self.success, "SUCCESS"), (self.failure, "FAILURE"), (self.delay, "DELAY")];
-        let mut separator = "";
-        for (_, keyword) in occasions.into_iter().filter(|(asked, _)| *asked) {
-            write!(f, "{separator}{keyword}")?;
-            separator = ",";
-        }
-        Ok(())
-    }
-}
-
-impl OriginalRecipient {
-    /// `None` if the type has other characters than letters, digits and hyphens, or the address has a control character.
-    #[must_use]
-    pub fn new(kind: &str, address: &str) -> Option<Self> {
-        let kind_ok = !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        let address = Xtext::new(address)?;
-        kind_ok.then(|| Self { kind: kind.into(), address })
-    }
-
-    fn parse(value: &str) -> Option<Self> {
-        let (kind, address) = value.split_once(';')?;
-        Self::new(kind, Xtext::decode(address)?.as_str())
-    }
-}
-
-impl Display for OriginalRecipient {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{};{}", self.kind, self.address)
-    }
-}
-
-impl Xtext {
-    /// `None` if the text is empty or has a control character.
-    #[must_use]
-    pub fn new(text: &str) -> Option<Self> {
-        (!text.is_empty() && !text.contains(char::is_control)).then(|| Self(text.into()))
-    }
-
-    /// The decoded text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Accepts an unescaped `=` or non-ASCII character, which some clients send.
-    fn decode(value: &str) -> Option<Self> {
-        let mut decoded = Vec::with_capacity(value.len());
-        let mut rest = value.as_bytes();
-        while let Some((&byte, tail)) = rest.split_first() {
-            rest = tail;
-            if byte != b'+' {
-                decoded.push(byte);
-                continue;
-            }
-            let (digits, tail) = rest.split_at_checked(2)?;
-            let digit = |byte: u8| char::from(byte).to_digit(16);
-            decoded.push(u8::try_from(digit(digits[0])? * 16 + digit(digits[1])?).ok()?);
-            rest = tail;
-        }
-        Self::new(std::str::from_utf8(&decoded).ok()?)
-    }
-}
-
-impl Display for Xtext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for byte in self.0.bytes() {
-            match byte {
-                b'+' | b'=' | ..=b' ' | 0x7F.. => write!(f, "+{byte:02X}")?,
-                _ => f.write_char(char::from(byte))?,
-            }
-        }
-        Ok(())
-    }
-}
-
 /// The keywords and values in `rest`.
 ///
 /// ```abnf
@@ -344,6 +206,15 @@ fn once<T>(
     }
 }
 
+/// Sets a parameter without a value.
+fn set_flag(flag: &mut bool, value: Option<&str>, keyword: &'static str) -> Result<(), ParameterError> {
+    match value {
+        Some(_) => Err(ParameterError::Syntax(keyword)),
+        None if std::mem::replace(flag, true) => Err(ParameterError::Duplicate),
+        None => Ok(()),
+    }
+}
+
 /// `size-value = 1*20DIGIT` (RFC 1870 section 3).
 fn parse_size(value: &str) -> Option<u64> {
     let digits = (1..=20).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
@@ -361,6 +232,7 @@ fn write_option(f: &mut fmt::Formatter<'_>, keyword: &str, value: Option<&impl D
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::smtp::dsn::tests::{envelope_id, notify, original_recipient, ret, xtext};
     use proptest::prelude::*;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -368,7 +240,7 @@ pub(super) mod tests {
     #[test]
     fn parse_reads_every_parameter() {
         let parameters = MailParameters::parse(
-            b" size=1000 BODY=8bitmime  SMTPUTF8 AUTH=a+2Bb@iit.edu RET=hdrs ENVID=QQ314159",
+            b" size=1000 BODY=8bitmime  SMTPUTF8 AUTH=a+2Bb@iit.edu RET=hdrs ENVID=QQ314159 requiretls",
         );
         let expected = MailParameters {
             size: Some(1_000),
@@ -376,7 +248,8 @@ pub(super) mod tests {
             utf8: true,
             auth: Xtext::new("a+b@iit.edu"),
             ret: Some(Ret::Headers),
-            envid: Xtext::new("QQ314159"),
+            envid: EnvelopeId::new("QQ314159"),
+            require_tls: true,
         };
         assert_eq!(parameters, Ok(expected));
         let parameters = RcptParameters::parse(b" NOTIFY=success,DELAY ORCPT=rfc822;gb@iit.edu");
@@ -403,6 +276,9 @@ pub(super) mod tests {
             "AUTH=+GG",
             "RET=ALL",
             "ENVID=",
+            &format!("ENVID={}", "x".repeat(101)),
+            "REQUIRETLS=1",
+            "REQUIRETLS requiretls",
         ] {
             assert!(
                 matches!(
@@ -412,9 +288,15 @@ pub(super) mod tests {
                 "{bad}"
             );
         }
-        for bad in
-            ["NOTIFY=", "NOTIFY=NEVER,DELAY", "NOTIFY=SOON", "ORCPT=gb@iit.edu", "ORCPT=;x", "ORCPT=a b;x"]
-        {
+        for bad in [
+            "NOTIFY=",
+            "NOTIFY=NEVER,DELAY",
+            "NOTIFY=SOON",
+            "ORCPT=gb@iit.edu",
+            "ORCPT=;x",
+            "ORCPT=a b;x",
+            &format!("ORCPT=rfc822;{}", "x".repeat(494)),
+        ] {
             assert!(
                 matches!(
                     RcptParameters::parse(bad.as_bytes()),
@@ -430,39 +312,31 @@ pub(super) mod tests {
         assert_eq!(MailParameters::parse(b"SIZE=99999999999999999999").map(|p| p.size), Ok(Some(u64::MAX)));
     }
 
-    fn xtext() -> impl Strategy<Value = Xtext> {
-        "[ -~é]{1,8}".prop_map(|text| Xtext::new(&text).expect("has no control character"))
-    }
-
     pub(in crate::smtp) fn mail_parameters() -> impl Strategy<Value = MailParameters> {
         let body =
             prop_oneof![Just(BodyType::SevenBit), Just(BodyType::EightBitMime), Just(BodyType::BinaryMime)];
-        let ret = prop_oneof![Just(Ret::Full), Just(Ret::Headers)];
-        let option = proptest::option::of::<BoxedStrategy<Xtext>>;
         (
             proptest::option::of(any::<u64>()),
             proptest::option::of(body),
             any::<bool>(),
-            option(xtext().boxed()),
-            proptest::option::of(ret),
-            option(xtext().boxed()),
+            proptest::option::of(xtext()),
+            proptest::option::of(ret()),
+            proptest::option::of(envelope_id()),
+            any::<bool>(),
         )
-            .prop_map(|(size, body, utf8, auth, ret, envid)| MailParameters {
+            .prop_map(|(size, body, utf8, auth, ret, envid, require_tls)| MailParameters {
                 size,
                 body,
                 utf8,
                 auth,
                 ret,
                 envid,
+                require_tls,
             })
     }
 
     pub(in crate::smtp) fn rcpt_parameters() -> impl Strategy<Value = RcptParameters> {
-        let notify =
-            any::<[bool; 3]>().prop_map(|[success, failure, delay]| Notify { success, failure, delay });
-        let orcpt = ("[A-Za-z0-9-]{1,8}", xtext())
-            .prop_map(|(kind, address)| OriginalRecipient { kind: kind.into(), address });
-        (proptest::option::of(notify), proptest::option::of(orcpt))
+        (proptest::option::of(notify()), proptest::option::of(original_recipient()))
             .prop_map(|(notify, orcpt)| RcptParameters { notify, orcpt })
     }
 }

@@ -107,6 +107,8 @@ pub(super) fn smtp_server(data: &[u8]) {
         submission: false,
         bare_line_ends: false,
         command_events: false,
+        dsn: true,
+        require_tls: true,
     });
     let Some(state) = prelude(
         data,
@@ -207,6 +209,7 @@ pub(super) fn pop3_server(data: &[u8]) {
 
 pub(super) fn smtp_client(data: &[u8]) {
     use mail_core::smtp::client::{Envelope, Event, Submission, SubmissionConfig, Tls};
+    use mail_core::smtp::dsn::Ret;
     let ready: &[u8] = b"220 a\r\n250-a\r\n250-PIPELINING\r\n250 AUTH PLAIN\r\n235 2.7.0 in\r\n";
     let begun = [ready, b"250 ok\r\n250 ok\r\n354 go\r\n"].concat();
     let Some(state) = prelude(
@@ -226,10 +229,13 @@ pub(super) fn smtp_client(data: &[u8]) {
         let mut machine = Submission::new(config, start());
         let envelope = Envelope {
             reverse_path: ReversePath::Null,
-            recipients: vec![ForwardPath::Postmaster],
+            recipients: vec![ForwardPath::Postmaster.into()],
             size: None,
             eight_bit: false,
             utf8: false,
+            ret: Some(Ret::Full),
+            envid: None,
+            require_tls: false,
         };
         machine.send(envelope).expect("a new session accepts it");
         let handle = |machine: &mut Submission, event, outcome: &mut Outcome| {

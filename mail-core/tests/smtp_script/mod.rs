@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use mail_core::smtp::parameter::Recipient;
 use mail_core::smtp::reply::{EnhancedCode, Reply};
 use mail_core::smtp::server::{AuthOffer, Config, Event, Server, SessionCommand};
 use mail_core::time::Instant;
@@ -16,7 +17,7 @@ use crate::transcript::{Fixture, Role};
 /// | `hostname NAME`, `size OCTETS`, `recipients COUNT` | limits and name of the server |
 /// | `starttls`, `submission`, `secure` | STARTTLS is offered, AUTH is required, the connection is already secure |
 /// | `auth never\|when-secure\|always` | when AUTH is offered |
-/// | `bare-line-ends`, `command-events` | the options of `Config` |
+/// | `bare-line-ends`, `command-events`, `dsn`, `require-tls` | the options of `Config` |
 /// | `reject WHAT REPLY` | WHAT is `mail`, `data`, `message`, a recipient path or `user/password`; REPLY is `550 5.1.1 text` |
 ///
 /// The action `tls` completes the handshake and `shutdown` shuts down.
@@ -37,6 +38,8 @@ pub(crate) fn default_config() -> Config {
         submission: false,
         bare_line_ends: false,
         command_events: false,
+        dsn: false,
+        require_tls: false,
     }
 }
 
@@ -67,6 +70,8 @@ impl Fixture for Script {
                 ("secure", "") => secure = true,
                 ("bare-line-ends", "") => config.bare_line_ends = true,
                 ("command-events", "") => config.command_events = true,
+                ("dsn", "") => config.dsn = true,
+                ("require-tls", "") => config.require_tls = true,
                 ("auth", "never") => config.auth = AuthOffer::Never,
                 ("auth", "when-secure") => config.auth = AuthOffer::WhenSecure,
                 ("auth", "always") => config.auth = AuthOffer::Always,
@@ -113,12 +118,20 @@ impl Fixture for Script {
                 let size = mail.size.map_or(String::new(), |size| format!(" size={size}"));
                 let eight_bit = if mail.eight_bit { " 8bit" } else { "" };
                 let utf8 = if mail.utf8 { " utf8" } else { "" };
-                log.push(format!("mail {}{size}{eight_bit}{utf8}", mail.reverse_path));
+                let ret = mail.ret.map_or(String::new(), |ret| format!(" ret={ret}"));
+                let envid = mail.envid.map_or(String::new(), |envid| format!(" envid={}", envid.as_str()));
+                let require_tls = if mail.require_tls { " requiretls" } else { "" };
+                let parameters = [&size, eight_bit, utf8, &ret, &envid, require_tls].concat();
+                log.push(format!("mail {}{parameters}", mail.reverse_path));
                 self.message.clear();
                 self.decide(machine, "mail");
             }
-            Event::Recipient(path) => {
-                log.push(format!("recipient {path}"));
+            Event::Recipient(Recipient { path, parameters }) => {
+                let notify = parameters.notify.map_or(String::new(), |notify| format!(" notify={notify}"));
+                let orcpt = parameters
+                    .orcpt
+                    .map_or(String::new(), |orcpt| format!(" orcpt={};{}", orcpt.kind(), orcpt.address()));
+                log.push(format!("recipient {path}{notify}{orcpt}"));
                 self.decide(machine, &path.to_string());
             }
             Event::Data => {

@@ -185,6 +185,8 @@ fn machine_config(args: &CatchArgs) -> Config {
         submission: false,
         bare_line_ends: !args.strict,
         command_events: true,
+        dsn: false,
+        require_tls: false,
     }
 }
 

@@ -207,10 +207,10 @@ impl Session for CatchSession {
                 self.begin_transaction(mail);
                 self.length_rejection(mail.reverse_path.address(), 7)
             }
-            Event::Recipient(path) => {
-                let rejection = self.length_rejection(path.address(), 3);
+            Event::Recipient(recipient) => {
+                let rejection = self.length_rejection(recipient.path.address(), 3);
                 if rejection.is_none() {
-                    let recipient = path.to_string().trim_matches(['<', '>']).to_owned();
+                    let recipient = recipient.path.to_string().trim_matches(['<', '>']).to_owned();
                     self.transaction.envelope.to.push(recipient);
                 }
                 rejection
@@ -279,7 +279,7 @@ impl FaultTarget for CatchSession {
 
     fn own_fault(&self, event: &Event) -> Option<Fault<SmtpCommand>> {
         match event {
-            Event::Recipient(path) => recipients::rcpt_fault(&path.address()?.to_string()),
+            Event::Recipient(recipient) => recipients::rcpt_fault(&recipient.path.address()?.to_string()),
             Event::EndOfData => {
                 self.transaction.envelope.to.iter().find_map(|to| recipients::message_fault(to))
             }

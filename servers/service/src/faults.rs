@@ -268,7 +268,6 @@ impl<X: SmtpService> FaultTarget for SmtpSession<X> {
     type Command = SmtpCommand;
 
     fn command(&self, event: &smtp::Event, _machine: &smtp::Server) -> Option<(SmtpCommand, Vec<String>)> {
-        use mail_core::message::address::ForwardPath::{Address, Postmaster};
         Some(match event {
             smtp::Event::Command(command) => match command {
                 smtp::SessionCommand::Connect => (SmtpCommand::Connect, Vec::new()),
@@ -283,8 +282,10 @@ impl<X: SmtpService> FaultTarget for SmtpSession<X> {
                 SmtpCommand::Mail,
                 mail.reverse_path.address().map(ToString::to_string).into_iter().collect(),
             ),
-            smtp::Event::Recipient(Address(address)) => (SmtpCommand::Rcpt, vec![address.to_string()]),
-            smtp::Event::Recipient(Postmaster) => (SmtpCommand::Rcpt, vec!["postmaster".into()]),
+            smtp::Event::Recipient(recipient) => {
+                let address = recipient.path.address();
+                (SmtpCommand::Rcpt, vec![address.map_or_else(|| "postmaster".into(), ToString::to_string)])
+            }
             smtp::Event::Data => (SmtpCommand::Data, self.addresses()),
             smtp::Event::EndOfData => (SmtpCommand::Message, self.addresses()),
             smtp::Event::Chunk(_) | smtp::Event::Reset | smtp::Event::Refused(_) => return None,

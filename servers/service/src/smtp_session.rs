@@ -301,7 +301,7 @@ impl<X: SmtpService> Session for SmtpSession<X> {
             Event::Authenticate(credentials) => return self.authenticate(&credentials, machine).await,
             Event::Command(_) => Ok(()),
             Event::Mail(mail) => self.begin_transaction(mail, machine).await,
-            Event::Recipient(path) => self.add_recipient(&path).await,
+            Event::Recipient(recipient) => self.add_recipient(&recipient.path).await,
             Event::Data => self.begin_data().await,
             Event::Chunk(chunk) => {
                 if let Some(Transaction { intake: Some(intake), octets, .. }) = &mut self.transaction {

@@ -43,6 +43,8 @@ pub(crate) async fn serve(world: World, context: Arc<SimContext>, protocol: Prot
                 submission: false,
                 bare_line_ends: false,
                 command_events: false,
+                dsn: false,
+                require_tls: false,
             };
             let machine = smtp::server::Server::new(Arc::new(config), false, now);
             drive(world, socket, machine, SmtpSession::new(context, client, None)).await;

@@ -62,10 +62,13 @@ impl OutgoingMail {
         let path = |(address, _): &(String, _)| ForwardPath::Address(address_of(address));
         Envelope {
             reverse_path: ReversePath::Address(address_of("ag@iit.edu")),
-            recipients: self.recipients.iter().map(path).collect(),
+            recipients: self.recipients.iter().map(|recipient| path(recipient).into()).collect(),
             size: Some(self.text.len() as u64),
             eight_bit: true,
             utf8: false,
+            ret: None,
+            envid: None,
+            require_tls: false,
         }
     }
 }

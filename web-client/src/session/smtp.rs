@@ -145,7 +145,8 @@ impl<C: Connection> Sender<C> {
         while let Some(event) = self.driver.next_event().await? {
             match event {
                 Event::RecipientRefused { index, reply } => {
-                    if let Some(ForwardPath::Address(address)) = message.envelope.recipients.get(index) {
+                    let recipient = message.envelope.recipients.get(index);
+                    if let Some(address) = recipient.and_then(|recipient| recipient.path.address()) {
                         self.rejected.push((address.clone(), reply_text(&reply)));
                     }
                 }

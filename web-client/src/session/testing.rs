@@ -317,6 +317,8 @@ impl SmtpHost {
             submission: false,
             bare_line_ends: false,
             command_events: false,
+            dsn: false,
+            require_tls: false,
             starttls: false,
             auth: AuthOffer::Always,
         };
@@ -339,7 +341,7 @@ impl Policy<smtp::Server> for Mail {
             smtp::Event::Authenticate(credentials) if !is_valid(&credentials) => {
                 server.reject(smtp::replies::WRONG_CREDENTIALS);
             }
-            smtp::Event::Recipient(path) if path.to_string().contains("nobody") => {
+            smtp::Event::Recipient(recipient) if recipient.path.to_string().contains("nobody") => {
                 server.reject(smtp::replies::UNKNOWN_USER);
             }
             smtp::Event::Data => {

@@ -3,10 +3,11 @@
 use super::Envelope;
 use crate::message::address::{ForwardPath, ReversePath};
 use crate::message::header;
+use crate::smtp::parameter::Recipient;
 
 impl Envelope {
     /// An envelope whose SIZE (RFC 1870), 8BITMIME (RFC 6152) and SMTPUTF8 (RFC 6531) parameters are derived from the
-    /// message. `message` may have any line ends; the size counts each as CRLF, as [`Submission::body`] sends them.
+    /// message, without parameters of DSN and REQUIRETLS. `message` may have any line ends; the size counts each as CRLF, as [`Submission::body`] sends them.
     ///
     /// [`Submission::body`]: super::Submission::body
     #[must_use]
@@ -14,11 +15,14 @@ impl Envelope {
         let (header, _) = header::split(message);
         Self {
             reverse_path,
-            recipients,
+            recipients: recipients.into_iter().map(Recipient::from).collect(),
             size: Some(octets_with_crlf(message)),
             eight_bit: !message.is_ascii(),
             // A header in a legacy 8-bit encoding is not UTF-8 (RFC 6532) and needs only 8BITMIME.
             utf8: !header.is_ascii() && str::from_utf8(header).is_ok(),
+            ret: None,
+            envid: None,
+            require_tls: false,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The SMTP client state machine: submits messages to a server.
 //!
 //! RFC 5321 and RFC 6409, with PIPELINING (RFC 2920), SIZE (RFC 1870), 8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531),
-//! STARTTLS (RFC 3207) and AUTH (RFC 4954). It uses one connection: no MX look-up and no retries. BDAT is not used.
+//! STARTTLS (RFC 3207), AUTH (RFC 4954), DSN (RFC 3461) and REQUIRETLS (RFC 8689). It uses one connection: no MX look-up and no retries. BDAT is not used.
 //!
 //! `state` has the transition table, `connection` the framing, and [`Submission`] is the machine.
 
@@ -11,10 +11,12 @@ mod state;
 mod submission;
 
 use super::command::HelloName;
+use super::dsn::{EnvelopeId, Ret};
 use super::extension::Extensions;
+use super::parameter::Recipient;
 use super::reply::Reply;
 use crate::machine::ApiMisuse;
-use crate::message::address::{ForwardPath, ReversePath};
+use crate::message::address::ReversePath;
 use crate::sasl::Credentials;
 
 pub use submission::Submission;
@@ -49,14 +51,21 @@ pub struct SubmissionConfig {
 pub struct Envelope {
     /// The sender.
     pub reverse_path: ReversePath,
-    /// The recipients; at least one.
-    pub recipients: Vec<ForwardPath>,
+    /// The recipients; at least one. Their parameters are sent only if the server offers DSN.
+    pub recipients: Vec<Recipient>,
     /// Message size in octets, if known or estimated.
     pub size: Option<u64>,
     /// Whether the message has octets that are not ASCII.
     pub eight_bit: bool,
     /// Whether the header has UTF-8. A UTF-8 address requires SMTPUTF8 in any case.
     pub utf8: bool,
+    /// The part of the message that a failure notification returns. Sent only if the server offers DSN.
+    pub ret: Option<Ret>,
+    /// The sender's identifier of the transaction. Sent only if the server offers DSN.
+    pub envid: Option<EnvelopeId>,
+    /// Whether the server must support REQUIRETLS. The driver uses TLS and verifies the server's
+    /// certificate (RFC 8689 section 4.2.1).
+    pub require_tls: bool,
 }
 
 /// The step at which a rejection occurred.
@@ -93,6 +102,9 @@ pub enum MissingCapability {
     /// 8BITMIME (RFC 6152 section 3).
     #[error("the server does not accept messages that are not ASCII (8BITMIME)")]
     EightBitMime,
+    /// REQUIRETLS over TLS (RFC 8689 section 4.2.1).
+    #[error("the server does not promise to send the message over encrypted connections only (REQUIRETLS)")]
+    RequireTls,
     /// The message exceeds the SIZE limit.
     #[error("the message is too large: the server accepts at most {0} octets")]
     Size(u64),

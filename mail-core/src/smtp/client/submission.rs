@@ -12,7 +12,7 @@ use crate::pipeline::{PIPELINED_MAX, excerpt};
 use crate::sasl::{ClientExchange, Credentials, Mechanism};
 use crate::smtp::command::Command;
 use crate::smtp::extension::Extensions;
-use crate::smtp::parameter::{BodyType, MailParameters, RcptParameters};
+use crate::smtp::parameter::{BodyType, MailParameters, RcptParameters, Recipient};
 use crate::smtp::reply::Reply;
 use crate::time::Instant;
 
@@ -217,11 +217,9 @@ impl Submission {
             let Some(awaited) = progress.next_command() else { return };
             let command = match awaited {
                 Awaited::Mail => {
-                    Command::Mail(envelope.reverse_path.clone(), parameters(envelope, &self.extensions))
+                    Command::Mail(envelope.reverse_path.clone(), mail_parameters(envelope, &self.extensions))
                 }
-                Awaited::Recipient(index) => {
-                    Command::Rcpt(envelope.recipients[index].clone(), RcptParameters::default())
-                }
+                Awaited::Recipient(index) => rcpt(&envelope.recipients[index], &self.extensions),
                 _ => Command::Data,
             };
             self.connection.send(awaited, &command);
@@ -455,21 +453,30 @@ fn missing_capability(envelope: &Envelope, extensions: &Extensions) -> Option<Mi
         (Some(size), Some(size_max)) if size > size_max => Some(MissingCapability::Size(size_max)),
         _ if needs_utf8(envelope) && !extensions.utf8 => Some(MissingCapability::SmtpUtf8),
         _ if envelope.eight_bit && !extensions.eight_bit_mime => Some(MissingCapability::EightBitMime),
+        _ if envelope.require_tls && !extensions.require_tls => Some(MissingCapability::RequireTls),
         _ => None,
     }
 }
 
-fn parameters(envelope: &Envelope, extensions: &Extensions) -> MailParameters {
+fn mail_parameters(envelope: &Envelope, extensions: &Extensions) -> MailParameters {
     MailParameters {
         size: envelope.size.filter(|_| extensions.size.is_some()),
         body: envelope.eight_bit.then_some(BodyType::EightBitMime),
         utf8: needs_utf8(envelope),
-        ..MailParameters::default()
+        auth: None,
+        ret: envelope.ret.filter(|_| extensions.dsn),
+        envid: envelope.envid.clone().filter(|_| extensions.dsn),
+        require_tls: envelope.require_tls,
     }
 }
 
+fn rcpt(recipient: &Recipient, extensions: &Extensions) -> Command {
+    let parameters = if extensions.dsn { recipient.parameters.clone() } else { RcptParameters::default() };
+    Command::Rcpt(recipient.path.clone(), parameters)
+}
+
 fn needs_utf8(envelope: &Envelope) -> bool {
-    let ascii =
-        envelope.reverse_path.is_ascii() && envelope.recipients.iter().all(|recipient| recipient.is_ascii());
+    let ascii = envelope.reverse_path.is_ascii()
+        && envelope.recipients.iter().all(|recipient| recipient.path.is_ascii());
     envelope.utf8 || !ascii
 }

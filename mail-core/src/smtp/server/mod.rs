@@ -24,9 +24,11 @@ use bytes::Bytes;
 
 pub use self::connection::Server;
 pub use self::dialogue::{DIALOGUE_LINES_MAX, DialogueContent, DialogueLine};
-use crate::message::address::{ForwardPath, ReversePath};
+use crate::message::address::ReversePath;
 use crate::sasl;
 pub use crate::sasl::AuthOffer;
+use crate::smtp::dsn::{EnvelopeId, Ret};
+use crate::smtp::parameter::Recipient;
 use crate::smtp::reply::Reply;
 
 /// Configuration shared by the connections of a listener.
@@ -49,6 +51,10 @@ pub struct Config {
     pub bare_line_ends: bool,
     /// Whether to ask the policy about the connection and about HELO, EHLO, STARTTLS and QUIT: [`Event::Command`].
     pub command_events: bool,
+    /// Whether to offer DSN. The policy above then sends the notifications that the parameters request.
+    pub dsn: bool,
+    /// Whether to offer REQUIRETLS over TLS (RFC 8689). The policy above then sends the message over verified TLS only.
+    pub require_tls: bool,
 }
 
 /// An event for the policy. Answer a question with [`Server::accept`] or [`Server::reject`].
@@ -61,7 +67,7 @@ pub enum Event {
     /// Question: may the transaction begin?
     Mail(Mail),
     /// Question: is the recipient accepted?
-    Recipient(ForwardPath),
+    Recipient(Recipient),
     /// Question: may the message begin? At least one recipient was accepted.
     Data,
     /// The next part of the message, without dot-stuffing. Needs no answer.
@@ -95,6 +101,12 @@ pub struct Mail {
     pub eight_bit: bool,
     /// Whether the client declared SMTPUTF8 (RFC 6531).
     pub utf8: bool,
+    /// The part of the message that a failure notification returns (RFC 3461).
+    pub ret: Option<Ret>,
+    /// The client's identifier of the transaction (RFC 3461).
+    pub envid: Option<EnvelopeId>,
+    /// Whether the client declared REQUIRETLS (RFC 8689).
+    pub require_tls: bool,
 }
 
 /// A command outside of transactions.

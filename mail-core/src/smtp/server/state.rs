@@ -191,8 +191,10 @@ impl Session {
                 let can_authenticate = config.auth.is_offered(self.secure) || !config.starttls;
                 Err(if can_authenticate { replies::AUTH_FIRST } else { replies::TLS_FIRST })
             }
-            Command::Mail(path, parameters) => check_mail(parameters, path.is_ascii(), config),
-            Command::Rcpt(_, parameters) if parameters.requests_dsn() => Err(replies::UNKNOWN_PARAMETER),
+            Command::Mail(path, parameters) => self.check_mail(parameters, path.is_ascii(), config),
+            Command::Rcpt(_, parameters) if parameters.requests_dsn() && !config.dsn => {
+                Err(replies::UNKNOWN_PARAMETER)
+            }
             Command::Rcpt(path, _) if !self.utf8 && !path.is_ascii() => Err(replies::NEEDS_UTF8),
             Command::Rcpt(..) if self.recipients >= config.recipients_max => {
                 Err(replies::TOO_MANY_RECIPIENTS)
@@ -213,6 +215,33 @@ impl Session {
             Command::Auth { .. } => Err(replies::AUTH_UNAVAILABLE),
             _ => Ok(()),
         }
+    }
+
+    /// Ignores AUTH=, which RFC 4954 section 5 allows for untrusted clients.
+    fn check_mail(
+        &self,
+        parameters: &MailParameters,
+        path_is_ascii: bool,
+        config: &Config,
+    ) -> Result<(), Reply> {
+        let is_unsupported = (parameters.requests_dsn() && !config.dsn)
+            || (parameters.require_tls && !self.offers_require_tls(config))
+            || parameters.body == Some(BodyType::BinaryMime);
+        if is_unsupported {
+            return Err(replies::UNKNOWN_PARAMETER);
+        }
+        if !parameters.utf8 && !path_is_ascii {
+            return Err(replies::NEEDS_UTF8);
+        }
+        if parameters.size.is_some_and(|size| size > config.message_size_max) {
+            return Err(replies::too_large(config.message_size_max));
+        }
+        Ok(())
+    }
+
+    /// RFC 8689 section 2 forbids the offer without TLS.
+    const fn offers_require_tls(&self, config: &Config) -> bool {
+        config.require_tls && self.tls
     }
 
     /// Accepts HELO or EHLO and returns the reply.
@@ -263,26 +292,13 @@ impl Session {
             enhanced_status_codes: true,
             utf8: true,
             chunking: true,
-            dsn: false,
+            dsn: config.dsn,
+            require_tls: self.offers_require_tls(config),
             starttls: config.starttls && !self.tls,
             auth,
             limits: Limits { rcpt_max: u32::try_from(config.recipients_max).ok(), ..Limits::default() },
         }
     }
-}
-
-/// Ignores AUTH=, which RFC 4954 section 5 allows for untrusted clients.
-fn check_mail(parameters: &MailParameters, path_is_ascii: bool, config: &Config) -> Result<(), Reply> {
-    if parameters.requests_dsn() || parameters.body == Some(BodyType::BinaryMime) {
-        return Err(replies::UNKNOWN_PARAMETER);
-    }
-    if !parameters.utf8 && !path_is_ascii {
-        return Err(replies::NEEDS_UTF8);
-    }
-    if parameters.size.is_some_and(|size| size > config.message_size_max) {
-        return Err(replies::too_large(config.message_size_max));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

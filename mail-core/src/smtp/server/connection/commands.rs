@@ -6,7 +6,7 @@ use super::{Input, Question, Server};
 use crate::machine::ProtocolError;
 use crate::message::address::{ForwardPath, ReversePath};
 use crate::smtp::command::{Command, HelloName};
-use crate::smtp::parameter::{BodyType, MailParameters};
+use crate::smtp::parameter::{BodyType, MailParameters, RcptParameters, Recipient};
 use crate::smtp::server::{Event, Mail, replies};
 
 impl Server {
@@ -35,8 +35,8 @@ impl Server {
         match command {
             Command::Helo(name) => self.on_hello(name, false),
             Command::Ehlo(name) => self.on_hello(name, true),
-            Command::Mail(path, parameters) => self.on_mail(path, &parameters),
-            Command::Rcpt(path, _) => self.on_rcpt(path),
+            Command::Mail(path, parameters) => self.on_mail(path, parameters),
+            Command::Rcpt(path, parameters) => self.on_rcpt(path, parameters),
             Command::Data => self.ask(Question::Data, Event::Data),
             Command::Bdat { size, last } => self.on_bdat(size, last),
             Command::Rset => {
@@ -62,16 +62,17 @@ impl Server {
         self.succeed(&reply);
     }
 
-    fn on_mail(&mut self, reverse_path: ReversePath, parameters: &MailParameters) {
-        let MailParameters { size, utf8, .. } = *parameters;
-        let eight_bit = parameters.body == Some(BodyType::EightBitMime);
+    fn on_mail(&mut self, reverse_path: ReversePath, parameters: MailParameters) {
+        let MailParameters { size, body, utf8, auth: _, ret, envid, require_tls } = parameters;
+        let eight_bit = body == Some(BodyType::EightBitMime);
         let question = Question::Mail { reply: replies::sender_ok(&reverse_path), utf8 };
-        self.ask(question, Event::Mail(Mail { reverse_path, size, eight_bit, utf8 }));
+        let mail = Mail { reverse_path, size, eight_bit, utf8, ret, envid, require_tls };
+        self.ask(question, Event::Mail(mail));
     }
 
-    fn on_rcpt(&mut self, path: ForwardPath) {
+    fn on_rcpt(&mut self, path: ForwardPath, parameters: RcptParameters) {
         let reply = replies::recipient_ok(&path, self.session.is_extended());
-        self.ask(Question::Recipient(reply), Event::Recipient(path));
+        self.ask(Question::Recipient(reply), Event::Recipient(Recipient { path, parameters }));
     }
 
     fn on_starttls(&mut self) {
