@@ -69,3 +69,6 @@ impl Display for QueueId {
         f.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 pub(crate) mod catch;
+pub(crate) mod dns;
+pub(crate) mod mail_host;
 pub(crate) mod mails;
 pub(crate) mod tls;
 #[cfg(target_os = "linux")]

@@ -124,14 +124,16 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
         recipients: &[usize],
     ) -> Transaction {
         let entry = &queued.entry;
-        let paths =
-            recipients.iter().map(|index| ForwardPath::Address(entry.recipients[*index].address.clone()));
+        let path = |index: &usize| ForwardPath::Address(entry.recipients[*index].address.clone()).into();
         let envelope = Envelope {
             reverse_path: entry.reverse_path.clone(),
-            recipients: paths.collect(),
+            recipients: recipients.iter().map(path).collect(),
             size: Some(queued.octets()),
             eight_bit: entry.eight_bit,
             utf8: entry.utf8,
+            ret: None,
+            envid: None,
+            require_tls: false,
         };
         let file = Arc::clone(&queued.file);
         let mut body = FileBody { file, rest: queued.message.clone(), offload: self.offload.clone() };
