@@ -1,4 +1,4 @@
-//! Internet messages: addresses, header fields, dates, drafts, composing and parsing MIME.
+//! Internet messages: addresses, header fields, dates, drafts, composing and parsing MIME, delivery reports.
 
 pub mod address;
 pub mod complete;
@@ -13,4 +13,5 @@ pub mod parsed;
 pub mod platform;
 pub mod printable;
 pub mod recipients;
+pub mod report;
 mod subject_prefix;

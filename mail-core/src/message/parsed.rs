@@ -19,6 +19,7 @@ use super::id::MessageId;
 use super::mime::{self, Context, Header, Received};
 use super::platform::{CharsetDecoder, Platform};
 use super::printable::without_bidi_controls;
+use super::report::DeliveryReport;
 
 /// An entry of a From, To, Cc or Reply-To field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +86,8 @@ pub struct ParsedMessage {
     pub html_text: Option<String>,
     /// All attachments, including inline images and attached messages.
     pub attachments: Vec<Attachment>,
+    /// The delivery report, if the message is one. Anybody can write a report; it proves nothing.
+    pub report: Option<DeliveryReport>,
 }
 
 impl NamedAddress {
@@ -180,6 +183,7 @@ impl ParsedMessage {
     }
 
     fn set_content(&mut self, message: &mime::Message<'_>, platform: Platform) {
+        self.report = DeliveryReport::find(message);
         let layout = message.layout();
         let part = |index: usize| &message.parts()[index];
         self.attachments = layout.attachments.iter().map(|index| attachment(message, part(*index))).collect();

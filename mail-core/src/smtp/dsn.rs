@@ -1,7 +1,7 @@
 //! The parameters of delivery status notifications (RFC 3461): RET and ENVID of MAIL, NOTIFY and ORCPT of RCPT.
 //!
 //! Values are stored decoded; [`Display`] encodes them. RFC 6533 section 3 defines the encoding of ORCPT for addresses with
-//! UTF-8.
+//! UTF-8. The notifications themselves are in [`report`](crate::message::report).
 
 use std::fmt::{self, Display, Write as _};
 

@@ -72,21 +72,42 @@ impl EnhancedCode {
         Self { class, subject, detail }
     }
 
+    /// Parses `5.1.1`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('.').map(|part| {
+            let is_number = matches!(part.len(), 1..=3) && part.bytes().all(|b| b.is_ascii_digit());
+            part.parse::<u16>().ok().filter(|_| is_number)
+        });
+        let (class, subject, detail) = (parts.next()??, parts.next()??, parts.next()??);
+        let is_code = parts.next().is_none() && matches!(class, 2 | 4 | 5);
+        is_code.then_some(Self { class: u8::try_from(class).ok()?, subject, detail })
+    }
+
+    /// 2 for success, 4 for a temporary failure, 5 for a permanent one.
+    #[must_use]
+    pub const fn class(self) -> u8 {
+        self.class
+    }
+
+    /// The second part of the code, such as 1 for an address.
+    #[must_use]
+    pub const fn subject(self) -> u16 {
+        self.subject
+    }
+
+    /// The third part of the code.
+    #[must_use]
+    pub const fn detail(self) -> u16 {
+        self.detail
+    }
+
     /// Splits a code and the following space off the front of a reply's text.
     fn strip_from(text: &str, code: ReplyCode) -> Option<(Self, &str)> {
         let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
-        let mut parts = word.split('.');
-        let number = |part: Option<&str>| {
-            part.filter(|p| matches!(p.len(), 1..=3) && p.bytes().all(|b| b.is_ascii_digit()))?
-                .parse::<u16>()
-                .ok()
-        };
-        let (class, subject, detail) = (number(parts.next())?, number(parts.next())?, number(parts.next())?);
         // RFC 2034 section 4: the class is the reply code's first digit.
-        if parts.next().is_some() || class != code.0 / 100 || class == 3 {
-            return None;
-        }
-        Some((Self { class: u8::try_from(class).ok()?, subject, detail }, rest))
+        let enhanced = Self::parse(word).filter(|enhanced| u16::from(enhanced.class) == code.0 / 100)?;
+        Some((enhanced, rest))
     }
 }
 

@@ -11,6 +11,7 @@ use mail_core::mailbox::scan::{Scanner, records};
 use mail_core::message::address::{Address, Domain, ForwardPath, ReversePath};
 use mail_core::message::draft::{self, Draft, Subject};
 use mail_core::message::parsed::{ParsedMessage, Summary};
+use mail_core::message::report::{DeliveryReport, Notification, TEXT_OCTETS_MAX};
 use mail_core::message::{compose, date, header, id, mime, recipients};
 use mail_core::proxy::{self, Header};
 use mail_core::{aliases, pop3, sasl, smtp, users};
@@ -35,6 +36,7 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("pop3_server", machines::pop3_server),
     ("proxy", proxy_header),
     ("replies", replies),
+    ("report", delivery_report),
     ("sasl", sasl_messages),
     ("scan", scan),
     ("smtp_client", machines::smtp_client),
@@ -242,6 +244,36 @@ fn replies(data: &[u8]) {
         let _ = pop3::listing::ScanListing::parse(text);
         let _ = pop3::listing::DropListing::parse(text);
     }
+}
+
+/// A parsed report is bounded and printable, and is formatted as one that has the same recipients.
+fn delivery_report(data: &[u8]) {
+    let Some(report) = DeliveryReport::parse(data) else { return };
+    for recipient in &report.recipients {
+        let sentence = recipient.sentence();
+        let diagnostic = recipient.diagnostic().unwrap_or_default();
+        assert!(sentence.len() <= 1_000 && diagnostic.len() <= TEXT_OCTETS_MAX);
+        assert!(![&sentence, diagnostic].into_iter().any(|text| text.contains(char::is_control)));
+    }
+    let host = Domain::parse("iit.edu").expect("a domain");
+    let notification = Notification {
+        report: &report,
+        sender: &Address::parse("ag@iit.edu").expect("an address"),
+        host: &host,
+        date: &chrono::DateTime::UNIX_EPOCH.fixed_offset(),
+        id: &id::MessageId::parse("1@iit.edu").expect("an identifier"),
+        original: data,
+        ret: (data.len().is_multiple_of(2)).then_some(smtp::dsn::Ret::Full),
+        utf8: data.len().is_multiple_of(3),
+    };
+    let message = notification.format();
+    let mut line_ends = LineEndChecker::default();
+    line_ends.check(&message);
+    assert!(!line_ends.is_malformed(), "{}", message.escape_ascii());
+    let again = ParsedMessage::parse(&message).report.expect("a report");
+    let actions =
+        |report: &DeliveryReport| report.recipients.iter().map(|one| one.action).collect::<Vec<_>>();
+    assert_eq!(actions(&again), actions(&report));
 }
 
 fn sasl_messages(data: &[u8]) {
