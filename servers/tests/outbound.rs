@@ -94,7 +94,10 @@ fn serve(dir: &TestDir) -> ServerProcess {
 }
 
 fn example_net(address: Ipv4Addr) -> DnsServer {
-    DnsServer::start(&[DnsRecord::Mx("example.net", 10, "mx.example.net"), DnsRecord::A("mx.example.net", address)])
+    DnsServer::start(&[
+        DnsRecord::Mx("example.net", 10, "mx.example.net"),
+        DnsRecord::A("mx.example.net", address),
+    ])
 }
 
 #[test]
@@ -131,7 +134,12 @@ fn temporary_failure_is_retried_and_the_log_survives_a_restart() {
     sender.submit(&["x@example.net", "y@example.net"], MESSAGE);
     assert_eq!(host.next().to, ["<y@example.net>"]);
     let list = sender.wait_until_queue("deferred", |list| list.contains("greylisted"));
-    assert!(list.contains("<x@example.net>  waiting, 1 attempts: mx.example.net [127.0.0.1]: 451 4.7.1 greylisted"), "{list}");
+    assert!(
+        list.contains(
+            "<x@example.net>  waiting, 1 attempts: mx.example.net [127.0.0.1]: 451 4.7.1 greylisted"
+        ),
+        "{list}"
+    );
     assert!(list.contains("<y@example.net>  done"), "{list}");
     sender.queue(&["retry"]);
     sender.wait_until_queue("retried", |list| list.contains("2 attempts"));
@@ -143,7 +151,10 @@ fn temporary_failure_is_retried_and_the_log_survives_a_restart() {
     assert!(list.contains("2 attempts"), "{list}");
     let id = list.split(' ').next().expect("a first word").to_owned();
     let shown = sender.queue(&["show", &id]);
-    assert!(shown.contains("from: <ag@iitkgp.edu>") && shown.contains("<y@example.net> delivered"), "{shown}");
+    assert!(
+        shown.contains("from: <ag@iitkgp.edu>") && shown.contains("<y@example.net> delivered"),
+        "{shown}"
+    );
     // The new process may not have read the queue yet.
     sender.server.wait_for_log("outbound queue read");
     sender.wait_until_queue("empty", |list| {
@@ -200,7 +211,10 @@ fn unknown_domains_null_mx_and_private_addresses_are_reported_at_once() {
         fs::remove_file(sender.dir.path("data/ag/MyMailBox.txt")).ok();
         sender.submit(&[recipient], MESSAGE);
         let report = sender.report();
-        assert!(report.contains(&format!("Status: {status}")) && report.contains(text), "{recipient}: {report}");
+        assert!(
+            report.contains(&format!("Status: {status}")) && report.contains(text),
+            "{recipient}: {report}"
+        );
     }
 }
 
@@ -223,7 +237,8 @@ fn message_is_returned_after_its_lifetime_and_reported_before() {
 
 #[test]
 fn second_mail_server_receives_mail_if_the_first_fails() {
-    let first = MailHost::with_script(Ipv4Addr::new(127, 0, 0, 3), 0, |_| Some("554 5.3.2 no service".into()));
+    let first =
+        MailHost::with_script(Ipv4Addr::new(127, 0, 0, 3), 0, |_| Some("554 5.3.2 no service".into()));
     let second = MailHost::start(Ipv4Addr::new(127, 0, 0, 4), first.address.port());
     let dns = DnsServer::start(&[
         DnsRecord::Mx("example.net", 20, "mx2.example.net"),
@@ -341,7 +356,8 @@ fn only_users_and_relay_networks_send_outside() {
         assert!(reply.starts_with("550 5.7.1"), "{recipient}: {reply}");
     }
     // An address that looks local after rewriting is unknown here.
-    for recipient in ["x%example.net@iitkgp.edu", "\"x@example.net\"@iitkgp.edu", "example.net!x@iitkgp.edu"] {
+    for recipient in ["x%example.net@iitkgp.edu", "\"x@example.net\"@iitkgp.edu", "example.net!x@iitkgp.edu"]
+    {
         let reply = stranger.command(&format!("RCPT TO:<{recipient}>"));
         assert!(reply.starts_with("550 5.1.1"), "{recipient}: {reply}");
     }

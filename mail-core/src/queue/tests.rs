@@ -49,7 +49,12 @@ fn null_reverse_path_is_kept() {
 fn line_is_parsed_as_it_was_formatted() {
     for (line, text) in [
         (
-            LogLine::attempt(time(3), &address("gb@example.net"), Outcome::Delivered, "mx [192.0.2.1]: 250 ok"),
+            LogLine::attempt(
+                time(3),
+                &address("gb@example.net"),
+                Outcome::Delivered,
+                "mx [192.0.2.1]: 250 ok",
+            ),
             "2026-11-29T17:11:52Z <gb@example.net> delivered mx [192.0.2.1]: 250 ok",
         ),
         (

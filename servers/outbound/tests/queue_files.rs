@@ -68,26 +68,38 @@ fn at_every_change(
             let restarted = disk.after_power_cut(survival);
             // A new process removes what is incomplete.
             drop(Queue::open(restarted.clone()).unwrap());
-            judge(&restarted, is_done, &format!("power gone after {change} of {changes} changes, {survival:?}"));
+            judge(
+                &restarted,
+                is_done,
+                &format!("power gone after {change} of {changes} changes, {survival:?}"),
+            );
         }
     }
 }
 
 #[test]
 fn accepted_message_survives_a_power_failure_and_no_part_of_a_message_remains() {
-    at_every_change(&SimDisk::default(), |queue| insert(queue, "A1"), |disk, is_accepted, what| {
-        let files = QueueFiles::new(disk.clone());
-        match files.ids().unwrap().as_slice() {
-            [] => assert!(!is_accepted, "{what}"),
-            [only] => {
-                let queued = files.read(only).unwrap();
-                assert_eq!((queued.entry, queued.message.end - queued.message.start), (entry(), 24), "{what}");
+    at_every_change(
+        &SimDisk::default(),
+        |queue| insert(queue, "A1"),
+        |disk, is_accepted, what| {
+            let files = QueueFiles::new(disk.clone());
+            match files.ids().unwrap().as_slice() {
+                [] => assert!(!is_accepted, "{what}"),
+                [only] => {
+                    let queued = files.read(only).unwrap();
+                    assert_eq!(
+                        (queued.entry, queued.message.end - queued.message.start),
+                        (entry(), 24),
+                        "{what}"
+                    );
+                }
+                more => panic!("{what}: {more:?}"),
             }
-            more => panic!("{what}: {more:?}"),
-        }
-        let names = disk.names();
-        assert!(!names.iter().any(|name| name.to_string_lossy().ends_with(".new")), "{what}: {names:?}");
-    });
+            let names = disk.names();
+            assert!(!names.iter().any(|name| name.to_string_lossy().ends_with(".new")), "{what}: {names:?}");
+        },
+    );
 }
 
 #[test]

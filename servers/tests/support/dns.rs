@@ -38,7 +38,9 @@ impl DnsServer {
         for record in records {
             let (owner, data) = match record {
                 DnsRecord::A(owner, address) => (owner, RData::A(A(*address))),
-                DnsRecord::Mx(owner, preference, host) => (owner, RData::MX(MX::new(*preference, name(host)))),
+                DnsRecord::Mx(owner, preference, host) => {
+                    (owner, RData::MX(MX::new(*preference, name(host))))
+                }
             };
             assert!(zone.upsert_mut(Record::from_rdata(name(owner), 60, data), 1), "{record:?}");
         }

@@ -107,7 +107,9 @@ fn converse(
             to.clear();
         }
         let reply = reply.unwrap_or_else(|| match verb.as_str() {
-            "EHLO" => "250-mx.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 SIZE 1000000".into(),
+            "EHLO" => {
+                "250-mx.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 SIZE 1000000".into()
+            }
             "QUIT" => "221 bye".into(),
             _ => "250 2.0.0 ok".into(),
         });

@@ -186,7 +186,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
         let header = self.header(queued).await?;
         let retry_until = queued.entry.received + Duration::from_secs(self.config.lifetime_seconds.into());
         let context = report::Context { hostname: &self.hostname, now: Utc::now(), retry_until, id };
-        let message = report::write(&context, kind, queued, recipients, sender, &header);
+        let message = report::format(&context, kind, queued, recipients, sender, &header);
         self.reports.deliver(sender, message).await?;
         self.metrics.reports.inc();
         Ok(())
