@@ -141,7 +141,7 @@ impl<D: Disk> Queue<D> {
     pub fn open(disk: D) -> Result<Self, StoreError> {
         let (directory, lock_path) = (Path::new(DIRECTORY), Path::new(DIRECTORY).join(".lock"));
         let prepare = |error| failed("prepare the folder", directory, error);
-        disk.create_dir(directory).map_err(prepare)?;
+        disk.create_dir(directory).and_then(|()| disk.sync_dir(Path::new(""))).map_err(prepare)?;
         let lock = disk.try_lock(&lock_path).map_err(|error| failed("lock", &lock_path, error))?;
         let lock = lock.ok_or_else(|| {
             StoreError::Failed(format!(

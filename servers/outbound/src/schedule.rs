@@ -25,12 +25,6 @@ const CONNECTIONS_FIRST: usize = 2;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Destination(Arc<str>);
 
-impl Destination {
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 /// Assigns recipients to destinations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grouping {
@@ -100,6 +94,8 @@ pub(crate) struct Schedule {
     connections: usize,
     /// Items with a connection, or whose report is being sent.
     taken: HashSet<Item>,
+    /// Sum of the items of all destinations.
+    items: usize,
 }
 
 /// Work that is due.
@@ -121,12 +117,13 @@ impl Schedule {
             startable: VecDeque::new(),
             connections: 0,
             taken: HashSet::new(),
+            items: 0,
         }
     }
 
     /// Number of items.
-    pub(crate) fn len(&self) -> usize {
-        self.destinations.values().map(|state| state.items).sum()
+    pub(crate) const fn len(&self) -> usize {
+        self.items
     }
 
     /// Adds an item, unless it is taken.
@@ -135,6 +132,7 @@ impl Schedule {
             return;
         }
         self.destinations.entry(item.destination.clone()).or_insert_with(DestinationState::new).items += 1;
+        self.items += 1;
         self.heap.push(Reverse(Waiting { due, report_at, item }));
     }
 
@@ -299,6 +297,7 @@ impl Schedule {
     fn forget(&mut self, destination: &Destination, items: usize) {
         if let Some(state) = self.destinations.get_mut(destination) {
             state.items -= items;
+            self.items -= items;
         }
         if self.destinations.get(destination).is_some_and(|state| state.items == 0 && state.connections == 0)
         {

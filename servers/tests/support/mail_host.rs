@@ -85,6 +85,9 @@ fn converse(
                 _ => {}
             }
         }
+        if reply.is_none() && verb == "DATA" && to.is_empty() {
+            reply = Some("554 5.5.1 no valid recipients".into());
+        }
         if reply.is_none() && verb == "DATA" {
             stream.write_all(b"354 go on\r\n")?;
             let mut message = String::new();

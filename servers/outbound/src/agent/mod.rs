@@ -124,7 +124,11 @@ impl<D: Disk, O: Offload, R: ReportTarget> Agent<D, O, R> {
             async move { shared.load().await }
         });
         loop {
-            let Work { connect, report, next } = shared.schedule.lock().poll(Instant::now());
+            let (Work { connect, report, next }, waiting) = {
+                let mut schedule = shared.schedule.lock();
+                (schedule.poll(Instant::now()), schedule.len())
+            };
+            shared.metrics.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
             for item in connect {
                 let shared = Arc::clone(&shared);
                 tasks.spawn(async move { shared.deliver(item).await });
