@@ -48,16 +48,20 @@ impl DnsServer {
         catalog.upsert(Name::root().into(), vec![Arc::new(zone)]);
         let runtime = Runtime::new().expect("a runtime");
         let (udp, tcp) = runtime.block_on(async {
-            let udp = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
-            let tcp = TcpListener::bind(udp.local_addr().expect("bound")).await.expect("the same port");
-            (udp, tcp)
+            loop {
+                let udp = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
+                // Another test may use the same port over TCP.
+                if let Ok(tcp) = TcpListener::bind(udp.local_addr().expect("bound")).await {
+                    return (udp, tcp);
+                }
+            }
         });
         let address = udp.local_addr().expect("bound");
-        let _guard = runtime.enter();
         let mut server = Server::new(catalog);
-        server.register_socket(udp);
-        server.register_listener(tcp, super::TIMEOUT, 4096);
-        drop(_guard);
+        runtime.block_on(async {
+            server.register_socket(udp);
+            server.register_listener(tcp, super::TIMEOUT, 4096);
+        });
         Self { address, _runtime: runtime, _server: server }
     }
 }

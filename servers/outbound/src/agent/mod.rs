@@ -184,11 +184,11 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
             Ok(ids) => ids,
             Err(error) => return error!(%error, "the queue cannot be read"),
         };
-        if !ids.is_empty() {
-            info!(messages = ids.len(), "outbound queue read");
-        }
         for ids in ids.chunks(1_000) {
             self.schedule_entries(ids.to_vec()).await;
+        }
+        if !ids.is_empty() {
+            info!(messages = ids.len(), "outbound queue read");
         }
     }
 
