@@ -205,7 +205,7 @@ const PRIVATE_NETWORKS: [&str; 17] = [
 fn is_public(address: IpAddr) -> bool {
     let address = address.to_canonical();
     let contains = |network: &&str| network.parse::<IpNet>().is_ok_and(|network| network.contains(&address));
-    !PRIVATE_NETWORKS.iter().any(|network| contains(&network))
+    !PRIVATE_NETWORKS.iter().any(contains)
 }
 
 #[cfg(test)]

@@ -196,7 +196,7 @@ impl Session {
             }
         };
         let results = results.into_iter().map(|result| result.map_or_else(|| rest.clone(), Err)).collect();
-        Transaction { results, is_open: self.is_open().await }
+        Transaction { results, is_open: self.is_open() }
     }
 
     /// The result for the recipients that have none in `results`.
@@ -265,7 +265,7 @@ impl Session {
     }
 
     /// Whether another message can be sent. Reads no reply, so a close by the host is noticed by the next message.
-    async fn is_open(&mut self) -> bool {
+    fn is_open(&self) -> bool {
         !self.eof && !self.write_failed && self.machine.is_ready()
     }
 

@@ -13,7 +13,7 @@ const SURVIVALS: [Survival; 2] = [Survival::Nothing, Survival::Everything];
 const MESSAGE: &[u8] = b"Subject: hello\r\n\r\nbody\r\n";
 
 fn address(text: &str) -> Address {
-    Address::parse(text).unwrap()
+    Address::parse(text).expect("an address")
 }
 
 fn time() -> DateTime<Utc> {
@@ -31,7 +31,7 @@ fn entry() -> Entry {
 }
 
 fn id(text: &str) -> QueueId {
-    text.parse().unwrap()
+    text.parse().expect("an id")
 }
 
 fn insert(queue: &Queue<SimDisk>, name: &str) -> Result<(), StoreError> {
@@ -43,7 +43,7 @@ fn delivered(to: &str) -> LogLine {
 }
 
 fn statuses(disk: &SimDisk, name: &str) -> Vec<Status> {
-    let queued = QueueFiles::new(disk.clone()).read(&id(name)).unwrap();
+    let queued = QueueFiles::new(disk.clone()).read(&id(name)).expect("the entry is readable");
     queued.progress.recipients.iter().map(|recipient| recipient.status).collect()
 }
 
@@ -54,20 +54,20 @@ fn at_every_change(
     judge: impl Fn(&SimDisk, bool, &str),
 ) {
     let whole = disk.after_power_cut(Survival::Everything);
-    let queue = Queue::open(whole.clone()).unwrap();
+    let queue = Queue::open(whole.clone()).expect("the queue opens");
     let before = whole.changes();
     act(&queue).expect("no fault is injected");
     let changes = whole.changes() - before;
     assert!(changes > 1, "{changes}");
     for change in 0..=changes {
         let disk = disk.after_power_cut(Survival::Everything);
-        let queue = Queue::open(disk.clone()).unwrap();
+        let queue = Queue::open(disk.clone()).expect("the queue opens");
         disk.cut_power_after(change);
         let is_done = act(&queue).is_ok();
         for survival in SURVIVALS {
             let restarted = disk.after_power_cut(survival);
             // A new process removes what is incomplete.
-            drop(Queue::open(restarted.clone()).unwrap());
+            drop(Queue::open(restarted.clone()).expect("the queue opens"));
             judge(
                 &restarted,
                 is_done,

@@ -72,18 +72,18 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
         let queued = match self.offload.run(move || queue.read(&id)).await {
             Ok(queued) => queued,
             Err(QueueError::NotFound(_)) => {
-                self.schedule.lock().finish(&item);
+                self.schedule.lock().finish(item);
                 return None;
             }
             Err(error) => {
                 error!(%error, "a queued message is not delivered");
-                self.schedule.lock().finish(&item);
+                self.schedule.lock().finish(item);
                 return None;
             }
         };
         if queued.progress.is_held {
             // `queue release` schedules it again.
-            self.schedule.lock().finish(&item);
+            self.schedule.lock().finish(item);
             return None;
         }
         let is_pending = |index: &usize| {

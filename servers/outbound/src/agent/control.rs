@@ -126,7 +126,7 @@ impl ControlSocket {
         let directory = std::fs::File::open(directory)?;
         let path = socket_path(&directory);
         match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => std::os::unix::net::UnixListener::bind(path).map(Self),
         }
     }
