@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::cell::Cell;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::process::Command;
@@ -265,6 +266,42 @@ fn connection_is_used_for_many_messages() {
     recipients.sort();
     recipients.dedup();
     assert_eq!(recipients.len(), 60);
+    sender.wait_until_queue("empty", |list| list.contains("the queue is empty"));
+}
+
+#[test]
+fn host_that_limits_messages_per_connection_receives_all_at_once() {
+    thread_local! {
+        /// Of this connection, which has its own thread.
+        static MESSAGES: Cell<usize> = const { Cell::new(0) };
+    }
+    let host = MailHost::with_script(LOCALHOST, 0, |line| {
+        let is_refused = line.starts_with("MAIL") && MESSAGES.replace(MESSAGES.get() + 1) == 2;
+        is_refused.then(|| "421 4.7.0 too many messages".to_owned())
+    });
+    let dns = example_net(LOCALHOST);
+    let sender = Sender::start(&dns, host.address.port(), "retry_seconds = [3600]");
+    let recipients: Vec<_> = (0..20).map(|number| format!("x{number}@example.net")).collect();
+    let mut smtp = sender.submission();
+    for recipient in &recipients {
+        assert!(smtp.deliver("ag@iitkgp.edu", &[recipient], MESSAGE).starts_with("250"));
+    }
+    let mut received: Vec<_> = (0..20).map(|_| host.next().to.remove(0)).collect();
+    received.sort();
+    received.dedup();
+    assert_eq!(received.len(), 20);
+}
+
+#[test]
+fn many_recipients_are_sent_in_transactions_of_one_hundred() {
+    let host = MailHost::start(LOCALHOST, 0);
+    let dns = example_net(LOCALHOST);
+    let sender = Sender::start(&dns, host.address.port(), "retry_seconds = [3600]");
+    let recipients: Vec<_> = (0..250).map(|number| format!("x{number}@example.net")).collect();
+    let recipients: Vec<_> = recipients.iter().map(String::as_str).collect();
+    sender.submit(&recipients, MESSAGE);
+    let counts: Vec<_> = (0..3).map(|_| host.next().to.len()).collect();
+    assert_eq!(counts, [100, 100, 50]);
     sender.wait_until_queue("empty", |list| list.contains("the queue is empty"));
 }
 

@@ -90,7 +90,11 @@ impl Resolver {
             }
             _ => None,
         });
-        order(exchanges.collect(), domain, own_name, random)
+        let exchanges: Vec<_> = exchanges.collect();
+        if exchanges.is_empty() {
+            return Ok(vec![domain.to_owned()]);
+        }
+        order(exchanges, domain, own_name, random)
     }
 
     /// The addresses of a mail server, as [`permitted`] selects them.

@@ -372,3 +372,6 @@ impl SharedSchedule {
         self.changed.notified().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -109,6 +109,8 @@ pub(crate) struct Session {
     eof: bool,
     /// A write failed. The host's reply may still explain it.
     write_failed: bool,
+    /// The last message was sent up to its end.
+    has_sent_body: bool,
 }
 
 /// The result of a message.
@@ -118,6 +120,8 @@ pub(crate) struct Transaction {
     pub(crate) results: Vec<Result<String, Failure>>,
     /// Whether the session can send another message.
     pub(crate) is_open: bool,
+    /// Whether the host may have received the message.
+    pub(crate) has_sent_body: bool,
 }
 
 impl Session {
@@ -154,6 +158,7 @@ impl Session {
             output: BytesMut::new(),
             eof: false,
             write_failed: false,
+            has_sent_body: false,
         };
         if let Encryption::Implicit(config) = &session.encryption {
             let config = Arc::clone(config);
@@ -187,6 +192,7 @@ impl Session {
     /// Sends a message.
     pub(crate) async fn send(&mut self, envelope: Envelope, body: &mut impl MessageBody) -> Transaction {
         let mut results = vec![None; envelope.recipients.len()];
+        self.has_sent_body = false;
         let transaction = self.transact(envelope, body, &mut results);
         let rest = match timeout(TRANSACTION_TIMEOUT, transaction).await {
             Ok(rest) => rest,
@@ -196,7 +202,7 @@ impl Session {
             }
         };
         let results = results.into_iter().map(|result| result.map_or_else(|| rest.clone(), Err)).collect();
-        Transaction { results, is_open: self.is_open() }
+        Transaction { results, is_open: self.is_open(), has_sent_body: self.has_sent_body }
     }
 
     /// The result for the recipients that have none in `results`.
@@ -255,6 +261,7 @@ impl Session {
                 self.flush().await;
             }
         }
+        self.has_sent_body = true;
         self.machine.body_end().map_err(|error| Failure::temporary("4.3.0", error))
     }
 

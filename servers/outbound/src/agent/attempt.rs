@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use config::{HostName, OutboundMode, SmarthostTls};
 use mail_core::message::address::{Address, AddressLiteral, ForwardPath, Host};
-use mail_core::queue::Status;
+use mail_core::queue::{QueueId, Status};
 use mail_core::smtp::client::Envelope;
 use mail_core::smtp::command::HelloName;
 use mail_store::disk::Disk;
@@ -22,6 +23,10 @@ use crate::session::{self, ConnectError, Encryption, Failure, Session, Transacti
 
 /// Messages of one connection: other clients of the host have a turn, and a host behind a load balancer may change.
 const MESSAGES_MAX: usize = 100;
+/// Every host accepts this number of recipients (RFC 5321 section 4.5.3.1.8).
+const RECIPIENTS_MAX: usize = 100;
+/// A destination is blocked for the pause after this number of attempts at most, so that new mail does not wait for hours.
+const BLOCKING_FAILURES_MAX: u32 = 3;
 const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
@@ -37,33 +42,59 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
         let destination = item.destination.clone();
         let (mut session, mut next) = (None, Some(item.id));
         for _ in 0..MESSAGES_MAX {
-            let next_id = next.take().or_else(|| self.schedule.lock().take(&destination));
+            let next_id = next.take().or_else(|| self.next(&destination));
             let Some(id) = next_id else { break };
             let item = Item { id, destination: destination.clone() };
             let Some((queued, recipients)) = self.pending(&item).await else { continue };
-            let mut open = match session.take() {
-                Some(open) => open,
-                None => match self.connect(&queued.entry.recipients[recipients[0]].address).await {
-                    Ok(open) => open,
-                    Err(failure) => {
-                        self.block(&destination, &failure);
-                        let results = vec![Err(failure); recipients.len()];
-                        return self.settle(item, queued, recipients, results).await;
-                    }
-                },
+            let (results, open) = match self.attempt(session.take(), &queued, &recipients).await {
+                Ok(attempt) => attempt,
+                Err(failure) => {
+                    self.block(&destination, &failure);
+                    let results = vec![Err(failure); recipients.len()];
+                    return self.settle(item, queued, recipients, results).await;
+                }
             };
-            let Transaction { results, is_open } = self.send(&mut open, &queued, &recipients).await;
             match results.iter().any(Result::is_ok) {
                 true => self.schedule.lock().succeeded(&destination),
-                false if !is_open => self.schedule.lock().slow_down(&destination),
+                false if open.is_none() => self.schedule.lock().slow_down(&destination),
                 false => {}
             }
             self.settle(item, queued, recipients, results).await;
-            session = is_open.then_some(open);
+            session = open;
         }
         if let Some(session) = session {
             let _ = timeout(QUIT_TIMEOUT, session.quit()).await;
         }
+    }
+
+    /// The next message for an open connection; `None` during shutdown.
+    fn next(&self, destination: &Destination) -> Option<QueueId> {
+        if self.is_stopping.load(Ordering::Relaxed) { None } else { self.schedule.lock().take(destination) }
+    }
+
+    /// Sends a message over an open session or a new one. Returns the results and the session if it is still open. A session that the
+    /// host ends between two messages, because it limits their number, is replaced at once.
+    ///
+    /// # Errors
+    /// No host of the destination accepts a connection.
+    async fn attempt(
+        &self,
+        session: Option<Session>,
+        queued: &Queued<D::File>,
+        recipients: &[usize],
+    ) -> Result<(Vec<Result<String, Failure>>, Option<Session>), Failure> {
+        if let Some(mut open) = session {
+            let Transaction { results, is_open, has_sent_body } =
+                self.send(&mut open, queued, recipients).await;
+            let is_refused =
+                results.iter().flat_map(|result| result.as_ref().err()).any(|failure| failure.is_permanent);
+            if is_open || has_sent_body || is_refused {
+                return Ok((results, is_open.then_some(open)));
+            }
+        }
+        let mut open = self.connect(&queued.entry.recipients[recipients[0]].address).await?;
+        let Transaction { results, is_open, .. } = self.send(&mut open, queued, recipients).await;
+        Ok((results, is_open.then_some(open)))
     }
 
     /// The entry, and the indexes of the item's recipients that wait for delivery. `None` if there is nothing to send.
@@ -91,7 +122,12 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
                 && self.schedule.grouping().destination(&queued.entry.recipients[*index].address)
                     == item.destination
         };
-        let recipients: Vec<usize> = (0..queued.entry.recipients.len()).filter(is_pending).collect();
+        let pending: Vec<usize> = (0..queued.entry.recipients.len()).filter(is_pending).collect();
+        let attempts = |index: &usize| queued.progress.recipients[*index].attempts;
+        // Those that were not attempted yet come before those that were deferred.
+        let fewest = pending.iter().map(attempts).min();
+        let is_next = |index: &usize| Some(attempts(index)) == fewest;
+        let recipients: Vec<usize> = pending.into_iter().filter(is_next).take(RECIPIENTS_MAX).collect();
         if recipients.is_empty() {
             // A report is left to be sent.
             self.settle(item.clone(), queued, recipients, Vec::new()).await;
@@ -112,7 +148,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
     fn block(&self, destination: &Destination, failure: &Failure) {
         // The other messages of a destination with a permanent failure have the same failure, each at its own attempt.
         if !failure.is_permanent {
-            let pause = |failures| self.config.retry_after(failures);
+            let pause = |failures: u32| self.config.retry_after(failures.min(BLOCKING_FAILURES_MAX));
             self.schedule.lock().block(destination, &failure.text, Instant::now(), pause);
         }
     }

@@ -177,19 +177,23 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
                 self.schedule.notify();
                 Ok(())
             }
-            Request::Hold(id) => self.record(&id, Action::Held).await,
+            Request::Hold(id) => {
+                let _lock = self.lock_of(&id).lock().await;
+                self.record(&id, Action::Held).await
+            }
             Request::Release(id) => {
+                let _lock = self.lock_of(&id).lock().await;
                 self.record(&id, Action::Released).await?;
                 self.schedule.lock().remove(&id);
-                self.schedule_entries(vec![id]).await;
+                self.schedule_entries(vec![id.clone()]).await;
                 Ok(())
             }
             Request::Drop(id) => {
-                self.check_exists(&id).await?;
                 let _lock = self.lock_of(&id).lock().await;
+                self.check_exists(&id).await?;
                 self.schedule.lock().remove(&id);
-                let queue = Arc::clone(&self.queue);
-                self.offload.run(move || queue.remove(&id)).await.map_err(|error| error.to_string())
+                let (queue, removed) = (Arc::clone(&self.queue), id.clone());
+                self.offload.run(move || queue.remove(&removed)).await.map_err(|error| error.to_string())
             }
         }
     }
@@ -202,9 +206,9 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
         }
     }
 
+    /// The caller holds the lock of the entry.
     async fn record(&self, id: &QueueId, action: Action) -> Result<(), String> {
         self.check_exists(id).await?;
-        let _lock = self.lock_of(id).lock().await;
         let (queue, id, line) = (Arc::clone(&self.queue), id.clone(), LogLine::entry(Utc::now(), action));
         self.offload.run(move || queue.append(&id, &[line])).await.map_err(|error| error.to_string())
     }

@@ -9,6 +9,7 @@ mod tls;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::Utc;
@@ -52,6 +53,8 @@ pub trait ReportTarget: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct Agent<D: Disk, O: Offload, R> {
     shared: Arc<Shared<D, O, R>>,
+    /// The messages of earlier processes.
+    ids: Vec<QueueId>,
     control: Option<ControlSocket>,
 }
 
@@ -68,6 +71,8 @@ struct Shared<D: Disk, O: Offload, R> {
     credentials: Option<Credentials>,
     reports: R,
     metrics: Metrics,
+    /// Set at shutdown: connections take no further message.
+    is_stopping: AtomicBool,
     /// Changes of an entry's files and state are made under its lock.
     locks: Vec<Mutex<()>>,
 }
@@ -101,14 +106,17 @@ impl<D: Disk, O: Offload, R: ReportTarget> Agent<D, O, R> {
             hostname,
             reports,
             metrics,
+            is_stopping: AtomicBool::new(false),
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
         };
-        Ok(Self { shared: Arc::new(shared), control: control.transpose()? })
+        // Messages that are accepted from now on are scheduled by their sessions.
+        let ids = shared.queue.ids().map_err(|error| error.to_string())?;
+        Ok(Self { shared: Arc::new(shared), ids, control: control.transpose()? })
     }
 
     /// Delivers until `shutdown` turns true.
     pub async fn run(self, mut shutdown: watch::Receiver<bool>) {
-        let Self { shared, control } = self;
+        let Self { shared, ids, control } = self;
         let mut tasks = JoinSet::new();
         let control = async {
             match control.map(ControlSocket::listen) {
@@ -121,9 +129,14 @@ impl<D: Disk, O: Offload, R: ReportTarget> Agent<D, O, R> {
         let mut control = std::pin::pin!(control);
         tasks.spawn({
             let shared = Arc::clone(&shared);
-            async move { shared.load().await }
+            async move { shared.load(ids).await }
         });
         loop {
+            while let Some(ended) = tasks.try_join_next() {
+                if let Err(error) = ended {
+                    error!(%error, "a delivery ended unexpectedly; its message is sent again after the next start");
+                }
+            }
             let (Work { connect, report, next }, waiting) = {
                 let mut schedule = shared.schedule.lock();
                 (schedule.poll(Instant::now()), schedule.len())
@@ -141,10 +154,10 @@ impl<D: Disk, O: Offload, R: ReportTarget> Agent<D, O, R> {
                 () = shared.schedule.changed() => {}
                 () = wait_until(next) => {}
                 () = &mut control => {}
-                _ = tasks.join_next(), if !tasks.is_empty() => {}
                 _ = shutdown.wait_for(|shutdown| *shutdown) => break,
             }
         }
+        shared.is_stopping.store(true, Ordering::Relaxed);
         let finished = timeout(SHUTDOWN_TIMEOUT, async { while tasks.join_next().await.is_some() {} });
         if finished.await.is_err() {
             info!("outbound connections were closed; their messages are sent again after the next start");
@@ -175,15 +188,7 @@ fn credentials(config: &Outbound) -> Result<Option<Credentials>, String> {
 
 impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
     /// Schedules the messages of an earlier process.
-    async fn load(&self) {
-        let ids = {
-            let queue = Arc::clone(&self.queue);
-            self.offload.run(move || queue.ids()).await
-        };
-        let ids = match ids {
-            Ok(ids) => ids,
-            Err(error) => return error!(%error, "the queue cannot be read"),
-        };
+    async fn load(&self, ids: Vec<QueueId>) {
         for ids in ids.chunks(1_000) {
             self.schedule_entries(ids.to_vec()).await;
         }
@@ -228,7 +233,8 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
             .filter(|recipient| recipient.status != Status::Done)
             .collect();
         let attempts = open.iter().map(|recipient| recipient.attempts).max()?;
-        if attempts == 0 || open.iter().any(|recipient| recipient.status == Status::Unreported) {
+        let is_new = open.iter().any(|recipient| recipient.attempts == 0);
+        if is_new || open.iter().any(|recipient| recipient.status == Status::Unreported) {
             return Some(Instant::now());
         }
         let pause = self.config.retry_after(attempts);

@@ -64,8 +64,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
             None => return self.schedule.lock().finish(&item),
         };
         let report_at = self.report_at(queued.entry.received, &queued.progress);
-        // A blocked destination does not delay a report.
-        self.schedule.lock().retry(item, due, report_at.max(due.min(report_at)));
+        self.schedule.lock().retry(item, due, report_at);
         self.schedule.notify();
     }
 
