@@ -28,6 +28,7 @@ mod plain_text;
 mod protocol_log;
 mod reader;
 mod recipients_field;
+mod select;
 mod selection_bar;
 mod settings_dialog;
 mod shortcuts_dialog;
