@@ -14,6 +14,13 @@ pub enum LineEnding {
     BareLf,
 }
 
+/// The line without its line end: CRLF, LF alone, or none.
+#[must_use]
+pub fn without_ending(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
 /// One line from the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {

@@ -6,9 +6,9 @@ use crate::message::address::{Domain, Host};
 impl AliasFile {
     /// Rejects loops and long chains.
     pub(super) fn check_chains(&self, domains: &[Domain]) -> Result<(), AliasesError> {
-        let mut chains = vec![Chain::Unknown; self.entries.len()];
+        let mut states = vec![VisitState::Unvisited; self.entries.len()];
         for (at, entry) in self.entries.iter().enumerate() {
-            let depth = self.chain_depth(at, domains, &mut chains, 1);
+            let depth = self.chain_depth(at, domains, &mut states, 1);
             depth.map_err(|reason| AliasesError { line: entry.line, reason })?;
         }
         Ok(())
@@ -19,28 +19,28 @@ impl AliasFile {
         &self,
         at: usize,
         domains: &[Domain],
-        chains: &mut [Chain],
+        states: &mut [VisitState],
         level: usize,
     ) -> Result<usize, AliasReason> {
         let Some(alias) = &self.entries[at].alias else { return Ok(0) };
-        match chains[at] {
-            Chain::Depth(depth) if level - 1 + depth <= ALIAS_DEPTH_MAX => return Ok(depth),
-            Chain::Active => return Err(AliasReason::Loop(alias.key.clone())),
-            Chain::Unknown if level <= ALIAS_DEPTH_MAX => {}
+        match states[at] {
+            VisitState::Depth(depth) if level - 1 + depth <= ALIAS_DEPTH_MAX => return Ok(depth),
+            VisitState::Active => return Err(AliasReason::Loop(alias.key.clone())),
+            VisitState::Unvisited if level <= ALIAS_DEPTH_MAX => {}
             _ => return Err(AliasReason::TooDeep(alias.key.clone())),
         }
-        chains[at] = Chain::Active;
+        states[at] = VisitState::Active;
         let mut depth = 1;
         for target in &alias.targets {
             for next in self.next(alias, target, domains) {
                 // An alias that names itself means the account of that name.
                 if next.key != alias.key {
                     let next = self.by_key[&next.key];
-                    depth = depth.max(1 + self.chain_depth(next, domains, chains, level + 1)?);
+                    depth = depth.max(1 + self.chain_depth(next, domains, states, level + 1)?);
                 }
             }
         }
-        chains[at] = Chain::Depth(depth);
+        states[at] = VisitState::Depth(depth);
         Ok(depth)
     }
 
@@ -61,11 +61,11 @@ impl AliasFile {
     }
 }
 
-/// State of the search for loops.
+/// State of an entry in the search for loops.
 #[derive(Debug, Clone, Copy)]
-enum Chain {
-    Unknown,
-    /// The search is inside it.
+enum VisitState {
+    Unvisited,
+    /// The search has not left the entry: another visit is a loop.
     Active,
     /// Number of aliases in the longest chain.
     Depth(usize),

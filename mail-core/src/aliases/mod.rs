@@ -8,8 +8,8 @@
 //! ```
 //!
 //! A name is an alias at every local domain. A target is a name, which belongs to the domain of the alias, or an address.
-//! Names and domains are compared without case. Lines are preserved when the file is rewritten. Programs, files and
-//! `:include:` are no targets.
+//! The comparison of names and domains ignores case. A rewrite preserves all lines that it does not change. A target that is
+//! a program, a file or `:include:` is an error.
 
 mod chains;
 mod error;
@@ -55,11 +55,12 @@ pub struct AliasFile {
     by_key: HashMap<AliasKey, usize>,
 }
 
-/// An alias or comment with its lines.
+/// An alias or a comment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {
+    /// Its lines in the file.
     text: String,
-    /// Number of the first line, from 1.
+    /// Number of its first line in the file, from 1.
     line: usize,
     alias: Option<Alias>,
 }

@@ -4,6 +4,7 @@
 use memchr::memchr;
 
 use super::head::{is_header_line, received_date};
+use crate::line::without_ending;
 use crate::message::date;
 use crate::message::header;
 
@@ -35,8 +36,7 @@ pub fn wire_head(head: &[u8], has_text: bool, hostname: &str) -> Vec<u8> {
     while !rest.is_empty() && !has_blank_line {
         let (line, following) = rest.split_at(memchr(b'\n', rest).map_or(rest.len(), |at| at + 1));
         has_blank_line = !is_header_line(line);
-        let content = line.strip_suffix(b"\n").unwrap_or(line);
-        out.extend_from_slice(content.strip_suffix(b"\r").unwrap_or(content));
+        out.extend_from_slice(without_ending(line));
         out.extend_from_slice(b"\r\n");
         rest = following;
     }

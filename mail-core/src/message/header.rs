@@ -11,6 +11,8 @@
 
 use memchr::memchr;
 
+use crate::line::without_ending;
+
 /// A header field or a malformed line, with its continuation lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field<'a> {
@@ -69,8 +71,7 @@ impl<'a> Iterator for Fields<'a> {
         }
         let (raw, rest) = self.rest.split_at(end);
         self.rest = rest;
-        let content = raw.strip_suffix(b"\n").unwrap_or(raw);
-        let content = content.strip_suffix(b"\r").unwrap_or(content);
+        let content = without_ending(raw);
         let (name, value) = match name_and_colon(content) {
             Some((name, colon)) => (Some(&content[..name]), &content[colon + 1..]),
             None => (None, content),

@@ -7,6 +7,7 @@ use chrono::{DateTime, FixedOffset, Utc};
 
 use super::address::ReversePath;
 use super::date;
+use crate::line::without_ending;
 
 /// Finds the messages of an mbox file in its lines. An empty line before a separator or the end of the file belongs to the
 /// format.
@@ -31,8 +32,7 @@ pub enum Line {
 impl Reader {
     /// Reads the next line, with or without its line end, and appends its text to `message` with CRLF.
     pub fn line(&mut self, line: &[u8], message: &mut Vec<u8>) -> Line {
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let line = without_ending(line);
         let is_after_gap = !self.is_in_message || self.has_empty_line;
         if is_after_gap && let Some(rest) = line.strip_prefix(b"From ") {
             (self.is_in_message, self.has_empty_line) = (true, false);
@@ -61,8 +61,7 @@ pub fn write(message: &[u8], sender: &ReversePath, time: DateTime<Utc>, out: &mu
     let sender = sender.replace(' ', "_");
     out.extend_from_slice(format!("From {sender} {}\n", asctime(time)).as_bytes());
     for line in message.split_inclusive(|byte| *byte == b'\n') {
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let line = without_ending(line);
         if is_quoted(line) || line.starts_with(b"From ") {
             out.push(b'>');
         }

@@ -5,6 +5,8 @@
 //! decided by [`parse_address`](super::draft::parse_address) alone: whatever is not one remains visible to the user as it
 //! was written.
 
+use std::ops::Range;
+
 use super::mime::{self, Context};
 
 /// The entries of a list, in their order. An entry is a bare address, or text that is not a valid address. Of
@@ -15,22 +17,22 @@ pub fn split_recipients(text: &str) -> Vec<String> {
     let text: String = text.chars().filter(|c| !is_invisible(*c)).collect();
     let mut entries = Vec::new();
     // Parts of a name with unquoted commas: `Doe, John <john@example.org>`.
-    let mut names: Vec<&str> = Vec::new();
-    for (item, separator) in items(&text) {
-        let item = item.trim();
+    let mut names: Vec<Range<usize>> = Vec::new();
+    for (range, separator) in items(&text) {
+        let range = trimmed(&text, range);
+        let item = &text[range.clone()];
         if item.contains('<') {
-            let name_start = names.first().map_or(item, |first| *first);
-            let whole = &text[offset(&text, name_start)..offset(&text, item) + item.len()];
+            let start = names.first().map_or(range.start, |name| name.start);
             names.clear();
-            entries.extend(with_brackets(whole));
+            entries.extend(with_brackets(&text[start..range.end]));
         } else if item.contains('@') {
-            entries.extend(names.drain(..).map(str::to_owned));
+            entries.extend(names.drain(..).map(|name| text[name].to_owned()));
             entries.extend(bare(item));
         } else if !item.is_empty() {
-            names.push(item);
+            names.push(range);
         }
         if separator != Some(',') {
-            entries.extend(names.drain(..).map(str::to_owned));
+            entries.extend(names.drain(..).map(|name| text[name].to_owned()));
         }
     }
     entries
@@ -74,9 +76,9 @@ impl Scan {
     }
 }
 
-/// The text between separators outside quotes and angle brackets, with the separator. If a quote or a bracket is never
+/// The ranges between separators outside quotes and angle brackets, with the separator. If a quote or a bracket is never
 /// closed, only line ends separate.
-fn items(text: &str) -> Vec<(&str, Option<char>)> {
+fn items(text: &str) -> Vec<(Range<usize>, Option<char>)> {
     let ignores_quotes = is_open(text);
     let mut scan = Scan::default();
     let (mut items, mut start) = (Vec::new(), 0);
@@ -84,17 +86,18 @@ fn items(text: &str) -> Vec<(&str, Option<char>)> {
         let is_inside = !ignores_quotes && (scan.is_quoted || scan.is_bracketed);
         scan.next(c);
         if matches!(c, ',' | ';' | '\n' | '\r' | '\t') && !is_inside {
-            items.push((&text[start..at], Some(c)));
+            items.push((start..at, Some(c)));
             start = at + c.len_utf8();
         }
     }
-    items.push((&text[start..], None));
+    items.push((start..text.len(), None));
     items
 }
 
-/// The offset of a part of a text.
-fn offset(text: &str, part: &str) -> usize {
-    part.as_ptr() as usize - text.as_ptr() as usize
+/// A range without surrounding white space.
+fn trimmed(text: &str, range: Range<usize>) -> Range<usize> {
+    let start = range.end - text[range.clone()].trim_start().len();
+    start..start + text[start..range.end].trim_end().len()
 }
 
 /// The addresses in angle brackets, read as in a header field.

@@ -14,7 +14,7 @@ use super::login_session::LoginSession;
 use super::own_address::address_for_reply;
 use super::{Control, UNDO_TIME, toast_timeout};
 use crate::model::draft_form::DraftForm;
-use crate::model::state::{ComposeAction, Content, LocalDeletion, Notice, UiAction};
+use crate::model::state::{ComposeAction, Content, LocalDeletion, Notice, OpenDraft, UiAction};
 use crate::platform::clock;
 use crate::platform::html_text::html_to_text;
 
@@ -71,6 +71,9 @@ impl Control {
             return;
         }
         let (control, listed) = (self.clone(), listed.clone());
+        if listed.queued {
+            return self.open_queued(listed.clone());
+        }
         spawn_local(async move {
             let is_unstored = control.0.unstored_drafts.borrow().contains(&listed.id);
             let stored =
@@ -91,6 +94,30 @@ impl Control {
     }
 
     /// Changes the open draft and stores it after a pause.
+    /// Updates a draft, which another tab has changed or deleted. An open form with edits that are not stored stays as it is.
+    pub(super) async fn reread_draft(&self, session: &Rc<LoginSession>, id: &str) {
+        let stored = session.storage.draft(id).await;
+        if !self.is_current(session) {
+            return;
+        }
+        let compose = self.state().compose.clone();
+        match stored {
+            Ok(Some(form)) => {
+                if compose.held(id).is_some() && !form.queued {
+                    self.dispatch(ComposeAction::Released);
+                }
+                let is_unedited =
+                    |open: &OpenDraft| open.form.id == id && compose.draft(id) == Some(&open.form);
+                if compose.open.as_ref().is_some_and(is_unedited) {
+                    self.dispatch(ComposeAction::Edit(form.clone()));
+                }
+                self.dispatch(ComposeAction::Save(form));
+            }
+            Ok(None) => self.dispatch(ComposeAction::Delete(id.to_owned())),
+            Err(_) => {}
+        }
+    }
+
     pub(crate) fn edit(&self, change: impl FnOnce(&mut DraftForm)) {
         let state = self.state();
         let Some(open) = &state.compose.open else { return };
@@ -161,6 +188,8 @@ impl Control {
             return;
         }
         let open = state.compose.open.as_ref().filter(|open| open.form.id == id);
+        // It is not sent while the question is open.
+        self.cancel_hold(&[id.to_owned()]);
         if open.is_some_and(|open| open.is_untouched() || open.form.is_empty()) {
             self.dispatch(ComposeAction::Close);
             return self.delete_draft(id);
@@ -181,7 +210,7 @@ impl Control {
         let open = state.compose.open.as_ref().filter(|open| open.form.id == id);
         let form = open.map(|open| &open.form).or_else(|| state.compose.draft(id));
         let Some(form) = form else { return };
-        self.dispatch(ComposeAction::Discard(form.clone()));
+        self.dispatch(ComposeAction::Discard(Rc::new(form.unqueued())));
         self.delete_draft(id);
         let (control, id) = (self.clone(), id.to_owned());
         spawn_local(async move {

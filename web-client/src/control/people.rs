@@ -1,4 +1,4 @@
-//! Remembers people for the completion of addresses: recipients of sent messages and senders of read ones.
+//! Updates the address book for the completion of addresses.
 
 use std::rc::Rc;
 
@@ -28,7 +28,8 @@ impl Control {
             let name = printable_line(sender.name.as_deref().unwrap_or_default()).into_owned();
             Some(person(address.to_string(), name, 0))
         };
-        self.remember(&session, message.from.iter().filter_map(sender).collect());
+        // A message has one author as a rule. A forged one with many would replace the people that the user knows.
+        self.remember(&session, message.from.first().and_then(sender).into_iter().collect());
     }
 
     fn remember(&self, session: &Rc<LoginSession>, used: Vec<Person>) {
@@ -43,6 +44,6 @@ impl Control {
     }
 }
 
-fn person(address: String, name: String, written: u32) -> Person {
-    Person { address, name, written, last_used: clock::now() }
+fn person(address: String, name: String, sent_count: u32) -> Person {
+    Person { address, name, sent_count, last_used: clock::now() }
 }

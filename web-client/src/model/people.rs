@@ -1,4 +1,7 @@
-//! People to whom the user has written or whose messages the user has read, for the completion of addresses.
+//! The address book for the completion of addresses: recipients of the user's messages, and senders of messages that the
+//! user has read.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
@@ -14,7 +17,7 @@ pub(crate) struct Person {
     /// It may be empty.
     pub(crate) name: String,
     /// Number of messages that the user has sent to this person.
-    pub(crate) written: u32,
+    pub(crate) sent_count: u32,
     pub(crate) last_used: DateTime<Utc>,
 }
 
@@ -23,35 +26,38 @@ impl Person {
     pub(crate) fn key(&self) -> String {
         self.address.to_lowercase()
     }
+
+    fn update(&mut self, used: Self) {
+        let name = std::mem::take(&mut self.name);
+        *self = Self {
+            name: if used.name.is_empty() { name } else { used.name },
+            sent_count: self.sent_count.saturating_add(used.sent_count),
+            last_used: self.last_used.max(used.last_used),
+            ..used
+        };
+    }
 }
 
 /// Adds people, or updates those who are known. Returns the changed people and the keys of those who were dropped.
 pub(crate) fn add(people: &mut Vec<Person>, used: Vec<Person>) -> (Vec<Person>, Vec<String>) {
-    let mut changed = Vec::new();
+    let mut known: HashMap<_, _> = people.iter().enumerate().map(|(at, person)| (person.key(), at)).collect();
+    let mut changed = BTreeSet::new();
     for person in used {
-        let key = person.key();
-        let known = people.iter().position(|known| known.key() == key).map(|at| people.swap_remove(at));
-        let person = match known {
-            Some(known) => Person {
-                name: if person.name.is_empty() { known.name } else { person.name },
-                written: known.written.saturating_add(person.written),
-                last_used: known.last_used.max(person.last_used),
-                ..person
-            },
-            None => person,
-        };
-        people.push(person.clone());
-        changed.push(person);
+        let at = *known.entry(person.key()).or_insert(people.len());
+        changed.insert(at);
+        match people.get_mut(at) {
+            Some(known) => known.update(person),
+            None => people.push(person),
+        }
     }
-    let mut dropped = Vec::new();
-    while people.len() > PEOPLE_MAX {
-        let oldest =
-            people.iter().enumerate().min_by_key(|(_, person)| (person.written.min(1), person.last_used));
-        let Some((oldest, _)) = oldest else { break };
-        dropped.push(people.swap_remove(oldest).key());
+    let changed: Vec<_> = changed.into_iter().map(|at| people[at].clone()).collect();
+    if people.len() <= PEOPLE_MAX {
+        return (changed, Vec::new());
     }
-    changed.retain(|person| !dropped.contains(&person.key()));
-    (changed, dropped)
+    people.sort_by_key(|person| std::cmp::Reverse((person.sent_count.min(1), person.last_used)));
+    let dropped: HashSet<_> = people.split_off(PEOPLE_MAX).iter().map(Person::key).collect();
+    let changed = changed.into_iter().filter(|person| !dropped.contains(&person.key())).collect();
+    (changed, dropped.into_iter().collect())
 }
 
 /// The people of whom a name or the address starts with `typed`, those to whom the user writes first.
@@ -68,7 +74,7 @@ pub(crate) fn suggestions(people: &[Person], typed: &str, chips: &[String], fold
     };
     let is_new = |person: &&Person| !chips.iter().any(|chip| chip.eq_ignore_ascii_case(&person.address));
     let mut found: Vec<_> = people.iter().filter(matches).filter(is_new).collect();
-    found.sort_by_key(|person| (std::cmp::Reverse(person.written), std::cmp::Reverse(person.last_used)));
+    found.sort_by_key(|person| (std::cmp::Reverse(person.sent_count), std::cmp::Reverse(person.last_used)));
     found.into_iter().take(SUGGESTIONS_MAX).cloned().collect()
 }
 
@@ -78,9 +84,9 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    fn person(address: &str, name: &str, written: u32, second: i64) -> Person {
+    fn person(address: &str, name: &str, sent_count: u32, second: i64) -> Person {
         let last_used = DateTime::from_timestamp(second, 0).unwrap();
-        Person { address: address.to_owned(), name: name.to_owned(), written, last_used }
+        Person { address: address.to_owned(), name: name.to_owned(), sent_count, last_used }
     }
 
     #[test]
@@ -90,6 +96,19 @@ mod tests {
             add(&mut people, vec![person("AG@iit.edu", "", 1, 3), person("gb@iit.edu", "", 0, 4)]);
         assert_eq!(people, [person("AG@iit.edu", "Ag Mitra", 2, 5), person("gb@iit.edu", "", 0, 4)]);
         assert_eq!((changed, dropped), (people, vec![]));
+    }
+
+    #[test]
+    fn many_people_are_added_at_once() {
+        let many = || (0..5_000).map(|at| person(&format!("{at}@iit.edu"), "", 1, at)).collect::<Vec<_>>();
+        let mut people = Vec::new();
+        let (changed, dropped) = add(&mut people, many());
+        assert_eq!((people.len(), changed.len(), dropped.len()), (PEOPLE_MAX, PEOPLE_MAX, 3_000));
+        assert!(people.iter().all(|person| person.last_used.timestamp() >= 3_000));
+        // The same person twice in one call.
+        let (changed, _) =
+            add(&mut people, vec![person("4999@iit.edu", "", 1, 9), person("4999@IIT.edu", "Ag", 1, 9)]);
+        assert_eq!(changed, [person("4999@IIT.edu", "Ag", 3, 4_999)]);
     }
 
     #[test]

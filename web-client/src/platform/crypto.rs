@@ -2,10 +2,12 @@
 //!
 //! `SubtleCrypto` exists in secure contexts only: on pages with TLS, and on localhost.
 
-use js_sys::{Array, Object, Reflect, Uint8Array};
-use wasm_bindgen::{JsCast as _, JsValue};
+use js_sys::{Array, Object, Uint8Array};
+use wasm_bindgen::JsCast as _;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Crypto, CryptoKey, SubtleCrypto};
+
+use super::js;
 
 const ALGORITHM: &str = "AES-GCM";
 const KEY_BITS: u32 = 256;
@@ -19,8 +21,7 @@ pub(crate) fn is_available() -> bool {
 
 /// A new key. IndexedDB can store it, and no script can export it.
 pub(crate) async fn generate_key() -> Option<CryptoKey> {
-    let algorithm = algorithm();
-    set(&algorithm, "length", &KEY_BITS.into());
+    let algorithm = js::object([("name", ALGORITHM.into()), ("length", KEY_BITS.into())]);
     let usages = Array::of2(&"encrypt".into(), &"decrypt".into());
     let key = subtle()?.generate_key_with_object(&algorithm, false, &usages).ok()?;
     JsFuture::from(key).await.ok()?.dyn_into().ok()
@@ -42,21 +43,8 @@ pub(crate) async fn decrypt(key: &CryptoKey, octets: &[u8]) -> Option<Vec<u8>> {
     Some(Uint8Array::new(&JsFuture::from(plain).await.ok()?).to_vec())
 }
 
-fn algorithm() -> Object {
-    let algorithm = Object::new();
-    set(&algorithm, "name", &ALGORITHM.into());
-    algorithm
-}
-
 fn with_iv(iv: &[u8]) -> Object {
-    let algorithm = algorithm();
-    set(&algorithm, "iv", &Uint8Array::from(iv).into());
-    algorithm
-}
-
-fn set(object: &Object, name: &str, value: &JsValue) {
-    // A new object accepts every property.
-    let _ = Reflect::set(object, &name.into(), value);
+    js::object([("name", ALGORITHM.into()), ("iv", Uint8Array::from(iv).into())])
 }
 
 fn crypto() -> Option<Crypto> {
@@ -66,8 +54,7 @@ fn crypto() -> Option<Crypto> {
 fn subtle() -> Option<SubtleCrypto> {
     // Undefined on insecure pages, contrary to the declared type.
     let crypto = crypto()?;
-    let subtle = Reflect::get(&crypto, &"subtle".into()).ok()?;
-    subtle.dyn_into().ok()
+    js::property(&crypto, "subtle")?.dyn_into().ok()
 }
 
 /// SubtleCrypto exists on WebAssembly only.

@@ -6,11 +6,18 @@ use mail_core::message::platform::link_address;
 use wasm_bindgen::JsCast;
 use web_sys::{DomParser, Element, Node, SupportedType};
 
-/// Deeper quotations and lists have the prefix of this depth.
-const PREFIXES_MAX: usize = 50;
+/// Length of the prefix of a line. Deeper quotations and lists have the prefix of their ancestors.
+const PREFIX_OCTETS_MAX: usize = 80;
+/// Highest number of a list item. Browsers have similar limits.
+const ITEM_NUMBER_MAX: i64 = 999_999_999;
+/// Length of the text, which may be longer than its HTML because of the prefixes.
+const TEXT_OCTETS_MAX: usize = 4 * 1_024 * 1_024;
+/// The last line of a text that was too long.
+const OMITTED: &str = "\n\n[The rest of the message is omitted.]";
 
 /// Renders an HTML document as text: blocks and line breaks become lines, cells are separated by spaces, list items have
-/// their marks and quotations a `>`, links show their address.
+/// their marks and quotations a `>`, links show their address. A text of more than [`TEXT_OCTETS_MAX`] octets is cut, and
+/// says so.
 pub(crate) fn html_to_text(html: &str) -> String {
     let document =
         DomParser::new().and_then(|parser| parser.parse_from_string(html, SupportedType::TextHtml));
@@ -19,7 +26,7 @@ pub(crate) fn html_to_text(html: &str) -> String {
     let mut writer = Writer::default();
     let mut next = root.first_child();
     // Not recursive, because hostile documents are deep.
-    while let Some(node) = next {
+    while let Some(node) = next.filter(|_| !writer.is_full()) {
         let child = if writer.enter(&node) { node.first_child() } else { None };
         next = child.or_else(|| {
             let mut node = node;
@@ -32,7 +39,7 @@ pub(crate) fn html_to_text(html: &str) -> String {
             }
         });
     }
-    writer.text
+    writer.finish()
 }
 
 /// The start of each line inside an element.
@@ -126,8 +133,8 @@ impl Writer {
         self.line();
         let mark = match self.lists.last_mut() {
             Some(Some(next)) => {
-                let number = value.unwrap_or(*next);
-                *next = number.saturating_add(1);
+                let number = value.unwrap_or(*next).clamp(-ITEM_NUMBER_MAX, ITEM_NUMBER_MAX);
+                *next = number + 1;
                 format!("{number}. ")
             }
             _ => "* ".to_owned(),
@@ -139,6 +146,18 @@ impl Writer {
         self.prefixes.pop();
         self.continued_prefixes = self.continued_prefixes.min(self.prefixes.len());
         self.line_ends = self.line_ends.max(line_ends);
+    }
+
+    fn is_full(&self) -> bool {
+        self.text.len() > TEXT_OCTETS_MAX
+    }
+
+    fn finish(mut self) -> String {
+        if self.is_full() {
+            self.text.truncate(self.text.floor_char_boundary(TEXT_OCTETS_MAX));
+            self.text.push_str(OMITTED);
+        }
+        self.text
     }
 
     fn words(&mut self, text: &str) {
@@ -166,6 +185,9 @@ impl Writer {
 
     /// Writes a word with everything that is pending before it.
     fn word(&mut self, word: &str) {
+        if self.is_full() {
+            return;
+        }
         let is_first = self.text.is_empty();
         if is_first || self.line_ends > 0 {
             for empty in 0..if is_first { 0 } else { self.line_ends } {
@@ -174,6 +196,9 @@ impl Writer {
                     let end = self.text.len();
                     self.prefix(self.continued_prefixes);
                     self.text.truncate(end + self.text[end..].trim_end().len());
+                }
+                if self.is_full() {
+                    return;
                 }
             }
             self.prefix(self.prefixes.len());
@@ -186,7 +211,16 @@ impl Writer {
     }
 
     fn prefix(&mut self, count: usize) {
-        for prefix in self.prefixes.iter().take(count.min(PREFIXES_MAX)) {
+        let mut octets_left = PREFIX_OCTETS_MAX;
+        for prefix in self.prefixes.iter().take(count) {
+            let octets = match prefix {
+                Prefix::Quote => 2,
+                Prefix::Item { mark, .. } => mark.len(),
+            };
+            match octets_left.checked_sub(octets) {
+                Some(left) => octets_left = left,
+                None => return,
+            }
             match prefix {
                 Prefix::Quote => self.text.push_str("> "),
                 Prefix::Item { mark, is_written: false } => self.text.push_str(mark),

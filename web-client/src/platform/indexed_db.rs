@@ -33,6 +33,28 @@ impl Database {
         transaction.object_store(store)?.get(JsValue::from(key))?.await
     }
 
+    /// Reads and replaces the value of a key in one transaction, so that no other tab changes it in between. `replace`
+    /// returns the new value, or `None` to leave the value. Returns whether it was replaced.
+    ///
+    /// # Errors
+    /// The database does not answer, or refuses the new value.
+    pub(crate) async fn replace(
+        &self,
+        store: &str,
+        key: &str,
+        replace: impl FnOnce(&JsValue) -> Option<JsValue>,
+    ) -> Result<bool, Error> {
+        let Some(database) = &self.database else { return Ok(false) };
+        let transaction = database.transaction(&[store], TransactionMode::ReadWrite)?;
+        let store = transaction.object_store(store)?;
+        let key = JsValue::from(key);
+        let value = store.get(key.clone())?.await?;
+        let Some(value) = value.and_then(|value| replace(&value)) else { return Ok(false) };
+        store.put(&value, Some(&key))?;
+        transaction.commit()?.await?;
+        Ok(true)
+    }
+
     pub(crate) async fn keys(&self, store: &str) -> Vec<String> {
         self.try_keys(store).await.unwrap_or_default()
     }
@@ -137,8 +159,8 @@ impl Drop for Database {
     }
 }
 
-/// Names of all databases of the page's origin. Empty if the browser cannot list them.
-pub(crate) async fn names() -> Vec<String> {
+/// Names of all databases of the page's origin. `None` if the browser cannot list them.
+pub(crate) async fn names() -> Option<Vec<String>> {
     async fn list() -> Result<Vec<String>, JsValue> {
         let factory = Reflect::get(&js_sys::global(), &"indexedDB".into())?;
         let databases: Function = Reflect::get(&factory, &"databases".into())?.dyn_into()?;
@@ -147,7 +169,7 @@ pub(crate) async fn names() -> Vec<String> {
         let name = |database| Reflect::get(&database, &"name".into()).ok()?.as_string();
         Ok(list.iter().filter_map(name).collect())
     }
-    list().await.unwrap_or_default()
+    list().await.ok()
 }
 
 async fn open(name: &str, version: u32, stores: &'static [&'static str]) -> Result<idb::Database, Error> {

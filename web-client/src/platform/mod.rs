@@ -8,6 +8,7 @@ pub(crate) mod crypto;
 pub(crate) mod dom;
 pub(crate) mod html_text;
 pub(crate) mod indexed_db;
+pub(crate) mod js;
 pub(crate) mod location;
 pub(crate) mod notification;
 mod refusal;

@@ -1,4 +1,4 @@
-//! Text remains readable if only one of a text colour and its background is left.
+//! Keeps text readable if the sanitizer has removed its colour or its background, but not both.
 //!
 //! Style sheets and background images are removed. A light text colour whose dark background was removed is removed
 //! too, and text on a dark background whose colour was removed becomes white.
@@ -14,23 +14,50 @@ const CONTRAST_WITH_BLACK_MIN: f64 = 3.0;
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Luminance(f64);
 
-/// Checks the colours of an element. The styles of its ancestors must be sanitised and checked already.
-pub(super) fn make_readable(element: &Element) {
-    if let Some(text) = text_colour(element).and_then(|colour| luminance(&colour)) {
-        if text.contrast(Luminance(1.0)) < CONTRAST_MIN
-            && ancestors(element).all(|element| background(&element).is_none())
-        {
-            remove_text_colour(element);
+/// Checks the colours of elements in the order of the document.
+#[derive(Default)]
+pub(super) struct Colours {
+    /// The last element and its ancestors. The time for an element does not depend on its depth.
+    path: Vec<Checked>,
+}
+
+struct Checked {
+    element: Element,
+    /// The element or an ancestor has a background.
+    has_background: bool,
+    /// The element or an ancestor has a text colour.
+    has_text_colour: bool,
+}
+
+impl Colours {
+    /// Checks the colours of the next element. Its style must be sanitised already.
+    pub(super) fn make_readable(&mut self, element: &Element) {
+        let parent = element.parent_element();
+        while self.path.pop_if(|last| parent.as_ref() != Some(&last.element)).is_some() {}
+        let (mut has_background, mut has_text_colour) =
+            self.path.last().map_or((false, false), |parent| (parent.has_background, parent.has_text_colour));
+        let (background, text) = (background(element), text_colour(element));
+        has_background |= background.is_some();
+        let luminance_of = |colour: Option<String>| colour.and_then(|colour| luminance(&colour));
+        if let Some(luminance) = luminance_of(text.clone()) {
+            if luminance.contrast(Luminance(1.0)) < CONTRAST_MIN && !has_background {
+                remove_text_colour(element);
+            } else {
+                has_text_colour = true;
+            }
+        } else {
+            has_text_colour |= text.is_some();
+            let is_dark = luminance_of(background)
+                .is_some_and(|luminance| luminance.contrast(Luminance(0.0)) < CONTRAST_WITH_BLACK_MIN);
+            if is_dark && !has_text_colour {
+                let style =
+                    element.get_attribute("style").map_or_else(String::new, |style| format!("{style};"));
+                // A valid name.
+                let _ = element.set_attribute("style", &format!("{style}color:#fff"));
+                has_text_colour = true;
+            }
         }
-        return;
-    }
-    let is_dark = background(element)
-        .and_then(|colour| luminance(&colour))
-        .is_some_and(|luminance| luminance.contrast(Luminance(0.0)) < CONTRAST_WITH_BLACK_MIN);
-    if is_dark && ancestors(element).all(|element| text_colour(&element).is_none()) {
-        let style = element.get_attribute("style").map_or_else(String::new, |style| format!("{style};"));
-        // A valid name.
-        let _ = element.set_attribute("style", &format!("{style}color:#fff"));
+        self.path.push(Checked { element: element.clone(), has_background, has_text_colour });
     }
 }
 
@@ -39,11 +66,6 @@ impl Luminance {
         let (lighter, darker) = (self.0.max(other.0), self.0.min(other.0));
         (lighter + 0.05) / (darker + 0.05)
     }
-}
-
-/// The element and its ancestors.
-fn ancestors(element: &Element) -> impl Iterator<Item = Element> {
-    std::iter::successors(Some(element.clone()), |element| element.parent_element())
 }
 
 fn text_colour(element: &Element) -> Option<String> {

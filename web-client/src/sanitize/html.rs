@@ -14,14 +14,15 @@
 
 use std::rc::Rc;
 
-use js_sys::{Array, Object, Reflect};
+use js_sys::Array;
 use mail_core::message::draft::Attachment;
 use wasm_bindgen::prelude::*;
 use web_sys::Element;
 
-use super::colours::make_readable;
+use super::colours::Colours;
 use super::images::{Images, after_scheme, is_remote};
 use super::style::sanitize_style;
+use crate::platform::js;
 
 #[wasm_bindgen]
 extern "C" {
@@ -66,14 +67,14 @@ pub(crate) struct SanitizedHtml {
 /// `None` if the sanitizer fails. The HTML must not be shown then.
 pub(crate) fn sanitize_html(html: &str, attachments: &[Attachment]) -> Option<SanitizedHtml> {
     let body = sanitize(html, &options()).ok()?;
-    let mut images = Images::new(attachments);
+    let (mut images, mut colours) = (Images::new(attachments), Colours::default());
     let mut blocked_images = 0;
     let elements = body.query_selector_all("*").ok()?;
     let elements = (0..elements.length()).filter_map(|at| elements.get(at)?.dyn_into::<Element>().ok());
     // Parents precede their children.
     for element in std::iter::once(body.clone()).chain(elements) {
         check_attributes(&element);
-        make_readable(&element);
+        colours.make_readable(&element);
         if element.local_name() == "img" {
             let source = element.get_attribute("src").unwrap_or_default();
             if let Some(source) = images.next(&source) {
@@ -84,9 +85,9 @@ pub(crate) fn sanitize_html(html: &str, attachments: &[Attachment]) -> Option<Sa
             }
         }
     }
-    let is_empty = images.drawn.is_empty() && body.text_content().is_none_or(|text| text.trim().is_empty());
+    let is_empty = images.inline.is_empty() && body.text_content().is_none_or(|text| text.trim().is_empty());
     let document = format!("{HEAD}{}</html>", body.outer_html()).into();
-    Some(SanitizedHtml { document, blocked_images, images: images.drawn.into(), is_empty })
+    Some(SanitizedHtml { document, blocked_images, images: images.inline.into(), is_empty })
 }
 
 /// Checks the style and the links of an element.
@@ -137,14 +138,13 @@ fn set_attribute(element: &Element, name: &str, value: Option<&str>) {
 }
 
 fn options() -> JsValue {
-    let options = Object::new();
     let list = |words: &str| words.split_whitespace().map(JsValue::from).collect::<Array>().into();
     // Relative URLs may name an image by its Content-Location; the second pass removes the others.
     let allowed_urls = js_sys::RegExp::new(
         "^(?:(?:https?|mailto|tel|cid):|data:image/(?:png|gif|jpe?g|webp)[;,]|[^a-z]|[a-z+.-]+(?:[^a-z+.:-]|$))",
         "i",
     );
-    for (name, value) in [
+    js::object([
         ("ALLOWED_TAGS", list(TAGS)),
         ("ALLOWED_ATTR", list(&format!("{ATTRIBUTES} {URL_ATTRIBUTES}"))),
         // DOMPurify would otherwise check sizes and colours as URLs.
@@ -153,11 +153,8 @@ fn options() -> JsValue {
         ("ALLOW_DATA_ATTR", JsValue::FALSE),
         ("ALLOW_ARIA_ATTR", JsValue::FALSE),
         ("RETURN_DOM", JsValue::TRUE),
-    ] {
-        // A new object accepts every property.
-        let _ = Reflect::set(&options, &name.into(), &value);
-    }
-    options.into()
+    ])
+    .into()
 }
 
 #[cfg(test)]

@@ -3,23 +3,49 @@
 //! HTML refers to an attachment by its Content-ID, as `cid:` URL (RFC 2392), or by its Content-Location (RFC 2557). Mail
 //! programs differ in escapes, capitals and angle brackets.
 
+use std::collections::HashMap;
+
 use mail_core::message::draft::Attachment;
 
 use crate::platform::blob_url::{IMAGE_TYPES, data_url, image_type};
 
 /// Octets of attachments that a document contains as `data:` URLs. An attachment counts for each image that shows it.
-const DRAWN_OCTETS_MAX: usize = 32 * 1_024 * 1_024;
+const INLINE_OCTETS_MAX: usize = 32 * 1_024 * 1_024;
 
+/// Segments of the longest relative URL that refers to a Content-Location.
+const RELATIVE_SEGMENTS_MAX: usize = 8;
+
+/// The indices of attachments that are images are in maps, so that the time for an `img` does not depend on their number.
 pub(super) struct Images<'a> {
     attachments: &'a [Attachment],
+    ids: HashMap<&'a str, usize>,
+    ids_lowercase: HashMap<String, usize>,
+    /// By the location, escaped or not, and by its last segments.
+    locations: HashMap<String, usize>,
     octets_left: usize,
     /// The index of the attachment that each `img` of the document shows, `None` for an image inside the HTML.
-    pub(super) drawn: Vec<Option<usize>>,
+    pub(super) inline: Vec<Option<usize>>,
 }
 
 impl<'a> Images<'a> {
-    pub(super) const fn new(attachments: &'a [Attachment]) -> Self {
-        Self { attachments, octets_left: DRAWN_OCTETS_MAX, drawn: Vec::new() }
+    /// Of several images with the same name, the first one is used.
+    pub(super) fn new(attachments: &'a [Attachment]) -> Self {
+        let (mut ids, mut ids_lowercase, mut locations) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let images = attachments.iter().enumerate().filter(|(_, file)| image_type(&file.bytes).is_some());
+        for (index, image) in images {
+            if let Some(id) = image.content_id.as_deref().map(bare) {
+                ids.entry(id).or_insert(index);
+                ids_lowercase.entry(id.to_ascii_lowercase()).or_insert(index);
+            }
+            if let Some(location) = image.content_location.as_deref() {
+                let decoded = unescaped(location);
+                for reference in references(location).chain(references(&decoded)) {
+                    locations.entry(reference.to_owned()).or_insert(index);
+                }
+            }
+        }
+        let octets_left = INLINE_OCTETS_MAX;
+        Self { attachments, ids, ids_lowercase, locations, octets_left, inline: Vec::new() }
     }
 
     /// The `data:` URL for the next `img`. `None` if its source is no image of the message, or if the document contains
@@ -29,47 +55,43 @@ impl<'a> Images<'a> {
         if let Some(data) = after_scheme(source, "data:") {
             let mime = data.split([';', ',']).next()?.to_ascii_lowercase();
             let url = IMAGE_TYPES.contains(&mime.as_str()).then(|| source.to_owned())?;
-            self.drawn.push(None);
+            self.inline.push(None);
             return Some(url);
         }
         let index = self.find(source)?;
         let attachment = &self.attachments[index];
         self.octets_left = self.octets_left.checked_sub(attachment.bytes.len())?;
         let url = data_url(attachment)?;
-        self.drawn.push(Some(index));
+        self.inline.push(Some(index));
         Some(url)
     }
 
     fn find(&self, source: &str) -> Option<usize> {
-        let position = |is_same: &dyn Fn(&Attachment) -> bool| {
-            self.attachments.iter().position(|file| is_same(file) && image_type(&file.bytes).is_some())
-        };
+        if source.is_empty() {
+            return None;
+        }
         let decoded = unescaped(source);
+        let id = |url| after_scheme(url, "cid:").map(bare);
         let by_id = || {
-            let [written, decoded] = [source, &decoded].map(|url| after_scheme(url, "cid:").map(bare));
-            let (written, decoded) = (written?, decoded?);
-            let has_id = |file: &Attachment, is_same: &dyn Fn(&str) -> bool| {
-                file.content_id.as_deref().map(bare).is_some_and(is_same)
-            };
-            position(&|file| has_id(file, &|id| id == written))
-                .or_else(|| position(&|file| has_id(file, &|id| id == decoded)))
-                .or_else(|| position(&|file| has_id(file, &|id| id.eq_ignore_ascii_case(decoded))))
+            let (written, decoded) = (id(source)?, id(&decoded)?);
+            let exact = self.ids.get(written).or_else(|| self.ids.get(decoded));
+            exact.or_else(|| self.ids_lowercase.get(&decoded.to_ascii_lowercase())).copied()
         };
         let by_location = || {
-            let is_named = |location: &str, url: &str| {
-                // The HTML has the same base URL as its images (RFC 2557 section 5).
-                let relative = url.strip_prefix("./").unwrap_or(url);
-                location == url || location.strip_suffix(relative).is_some_and(|base| base.ends_with('/'))
-            };
-            position(&|file| {
-                let location = file.content_location.as_deref().unwrap_or_default();
-                is_named(location, source)
-                    || is_named(location, &decoded)
-                    || is_named(&unescaped(location), &decoded)
-            })
+            // The HTML has the same base URL as its images (RFC 2557 section 5).
+            let relative = |url| str::strip_prefix(url, "./").unwrap_or(url);
+            let urls = [source, relative(source), &decoded, relative(&decoded)];
+            urls.iter().find_map(|url| self.locations.get(*url)).copied()
         };
-        if source.is_empty() { None } else { by_id().or_else(by_location) }
+        by_id().or_else(by_location)
     }
+}
+
+/// A location and the relative URLs that may refer to it.
+fn references(location: &str) -> impl Iterator<Item = &str> {
+    let tails =
+        location.rmatch_indices('/').map(|(at, _)| &location[at + 1..]).filter(|tail| !tail.is_empty());
+    std::iter::once(location).chain(tails.take(RELATIVE_SEGMENTS_MAX))
 }
 
 /// Whether a source is on another host.

@@ -1,10 +1,9 @@
 //! Texts of messages as JavaScript values.
 
-use js_sys::{Object, Reflect};
 use wasm_bindgen::JsValue;
 
 use crate::model::message::BodyIndex;
-use crate::platform::text;
+use crate::platform::{js, text};
 
 pub(super) struct StoredBody {
     pub(super) index: BodyIndex,
@@ -13,12 +12,8 @@ pub(super) struct StoredBody {
 }
 
 pub(super) fn encode(body: &BodyIndex) -> JsValue {
-    let object = Object::new();
-    for (name, value) in [("searchText", &body.search_text), ("snippet", &body.snippet)] {
-        // A new object accepts every property.
-        let _ = Reflect::set(&object, &name.into(), &JsValue::from(&**value));
-    }
-    object.into()
+    let properties = [("searchText", &body.search_text), ("snippet", &body.snippet)];
+    js::object(properties.map(|(name, value)| (name, JsValue::from(&**value)))).into()
 }
 
 pub(super) fn decode(value: &JsValue) -> Option<StoredBody> {
@@ -26,7 +21,7 @@ pub(super) fn decode(value: &JsValue) -> Option<StoredBody> {
         let index = BodyIndex { search_text: text::fold(&text).into(), ..BodyIndex::default() };
         return Some(StoredBody { index, is_outdated: true });
     }
-    let string = |name: &str| Some(Reflect::get(value, &name.into()).ok()?.as_string()?.into());
+    let string = |name: &str| Some(js::property(value, name)?.as_string()?.into());
     let index = BodyIndex { search_text: string("searchText")?, snippet: string("snippet")? };
     Some(StoredBody { index, is_outdated: false })
 }

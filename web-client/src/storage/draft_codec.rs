@@ -3,15 +3,15 @@
 use std::rc::Rc;
 
 use chrono::DateTime;
-use js_sys::{Array, Object, Reflect, Uint8Array};
+use js_sys::{Array, Uint8Array};
 use mail_core::message::draft::Attachment;
 use mail_core::message::id::MessageId;
 use wasm_bindgen::{JsCast as _, JsValue};
 
 use crate::model::draft_form::{DraftForm, Recipients};
+use crate::platform::js::{self, property};
 
 pub(super) fn encode(form: &DraftForm) -> JsValue {
-    let object = Object::new();
     let strings = |strings: &[String]| strings.iter().map(JsValue::from).collect::<Array>();
     let recipients = |recipients: &Recipients| {
         let mut recipients = recipients.clone();
@@ -22,7 +22,7 @@ pub(super) fn encode(form: &DraftForm) -> JsValue {
     let in_reply_to = form.in_reply_to.as_ref().map(ToString::to_string);
     #[expect(clippy::cast_precision_loss, reason = "realistic dates are exact in a double")]
     let changed = form.changed.timestamp_millis() as f64;
-    for (name, value) in [
+    js::object([
         ("changed", changed.into()),
         ("to", recipients(&form.to)),
         ("cc", recipients(&form.cc)),
@@ -34,61 +34,56 @@ pub(super) fn encode(form: &DraftForm) -> JsValue {
         ("references", strings(&ids).into()),
         ("unsure", form.maybe_delivered.into()),
         ("queued", form.queued.into()),
-    ] {
-        put(&object, name, &value);
-    }
-    object.into()
+    ])
+    .into()
 }
 
 /// `None` for an object that [`encode`] did not write.
 pub(super) fn decode(id: &str, value: &JsValue) -> Option<DraftForm> {
-    let recipients = |name| Some(Recipients { chips: strings(&get(value, name)?), typed: String::new() });
+    let recipients =
+        |name| Some(Recipients { chips: strings(&property(value, name)?), typed: String::new() });
     let number = u128::from_str_radix(id, 16).ok()?;
     #[expect(clippy::cast_possible_truncation, reason = "the cast saturates")]
-    let changed = DateTime::from_timestamp_millis(get(value, "changed")?.as_f64()? as i64)?;
+    let changed = DateTime::from_timestamp_millis(property(value, "changed")?.as_f64()? as i64)?;
     Some(DraftForm {
         to: recipients("to")?,
         cc: recipients("cc")?,
         bcc: recipients("bcc")?,
-        subject: get(value, "subject")?.as_string()?,
-        body: get(value, "body")?.as_string()?,
-        attachments: list(&get(value, "attachments")?).iter().filter_map(attachment).map(Rc::new).collect(),
-        in_reply_to: get(value, "inReplyTo")?.as_string().and_then(|id| MessageId::parse(&id)),
-        references: strings(&get(value, "references")?)
+        subject: property(value, "subject")?.as_string()?,
+        body: property(value, "body")?.as_string()?,
+        attachments: list(&property(value, "attachments")?)
+            .iter()
+            .filter_map(attachment)
+            .map(Rc::new)
+            .collect(),
+        in_reply_to: property(value, "inReplyTo")?.as_string().and_then(|id| MessageId::parse(&id)),
+        references: strings(&property(value, "references")?)
             .iter()
             .filter_map(|id| MessageId::parse(id))
             .collect(),
-        maybe_delivered: get(value, "unsure").and_then(|value| value.as_bool()).unwrap_or_default(),
-        queued: get(value, "queued").and_then(|value| value.as_bool()).unwrap_or_default(),
+        maybe_delivered: property(value, "unsure").and_then(|value| value.as_bool()).unwrap_or_default(),
+        queued: property(value, "queued").and_then(|value| value.as_bool()).unwrap_or_default(),
         ..DraftForm::new(number, changed)
     })
 }
 
 fn file(attachment: &Attachment) -> JsValue {
-    let object = Object::new();
-    put(&object, "name", &attachment.name.as_str().into());
-    put(&object, "mime", &attachment.mime.as_str().into());
-    put(&object, "bytes", &Uint8Array::from(attachment.bytes.as_slice()).into());
-    object.into()
+    js::object([
+        ("name", attachment.name.as_str().into()),
+        ("mime", attachment.mime.as_str().into()),
+        ("bytes", Uint8Array::from(attachment.bytes.as_slice()).into()),
+    ])
+    .into()
 }
 
 fn attachment(value: &JsValue) -> Option<Attachment> {
     Some(Attachment {
-        name: get(value, "name")?.as_string()?,
-        mime: get(value, "mime")?.as_string()?,
+        name: property(value, "name")?.as_string()?,
+        mime: property(value, "mime")?.as_string()?,
         content_id: None,
         content_location: None,
-        bytes: get(value, "bytes")?.dyn_ref::<Uint8Array>()?.to_vec(),
+        bytes: property(value, "bytes")?.dyn_ref::<Uint8Array>()?.to_vec(),
     })
-}
-
-fn put(object: &Object, name: &str, value: &JsValue) {
-    // A new object accepts every property.
-    let _ = Reflect::set(object, &name.into(), value);
-}
-
-fn get(object: &JsValue, name: &str) -> Option<JsValue> {
-    Reflect::get(object, &name.into()).ok().filter(|value| !value.is_undefined())
 }
 
 fn list(value: &JsValue) -> Vec<JsValue> {
@@ -104,6 +99,7 @@ fn strings(value: &JsValue) -> Vec<String> {
 #[cfg(target_arch = "wasm32")]
 mod tests {
     use super::*;
+    use js_sys::Object;
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]

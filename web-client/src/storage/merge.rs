@@ -12,7 +12,8 @@ use crate::platform::indexed_db::{self, Database};
 
 pub(super) async fn merge_databases_with_domain(database: &Database) {
     let prefix = format!("{}@", database.name());
-    let names = indexed_db::names().await.into_iter().filter(|name| name.starts_with(&prefix));
+    let names =
+        indexed_db::names().await.unwrap_or_default().into_iter().filter(|name| name.starts_with(&prefix));
     for name in names {
         let old = Storage::database(name).await;
         if copy(&old, database).await {

@@ -1,13 +1,13 @@
 //! People for the completion of addresses. The key is the address in lower case.
 //!
-//! The value is an object: `address`, `name`, `written` (a number) and `lastUsed` (milliseconds).
+//! The value is an object: `address`, `name`, `written` (the number of messages sent) and `lastUsed` (milliseconds).
 
 use chrono::DateTime;
-use js_sys::{Object, Reflect};
 use wasm_bindgen::JsValue;
 
 use super::{ObjectStore, Storage};
 use crate::model::people::Person;
+use crate::platform::js;
 
 impl Storage {
     pub(super) async fn load_people(&self) -> Vec<Person> {
@@ -28,28 +28,24 @@ impl Storage {
 }
 
 fn encode(person: &Person) -> JsValue {
-    let object = Object::new();
     #[expect(clippy::cast_precision_loss, reason = "realistic dates are exact in a double")]
     let last_used = person.last_used.timestamp_millis() as f64;
-    for (name, value) in [
+    js::object([
         ("address", JsValue::from(&person.address)),
         ("name", JsValue::from(&person.name)),
-        ("written", person.written.into()),
+        ("written", person.sent_count.into()),
         ("lastUsed", last_used.into()),
-    ] {
-        // A new object accepts every property.
-        let _ = Reflect::set(&object, &name.into(), &value);
-    }
-    object.into()
+    ])
+    .into()
 }
 
 fn decode(value: &JsValue) -> Option<Person> {
-    let property = |name: &str| Reflect::get(value, &name.into()).ok();
+    let property = |name: &str| js::property(value, name);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
     Some(Person {
         address: property("address")?.as_string()?,
         name: property("name")?.as_string()?,
-        written: property("written")?.as_f64()? as u32,
+        sent_count: property("written")?.as_f64()? as u32,
         last_used: DateTime::from_timestamp_millis(property("lastUsed")?.as_f64()? as i64)?,
     })
 }

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use js_sys::{Object, Reflect, Uint8Array};
+use js_sys::Uint8Array;
 use mail_core::message::header;
 use mail_core::message::parsed::Summary;
 use wasm_bindgen::JsValue;
@@ -13,7 +13,7 @@ use wasm_bindgen::JsValue;
 use super::{ObjectStore, Storage, body_codec, find, octets};
 use crate::model::fetched_message::FetchedMessage;
 use crate::model::message::{BodyIndex, HeaderSummary, Message};
-use crate::platform::{PLATFORM, charset, text};
+use crate::platform::{PLATFORM, charset, js, text};
 
 /// Budget for all sent copies of an account.
 pub(crate) const SENT_OCTETS_MAX: u64 = 50_000_000;
@@ -119,20 +119,14 @@ impl SentSummary {
     }
 
     fn encode(&self) -> JsValue {
-        let object = Object::new();
         #[expect(clippy::cast_precision_loss, reason = "sizes of messages are exact in a double")]
         let octets = self.octets as f64;
-        for (name, value) in
-            [("header", Uint8Array::from(self.header.as_slice()).into()), ("octets", JsValue::from(octets))]
-        {
-            // A new object accepts every property.
-            let _ = Reflect::set(&object, &name.into(), &value);
-        }
-        object.into()
+        let header = Uint8Array::from(self.header.as_slice());
+        js::object([("header", header.into()), ("octets", octets.into())]).into()
     }
 
     fn decode(value: &JsValue) -> Option<Self> {
-        let property = |name: &str| Reflect::get(value, &name.into()).ok();
+        let property = |name: &str| js::property(value, name);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
         let size = property("octets")?.as_f64()? as u64;
         Some(Self { header: octets(&property("header")?), octets: size })

@@ -1,10 +1,10 @@
 //! The settings of an account: an object in `profile`.
 
-use js_sys::{Object, Reflect};
 use wasm_bindgen::JsValue;
 
 use super::{ObjectStore, Storage};
 use crate::model::settings::Settings;
+use crate::platform::js;
 
 const SETTINGS: &str = "settings";
 
@@ -22,25 +22,21 @@ impl Storage {
 }
 
 fn encode(settings: &Settings) -> JsValue {
-    let object = Object::new();
     #[expect(clippy::cast_precision_loss, reason = "realistic sizes are exact in a double")]
     let offline_octets = settings.offline_octets as f64;
-    for (name, value) in [
+    js::object([
         ("name", JsValue::from(&settings.name)),
         ("signature", JsValue::from(&settings.signature)),
         ("offlineOctets", offline_octets.into()),
         ("undoSendSeconds", settings.undo_send_seconds.into()),
         ("conversations", settings.conversations.into()),
-    ] {
-        // A new object accepts every property.
-        let _ = Reflect::set(&object, &name.into(), &value);
-    }
-    object.into()
+    ])
+    .into()
 }
 
 fn decode(value: &JsValue) -> Settings {
     let default = Settings::default();
-    let property = |name: &str| Reflect::get(value, &name.into()).ok();
+    let property = |name: &str| js::property(value, name);
     let string = |name: &str| property(name).and_then(|value| value.as_string());
     let number = |name: &str| property(name).and_then(|value| value.as_f64());
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
@@ -60,6 +56,7 @@ fn decode(value: &JsValue) -> Settings {
 #[cfg(test)]
 #[cfg(target_arch = "wasm32")]
 mod tests {
+    use js_sys::Object;
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;

@@ -11,14 +11,14 @@
 //! A tab that is closed without signing out leaves a key behind, which decrypts nothing any more.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use js_sys::{Object, Reflect, Uint8Array};
+use js_sys::Uint8Array;
 use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::CryptoKey;
 
 use super::octets;
 use crate::platform::indexed_db::{self, Database};
 use crate::platform::web_storage::SESSION;
-use crate::platform::{clock, crypto};
+use crate::platform::{clock, crypto, js};
 
 const DATABASE: &str = "pennypost-sign-in";
 const VERSION: u32 = 1;
@@ -43,8 +43,7 @@ pub(crate) fn is_available() -> bool {
 
 /// The sign-in of this tab, or of the device.
 pub(crate) async fn load() -> Option<SignIn> {
-    // Opening a database creates it.
-    if !indexed_db::names().await.iter().any(|name| name == DATABASE) {
+    if !may_exist().await {
         SESSION.remove(TAB);
         return None;
     }
@@ -56,7 +55,7 @@ pub(crate) async fn load() -> Option<SignIn> {
         return Some(sign_in);
     }
     let entry = value(&database, DEVICE).await?;
-    let encrypted = octets(&property(&entry, "octets")?);
+    let encrypted = octets(&js::property(&entry, "octets")?);
     decrypt(&entry, &encrypted).await
 }
 
@@ -68,11 +67,12 @@ pub(crate) async fn store(sign_in: &SignIn, on_device: bool) {
     let database = open().await;
     delete_old_keys(&database).await;
     if on_device {
-        let entry = entry(&key, "octets", &Uint8Array::from(octets.as_slice()).into());
+        let octets = Uint8Array::from(octets.as_slice());
+        let entry = js::object([("key", key.into()), ("octets", octets.into())]).into();
         database.put(&[(STORE, DEVICE, entry)]).await;
     } else {
         let id = format!("{:032x}", clock::random());
-        let entry = entry(&key, "created", &now().into());
+        let entry = js::object([("key", key.into()), ("created", now().into())]).into();
         if database.put(&[(STORE, &id, entry)]).await {
             SESSION.set(TAB, &format!("{id} {}", BASE64_STANDARD.encode(octets)));
         }
@@ -83,7 +83,7 @@ pub(crate) async fn store(sign_in: &SignIn, on_device: bool) {
 pub(crate) async fn forget() {
     let tab = tab();
     SESSION.remove(TAB);
-    if !indexed_db::names().await.iter().any(|name| name == DATABASE) {
+    if !may_exist().await {
         return;
     }
     let database = open().await;
@@ -92,6 +92,11 @@ pub(crate) async fn forget() {
     if database.keys(STORE).await.is_empty() {
         database.destroy().await;
     }
+}
+
+/// Whether the database may exist. Opening it would create it. A browser that cannot list its databases has to open it.
+async fn may_exist() -> bool {
+    indexed_db::names().await.is_none_or(|names| names.iter().any(|name| name == DATABASE))
 }
 
 async fn open() -> Database {
@@ -110,7 +115,7 @@ async fn value(database: &Database, id: &str) -> Option<JsValue> {
 }
 
 async fn decrypt(entry: &JsValue, octets: &[u8]) -> Option<SignIn> {
-    let key: CryptoKey = property(entry, "key")?.dyn_into().ok()?;
+    let key: CryptoKey = js::property(entry, "key")?.dyn_into().ok()?;
     let plain = String::from_utf8(crypto::decrypt(&key, octets).await?).ok()?;
     // A username contains no line end; a password may.
     let (username, password) = plain.split_once('\n')?;
@@ -120,26 +125,13 @@ async fn decrypt(entry: &JsValue, octets: &[u8]) -> Option<SignIn> {
 async fn delete_old_keys(database: &Database) {
     let oldest = now() - KEY_AGE_MS_MAX;
     let is_old = |entry: &JsValue| {
-        property(entry, "created").and_then(|created| created.as_f64()).is_some_and(|at| at < oldest)
+        js::property(entry, "created").and_then(|created| created.as_f64()).is_some_and(|at| at < oldest)
     };
     let entries = database.entries(STORE).await.into_iter();
     let old: Vec<_> = entries.filter(|(_, entry)| is_old(entry)).map(|(id, _)| id).collect();
     if !old.is_empty() {
         database.delete(&[STORE], &old).await;
     }
-}
-
-fn entry(key: &CryptoKey, name: &str, value: &JsValue) -> JsValue {
-    let object = Object::new();
-    for (name, value) in [("key", key.as_ref()), (name, value)] {
-        // A new object accepts every property.
-        let _ = Reflect::set(&object, &name.into(), value);
-    }
-    object.into()
-}
-
-fn property(object: &JsValue, name: &str) -> Option<JsValue> {
-    Reflect::get(object, &name.into()).ok().filter(|value| !value.is_undefined())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "realistic dates are exact in a double")]
@@ -150,6 +142,7 @@ fn now() -> f64 {
 #[cfg(test)]
 #[cfg(target_arch = "wasm32")]
 mod in_browser {
+    use js_sys::Reflect;
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
@@ -160,7 +153,7 @@ mod in_browser {
         let sign_in = |name: &str| SignIn { username: name.to_owned(), password: "a\nb ü".to_owned() };
         forget().await;
         assert_eq!(load().await, None);
-        assert!(!indexed_db::names().await.contains(&DATABASE.to_owned()), "looking creates the database");
+        assert!(!may_exist().await, "looking creates the database");
 
         store(&sign_in("gb"), false).await;
         assert_eq!(load().await, Some(sign_in("gb")));
@@ -177,6 +170,16 @@ mod in_browser {
 
         forget().await;
         assert_eq!(load().await, None);
-        assert!(!indexed_db::names().await.contains(&DATABASE.to_owned()));
+        assert!(!may_exist().await);
+
+        // Older browsers cannot list their databases.
+        store(&sign_in("ag"), true).await;
+        let factory = Reflect::get(&js_sys::global(), &"indexedDB".into()).unwrap();
+        Reflect::set(&factory, &"databases".into(), &JsValue::UNDEFINED).unwrap();
+        let loaded = load().await;
+        forget().await;
+        Reflect::delete_property::<js_sys::Object>(factory.unchecked_ref(), &"databases".into()).unwrap();
+        assert_eq!(loaded, Some(sign_in("ag")));
+        assert_eq!(load().await, None);
     }
 }

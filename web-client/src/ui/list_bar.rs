@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use web_sys::HtmlSelectElement;
 use yew::prelude::*;
 
+use super::select::selected;
 use crate::control::Control;
 use crate::model::draft_form::DraftForm;
 use crate::model::format;
@@ -41,13 +41,13 @@ pub(super) fn ListBar(props: &ListBarProps) -> Html {
     let choose_sort = {
         let control = control.clone();
         Callback::from(move |event: Event| {
-            if let Some(sort) = selected(&event, &Sort::ALL) {
+            if let Some(sort) = selected(&event.target_unchecked_into(), &Sort::ALL) {
                 control.dispatch(UiAction::Sort(sort));
             }
         })
     };
     let choose_folder = Callback::from(move |event: Event| {
-        if let Some(folder) = selected(&event, &Folder::ALL) {
+        if let Some(folder) = selected(&event.target_unchecked_into(), &Folder::ALL) {
             control.dispatch(UiAction::Folder(folder));
         }
     });
@@ -76,10 +76,4 @@ pub(super) fn ListBar(props: &ListBarProps) -> Html {
             }
         </>
     }
-}
-
-/// The value of the selected option.
-fn selected<T: Copy>(event: &Event, values: &[T]) -> Option<T> {
-    let index = event.target_unchecked_into::<HtmlSelectElement>().selected_index();
-    values.get(usize::try_from(index).ok()?).copied()
 }

@@ -6,6 +6,7 @@ use web_sys::{HtmlInputElement, HtmlSelectElement, HtmlTextAreaElement};
 use yew::prelude::*;
 
 use super::modal::Modal;
+use super::select::selected;
 use crate::control::Control;
 use crate::model::format;
 use crate::model::settings::{OFFLINE_OCTETS, Settings, UNDO_SEND_SECONDS};
@@ -44,7 +45,8 @@ pub(super) fn SettingsDialog(SettingsDialogProps { settings }: &SettingsDialogPr
         Callback::from(move |()| control.dispatch(UiAction::Settings(false)))
     };
     let save = {
-        let (name, signature, settings) = (name.clone(), signature.clone(), settings.clone());
+        let (control, name, signature, settings) =
+            (control.clone(), name.clone(), signature.clone(), settings.clone());
         let (offline, undo_send, conversations) = (offline.clone(), undo_send.clone(), conversations.clone());
         Callback::from(move |event: SubmitEvent| {
             event.prevent_default();
@@ -53,11 +55,15 @@ pub(super) fn SettingsDialog(SettingsDialogProps { settings }: &SettingsDialogPr
             else {
                 return;
             };
+            let select = |node: &NodeRef| node.cast::<HtmlSelectElement>();
             control.change_settings(Settings {
                 name: name.value().trim().to_owned(),
                 signature: signature.value().trim_end().to_owned(),
-                offline_octets: chosen(&offline, &OFFLINE_OCTETS).unwrap_or(settings.offline_octets),
-                undo_send_seconds: chosen(&undo_send, &UNDO_SEND_SECONDS)
+                offline_octets: select(&offline)
+                    .and_then(|select| selected(&select, &OFFLINE_OCTETS))
+                    .unwrap_or(settings.offline_octets),
+                undo_send_seconds: select(&undo_send)
+                    .and_then(|select| selected(&select, &UNDO_SEND_SECONDS))
                     .unwrap_or(settings.undo_send_seconds),
                 conversations: conversations.cast::<HtmlInputElement>().is_some_and(|field| field.checked()),
             });
@@ -102,10 +108,4 @@ pub(super) fn SettingsDialog(SettingsDialogProps { settings }: &SettingsDialogPr
             </form>
         </Modal>
     }
-}
-
-/// The value of the selected option.
-fn chosen<T: Copy>(node: &NodeRef, values: &[T]) -> Option<T> {
-    let index = node.cast::<HtmlSelectElement>()?.selected_index();
-    values.get(usize::try_from(index).ok()?).copied()
 }

@@ -10,8 +10,10 @@ use crate::model::fetched_message::FetchedMessage;
 use crate::model::format;
 use crate::platform::blob_url::BlobUrl;
 
-/// Characters of the source that are drawn. The download is complete.
+/// Characters of the source that are shown. The download is complete.
 const SOURCE_CHARS_MAX: usize = 300_000;
+/// Header fields that are shown. Mails have fewer than a hundred.
+const FIELDS_MAX: usize = 1_000;
 
 #[derive(Properties, PartialEq)]
 pub(super) struct SourceProps {
@@ -66,5 +68,14 @@ fn headers(raw: &[u8]) -> Html {
             <tr><th scope="row">{ text(field.name.unwrap_or_default()) }</th><td>{ text(field.value) }</td></tr>
         }
     };
-    html! { <table class="headers"><tbody>{ for header::fields(header).map(row) }</tbody></table> }
+    let shown = &header[..header.len().min(SOURCE_CHARS_MAX)];
+    let mut fields = header::fields(shown);
+    let rows: Vec<_> = fields.by_ref().take(FIELDS_MAX).map(row).collect();
+    let is_cut = shown.len() < header.len() || fields.next().is_some();
+    html! {
+        <>
+            if is_cut { <p>{ format!("Only the first {} header fields are shown.", rows.len()) }</p> }
+            <table class="headers"><tbody>{ rows }</tbody></table>
+        </>
+    }
 }

@@ -56,18 +56,14 @@ impl Dialogue {
         std::mem::take(&mut self.lines)
     }
 
-    /// Records a command, without the credentials after `AUTH` and its mechanism.
+    /// Records a command, without the credentials after `AUTH` and its mechanism. A malformed AUTH, which the server
+    /// refuses, may contain credentials too.
     pub(super) fn command(&mut self, line: &Line) {
         let Line::Complete(line, _) = line else {
             return self.push(DialogueContent::Client("(a line over the limit)".to_owned()));
         };
         let text = String::from_utf8_lossy(line);
-        let mut words = text.split(' ');
-        let is_auth = words.next().is_some_and(|verb| verb.eq_ignore_ascii_case("AUTH"));
-        let text = match (is_auth, words.next(), words.next()) {
-            (true, Some(mechanism), Some(_)) => format!("AUTH {mechanism} {HIDDEN}"),
-            _ => text.into_owned(),
-        };
+        let text = without_credentials(&text).unwrap_or_else(|| text.clone().into_owned());
         self.push(DialogueContent::Client(text));
     }
 
@@ -98,5 +94,74 @@ impl Dialogue {
         if self.lines.len() < DIALOGUE_LINES_MAX {
             self.lines.push(DialogueLine { at: self.now, content });
         }
+    }
+}
+
+/// An AUTH command with hidden credentials; `None` for a command without credentials.
+fn without_credentials(line: &str) -> Option<String> {
+    let is_separator = |c: char| c.is_whitespace() || c.is_control();
+    let mut words = line.split(is_separator).filter(|word| !word.is_empty());
+    let verb = words.next()?;
+    // `AUTH=PLAIN` is the name of a capability in drafts before RFC 2554, which clients may copy.
+    let is_auth = verb.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case("AUTH"));
+    let is_complete = verb.len() > 4;
+    match (words.next(), words.next()) {
+        (Some(_), _) if is_auth && is_complete => Some(format!("{verb} {HIDDEN}")),
+        (Some(mechanism), Some(_)) if is_auth => Some(format!("AUTH {mechanism} {HIDDEN}")),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::line::LineEnding;
+    use crate::smtp::command::Command;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    const CREDENTIALS: &str = "AGdiAGdvbmRvbGE=";
+
+    fn recorded(line: &str) -> String {
+        let mut dialogue = Dialogue::new(Instant::now());
+        dialogue.command(&Line::Complete(Bytes::copy_from_slice(line.as_bytes()), LineEnding::Crlf));
+        match dialogue.take().remove(0).content {
+            DialogueContent::Client(text) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn credentials_are_hidden_in_every_form_of_auth() {
+        let separators = [" ", "  ", "\t", " \t ", "\u{b}", "\0", "\u{85}", "\r"];
+        for verb in ["AUTH", "auth", " AUTH", "\tAuth", "\0AUTH"] {
+            for (first, second) in separators.iter().flat_map(|one| separators.map(|other| (one, other))) {
+                for end in ["", " ", "\t", " x"] {
+                    let line = format!("{verb}{first}PLAIN{second}{CREDENTIALS}{end}");
+                    assert_eq!(recorded(&line), "AUTH PLAIN ***", "{line:?}");
+                }
+            }
+        }
+        assert_eq!(recorded(&format!("AUTH=PLAIN {CREDENTIALS}")), "AUTH=PLAIN ***");
+        for line in
+            ["AUTH LOGIN", "AUTH PLAIN ", "AUTH", "", " ", "NOOP AUTH PLAIN x", "MAIL FROM:<auth@x.org> X Y"]
+        {
+            assert_eq!(recorded(line), line);
+        }
+    }
+
+    #[test]
+    fn every_accepted_auth_with_credentials_is_hidden() {
+        let parts = ["AUTH", "aUtH", " ", "  ", "\t", "PLAIN", "LOGIN", CREDENTIALS, "="];
+        let mut accepted = 0;
+        for number in 0..parts.len().pow(5) {
+            let part = |at: u32| parts[number / parts.len().pow(at) % parts.len()];
+            let line: String = (0..5).map(part).collect();
+            if matches!(Command::parse(line.as_bytes()), Ok(Command::Auth { initial: Some(_), .. })) {
+                accepted += 1;
+                assert!(recorded(&line).ends_with(" ***"), "{line:?}");
+            }
+        }
+        assert!(accepted > 10, "{accepted}");
     }
 }

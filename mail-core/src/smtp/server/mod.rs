@@ -9,7 +9,7 @@
 //! | `connection/pace.rs` | the minimum rate of a message |
 //! | `connection/refusal.rs` | reports of refused commands and messages |
 //! | `connection/authentication.rs` | the AUTH exchange |
-//! | `connection/inspection.rs` | questions about commands without a policy, the recorded dialogue, changed replies |
+//! | `connection/inspection.rs` | command events, replaced replies, recording of the dialogue |
 //! | `dialogue.rs` | the recorded dialogue |
 //!
 //! Implements RFC 5321 and the extensions in its reply to EHLO. A session opened with HELO follows RFC 821, without
@@ -46,8 +46,8 @@ pub struct Config {
     pub auth: AuthOffer,
     /// Whether MAIL requires authentication (RFC 6409 section 4.3).
     pub submission: bool,
-    /// Whether to accept messages and command lines with bare LF, bare CR or NUL. A server that passes mail on must not:
-    /// other servers may take a part of such a message for a second one (SMTP smuggling).
+    /// Whether to accept messages and command lines with bare LF, bare CR or NUL. A server that relays mail must reject them:
+    /// another server may read a part of such a message as a second message (SMTP smuggling).
     pub bare_line_ends: bool,
     /// Whether to ask the policy about the connection and about HELO, EHLO, STARTTLS and QUIT: [`Event::Command`].
     pub command_events: bool,

@@ -67,7 +67,7 @@ pub(crate) struct ComposeState {
 pub(crate) enum ComposeAction {
     /// Opens a new form.
     New(Rc<DraftForm>),
-    /// Opens a stored draft.
+    /// Opens a stored draft. If it is held back, it is not sent.
     Open(Rc<DraftForm>),
     /// Replaces the content of the open form.
     Edit(Rc<DraftForm>),
@@ -75,11 +75,12 @@ pub(crate) enum ComposeAction {
     /// Adds or replaces a draft of the Drafts folder.
     Save(Rc<DraftForm>),
     Delete(String),
-    /// Deletes a draft and offers Undo.
+    /// Deletes a draft and offers Undo. If it is held back, it is not sent.
     Discard(Rc<DraftForm>),
     /// The time for Undo is over.
     DiscardEnded(String),
     /// A file for this draft is being read.
+    /// Deletes a draft. If it is held back, it is not sent.
     Attaching(String),
     AttachingEnded(String),
     /// A version of a draft is stored.
@@ -125,13 +126,17 @@ impl ComposeState {
                     open.problem = None;
                 }
             }
+                self.end_hold(&form.id);
             ComposeAction::Close => self.open = None,
             ComposeAction::Save(form) => {
                 self.delete(&form.id);
                 self.discarded.take_if(|discarded| discarded.id == form.id);
                 Rc::make_mut(&mut self.drafts).push(form);
             }
-            ComposeAction::Delete(id) => self.delete(&id),
+            ComposeAction::Delete(id) => {
+                self.delete(&id);
+                self.end_hold(&id);
+            }
             ComposeAction::Discard(form) => {
                 self.delete(&form.id);
                 self.open.take_if(|open| open.form.id == form.id);
@@ -144,6 +149,7 @@ impl ComposeState {
             ComposeAction::AttachingEnded(draft) => {
                 if let Some(at) = self.attaching.iter().position(|attaching| *attaching == draft) {
                     self.attaching.swap_remove(at);
+                self.end_hold(&form.id);
                 }
             }
             ComposeAction::Stored { draft, at } => {
@@ -198,6 +204,11 @@ impl ComposeState {
 
     fn hold(&mut self, form: Rc<DraftForm>) {
         self.delete(&form.id);
+    /// The message that is held back, if it is this draft.
+    pub(crate) fn held(&self, draft: &str) -> Option<&Rc<DraftForm>> {
+        self.held.as_ref().filter(|held| held.id == draft)
+    }
+
         Rc::make_mut(&mut self.drafts).push(form.clone());
         self.open.take_if(|open| open.form.id == form.id);
         self.held = Some(form);
@@ -211,3 +222,7 @@ impl ComposeState {
         Rc::make_mut(&mut self.drafts).retain(|form| form.id != id);
     }
 }
+    fn end_hold(&mut self, id: &str) {
+        self.held.take_if(|held| held.id == id);
+    }
+

@@ -2,7 +2,7 @@
 
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use super::html_to_text;
+use super::{PREFIX_OCTETS_MAX, TEXT_OCTETS_MAX, html_to_text};
 
 #[test]
 fn html_is_rendered_as_lines() {
@@ -48,6 +48,27 @@ fn links_show_their_address_once() {
     ] {
         assert_eq!(html_to_text(html), text, "{html}");
     }
+}
+
+#[test]
+fn size_of_the_text_is_limited() {
+    // A line of three octets in the HTML has a prefix of 80 octets.
+    let html = "<blockquote>".repeat(60) + &"x<p>".repeat(200_000);
+    let text = html_to_text(&html);
+    assert!(text.len() < TEXT_OCTETS_MAX + 100, "{}", text.len());
+    assert!(text.ends_with("\n\n[The rest of the message is omitted.]"));
+    assert!(text.lines().all(|line| line.len() <= PREFIX_OCTETS_MAX + 50));
+    // Empty lines have a prefix too.
+    let html = "<blockquote>".repeat(60) + "x" + &"<br>".repeat(1_000_000) + "y";
+    assert!(html_to_text(&html).len() < TEXT_OCTETS_MAX + 100);
+    // Long numbers are short.
+    let html = "<ol start=-9223372036854775808><li>x<ol start=9223372036854775807><li>y<li>z";
+    let text = html_to_text(html);
+    let indent = " ".repeat(12);
+    let expected = format!("-999999999. x\n{indent}999999999. y\n{indent}999999999. z");
+    assert_eq!(text, expected);
+    let html = "<ol start=999999999><li>".repeat(50) + &"x<br>".repeat(10);
+    assert!(html_to_text(&html).lines().all(|line| line.len() <= PREFIX_OCTETS_MAX + 1));
 }
 
 #[test]

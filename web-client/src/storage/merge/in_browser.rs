@@ -41,7 +41,12 @@ async fn wait_for_names(prefix: &str, expected: &[&str]) {
     let prefix = format!("pennypost/{prefix}");
     let mut names = HashSet::new();
     for _ in 0..1_000 {
-        names = indexed_db::names().await.into_iter().filter(|name| name.starts_with(&prefix)).collect();
+        names = indexed_db::names()
+            .await
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|name| name.starts_with(&prefix))
+            .collect();
         if names == expected {
             return;
         }
