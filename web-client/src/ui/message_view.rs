@@ -7,6 +7,7 @@ use mail_core::message::printable::printable_line;
 use yew::prelude::*;
 
 use super::attachments::Attachments;
+use super::delivery_report::delivery_report;
 use super::drawn_text::{DrawnText, TextOf};
 use super::element_ids::TITLE_ID;
 use super::message_frame::MessageFrame;
@@ -55,6 +56,7 @@ pub(super) fn MessageView(MessageViewProps { message, shows_html }: &MessageView
                 { if subject.is_empty() { "(no subject)".to_owned() } else { subject } }
             </h2>
             { header(&message.parsed, switch) }
+            { message.parsed.report.as_ref().map(delivery_report) }
             { blocked_images(html.filter(|_| *shows_html)) }
             if let Some(html) = framed {
                 <MessageFrame document={html.document.clone()} {onbroken} />

@@ -9,6 +9,7 @@ mod compose_fields;
 mod confirmation_dialog;
 mod connection_bar;
 mod conversation;
+mod delivery_report;
 mod drawn_text;
 mod element_ids;
 mod folders;
