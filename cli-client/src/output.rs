@@ -92,7 +92,7 @@ fn row(entry: &Entry) -> [String; 4] {
     ]
 }
 
-/// Writes the main header fields of a message, its text, and the names of its attachments.
+/// Writes the main header fields of a message, its delivery report as sentences, its text, and the names of its attachments.
 pub(crate) fn message(message: &ParsedMessage) -> Result<(), Error> {
     for (name, value) in [
         ("From", addresses(&message.from)),
@@ -107,6 +107,13 @@ pub(crate) fn message(message: &ParsedMessage) -> Result<(), Error> {
         }
     }
     line("")?;
+    if let Some(report) = &message.report {
+        for recipient in &report.recipients {
+            let quotation = recipient.quotation().map_or(String::new(), |text| format!(" {text}"));
+            line(&format!("{}{quotation}", recipient.sentence()))?;
+        }
+        line("")?;
+    }
     text(message.plain_text())?;
     for attachment in &message.attachments {
         let (name, mime, octets) = (&attachment.name, &attachment.mime, attachment.bytes.len());

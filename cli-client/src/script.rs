@@ -11,6 +11,7 @@ use mail_core::message::draft::{self, Attachment, Draft, DraftError, Subject};
 use mail_core::message::header;
 use mail_core::message::mime::unfold_text;
 use mail_core::message::parsed::{NamedAddress, ParsedMessage, Summary};
+use mail_core::message::report::DeliveryReport;
 use mail_core::sasl::Credentials;
 use serde_json::{Value, json};
 
@@ -161,7 +162,21 @@ fn message_json(number: u64, source: &[u8], unique_id: Option<String>, message: 
         "html": message.html,
         "text": message.plain_text(),
         "attachments": attachments.collect::<Value>(),
+        "report": message.report.as_ref().map(report_json),
     })
+}
+
+fn report_json(report: &DeliveryReport) -> Value {
+    let recipients = report.recipients.iter().map(|recipient| {
+        json!({
+            "recipient": recipient.address(),
+            "action": recipient.action.keyword(),
+            "status": recipient.status.to_string(),
+            "diagnostic": recipient.diagnostic(),
+            "sentence": recipient.sentence(),
+        })
+    });
+    json!({ "reporting_mta": report.reporting_mta, "recipients": recipients.collect::<Value>() })
 }
 
 /// Deletes all messages, or none if one is refused.

@@ -142,6 +142,30 @@ fn json_contains_headers_html_and_message_id() {
 }
 
 #[test]
+fn delivery_report_is_shown_as_a_sentence() {
+    let servers = Servers::start();
+    servers.deliver(
+        b"Subject: x\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n\
+          --b\r\n\r\nSorry.\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example\r\n\r\n\
+          Final-Recipient: rfc822; x@y.example\r\nAction: failed\r\nStatus: 5.2.2\r\n\
+          Diagnostic-Code: smtp; 552 5.2.2 no\x1b[2J room\r\n--b--\r\n",
+    );
+    let sentence = "Not delivered to x@y.example: the mailbox is full.";
+    let read = servers.run_as_gb(&["read", "1"]);
+    let shown = format!("\n{sentence} The server said: \"552 5.2.2 no [2J room\"\n\nSorry.\n");
+    assert!(read.text().contains(&shown), "{}", read.text());
+    let report = &json(&servers.run_as_gb(&["read", "1", "--json"]))["report"];
+    let recipient = json!({
+        "recipient": "x@y.example",
+        "action": "failed",
+        "status": "5.2.2",
+        "diagnostic": "552 5.2.2 no [2J room",
+        "sentence": sentence,
+    });
+    assert_eq!(*report, json!({ "reporting_mta": "mx.example", "recipients": [recipient] }));
+}
+
+#[test]
 fn attachment_is_saved_by_name_and_by_position_and_overwrites_nothing() {
     let servers = Servers::start();
     servers.deliver(

@@ -9,6 +9,7 @@ use yew::prelude::*;
 
 use super::attachments::Attachments;
 use super::chunked_text::{ChunkedText, TextOf};
+use super::delivery_report::delivery_report;
 use super::element_ids::TITLE_ID;
 use super::message_frame::MessageFrame;
 use crate::control::Control;
@@ -57,6 +58,7 @@ pub(super) fn MessageView(MessageViewProps { message, shows_html }: &MessageView
                 { if subject.is_empty() { "(no subject)".to_owned() } else { subject } }
             </h2>
             { header(&message.parsed, switch) }
+            { message.parsed.report.as_ref().map(delivery_report) }
             { blocked_images(html.filter(|_| *shows_html)) }
             if let Some(html) = framed {
                 <MessageFrame document={html.document.clone()} {onbroken} />

@@ -10,6 +10,7 @@ mod compose_fields;
 mod confirmation_dialog;
 mod connection_bar;
 mod conversation;
+mod delivery_report;
 mod element_ids;
 mod folders;
 mod history;

@@ -109,7 +109,9 @@ impl RecipientStatus {
 impl Action {
     const ALL: [Self; 5] = [Self::Failed, Self::Delayed, Self::Relayed, Self::Expanded, Self::Delivered];
 
-    const fn keyword(self) -> &'static str {
+    /// The keyword of the Action field, such as `failed`.
+    #[must_use]
+    pub const fn keyword(self) -> &'static str {
         match self {
             Self::Failed => "failed",
             Self::Delayed => "delayed",

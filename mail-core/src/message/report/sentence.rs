@@ -38,9 +38,15 @@ impl RecipientStatus {
         self.diagnostic_code.as_ref().map(|code| code.text.as_str()).filter(|text| !text.is_empty())
     }
 
-    /// Whether [`diagnostic`](Self::diagnostic) is the reply of a server.
+    /// `The server said: "550 no such user"`, or `Details: "..."` for another text.
     #[must_use]
-    pub fn is_server_reply(&self) -> bool {
+    pub fn quotation(&self) -> Option<String> {
+        let speaker = if self.is_server_reply() { "The server said" } else { "Details" };
+        Some(format!("{speaker}: \"{}\"", self.diagnostic()?))
+    }
+
+    /// Whether [`diagnostic`](Self::diagnostic) is the reply of a server.
+    pub(super) fn is_server_reply(&self) -> bool {
         self.diagnostic_code.as_ref().is_some_and(|code| code.kind.eq_ignore_ascii_case("smtp"))
     }
 

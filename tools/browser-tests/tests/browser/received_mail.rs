@@ -64,6 +64,30 @@ async fn text_is_readable_on_dark_backgrounds() {
     assert_no_console_errors(page).await;
 }
 
+#[tokio::test]
+async fn delivery_report_is_shown_as_sentences() {
+    let status = "Reporting-MTA: dns; mx.example\n\nFinal-Recipient: rfc822; x@y.example\nAction: failed\nStatus: 5.2.2\n\
+                  Diagnostic-Code: smtp; 552 5.2.2 <b>no room</b>\n\n\
+                  Final-Recipient: rfc822; z@y.example\nAction: delayed\nStatus: 4.4.1\n";
+    let mail = format!(
+        "From: MAILER-DAEMON@mx.example\nTo: gb@iit.edu\nSubject: Mail not delivered\nMIME-Version: 1.0\n\
+         Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n\
+         --b\n\nSorry.\n--b\nContent-Type: message/delivery-status\n\n{status}\n--b--\n"
+    );
+    let fixture = open_inbox(&[&mail]).await;
+    let Fixture { page, .. } = &fixture;
+    page.open_row("Mail not delivered").await;
+    page.wait_for_text("Sorry.").await;
+    for sentence in [
+        "Not delivered to x@y.example: the mailbox is full. The server said: \"552 5.2.2 <b>no room</b>\"",
+        "Not delivered to z@y.example yet: the mail server does not answer.",
+    ] {
+        page.wait_for_text(sentence).await;
+    }
+    page.screenshot("delivery-report").await;
+    assert_no_console_errors(page).await;
+}
+
 /// A narrow cell beside a wide one. Its words must not be broken into letters.
 #[tokio::test]
 async fn table_cells_keep_whole_words() {

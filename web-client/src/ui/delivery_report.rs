@@ -1,0 +1,39 @@
+//! A delivery report as sentences above the message.
+
+use mail_core::message::printable::printable_line;
+use mail_core::message::report::{Action, DeliveryReport, RecipientStatus};
+use yew::prelude::*;
+
+use crate::model::format;
+
+/// Recipients that are shown. The report itself names all of them.
+const RECIPIENTS_SHOWN: usize = 20;
+
+/// The outcome for each recipient, with the server's words as a quotation.
+pub(super) fn delivery_report(report: &DeliveryReport) -> Html {
+    let more = report.recipients.len().saturating_sub(RECIPIENTS_SHOWN);
+    html! {
+        <section class="delivery-report" aria-label="Delivery report">
+            { for report.recipients.iter().take(RECIPIENTS_SHOWN).map(outcome) }
+            if more > 0 {
+                <p>{ format!("And {}.", format::count(more, "more recipient")) }</p>
+            }
+        </section>
+    }
+}
+
+fn outcome(recipient: &RecipientStatus) -> Html {
+    let class = match recipient.action {
+        Action::Failed => "error",
+        Action::Delayed => "warning",
+        Action::Delivered | Action::Relayed | Action::Expanded => "secondary",
+    };
+    html! {
+        <p {class}>
+            <bdi>{ printable_line(&recipient.sentence()).into_owned() }</bdi>
+            if let Some(text) = recipient.quotation() {
+                { " " }<bdi>{ printable_line(&text).into_owned() }</bdi>
+            }
+        </p>
+    }
+}
