@@ -16,6 +16,7 @@ use crate::alias::AliasCommand;
 use crate::queue::QueueCommand;
 use crate::serve::serve;
 use crate::services::Programs;
+use crate::trace::TraceArgs;
 use crate::transfer::TransferArgs;
 
 /// Exit code for an invalid configuration, User.txt or flag.
@@ -67,6 +68,8 @@ enum Command {
         #[command(flatten)]
         place: PlaceArgs,
     },
+    /// Print the lines of the log about a message
+    Trace(TraceArgs),
     /// Copy accounts, aliases and mail of a running system into a new directory
     Backup {
         /// The directory, which is created.
@@ -169,6 +172,7 @@ pub fn pennypost() -> ExitCode {
             finish(place.read_with_hostname_domain().and_then(|config| command.run(&config)))
         }
         Command::Queue { command, place } => finish(place.read().and_then(|config| command.run(&config))),
+        Command::Trace(args) => finish(args.run()),
         Command::Backup { directory, place } => finish(
             place.read_with_hostname_domain().and_then(|config| crate::backup::backup(&config, &directory)),
         ),

@@ -21,4 +21,5 @@ mod queue;
 pub mod serve;
 pub mod services;
 mod sessions;
+mod trace;
 mod transfer;

@@ -94,6 +94,11 @@ fn serve(dir: &TestDir) -> ServerProcess {
     ServerProcess::start(env!("CARGO_BIN_EXE_pennypost"), &arguments, dir, &["smtp", "submission", "pop3"])
 }
 
+/// The id in a log line.
+fn received_id(line: &str) -> String {
+    support::field(line, "id").trim_matches('"').to_owned()
+}
+
 fn example_net(address: Ipv4Addr) -> DnsServer {
     DnsServer::start(&[
         DnsRecord::Mx("example.net", 10, "mx.example.net"),
@@ -105,7 +110,7 @@ fn example_net(address: Ipv4Addr) -> DnsServer {
 fn submitted_mail_is_delivered_completed_and_leaves_the_queue() {
     let host = MailHost::start(LOCALHOST, 0);
     let dns = example_net(LOCALHOST);
-    let sender = Sender::start(&dns, host.address.port(), "");
+    let mut sender = Sender::start(&dns, host.address.port(), "");
     sender.submit(&["x@example.net", "y@example.net", "gb@iitkgp.edu"], MESSAGE);
     let received = host.next();
     assert_eq!(received.from, "<ag@iitkgp.edu>");
@@ -121,6 +126,15 @@ fn submitted_mail_is_delivered_completed_and_leaves_the_queue() {
     assert!(String::from_utf8_lossy(&sender.dir.mailbox("gb")).contains("Bcc: secret@example.net"));
     sender.wait_until_queue("empty", |list| list.contains("the queue is empty"));
     assert_eq!(sender.queue(&["list", "--json"]).trim(), "[]");
+    // The log tells the history of the message by its Message-ID.
+    let delivered = sender.server.wait_for_log(" delivered ");
+    let sent = sender.server.wait_for_log("sent id=");
+    let log = format!("{delivered}\n{sent}\n");
+    let (_, id) = header.split_once("\r\nMessage-ID: ").expect("completed");
+    assert!(id.contains(&received_id(&delivered)), "{id}");
+    let mut trace = Command::new(env!("CARGO_BIN_EXE_pennypost"));
+    let traced = run_program(trace.args(["trace", &received_id(&delivered)]), log.as_bytes());
+    assert_eq!(traced.stdout, log, "{traced:?}");
 }
 
 #[test]

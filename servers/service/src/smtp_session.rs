@@ -104,7 +104,7 @@ impl<X: SmtpService> SmtpSession<X> {
             return Err(replies::SIGN_IN_TO_SEND);
         }
         self.aborted = None;
-        let is_submission = self.account.is_some();
+        let is_submission = self.account.is_some() || self.client.may_relay;
         let envelope = Envelope { reverse_path: mail.reverse_path, recipients: Vec::new(), is_submission };
         self.transaction = Some(Transaction { envelope, refused_recipient: None, intake: None, octets: 0 });
         Ok(())
