@@ -3,25 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use config::{Config, OutboundMode};
-use mail_core::mailbox::Trace;
-use mail_core::message::address::{Address, ForwardPath, ReversePath};
+use mail_core::message::address::Address;
 use mail_outbound::queue::DIRECTORY;
 use mail_outbound::{Agent, Grouping, Metrics, OutboundQueue, ReportTarget, SharedSchedule};
-use mail_service::context::{Clock as _, IdGenerator as _};
+use mail_store::StoreError;
 use mail_store::configured::{self, ConfiguredDisk, ConfiguredOffload};
-use mail_store::{DeliveryTarget as _, Envelope, IncomingMessage as _, StoreError};
 use prometheus_client::registry::Registry;
-use tracing::warn;
 
 use crate::context::Context;
 
 /// The queue in the data directory.
 pub(crate) type ConfiguredQueue = OutboundQueue<ConfiguredDisk, ConfiguredOffload>;
-
-/// The protocol in the trace fields of reports.
-const REPORT_PROTOCOL: &str = "local";
 
 /// Opens the queue if mail is sent to other hosts.
 ///
@@ -63,27 +56,6 @@ pub(crate) struct Reports(Arc<Context>);
 
 impl ReportTarget for Reports {
     async fn deliver(&self, sender: &Address, report: Vec<u8>) -> Result<(), StoreError> {
-        let Self(context) = self;
-        let path = ForwardPath::Address(sender.clone());
-        let recipients = context.route(&path).await.map_err(|error| StoreError::Failed(error.to_string()))?;
-        if recipients.is_empty() {
-            warn!(%sender, "a report is dropped: the sender does not exist any more");
-            return Ok(());
-        }
-        let envelope = Envelope { reverse_path: ReversePath::Null, recipients, is_submission: false };
-        let time = context.clock.utc();
-        let trace = Trace {
-            reverse_path: ReversePath::Null,
-            hello: context.hostname.to_string(),
-            peer: None,
-            by: context.hostname.to_string(),
-            with: REPORT_PROTOCOL,
-            tls: None,
-            id: context.clock.generate(time),
-            time,
-        };
-        let mut incoming = context.store.begin(&envelope).await?;
-        incoming.write(Bytes::from(report)).await?;
-        incoming.commit(&trace).await
+        self.0.deliver_report(sender, report).await
     }
 }

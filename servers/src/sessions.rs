@@ -34,7 +34,7 @@ impl Machines {
             submission: false,
             bare_line_ends: false,
             command_events: asks_about_commands(&config.faults.smtp),
-            dsn: false,
+            dsn: config.outbound.is_some(),
             require_tls: false,
         });
         let submission = Arc::new(smtp::server::Config { submission: true, ..(*smtp).clone() });

@@ -204,6 +204,50 @@ fn permanent_failure_is_reported_to_the_sender() {
 }
 
 #[test]
+fn reports_follow_the_wishes_of_the_sender() {
+    // This host does not offer DSN, so its acceptance is reported as "relayed".
+    let host = MailHost::with_script(LOCALHOST, 0, |line| {
+        line.starts_with("RCPT TO:<no").then(|| "550 5.1.1 no such user".to_owned())
+    });
+    let dns = example_net(LOCALHOST);
+    let sender = Sender::start(&dns, host.address.port(), "");
+    let mut smtp = sender.submission();
+    let greeting = smtp.command("EHLO client.example");
+    assert!(greeting.contains("DSN"), "{greeting}");
+    for command in [
+        "MAIL FROM:<ag@iitkgp.edu> RET=FULL ENVID=order+2B1",
+        "RCPT TO:<yes@example.net> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;alias@example.net",
+        "RCPT TO:<nobody@example.net> NOTIFY=NEVER",
+        "RCPT TO:<none@example.net> NOTIFY=FAILURE",
+        "RCPT TO:<gb@iitkgp.edu> NOTIFY=SUCCESS",
+    ] {
+        let reply = smtp.command(command);
+        assert!(reply.starts_with("250"), "{command}: {reply}");
+    }
+    assert!(smtp.command("DATA").starts_with("354"));
+    let stuffed = String::from_utf8_lossy(MESSAGE).replace("\n.", "\n..");
+    smtp.stream.send(stuffed.as_bytes());
+    assert!(smtp.command(".").starts_with("250"));
+    assert_eq!(host.next().to, ["<yes@example.net>"]);
+    sender.wait_until_queue("empty", |list| list.contains("the queue is empty"));
+    let reports = String::from_utf8_lossy(&sender.dir.mailbox("ag")).into_owned();
+    for (text, count) in [
+        ("Action: relayed", 1),
+        ("Action: failed", 1),
+        ("Action: delivered", 1),
+        ("Final-Recipient: rfc822; none@example.net", 1),
+        ("Final-Recipient: rfc822; gb@iitkgp.edu", 1),
+        ("Original-Recipient: rfc822; alias@example.net", 1),
+        ("Original-Envelope-Id: order+1", 2),
+        ("nobody@example.net", 0),
+    ] {
+        assert_eq!(reports.matches(text).count(), count, "{text}: {reports}");
+    }
+    // The failed message is returned in full.
+    assert!(reports.contains("message/rfc822") && reports.contains("..dot"), "{reports}");
+}
+
+#[test]
 fn unknown_domains_null_mx_and_private_addresses_are_reported_at_once() {
     let dns = DnsServer::start(&[
         DnsRecord::Mx("nomail.example", 0, "."),

@@ -6,6 +6,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use memchr::memmem;
 
 use crate::message::address::{Address, ForwardPath, ReversePath};
+use crate::smtp::dsn::{EnvelopeId, Ret};
+use crate::smtp::parameter::{MailParameters, RcptParameters};
 
 const EIGHT_BIT: &str = "8bit";
 const UTF8: &str = "utf8";
@@ -17,6 +19,10 @@ pub struct Entry {
     pub received: DateTime<Utc>,
     /// The sender, which receives delivery failure reports.
     pub reverse_path: ReversePath,
+    /// The part of the message that a failure report returns (RFC 3461).
+    pub ret: Option<Ret>,
+    /// The sender's identifier of the message (RFC 3461).
+    pub envid: Option<EnvelopeId>,
     /// At least one.
     pub recipients: Vec<Recipient>,
     /// Whether the message has octets that are not ASCII (8BITMIME, RFC 6152).
@@ -30,6 +36,8 @@ pub struct Entry {
 pub struct Recipient {
     /// The address on another host.
     pub address: Address,
+    /// The events that are reported to the sender, and the address before an alias (RFC 3461).
+    pub parameters: RcptParameters,
 }
 
 /// The reason an entry is unreadable.
@@ -73,9 +81,8 @@ impl Entry {
             match key {
                 "received" => received = Some(parse_time(value).ok_or_else(|| error("not a time"))?),
                 "from" => {
-                    let (path, rest) =
-                        ReversePath::parse(value.as_bytes()).map_err(|_| error("not a reverse-path"))?;
-                    reverse_path = rest.is_empty().then_some(path);
+                    let parsed = parse_sender(value).ok_or_else(|| error("not a reverse-path"))?;
+                    reverse_path = Some(parsed);
                 }
                 "to" => {
                     let recipient = Recipient::parse(value).ok_or_else(|| error("not a forward-path"))?;
@@ -91,9 +98,13 @@ impl Entry {
         if recipients.is_empty() {
             return Err(EntryError::Missing("to"));
         }
+        let (reverse_path, MailParameters { ret, envid, .. }) =
+            reverse_path.ok_or(EntryError::Missing("from"))?;
         Ok(Self {
             received: received.ok_or(EntryError::Missing("received"))?,
-            reverse_path: reverse_path.ok_or(EntryError::Missing("from"))?,
+            reverse_path,
+            ret,
+            envid,
             recipients,
             eight_bit,
             utf8,
@@ -103,9 +114,12 @@ impl Entry {
     /// Formats the envelope lines and the blank line.
     #[must_use]
     pub fn format(&self) -> String {
-        let mut text = format!("received: {}\nfrom: {}\n", format_time(self.received), self.reverse_path);
-        for Recipient { address } in &self.recipients {
-            let _ = writeln!(text, "to: <{address}>");
+        let parameters =
+            MailParameters { ret: self.ret, envid: self.envid.clone(), ..MailParameters::default() };
+        let (received, from) = (format_time(self.received), &self.reverse_path);
+        let mut text = format!("received: {received}\nfrom: {from}{parameters}\n");
+        for Recipient { address, parameters } in &self.recipients {
+            let _ = writeln!(text, "to: <{address}>{parameters}");
         }
         let content = [(self.eight_bit, EIGHT_BIT), (self.utf8, UTF8)];
         let content: Vec<_> =
@@ -122,10 +136,17 @@ impl Recipient {
     fn parse(value: &str) -> Option<Self> {
         let (path, rest) = ForwardPath::parse(value.as_bytes()).ok()?;
         match path {
-            ForwardPath::Address(address) if rest.is_empty() => Some(Self { address }),
-            _ => None,
+            ForwardPath::Address(address) => {
+                Some(Self { address, parameters: RcptParameters::parse(rest).ok()? })
+            }
+            ForwardPath::Postmaster => None,
         }
     }
+}
+
+fn parse_sender(value: &str) -> Option<(ReversePath, MailParameters)> {
+    let (path, rest) = ReversePath::parse(value.as_bytes()).ok()?;
+    Some((path, MailParameters::parse(rest).ok()?))
 }
 
 pub(super) fn parse_time(text: &str) -> Option<DateTime<Utc>> {

@@ -38,18 +38,21 @@ pub enum Action {
 pub enum Outcome {
     /// The remote host is responsible for the message now.
     Delivered,
+    /// As [`Delivered`](Self::Delivered); the remote host does not send reports (RFC 3461 section 5.2.2).
+    Relayed,
     /// Another attempt follows.
     Deferred,
     /// The sender has received a report about the delay (RFC 3461 section 4.1, DELAY).
     DelayReported,
     /// No further attempt.
     Failed,
-    /// The sender has received a report about the failure, or must not receive one.
+    /// The sender has received a report about the result, or does not want one.
     Reported,
 }
 
-const OUTCOMES: [(&str, Outcome); 5] = [
+const OUTCOMES: [(&str, Outcome); 6] = [
     ("delivered", Outcome::Delivered),
+    ("relayed", Outcome::Relayed),
     ("deferred", Outcome::Deferred),
     ("delay-reported", Outcome::DelayReported),
     ("failed", Outcome::Failed),

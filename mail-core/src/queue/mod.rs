@@ -6,7 +6,7 @@
 //! received: 2026-11-29T17:11:49Z
 //! from: <ag@example.org>
 //! to: <gb@example.net>
-//! to: <hc@example.com>
+//! to: <hc@example.com> NOTIFY=NEVER
 //! content: 8bit utf8
 //!
 //! Received: from ...

@@ -26,6 +26,8 @@ pub struct RecipientProgress {
     pub detail: String,
     /// Whether the sender knows of the delay.
     pub delay_reported: bool,
+    /// Whether the message was passed to a host without reports.
+    pub is_relayed: bool,
 }
 
 /// What is left to do for a recipient.
@@ -61,7 +63,7 @@ impl Progress {
         let index = entry.recipients.iter().position(|recipient| recipient.address == address);
         let Some(recipient) = index.and_then(|index| self.recipients.get_mut(index)) else { return };
         match outcome {
-            Outcome::Delivered | Outcome::Deferred | Outcome::Failed => {
+            Outcome::Delivered | Outcome::Relayed | Outcome::Deferred | Outcome::Failed => {
                 recipient.attempts += 1;
                 recipient.last_attempt = Some(time);
                 recipient.detail = detail;
@@ -69,9 +71,10 @@ impl Progress {
             Outcome::DelayReported => recipient.delay_reported = true,
             Outcome::Reported => {}
         }
+        recipient.is_relayed |= outcome == Outcome::Relayed;
         recipient.status = match outcome {
             Outcome::Delivered | Outcome::Reported => Status::Done,
-            Outcome::Failed if recipient.status == Status::Pending => Status::Unreported,
+            Outcome::Failed | Outcome::Relayed if recipient.status == Status::Pending => Status::Unreported,
             _ => recipient.status,
         };
     }

@@ -5,6 +5,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
 use crate::message::address::{Address, ReversePath};
+use crate::smtp::parameter::{MailParameters, RcptParameters};
 
 fn address(text: &str) -> Address {
     Address::parse(text).unwrap()
@@ -19,8 +20,10 @@ fn entry() -> Entry {
         received: time(0),
         reverse_path: ReversePath::Address(address("ag@example.org")),
         recipients: ["gb@example.net", "\"h c\"@example.com", "用户@例え.jp"]
-            .map(|to| Recipient { address: address(to) })
+            .map(|to| Recipient { address: address(to), parameters: RcptParameters::default() })
             .into(),
+        ret: None,
+        envid: None,
         eight_bit: true,
         utf8: true,
     }
@@ -43,6 +46,23 @@ fn entry_is_text_that_a_person_can_read() {
 fn null_reverse_path_is_kept() {
     let entry = Entry { reverse_path: ReversePath::Null, eight_bit: false, utf8: false, ..entry() };
     assert_eq!(Entry::parse(entry.format().as_bytes()), Ok(entry));
+}
+
+#[test]
+fn parameters_of_reports_are_kept() {
+    let mut entry = entry();
+    let MailParameters { ret, envid, .. } = MailParameters::parse(b" RET=HDRS ENVID=QQ314159+2B").unwrap();
+    (entry.ret, entry.envid) = (ret, envid);
+    entry.recipients[0].parameters =
+        RcptParameters::parse(b" NOTIFY=SUCCESS,DELAY ORCPT=rfc822;gb+2Bx@example.net").unwrap();
+    entry.recipients[1].parameters = RcptParameters::parse(b" NOTIFY=NEVER").unwrap();
+    let text = entry.format();
+    assert!(text.contains("from: <ag@example.org> RET=HDRS ENVID=QQ314159+2B\n"), "{text}");
+    assert!(
+        text.contains("to: <gb@example.net> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;gb+2Bx@example.net\n"),
+        "{text}"
+    );
+    assert_eq!(Entry::parse(text.as_bytes()), Ok(entry));
 }
 
 #[test]

@@ -46,7 +46,9 @@ impl<D: Disk, O: Offload> DeliveryTarget for OutboundQueue<D, O> {
 
     async fn begin(&self, envelope: &Envelope) -> Result<Self::Incoming, StoreError> {
         let recipient = |destination: &Destination| match destination {
-            Destination::Remote(address) => Ok(Recipient { address: address.clone() }),
+            Destination::Remote(address) => {
+                Ok(Recipient { address: address.clone(), parameters: envelope.dsn.parameters(address) })
+            }
             Destination::Mailbox { address, .. } => {
                 Err(StoreError::Failed(format!("{address} has a mailbox on this host")))
             }
@@ -157,6 +159,8 @@ impl<D: Disk, O: Offload> IncomingMessage for OutboundIncoming<D, O> {
         let entry = Entry {
             received: trace.time,
             reverse_path: envelope.reverse_path,
+            ret: envelope.dsn.ret,
+            envid: envelope.dsn.envid,
             recipients,
             eight_bit,
             utf8: !header.is_ascii() && str::from_utf8(&header).is_ok(),

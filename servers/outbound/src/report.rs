@@ -6,6 +6,7 @@ use mail_core::message::header;
 use mail_core::message::id::MessageId;
 use mail_core::message::report::{Action, DeliveryReport, Diagnostic, Notification, RecipientStatus};
 use mail_core::queue::{QueueId, RecipientProgress};
+use mail_core::smtp::dsn::Ret;
 use mail_core::smtp::reply::EnhancedCode;
 
 use crate::queue::Queued;
@@ -13,7 +14,8 @@ use crate::queue::Queued;
 /// The event that is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    Failed,
+    /// A failure, or the transfer to a host without reports.
+    Final,
     Delayed,
 }
 
@@ -38,24 +40,30 @@ pub(crate) fn format<F>(
     beginning: &[u8],
 ) -> Vec<u8> {
     let status = |index: &usize| {
-        let address = queued.entry.recipients[*index].address.to_string();
-        recipient_status(context, kind, address, &queued.progress.recipients[*index])
+        let (recipient, progress) = (&queued.entry.recipients[*index], &queued.progress.recipients[*index]);
+        RecipientStatus {
+            original_recipient: recipient.parameters.orcpt.clone(),
+            ..recipient_status(context, kind, recipient.address.to_string(), progress)
+        }
     };
     let report = DeliveryReport {
         reporting_mta: context.hostname.ascii().into_owned(),
-        envelope_id: None,
+        envelope_id: queued.entry.envid.as_ref().map(|id| id.as_str().to_owned()),
         arrival_date: Some(queued.entry.received.fixed_offset()),
         recipients: recipients.iter().map(status).collect(),
     };
     let word = match kind {
-        Kind::Failed => "failed",
+        Kind::Final => "final",
         Kind::Delayed => "delayed",
     };
     let at =
         |host: &str| MessageId::parse(&format!("{}.{}.{word}@{host}", context.id, context.now.timestamp()));
     // The longest host names do not fit.
     let id = at(&context.hostname.ascii()).or_else(|| at("localhost")).expect("an id is printable ASCII");
-    let (original, _) = header::split(beginning);
+    let original = match queued.entry.ret {
+        Some(Ret::Full) => beginning,
+        _ => header::split(beginning).0,
+    };
     let date = context.now.fixed_offset();
     let notification = Notification {
         report: &report,
@@ -64,7 +72,7 @@ pub(crate) fn format<F>(
         date: &date,
         id: &id,
         original,
-        ret: None,
+        ret: queued.entry.ret,
         utf8: queued.entry.utf8 || !sender.is_ascii(),
     };
     notification.format()
@@ -77,7 +85,8 @@ fn recipient_status(
     progress: &RecipientProgress,
 ) -> RecipientStatus {
     let action = match kind {
-        Kind::Failed => Action::Failed,
+        Kind::Final if progress.is_relayed => Action::Relayed,
+        Kind::Final => Action::Failed,
         Kind::Delayed => Action::Delayed,
     };
     let detail = Detail::parse(&progress.detail);
@@ -109,7 +118,11 @@ impl<'a> Detail<'a> {
             None => (None, detail),
         };
         let mut words = reply.split(' ');
-        let class = if words.next().is_some_and(|code| code.starts_with('4')) { 4 } else { 5 };
+        let class = match words.next().and_then(|code| code.bytes().next()) {
+            Some(b'2') => 2,
+            Some(b'4') => 4,
+            _ => 5,
+        };
         let status = words.next().and_then(EnhancedCode::parse).filter(|status| status.class() == class);
         Self {
             status: status.unwrap_or(EnhancedCode::new(class, 0, 0)),

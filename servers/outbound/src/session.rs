@@ -109,15 +109,26 @@ pub(crate) struct Session {
     eof: bool,
     /// A write failed. The host's reply may still explain it.
     write_failed: bool,
+    /// The host offers DSN.
+    sends_reports: bool,
     /// The last message was sent up to its end.
     has_sent_body: bool,
+}
+
+/// A host has accepted a message for a recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    /// The host and its reply.
+    pub(crate) text: String,
+    /// Whether the host sends the reports that the sender asks for (RFC 3461).
+    pub(crate) sends_reports: bool,
 }
 
 /// The result of a message.
 #[derive(Debug)]
 pub(crate) struct Transaction {
-    /// For each recipient of the envelope: the host and its reply, or the failure.
-    pub(crate) results: Vec<Result<String, Failure>>,
+    /// For each recipient of the envelope.
+    pub(crate) results: Vec<Result<Accepted, Failure>>,
     /// Whether the session can send another message.
     pub(crate) is_open: bool,
     /// Whether the host may have received the message.
@@ -158,6 +169,7 @@ impl Session {
             output: BytesMut::new(),
             eof: false,
             write_failed: false,
+            sends_reports: false,
             has_sent_body: false,
         };
         if let Encryption::Implicit(config) = &session.encryption {
@@ -178,7 +190,10 @@ impl Session {
             // A host that rejects the client, even permanently, is one without service: another one may accept the mail.
             let failure = match event {
                 Event::Greeting(_) => continue,
-                Event::Ready { .. } => return Ok(()),
+                Event::Ready { extensions, .. } => {
+                    self.sends_reports = extensions.dsn;
+                    return Ok(());
+                }
                 Event::Rejected { reply, .. } | Event::Goodbye(reply) => self.reply(&reply),
                 Event::LoginRefused(reply) => format!("4.7.8 {} refuses the password: {reply}", self.host),
                 Event::MissingCapability(missing) => format!("4.7.4 {}: {missing}", self.host),
@@ -211,7 +226,7 @@ impl Session {
         envelope: Envelope,
         body: &mut impl MessageBody,
         results: &mut [Option<Failure>],
-    ) -> Result<String, Failure> {
+    ) -> Result<Accepted, Failure> {
         self.machine.send(envelope).map_err(|error| Failure::temporary("4.3.0", error))?;
         loop {
             match self.next_event().await? {
@@ -221,7 +236,9 @@ impl Session {
                     }
                 }
                 Event::SendBody => self.send_body(body).await?,
-                Event::Sent(reply) => return Ok(self.reply(&reply)),
+                Event::Sent(reply) => {
+                    return Ok(Accepted { text: self.reply(&reply), sends_reports: self.sends_reports });
+                }
                 Event::Refused { reply, .. } => return Err(self.refusal(&reply)),
                 Event::Goodbye(reply) => {
                     return Err(Failure { is_permanent: false, text: self.reply(&reply) });

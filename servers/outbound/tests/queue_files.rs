@@ -5,6 +5,7 @@ use std::path::Path;
 use chrono::{DateTime, TimeZone as _, Utc};
 use mail_core::message::address::{Address, ReversePath};
 use mail_core::queue::{Action, Entry, LogLine, Outcome, QueueId, Recipient, Status};
+use mail_core::smtp::parameter::RcptParameters;
 use mail_outbound::queue::{Queue, QueueError, QueueFiles};
 use mail_store::StoreError;
 use mail_store::disk::sim::{SimDisk, Survival};
@@ -24,7 +25,11 @@ fn entry() -> Entry {
     Entry {
         received: time(),
         reverse_path: ReversePath::Address(address("ag@iitkgp.edu")),
-        recipients: ["x@example.net", "y@example.com"].map(|to| Recipient { address: address(to) }).into(),
+        recipients: ["x@example.net", "y@example.com"]
+            .map(|to| Recipient { address: address(to), parameters: RcptParameters::default() })
+            .into(),
+        ret: None,
+        envid: None,
         eight_bit: false,
         utf8: false,
     }

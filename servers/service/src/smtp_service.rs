@@ -8,7 +8,7 @@ use mail_core::message::address::{Address, Domain, ForwardPath};
 use mail_core::sasl::Credentials;
 use mail_core::users::Username;
 use mail_store::directory::{Directory, DirectoryError};
-use mail_store::{DeliveryTarget, Destination};
+use mail_store::{DeliveryTarget, Destination, StoreError};
 
 use crate::budget::Budget;
 use crate::context::{ClientContext, Clock, IdGenerator, Rejection, ServiceContext};
@@ -44,6 +44,18 @@ pub trait SmtpService: Send + Sync {
     /// Whether a client that has not signed in is refused as the sender of an address.
     fn needs_sign_in(&self, _sender: &Address) -> bool {
         false
+    }
+
+    /// Delivers a report to the sender of a message.
+    ///
+    /// # Errors
+    /// The report cannot be stored.
+    fn deliver_report(
+        &self,
+        _sender: &Address,
+        _report: Vec<u8>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        std::future::ready(Ok(()))
     }
 
     /// The destinations of a recipient; at least one. `may_relay` permits recipients on other hosts.
@@ -101,6 +113,10 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpService for Se
 
     async fn may_send_as(&self, account: &Username, address: &Address) -> Result<bool, DirectoryError> {
         self.owns(account, address).await
+    }
+
+    async fn deliver_report(&self, sender: &Address, report: Vec<u8>) -> Result<(), StoreError> {
+        Self::deliver_report(self, sender, report).await
     }
 
     fn needs_sign_in(&self, sender: &Address) -> bool {

@@ -8,17 +8,19 @@ use mail_core::message::address::{ForwardPath, ReversePath};
 use mail_core::message::printable::Excerpt;
 use mail_core::sasl::Credentials;
 use mail_core::session::{Encryption, Produced, Session};
+use mail_core::smtp::parameter::{RcptParameters, Recipient};
 use mail_core::smtp::reply::Reply;
 use mail_core::smtp::server::{Event, Mail, Refusal, Server, replies};
 use mail_core::time::Instant;
 use mail_core::users::Username;
-use mail_store::{DeliveryTarget, Destination, Envelope, StoreError};
+use mail_store::{DeliveryTarget, Destination, DsnRequest, Envelope, StoreError};
 use tracing::{error, info, warn};
 
 use crate::context::{ClientContext, Clock, IdGenerator, RejectionReason};
 use crate::intake::{IntakeError, MessageIntake};
 use crate::log;
 use crate::smtp_service::{RecipientRefusal, Resources, SmtpService};
+use crate::success_report::success_report;
 
 /// The session of one SMTP connection.
 #[derive(Debug)]
@@ -105,12 +107,16 @@ impl<X: SmtpService> SmtpSession<X> {
         }
         self.aborted = None;
         let is_submission = self.account.is_some() || self.client.may_relay;
-        let envelope = Envelope { reverse_path: mail.reverse_path, recipients: Vec::new(), is_submission };
+        let dsn = DsnRequest { ret: mail.ret, envid: mail.envid, recipients: Vec::new() };
+        let envelope =
+            Envelope { reverse_path: mail.reverse_path, recipients: Vec::new(), is_submission, dsn };
         self.transaction = Some(Transaction { envelope, refused_recipient: None, intake: None, octets: 0 });
         Ok(())
     }
 
-    async fn add_recipient(&mut self, path: &ForwardPath) -> Result<(), Reply> {
+    async fn add_recipient(&mut self, recipient: Recipient) -> Result<(), Reply> {
+        let Recipient { path, parameters } = recipient;
+        let path = &path;
         let may_relay = self.account.is_some() || self.client.may_relay;
         let accepted = self.service.accept_recipient(path, may_relay).await;
         let transaction = self.transaction.as_mut().expect("the machine requires MAIL before RCPT");
@@ -127,6 +133,11 @@ impl<X: SmtpService> SmtpSession<X> {
             check_sender(&*self.service, self.account.as_ref(), &sender).await?;
         }
         let transaction = self.transaction.as_mut().expect("the machine requires MAIL before RCPT");
+        if let Some(address) = path.address()
+            && parameters != RcptParameters::default()
+        {
+            transaction.envelope.dsn.recipients.push((address.clone(), parameters));
+        }
         let recipients = &mut transaction.envelope.recipients;
         for destination in destinations {
             if !recipients.iter().any(|other| other.is_same_copy(&destination)) {
@@ -157,7 +168,7 @@ impl<X: SmtpService> SmtpSession<X> {
         let Resources { hostname, clock, metrics, .. } = self.service.resources();
         let time = clock.utc();
         let trace = Trace {
-            reverse_path: envelope.reverse_path,
+            reverse_path: envelope.reverse_path.clone(),
             hello,
             peer: self.client.address,
             by: hostname.to_string(),
@@ -172,6 +183,12 @@ impl<X: SmtpService> SmtpSession<X> {
         metrics.commit_seconds.observe(clock.now().saturating_duration_since(start).as_secs_f64());
         metrics.delivered.add(octets);
         let to = log::list(envelope.recipients.iter().map(recipient_name));
+        let report = success_report(&envelope, message_id.as_deref(), &trace);
+        if let (Some(report), Some(sender)) = (report, envelope.reverse_path.address())
+            && let Err(failure) = self.service.deliver_report(sender, report).await
+        {
+            warn!(id = trace.id, %failure, "the report about a delivery is lost");
+        }
         let message_id = message_id.map(tracing::field::display);
         info!(id = trace.id, message_id, %from, octets, to, "delivered");
         Ok(())
@@ -301,7 +318,7 @@ impl<X: SmtpService> Session for SmtpSession<X> {
             Event::Authenticate(credentials) => return self.authenticate(&credentials, machine).await,
             Event::Command(_) => Ok(()),
             Event::Mail(mail) => self.begin_transaction(mail, machine).await,
-            Event::Recipient(recipient) => self.add_recipient(&recipient.path).await,
+            Event::Recipient(recipient) => self.add_recipient(recipient).await,
             Event::Data => self.begin_data().await,
             Event::Chunk(chunk) => {
                 if let Some(Transaction { intake: Some(intake), octets, .. }) = &mut self.transaction {

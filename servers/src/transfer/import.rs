@@ -16,7 +16,7 @@ use mail_core::message::mime::Received;
 use mail_core::message::{date, header};
 use mail_core::users::Username;
 use mail_service::context::IdGenerator;
-use mail_store::{DeliveryTarget, Destination, Envelope, IncomingMessage};
+use mail_store::{DeliveryTarget, Destination, DsnRequest, Envelope, IncomingMessage};
 
 use super::{Format, TransferArgs};
 use crate::admin::print;
@@ -36,6 +36,7 @@ pub(super) async fn import<S: DeliveryTarget>(
             reverse_path: ReversePath::Null,
             recipients: vec![Destination::Mailbox { account, address }],
             is_submission: false,
+            dsn: DsnRequest::default(),
         },
         hostname: config.hostname.ascii().into_owned(),
         size_max: usize::try_from(config.limits.message_size.get()).unwrap_or(usize::MAX),

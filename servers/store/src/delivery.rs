@@ -5,6 +5,8 @@ use std::fmt::Debug;
 use bytes::Bytes;
 use mail_core::mailbox::Trace;
 use mail_core::message::address::{Address, ReversePath};
+use mail_core::smtp::dsn::{EnvelopeId, Ret};
+use mail_core::smtp::parameter::RcptParameters;
 use mail_core::users::Username;
 
 use crate::StoreError;
@@ -52,6 +54,27 @@ pub struct Envelope {
     pub recipients: Vec<Destination>,
     /// Whether a user of this host submits the message. A host that it goes to receives it completed (RFC 6409 section 8).
     pub is_submission: bool,
+    pub dsn: DsnRequest,
+}
+
+/// The reports that the sender asks for (RFC 3461).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DsnRequest {
+    /// The part of the message that a failure report returns.
+    pub ret: Option<Ret>,
+    /// The sender's identifier of the message.
+    pub envid: Option<EnvelopeId>,
+    /// The addresses of RCPT commands with parameters.
+    pub recipients: Vec<(Address, RcptParameters)>,
+}
+
+impl DsnRequest {
+    /// The parameters of a recipient, as the sender wrote it.
+    #[must_use]
+    pub fn parameters(&self, address: &Address) -> RcptParameters {
+        let found = self.recipients.iter().find(|(other, _)| other == address);
+        found.map(|(_, parameters)| parameters.clone()).unwrap_or_default()
+    }
 }
 
 /// The destination to which routing sends mail for an address.

@@ -41,11 +41,8 @@ async fn begin<T: DeliveryTarget>(
     if recipients.is_empty() {
         return Ok(None);
     }
-    let reverse_path = envelope.reverse_path.clone();
-    target
-        .begin(&Envelope { reverse_path, recipients, is_submission: envelope.is_submission })
-        .await
-        .map(Some)
+    let envelope = Envelope { recipients, ..envelope.clone() };
+    target.begin(&envelope).await.map(Some)
 }
 
 impl<M: IncomingMessage, R: IncomingMessage> IncomingMessage for FanOutIncoming<M, R> {

@@ -7,7 +7,7 @@ use mail_core::message::address::ReversePath;
 use mail_store::disk::RealDisk;
 use mail_store::text::check;
 use mail_store::{
-    Body, DeliveryTarget, Envelope, Extent, IncomingMessage, Maildrop, MaildropStore, StoreError,
+    Body, DeliveryTarget, DsnRequest, Envelope, Extent, IncomingMessage, Maildrop, MaildropStore, StoreError,
 };
 
 use store_testing::sample::account;
@@ -88,7 +88,12 @@ async fn dropped_message_leaves_no_file() {
     let root = tempfile::tempdir().expect("a directory");
     let store = open(&root);
     let mut incoming = store
-        .begin(&Envelope { reverse_path: ReversePath::Null, recipients: Vec::new(), is_submission: false })
+        .begin(&Envelope {
+            reverse_path: ReversePath::Null,
+            recipients: Vec::new(),
+            is_submission: false,
+            dsn: DsnRequest::default(),
+        })
         .await
         .expect("delivery begins");
     for _ in 0..40 {

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use config::{HostName, OutboundMode, SmarthostTls};
 use mail_core::message::address::{Address, AddressLiteral, ForwardPath, Host};
-use mail_core::queue::{QueueId, Status};
+use mail_core::queue::{self, QueueId, Status};
 use mail_core::smtp::client::Envelope;
 use mail_core::smtp::command::HelloName;
+use mail_core::smtp::parameter::Recipient;
 use mail_store::disk::Disk;
 use mail_store::offload::Offload;
 use tokio::time::{Instant, timeout};
@@ -19,7 +20,7 @@ use super::{ReportTarget, Shared};
 use crate::body::FileBody;
 use crate::queue::{QueueError, Queued};
 use crate::schedule::{Destination, Item};
-use crate::session::{self, ConnectError, Encryption, Failure, Session, Transaction};
+use crate::session::{self, Accepted, ConnectError, Encryption, Failure, Session, Transaction};
 
 /// Messages of one connection: other clients of the host have a turn, and a host behind a load balancer may change.
 const MESSAGES_MAX: usize = 100;
@@ -82,7 +83,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
         session: Option<Session>,
         queued: &Queued<D::File>,
         recipients: &[usize],
-    ) -> Result<(Vec<Result<String, Failure>>, Option<Session>), Failure> {
+    ) -> Result<(Vec<Result<Accepted, Failure>>, Option<Session>), Failure> {
         if let Some(mut open) = session {
             let Transaction { results, is_open, has_sent_body } =
                 self.send(&mut open, queued, recipients).await;
@@ -99,8 +100,8 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
 
     /// The entry, and the indexes of the item's recipients that wait for delivery. `None` if there is nothing to send.
     async fn pending(&self, item: &Item) -> Option<(Queued<D::File>, Vec<usize>)> {
-        let (queue, id) = (Arc::clone(&self.queue), item.id.clone());
-        let queued = match self.offload.run(move || queue.read(&id)).await {
+        let (files, id) = (Arc::clone(&self.queue), item.id.clone());
+        let queued = match self.offload.run(move || files.read(&id)).await {
             Ok(queued) => queued,
             Err(QueueError::NotFound(_)) => {
                 self.schedule.lock().finish(item);
@@ -160,15 +161,18 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
         recipients: &[usize],
     ) -> Transaction {
         let entry = &queued.entry;
-        let path = |index: &usize| ForwardPath::Address(entry.recipients[*index].address.clone()).into();
+        let recipient = |index: &usize| {
+            let queue::Recipient { address, parameters } = entry.recipients[*index].clone();
+            Recipient { path: ForwardPath::Address(address), parameters }
+        };
         let envelope = Envelope {
             reverse_path: entry.reverse_path.clone(),
-            recipients: recipients.iter().map(path).collect(),
+            recipients: recipients.iter().map(recipient).collect(),
             size: Some(queued.octets()),
             eight_bit: entry.eight_bit,
             utf8: entry.utf8,
-            ret: None,
-            envid: None,
+            ret: entry.ret,
+            envid: entry.envid.clone(),
             require_tls: false,
         };
         let file = Arc::clone(&queued.file);

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use mail_core::queue::{LogLine, Outcome, QueueId, Status};
+use mail_core::message::report::FULL_OCTETS_MAX;
+use mail_core::queue::{Action, LogLine, Outcome, QueueId, RecipientProgress, Status};
+use mail_core::smtp::dsn::{Notify, Ret};
 use mail_store::StoreError;
 use mail_store::disk::{Disk, failed, read_exact};
 use mail_store::offload::Offload;
@@ -15,12 +17,12 @@ use super::{ReportTarget, Shared};
 use crate::queue::{QueueError, Queued};
 use crate::report::{self, Kind};
 use crate::schedule::Item;
-use crate::session::Failure;
+use crate::session::{Accepted, Failure};
 
 /// Pause between attempts to write a log, for example while the disk is full.
 const LOG_PAUSE: Duration = Duration::from_secs(10);
 /// The part of the message's header that a report contains.
-const HEADER_OCTETS_MAX: u64 = 64 << 10;
+const HEADER_OCTETS_MAX: usize = 64 << 10;
 
 impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
     /// Records the results of an attempt for some recipients of an entry, reports to its sender, and schedules what is left.
@@ -29,12 +31,13 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
         item: Item,
         queued: Queued<D::File>,
         recipients: Vec<usize>,
-        results: Vec<Result<String, Failure>>,
+        results: Vec<Result<Accepted, Failure>>,
     ) {
         let _lock = self.lock_of(&item.id).lock().await;
-        let is_delivered =
-            results.iter().all(Result::is_ok) && recipients.len() == queued.entry.recipients.len();
         let lines = self.lines(&item.id, &queued, &recipients, results);
+        let is_delivered = |line: &LogLine| matches!(line.action, Action::Attempt(_, Outcome::Delivered));
+        let is_delivered =
+            recipients.len() == queued.entry.recipients.len() && lines.iter().all(is_delivered);
         if is_delivered {
             self.remove(&item.id).await;
             return self.schedule.lock().finish(&item);
@@ -74,13 +77,17 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
         id: &QueueId,
         queued: &Queued<D::File>,
         recipients: &[usize],
-        results: Vec<Result<String, Failure>>,
+        results: Vec<Result<Accepted, Failure>>,
     ) -> Vec<LogLine> {
         let now = Utc::now();
         let is_expired = age(queued, now) >= Duration::from_secs(self.config.lifetime_seconds.into());
         let lines = recipients.iter().zip(results).map(|(index, result)| {
             let (outcome, detail) = match result {
-                Ok(detail) => (Outcome::Delivered, detail),
+                Ok(Accepted { text, sends_reports }) => {
+                    let notify = queued.entry.recipients[*index].parameters.notify;
+                    let is_expected = notify.is_some_and(|notify| notify.success) && !sends_reports;
+                    (if is_expected { Outcome::Relayed } else { Outcome::Delivered }, text)
+                }
                 Err(Failure { is_permanent: true, text }) => (Outcome::Failed, text),
                 Err(Failure { text, .. }) if is_expired => {
                     let days = self.config.lifetime_seconds / (24 * 3_600);
@@ -100,7 +107,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
 
     fn log(&self, id: &QueueId, line: &LogLine, outcome: Outcome, to: &mail_core::message::address::Address) {
         let (counter, text) = match outcome {
-            Outcome::Delivered => (&self.metrics.delivered, "sent"),
+            Outcome::Delivered | Outcome::Relayed => (&self.metrics.delivered, "sent"),
             Outcome::Deferred => (&self.metrics.deferred, "deferred"),
             _ => (&self.metrics.failed, "undeliverable"),
         };
@@ -134,12 +141,12 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
         let Ok(queued) = self.read(id).await else { return true };
         let is_delayed =
             age(&queued, Utc::now()) >= Duration::from_secs(self.config.delay_report_seconds.into());
-        let select = |is_selected: &dyn Fn(&mail_core::queue::RecipientProgress) -> bool| -> Vec<usize> {
+        let select = |is_selected: &dyn Fn(&RecipientProgress) -> bool| -> Vec<usize> {
             (0..queued.entry.recipients.len())
                 .filter(|index| is_selected(&queued.progress.recipients[*index]))
                 .collect()
         };
-        let failed = select(&|recipient| recipient.status == Status::Unreported);
+        let finished = select(&|recipient| recipient.status == Status::Unreported);
         let delayed = select(&|recipient| {
             is_delayed
                 && recipient.status == Status::Pending
@@ -147,19 +154,18 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
                 && !recipient.delay_reported
         });
         let mut is_reported = true;
-        for (kind, recipients) in [(Kind::Failed, failed), (Kind::Delayed, delayed)] {
-            if recipients.is_empty() {
-                continue;
-            }
-            if let Err(error) = self.send_report(id, &queued, kind, &recipients).await {
+        for (kind, recipients, outcome) in
+            [(Kind::Final, finished, Outcome::Reported), (Kind::Delayed, delayed, Outcome::DelayReported)]
+        {
+            let wants = |index: &usize| wants_report(&queued, *index, kind);
+            let wanting: Vec<usize> = recipients.iter().copied().filter(wants).collect();
+            if !wanting.is_empty()
+                && let Err(error) = self.send_report(id, &queued, kind, &wanting).await
+            {
                 error!(%id, %error, "a report is not delivered; trying again later");
                 is_reported = false;
                 continue;
             }
-            let outcome = match kind {
-                Kind::Failed => Outcome::Reported,
-                Kind::Delayed => Outcome::DelayReported,
-            };
             let now = Utc::now();
             let line =
                 |index: &usize| LogLine::attempt(now, &queued.entry.recipients[*index].address, outcome, "");
@@ -177,30 +183,42 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
     ) -> Result<(), StoreError> {
         // Never a report about a report (RFC 5321 section 4.5.5).
         let Some(sender) = queued.entry.reverse_path.address() else {
-            if kind == Kind::Failed {
+            if kind == Kind::Final {
                 warn!(%id, "a message without a return path was not delivered; it is dropped");
             }
             return Ok(());
         };
-        let header = self.header(queued).await?;
+        let original = self.original(queued).await?;
         let retry_until = queued.entry.received + Duration::from_secs(self.config.lifetime_seconds.into());
         let context = report::Context { hostname: &self.hostname, now: Utc::now(), retry_until, id };
-        let message = report::format(&context, kind, queued, recipients, sender, &header);
+        let message = report::format(&context, kind, queued, recipients, sender, &original);
         self.reports.deliver(sender, message).await?;
         self.metrics.reports.inc();
         Ok(())
     }
 
-    /// The beginning of the message's header.
-    async fn header(&self, queued: &Queued<D::File>) -> Result<Vec<u8>, StoreError> {
+    /// The beginning of the message: its header, or as much as a report may return.
+    async fn original(&self, queued: &Queued<D::File>) -> Result<Vec<u8>, StoreError> {
         let (file, start) = (Arc::clone(&queued.file), queued.message.start);
-        let length = queued.octets().min(HEADER_OCTETS_MAX);
+        let octets_max =
+            if queued.entry.ret == Some(Ret::Full) { FULL_OCTETS_MAX + 1 } else { HEADER_OCTETS_MAX };
+        let length = queued.octets().min(octets_max as u64);
         let read = move || {
             let mut octets = vec![0; usize::try_from(length).unwrap_or_default()];
             read_exact(&*file, &mut octets, start).map(|()| octets)
         };
         let octets = self.offload.run(read).await;
         octets.map_err(|error| failed("read", std::path::Path::new(crate::queue::DIRECTORY), error))
+    }
+}
+
+/// Whether the sender wants a report about a recipient (RFC 3461 section 4.1).
+fn wants_report<F>(queued: &Queued<F>, index: usize, kind: Kind) -> bool {
+    let notify = queued.entry.recipients[index].parameters.notify.unwrap_or(Notify::DEFAULT);
+    match kind {
+        Kind::Final if queued.progress.recipients[index].is_relayed => notify.success,
+        Kind::Final => notify.failure,
+        Kind::Delayed => notify.delay,
     }
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use mail_core::mailbox::Trace;
 use mail_core::message::address::{Address, ReversePath};
 use mail_core::users::Username;
-use mail_store::{DeliveryTarget, Destination, Envelope, IncomingMessage};
+use mail_store::{DeliveryTarget, Destination, DsnRequest, Envelope, IncomingMessage};
 
 /// # Panics
 /// The name is invalid; likewise below.
@@ -29,7 +29,12 @@ pub fn mailbox(name: &str) -> Destination {
 #[must_use]
 pub fn envelope(accounts: &[&str]) -> Envelope {
     let recipients = accounts.iter().map(|name| mailbox(name)).collect();
-    Envelope { reverse_path: ReversePath::Address(address("ag")), recipients, is_submission: false }
+    Envelope {
+        reverse_path: ReversePath::Address(address("ag")),
+        recipients,
+        is_submission: false,
+        dsn: DsnRequest::default(),
+    }
 }
 
 /// Trace fields of a message from ag.

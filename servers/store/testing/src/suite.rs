@@ -6,8 +6,8 @@ use bytes::Bytes;
 use mail_core::message::address::ReversePath;
 use mail_core::users::Username;
 use mail_store::{
-    Body, DeliveryTarget, Destination, Entry, Envelope, Extent, IncomingMessage, Maildrop, MaildropStore,
-    StoreError,
+    Body, DeliveryTarget, Destination, DsnRequest, Entry, Envelope, Extent, IncomingMessage, Maildrop,
+    MaildropStore, StoreError,
 };
 
 use crate::sample::{self, account, address, envelope, trace};
@@ -131,7 +131,12 @@ pub async fn remote_destination_is_refused<T: TestStore>(test: &T) {
     let recipients = vec![Destination::Remote(address("other"))];
     let refused = test
         .open()
-        .begin(&Envelope { reverse_path: ReversePath::Null, recipients, is_submission: false })
+        .begin(&Envelope {
+            reverse_path: ReversePath::Null,
+            recipients,
+            is_submission: false,
+            dsn: DsnRequest::default(),
+        })
         .await;
     assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");
 }

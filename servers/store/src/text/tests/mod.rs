@@ -11,7 +11,7 @@ use store_testing::sample;
 use super::*;
 use crate::disk::sim::{SimDisk, Survival};
 use crate::offload::Inline;
-use crate::{Body, Destination, Entry, Extent, IncomingMessage, MailboxReport, Maildrop};
+use crate::{Body, Destination, DsnRequest, Entry, Extent, IncomingMessage, MailboxReport, Maildrop};
 
 mod crash;
 mod delivery_and_retrieval;
@@ -53,7 +53,12 @@ fn recipient(account: &str) -> Destination {
 }
 
 fn envelope(recipients: &[Destination]) -> Envelope {
-    Envelope { reverse_path: trace("").reverse_path, recipients: recipients.to_vec(), is_submission: false }
+    Envelope {
+        reverse_path: trace("").reverse_path,
+        recipients: recipients.to_vec(),
+        is_submission: false,
+        dsn: DsnRequest::default(),
+    }
 }
 
 /// Delivers to gb.
