@@ -24,6 +24,12 @@ impl Networks {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
+
+    /// Whether one of the networks contains every address of its family.
+    #[must_use]
+    pub fn contains_all(&self) -> bool {
+        self.0.iter().any(|network| network.prefix_len() == 0)
+    }
 }
 
 fn parse_network(text: &str) -> Result<IpNet, String> {

@@ -129,6 +129,11 @@ impl Outbound {
             "retry_seconds",
             "must be a list of numbers above 0",
         )?;
+        require(
+            !self.relay_from.contains_all(),
+            "relay_from",
+            "must not contain all addresses, since everyone could send mail through this host",
+        )?;
         require(self.lifetime_seconds > 0, "lifetime_seconds", "must be 1 or more")?;
         require(self.port > 0, "port", "must be 1 or more")?;
         let Some(smarthost) = &self.smarthost else { return Ok(()) };
@@ -242,6 +247,7 @@ mod tests {
                 "`tls` must be",
             ),
             ("mode = 'direct'\nretry_seconds = []", "`retry_seconds`"),
+            ("mode = 'direct'\nrelay_from = ['10.0.0.0/8', '::/0']", "everyone"),
             ("mode = 'direct'\nresolver = ['dns.example']", "192.0.2.53"),
         ] {
             let error = outbound(keys).expect_err(keys);

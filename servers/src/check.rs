@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use config::{Config, Tls};
 use mail_core::message::address::{Address, Domain, Host};
 use mail_core::users::Username;
+use mail_outbound::queue::{QueueError, QueueFiles};
 use mail_service::routing::is_role;
 use mail_store::directory::{AccountAdmin, AliasAdmin, Directory, DirectoryError};
 use mail_store::{Finding, MailboxAdmin, configured};
@@ -30,6 +31,7 @@ pub fn check(config: &Config) -> Result<bool, String> {
         all_names(&directory).await
     })?;
     report.check_certificate(config)?;
+    report.check_queue(config)?;
     for name in names {
         report.check_mailbox(&configured::mailboxes(config), &name)?;
     }
@@ -148,6 +150,25 @@ impl<W: Write> Report<W> {
         for finding in certificate.findings(&host_names(config), SystemTime::now()) {
             let line = format!("{}: {finding}", path.display());
             if finding.is_defect() { self.print_defect(&line) } else { self.print(&line) }?;
+        }
+        Ok(())
+    }
+
+    /// A message that nobody delivers is a defect.
+    fn check_queue(&mut self, config: &Config) -> Result<(), String> {
+        let files = QueueFiles::new(configured::disk(config));
+        let ids = files.ids().map_err(|error| error.to_string())?;
+        if !ids.is_empty() && config.outbound.is_none() {
+            self.print_defect(&format!(
+                "queue: {} messages wait for other hosts, but the configuration has no [outbound]; add it, or remove the files",
+                ids.len()
+            ))?;
+        }
+        for id in ids {
+            match files.read(&id) {
+                Ok(_) | Err(QueueError::NotFound(_)) => {}
+                Err(error) => self.print_defect(&error.to_string())?,
+            }
         }
         Ok(())
     }

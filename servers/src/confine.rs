@@ -57,7 +57,6 @@ mod linux {
             | AccessFs::Truncate
             | AccessFs::MakeReg
             | AccessFs::MakeDir
-            | AccessFs::MakeSock
             | AccessFs::RemoveFile
             | AccessFs::RemoveDir
             | AccessFs::Refer;

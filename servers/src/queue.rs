@@ -1,11 +1,12 @@
 //! `pennypost queue`: the messages that wait for delivery to other hosts.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use config::Config;
+use mail_core::message::printable::{printable, printable_line};
 use mail_core::queue::{QueueId, RecipientProgress, Status};
 use mail_outbound::queue::{DIRECTORY, QueueError, QueueFiles, Queued};
 use mail_outbound::{Request, request};
@@ -90,19 +91,20 @@ fn directory(config: &Config) -> PathBuf {
     config.data.join(DIRECTORY)
 }
 
-/// Passes each message to `put`. Messages that are delivered meanwhile are left out.
+/// Passes each message to `put`. Messages that are delivered meanwhile are left out. Fails at the end if a message is unreadable.
 fn for_each(
     files: &QueueFiles<ConfiguredDisk>,
     mut put: impl FnMut(Listed) -> Result<(), String>,
 ) -> Result<(), String> {
+    let mut unreadable = Vec::new();
     for id in files.ids().map_err(|error| error.to_string())? {
         match files.read(&id) {
             Ok(queued) => put(Listed::new(&id, &queued))?,
             Err(QueueError::NotFound(_)) => {}
-            Err(error) => return Err(error.to_string()),
+            Err(error) => unreadable.push(error.to_string()),
         }
     }
-    Ok(())
+    if unreadable.is_empty() { Ok(()) } else { Err(unreadable.join("\n")) }
 }
 
 fn print_json(files: &QueueFiles<ConfiguredDisk>) -> Result<(), String> {
@@ -116,15 +118,17 @@ fn print_json(files: &QueueFiles<ConfiguredDisk>) -> Result<(), String> {
 
 fn print_list(files: &QueueFiles<ConfiguredDisk>) -> Result<(), String> {
     let mut messages = 0;
-    for_each(files, |Listed { id, received, octets, from, held, recipients }| {
+    let listed = for_each(files, |Listed { id, received, octets, from, held, recipients }| {
         messages += 1;
         let held = if held { "  on hold" } else { "" };
-        print(&format!("{id}  {received}  {octets} octets  from <{from}>{held}"))?;
+        print(&format!("{id}  {received}  {octets} octets  from <{}>{held}", printable_line(&from)))?;
         recipients.iter().try_for_each(|ListedRecipient { address, state, attempts, detail, .. }| {
             let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
-            print(&format!("    <{address}>  {state}, {attempts} attempts{detail}"))
+            let plural = if *attempts == 1 { "" } else { "s" };
+            print(&format!("    <{}>  {state}, {attempts} attempt{plural}{detail}", printable_line(&address)))
         })
-    })?;
+    });
+    listed?;
     print(&match messages {
         0 => "the queue is empty".to_owned(),
         1 => "1 message".to_owned(),
@@ -144,7 +148,12 @@ fn write(envelope: &[u8], log: &[u8], file: &impl DiskFile, message: std::ops::R
     for part in [envelope, b"\n\n", log, b"\n"] {
         out.write_all(part)?;
     }
-    read_range(file, message, |piece| out.write_all(piece))?;
+    let is_terminal = out.is_terminal();
+    read_range(file, message, |piece| match is_terminal {
+        // No escape sequences of the sender.
+        true => out.write_all(printable(&String::from_utf8_lossy(piece)).as_bytes()),
+        false => out.write_all(piece),
+    })?;
     out.flush()
 }
 

@@ -151,7 +151,7 @@ fn temporary_failure_is_retried_and_the_log_survives_a_restart() {
     let list = sender.wait_until_queue("deferred", |list| list.contains("greylisted"));
     assert!(
         list.contains(
-            "<x@example.net>  waiting, 1 attempts: mx.example.net [127.0.0.1]: 451 4.7.1 greylisted"
+            "<x@example.net>  waiting, 1 attempt: mx.example.net [127.0.0.1]: 451 4.7.1 greylisted"
         ),
         "{list}"
     );
@@ -351,6 +351,62 @@ fn host_that_limits_messages_per_connection_receives_all_at_once() {
 }
 
 #[test]
+fn host_that_refuses_starttls_receives_plain_text() {
+    let host = MailHost::with_script(LOCALHOST, 0, |line| match line {
+        line if line.starts_with("EHLO") => Some("250-mx.example\r\n250 STARTTLS".into()),
+        "STARTTLS" => Some("454 4.7.0 TLS not available".into()),
+        _ => None,
+    });
+    let dns = example_net(LOCALHOST);
+    let sender = Sender::start(&dns, host.address.port(), "");
+    sender.submit(&["x@example.net"], MESSAGE);
+    assert_eq!(host.next().to, ["<x@example.net>"]);
+    assert_eq!(
+        host.commands.lock().expect("no thread panics").iter().filter(|line| *line == "STARTTLS").count(),
+        1
+    );
+}
+
+#[test]
+fn utf8_recipient_does_not_fail_the_others_and_domains_are_sent_in_ascii() {
+    let host = MailHost::with_script(LOCALHOST, 0, |line| {
+        line.starts_with("EHLO").then(|| "250-mx.example\r\n250 8BITMIME".into())
+    });
+    let dns = DnsServer::start(&[DnsRecord::A("xn--mller-kva.example", LOCALHOST)]);
+    let sender = Sender::start(&dns, host.address.port(), "");
+    let mut smtp = sender.submission();
+    assert!(smtp.command("MAIL FROM:<ag@iitkgp.edu> SMTPUTF8").starts_with("250"));
+    let reply = smtp.deliver_after_mail(&["x@m\u{fc}ller.example", "\u{fc}@m\u{fc}ller.example"], MESSAGE);
+    assert!(reply.starts_with("250"), "{reply}");
+    assert_eq!(host.next().to, ["<x@xn--mller-kva.example>"]);
+    let report = sender.report();
+    assert!(report.contains("Status: 5.6.7"), "{report}");
+    assert_eq!(report.matches("Action: failed").count(), 1, "{report}");
+}
+
+#[test]
+fn recipient_over_the_limit_of_a_host_is_sent_again() {
+    let host = MailHost::with_script(LOCALHOST, 0, |line| {
+        line.starts_with("RCPT TO:<y@").then(|| "552 5.5.3 too many recipients".to_owned())
+    });
+    let dns = example_net(LOCALHOST);
+    let sender = Sender::start(&dns, host.address.port(), "retry_seconds = [1]");
+    sender.submit(&["x@example.net", "y@example.net"], MESSAGE);
+    assert_eq!(host.next().to, ["<x@example.net>"]);
+    // Alone, its refusal is final.
+    let report = sender.report();
+    assert!(report.contains("Final-Recipient: rfc822; y@example.net"), "{report}");
+    let attempts = host
+        .commands
+        .lock()
+        .expect("no thread panics")
+        .iter()
+        .filter(|line| line.starts_with("RCPT TO:<y@"))
+        .count();
+    assert_eq!(attempts, 2);
+}
+
+#[test]
 fn many_recipients_are_sent_in_transactions_of_one_hundred() {
     let host = MailHost::start(LOCALHOST, 0);
     let dns = example_net(LOCALHOST);
@@ -396,7 +452,7 @@ fn hostile_hosts_delay_only_their_own_mail() {
     sender.submit(&recipients, MESSAGE);
     sender.submit(&["x@good.example"], MESSAGE);
     let list = sender.wait_until_queue("deferred", |list| {
-        list.matches("1 attempts").count() == 4 && list.matches("waiting").count() == 4
+        list.matches("1 attempt:").count() == 4 && list.matches("waiting").count() == 4
     });
     assert!(!list.contains('\u{1b}') && !list.contains("good.example"), "{list}");
 }
@@ -409,11 +465,10 @@ fn held_message_waits_and_dropped_message_disappears() {
     let dns = example_net(LOCALHOST);
     let sender = Sender::start(&dns, host.address.port(), "retry_seconds = [3600]");
     sender.submit(&["later@example.net"], MESSAGE);
-    let list = sender.wait_until_queue("deferred", |list| list.contains("1 attempts"));
+    let list = sender.wait_until_queue("deferred", |list| list.contains("1 attempt:"));
     let id = list.split(' ').next().expect("a first word").to_owned();
     sender.queue(&["hold", &id]);
     assert!(sender.queue(&["list"]).contains("on hold"));
-    sender.queue(&["retry", &id]);
     sender.queue(&["release", &id]);
     let list = sender.queue(&["list"]);
     assert!(!list.contains("on hold"), "{list}");
@@ -421,6 +476,11 @@ fn held_message_waits_and_dropped_message_disappears() {
     sender.wait_until_queue("retried", |list| list.contains("2 attempts"));
     sender.queue(&["drop", &id]);
     assert!(sender.queue(&["list"]).contains("the queue is empty"));
+    // `check` reports what it cannot read and what nobody delivers.
+    fs::write(sender.dir.path("data/queue/BROKEN"), "to: x\n\n").expect("the file is written");
+    let mut check = Command::new(env!("CARGO_BIN_EXE_pennypost"));
+    let checked = run_program(check.arg("check").arg("--config").arg(sender.dir.path("pennypost.toml")), b"");
+    assert!(checked.code == Some(1) && checked.stdout.contains("queue/BROKEN: line 1"), "{checked:?}");
     let mut command = Command::new(env!("CARGO_BIN_EXE_pennypost"));
     command.args(["queue", "drop", &id, "--config"]).arg(sender.dir.path("pennypost.toml"));
     let output = run_program(&mut command, b"");

@@ -6,7 +6,7 @@ use super::date;
 use super::header::fields;
 use super::id::MessageId;
 
-/// Appends the fields of a header to `out`: without Bcc, and with Date and Message-ID if they are missing.
+/// Appends the fields of a header to `out`: without Bcc and Resent-Bcc, and with Date and Message-ID if they are missing.
 ///
 /// `header` has CRLF line ends and does not include the empty line.
 pub fn complete_header(
@@ -19,7 +19,7 @@ pub fn complete_header(
     for field in fields(header) {
         has_date |= field.is("Date");
         has_message_id |= field.is("Message-ID");
-        if !field.is("Bcc") {
+        if !field.is("Bcc") && !field.is("Resent-Bcc") {
             out.extend_from_slice(field.raw);
         }
     }
@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn missing_fields_are_added_and_bcc_is_removed() {
         assert_eq!(
-            completed("From: <a@b>\r\nBCC: c@d,\r\n e@f\r\nSubject: x\r\n"),
+            completed("From: <a@b>\r\nBCC: c@d,\r\n e@f\r\nResent-Bcc: g@h\r\nSubject: x\r\n"),
             "From: <a@b>\r\nSubject: x\r\nDate: Sun, 29 Nov 2026 17:11:49 +0000\r\nMessage-ID: <1@iitkgp.edu>\r\n"
         );
     }

@@ -8,8 +8,8 @@ use super::entry::{format_time, parse_time};
 use crate::message::address::{Address, ForwardPath};
 use crate::message::printable::printable_line;
 
-/// Longest detail of a line, in characters.
-const DETAIL_CHARS_MAX: usize = 1_000;
+/// Longest detail of a line, in characters. Longer than a reply of one line (RFC 5321 section 4.5.3.1.5).
+const DETAIL_CHARS_MAX: usize = 600;
 
 /// A line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]

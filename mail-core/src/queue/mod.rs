@@ -33,13 +33,14 @@ pub use progress::{Progress, RecipientProgress, Status};
 
 use std::fmt::{self, Display};
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Longest id, in octets.
 const ID_OCTETS_MAX: usize = 70;
 
 /// The id of an entry, which is its file name: letters, digits and hyphens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct QueueId(Box<str>);
+pub struct QueueId(Arc<str>);
 
 /// The text is not the id of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

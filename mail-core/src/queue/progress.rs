@@ -16,7 +16,7 @@ pub struct Progress {
 /// The state of a recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RecipientProgress {
-    /// What is left to do.
+    /// The next step.
     pub status: Status,
     /// Number of attempts.
     pub attempts: u32,
@@ -30,7 +30,7 @@ pub struct RecipientProgress {
     pub is_relayed: bool,
 }
 
-/// What is left to do for a recipient.
+/// The next step for a recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Status {
     /// Delivery.
@@ -60,28 +60,35 @@ impl Progress {
             Action::Released => return self.is_held = false,
             Action::Attempt(address, outcome) => (address, outcome),
         };
-        let index = entry.recipients.iter().position(|recipient| recipient.address == address);
-        let Some(recipient) = index.and_then(|index| self.recipients.get_mut(index)) else { return };
-        match outcome {
-            Outcome::Delivered | Outcome::Relayed | Outcome::Deferred | Outcome::Failed => {
-                recipient.attempts += 1;
-                recipient.last_attempt = Some(time);
-                recipient.detail = detail;
-            }
-            Outcome::DelayReported => recipient.delay_reported = true,
-            Outcome::Reported => {}
+        let named = entry.recipients.iter().zip(&mut self.recipients);
+        for (_, recipient) in named.filter(|(recipient, _)| recipient.address == address) {
+            recipient.apply(time, outcome, &detail);
         }
-        recipient.is_relayed |= outcome == Outcome::Relayed;
-        recipient.status = match outcome {
-            Outcome::Delivered | Outcome::Reported => Status::Done,
-            Outcome::Failed | Outcome::Relayed if recipient.status == Status::Pending => Status::Unreported,
-            _ => recipient.status,
-        };
     }
 
     /// Whether nothing is left to do for any recipient.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.recipients.iter().all(|recipient| recipient.status == Status::Done)
+    }
+}
+
+impl RecipientProgress {
+    fn apply(&mut self, time: DateTime<Utc>, outcome: Outcome, detail: &str) {
+        match outcome {
+            Outcome::Delivered | Outcome::Relayed | Outcome::Deferred | Outcome::Failed => {
+                self.attempts += 1;
+                self.last_attempt = Some(time);
+                self.detail = detail.to_owned();
+            }
+            Outcome::DelayReported => self.delay_reported = true,
+            Outcome::Reported => {}
+        }
+        self.is_relayed |= outcome == Outcome::Relayed;
+        self.status = match outcome {
+            Outcome::Delivered | Outcome::Reported => Status::Done,
+            Outcome::Failed | Outcome::Relayed if self.status == Status::Pending => Status::Unreported,
+            _ => self.status,
+        };
     }
 }

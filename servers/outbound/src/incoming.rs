@@ -14,7 +14,7 @@ use mail_store::offload::Offload;
 use mail_store::spool::{SpillFiles, Spool};
 use mail_store::{DeliveryTarget, Destination, Envelope, IncomingMessage, StoreError};
 
-use crate::queue::Queue;
+use crate::queue::{ENVELOPE_OCTETS_MAX, Queue};
 use crate::schedule::SharedSchedule;
 
 /// Accepts messages for other hosts.
@@ -166,6 +166,9 @@ impl<D: Disk, O: Offload> IncomingMessage for OutboundIncoming<D, O> {
             utf8: !header.is_ascii() && str::from_utf8(&header).is_ok(),
         };
         let mut head = entry.format().into_bytes();
+        if head.len() as u64 > ENVELOPE_OCTETS_MAX {
+            return Err(StoreError::Failed("the envelope has too many recipients".into()));
+        }
         head.extend_from_slice(trace.received(&[]).as_bytes());
         match envelope.is_submission {
             true => complete_header(&header, &trace.time.fixed_offset(), &message_id(trace), &mut head),

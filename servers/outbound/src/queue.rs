@@ -16,13 +16,10 @@ use mail_store::disk::{Disk, DiskFile, Open, failed, ignore_missing, open_existi
 pub const DIRECTORY: &str = "queue";
 /// Extension of logs.
 const LOG: &str = "log";
-/// The envelope of the largest number of recipients fits.
-const ENVELOPE_OCTETS_MAX: u64 = 4 << 20;
+/// Envelopes over this size are refused.
+pub(crate) const ENVELOPE_OCTETS_MAX: u64 = 4 << 20;
 /// Covers most envelopes.
 const ENVELOPE_OCTETS_FIRST: u64 = 4 << 10;
-/// A log over this size is truncated at its beginning when it is read: each attempt adds at most a kilobyte per recipient.
-const LOG_OCTETS_MAX: u64 = 64 << 20;
-
 /// A failure to read an entry.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
@@ -115,10 +112,8 @@ impl<D: Disk> QueueFiles<D> {
         let path = log_path(id);
         let read = || -> io::Result<Vec<u8>> {
             let Some(file) = open_existing(&self.disk, &path)? else { return Ok(Vec::new()) };
-            let length = file.length()?;
-            let start = length.saturating_sub(LOG_OCTETS_MAX);
-            let mut octets = vec![0; usize::try_from(length - start).unwrap_or(usize::MAX)];
-            read_exact(&file, &mut octets, start)?;
+            let mut octets = vec![0; usize::try_from(file.length()?).unwrap_or(usize::MAX)];
+            read_exact(&file, &mut octets, 0)?;
             Ok(octets)
         };
         read().map_err(|error| failed("read", &path, error))
@@ -205,7 +200,7 @@ impl<D: Disk> Queue<D> {
         })
     }
 
-    /// Appends lines to the log of an entry. They are on stable storage when this returns `Ok`.
+    /// Appends lines to the log of an entry, unless the entry was removed. They are on stable storage when this returns `Ok`.
     ///
     /// # Errors
     /// The log cannot be written.
@@ -213,6 +208,9 @@ impl<D: Disk> Queue<D> {
         let path = log_path(id);
         let append = || -> io::Result<()> {
             let disk = &self.files.disk;
+            if open_existing(disk, &entry_path(id))?.is_none() {
+                return Ok(());
+            }
             let (file, is_new) = match open_existing(disk, &path)? {
                 Some(file) => (file, false),
                 None => (disk.open(&path, Open::New)?, true),
@@ -227,16 +225,19 @@ impl<D: Disk> Queue<D> {
         append().map_err(|error| failed("write", &path, error))
     }
 
-    /// Removes an entry and its log.
+    /// Removes an entry and its log. The removal survives a power failure.
     ///
     /// # Errors
     /// A file cannot be removed.
     pub fn remove(&self, id: &QueueId) -> Result<(), StoreError> {
-        // A log without an entry is removed at the next start, an entry without its log would be delivered again.
-        for path in [entry_path(id), log_path(id)] {
-            ignore_missing(self.files.disk.remove(&path)).map_err(|error| failed("remove", &path, error))?;
-        }
-        Ok(())
+        let (disk, entry) = (&self.files.disk, entry_path(id));
+        // An entry without its log would be delivered again, so the entry is gone for certain before the log.
+        let remove = || -> io::Result<()> {
+            ignore_missing(disk.remove(&entry))?;
+            disk.sync_dir(Path::new(DIRECTORY))?;
+            ignore_missing(disk.remove(&log_path(id)))
+        };
+        remove().map_err(|error| failed("remove", &entry, error))
     }
 }
 
@@ -257,10 +258,10 @@ fn read_entry(file: &impl DiskFile, length: u64) -> io::Result<Result<(Entry, u6
         if let Some(start) = Entry::message_start(&octets) {
             return Ok(Entry::parse(&octets).map(|entry| (entry, start as u64)));
         }
-        if limit >= length || limit >= ENVELOPE_OCTETS_MAX {
+        if limit >= length || limit == ENVELOPE_OCTETS_MAX {
             return Ok(Err(EntryError::NoEnd));
         }
-        limit *= 16;
+        limit = ENVELOPE_OCTETS_MAX.min(limit * 16);
     }
 }
 

@@ -89,7 +89,11 @@ fn recipient_status(
         Kind::Final => Action::Failed,
         Kind::Delayed => Action::Delayed,
     };
-    let detail = Detail::parse(&progress.detail);
+    let mut detail = Detail::parse(&progress.detail);
+    if kind == Kind::Delayed {
+        // The failure of a host that greets with 5yz is not final for the message.
+        detail.status = EnhancedCode::new(4, detail.status.subject(), detail.status.detail());
+    }
     RecipientStatus {
         remote_mta: detail.host.map(str::to_owned),
         diagnostic_code: Some(detail.diagnostic),

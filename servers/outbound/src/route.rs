@@ -1,7 +1,7 @@
 //! The mail servers of a domain (RFC 5321 section 5.1), from the DNS.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use config::{NameServer, Networks};
@@ -17,7 +17,7 @@ use crate::session::Failure;
 /// Mail servers of a domain that are tried in one attempt.
 const HOSTS_MAX: usize = 10;
 /// Addresses of a mail server that are tried in one attempt.
-const ADDRESSES_MAX: usize = 8;
+const ADDRESSES_MAX: usize = 4;
 const DNS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Looks up mail servers.
@@ -169,9 +169,10 @@ fn order(
     let limit = own.map(|exchange| exchange.preference).min();
     let preferred =
         exchanges.into_iter().filter(|exchange| limit.is_none_or(|limit| exchange.preference < limit));
-    let ordered: BTreeMap<(u16, u64, String), ()> =
-        preferred.map(|Exchange { preference, host }| ((preference, random(), host), ())).collect();
-    let hosts: Vec<String> = ordered.into_keys().map(|(_, _, host)| host).take(HOSTS_MAX).collect();
+    let mut ordered: Vec<_> =
+        preferred.map(|Exchange { preference, host }| (preference, random(), host)).collect();
+    ordered.sort();
+    let hosts: Vec<String> = ordered.into_iter().map(|(_, _, host)| host).take(HOSTS_MAX).collect();
     if hosts.is_empty() {
         let text =
             format!("the mail servers of {domain} send its mail to this host, which has no such domain");
@@ -207,9 +208,10 @@ const PRIVATE_NETWORKS: [&str; 17] = [
 ];
 
 fn is_public(address: IpAddr) -> bool {
+    static NETWORKS: LazyLock<Vec<IpNet>> =
+        LazyLock::new(|| PRIVATE_NETWORKS.map(|network| network.parse().expect("a network")).into());
     let address = address.to_canonical();
-    let contains = |network: &&str| network.parse::<IpNet>().is_ok_and(|network| network.contains(&address));
-    !PRIVATE_NETWORKS.iter().any(contains)
+    !NETWORKS.iter().any(|network| network.contains(&address))
 }
 
 #[cfg(test)]

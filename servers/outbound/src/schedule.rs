@@ -92,10 +92,8 @@ pub(crate) struct Schedule {
     /// Destinations that may have another connection, in the order of their turns.
     startable: VecDeque<Destination>,
     connections: usize,
-    /// Items with a connection, or whose report is being sent.
-    taken: HashSet<Item>,
-    /// Sum of the items of all destinations.
-    items: usize,
+    /// All items: in the heap, in the list of a destination, or with a connection.
+    items: HashSet<Item>,
 }
 
 /// Work that is due.
@@ -116,54 +114,49 @@ impl Schedule {
             destinations: HashMap::new(),
             startable: VecDeque::new(),
             connections: 0,
-            taken: HashSet::new(),
-            items: 0,
+            items: HashSet::new(),
         }
     }
 
     /// Number of items.
-    pub(crate) const fn len(&self) -> usize {
-        self.items
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
     }
 
-    /// Adds an item, unless it is taken.
+    /// Adds an item, unless the schedule has it.
     pub(crate) fn add(&mut self, item: Item, due: Instant, report_at: Instant) {
-        if self.taken.contains(&item) {
+        if !self.items.insert(item.clone()) {
             return;
         }
         self.destinations.entry(item.destination.clone()).or_insert_with(DestinationState::new).items += 1;
-        self.items += 1;
         self.heap.push(Reverse(Waiting { due, report_at, item }));
     }
 
     /// Returns a taken item after an attempt.
     pub(crate) fn retry(&mut self, item: Item, due: Instant, report_at: Instant) {
-        self.taken.remove(&item);
         self.heap.push(Reverse(Waiting { due, report_at, item }));
     }
 
     /// Removes a taken item.
     pub(crate) fn finish(&mut self, item: &Item) {
-        self.taken.remove(item);
-        self.forget(&item.destination, 1);
+        self.forget(item);
     }
 
     /// Removes the items of a message that are not taken.
     pub(crate) fn remove(&mut self, id: &QueueId) {
         let mut removed = Vec::new();
-        self.heap.retain(|Reverse(waiting)| {
-            let is_kept = waiting.item.id != *id;
-            removed.extend((!is_kept).then(|| waiting.item.destination.clone()));
+        self.heap.retain(|Reverse(Waiting { item, .. })| {
+            let is_kept = item.id != *id;
+            removed.extend((!is_kept).then(|| item.clone()));
             is_kept
         });
         for (destination, state) in &mut self.destinations {
             let waiting = state.ready.len();
             state.ready.retain(|ready| ready.id != *id);
-            removed.extend((state.ready.len() < waiting).then(|| destination.clone()));
+            let item = || Item { id: id.clone(), destination: destination.clone() };
+            removed.extend((state.ready.len() < waiting).then(item));
         }
-        for destination in removed {
-            self.forget(&destination, 1);
-        }
+        removed.iter().for_each(|item| self.forget(item));
     }
 
     /// Makes the items of one message, or of all, due, and unblocks their destinations.
@@ -201,9 +194,7 @@ impl Schedule {
                 state.connections += 1;
                 self.connections += 1;
                 self.mark_startable(&destination);
-                let item = Item { id, destination };
-                self.taken.insert(item.clone());
-                work.connect.push(item);
+                work.connect.push(Item { id, destination });
             }
         }
         work
@@ -214,7 +205,6 @@ impl Schedule {
         let Some(state) = self.destinations.get_mut(&item.destination) else { return };
         match state.blocked_until {
             Some(until) if until > now && report_at <= now => {
-                self.taken.insert(item.clone());
                 work.report.push((item, Arc::clone(&state.failure)));
             }
             Some(until) if until > now => {
@@ -241,21 +231,20 @@ impl Schedule {
 
     /// The next message for an open connection. Each message ends with [`retry`](Self::retry) or [`finish`](Self::finish).
     pub(crate) fn take(&mut self, destination: &Destination) -> Option<QueueId> {
-        let Ready { id, .. } = self.destinations.get_mut(destination)?.ready.pop_front()?;
-        self.taken.insert(Item { id: id.clone(), destination: destination.clone() });
-        Some(id)
+        self.destinations.get_mut(destination)?.ready.pop_front().map(|ready| ready.id)
     }
 
     /// Counts a delivery: the destination may have twice as many connections.
     pub(crate) fn succeeded(&mut self, destination: &Destination) {
         if let Some(state) = self.destinations.get_mut(destination) {
             state.failures = 0;
+            state.blocked_until = None;
             state.limit = (state.limit * 2).min(CONNECTIONS_PER_DESTINATION);
         }
         self.mark_startable(destination);
     }
 
-    /// Counts a connection that the destination closed with 421: it gets fewer of them.
+    /// Counts a connection that the destination closed early or refused: it gets fewer of them.
     pub(crate) fn slow_down(&mut self, destination: &Destination) {
         if let Some(state) = self.destinations.get_mut(destination) {
             state.limit = (state.limit / 2).max(1);
@@ -272,6 +261,9 @@ impl Schedule {
         pause: impl FnOnce(u32) -> Duration,
     ) {
         let Some(state) = self.destinations.get_mut(destination) else { return };
+        if state.blocked_until.is_some_and(|until| until > now) {
+            return;
+        }
         state.failures += 1;
         state.limit = CONNECTIONS_FIRST;
         state.failure = failure.into();
@@ -283,6 +275,11 @@ impl Schedule {
         }
     }
 
+    /// Whether a destination has connections besides the caller's.
+    pub(crate) fn has_other_connections(&self, destination: &Destination) -> bool {
+        self.destinations.get(destination).is_some_and(|state| state.connections > 1)
+    }
+
     /// Ends a connection.
     pub(crate) fn close(&mut self, destination: &Destination) {
         self.connections -= 1;
@@ -290,15 +287,19 @@ impl Schedule {
             state.connections -= 1;
         }
         self.mark_startable(destination);
-        self.forget(destination, 0);
+        self.forget_destination(destination);
     }
 
-    /// Subtracts items from a destination, and removes it if it has neither items nor connections.
-    fn forget(&mut self, destination: &Destination, items: usize) {
-        if let Some(state) = self.destinations.get_mut(destination) {
-            state.items -= items;
-            self.items -= items;
+    fn forget(&mut self, item: &Item) {
+        if self.items.remove(item)
+            && let Some(state) = self.destinations.get_mut(&item.destination)
+        {
+            state.items -= 1;
         }
+        self.forget_destination(&item.destination);
+    }
+
+    fn forget_destination(&mut self, destination: &Destination) {
         if self.destinations.get(destination).is_some_and(|state| state.items == 0 && state.connections == 0)
         {
             self.destinations.remove(destination);

@@ -13,7 +13,7 @@ use bytes::BytesMut;
 use mail_core::machine::{Pump, pump};
 use mail_core::sasl::Credentials;
 use mail_core::smtp::client::{
-    BodyError, Envelope, Event, MissingCapability, Submission, SubmissionConfig, Tls,
+    BodyError, Envelope, Event, MissingCapability, Stage, Submission, SubmissionConfig, Tls,
 };
 use mail_core::smtp::command::HelloName;
 use mail_core::smtp::reply::Reply;
@@ -194,6 +194,13 @@ impl Session {
                     self.sends_reports = extensions.dsn;
                     return Ok(());
                 }
+                // The host offers TLS, but not now.
+                Event::Rejected { stage: Stage::StartTls, reply }
+                    if matches!(self.encryption, Encryption::Opportunistic(_)) =>
+                {
+                    self.machine.cancel();
+                    return Err(ConnectError::TlsFailed(self.refusal(&reply)));
+                }
                 Event::Rejected { reply, .. } | Event::Goodbye(reply) => self.reply(&reply),
                 Event::LoginRefused(reply) => format!("4.7.8 {} refuses the password: {reply}", self.host),
                 Event::MissingCapability(missing) => format!("4.7.4 {}: {missing}", self.host),
@@ -231,8 +238,9 @@ impl Session {
         loop {
             match self.next_event().await? {
                 Event::RecipientRefused { index, reply } => {
+                    let is_one_of_many = results.len() > 1;
                     if let Some(result) = results.get_mut(index) {
-                        *result = Some(self.refusal(&reply));
+                        *result = Some(self.recipient_refusal(&reply, is_one_of_many));
                     }
                 }
                 Event::SendBody => self.send_body(body).await?,
@@ -379,6 +387,13 @@ impl Session {
 
     fn refusal(&self, reply: &Reply) -> Failure {
         Failure { is_permanent: reply.is_permanent(), text: self.reply(reply) }
+    }
+
+    /// 552 may mean too many recipients (RFC 5321 section 4.5.3.1.10); then the recipient is sent again.
+    fn recipient_refusal(&self, reply: &Reply, is_one_of_many: bool) -> Failure {
+        let refusal = self.refusal(reply);
+        let is_permanent = refusal.is_permanent && !(is_one_of_many && reply.code().value() == 552);
+        Failure { is_permanent, ..refusal }
     }
 
     fn lost(&self, reason: impl Display) -> Failure {

@@ -28,6 +28,12 @@ const MESSAGES_MAX: usize = 100;
 const RECIPIENTS_MAX: usize = 100;
 /// A destination is blocked for the pause after this number of attempts at most, so that new mail does not wait for hours.
 const BLOCKING_FAILURES_MAX: u32 = 3;
+/// Pause before an entry that could not be read is read again.
+const READ_PAUSE: Duration = Duration::from_secs(60);
+/// Pause before another connection to a host that limits them.
+const BUSY_PAUSE: Duration = Duration::from_secs(30);
+/// Time to find a mail server of a domain, over all of its addresses. A slow greeting alone may take five minutes.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(600);
 const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
@@ -49,6 +55,13 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
             let Some((queued, recipients)) = self.pending(&item).await else { continue };
             let (results, open) = match self.attempt(session.take(), &queued, &recipients).await {
                 Ok(attempt) => attempt,
+                // The host limits its connections.
+                Err(failure)
+                    if !failure.is_permanent && self.schedule.lock().has_other_connections(&destination) =>
+                {
+                    self.schedule.lock().slow_down(&destination);
+                    return self.postpone(item, &queued);
+                }
                 Err(failure) => {
                     self.block(&destination, &failure);
                     let results = vec![Err(failure); recipients.len()];
@@ -98,37 +111,22 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
         Ok((results, is_open.then_some(open)))
     }
 
-    /// The entry, and the indexes of the item's recipients that wait for delivery. `None` if there is nothing to send.
+    /// The entry, and the indexes of the item's recipients that are due. `None` if there is nothing to send.
     async fn pending(&self, item: &Item) -> Option<(Queued<D::File>, Vec<usize>)> {
-        let (files, id) = (Arc::clone(&self.queue), item.id.clone());
-        let queued = match self.offload.run(move || files.read(&id)).await {
-            Ok(queued) => queued,
-            Err(QueueError::NotFound(_)) => {
-                self.schedule.lock().finish(item);
-                return None;
+        let queued = {
+            // `queue release` cannot come between the check and the removal from the schedule.
+            let _lock = self.lock_of(&item.id).lock().await;
+            match self.read(&item.id).await {
+                // `queue release` schedules a held entry again.
+                Ok(queued) if queued.progress.is_held => Err(None),
+                Ok(queued) => Ok(queued),
+                Err(QueueError::NotFound(_)) => Err(None),
+                Err(error) => Err(Some(error)),
             }
-            Err(error) => {
-                error!(%error, "a queued message is not delivered");
-                self.schedule.lock().finish(item);
-                return None;
-            }
+            .inspect_err(|error| self.give_up(item, error.as_ref()))
+            .ok()?
         };
-        if queued.progress.is_held {
-            // `queue release` schedules it again.
-            self.schedule.lock().finish(item);
-            return None;
-        }
-        let is_pending = |index: &usize| {
-            queued.progress.recipients[*index].status == Status::Pending
-                && self.schedule.grouping().destination(&queued.entry.recipients[*index].address)
-                    == item.destination
-        };
-        let pending: Vec<usize> = (0..queued.entry.recipients.len()).filter(is_pending).collect();
-        let attempts = |index: &usize| queued.progress.recipients[*index].attempts;
-        // Those that were not attempted yet come before those that were deferred.
-        let fewest = pending.iter().map(attempts).min();
-        let is_next = |index: &usize| Some(attempts(index)) == fewest;
-        let recipients: Vec<usize> = pending.into_iter().filter(is_next).take(RECIPIENTS_MAX).collect();
+        let recipients = self.due_recipients(item, &queued);
         if recipients.is_empty() {
             // A report is left to be sent.
             self.settle(item.clone(), queued, recipients, Vec::new()).await;
@@ -137,8 +135,48 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
         Some((queued, recipients))
     }
 
+    /// Removes an item from the schedule. An entry that cannot be read now is attempted later.
+    pub(super) fn give_up(&self, item: &Item, error: Option<&QueueError>) {
+        match error {
+            Some(error @ QueueError::Store(_)) => {
+                error!(%error, "a queued message cannot be read; trying again later");
+                let now = Instant::now();
+                self.schedule.lock().retry(item.clone(), now + READ_PAUSE, now + READ_PAUSE);
+            }
+            Some(error) => {
+                error!(%error, "a queued message is not delivered");
+                self.schedule.lock().finish(item);
+            }
+            None => self.schedule.lock().finish(item),
+        }
+    }
+
+    /// The recipients of one transaction: those that are due, or all if delivery was requested before the time. Recipients that need
+    /// SMTPUTF8 have transactions of their own, because a host without it refuses all recipients of a transaction.
+    fn due_recipients(&self, item: &Item, queued: &Queued<D::File>) -> Vec<usize> {
+        let pending: Vec<usize> = self
+            .recipients_of(item, queued)
+            .filter(|index| queued.progress.recipients[*index].status == Status::Pending)
+            .collect();
+        let is_due = |index: &usize| self.due_of(&queued.progress.recipients[*index]).is_zero();
+        let due: Vec<usize> = pending.iter().copied().filter(is_due).collect();
+        let recipients = if due.is_empty() { pending } else { due };
+        let needs_utf8 = |index: &usize| !wire_address(&queued.entry.recipients[*index].address).is_ascii();
+        let first = recipients.first().is_some_and(needs_utf8);
+        recipients.into_iter().filter(|index| needs_utf8(index) == first).take(RECIPIENTS_MAX).collect()
+    }
+
+    /// Returns an item whose destination accepts no further connection now.
+    fn postpone(&self, item: Item, queued: &Queued<D::File>) {
+        let report_at = self.report_at(queued.entry.received, &queued.progress);
+        self.schedule.lock().retry(item, Instant::now() + BUSY_PAUSE, report_at);
+        self.schedule.notify();
+    }
+
     /// Defers an item whose destination is blocked, and sends the report that is due.
     pub(super) async fn fail_unattempted(&self, item: Item, failure: &str) {
+        // Each has an open file.
+        let _permit = self.report_permits.acquire().await;
         if let Some((queued, recipients)) = self.pending(&item).await {
             let failure = Failure { is_permanent: false, text: failure.to_owned() };
             let results = vec![Err(failure); recipients.len()];
@@ -162,8 +200,8 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
     ) -> Transaction {
         let entry = &queued.entry;
         let recipient = |index: &usize| {
-            let queue::Recipient { address, parameters } = entry.recipients[*index].clone();
-            Recipient { path: ForwardPath::Address(address), parameters }
+            let queue::Recipient { address, parameters } = &entry.recipients[*index];
+            Recipient { path: ForwardPath::Address(wire_address(address)), parameters: parameters.clone() }
         };
         let envelope = Envelope {
             reverse_path: entry.reverse_path.clone(),
@@ -182,6 +220,12 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
 
     /// Connects to the first host of the recipient's destination that accepts mail.
     async fn connect(&self, recipient: &Address) -> Result<Session, Failure> {
+        let late =
+            || Failure::temporary("4.4.1", format!("no mail server of {} answers in time", recipient.host));
+        timeout(CONNECT_TIMEOUT, self.connect_to_any(recipient)).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    async fn connect_to_any(&self, recipient: &Address) -> Result<Session, Failure> {
         let (hosts, port) = match (&self.config.mode, &self.config.smarthost) {
             (OutboundMode::Smarthost, Some(smarthost)) => {
                 let host = match &smarthost.address.host {
@@ -262,5 +306,16 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
             }
             _ => Encryption::Opportunistic(Arc::clone(&self.tls.opportunistic)),
         }
+    }
+}
+
+/// The address in an envelope. A domain in UTF-8 becomes A-labels, so that only the local part can need SMTPUTF8.
+fn wire_address(address: &Address) -> Address {
+    match &address.host {
+        Host::Domain(domain) if !domain.is_ascii() => {
+            Address::parse(&format!("{}@{}", address.local, domain.ascii()))
+                .unwrap_or_else(|_| address.clone())
+        }
+        _ => address.clone(),
     }
 }

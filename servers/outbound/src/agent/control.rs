@@ -25,7 +25,7 @@ use crate::queue::QueueError;
 const SOCKET: &str = ".control";
 const REQUEST_OCTETS_MAX: u64 = 256;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// A request for all messages reads the whole queue.
+/// A request waits for a report about the same message, which waits for a mailbox.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A request.
@@ -77,14 +77,21 @@ impl FromStr for Request {
 pub enum ControlError {
     #[error("no server delivers this queue; start it with `pennypost serve` and the same data directory")]
     NotRunning,
+    #[error(
+        "the queue belongs to another user; run the command as root or as the owner of the data directory"
+    )]
+    NotPermitted,
     #[error("the server does not answer: {0}")]
     NoAnswer(io::Error),
     #[error("{0}")]
     Refused(String),
 }
 
-/// The name of the socket. It goes through the directory's descriptor, because the path of a socket has at most 107 octets.
-fn socket_path(directory: &std::fs::File) -> PathBuf {
+/// The name of the socket. On Linux it goes through the directory's descriptor, because the path of a socket has at most 107 octets.
+fn socket_path(path: &Path, directory: &std::fs::File) -> PathBuf {
+    if cfg!(not(target_os = "linux")) {
+        return path.join(SOCKET);
+    }
     Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(SOCKET)
 }
 
@@ -94,11 +101,12 @@ fn socket_path(directory: &std::fs::File) -> PathBuf {
 /// See [`ControlError`].
 pub fn request(directory: &Path, request: &Request) -> Result<(), ControlError> {
     let connect = || {
-        let directory = std::fs::File::open(directory)?;
-        std::os::unix::net::UnixStream::connect(socket_path(&directory))
+        let opened = std::fs::File::open(directory)?;
+        std::os::unix::net::UnixStream::connect(socket_path(directory, &opened))
     };
     let mut stream = connect().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ControlError::NotRunning,
+        io::ErrorKind::PermissionDenied => ControlError::NotPermitted,
         _ => ControlError::NoAnswer(error),
     })?;
     let mut answer = String::new();
@@ -123,8 +131,8 @@ pub(super) struct ControlSocket(std::os::unix::net::UnixListener);
 impl ControlSocket {
     /// Replaces the socket of an earlier process; the lock of the queue excludes a running one.
     pub(super) fn bind(directory: &Path) -> io::Result<Self> {
-        let directory = std::fs::File::open(directory)?;
-        let path = socket_path(&directory);
+        let opened = std::fs::File::open(directory)?;
+        let path = socket_path(directory, &opened);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => std::os::unix::net::UnixListener::bind(path).map(Self),
@@ -138,14 +146,17 @@ impl ControlSocket {
 }
 
 impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
-    /// Answers requests, one after the other.
-    pub(super) async fn serve_control(&self, listener: UnixListener) {
+    /// Answers requests. Only the owner of the directory can connect.
+    pub(super) async fn serve_control(self: Arc<Self>, listener: UnixListener) {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    if let Err(error) = self.answer(stream).await {
-                        warn!(%error, "a request of `pennypost queue` failed");
-                    }
+                    let shared = Arc::clone(&self);
+                    tokio::spawn(async move {
+                        if let Err(error) = shared.answer(stream).await {
+                            warn!(%error, "a request of `pennypost queue` failed");
+                        }
+                    });
                 }
                 Err(error) => {
                     warn!(%error, "requests of `pennypost queue` cannot be accepted");
@@ -172,6 +183,11 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
             Request::Retry(id) => {
                 if let Some(id) = &id {
                     self.check_exists(id).await?;
+                    if self.read(id).await.is_ok_and(|queued| queued.progress.is_held) {
+                        return Err(format!("{id} is on hold; release it first"));
+                    }
+                    // An entry that was corrected is not scheduled yet.
+                    self.schedule_entries(vec![id.clone()]).await;
                 }
                 self.schedule.lock().make_due(id.as_ref(), Instant::now());
                 self.schedule.notify();
@@ -179,11 +195,11 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
             }
             Request::Hold(id) => {
                 let _lock = self.lock_of(&id).lock().await;
-                self.record(&id, Action::Held).await
+                self.record_action(&id, Action::Held).await
             }
             Request::Release(id) => {
                 let _lock = self.lock_of(&id).lock().await;
-                self.record(&id, Action::Released).await?;
+                self.record_action(&id, Action::Released).await?;
                 self.schedule.lock().remove(&id);
                 self.schedule_entries(vec![id.clone()]).await;
                 Ok(())
@@ -207,7 +223,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
     }
 
     /// The caller holds the lock of the entry.
-    async fn record(&self, id: &QueueId, action: Action) -> Result<(), String> {
+    async fn record_action(&self, id: &QueueId, action: Action) -> Result<(), String> {
         self.check_exists(id).await?;
         let (queue, id, line) = (Arc::clone(&self.queue), id.clone(), LogLine::entry(Utc::now(), action));
         self.offload.run(move || queue.append(&id, &[line])).await.map_err(|error| error.to_string())

@@ -15,18 +15,18 @@ use std::time::Duration;
 use chrono::Utc;
 use config::Outbound;
 use mail_core::message::address::{Address, Domain};
-use mail_core::queue::{Progress, QueueId, Status};
+use mail_core::queue::{Entry, Progress, QueueId, Recipient, RecipientProgress, Status};
 use mail_core::sasl::Credentials;
 use mail_store::StoreError;
 use mail_store::disk::Disk;
 use mail_store::offload::Offload;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{error, info};
 
 use crate::incoming::OutboundQueue;
-use crate::queue::{Queue, QueueError};
+use crate::queue::{Queue, QueueError, Queued};
 use crate::route::Resolver;
 use crate::schedule::{Item, SharedSchedule, Work};
 
@@ -35,7 +35,9 @@ pub use control::{ControlError, Request, request};
 pub use metrics::Metrics;
 
 /// Time for open connections to finish their messages at shutdown.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
+/// Reports without an attempt that are made at the same time.
+const REPORTS_AT_ONCE: usize = 16;
 /// Locks of entries; an entry uses one of them.
 const LOCKS: usize = 64;
 
@@ -71,6 +73,8 @@ struct Shared<D: Disk, O: Offload, R> {
     credentials: Option<Credentials>,
     reports: R,
     metrics: Metrics,
+    /// For reports about messages of unreachable hosts.
+    report_permits: Semaphore,
     /// Set at shutdown: connections take no further message.
     is_stopping: AtomicBool,
     /// Changes of an entry's files and state are made under its lock.
@@ -106,6 +110,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> Agent<D, O, R> {
             hostname,
             reports,
             metrics,
+            report_permits: Semaphore::new(REPORTS_AT_ONCE),
             is_stopping: AtomicBool::new(false),
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
         };
@@ -120,7 +125,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> Agent<D, O, R> {
         let mut tasks = JoinSet::new();
         let control = async {
             match control.map(ControlSocket::listen) {
-                Some(Ok(listener)) => shared.serve_control(listener).await,
+                Some(Ok(listener)) => Arc::clone(&shared).serve_control(listener).await,
                 Some(Err(error)) => error!(%error, "`pennypost queue` cannot reach this server"),
                 None => {}
             }
@@ -200,48 +205,57 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
     /// Adds the items of entries that are not scheduled, and removes complete entries.
     async fn schedule_entries(&self, ids: Vec<QueueId>) {
         let queue = Arc::clone(&self.queue);
-        let read = move || ids.into_iter().map(|id| (queue.read(&id), id)).collect::<Vec<_>>();
-        for (queued, id) in self.offload.run(read).await {
-            match queued {
-                Ok(queued) if queued.progress.is_held => {}
-                Ok(queued) if queued.progress.is_complete() => self.remove(&id).await,
-                Ok(queued) => {
-                    let report_at = self.report_at(queued.entry.received, &queued.progress);
-                    for destination in self.schedule.destinations(&queued.entry) {
-                        let is_here = |index: usize| {
-                            let recipient = &queued.entry.recipients[index].address;
-                            self.schedule.grouping().destination(recipient) == destination
-                        };
-                        if let Some(due) = self.due(&queued.progress, is_here) {
-                            let item = Item { id: id.clone(), destination: destination.clone() };
+        let read = move || {
+            let read = |id: QueueId| {
+                // Closes the file.
+                (queue.read(&id).map(|Queued { entry, progress, .. }| (entry, progress)), id)
+            };
+            ids.into_iter().map(read).collect::<Vec<_>>()
+        };
+        for (read, id) in self.offload.run(read).await {
+            match read {
+                Ok((_, progress)) if progress.is_held => {}
+                Ok((_, progress)) if progress.is_complete() => _ = self.remove(&id).await,
+                Ok((entry, progress)) => {
+                    let report_at = self.report_at(entry.received, &progress);
+                    for destination in self.schedule.destinations(&entry) {
+                        let item = Item { id: id.clone(), destination };
+                        if let Some(due) = self.due(&item, &entry, &progress) {
                             self.schedule.lock().add(item, due, report_at);
                         }
                     }
                 }
                 Err(QueueError::NotFound(_)) => {}
-                Err(error) => error!(%error, "a queued message is not delivered"),
+                Err(error) => {
+                    error!(%error, "a queued message is not delivered; `pennypost queue release` reads it again")
+                }
             }
         }
         self.schedule.notify();
     }
 
-    /// The time of the next attempt for the recipients of a destination; `None` if nothing is left to do for them.
-    fn due(&self, progress: &Progress, is_here: impl Fn(usize) -> bool) -> Option<Instant> {
-        let recipients = progress.recipients.iter().enumerate().filter(|(index, _)| is_here(*index));
-        let open: Vec<_> = recipients
-            .map(|(_, recipient)| recipient)
-            .filter(|recipient| recipient.status != Status::Done)
-            .collect();
-        let attempts = open.iter().map(|recipient| recipient.attempts).max()?;
-        let is_new = open.iter().any(|recipient| recipient.attempts == 0);
-        if is_new || open.iter().any(|recipient| recipient.status == Status::Unreported) {
-            return Some(Instant::now());
-        }
-        let pause = self.config.retry_after(attempts);
-        let last = open.iter().filter_map(|recipient| recipient.last_attempt).max();
+    /// The time of the next attempt for the recipients of an item; `None` if there is nothing left to do for them.
+    fn due(&self, item: &Item, entry: &Entry, progress: &Progress) -> Option<Instant> {
+        let is_here = |recipient: &Recipient| {
+            self.schedule.grouping().destination(&recipient.address) == item.destination
+        };
+        let open = entry
+            .recipients
+            .iter()
+            .zip(&progress.recipients)
+            .filter(|(recipient, progress)| progress.status != Status::Done && is_here(recipient));
+        let pause = open.map(|(_, progress)| self.due_of(progress)).min()?;
+        Some(Instant::now() + pause)
+    }
+
+    /// The time until the next attempt for a recipient.
+    fn due_of(&self, recipient: &RecipientProgress) -> Duration {
+        let (Some(last), Status::Pending) = (recipient.last_attempt, recipient.status) else {
+            return Duration::ZERO;
+        };
         // A clock that was set back must not extend the pause.
-        let elapsed = last.and_then(|last| (Utc::now() - last).to_std().ok()).unwrap_or_default();
-        Some(Instant::now() + pause.saturating_sub(elapsed))
+        let elapsed = (Utc::now() - last).to_std().unwrap_or_default();
+        self.config.retry_after(recipient.attempts).saturating_sub(elapsed)
     }
 
     /// The time of the next report to the sender: about the delay, or about the failure.
@@ -257,12 +271,24 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
         Instant::now() + Duration::from_secs(age_limit.into()).saturating_sub(age)
     }
 
-    /// Removes an entry for which nothing is left to do.
-    async fn remove(&self, id: &QueueId) {
+    /// The indexes of an item's recipients.
+    fn recipients_of<'a>(
+        &'a self,
+        item: &'a Item,
+        queued: &'a Queued<D::File>,
+    ) -> impl Iterator<Item = usize> + 'a {
+        let recipients = queued.entry.recipients.iter().enumerate();
+        let is_here = |(_, recipient): &(usize, &Recipient)| {
+            self.schedule.grouping().destination(&recipient.address) == item.destination
+        };
+        recipients.filter(is_here).map(|(index, _)| index)
+    }
+
+    /// Removes an entry for which nothing is left to do. Returns whether it is gone.
+    async fn remove(&self, id: &QueueId) -> bool {
         let (queue, removed) = (Arc::clone(&self.queue), id.clone());
-        if let Err(error) = self.offload.run(move || queue.remove(&removed)).await {
-            error!(%id, %error, "a delivered message remains in the queue");
-        }
+        let removed = self.offload.run(move || queue.remove(&removed)).await;
+        removed.inspect_err(|error| error!(%id, %error, "a delivered message remains in the queue")).is_ok()
     }
 
     fn lock_of(&self, id: &QueueId) -> &Mutex<()> {

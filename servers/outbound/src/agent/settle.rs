@@ -10,6 +10,7 @@ use mail_core::smtp::dsn::{Notify, Ret};
 use mail_store::StoreError;
 use mail_store::disk::{Disk, failed, read_exact};
 use mail_store::offload::Offload;
+use tokio::sync::MutexGuard;
 use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
@@ -33,16 +34,15 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
         recipients: Vec<usize>,
         results: Vec<Result<Accepted, Failure>>,
     ) {
-        let _lock = self.lock_of(&item.id).lock().await;
         let lines = self.lines(&item.id, &queued, &recipients, results);
         let is_delivered = |line: &LogLine| matches!(line.action, Action::Attempt(_, Outcome::Delivered));
-        let is_delivered =
-            recipients.len() == queued.entry.recipients.len() && lines.iter().all(is_delivered);
-        if is_delivered {
-            self.remove(&item.id).await;
+        let is_complete = recipients.len() == queued.entry.recipients.len() && lines.iter().all(is_delivered);
+        drop(queued);
+        let lock = self.lock_of(&item.id).lock().await;
+        if is_complete && self.remove(&item.id).await {
             return self.schedule.lock().finish(&item);
         }
-        self.append(&item.id, lines).await;
+        let _lock = self.record(&item.id, lines, lock).await;
         let is_reported = self.report(&item.id).await;
         match self.read(&item.id).await {
             Ok(queued) if queued.progress.is_complete() => {
@@ -50,23 +50,22 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
                 self.schedule.lock().finish(&item);
             }
             Ok(queued) => self.schedule_again(item, &queued, is_reported),
-            Err(error) => {
-                error!(%error, "a queued message is not delivered");
-                self.schedule.lock().finish(&item);
-            }
+            // `queue drop` has removed it.
+            Err(QueueError::NotFound(_)) => self.schedule.lock().finish(&item),
+            Err(error) => self.give_up(&item, Some(&error)),
         }
     }
 
     fn schedule_again(&self, item: Item, queued: &Queued<D::File>, is_reported: bool) {
-        let is_here = |index: usize| {
-            self.schedule.grouping().destination(&queued.entry.recipients[index].address) == item.destination
-        };
-        let due = match self.due(&queued.progress, is_here) {
+        let now = Instant::now();
+        let due = match self.due(&item, &queued.entry, &queued.progress) {
             Some(due) if is_reported => due,
-            Some(_) => Instant::now() + self.config.retry_after(1),
+            Some(_) => now + self.config.retry_after(1),
             None => return self.schedule.lock().finish(&item),
         };
         let report_at = self.report_at(queued.entry.received, &queued.progress);
+        // A report does not wait for the next attempt, unless it has just failed.
+        let due = if report_at > now { due.min(report_at) } else { due };
         self.schedule.lock().retry(item, due, report_at);
         self.schedule.notify();
     }
@@ -80,7 +79,9 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
         results: Vec<Result<Accepted, Failure>>,
     ) -> Vec<LogLine> {
         let now = Utc::now();
-        let is_expired = age(queued, now) >= Duration::from_secs(self.config.lifetime_seconds.into());
+        let is_old = age(queued, now) >= Duration::from_secs(self.config.lifetime_seconds.into());
+        // A clock that was wrong when the message arrived must not return it at once.
+        let is_expired = |index: usize| is_old && queued.progress.recipients[index].attempts > 0;
         let lines = recipients.iter().zip(results).map(|(index, result)| {
             let (outcome, detail) = match result {
                 Ok(Accepted { text, sends_reports }) => {
@@ -89,12 +90,9 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
                     (if is_expected { Outcome::Relayed } else { Outcome::Delivered }, text)
                 }
                 Err(Failure { is_permanent: true, text }) => (Outcome::Failed, text),
-                Err(Failure { text, .. }) if is_expired => {
-                    let days = self.config.lifetime_seconds / (24 * 3_600);
-                    (
-                        Outcome::Failed,
-                        format!("4.4.7 not delivered within {days} days; the last attempt: {text}"),
-                    )
+                Err(Failure { text, .. }) if is_expired(*index) => {
+                    let time = lifetime_text(self.config.lifetime_seconds);
+                    (Outcome::Failed, format!("4.4.7 not delivered within {time}; the last attempt: {text}"))
                 }
                 Err(Failure { text, .. }) => (Outcome::Deferred, text),
             };
@@ -115,20 +113,30 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
         info!(%id, %to, reply = line.detail, "{text}");
     }
 
-    /// Appends lines to the log of an entry. Tries until it succeeds: without the lines, a message would be sent twice.
-    async fn append(&self, id: &QueueId, lines: Vec<LogLine>) {
-        if lines.is_empty() {
-            return;
-        }
+    /// Appends lines to the log of an entry. Tries until it succeeds, because without the lines a message would be sent twice. The
+    /// lock of the entry is free during the pauses.
+    async fn record<'a>(
+        &'a self,
+        id: &QueueId,
+        lines: Vec<LogLine>,
+        mut lock: MutexGuard<'a, ()>,
+    ) -> MutexGuard<'a, ()> {
         let lines: Arc<[LogLine]> = lines.into();
-        loop {
-            let (queue, id, lines) = (Arc::clone(&self.queue), id.clone(), Arc::clone(&lines));
-            match self.offload.run(move || queue.append(&id, &lines)).await {
-                Ok(()) => return,
-                Err(error) => error!(%error, "the result of a delivery cannot be recorded; trying again"),
-            }
+        while let Err(error) = self.append(id, &lines).await {
+            error!(%error, "the result of a delivery cannot be recorded; trying again");
+            drop(lock);
             sleep(LOG_PAUSE).await;
+            lock = self.lock_of(id).lock().await;
         }
+        lock
+    }
+
+    async fn append(&self, id: &QueueId, lines: &Arc<[LogLine]>) -> Result<(), StoreError> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let (queue, id, lines) = (Arc::clone(&self.queue), id.clone(), Arc::clone(lines));
+        self.offload.run(move || queue.append(&id, &lines)).await
     }
 
     pub(super) async fn read(&self, id: &QueueId) -> Result<Queued<D::File>, QueueError> {
@@ -159,17 +167,23 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
         {
             let wants = |index: &usize| wants_report(&queued, *index, kind);
             let wanting: Vec<usize> = recipients.iter().copied().filter(wants).collect();
-            if !wanting.is_empty()
-                && let Err(error) = self.send_report(id, &queued, kind, &wanting).await
-            {
-                error!(%id, %error, "a report is not delivered; trying again later");
-                is_reported = false;
-                continue;
-            }
+            let is_sent = self.send_report(id, &queued, kind, &wanting).await;
             let now = Utc::now();
             let line =
                 |index: &usize| LogLine::attempt(now, &queued.entry.recipients[*index].address, outcome, "");
-            self.append(id, recipients.iter().map(line).collect()).await;
+            let lines = recipients.iter().map(line).collect();
+            let recorded = match is_sent {
+                Err(error) if age(&queued, now) > self.report_lifetime() => {
+                    error!(%id, %error, "a report is given up");
+                    self.append(id, &lines).await
+                }
+                Err(error) => Err(error),
+                Ok(()) => self.append(id, &lines).await,
+            };
+            if let Err(error) = recorded {
+                error!(%id, %error, "a report is not delivered; trying again later");
+                is_reported = false;
+            }
         }
         is_reported
     }
@@ -181,6 +195,9 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
         kind: Kind,
         recipients: &[usize],
     ) -> Result<(), StoreError> {
+        if recipients.is_empty() {
+            return Ok(());
+        }
         // Never a report about a report (RFC 5321 section 4.5.5).
         let Some(sender) = queued.entry.reverse_path.address() else {
             if kind == Kind::Final {
@@ -195,6 +212,11 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
         self.reports.deliver(sender, message).await?;
         self.metrics.reports.inc();
         Ok(())
+    }
+
+    /// Age of a message whose reports are given up.
+    fn report_lifetime(&self) -> Duration {
+        2 * Duration::from_secs(self.config.lifetime_seconds.into())
     }
 
     /// The beginning of the message: its header, or as much as a report may return.
@@ -225,4 +247,30 @@ fn wants_report<F>(queued: &Queued<F>, index: usize, kind: Kind) -> bool {
 fn age<F>(queued: &Queued<F>, now: DateTime<Utc>) -> Duration {
     // A clock that was set back makes a message new.
     (now - queued.entry.received).to_std().unwrap_or_default()
+}
+
+/// `5 days`, `1 hour`, `90 minutes`, `10 seconds`
+fn lifetime_text(seconds: u32) -> String {
+    let units = [(24 * 3_600, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
+    let (unit, name) = units.into_iter().find(|(unit, _)| seconds % unit == 0).unwrap_or((1, "second"));
+    let count = seconds / unit;
+    format!("{count} {name}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lifetime_is_written_in_its_largest_unit() {
+        for (seconds, text) in [
+            (432_000, "5 days"),
+            (86_400, "1 day"),
+            (5_400, "90 minutes"),
+            (7_200, "2 hours"),
+            (5, "5 seconds"),
+        ] {
+            assert_eq!(lifetime_text(seconds), text);
+        }
+    }
 }
