@@ -5,25 +5,34 @@
 //! this session could not. Data that exists only in this browser is deleted after a confirmation.
 
 use std::collections::HashSet;
+use std::rc::Rc;
 
+use mail_core::time::Duration;
 use yew::platform::spawn_local;
+use yew::platform::time::sleep;
 
 use super::login_session::{Job, LoginSession};
-use super::{Control, UNDO_TIME, toast_timeout};
-use crate::model::state::{Folder, LocalDeletion, MailboxAction, Notice, UiAction};
+use super::{Control, TOAST_POLL_INTERVAL, UNDO_TIME};
+use crate::model::state::{LocalDeletion, MailboxAction, Notice, UiAction};
 use crate::model::transcript::{Protocol, TranscriptRecorder};
 use crate::platform::socket::Socket;
+use crate::platform::{clock, dom};
 use crate::session::pop3;
+use crate::storage::PendingRemoval;
+
+/// Interval in which the deletions of other tabs are examined at the latest: their clock may have been wrong.
+const REMOVAL_POLL_INTERVAL_MAX: Duration = Duration::from_secs(60);
 
 impl Control {
     /// Deletes rows: messages, with one Undo for all, and drafts and sent copies, after a confirmation.
     pub(crate) fn remove(&self, ids: &[String]) {
-        let of = |folder: Folder| -> Vec<String> {
-            ids.iter().filter(|id| self.folder_of(id) == folder).cloned().collect()
-        };
-        let (drafts, sent) = (of(Folder::Drafts), of(Folder::Sent));
-        let messages: Vec<_> =
-            ids.iter().filter(|id| !drafts.contains(id) && !sent.contains(id)).cloned().collect();
+        let state = self.state();
+        let drafts: HashSet<_> = state.compose.drafts.iter().map(|form| form.id.as_str()).collect();
+        let sent: HashSet<_> = state.mailbox.sent.iter().map(|copy| copy.id.as_str()).collect();
+        let (drafts, others): (Vec<_>, Vec<_>) =
+            ids.iter().cloned().partition(|id| drafts.contains(id.as_str()));
+        let (sent, messages): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|id| sent.contains(id.as_str()));
         if !messages.is_empty() {
             self.remove_messages_with_undo(&messages);
         }
@@ -31,30 +40,44 @@ impl Control {
             ([], []) => {}
             ([id], []) => self.discard(id),
             ([], [id]) => {
-                let state = self.state();
                 let Some(copy) = state.mailbox.sent.iter().find(|copy| copy.id == *id) else { return };
                 let subject = copy.header.as_ref().map(|header| header.subject.clone()).unwrap_or_default();
                 let deletion = LocalDeletion::SentCopy { id: id.clone(), subject };
                 self.dispatch(UiAction::ConfirmDeletion(deletion));
             }
-            _ => self.dispatch(UiAction::ConfirmDeletion(LocalDeletion::Several { drafts, sent })),
+            _ => {
+                // It is not sent while the question is open.
+                self.cancel_hold(&drafts);
+                self.dispatch(UiAction::ConfirmDeletion(LocalDeletion::Several { drafts, sent }));
+            }
         }
     }
 
     fn remove_messages_with_undo(&self, ids: &[String]) {
         let Some(session) = self.session() else { return };
         self.leave_rows(ids);
-        session.storage.remember_removals(ids);
+        session.storage.remember_removals(ids, clock::now() + UNDO_TIME);
         self.dispatch(MailboxAction::Remove(ids.to_vec()));
         let removal = self.0.removals.get() + 1;
         self.0.removals.set(removal);
         let control = self.clone();
         spawn_local(async move {
-            toast_timeout(UNDO_TIME).await;
-            if control.is_current(&session) && control.0.removals.get() == removal {
+            let is_offered = || control.is_current(&session) && control.0.removals.get() == removal;
+            sleep(UNDO_TIME).await;
+            while dom::is_toast_in_use() && is_offered() {
+                // For other tabs. A browser may delay the timers of a tab in the background.
+                let due = clock::now() + TOAST_POLL_INTERVAL * 3;
+                session.storage.remember_removals(&control.undoable(), due);
+                sleep(TOAST_POLL_INTERVAL).await;
+            }
+            if is_offered() {
                 control.complete_removal();
             }
         });
+    }
+
+    fn undoable(&self) -> Vec<String> {
+        self.state().mailbox.removal.undoable.iter().cloned().collect()
     }
 
     /// Moves the cursor away from rows that disappear, and closes their message.
@@ -72,28 +95,55 @@ impl Control {
     /// Ends the time for Undo.
     pub(crate) fn complete_removal(&self) {
         let Some(session) = self.session() else { return };
-        if self.state().mailbox.removal.undoable.is_empty() {
+        let undoable = self.undoable();
+        if undoable.is_empty() {
             return;
         }
+        session.storage.remember_removals(&undoable, clock::now());
         self.dispatch(MailboxAction::StartRemoval);
         session.add_job(Job::Remove);
         self.run_jobs(&session);
     }
 
-    /// Continues the deletions of earlier sessions. `listed` are the messages of the maildrop; a unique-id that is not
-    /// among them is forgotten, because a server may give it to another message later.
-    pub(super) fn resume_removals(&self, session: &LoginSession, listed: &HashSet<String>) {
-        let pending = session.storage.pending_removals();
-        let (pending, gone): (Vec<_>, Vec<_>) = pending.into_iter().partition(|id| listed.contains(id));
+    /// Continues the deletions of earlier sessions after a check has listed the maildrop. A deletion that another tab
+    /// still offers to undo is examined again when that time is over.
+    pub(super) fn resume_removals(&self, session: &Rc<LoginSession>) {
+        let state = self.state();
+        let listed: HashSet<_> = state.mailbox.messages.iter().map(|message| message.id.as_str()).collect();
+        let now = clock::now();
+        let (due, later): (Vec<_>, Vec<_>) =
+            session.storage.pending_removals().into_iter().partition(|removal| removal.due <= now);
+        let due = due.into_iter().map(|removal| removal.unique_id);
+        let (due, gone): (Vec<_>, Vec<_>) = due.partition(|id| listed.contains(id.as_str()));
+        // A server may give the unique-id to another message later.
         session.storage.forget_removals(&gone);
         // The user may have deleted messages of a stored list already.
-        let state = self.state();
-        let is_new = |id: &String| !state.mailbox.is_being_removed(id);
-        let pending: Vec<_> = pending.into_iter().filter(is_new).collect();
-        if !pending.is_empty() {
-            self.dispatch(MailboxAction::ResumeRemoval(pending));
+        let due: Vec<_> = due.into_iter().filter(|id| !state.mailbox.is_being_removed(id)).collect();
+        if !due.is_empty() {
+            self.dispatch(MailboxAction::ResumeRemoval(due));
             session.add_job(Job::Remove);
+            self.run_jobs(session);
         }
+        let next = later.iter().filter(|removal| !state.mailbox.is_being_removed(&removal.unique_id));
+        if let Some(next) = next.map(|removal| removal.due).min() {
+            let (control, session) = (self.clone(), session.clone());
+            spawn_local(async move {
+                sleep((next - now).to_std().unwrap_or_default().min(REMOVAL_POLL_INTERVAL_MAX)).await;
+                if control.is_current(&session) {
+                    control.resume_removals(&session);
+                }
+            });
+        }
+    }
+
+    /// The deletions of this tab, and those of earlier sessions whose time for Undo is over.
+    pub(super) fn pending_removals(&self, session: &LoginSession) -> Vec<String> {
+        let (state, now) = (self.state(), clock::now());
+        let pending = session.storage.pending_removals().into_iter();
+        let is_ours = |removal: &PendingRemoval| {
+            removal.due <= now || state.mailbox.is_being_removed(&removal.unique_id)
+        };
+        pending.filter(is_ours).map(|removal| removal.unique_id).collect()
     }
 
     /// The deletions of a session that is ending, in a POP3 session of their own. What fails is left to the next sign-in.
@@ -171,13 +221,12 @@ impl Control {
         let Some(session) = self.session() else { return };
         let state = self.state();
         if let Some(held) = &state.compose.held {
-            return self.undo_send(held);
+            return self.open_queued(held.clone());
         }
         if let Some(form) = state.compose.discarded.clone() {
             return self.store_draft(&session, form);
         }
-        let restored: Vec<_> = state.mailbox.removal.undoable.iter().cloned().collect();
-        session.storage.forget_removals(&restored);
+        session.storage.forget_removals(&self.undoable());
         self.dispatch(MailboxAction::UndoRemoval);
     }
 }

@@ -14,7 +14,7 @@ use super::login_session::LoginSession;
 use super::own_address::address_for_reply;
 use super::{Control, UNDO_TIME, toast_timeout};
 use crate::model::draft_form::DraftForm;
-use crate::model::state::{ComposeAction, Content, LocalDeletion, Notice, UiAction};
+use crate::model::state::{ComposeAction, Content, LocalDeletion, Notice, OpenDraft, UiAction};
 use crate::platform::clock;
 use crate::platform::html_text::html_to_text;
 
@@ -70,6 +70,9 @@ impl Control {
         if state.compose.is_open(id) {
             return;
         }
+        if listed.queued {
+            return self.open_queued(listed.clone());
+        }
         let (control, listed) = (self.clone(), listed.clone());
         spawn_local(async move {
             let is_unstored = control.0.unstored_drafts.borrow().contains(&listed.id);
@@ -88,6 +91,36 @@ impl Control {
             control.close_draft();
             control.dispatch(ComposeAction::Open(stored.ok().flatten().unwrap_or(listed)));
         });
+    }
+
+    /// Updates a draft, which another tab has changed, sent or deleted. An open form stays as it is if it has edits that are
+    /// not stored.
+    pub(super) async fn reread_draft(&self, session: &Rc<LoginSession>, id: &str) {
+        let stored = session.storage.draft(id).await;
+        let Ok(stored) = stored else { return };
+        if !self.is_current(session) {
+            return;
+        }
+        let compose = self.state().compose.clone();
+        let is_unedited = |open: &OpenDraft| open.form.id == id && compose.draft(id) == Some(&open.form);
+        let is_open_unedited = compose.open.as_ref().is_some_and(is_unedited);
+        if stored.as_ref().is_none_or(|form| form.queued) {
+            // Another tab is sending it, or it is gone: this tab must not store it again.
+            if is_open_unedited {
+                self.dispatch(ComposeAction::Close);
+            }
+        } else if compose.held(id).is_some() {
+            self.dispatch(ComposeAction::Released);
+        }
+        match stored {
+            Some(form) => {
+                if is_open_unedited {
+                    self.dispatch(ComposeAction::Edit(form.clone()));
+                }
+                self.dispatch(ComposeAction::Save(form));
+            }
+            None => self.dispatch(ComposeAction::Delete(id.to_owned())),
+        }
     }
 
     /// Changes the open draft and stores it after a pause.
@@ -160,6 +193,8 @@ impl Control {
         if state.compose.is_outgoing(id) {
             return;
         }
+        // It is not sent while the question is open.
+        self.cancel_hold(&[id.to_owned()]);
         let open = state.compose.open.as_ref().filter(|open| open.form.id == id);
         if open.is_some_and(|open| open.is_untouched() || open.form.is_empty()) {
             self.dispatch(ComposeAction::Close);
@@ -181,7 +216,7 @@ impl Control {
         let open = state.compose.open.as_ref().filter(|open| open.form.id == id);
         let form = open.map(|open| &open.form).or_else(|| state.compose.draft(id));
         let Some(form) = form else { return };
-        self.dispatch(ComposeAction::Discard(form.clone()));
+        self.dispatch(ComposeAction::Discard(Rc::new(form.unqueued())));
         self.delete_draft(id);
         let (control, id) = (self.clone(), id.to_owned());
         spawn_local(async move {

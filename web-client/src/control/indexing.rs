@@ -57,7 +57,7 @@ impl Control {
         }
         missing.reverse();
         let socket = Socket::connect(Protocol::Pop3)?;
-        let fetcher = BackgroundFetcher {
+        let fetcher = Prefetcher {
             control: self.clone(),
             session: session.clone(),
             missing: RefCell::new(missing),
@@ -96,7 +96,7 @@ impl Control {
     }
 }
 
-struct BackgroundFetcher {
+struct Prefetcher {
     control: Control,
     session: Rc<LoginSession>,
     /// The next message is the last one.
@@ -106,7 +106,7 @@ struct BackgroundFetcher {
     batch_at: Cell<Instant>,
 }
 
-impl BackgroundFetcher {
+impl Prefetcher {
     /// Shows and stores the messages that have arrived.
     fn store_batch(&self) {
         self.batch_at.set(Instant::now());
@@ -129,7 +129,7 @@ impl BackgroundFetcher {
     }
 }
 
-impl BackgroundDelegate for BackgroundFetcher {
+impl BackgroundDelegate for Prefetcher {
     fn next(&self) -> Option<String> {
         if self.session.has_urgent_job() || !self.control.is_current(&self.session) {
             return None;

@@ -135,8 +135,8 @@ impl Control {
     /// Deletes the messages that are being removed from the server.
     pub(super) async fn remove_messages(&self, session: &Rc<LoginSession>) -> Result<(), SessionError> {
         let state = self.state();
-        let in_progress = state.mailbox.removal.in_progress.iter();
-        let messages = in_progress.filter_map(|id| state.mailbox.message(id));
+        let in_progress = &state.mailbox.removal.in_progress;
+        let messages = state.mailbox.messages.iter().filter(|message| in_progress.contains(&message.id));
         let messages: Vec<_> = messages.map(|message| (message.id.clone(), message.number)).collect();
         if messages.is_empty() {
             self.set_connection(session, ConnectionStatus::Idle);
@@ -150,9 +150,8 @@ impl Control {
         if !self.is_current(session) {
             return Ok(());
         }
-        let is_refused = |id: &String| refused.iter().any(|(refused, _)| refused == id);
-        let (failed, removed): (Vec<_>, Vec<_>) =
-            messages.into_iter().map(|(id, _)| id).partition(is_refused);
+        let refused_ids: HashSet<_> = refused.iter().map(|(id, _)| id).collect();
+        let (failed, removed): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| refused_ids.contains(id));
         if let Some((_, reply)) = refused.first() {
             self.notify(Notice::error(format!("Not deleted. {reply}")));
         }
@@ -258,10 +257,9 @@ impl CheckDelegate for CheckObserver {
                 let is_first = !self.control.state().mailbox.listed;
                 self.control.signed_in(&self.session);
                 store_sign_in(&self.control, &self.session);
-                let ids = listings.iter().map(|listing| listing.unique_id.clone()).collect();
                 self.control.dispatch(MailboxAction::Listed(listings));
                 if is_first {
-                    self.control.resume_removals(&self.session, &ids);
+                    self.control.resume_removals(&self.session);
                 }
             }
             CheckEvent::Header { unique_id, header } => {

@@ -1,7 +1,5 @@
 //! Opens, selects and marks messages.
 
-use std::collections::HashSet;
-
 use yew::platform::spawn_local;
 
 use super::Control;
@@ -109,21 +107,18 @@ impl Control {
     /// Stars all of these messages, or none of them if all have a star.
     pub(crate) fn toggle_stars(&self, ids: &[String]) {
         let state = self.state();
-        let mut messages = ids.iter().filter_map(|id| state.mailbox.message(id)).peekable();
-        if messages.peek().is_none() {
+        let messages = state.mailbox.messages_of(ids);
+        if messages.is_empty() {
             return;
         }
-        let starred = !messages.all(|message| message.starred);
+        let starred = !messages.iter().all(|message| message.starred);
         self.dispatch(MailboxAction::SetStarred { ids: ids.to_vec(), starred });
         self.store_marks(ids);
     }
 
     pub(super) fn store_marks(&self, ids: &[String]) {
-        let state = self.state();
         let Some(session) = self.session() else { return };
-        let ids: HashSet<_> = ids.iter().collect();
-        let messages = state.mailbox.messages.iter().filter(|message| ids.contains(&message.id));
-        let messages: Vec<_> = messages.cloned().collect();
+        let messages = self.state().mailbox.messages_of(ids);
         // Marks that cannot be stored last until the page is closed.
         spawn_local(async move {
             let _ = session.storage.put_marks(&messages).await;

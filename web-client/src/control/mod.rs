@@ -158,7 +158,8 @@ impl Control {
         session
     }
 
-    /// Signs out. With `wipe`, deletes everything that is stored in the browser for the account.
+    /// Signs out. With `wipe`, also deletes the account's mail, drafts, sent copies, settings and address book from the
+    /// browser. Other tabs stay signed in.
     pub(crate) fn sign_out(&self, wipe: bool) {
         if !wipe {
             self.store_open_draft();
@@ -169,7 +170,7 @@ impl Control {
         spawn_local(stored_sign_in::forget());
         if let Some(session) = self.0.session.take() {
             // Without a successful login, the credentials may be wrong.
-            let pending = if was_signed_in { session.storage.pending_removals() } else { Vec::new() };
+            let pending = if was_signed_in { self.pending_removals(&session) } else { Vec::new() };
             let recorder = self.recorder(Protocol::Pop3);
             if !wipe {
                 username.clone_from(&session.username);

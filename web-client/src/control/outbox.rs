@@ -15,8 +15,8 @@ use crate::model::draft_form::DraftForm;
 use crate::model::state::{ComposeAction, Notice, UiAction};
 use crate::platform::clock;
 
-/// After this time, the page that held a message back does not exist any more.
-const QUEUED_TIME: Duration = Duration::from_secs(60);
+/// A page holds a message back for a shorter time. A draft that is queued for longer belongs to a page that was closed.
+const HOLD_TIME_MAX: Duration = Duration::from_secs(60);
 
 impl Control {
     /// Sends the open draft, after a question if something seems to be missing.
@@ -41,7 +41,7 @@ impl Control {
     fn hold_or_submit(&self, form: &Rc<DraftForm>, undo_seconds: u32) {
         let Some(session) = self.session() else { return };
         if undo_seconds == 0 {
-            return self.submit_draft(&session, form);
+            return self.submit_draft(&session, form, self.state().session.settings.name.clone());
         }
         self.release();
         let queued = DraftForm { queued: true, changed: clock::now(), ..DraftForm::clone(form) };
@@ -61,17 +61,70 @@ impl Control {
     pub(crate) fn release(&self) {
         let (Some(session), Some(held)) = (self.session(), self.state().compose.held.clone()) else { return };
         self.dispatch(ComposeAction::Released);
-        self.submit_draft(&session, &Rc::new(DraftForm { queued: false, ..DraftForm::clone(&held) }));
+        self.submit_queued(&session, held);
     }
 
-    /// Opens the draft that is held back again.
-    pub(super) fn undo_send(&self, held: &Rc<DraftForm>) {
+    /// Opens a queued draft instead of sending it.
+    pub(super) fn open_queued(&self, queued: Rc<DraftForm>) {
         let Some(session) = self.session() else { return };
-        let form = Rc::new(DraftForm { queued: false, ..DraftForm::clone(held) });
-        self.dispatch(ComposeAction::Released);
-        self.close_draft();
-        self.dispatch(ComposeAction::Open(form.clone()));
-        self.store_draft(&session, form);
+        if self.state().compose.held(&queued.id).is_some() {
+            self.dispatch(ComposeAction::Released);
+        }
+        let control = self.clone();
+        spawn_local(async move {
+            let is_claimed = control.claim(&session, &queued).await;
+            if !control.is_current(&session) {
+                return;
+            }
+            if is_claimed {
+                control.close_draft();
+                let form = Rc::new(queued.unqueued());
+                control.dispatch(ComposeAction::Open(form.clone()));
+                control.store_draft(&session, form);
+            } else {
+                control.report_claimed_elsewhere(&session, &queued).await;
+            }
+        });
+    }
+
+    /// Turns the message that is held back into a draft, if it is one of these.
+    pub(super) fn cancel_hold(&self, ids: &[String]) {
+        let (Some(session), Some(held)) = (self.session(), self.state().compose.held.clone()) else { return };
+        if ids.contains(&held.id) {
+            self.dispatch(ComposeAction::Released);
+            self.store_draft(&session, Rc::new(held.unqueued()));
+        }
+    }
+
+    fn submit_queued(&self, session: &Rc<LoginSession>, queued: Rc<DraftForm>) {
+        let (control, session) = (self.clone(), session.clone());
+        // Sign-out removes it from the state.
+        let name = self.state().session.settings.name.clone();
+        self.begin_sending();
+        spawn_local(async move {
+            if control.claim(&session, &queued).await {
+                control.submit_draft(&session, &Rc::new(queued.unqueued()), name);
+            } else {
+                control.report_claimed_elsewhere(&session, &queued).await;
+            }
+            control.end_sending();
+        });
+    }
+
+    /// Returns whether this tab may send or open a queued draft. Then no other tab may.
+    async fn claim(&self, session: &Rc<LoginSession>, queued: &Rc<DraftForm>) -> bool {
+        match session.storage.claim_queued(queued).await {
+            Ok(is_claimed) => is_claimed || self.0.unstored_drafts.borrow().contains(&queued.id),
+            // The user has pressed Send, and this tab still has the message.
+            Err(_) => true,
+        }
+    }
+
+    async fn report_claimed_elsewhere(&self, session: &Rc<LoginSession>, queued: &DraftForm) {
+        self.reread_draft(session, &queued.id).await;
+        if self.is_current(session) {
+            self.notify(Notice::info("This message was opened, sent or discarded in another window."));
+        }
     }
 
     /// Reports messages whose sending was interrupted by the end of the page.
@@ -89,14 +142,14 @@ impl Control {
             let (control, session, queued) = (self.clone(), session.clone(), queued.clone());
             spawn_local(async move {
                 // Another tab may be holding it.
-                let until = queued.changed + QUEUED_TIME;
+                let until = queued.changed + HOLD_TIME_MAX;
                 sleep((until - clock::now()).to_std().unwrap_or_default()).await;
-                let stored = session.storage.draft(&queued.id).await.ok().flatten();
-                if let Some(stored) = stored.filter(|stored| stored.queued)
-                    && control.is_current(&session)
-                {
-                    let form = Rc::new(DraftForm { queued: false, ..DraftForm::clone(&stored) });
-                    control.submit_draft(&session, &form);
+                // The user may have opened or discarded it meanwhile.
+                let state = control.state();
+                let is_same = |listed: &Rc<DraftForm>| listed.queued && listed.changed == queued.changed;
+                let is_queued = state.compose.draft(&queued.id).is_some_and(is_same);
+                if is_queued && control.is_current(&session) {
+                    control.submit_queued(&session, queued);
                 }
             });
         }

@@ -8,7 +8,7 @@ use futures::channel::oneshot;
 use futures::future::{Either, select};
 use mail_core::message::address::Address;
 use mail_core::message::compose;
-use mail_core::message::draft::Draft;
+use mail_core::message::draft::{Draft, DraftError};
 use mail_core::message::id::MessageId;
 use yew::platform::spawn_local;
 
@@ -48,27 +48,36 @@ impl Control {
     }
 
     /// Sends a valid draft now.
-    pub(super) fn submit_draft(&self, session: &Rc<LoginSession>, form: &Rc<DraftForm>) {
+    pub(super) fn submit_draft(&self, session: &Rc<LoginSession>, form: &Rc<DraftForm>, name: String) {
         let (session, form) = (session.clone(), form.clone());
         // If the page is closed from here on, the stored draft says that it may have been delivered.
         let unconfirmed = Rc::new(DraftForm { maybe_delivered: true, ..DraftForm::clone(&form) });
-        self.dispatch(ComposeAction::Edit(unconfirmed.clone()));
-        self.dispatch(ComposeAction::Save(unconfirmed.clone()));
-        self.progress(&form.id, 0, form.octets());
+        if self.is_current(&session) {
+            self.dispatch(ComposeAction::Edit(unconfirmed.clone()));
+            self.dispatch(ComposeAction::Save(unconfirmed.clone()));
+            self.progress(&form.id, 0, form.octets());
+        }
         let (cancel, cancelled) = oneshot::channel();
         self.0.cancel_sending.replace(Some(cancel));
-        self.0.sending.set(self.0.sending.get() + 1);
+        self.begin_sending();
         let control = self.clone();
-        // Sign-out removes it from the state.
-        let name = self.state().session.settings.name.clone();
         spawn_local(async move {
             control.put_draft(&session, &unconfirmed).await;
             match control.compose_and_submit(&session, &form, name, cancelled).await {
                 Ok((message, receipt)) => control.sent(&session, &form, &message, &receipt).await,
                 Err(error) => control.not_sent(&session, &form, &error).await,
             }
-            control.0.sending.set(control.0.sending.get() - 1);
+            control.end_sending();
         });
+    }
+
+    /// The browser asks before it closes the tab, until [`end_sending`](Self::end_sending).
+    pub(super) fn begin_sending(&self) {
+        self.0.sending.set(self.0.sending.get() + 1);
+    }
+
+    pub(super) fn end_sending(&self) {
+        self.0.sending.set(self.0.sending.get() - 1);
     }
 
     /// Cancels sending. After the final dot, the server may deliver the message anyway.
@@ -98,7 +107,7 @@ impl Control {
             // The sender was dropped: this message cannot be cancelled any more.
             Either::Right((Err(_), finding)) => finding.await?,
         };
-        let (draft, message) = compose_message(form, &from, name);
+        let (draft, message) = compose_message(form, &from, name)?;
         let outgoing = OutgoingMessage::new(&draft, message.clone());
         let receipt = self.submit(session, &form.id, &outgoing, cancelled).await?;
         Ok((message, receipt))
@@ -166,12 +175,14 @@ impl Control {
     }
 }
 
-fn compose_message(form: &DraftForm, from: &Address, name: String) -> (Draft, Vec<u8>) {
-    let mut draft = form.draft(from).expect("the form was valid with another sender");
+/// # Errors
+/// The draft is invalid: an earlier page may have queued a draft that this one refuses.
+fn compose_message(form: &DraftForm, from: &Address, name: String) -> Result<(Draft, Vec<u8>), DraftError> {
+    let mut draft = form.draft(from)?;
     draft.from_name = name;
     let id = MessageId::unique(form.number(), &from.host);
     let message = compose::compose(&draft, &clock::local(clock::now()), &id);
-    (draft, message)
+    Ok((draft, message))
 }
 
 fn sent_notice(receipt: &Receipt, copy_error: Option<&StoreError>) -> Notice {

@@ -175,6 +175,11 @@ impl DraftForm {
         }
     }
 
+    /// The draft without the mark that it is queued.
+    pub(crate) fn unqueued(&self) -> Self {
+        Self { queued: false, ..self.clone() }
+    }
+
     /// All recipients, separated by commas.
     pub(crate) fn recipients(&self) -> String {
         let all = [&self.to, &self.cc, &self.bcc];

@@ -62,14 +62,20 @@ fn snippet(text: &str) -> String {
     let lines = text.lines().map(str::trim);
     let lines = lines.filter(|line| !line.starts_with('>') && !line.ends_with(" wrote:"));
     let mut snippet = String::new();
+    let mut chars_left = SNIPPET_CHARS_MAX;
     for word in lines.flat_map(str::split_whitespace) {
-        if snippet.len() >= SNIPPET_CHARS_MAX {
-            break;
-        }
         if !snippet.is_empty() {
             snippet.push(' ');
+            chars_left -= 1;
         }
-        snippet.extend(printable_line(word).chars().take(SNIPPET_CHARS_MAX));
+        for c in printable_line(word).chars().take(chars_left) {
+            snippet.push(c);
+            chars_left -= 1;
+        }
+        // A space and a character follow.
+        if chars_left < 2 {
+            break;
+        }
     }
     snippet
 }
@@ -244,5 +250,10 @@ mod tests {
         let long = BodyIndex::new(&"ü".repeat(30_000), str::to_lowercase);
         assert_eq!(long.search_text.chars().count(), SEARCH_TEXT_CHARS_MAX);
         assert_eq!(long.snippet.chars().count(), SNIPPET_CHARS_MAX);
+        let words = BodyIndex::new(&"ü ".repeat(30_000), str::to_lowercase);
+        assert_eq!(words.snippet.chars().count(), SNIPPET_CHARS_MAX - 1);
+        assert!(words.snippet.ends_with(" ü"));
+        let word = BodyIndex::new(&format!("{} {}", "a".repeat(100), "b".repeat(100)), str::to_lowercase);
+        assert_eq!(word.snippet.chars().count(), SNIPPET_CHARS_MAX);
     }
 }

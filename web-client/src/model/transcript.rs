@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use mail_core::line::without_ending;
 use mail_core::message::printable::printable_line;
 use mail_core::pop3::Command;
 
@@ -264,7 +265,7 @@ impl PartialLine {
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
             let ends = piece.last() == Some(&b'\n');
             if ends && self.text.is_empty() {
-                record(RecordedLine { text: trimmed(piece), dropped: 0 });
+                record(RecordedLine { text: without_ending(piece), dropped: 0 });
                 continue;
             }
             let room = PARTIAL_OCTETS_MAX.saturating_sub(self.text.len());
@@ -274,17 +275,12 @@ impl PartialLine {
             if ends {
                 // A dropped tail ends with the line end, which is counted separately.
                 let dropped = self.dropped.saturating_sub(2);
-                record(RecordedLine { text: trimmed(&self.text), dropped });
+                record(RecordedLine { text: without_ending(&self.text), dropped });
                 self.text.clear();
                 self.dropped = 0;
             }
         }
     }
-}
-
-fn trimmed(line: &[u8]) -> &[u8] {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::pin::pin;
 
 use futures::future::{Either, select};
 use mail_core::message::address::{Address, Domain, ForwardPath, ReversePath};
-use mail_core::message::draft::Draft;
+use mail_core::message::draft::{Draft, DraftError};
 use mail_core::sasl::Credentials;
 use mail_core::smtp::client::{
     BodyError, Envelope, Event, MissingCapability, Stage, Submission, SubmissionConfig, Tls,
@@ -45,6 +45,9 @@ pub(crate) enum SendError {
     /// The final dot was sent and no definite reply arrived.
     #[error("{DELIVERY_UNKNOWN}")]
     DeliveryUnknown,
+    /// Nothing was sent.
+    #[error("{0}. The message was not sent.")]
+    InvalidDraft(#[from] DraftError),
     /// The user cancelled before the final dot was sent.
     #[error("Sending was cancelled. The message was not sent.")]
     Cancelled,

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use chrono::DateTime;
+use futures::future::join;
 use idb::{DatabaseEvent as _, Factory, ObjectStoreParams, TransactionMode};
 use js_sys::{Object, Reflect, Uint8Array};
 use mail_core::message::address::Address;
@@ -283,6 +284,22 @@ async fn newer_backup_replaces_the_text_and_keeps_attachments() {
     // IndexedDB has them now.
     assert_eq!(draft_backup::load_all("pennypost/newer"), []);
     assert_eq!(drafts("newer").await, expected);
+}
+
+#[test]
+async fn queued_draft_is_claimed_by_one_tab() {
+    let queued = DraftForm { queued: true, ..draft(1, 5) };
+    let tabs = [Storage::open("claimed").await, Storage::open("claimed").await];
+    assert!(!tabs[0].claim_queued(&queued).await.unwrap(), "no such draft");
+    assert!(tabs[0].put_draft(&queued).await);
+    let claims = join(tabs[0].claim_queued(&queued), tabs[1].claim_queued(&queued)).await;
+    assert_ne!(claims.0.unwrap(), claims.1.unwrap());
+    assert_eq!(drafts("claimed").await, [draft(1, 5)]);
+    // Another tab has changed the draft and queued it again.
+    let newer = DraftForm { queued: true, ..draft(1, 6) };
+    assert!(tabs[1].put_draft(&newer).await);
+    assert!(!tabs[0].claim_queued(&queued).await.unwrap());
+    assert_eq!(drafts("claimed").await, [newer]);
 }
 
 #[test]

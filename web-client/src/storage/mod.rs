@@ -17,9 +17,9 @@
 //! | `profile` | `settings` | object, see [`settings`] |
 //! | `people` | address | object, see [`people`] |
 //!
-//! Version 3 added `sentSummaries` and `profile`. Version 4 added `people`; before it, the values of `texts` and `sentTexts`
-//! were search texts in lower case, which are still read and are replaced in the background. Earlier pages named a database after the username as it was typed; see
-//! [`merge`].
+//! Version 3 added `sentSummaries` and `profile`. Version 4 added `people` and the objects in `texts` and `sentTexts`. Until
+//! version 3, those stores contained search texts in lower case; the page reads them and replaces them in the background.
+//! The first pages named a database after the username as it was typed; see [`merge`].
 
 mod body_codec;
 mod draft_backup;
@@ -37,6 +37,7 @@ pub(crate) mod stored_sign_in;
 use std::collections::HashSet;
 use std::rc::Rc;
 
+use chrono::{DateTime, Utc};
 use js_sys::Uint8Array;
 use mail_core::message::address::Address;
 use mail_core::message::parsed::Summary;
@@ -51,6 +52,7 @@ use crate::platform::{charset, text};
 pub(crate) use sent_copies::{SENT_OCTETS_MAX, StoreError};
 
 use body_codec::StoredBody;
+pub(crate) use pending_removals::PendingRemoval;
 
 const VERSION: u32 = 4;
 const ADDRESS: &str = "address";
@@ -219,6 +221,20 @@ impl Storage {
         Ok(value.and_then(|value| draft_codec::decode(id, &value)).map(Rc::new))
     }
 
+    /// Ends the queued state of a draft. Of several tabs with the same version of it, one succeeds. Returns whether this
+    /// tab did.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub(crate) async fn claim_queued(&self, queued: &DraftForm) -> Result<bool, idb::Error> {
+        let unqueue = |value: &JsValue| {
+            let stored = draft_codec::decode(&queued.id, value)?;
+            let is_same = stored.queued && stored.changed == queued.changed;
+            is_same.then(|| draft_codec::encode(&stored.unqueued()))
+        };
+        self.database.replace(ObjectStore::Drafts.name(), &queued.id, unqueue).await
+    }
+
     /// Stores the text of a draft synchronously, for a page that is being closed.
     pub(crate) fn back_up_draft(&self, form: &DraftForm) {
         draft_backup::store(self.database.name(), form);
@@ -238,9 +254,10 @@ impl Storage {
         self.database.put(&entries).await
     }
 
-    /// Remembers that the user has deleted messages, until [`forget_removals`](Self::forget_removals).
-    pub(crate) fn remember_removals(&self, unique_ids: &[String]) {
-        pending_removals::add(self.database.name(), unique_ids);
+    /// Remembers that the user has deleted messages, until [`forget_removals`](Self::forget_removals). `due` is the end of
+    /// the time for Undo.
+    pub(crate) fn remember_removals(&self, unique_ids: &[String], due: DateTime<Utc>) {
+        pending_removals::put(self.database.name(), unique_ids, due);
     }
 
     pub(crate) fn forget_removals(&self, unique_ids: &[String]) {
@@ -248,7 +265,7 @@ impl Storage {
     }
 
     /// Messages that were deleted and that the server may still have.
-    pub(crate) fn pending_removals(&self) -> Vec<String> {
+    pub(crate) fn pending_removals(&self) -> Vec<PendingRemoval> {
         pending_removals::load(self.database.name())
     }
 
@@ -269,7 +286,8 @@ impl Storage {
         }
     }
 
-    /// Deletes everything of this account, including drafts and sent copies.
+    /// Deletes the account's database, draft backups and pending deletions. A tab that has the database open delays its
+    /// deletion by the browser.
     pub(crate) async fn wipe(&self) {
         draft_backup::delete_all(self.database.name());
         pending_removals::delete_all(self.database.name());

@@ -1,5 +1,6 @@
 //! The attachments of a message: download links and images.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use mail_core::message::draft::Attachment;
@@ -16,7 +17,7 @@ use crate::platform::blob_url::BlobUrl;
 pub(super) struct AttachmentsProps {
     pub(super) message: Rc<FetchedMessage>,
     /// Indices of the attachments that the HTML shows as images. They are not listed.
-    pub(super) drawn: Vec<usize>,
+    pub(super) inline: BTreeSet<usize>,
 }
 
 struct AttachmentLinks {
@@ -27,9 +28,9 @@ struct AttachmentLinks {
 }
 
 #[component]
-pub(super) fn Attachments(AttachmentsProps { message, drawn }: &AttachmentsProps) -> Html {
+pub(super) fn Attachments(AttachmentsProps { message, inline }: &AttachmentsProps) -> Html {
     // The URLs live as long as the message is shown.
-    let links = use_memo((message.clone(), drawn.clone()), |(message, drawn)| {
+    let links = use_memo((message.clone(), inline.clone()), |(message, inline)| {
         let links = |(_, file): (usize, &Attachment)| AttachmentLinks {
             name: printable_line(&file.name).into_owned(),
             size: format::size(file.bytes.len() as u64),
@@ -37,7 +38,7 @@ pub(super) fn Attachments(AttachmentsProps { message, drawn }: &AttachmentsProps
             image: BlobUrl::for_image(file),
         };
         let files = message.parsed.attachments.iter().enumerate();
-        files.filter(|(index, _)| !drawn.contains(index)).map(links).collect::<Vec<_>>()
+        files.filter(|(index, _)| !inline.contains(index)).map(links).collect::<Vec<_>>()
     });
     if links.is_empty() {
         return html! {};

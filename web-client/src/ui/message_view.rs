@@ -1,5 +1,6 @@
 //! A message: header, sanitised HTML or plain text, attachments.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use mail_core::message::parsed::{NamedAddress, ParsedMessage};
@@ -7,7 +8,7 @@ use mail_core::message::printable::printable_line;
 use yew::prelude::*;
 
 use super::attachments::Attachments;
-use super::drawn_text::{DrawnText, TextOf};
+use super::chunked_text::{ChunkedText, TextOf};
 use super::element_ids::TITLE_ID;
 use super::message_frame::MessageFrame;
 use crate::control::Control;
@@ -46,8 +47,9 @@ pub(super) fn MessageView(MessageViewProps { message, shows_html }: &MessageView
     });
     let framed = visible.filter(|_| *shows_html);
     let images = framed.map(|html| html.images.iter().enumerate()).into_iter().flatten();
-    let drawn: Vec<usize> =
-        images.filter(|(at, _)| !broken.contains(at)).filter_map(|(_, attachment)| *attachment).collect();
+    // The positions are in ascending order.
+    let images = images.filter(|(at, _)| broken.binary_search(at).is_err());
+    let inline: BTreeSet<usize> = images.filter_map(|(_, attachment)| *attachment).collect();
     let subject = printable_line(&message.parsed.subject).into_owned();
     html! {
         <article>
@@ -61,7 +63,7 @@ pub(super) fn MessageView(MessageViewProps { message, shows_html }: &MessageView
             } else {
                 <PlainText message={message.clone()} has_html={visible.is_some()} />
             }
-            <Attachments message={message.clone()} {drawn} />
+            <Attachments message={message.clone()} {inline} />
         </article>
     }
 }
@@ -117,7 +119,7 @@ fn PlainText(PlainTextProps { message, has_html }: &PlainTextProps) -> Html {
         (true, false) => "The formatted version has no safe content. This is the plain text.",
         (true, true) => "This message has no safe content. Scripts and remote content are blocked.",
         (false, true) if parsed.attachments.is_empty() => "This message has no text.",
-        (false, _) => return html! { <DrawnText message={message.clone()} {of} /> },
+        (false, _) => return html! { <ChunkedText message={message.clone()} {of} /> },
     };
     html! {
         <>
@@ -125,7 +127,7 @@ fn PlainText(PlainTextProps { message, has_html }: &PlainTextProps) -> Html {
                 { explanation }{ " " }
                 <button class="link" type="button" onclick={show_source}>{ "Show source" }</button>
             </p>
-            <DrawnText message={message.clone()} {of} />
+            <ChunkedText message={message.clone()} {of} />
         </>
     }
 }

@@ -3,13 +3,13 @@
 mod app;
 mod attach;
 mod attachments;
+mod chunked_text;
 mod completion;
 mod compose;
 mod compose_fields;
 mod confirmation_dialog;
 mod connection_bar;
 mod conversation;
-mod drawn_text;
 mod element_ids;
 mod folders;
 mod history;

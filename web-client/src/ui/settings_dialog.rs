@@ -45,7 +45,8 @@ pub(super) fn SettingsDialog(SettingsDialogProps { settings }: &SettingsDialogPr
         Callback::from(move |()| control.dispatch(UiAction::Settings(false)))
     };
     let save = {
-        let (name, signature, settings) = (name.clone(), signature.clone(), settings.clone());
+        let (control, name, signature, settings) =
+            (control.clone(), name.clone(), signature.clone(), settings.clone());
         let (offline, undo_send, conversations) = (offline.clone(), undo_send.clone(), conversations.clone());
         Callback::from(move |event: SubmitEvent| {
             event.prevent_default();

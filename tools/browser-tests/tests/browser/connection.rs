@@ -31,6 +31,28 @@ async fn lost_connection_is_restored_automatically() {
     fixture.page.screenshot("connection-back").await;
 }
 
+/// Sends more frames without data than the bridge accepts, before the data.
+const SEND_EMPTY_FRAMES: &str = "\
+    const send = WebSocket.prototype.send;
+    WebSocket.prototype.send = function (data) {
+        for (let count = 0; count < 10_010; count++) send.call(this, new Uint8Array());
+        send.call(this, data);
+    }";
+
+#[tokio::test]
+async fn reason_of_the_bridge_is_shown_if_it_closes_a_connection() {
+    let fixture = open_inbox(&[&short("first")]).await;
+    let page = &fixture.page;
+    page.freeze_clock().await;
+    page.run(SEND_EMPTY_FRAMES, vec![]).await;
+    page.press("Check mail").await;
+    // Close code 1008.
+    page.wait_for_text("The connection was closed: too many frames without data.").await;
+    page.wait_for("row", "first").await;
+    page.screenshot("connection-closed").await;
+    assert_no_console_errors(page).await;
+}
+
 #[tokio::test]
 async fn draft_survives_disconnect_and_is_sent_once() {
     let mut fixture = open_inbox(&[]).await;

@@ -88,7 +88,10 @@ async fn deletion_is_carried_out_at_the_next_action() {
     page.press("Check mail").await;
     wait_for_mailbox(&fixture, &[]).await;
     page.wait_for_gone("button", "Undo").await;
-    assert_eq!(page.run("return localStorage.length", vec![]).await, 0);
+    page.wait_until("no pending deletion", async || {
+        page.run("return localStorage.length", vec![]).await == 0
+    })
+    .await;
     assert_no_console_errors(page).await;
 }
 
@@ -135,6 +138,35 @@ async fn deletion_of_a_closed_page_is_carried_out_when_it_is_opened_again() {
         page.run("return localStorage.length", vec![]).await == 0
     })
     .await;
+}
+
+#[tokio::test]
+async fn deletion_can_be_undone_while_another_tab_signs_in() {
+    let fixture = open_inbox(&[&short("first"), &short("second")]).await;
+    let Fixture { page, servers, .. } = &fixture;
+    let before = servers.mailbox("gb");
+    page.freeze_clock().await;
+    // The time for Undo is not over when the other tab has signed in.
+    page.run("const now = Date.now; Date.now = () => now() + 600_000", vec![]).await;
+    page.open_row("second").await;
+    page.press("Delete").await;
+    page.wait_for("button", "Undo").await;
+    let first = page.client.window().await.expect("the current window");
+    let second = page.client.new_window(true).await.expect("a new window").handle;
+    page.client.switch_to_window(second).await.expect("the window is open");
+    page.goto(&servers.url()).await;
+    crate::sign_in(page, "gb", "gondola").await;
+    page.wait_for("row", "second").await;
+    servers.deliver("gb", &short("third"));
+    page.press("Check mail").await;
+    page.wait_for("row", "third").await;
+
+    page.client.switch_to_window(first).await.expect("the window is open");
+    page.press("Undo").await;
+    page.wait_for("row", "second").await;
+    assert!(servers.mailbox("gb").starts_with(&before), "the message was deleted");
+    assert_eq!(page.run("return localStorage.length", vec![]).await, 0);
+    assert_no_console_errors(page).await;
 }
 
 #[tokio::test]

@@ -76,6 +76,47 @@ async fn held_message_is_sent_at_sign_out() {
     assert_no_console_errors(page).await;
 }
 
+#[tokio::test]
+async fn held_message_is_not_sent_when_its_draft_is_opened_or_discarded() {
+    let fixture = open_without_background(&[]).await;
+    let (page, servers) = (&fixture.page, &fixture.servers);
+    compose_to_ag(page, "Opened").await;
+    page.press("Send").await;
+    page.wait_for("button", "Undo").await;
+    page.press("Drafts").await;
+    page.open_row("Opened").await;
+    page.wait_until("the draft", async || page.value("Text").await == "It is about time.").await;
+    page.wait_for_gone("button", "Send now").await;
+    page.fill("Text", "It is too early.").await;
+    page.press("Save and close").await;
+    page.unhover().await;
+    page.advance_clock(Duration::from_secs(30)).await;
+    page.wait_until("the stored draft", async || {
+        let stored = page.stored_data().await;
+        stored.contains("It is too early.") && !stored.contains("\"queued\":true")
+    })
+    .await;
+
+    page.press("Inbox").await;
+    compose_to_ag(page, "Discarded").await;
+    page.press("Send").await;
+    page.wait_for("button", "Undo").await;
+    page.press("Drafts").await;
+    page.hover(&page.wait_for("row", "Discarded").await).await;
+    page.press("Select Discarded").await;
+    page.press("Delete selected").await;
+    // The question does not stop the time.
+    page.advance_clock(Duration::from_secs(30)).await;
+    page.press("Discard draft").await;
+    page.wait_for_gone("row", "Discarded").await;
+    crate::reload(page).await;
+    page.press("Drafts").await;
+    page.wait_for("row", "Opened").await;
+    assert!(page.find("row", "Discarded").await.is_none(), "the draft is still there");
+    assert_eq!(servers.mailbox("ag"), b"");
+    assert_no_console_errors(page).await;
+}
+
 /// Makes all stored drafts two minutes older.
 const AGE_DRAFTS: &str = "\
     const [done] = arguments;
@@ -108,6 +149,32 @@ async fn held_message_of_a_closed_page_is_sent_when_it_is_opened_again() {
     assert_eq!(delivered(servers), 1);
     page.press("Drafts").await;
     page.wait_for_text("No drafts.").await;
+    assert_no_console_errors(page).await;
+}
+
+/// Queues all stored drafts, removes their recipients, and makes them two minutes older.
+const QUEUE_WITHOUT_RECIPIENTS: &str = "{ ...draft, changed: draft.changed - 120000, queued: true, to: [] }";
+
+#[tokio::test]
+async fn queued_draft_without_recipients_is_not_sent_and_can_be_corrected() {
+    let fixture = open_inbox(&[]).await;
+    let (page, servers) = (&fixture.page, &fixture.servers);
+    compose_to_ag(page, "To nobody").await;
+    page.press("Save and close").await;
+    page.wait_until("the stored draft", async || page.stored_data().await.contains("To nobody")).await;
+    let script =
+        AGE_DRAFTS.replace("{ ...draft, changed: draft.changed - 120000 }", QUEUE_WITHOUT_RECIPIENTS);
+    let failure = page.client.execute_async(&script, vec![]).await.expect("the script runs");
+    assert!(failure.is_null(), "{failure}");
+    for _ in 0..2 {
+        crate::reload(page).await;
+        page.press("Drafts").await;
+        page.wait_for("row", "To nobody").await;
+    }
+    page.open_row("To nobody").await;
+    page.fill("To", "ag@iit.edu").await;
+    send(page).await;
+    assert_eq!(delivered(servers), 1);
     assert_no_console_errors(page).await;
 }
 

@@ -99,12 +99,18 @@ impl MailboxState {
             }
             MailboxAction::ResumeRemoval(ids) => self.removal.in_progress.extend(ids),
             MailboxAction::Removed(ids) => {
+                let ids: HashSet<_> = ids.into_iter().collect();
                 Rc::make_mut(&mut self.messages).retain(|message| !ids.contains(&message.id));
                 self.removal.in_progress.retain(|id| !ids.contains(id));
             }
-            MailboxAction::RemovalFailed(ids) => self.removal.in_progress.retain(|id| !ids.contains(id)),
+            MailboxAction::RemovalFailed(ids) => {
+                for id in &ids {
+                    self.removal.in_progress.remove(id);
+                }
+            }
             MailboxAction::SentCopyStored(copy) => Rc::make_mut(&mut self.sent).push(copy),
             MailboxAction::SentCopiesDeleted(ids) => {
+                let ids: HashSet<_> = ids.into_iter().collect();
                 Rc::make_mut(&mut self.sent).retain(|copy| !ids.contains(&copy.id));
             }
         }
@@ -112,6 +118,12 @@ impl MailboxState {
 
     pub(crate) fn message(&self, unique_id: &str) -> Option<&Rc<Message>> {
         self.messages.iter().find(|message| message.id == unique_id)
+    }
+
+    /// The messages of the maildrop that are among `ids`.
+    pub(crate) fn messages_of(&self, ids: &[String]) -> Vec<Rc<Message>> {
+        let ids: HashSet<_> = ids.iter().collect();
+        self.messages.iter().filter(|message| ids.contains(&message.id)).cloned().collect()
     }
 
     /// The messages of the maildrop without those that are being deleted.
@@ -124,14 +136,14 @@ impl MailboxState {
     }
 
     /// The messages to fetch in the background, the newest first: those without a text, as long as all stored messages
-    /// have at most `octets_max` octets.
+    /// have at most `octets_max` octets. A message with a text has been fetched and is stored or being stored.
     pub(crate) fn missing(&self, octets_max: u64, message_octets_max: u64) -> Vec<String> {
-        let stored = self.messages.iter().filter(|message| message.stored);
+        let is_small = |message: &Message| message.octets <= message_octets_max;
+        let is_stored = |message: &Message| message.stored || message.body.is_some() && is_small(message);
+        let stored = self.messages.iter().filter(|message| is_stored(message));
         let mut octets: u64 = stored.map(|message| message.octets).sum();
         let is_missing = |message: &&Rc<Message>| {
-            message.body.is_none()
-                && message.octets <= message_octets_max
-                && !self.is_being_removed(&message.id)
+            message.body.is_none() && is_small(message) && !self.is_being_removed(&message.id)
         };
         let missing = self.messages.iter().rev().filter(is_missing).take_while(|message| {
             octets += message.octets;
@@ -170,8 +182,8 @@ impl MailboxState {
         let Removal { undoable, in_progress } = &mut self.removal;
         for ids in [undoable, in_progress] {
             if !ids.is_empty() {
-                let existing: Vec<_> = self.messages.iter().map(|message| message.id.as_str()).collect();
-                ids.retain(|id| existing.contains(&id.as_str()));
+                let existing: HashSet<_> = self.messages.iter().map(|message| message.id.as_str()).collect();
+                ids.retain(|id| existing.contains(id.as_str()));
             }
         }
     }

@@ -16,6 +16,7 @@ mod session;
 mod tests;
 mod ui;
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::draft_form::DraftForm;
@@ -23,7 +24,7 @@ use super::message::{ListItem, Message};
 use super::people::Person;
 use super::settings::Settings;
 
-pub(crate) use compose::{ComposeAction, ComposeState, DELIVERY_UNKNOWN, Outgoing, SendProblem};
+pub(crate) use compose::{ComposeAction, ComposeState, DELIVERY_UNKNOWN, OpenDraft, Outgoing, SendProblem};
 pub(crate) use mailbox::{MailboxAction, MailboxState};
 pub(crate) use session::{Account, ConnectionStatus, SessionAction, SessionState};
 pub(crate) use ui::{Content, Folder, LocalDeletion, Notice, OpenMessage, Severity, Sort, UiAction, UiState};
@@ -175,7 +176,8 @@ impl State {
     /// The row below the first of `ids` that is none of them, or the one above if there is none.
     pub(crate) fn neighbour(&self, ids: &[String]) -> Option<String> {
         let items = self.items();
-        let is_other = |item: &&ListItem| !ids.iter().any(|id| id == item.id());
+        let ids: HashSet<_> = ids.iter().map(String::as_str).collect();
+        let is_other = |item: &&ListItem| !ids.contains(item.id());
         let at = items.iter().position(|item| !is_other(&item))?;
         let next = items[at..].iter().find(is_other).or_else(|| items[..at].iter().rev().find(is_other))?;
         Some(next.id().to_owned())

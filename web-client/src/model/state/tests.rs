@@ -226,9 +226,9 @@ fn newest_messages_without_a_text_are_missing_within_the_budget() {
         ("ba".into(), "b".into(), "".into())
     );
     let body = BodyIndex::new("x", fold);
-    let state = state
-        .reduce(MailboxAction::Indexed(vec![("b".to_owned(), body)]))
-        .reduce(MailboxAction::Stored(strings(["b"])));
+    let state = state.reduce(MailboxAction::Indexed(vec![("b".to_owned(), body)]));
+    assert_eq!(missing(&state, 299), "", "the fetched message counts while it is being stored");
+    let state = state.reduce(MailboxAction::Stored(strings(["b"])));
     assert_eq!((missing(&state, 300), missing(&state, 299)), ("a".into(), "".into()));
     assert_eq!(missing(&state.reduce(MailboxAction::Remove(strings(["a"]))), 1_000), "");
 }
@@ -281,6 +281,24 @@ fn deleted_sent_copy_leaves_the_sent_folder_only() {
     assert_eq!(ids(&state), "a");
     let state = state.reduce(MailboxAction::SentCopiesDeleted(strings(["a"])));
     assert_eq!((state.mailbox.sent.len(), state.mailbox.messages.len()), (0, 3));
+}
+
+/// With a search for each message, this takes a minute.
+#[test]
+fn all_of_many_messages_are_selected_and_removed_at_once() {
+    let all: Vec<_> = (0..30_000).map(|number| number.to_string()).collect();
+    let ids: Vec<_> = all.iter().map(String::as_str).collect();
+    let state = signed_in().reduce(listed(&ids)).reduce(UiAction::Select(all.clone()));
+    assert_eq!(state.selected_ids().len(), all.len());
+    assert_eq!(state.neighbour(&all), None);
+    assert_eq!(state.mailbox.messages_of(&all).len(), all.len());
+    let state = state.reduce(MailboxAction::Remove(all.clone())).reduce(MailboxAction::StartRemoval);
+    let state = state.reduce(listed(&ids));
+    assert_eq!(state.mailbox.removal.in_progress.len(), all.len());
+    let failed = state.clone().reduce(MailboxAction::RemovalFailed(all.clone()));
+    assert_eq!(failed.mailbox.removal, Removal::default());
+    let state = state.reduce(MailboxAction::Removed(all.clone()));
+    assert!(state.mailbox.messages.is_empty() && state.mailbox.removal == Removal::default());
 }
 
 #[test]
@@ -403,6 +421,24 @@ fn held_message_is_a_closed_draft_until_it_is_released() {
     assert_eq!((&compose.open, &compose.held, compose.drafts.len()), (&None, &Some(form.clone()), 1));
     assert!(Action::from(ComposeAction::Hold(form)).ends_undo());
     assert_eq!(state.reduce(ComposeAction::Released).compose.held, None);
+}
+
+#[test]
+fn hold_ends_when_its_draft_is_opened_or_deleted() {
+    let held = Rc::new(DraftForm { queued: true, ..draft(1) });
+    let other = Rc::new(draft(2));
+    let state = signed_in().reduce(ComposeAction::Hold(held.clone()));
+    for (action, is_held) in [
+        (ComposeAction::Open(held.clone()), false),
+        (ComposeAction::Discard(held.clone()), false),
+        (ComposeAction::Delete(held.id.clone()), false),
+        (ComposeAction::Open(other.clone()), true),
+        (ComposeAction::Discard(other.clone()), true),
+        (ComposeAction::Delete(other.id.clone()), true),
+    ] {
+        let state = state.clone().reduce(action.clone());
+        assert_eq!(state.compose.held(&held.id).is_some(), is_held, "{action:?}");
+    }
 }
 
 #[test]

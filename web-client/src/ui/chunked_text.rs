@@ -42,17 +42,17 @@ impl TextOf {
 }
 
 #[derive(Clone, Properties, PartialEq)]
-pub(super) struct DrawnTextProps {
+pub(super) struct ChunkedTextProps {
     pub(super) message: Rc<FetchedMessage>,
     pub(super) of: TextOf,
 }
 
 #[component]
-pub(super) fn DrawnText(props: &DrawnTextProps) -> Html {
+pub(super) fn ChunkedText(props: &ChunkedTextProps) -> Html {
     let node = use_node_ref();
     {
         let node = node.clone();
-        use_effect_with(props.clone(), move |DrawnTextProps { message, of }| {
+        use_effect_with(props.clone(), move |ChunkedTextProps { message, of }| {
             let is_current = Rc::new(Cell::new(true));
             if let Some(element) = node.cast::<Element>() {
                 element.set_text_content(None);
