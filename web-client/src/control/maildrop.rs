@@ -128,7 +128,8 @@ impl Control {
         let body = message.body_index(text::fold);
         self.dispatch(MailboxAction::Opened { id: id.to_owned(), body });
         self.store_marks(&[id.to_owned()]);
-        self.remember_senders(&message.parsed);
+        self.post_to_tabs(&TabEvent::Read { ids: vec![id.to_owned()], read: true });
+        self.remember_sender(&message.parsed);
         Some(message)
     }
 
