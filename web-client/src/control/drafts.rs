@@ -12,6 +12,7 @@ use yew::platform::time::sleep;
 
 use super::login_session::LoginSession;
 use super::own_address::address_for_reply;
+use super::tabs::TabEvent;
 use super::{Control, UNDO_TIME, toast_timeout};
 use crate::model::draft_form::DraftForm;
 use crate::model::state::{ComposeAction, Content, LocalDeletion, Notice, OpenDraft, UiAction};
@@ -240,7 +241,11 @@ impl Control {
     fn delete_draft(&self, id: &str) {
         self.dispatch(ComposeAction::Delete(id.to_owned()));
         let (Some(session), id) = (self.session(), id.to_owned()) else { return };
-        spawn_local(async move { session.storage.delete_draft(&id).await });
+        let control = self.clone();
+        spawn_local(async move {
+            session.storage.delete_draft(&id).await;
+            control.post_to_tabs(&TabEvent::DraftChanged(id));
+        });
     }
 
     /// Stores the open draft now.
@@ -279,6 +284,7 @@ impl Control {
             self.0.unstored_drafts.borrow_mut().remove(&form.id);
             if self.is_current(session) {
                 self.dispatch(ComposeAction::Stored { draft: form.id.clone(), at: clock::now() });
+                self.post_to_tabs(&TabEvent::DraftChanged(form.id.clone()));
             }
         } else if self.is_current(session) {
             self.0.unstored_drafts.borrow_mut().insert(form.id.clone());

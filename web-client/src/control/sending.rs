@@ -14,6 +14,7 @@ use yew::platform::spawn_local;
 
 use super::login_session::LoginSession;
 use super::own_address::placeholder;
+use super::tabs::TabEvent;
 use super::{Control, hello};
 use crate::model::draft_form::DraftForm;
 use crate::model::format;
@@ -172,6 +173,7 @@ impl Control {
             self.check();
         }
         session.storage.delete_draft(&form.id).await;
+        self.post_to_tabs(&TabEvent::DraftChanged(form.id.clone()));
     }
 }
 

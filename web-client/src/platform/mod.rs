@@ -1,6 +1,7 @@
 //! The browser's APIs: everything outside `ui` that calls web-sys.
 
 pub(crate) mod blob_url;
+pub(crate) mod broadcast;
 pub(crate) mod charset;
 pub(crate) mod clipboard;
 pub(crate) mod clock;
