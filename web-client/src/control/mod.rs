@@ -10,6 +10,7 @@
 //! | `indexing.rs` | the texts that the list shows and searches |
 //! | `deletion.rs` | delete, confirm, undo |
 //! | `drafts.rs` | write, store and discard drafts |
+//! | `export.rs` | save mail as files |
 //! | `outbox.rs` | hold a message back for Undo |
 //! | `sending.rs` | send |
 //! | `people.rs` | people for the completion of addresses |
@@ -20,6 +21,7 @@
 mod backoff;
 mod deletion;
 mod drafts;
+mod export;
 mod indexing;
 mod jobs;
 mod login_session;
@@ -45,6 +47,7 @@ use yew::Callback;
 use yew::platform::spawn_local;
 use yew::platform::time::sleep;
 
+pub(crate) use self::export::Export;
 use self::login_session::{Job, LoginSession};
 use self::store::Store;
 use crate::model::sign_in_form::account_name;

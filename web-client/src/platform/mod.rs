@@ -7,6 +7,7 @@ pub(crate) mod clipboard;
 pub(crate) mod clock;
 pub(crate) mod crypto;
 pub(crate) mod dom;
+pub(crate) mod download;
 pub(crate) mod html_text;
 pub(crate) mod indexed_db;
 pub(crate) mod js;
