@@ -22,8 +22,8 @@ input can be piped; end of input means Quit.
 Exit status: 0 success, 1 refused by a server or failed, 2 invalid command line or configuration.";
 
 const WAIT_HELP: &str = "\
-Shows the first message that matches all conditions, also if it arrived before. At the timeout, lists the messages that did
-not match, and the exit status is 1.";
+Shows the first message that matches all conditions. The message may have arrived before the command started. At the timeout,
+the command lists messages that did not match. Its exit status is then 1, as for an unknown unique-id.";
 
 /// Read and send mail over POP3 and SMTP
 #[derive(Debug, Parser)]
@@ -133,7 +133,7 @@ pub(crate) struct WaitOptions {
     /// Part of the subject, in any case
     #[arg(long, value_name = "TEXT")]
     pub(crate) subject: Option<String>,
-    /// Ignore the message with this unique-id and all before it
+    /// Ignore the message with this unique-id and all before it; an unknown unique-id is an error
     #[arg(long, value_name = "UNIQUE-ID")]
     pub(crate) after: Option<String>,
     /// Time to wait, such as 500ms, 10s or 2m

@@ -136,7 +136,7 @@ fn invalid_numbers_in_stat_fail() {
 }
 
 #[test]
-fn announced_size_does_not_allocate_memory() {
+fn far_too_large_announced_size_is_ignored() {
     // The server announces 10 GiB and sends a few bytes.
     let read = run_with_pop3(
         |stream| {
@@ -152,7 +152,7 @@ fn announced_size_does_not_allocate_memory() {
 }
 
 #[test]
-fn disconnect_at_any_octet_fails() {
+fn disconnect_during_the_dialogue_fails() {
     let dialogue =
         [b"+OK hi\r\n".as_slice()].into_iter().chain(POP3_LOGIN.iter().map(|text| text.as_bytes()));
     let dialogue = dialogue.chain([b"+OK 1 5\r\n".as_slice()]).collect::<Vec<_>>();

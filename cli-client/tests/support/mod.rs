@@ -193,7 +193,7 @@ impl LineStream {
         Self::new(TcpStream::connect(address).expect("the server accepts"))
     }
 
-    fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(TIMEOUT)).expect("the option is set");
         stream.set_nodelay(true).expect("the option is set");
         Self { stream: BufReader::new(stream) }

@@ -12,6 +12,7 @@ use yew::platform::time::sleep;
 
 use super::login_session::LoginSession;
 use super::own_address::address_for_reply;
+use super::tabs::TabEvent;
 use super::{Control, UNDO_TIME, toast_timeout};
 use crate::model::draft_form::DraftForm;
 use crate::model::state::{ComposeAction, Content, LocalDeletion, Notice, OpenDraft, UiAction};
@@ -70,6 +71,9 @@ impl Control {
         if state.compose.is_open(id) {
             return;
         }
+        if listed.queued {
+            return self.open_queued(listed.clone());
+        }
         let (control, listed) = (self.clone(), listed.clone());
         if listed.queued {
             return self.open_queued(listed.clone());
@@ -91,6 +95,36 @@ impl Control {
             control.close_draft();
             control.dispatch(ComposeAction::Open(stored.ok().flatten().unwrap_or(listed)));
         });
+    }
+
+    /// Updates a draft, which another tab has changed, sent or deleted. An open form stays as it is if it has edits that are
+    /// not stored.
+    pub(super) async fn reread_draft(&self, session: &Rc<LoginSession>, id: &str) {
+        let stored = session.storage.draft(id).await;
+        let Ok(stored) = stored else { return };
+        if !self.is_current(session) {
+            return;
+        }
+        let compose = self.state().compose.clone();
+        let is_unedited = |open: &OpenDraft| open.form.id == id && compose.draft(id) == Some(&open.form);
+        let is_open_unedited = compose.open.as_ref().is_some_and(is_unedited);
+        if stored.as_ref().is_none_or(|form| form.queued) {
+            // Another tab is sending it, or it is gone: this tab must not store it again.
+            if is_open_unedited {
+                self.dispatch(ComposeAction::Close);
+            }
+        } else if compose.held(id).is_some() {
+            self.dispatch(ComposeAction::Released);
+        }
+        match stored {
+            Some(form) => {
+                if is_open_unedited {
+                    self.dispatch(ComposeAction::Edit(form.clone()));
+                }
+                self.dispatch(ComposeAction::Save(form));
+            }
+            None => self.dispatch(ComposeAction::Delete(id.to_owned())),
+        }
     }
 
     /// Changes the open draft and stores it after a pause.
@@ -187,6 +221,8 @@ impl Control {
         if state.compose.is_outgoing(id) {
             return;
         }
+        // It is not sent while the question is open.
+        self.cancel_hold(&[id.to_owned()]);
         let open = state.compose.open.as_ref().filter(|open| open.form.id == id);
         // It is not sent while the question is open.
         self.cancel_hold(&[id.to_owned()]);
@@ -234,7 +270,11 @@ impl Control {
     fn delete_draft(&self, id: &str) {
         self.dispatch(ComposeAction::Delete(id.to_owned()));
         let (Some(session), id) = (self.session(), id.to_owned()) else { return };
-        spawn_local(async move { session.storage.delete_draft(&id).await });
+        let control = self.clone();
+        spawn_local(async move {
+            session.storage.delete_draft(&id).await;
+            control.post_to_tabs(&TabEvent::DraftChanged(id));
+        });
     }
 
     /// Stores the open draft now.
@@ -273,6 +313,7 @@ impl Control {
             self.0.unstored_drafts.borrow_mut().remove(&form.id);
             if self.is_current(session) {
                 self.dispatch(ComposeAction::Stored { draft: form.id.clone(), at: clock::now() });
+                self.post_to_tabs(&TabEvent::DraftChanged(form.id.clone()));
             }
         } else if self.is_current(session) {
             self.0.unstored_drafts.borrow_mut().insert(form.id.clone());

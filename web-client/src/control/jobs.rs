@@ -127,6 +127,7 @@ impl Control {
         let username = session.map(|session| session.username.clone()).unwrap_or_default();
         spawn_local(stored_sign_in::forget());
         self.dispatch(Action::SignedOut { error: Some(error.to_string()), username });
+        self.0.tabs.take();
     }
 
     async fn retry_later(&self, session: &Rc<LoginSession>, job: Job, error: &SessionError) {

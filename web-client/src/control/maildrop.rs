@@ -13,6 +13,7 @@ use yew::platform::time::sleep;
 
 use super::Control;
 use super::login_session::{Job, LoginSession};
+use super::tabs::TabEvent;
 use crate::model::fetched_message::FetchedMessage;
 use crate::model::format;
 use crate::model::message::HeaderSummary;
@@ -128,7 +129,8 @@ impl Control {
         let body = message.body_index(text::fold);
         self.dispatch(MailboxAction::Opened { id: id.to_owned(), body });
         self.store_marks(&[id.to_owned()]);
-        self.remember_senders(&message.parsed);
+        self.post_to_tabs(&TabEvent::Read { ids: vec![id.to_owned()], read: true });
+        self.remember_sender(&message.parsed);
         Some(message)
     }
 
@@ -159,6 +161,7 @@ impl Control {
         self.dispatch(MailboxAction::Removed(removed.clone()));
         self.set_connection(session, ConnectionStatus::Idle);
         session.storage.delete_messages(&removed).await;
+        self.post_to_tabs(&TabEvent::Removed(removed));
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use yew::platform::spawn_local;
 
 use super::Control;
 use super::login_session::Job;
+use super::tabs::TabEvent;
 use crate::model::search::Search;
 use crate::model::state::{Folder, MailboxAction, UiAction, folder_of};
 use crate::platform::{clock, text};
@@ -97,6 +98,7 @@ impl Control {
 
     pub(crate) fn set_read(&self, ids: &[String], read: bool) {
         self.dispatch(MailboxAction::SetRead { ids: ids.to_vec(), read });
+        self.post_to_tabs(&TabEvent::Read { ids: ids.to_vec(), read });
         self.store_marks(ids);
     }
 
@@ -113,6 +115,7 @@ impl Control {
         }
         let starred = !messages.iter().all(|message| message.starred);
         self.dispatch(MailboxAction::SetStarred { ids: ids.to_vec(), starred });
+        self.post_to_tabs(&TabEvent::Starred { ids: ids.to_vec(), starred });
         self.store_marks(ids);
     }
 

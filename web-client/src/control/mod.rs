@@ -10,15 +10,18 @@
 //! | `indexing.rs` | the texts that the list shows and searches |
 //! | `deletion.rs` | delete, confirm, undo |
 //! | `drafts.rs` | write, store and discard drafts |
+//! | `export.rs` | save mail as files |
 //! | `outbox.rs` | hold a message back for Undo |
 //! | `sending.rs` | send |
 //! | `people.rs` | people for the completion of addresses |
 //! | `settings.rs` | the user's settings |
+//! | `tabs.rs` | synchronizes tabs |
 //! | `own_address.rs` | the user's own address |
 
 mod backoff;
 mod deletion;
 mod drafts;
+mod export;
 mod indexing;
 mod jobs;
 mod login_session;
@@ -30,6 +33,7 @@ mod people;
 mod sending;
 mod settings;
 mod store;
+mod tabs;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -43,11 +47,13 @@ use yew::Callback;
 use yew::platform::spawn_local;
 use yew::platform::time::sleep;
 
+pub(crate) use self::export::Export;
 use self::login_session::{Job, LoginSession};
 use self::store::Store;
 use crate::model::sign_in_form::account_name;
 use crate::model::state::{Action, Notice, SessionAction, State, UiAction};
 use crate::model::transcript::{Protocol, Transcript, TranscriptRecorder};
+use crate::platform::broadcast::Channel;
 use crate::platform::{dom, location};
 use crate::storage::Storage;
 use crate::storage::stored_sign_in::{self, SignIn};
@@ -85,6 +91,8 @@ struct Inner {
     cancel_sending: RefCell<Option<oneshot::Sender<()>>>,
     /// Counts deletions; only the last one ends the time for Undo.
     removals: Cell<u64>,
+    /// Connects the tabs with the same account, while signed in.
+    tabs: RefCell<Option<Channel>>,
 }
 
 impl Control {
@@ -108,7 +116,7 @@ impl Control {
         if action.ends_undo() {
             self.complete_removal();
         }
-        self.0.store.dispatch(action);
+        self.dispatch_and_post(action);
     }
 
     pub(crate) fn notify(&self, notice: Notice) {
@@ -155,6 +163,7 @@ impl Control {
         let snapshot = storage.load().await;
         let session = Rc::new(LoginSession::new(sign_in, storage, snapshot, address));
         self.0.session.replace(Some(session.clone()));
+        self.connect_tabs(&session.account);
         session
     }
 
@@ -186,6 +195,7 @@ impl Control {
         }
         self.0.transcript.take();
         self.dispatch(Action::SignedOut { error: None, username });
+        self.0.tabs.take();
     }
 
     /// Completes a deletion and checks for new mail, at the user's request.

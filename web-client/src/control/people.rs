@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use mail_core::message::parsed::{NamedAddress, ParsedMessage};
+use mail_core::message::address::Address;
+use mail_core::message::parsed::ParsedMessage;
 use mail_core::message::printable::printable_line;
 use yew::platform::spawn_local;
 
@@ -20,16 +21,10 @@ impl Control {
         self.remember(session, addresses.map(|address| person(address, String::new(), 1)).collect());
     }
 
-    pub(super) fn remember_senders(&self, message: &ParsedMessage) {
+    pub(super) fn remember_sender(&self, message: &ParsedMessage) {
         let Some(session) = self.session() else { return };
         let own = self.state().session.account.as_ref().and_then(|account| account.address.clone());
-        let sender = |sender: &NamedAddress| {
-            let address = sender.parsed_address().filter(|address| own.as_ref() != Some(address))?;
-            let name = printable_line(sender.name.as_deref().unwrap_or_default()).into_owned();
-            Some(person(address.to_string(), name, 0))
-        };
-        // A message has one author as a rule. A forged one with many would replace the people that the user knows.
-        self.remember(&session, message.from.first().and_then(sender).into_iter().collect());
+        self.remember(&session, sender(message, own.as_ref()).into_iter().collect());
     }
 
     fn remember(&self, session: &Rc<LoginSession>, used: Vec<Person>) {
@@ -44,6 +39,33 @@ impl Control {
     }
 }
 
+/// The first author, unless it is the user. A forged message with many authors would replace the people that the user knows.
+fn sender(message: &ParsedMessage, own: Option<&Address>) -> Option<Person> {
+    let sender = message.from.first()?;
+    let address = sender.parsed_address().filter(|address| own != Some(address))?;
+    let name = printable_line(sender.name.as_deref().unwrap_or_default()).into_owned();
+    Some(person(address.to_string(), name, 0))
+}
+
 fn person(address: String, name: String, sent_count: u32) -> Person {
     Person { address, name, sent_count, last_used: clock::now() }
+}
+
+#[cfg(test)]
+#[cfg(target_arch = "wasm32")]
+mod tests {
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn first_author_is_remembered_unless_it_is_the_user() {
+        let message = ParsedMessage::parse(b"From: Ag <ag@iit.edu>, b@iit.edu, c@iit.edu\r\n\r\n");
+        let own = Address::parse("ag@iit.edu").unwrap();
+        let remembered =
+            sender(&message, None).map(|person| (person.address, person.name, person.sent_count));
+        assert_eq!(remembered, Some(("ag@iit.edu".to_owned(), "Ag".to_owned(), 0)));
+        assert_eq!(sender(&message, Some(&own)), None);
+        assert_eq!(sender(&ParsedMessage::default(), None), None);
+    }
 }

@@ -14,6 +14,7 @@ use yew::platform::spawn_local;
 
 use super::login_session::LoginSession;
 use super::own_address::placeholder;
+use super::tabs::TabEvent;
 use super::{Control, hello};
 use crate::model::draft_form::DraftForm;
 use crate::model::format;
@@ -69,6 +70,15 @@ impl Control {
             }
             control.end_sending();
         });
+    }
+
+    /// The browser asks before it closes the tab, until [`end_sending`](Self::end_sending).
+    pub(super) fn begin_sending(&self) {
+        self.0.sending.set(self.0.sending.get() + 1);
+    }
+
+    pub(super) fn end_sending(&self) {
+        self.0.sending.set(self.0.sending.get() - 1);
     }
 
     /// Cancels sending. After the final dot, the server may deliver the message anyway.
@@ -172,6 +182,7 @@ impl Control {
             self.check();
         }
         session.storage.delete_draft(&form.id).await;
+        self.post_to_tabs(&TabEvent::DraftChanged(form.id.clone()));
     }
 }
 

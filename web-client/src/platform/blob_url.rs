@@ -41,11 +41,19 @@ impl BlobUrl {
         &self.0
     }
 
+    /// For a file that consists of these `Uint8Array`s.
+    pub(super) fn of_parts(parts: &Array) -> Option<Self> {
+        Self::with_type(parts, "application/octet-stream")
+    }
+
     fn new(bytes: &[u8], mime: &str) -> Option<Self> {
+        Self::with_type(&Array::of1(&Uint8Array::from(bytes)), mime)
+    }
+
+    fn with_type(parts: &Array, mime: &str) -> Option<Self> {
         let properties = BlobPropertyBag::new();
         properties.set_type(mime);
-        let parts = Array::of1(&Uint8Array::from(bytes));
-        let blob = Blob::new_with_u8_array_sequence_and_options(&parts, &properties).ok()?;
+        let blob = Blob::new_with_u8_array_sequence_and_options(parts, &properties).ok()?;
         Url::create_object_url_with_blob(&blob).ok().map(Self)
     }
 }

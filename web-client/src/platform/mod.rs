@@ -1,11 +1,13 @@
 //! The browser's APIs: everything outside `ui` that calls web-sys.
 
 pub(crate) mod blob_url;
+pub(crate) mod broadcast;
 pub(crate) mod charset;
 pub(crate) mod clipboard;
 pub(crate) mod clock;
 pub(crate) mod crypto;
 pub(crate) mod dom;
+pub(crate) mod download;
 pub(crate) mod html_text;
 pub(crate) mod indexed_db;
 pub(crate) mod js;

@@ -149,11 +149,15 @@ fn listen(control: &Control, history: Rc<HistorySync>) {
             closing.set(true);
             control.complete_removal();
             control.back_up_open_draft();
+            control.page_hidden(true);
         })
     };
     let page_show = {
-        let closing = closing.clone();
-        Closure::<dyn Fn()>::new(move || closing.set(false))
+        let (control, closing) = (control.clone(), closing.clone());
+        Closure::<dyn Fn()>::new(move || {
+            closing.set(false);
+            control.page_hidden(false);
+        })
     };
     // A hidden page may be discarded without another event. Mobile browsers often send only this one.
     let visibility = {

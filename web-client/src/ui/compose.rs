@@ -113,6 +113,9 @@ pub(super) fn Compose(ComposeProps { session, compose }: &ComposeProps) -> Html 
             if let Some(problem) = &open.problem {
                 <p class="error" role="alert">{ problem_text(problem) }</p>
             }
+            if open.is_open_elsewhere {
+                <p class="warning" role="status">{ strings::DRAFT_OPEN_ELSEWHERE }</p>
+            }
             <div class="form">
                 <ComposeFields form={form.clone()} {from} people={compose.people.clone()} submitted={*submitted} disabled={sending} />
                 { attachments(&control, &form, sending) }

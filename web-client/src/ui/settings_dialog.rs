@@ -7,12 +7,13 @@ use yew::prelude::*;
 
 use super::modal::Modal;
 use super::select::selected;
-use crate::control::Control;
+use crate::control::{Control, Export};
 use crate::model::format;
 use crate::model::settings::{OFFLINE_OCTETS, Settings, UNDO_SEND_SECONDS};
 use crate::model::state::UiAction;
 
 const TITLE_ID: &str = "settings-title";
+const EXPORT_ID: &str = "settings-export";
 
 #[derive(Properties, PartialEq)]
 pub(super) struct SettingsDialogProps {
@@ -70,6 +71,11 @@ pub(super) fn SettingsDialog(SettingsDialogProps { settings }: &SettingsDialogPr
             control.dispatch(UiAction::Settings(false));
         })
     };
+    let export = |label: &str, export: Export| {
+        let control = control.clone();
+        let onclick = Callback::from(move |_: MouseEvent| control.export(export));
+        html! { <button class="button" type="button" aria-label={format!("Export {label}")} {onclick}>{ label }</button> }
+    };
     let option = |label: String, selected: bool| html! { <option {selected}>{ label }</option> };
     let offline_option = |octets: u64| {
         let label = if octets == 0 { "Off".to_owned() } else { format!("Up to {}", format::size(octets)) };
@@ -100,6 +106,14 @@ pub(super) fn SettingsDialog(SettingsDialogProps { settings }: &SettingsDialogPr
                     <select id="settings-offline" ref={offline}>{ for OFFLINE_OCTETS.map(offline_option) }</select>
                 </div>
                 <label class="choice"><input type="checkbox" ref={conversations} />{ "Show conversations" }</label>
+                <div class="field" role="group" aria-labelledby={EXPORT_ID}>
+                    <span id={EXPORT_ID}>{ "Export mail of this browser as mbox files" }</span>
+                    <div class="exports">
+                        { export("Sent", Export::Sent) }
+                        { export("Drafts", Export::Drafts) }
+                        { export("Inbox (available offline)", Export::Offline) }
+                    </div>
+                </div>
                 <p class="small">{ "Settings are stored in this browser only." }</p>
                 <div class="answers">
                     <button class="button" type="button" onclick={close.reform(|_: MouseEvent| ())}>{ "Cancel" }</button>

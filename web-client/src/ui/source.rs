@@ -74,7 +74,7 @@ fn headers(raw: &[u8]) -> Html {
     let is_cut = shown.len() < header.len() || fields.next().is_some();
     html! {
         <>
-            if is_cut { <p>{ format!("Only the first {} header fields are shown.", rows.len()) }</p> }
+            if is_cut { <p>{ format!("Only the first {} header fields are shown.", format::number(rows.len())) }</p> }
             <table class="headers"><tbody>{ rows }</tbody></table>
         </>
     }

@@ -113,6 +113,7 @@ fn without_credentials(line: &str) -> Option<String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
 mod tests {
     use super::*;
     use crate::line::LineEnding;

@@ -443,6 +443,8 @@ async fn draft_sent_in_another_window_cannot_be_opened() {
     let second = page.client.new_window(true).await.expect("a new window").handle;
     page.client.switch_to_window(second).await.expect("the window is open");
     page.goto(&servers.url()).await;
+    // The first window is not told.
+    page.run("BroadcastChannel.prototype.postMessage = () => {}", vec![]).await;
     crate::sign_in(page, "gb", "gondola").await;
     page.press("Drafts").await;
     page.open_row("Once only").await;

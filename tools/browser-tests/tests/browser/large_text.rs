@@ -75,3 +75,19 @@ async fn text_of_10_mb_opens_at_once_and_never_blocks_the_page() {
     page.screenshot("large-text").await;
     assert_no_console_errors(page).await;
 }
+
+#[tokio::test]
+async fn thousand_header_fields_of_a_message_are_shown() {
+    let fields = (0..1_200).map(|number| format!("X-Field-{number}: x\n")).collect::<String>();
+    let mail = format!("From: ag@iit.edu\nTo: gb@iit.edu\nSubject: Many\n{fields}\nText.\n");
+    let fixture = open_inbox(&[&mail]).await;
+    let Fixture { page, .. } = &fixture;
+    page.open_row("Many").await;
+    page.wait_for_reader_text("Text.").await;
+    page.press("Show source").await;
+    page.press("Headers").await;
+    page.wait_for_reader_text("Only the first 1,000 header fields are shown.").await;
+    let rows = page.run("return document.querySelectorAll('.headers tr').length", vec![]).await;
+    assert_eq!(rows, 1_000);
+    assert_no_console_errors(page).await;
+}

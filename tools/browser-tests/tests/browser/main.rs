@@ -22,6 +22,7 @@ mod selection;
 mod sending;
 mod settings;
 mod sign_in;
+mod tabs;
 
 use browser_tests::{Fixture, Page, Screen, Servers};
 

@@ -49,6 +49,50 @@ async fn sent_mail_has_the_name_and_the_signature() {
     assert_no_console_errors(page).await;
 }
 
+/// Stores the files that the page saves in `saved`.
+const CAPTURE_FILES: &str = "\
+    window.saved = [];
+    const create = URL.createObjectURL;
+    URL.createObjectURL = (blob) => { saved.push(blob); return create.call(URL, blob); }";
+
+const LAST_FILE: &str = "const [done] = arguments; Promise.resolve(saved.at(-1)?.text() ?? '').then(done)";
+
+#[tokio::test]
+async fn mail_of_the_browser_is_exported_as_mbox_files() {
+    let fixture = open_inbox(&[PLAIN]).await;
+    let page = &fixture.page;
+    page.open_row("Meeting").await;
+    page.wait_for_reader_text("See you at five.").await;
+    page.press("Compose").await;
+    page.fill("To", "ag@iit.edu").await;
+    page.fill("Subject", "A copy").await;
+    page.fill("Text", "From here to there.").await;
+    send(page).await;
+    page.press("Compose").await;
+    page.fill("Subject", "A draft").await;
+    page.press("Save and close").await;
+    page.run(CAPTURE_FILES, vec![]).await;
+    page.choose_menu_item("Settings").await;
+    page.screenshot("export").await;
+    for (button, start, parts) in [
+        ("Export Sent", "From gb@iitkgp.edu ", ["Subject: A copy\n", "\n>From here to there.\n"]),
+        ("Export Drafts", "From gb@iitkgp.edu ", ["Subject: A draft\n", "From: <gb@iitkgp.edu>\n"]),
+        ("Export Inbox", "From ag@iit.edu ", ["Subject: Meeting\n", "\nSee you at five.\n"]),
+    ] {
+        page.press(button).await;
+        page.wait_until(&format!("the file of \"{button}\""), async || {
+            let file = page.client.execute_async(LAST_FILE, vec![]).await.expect("the script runs");
+            let file = file.as_str().unwrap_or_default();
+            file.starts_with(start)
+                && file.matches("\nFrom ").count() == 0
+                && parts.iter().all(|part| file.contains(part))
+        })
+        .await;
+    }
+    page.wait_for_text("Exported 1 message to inbox.mbox.").await;
+    assert_no_console_errors(page).await;
+}
+
 /// Texts of the suggestions, the active one with a star.
 const SUGGESTIONS: &str = "\
     return [...document.querySelectorAll('[role=option]')] \

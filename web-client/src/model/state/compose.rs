@@ -20,9 +20,15 @@ pub(crate) struct OpenDraft {
     pub(crate) problem: Option<SendProblem>,
     /// When the draft was stored.
     pub(crate) stored: Option<DateTime<Utc>>,
+    /// Another tab has opened it, too.
+    pub(crate) is_open_elsewhere: bool,
 }
 
 impl OpenDraft {
+    const fn new(form: Rc<DraftForm>) -> Self {
+        Self { form, initial: None, problem: None, stored: None, is_open_elsewhere: false }
+    }
+
     /// Whether the form is new and unchanged. An unchanged reply is not stored as a draft.
     pub(crate) fn is_untouched(&self) -> bool {
         self.initial.as_ref().is_some_and(|initial| {
@@ -74,19 +80,24 @@ pub(crate) enum ComposeAction {
     Close,
     /// Adds or replaces a draft of the Drafts folder.
     Save(Rc<DraftForm>),
+    /// Deletes a draft. If it is held back, it is not sent.
     Delete(String),
     /// Deletes a draft and offers Undo. If it is held back, it is not sent.
     Discard(Rc<DraftForm>),
     /// The time for Undo is over.
     DiscardEnded(String),
     /// A file for this draft is being read.
-    /// Deletes a draft. If it is held back, it is not sent.
     Attaching(String),
     AttachingEnded(String),
     /// A version of a draft is stored.
     Stored {
         draft: String,
         at: DateTime<Utc>,
+    },
+    /// Another tab has opened or closed a draft.
+    OpenElsewhere {
+        draft: String,
+        is_open: bool,
     },
     /// Closes a draft and offers Undo before it is sent.
     Hold(Rc<DraftForm>),
@@ -111,22 +122,15 @@ impl ComposeState {
     pub(super) fn reduce(&mut self, action: ComposeAction) {
         match action {
             ComposeAction::New(form) => {
-                self.open =
-                    Some(OpenDraft { initial: Some(form.clone()), form, problem: None, stored: None });
+                self.open = Some(OpenDraft { initial: Some(form.clone()), ..OpenDraft::new(form) });
             }
-            ComposeAction::Open(form) => {
-                // While the draft is being sent, its outcome is pending, not unknown.
-                let unknown = form.maybe_delivered && !self.is_outgoing(&form.id);
-                let problem = unknown.then(|| SendProblem::Failed(DELIVERY_UNKNOWN.to_owned()));
-                self.open = Some(OpenDraft { form, initial: None, problem, stored: None });
-            }
+            ComposeAction::Open(form) => self.open_stored(form),
             ComposeAction::Edit(form) => {
                 if let Some(open) = self.open_draft(&form.id.clone()) {
                     open.form = form;
                     open.problem = None;
                 }
             }
-                self.end_hold(&form.id);
             ComposeAction::Close => self.open = None,
             ComposeAction::Save(form) => {
                 self.delete(&form.id);
@@ -137,11 +141,7 @@ impl ComposeState {
                 self.delete(&id);
                 self.end_hold(&id);
             }
-            ComposeAction::Discard(form) => {
-                self.delete(&form.id);
-                self.open.take_if(|open| open.form.id == form.id);
-                self.discarded = Some(form);
-            }
+            ComposeAction::Discard(form) => self.discard(form),
             ComposeAction::DiscardEnded(id) => {
                 self.discarded.take_if(|discarded| discarded.id == id);
             }
@@ -149,12 +149,16 @@ impl ComposeState {
             ComposeAction::AttachingEnded(draft) => {
                 if let Some(at) = self.attaching.iter().position(|attaching| *attaching == draft) {
                     self.attaching.swap_remove(at);
-                self.end_hold(&form.id);
                 }
             }
             ComposeAction::Stored { draft, at } => {
                 if let Some(open) = self.open_draft(&draft) {
                     open.stored = Some(at);
+                }
+            }
+            ComposeAction::OpenElsewhere { draft, is_open } => {
+                if let Some(open) = self.open_draft(&draft) {
+                    open.is_open_elsewhere = is_open;
                 }
             }
             ComposeAction::Hold(form) => self.hold(form),
@@ -164,12 +168,7 @@ impl ComposeState {
                     open.problem = Some(SendProblem::InvalidFields);
                 }
             }
-            ComposeAction::Sending(outgoing) => {
-                if let Some(open) = self.open_draft(&outgoing.draft) {
-                    open.initial = None;
-                }
-                self.outgoing = Some(outgoing);
-            }
+            ComposeAction::Sending(outgoing) => self.sending(outgoing),
             ComposeAction::SendFailed { draft, error } => {
                 self.outgoing.take_if(|outgoing| outgoing.draft == draft);
                 if let Some(open) = self.open_draft(&draft) {
@@ -189,6 +188,11 @@ impl ComposeState {
         self.drafts.iter().find(|form| form.id == id)
     }
 
+    /// The message that is held back, if it is this draft.
+    pub(crate) fn held(&self, draft: &str) -> Option<&Rc<DraftForm>> {
+        self.held.as_ref().filter(|held| held.id == draft)
+    }
+
     pub(crate) fn is_open(&self, draft: &str) -> bool {
         self.open.as_ref().is_some_and(|open| open.form.id == draft)
     }
@@ -202,16 +206,37 @@ impl ComposeState {
         self.attaching.iter().any(|attaching| attaching == draft)
     }
 
-    fn hold(&mut self, form: Rc<DraftForm>) {
-        self.delete(&form.id);
-    /// The message that is held back, if it is this draft.
-    pub(crate) fn held(&self, draft: &str) -> Option<&Rc<DraftForm>> {
-        self.held.as_ref().filter(|held| held.id == draft)
+    fn open_stored(&mut self, form: Rc<DraftForm>) {
+        // While the draft is being sent, its outcome is pending, not unknown.
+        let unknown = form.maybe_delivered && !self.is_outgoing(&form.id);
+        let problem = unknown.then(|| SendProblem::Failed(DELIVERY_UNKNOWN.to_owned()));
+        self.end_hold(&form.id);
+        self.open = Some(OpenDraft { problem, ..OpenDraft::new(form) });
     }
 
+    fn sending(&mut self, outgoing: Outgoing) {
+        if let Some(open) = self.open_draft(&outgoing.draft) {
+            open.initial = None;
+        }
+        self.outgoing = Some(outgoing);
+    }
+
+    fn discard(&mut self, form: Rc<DraftForm>) {
+        self.delete(&form.id);
+        self.end_hold(&form.id);
+        self.open.take_if(|open| open.form.id == form.id);
+        self.discarded = Some(form);
+    }
+
+    fn hold(&mut self, form: Rc<DraftForm>) {
+        self.delete(&form.id);
         Rc::make_mut(&mut self.drafts).push(form.clone());
         self.open.take_if(|open| open.form.id == form.id);
         self.held = Some(form);
+    }
+
+    fn end_hold(&mut self, id: &str) {
+        self.held.take_if(|held| held.id == id);
     }
 
     fn open_draft(&mut self, id: &str) -> Option<&mut OpenDraft> {
@@ -222,7 +247,3 @@ impl ComposeState {
         Rc::make_mut(&mut self.drafts).retain(|form| form.id != id);
     }
 }
-    fn end_hold(&mut self, id: &str) {
-        self.held.take_if(|held| held.id == id);
-    }
-
