@@ -3,6 +3,7 @@
 mod app;
 mod attach;
 mod attachments;
+mod catch;
 mod completion;
 mod compose;
 mod compose_fields;
@@ -38,3 +39,4 @@ mod toast;
 mod top_bar;
 
 pub(crate) use app::App;
+pub(crate) use catch::CatchApp;
