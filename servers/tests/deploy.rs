@@ -4,13 +4,16 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::TcpStream;
+use std::process::Command;
 
 use support::tls::write_key_pair;
-use support::{ServerProcess, TestDir};
+use support::{ServerProcess, TestDir, send_signal};
 
 const UNIT: &str = include_str!("../../deploy/pennypost.service");
 const CONTAINER: &str = include_str!("../../deploy/Containerfile");
 const SAMPLE: &str = include_str!("../../deploy/pennypost.toml");
+const ACTION: &str = include_str!("../../deploy/catch/action.yml");
 const README: &str = include_str!("../../deploy/README.md");
 
 const PROGRAM: &str = "/usr/local/bin/pennypost";
@@ -100,4 +103,26 @@ fn readme_command_creates_the_first_account() {
                 .starts_with("ag $argon2id$")
         );
     }
+}
+
+/// Runs the script of the action as a runner does.
+#[test]
+fn catcher_action_reports_the_addresses_of_a_running_catcher() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let output = dir.path().join("output");
+    let (_, script) = ACTION.split_once("run: |\n").expect("the action has a script");
+    let arguments = ACTION.split("default: ").nth(2).and_then(|rest| rest.lines().next()).expect("a default");
+    let status = Command::new("bash")
+        .args(["-e", "-c", &format!("{script}\necho \"pid=$!\" >> \"$GITHUB_OUTPUT\"")])
+        .env("PROGRAM", env!("CARGO_BIN_EXE_pennypost"))
+        .env("ARGUMENTS", arguments)
+        .env("GITHUB_OUTPUT", &output)
+        .env("TMPDIR", dir.path())
+        .status();
+    assert!(status.expect("bash is installed").success());
+    let output = fs::read_to_string(output).expect("the script has written its output");
+    let connected = [value(&output, "web=http://"), value(&output, "smtp=")].map(TcpStream::connect);
+    send_signal(value(&output, "pid=").parse().expect("a number"), "-TERM");
+    assert!(connected.iter().all(Result::is_ok), "{connected:?}");
+    assert!(value(&output, "ca=").ends_with(".pem"), "{output}");
 }

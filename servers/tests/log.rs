@@ -7,14 +7,15 @@ mod support;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::Stdio;
+use std::process::{ChildStderr, Stdio};
 use std::time::Instant;
 
 use support::unread_log::UnreadLogServer as Server;
 use support::{ServerProcess, SmtpClient, TIMEOUT, TestDir, field};
 
-/// More lines than a pipe and the queue hold, at the level `debug`.
-const MAILS: usize = 1_100;
+const METRICS: &str = "[metrics]\nlisten = '127.0.0.1:0'\n";
+/// Mails between two looks at the counter. The pipe and the queue hold some thousands of lines.
+const MAILS: usize = 500;
 
 fn full_device() -> File {
     OpenOptions::new().write(true).open("/dev/full").expect("Linux has the device")
@@ -35,21 +36,9 @@ fn deliver(address: SocketAddr, count: usize) {
     assert!(smtp.command("QUIT").starts_with("221 "));
 }
 
-#[test]
-fn unread_log_pipe_delays_neither_mail_nor_shutdown() {
-    let dir = TestDir::new();
-    let mut server = Server::start(&dir, &[], Stdio::piped());
-    let mut log = BufReader::new(server.0.stderr.take().expect("stderr is piped"));
-    let address = Server::wait_for_listener(&mut log, "smtp");
-    deliver(address, MAILS);
-    server.expect_exit();
-    drop(log);
-}
-
-#[test]
-fn closed_log_pipe_drops_lines_and_counts_them() {
-    let dir = TestDir::with_config("[metrics]\nlisten = '127.0.0.1:0'\n");
-    let mut server = Server::start(&dir, &[], Stdio::piped());
+/// A server with metrics, its log, and its addresses for SMTP and metrics.
+fn start_with_metrics(dir: &TestDir) -> (Server, BufReader<ChildStderr>, [SocketAddr; 2]) {
+    let mut server = Server::start(dir, &[], Stdio::piped());
     let mut log = BufReader::new(server.0.stderr.take().expect("stderr is piped"));
     // Both lines are read in either order.
     let mut addresses = [None, None];
@@ -62,19 +51,41 @@ fn closed_log_pipe_drops_lines_and_counts_them() {
             }
         }
     }
-    drop(log);
     let [Some(smtp), Some(metrics)] = addresses else { unreachable!("the loop ends with both") };
+    (server, log, [smtp, metrics])
+}
+
+/// Number of dropped lines.
+fn dropped_lines(metrics: SocketAddr) -> u64 {
+    let mut stream = TcpStream::connect(metrics).expect("the server accepts");
+    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").expect("the server reads");
+    let mut body = String::new();
+    stream.read_to_string(&mut body).expect("the server replies");
+    let value = body.lines().find_map(|line| line.strip_prefix("pennypost_log_dropped_total "));
+    value.expect("the counter exists").parse().expect("a number")
+}
+
+#[test]
+fn unread_log_pipe_drops_lines_and_delays_neither_mail_nor_shutdown() {
+    let dir = TestDir::with_config(METRICS);
+    let (server, log, [smtp, metrics]) = start_with_metrics(&dir);
+    let start = Instant::now();
+    while dropped_lines(metrics) == 0 {
+        assert!(start.elapsed() < TIMEOUT, "no line is counted");
+        deliver(smtp, MAILS);
+    }
+    server.expect_exit();
+    drop(log);
+}
+
+#[test]
+fn closed_log_pipe_drops_lines_and_counts_them() {
+    let dir = TestDir::with_config(METRICS);
+    let (server, log, [smtp, metrics]) = start_with_metrics(&dir);
+    drop(log);
     deliver(smtp, 5);
     let start = Instant::now();
-    loop {
-        let mut stream = TcpStream::connect(metrics).expect("the server accepts");
-        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").expect("the server reads");
-        let mut body = String::new();
-        stream.read_to_string(&mut body).expect("the server replies");
-        let value = body.lines().find_map(|line| line.strip_prefix("pennypost_log_dropped_total "));
-        if value.expect("the counter exists").parse::<u64>().expect("a number") > 0 {
-            break;
-        }
+    while dropped_lines(metrics) == 0 {
         assert!(start.elapsed() < TIMEOUT, "no line is counted");
     }
     server.expect_exit();

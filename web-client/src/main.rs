@@ -9,10 +9,12 @@
 //! | [`storage`] | what is stored in the browser | `platform`, `model` |
 //! | [`sanitize`] | makes HTML of messages safe | `platform` |
 //! | [`control`] | jobs, timers, sending | all above |
+//! | [`catch`] | the data source of a mail catcher's page, in place of `session`, `storage` and `control` | `model`, `platform` |
 //! | [`ui`] | components | all above |
 //!
 //! `model`, `session` and parts of `control` are tested natively. Tests in modules named `in_browser` run in Chromium.
 
+mod catch;
 mod control;
 mod model;
 mod platform;
@@ -23,5 +25,9 @@ mod strings;
 mod ui;
 
 fn main() {
-    yew::Renderer::<ui::App>::new().render();
+    if catch::is_catcher() {
+        yew::Renderer::<ui::CatchApp>::new().render();
+    } else {
+        yew::Renderer::<ui::App>::new().render();
+    }
 }

@@ -47,5 +47,6 @@ mod upgrade;
 
 pub use access::{AccessPolicy, Rejection};
 pub use headers::secured;
+pub use page::page;
 pub use server::Bridge;
 pub use target::Target;

@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::Router;
+use axum::routing::{Router, get};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
@@ -28,7 +28,7 @@ const HOW_TO_BUILD: &str = "build it with `cargo xtask page`, or set `root` in [
 /// Brotli at its best level is too slow for a request; level 5 comes within a tenth of its size.
 const COMPRESSION: CompressionLevel = CompressionLevel::Precise(5);
 
-pub(crate) fn compression() -> CompressionLayer {
+fn compression() -> CompressionLayer {
     CompressionLayer::new().quality(COMPRESSION)
 }
 
@@ -65,8 +65,29 @@ impl PageSource {
     }
 }
 
+/// The routes of the page: index.html with `head` added to its `<head>`, and the files of the build. Other paths are 404.
+pub(crate) fn router(root: &Path, source: PageSource, head: &'static str) -> Router {
+    let files = files(root, &source);
+    let index = get(index).with_state(Arc::new(Index { source, head }));
+    let index = Router::new().route("/", index.clone()).route("/index.html", index);
+    index.fallback_service(files).layer(compression())
+}
+
+/// The page for another server than the bridge: from this directory, else embedded in the program. `head` is added to the
+/// `<head>` of index.html. `None` without a directory if no page is embedded.
+#[must_use]
+pub fn page(root: Option<&Path>, head: &'static str) -> Option<Router> {
+    match root {
+        Some(root) => Some(router(root, PageSource::find(root), head)),
+        #[cfg(feature = "embed")]
+        None => Some(router(Path::new(""), PageSource::Embedded, head)),
+        #[cfg(not(feature = "embed"))]
+        None => None,
+    }
+}
+
 /// Serves the files of the build. The page keeps its views in the URL's fragment, so every other path is 404.
-pub(crate) fn files(root: &Path, source: &PageSource) -> Router {
+fn files(root: &Path, source: &PageSource) -> Router {
     let not_found = Router::new().fallback(not_found);
     let router = match source {
         #[cfg(feature = "embed")]
@@ -111,11 +132,18 @@ async fn not_found() -> (StatusCode, &'static str) {
     (StatusCode::NOT_FOUND, "no such file\n")
 }
 
+#[derive(Debug)]
+struct Index {
+    source: PageSource,
+    head: &'static str,
+}
+
 /// Axum handler: index.html.
-pub(crate) async fn index(State(source): State<Arc<PageSource>>) -> Response {
-    let Some(html) = source.read_index().await else {
+async fn index(State(index): State<Arc<Index>>) -> Response {
+    let Some(html) = index.source.read_index().await else {
         return (StatusCode::NOT_FOUND, format!("The page is not built: {HOW_TO_BUILD}.\n")).into_response();
     };
+    let html = html.replacen("<head>", &format!("<head>{}", index.head), 1);
     let policy = HeaderValue::from_str(&policy(&html)).expect("a policy is ASCII without line breaks");
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),

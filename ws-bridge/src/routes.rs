@@ -24,13 +24,7 @@ pub(crate) fn router(
         .route("/readyz", get(readyz))
         .with_state(readiness);
     let bridge = Router::new().route("/ws/{target}", get(upgrade).post(explain)).with_state(handler);
-    let source = page::PageSource::find(root);
-    let page = Router::new()
-        .route("/", get(page::index))
-        .route("/index.html", get(page::index))
-        .fallback_service(page::files(root, &source))
-        .with_state(Arc::new(source))
-        .layer(page::compression());
+    let page = page::router(root, page::PageSource::find(root), "");
     headers::secured(bridge.merge(health).merge(page), https_only)
 }
 

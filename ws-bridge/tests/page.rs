@@ -178,6 +178,11 @@ async fn embedded_page_is_served_without_a_directory() {
     }
 }
 
+#[test]
+fn other_servers_have_the_embedded_page_without_a_directory() {
+    assert_eq!(ws_bridge::page(None, "<meta>").is_some(), cfg!(feature = "embed"));
+}
+
 #[cfg(not(feature = "embed"))]
 #[tokio::test]
 async fn missing_page_is_answered_with_build_instructions() {

@@ -7,8 +7,8 @@ use html5ever::tokenizer::{
     BufferQueue, EndTag, StartTag, Tag, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts,
 };
 
-/// Elements whose text is not shown.
-const HIDDEN: [&str; 5] = ["head", "noscript", "script", "style", "template"];
+/// Elements whose text is not shown. The head needs no closing tag, so its other elements, which have no text, do not hide any.
+const HIDDEN: [&str; 5] = ["noscript", "script", "style", "template", "title"];
 /// Elements after which a line ends.
 const BLOCKS: [&str; 27] = [
     "address",
@@ -122,10 +122,6 @@ impl State {
                 }
             }
         }
-        // A document without a closing tag of its head.
-        if name == "body" {
-            self.hidden.clear();
-        }
         if tag.kind == StartTag && matches!(name, "a" | "area") {
             let href = tag.attrs.iter().find(|attribute| &*attribute.name.local == "href");
             let address = href.map(|href| href.value.trim().to_owned());
@@ -169,7 +165,14 @@ mod tests {
 
     #[test]
     fn unclosed_head_hides_nothing_of_the_body() {
-        assert_eq!(Document::parse("<head><title>x</title><body>shown").text, "shown");
+        for html in [
+            "<head><title>x</title><body>shown",
+            "<html><head><title>x</title><meta charset=utf-8><p>shown",
+            "<head><style>p{}</style>shown",
+            "<title>x</title></head>shown",
+        ] {
+            assert_eq!(Document::parse(html).text, "shown", "{html}");
+        }
         assert_eq!(
             Document::parse("plain < text"),
             Document { text: "plain < text".to_owned(), links: Vec::new() }

@@ -1,15 +1,14 @@
-//! A message on its way into its file: in memory while it is small, else in a file that is renamed at the end.
+//! A message on its way into its file, which the store renames at the end. A small message stays in memory until then.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::fs;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use mail_core::mailbox::Trace;
 use mail_store::{DeliveryTarget, Envelope, IncomingMessage, StoreError};
 
-use crate::store::{Analysis, Store};
+use crate::store::{Analysis, Spool, Store};
 
 /// Octets of a message that stay in memory.
 const MEMORY_OCTETS_MAX: usize = 256 << 10;
@@ -21,13 +20,12 @@ pub(crate) struct CatchTarget {
     slot: Slot,
 }
 
-/// The message that was stored last, until the session publishes it.
-type Slot = Arc<Mutex<Option<StoredOctets>>>;
+/// The message that was received last, until the session stores it.
+type Slot = Arc<Mutex<Option<ReceivedMessage>>>;
 
-/// A message whose octets are in its file.
 #[derive(Debug)]
-pub(crate) struct StoredOctets {
-    pub(crate) id: String,
+pub(crate) struct ReceivedMessage {
+    pub(crate) spool: Spool,
     pub(crate) size: u64,
     pub(crate) analysis: Analysis,
 }
@@ -41,20 +39,13 @@ pub(crate) struct CatchIncoming {
     size: u64,
 }
 
-/// A file that is deleted unless it becomes a message.
-#[derive(Debug)]
-struct Spool {
-    path: PathBuf,
-    file: File,
-}
-
 impl CatchTarget {
     pub(crate) fn new(store: Arc<Store>) -> Self {
         Self { store, slot: Slot::default() }
     }
 
-    /// Takes the message that was stored last.
-    pub(crate) fn take_stored(&self) -> Option<StoredOctets> {
+    /// Takes the message that was received last.
+    pub(crate) fn take_received(&self) -> Option<ReceivedMessage> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -69,31 +60,32 @@ impl DeliveryTarget for CatchTarget {
 }
 
 impl CatchIncoming {
-    /// Moves the buffer to the file. Writes go to the page cache, since nothing is synced.
+    /// Moves the buffer to the file.
     fn flush(&mut self) -> io::Result<()> {
         let spool = match &mut self.spool {
             Some(spool) => spool,
-            None => self.spool.insert(Spool::create(self.store.files().spool_path())?),
+            None => self.spool.insert(self.store.files().spool()?),
         };
-        spool.file.write_all(&self.buffer)?;
+        spool.write(&self.buffer)?;
         self.buffer.clear();
         Ok(())
     }
 
     /// Reads the file of a large message again, which needs memory for the whole message for a moment.
-    async fn analyze(&mut self, id: &str) -> io::Result<Analysis> {
-        let path = self.store.files().message_path(id);
-        if self.spool.is_none() {
-            self.store.files().create(id)?.write_all(&self.buffer)?;
-            return Ok(Analysis::of(&self.buffer));
-        }
+    async fn finish(mut self) -> io::Result<ReceivedMessage> {
+        let in_memory = self.spool.is_none().then(|| Analysis::of(&self.buffer));
         self.flush()?;
-        if let Some(spool) = self.spool.take() {
-            fs::rename(&spool.path, &path)?;
-        }
-        tokio::task::spawn_blocking(move || fs::read(path).map(|octets| Analysis::of(&octets)))
-            .await
-            .map_err(io::Error::other)?
+        let spool = self.spool.take().expect("the file was created for the buffer");
+        let analysis = match in_memory {
+            Some(analysis) => analysis,
+            None => {
+                let path = spool.path().to_owned();
+                let read =
+                    tokio::task::spawn_blocking(move || fs::read(path).map(|octets| Analysis::of(&octets)));
+                read.await.map_err(io::Error::other)??
+            }
+        };
+        Ok(ReceivedMessage { spool, size: self.size, analysis })
     }
 }
 
@@ -117,30 +109,11 @@ impl IncomingMessage for CatchIncoming {
         Ok(())
     }
 
-    async fn commit(mut self, trace: &Trace) -> Result<(), StoreError> {
-        let id = trace.id.clone();
-        let analysis = self.analyze(&id).await.map_err(|error| {
-            // A partly written file is no message.
-            let _ = self.store.files().remove(&id);
-            store_error(error)
-        })?;
-        let stored = StoredOctets { id, size: self.size, analysis };
-        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(stored);
+    async fn commit(self, _trace: &Trace) -> Result<(), StoreError> {
+        let slot = Arc::clone(&self.slot);
+        let received = self.finish().await.map_err(store_error)?;
+        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(received);
         Ok(())
-    }
-}
-
-impl Spool {
-    fn create(path: PathBuf) -> io::Result<Self> {
-        let file = File::create_new(&path)?;
-        Ok(Self { path, file })
-    }
-}
-
-impl Drop for Spool {
-    fn drop(&mut self) {
-        // A message has been renamed.
-        let _ = fs::remove_file(&self.path);
     }
 }
 

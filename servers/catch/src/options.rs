@@ -18,7 +18,7 @@ pub struct CatchArgs {
     /// Address of the SMTP server; port 0 selects a free port [default: 127.0.0.1:1025]
     #[arg(long, value_name = "ADDRESS:PORT")]
     smtp: Option<SocketAddr>,
-    /// Address of the HTTP API; port 0 selects a free port [default: 127.0.0.1:8025]
+    /// Address of the page and the HTTP API; port 0 selects a free port [default: 127.0.0.1:8025]
     #[arg(long, value_name = "ADDRESS:PORT")]
     web: Option<SocketAddr>,
     /// Address of a POP3 server for the caught mail; any user name and password [default: none]
@@ -30,6 +30,9 @@ pub struct CatchArgs {
     /// Directory that keeps the mail after the exit [default: a temporary directory, removed at exit]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// Directory of the built page [default: the page inside the program; without it, / names the routes of the API]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
     /// Reject messages that other servers reject, with the reason
     #[arg(long)]
     pub(crate) strict: bool,

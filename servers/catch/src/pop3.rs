@@ -1,6 +1,7 @@
 //! POP3 access to caught mail, for clients that are tested with it. Every password is right.
 //!
-//! The user name `bob` sees the messages to `bob` and `bob+anything` at any domain; every other login sees all messages.
+//! The user name `bob` sees the messages to `bob` and `bob+anything` at any domain. The user `everyone`, and every login that is not a
+//! user name, sees all messages.
 
 use std::sync::Arc;
 
@@ -52,8 +53,8 @@ pub(crate) struct CatchMaildrops(pub(crate) Arc<Store>);
 #[derive(Debug)]
 pub(crate) struct CatchMaildrop {
     store: Arc<Store>,
-    /// Oldest first, each with its octets as RETR sends them.
-    messages: Vec<(Arc<Message>, u64)>,
+    /// Oldest first.
+    messages: Vec<Arc<Message>>,
 }
 
 /// The rest of a message.
@@ -64,20 +65,8 @@ impl MaildropStore for CatchMaildrops {
     type Maildrop = CatchMaildrop;
 
     async fn open(&self, account: &Username) -> Result<CatchMaildrop, StoreError> {
-        let (store, account) = (Arc::clone(&self.0), account.clone());
-        let messages = tokio::task::spawn_blocking({
-            let store = Arc::clone(&store);
-            move || {
-                let selected = store.after(None).into_iter().filter(|message| is_for(message, &account));
-                selected
-                    .filter_map(|message| {
-                        Some((Arc::clone(&message), text(&store, &message.id)?.len() as u64))
-                    })
-                    .collect()
-            }
-        });
-        let messages = messages.await.map_err(|error| StoreError::Failed(error.to_string()))?;
-        Ok(CatchMaildrop { store, messages })
+        let selected = self.0.after(None).into_iter().filter(|message| is_for(message, account));
+        Ok(CatchMaildrop { store: Arc::clone(&self.0), messages: selected.collect() })
     }
 }
 
@@ -95,18 +84,32 @@ fn is_for(message: &Message, account: &Username) -> bool {
 }
 
 /// A message with CRLF at the end of each line, the last one included.
-fn text(store: &Store, id: &str) -> Option<Vec<u8>> {
-    let octets = store.files().read(id)?;
+fn text(octets: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(octets.len() + 2);
-    LineNormaliser::default().normalise(&octets, &mut text);
+    LineNormaliser::default().normalise(octets, &mut text);
     if !text.ends_with(b"\r\n") {
         text.extend_from_slice(b"\r\n");
     }
-    Some(text)
+    text
+}
+
+/// Octets of a message as RETR sends it, without a copy of all of it.
+pub(crate) fn octets(message: &[u8]) -> u64 {
+    let (mut normaliser, mut text, mut octets) = (LineNormaliser::default(), Vec::new(), 0);
+    let mut end = [0; 2];
+    for chunk in message.chunks(CHUNK_OCTETS) {
+        text.clear();
+        normaliser.normalise(chunk, &mut text);
+        octets += text.len() as u64;
+        for octet in text.iter().rev().take(2).rev() {
+            end = [end[1], *octet];
+        }
+    }
+    if end == *b"\r\n" { octets } else { octets + 2 }
 }
 
 impl CatchMaildrop {
-    fn message(&self, number: u64) -> Result<&(Arc<Message>, u64), StoreError> {
+    fn message(&self, number: u64) -> Result<&Arc<Message>, StoreError> {
         let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
         index
             .and_then(|index| self.messages.get(index))
@@ -114,8 +117,8 @@ impl CatchMaildrop {
     }
 }
 
-fn entry(number: u64, (message, octets): &(Arc<Message>, u64)) -> Entry {
-    Entry { number, octets: *octets, unique_id: message.id.clone() }
+fn entry(number: u64, message: &Message) -> Entry {
+    Entry { number, octets: message.pop3_octets, unique_id: message.id.clone() }
 }
 
 impl Maildrop for CatchMaildrop {
@@ -126,7 +129,7 @@ impl Maildrop for CatchMaildrop {
     }
 
     fn octets(&self) -> u64 {
-        self.messages.iter().map(|(_, octets)| octets).sum()
+        self.messages.iter().map(|message| message.pop3_octets).sum()
     }
 
     async fn entries(&mut self, from: u64) -> Result<Vec<Entry>, StoreError> {
@@ -142,19 +145,22 @@ impl Maildrop for CatchMaildrop {
     }
 
     async fn body(&mut self, number: u64, extent: Extent) -> Result<CatchBody, StoreError> {
-        let id = &self.message(number)?.0.id;
-        let mut text =
-            text(&self.store, id).ok_or_else(|| StoreError::Lost(format!("message {number} was deleted")))?;
-        if let Extent::Top(lines) = extent {
-            let length = TopLimiter::new(lines).take(&text);
-            text.truncate(length);
-        }
+        let (store, message) = (Arc::clone(&self.store), Arc::clone(self.message(number)?));
+        let text = tokio::task::spawn_blocking(move || {
+            let mut text = text(&store.files().read(&message.id)?);
+            if let Extent::Top(lines) = extent {
+                let length = TopLimiter::new(lines).take(&text);
+                text.truncate(length);
+            }
+            Some(text)
+        });
+        let text = text.await.map_err(|error| StoreError::Failed(error.to_string()))?;
+        let text = text.ok_or_else(|| StoreError::Lost(format!("message {number} was deleted")))?;
         Ok(CatchBody(text.into()))
     }
 
     async fn remove(self, numbers: &[u64]) -> Result<(), StoreError> {
-        let messages =
-            numbers.iter().map(|number| self.message(*number).map(|(message, _)| Arc::clone(message)));
+        let messages = numbers.iter().map(|number| self.message(*number).map(Arc::clone));
         let messages: Vec<_> = messages.collect::<Result<_, _>>()?;
         self.store.delete(&messages);
         Ok(())
@@ -177,5 +183,18 @@ impl Body for CatchBody {
     async fn chunk(&mut self) -> Result<Option<Bytes>, StoreError> {
         let length = self.0.len().min(CHUNK_OCTETS);
         Ok(if length == 0 { None } else { Some(self.0.split_to(length)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn octets_are_those_that_are_sent() {
+        let long = "x".repeat(CHUNK_OCTETS - 1) + "\r\n" + &"y\n".repeat(CHUNK_OCTETS);
+        for message in ["", "\n", "\r", "a", "a\nb\r\nc", "a\r\n", "a\rb\n\r\r\n", &long, long.trim_end()] {
+            assert_eq!(octets(message.as_bytes()), text(message.as_bytes()).len() as u64, "{:.20?}", message);
+        }
     }
 }

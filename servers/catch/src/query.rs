@@ -64,6 +64,11 @@ impl Query {
             .map(|terms| Self { terms })
     }
 
+    /// Whether words are searched in the text, which may be read from a file.
+    pub(crate) fn searches_text(&self) -> bool {
+        self.terms.iter().any(|term| matches!(term.condition, Condition::Text(_)))
+    }
+
     /// Whether a message matches. Text beyond that in memory is read from the message's file.
     pub(crate) fn matches(&self, message: &Message, files: &Files) -> bool {
         self.terms.iter().all(|term| term.condition.matches(message, files) != term.is_excluded)

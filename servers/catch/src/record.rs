@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 /// Record of a stored message.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Record {
+    /// Set by the store.
     pub(crate) id: String,
     pub(crate) received: DateTime<Utc>,
     /// Octets of the message as sent.

@@ -126,7 +126,12 @@ async fn serve(
         shutdown: shutdown.clone(),
     });
     let pop3 = pop3.map(|listener| {
-        tokio::spawn(serve_pop3(listener, certificate.clone(), Arc::clone(&shared), shutdown.clone()))
+        tokio::spawn(serve_pop3(
+            listener,
+            pop3_connections(certificate),
+            Arc::clone(&shared),
+            shutdown.clone(),
+        ))
     });
     let machine = Arc::new(machine_config(args));
     let open = move |client: Client, now| {
@@ -135,7 +140,8 @@ async fn serve(
         (machine, FaultySession::new(CatchSession::new(&shared, &client, now), Arc::clone(&injector)))
     };
     let smtp = tokio::spawn(smtp.serve(smtp_connections(certificate), open, shutdown.clone()));
-    let web = tokio::spawn(serve_http(web, api::router(&api), shutdown.clone()));
+    let router = api::router(&api, args.root.as_deref());
+    let web = tokio::spawn(serve_http(web, router, shutdown.clone()));
     let pruning = tokio::spawn(prune(Arc::clone(store)));
     for line in args.exposure(smtp_address, web_address, pop3_address) {
         log.print(&line);
@@ -169,7 +175,7 @@ fn shared(args: &CatchArgs, store: &Arc<Store>) -> Result<Arc<Shared>, String> {
         hostname: Domain::parse(HOSTNAME).map_err(|error| error.to_string())?,
         memory: Budget::new(MESSAGE_MEMORY),
         metrics: Metrics::default(),
-        clock: CatchClock::default(),
+        clock: CatchClock,
         store: Arc::clone(store),
         is_strict: args.strict,
     }))
@@ -191,27 +197,29 @@ fn machine_config(args: &CatchArgs) -> Config {
 }
 
 fn smtp_connections(certificate: &Certificate) -> ConnectionConfig {
-    let refusals = [replies::too_busy(HOSTNAME), replies::too_many_connections(HOSTNAME)].map(|reply| {
-        let mut octets = BytesMut::new();
-        reply.encode(false, &mut octets);
-        octets.freeze()
-    });
+    let refusals = [replies::too_busy(HOSTNAME), replies::too_many_connections(HOSTNAME)];
+    let refusals = refusals.map(|reply| encoded(|octets| reply.encode(false, octets)));
     connections(certificate, refusals, "smtp", ReplyFormat::Smtp)
+}
+
+fn pop3_connections(certificate: &Certificate) -> ConnectionConfig {
+    use mail_core::pop3::server::replies::{TOO_BUSY, TOO_MANY_CONNECTIONS};
+    let refusals = [TOO_BUSY, TOO_MANY_CONNECTIONS].map(|reply| encoded(|octets| reply.encode(octets)));
+    connections(certificate, refusals, "pop3", ReplyFormat::Pop3)
+}
+
+fn encoded(encode: impl FnOnce(&mut BytesMut)) -> Bytes {
+    let mut octets = BytesMut::new();
+    encode(&mut octets);
+    octets.freeze()
 }
 
 async fn serve_pop3(
     listener: Listener,
-    certificate: Certificate,
+    connections: ConnectionConfig,
     shared: Arc<Shared>,
     shutdown: watch::Receiver<bool>,
 ) {
-    use mail_core::pop3::server::replies::{TOO_BUSY, TOO_MANY_CONNECTIONS};
-    let refusals = [TOO_BUSY, TOO_MANY_CONNECTIONS].map(|reply| {
-        let mut octets = BytesMut::new();
-        reply.encode(&mut octets);
-        octets.freeze()
-    });
-    let connections = connections(&certificate, refusals, "pop3", ReplyFormat::Pop3);
     let machine = Arc::new(pop3::server::Config {
         stls: true,
         auth: AuthOffer::Always,
@@ -230,7 +238,7 @@ async fn serve_pop3(
         metrics: Arc::new(Metrics::default()),
         directory: AcceptAllDirectory,
         store: CatchMaildrops(Arc::clone(&shared.store)),
-        clock: CatchClock::default(),
+        clock: CatchClock,
     });
     let open = move |client: Client, now| {
         let client = ClientContext::new(Some(client.address.ip().to_canonical()), true);

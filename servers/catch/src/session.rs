@@ -14,13 +14,14 @@ use mail_service::context::{ClientContext, Clock};
 use mail_service::faults::FaultTarget;
 use mail_service::smtp_session::SmtpSession;
 use net::proxy::Client;
+use tracing::error;
 
-use crate::incoming::StoredOctets;
+use crate::incoming::ReceivedMessage;
 use crate::lint::{Declared, Linter};
 use crate::recipients;
 use crate::record::{self, Envelope, Finding, Line, Record, Timings, milliseconds};
 use crate::service::{CatchService, Shared};
-use crate::store::{EndedSession, Message, Store, initial_tags};
+use crate::store::{EndedSession, Store, initial_tags};
 
 /// Lines of a dialogue that are kept with a message or session; later ones are dropped.
 const DIALOGUE_LINES_MAX: usize = 5_000;
@@ -143,8 +144,8 @@ impl CatchSession {
         machine.protocol().clone_into(&mut self.record.protocol);
         self.inner.handle(Event::EndOfData, machine).await;
         self.collect(machine);
-        match self.service.target.take_stored() {
-            Some(stored) => self.publish(stored, lint),
+        match self.service.target.take_received() {
+            Some(received) => self.publish(received, lint),
             None => {
                 self.store().counters.rejected.fetch_add(1, Ordering::Relaxed);
                 self.transaction = Transaction::default();
@@ -152,14 +153,14 @@ impl CatchSession {
         }
     }
 
-    fn publish(&mut self, stored: StoredOctets, lint: Vec<Finding>) {
-        let StoredOctets { id, size, analysis } = stored;
+    fn publish(&mut self, received: ReceivedMessage, lint: Vec<Finding>) {
+        let ReceivedMessage { spool, size, analysis } = received;
         let stored_at = self.elapsed();
         let Transaction { envelope, timings, faults, .. } = std::mem::take(&mut self.transaction);
         let mut dialogue = self.prologue.clone().unwrap_or_default();
         dialogue.append(&mut self.lines);
         let record = Record {
-            id,
+            id: String::new(),
             received: self.service.shared.clock.utc(),
             size,
             read: false,
@@ -171,9 +172,10 @@ impl CatchSession {
             lint,
             faults,
         };
-        self.stored.push(record.id.clone());
-        let message = Message::new(analysis, &record);
-        self.store().insert(message, &record);
+        match self.store().insert(&spool, analysis, record) {
+            Ok(message) => self.stored.push(message.id.clone()),
+            Err(error) => error!(%error, "cannot store an accepted message: its file cannot be renamed"),
+        }
     }
 }
 

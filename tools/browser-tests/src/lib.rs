@@ -6,6 +6,7 @@
 //!
 //! The tests are in `tests/browser`, the benchmarks in `benches/page.rs`.
 
+mod catcher;
 mod driver;
 mod fixture;
 mod mail_clients;
@@ -15,6 +16,7 @@ mod reserved_port;
 mod servers;
 mod trap_server;
 
+pub use catcher::Catcher;
 pub use driver::{Driver, Screen};
 pub use fixture::Fixture;
 pub use mail_clients::{Pop3, Smtp};

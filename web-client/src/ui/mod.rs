@@ -3,6 +3,7 @@
 mod app;
 mod attach;
 mod attachments;
+mod catch;
 mod chunked_text;
 mod completion;
 mod compose;
@@ -40,3 +41,4 @@ mod toast;
 mod top_bar;
 
 pub(crate) use app::App;
+pub(crate) use catch::CatchApp;

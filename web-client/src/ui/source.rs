@@ -46,7 +46,7 @@ pub(super) fn Source(SourceProps { message }: &SourceProps) -> Html {
     }
 }
 
-fn whole(raw: &[u8]) -> Html {
+pub(super) fn whole(raw: &[u8]) -> Html {
     let text = String::from_utf8_lossy(raw);
     let cut = text.char_indices().nth(SOURCE_CHARS_MAX).map(|(at, _)| at);
     html! {
@@ -57,7 +57,7 @@ fn whole(raw: &[u8]) -> Html {
     }
 }
 
-fn headers(raw: &[u8]) -> Html {
+pub(super) fn headers(raw: &[u8]) -> Html {
     let (header, _) = header::split(raw);
     let text = |octets: &[u8]| {
         let text = String::from_utf8_lossy(octets);

@@ -8,10 +8,10 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::messages::all_tags;
-use super::{Api, ApiError, ok_json};
+use super::{Api, ApiError, blocking, ok_json};
 use crate::faults::Chaos;
 
 /// The program's version. The suffix distinguishes it from Mailpit's.
@@ -29,7 +29,11 @@ pub(super) async fn readyz(State(api): State<Arc<Api>>) -> (StatusCode, &'static
     }
 }
 
-pub(super) async fn info(State(api): State<Arc<Api>>) -> Response {
+pub(super) async fn info(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
+    blocking(&api, info_of).await
+}
+
+fn info_of(api: &Api) -> Response {
     let store = api.store();
     let counters = &store.counters;
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
@@ -40,7 +44,7 @@ pub(super) async fn info(State(api): State<Arc<Api>>) -> Response {
         "DatabaseSize": store.newest(|_| true).iter().map(|message| message.size).sum::<u64>(),
         "Messages": store.len(),
         "Unread": store.unread(),
-        "Tags": all_tags(&api),
+        "Tags": all_tags(api),
         "RuntimeStats": {
             "Uptime": api.start.elapsed().as_secs(),
             "Memory": resident_bytes(),
@@ -85,8 +89,14 @@ pub(super) async fn chaos(State(api): State<Arc<Api>>) -> Response {
 }
 
 pub(super) async fn set_chaos(State(api): State<Arc<Api>>, body: Bytes) -> Result<Response, ApiError> {
-    let chaos: Chaos =
+    let body: Map<String, Value> =
         serde_json::from_slice(&body).map_err(|error| ApiError::invalid("body", error.to_string()))?;
+    // A structure would also accept a list of its values.
+    if let Some((name, _)) = body.iter().find(|(_, trigger)| trigger.is_array()) {
+        return Err(ApiError::invalid("body", format!("`{name}` is not an object")));
+    }
+    let chaos: Chaos = serde_json::from_value(Value::Object(body))
+        .map_err(|error| ApiError::invalid("body", error.to_string()))?;
     api.faults
         .set_chaos(chaos)
         .map(|chaos| ok_json(&chaos))

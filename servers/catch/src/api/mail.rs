@@ -1,14 +1,16 @@
 //! Messages with everything that is known about them.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::params::{Filter, Params};
 use super::shapes::time;
-use super::{Api, ApiError, ok_json};
+use super::{Api, ApiError, LATEST, blocking, ok_json};
 use crate::content::{Content, codes, links};
 use crate::store::{Message, Store};
 
@@ -19,9 +21,14 @@ pub(super) async fn list(
     let params = Params::parse(query.as_deref());
     params.allow(&[&Filter::NAMES[..], &["start", "limit"]].concat())?;
     let (start, limit) = params.page()?;
-    let selected = select(&api, &params)?;
-    let messages: Vec<_> = selected.iter().skip(start).take(limit).map(|message| summary(message)).collect();
-    Ok(ok_json(&json!({ "count": selected.len(), "messages": messages })))
+    let filter = Filter::parse(&params)?;
+    blocking(&api, move |api| {
+        let selected = select(api, &filter);
+        let messages: Vec<_> =
+            selected.iter().skip(start).take(limit).map(|message| summary(message)).collect();
+        ok_json(&json!({ "count": selected.len(), "messages": messages }))
+    })
+    .await
 }
 
 /// Deletes the selected messages, and returns those that this request deleted.
@@ -31,17 +38,23 @@ pub(super) async fn delete(
 ) -> Result<Response, ApiError> {
     let params = Params::parse(query.as_deref());
     params.allow(&Filter::NAMES)?;
-    let deleted = api.store().delete(&select(&api, &params)?);
-    let messages: Vec<_> = deleted.iter().map(|message| summary(message)).collect();
-    Ok(ok_json(&json!({ "count": messages.len(), "messages": messages })))
+    let filter = Filter::parse(&params)?;
+    blocking(&api, move |api| {
+        let deleted = api.store().delete(&select(api, &filter));
+        let messages: Vec<_> = deleted.iter().map(|message| summary(message)).collect();
+        ok_json(&json!({ "count": messages.len(), "messages": messages }))
+    })
+    .await
 }
 
+/// Recipients in their list.
+const RECIPIENTS_MAX: usize = 1_000;
+
 /// Newest first.
-fn select(api: &Api, params: &Params) -> Result<Vec<Arc<Message>>, ApiError> {
-    let filter = Filter::parse(params)?;
+fn select(api: &Api, filter: &Filter) -> Vec<Arc<Message>> {
     let store = api.store();
     let after = store.after(filter.after.as_deref());
-    Ok(after.into_iter().rev().filter(|message| filter.matches(message, store.files())).collect())
+    after.into_iter().rev().filter(|message| filter.matches(message, store.files())).collect()
 }
 
 pub(super) async fn show(
@@ -49,16 +62,21 @@ pub(super) async fn show(
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let message = api.find(&id, query.as_deref())?;
-    details(&api, &message).await
+    let params = Params::parse(query.as_deref());
+    params.allow(&Filter::NAMES)?;
+    let filter = Filter::parse(&params)?;
+    let found = blocking(&api, move |api| {
+        if id == LATEST {
+            return select(api, &filter).into_iter().next();
+        }
+        let store = api.store();
+        store.message(&id).filter(|message| filter.matches(message, store.files()))
+    });
+    details(&api, found.await?.ok_or(ApiError::NotFound)?).await
 }
 
-/// Reads the files of a message outside the threads that serve connections.
-pub(super) async fn details(api: &Api, message: &Arc<Message>) -> Result<Response, ApiError> {
-    let (store, message) = (Arc::clone(api.store()), Arc::clone(message));
-    let details = tokio::task::spawn_blocking(move || read_details(&store, &message))
-        .await
-        .map_err(|error| ApiError::Internal(error.to_string()))?;
+pub(super) async fn details(api: &Arc<Api>, message: Arc<Message>) -> Result<Response, ApiError> {
+    let details = blocking(api, move |api| read_details(api.store(), &message)).await?;
     details.map(|details| ok_json(&details)).ok_or(ApiError::NotFound)
 }
 
@@ -112,11 +130,50 @@ fn read_details(store: &Store, message: &Message) -> Option<Value> {
 
 /// A message in a list.
 pub(super) fn summary(message: &Message) -> Value {
+    let state = message.state().clone();
+    let author = message.summary.from.as_ref();
     json!({
         "id": message.id,
         "received": time(message.received),
         "size": message.size,
+        "read": state.read,
+        "tags": state.tags,
         "envelope": message.envelope,
+        "from": author.map(|author| json!({ "name": author.name, "address": author.address })),
         "subject": message.summary.subject,
+        "snippet": message.summary.snippet,
+        "attachments": message.summary.attachments,
     })
+}
+
+/// The recipients of the stored messages, those of the newest messages first.
+pub(super) async fn recipients(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
+    blocking(&api, |api| {
+        let mut recipients: Vec<Recipient> = Vec::new();
+        let mut positions = HashMap::new();
+        for message in api.store().newest(|_| true) {
+            let is_unread = !message.state().read;
+            let addresses: HashSet<_> = message.envelope.to.iter().map(|to| to.to_lowercase()).collect();
+            for address in addresses {
+                let position = *positions.entry(address.clone()).or_insert(recipients.len());
+                if position == recipients.len() {
+                    recipients.push(Recipient { address, messages: 0, unread: 0 });
+                }
+                recipients[position].messages += 1;
+                recipients[position].unread += usize::from(is_unread);
+            }
+        }
+        let count = recipients.len();
+        recipients.truncate(RECIPIENTS_MAX);
+        ok_json(&json!({ "count": count, "recipients": recipients }))
+    })
+    .await
+}
+
+/// A recipient of the envelope, in lower case.
+#[derive(Debug, Serialize)]
+struct Recipient {
+    address: String,
+    messages: usize,
+    unread: usize,
 }

@@ -1,7 +1,7 @@
 //! One message in Mailpit's shapes: details, header, source and parts; its text and its HTML for a browser.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::extract::{Path, RawQuery, State};
 use axum::http::header::{
@@ -9,29 +9,36 @@ use axum::http::header::{
 };
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
+use regex::{Captures, Regex};
 
 use super::params::Params;
 use super::shapes::{Details, canonical_name};
-use super::{Api, ApiError, ok_json};
+use super::{Api, ApiError, blocking, ok_json};
 use crate::content::{Content, File};
 use crate::store::Message;
 
 /// Mail runs no scripts, is of an origin of its own, and loads only its own inline images.
 const MAIL_POLICY: HeaderValue = HeaderValue::from_static(
-    "sandbox allow-popups; default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'self'",
+    "sandbox allow-popups; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'",
 );
+/// Octets of inline files in the HTML of a message. A file counts for each reference to it; the references beyond are left alone.
+const INLINE_OCTETS_MAX: usize = 32 << 20;
 
-/// Runs `read` on the octets of a message, outside the threads that serve connections.
+/// Runs `read` on the octets of a message.
 async fn with_octets<T: Send + 'static>(
-    api: &Api,
+    api: &Arc<Api>,
     message: &Arc<Message>,
     read: impl FnOnce(&Message, &[u8]) -> T + Send + 'static,
 ) -> Result<T, ApiError> {
-    let octets = api.octets(&message.id).await?;
     let message = Arc::clone(message);
-    tokio::task::spawn_blocking(move || read(&message, &octets))
-        .await
-        .map_err(|error| ApiError::Internal(error.to_string()))
+    let result = blocking(api, move |api| {
+        let octets = api.store().files().read(&message.id)?;
+        Some(read(&message, &octets))
+    });
+    result.await?.ok_or(ApiError::NotFound)
 }
 
 pub(super) async fn show(
@@ -39,7 +46,7 @@ pub(super) async fn show(
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let message = api.find(&id, query.as_deref())?;
+    let message = api.find(&id, query.as_deref()).await?;
     let details = with_octets(&api, &message, Details::of).await?;
     api.store().update(&message, |state| state.read = true);
     Ok(ok_json(&details))
@@ -50,7 +57,7 @@ pub(super) async fn headers(
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let message = api.find(&id, query.as_deref())?;
+    let message = api.find(&id, query.as_deref()).await?;
     let headers = with_octets(&api, &message, |_, octets| Content::parse(octets).raw_headers()).await?;
     let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, value) in headers {
@@ -64,8 +71,8 @@ pub(super) async fn raw(
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let message = api.find(&id, query.as_deref())?;
-    let octets = api.octets(&message.id).await?;
+    let message = api.find(&id, query.as_deref()).await?;
+    let octets = with_octets(&api, &message, |_, octets| octets.to_vec()).await?;
     let mut response = ([(CONTENT_TYPE, "text/plain; charset=utf-8")], octets).into_response();
     if Params::parse(query.as_deref()).get("dl") == Some("1") {
         let disposition = format!("attachment; filename=\"{}.eml\"", message.id);
@@ -79,7 +86,7 @@ pub(super) async fn part(
     Path((id, part)): Path<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let message = api.find(&id, query.as_deref())?;
+    let message = api.find(&id, query.as_deref()).await?;
     let file = with_octets(&api, &message, move |_, octets| Content::parse(octets).part(&part)).await?;
     let File { name, media_type, octets, .. } = file.ok_or(ApiError::NotFound)?;
     let name: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
@@ -106,11 +113,12 @@ pub(super) async fn view(
         Some((id, "txt")) => (id, false),
         _ => return Err(ApiError::NotFound),
     };
-    let message = api.find(id, uri.query())?;
-    let (text, html, files) = with_octets(&api, &message, |_, octets| {
+    let message = api.find(id, uri.query()).await?;
+    let (text, html) = with_octets(&api, &message, move |_, octets| {
         let content = Content::parse(octets);
         let (text, html) = content.texts();
-        (text, html, content.files())
+        let html = if is_html { with_inline_files(&html, &content.files()) } else { html };
+        (text, html)
     })
     .await?;
     if !is_html {
@@ -120,13 +128,77 @@ pub(super) async fn view(
         let text = "This message does not contain a HTML part";
         return Ok(super::error_response(StatusCode::NOT_FOUND, text, None));
     }
-    let html = files.iter().filter(|file| !file.content_id.is_empty()).fold(html, |html, file| {
-        let address = format!("/api/v1/message/{}/part/{}", message.id, file.part_id);
-        html.replace(&format!("cid:{}", file.content_id), &address)
-    });
     let headers: [(HeaderName, HeaderValue); 2] = [
         (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (CONTENT_SECURITY_POLICY, MAIL_POLICY),
     ];
     Ok((headers, html).into_response())
+}
+
+/// Replaces references to inline files (RFC 2392) by `data:` URLs, because a sandboxed document can request nothing.
+fn with_inline_files(html: &str, files: &[File]) -> String {
+    static REFERENCE: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r#"(?i)\bcid:([^\s"'<>()]+)"#).expect("the pattern is valid"));
+    let mut octets_left = INLINE_OCTETS_MAX;
+    let replaced = REFERENCE.replace_all(html, |reference: &Captures<'_>| {
+        data_url(&reference[1], files, &mut octets_left).unwrap_or_else(|| reference[0].to_owned())
+    });
+    replaced.into_owned()
+}
+
+/// The URL of the file with this Content-ID, which may be percent-encoded, or have an encoded ampersand.
+fn data_url(content_id: &str, files: &[File], octets_left: &mut usize) -> Option<String> {
+    let unescaped = content_id.replace("&amp;", "&");
+    let decoded = percent_decode_str(&unescaped).decode_utf8_lossy();
+    let is_named =
+        |file: &&File| !file.content_id.is_empty() && [content_id, &*decoded].contains(&&*file.content_id);
+    let file = files.iter().find(is_named)?;
+    *octets_left = octets_left.checked_sub(file.octets.len())?;
+    // Other characters could end the URL.
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "/.+-_".contains(c);
+    let media_type =
+        if file.media_type.chars().all(is_token) { &*file.media_type } else { "application/octet-stream" };
+    Some(format!("data:{media_type};base64,{}", STANDARD.encode(&file.octets)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(content_id: &str, octets: &[u8]) -> File {
+        File {
+            part_id: "1".to_owned(),
+            name: String::new(),
+            media_type: "image/gif".to_owned(),
+            content_id: content_id.to_owned(),
+            is_inline: true,
+            octets: octets.to_vec(),
+        }
+    }
+
+    #[test]
+    fn references_become_data_urls_by_their_whole_content_id() {
+        let files = [file("img1", b"1"), file("img10", b"10"), file("a&b@c", b"c"), file("", b"none")];
+        for (html, expected) in [
+            (
+                "<img src=cid:img1><img src=\"cid:img10\">",
+                "<img src=data:image/gif;base64,MQ==><img src=\"data:image/gif;base64,MTA=\">",
+            ),
+            (
+                "<p style='background:url(CID:img1)'>",
+                "<p style='background:url(data:image/gif;base64,MQ==)'>",
+            ),
+            ("<img src='cid:a&amp;b%40c'>", "<img src='data:image/gif;base64,Yw=='>"),
+            ("<img src='cid:img100'> acid:img1 cid:", "<img src='cid:img100'> acid:img1 cid:"),
+        ] {
+            assert_eq!(with_inline_files(html, &files), expected);
+        }
+    }
+
+    #[test]
+    fn inline_files_are_limited_for_each_reference() {
+        let files = [file("x", &vec![0; INLINE_OCTETS_MAX / 3])];
+        let html = with_inline_files(&"<img src='cid:x'>".repeat(10), &files);
+        assert_eq!((html.matches("data:").count(), html.matches("cid:").count()), (3, 7));
+    }
 }

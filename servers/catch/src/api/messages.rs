@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use super::params::{Object, Params};
 use super::shapes::{List, Summary};
-use super::{Api, ApiError, ok_json, ok_text};
+use super::{Api, ApiError, blocking, ok_json, ok_text};
 use crate::query::Query;
 use crate::store::Message;
 
@@ -18,7 +18,7 @@ pub(super) async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let params = Params::parse(query.as_deref());
-    respond(&api, &params, &Query::default())
+    respond(&api, &params, Query::default()).await
 }
 
 pub(super) async fn search(
@@ -27,7 +27,7 @@ pub(super) async fn search(
 ) -> Result<Response, ApiError> {
     let params = Params::parse(query.as_deref());
     let query = required_search(&params)?;
-    respond(&api, &params, &query)
+    respond(&api, &params, query).await
 }
 
 pub(super) async fn delete_search(
@@ -35,7 +35,7 @@ pub(super) async fn delete_search(
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let query = required_search(&Params::parse(query.as_deref()))?;
-    api.store().delete(&matching(&api, &query));
+    blocking(&api, move |api| api.store().delete(&matching(api, &query))).await?;
     Ok(ok_text())
 }
 
@@ -51,12 +51,16 @@ fn matching(api: &Api, query: &Query) -> Vec<Arc<Message>> {
     store.newest(|message| query.matches(message, store.files()))
 }
 
-fn respond(api: &Api, params: &Params, query: &Query) -> Result<Response, ApiError> {
-    let (start, limit) = params.page()?;
+async fn respond(api: &Arc<Api>, params: &Params, query: Query) -> Result<Response, ApiError> {
+    let page = params.page()?;
+    blocking(api, move |api| page_of(api, page, &query)).await
+}
+
+fn page_of(api: &Api, (start, limit): (usize, usize), query: &Query) -> Response {
     let matching = matching(api, query);
     let messages: Vec<_> =
         matching.iter().skip(start).take(limit).map(|message| Summary::of(message)).collect();
-    Ok(ok_json(&List {
+    ok_json(&List {
         total: api.store().len(),
         unread: api.store().unread(),
         count: messages.len(),
@@ -65,7 +69,7 @@ fn respond(api: &Api, params: &Params, query: &Query) -> Result<Response, ApiErr
         start,
         tags: all_tags(api).into_keys().collect(),
         messages,
-    }))
+    })
 }
 
 /// The messages with these ids; unknown ids are skipped, as in Mailpit.
@@ -81,25 +85,20 @@ pub(super) async fn set_read(
 ) -> Result<Response, ApiError> {
     let object = Object::parse(&headers, &body)?;
     let (read, ids, search) = (object.boolean("read")?, object.strings("ids")?, object.string("search")?);
-    let messages = match (ids.is_empty(), search.is_empty()) {
-        (false, false) => {
-            return Err(ApiError::invalid(
-                "search",
-                "You may specify either IDs or a search query, not both",
-            ));
-        }
-        (false, true) => by_ids(&api, &ids),
-        (true, true) => api.store().newest(|_| true),
-        (true, false) => {
-            // Checks the time zone.
-            Params::parse(query.as_deref()).search("query")?;
-            let query = Query::parse(&search).map_err(|reason| ApiError::invalid("search", reason))?;
-            matching(&api, &query)
-        }
-    };
-    for message in messages {
-        api.store().update(&message, |state| state.read = read);
+    if !ids.is_empty() && !search.is_empty() {
+        let reason = "You may specify either IDs or a search query, not both";
+        return Err(ApiError::invalid("search", reason));
     }
+    // Checks the time zone.
+    Params::parse(query.as_deref()).search("query")?;
+    let query = Query::parse(&search).map_err(|reason| ApiError::invalid("search", reason))?;
+    blocking(&api, move |api| {
+        let messages = if ids.is_empty() { matching(api, &query) } else { by_ids(api, &ids) };
+        for message in messages {
+            api.store().update(&message, |state| state.read = read);
+        }
+    })
+    .await?;
     Ok(ok_text())
 }
 
@@ -109,11 +108,14 @@ pub(super) async fn delete(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let ids = Object::parse(&headers, &body)?.strings("ids")?;
-    if ids.is_empty() {
-        api.store().clear();
-    } else {
-        api.store().delete(&by_ids(&api, &ids));
-    }
+    blocking(&api, move |api| {
+        if ids.is_empty() {
+            api.store().clear();
+        } else {
+            api.store().delete(&by_ids(api, &ids));
+        }
+    })
+    .await?;
     Ok(ok_text())
 }
 
@@ -128,8 +130,8 @@ pub(super) fn all_tags(api: &Api) -> std::collections::BTreeMap<String, usize> {
     tags
 }
 
-pub(super) async fn tags(State(api): State<Arc<Api>>) -> Response {
-    ok_json(&all_tags(&api).into_keys().collect::<Vec<_>>())
+pub(super) async fn tags(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
+    blocking(&api, |api| ok_json(&all_tags(api).into_keys().collect::<Vec<_>>())).await
 }
 
 pub(super) async fn set_tags(
@@ -141,9 +143,12 @@ pub(super) async fn set_tags(
     let (ids, mut tags) = (object.strings("ids")?, object.strings("tags")?);
     tags.sort_unstable();
     tags.dedup();
-    for message in by_ids(&api, &ids) {
-        api.store().update(&message, |state| state.tags.clone_from(&tags));
-    }
+    blocking(&api, move |api| {
+        for message in by_ids(api, &ids) {
+            api.store().update(&message, |state| state.tags.clone_from(&tags));
+        }
+    })
+    .await?;
     Ok(ok_text())
 }
 
@@ -157,14 +162,15 @@ pub(super) async fn rename_tag(
     if name.trim().is_empty() {
         return Err(ApiError::invalid("name", "the new name of the tag is empty"));
     }
-    replace_tag(&api, &tag, Some(name.trim()))
+    let name = name.trim().to_owned();
+    blocking(&api, move |api| replace_tag(api, &tag, Some(&name))).await?
 }
 
 pub(super) async fn delete_tag(
     State(api): State<Arc<Api>>,
     Path(tag): Path<String>,
 ) -> Result<Response, ApiError> {
-    replace_tag(&api, &tag, None)
+    blocking(&api, move |api| replace_tag(api, &tag, None)).await?
 }
 
 fn replace_tag(api: &Api, tag: &str, name: Option<&str>) -> Result<Response, ApiError> {

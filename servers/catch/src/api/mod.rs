@@ -7,7 +7,7 @@
 //! | `events.rs` | Mailpit: the WebSocket with changes |
 //! | `info.rs` | Mailpit: information, chaos |
 //! | `send.rs` | Mailpit: a message from JSON |
-//! | `mail.rs` | own: messages with everything that is known, deletion by query |
+//! | `mail.rs` | own: messages with everything that is known, deletion by query, recipients |
 //! | `wait.rs` | own: waits for a message |
 //! | `faults.rs` | own: faults and sessions |
 //! | `access.rs` | permitted hosts and origins |
@@ -36,7 +36,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{StatusCode, Uri};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{any, get, post, put};
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::watch;
@@ -49,13 +49,20 @@ use crate::store::{Message, Store};
 /// Size of a request body, except for a message to be sent.
 const BODY_BYTES_MAX: usize = 5 << 20;
 
+/// In place of an id: the newest message.
+const LATEST: &str = "latest";
+
 const OPENAPI: &str = include_str!("openapi.json");
 
-/// Answers `/` until there is a page.
-const INDEX: &str = "This is `pennypost catch`. It has no page yet, only an HTTP API:\n\n\
+/// Tells the page that it shows the mail of a catcher.
+const PAGE_MARK: &str = "<meta name=\"pennypost-catch\">";
+
+/// Answers `/` if the program has no page.
+const INDEX: &str = "This is `pennypost catch`. This program has no page inside; --root names the directory of a built one. The HTTP API:\n\n\
     GET    /api/v1/wait?to=a@b.example&timeout=10s   waits for a message\n\
     GET    /api/v1/mail                              all messages\n\
     GET    /api/v1/mail/{id}                         a message with envelope, links, codes, dialogue and lint\n\
+    GET    /api/v1/recipients                        recipients with the number of their messages\n\
     DELETE /api/v1/mail?to=a@b.example               deletes messages and returns them\n\
     GET, PUT, DELETE /api/v1/faults                  faults\n\
     GET    /api/v1/openapi.json                      all routes, including Mailpit's\n";
@@ -78,30 +85,43 @@ impl Api {
         &self.shared.store
     }
 
-    /// The message with this id, or the newest one that `query` selects if the id is `latest`.
-    fn find(&self, id: &str, query: Option<&str>) -> Result<Arc<Message>, ApiError> {
-        let found = if id == "latest" {
-            let query = params::Params::parse(query).search("query")?;
-            let store = self.store();
+    /// The message with this id, or the newest one that the parameter `query` selects if the id is `latest`.
+    async fn find(self: &Arc<Self>, id: &str, query: Option<&str>) -> Result<Arc<Message>, ApiError> {
+        if id != LATEST {
+            return self.store().message(id).ok_or(ApiError::NotFound);
+        }
+        let query = params::Params::parse(query).search("query")?;
+        let newest = blocking(self, move |api| {
+            let store = api.store();
             store.newest(|message| query.matches(message, store.files())).into_iter().next()
-        } else {
-            self.store().message(id)
-        };
-        found.ok_or(ApiError::NotFound)
-    }
-
-    /// The octets of a message.
-    async fn octets(&self, id: &str) -> Result<Vec<u8>, ApiError> {
-        let path = self.store().files().message_path(id);
-        let read = tokio::task::spawn_blocking(move || std::fs::read(path)).await;
-        read.ok().and_then(Result::ok).ok_or(ApiError::NotFound)
+        });
+        newest.await?.ok_or(ApiError::NotFound)
     }
 }
 
-/// The routes. Each is described in `openapi.json`.
-pub(crate) fn router(api: &Arc<Api>) -> Router {
-    let routes = Router::new()
-        .route("/", get(|| async { INDEX }))
+/// Runs work that reads files or examines many messages outside the threads that serve connections.
+async fn blocking<T: Send + 'static>(
+    api: &Arc<Api>,
+    work: impl FnOnce(&Api) -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    let api = Arc::clone(api);
+    let done = tokio::task::spawn_blocking(move || work(&api)).await;
+    done.map_err(|error| ApiError::Internal(error.to_string()))
+}
+
+/// The routes of the API, each of which is described in `openapi.json`, and the page. `root` is the directory of the built page.
+pub(crate) fn router(api: &Arc<Api>, root: Option<&std::path::Path>) -> Router {
+    let routes = match ws_bridge::page(root, PAGE_MARK) {
+        Some(page) => Router::new().route("/api/{*path}", any(not_found)).fallback_service(page),
+        None => Router::new().route("/", get(|| async { INDEX })).fallback(not_found),
+    };
+    let routes = routes.merge(api_routes(api)).layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    let guarded = routes.layer(middleware::from_fn_with_state(Arc::clone(api), access::guard));
+    ws_bridge::secured(guarded.with_state(Arc::clone(api)), false)
+}
+
+fn api_routes(api: &Api) -> Router<Arc<Api>> {
+    Router::new()
         .route("/livez", get(info::livez))
         .route("/readyz", get(info::readyz))
         .route("/api/events", get(events::events))
@@ -109,6 +129,7 @@ pub(crate) fn router(api: &Arc<Api>) -> Router {
         .route("/api/v1/wait", get(wait::wait))
         .route("/api/v1/mail", get(mail::list).delete(mail::delete))
         .route("/api/v1/mail/{id}", get(mail::show))
+        .route("/api/v1/recipients", get(mail::recipients))
         .route("/api/v1/sessions", get(faults::sessions))
         .route("/api/v1/faults", get(faults::get).put(faults::put).delete(faults::delete))
         .route("/api/v1/messages", get(messages::list).put(messages::set_read).delete(messages::delete))
@@ -129,10 +150,6 @@ pub(crate) fn router(api: &Arc<Api>) -> Router {
         .route("/api/v1/info", get(info::info))
         .route("/api/v1/webui", get(info::webui))
         .route("/view/{file}", get(message::view))
-        .fallback(not_found);
-    let routes = routes.layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
-    let guarded = routes.layer(middleware::from_fn_with_state(Arc::clone(api), access::guard));
-    ws_bridge::secured(guarded.with_state(Arc::clone(api)), false)
 }
 
 async fn not_found(uri: Uri) -> Response {

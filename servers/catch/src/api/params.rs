@@ -114,6 +114,11 @@ impl Filter {
         })
     }
 
+    /// Whether the comparison with a message may read its file.
+    pub(super) fn may_read_files(&self) -> bool {
+        self.query.searches_text()
+    }
+
     pub(super) fn matches(&self, message: &Message, files: &Files) -> bool {
         let is = |address: &str, wanted: &str| address.to_lowercase() == wanted;
         let to = |wanted: &String| message.envelope.to.iter().any(|address| is(address, wanted));

@@ -14,14 +14,14 @@ use mail_builder::headers::raw::Raw;
 use mail_builder::headers::text::Text;
 use mail_core::message::address::Address;
 use mail_core::message::date;
-use mail_service::context::{Clock, IdGenerator};
+use mail_service::context::Clock;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use super::{Api, ok_json, with_json};
+use super::{Api, ApiError, blocking, ok_json, with_json};
 use crate::lint::{Declared, Linter};
 use crate::record::{Envelope, Record, Session, Timings};
-use crate::store::{Analysis, Message, initial_tags};
+use crate::store::{Analysis, initial_tags};
 
 /// Fields that the request's other keys set.
 const OWN_FIELDS: [&str; 11] = [
@@ -74,13 +74,18 @@ struct Attached {
     content_id: String,
 }
 
-pub(super) async fn send(State(api): State<Arc<Api>>, body: Bytes) -> Response {
-    let parsed = serde_json::from_slice::<SendRequest>(&body).map_err(|error| error.to_string());
-    match parsed.and_then(|request| request.store(&api)) {
+pub(super) async fn send(State(api): State<Arc<Api>>, body: Bytes) -> Result<Response, ApiError> {
+    let stored = blocking(&api, move |api| {
+        // A structure would also accept a list of its values.
+        let body = serde_json::from_slice::<Map<String, Value>>(&body);
+        let request = body.and_then(|body| serde_json::from_value::<SendRequest>(Value::Object(body)));
+        request.map_err(|error| error.to_string()).and_then(|request| request.store(api))
+    });
+    Ok(match stored.await? {
         Ok(id) => ok_json(&json!({ "ID": id })),
         // Mailpit's shape.
         Err(reason) => with_json(StatusCode::BAD_REQUEST, &json!({ "Error": reason })),
-    }
+    })
 }
 
 impl SendRequest {
@@ -100,7 +105,7 @@ impl SendRequest {
         };
         let analysis = Analysis::of(&octets);
         let record = Record {
-            id: clock.generate(received),
+            id: String::new(),
             received,
             size: octets.len() as u64,
             read: false,
@@ -121,10 +126,12 @@ impl SendRequest {
             lint: linter.finish(Declared { eight_bit: true, utf8: true }),
             faults: Vec::new(),
         };
-        let path = api.store().files().message_path(&record.id);
-        std::fs::write(path, &octets).map_err(|error| format!("cannot store the message: {error}"))?;
-        api.store().insert(Message::new(analysis, &record), &record);
-        Ok(record.id)
+        let store = api.store();
+        let stored = store.files().spool().and_then(|mut spool| {
+            spool.write(&octets)?;
+            store.insert(&spool, analysis, record)
+        });
+        stored.map(|message| message.id.clone()).map_err(|error| format!("cannot store the message: {error}"))
     }
 
     fn compose(&self, api: &Api) -> Result<Vec<u8>, String> {

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::mail::{details, summary};
 use super::params::{Filter, Params};
-use super::{Api, ApiError, with_json};
+use super::{Api, ApiError, blocking, with_json};
 use crate::store::{Change, Message};
 
 /// Messages in the list of what arrived instead.
@@ -25,12 +25,12 @@ pub(super) async fn wait(
 ) -> Result<Response, ApiError> {
     let params = Params::parse(query.as_deref());
     params.allow(&[&Filter::NAMES[..], &["timeout"]].concat())?;
-    let filter = Filter::parse(&params)?;
+    let filter = Arc::new(Filter::parse(&params)?);
     let deadline = Instant::now() + params.timeout()?;
-    let (store, mut shutdown) = (api.store(), api.shutdown.clone());
+    let mut shutdown = api.shutdown.clone();
     // Subscribed before the search, so that no message is missed between the two.
-    let mut changes = store.changes();
-    let mut found = stored(&api, &filter);
+    let mut changes = api.store().changes();
+    let mut found = find_stored(&api, &filter).await?;
     while found.is_none() {
         let change = tokio::select! {
             change = changes.recv() => change,
@@ -39,14 +39,32 @@ pub(super) async fn wait(
         };
         found = match change {
             Ok(Change::New(message)) => {
-                Some(message).filter(|message| filter.matches(message, store.files()))
+                if is_match(&api, &filter, &message).await? {
+                    Some(message)
+                } else {
+                    None
+                }
             }
             Ok(_) => None,
-            Err(RecvError::Lagged(_)) => stored(&api, &filter),
+            Err(RecvError::Lagged(_)) => find_stored(&api, &filter).await?,
             Err(RecvError::Closed) => return Err(ApiError::ShuttingDown),
         };
     }
-    details(&api, &found.ok_or(ApiError::NotFound)?).await
+    details(&api, found.ok_or(ApiError::NotFound)?).await
+}
+
+/// Comparisons in memory take microseconds and delay no other connection.
+async fn is_match(api: &Arc<Api>, filter: &Arc<Filter>, message: &Arc<Message>) -> Result<bool, ApiError> {
+    if !filter.may_read_files() {
+        return Ok(filter.matches(message, api.store().files()));
+    }
+    let (filter, message) = (Arc::clone(filter), Arc::clone(message));
+    blocking(api, move |api| filter.matches(&message, api.store().files())).await
+}
+
+async fn find_stored(api: &Arc<Api>, filter: &Arc<Filter>) -> Result<Option<Arc<Message>>, ApiError> {
+    let filter = Arc::clone(filter);
+    blocking(api, move |api| stored(api, &filter)).await
 }
 
 fn stored(api: &Api, filter: &Filter) -> Option<Arc<Message>> {

@@ -1,7 +1,7 @@
 //! The files of the messages, and the directory that contains them.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -19,6 +19,31 @@ pub(crate) struct Files {
     temporary: Option<TempDir>,
     /// Locked while this process uses the directory.
     _lock: File,
+}
+
+/// The file of a message that is being received. It is deleted unless the store publishes it.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    path: PathBuf,
+    file: File,
+}
+
+impl Spool {
+    /// Writes to the page cache, since nothing is synced.
+    pub(crate) fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.file.write_all(octets)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        // A published message has been renamed.
+        let _ = fs::remove_file(&self.path);
+    }
 }
 
 impl Files {
@@ -68,18 +93,20 @@ impl Files {
         self.messages.join(format!("{id}.eml"))
     }
 
-    /// A new path for a message that is being received.
-    pub(crate) fn spool_path(&self) -> PathBuf {
-        self.messages.join(format!("{}.part", ulid::Ulid::generate()))
+    /// A new file for a message that is being received.
+    pub(crate) fn spool(&self) -> io::Result<Spool> {
+        let path = self.messages.join(format!("{}.part", ulid::Ulid::generate()));
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        Ok(Spool { path, file })
     }
 
     fn record_path(&self, id: &str) -> PathBuf {
         self.messages.join(format!("{id}.json"))
     }
 
-    /// Creates the file of a message's octets.
-    pub(crate) fn create(&self, id: &str) -> io::Result<File> {
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.message_path(id))
+    /// Makes a received message the one with this id.
+    pub(super) fn publish(&self, spool: &Spool, id: &str) -> io::Result<()> {
+        fs::rename(&spool.path, self.message_path(id))
     }
 
     /// The octets of a message; `None` if it was deleted.

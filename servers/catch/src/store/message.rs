@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, Utc};
 
 use crate::content::{Contact, Content, Summary};
+use crate::pop3;
 use crate::record::{Envelope, Record};
 
 /// Octets of text that are searched in memory. The rest of a longer message is searched in its file.
@@ -18,6 +19,8 @@ pub(crate) struct Message {
     pub(crate) sequence: u64,
     pub(crate) received: DateTime<Utc>,
     pub(crate) size: u64,
+    /// Octets as POP3 sends them, with CRLF at every line end.
+    pub(crate) pop3_octets: u64,
     pub(crate) summary: Summary,
     pub(crate) envelope: Envelope,
     /// The user name of AUTH.
@@ -56,6 +59,7 @@ pub(crate) struct Analysis {
     summary: Summary,
     text: Box<str>,
     is_complete: bool,
+    pop3_octets: u64,
 }
 
 impl Analysis {
@@ -63,14 +67,14 @@ impl Analysis {
         let (summary, mut text) = Content::parse(octets).summary();
         let is_complete = text.len() <= SEARCH_OCTETS_MAX;
         text.truncate(text.floor_char_boundary(SEARCH_OCTETS_MAX));
-        Self { summary, text: text.to_lowercase().into(), is_complete }
+        Self { summary, text: text.to_lowercase().into(), is_complete, pop3_octets: pop3::octets(octets) }
     }
 }
 
 impl Message {
     /// Tags come from X-Tags and from `+tag` of the recipients, unless the record has them already.
     pub(crate) fn new(analysis: Analysis, record: &Record) -> Self {
-        let Analysis { mut summary, text, is_complete } = analysis;
+        let Analysis { mut summary, text, is_complete, pop3_octets } = analysis;
         summary.bcc.extend(hidden_recipients(&summary, &record.envelope));
         let search = SearchText {
             from: contacts_text(summary.from.as_slice(), &[&record.envelope.from]),
@@ -88,6 +92,7 @@ impl Message {
             sequence: 0,
             received: record.received,
             size: record.size,
+            pop3_octets,
             user: record.session.user.clone().unwrap_or_default(),
             envelope: record.envelope.clone(),
             summary,

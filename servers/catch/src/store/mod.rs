@@ -1,12 +1,13 @@
 //! Stored messages. Each message has two files, `ID.eml` with its octets and `ID.json` with its record; a summary stays in memory.
 //!
-//! Nothing is synced: the files need not survive a power failure. Times of receipt and sequence numbers are ascending, so a message
-//! with a larger sequence number was stored later.
+//! Nothing is synced: the files need not survive a power failure. Sequence numbers and ids ascend in the order of storing, so that
+//! `after` an id are the messages that were stored later, even if the one with that id is deleted.
 
 mod files;
 mod message;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,8 +16,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::sync::broadcast;
 use tracing::warn;
+use ulid::Ulid;
 
-pub(crate) use self::files::Files;
+pub(crate) use self::files::{Files, Spool};
 pub(crate) use self::message::{Analysis, Message, State, initial_tags};
 use crate::options::Keep;
 use crate::record::{Line, Record, Session};
@@ -32,6 +34,8 @@ pub(crate) struct Store {
     files: Files,
     keep: Keep,
     index: Mutex<Index>,
+    /// The last id. Locked while a message gets its id and is published.
+    last_id: Mutex<u128>,
     sessions: Mutex<VecDeque<Arc<EndedSession>>>,
     changes: broadcast::Sender<Change>,
     pub(crate) counters: Counters,
@@ -81,13 +85,16 @@ impl Store {
     /// Opens the store over `files` and reads the messages that are there.
     pub(crate) fn open(files: Files, keep: Keep) -> Self {
         let mut index = Index::default();
+        let mut last = 0;
         for message in files.read_all() {
+            last = Ulid::from_string(&message.id).map_or(last, |id| id.0);
             index.insert(message);
         }
         let store = Self {
             files,
             keep,
             index: Mutex::new(index),
+            last_id: Mutex::new(last),
             sessions: Mutex::default(),
             changes: broadcast::channel(CHANGES_MAX).0,
             counters: Counters::default(),
@@ -100,16 +107,31 @@ impl Store {
         &self.files
     }
 
-    /// Publishes a message whose octets are in its file.
-    pub(crate) fn insert(&self, message: Message, record: &Record) -> Arc<Message> {
-        self.files.write_record(record);
+    /// Stores a message whose octets are in `spool`, under a new id that replaces the record's.
+    ///
+    /// # Errors
+    /// The file cannot be renamed.
+    pub(crate) fn insert(
+        &self,
+        spool: &Spool,
+        analysis: Analysis,
+        mut record: Record,
+    ) -> io::Result<Arc<Message>> {
+        let message = {
+            // Until the end of the block no other message gets an id.
+            let mut last = self.last_id.lock().unwrap_or_else(PoisonError::into_inner);
+            record.id = next_id(&mut last, record.received);
+            self.files.publish(spool, &record.id)?;
+            self.files.write_record(&record);
+            let message = self.index().insert(Message::new(analysis, &record));
+            // Without a receiver nobody waits for the message.
+            let _ = self.changes.send(Change::New(Arc::clone(&message)));
+            message
+        };
         self.counters.accepted.fetch_add(1, Ordering::Relaxed);
         self.counters.accepted_octets.fetch_add(record.size, Ordering::Relaxed);
-        let message = self.index().insert(message);
-        // Without a receiver nobody waits for the message.
-        let _ = self.changes.send(Change::New(Arc::clone(&message)));
         self.prune();
-        message
+        Ok(message)
     }
 
     /// The changes from now on.
@@ -127,7 +149,7 @@ impl Store {
         self.snapshot(Bound::Unbounded).into_iter().rev().filter(|message| matches(message)).collect()
     }
 
-    /// The messages stored after the one with this id, oldest first. Ids ascend with time, so the message itself may be deleted.
+    /// The messages stored after the one with this id, oldest first. The message itself may be deleted.
     pub(crate) fn after(&self, id: Option<&str>) -> Vec<Arc<Message>> {
         let Some(id) = id else { return self.snapshot(Bound::Unbounded) };
         let sequence = self.index().by_id.get(id).copied();
@@ -249,6 +271,12 @@ impl Store {
     fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A ULID greater than the last one, even within a millisecond and when the clock is set back.
+fn next_id(last: &mut u128, time: DateTime<Utc>) -> String {
+    *last = Ulid::from_datetime(time.into()).0.max(last.saturating_add(1));
+    Ulid(*last).to_string()
 }
 
 impl Index {

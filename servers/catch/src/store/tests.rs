@@ -1,20 +1,13 @@
-use std::sync::LazyLock;
 use std::time::Duration;
-
-use mail_service::context::IdGenerator;
 
 use super::*;
 use crate::record::{Envelope, Timings};
-use crate::service::CatchClock;
-
-/// Ids ascend, as those of a catcher do.
-static CLOCK: LazyLock<CatchClock> = LazyLock::new(CatchClock::default);
 
 /// A record of a message that was received at `time`.
 pub(crate) fn record(time: &str, from: &str, to: &[&str]) -> Record {
     let received: DateTime<Utc> = time.parse().expect("a time");
     Record {
-        id: CLOCK.generate(received),
+        id: Ulid::generate().to_string(),
         received,
         size: 0,
         read: false,
@@ -50,10 +43,10 @@ pub(crate) fn stored(octets: &str, mut record: Record) -> Message {
 }
 
 fn insert(store: &Store, record: Record) -> Arc<Message> {
-    let octets = "Subject: s\r\n\r\nbody\r\n";
-    std::fs::write(store.files().message_path(&record.id), octets).expect("the file is written");
-    let message = stored(octets, record.clone());
-    store.insert(message, &record)
+    let octets = b"Subject: s\r\n\r\nbody\r\n";
+    let mut spool = store.files().spool().expect("the file is created");
+    spool.write(octets).expect("the file is written");
+    store.insert(&spool, Analysis::of(octets), record).expect("the file is renamed")
 }
 
 fn new_record() -> Record {
@@ -134,12 +127,51 @@ fn messages_after_an_id_are_those_stored_later() {
 }
 
 #[test]
+fn ids_ascend_in_the_order_of_storing_whatever_the_clock_says() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let open = || Store::open(Files::permanent(directory.path()).expect("not in use"), Keep::Count(2_000));
+    let store = open();
+    let mut changes = store.changes();
+    // Records of the same time, an earlier one, and from several threads.
+    let now = Utc::now();
+    let earlier = now - chrono::TimeDelta::hours(1);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for time in [now, now, earlier].iter().cycle().take(100) {
+                    insert(&store, record(&time.to_rfc3339(), "", &[]));
+                }
+            });
+        }
+    });
+    let published = std::iter::from_fn(|| match changes.try_recv() {
+        Ok(Change::New(message)) => Some(message.id.clone()),
+        _ => None,
+    });
+    let published: Vec<_> = published.collect();
+    assert!(published.len() == 400 && published.is_sorted_by(|a, b| a < b), "{published:?}");
+    let listed: Vec<_> = store.after(None).iter().map(|message| message.id.clone()).collect();
+    assert_eq!(listed, published);
+    drop(store);
+    let store = open();
+    let next = insert(&store, record(&earlier.to_rfc3339(), "", &[]));
+    assert!(Some(&next.id) > published.last(), "after a restart");
+}
+
+#[test]
+fn unpublished_file_is_deleted() {
+    let store = temporary(Keep::Count(3));
+    drop(store.files().spool().expect("the file is created"));
+    assert_eq!(file_count(&store), 0);
+}
+
+#[test]
 fn changes_are_broadcast() {
     let store = temporary(Keep::Count(10));
     let mut changes = store.changes();
     let message = insert(&store, new_record());
-    store.update(&message, |state| state.tags.clear());
-    store.update(&message, |state| state.tags.clear());
+    store.update(&message, |state| state.read = true);
+    store.update(&message, |state| state.read = true);
     store.delete(&[Arc::clone(&message), message]);
     store.clear();
     let mut kinds = Vec::new();

@@ -3,6 +3,7 @@
 mod accessibility;
 mod attachments;
 mod cases;
+mod catcher;
 mod composing;
 mod connection;
 mod deleting;
