@@ -125,7 +125,7 @@ fn print_list(files: &QueueFiles<ConfiguredDisk>) -> Result<(), String> {
         recipients.iter().try_for_each(|ListedRecipient { address, state, attempts, detail, .. }| {
             let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
             let plural = if *attempts == 1 { "" } else { "s" };
-            print(&format!("    <{}>  {state}, {attempts} attempt{plural}{detail}", printable_line(&address)))
+            print(&format!("    <{}>  {state}, {attempts} attempt{plural}{detail}", printable_line(address)))
         })
     });
     listed?;

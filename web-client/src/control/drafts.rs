@@ -75,9 +75,6 @@ impl Control {
             return self.open_queued(listed.clone());
         }
         let (control, listed) = (self.clone(), listed.clone());
-        if listed.queued {
-            return self.open_queued(listed.clone());
-        }
         spawn_local(async move {
             let is_unstored = control.0.unstored_drafts.borrow().contains(&listed.id);
             let stored =
@@ -128,30 +125,6 @@ impl Control {
     }
 
     /// Changes the open draft and stores it after a pause.
-    /// Updates a draft, which another tab has changed or deleted. An open form with edits that are not stored stays as it is.
-    pub(super) async fn reread_draft(&self, session: &Rc<LoginSession>, id: &str) {
-        let stored = session.storage.draft(id).await;
-        if !self.is_current(session) {
-            return;
-        }
-        let compose = self.state().compose.clone();
-        match stored {
-            Ok(Some(form)) => {
-                if compose.held(id).is_some() && !form.queued {
-                    self.dispatch(ComposeAction::Released);
-                }
-                let is_unedited =
-                    |open: &OpenDraft| open.form.id == id && compose.draft(id) == Some(&open.form);
-                if compose.open.as_ref().is_some_and(is_unedited) {
-                    self.dispatch(ComposeAction::Edit(form.clone()));
-                }
-                self.dispatch(ComposeAction::Save(form));
-            }
-            Ok(None) => self.dispatch(ComposeAction::Delete(id.to_owned())),
-            Err(_) => {}
-        }
-    }
-
     pub(crate) fn edit(&self, change: impl FnOnce(&mut DraftForm)) {
         let state = self.state();
         let Some(open) = &state.compose.open else { return };
@@ -224,8 +197,6 @@ impl Control {
         // It is not sent while the question is open.
         self.cancel_hold(&[id.to_owned()]);
         let open = state.compose.open.as_ref().filter(|open| open.form.id == id);
-        // It is not sent while the question is open.
-        self.cancel_hold(&[id.to_owned()]);
         if open.is_some_and(|open| open.is_untouched() || open.form.is_empty()) {
             self.dispatch(ComposeAction::Close);
             return self.delete_draft(id);

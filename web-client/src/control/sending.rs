@@ -82,15 +82,6 @@ impl Control {
     }
 
     /// Cancels sending. After the final dot, the server may deliver the message anyway.
-    /// The browser asks before it closes the tab, until [`end_sending`](Self::end_sending).
-    pub(super) fn begin_sending(&self) {
-        self.0.sending.set(self.0.sending.get() + 1);
-    }
-
-    pub(super) fn end_sending(&self) {
-        self.0.sending.set(self.0.sending.get() - 1);
-    }
-
     pub(crate) fn cancel_sending(&self) {
         if let Some(cancel) = self.0.cancel_sending.take() {
             // Sending may have ended.

@@ -252,7 +252,8 @@ fn age<F>(queued: &Queued<F>, now: DateTime<Utc>) -> Duration {
 /// `5 days`, `1 hour`, `90 minutes`, `10 seconds`
 fn lifetime_text(seconds: u32) -> String {
     let units = [(24 * 3_600, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
-    let (unit, name) = units.into_iter().find(|(unit, _)| seconds % unit == 0).unwrap_or((1, "second"));
+    let (unit, name) =
+        units.into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit)).unwrap_or((1, "second"));
     let count = seconds / unit;
     format!("{count} {name}{}", if count == 1 { "" } else { "s" })
 }

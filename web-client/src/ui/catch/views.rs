@@ -1,5 +1,7 @@
 //! The views of a message.
 
+use std::collections::BTreeSet;
+
 use std::rc::Rc;
 
 use yew::prelude::*;
@@ -16,7 +18,7 @@ use crate::ui::chunked_text::{ChunkedText, TextOf};
 use crate::ui::message_frame::MessageFrame;
 use crate::ui::source;
 
-/// Links that are drawn.
+/// Maximum number of links that are shown.
 const LINKS_DRAWN_MAX: usize = 500;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +69,7 @@ pub(super) fn draw(view: View, details: &Details, sanitized: &Rc<Option<Sanitize
         View::Text => html! {
             <>
                 <ChunkedText message={message.clone()} of={TextOf::Display} />
-                <Attachments message={message.clone()} drawn={Vec::new()} />
+                <Attachments message={message.clone()} inline={BTreeSet::new()} />
             </>
         },
         View::Source => html! { <div class="source">{ source::whole(&message.raw) }</div> },
@@ -110,7 +112,7 @@ fn HtmlView(HtmlViewProps { message, sanitized }: &HtmlViewProps) -> Html {
         }
     };
     let images = html.images.iter().enumerate().filter(|(at, _)| !broken.contains(at));
-    let drawn: Vec<usize> = images.filter_map(|(_, attachment)| *attachment).collect();
+    let inline: BTreeSet<usize> = images.filter_map(|(_, attachment)| *attachment).collect();
     let style = width.map(|width| format!("width:{width}px"));
     html! {
         <>
@@ -122,7 +124,7 @@ fn HtmlView(HtmlViewProps { message, sanitized }: &HtmlViewProps) -> Html {
             </div>
             // Focusable, so that the keyboard can scroll a wide frame.
             <div class="stage" tabindex="0"><div {style}><MessageFrame document={html.document.clone()} {onbroken} /></div></div>
-            <Attachments message={message.clone()} {drawn} />
+            <Attachments message={message.clone()} {inline} />
         </>
     }
 }
@@ -159,7 +161,7 @@ fn parts(message: &Rc<FetchedMessage>) -> Html {
                 <thead><tr><th>{ "Type" }</th><th>{ "Name" }</th><th class="number">{ "Size" }</th></tr></thead>
                 <tbody>{ for part_rows(&message.raw, PLATFORM).into_iter().map(row) }</tbody>
             </table>
-            <Attachments message={message.clone()} drawn={Vec::new()} />
+            <Attachments message={message.clone()} inline={BTreeSet::new()} />
         </>
     }
 }
