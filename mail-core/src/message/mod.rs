@@ -1,4 +1,5 @@
-//! Internet messages: addresses, header fields, dates, drafts, composing and parsing MIME, delivery reports.
+//! Internet messages: addresses, header fields, dates, drafts, composing and parsing MIME, delivery reports, rewritten
+//! senders.
 
 pub mod address;
 pub mod compose;
@@ -13,4 +14,5 @@ pub mod platform;
 pub mod printable;
 pub mod recipients;
 pub mod report;
+pub mod srs;
 mod subject_prefix;
