@@ -1,4 +1,5 @@
-//! Internet messages: addresses, header fields, dates, drafts, composing and parsing MIME, delivery reports.
+//! Internet messages: addresses, header fields, dates, drafts, composing and parsing MIME, delivery reports, rewritten
+//! senders.
 
 pub mod address;
 pub mod complete;
@@ -14,4 +15,5 @@ pub mod platform;
 pub mod printable;
 pub mod recipients;
 pub mod report;
+pub mod srs;
 mod subject_prefix;

@@ -23,7 +23,7 @@ pub use notification::{FULL_OCTETS_MAX, Notification};
 pub use status::explanation;
 
 use super::printable::{is_bidi_control, is_line_separator};
-use crate::smtp::dsn::OriginalRecipient;
+use crate::smtp::dsn::{Notify, OriginalRecipient};
 use crate::smtp::reply::{EnhancedCode, Reply};
 
 /// Octets of a text of another server. It fits into one line of a report.
@@ -118,6 +118,17 @@ impl Action {
             Self::Delivered => "delivered",
             Self::Relayed => "relayed",
             Self::Expanded => "expanded",
+        }
+    }
+
+    /// Whether the sender is told of the outcome. Without NOTIFY, of failures and delays (RFC 3461 section 4.1).
+    #[must_use]
+    pub fn is_requested(self, notify: Option<Notify>) -> bool {
+        let notify = notify.unwrap_or(Notify::DEFAULT);
+        match self {
+            Self::Failed => notify.failure,
+            Self::Delayed => notify.delay,
+            Self::Delivered | Self::Relayed | Self::Expanded => notify.success,
         }
     }
 }

@@ -233,6 +233,22 @@ fn boundary_does_not_occur_in_the_original() {
 }
 
 #[test]
+fn sender_is_told_of_failures_and_delays_unless_notify_says_otherwise() {
+    let requested = |notify: Option<&str>| {
+        let notify = notify.map(|text| Notify::parse(text).unwrap());
+        Action::ALL
+            .into_iter()
+            .filter(|action| action.is_requested(notify))
+            .map(Action::keyword)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(requested(None), ["failed", "delayed"]);
+    assert_eq!(requested(Some("NEVER")), [""; 0]);
+    assert_eq!(requested(Some("SUCCESS")), ["relayed", "expanded", "delivered"]);
+    assert_eq!(requested(Some("failure")), ["failed"]);
+}
+
+#[test]
 fn parse_tolerates_what_mail_systems_write() {
     let address =
         |text: &str| parse(&format!("Reporting-MTA: dns; x\n\n{text}\n"))[0].final_recipient.clone();
