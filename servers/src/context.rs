@@ -48,10 +48,12 @@ pub(crate) type Context =
 /// A sentence with the cause and the remedy.
 pub(crate) fn open(config: &Config, serves_smtp: bool, registry: &mut Registry) -> Result<Context, String> {
     let directory = configured::open_directory_for_serving(config)?;
-    let queue = if serves_smtp { outbound::open_queue(config)? } else { None };
-    let outbound = config.outbound.is_some();
+    let hostname = Domain::parse(&config.hostname.ascii()).expect("the A-labels of a domain are a domain");
+    let outbound = config.outbound.is_some() && serves_smtp;
+    let srs = if outbound { Some(mail_outbound::open_srs(&config.data, hostname.clone())?) } else { None };
+    let queue = srs.as_ref().map(|srs| outbound::open_queue(config, srs)).transpose()?.flatten();
     Ok(ServiceContext {
-        hostname: Domain::parse(&config.hostname.ascii()).expect("the A-labels of a domain are a domain"),
+        hostname,
         domains: config.domains.clone(),
         postmaster: config.postmaster.clone(),
         refuse_unknown_user: config.pop3.refuse_unknown_user,
@@ -65,6 +67,7 @@ pub(crate) fn open(config: &Config, serves_smtp: bool, registry: &mut Registry) 
         relay: RelayPolicy {
             outbound,
             own_domains_need_sign_in: config.smtp.own_domains_need_sign_in.unwrap_or(outbound),
+            srs,
         },
         store: FanOut { mailboxes: configured::open_store(config)?, remote: queue },
         clock: SystemClock,

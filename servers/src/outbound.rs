@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use config::{Config, OutboundMode};
 use mail_core::message::address::Address;
+use mail_core::message::srs::Srs;
 use mail_outbound::queue::DIRECTORY;
 use mail_outbound::{Agent, Grouping, Metrics, OutboundQueue, ReportTarget, SharedSchedule};
 use mail_store::StoreError;
@@ -20,7 +21,7 @@ pub(crate) type ConfiguredQueue = OutboundQueue<ConfiguredDisk, ConfiguredOffloa
 ///
 /// # Errors
 /// Another process delivers the queue, or its directory cannot be used.
-pub(crate) fn open_queue(config: &Config) -> Result<Option<ConfiguredQueue>, String> {
+pub(crate) fn open_queue(config: &Config, srs: &Srs) -> Result<Option<ConfiguredQueue>, String> {
     let Some(outbound) = &config.outbound else { return Ok(None) };
     let grouping = match outbound.mode {
         OutboundMode::Direct => Grouping::Domains,
@@ -29,7 +30,7 @@ pub(crate) fn open_queue(config: &Config) -> Result<Option<ConfiguredQueue>, Str
     let delay_report =
         Duration::from_secs(outbound.delay_report_seconds.min(outbound.lifetime_seconds).into());
     let schedule = SharedSchedule::new(grouping, delay_report);
-    let queue = OutboundQueue::open(&configured::disk(config), ConfiguredOffload {}, schedule);
+    let queue = OutboundQueue::open(&configured::disk(config), ConfiguredOffload {}, schedule, srs.clone());
     queue.map(Some).map_err(|error| format!("cannot use the outbound queue: {error}"))
 }
 

@@ -556,7 +556,10 @@ fn smarthost_receives_all_mail() {
 #[test]
 fn alias_on_another_host_is_forwarded() {
     let host = MailHost::start(LOCALHOST, 0);
-    let dns = example_net(LOCALHOST);
+    let dns = DnsServer::start(&[
+        DnsRecord::A("example.net", LOCALHOST),
+        DnsRecord::A("elsewhere.example", LOCALHOST),
+    ]);
     let dir = TestDir::with_config(&format!(
         "[outbound]\nmode = 'direct'\nport = {}\nresolver = ['{}']\nprivate_networks = ['127.0.0.0/8']\n\
          [smtp]\nsubmission_listen = ['127.0.0.1:0']\n",
@@ -571,6 +574,29 @@ fn alias_on_another_host_is_forwarded() {
     assert!(reply.starts_with("250"), "{reply}");
     let received = host.next();
     assert_eq!(received.to, ["<partner@example.net>"]);
+    // The reverse-path is an address of this host, which only reports reach.
+    assert!(
+        received.from.starts_with("<SRS0=") && received.from.ends_with("=elsewhere.example=a@iitkgp.edu>"),
+        "{received:?}"
+    );
+    let rewritten = received.from.trim_matches(['<', '>']).to_owned();
+    let mut smtp = sender.server.smtp();
+    smtp.command("EHLO client.example");
+    smtp.command("MAIL FROM:<spammer@elsewhere.example>");
+    let reply = smtp.command(&format!("RCPT TO:<{rewritten}>"));
+    assert!(reply.starts_with("550 5.1.1"), "{reply}");
+    smtp.command("RSET");
+    smtp.command("MAIL FROM:<>");
+    let reply = smtp.command("RCPT TO:<SRS0=AAAAAA=AA=example.net=x@iitkgp.edu>");
+    assert!(reply.starts_with("550 5.1.1"), "{reply}");
+    smtp.command("RSET");
+    let reply = smtp.deliver("", &[&rewritten], b"Subject: report\r\n\r\nbody\r\n");
+    assert!(reply.starts_with("250"), "{reply}");
+    let report = host.next();
+    assert_eq!(
+        (report.from.as_str(), report.to.as_slice()),
+        ("<>", &["<a@elsewhere.example>".to_owned()][..])
+    );
     // A relayed message is not completed.
     assert!(!received.message.contains("Message-ID"), "{}", received.message);
     assert!(String::from_utf8_lossy(&sender.dir.mailbox("ag")).contains("Subject: x"));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use chrono::{DateTime, Utc};
-use mail_core::message::address::{Address, Domain, ForwardPath};
+use mail_core::message::address::{Address, Domain, ForwardPath, ReversePath};
 use mail_core::sasl::Credentials;
 use mail_core::time::Instant;
 use mail_core::users::Username;
@@ -85,6 +85,7 @@ impl SmtpService for CatchService {
     async fn accept_recipient(
         &self,
         path: &ForwardPath,
+        _sender: &ReversePath,
         _may_relay: bool,
     ) -> Result<Vec<Destination>, RecipientRefusal> {
         let address = match path {

@@ -4,10 +4,13 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use mail_core::mailbox::Trace;
+use mail_core::message::address::{Address, ReversePath};
 use mail_core::message::complete::complete_header;
 use mail_core::message::header::{HeaderBounds, HeaderScanner};
 use mail_core::message::id::MessageId;
+use mail_core::message::srs::Srs;
 use mail_core::queue::{Entry, QueueId, Recipient};
 use mail_store::disk::Disk;
 use mail_store::offload::Offload;
@@ -23,21 +26,31 @@ pub struct OutboundQueue<D: Disk, O: Offload> {
     pub(crate) queue: Arc<Queue<D>>,
     pub(crate) schedule: Arc<SharedSchedule>,
     pub(crate) offload: O,
+    srs: Srs,
     spill_files: Arc<SpillFiles<D>>,
 }
 
 impl<D: Disk, O: Offload> OutboundQueue<D, O> {
-    /// Opens the queue below the directory of `disk`.
+    /// Opens the queue below the directory of `disk`. `srs` rewrites the senders of forwarded mail.
     ///
     /// # Errors
     /// Another process delivers the queue, or its directory cannot be used.
-    pub fn open(disk: &D, offload: O, schedule: SharedSchedule) -> Result<Self, StoreError> {
+    pub fn open(disk: &D, offload: O, schedule: SharedSchedule, srs: Srs) -> Result<Self, StoreError> {
         Ok(Self {
+            srs,
             queue: Arc::new(Queue::open(disk.clone())?),
             schedule: Arc::new(schedule),
             offload,
             spill_files: Arc::new(SpillFiles::open(disk)?),
         })
+    }
+}
+
+impl<D: Disk, O: Offload> OutboundQueue<D, O> {
+    /// The reverse-path of forwarded mail: an address of this host, as SPF requires. One that would be too long is unchanged.
+    fn forwarded(&self, sender: Address, now: DateTime<Utc>) -> ReversePath {
+        let rewritten = self.srs.forward(&sender, now);
+        ReversePath::Address(rewritten.unwrap_or(sender))
     }
 }
 
@@ -158,7 +171,13 @@ impl<D: Disk, O: Offload> IncomingMessage for OutboundIncoming<D, O> {
         let header = header.octets;
         let entry = Entry {
             received: trace.time,
-            reverse_path: envelope.reverse_path,
+            reverse_path: match envelope.reverse_path {
+                // Mail for another host that is no submission is forwarded by an alias.
+                ReversePath::Address(sender) if !envelope.is_submission => {
+                    target.forwarded(sender, trace.time)
+                }
+                path => path,
+            },
             ret: envelope.dsn.ret,
             envid: envelope.dsn.envid,
             recipients,

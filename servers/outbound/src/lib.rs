@@ -14,6 +14,7 @@
 //! | `route` | the mail servers of a domain |
 //! | `session` | the SMTP connection to another host |
 //! | `report` | delivery status notifications |
+//! | `srs_key` | the secret for rewritten senders |
 
 mod agent;
 mod body;
@@ -23,7 +24,9 @@ mod report;
 mod route;
 mod schedule;
 mod session;
+mod srs_key;
 
 pub use agent::{Agent, ControlError, Metrics, ReportTarget, Request, request};
 pub use incoming::{OutboundIncoming, OutboundQueue};
 pub use schedule::{Grouping, SharedSchedule};
+pub use srs_key::open_srs;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use mail_core::message::address::{Address, Domain};
 use mail_core::message::printable::Excerpt;
+use mail_core::message::srs::Srs;
 use mail_core::sasl::Credentials;
 use mail_core::time::Instant;
 use mail_core::users::Username;
@@ -39,12 +40,14 @@ pub struct ServiceContext<D, S, C> {
 }
 
 /// Rules for mail to and from other hosts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct RelayPolicy {
     /// Whether mail for other hosts is accepted from users and from clients that [`ClientContext::may_relay`].
     pub outbound: bool,
     /// Whether a sender at a local domain must sign in.
     pub own_domains_need_sign_in: bool,
+    /// Restores the senders of forwarded mail, for reports about it.
+    pub srs: Option<Srs>,
 }
 
 /// Time for trace fields and for throttling.

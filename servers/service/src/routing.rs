@@ -8,6 +8,8 @@
 //! 4. for `postmaster` and `abuse` (RFC 5321 section 4.5.1, RFC 2142), the postmaster's account;
 //! 5. the catch-all of the domain.
 //!
+//! The rewritten sender of forwarded mail (SRS) leads to the original sender.
+//!
 //! The targets of an alias are looked up in turn.
 
 use std::collections::HashSet;
@@ -19,7 +21,7 @@ use mail_store::Destination;
 use mail_store::directory::{Directory, DirectoryError};
 use tracing::error;
 
-use crate::context::ServiceContext;
+use crate::context::{Clock, ServiceContext};
 
 /// Maximum number of destinations of one address, and of lookups for it.
 const DESTINATIONS_MAX: usize = 1_000;
@@ -31,7 +33,7 @@ struct Lookup {
     depth: usize,
 }
 
-impl<D: Directory, S, C> ServiceContext<D, S, C> {
+impl<D: Directory, S, C: Clock> ServiceContext<D, S, C> {
     /// The destinations of a forward-path, each once; none if a local domain has no such user. Postmaster always has a
     /// destination.
     ///
@@ -94,6 +96,10 @@ impl<D: Directory, S, C> ServiceContext<D, S, C> {
     ) -> Result<Option<Destination>, DirectoryError> {
         if !self.is_local(&address.host) {
             return Ok(Some(Destination::Remote(address.clone())));
+        }
+        if let Some(srs) = self.relay.srs.as_ref().filter(|srs| srs.is_rewritten(address)) {
+            let sender = srs.reverse(address, self.clock.utc());
+            return Ok(sender.ok().map(Destination::Remote));
         }
         let is_postmaster = is_named(address, "postmaster");
         let account = match address.local.username() {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use mail_core::message::address::{Address, Domain, ForwardPath};
+use mail_core::message::address::{Address, Domain, ForwardPath, ReversePath};
 use mail_core::sasl::Credentials;
 use mail_core::users::Username;
 use mail_store::directory::{Directory, DirectoryError};
@@ -58,13 +58,14 @@ pub trait SmtpService: Send + Sync {
         std::future::ready(Ok(()))
     }
 
-    /// The destinations of a recipient; at least one. `may_relay` permits recipients on other hosts.
+    /// The destinations of a recipient of mail from `sender`; at least one. `may_relay` permits recipients on other hosts.
     ///
     /// # Errors
     /// The recipient is refused.
     fn accept_recipient(
         &self,
         path: &ForwardPath,
+        sender: &ReversePath,
         may_relay: bool,
     ) -> impl Future<Output = Result<Vec<Destination>, RecipientRefusal>> + Send;
 }
@@ -126,8 +127,16 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpService for Se
     async fn accept_recipient(
         &self,
         path: &ForwardPath,
+        sender: &ReversePath,
         may_relay: bool,
     ) -> Result<Vec<Destination>, RecipientRefusal> {
+        let srs = self.relay.srs.as_ref();
+        let is_rewritten =
+            path.address().is_some_and(|address| srs.is_some_and(|srs| srs.is_rewritten(address)));
+        // Only reports go to the sender of forwarded mail, so that nobody else sends mail through this host.
+        if is_rewritten && sender.address().is_some() {
+            return Err(RecipientRefusal::UnknownUser);
+        }
         let destinations = self.route(path).await?;
         if destinations.is_empty() {
             return Err(RecipientRefusal::UnknownUser);

@@ -118,8 +118,9 @@ impl<X: SmtpService> SmtpSession<X> {
         let Recipient { path, parameters } = recipient;
         let path = &path;
         let may_relay = self.account.is_some() || self.client.may_relay;
-        let accepted = self.service.accept_recipient(path, may_relay).await;
         let transaction = self.transaction.as_mut().expect("the machine requires MAIL before RCPT");
+        let sender = transaction.envelope.reverse_path.clone();
+        let accepted = self.service.accept_recipient(path, &sender, may_relay).await;
         let destinations = match accepted {
             Ok(destinations) => destinations,
             Err(refusal) => {
@@ -129,7 +130,6 @@ impl<X: SmtpService> SmtpSession<X> {
         };
         let is_relayed = destinations.iter().any(|destination| matches!(destination, Destination::Remote(_)));
         if is_relayed {
-            let sender = transaction.envelope.reverse_path.clone();
             check_sender(&*self.service, self.account.as_ref(), &sender).await?;
         }
         let transaction = self.transaction.as_mut().expect("the machine requires MAIL before RCPT");

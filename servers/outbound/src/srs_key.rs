@@ -1,0 +1,68 @@
+//! The secret that proves that this host has rewritten a sender: a file of 64 hexadecimal digits in the data directory.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use mail_core::message::address::Domain;
+use mail_core::message::srs::Srs;
+use mail_core::secret::Secret;
+
+const FILE: &str = ".srs-key";
+const KEY_OCTETS: usize = 32;
+
+/// The rewriting of senders to addresses of `domain`. Creates the key if it is missing.
+///
+/// # Errors
+/// A sentence that names the file.
+pub fn open_srs(data: &Path, domain: Domain) -> Result<Srs, String> {
+    let path = data.join(FILE);
+    let failed =
+        |error: io::Error| format!("cannot use the key for forwarded mail in {}: {error}", path.display());
+    let text = match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create(data, &path).map_err(failed)?,
+        text => text.map_err(failed)?,
+    };
+    let text = text.trim();
+    let is_key = text.len() == 2 * KEY_OCTETS && text.bytes().all(|octet| octet.is_ascii_hexdigit());
+    if !is_key {
+        return Err(format!("{} is damaged; remove it, and a new key is created", path.display()));
+    }
+    Ok(Srs::new(Secret::new(text.as_bytes().to_vec()), domain))
+}
+
+fn create(data: &Path, path: &Path) -> io::Result<String> {
+    let mut key = [0; KEY_OCTETS];
+    getrandom::fill(&mut key).map_err(io::Error::other)?;
+    let text: String = key.iter().map(|octet| format!("{octet:02x}")).collect();
+    let new = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    writeln!(file, "{text}")?;
+    file.sync_all()?;
+    std::fs::rename(&new, path)?;
+    File::open(data)?.sync_all()?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use mail_core::message::address::Address;
+
+    use super::*;
+
+    #[test]
+    fn key_is_created_once_and_a_damaged_one_is_reported() {
+        let dir = tempfile::tempdir().unwrap();
+        let domain = Domain::parse("iitkgp.edu").unwrap();
+        let sender = Address::parse("a@elsewhere.example").unwrap();
+        let now = DateTime::from_timestamp(1_795_972_309, 0).unwrap();
+        let rewritten = open_srs(dir.path(), domain.clone()).unwrap().forward(&sender, now).unwrap();
+        let reopened = open_srs(dir.path(), domain.clone()).unwrap();
+        assert_eq!(reopened.reverse(&rewritten, now), Ok(sender));
+        std::fs::write(dir.path().join(FILE), "short").unwrap();
+        let error = open_srs(dir.path(), domain).expect_err("the key is damaged");
+        assert!(error.contains(FILE) && error.contains("remove it"), "{error}");
+    }
+}
