@@ -90,7 +90,9 @@ impl Control {
                 return control.notify(Notice::error(text));
             }
             control.close_draft();
-            control.dispatch(ComposeAction::Open(stored.ok().flatten().unwrap_or(listed)));
+            let stored = stored.ok().flatten().filter(|_| !is_unstored);
+            control.0.stored_draft.replace(stored.clone());
+            control.dispatch(ComposeAction::Open(stored.unwrap_or(listed)));
         });
     }
 
@@ -103,7 +105,7 @@ impl Control {
             return;
         }
         let compose = self.state().compose.clone();
-        let is_unedited = |open: &OpenDraft| open.form.id == id && compose.draft(id) == Some(&open.form);
+        let is_unedited = |open: &OpenDraft| open.form.id == id && self.is_stored(&open.form);
         let is_open_unedited = compose.open.as_ref().is_some_and(is_unedited);
         if stored.as_ref().is_none_or(|form| form.queued) {
             // Another tab is sending it, or it is gone: this tab must not store it again.
@@ -116,6 +118,7 @@ impl Control {
         match stored {
             Some(form) => {
                 if is_open_unedited {
+                    self.0.stored_draft.replace(Some(form.clone()));
                     self.dispatch(ComposeAction::Edit(form.clone()));
                 }
                 self.dispatch(ComposeAction::Save(form));
@@ -248,6 +251,11 @@ impl Control {
         });
     }
 
+    /// Whether the storage has this version. Storing it again would replace a later version of another tab.
+    fn is_stored(&self, form: &Rc<DraftForm>) -> bool {
+        self.0.stored_draft.borrow().as_ref() == Some(form)
+    }
+
     /// Stores the open draft now.
     pub(super) fn store_open_draft(&self) {
         let state = self.state();
@@ -255,7 +263,7 @@ impl Control {
         let form = &open.form;
         if form.is_empty() && !state.compose.is_attaching(&form.id) {
             self.delete_draft(&form.id);
-        } else {
+        } else if !self.is_stored(form) {
             self.store_draft(&session, form.clone());
         }
     }
@@ -264,7 +272,7 @@ impl Control {
     pub(crate) fn back_up_open_draft(&self) {
         let state = self.state();
         let (Some(session), Some(open)) = (self.session(), &state.compose.open) else { return };
-        if open.is_untouched() {
+        if open.is_untouched() || self.is_stored(&open.form) {
             return;
         }
         if !open.form.is_empty() {
@@ -279,8 +287,9 @@ impl Control {
         spawn_local(async move { control.put_draft(&session, &form).await });
     }
 
-    pub(super) async fn put_draft(&self, session: &Rc<LoginSession>, form: &DraftForm) {
+    pub(super) async fn put_draft(&self, session: &Rc<LoginSession>, form: &Rc<DraftForm>) {
         if session.storage.put_draft(form).await {
+            self.0.stored_draft.replace(Some(form.clone()));
             self.0.unstored_drafts.borrow_mut().remove(&form.id);
             if self.is_current(session) {
                 self.dispatch(ComposeAction::Stored { draft: form.id.clone(), at: clock::now() });

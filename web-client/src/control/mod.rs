@@ -50,6 +50,7 @@ use yew::platform::time::sleep;
 pub(crate) use self::export::Export;
 use self::login_session::{Job, LoginSession};
 use self::store::Store;
+use crate::model::draft_form::DraftForm;
 use crate::model::sign_in_form::account_name;
 use crate::model::state::{Action, Notice, SessionAction, State, UiAction};
 use crate::model::transcript::{Protocol, Transcript, TranscriptRecorder};
@@ -83,6 +84,8 @@ struct Inner {
     session: RefCell<Option<Rc<LoginSession>>>,
     /// Counts edits of drafts; only the last edit is stored.
     edits: Cell<u64>,
+    /// The last version of a draft that is known to be in the storage.
+    stored_draft: RefCell<Option<Rc<DraftForm>>>,
     /// Drafts that could not be stored.
     unstored_drafts: RefCell<HashSet<String>>,
     /// Number of messages that are being sent, including those of earlier login sessions.
