@@ -67,6 +67,8 @@ enum Command {
         #[command(flatten)]
         place: PlaceArgs,
     },
+    /// Print the DNS records of the local domains, each with its reason, as lines of a zone file
+    Dns(PlaceArgs),
     /// Copy accounts, aliases and mail of a running system into a new directory
     Backup {
         /// The directory, which is created.
@@ -169,6 +171,9 @@ pub fn pennypost() -> ExitCode {
             finish(place.read_with_hostname_domain().and_then(|config| command.run(&config)))
         }
         Command::Queue { command, place } => finish(place.read().and_then(|config| command.run(&config))),
+        Command::Dns(place) => {
+            finish(place.read_with_hostname_domain().and_then(|config| crate::dns::print_records(&config)))
+        }
         Command::Backup { directory, place } => finish(
             place.read_with_hostname_domain().and_then(|config| crate::backup::backup(&config, &directory)),
         ),

@@ -15,6 +15,7 @@ use mail_store::FanOut;
 use mail_store::configured::{self, ConfiguredDirectory, ConfiguredStore};
 use prometheus_client::registry::Registry;
 
+use crate::authentication;
 use crate::outbound::{self, ConfiguredQueue};
 
 /// The system's clock, and ULIDs as message ids: sorted by time, with 80 random bits.
@@ -51,6 +52,7 @@ pub(crate) fn open(config: &Config, serves_smtp: bool, registry: &mut Registry) 
     let queue = if serves_smtp { outbound::open_queue(config)? } else { None };
     let outbound = config.outbound.is_some();
     Ok(ServiceContext {
+        authenticator: authentication::authenticator(config, serves_smtp)?,
         hostname: Domain::parse(&config.hostname.ascii()).expect("the A-labels of a domain are a domain"),
         domains: config.domains.clone(),
         postmaster: config.postmaster.clone(),

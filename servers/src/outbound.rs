@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use config::{Config, OutboundMode};
+use mail_authentication::{DkimKeys, MessageSigner};
 use mail_core::mailbox::Trace;
 use mail_core::message::address::{Address, ForwardPath, ReversePath};
 use mail_outbound::queue::DIRECTORY;
@@ -15,7 +16,7 @@ use mail_store::{DeliveryTarget as _, Envelope, IncomingMessage as _, StoreError
 use prometheus_client::registry::Registry;
 use tracing::warn;
 
-use crate::context::Context;
+use crate::context::{Context, SystemClock};
 
 /// The queue in the data directory.
 pub(crate) type ConfiguredQueue = OutboundQueue<ConfiguredDisk, ConfiguredOffload>;
@@ -23,10 +24,10 @@ pub(crate) type ConfiguredQueue = OutboundQueue<ConfiguredDisk, ConfiguredOffloa
 /// The protocol in the trace fields of reports.
 const REPORT_PROTOCOL: &str = "local";
 
-/// Opens the queue if mail is sent to other hosts.
+/// Opens the queue if mail is sent to other hosts. The first time, creates the DKIM keys.
 ///
 /// # Errors
-/// Another process delivers the queue, or its directory cannot be used.
+/// Another process delivers the queue, or its directory cannot be used; or a DKIM key cannot be used.
 pub(crate) fn open_queue(config: &Config) -> Result<Option<ConfiguredQueue>, String> {
     let Some(outbound) = &config.outbound else { return Ok(None) };
     let grouping = match outbound.mode {
@@ -36,8 +37,10 @@ pub(crate) fn open_queue(config: &Config) -> Result<Option<ConfiguredQueue>, Str
     let delay_report =
         Duration::from_secs(outbound.delay_report_seconds.min(outbound.lifetime_seconds).into());
     let schedule = SharedSchedule::new(grouping, delay_report);
-    let queue = OutboundQueue::open(&configured::disk(config), ConfiguredOffload {}, schedule);
-    queue.map(Some).map_err(|error| format!("cannot use the outbound queue: {error}"))
+    let queue = OutboundQueue::open(&configured::disk(config), ConfiguredOffload {}, schedule)
+        .map_err(|error| format!("cannot use the outbound queue: {error}"))?;
+    let keys = DkimKeys::read_or_generate(&config.data, SystemClock.utc())?;
+    Ok(Some(queue.with_signer(Arc::new(MessageSigner::new(keys, config.domains.clone())))))
 }
 
 /// The agent that delivers the queue; `None` without a queue.
@@ -70,7 +73,7 @@ impl ReportTarget for Reports {
             warn!(%sender, "a report is dropped: the sender does not exist any more");
             return Ok(());
         }
-        let envelope = Envelope { reverse_path: ReversePath::Null, recipients, is_submission: false };
+        let envelope = Envelope { reverse_path: ReversePath::Null, recipients, is_submission: true };
         let time = context.clock.utc();
         let trace = Trace {
             reverse_path: ReversePath::Null,
@@ -81,6 +84,7 @@ impl ReportTarget for Reports {
             tls: None,
             id: context.clock.generate(time),
             time,
+            authentication_results: None,
         };
         let mut incoming = context.store.begin(&envelope).await?;
         incoming.write(Bytes::from(report)).await?;

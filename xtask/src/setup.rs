@@ -1,7 +1,7 @@
 //! `cargo xtask setup`: installs the tools that the tests need and this machine lacks.
 //!
 //! Sources: rustup for the Rust target, crates.io for four programs, Debian for mail programs and Chromium, npm for
-//! axe-core and mailpit-api, PyPI for mailpit-api-client. No prebuilt program is downloaded from elsewhere. Each run checks
+//! axe-core and mailpit-api, PyPI for mailpit-api-client and dkimpy. No prebuilt program is downloaded from elsewhere. Each run checks
 //! the machine, so a second run does nothing.
 
 use std::fs;
@@ -33,7 +33,7 @@ const PACKAGES: &[Package] = &[
     ("/usr/bin/mh/inc", "nmh", "sends by SMTP and retrieves by POP3"),
     ("script", "bsdutils", "gives mutt and neomutt a terminal"),
     ("python3", "python3", "sends with smtplib and retrieves with poplib"),
-    ("pip3", "python3-pip", "installs mailpit-api-client"),
+    ("pip3", "python3-pip", "installs mailpit-api-client and dkimpy"),
     ("node", "nodejs", "runs WebAssembly tests"),
     NPM,
     ("chromium", "chromium", "runs the page"),
@@ -58,8 +58,11 @@ const NPM_PACKAGES: [(&str, &str, &str); 2] = [
 ];
 
 /// Packages from PyPI, with their dependencies: name, version, purpose.
-const PYTHON_PACKAGES: [(&str, &str, &str); 1] =
-    [("mailpit-api-client", "1.0.0", "a client of the mail catcher's API")];
+const PYTHON_PACKAGES: [(&str, &str, &str); 3] = [
+    ("mailpit-api-client", "1.0.0", "a client of the mail catcher's API"),
+    ("dkimpy", "1.1.8", "verifies DKIM signatures"),
+    ("pynacl", "1.6.2", "lets dkimpy verify Ed25519"),
+];
 
 /// A program from crates.io.
 struct Tool {

@@ -1,6 +1,7 @@
 //! Internet messages: addresses, header fields, dates, drafts, composing and parsing MIME, delivery reports.
 
 pub mod address;
+pub mod authentication_results;
 pub mod complete;
 pub mod compose;
 pub mod date;

@@ -25,5 +25,6 @@ mod schedule;
 mod session;
 
 pub use agent::{Agent, ControlError, Metrics, ReportTarget, Request, request};
-pub use incoming::{OutboundIncoming, OutboundQueue};
+pub use incoming::{OutboundIncoming, OutboundQueue, ReadBody, Signer};
+pub use route::dns_resolver;
 pub use schedule::{Grouping, SharedSchedule};
