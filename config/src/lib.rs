@@ -7,6 +7,7 @@ mod auth;
 mod byte_size;
 mod deserialize;
 mod faults;
+mod inbound;
 mod limits;
 mod metrics;
 mod networks;
@@ -34,6 +35,7 @@ pub use byte_size::ByteSize;
 pub use faults::{
     Action, Fault, FaultCommand, Faults, Identity, Pattern, Pop3Command, Sampling, SmtpCommand,
 };
+pub use inbound::{DmarcMode, Inbound};
 pub use limits::Limits;
 pub use metrics::Metrics;
 pub use networks::Networks;
@@ -69,6 +71,7 @@ pub struct Config {
     pub metrics: Metrics,
     /// Delivery to other hosts; `None`: no mail leaves the host.
     pub outbound: Option<Outbound>,
+    pub inbound: Inbound,
     pub faults: Faults,
 }
 
@@ -89,6 +92,7 @@ impl Default for Config {
             process: Process::default(),
             metrics: Metrics::default(),
             outbound: None,
+            inbound: Inbound::default(),
             faults: Faults::default(),
         }
     }
@@ -140,6 +144,7 @@ impl Config {
         self.smtp.validate(&self.tls)?;
         self.pop3.validate(&self.tls)?;
         self.web.limits.validate()?;
+        self.validate_inbound()?;
         self.outbound.as_ref().map_or(Ok(()), Outbound::validate)
     }
 

@@ -25,6 +25,7 @@ fn record(number: usize) -> Vec<u8> {
         tls: None,
         id: format!("01JD8W{number}"),
         time: chrono::DateTime::UNIX_EPOCH,
+        authentication_results: None,
     };
     let (mut writer, mut rest) = (RecordWriter::default(), Vec::new());
     writer.write(message.as_bytes(), &mut rest);

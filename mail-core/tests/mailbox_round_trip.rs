@@ -41,6 +41,7 @@ fn append_record(mail: &[u8], id: &str, mailbox: &mut Vec<u8>) {
         tls: None,
         id: id.into(),
         time: DateTime::UNIX_EPOCH,
+        authentication_results: None,
     };
     let (mut intake, mut rest) = (RecordWriter::default(), Vec::new());
     mail.chunks(1_000).for_each(|chunk| intake.write(chunk, &mut rest));

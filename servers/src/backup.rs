@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use config::Config;
+use mail_authentication::DIRECTORY as DKIM_DIRECTORY;
 use mail_core::users::Username;
 use mail_store::{MailboxAdmin, configured};
 
@@ -33,6 +34,7 @@ pub(crate) fn backup(config: &Config, target: &Path) -> Result<(), String> {
     for name in ["User.txt", "Aliases.txt"] {
         copy_file(&config.data.join(name), &target.join(name)).map_err(fail)?;
     }
+    copy_keys(&config.data.join(DKIM_DIRECTORY), &target.join(DKIM_DIRECTORY)).map_err(fail)?;
     let mailboxes = configured::mailboxes(config);
     let mut octets = 0;
     let names = run_blocking(all_names(&directory))?;
@@ -64,6 +66,20 @@ fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
     let mut copy = create_file(to)?;
     io::copy(&mut source, &mut copy)?;
     copy.sync_all()
+}
+
+/// Copies the DKIM keys, which may be missing.
+fn copy_keys(from: &Path, to: &Path) -> io::Result<()> {
+    let entries = match from.read_dir() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    create_directory(to)?;
+    for entry in entries {
+        let entry = entry?;
+        copy_file(&entry.path(), &to.join(entry.file_name()))?;
+    }
+    sync_directory(to)
 }
 
 fn create_directory(path: &Path) -> io::Result<()> {

@@ -70,6 +70,8 @@ enum Command {
     },
     /// Print the lines of the log about a message
     Trace(TraceArgs),
+    /// Print the DNS records of the local domains, each with its reason, as lines of a zone file
+    Dns(PlaceArgs),
     /// Copy accounts, aliases and mail of a running system into a new directory
     Backup {
         /// The directory, which is created.
@@ -173,6 +175,9 @@ pub fn pennypost() -> ExitCode {
         }
         Command::Queue { command, place } => finish(place.read().and_then(|config| command.run(&config))),
         Command::Trace(args) => finish(args.run()),
+        Command::Dns(place) => {
+            finish(place.read_with_hostname_domain().and_then(|config| crate::dns::print_records(&config)))
+        }
         Command::Backup { directory, place } => finish(
             place.read_with_hostname_domain().and_then(|config| crate::backup::backup(&config, &directory)),
         ),

@@ -78,7 +78,9 @@ mod linux {
 
     /// Ports of other hosts' mail servers and of DNS servers over TCP.
     fn outbound_ports(config: &Config) -> Vec<u16> {
-        let Some(outbound) = &config.outbound else { return Vec::new() };
+        let Some(outbound) = &config.outbound else {
+            return if config.authenticates() { vec![DNS_PORT] } else { Vec::new() };
+        };
         let smarthost = outbound.smarthost.iter().map(|smarthost| smarthost.address.port);
         let resolvers = outbound.resolver.iter().map(|server| server.0.port());
         [outbound.port, DNS_PORT].into_iter().chain(smarthost).chain(resolvers).collect()

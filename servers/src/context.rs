@@ -15,6 +15,7 @@ use mail_store::FanOut;
 use mail_store::configured::{self, ConfiguredDirectory, ConfiguredStore};
 use prometheus_client::registry::Registry;
 
+use crate::authentication;
 use crate::outbound::{self, ConfiguredQueue};
 
 /// The system's clock, and ULIDs as message ids: sorted by time, with 80 random bits.
@@ -54,6 +55,7 @@ pub(crate) fn open(config: &Config, serves_smtp: bool, registry: &mut Registry) 
     let queue = srs.as_ref().map(|srs| outbound::open_queue(config, srs)).transpose()?.flatten();
     Ok(ServiceContext {
         hostname,
+        authenticator: authentication::authenticator(config, serves_smtp)?,
         domains: config.domains.clone(),
         postmaster: config.postmaster.clone(),
         refuse_unknown_user: config.pop3.refuse_unknown_user,

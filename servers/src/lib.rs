@@ -9,11 +9,13 @@
 
 pub mod admin;
 mod alias;
+mod authentication;
 mod backup;
 pub mod check;
 pub mod cli;
 mod confine;
 mod context;
+mod dns;
 mod metrics;
 mod outbound;
 mod privileges;

@@ -4,23 +4,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Config, OutboundMode};
+use mail_authentication::{DkimKeys, MessageSigner};
 use mail_core::message::address::Address;
 use mail_core::message::srs::Srs;
 use mail_outbound::queue::DIRECTORY;
 use mail_outbound::{Agent, Grouping, Metrics, OutboundQueue, ReportTarget, SharedSchedule};
+use mail_service::context::Clock as _;
 use mail_store::StoreError;
 use mail_store::configured::{self, ConfiguredDisk, ConfiguredOffload};
 use prometheus_client::registry::Registry;
 
-use crate::context::Context;
+use crate::context::{Context, SystemClock};
 
 /// The queue in the data directory.
 pub(crate) type ConfiguredQueue = OutboundQueue<ConfiguredDisk, ConfiguredOffload>;
 
-/// Opens the queue if mail is sent to other hosts.
+/// Opens the queue if mail is sent to other hosts. The first time, creates the DKIM keys.
 ///
 /// # Errors
-/// Another process delivers the queue, or its directory cannot be used.
+/// Another process delivers the queue, or its directory cannot be used; or a DKIM key cannot be used.
 pub(crate) fn open_queue(config: &Config, srs: &Srs) -> Result<Option<ConfiguredQueue>, String> {
     let Some(outbound) = &config.outbound else { return Ok(None) };
     let grouping = match outbound.mode {
@@ -30,8 +32,10 @@ pub(crate) fn open_queue(config: &Config, srs: &Srs) -> Result<Option<Configured
     let delay_report =
         Duration::from_secs(outbound.delay_report_seconds.min(outbound.lifetime_seconds).into());
     let schedule = SharedSchedule::new(grouping, delay_report);
-    let queue = OutboundQueue::open(&configured::disk(config), ConfiguredOffload {}, schedule, srs.clone());
-    queue.map(Some).map_err(|error| format!("cannot use the outbound queue: {error}"))
+    let queue = OutboundQueue::open(&configured::disk(config), ConfiguredOffload {}, schedule, srs.clone())
+        .map_err(|error| format!("cannot use the outbound queue: {error}"))?;
+    let keys = DkimKeys::read_or_generate(&config.data, SystemClock.utc())?;
+    Ok(Some(queue.with_signer(Arc::new(MessageSigner::new(keys, config.domains.clone())))))
 }
 
 /// The agent that delivers the queue; `None` without a queue.

@@ -57,6 +57,7 @@ async fn context() -> Context {
     directory.add(&gb(), &Secret::new("other".to_owned())).await.expect("added");
     let hostname = Domain::parse("iit.edu").expect("a domain");
     Arc::new(ServiceContext {
+        authenticator: None,
         domains: vec![hostname.clone()],
         hostname,
         postmaster: None,

@@ -1,8 +1,8 @@
 //! `cargo xtask setup`: installs the tools that the tests need and this machine lacks.
 //!
 //! Sources: rustup for the Rust target, crates.io for four programs, Debian for mail programs and Chromium, npm for
-//! axe-core and mailpit-api, PyPI for mailpit-api-client and schemathesis. No prebuilt program is downloaded from elsewhere.
-//! Each run checks the machine, so a second run does nothing.
+//! axe-core and mailpit-api, PyPI for mailpit-api-client, schemathesis and dkimpy. No prebuilt program is downloaded from
+//! elsewhere. Each run checks the machine, so a second run does nothing.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -33,7 +33,7 @@ const PACKAGES: &[Package] = &[
     ("/usr/bin/mh/inc", "nmh", "sends by SMTP and retrieves by POP3"),
     ("script", "bsdutils", "gives mutt and neomutt a terminal"),
     ("python3", "python3", "sends with smtplib and retrieves with poplib"),
-    ("pip3", "python3-pip", "installs mailpit-api-client and schemathesis"),
+    ("pip3", "python3-pip", "installs mailpit-api-client, schemathesis and dkimpy"),
     ("node", "nodejs", "runs WebAssembly tests"),
     NPM,
     ("chromium", "chromium", "runs the page"),
@@ -58,9 +58,11 @@ const NPM_PACKAGES: [(&str, &str, &str); 2] = [
 ];
 
 /// Packages from PyPI, with their dependencies: name, version, purpose.
-const PYTHON_PACKAGES: [(&str, &str, &str); 2] = [
+const PYTHON_PACKAGES: [(&str, &str, &str); 4] = [
     ("mailpit-api-client", "1.0.0", "a client of the mail catcher's API"),
     ("schemathesis", "4.32.5", "compares the mail catcher's API with its description"),
+    ("dkimpy", "1.1.8", "verifies DKIM signatures"),
+    ("pynacl", "1.6.2", "lets dkimpy verify Ed25519"),
 ];
 
 /// A program from crates.io.

@@ -38,13 +38,16 @@ pub struct Trace {
     pub id: String,
     /// The time of receipt.
     pub time: DateTime<Utc>,
+    /// An Authentication-Results field with its CRLF, which follows the trace fields (RFC 8601 section 4.1).
+    pub authentication_results: Option<String>,
 }
 
 impl Trace {
-    /// Formats Return-Path and Received. A comment lists the added fields.
+    /// Formats Return-Path, Received and Authentication-Results. A comment lists the added fields.
     fn write(&self, added: &[&str], out: &mut Vec<u8>) {
         out.extend_from_slice(format!("Return-Path: {}\r\n", self.reverse_path).as_bytes());
         out.extend_from_slice(self.received(added).as_bytes());
+        out.extend_from_slice(self.authentication_results.as_deref().unwrap_or_default().as_bytes());
     }
 
     /// Formats Received with its CRLF. A comment lists the added fields.
@@ -215,6 +218,7 @@ pub(super) mod testing {
             tls: None,
             id: "01JD8W".into(),
             time: DateTime::from_timestamp(1_795_374_907, 0).unwrap(),
+            authentication_results: None,
         }
     }
 
@@ -280,6 +284,10 @@ mod tests {
                 assert_eq!(record(message.as_bytes(), step, &trace()), format!("{head}{rest}.\r\n"));
             }
         }
+        let results = "Authentication-Results: iitkgp.edu; spf=pass\r\n";
+        let authenticated = Trace { authentication_results: Some(results.into()), ..trace() };
+        let written = record(b"From: a\r\nTo: b\r\nSubject: c\r\nX: y\r\n\r\n", 1, &authenticated);
+        assert_eq!(written, format!("From: a\r\nTo: b\r\nSubject: c\r\n{TRACE}{results}X: y\r\n\r\n.\r\n"));
         let bounce = Trace { reverse_path: ReversePath::Null, ..trace() };
         assert!(record(b"To: a\r\nSubject: b\r\n", 1, &bounce).starts_with(
             "From: <MAILER-DAEMON@iitkgp.edu>\r\nTo: a\r\nSubject: b\r\nReceived: 2026-11-22 : 19 : 15\r\nReturn-Path: <>\r\n"

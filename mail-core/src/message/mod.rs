@@ -2,6 +2,7 @@
 //! senders.
 
 pub mod address;
+pub mod authentication_results;
 pub mod complete;
 pub mod compose;
 pub mod date;

@@ -227,6 +227,7 @@ async fn serve_pop3(
         implementation: Some(format!("Pennypost-{}", env!("CARGO_PKG_VERSION"))),
     });
     let context = Arc::new(ServiceContext {
+        authenticator: None,
         hostname: shared.hostname.clone(),
         domains: Vec::new(),
         postmaster: None,

@@ -1,5 +1,6 @@
 //! A message on its way into the queue.
 
+use std::fmt::Debug;
 use std::io;
 use std::sync::Arc;
 
@@ -12,13 +13,44 @@ use mail_core::message::header::{HeaderBounds, HeaderScanner};
 use mail_core::message::id::MessageId;
 use mail_core::message::srs::Srs;
 use mail_core::queue::{Entry, QueueId, Recipient};
-use mail_store::disk::Disk;
+use mail_store::disk::{Disk, DiskFile};
 use mail_store::offload::Offload;
-use mail_store::spool::{SpillFiles, Spool};
+use mail_store::spool::{SpillFiles, Spool, Spooled};
 use mail_store::{DeliveryTarget, Destination, Envelope, IncomingMessage, StoreError};
 
 use crate::queue::{ENVELOPE_OCTETS_MAX, Queue};
 use crate::schedule::SharedSchedule;
+
+/// Signs messages of this host.
+pub trait Signer: Send + Sync + Debug {
+    /// The fields to add above the header, each with its CRLF; empty if the message is not signed. `header` has CRLF line ends and
+    /// does not include the empty line, `body` begins with it. Blocks while it reads the body.
+    ///
+    /// # Errors
+    /// The body cannot be read, or the signature not be made.
+    fn sign(&self, reverse_path: &ReversePath, header: &[u8], body: &ReadBody<'_>) -> io::Result<Vec<u8>>;
+}
+
+/// Passes the octets after a header to its argument, in pieces.
+pub type ReadBody<'a> = dyn Fn(&mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> + 'a;
+
+/// A type without a lifetime, so that it can move to another thread in the middle of an async function.
+#[derive(Debug, Clone)]
+struct SharedSigner(Arc<dyn Signer>);
+
+impl SharedSigner {
+    /// The signature fields of a message.
+    fn sign(
+        &self,
+        reverse_path: &ReversePath,
+        header: &[u8],
+        body: &Spooled<impl DiskFile>,
+    ) -> Result<Vec<u8>, StoreError> {
+        let Self(signer) = self;
+        let fields = signer.sign(reverse_path, header, &|put| body.read(put));
+        fields.map_err(|error| StoreError::Failed(format!("cannot sign the message: {error}")))
+    }
+}
 
 /// Accepts messages for other hosts.
 #[derive(Debug, Clone)]
@@ -28,6 +60,7 @@ pub struct OutboundQueue<D: Disk, O: Offload> {
     pub(crate) offload: O,
     srs: Srs,
     spill_files: Arc<SpillFiles<D>>,
+    signer: Option<SharedSigner>,
 }
 
 impl<D: Disk, O: Offload> OutboundQueue<D, O> {
@@ -42,7 +75,15 @@ impl<D: Disk, O: Offload> OutboundQueue<D, O> {
             schedule: Arc::new(schedule),
             offload,
             spill_files: Arc::new(SpillFiles::open(disk)?),
+            signer: None,
         })
+    }
+
+    /// Signs submitted messages.
+    #[must_use]
+    pub fn with_signer(mut self, signer: Arc<dyn Signer>) -> Self {
+        self.signer = Some(SharedSigner(signer));
+        self
     }
 }
 
@@ -169,15 +210,14 @@ impl<D: Disk, O: Offload> IncomingMessage for OutboundIncoming<D, O> {
         let id: QueueId =
             trace.id.parse().map_err(|error| StoreError::Failed(format!("{error}: {}", trace.id)))?;
         let header = header.octets;
+        let reverse_path = match envelope.reverse_path {
+            // Mail for another host that is no submission is forwarded by an alias.
+            ReversePath::Address(sender) if !envelope.is_submission => target.forwarded(sender, trace.time),
+            path => path,
+        };
         let entry = Entry {
             received: trace.time,
-            reverse_path: match envelope.reverse_path {
-                // Mail for another host that is no submission is forwarded by an alias.
-                ReversePath::Address(sender) if !envelope.is_submission => {
-                    target.forwarded(sender, trace.time)
-                }
-                path => path,
-            },
+            reverse_path: reverse_path.clone(),
             ret: envelope.dsn.ret,
             envid: envelope.dsn.envid,
             recipients,
@@ -189,14 +229,24 @@ impl<D: Disk, O: Offload> IncomingMessage for OutboundIncoming<D, O> {
             return Err(StoreError::Failed("the envelope has too many recipients".into()));
         }
         head.extend_from_slice(trace.received(&[]).as_bytes());
-        match envelope.is_submission {
-            true => complete_header(&header, &trace.time.fixed_offset(), &message_id(trace), &mut head),
-            false => head.extend_from_slice(&header),
-        }
+        head.extend_from_slice(trace.authentication_results.as_deref().unwrap_or_default().as_bytes());
+        let (header, signer) = match envelope.is_submission {
+            true => {
+                let mut completed = Vec::with_capacity(header.len());
+                complete_header(&header, &trace.time.fixed_offset(), &message_id(trace), &mut completed);
+                (completed, target.signer.clone())
+            }
+            false => (header, None),
+        };
         let (body, queue) = (body.finish().await?, Arc::clone(&target.queue));
         let entry_id = id.clone();
-        let insert =
-            move || queue.insert(&entry_id, &head, |put| body.read(|piece| -> io::Result<()> { put(piece) }));
+        let insert = move || {
+            if let Some(signer) = signer {
+                head.extend_from_slice(&signer.sign(&reverse_path, &header, &body)?);
+            }
+            head.extend_from_slice(&header);
+            queue.insert(&entry_id, &head, |put| body.read(|piece| -> io::Result<()> { put(piece) }))
+        };
         target.offload.run(insert).await?;
         target.schedule.add(id, &entry);
         Ok(())

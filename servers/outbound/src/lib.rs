@@ -27,6 +27,7 @@ mod session;
 mod srs_key;
 
 pub use agent::{Agent, ControlError, Metrics, ReportTarget, Request, request};
-pub use incoming::{OutboundIncoming, OutboundQueue};
+pub use incoming::{OutboundIncoming, OutboundQueue, ReadBody, Signer};
+pub use route::dns_resolver;
 pub use schedule::{Grouping, SharedSchedule};
 pub use srs_key::open_srs;

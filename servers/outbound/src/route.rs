@@ -40,26 +40,9 @@ struct Exchange {
 }
 
 impl Resolver {
-    /// Uses the given servers, or those of the system.
-    ///
-    /// # Errors
-    /// A sentence: the configuration of the system is unreadable.
+    /// As [`dns_resolver`].
     pub(crate) fn new(servers: &[NameServer]) -> Result<Self, String> {
-        let failed =
-            |error: NetError| format!("cannot use the DNS servers: {error}; set `resolver` in [outbound]");
-        let mut builder = if servers.is_empty() {
-            TokioResolver::builder_tokio().map_err(failed)?
-        } else {
-            let servers = servers.iter().map(|server| name_server(server.0)).collect();
-            let config = ResolverConfig::from_name_servers(servers);
-            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-        };
-        let options = builder.options_mut();
-        options.timeout = DNS_TIMEOUT / 2;
-        options.attempts = 2;
-        // A name in /etc/hosts has no MX records, and the search list must not complete a domain.
-        options.use_hosts_file = ResolveHosts::Never;
-        builder.build().map(|dns| Self { dns }).map_err(failed)
+        dns_resolver(servers, DNS_TIMEOUT / 2).map(|dns| Self { dns })
     }
 
     /// The names of the mail servers of a domain, in the order in which they are tried. `own_name` is this host.
@@ -144,6 +127,28 @@ pub(crate) fn permitted(
         return Err(Failure::permanent("5.4.4", text));
     }
     Ok(addresses)
+}
+
+/// A client of the given DNS servers, or those of the system. `timeout` limits an attempt, of which there are two.
+///
+/// # Errors
+/// A sentence: the configuration of the system is unreadable.
+pub fn dns_resolver(servers: &[NameServer], timeout: Duration) -> Result<TokioResolver, String> {
+    let failed =
+        |error: NetError| format!("cannot use the DNS servers: {error}; set `resolver` in [outbound]");
+    let mut builder = if servers.is_empty() {
+        TokioResolver::builder_tokio().map_err(failed)?
+    } else {
+        let servers = servers.iter().map(|server| name_server(server.0)).collect();
+        let config = ResolverConfig::from_name_servers(servers);
+        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+    };
+    let options = builder.options_mut();
+    options.timeout = timeout;
+    options.attempts = 2;
+    // A name in /etc/hosts has no other records, and the search list must not complete a domain.
+    options.use_hosts_file = ResolveHosts::Never;
+    builder.build().map_err(failed)
 }
 
 fn name_server(address: SocketAddr) -> NameServerConfig {

@@ -14,6 +14,7 @@ use mail_core::users::Username;
 use mail_store::directory::{Directory, DirectoryError};
 use tracing::{debug, error, warn};
 
+use crate::authentication::MessageAuthenticator;
 use crate::budget::Budget;
 use crate::metrics::Metrics;
 use crate::throttle::{self, Attempt, LimitScope, Throttle};
@@ -34,6 +35,8 @@ pub struct ServiceContext<D, S, C> {
     /// Memory for messages that are being received.
     pub memory: Arc<Budget>,
     pub metrics: Arc<Metrics>,
+    /// Verifies mail from clients that have not signed in; `None`: it is accepted unverified.
+    pub authenticator: Option<Arc<dyn MessageAuthenticator>>,
     pub directory: D,
     pub store: S,
     pub clock: C,

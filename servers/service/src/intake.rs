@@ -1,15 +1,18 @@
 //! The message of a transaction on its way to a delivery target: begin, write, commit. Dropping it aborts the delivery.
 //!
-//! The intake applies the rules that need to see the message: size of the header, number of hops, memory in use.
+//! The intake applies the rules that need to see the message: size of the header, number of hops, memory in use. If mail is
+//! authenticated, it passes the message to the check, and removes Authentication-Results fields in the name of this server.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use mail_core::mailbox::{HEADER_SEARCH_OCTETS_MAX, Trace};
+use mail_core::message::authentication_results;
 use mail_core::message::header::{self, HeaderBounds, HeaderScanner};
 use mail_core::message::printable::Excerpt;
 use mail_store::{DeliveryTarget, Envelope, IncomingMessage, StoreError};
 
+use crate::authentication::{MessageCheck, Verdict};
 use crate::budget::{Budget, Share};
 
 /// Received fields above which a message is considered to loop (RFC 5321 section 6.3: at least 100).
@@ -26,6 +29,24 @@ pub struct MessageIntake<I> {
 struct Receiving<I> {
     incoming: I,
     header: Header,
+    filter: Option<ResultsFilter>,
+}
+
+/// Removes Authentication-Results fields in the name of a server, and checks the message.
+#[derive(Debug)]
+pub struct ResultsFilter {
+    pub authserv_id: String,
+    /// `None`: the client has signed in.
+    pub check: Option<Box<dyn MessageCheck>>,
+}
+
+/// A header that is complete, and the octets after it.
+#[derive(Debug)]
+struct Split {
+    header: Vec<u8>,
+    /// The empty line and the beginning of the body.
+    rest: Bytes,
+    empty_line: usize,
 }
 
 /// The message's header, buffered until it is complete.
@@ -86,7 +107,16 @@ impl<I: IncomingMessage> MessageIntake<I> {
 
     fn new(incoming: I, memory: &Arc<Budget>) -> Self {
         let header = Header::Partial { octets: Vec::new(), end: HeaderScanner::default() };
-        Self { state: Ok(Receiving { incoming, header }), memory: memory.share() }
+        Self { state: Ok(Receiving { incoming, header, filter: None }), memory: memory.share() }
+    }
+
+    /// Applies a filter. Call it before the first [`write`](Self::write).
+    #[must_use]
+    pub fn with_filter(mut self, filter: Option<ResultsFilter>) -> Self {
+        if let Ok(receiving) = &mut self.state {
+            receiving.filter = filter;
+        }
+        self
     }
 
     /// Receives the next part. A failure is reported by [`commit`](Self::commit), since SMTP has no reply before the end of
@@ -99,12 +129,23 @@ impl<I: IncomingMessage> MessageIntake<I> {
         }
     }
 
-    /// Makes the message durable for every recipient. Returns its Message-ID for the log.
+    /// Ends the message and completes its check, if there is one.
+    pub async fn authenticate(&mut self) -> Option<Verdict> {
+        let receiving = self.state.as_mut().ok()?;
+        if let Err(error) = receiving.end().await {
+            self.state = Err(error);
+            return None;
+        }
+        let check = receiving.filter.as_mut()?.check.take()?;
+        Some(check.finish().await)
+    }
+
+    /// Makes the message durable for every recipient. With a filter, call [`authenticate`](Self::authenticate) first. Returns its Message-ID for the log.
     ///
     /// # Errors
     /// The sender remains responsible for the message.
     pub async fn commit(self, trace: &Trace) -> Result<Option<String>, IntakeError> {
-        let Receiving { incoming, header } = self.state?;
+        let Receiving { incoming, header, .. } = self.state?;
         let HeaderSummary { hops, message_id } = header.summary();
         if hops > HOPS_MAX {
             return Err(IntakeError::Loop);
@@ -116,8 +157,19 @@ impl<I: IncomingMessage> MessageIntake<I> {
 
 impl<I: IncomingMessage> Receiving<I> {
     async fn write(&mut self, chunk: Bytes, memory: &mut Share) -> Result<(), IntakeError> {
-        self.header.read(&chunk)?;
-        self.incoming.write(chunk).await?;
+        let split = self.header.read(&chunk)?;
+        match (&mut self.filter, split, &self.header) {
+            (None, ..) => self.incoming.write(chunk).await?,
+            (Some(_), Some(split), _) => self.filter_header(split).await?,
+            // The header is written when it is complete.
+            (Some(_), None, Header::Partial { .. }) => {}
+            (Some(filter), None, Header::Complete(_)) => {
+                if let Some(check) = &mut filter.check {
+                    check.body(&chunk);
+                }
+                self.incoming.write(chunk).await?;
+            }
+        }
         if !memory.set(self.memory()) {
             self.incoming.release_memory().await?;
             if !memory.set(self.memory()) {
@@ -127,25 +179,66 @@ impl<I: IncomingMessage> Receiving<I> {
         Ok(())
     }
 
+    /// Ends a message that may have no empty line.
+    async fn end(&mut self) -> Result<(), IntakeError> {
+        match self.header.end() {
+            Some(split) if self.filter.is_some() => self.filter_header(split).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn filter_header(&mut self, split: Split) -> Result<(), IntakeError> {
+        let Some(ResultsFilter { authserv_id, check }) = &mut self.filter else { return Ok(()) };
+        let Split { header, rest, empty_line } = split;
+        if let Some(check) = check {
+            check.header(&header);
+            check.body(&rest[empty_line..]);
+        }
+        let mut filtered = Vec::with_capacity(header.len());
+        authentication_results::remove(authserv_id, &header, &mut filtered);
+        self.incoming.write(filtered.into()).await?;
+        self.incoming.write(rest).await?;
+        Ok(())
+    }
+
     fn memory(&self) -> usize {
-        self.header.memory() + self.incoming.memory()
+        let check = self.filter.as_ref().and_then(|filter| filter.check.as_ref());
+        self.header.memory() + self.incoming.memory() + check.map_or(0, |check| check.memory())
     }
 }
 
 impl Header {
-    fn read(&mut self, chunk: &[u8]) -> Result<(), IntakeError> {
-        let Self::Partial { octets, end } = self else { return Ok(()) };
-        let room = HEADER_SEARCH_OCTETS_MAX + 1 - octets.len();
+    /// Reads the next chunk. Returns the header when it is complete.
+    fn read(&mut self, chunk: &Bytes) -> Result<Option<Split>, IntakeError> {
+        let Self::Partial { octets, end } = self else { return Ok(None) };
+        let seen = octets.len();
+        let room = HEADER_SEARCH_OCTETS_MAX + 1 - seen;
         let ended = end.push(chunk);
         octets.extend_from_slice(&chunk[..chunk.len().min(room)]);
         match ended {
-            Some(HeaderBounds { header_end, .. }) if header_end <= HEADER_SEARCH_OCTETS_MAX => {
-                *self = Self::Complete(HeaderSummary::of(&octets[..header_end]));
-                Ok(())
+            Some(HeaderBounds { header_end, body_start }) if header_end <= HEADER_SEARCH_OCTETS_MAX => {
+                let rest = match header_end.checked_sub(seen) {
+                    Some(start) => chunk.slice(start..),
+                    None => [&octets[header_end..seen], &chunk[..]].concat().into(),
+                };
+                let mut header = std::mem::take(octets);
+                header.truncate(header_end);
+                *self = Self::Complete(HeaderSummary::of(&header));
+                Ok(Some(Split { header, rest, empty_line: body_start - header_end }))
             }
-            None if octets.len() <= HEADER_SEARCH_OCTETS_MAX => Ok(()),
+            None if octets.len() <= HEADER_SEARCH_OCTETS_MAX => Ok(None),
             _ => Err(IntakeError::HeaderTooLarge),
         }
+    }
+
+    /// Ends the message. Returns its header if it was not complete before.
+    fn end(&mut self) -> Option<Split> {
+        let Self::Partial { octets, end } = self else { return None };
+        let HeaderBounds { header_end, body_start } = end.finish();
+        let mut header = std::mem::take(octets);
+        let rest = header.split_off(header_end).into();
+        *self = Self::Complete(HeaderSummary::of(&header));
+        Some(Split { header, rest, empty_line: body_start - header_end })
     }
 
     const fn memory(&self) -> usize {
@@ -165,6 +258,7 @@ impl Header {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
     use std::sync::Mutex;
 
     use super::*;
@@ -258,5 +352,81 @@ mod tests {
         ordinary.write(b"X-Field: x\r\n".repeat(1_000).into()).await;
         ordinary.write(Bytes::from_static(b"\r\nbody\r\n")).await;
         assert!(ordinary.state.is_ok(), "{ordinary:?}");
+    }
+
+    /// Remembers what is written.
+    #[derive(Debug, Default)]
+    struct RecordingIncoming(Arc<Mutex<Vec<u8>>>);
+
+    impl IncomingMessage for RecordingIncoming {
+        async fn write(&mut self, chunk: Bytes) -> Result<(), StoreError> {
+            self.0.lock().expect("not poisoned").extend_from_slice(&chunk);
+            Ok(())
+        }
+
+        fn memory(&self) -> usize {
+            0
+        }
+
+        async fn release_memory(&mut self) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        async fn commit(self, _trace: &Trace) -> Result<(), StoreError> {
+            Ok(())
+        }
+    }
+
+    /// Returns the header and the body that it has seen, with a bar between them.
+    #[derive(Debug, Default)]
+    struct RecordingCheck(Vec<u8>);
+
+    impl MessageCheck for RecordingCheck {
+        fn header(&mut self, header: &[u8]) {
+            assert!(self.0.is_empty(), "the header is complete and comes first");
+            self.0 = [header, b"|"].concat();
+        }
+
+        fn body(&mut self, chunk: &[u8]) {
+            self.0.extend_from_slice(chunk);
+        }
+
+        fn memory(&self) -> usize {
+            self.0.len()
+        }
+
+        fn finish(self: Box<Self>) -> Pin<Box<dyn Future<Output = Verdict> + Send>> {
+            let field = String::from_utf8(self.0).expect("text");
+            Box::pin(async { Verdict { field, rejection: None } })
+        }
+    }
+
+    #[tokio::test]
+    async fn filter_removes_forged_results_for_any_chunk_size() {
+        let forged = "Authentication-Results: mx.iit.edu; spf=pass\r\n";
+        for (message, header, body) in [
+            (format!("A: b\r\n{forged}C: d\r\n\r\nbody\r\n{forged}"), "A: b\r\n{}C: d\r\n", "body\r\n{}"),
+            (format!("{forged}\r\n"), "{}", ""),
+            (forged.to_owned(), "{}", ""),
+            ("no header\r\n".to_owned(), "", "no header\r\n"),
+            ("\r\nbody".to_owned(), "", "body"),
+            (String::new(), "", ""),
+        ] {
+            for step in 1..=message.len().max(1) {
+                let budget = Budget::new(FREE_OCTETS);
+                let incoming = RecordingIncoming::default();
+                let written = Arc::clone(&incoming.0);
+                let check: Box<dyn MessageCheck> = Box::<RecordingCheck>::default();
+                let filter = ResultsFilter { authserv_id: "mx.iit.edu".into(), check: Some(check) };
+                let mut intake = MessageIntake::new(incoming, &budget).with_filter(Some(filter));
+                for chunk in message.as_bytes().chunks(step) {
+                    intake.write(Bytes::copy_from_slice(chunk)).await;
+                }
+                let verdict = intake.authenticate().await.expect("a check");
+                assert_eq!(verdict.field, format!("{header}|{body}").replace("{}", forged), "{step}");
+                let written = String::from_utf8(written.lock().expect("not poisoned").clone()).expect("text");
+                assert_eq!(written, message.replacen(forged, "", 1), "{step}");
+            }
+        }
     }
 }

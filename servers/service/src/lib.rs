@@ -5,6 +5,7 @@
 //! mail_store -> pop3_session -> mail_core::pop3::server
 //! ```
 
+pub mod authentication;
 pub mod budget;
 pub mod context;
 pub mod faults;

@@ -25,7 +25,7 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> ServiceContext<D, 
             return Ok(());
         }
         let (reverse_path, dsn) = (ReversePath::Null, DsnRequest::default());
-        let envelope = Envelope { reverse_path, recipients, is_submission: false, dsn };
+        let envelope = Envelope { reverse_path, recipients, is_submission: true, dsn };
         let time = self.clock.utc();
         let trace = Trace {
             reverse_path: ReversePath::Null,
@@ -36,6 +36,7 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> ServiceContext<D, 
             tls: None,
             id: self.clock.generate(time),
             time,
+            authentication_results: None,
         };
         let mut incoming = self.store.begin(&envelope).await?;
         incoming.write(Bytes::from(report)).await?;

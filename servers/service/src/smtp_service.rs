@@ -10,6 +10,7 @@ use mail_core::users::Username;
 use mail_store::directory::{Directory, DirectoryError};
 use mail_store::{DeliveryTarget, Destination, StoreError};
 
+use crate::authentication::MessageAuthenticator;
 use crate::budget::Budget;
 use crate::context::{ClientContext, Clock, IdGenerator, Rejection, ServiceContext};
 use crate::metrics::Metrics;
@@ -40,6 +41,11 @@ pub trait SmtpService: Send + Sync {
         account: &Username,
         address: &Address,
     ) -> impl Future<Output = Result<bool, DirectoryError>> + Send;
+
+    /// Verifies mail from clients that have not signed in.
+    fn authenticator(&self) -> Option<&dyn MessageAuthenticator> {
+        None
+    }
 
     /// Whether a client that has not signed in is refused as the sender of an address.
     fn needs_sign_in(&self, _sender: &Address) -> bool {
@@ -118,6 +124,10 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpService for Se
 
     async fn deliver_report(&self, sender: &Address, report: Vec<u8>) -> Result<(), StoreError> {
         Self::deliver_report(self, sender, report).await
+    }
+
+    fn authenticator(&self) -> Option<&dyn MessageAuthenticator> {
+        self.authenticator.as_deref()
     }
 
     fn needs_sign_in(&self, sender: &Address) -> bool {

@@ -16,8 +16,9 @@ use mail_core::users::Username;
 use mail_store::{DeliveryTarget, Destination, DsnRequest, Envelope, StoreError};
 use tracing::{error, info, warn};
 
+use crate::authentication::{Sender, Verdict};
 use crate::context::{ClientContext, Clock, IdGenerator, RejectionReason};
-use crate::intake::{IntakeError, MessageIntake};
+use crate::intake::{IntakeError, MessageIntake, ResultsFilter};
 use crate::log;
 use crate::smtp_service::{RecipientRefusal, Resources, SmtpService};
 use crate::success_report::success_report;
@@ -147,11 +148,12 @@ impl<X: SmtpService> SmtpSession<X> {
         Ok(())
     }
 
-    async fn begin_data(&mut self) -> Result<(), Reply> {
+    async fn begin_data(&mut self, hello: &str) -> Result<(), Reply> {
+        let filter = self.results_filter(hello);
         let transaction = self.transaction.as_mut().expect("the machine requires MAIL before DATA");
         let Resources { target, memory, .. } = self.service.resources();
         match MessageIntake::begin(target, &transaction.envelope, memory).await {
-            Ok(intake) => transaction.intake = Some(intake),
+            Ok(intake) => transaction.intake = Some(intake.with_filter(filter)),
             Err(error) => {
                 let (from, to) = log::addresses(&transaction.envelope);
                 return Err(self.failure_reply(&error.into(), &from, &to));
@@ -160,11 +162,30 @@ impl<X: SmtpService> SmtpSession<X> {
         Ok(())
     }
 
+    /// Verifies a message of a client that has not signed in and may not relay.
+    fn results_filter(&self, hello: &str) -> Option<ResultsFilter> {
+        let authenticator = self.service.authenticator()?;
+        let address = self.client.address.filter(|_| self.account.is_none() && !self.client.may_relay);
+        let transaction = self.transaction.as_ref().expect("the machine requires MAIL before DATA");
+        let check = address.map(|address| {
+            let reverse_path = transaction.envelope.reverse_path.clone();
+            authenticator.begin(Sender { address, hello: hello.to_owned(), reverse_path })
+        });
+        Some(ResultsFilter { authserv_id: authenticator.authserv_id().to_owned(), check })
+    }
+
     async fn end_data(&mut self, hello: String, with: &'static str) -> Result<(), Reply> {
         let Transaction { envelope, intake, octets, .. } =
             self.transaction.take().expect("the machine requires MAIL before DATA");
-        let intake = intake.expect("the machine ends the data that it began");
+        let mut intake = intake.expect("the machine ends the data that it began");
         let (from, to) = log::addresses(&envelope);
+        let authentication_results = match intake.authenticate().await {
+            Some(Verdict { field, rejection: Some(reply) }) => {
+                info!(%from, %to, results = field.trim_end(), "message refused: {reply}");
+                return Err(reply);
+            }
+            verdict => verdict.map(|verdict| verdict.field),
+        };
         let Resources { hostname, clock, metrics, .. } = self.service.resources();
         let time = clock.utc();
         let trace = Trace {
@@ -176,6 +197,7 @@ impl<X: SmtpService> SmtpSession<X> {
             tls: self.encryption.map(|encryption| encryption.to_string()),
             id: clock.generate(time),
             time,
+            authentication_results,
         };
         let start = clock.now();
         let committed = intake.commit(&trace).await;
@@ -319,7 +341,10 @@ impl<X: SmtpService> Session for SmtpSession<X> {
             Event::Command(_) => Ok(()),
             Event::Mail(mail) => self.begin_transaction(mail, machine).await,
             Event::Recipient(recipient) => self.add_recipient(recipient).await,
-            Event::Data => self.begin_data().await,
+            Event::Data => {
+                let hello = machine.hello().unwrap_or_default().to_owned();
+                self.begin_data(&hello).await
+            }
             Event::Chunk(chunk) => {
                 if let Some(Transaction { intake: Some(intake), octets, .. }) = &mut self.transaction {
                     *octets += chunk.len() as u64;

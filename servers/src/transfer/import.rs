@@ -141,6 +141,7 @@ impl<S: DeliveryTarget> Importer<'_, S> {
             tls: None,
             id: SystemClock.generate(time),
             time,
+            authentication_results: None,
         };
         let fail = |error| format!("{place}: {error}");
         let mut incoming = self.store.begin(&self.envelope).await.map_err(fail)?;

@@ -52,7 +52,8 @@ pub struct Envelope {
     pub reverse_path: ReversePath,
     /// Each destination once.
     pub recipients: Vec<Destination>,
-    /// Whether a user of this host submits the message. A host that it goes to receives it completed (RFC 6409 section 8).
+    /// Whether a user of this host, or the host itself, submits the message. Another host receives it completed (RFC 6409
+    /// section 8) and signed.
     pub is_submission: bool,
     pub dsn: DsnRequest,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hickory_server::Server;
 use hickory_server::net::runtime::TokioRuntimeProvider;
-use hickory_server::proto::rr::rdata::{A, MX, SOA};
+use hickory_server::proto::rr::rdata::{A, MX, PTR, SOA, TXT};
 use hickory_server::proto::rr::{Name, RData, Record};
 use hickory_server::store::in_memory::InMemoryZoneHandler;
 use hickory_server::zone_handler::{AxfrPolicy, Catalog, ZoneType};
@@ -24,6 +24,8 @@ pub(crate) struct DnsServer {
 pub(crate) enum DnsRecord<'a> {
     A(&'a str, Ipv4Addr),
     Mx(&'a str, u16, &'a str),
+    Ptr(&'a str, &'a str),
+    Txt(&'a str, &'a str),
 }
 
 impl DnsServer {
@@ -41,6 +43,8 @@ impl DnsServer {
                 DnsRecord::Mx(owner, preference, host) => {
                     (owner, RData::MX(MX::new(*preference, name(host))))
                 }
+                DnsRecord::Ptr(owner, host) => (owner, RData::PTR(PTR(name(host)))),
+                DnsRecord::Txt(owner, text) => (owner, RData::TXT(TXT::new(strings(text)))),
             };
             assert!(zone.upsert_mut(Record::from_rdata(name(owner), 60, data), 1), "{record:?}");
         }
@@ -68,4 +72,9 @@ impl DnsServer {
 
 fn name(text: &str) -> Name {
     Name::from_ascii(format!("{}.", text.trim_end_matches('.'))).expect("a name")
+}
+
+/// The strings of a TXT record, each of at most 255 octets.
+fn strings(text: &str) -> Vec<String> {
+    text.as_bytes().chunks(255).map(|string| String::from_utf8_lossy(string).into_owned()).collect()
 }

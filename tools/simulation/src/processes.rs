@@ -63,6 +63,7 @@ impl Processes {
             Err(error) => return world.log(|| format!("process {index} cannot start: {error}")),
         };
         let context = ServiceContext {
+            authenticator: None,
             memory: Budget::new(64 << 10),
             metrics: Arc::default(),
             hostname: Domain::parse(HOSTNAME).expect("a domain"),

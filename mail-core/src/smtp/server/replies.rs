@@ -143,6 +143,13 @@ pub const STORAGE_FULL: Reply =
 pub const LOCAL_ERROR: Reply =
     Reply::fixed(451, Some((4, 3, 0)), "Cannot store the message now; try again later");
 
+/// The DMARC policy of a domain (RFC 7489 section 10.3) rejects the message.
+#[must_use]
+pub fn rejected_by_dmarc(domain: &str) -> Reply {
+    let text = format!("Rejected by the DMARC policy of {domain}: neither SPF nor DKIM passes for it");
+    Reply::new(550, EnhancedCode::new(5, 7, 1), text)
+}
+
 /// Whether the reply may be the mere consequence of an earlier rejection.
 pub(super) fn may_follow_rejection(reply: &Reply) -> bool {
     [MAIL_FIRST, NO_RECIPIENT, CHUNK_REJECTED].contains(reply)

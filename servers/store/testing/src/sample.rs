@@ -49,6 +49,7 @@ pub fn trace(id: &str) -> Trace {
         tls: None,
         id: id.into(),
         time: "2026-11-22T19:15:07Z".parse().expect("a date"),
+        authentication_results: None,
     }
 }
 

@@ -1,0 +1,264 @@
+//! Verification of a message from a client that has not signed in: SPF (RFC 7208) of HELO and MAIL FROM, DKIM (RFC 6376), DMARC
+//! (RFC 7489, with the tree walk of its successor, RFC 9989) and iprev (RFC 8601 section 3).
+//!
+//! SPF and iprev run while the message arrives. The body is hashed as it passes and not kept. Every step has a timeout, after which
+//! its result is `temperror`; DMARC rejects a message only if no result is.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::{DmarcMode, NameServer};
+use mail_auth::common::crypto::{HashAlgorithm, HashContext as _, HashImpl, Sha1, Sha256};
+use mail_auth::dkim::canonicalize::BodyHasher;
+use mail_auth::dmarc::Policy;
+use mail_auth::dmarc::verify::DmarcParameters;
+use mail_auth::spf::verify::SpfParameters;
+use mail_auth::{
+    AuthenticatedMessage, DkimOutput, DmarcOutput, DmarcResult, MessageAuthenticator as Dns, SpfOutput,
+    SpfResult,
+};
+use mail_core::message::address::Domain;
+use mail_core::message::authentication_results::{self, MethodResult};
+use mail_core::smtp::server::replies;
+use mail_service::authentication::{MessageAuthenticator, MessageCheck, Sender, Verdict};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::results;
+
+/// Time for SPF and iprev, which begin with the message.
+const SENDER_TIMEOUT: Duration = Duration::from_secs(6);
+/// Time for all signatures after the end of the message.
+const DKIM_TIMEOUT: Duration = Duration::from_secs(6);
+const DMARC_TIMEOUT: Duration = Duration::from_secs(4);
+/// Time for one attempt of a query.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
+/// Signatures that are verified. Each costs a query and a public-key operation.
+const SIGNATURES_MAX: usize = 8;
+/// Fields that a signature may cover. Each is searched in the header.
+const SIGNED_FIELDS_MAX: usize = 200;
+/// Fields of a header whose signatures are verified.
+const FIELDS_MAX: usize = 1_000;
+
+type Digest = <Sha256 as HashImpl>::Context;
+
+/// Verifies messages through the DNS.
+#[derive(Clone)]
+pub struct Authenticator(Arc<Shared>);
+
+struct Shared {
+    dns: Dns,
+    hostname: String,
+    dmarc: DmarcMode,
+}
+
+impl fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authenticator").field("hostname", &self.0.hostname).finish_non_exhaustive()
+    }
+}
+
+impl Authenticator {
+    /// `servers` are the DNS servers; if there are none, those of the system are used.
+    ///
+    /// # Errors
+    /// A sentence: the configuration of the system is unreadable.
+    pub fn new(hostname: &Domain, servers: &[NameServer], dmarc: DmarcMode) -> Result<Self, String> {
+        let dns = Dns(mail_outbound::dns_resolver(servers, QUERY_TIMEOUT)?);
+        Ok(Self(Arc::new(Shared { dns, hostname: hostname.ascii().into_owned(), dmarc })))
+    }
+}
+
+impl MessageAuthenticator for Authenticator {
+    fn authserv_id(&self) -> &str {
+        &self.0.hostname
+    }
+
+    fn begin(&self, sender: Sender) -> Box<dyn MessageCheck> {
+        let mut sender_check = JoinSet::new();
+        let (shared, identity) = (Arc::clone(&self.0), Identity::of(sender));
+        let checked = identity.clone();
+        sender_check.spawn(async move { shared.check_sender(&checked).await });
+        Box::new(Check {
+            shared: Arc::clone(&self.0),
+            identity,
+            sender_check,
+            header: Vec::new(),
+            body_hashes: Vec::new(),
+        })
+    }
+}
+
+/// The identities that a client claims.
+#[derive(Debug, Clone)]
+struct Identity {
+    address: IpAddr,
+    hello: String,
+    /// Empty for the null reverse-path.
+    mail_from: String,
+}
+
+impl Identity {
+    fn of(Sender { address, hello, reverse_path }: Sender) -> Self {
+        let mail_from = reverse_path.address().map(ToString::to_string).unwrap_or_default();
+        Self { address, hello, mail_from }
+    }
+
+    /// The domain that SPF verifies for MAIL FROM (RFC 7208 section 2.4).
+    fn mail_from_domain(&self) -> &str {
+        self.mail_from.rsplit_once('@').map_or(&self.hello, |(_, domain)| domain)
+    }
+}
+
+/// Results that do not need the message.
+struct SenderResults {
+    hello: SpfOutput,
+    mail_from: SpfOutput,
+    iprev: &'static str,
+}
+
+impl Shared {
+    async fn check_sender(&self, identity: &Identity) -> SenderResults {
+        let Identity { address, hello, mail_from } = identity;
+        let by_hello = SpfParameters::verify_ehlo(*address, hello, &self.hostname);
+        let by_mail_from = SpfParameters::verify_mail_from(*address, hello, &self.hostname, mail_from);
+        let (hello, mail_from, iprev) = tokio::join!(
+            timeout(SENDER_TIMEOUT, self.dns.verify_spf(by_hello)),
+            timeout(SENDER_TIMEOUT, self.dns.verify_spf(by_mail_from)),
+            timeout(SENDER_TIMEOUT, self.dns.verify_iprev(*address)),
+        );
+        let unknown = |_| SpfOutput::default().with_result(SpfResult::TempError);
+        SenderResults {
+            hello: hello.unwrap_or_else(unknown),
+            mail_from: mail_from.unwrap_or_else(unknown),
+            iprev: iprev.map_or(results::TEMPORARY_ERROR, |iprev| results::iprev(iprev.result())),
+        }
+    }
+
+    async fn check_dmarc(
+        &self,
+        message: &AuthenticatedMessage<'_>,
+        signatures: &[DkimOutput<'_>],
+        identity: &Identity,
+        spf: &SpfOutput,
+    ) -> DmarcOutput {
+        let parameters = DmarcParameters {
+            message,
+            dkim_output: signatures,
+            dkim2_output: None,
+            rfc5321_mail_from_domain: identity.mail_from_domain(),
+            spf_output: spf,
+        };
+        match timeout(DMARC_TIMEOUT, self.dns.verify_dmarc(parameters)).await {
+            Ok(output) => output,
+            Err(_) => DmarcOutput::default().with_spf_result(DmarcResult::TempError(results::timed_out())),
+        }
+    }
+}
+
+/// The verification of one message.
+struct Check {
+    shared: Arc<Shared>,
+    identity: Identity,
+    /// One task, which ends when this is dropped.
+    sender_check: JoinSet<SenderResults>,
+    /// With the empty line.
+    header: Vec<u8>,
+    /// One for each combination of algorithms that a signature uses, in the order of [`AuthenticatedMessage::body_hashes`].
+    body_hashes: Vec<BodyHasher<Digest>>,
+}
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Check").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+/// Parses a header without its body. Signatures that would take much time are left out.
+fn parse(header: &[u8]) -> Option<AuthenticatedMessage<'_>> {
+    let mut message = AuthenticatedMessage::parse(header)?;
+    if message.headers.len() > FIELDS_MAX {
+        message.dkim_headers.clear();
+    }
+    message.dkim_headers.retain(|signature| signature.header.h.len() <= SIGNED_FIELDS_MAX);
+    message.dkim_headers.truncate(SIGNATURES_MAX);
+    message.errors.truncate(SIGNATURES_MAX);
+    Some(message)
+}
+
+impl MessageCheck for Check {
+    fn header(&mut self, header: &[u8]) {
+        self.header = [header, b"\r\n"].concat();
+        let Some(message) = parse(&self.header) else { return };
+        let hashes = message.body_hashes.iter().map(|(canonicalization, algorithm, ..)| {
+            let digest = match algorithm {
+                HashAlgorithm::Sha1 => Sha1::hasher(),
+                HashAlgorithm::Sha256 => Sha256::hasher(),
+            };
+            BodyHasher::new(digest, *canonicalization, 0)
+        });
+        self.body_hashes = hashes.collect();
+    }
+
+    fn body(&mut self, chunk: &[u8]) {
+        self.body_hashes.iter_mut().for_each(|hash| hash.write(chunk));
+    }
+
+    fn memory(&self) -> usize {
+        self.header.capacity()
+    }
+
+    fn finish(self: Box<Self>) -> Pin<Box<dyn Future<Output = Verdict> + Send>> {
+        Box::pin(self.complete())
+    }
+}
+
+impl Check {
+    async fn complete(mut self: Box<Self>) -> Verdict {
+        let mut message = parse(&self.header).unwrap_or_default();
+        let hashes = std::mem::take(&mut self.body_hashes);
+        for (place, hash) in message.body_hashes.iter_mut().zip(hashes) {
+            let (digest, _) = hash.finish();
+            place.3 = digest.complete().as_ref().to_vec();
+        }
+        let shared = &*self.shared;
+        let (sender, signatures) = tokio::join!(
+            self.sender_check.join_next(),
+            timeout(DKIM_TIMEOUT, shared.dns.verify_dkim(&message)),
+        );
+        let Some(Ok(sender)) = sender else {
+            tracing::error!("the verification of a sender ended unexpectedly");
+            return Verdict { field: authentication_results::format(&shared.hostname, &[]), rejection: None };
+        };
+        let signatures = signatures.unwrap_or_else(|_| results::unverified(&message));
+        let dmarc = shared.check_dmarc(&message, &signatures, &self.identity, &sender.mail_from).await;
+        let mut methods = vec![
+            MethodResult {
+                method: "iprev",
+                result: sender.iprev,
+                properties: vec![("policy.iprev", self.identity.address.to_string())],
+            },
+            results::spf(&sender.hello, "smtp.helo", &self.identity.hello),
+            results::spf(&sender.mail_from, "smtp.mailfrom", &self.identity.mail_from),
+        ];
+        methods.extend(results::dkim(&signatures));
+        methods.push(results::dmarc(&dmarc));
+        let is_rejected = shared.dmarc == DmarcMode::Reject && must_reject(&dmarc);
+        Verdict {
+            field: authentication_results::format(&shared.hostname, &methods),
+            rejection: is_rejected.then(|| replies::rejected_by_dmarc(dmarc.domain())),
+        }
+    }
+}
+
+/// Whether the policy rejects the message. A failed query is no reason.
+fn must_reject(dmarc: &DmarcOutput) -> bool {
+    let is_known = |result: &DmarcResult| !matches!(result, DmarcResult::TempError(_));
+    dmarc.policy() == Policy::Reject
+        && matches!(dmarc.result(), DmarcResult::Fail(_))
+        && is_known(dmarc.spf_result())
+        && is_known(dmarc.dkim_result())
+}

@@ -1,0 +1,226 @@
+//! The DKIM keys of this host: a file `data/.dkim/<selector>.key` for each, in PKCS #8 PEM form (RFC 5958, RFC 7468).
+//!
+//! Every key signs. A key pair of each algorithm is generated when there is no key at all: RSA with 2048 bits for the verifiers
+//! that know nothing else, and Ed25519 (RFC 8463).
+
+use std::fmt::{self, Write as _};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use chrono::{DateTime, Utc};
+use mail_auth::common::crypto::{DkimKey, Ed25519Key, RsaKey};
+use mail_core::message::address::Domain;
+use rustls_pki_types::PrivatePkcs8KeyDer;
+use rustls_pki_types::pem::PemObject as _;
+
+/// The directory of the keys, below the data directory.
+pub const DIRECTORY: &str = ".dkim";
+const EXTENSION: &str = "key";
+/// A signature takes space in every message and a DNS record takes time of every verifier.
+const KEYS_MAX: usize = 8;
+const PEM_LINE_OCTETS: usize = 64;
+
+/// The keys that sign.
+#[derive(Debug, Clone)]
+pub struct DkimKeys(pub(crate) Vec<SigningKey>);
+
+/// A key, its selector and its DNS record.
+#[derive(Clone)]
+pub(crate) struct SigningKey {
+    pub(crate) selector: String,
+    pub(crate) key: Arc<DkimKey>,
+    record: String,
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKey").field("selector", &self.selector).finish_non_exhaustive()
+    }
+}
+
+impl DkimKeys {
+    /// Reads the keys below the data directory. `None`: there are none.
+    ///
+    /// # Errors
+    /// A sentence that names the file and the remedy.
+    pub fn read(data: &Path) -> Result<Option<Self>, String> {
+        let directory = data.join(DIRECTORY);
+        let entries = match fs::read_dir(&directory) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            entries => entries.and_then(Iterator::collect::<io::Result<Vec<_>>>),
+        };
+        let entries =
+            entries.map_err(|error| format!("cannot read the folder {}: {error}", directory.display()))?;
+        let mut files: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
+        files.retain(|path| path.extension().is_some_and(|extension| extension == EXTENSION));
+        files.sort_unstable();
+        if files.len() > KEYS_MAX {
+            return Err(format!(
+                "{} has {} keys; move the ones that are no longer used elsewhere, at most {KEYS_MAX} may sign",
+                directory.display(),
+                files.len()
+            ));
+        }
+        let keys = files.iter().map(|path| read_key(path)).collect::<Result<Vec<_>, _>>()?;
+        Ok((!keys.is_empty()).then_some(Self(keys)))
+    }
+
+    /// As [`read`](Self::read). Generates a key for each algorithm if there is none; its selector contains the date. The files are
+    /// on stable storage when this returns.
+    ///
+    /// # Errors
+    /// A sentence that names the file and the remedy.
+    pub fn read_or_generate(data: &Path, now: DateTime<Utc>) -> Result<Self, String> {
+        if let Some(keys) = Self::read(data)? {
+            return Ok(keys);
+        }
+        let directory = data.join(DIRECTORY);
+        let date = now.format("%Y%m%d");
+        let failed = |error: io::Error| format!("cannot write a key to {}: {error}", directory.display());
+        create_directory(data, &directory).map_err(failed)?;
+        for (name, generate) in [("rsa", generate_rsa as fn() -> _), ("ed25519", generate_ed25519)] {
+            let pem = pem(&generate().map_err(failed)?);
+            write(&directory, &format!("{name}-{date}.{EXTENSION}"), &pem).map_err(failed)?;
+        }
+        File::open(&directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+        tracing::info!(directory = %directory.display(), "DKIM keys created; `pennypost dns` prints their DNS records");
+        Self::read(data)?.ok_or_else(|| format!("the keys in {} are gone again", directory.display()))
+    }
+
+    /// Name and text of the TXT record of each key (RFC 6376 section 3.6.1).
+    #[must_use]
+    pub fn records(&self, domain: &Domain) -> Vec<(String, String)> {
+        let Self(keys) = self;
+        keys.iter()
+            .map(|key| (format!("{}._domainkey.{}", key.selector, domain.ascii()), key.record.clone()))
+            .collect()
+    }
+}
+
+fn create_directory(data: &Path, directory: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(directory) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        created => created.and_then(|()| File::open(data)?.sync_all()),
+    }
+}
+
+/// Creates a file that only its owner can read. It never exists incompletely.
+fn write(directory: &Path, name: &str, content: &str) -> io::Result<()> {
+    let new = directory.join("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(content.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&new, directory.join(name))
+}
+
+fn generate_rsa() -> io::Result<Vec<u8>> {
+    let key = RsaKeyPair::generate(KeySize::Rsa2048).map_err(io::Error::other)?;
+    let der: Pkcs8V1Der<'_> = key.as_der().map_err(io::Error::other)?;
+    Ok(der.as_ref().to_vec())
+}
+
+fn generate_ed25519() -> io::Result<Vec<u8>> {
+    let key = Ed25519KeyPair::generate().map_err(io::Error::other)?;
+    let der: Pkcs8V1Der<'_> = key.as_der().map_err(io::Error::other)?;
+    Ok(der.as_ref().to_vec())
+}
+
+fn pem(der: &[u8]) -> String {
+    let text = BASE64.encode(der);
+    let mut pem = "-----BEGIN PRIVATE KEY-----\n".to_owned();
+    for line in text.as_bytes().chunks(PEM_LINE_OCTETS) {
+        let _ = writeln!(pem, "{}", String::from_utf8_lossy(line));
+    }
+    pem + "-----END PRIVATE KEY-----\n"
+}
+
+fn read_key(path: &Path) -> Result<SigningKey, String> {
+    let selector = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    // A selector is a domain name below `_domainkey` (RFC 6376 section 3.1).
+    if Domain::parse(&selector).is_err() || !selector.is_ascii() {
+        return Err(format!(
+            "{}: `{selector}` cannot be a DKIM selector; rename the file to letters, digits and hyphens",
+            path.display()
+        ));
+    }
+    let der = PrivatePkcs8KeyDer::from_pem_file(path).map_err(|error| {
+        format!("cannot read the DKIM key {}: {error}; it must be a PKCS #8 PEM file", path.display())
+    })?;
+    let (key, record) = parse(der).ok_or_else(|| {
+        format!("{} is neither an RSA key nor an Ed25519 key in PKCS #8 form", path.display())
+    })?;
+    Ok(SigningKey { selector, key: Arc::new(key), record })
+}
+
+/// The key and its DNS record.
+fn parse(der: PrivatePkcs8KeyDer<'static>) -> Option<(DkimKey, String)> {
+    let octets = der.secret_pkcs8_der();
+    if let Ok(public) = Ed25519KeyPair::from_pkcs8_maybe_unchecked(octets) {
+        let key = Ed25519Key::from_pkcs8_maybe_unchecked_der(octets).ok()?;
+        let public = BASE64.encode(public.public_key().as_ref());
+        return Some((key.into(), format!("v=DKIM1; k=ed25519; p={public}")));
+    }
+    let public = RsaKeyPair::from_pkcs8(octets).ok()?;
+    let public: PublicKeyX509Der<'_> = public.public_key().as_der().ok()?;
+    let record = format!("v=DKIM1; k=rsa; p={}", BASE64.encode(public.as_ref()));
+    Some((RsaKey::from_key_der(der.into()).ok()?.into(), record))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_795_374_907, 0).expect("a valid time")
+    }
+
+    #[test]
+    fn keys_are_generated_once_and_readable_by_their_owner_only() {
+        let data = tempfile::tempdir().unwrap();
+        assert!(DkimKeys::read(data.path()).unwrap().is_none());
+        let keys = DkimKeys::read_or_generate(data.path(), now()).unwrap();
+        let domain = Domain::parse("iit.edu").unwrap();
+        let records = keys.records(&domain);
+        let names: Vec<_> = records.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["ed25519-20261122._domainkey.iit.edu", "rsa-20261122._domainkey.iit.edu"]);
+        assert!(
+            records[0].1.starts_with("v=DKIM1; k=ed25519; p=") && records[0].1.len() == 66,
+            "{records:?}"
+        );
+        assert!(
+            records[1].1.starts_with("v=DKIM1; k=rsa; p=MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A"),
+            "{records:?}"
+        );
+        let mode = |name: &str| {
+            fs::metadata(data.path().join(DIRECTORY).join(name)).unwrap().permissions().mode() & 0o777
+        };
+        assert_eq!([mode(""), mode("rsa-20261122.key"), mode("ed25519-20261122.key")], [0o700, 0o600, 0o600]);
+        let later = now() + chrono::TimeDelta::days(1);
+        assert_eq!(DkimKeys::read_or_generate(data.path(), later).unwrap().records(&domain), records);
+    }
+
+    #[test]
+    fn invalid_keys_name_the_file() {
+        for (name, content, part) in [
+            ("a b.key", "", "cannot be a DKIM selector"),
+            ("a.key", "text", "PKCS #8 PEM"),
+            ("a.key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "neither an RSA key"),
+        ] {
+            let data = tempfile::tempdir().unwrap();
+            fs::create_dir(data.path().join(DIRECTORY)).unwrap();
+            fs::write(data.path().join(DIRECTORY).join(name), content).unwrap();
+            let error = DkimKeys::read(data.path()).expect_err(name);
+            assert!(error.contains(part) && error.contains(name), "{error}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Authentication of incoming mail, as configured.
+
+use std::sync::Arc;
+
+use config::Config;
+use mail_authentication::Authenticator;
+use mail_service::authentication::MessageAuthenticator;
+
+/// Verifies incoming mail; `None` if this process receives none, or is not to verify it.
+///
+/// # Errors
+/// A sentence: the DNS servers cannot be used.
+pub(crate) fn authenticator(
+    config: &Config,
+    serves_smtp: bool,
+) -> Result<Option<Arc<dyn MessageAuthenticator>>, String> {
+    if !serves_smtp || !config.authenticates() {
+        return Ok(None);
+    }
+    let servers = config.outbound.as_ref().map(|outbound| &outbound.resolver[..]).unwrap_or_default();
+    let authenticator = Authenticator::new(&config.hostname, servers, config.inbound.dmarc)?;
+    Ok(Some(Arc::new(authenticator)))
+}
