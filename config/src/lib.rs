@@ -43,7 +43,7 @@ pub use outbound::{HostName, HostPort, NameServer, Outbound, OutboundMode, Smart
 pub use pop3::Pop3;
 pub use process::Process;
 pub use smtp::Smtp;
-pub use tls::Tls;
+pub use tls::{Acme, DirectoryUrl, Tls};
 pub use web::{Target, Web, WebLimits, WebListen};
 
 /// The whole configuration file.
@@ -143,6 +143,7 @@ impl Config {
         self.auth.validate()?;
         self.smtp.validate(&self.tls)?;
         self.pop3.validate(&self.tls)?;
+        self.tls.validate(&self.web)?;
         self.web.limits.validate()?;
         self.validate_inbound()?;
         self.outbound.as_ref().map_or(Ok(()), Outbound::validate)

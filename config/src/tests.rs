@@ -141,6 +141,17 @@ fn errors_name_the_line_the_key_and_the_problem() {
         ("\n[tls]\nkey = 'key.pem'", 2, "`key` without `certificate`"),
         ("[tls]\nkey = 'key.pem'\ncertificate = 'cert.pem'\nself_signed = true", 1, "keep only one of them"),
         ("[tls]\nself_signed = true\nselfsigned = true", 3, "selfsigned"),
+        ("[tls]\nself_signed = true\nacme = { contact = 'mailto:ag@iit.edu' }", 1, "keep only one of them"),
+        ("[tls]\nacme = { contact = 'ag@iit.edu' }", 2, "`contact` in `acme` must be `mailto:`"),
+        ("[tls]\nacme = { contact = 'mailto:ag@iit.edu?cc=gb' }", 2, "`contact` in `acme`"),
+        ("[tls]\nacme = { directory = 'https://ca.example/' }", 2, "contact"),
+        (
+            "[tls]\nacme = { contact = 'mailto:ag@iit.edu', directory = 'http://ca.example/' }",
+            2,
+            "must be an https URL",
+        ),
+        ("[web]\ntls = false\n[tls]\nacme = { contact = 'mailto:ag@iit.edu' }", 2, "`tls` must be true"),
+        ("[web]\nlisten = 'off'\n[tls]\nacme = { contact = 'mailto:ag@iit.edu' }", 2, "must be an address"),
         ("[smtp]\ntls_listen = ['127.0.0.1:465']", 2, "needs a certificate"),
         (
             "[smtp]\nsubmission_tls_listen = ['127.0.0.1:465']",
@@ -167,6 +178,12 @@ fn read_resolves_paths_against_the_file() {
     assert_eq!(config.data, folder.path().join("mail"));
     let certificate = folder.path().join("cert.pem");
     assert_eq!(config.tls, Tls::Files { certificate, key: PathBuf::from("/etc/key.pem") });
+
+    std::fs::write(&path, "[tls]\nacme = { contact = 'mailto:ag@iit.edu', ca = 'ca.pem' }").expect("written");
+    let Tls::Acme(acme) = Config::read(&path).expect("a valid file").tls else { panic!("no ACME") };
+    assert_eq!(acme.ca, Some(folder.path().join("ca.pem")));
+    assert_eq!(acme.directory.to_string(), "https://acme-v02.api.letsencrypt.org/directory");
+    assert_eq!(acme.directory.port(), 443);
 
     let missing = folder.path().join("none.toml");
     let error = Config::read(&missing).expect_err("there is no such file").to_string();

@@ -10,10 +10,11 @@ use mail_outbound::queue::{QueueError, QueueFiles};
 use mail_service::routing::is_role;
 use mail_store::directory::{AccountAdmin, AliasAdmin, Directory, DirectoryError};
 use mail_store::{Finding, MailboxAdmin, configured};
-use tls::Certificate;
+use tls::{Certificate, IssuedFiles};
 
 use crate::admin::run_blocking;
 use crate::privileges;
+use crate::services::host_names;
 
 /// Prints a line for each account and each defect. Returns whether there is no defect.
 ///
@@ -36,17 +37,6 @@ pub fn check(config: &Config) -> Result<bool, String> {
         report.check_mailbox(&configured::mailboxes(config), &name)?;
     }
     Ok(report.is_clean)
-}
-
-/// The names that clients connect to.
-fn host_names(config: &Config) -> Vec<String> {
-    let mut names = vec![config.hostname.ascii().into_owned()];
-    if config.web.listen.address().is_some() {
-        names.extend(config.web.names.iter().map(|name| name.ascii().into_owned()));
-    }
-    names.sort_unstable();
-    names.dedup();
-    names
 }
 
 pub(crate) async fn all_names(directory: &impl AccountAdmin) -> Result<Vec<Username>, String> {
@@ -140,13 +130,29 @@ impl<W: Write> Report<W> {
         Ok(())
     }
 
-    /// A certificate that expires soon is reported, but is not a defect. The servers renew a self-signed one themselves.
+    /// A certificate that expires soon, or that the ACME directory has not issued yet, is reported, but is not a defect. The servers renew a
+    /// self-signed one themselves.
     fn check_certificate(&mut self, config: &Config) -> Result<(), String> {
-        let Tls::Files { certificate: path, .. } = &config.tls else { return Ok(()) };
-        let certificate = match Certificate::open(&config.tls, &config.data, config.hostname.as_str()) {
+        let files = match &config.tls {
+            Tls::Off | Tls::SelfSigned => return Ok(()),
+            Tls::Acme(acme) => {
+                let issued = IssuedFiles::new(&config.data);
+                if !issued.is_issued_by(&acme.directory.to_string()) {
+                    return self.print(&format!(
+                        "{}: not issued by {} yet; `pennypost serve` requests it and logs failures",
+                        issued.certificate().display(),
+                        acme.directory
+                    ));
+                }
+                Tls::Files { certificate: issued.certificate(), key: issued.key() }
+            }
+            files @ Tls::Files { .. } => files.clone(),
+        };
+        let certificate = match Certificate::open(&files, &config.data, config.hostname.as_str()) {
             Ok(certificate) => certificate.expect("TLS is configured"),
             Err(sentence) => return self.print_defect(&sentence),
         };
+        let path = certificate.file();
         for finding in certificate.findings(&host_names(config), SystemTime::now()) {
             let line = format!("{}: {finding}", path.display());
             if finding.is_defect() { self.print_defect(&line) } else { self.print(&line) }?;

@@ -1,4 +1,4 @@
-//! Confines the process to its data directory, its certificate, its page, and the ports that its bridge connects to. A
+//! Confines the process to its data directory, its certificate, its page, and the ports that its services connect to. A
 //! vulnerability then gives access to nothing else, even as root.
 //!
 //! Uses Landlock as far as the kernel supports it. On other systems the process is not confined, which is logged.
@@ -63,6 +63,7 @@ mod linux {
         let readable = certificate_folders(&config.tls).into_iter().chain([config.web.root.clone()]);
         let connects = target_ports
             .chain(outbound_ports(config))
+            .chain(acme_ports(&config.tls))
             .map(|port| Ok::<_, RulesetError>(NetPort::new(port, AccessNet::ConnectTcp)));
         let restricted = Ruleset::default()
             .handle_access(AccessFs::from_all(ABI_MAX))?
@@ -84,6 +85,12 @@ mod linux {
         let smarthost = outbound.smarthost.iter().map(|smarthost| smarthost.address.port);
         let resolvers = outbound.resolver.iter().map(|server| server.0.port());
         [outbound.port, DNS_PORT].into_iter().chain(smarthost).chain(resolvers).collect()
+    }
+
+    /// Ports of the ACME directory and of DNS servers over TCP.
+    fn acme_ports(tls: &Tls) -> Vec<u16> {
+        let Tls::Acme(acme) = tls else { return Vec::new() };
+        vec![acme.directory.port(), DNS_PORT]
     }
 
     /// Directories, because a renewed certificate replaces the old file. Symbolic links are followed.

@@ -40,6 +40,8 @@ pub fn serve(config: &Config, programs: Programs, log: &mut Log) -> Result<(), S
     let context = Arc::new(context::open(config, serves_smtp, &mut registry)?);
     let agent = outbound::agent(config, &context, &mut registry)?;
     let certificate = Certificate::open(&config.tls, &config.data, &config.hostname.ascii())?;
+    let renewal =
+        certificate.as_ref().map(|certificate| services.renewal(config, certificate)).transpose()?.flatten();
     if config.process.confine {
         confine::confine(config, services.target_ports())?;
     }
@@ -58,6 +60,9 @@ pub fn serve(config: &Config, programs: Programs, log: &mut Log) -> Result<(), S
         let mut running = services.start(config, &context, registry, certificate.as_ref(), &readiness);
         if let Some(agent) = agent {
             running.services.spawn(agent.run(readiness.shutdown().clone()));
+        }
+        if let Some(renewal) = renewal {
+            running.services.spawn(renewal.run(readiness.shutdown().clone()));
         }
         let result = wait_for_shutdown(&mut signals, &mut running).await;
         stop.send_replace(true);

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use acme::Renewal;
 use bytes::{Bytes, BytesMut};
-use config::{Config, Pop3, Smtp, WebListen};
+use config::{Config, Pop3, Smtp, Tls, WebListen};
 use mail_core::message::address::Domain;
 use mail_core::session::Session;
 use mail_core::time::Instant;
@@ -134,6 +135,28 @@ impl Services {
         Ok(())
     }
 
+    /// The task that obtains the certificate from the configured ACME directory; `None` without a directory, or without the listener
+    /// that answers its challenges.
+    ///
+    /// # Errors
+    /// A sentence that names the file and the remedy.
+    pub(crate) fn renewal(
+        &self,
+        config: &Config,
+        certificate: &Certificate,
+    ) -> Result<Option<Renewal>, String> {
+        let Tls::Acme(acme) = &config.tls else { return Ok(None) };
+        if self.web.is_none() {
+            warn!(
+                "this process requests no certificate from {}: only `pennypost serve` with a listener of [web] does",
+                acme.directory
+            );
+            return Ok(None);
+        }
+        let resolver = config.outbound.as_ref().map_or(&[][..], |outbound| &outbound.resolver);
+        Renewal::new(acme, host_names(config), resolver, &config.data, certificate.clone()).map(Some)
+    }
+
     /// TCP ports that the bridge connects to.
     pub(crate) fn target_ports(&self) -> impl Iterator<Item = u16> {
         let targets = self.web.iter().flat_map(|(_, targets)| targets.values());
@@ -176,6 +199,17 @@ impl Services {
         }
         running
     }
+}
+
+/// The names that clients connect to, in ASCII form.
+pub(crate) fn host_names(config: &Config) -> Vec<String> {
+    let mut names = vec![config.hostname.ascii().into_owned()];
+    if config.web.listen.address().is_some() {
+        names.extend(config.web.names.iter().map(|name| name.ascii().into_owned()));
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// Starts the listeners of mail services.

@@ -1,7 +1,8 @@
-//! A certificate chain and its private key in two PEM files (RFC 7468).
+//! A certificate chain and its private key in two PEM files (RFC 7468), and private files.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,12 +48,7 @@ impl PemFiles {
     /// A sentence that names the file and the remedy.
     pub(crate) fn read(&self) -> Result<Arc<CertifiedKey>, String> {
         let chain = read_chain(&self.certificate)?;
-        let key = PrivateKeyDer::from_pem_slice(&read(&self.key)?).map_err(|error| {
-            format!(
-                "{} contains no private key in PEM form: {error}; set `key` in [tls] to a file that does",
-                self.key.display()
-            )
-        })?;
+        let key = read_key(&self.key)?;
         CertifiedKey::from_der(chain, key, &ring::default_provider()).map(Arc::new).map_err(|error| {
             format!(
                 "the certificate {} and the key {} do not form a usable pair: {error}; set `certificate` and `key` in \
@@ -62,6 +58,38 @@ impl PemFiles {
             )
         })
     }
+}
+
+/// # Errors
+/// A sentence that names the file and the remedy.
+pub(crate) fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| {
+        format!(
+            "{} contains no private key in PEM form: {error}; set `key` in [tls] to a file that does",
+            path.display()
+        )
+    })
+}
+
+/// Creates a directory that only the server's user can enter, unless it exists.
+pub(crate) fn create_private_directory(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Replaces a file atomically; only the server's user can read it. If `is_durable`, it survives a power failure.
+pub(crate) fn replace_private(path: &Path, content: &str, is_durable: bool) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let temp_path = directory.join("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temp_path)?;
+    file.write_all(content.as_bytes())?;
+    if is_durable {
+        file.sync_all()?;
+    }
+    fs::rename(&temp_path, path)?;
+    if is_durable { File::open(directory)?.sync_all() } else { Ok(()) }
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {

@@ -85,12 +85,28 @@ pub(crate) fn inspect(chain: &[CertificateDer<'_>], names: &[String], now: Syste
     let mut findings: Vec<_> =
         (1..).zip(chain).filter_map(|(position, der)| check_validity(position, der, now)).collect();
     if let Some(Ok(leaf)) = chain.first().map(ParsedCertificate::try_from) {
-        let is_wrong = |name: &&String| {
-            !ServerName::try_from(name.as_str()).is_ok_and(|name| verify_server_name(&leaf, &name).is_ok())
-        };
-        findings.extend(names.iter().filter(is_wrong).cloned().map(Finding::WrongName));
+        let wrong = names.iter().filter(|name| !is_valid_for(&leaf, name));
+        findings.extend(wrong.cloned().map(Finding::WrongName));
     }
     findings
+}
+
+/// The end of two thirds of a certificate's lifetime; `None` if it is not valid for each of `names`.
+pub(crate) fn renewal_due(leaf: &CertificateDer<'_>, names: &[String]) -> Option<SystemTime> {
+    let parsed = ParsedCertificate::try_from(leaf).ok()?;
+    if !names.iter().all(|name| is_valid_for(&parsed, name)) {
+        return None;
+    }
+    let (_, certificate) = X509Certificate::from_der(leaf).ok()?;
+    let seconds = |timestamp: i64| u64::try_from(timestamp).unwrap_or_default();
+    let Validity { not_before, not_after } = certificate.validity();
+    let (start, end) = (seconds(not_before.timestamp()), seconds(not_after.timestamp()));
+    // The year of a certificate has four digits.
+    Some(UNIX_EPOCH + Duration::from_secs(start + end.saturating_sub(start) * 2 / 3))
+}
+
+fn is_valid_for(leaf: &ParsedCertificate<'_>, name: &str) -> bool {
+    ServerName::try_from(name).is_ok_and(|name| verify_server_name(leaf, &name).is_ok())
 }
 
 fn check_validity(position: usize, der: &[u8], now: SystemTime) -> Option<Finding> {
@@ -174,6 +190,19 @@ mod tests {
         ]) {
             assert!(sentence.starts_with(subject), "{sentence}");
         }
+    }
+
+    #[test]
+    fn renewal_is_due_after_two_thirds_of_the_lifetime_and_for_another_name() {
+        let chain = chain(&["iitkgp.edu", "iit.edu"]);
+        let due = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            renewal_due(&chain[0], &names)
+        };
+        assert_eq!(due(&["iit.edu"]), Some(UNIX_EPOCH + NOT_BEFORE + 60 * DAY));
+        assert_eq!(due(&["iit.edu", "iitkgp.edu"]), due(&["iit.edu"]));
+        assert_eq!(due(&["iit.edu", "mail.iit.edu"]), None);
+        assert_eq!(renewal_due(&CertificateDer::from(b"none".to_vec()), &[]), None);
     }
 
     #[test]

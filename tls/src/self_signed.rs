@@ -4,9 +4,8 @@
 //! generated once. The certificate is reissued before it expires and when the host name changes. Its names and expiry are
 //! recorded in the explanatory text that RFC 7468 section 2 allows before the PEM block.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,7 +15,7 @@ use rcgen::{
 };
 use tracing::info;
 
-use crate::files::PemFiles;
+use crate::files::{PemFiles, create_private_directory, replace_private};
 
 /// Browsers accept at most 398 days.
 const LIFETIME: Duration = Duration::from_hours(397 * 24);
@@ -83,7 +82,7 @@ impl SelfSigned {
                 self.directory.display()
             )
         };
-        self.create_directory().map_err(io_failed)?;
+        create_private_directory(&self.directory).map_err(io_failed)?;
         let lock = File::create(self.directory.join("lock")).map_err(io_failed)?;
         lock.lock().map_err(io_failed)?;
         let PemFiles { certificate, key } = self.files();
@@ -107,7 +106,8 @@ impl SelfSigned {
                 self.hostname
             )
         })?;
-        self.write(&certificate, &format!("{}\n{pem}", self.note(expiry))).map_err(io_failed)?;
+        replace_private(&certificate, &format!("{}\n{pem}", self.note(expiry)), self.is_durable)
+            .map_err(io_failed)?;
         self.renewal_due.store(expiry - RENEWAL_BEFORE_EXPIRY.as_secs(), Ordering::Relaxed);
         info!(file = %certificate.display(), "self-signed certificate created");
         Ok(())
@@ -118,19 +118,12 @@ impl SelfSigned {
         self.renewal_due.store(0, Ordering::Relaxed);
     }
 
-    fn create_directory(&self) -> io::Result<()> {
-        match DirBuilder::new().mode(0o700).create(&self.directory) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-            _ => Ok(()),
-        }
-    }
-
     fn load_or_create_key(&self, path: &Path) -> io::Result<KeyPair> {
         match fs::read_to_string(path) {
             Ok(pem) => KeyPair::from_pem(&pem).map_err(io::Error::other),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let key_pair = KeyPair::generate().map_err(io::Error::other)?;
-                self.write(path, &key_pair.serialize_pem())?;
+                replace_private(path, &key_pair.serialize_pem(), self.is_durable)?;
                 Ok(key_pair)
             }
             Err(error) => Err(error),
@@ -169,18 +162,6 @@ impl SelfSigned {
     fn recorded_expiry(&self, pem: &str) -> Option<u64> {
         let note = pem.lines().next()?.strip_prefix(&self.note_prefix())?;
         note.rsplit_once(' ')?.1.parse().ok()
-    }
-
-    /// Replaces a file atomically; only the server's user can read it.
-    fn write(&self, path: &Path, content: &str) -> io::Result<()> {
-        let temp_path = self.directory.join("new");
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temp_path)?;
-        file.write_all(content.as_bytes())?;
-        if self.is_durable {
-            file.sync_all()?;
-        }
-        fs::rename(&temp_path, path)
     }
 }
 

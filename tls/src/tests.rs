@@ -3,8 +3,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rcgen::{CertificateParams, KeyPair};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, ServerConnection, SignatureScheme};
 
 use super::*;
+
+const DIRECTORY: &str = "https://ca.example/directory";
+const DIGEST: [u8; 32] = [7; 32];
 
 struct TestDir(tempfile::TempDir);
 
@@ -145,4 +151,172 @@ fn self_signed_certificate_is_renewed_before_expiry() {
     fs::write(&path, format!("{prefix} {soon}\n{block}")).expect("written");
     self_signed.make_renewal_due();
     assert_ne!(second.fingerprint(), third);
+}
+
+/// A certificate of an ACME directory, without one yet.
+fn open_issued(dir: &TestDir) -> Certificate {
+    let acme = config::Acme {
+        contact: "mailto:ag@iitkgp.edu".into(),
+        directory: DIRECTORY.parse().expect("a URL"),
+        ca: None,
+    };
+    let opened = Certificate::open(&config::Tls::Acme(acme), dir.0.path(), "iitkgp.edu");
+    opened.expect("the certificate can be created").expect("TLS is on")
+}
+
+/// Returns a certificate for the key of a request, as a directory does.
+fn issue(files: &IssuedFiles, names: &[String]) -> String {
+    assert!(!files.signing_request(names).expect("valid names").is_empty());
+    let key = fs::read_to_string(files.key()).expect("a request creates the key");
+    let key = KeyPair::from_pem(&key).expect("a key");
+    CertificateParams::new(names).expect("valid names").self_signed(&key).expect("signed").pem()
+}
+
+#[test]
+fn issued_certificate_replaces_the_self_signed_one_and_stays() {
+    let dir = TestDir::new();
+    let names = ["iitkgp.edu".to_owned(), "mail.iit.edu".to_owned()];
+    let certificate = open_issued(&dir);
+    let self_signed = certificate.fingerprint();
+    assert_eq!(certificate.renewal_due(&names), None);
+    assert_eq!(certificate.file(), dir.path(".tls/certificate.pem"));
+
+    let files = IssuedFiles::new(dir.0.path());
+    let chain = issue(&files, &names);
+    assert_eq!(certificate.fingerprint(), self_signed, "there is a key, but no certificate");
+    files.store_certificate(&chain, DIRECTORY).expect("stored");
+    let issued = certificate.fingerprint();
+    assert_ne!(issued, self_signed);
+    assert!(certificate.renewal_due(&names).is_some());
+    assert_eq!(certificate.renewal_due(&["iit.edu".to_owned()]), None);
+    assert!(files.is_issued_by(DIRECTORY) && !files.is_issued_by("https://ca.example/"));
+    assert_eq!(certificate.file(), files.certificate());
+    assert_eq!(open_issued(&dir).fingerprint(), issued);
+
+    // The key stays, so a renewed certificate fits.
+    files.store_certificate(&issue(&files, &names), DIRECTORY).expect("stored");
+    let renewed = certificate.fingerprint();
+    assert_ne!(renewed, issued);
+    fs::remove_file(files.certificate()).expect("removed");
+    assert_eq!(certificate.fingerprint(), renewed, "the last good certificate stays in use");
+    for path in [files.key(), dir.path(".tls/acme")] {
+        assert_eq!(mode(&path) & 0o077, 0, "{}", path.display());
+    }
+}
+
+#[test]
+fn unusable_issued_certificate_is_not_stored_and_not_loaded() {
+    let dir = TestDir::new();
+    let files = IssuedFiles::new(dir.0.path());
+    let names = ["iitkgp.edu".to_owned()];
+    let chain = issue(&files, &names);
+    for unusable in ["", "no certificate", &pair().0] {
+        let sentence = files.store_certificate(unusable, DIRECTORY).expect_err("unusable");
+        assert!(sentence.contains("unusable certificate"), "{sentence}");
+    }
+    assert!(!files.certificate().exists());
+    files.store_certificate(&chain, DIRECTORY).expect("stored");
+    fs::write(files.key(), pair().1).expect("written");
+    let certificate = open_issued(&dir);
+    assert_eq!(certificate.renewal_due(&names), None);
+    assert_eq!(certificate.file(), dir.path(".tls/certificate.pem"));
+    // A certificate for the key that is there now.
+    files.store_certificate(&issue(&files, &names), DIRECTORY).expect("stored");
+    assert!(certificate.renewal_due(&names).is_some());
+}
+
+/// Accepts every certificate.
+#[derive(Debug)]
+struct AnyCertificate;
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        ring::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// The certificate that a listener shows to a client that offers protocols, and the selected protocol; `None` if the handshake
+/// fails.
+fn handshake(certificate: &Certificate, name: &str, alpn: &[&[u8]]) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("the provider supports them")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+    let name = ServerName::try_from(name.to_owned()).expect("a name");
+    let mut client = ClientConnection::new(Arc::new(config), name).expect("a valid configuration");
+    let mut server = ServerConnection::new(certificate.server_config(&[b"http/1.1"])).expect("valid");
+    while client.is_handshaking() || server.is_handshaking() {
+        let mut octets = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut octets).expect("written");
+        }
+        server.read_tls(&mut &octets[..]).expect("read");
+        server.process_new_packets().ok()?;
+        octets.clear();
+        while server.wants_write() {
+            server.write_tls(&mut octets).expect("written");
+        }
+        client.read_tls(&mut &octets[..]).expect("read");
+        client.process_new_packets().ok()?;
+    }
+    let leaf = client.peer_certificates().and_then(<[_]>::first).expect("a certificate");
+    Some((leaf.to_vec(), client.alpn_protocol().map(<[u8]>::to_vec)))
+}
+
+#[test]
+fn open_challenge_is_answered_for_its_name_and_protocol_only() {
+    let dir = TestDir::new();
+    let certificate = open_issued(&dir);
+    let ordinary = handshake(&certificate, "iitkgp.edu", &[b"http/1.1"]).expect("a handshake");
+    assert_eq!(ordinary.1.as_deref(), Some(&b"http/1.1"[..]));
+    assert_eq!(handshake(&certificate, "iitkgp.edu", &[CHALLENGE_PROTOCOL]), None);
+
+    let challenge = certificate.open_challenge("IITKGP.edu", &DIGEST).expect("a valid name");
+    let (leaf, protocol) = handshake(&certificate, "iitkgp.edu", &[CHALLENGE_PROTOCOL]).expect("a handshake");
+    assert_eq!(protocol.as_deref(), Some(CHALLENGE_PROTOCOL));
+    // An OCTET STRING with the digest, in the critical extension 1.3.6.1.5.5.7.1.31 (RFC 8737 section 3).
+    let extension = [&[6, 8, 0x2b, 6, 1, 5, 5, 7, 1, 31, 1, 1, 0xff, 4, 34, 4, 32][..], &DIGEST].concat();
+    assert!(leaf.windows(extension.len()).any(|window| window == extension));
+    assert_ne!(leaf, ordinary.0);
+    assert_eq!(handshake(&certificate, "iit.edu", &[CHALLENGE_PROTOCOL]), None);
+    for alpn in [&[][..], &[&b"http/1.1"[..]], &[CHALLENGE_PROTOCOL, b"http/1.1"]] {
+        assert_eq!(handshake(&certificate, "iitkgp.edu", alpn).expect("a handshake").0, ordinary.0);
+    }
+
+    drop(challenge);
+    assert_eq!(handshake(&certificate, "iitkgp.edu", &[CHALLENGE_PROTOCOL]), None);
+    assert!(certificate.open_challenge("iitkgp.edu", b"short").is_err());
+    assert!(dir.open_self_signed("iitkgp.edu").open_challenge("iitkgp.edu", &DIGEST).is_err());
 }

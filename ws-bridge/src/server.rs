@@ -16,7 +16,7 @@ use net::limiter::{ConnectionLimiter, ConnectionLimits};
 use net::proxy::Client;
 use net::stream::Stream;
 use prometheus_client::registry::Registry;
-use tls::Certificate;
+use tls::{CHALLENGE_PROTOCOL, Certificate};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -191,6 +191,9 @@ async fn serve_connection(
         Ok(accepted) => accepted,
         Err(error) => return info!(client = %source, %error, "TLS handshake failed"),
     };
+    if stream.alpn_protocol() == Some(CHALLENGE_PROTOCOL) {
+        return info!(client = %source, "ACME challenge answered");
+    }
     let client = Client { secure: stream.is_tls(), ..Client::direct(source) };
     let router = router.layer(Extension(Browser { client, destination }));
     http::serve(stream, router, source, Some(HTTP_LIFETIME_MAX), shutdown).await;

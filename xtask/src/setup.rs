@@ -31,6 +31,7 @@ const PACKAGES: &[Package] = &[
     ("mutt", "mutt", "sends by SMTP and retrieves by POP3"),
     ("neomutt", "neomutt", "sends by SMTP and retrieves by POP3"),
     ("/usr/bin/mh/inc", "nmh", "sends by SMTP and retrieves by POP3"),
+    ("pebble", "pebble", "issues certificates by ACME"),
     ("script", "bsdutils", "gives mutt and neomutt a terminal"),
     ("python3", "python3", "sends with smtplib and retrieves with poplib"),
     ("pip3", "python3-pip", "installs mailpit-api-client, schemathesis and dkimpy"),

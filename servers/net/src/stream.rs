@@ -75,6 +75,15 @@ impl<T: Transport> Stream<T> {
         matches!(self, Self::Tls(_))
     }
 
+    /// The protocol that the TLS handshake has negotiated (RFC 7301), if any.
+    #[must_use]
+    pub fn alpn_protocol(&self) -> Option<&[u8]> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol(),
+        }
+    }
+
     /// The stream itself, if it is not encrypted.
     #[must_use]
     pub const fn plain(&self) -> Option<&T> {

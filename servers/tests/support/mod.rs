@@ -16,6 +16,7 @@ pub(crate) mod catch;
 pub(crate) mod dns;
 pub(crate) mod mail_host;
 pub(crate) mod mails;
+pub(crate) mod pebble;
 pub(crate) mod tls;
 #[cfg(target_os = "linux")]
 pub(crate) mod unread_log;

@@ -39,6 +39,13 @@ impl TlsClient {
         Self(Arc::new(config))
     }
 
+    /// As this client, with a protocol that it offers to the server (RFC 7301).
+    pub(crate) fn offering(&self, protocol: &[u8]) -> Self {
+        let mut config = ClientConfig::clone(&self.0);
+        config.alpn_protocols = vec![protocol.to_vec()];
+        Self(Arc::new(config))
+    }
+
     /// Performs the handshake.
     pub(crate) fn encrypt(&self, stream: LineStream, name: &str) -> LineStream {
         self.try_encrypt(stream, name).unwrap_or_else(|error| panic!("no TLS with {name}: {error}"))
