@@ -1,8 +1,8 @@
-//! HTML and CSS that widely used mail programs do not support, after the tables of caniemail.com.
+//! Some HTML and CSS that widely used mail programs do not support. The list is not complete.
 //!
 //! The HTML is searched as text, so a feature inside a comment is found, too.
 
-/// A feature, the texts that betray it, and the programs without support.
+/// A feature, the texts that it contains, and the programs without support.
 struct Feature {
     name: &'static str,
     /// In lower case, without white space.
