@@ -154,7 +154,11 @@ impl Shared {
         };
         match timeout(DMARC_TIMEOUT, self.dns.verify_dmarc(parameters)).await {
             Ok(output) => output,
-            Err(_) => DmarcOutput::default().with_spf_result(DmarcResult::TempError(results::timed_out())),
+            Err(_) => {
+                let domain = message.from().rsplit_once('@').map_or("", |(_, domain)| domain);
+                let result = DmarcResult::TempError(results::timed_out());
+                DmarcOutput::new(domain.to_owned()).with_spf_result(result)
+            }
         }
     }
 }

@@ -104,7 +104,7 @@ pub(crate) fn dmarc(output: &DmarcOutput) -> MethodResult {
     if !output.domain().is_empty() {
         properties.push(("header.from", output.domain().to_owned()));
     }
-    if result != "none" {
+    if matches!(result, "pass" | "fail") {
         properties.push(("policy.dmarc", policy.to_owned()));
     }
     MethodResult { method: "dmarc", result, properties }

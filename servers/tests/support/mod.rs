@@ -354,7 +354,8 @@ impl SmtpClient {
     /// Reads the greeting.
     pub(crate) fn from_stream(stream: LineStream) -> Self {
         let mut smtp = Self { stream };
-        assert_eq!(smtp.reply(), "220 <iitkgp.edu> Service ready");
+        let greeting = smtp.reply();
+        assert!(greeting.starts_with("220 <") && greeting.ends_with("> Service ready"), "{greeting}");
         smtp
     }
 
