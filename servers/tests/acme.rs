@@ -154,6 +154,21 @@ fn certificate_is_renewed_with_the_same_key_and_account() {
 }
 
 #[test]
+fn account_that_the_directory_has_lost_is_created_again() {
+    let directory = PebbleSetup::new();
+    let fixture = Fixture::new(&directory);
+    let mut pebble = fixture.start_directory(directory, 24);
+    let mut server = fixture.serve();
+    server.wait_for_log(ISSUED);
+    let account = fixture.read("account.json");
+    pebble.restart();
+    server.wait_for_log("does not know the stored account");
+    server.wait_for_log(ISSUED);
+    assert_ne!(fixture.read("account.json"), account);
+    fixture.assert_serves_certificate_of(&server, &pebble.issuer());
+}
+
+#[test]
 fn server_starts_without_the_directory_and_gets_a_certificate_when_it_appears() {
     let directory = PebbleSetup::new();
     let fixture = Fixture::new(&directory);

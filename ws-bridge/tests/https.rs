@@ -11,7 +11,7 @@ use futures::{SinkExt, StreamExt};
 use mail_core::proxy::{FIXED_HEADER_OCTETS, Header, payload_octets};
 use rcgen::{CertificateParams, KeyPair};
 use support::{Random, Running, echo, listen, with_timeout};
-use tls::Certificate;
+use tls::{CHALLENGE_PROTOCOL, Certificate};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -209,6 +209,34 @@ async fn plain_http_is_redirected_to_https() {
     let upgrade = "GET /ws/target HTTP/1.1\r\nHost: ADDRESS\r\nOrigin: http://ADDRESS\r\nUpgrade: websocket\r\n\
                    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
     assert_eq!(bridge.running.request(upgrade).await.status(), 307);
+}
+
+#[tokio::test]
+async fn connection_of_an_acme_challenge_is_closed_after_the_handshake() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let acme = config::Acme {
+        contact: "mailto:ag@localhost".into(),
+        directory: config::DirectoryUrl::default(),
+        ca: None,
+    };
+    let opened = Certificate::open(&config::Tls::Acme(acme), folder.path(), "localhost");
+    let certificate = opened.expect("made").expect("TLS is on");
+    let target = Target { address: echo().await, proxy: false };
+    let running = Running::with_certificate(Some(certificate.clone()), target, |_| {});
+    fs::copy(folder.path().join(".tls/certificate.pem"), folder.path().join("cert.pem")).expect("copied");
+    let bridge = HttpsBridge { folder, running };
+    assert!(bridge.get("/").await.starts_with("HTTP/1.1 "));
+    assert!(bridge.connect_tls(&[CHALLENGE_PROTOCOL]).await.is_err(), "no challenge is open");
+
+    // The client only trusts the ordinary certificate, so it offers another protocol, too, but none that the bridge prefers.
+    let _challenge = certificate.open_challenge("localhost", &[7; 32]).expect("a valid name");
+    let mut stream = bridge.connect_tls(&[CHALLENGE_PROTOCOL, b"none"]).await.expect("a handshake");
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(CHALLENGE_PROTOCOL));
+    // The bridge may close the connection before this is written.
+    let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    let mut response = Vec::new();
+    let _ = with_timeout(stream.read_to_end(&mut response)).await;
+    assert!(response.is_empty(), "{}", response.escape_ascii());
 }
 
 #[tokio::test]

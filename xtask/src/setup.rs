@@ -1,6 +1,6 @@
 //! `cargo xtask setup`: installs the tools that the tests need and this machine lacks.
 //!
-//! Sources: rustup for the Rust target, crates.io for four programs, Debian for mail programs and Chromium, npm for
+//! Sources: rustup for the Rust target, crates.io for four programs, Debian for mail programs, Pebble and Chromium, npm for
 //! axe-core and mailpit-api, PyPI for mailpit-api-client, schemathesis and dkimpy. No prebuilt program is downloaded from
 //! elsewhere. Each run checks the machine, so a second run does nothing.
 

@@ -25,6 +25,7 @@ pub(crate) struct PebbleSetup {
 /// A running directory. Killed on drop.
 pub(crate) struct Pebble {
     child: Child,
+    dns: SocketAddr,
     setup: PebbleSetup,
 }
 
@@ -70,30 +71,44 @@ impl PebbleSetup {
             self.folder.path().join("key.pem").display()
         );
         fs::write(&config, text).expect("written");
+        let pebble = Pebble { child: self.spawn(dns), dns, setup: self };
+        pebble.wait_until_listening();
+        pebble
+    }
+
+    fn spawn(&self, dns: SocketAddr) -> Child {
         let log = fs::File::create(self.folder.path().join("log")).expect("created");
-        let child = Command::new("pebble")
+        Command::new("pebble")
             .arg("-config")
-            .arg(&config)
+            .arg(self.folder.path().join("pebble.json"))
             .args(["-strict", "-dnsserver", &dns.to_string()])
             .env("PEBBLE_VA_NOSLEEP", "1")
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("cloned"))
             .stderr(log)
             .spawn()
-            .expect("pebble starts");
-        let pebble = Pebble { child, setup: self };
-        let start = Instant::now();
-        for port in [pebble.setup.port, pebble.setup.management_port] {
-            while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-                assert!(start.elapsed() < TIMEOUT, "pebble does not listen: {}", pebble.log());
-                std::thread::yield_now();
-            }
-        }
-        pebble
+            .expect("pebble starts")
     }
 }
 
 impl Pebble {
+    /// Starts the directory again, without its accounts and with another issuer.
+    pub(crate) fn restart(&mut self) {
+        self.stop();
+        self.child = self.setup.spawn(self.dns);
+        self.wait_until_listening();
+    }
+
+    fn wait_until_listening(&self) {
+        let start = Instant::now();
+        for port in [self.setup.port, self.setup.management_port] {
+            while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+                assert!(start.elapsed() < TIMEOUT, "pebble does not listen: {}", self.log());
+                std::thread::yield_now();
+            }
+        }
+    }
+
     /// Writes the root certificate of the issued certificates to a file and returns its path.
     pub(crate) fn issuer(&self) -> PathBuf {
         let socket =
