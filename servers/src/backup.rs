@@ -8,6 +8,7 @@ use std::path::Path;
 use config::Config;
 use mail_authentication::DIRECTORY as DKIM_DIRECTORY;
 use mail_core::users::Username;
+use mail_outbound::SRS_KEY;
 use mail_store::{MailboxAdmin, configured};
 
 use crate::admin::{print, run_blocking};
@@ -31,7 +32,7 @@ pub(crate) fn backup(config: &Config, target: &Path) -> Result<(), String> {
     privileges::give_to_owner_of(&config.data, target).map_err(fail)?;
     privileges::become_owner_of(&config.data)?;
     // Accounts first: an account that is added meanwhile is missing, but no account lacks its mail.
-    for name in ["User.txt", "Aliases.txt"] {
+    for name in ["User.txt", "Aliases.txt", SRS_KEY] {
         copy_file(&config.data.join(name), &target.join(name)).map_err(fail)?;
     }
     copy_keys(&config.data.join(DKIM_DIRECTORY), &target.join(DKIM_DIRECTORY)).map_err(fail)?;
@@ -77,7 +78,9 @@ fn copy_keys(from: &Path, to: &Path) -> io::Result<()> {
     create_directory(to)?;
     for entry in entries {
         let entry = entry?;
-        copy_file(&entry.path(), &to.join(entry.file_name()))?;
+        if entry.path().extension().is_some_and(|extension| extension == "key") {
+            copy_file(&entry.path(), &to.join(entry.file_name()))?;
+        }
     }
     sync_directory(to)
 }

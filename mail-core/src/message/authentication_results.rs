@@ -90,7 +90,9 @@ fn claimed_id(value: &[u8]) -> Option<Cow<'_, str>> {
         }
         return Some(String::from_utf8_lossy(&id).into_owned().into());
     }
-    let end = rest.iter().position(|octet| octet.is_ascii_whitespace() || matches!(octet, b';' | b'('));
+    let end = rest
+        .iter()
+        .position(|octet| !octet.is_ascii_graphic() && octet.is_ascii() || matches!(octet, b';' | b'('));
     Some(String::from_utf8_lossy(&rest[..end.unwrap_or(rest.len())]))
 }
 

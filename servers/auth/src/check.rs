@@ -22,6 +22,7 @@ use mail_auth::{
 };
 use mail_core::message::address::Domain;
 use mail_core::message::authentication_results::{self, MethodResult};
+use mail_core::message::header;
 use mail_core::smtp::server::replies;
 use mail_service::authentication::{MessageAuthenticator, MessageCheck, Sender, Verdict};
 use tokio::task::JoinSet;
@@ -42,6 +43,8 @@ const SIGNATURES_MAX: usize = 8;
 const SIGNED_FIELDS_MAX: usize = 200;
 /// Fields of a header whose signatures are verified.
 const FIELDS_MAX: usize = 1_000;
+/// Octets of a header that are verified. Real headers are much shorter.
+const HEADER_OCTETS_MAX: usize = 256 << 10;
 
 type Digest = <Sha256 as HashImpl>::Context;
 
@@ -195,7 +198,10 @@ fn parse(header: &[u8]) -> Option<AuthenticatedMessage<'_>> {
 
 impl MessageCheck for Check {
     fn header(&mut self, header: &[u8]) {
-        self.header = [header, b"\r\n"].concat();
+        // mail-auth ends the header at a line that is not a field. Mail programs do not, so the sender could hide a From from it.
+        let fields = header::fields(header).filter(|field| field.name.is_some()).take(FIELDS_MAX);
+        self.header = fields.flat_map(|field| field.raw).copied().take(HEADER_OCTETS_MAX).collect();
+        self.header.extend_from_slice(b"\r\n");
         let Some(message) = parse(&self.header) else { return };
         let hashes = message.body_hashes.iter().map(|(canonicalization, algorithm, ..)| {
             let digest = match algorithm {

@@ -13,10 +13,13 @@ use mail_core::message::header::{HeaderBounds, HeaderScanner};
 use mail_core::message::id::MessageId;
 use mail_core::message::srs::Srs;
 use mail_core::queue::{Entry, QueueId, Recipient};
+use mail_core::smtp::parameter::RcptParameters;
 use mail_store::disk::{Disk, DiskFile};
 use mail_store::offload::Offload;
 use mail_store::spool::{SpillFiles, Spool, Spooled};
-use mail_store::{DeliveryTarget, Destination, Envelope, IncomingMessage, StoreError};
+use mail_store::{DeliveryTarget, Destination, Envelope, IncomingMessage, Origin, StoreError};
+
+use tracing::info;
 
 use crate::queue::{ENVELOPE_OCTETS_MAX, Queue};
 use crate::schedule::SharedSchedule;
@@ -91,6 +94,8 @@ impl<D: Disk, O: Offload> OutboundQueue<D, O> {
     /// The reverse-path of forwarded mail: an address of this host, as SPF requires. One that would be too long is unchanged.
     fn forwarded(&self, sender: Address, now: DateTime<Utc>) -> ReversePath {
         let rewritten = self.srs.forward(&sender, now);
+        let rewritten =
+            rewritten.inspect_err(|error| info!(%sender, %error, "forwarded with the original sender"));
         ReversePath::Address(rewritten.unwrap_or(sender))
     }
 }
@@ -101,7 +106,12 @@ impl<D: Disk, O: Offload> DeliveryTarget for OutboundQueue<D, O> {
     async fn begin(&self, envelope: &Envelope) -> Result<Self::Incoming, StoreError> {
         let recipient = |destination: &Destination| match destination {
             Destination::Remote(address) => {
-                Ok(Recipient { address: address.clone(), parameters: envelope.dsn.parameters(address) })
+                // Another host's sender may be forged, so it gets no more than the default reports.
+                let parameters = match envelope.origin {
+                    Origin::OtherHost => RcptParameters::default(),
+                    _ => envelope.dsn.parameters(address),
+                };
+                Ok(Recipient { address: address.clone(), parameters })
             }
             Destination::Mailbox { address, .. } => {
                 Err(StoreError::Failed(format!("{address} has a mailbox on this host")))
@@ -211,8 +221,10 @@ impl<D: Disk, O: Offload> IncomingMessage for OutboundIncoming<D, O> {
             trace.id.parse().map_err(|error| StoreError::Failed(format!("{error}: {}", trace.id)))?;
         let header = header.octets;
         let reverse_path = match envelope.reverse_path {
-            // Mail for another host that is no submission is forwarded by an alias.
-            ReversePath::Address(sender) if !envelope.is_submission => target.forwarded(sender, trace.time),
+            // An alias forwards the message.
+            ReversePath::Address(sender) if envelope.origin == Origin::OtherHost => {
+                target.forwarded(sender, trace.time)
+            }
             path => path,
         };
         let entry = Entry {
@@ -222,7 +234,10 @@ impl<D: Disk, O: Offload> IncomingMessage for OutboundIncoming<D, O> {
             envid: envelope.dsn.envid,
             recipients,
             eight_bit,
-            utf8: !header.is_ascii() && str::from_utf8(&header).is_ok(),
+            // Much forwarded mail has UTF-8 in its header and was sent without SMTPUTF8.
+            utf8: (envelope.origin != Origin::OtherHost || trace.with.starts_with("UTF8"))
+                && !header.is_ascii()
+                && str::from_utf8(&header).is_ok(),
         };
         let mut head = entry.format().into_bytes();
         if head.len() as u64 > ENVELOPE_OCTETS_MAX {
@@ -230,13 +245,14 @@ impl<D: Disk, O: Offload> IncomingMessage for OutboundIncoming<D, O> {
         }
         head.extend_from_slice(trace.received(&[]).as_bytes());
         head.extend_from_slice(trace.authentication_results.as_deref().unwrap_or_default().as_bytes());
-        let (header, signer) = match envelope.is_submission {
-            true => {
+        let (header, signer) = match envelope.origin {
+            Origin::ThisHost | Origin::RelayClient => {
                 let mut completed = Vec::with_capacity(header.len());
                 complete_header(&header, &trace.time.fixed_offset(), &message_id(trace), &mut completed);
-                (completed, target.signer.clone())
+                let signer = target.signer.clone().filter(|_| envelope.origin == Origin::ThisHost);
+                (completed, signer)
             }
-            false => (header, None),
+            Origin::OtherHost => (header, None),
         };
         let (body, queue) = (body.finish().await?, Arc::clone(&target.queue));
         let entry_id = id.clone();

@@ -30,4 +30,4 @@ pub use agent::{Agent, ControlError, Metrics, ReportTarget, Request, request};
 pub use incoming::{OutboundIncoming, OutboundQueue, ReadBody, Signer};
 pub use route::dns_resolver;
 pub use schedule::{Grouping, SharedSchedule};
-pub use srs_key::open_srs;
+pub use srs_key::{SRS_KEY, open_srs};

@@ -9,7 +9,8 @@ use mail_core::message::address::Domain;
 use mail_core::message::srs::Srs;
 use mail_core::secret::Secret;
 
-const FILE: &str = ".srs-key";
+/// The file of the key in the data directory.
+pub const SRS_KEY: &str = ".srs-key";
 const KEY_OCTETS: usize = 32;
 
 /// The rewriting of senders to addresses of `domain`. Creates the key if it is missing.
@@ -17,7 +18,7 @@ const KEY_OCTETS: usize = 32;
 /// # Errors
 /// A sentence that names the file.
 pub fn open_srs(data: &Path, domain: Domain) -> Result<Srs, String> {
-    let path = data.join(FILE);
+    let path = data.join(SRS_KEY);
     let failed =
         |error: io::Error| format!("cannot use the key for forwarded mail in {}: {error}", path.display());
     let text = match std::fs::read_to_string(&path) {
@@ -61,8 +62,8 @@ mod tests {
         let rewritten = open_srs(dir.path(), domain.clone()).unwrap().forward(&sender, now).unwrap();
         let reopened = open_srs(dir.path(), domain.clone()).unwrap();
         assert_eq!(reopened.reverse(&rewritten, now), Ok(sender));
-        std::fs::write(dir.path().join(FILE), "short").unwrap();
+        std::fs::write(dir.path().join(SRS_KEY), "short").unwrap();
         let error = open_srs(dir.path(), domain).expect_err("the key is damaged");
-        assert!(error.contains(FILE) && error.contains("remove it"), "{error}");
+        assert!(error.contains(SRS_KEY) && error.contains("remove it"), "{error}");
     }
 }

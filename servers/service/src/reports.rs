@@ -4,7 +4,7 @@ use bytes::Bytes;
 use mail_core::mailbox::Trace;
 use mail_core::message::address::{Address, ForwardPath, ReversePath};
 use mail_store::directory::Directory;
-use mail_store::{DeliveryTarget, DsnRequest, Envelope, IncomingMessage, StoreError};
+use mail_store::{DeliveryTarget, DsnRequest, Envelope, IncomingMessage, Origin, StoreError};
 use tracing::warn;
 
 use crate::context::{Clock, IdGenerator, ServiceContext};
@@ -25,7 +25,7 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> ServiceContext<D, 
             return Ok(());
         }
         let (reverse_path, dsn) = (ReversePath::Null, DsnRequest::default());
-        let envelope = Envelope { reverse_path, recipients, is_submission: true, dsn };
+        let envelope = Envelope { reverse_path, recipients, origin: Origin::ThisHost, dsn };
         let time = self.clock.utc();
         let trace = Trace {
             reverse_path: ReversePath::Null,

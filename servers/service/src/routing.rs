@@ -73,11 +73,14 @@ impl<D: Directory, S, C: Clock> ServiceContext<D, S, C> {
         Ok(destinations)
     }
 
-    /// The targets of an address that is an alias or, if the address is unknown, has a catch-all.
+    /// The targets of an address that is an alias, the rewritten sender of forwarded mail or, if the address is unknown, has a catch-all.
     async fn alias(&self, address: &Address) -> Result<Option<Vec<Address>>, DirectoryError> {
         let Host::Domain(domain) = &address.host else { return Ok(None) };
         if !self.domains.contains(domain) {
             return Ok(None);
+        }
+        if let Some(srs) = self.relay.srs.as_ref().filter(|srs| srs.is_rewritten(address)) {
+            return Ok(srs.reverse(address, self.clock.utc()).ok().map(|sender| vec![sender]));
         }
         if let Some(targets) = self.directory.alias(address).await? {
             return Ok(Some(targets));
@@ -96,10 +99,6 @@ impl<D: Directory, S, C: Clock> ServiceContext<D, S, C> {
     ) -> Result<Option<Destination>, DirectoryError> {
         if !self.is_local(&address.host) {
             return Ok(Some(Destination::Remote(address.clone())));
-        }
-        if let Some(srs) = self.relay.srs.as_ref().filter(|srs| srs.is_rewritten(address)) {
-            let sender = srs.reverse(address, self.clock.utc());
-            return Ok(sender.ok().map(Destination::Remote));
         }
         let is_postmaster = is_named(address, "postmaster");
         let account = match address.local.username() {

@@ -13,7 +13,7 @@ use mail_core::smtp::reply::Reply;
 use mail_core::smtp::server::{Event, Mail, Refusal, Server, replies};
 use mail_core::time::Instant;
 use mail_core::users::Username;
-use mail_store::{DeliveryTarget, Destination, DsnRequest, Envelope, StoreError};
+use mail_store::{DeliveryTarget, Destination, DsnRequest, Envelope, Origin, StoreError};
 use tracing::{error, info, warn};
 
 use crate::authentication::{Sender, Verdict};
@@ -107,10 +107,13 @@ impl<X: SmtpService> SmtpSession<X> {
             return Err(replies::SIGN_IN_TO_SEND);
         }
         self.aborted = None;
-        let is_submission = self.account.is_some() || self.client.may_relay;
+        let origin = match (&self.account, self.client.may_relay) {
+            (Some(_), _) => Origin::ThisHost,
+            (None, true) => Origin::RelayClient,
+            (None, false) => Origin::OtherHost,
+        };
         let dsn = DsnRequest { ret: mail.ret, envid: mail.envid, recipients: Vec::new() };
-        let envelope =
-            Envelope { reverse_path: mail.reverse_path, recipients: Vec::new(), is_submission, dsn };
+        let envelope = Envelope { reverse_path: mail.reverse_path, recipients: Vec::new(), origin, dsn };
         self.transaction = Some(Transaction { envelope, refused_recipient: None, intake: None, octets: 0 });
         Ok(())
     }

@@ -5,7 +5,7 @@ use mail_core::message::address::Domain;
 use mail_core::message::id::MessageId;
 use mail_core::message::report::{Action, DeliveryReport, Notification, RecipientStatus};
 use mail_core::smtp::reply::EnhancedCode;
-use mail_store::{Destination, Envelope};
+use mail_store::{Destination, Envelope, Origin};
 
 /// A report about the recipients with NOTIFY=SUCCESS; `None` if there is none, or no sender. `message_id` is the message's own.
 pub(crate) fn success_report(
@@ -13,7 +13,8 @@ pub(crate) fn success_report(
     message_id: Option<&str>,
     trace: &Trace,
 ) -> Option<Vec<u8>> {
-    let sender = envelope.reverse_path.address()?;
+    // Another host's sender may be forged, and would get a report that it did not ask for.
+    let sender = envelope.reverse_path.address().filter(|_| envelope.origin != Origin::OtherHost)?;
     let delivered = envelope.recipients.iter().filter_map(|destination| {
         let Destination::Mailbox { address, .. } = destination else { return None };
         let parameters = envelope.dsn.parameters(address);

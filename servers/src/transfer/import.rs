@@ -16,7 +16,7 @@ use mail_core::message::mime::Received;
 use mail_core::message::{date, header};
 use mail_core::users::Username;
 use mail_service::context::IdGenerator;
-use mail_store::{DeliveryTarget, Destination, DsnRequest, Envelope, IncomingMessage};
+use mail_store::{DeliveryTarget, Destination, DsnRequest, Envelope, IncomingMessage, Origin};
 
 use super::{Format, TransferArgs};
 use crate::admin::print;
@@ -35,7 +35,7 @@ pub(super) async fn import<S: DeliveryTarget>(
         envelope: Envelope {
             reverse_path: ReversePath::Null,
             recipients: vec![Destination::Mailbox { account, address }],
-            is_submission: false,
+            origin: Origin::OtherHost,
             dsn: DsnRequest::default(),
         },
         hostname: config.hostname.ascii().into_owned(),

@@ -54,8 +54,20 @@ pub struct Envelope {
     pub recipients: Vec<Destination>,
     /// Whether a user of this host, or the host itself, submits the message. Another host receives it completed (RFC 6409
     /// section 8) and signed.
-    pub is_submission: bool,
+    pub origin: Origin,
     pub dsn: DsnRequest,
+}
+
+/// The client that a message comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// Any other host. Mail that leaves this one was forwarded by an alias.
+    #[default]
+    OtherHost,
+    /// A client that may send mail to other hosts without signing in.
+    RelayClient,
+    /// A user who has signed in, or this host itself.
+    ThisHost,
 }
 
 /// The reports that the sender asks for (RFC 3461).

@@ -45,7 +45,7 @@ pub mod user_txt;
 #[cfg(not(target_arch = "wasm32"))]
 mod watched_file;
 
-pub use delivery::{DeliveryTarget, Destination, DsnRequest, Envelope, IncomingMessage};
+pub use delivery::{DeliveryTarget, Destination, DsnRequest, Envelope, IncomingMessage, Origin};
 pub use fan_out::{FanOut, FanOutIncoming};
 pub use health::StoreHealth;
 pub use mailbox_admin::{Finding, MailboxAdmin, MailboxReport};

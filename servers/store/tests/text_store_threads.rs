@@ -7,7 +7,8 @@ use mail_core::message::address::ReversePath;
 use mail_store::disk::RealDisk;
 use mail_store::text::check;
 use mail_store::{
-    Body, DeliveryTarget, DsnRequest, Envelope, Extent, IncomingMessage, Maildrop, MaildropStore, StoreError,
+    Body, DeliveryTarget, DsnRequest, Envelope, Extent, IncomingMessage, Maildrop, MaildropStore, Origin,
+    StoreError,
 };
 
 use store_testing::sample::account;
@@ -91,7 +92,7 @@ async fn dropped_message_leaves_no_file() {
         .begin(&Envelope {
             reverse_path: ReversePath::Null,
             recipients: Vec::new(),
-            is_submission: false,
+            origin: Origin::OtherHost,
             dsn: DsnRequest::default(),
         })
         .await

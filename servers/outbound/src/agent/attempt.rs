@@ -169,7 +169,8 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
     /// Returns an item whose destination accepts no further connection now.
     fn postpone(&self, item: Item, queued: &Queued<D::File>) {
         let report_at = self.report_at(queued.entry.received, &queued.progress);
-        self.schedule.lock().retry(item, Instant::now() + BUSY_PAUSE, report_at);
+        let pause = BUSY_PAUSE.min(self.config.retry_after(1));
+        self.schedule.lock().retry(item, Instant::now() + pause, report_at);
         self.schedule.notify();
     }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use mail_core::mailbox::Trace;
 use mail_core::message::address::{Address, ReversePath};
 use mail_core::users::Username;
-use mail_store::{DeliveryTarget, Destination, DsnRequest, Envelope, IncomingMessage};
+use mail_store::{DeliveryTarget, Destination, DsnRequest, Envelope, IncomingMessage, Origin};
 
 /// # Panics
 /// The name is invalid; likewise below.
@@ -32,7 +32,7 @@ pub fn envelope(accounts: &[&str]) -> Envelope {
     Envelope {
         reverse_path: ReversePath::Address(address("ag")),
         recipients,
-        is_submission: false,
+        origin: Origin::OtherHost,
         dsn: DsnRequest::default(),
     }
 }

@@ -7,7 +7,7 @@ use mail_core::message::address::ReversePath;
 use mail_core::users::Username;
 use mail_store::{
     Body, DeliveryTarget, Destination, DsnRequest, Entry, Envelope, Extent, IncomingMessage, Maildrop,
-    MaildropStore, StoreError,
+    MaildropStore, Origin, StoreError,
 };
 
 use crate::sample::{self, account, address, envelope, trace};
@@ -134,7 +134,7 @@ pub async fn remote_destination_is_refused<T: TestStore>(test: &T) {
         .begin(&Envelope {
             reverse_path: ReversePath::Null,
             recipients,
-            is_submission: false,
+            origin: Origin::OtherHost,
             dsn: DsnRequest::default(),
         })
         .await;

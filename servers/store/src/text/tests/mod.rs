@@ -11,7 +11,7 @@ use store_testing::sample;
 use super::*;
 use crate::disk::sim::{SimDisk, Survival};
 use crate::offload::Inline;
-use crate::{Body, Destination, DsnRequest, Entry, Extent, IncomingMessage, MailboxReport, Maildrop};
+use crate::{Body, Destination, DsnRequest, Entry, Extent, IncomingMessage, MailboxReport, Maildrop, Origin};
 
 mod crash;
 mod delivery_and_retrieval;
@@ -56,7 +56,7 @@ fn envelope(recipients: &[Destination]) -> Envelope {
     Envelope {
         reverse_path: trace("").reverse_path,
         recipients: recipients.to_vec(),
-        is_submission: false,
+        origin: Origin::OtherHost,
         dsn: DsnRequest::default(),
     }
 }
