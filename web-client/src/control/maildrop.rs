@@ -97,6 +97,9 @@ impl Control {
         }
         let (control, session) = (self.clone(), session.clone());
         spawn_local(async move {
+            if raw.len() > LARGE_OCTETS_MIN {
+                sleep(Duration::ZERO).await;
+            }
             let body = message.body_index(text::fold);
             session.storage.put_bodies(&[(id.clone(), body)]).await;
             if session.storage.put_octets(ObjectStore::Messages, &[(id.clone(), raw.to_vec())]).await {
@@ -126,6 +129,12 @@ impl Control {
             return None;
         }
         self.dispatch(UiAction::Opened { id: id.to_owned(), content: message.clone() });
+        if is_large {
+            sleep(Duration::ZERO).await;
+        }
+        if !self.is_current(session) {
+            return None;
+        }
         let body = message.body_index(text::fold);
         self.dispatch(MailboxAction::Opened { id: id.to_owned(), body });
         self.store_marks(&[id.to_owned()]);
