@@ -1,4 +1,4 @@
-//! Mail to other hosts: queue, delivery, retries, reports, relay policy, and `pennypost queue`.
+//! Delivery to other hosts: mail servers, connections, retries, returns.
 
 mod support;
 
@@ -7,103 +7,15 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
 
-use mail_core::sasl;
-use mail_core::secret::Secret;
 use support::dns::{DnsRecord, DnsServer};
 use support::mail_host::MailHost;
-use support::{LineStream, ServerProcess, SmtpClient, TIMEOUT, TestDir, run_program};
-
-const MESSAGE: &[u8] = b"From: ag@iitkgp.edu\r\nTo: x@example.net\r\nBcc: secret@example.net\r\nSubject: hello\r\n\r\nbody\r\n.dot\r\n";
-const LOCALHOST: Ipv4Addr = Ipv4Addr::LOCALHOST;
-
-/// A host whose outbound mail goes to `port` of the mail servers in `dns`.
-struct Sender {
-    dir: TestDir,
-    server: ServerProcess,
-}
-
-impl Sender {
-    fn start(dns: &DnsServer, port: u16, keys: &str) -> Self {
-        let config = format!(
-            "[outbound]\nmode = 'direct'\nport = {port}\nresolver = ['{}']\nprivate_networks = ['127.0.0.0/8']\n{keys}\n\
-             [smtp]\nsubmission_listen = ['127.0.0.1:0']\n",
-            dns.address
-        );
-        Self::with_config(&config)
-    }
-
-    fn with_config(config: &str) -> Self {
-        let dir = TestDir::with_config(config);
-        let server = serve(&dir);
-        Self { dir, server }
-    }
-
-    /// A client that has signed in as ag.
-    fn submission(&self) -> SmtpClient {
-        let mut smtp = SmtpClient::connect(self.server.address("submission"));
-        smtp.command("EHLO client.example");
-        let plain = sasl::encode(&Secret::new("\0ag\0secret".into())).expose().clone();
-        let reply = smtp.command(&format!("AUTH PLAIN {plain}"));
-        assert!(reply.starts_with("235"), "{reply}");
-        smtp
-    }
-
-    fn submit(&self, recipients: &[&str], message: &[u8]) {
-        let reply = self.submission().deliver("ag@iitkgp.edu", recipients, message);
-        assert!(reply.starts_with("250"), "{reply}");
-    }
-
-    fn queue(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pennypost"));
-        command.arg("queue").args(arguments).arg("--config").arg(self.dir.path("pennypost.toml"));
-        let output = run_program(&mut command, b"");
-        assert_eq!(output.code, Some(0), "{output:?}");
-        output.stdout
-    }
-
-    fn wait_until_queue(&self, description: &str, is_expected: impl Fn(&str) -> bool) -> String {
-        let start = Instant::now();
-        loop {
-            let list = self.queue(&["list"]);
-            if is_expected(&list) {
-                return list;
-            }
-            assert!(start.elapsed() < TIMEOUT, "the queue is not {description}: {list}");
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-    }
-
-    /// The mail of ag, after a report has arrived.
-    fn report(&self) -> String {
-        let start = Instant::now();
-        loop {
-            let mailbox = String::from_utf8_lossy(&self.dir.mailbox("ag")).into_owned();
-            if mailbox.ends_with("\r\n.\r\n") {
-                return mailbox;
-            }
-            assert!(start.elapsed() < TIMEOUT, "no report: {}", self.queue(&["list"]));
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-    }
-}
-
-fn serve(dir: &TestDir) -> ServerProcess {
-    let arguments = ["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0", "--web", "off"];
-    ServerProcess::start(env!("CARGO_BIN_EXE_pennypost"), &arguments, dir, &["smtp", "submission", "pop3"])
-}
+use support::run_program;
+use support::sender::{LOCALHOST, MESSAGE, Sender, example_net, serve};
 
 /// The id in a log line.
 fn received_id(line: &str) -> String {
     support::field(line, "id").trim_matches('"').to_owned()
-}
-
-fn example_net(address: Ipv4Addr) -> DnsServer {
-    DnsServer::start(&[
-        DnsRecord::Mx("example.net", 10, "mx.example.net"),
-        DnsRecord::A("mx.example.net", address),
-    ])
 }
 
 #[test]
@@ -201,50 +113,6 @@ fn permanent_failure_is_reported_to_the_sender() {
     }
     assert!(!report.contains('\u{7}'), "{report}");
     sender.wait_until_queue("empty", |list| list.contains("the queue is empty"));
-}
-
-#[test]
-fn reports_follow_the_wishes_of_the_sender() {
-    // This host does not offer DSN, so its acceptance is reported as "relayed".
-    let host = MailHost::with_script(LOCALHOST, 0, |line| {
-        line.starts_with("RCPT TO:<no").then(|| "550 5.1.1 no such user".to_owned())
-    });
-    let dns = example_net(LOCALHOST);
-    let sender = Sender::start(&dns, host.address.port(), "");
-    let mut smtp = sender.submission();
-    let greeting = smtp.command("EHLO client.example");
-    assert!(greeting.contains("DSN"), "{greeting}");
-    for command in [
-        "MAIL FROM:<ag@iitkgp.edu> RET=FULL ENVID=order+2B1",
-        "RCPT TO:<yes@example.net> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;alias@example.net",
-        "RCPT TO:<nobody@example.net> NOTIFY=NEVER",
-        "RCPT TO:<none@example.net> NOTIFY=FAILURE",
-        "RCPT TO:<gb@iitkgp.edu> NOTIFY=SUCCESS",
-    ] {
-        let reply = smtp.command(command);
-        assert!(reply.starts_with("250"), "{command}: {reply}");
-    }
-    assert!(smtp.command("DATA").starts_with("354"));
-    let stuffed = String::from_utf8_lossy(MESSAGE).replace("\n.", "\n..");
-    smtp.stream.send(stuffed.as_bytes());
-    assert!(smtp.command(".").starts_with("250"));
-    assert_eq!(host.next().to, ["<yes@example.net>"]);
-    sender.wait_until_queue("empty", |list| list.contains("the queue is empty"));
-    let reports = String::from_utf8_lossy(&sender.dir.mailbox("ag")).into_owned();
-    for (text, count) in [
-        ("Action: relayed", 1),
-        ("Action: failed", 1),
-        ("Action: delivered", 1),
-        ("Final-Recipient: rfc822; none@example.net", 1),
-        ("Final-Recipient: rfc822; gb@iitkgp.edu", 1),
-        ("Original-Recipient: rfc822; alias@example.net", 1),
-        ("Original-Envelope-Id: order+1", 2),
-        ("nobody@example.net", 0),
-    ] {
-        assert_eq!(reports.matches(text).count(), count, "{text}: {reports}");
-    }
-    // The failed message is returned in full.
-    assert!(reports.contains("message/rfc822") && reports.contains("..dot"), "{reports}");
 }
 
 #[test]
@@ -455,149 +323,4 @@ fn hostile_hosts_delay_only_their_own_mail() {
         list.matches("1 attempt:").count() == 4 && list.matches("waiting").count() == 4
     });
     assert!(!list.contains('\u{1b}') && !list.contains("good.example"), "{list}");
-}
-
-#[test]
-fn held_message_waits_and_dropped_message_disappears() {
-    let host = MailHost::with_script(LOCALHOST, 0, |line| {
-        line.starts_with("RCPT TO:<later@").then(|| "450 4.2.0 later".to_owned())
-    });
-    let dns = example_net(LOCALHOST);
-    let sender = Sender::start(&dns, host.address.port(), "retry_seconds = [3600]");
-    sender.submit(&["later@example.net"], MESSAGE);
-    let list = sender.wait_until_queue("deferred", |list| list.contains("1 attempt:"));
-    let id = list.split(' ').next().expect("a first word").to_owned();
-    sender.queue(&["hold", &id]);
-    assert!(sender.queue(&["list"]).contains("on hold"));
-    sender.queue(&["release", &id]);
-    let list = sender.queue(&["list"]);
-    assert!(!list.contains("on hold"), "{list}");
-    sender.queue(&["retry", &id]);
-    sender.wait_until_queue("retried", |list| list.contains("2 attempts"));
-    sender.queue(&["drop", &id]);
-    assert!(sender.queue(&["list"]).contains("the queue is empty"));
-    // `check` reports what it cannot read and what nobody delivers.
-    fs::write(sender.dir.path("data/queue/BROKEN"), "to: x\n\n").expect("the file is written");
-    let mut check = Command::new(env!("CARGO_BIN_EXE_pennypost"));
-    let checked = run_program(check.arg("check").arg("--config").arg(sender.dir.path("pennypost.toml")), b"");
-    assert!(checked.code == Some(1) && checked.stdout.contains("queue/BROKEN: line 1"), "{checked:?}");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pennypost"));
-    command.args(["queue", "drop", &id, "--config"]).arg(sender.dir.path("pennypost.toml"));
-    let output = run_program(&mut command, b"");
-    assert_eq!(output.code, Some(2), "{output:?}");
-    assert!(output.stderr.contains(&format!("the queue has no message {id}")), "{output:?}");
-}
-
-#[test]
-fn only_users_and_relay_networks_send_outside() {
-    let host = MailHost::start(LOCALHOST, 0);
-    let dns = example_net(LOCALHOST);
-    let sender = Sender::start(&dns, host.address.port(), "relay_from = ['127.0.0.77']");
-    let mut stranger = sender.server.smtp();
-    stranger.command("EHLO client.example");
-    stranger.command("MAIL FROM:<a@elsewhere.example>");
-    for recipient in [
-        "x@example.net",
-        "\"x@example.net\"@elsewhere.example",
-        "x%example.net@elsewhere.example",
-        "@iitkgp.edu:x@example.net",
-        "x@[127.0.0.1]",
-    ] {
-        let reply = stranger.command(&format!("RCPT TO:<{recipient}>"));
-        assert!(reply.starts_with("550 5.7.1"), "{recipient}: {reply}");
-    }
-    // An address that looks local after rewriting is unknown here.
-    for recipient in ["x%example.net@iitkgp.edu", "\"x@example.net\"@iitkgp.edu", "example.net!x@iitkgp.edu"]
-    {
-        let reply = stranger.command(&format!("RCPT TO:<{recipient}>"));
-        assert!(reply.starts_with("550 5.1.1"), "{recipient}: {reply}");
-    }
-    stranger.command("RSET");
-    let reply = stranger.command("MAIL FROM:<ag@iitkgp.edu>");
-    assert!(reply.starts_with("550 5.7.1 Sign in"), "{reply}");
-    // A user sends from own addresses only.
-    let mut user = sender.submission();
-    let reply = user.command("MAIL FROM:<gb@iitkgp.edu>");
-    assert!(reply.starts_with("550 5.7.1"), "{reply}");
-    // A printer in a relay network sends without signing in.
-    let mut printer =
-        SmtpClient::from_stream(LineStream::connect_from([127, 0, 0, 77], sender.server.address("smtp")));
-    printer.command("EHLO printer.example");
-    let reply = printer.deliver("scanner@iitkgp.edu", &["x@example.net"], MESSAGE);
-    assert!(reply.starts_with("250"), "{reply}");
-    assert_eq!(host.next().from, "<scanner@iitkgp.edu>");
-}
-
-#[test]
-fn without_the_section_no_mail_leaves_the_host() {
-    let dir = TestDir::with_config("[smtp]\nsubmission_listen = ['127.0.0.1:0']\n");
-    let sender = Sender { server: serve(&dir), dir };
-    let mut smtp = sender.submission();
-    smtp.command("MAIL FROM:<ag@iitkgp.edu>");
-    let reply = smtp.command("RCPT TO:<x@example.net>");
-    assert!(reply.starts_with("550 5.7.1"), "{reply}");
-    assert!(!sender.dir.path("data/queue").exists());
-    assert!(sender.queue(&["list"]).contains("the queue is empty"));
-}
-
-#[test]
-fn smarthost_receives_all_mail() {
-    let host = MailHost::start(LOCALHOST, 0);
-    let config = format!(
-        "[outbound]\nmode = 'smarthost'\nsmarthost = {{ address = '{}', tls = 'off' }}\nresolver = ['127.0.0.1:9']\n\
-         [smtp]\nsubmission_listen = ['127.0.0.1:0']\n",
-        host.address
-    );
-    let sender = Sender::with_config(&config);
-    sender.submit(&["x@example.net", "y@example.com"], MESSAGE);
-    assert_eq!(host.next().to, ["<x@example.net>", "<y@example.com>"]);
-}
-
-#[test]
-fn alias_on_another_host_is_forwarded() {
-    let host = MailHost::start(LOCALHOST, 0);
-    let dns = DnsServer::start(&[
-        DnsRecord::A("example.net", LOCALHOST),
-        DnsRecord::A("elsewhere.example", LOCALHOST),
-    ]);
-    let dir = TestDir::with_config(&format!(
-        "[outbound]\nmode = 'direct'\nport = {}\nresolver = ['{}']\nprivate_networks = ['127.0.0.0/8']\n\
-         [smtp]\nsubmission_listen = ['127.0.0.1:0']\n",
-        host.address.port(),
-        dns.address
-    ));
-    fs::write(dir.path("data/Aliases.txt"), "sales: ag, partner@example.net\n").expect("the file is written");
-    let sender = Sender { server: serve(&dir), dir };
-    let mut smtp = sender.server.smtp();
-    smtp.command("EHLO client.example");
-    let reply = smtp.deliver("a@elsewhere.example", &["sales@iitkgp.edu"], b"Subject: x\r\n\r\nbody\r\n");
-    assert!(reply.starts_with("250"), "{reply}");
-    let received = host.next();
-    assert_eq!(received.to, ["<partner@example.net>"]);
-    // The reverse-path is an address of this host, which only reports reach.
-    assert!(
-        received.from.starts_with("<SRS0=") && received.from.ends_with("=elsewhere.example=a@iitkgp.edu>"),
-        "{received:?}"
-    );
-    let rewritten = received.from.trim_matches(['<', '>']).to_owned();
-    let mut smtp = sender.server.smtp();
-    smtp.command("EHLO client.example");
-    smtp.command("MAIL FROM:<spammer@elsewhere.example>");
-    let reply = smtp.command(&format!("RCPT TO:<{rewritten}>"));
-    assert!(reply.starts_with("550 5.1.1"), "{reply}");
-    smtp.command("RSET");
-    smtp.command("MAIL FROM:<>");
-    let reply = smtp.command("RCPT TO:<SRS0=AAAAAA=AA=example.net=x@iitkgp.edu>");
-    assert!(reply.starts_with("550 5.1.1"), "{reply}");
-    smtp.command("RSET");
-    let reply = smtp.deliver("", &[&rewritten], b"Subject: report\r\n\r\nbody\r\n");
-    assert!(reply.starts_with("250"), "{reply}");
-    let report = host.next();
-    assert_eq!(
-        (report.from.as_str(), report.to.as_slice()),
-        ("<>", &["<a@elsewhere.example>".to_owned()][..])
-    );
-    // A relayed message is not completed.
-    assert!(!received.message.contains("Message-ID"), "{}", received.message);
-    assert!(String::from_utf8_lossy(&sender.dir.mailbox("ag")).contains("Subject: x"));
 }

@@ -1,4 +1,4 @@
-//! What DOMPurify removed when it was called last.
+//! The elements and attributes that DOMPurify removed in its last call.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What the page of a catcher shows.
+//! The state of a catcher's page.
 
 use std::rc::Rc;
 

@@ -212,7 +212,7 @@ const fn introduction(action: Action) -> &'static str {
     }
 }
 
-/// What happens next.
+/// The next step of the host or the sender.
 fn conclusion<'a>(action: Action, mut recipients: impl Iterator<Item = &'a RecipientStatus>) -> String {
     match action {
         Action::Failed => "There are no further attempts. If the reason can be corrected, send the\r\n\
