@@ -113,19 +113,21 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
 
     /// The entry, and the indexes of the item's recipients that are due. `None` if there is nothing to send.
     async fn pending(&self, item: &Item) -> Option<(Queued<D::File>, Vec<usize>)> {
-        let queued = {
-            // `queue release` cannot come between the check and the removal from the schedule.
-            let _lock = self.lock_of(&item.id).lock().await;
-            match self.read(&item.id).await {
-                // `queue release` schedules a held entry again.
-                Ok(queued) if queued.progress.is_held => Err(None),
-                Ok(queued) => Ok(queued),
-                Err(QueueError::NotFound(_)) => Err(None),
-                Err(error) => Err(Some(error)),
+        // `queue release` cannot come between the check and the removal from the schedule.
+        let lock = self.lock_of(&item.id).lock().await;
+        let queued = match self.read(&item.id).await {
+            Ok(queued) if !queued.progress.is_held => queued,
+            // `queue release` schedules a held entry again.
+            Ok(_) | Err(QueueError::NotFound(_)) => {
+                self.schedule.lock().finish(item);
+                return None;
             }
-            .inspect_err(|error| self.give_up(item, error.as_ref()))
-            .ok()?
+            Err(error) => {
+                self.give_up(item, &error);
+                return None;
+            }
         };
+        drop(lock);
         let recipients = self.due_recipients(item, &queued);
         if recipients.is_empty() {
             // A report is left to be sent.
@@ -135,19 +137,15 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
         Some((queued, recipients))
     }
 
-    /// Removes an item from the schedule. An entry that cannot be read now is attempted later.
-    pub(super) fn give_up(&self, item: &Item, error: Option<&QueueError>) {
-        match error {
-            Some(error @ QueueError::Store(_)) => {
-                error!(%error, "a queued message cannot be read; trying again later");
-                let now = Instant::now();
-                self.schedule.lock().retry(item.clone(), now + READ_PAUSE, now + READ_PAUSE);
-            }
-            Some(error) => {
-                error!(%error, "a queued message is not delivered");
-                self.schedule.lock().finish(item);
-            }
-            None => self.schedule.lock().finish(item),
+    /// Removes an item with an invalid entry from the schedule. An entry that cannot be read now is attempted later.
+    pub(super) fn give_up(&self, item: &Item, error: &QueueError) {
+        if let QueueError::Store(error) = error {
+            error!(%error, "a queued message cannot be read; trying again later");
+            let again = Instant::now() + READ_PAUSE;
+            self.schedule.lock().retry(item.clone(), again, again);
+        } else {
+            error!(%error, "a queued message is not delivered");
+            self.schedule.lock().finish(item);
         }
     }
 

@@ -52,7 +52,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
             Ok(queued) => self.schedule_again(item, &queued, is_reported),
             // `queue drop` has removed it.
             Err(QueueError::NotFound(_)) => self.schedule.lock().finish(&item),
-            Err(error) => self.give_up(&item, Some(&error)),
+            Err(error) => self.give_up(&item, &error),
         }
     }
 
