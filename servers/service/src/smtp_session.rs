@@ -31,7 +31,8 @@ pub struct SmtpSession<X: SmtpService> {
     encryption: Option<Encryption>,
     /// Set after a successful AUTH.
     account: Option<Username>,
-    transaction: Option<Transaction<<X::Target as DeliveryTarget>::Incoming>>,
+    /// Boxed: most connections are between transactions most of the time.
+    transaction: Option<Box<Transaction<<X::Target as DeliveryTarget>::Incoming>>>,
     /// The last transaction that ended without delivery, for the log.
     aborted: Option<Envelope>,
     /// The reply to a refused AUTH, and its remaining delay.
@@ -65,7 +66,7 @@ impl<X: SmtpService> SmtpSession<X> {
     /// Sender and accepted recipients of the transaction.
     #[must_use]
     pub fn addresses(&self) -> Vec<String> {
-        let Some(Transaction { envelope, .. }) = &self.transaction else { return Vec::new() };
+        let Some(Transaction { envelope, .. }) = self.transaction.as_deref() else { return Vec::new() };
         let recipients = envelope.recipients.iter().map(Destination::address);
         envelope.reverse_path.address().into_iter().chain(recipients).map(ToString::to_string).collect()
     }
@@ -114,7 +115,8 @@ impl<X: SmtpService> SmtpSession<X> {
         };
         let dsn = DsnRequest { ret: mail.ret, envid: mail.envid, recipients: Vec::new() };
         let envelope = Envelope { reverse_path: mail.reverse_path, recipients: Vec::new(), origin, dsn };
-        self.transaction = Some(Transaction { envelope, refused_recipient: None, intake: None, octets: 0 });
+        let transaction = Transaction { envelope, refused_recipient: None, intake: None, octets: 0 };
+        self.transaction = Some(Box::new(transaction));
         Ok(())
     }
 
@@ -179,7 +181,7 @@ impl<X: SmtpService> SmtpSession<X> {
 
     async fn end_data(&mut self, hello: String, with: &'static str) -> Result<(), Reply> {
         let Transaction { envelope, intake, octets, .. } =
-            self.transaction.take().expect("the machine requires MAIL before DATA");
+            *self.transaction.take().expect("the machine requires MAIL before DATA");
         let mut intake = intake.expect("the machine ends the data that it began");
         let (from, to) = log::addresses(&envelope);
         let authentication_results = match intake.authenticate().await {
@@ -253,7 +255,9 @@ impl<X: SmtpService> SmtpSession<X> {
         let command = command.as_deref().map(String::from_utf8_lossy);
         let path = |verb: &str| command.as_deref().and_then(|line| log::path_argument(line, verb));
         let recipient = path("RCPT TO:");
-        if let (Some(Transaction { refused_recipient, .. }), Some(to)) = (&mut self.transaction, &recipient) {
+        if let (Some(Transaction { refused_recipient, .. }), Some(to)) =
+            (self.transaction.as_deref_mut(), &recipient)
+        {
             *refused_recipient = Some(to.clone());
         }
         // A refused chunk or message has ended its transaction.
@@ -349,7 +353,9 @@ impl<X: SmtpService> Session for SmtpSession<X> {
                 self.begin_data(&hello).await
             }
             Event::Chunk(chunk) => {
-                if let Some(Transaction { intake: Some(intake), octets, .. }) = &mut self.transaction {
+                if let Some(Transaction { intake: Some(intake), octets, .. }) =
+                    self.transaction.as_deref_mut()
+                {
                     *octets += chunk.len() as u64;
                     intake.write(chunk).await;
                 }
@@ -357,7 +363,8 @@ impl<X: SmtpService> Session for SmtpSession<X> {
             }
             Event::EndOfData => {
                 let hello = machine.hello().unwrap_or_default().to_owned();
-                self.end_data(hello, machine.protocol()).await
+                // Boxed: otherwise each connection would reserve memory for it.
+                Box::pin(self.end_data(hello, machine.protocol())).await
             }
             Event::Reset => return self.reset(),
             Event::Refused(refusal) => return self.log_refusal(&refusal),
