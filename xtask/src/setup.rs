@@ -1,6 +1,6 @@
 //! `cargo xtask setup`: installs the tools that the tests need and this machine lacks.
 //!
-//! Sources: rustup for the Rust target, crates.io for four programs, Debian for mail programs, Pebble and Chromium, npm for
+//! Sources: rustup for the Rust target, crates.io for four programs, Debian for node, npm, Python, mail programs, Pebble and Chromium, npm for
 //! axe-core and mailpit-api, PyPI for mailpit-api-client, schemathesis and dkimpy. No prebuilt program is downloaded from
 //! elsewhere. Each run checks the machine, so a second run does nothing.
 
@@ -275,7 +275,7 @@ fn debian_packages(packages: &[Package]) -> Result<bool> {
             missing.iter().map(|(program, _, purpose)| format!("\n  {program}: {purpose}")).collect();
         let line = format!("sudo apt-get {} {}", install.join(" "), packages.join(" "));
         return Err(format!(
-            "these programs are missing:{list}\nInstall them. On Debian and its derivatives:\n  {line}"
+            "these programs are missing:{list}\nInstall them, then run the command again. On Debian and its derivatives:\n  {line}"
         ));
     };
     print(&format!("setup: installing the Debian packages {}", packages.join(" ")));
