@@ -15,6 +15,12 @@ use super::subject_prefix;
 /// The line above a forwarded message.
 pub const FORWARDED: &str = "---------- Forwarded message ----------";
 
+/// The subject of a forwarded message.
+#[must_use]
+pub fn forwarded_subject(subject: &str) -> String {
+    Subject::truncated(&subject_prefix::forward(subject)).to_string()
+}
+
 /// A reply to the sender, or with `all` to all participants except `me`. It quotes `text`, which is the displayed text of
 /// the message. A reply to one's own message goes to its recipients.
 #[must_use]
@@ -252,10 +258,16 @@ mod tests {
         let mut view = ParsedMessage::parse(RECEIVED);
         view.from[0].name = Some("<b>Ag & \"Co\"".to_owned());
         let quoted = quoted_html(&view, "<p>At five?</p>");
-        assert!(quoted.contains("+0000, &lt;b&gt;Ag &amp; &quot;Co&quot; &lt;ag@iit.edu&gt; wrote:</div>"), "{quoted}");
+        assert!(
+            quoted.contains("+0000, &lt;b&gt;Ag &amp; &quot;Co&quot; &lt;ag@iit.edu&gt; wrote:</div>"),
+            "{quoted}"
+        );
         assert!(quoted.ends_with("\"><p>At five?</p></blockquote>"), "{quoted}");
         let forwarded = forwarded_html(&view, "<p>At five?</p>");
-        assert!(forwarded.contains("<br>Subject: Meeting<br>To: gb@iit.edu, c@iit.edu<br>Cc: "), "{forwarded}");
+        assert!(
+            forwarded.contains("<br>Subject: Meeting<br>To: gb@iit.edu, c@iit.edu<br>Cc: "),
+            "{forwarded}"
+        );
         assert!(forwarded.ends_with("<div><p>At five?</p></div>"), "{forwarded}");
     }
 }

@@ -143,12 +143,26 @@ fn image(attachment: &Attachment) -> MimePart<'_> {
         .cid(attachment.content_id.as_deref().unwrap_or_default())
 }
 
-/// Encodes a file in base64, so that its bytes are preserved.
+/// Encodes a file in base64, so that its bytes are preserved. For a message, base64 is forbidden (RFC 2046 section 5.2.1):
+/// it stays as it is, or becomes a file of no known type if a line would not survive.
 fn encoded(attachment: &Attachment) -> MimePart<'_> {
+    if attachment.mime == "message/rfc822" && is_seven_bit(&attachment.bytes) {
+        return MimePart::new("message/rfc822", BodyPart::Binary(attachment.bytes.as_slice().into()))
+            .transfer_encoding("7bit");
+    }
     // 57 octets make a line of 76 characters (RFC 2045 section 6.8).
     let lines: Vec<_> = attachment.bytes.chunks(57).map(|line| STANDARD.encode(line)).collect();
     MimePart::new(media_type(&attachment.mime), BodyPart::Binary(lines.join("\r\n").into_bytes().into()))
         .transfer_encoding("base64")
+}
+
+/// Whether the text needs no encoding (RFC 2045 section 2.7).
+fn is_seven_bit(text: &[u8]) -> bool {
+    text.ends_with(b"\r\n")
+        && text.split_inclusive(|byte| *byte == b'\n').all(|line| {
+            let line = line.strip_suffix(b"\r\n").unwrap_or(line);
+            line.len() <= 998 && line.iter().all(|byte| byte.is_ascii() && !matches!(byte, 0 | b'\r' | b'\n'))
+        })
 }
 
 /// Returns a valid `type/subtype`. Invalid types, and composite types, for which base64 is forbidden (RFC 2045 section
@@ -297,6 +311,30 @@ mod tests {
     }
 
     #[test]
+    fn message_is_attached_as_it_is_if_its_lines_survive() {
+        let message = |bytes: &[u8]| {
+            let mut draft = draft("x", "y");
+            draft.attachments = vec![Attachment {
+                name: "a.eml".to_owned(),
+                mime: "message/rfc822".to_owned(),
+                content_id: None,
+                content_location: None,
+                bytes: bytes.to_vec(),
+            }];
+            let message = write(&draft);
+            let view = ParsedMessage::parse(message.as_bytes());
+            assert_eq!(view.attachments[0].bytes, bytes, "{message}");
+            assert_eq!(view.attachments[0].name, "a.eml");
+            message.contains("message/rfc822")
+        };
+        assert!(message(b"Subject: a\r\n\r\nb\r\n"));
+        for bytes in ["Subject: é\r\n", "a\n", "a\rb\r\n", "no line end", &format!("{}\r\n", "x".repeat(999))]
+        {
+            assert!(!message(bytes.as_bytes()), "{bytes:?}");
+        }
+    }
+
+    #[test]
     fn html_and_its_images_are_alternatives_to_the_text() {
         let file = |name: &str, content_id: Option<&str>| Attachment {
             name: name.to_owned(),
@@ -333,7 +371,10 @@ mod tests {
 
         draft = Draft { html: Some("<b>x</b>".to_owned()), ..self::draft("x", "x") };
         let message = write(&draft);
-        assert!(message.contains("Content-Type: multipart/alternative") && !message.contains("related"), "{message}");
+        assert!(
+            message.contains("Content-Type: multipart/alternative") && !message.contains("related"),
+            "{message}"
+        );
     }
 
     fn any_draft() -> impl Strategy<Value = Draft> {

@@ -88,6 +88,8 @@ struct Inner {
     stored_draft: RefCell<Option<Rc<DraftForm>>>,
     /// Drafts that could not be stored.
     unstored_drafts: RefCell<HashSet<String>>,
+    /// The draft whose formatting was removed last.
+    formatted: RefCell<Option<Rc<DraftForm>>>,
     /// Number of messages that are being sent, including those of earlier login sessions.
     sending: Cell<u32>,
     /// Cancels the last message that was submitted.

@@ -67,6 +67,7 @@ pub(super) fn SettingsDialog(SettingsDialogProps { settings }: &SettingsDialogPr
                     .and_then(|select| selected(&select, &UNDO_SEND_SECONDS))
                     .unwrap_or(settings.undo_send_seconds),
                 conversations: conversations.cast::<HtmlInputElement>().is_some_and(|field| field.checked()),
+                plain_text: settings.plain_text,
             });
             control.dispatch(UiAction::Settings(false));
         })
