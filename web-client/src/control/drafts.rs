@@ -15,12 +15,13 @@ use super::tabs::TabEvent;
 use super::{Control, UNDO_TIME, toast_timeout};
 use crate::model::draft_form::{DraftForm, new_content_id};
 use crate::model::format;
+use crate::model::mailto::Mailto;
 use crate::model::rich_text::{Original, RichText};
 use crate::model::settings::Settings;
 use crate::model::state::{ComposeAction, Content, LocalDeletion, Notice, OpenDraft, UiAction};
 use crate::platform::blob_url::image_type;
 use crate::platform::html_text::html_to_text;
-use crate::platform::{clock, download};
+use crate::platform::{clock, download, location};
 use crate::sanitize::quote_html;
 use crate::storage::ORIGINAL_OCTETS_MAX;
 
@@ -39,6 +40,25 @@ impl Control {
         let mut form = DraftForm::new(clock::random(), clock::now());
         let settings = &self.state().session.settings;
         form.body = settings.sign("");
+        if !settings.plain_text {
+            form.set_formatted();
+        }
+        self.open_form(form);
+    }
+
+    /// Opens a form for a `mailto` URL.
+    pub(crate) fn compose_to(&self, url: &str) {
+        let Some(mailto) = Mailto::parse(url, location::decode) else { return };
+        let mut form = DraftForm::new(clock::random(), clock::now());
+        for (field, list) in
+            [(&mut form.to, mailto.to), (&mut form.cc, mailto.cc), (&mut form.bcc, mailto.bcc)]
+        {
+            field.typed = list;
+            field.commit_typed();
+        }
+        form.subject = mailto.subject;
+        let settings = &self.state().session.settings;
+        form.body = mailto.body + &settings.sign("");
         if !settings.plain_text {
             form.set_formatted();
         }

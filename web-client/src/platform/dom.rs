@@ -42,6 +42,11 @@ pub(crate) fn is_toast_in_use() -> bool {
     matches!(toast, Some(Ok(Some(_))))
 }
 
+/// Whether a modal dialog is open.
+pub(crate) fn has_modal() -> bool {
+    document().is_some_and(|document| matches!(document.query_selector("dialog:modal"), Ok(Some(_))))
+}
+
 /// Opens the browser's print dialog.
 pub(crate) fn print() {
     if let Some(window) = web_sys::window() {

@@ -9,8 +9,10 @@ use mail_core::message::parsed::{NamedAddress, ParsedMessage};
 use mail_core::message::printable::printable_line;
 use yew::prelude::*;
 
+use crate::control::Control;
 use crate::model::fetched_message::FetchedMessage;
 use crate::model::format;
+use crate::model::unsubscribe::Unsubscribe;
 use crate::platform::clock;
 
 /// Recipients that are shown before the list is expanded.
@@ -27,6 +29,8 @@ pub(super) struct MessageHeaderProps {
 
 #[component]
 pub(super) fn MessageHeader(MessageHeaderProps { message, children }: &MessageHeaderProps) -> Html {
+    // The page of a mail catcher has none.
+    let control = use_context::<Control>();
     let expanded = use_state_eq(|| false);
     let parsed = &message.parsed;
     let initial = parsed.from.first().and_then(|person| {
@@ -56,6 +60,7 @@ pub(super) fn MessageHeader(MessageHeaderProps { message, children }: &MessageHe
                     { " " }<button class="link more" type="button" onclick={toggle.clone()}>{ format!("and {} more", format::number(more)) }</button>
                 }
                 <button class="link" type="button" aria-expanded={expanded.to_string()} onclick={toggle}>{ "Details" }</button>
+                { unsubscribe(control.as_ref(), message) }
                 { children.clone() }
             </span>
             if let Some(sent) = parsed.date.filter(|_| is_delayed(parsed)) {
@@ -67,6 +72,27 @@ pub(super) fn MessageHeader(MessageHeaderProps { message, children }: &MessageHe
         </div>
         if *expanded { { details(message) } }
         </>
+    }
+}
+
+/// A button that leaves a mailing list. One-click requests open in a new tab: the page itself connects to its own server only.
+fn unsubscribe(control: Option<&Control>, message: &FetchedMessage) -> Html {
+    let Some(control) = control.cloned() else { return html! {} };
+    match Unsubscribe::find(header::split(&message.raw).0) {
+        Some(Unsubscribe::OneClick(url)) => html! {
+            <form class="unsubscribe" method="post" action={url} target="_blank" rel="noopener noreferrer">
+                <input type="hidden" name="List-Unsubscribe" value="One-Click" />
+                <button class="link" type="submit">{ "Unsubscribe" }</button>
+            </form>
+        },
+        Some(Unsubscribe::Mail(url)) => {
+            let onclick = Callback::from(move |_: MouseEvent| control.compose_to(&url));
+            html! { <button class="link" type="button" {onclick}>{ "Unsubscribe" }</button> }
+        }
+        Some(Unsubscribe::Page(url)) => html! {
+            <a class="link" href={url} target="_blank" rel="noopener noreferrer">{ "Unsubscribe" }</a>
+        },
+        None => html! {},
     }
 }
 

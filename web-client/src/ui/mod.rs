@@ -18,6 +18,7 @@ mod event_card;
 mod folders;
 mod history;
 mod icons;
+mod import_buttons;
 mod keyboard;
 mod list_bar;
 mod list_layout;
@@ -41,6 +42,7 @@ mod shortcuts_dialog;
 mod sign_in;
 mod source;
 mod suggestions;
+mod swipe;
 mod toast;
 mod top_bar;
 

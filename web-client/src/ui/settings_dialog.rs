@@ -5,6 +5,7 @@ use std::rc::Rc;
 use web_sys::{HtmlInputElement, HtmlSelectElement, HtmlTextAreaElement};
 use yew::prelude::*;
 
+use super::import_buttons::ImportButtons;
 use super::modal::Modal;
 use super::select::selected;
 use crate::control::{Control, Export};
@@ -115,6 +116,7 @@ pub(super) fn SettingsDialog(SettingsDialogProps { settings }: &SettingsDialogPr
                         { export("Inbox (available offline)", Export::Offline) }
                     </div>
                 </div>
+                <ImportButtons />
                 <p class="small">{ "Settings are stored in this browser only." }</p>
                 <div class="answers">
                     <button class="button" type="button" onclick={close.reform(|_: MouseEvent| ())}>{ "Cancel" }</button>
