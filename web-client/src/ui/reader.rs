@@ -44,7 +44,7 @@ pub(super) fn Reader(ReaderProps { settings, mailbox, ui }: &ReaderProps) -> Htm
         };
     };
     let body = match &open.content {
-        Content::Loading => html! { <p class="empty" role="status">{ "Loading message…" }</p> },
+        Content::Loading => loading(&control, open.progress),
         Content::Failed(error) => {
             let id = open.id.clone();
             let retry = Callback::from(move |_: MouseEvent| control.open(&id));
@@ -145,6 +145,23 @@ fn Toolbar(ToolbarProps { open, starred }: &ToolbarProps) -> Html {
             </Dropdown>
             <span class="spacer"></span>
             { icon("", "Delete", "Delete (#)", icons::trash(), act(|control, id| control.remove(&[id.to_owned()]))) }
+        </div>
+    }
+}
+
+/// The progress of a large message.
+fn loading(control: &Control, progress: Option<(u64, u64)>) -> Html {
+    let Some((octets, announced)) = progress else {
+        return html! { <p class="empty" role="status">{ "Loading message…" }</p> };
+    };
+    let control = control.clone();
+    let cancel = Callback::from(move |_: MouseEvent| control.cancel_fetch());
+    let announced = announced.max(octets);
+    html! {
+        <div class="empty">
+            <p role="status">{ format!("Loading message… {} of {}", format::size(octets), format::size(announced)) }</p>
+            <progress max={announced.to_string()} value={octets.to_string()} aria-label="Loaded"></progress>
+            <button class="button" type="button" onclick={cancel}>{ "Cancel" }</button>
         </div>
     }
 }

@@ -22,9 +22,9 @@ mod rich_text;
 mod sample_mails;
 mod selection;
 mod sending;
-mod small_phone;
 mod settings;
 mod sign_in;
+mod small_phone;
 mod tabs;
 
 use browser_tests::{Fixture, Page, Screen, Servers};

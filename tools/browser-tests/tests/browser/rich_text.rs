@@ -15,13 +15,16 @@ fn control(key: char) -> String {
 
 /// The HTML of the editor, with `cid` instead of the URLs of images.
 async fn editor_html(page: &Page) -> String {
-    let html = "return document.querySelector('.rich-text').innerHTML.replace(/src=\"blob:[^\"]*\"/g, 'src=cid')";
+    let html =
+        "return document.querySelector('.rich-text').innerHTML.replace(/src=\"blob:[^\"]*\"/g, 'src=cid')";
     page.run(html, vec![]).await.as_str().unwrap_or_default().to_owned()
 }
 
 async fn wait_for_html(page: &Page, expected: &str) {
-    page.wait_until(&format!("the editor to contain {expected}"), async || editor_html(page).await == expected)
-        .await;
+    page.wait_until(&format!("the editor to contain {expected}"), async || {
+        editor_html(page).await == expected
+    })
+    .await;
 }
 
 async fn type_text(page: &Page, keys: &str) {
@@ -87,7 +90,8 @@ async fn formatting_is_stored_and_sent_with_a_plain_alternative() {
     let message = decoded(&servers.first_message("ag"));
     assert!(message.contains("Content-Type: multipart/alternative"), "{message}");
     assert!(message.contains("Hello bold and italic\r\n- one\r\n- two\r\nend\r\n"), "{message}");
-    let html = "<div>Hello <b>bold</b> and <i>italic</i></div><ul><li>one</li><li>two</li></ul><div>end</div>";
+    let html =
+        "<div>Hello <b>bold</b> and <i>italic</i></div><ul><li>one</li><li>two</li></ul><div>end</div>";
     assert!(message.contains(html), "{message}");
     page.press("Sent").await;
     page.open_row("Formatted").await;
@@ -125,7 +129,8 @@ async fn every_change_can_be_undone_and_redone() {
     transfer(page, "paste", &[("text/plain", "a\nb")], None).await;
     let pasted = "<blockquote><ol><li><p>a</p></li></ol><p>b</p></blockquote>";
     wait_for_html(page, pasted).await;
-    let steps = [quoted, "<ol><li><p><b>one</b></p></li></ol>", "<p><b>one</b></p>", "<p>one</p>", "<p><br></p>"];
+    let steps =
+        [quoted, "<ol><li><p><b>one</b></p></li></ol>", "<p><b>one</b></p>", "<p>one</p>", "<p><br></p>"];
     for step in steps {
         type_text(page, &control('z')).await;
         wait_for_html(page, step).await;
@@ -182,7 +187,10 @@ async fn quotation_can_be_edited_and_removed() {
     page.wait_for_gone("button", "Remove the quoted message").await;
     let html = editor_html(page).await;
     assert!(html.contains("<blockquote><p><b>Ten things</b></p>"), "{html}");
-    assert!(html.contains("you <i>did not</i> ask for, with a <a href=\"http://example.localhost/\">link</a>."), "{html}");
+    assert!(
+        html.contains("you <i>did not</i> ask for, with a <a href=\"http://example.localhost/\">link</a>."),
+        "{html}"
+    );
     assert!(html.contains("<img src=cid alt=\"a square\""), "{html}");
     type_text(page, &control('z')).await;
     page.press("Remove the quoted message").await;
@@ -202,13 +210,17 @@ async fn pasted_html_is_cleaned_and_images_become_part_of_the_text() {
         <img src=x onerror=\"marked=1\" alt=\"lost\"><a href=\"javascript:marked=1\">c</a>\
         <a href=\"https://example.org/\">d</a>";
     transfer(page, "paste", &[("text/html", hostile), ("text/plain", "x")], None).await;
-    wait_for_html(page, "<p>a <b>b</b></p><p><br></p><p>lostc<a href=\"https://example.org/\">d</a></p>").await;
+    wait_for_html(page, "<p>a <b>b</b></p><p><br></p><p>lostc<a href=\"https://example.org/\">d</a></p>")
+        .await;
     assert_eq!(page.run("return window.marked ?? 0", vec![]).await, 0);
 
     type_text(page, &control('a')).await;
     type_text(page, "Look: ").await;
     transfer(page, "paste", &[], Some(SQUARE)).await;
-    page.wait_until("the image", async || editor_html(page).await.contains("<img src=cid alt=\"square.png\"")).await;
+    page.wait_until("the image", async || {
+        editor_html(page).await.contains("<img src=cid alt=\"square.png\"")
+    })
+    .await;
     transfer(page, "drop", &[], Some(SQUARE)).await;
     let images = "return [...document.querySelectorAll('.rich-text img')].filter((one) => one.naturalWidth === 48).length";
     page.wait_until("two images", async || page.run(images, vec![]).await == 2).await;
@@ -279,7 +291,9 @@ async fn plain_text_keeps_the_words_and_is_remembered() {
     page.wait_for("button", "Formatting").await;
     page.press("Formatting").await;
     page.wait_until("the quotation", async || {
-        editor_html(page).await.contains("<blockquote><p>See you at five.</p><p>.this line begins with a dot</p>")
+        editor_html(page)
+            .await
+            .contains("<blockquote><p>See you at five.</p><p>.this line begins with a dot</p>")
     })
     .await;
     assert_no_console_errors(page).await;
@@ -290,7 +304,8 @@ async fn deletions_join_blocks_and_leave_lists() {
     let fixture = open_inbox(&[]).await;
     let Fixture { page, .. } = &fixture;
     compose(page, "Keys").await;
-    let (backspace, delete, left) = (Key::Backspace.to_string(), Key::Delete.to_string(), Key::Left.to_string());
+    let (backspace, delete, left) =
+        (Key::Backspace.to_string(), Key::Delete.to_string(), Key::Left.to_string());
     type_text(page, "ab\ncd").await;
     type_text(page, &left.repeat(2)).await;
     type_text(page, &backspace).await;
