@@ -99,10 +99,10 @@ async fn draft_of_an_earlier_page_is_plain_text() {
     let draft = draft(1, 100);
     let object = draft_codec::encode(&draft);
     for property in ["html", "original"] {
-        Reflect::delete_property(object.unchecked_ref(), &property.into()).unwrap();
+        Reflect::delete_property(object.unchecked_ref::<Object>(), &property.into()).unwrap();
     }
     let files: Array = Reflect::get(&object, &"attachments".into()).unwrap().into();
-    Reflect::delete_property(files.get(0).unchecked_ref(), &"contentId".into()).unwrap();
+    Reflect::delete_property(files.get(0).unchecked_ref::<Object>(), &"contentId".into()).unwrap();
     assert!(storage.put(ObjectStore::Drafts, &draft.id, object).await);
     assert_eq!(drafts("earlier").await, [draft]);
     storage.wipe().await;

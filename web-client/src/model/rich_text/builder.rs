@@ -58,8 +58,8 @@ pub(crate) struct Builder {
     preformatted: usize,
     /// The next block is the first of an item.
     item: bool,
-    /// A space before the next word.
-    space: bool,
+    /// The style of the space before the next word.
+    space: Option<Style>,
     /// An empty line before the next block.
     gap: bool,
     octets: usize,
@@ -78,7 +78,7 @@ impl Builder {
             quote: 0,
             preformatted: 0,
             item: false,
-            space: false,
+            space: None,
             gap: false,
             octets: 0,
             is_cut: false,
@@ -148,7 +148,9 @@ impl Builder {
             self.end_block();
         }
         self.gap |= open.is_paragraph;
-        self.space |= open.is_cell;
+        if open.is_cell {
+            self.add_space();
+        }
         if open.is_list {
             self.lists.pop();
             self.item = false;
@@ -170,18 +172,39 @@ impl Builder {
             return;
         }
         let is_space = |c: char| matches!(c, ' ' | '\t' | '\n' | '\r' | '\x0c');
-        self.space |= text.starts_with(is_space);
-        for (at, word) in text.split(is_space).filter(|word| !word.is_empty()).enumerate() {
-            self.space |= at > 0;
-            let follows_word = self.current.as_ref().is_some_and(|block| match block.runs.last() {
-                Some(Run { content: Content::Text(text), .. }) => !text.ends_with([' ', '\n']),
-                run => run.is_some(),
-            });
-            let space = self.space && follows_word;
-            self.space = false;
-            self.text_as_written(&if space { format!(" {word}") } else { word.to_owned() });
+        if text.starts_with(is_space) {
+            self.add_space();
         }
-        self.space |= text.ends_with(is_space);
+        for (at, word) in text.split(is_space).filter(|word| !word.is_empty()).enumerate() {
+            if at > 0 {
+                self.add_space();
+            }
+            self.write_space();
+            self.text_as_written(word);
+        }
+        if text.ends_with(is_space) {
+            self.add_space();
+        }
+    }
+
+    /// A space between words; the first one decides about its style.
+    fn add_space(&mut self) {
+        if self.space.is_none() {
+            self.space = Some(self.style.clone());
+        }
+    }
+
+    /// Writes the space before a word or an image, unless a line begins with it.
+    fn write_space(&mut self) {
+        let Some(style) = self.space.take() else { return };
+        let Some(block) = &mut self.current else { return };
+        let is_inside_line = match block.runs.last() {
+            Some(Run { content: Content::Text(text), .. }) => !text.ends_with([' ', '\n']),
+            run => run.is_some(),
+        };
+        if is_inside_line {
+            block.push(Run::text(" ", style));
+        }
     }
 
     /// The position behind everything so far.
@@ -211,9 +234,7 @@ impl Builder {
     fn image(&mut self, element: Element<'_>) {
         match element.image {
             Some(image) => {
-                if std::mem::take(&mut self.space) {
-                    self.text_as_written(" ");
-                }
+                self.write_space();
                 let run = Run { content: Content::Image(Rc::new(image)), style: self.style.clone() };
                 self.block().push(run);
             }
@@ -256,7 +277,7 @@ impl Builder {
         let is_item = std::mem::take(&mut self.item);
         if std::mem::take(&mut self.gap)
             && !is_item
-            && self.blocks.last().is_some_and(|last| !last.is_empty())
+            && self.blocks.last().is_some_and(|last| !last.is_empty() && last.quote == self.quote)
         {
             self.blocks.push(Block { quote: self.quote, ..Block::default() });
         }
@@ -268,7 +289,7 @@ impl Builder {
     }
 
     fn end_block(&mut self) {
-        self.space = false;
+        self.space = None;
         let Some(mut block) = self.current.take() else { return };
         // A line break at the end of a block is not shown.
         if let Some(Run { content: Content::Text(text), .. }) = block.runs.last_mut() {
