@@ -6,7 +6,8 @@ mod sample_mails;
 
 use chrono::DateTime;
 use mail_core::message::address::Address;
-use mail_core::message::compose::{compose, forward, reply};
+use mail_core::message::answer::{forward, reply};
+use mail_core::message::compose::compose;
 use mail_core::message::header;
 use mail_core::message::id::MessageId;
 use mail_core::message::parsed::{ParsedMessage, Summary};

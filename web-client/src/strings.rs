@@ -9,6 +9,7 @@ pub(crate) const NO_RESULTS: &str = "No messages match.";
 pub(crate) const EMPTY_INBOX: &str = "Your inbox is empty.";
 pub(crate) const THIS_BROWSER_ONLY: &str = "This browser only";
 pub(crate) const DRAFT_OPEN_ELSEWHERE: &str = "This draft is open in another tab.";
+pub(crate) const LOADING_CANCELLED: &str = "Loading was cancelled.";
 pub(crate) const OFFLINE: &str = "Offline.";
 pub(crate) const SIGN_OUT_AND_DELETE: &str = "Sign out and delete local data…";
 pub(crate) const SHOW_PROTOCOL_LOG: &str = "Show protocol log";

@@ -159,7 +159,7 @@ fn policy(html: &str) -> String {
         .collect();
     format!(
         "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'{hashes}; style-src 'self' 'unsafe-inline'; \
-         img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+         img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action https:; \
          frame-ancestors 'none'"
     )
 }

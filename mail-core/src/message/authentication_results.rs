@@ -11,6 +11,8 @@ use super::header::fields;
 /// Longest value of a property. Longer ones are truncated.
 const VALUE_OCTETS_MAX: usize = 255;
 const NAME: &str = "Authentication-Results";
+/// Results that [`parse`] returns. A server adds one for each method and each DKIM signature.
+const RESULTS_MAX: usize = 20;
 
 /// The result of a method (`methodspec` and `propspec` of RFC 8601 section 2.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +56,33 @@ fn property_value(value: &str) -> String {
         return value;
     }
     format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// The methods and results in the fields of `authserv_id`, in lower case. Fields of other servers may be forged. At most
+/// [`RESULTS_MAX`].
+#[must_use]
+pub fn parse(header: &[u8], authserv_id: &str) -> Vec<(String, String)> {
+    let own = fields(header).filter(|field| field.is(NAME)).filter_map(|field| {
+        let value = String::from_utf8_lossy(field.value).into_owned();
+        let (name, results) = value.split_once(';')?;
+        let name = name.split_whitespace().next()?;
+        name.eq_ignore_ascii_case(authserv_id).then(|| results.to_owned())
+    });
+    let mut all = Vec::new();
+    for results in own {
+        for result in results.split(';') {
+            let method = result.split_whitespace().next().and_then(|word| word.split_once('='));
+            let is_keyword =
+                |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+            if let Some((method, result)) =
+                method.filter(|(method, result)| is_keyword(method) && is_keyword(result))
+                && all.len() < RESULTS_MAX
+            {
+                all.push((method.to_ascii_lowercase(), result.to_ascii_lowercase()));
+            }
+        }
+    }
+    all
 }
 
 /// Appends the fields of a header to `out`, without Authentication-Results fields in the name of `authserv_id` (RFC 8601
@@ -170,5 +199,17 @@ mod tests {
             )
         );
         assert_eq!(format("mx.iit.edu", &[]), "Authentication-Results: mx.iit.edu; none\r\n");
+    }
+
+    #[test]
+    fn results_of_this_server_are_parsed() {
+        let header = b"Authentication-Results: mx.iit.edu;\r\n\tspf=pass smtp.mailfrom=x@y.z;\r\n\tDKIM=Fail (bad) header.d=y.z; \
+            dmarc=none\r\nAuthentication-Results: other.example; arc=pass\r\nSubject: x\r\n";
+        let results = parse(header, "MX.iit.edu");
+        let results: Vec<_> = results.iter().map(|(method, result)| format!("{method}={result}")).collect();
+        assert_eq!(results, ["spf=pass", "dkim=fail", "dmarc=none"]);
+        assert_eq!(parse(b"Authentication-Results: mx.iit.edu; none\r\n", "mx.iit.edu"), []);
+        let many = format!("Authentication-Results: a.b; {}\r\n", "spf=pass; ".repeat(100));
+        assert_eq!(parse(many.as_bytes(), "a.b").len(), RESULTS_MAX);
     }
 }

@@ -1,11 +1,8 @@
-//! Converts a draft to a message, and a message to a reply or forward draft.
+//! Converts a draft to a message.
 //!
 //! Formats RFC 5322 with MIME (RFC 2045 to 2047, RFC 2231) through mail-builder. The message is 7-bit except for
 //! internationalised addresses, with CRLF line ends and lines of at most 998 octets. The date and the identifier are
 //! arguments.
-
-use std::collections::HashSet;
-use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,10 +19,8 @@ use sha2::{Digest, Sha256};
 
 use super::address::Address;
 use super::date;
-use super::draft::{Attachment, Draft, Subject};
+use super::draft::{Attachment, Draft};
 use super::id::MessageId;
-use super::parsed::{NamedAddress, ParsedMessage};
-use super::subject_prefix;
 
 /// Formats a message without Bcc. `id` must be new, for example from [`MessageId::unique`].
 #[must_use]
@@ -45,74 +40,53 @@ pub fn compose(draft: &Draft, date: &DateTime<FixedOffset>, id: &MessageId) -> V
     if !draft.references.is_empty() {
         builder = builder.references(Ids::new_list(draft.references.iter().map(MessageId::as_str)));
     }
-    let text = MimePart::new("text/plain", body(&draft.body));
-    let part = if draft.attachments.is_empty() {
-        text
-    } else {
-        let parts = std::iter::once(text).chain(draft.attachments.iter().map(attached)).collect::<Vec<_>>();
-        MimePart::new(ContentType::new("multipart/mixed").attribute("boundary", boundary(draft, id)), parts)
-    };
     let mut message = Vec::new();
-    builder.body(part).serialize(&mut message);
+    builder.body(content(draft, id)).serialize(&mut message);
     message
 }
 
-/// A reply to the sender, or with `all` to all participants except `me`. It quotes `text`, which is the displayed text of
-/// the message. A reply to one's own message goes to its recipients.
-#[must_use]
-pub fn reply(view: &ParsedMessage, text: &str, me: &Address, all: bool) -> Draft {
-    let own = own_addresses(view, me);
-    let senders = if view.reply_to.is_empty() { &view.from } else { &view.reply_to };
-    let mut to = mailboxes(senders);
-    if to.iter().all(|address| own.contains(address)) {
-        let mut others = mailboxes(&view.to);
-        others.retain(|address| !own.contains(address));
-        if !others.is_empty() {
-            to = others;
+/// The text; with HTML, both in a multipart/alternative part; with the images of the HTML, those in a multipart/related
+/// part (RFC 2387); with attachments, all of it in a multipart/mixed part.
+fn content<'a>(draft: &'a Draft, id: &MessageId) -> MimePart<'a> {
+    let shown = draft.shown_content_ids();
+    let is_shown = |file: &&Attachment| {
+        let content_id = file.content_id.as_deref().filter(|id| is_content_id(id));
+        content_id.is_some_and(|id| shown.contains(id))
+    };
+    let (images, files): (Vec<_>, Vec<_>) = draft.attachments.iter().partition(is_shown);
+    let mut part = MimePart::new("text/plain", body(&draft.body));
+    if let Some(html) = &draft.html {
+        let mut formatted = MimePart::new("text/html", body(html));
+        if !images.is_empty() {
+            let parts = std::iter::once(formatted).chain(images.into_iter().map(image)).collect();
+            formatted = multipart("related", parts, draft, id);
         }
+        part = multipart("alternative", vec![part, formatted], draft, id);
     }
-    let mut draft = Draft::new(
-        me.clone(),
-        to,
-        Subject::truncated(&subject_prefix::reply(&view.subject)),
-        quoted_body(view, text),
-    );
-    if all {
-        draft.cc = mailboxes(view.to.iter().chain(&view.cc));
-        let addressed: HashSet<_> = draft.to.iter().collect();
-        draft.cc.retain(|address| !own.contains(address) && !addressed.contains(address));
+    if !files.is_empty() {
+        let parts = std::iter::once(part).chain(files.into_iter().map(attached)).collect();
+        part = multipart("mixed", parts, draft, id);
     }
-    // RFC 5322 section 3.6.4
-    draft.in_reply_to.clone_from(&view.message_id);
-    draft.references.clone_from(&view.references);
-    if let ([], [parent]) = (draft.references.as_slice(), view.in_reply_to.as_slice()) {
-        draft.references.push(parent.clone());
-    }
-    draft.references.extend(view.message_id.clone());
-    draft
+    part
 }
 
-/// A draft that forwards a message: `text`, which is its displayed text, and its attachments. It has no recipients.
-#[must_use]
-pub fn forward(view: &ParsedMessage, text: &str, me: &Address) -> Draft {
-    let mut body = "\n\n---------- Forwarded message ----------\n".to_owned();
-    for (name, value) in [
-        ("From", shown(&view.from)),
-        ("Date", view.date.as_ref().map(date::rfc5322).unwrap_or_default()),
-        ("Subject", view.subject.clone()),
-        ("To", shown(&view.to)),
-        ("Cc", shown(&view.cc)),
-    ] {
-        if !value.is_empty() {
-            writeln!(body, "{name}: {value}").expect("writing to a String cannot fail");
-        }
-    }
-    body.push('\n');
-    body.push_str(&text.replace("\r\n", "\n"));
-    let subject = Subject::truncated(&subject_prefix::forward(&view.subject));
-    let mut draft = Draft::new(me.clone(), Vec::new(), subject, body);
-    draft.attachments.clone_from(&view.attachments);
-    draft
+fn multipart<'a>(
+    subtype: &'static str,
+    parts: Vec<MimePart<'a>>,
+    draft: &Draft,
+    id: &MessageId,
+) -> MimePart<'a> {
+    let content_type = ContentType::new(format!("multipart/{subtype}"));
+    let content_type = match subtype {
+        "related" => content_type.attribute("type", "text/html"),
+        _ => content_type,
+    };
+    MimePart::new(content_type.attribute("boundary", boundary(draft, id, subtype)), parts)
+}
+
+/// Characters that need no quoting in a header field and no escape in a `cid:` URL.
+fn is_content_id(id: &str) -> bool {
+    (1..=200).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"@._-".contains(&b))
 }
 
 /// `Name <address>`; mail-builder quotes or encodes the name (RFC 5322 section 3.4, RFC 2047 section 5).
@@ -156,13 +130,39 @@ fn body(text: &str) -> String {
     body.replace('\n', "\r\n")
 }
 
-/// Encodes an attachment in base64, so that its bytes are preserved.
 fn attached(attachment: &Attachment) -> MimePart<'_> {
+    encoded(attachment).attachment(attachment.name.replace(char::is_control, " "))
+}
+
+/// An image that the HTML shows. Its Content-ID must be valid.
+fn image(attachment: &Attachment) -> MimePart<'_> {
+    let name = attachment.name.replace(char::is_control, " ");
+    let disposition = ContentType::new("inline").attribute("filename", name);
+    encoded(attachment)
+        .header("Content-Disposition", disposition)
+        .cid(attachment.content_id.as_deref().unwrap_or_default())
+}
+
+/// Encodes a file in base64, so that its bytes are preserved. For a message, base64 is forbidden (RFC 2046 section 5.2.1):
+/// it stays as it is, or becomes a file of no known type if a line would not survive.
+fn encoded(attachment: &Attachment) -> MimePart<'_> {
+    if attachment.mime == "message/rfc822" && is_seven_bit(&attachment.bytes) {
+        return MimePart::new("message/rfc822", BodyPart::Binary(attachment.bytes.as_slice().into()))
+            .transfer_encoding("7bit");
+    }
     // 57 octets make a line of 76 characters (RFC 2045 section 6.8).
     let lines: Vec<_> = attachment.bytes.chunks(57).map(|line| STANDARD.encode(line)).collect();
     MimePart::new(media_type(&attachment.mime), BodyPart::Binary(lines.join("\r\n").into_bytes().into()))
-        .attachment(attachment.name.replace(char::is_control, " "))
         .transfer_encoding("base64")
+}
+
+/// Whether the text needs no encoding (RFC 2045 section 2.7).
+fn is_seven_bit(text: &[u8]) -> bool {
+    text.ends_with(b"\r\n")
+        && text.split_inclusive(|byte| *byte == b'\n').all(|line| {
+            let line = line.strip_suffix(b"\r\n").unwrap_or(line);
+            line.len() <= 998 && line.iter().all(|byte| byte.is_ascii() && !matches!(byte, 0 | b'\r' | b'\n'))
+        })
 }
 
 /// Returns a valid `type/subtype`. Invalid types, and composite types, for which base64 is forbidden (RFC 2045 section
@@ -184,77 +184,23 @@ fn media_type(mime: &str) -> String {
 }
 
 /// A boundary that no part contains: `=_` occurs in neither base64 nor quoted-printable, and plain text would have to
-/// contain its own hash.
-fn boundary(draft: &Draft, id: &MessageId) -> String {
-    let digest = Sha256::new().chain_update(id.as_str()).chain_update(&draft.body).finalize();
+/// contain its own hash. The boundaries of nested parts differ in their digest.
+fn boundary(draft: &Draft, id: &MessageId, subtype: &str) -> String {
+    let html = draft.html.as_deref().unwrap_or_default();
+    let digest = Sha256::new().chain_update(subtype).chain_update(id.as_str());
+    let digest = digest.chain_update(&draft.body).chain_update(html).finalize();
     let hex: String = digest.iter().take(16).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     format!("=_{hex}")
-}
-
-fn mailboxes<'a>(people: impl IntoIterator<Item = &'a NamedAddress>) -> Vec<Address> {
-    let mut seen = HashSet::new();
-    people
-        .into_iter()
-        .filter_map(NamedAddress::parsed_address)
-        .filter(|address| seen.insert(address.clone()))
-        .collect()
-}
-
-/// The addresses in a message that belong to the reader. A server may accept mail for several domains, and it does not
-/// announce them to clients. The domain of `me` and the server's own name are known to be local. If a received message
-/// has the reader's name at only one domain, that domain is local too.
-fn own_addresses(view: &ParsedMessage, me: &Address) -> HashSet<Address> {
-    let people = [&view.from, &view.reply_to, &view.to, &view.cc];
-    let candidates: HashSet<Address> = mailboxes(people.into_iter().flatten())
-        .into_iter()
-        .filter(|address| eq_ignore_case(address, me) || is_same_account(address, me))
-        .collect();
-    let is_certain = |address: &&Address| {
-        eq_ignore_case(address, me)
-            || address.host == me.host
-            || Some(&address.host) == view.received_by.as_ref()
-    };
-    let certain: HashSet<Address> = candidates.iter().filter(is_certain).cloned().collect();
-    let hosts: HashSet<_> = candidates.iter().map(|address| &address.host).collect();
-    let is_sender = mailboxes(&view.from).iter().any(|address| candidates.contains(address));
-    if hosts.len() == 1 && !is_sender { candidates } else { certain }
-}
-
-/// Whether two addresses name the same account if both domains belong to one server.
-fn is_same_account(address: &Address, me: &Address) -> bool {
-    let name = address.local.username();
-    name.is_some() && name == me.local.username()
-}
-
-/// Compares addresses without case. RFC 5321 section 2.4 makes local parts case-sensitive, but servers do not use that.
-fn eq_ignore_case(one: &Address, other: &Address) -> bool {
-    one.host == other.host && one.local.as_str().to_lowercase() == other.local.as_str().to_lowercase()
-}
-
-fn quoted_body(view: &ParsedMessage, text: &str) -> String {
-    let mut body = "\n\n".to_owned();
-    match &view.date {
-        Some(date) => writeln!(body, "On {}, {} wrote:", date::rfc5322(date), shown(&view.from)),
-        None => writeln!(body, "{} wrote:", shown(&view.from)),
-    }
-    .expect("writing to a String cannot fail");
-    for line in text.trim_end().lines() {
-        body.push_str(if line.starts_with('>') { ">" } else { "> " });
-        body.push_str(line);
-        body.push('\n');
-    }
-    body
-}
-
-fn shown(people: &[NamedAddress]) -> String {
-    people.iter().map(NamedAddress::to_string).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::draft::parse_addresses;
+    use std::collections::HashSet;
+
+    use super::super::draft::{Subject, parse_addresses};
+    use super::super::parsed::{NamedAddress, ParsedMessage};
     use super::*;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -360,85 +306,75 @@ mod tests {
         assert_eq!(write(&draft), write(&draft));
     }
 
-    const RECEIVED: &[u8] =
-        b"From: Ag Mitra <ag@iit.edu>\r\nTo: gb@iit.edu, c@iit.edu\r\nCc: d@iit.edu, ag@iit.edu\r\n\
-        Subject: Meeting\r\nDate: Sun, 22 Nov 2026 19:15:06 +0000\r\nMessage-ID: <2@iit.edu>\r\n\
-        In-Reply-To: <1@iit.edu>\r\n\r\nAt five?\r\n> At four?\r\n\r\n";
-
-    #[test]
-    fn reply_quotes_the_text_and_sets_references() {
-        let (view, me) = (ParsedMessage::parse(RECEIVED), Address::parse("gb@iit.edu").unwrap());
-        let answer = reply(&view, view.plain_text(), &me, false);
-        assert_eq!((answer.to, answer.cc), (list("ag@iit.edu"), vec![]));
-        assert_eq!(answer.subject.as_str(), "Re: Meeting");
-        let expected =
-            "\n\nOn Sun, 22 Nov 2026 19:15:06 +0000, Ag Mitra <ag@iit.edu> wrote:\n> At five?\n>> At four?\n";
-        assert_eq!(answer.body, expected);
-        let id = |text| MessageId::parse(text).unwrap();
-        assert_eq!(
-            (answer.in_reply_to, answer.references),
-            (Some(id("2@iit.edu")), vec![id("1@iit.edu"), id("2@iit.edu")])
-        );
-        let all = reply(&view, view.plain_text(), &me, true);
-        assert_eq!((all.to, all.cc), (list("ag@iit.edu"), list("c@iit.edu, d@iit.edu")));
-        let all = reply(&view, "", &Address::parse("GB@IIT.edu").unwrap(), true);
-        assert_eq!(all.cc, list("c@iit.edu, d@iit.edu"));
-        let again = reply(&ParsedMessage { subject: "RE: Meeting".to_owned(), ..view }, "", &me, false);
-        assert_eq!(again.subject.as_str(), "Re: Meeting");
+    fn mailboxes(people: &[NamedAddress]) -> Vec<Address> {
+        people.iter().map(|person| person.parsed_address().unwrap()).collect()
     }
 
     #[test]
-    fn reply_to_all_excludes_all_own_addresses() {
-        let answer = |me: &str, received: &str, fields: &str| {
-            let message = format!("{received}Subject: x\r\n{fields}\r\n\r\nx\r\n");
+    fn message_is_attached_as_it_is_if_its_lines_survive() {
+        let message = |bytes: &[u8]| {
+            let mut draft = draft("x", "y");
+            draft.attachments = vec![Attachment {
+                name: "a.eml".to_owned(),
+                mime: "message/rfc822".to_owned(),
+                content_id: None,
+                content_location: None,
+                bytes: bytes.to_vec(),
+            }];
+            let message = write(&draft);
             let view = ParsedMessage::parse(message.as_bytes());
-            let answer = reply(&view, "", &Address::parse(me).unwrap(), true);
-            let all = answer.to.iter().chain(&answer.cc).map(ToString::to_string);
-            all.collect::<Vec<_>>().join(" ")
+            assert_eq!(view.attachments[0].bytes, bytes, "{message}");
+            assert_eq!(view.attachments[0].name, "a.eml");
+            message.contains("message/rfc822")
         };
-        let received = "Received: from x by iitkgp.edu with SMTP id 1; Sun, 22 Nov 2026 19:15:07 +0000\r\n";
-        let from_ag = "From: ag@iit.edu\r\nTo: ";
-        for (me, to, expected) in [
-            // The name of the server, and a detail.
-            ("gb@iit.edu", "GB+x@iitkgp.edu, c@iit.edu", "ag@iit.edu c@iit.edu"),
-            ("gb@iit.edu", "GB+x@iitkgp.edu, gb@example.org", "ag@iit.edu gb@example.org"),
-            ("gb@iit.edu", "gb+x@iit.edu, gb@example.org", "ag@iit.edu gb@example.org"),
-            // Another domain of the server, inferred because the message was delivered.
-            ("gb@iitkgp.edu", "gb@iit.edu, c@iit.edu", "ag@iit.edu c@iit.edu"),
-            ("gb@iitkgp.edu", "gb@iit.edu", "ag@iit.edu"),
-            // The same name at another server.
-            ("gb@iitkgp.edu", "gb@iitkgp.edu, gb@example.org", "ag@iit.edu gb@example.org"),
-            ("gb@iitkgp.edu", "gb@example.org, gb@example.net", "ag@iit.edu gb@example.org gb@example.net"),
-            ("gb@iitkgp.edu", "list@example.org", "ag@iit.edu list@example.org"),
-        ] {
-            assert_eq!(answer(me, received, &format!("{from_ag}{to}")), expected, "{me} <- {to}");
+        assert!(message(b"Subject: a\r\n\r\nb\r\n"));
+        for bytes in ["Subject: é\r\n", "a\n", "a\rb\r\n", "no line end", &format!("{}\r\n", "x".repeat(999))]
+        {
+            assert!(!message(bytes.as_bytes()), "{bytes:?}");
         }
-        // A reply to the user's own message goes to its recipients, and to the user only if there are no others.
-        let from_self = "From: gb@iitkgp.edu\r\nTo: ";
-        assert_eq!(
-            answer("gb@iitkgp.edu", "", &format!("{from_self}gb@example.org, c@iit.edu")),
-            "gb@example.org c@iit.edu"
-        );
-        assert_eq!(answer("gb@iitkgp.edu", received, &format!("{from_self}gb@iitkgp.edu")), "gb@iitkgp.edu");
-        let same_name = "From: gb@example.org\r\nTo: gb@example.org, c@iit.edu";
-        assert_eq!(answer("gb@iitkgp.edu", received, same_name), "gb@example.org c@iit.edu");
     }
 
     #[test]
-    fn forward_includes_text_and_attachments() {
-        let mut view = ParsedMessage::parse(RECEIVED);
-        view.attachments.push(Attachment {
-            name: "a.png".to_owned(),
+    fn html_and_its_images_are_alternatives_to_the_text() {
+        let file = |name: &str, content_id: Option<&str>| Attachment {
+            name: name.to_owned(),
             mime: "image/png".to_owned(),
-            content_id: None,
+            content_id: content_id.map(str::to_owned),
             content_location: None,
-            bytes: vec![1, 2],
-        });
-        let draft = forward(&view, view.plain_text(), &Address::parse("gb@iit.edu").unwrap());
-        assert_eq!((draft.subject.as_str(), draft.to.len()), ("Fwd: Meeting", 0));
-        assert!(draft.body.contains("\nFrom: Ag Mitra <ag@iit.edu>\nDate: Sun, 22 Nov"), "{}", draft.body);
-        assert!(draft.body.ends_with("\n\nAt five?\n> At four?\n\n"), "{}", draft.body);
-        assert_eq!(draft.attachments, view.attachments);
+            bytes: name.as_bytes().to_vec(),
+        };
+        let mut draft = draft("x", "Hello\n");
+        draft.html = Some("<b>Hello</b> é <img src=\"cid:1@x\"> <img src=\"cid:a&#10;b\">".to_owned());
+        draft.attachments = vec![
+            file("inline.png", Some("1@x")),
+            file("attached.png", None),
+            file("unused.png", Some("2@x")),
+            file("invalid.png", Some("a\r\nb")),
+        ];
+        let message = write(&draft);
+        assert!(message.is_ascii() && !message.contains("\r\nb"), "{message}");
+        let types: Vec<_> = message
+            .lines()
+            .filter_map(|line| line.strip_prefix("Content-Type: "))
+            .map(|line| line.split(';').next().unwrap_or_default())
+            .collect();
+        let expected = "multipart/mixed multipart/alternative text/plain multipart/related text/html image/png image/png \
+                        image/png image/png";
+        assert_eq!(types.join(" "), expected);
+        let boundaries = message.match_indices("boundary=\"").map(|(at, _)| &message[at..at + 40]);
+        assert_eq!(boundaries.collect::<HashSet<_>>().len(), 3);
+        let view = ParsedMessage::parse(message.as_bytes());
+        assert_eq!(view.text.as_deref(), Some("Hello\r\n"));
+        assert_eq!(view.html, draft.html.map(|html| html + "\r\n"));
+        let ids: Vec<_> = view.attachments.iter().filter_map(|file| file.content_id.as_deref()).collect();
+        assert_eq!((view.attachments.len(), ids), (4, vec!["1@x"]));
+
+        draft = Draft { html: Some("<b>x</b>".to_owned()), ..self::draft("x", "x") };
+        let message = write(&draft);
+        assert!(
+            message.contains("Content-Type: multipart/alternative") && !message.contains("related"),
+            "{message}"
+        );
     }
 
     fn any_draft() -> impl Strategy<Value = Draft> {

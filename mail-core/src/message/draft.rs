@@ -30,6 +30,8 @@ pub struct Draft {
     pub subject: Subject,
     /// The text, with any line ends.
     pub body: String,
+    /// The same content with formatting. It may show attachments by their Content-ID, as `src="cid:..."`.
+    pub html: Option<String>,
     /// Attached files.
     pub attachments: Vec<Attachment>,
     /// The message that this one replies to.
@@ -45,7 +47,7 @@ pub struct Attachment {
     pub name: String,
     /// The media type, such as `image/png`.
     pub mime: String,
-    /// Content-ID without angle brackets, to which the HTML of the message refers. Not sent.
+    /// Content-ID without angle brackets, to which the HTML of the message refers. Sent if the HTML of the draft does.
     pub content_id: Option<String>,
     /// Content-Location, to which the HTML of the message refers (RFC 2557). Not sent.
     pub content_location: Option<String>,
@@ -94,6 +96,7 @@ impl Draft {
             bcc: Vec::new(),
             subject,
             body,
+            html: None,
             attachments: Vec::new(),
             in_reply_to: None,
             references: Vec::new(),
@@ -137,6 +140,15 @@ impl Draft {
         let mut seen = HashSet::new();
         let all = self.to.iter().chain(&self.cc).chain(&self.bcc);
         all.filter(|address| seen.insert(*address)).collect()
+    }
+
+    /// The Content-IDs of the images that the HTML shows.
+    #[must_use]
+    pub fn shown_content_ids(&self) -> HashSet<&str> {
+        const START: &str = "\"cid:";
+        let html = self.html.as_deref().unwrap_or_default();
+        let urls = html.match_indices(START).map(|(at, _)| &html[at + START.len()..]);
+        urls.filter_map(|url| url.split('"').next()).collect()
     }
 
     /// Whether an address is not ASCII, so that the server must support SMTPUTF8 (RFC 6531).

@@ -2,12 +2,14 @@
 //! senders.
 
 pub mod address;
+pub mod answer;
 pub mod authentication_results;
 pub mod complete;
 pub mod compose;
 pub mod date;
 pub mod draft;
 pub mod header;
+pub mod html;
 pub mod id;
 pub mod mbox;
 pub mod mime;

@@ -15,6 +15,7 @@ use chrono::{DateTime, FixedOffset};
 
 use super::address::{Address, Host};
 use super::draft::Attachment;
+use super::html::escape;
 use super::id::MessageId;
 use super::mime::{self, Context, Header, Received};
 use super::platform::{CharsetDecoder, Platform};
@@ -291,8 +292,7 @@ fn join<'a>(texts: impl Iterator<Item = Cow<'a, str>>) -> String {
 }
 
 fn text_to_html(text: &str) -> String {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    format!("<div style=\"white-space: pre-wrap\">{text}</div>")
+    format!("<div style=\"white-space: pre-wrap\">{}</div>", escape(text))
 }
 
 #[cfg(test)]

@@ -32,6 +32,19 @@ pub enum Screen {
     Wide,
     /// 390 x 844 with touch input
     Phone,
+    /// 320 x 640 with touch input
+    SmallPhone,
+}
+
+impl Screen {
+    /// Width and height of a phone.
+    const fn phone(self) -> Option<(u32, u32)> {
+        match self {
+            Self::Phone => Some((390, 844)),
+            Self::SmallPhone => Some((320, 640)),
+            Self::Desktop | Self::Dark | Self::Wide => None,
+        }
+    }
 }
 
 /// A WebDriver server with one browser. Both stop on drop.
@@ -91,7 +104,7 @@ impl Driver {
         match screen {
             Screen::Desktop | Screen::Dark => resize_viewport(&client, 1280, 800).await,
             Screen::Wide => resize_viewport(&client, 1920, 1080).await,
-            Screen::Phone => {}
+            Screen::Phone | Screen::SmallPhone => {}
         }
         client
     }
@@ -131,8 +144,8 @@ impl Driver {
             ("args", json!(arguments)),
             ("prefs", json!({ "download.default_directory": self.folder.path().join("downloads") })),
         ]);
-        if screen == Screen::Phone {
-            let metrics = json!({ "width": 390, "height": 844, "pixelRatio": 2.0, "touch": true });
+        if let Some((width, height)) = screen.phone() {
+            let metrics = json!({ "width": width, "height": height, "pixelRatio": 2.0, "touch": true });
             options.insert("mobileEmulation", json!({ "deviceMetrics": metrics }));
         }
         json!(options)

@@ -182,8 +182,11 @@ impl Page {
     /// Value of a field.
     pub async fn value(&self, label: &str) -> String {
         // One script, because the page may replace the field between two.
+        // A field with formatted text has its blocks as lines.
         let value = format!(
-            "return (function () {{ {} }})(...arguments)[0]?.value",
+            "const field = (function () {{ {} }})(...arguments)[0]; \
+             const lines = (text) => [...text.querySelectorAll('p')].map((block) => block.textContent); \
+             return field?.isContentEditable ? lines(field).join('\\n') : field?.value",
             include_str!("find_elements.js")
         );
         self.wait_for_some(&format!("a field \"{label}\""), async || {
@@ -270,6 +273,18 @@ impl Page {
         let media = if print { "print" } else { "" };
         let command = ChromeCommand("Emulation.setEmulatedMedia", json!({ "media": media }));
         self.client.issue_cmd(command).await.expect("the browser emulates media");
+    }
+
+    /// Types into the focused element as an input method does: shows the texts one after the other, and commits the last.
+    pub async fn compose_with_input_method(&self, texts: &[&str], committed: &str) {
+        for text in texts {
+            let end = text.encode_utf16().count();
+            let composition = json!({ "text": text, "selectionStart": end, "selectionEnd": end });
+            let command = ChromeCommand("Input.imeSetComposition", composition);
+            self.client.issue_cmd(command).await.expect("the browser composes text");
+        }
+        let command = ChromeCommand("Input.insertText", json!({ "text": committed }));
+        self.client.issue_cmd(command).await.expect("the browser commits text");
     }
 
     /// Pastes a text into a field.

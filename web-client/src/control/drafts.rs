@@ -2,9 +2,8 @@
 
 use std::rc::Rc;
 
-use mail_core::message::address::Address;
-use mail_core::message::compose;
-use mail_core::message::draft::{Attachment, Draft};
+use mail_core::message::answer;
+use mail_core::message::draft::Attachment;
 use mail_core::message::parsed::ParsedMessage;
 use mail_core::time::Duration;
 use yew::platform::spawn_local;
@@ -14,31 +13,102 @@ use super::login_session::LoginSession;
 use super::own_address::address_for_reply;
 use super::tabs::TabEvent;
 use super::{Control, UNDO_TIME, toast_timeout};
-use crate::model::draft_form::DraftForm;
+use crate::model::draft_form::{DraftForm, new_content_id};
+use crate::model::format;
+use crate::model::mailto::Mailto;
+use crate::model::rich_text::{Original, RichText};
+use crate::model::settings::Settings;
 use crate::model::state::{ComposeAction, Content, LocalDeletion, Notice, OpenDraft, UiAction};
-use crate::platform::clock;
+use crate::platform::blob_url::image_type;
 use crate::platform::html_text::html_to_text;
+use crate::platform::{clock, download, location};
+use crate::sanitize::quote_html;
+use crate::storage::ORIGINAL_OCTETS_MAX;
 
 /// A draft is stored when nothing was typed for this time.
 const STORE_DELAY: Duration = Duration::from_millis(700);
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Reply,
+    ReplyAll,
+    Forward,
+}
+
 impl Control {
     pub(crate) fn compose(&self) {
         let mut form = DraftForm::new(clock::random(), clock::now());
-        form.body = self.state().session.settings.sign("");
+        let settings = &self.state().session.settings;
+        form.body = settings.sign("");
+        if !settings.plain_text {
+            form.set_formatted();
+        }
+        self.open_form(form);
+    }
+
+    /// Opens a form for a `mailto` URL.
+    pub(crate) fn compose_to(&self, url: &str) {
+        let Some(mailto) = Mailto::parse(url, location::decode) else { return };
+        let mut form = DraftForm::new(clock::random(), clock::now());
+        for (field, list) in
+            [(&mut form.to, mailto.to), (&mut form.cc, mailto.cc), (&mut form.bcc, mailto.bcc)]
+        {
+            field.typed = list;
+            field.commit_typed();
+        }
+        form.subject = mailto.subject;
+        let settings = &self.state().session.settings;
+        form.body = mailto.body + &settings.sign("");
+        if !settings.plain_text {
+            form.set_formatted();
+        }
         self.open_form(form);
     }
 
     pub(crate) fn reply(&self, all: bool) {
-        self.open_response(|message, text, own_address| compose::reply(message, text, own_address, all));
+        self.answer(if all { Answer::ReplyAll } else { Answer::Reply });
     }
 
     pub(crate) fn forward(&self) {
-        self.open_response(compose::forward);
+        self.answer(Answer::Forward);
     }
 
-    /// Opens a form with the displayed text of the open message.
-    fn open_response(&self, respond: impl Fn(&ParsedMessage, &str, &Address) -> Draft) {
+    /// Opens a form with the open message as an attached file.
+    pub(crate) fn forward_as_attachment(&self) {
+        let state = self.state();
+        let Some(open) = &state.ui.open else { return };
+        let Content::Ready(message) = &open.content else { return };
+        let subject = &message.parsed.subject;
+        let mut form = DraftForm::new(clock::random(), clock::now());
+        form.subject = answer::forwarded_subject(subject);
+        form.body = state.session.settings.sign("");
+        form.attachments = vec![Rc::new(Attachment {
+            name: format::eml_name(subject),
+            mime: "message/rfc822".to_owned(),
+            content_id: None,
+            content_location: None,
+            bytes: message.raw.to_vec(),
+        })];
+        if !state.session.settings.plain_text {
+            form.set_formatted();
+        }
+        self.open_form(form);
+    }
+
+    /// Saves the open message as a file.
+    pub(crate) fn save_message(&self) {
+        let state = self.state();
+        let Some(open) = &state.ui.open else { return };
+        if let Content::Ready(message) = &open.content {
+            let parts = js_sys::Array::of1(&js_sys::Uint8Array::from(&*message.raw));
+            if !download::save(&format::eml_name(&message.parsed.subject), &parts) {
+                self.notify(Notice::error("This browser cannot save the file."));
+            }
+        }
+    }
+
+    /// Opens a form with the displayed content of the open message: HTML as HTML, text as text.
+    fn answer(&self, answer: Answer) {
         let state = self.state();
         if let (Some(account), Some(open)) = (&state.session.account, &state.ui.open)
             && let Content::Ready(message) = &open.content
@@ -47,19 +117,30 @@ impl Control {
             let html = message.parsed.html.as_deref().filter(|_| open.shows_html);
             let text = html.map(html_to_text).filter(|text| !text.trim().is_empty());
             let text = text.as_deref().unwrap_or_else(|| message.parsed.plain_text());
-            let draft = respond(&message.parsed, text, &own_address);
+            let draft = match answer {
+                Answer::Reply => answer::reply(&message.parsed, text, &own_address, false),
+                Answer::ReplyAll => answer::reply(&message.parsed, text, &own_address, true),
+                Answer::Forward => answer::forward(&message.parsed, text, &own_address),
+            };
             let mut form = DraftForm::from_draft(draft, clock::random(), clock::now());
-            form.body = state.session.settings.sign(&form.body);
+            let settings = &state.session.settings;
+            let is_quoted =
+                html.is_some_and(|html| quote(&mut form, &message.parsed, html, answer, settings));
+            if !is_quoted {
+                form.body = settings.sign(&form.body);
+            }
             self.open_form(form);
         }
     }
 
     fn open_form(&self, form: DraftForm) {
         self.close_draft();
-        let has_attachments = !form.attachments.is_empty();
+        let original = form.rich.as_ref().and_then(|rich| rich.original.as_ref());
+        let is_large = original.is_some_and(|original| original.html.len() > ORIGINAL_OCTETS_MAX);
+        let is_incomplete_in_backup = is_large || !form.attachments.is_empty();
         self.dispatch(ComposeAction::New(Rc::new(form)));
-        if has_attachments {
-            // The synchronous backup of a page that is being closed has no attachments.
+        if is_incomplete_in_backup {
+            // The synchronous backup of a page that is being closed has no attachments and no large quotations.
             self.store_open_draft();
         }
     }
@@ -151,19 +232,82 @@ impl Control {
     /// Attaches a file to the draft that is open now, even if another draft is open when the file has been read.
     pub(crate) fn attach(&self, name: String, file: impl Future<Output = Option<Attachment>> + 'static) {
         let state = self.state();
+        let Some(open) = &state.compose.open else { return };
+        let (control, draft) = (self.clone(), open.form.id.clone());
+        self.attach_with(name, file, move |attachment| control.add_attachment(&draft, Rc::new(attachment)));
+    }
+
+    fn attach_with(
+        &self,
+        name: String,
+        file: impl Future<Output = Option<Attachment>> + 'static,
+        attach: impl FnOnce(Attachment) + 'static,
+    ) {
+        let state = self.state();
         let open = state.compose.open.as_ref().filter(|open| !state.compose.is_outgoing(&open.form.id));
         let Some(open) = open else { return };
         let (control, draft) = (self.clone(), open.form.id.clone());
         self.dispatch(ComposeAction::Attaching(draft.clone()));
         spawn_local(async move {
             match file.await {
-                Some(attachment) => control.add_attachment(&draft, Rc::new(attachment)),
+                Some(attachment) => attach(attachment),
                 None => control.notify(Notice::error(format!(
                     "Cannot read {name}. Folders cannot be attached. If the file was moved, choose it again."
                 ))),
             }
             control.dispatch(ComposeAction::AttachingEnded(draft));
         });
+    }
+
+    /// Attaches an image that the text shows; a file of another type is listed. `shown` shows the image in the editor of
+    /// the draft, if it is still open.
+    pub(crate) fn attach_image(
+        &self,
+        name: String,
+        file: impl Future<Output = Option<Attachment>> + 'static,
+        shown: impl Fn(Rc<Attachment>) + 'static,
+    ) {
+        let state = self.state();
+        let Some(open) = &state.compose.open else { return };
+        let (control, draft) = (self.clone(), open.form.id.clone());
+        self.attach_with(name, file, move |attachment| {
+            let is_open = control.state().compose.is_open(&draft);
+            if !is_open || image_type(&attachment.bytes).is_none() {
+                return control.add_attachment(&draft, Rc::new(attachment));
+            }
+            let content_id = Some(new_content_id(clock::random()));
+            let attachment = Rc::new(Attachment { content_id, ..attachment });
+            control.add_attachment(&draft, attachment.clone());
+            shown(attachment);
+        });
+    }
+
+    /// Changes between formatting and plain text. For a new message, the choice is remembered.
+    pub(crate) fn set_plain_text(&self, plain: bool) {
+        let state = self.state();
+        let Some(open) = &state.compose.open else { return };
+        let form = open.form.clone();
+        if plain {
+            self.edit(DraftForm::set_plain);
+            self.0.formatted.replace(Some(form.clone()));
+        } else {
+            // Without changes meanwhile, the formatting is restored.
+            let before =
+                self.0.formatted.take().filter(|before| before.id == form.id && before.body == form.body);
+            self.edit(|form| match before {
+                Some(before) => {
+                    form.rich.clone_from(&before.rich);
+                    form.attachments.clone_from(&before.attachments);
+                }
+                None => form.set_formatted(),
+            });
+        }
+        let is_answer =
+            form.in_reply_to.is_some() || form.rich.as_ref().is_some_and(|rich| rich.original.is_some());
+        let settings = &state.session.settings;
+        if !is_answer && settings.plain_text != plain {
+            self.change_settings(Settings { plain_text: plain, ..Settings::clone(settings) });
+        }
     }
 
     fn add_attachment(&self, draft: &str, attachment: Rc<Attachment>) {
@@ -301,4 +445,37 @@ impl Control {
             self.notify(Notice::error(text));
         }
     }
+}
+
+/// Adds a message as HTML, below an empty text with the signature. Returns whether the HTML has content.
+fn quote(
+    form: &mut DraftForm,
+    message: &ParsedMessage,
+    html: &str,
+    answer: Answer,
+    settings: &Settings,
+) -> bool {
+    let content_id = |_| new_content_id(clock::random());
+    let Some(quotation) = quote_html(html, &message.attachments, content_id) else { return false };
+    if quotation.is_empty {
+        return false;
+    }
+    let is_forwarded = answer == Answer::Forward;
+    let attachments = message.attachments.iter().enumerate().filter_map(|(index, file)| {
+        let content_id = quotation.images.get(&index).cloned();
+        let is_attached = is_forwarded || content_id.is_some();
+        let file = Attachment { content_id, content_location: None, ..file.clone() };
+        is_attached.then(|| Rc::new(file))
+    });
+    form.attachments = attachments.collect();
+    let html = match answer {
+        Answer::Forward => answer::forwarded_html(message, &quotation.html),
+        Answer::Reply | Answer::ReplyAll => answer::quoted_html(message, &quotation.html),
+    };
+    let text = form.body.trim_start_matches('\n').to_owned();
+    let signature = settings.sign("");
+    let own = RichText::from_plain(if signature.is_empty() { "\n" } else { &signature });
+    let original = Original { html, text, is_forwarded };
+    form.set_rich(Rc::new(RichText { original: Some(Rc::new(original)), ..own }));
+    true
 }

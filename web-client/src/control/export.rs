@@ -92,9 +92,9 @@ fn draft_message(form: &DraftForm, from: &Address) -> Vec<u8> {
         field.addresses_as_text().iter().filter_map(|address| Address::parse(address).ok()).collect()
     };
     let subject = Subject::truncated(&form.subject);
-    let mut draft = Draft::new(from.clone(), addresses(&form.to), subject, form.body.clone());
+    let mut draft = Draft::new(from.clone(), addresses(&form.to), subject, String::new());
+    form.fill_content(&mut draft);
     draft.cc = addresses(&form.cc);
-    draft.attachments = form.attachments.iter().map(|file| (**file).clone()).collect();
     draft.in_reply_to.clone_from(&form.in_reply_to);
     draft.references.clone_from(&form.references);
     let id = MessageId::unique(form.number(), &from.host);

@@ -48,6 +48,8 @@ pub(super) struct LoginSession {
     pub(super) address: RefCell<Option<Address>>,
     pub(super) jobs: RefCell<VecDeque<Job>>,
     pub(super) running: Cell<bool>,
+    /// Ends the fetch of a message; its unique-id.
+    pub(super) cancel_fetch: RefCell<Option<(String, oneshot::Sender<()>)>>,
     pub(super) backoff: Cell<Backoff>,
     /// The last login was refused without a response code.
     pub(super) login_refused: Cell<bool>,
@@ -75,6 +77,7 @@ impl LoginSession {
             address: RefCell::new(address),
             jobs: RefCell::new([Job::Check].into()),
             running: Cell::default(),
+            cancel_fetch: RefCell::default(),
             backoff: Cell::default(),
             login_refused: Cell::default(),
             wake: RefCell::default(),

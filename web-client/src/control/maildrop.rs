@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
+use std::future::pending;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -26,11 +27,14 @@ use crate::platform::{PLATFORM, charset, clock, dom, notification, text};
 use crate::session::SessionError;
 use crate::session::pop3::{self, CheckDelegate, CheckEvent};
 use crate::storage::{CACHED_OCTETS_MAX, ObjectStore, stored_sign_in};
+use crate::strings;
 
 /// Interval in which arriving headers are shown, in batches.
 const BATCH_INTERVAL: Duration = Duration::from_millis(150);
 /// Parsing of larger messages takes longer than the browser needs for a frame.
 const LARGE_OCTETS_MIN: usize = 1_024 * 1_024;
+/// The progress of a fetch is shown in steps of this size.
+const PROGRESS_OCTETS: u64 = 256 * 1_024;
 /// Messages named in a notification.
 const NOTIFIED_MAX: usize = 3;
 
@@ -81,11 +85,52 @@ impl Control {
         let socket = Socket::connect(Protocol::Pop3)?;
         let number = self.state().mailbox.message(id).and_then(|message| message.number);
         let recorder = self.recorder(Protocol::Pop3);
-        let (message, driver) = pop3::fetch(socket, recorder, &session.credentials, id, number).await?;
-        self.message_fetched(session, id.to_owned(), message).await;
-        // The next session needs the maildrop unlocked.
-        driver.close().await;
+        let (cancel, cancelled) = oneshot::channel::<()>();
+        session.cancel_fetch.replace(Some((id.to_owned(), cancel)));
+        let cancelled = async {
+            if cancelled.await.is_err() {
+                // Another fetch has replaced the sender.
+                pending().await
+            }
+        };
+        let reported = Cell::new(0);
+        let progress = |octets, announced| {
+            if octets >= reported.get() + PROGRESS_OCTETS {
+                reported.set(octets);
+                self.dispatch(UiAction::Fetching { id: id.to_owned(), octets, announced });
+            }
+        };
+        let message = (id, number);
+        let fetched = pop3::fetch(socket, recorder, &session.credentials, message, progress, cancelled).await;
+        session.cancel_fetch.take();
+        if let Some((message, driver)) = fetched? {
+            self.message_fetched(session, id.to_owned(), message).await;
+            // The next session needs the maildrop unlocked.
+            driver.close().await;
+        }
         Ok(())
+    }
+
+    /// Ends the fetch of the open message.
+    pub(crate) fn cancel_fetch(&self) {
+        let Some(session) = self.session() else { return };
+        let cancel = session.cancel_fetch.take();
+        if let Some((id, cancel)) = cancel {
+            self.dispatch(UiAction::OpenFailed { id, error: strings::LOADING_CANCELLED.to_owned() });
+            // The fetch may have ended.
+            let _ = cancel.send(());
+        }
+    }
+
+    /// Ends the fetch of a large message that the user no longer waits for.
+    pub(super) fn abort_large_fetch(&self, session: &LoginSession, opened: &str) {
+        let mut cancel = session.cancel_fetch.borrow_mut();
+        let is_large = |id: &str| {
+            self.state().mailbox.message(id).is_some_and(|message| message.octets > LARGE_OCTETS_MIN as u64)
+        };
+        if let Some((_, cancel)) = cancel.take_if(|(id, _)| id != opened && is_large(id)) {
+            let _ = cancel.send(());
+        }
     }
 
     /// Shows a fetched message and caches it.

@@ -19,6 +19,7 @@ impl Control {
         }
         let Some(session) = self.session() else { return };
         self.close_draft();
+        self.abort_large_fetch(&session, id);
         self.dispatch(UiAction::Opening { folder, id: id.to_owned() });
         let (control, id) = (self.clone(), id.to_owned());
         spawn_local(async move {

@@ -11,6 +11,7 @@
 //! | `deletion.rs` | delete, confirm, undo |
 //! | `drafts.rs` | write, store and discard drafts |
 //! | `export.rs` | save mail as files |
+//! | `import.rs` | send messages of files to oneself; contacts |
 //! | `outbox.rs` | hold a message back for Undo |
 //! | `sending.rs` | send |
 //! | `people.rs` | people for the completion of addresses |
@@ -22,6 +23,7 @@ mod backoff;
 mod deletion;
 mod drafts;
 mod export;
+mod import;
 mod indexing;
 mod jobs;
 mod login_session;
@@ -88,6 +90,8 @@ struct Inner {
     stored_draft: RefCell<Option<Rc<DraftForm>>>,
     /// Drafts that could not be stored.
     unstored_drafts: RefCell<HashSet<String>>,
+    /// The draft whose formatting was removed last.
+    formatted: RefCell<Option<Rc<DraftForm>>>,
     /// Number of messages that are being sent, including those of earlier login sessions.
     sending: Cell<u32>,
     /// Cancels the last message that was submitted.

@@ -27,7 +27,7 @@ impl Control {
         self.remember(&session, sender(message, own.as_ref()).into_iter().collect());
     }
 
-    fn remember(&self, session: &Rc<LoginSession>, used: Vec<Person>) {
+    pub(super) fn remember(&self, session: &Rc<LoginSession>, used: Vec<Person>) {
         if used.is_empty() {
             return;
         }

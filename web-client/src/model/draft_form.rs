@@ -10,6 +10,7 @@ use mail_core::message::draft::{Attachment, Draft, DraftError, SUBJECT_CHARS_MAX
 use mail_core::message::id::MessageId;
 use mail_core::message::recipients::{self, split_recipients};
 
+use crate::model::rich_text::{Original, RichText};
 use crate::strings;
 
 /// A recipient field: finished entries as chips, followed by the text that is being typed.
@@ -95,7 +96,10 @@ pub(crate) struct DraftForm {
     pub(crate) cc: Recipients,
     pub(crate) bcc: Recipients,
     pub(crate) subject: String,
+    /// The text; of a draft with formatting, the plain form of it.
     pub(crate) body: String,
+    /// `None` for a draft in plain text.
+    pub(crate) rich: Option<Rc<RichText>>,
     pub(crate) attachments: Vec<Rc<Attachment>>,
     pub(crate) in_reply_to: Option<MessageId>,
     pub(crate) references: Vec<MessageId>,
@@ -114,6 +118,11 @@ pub(crate) enum Reminder {
     Attachment,
 }
 
+/// The Content-ID for an image in a text. `number` must be unique.
+pub(crate) fn new_content_id(number: u128) -> String {
+    format!("{number:032x}@pennypost")
+}
+
 impl DraftForm {
     /// An empty form. `number` must be unique.
     pub(crate) fn new(number: u128, changed: DateTime<Utc>) -> Self {
@@ -125,6 +134,7 @@ impl DraftForm {
             bcc: Recipients::default(),
             subject: String::new(),
             body: String::new(),
+            rich: None,
             attachments: Vec::new(),
             in_reply_to: None,
             references: Vec::new(),
@@ -141,7 +151,7 @@ impl DraftForm {
             bcc: Recipients::from_addresses(&draft.bcc),
             subject: draft.subject.as_str().to_owned(),
             body: draft.body,
-            attachments: draft.attachments.into_iter().map(Rc::new).collect(),
+            attachments: draft.attachments.into_iter().map(without_content_id).map(Rc::new).collect(),
             in_reply_to: draft.in_reply_to,
             references: draft.references,
             ..Self::new(number, changed)
@@ -175,6 +185,54 @@ impl DraftForm {
         }
     }
 
+    pub(crate) fn set_rich(&mut self, rich: Rc<RichText>) {
+        self.body = rich.plain_text();
+        self.rich = Some(rich);
+    }
+
+    /// Makes a draft in plain text one with formatting.
+    pub(crate) fn set_formatted(&mut self) {
+        for file in self.attachments.iter_mut().filter(|file| file.content_id.is_some()) {
+            *file = Rc::new(without_content_id(Attachment::clone(file)));
+        }
+        self.rich = Some(Rc::new(RichText::from_plain(&self.body)));
+    }
+
+    /// Removes the formatting. Images in the text become attachments; those of a quotation are removed with it.
+    pub(crate) fn set_plain(&mut self) {
+        let Some(rich) = self.rich.take() else { return };
+        let own = RichText { original: None, ..RichText::clone(&rich) };
+        let is_forwarded = rich.original.as_ref().is_some_and(|original| original.is_forwarded);
+        self.attachments.retain(|file| match &file.content_id {
+            Some(_) if rich.shows(file) => is_forwarded || own.shows(file),
+            Some(_) => false,
+            None => true,
+        });
+    }
+
+    /// The attachments that are listed: all but the images of the text.
+    pub(crate) fn listed_attachments(&self) -> impl Iterator<Item = &Rc<Attachment>> {
+        self.attachments.iter().filter(|file| self.rich.is_none() || file.content_id.is_none())
+    }
+
+    /// The original that this version lost because it was too large for a backup.
+    pub(crate) fn lost_original(&self, stored: &Self) -> Option<Rc<Original>> {
+        let (own, stored) = (self.rich.as_ref()?, stored.rich.as_ref()?);
+        let original = stored.original.as_ref()?;
+        (own.original.is_none() && self.body.ends_with(&original.text)).then(|| original.clone())
+    }
+
+    /// Fills in the text, the HTML if there is any formatting, and the attachments.
+    pub(crate) fn fill_content(&self, draft: &mut Draft) {
+        draft.body.clone_from(&self.body);
+        let rich = self.rich.as_ref();
+        draft.html = rich.filter(|rich| rich.has_formatting()).map(|rich| rich.mail_html());
+        let is_sent =
+            |file: &&Rc<Attachment>| file.content_id.is_none() || rich.is_none_or(|rich| rich.shows(file));
+        draft.attachments =
+            self.attachments.iter().filter(is_sent).map(|file| Attachment::clone(file)).collect();
+    }
+
     /// The draft without the mark that it is queued.
     pub(crate) fn unqueued(&self) -> Self {
         Self { queued: false, ..self.clone() }
@@ -189,7 +247,9 @@ impl DraftForm {
 
     pub(crate) fn octets(&self) -> u64 {
         let attachments: usize = self.attachments.iter().map(|attachment| attachment.bytes.len()).sum();
-        (self.subject.len() + self.body.len() + attachments) as u64
+        let original = self.rich.as_ref().and_then(|rich| rich.original.as_ref());
+        let html = original.map_or(0, |original| original.html.len());
+        (self.subject.len() + self.body.len() + html + attachments) as u64
     }
 
     /// Characters that the subject has left; negative if it is too long.
@@ -224,15 +284,20 @@ impl DraftForm {
     /// The first invalid field.
     pub(crate) fn draft(&self, from: &Address) -> Result<Draft, DraftError> {
         let to = self.to.addresses("To")?;
-        let mut draft = Draft::new(from.clone(), to, Subject::parse(&self.subject)?, self.body.clone());
+        let mut draft = Draft::new(from.clone(), to, Subject::parse(&self.subject)?, String::new());
+        self.fill_content(&mut draft);
         draft.cc = self.cc.addresses("Cc")?;
         draft.bcc = self.bcc.addresses("Bcc")?;
-        draft.attachments = self.attachments.iter().map(|attachment| Attachment::clone(attachment)).collect();
         draft.in_reply_to.clone_from(&self.in_reply_to);
         draft.references.clone_from(&self.references);
         draft.check()?;
         Ok(draft)
     }
+}
+
+/// An attachment that is listed.
+fn without_content_id(attachment: Attachment) -> Attachment {
+    Attachment { content_id: None, content_location: None, ..attachment }
 }
 
 /// The message beside a field. It does not repeat the field's name.
@@ -256,121 +321,4 @@ fn field_message(error: &DraftError) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    #[cfg(target_arch = "wasm32")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    fn form() -> DraftForm {
-        DraftForm::new(7, DateTime::UNIX_EPOCH)
-    }
-
-    fn typed(text: &str) -> Recipients {
-        Recipients { chips: Vec::new(), typed: text.to_owned() }
-    }
-
-    #[test]
-    fn commit_typed_makes_unique_chips() {
-        let mut to = typed("gb@iit.edu, <ag@iit.edu>, gb@iit.edu");
-        to.commit_typed();
-        assert_eq!(
-            to,
-            Recipients { chips: vec!["gb@iit.edu".into(), "ag@iit.edu".into()], typed: String::new() }
-        );
-        to.typed = "nobody; at all".to_owned();
-        to.commit_typed();
-        assert_eq!(to.chips[2..], ["nobody", "at all"]);
-        to.edit_last_chip();
-        assert_eq!((to.chips.len(), to.typed.as_str()), (3, "at all"));
-        assert!(is_address("gb@iit.edu") && !is_address("nobody"));
-    }
-
-    #[test]
-    fn pasted_lists_become_one_chip_for_each_address() {
-        for (list, chips) in [
-            (
-                "\"Doe, John\" <john@iit.edu>\nann@iit.edu\tbob@iit.edu",
-                vec!["john@iit.edu", "ann@iit.edu", "bob@iit.edu"],
-            ),
-            ("\u{200b}ann@iit.edu bob@iit.edu, ", vec!["ann@iit.edu", "bob@iit.edu"]),
-            // The space may be a mistake.
-            ("john doe@iit.edu", vec!["john doe@iit.edu"]),
-        ] {
-            let mut to = typed(list);
-            to.commit_typed();
-            assert_eq!((to.chips, to.typed.as_str()), (chips.into_iter().map(str::to_owned).collect(), ""));
-        }
-        let finished = |text: &str| typed(text).is_entry_finished();
-        assert!(finished("ann@iit.edu,") && finished("\"Doe, John\" <john@iit.edu>;"));
-        assert!(!finished("\"Doe,") && !finished(", ,") && !finished("ann@iit.edu"));
-    }
-
-    #[test]
-    fn missing_fields_are_reported_only_on_send() {
-        let form = form();
-        assert_eq!(form.problems(false), Problems::default());
-        assert_eq!(form.problems(true).to.as_deref(), Some("Add a recipient."));
-        let half_typed = DraftForm { to: typed("gb@"), ..form };
-        assert_eq!(half_typed.problems(false), Problems::default());
-        assert!(half_typed.problems(true).to.is_some_and(|error| error.contains("domain")));
-    }
-
-    #[test]
-    fn invalid_fields_are_reported_while_typing() {
-        let mut form = DraftForm { subject: "x".repeat(120), cc: typed("x y"), ..form() };
-        form.cc.commit_typed();
-        let problems = form.problems(false);
-        assert_eq!(problems.cc.as_deref(), Some("Add a full address, such as name@example.org."));
-        assert_eq!(problems.subject.as_deref(), Some("Subject is 20 characters too long."));
-        assert_eq!(form.subject_chars_left(), -20);
-        form.subject = "x".repeat(101);
-        assert_eq!(form.problems(false).subject.as_deref(), Some("Subject is 1 character too long."));
-    }
-
-    #[test]
-    fn valid_form_becomes_a_draft() {
-        let me = Address::parse("ag@iit.edu").unwrap();
-        let form =
-            DraftForm { to: typed("gb@iit.edu"), bcc: typed("cd@iit.edu"), subject: " x ".into(), ..form() };
-        let draft = form.draft(&me).unwrap();
-        assert_eq!((draft.subject.as_str(), draft.recipients().len()), ("x", 2));
-        let again = DraftForm::from_draft(draft, 7, DateTime::UNIX_EPOCH);
-        assert_eq!(again.recipients(), "gb@iit.edu, cd@iit.edu");
-        assert!(DraftForm { to: typed("gb"), ..form.clone() }.draft(&me).is_err());
-        assert_eq!(DraftForm { to: typed(" "), ..form }.draft(&me), Err(DraftError::NoRecipient));
-    }
-
-    #[test]
-    fn author_is_reminded_of_a_subject_and_an_attachment() {
-        let reminder = |subject: &str, body: &str| {
-            DraftForm { subject: subject.to_owned(), body: body.to_owned(), ..form() }.reminder()
-        };
-        assert_eq!(reminder(" ", "x"), Some(Reminder::Subject));
-        assert_eq!(reminder("x", "The plan is Attached."), Some(Reminder::Attachment));
-        assert_eq!(reminder("x", "See the attachment"), Some(Reminder::Attachment));
-        for body in ["Done.", "Yes.\n> It is attached.", "Yes.\n\n-- \nNo attachments, please", "unattached"]
-        {
-            assert_eq!(reminder("x", body), None, "{body}");
-        }
-        let file = Attachment {
-            name: "x".into(),
-            mime: "x/y".into(),
-            content_id: None,
-            content_location: None,
-            bytes: vec![],
-        };
-        let form = DraftForm {
-            subject: "x".into(),
-            body: "It is attached.".into(),
-            attachments: vec![Rc::new(file)],
-            ..form()
-        };
-        assert_eq!(form.reminder(), None);
-    }
-
-    #[test]
-    fn id_encodes_the_number() {
-        assert_eq!(DraftForm::new(u128::MAX, DateTime::UNIX_EPOCH).number(), u128::MAX);
-        assert!(form().is_empty() && !DraftForm { body: "x".into(), ..form() }.is_empty());
-    }
-}
+mod tests;

@@ -1,7 +1,8 @@
 //! Dates, times, sizes and counts as text.
 
-use chrono::{DateTime, Datelike, FixedOffset, Timelike, Utc};
+use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, Timelike, Utc};
 use mail_core::message::date;
+use mail_core::message::printable::printable_line;
 
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -51,6 +52,18 @@ pub(crate) fn size(octets: u64) -> String {
 }
 
 /// `1 message`, `1,240 messages`.
+/// `22 Nov 2026`
+pub(crate) fn day(day: NaiveDate) -> String {
+    format!("{} {} {}", day.day(), MONTHS[day.month0() as usize], day.year())
+}
+
+/// The file name of a message.
+pub(crate) fn eml_name(subject: &str) -> String {
+    let name: String = printable_line(subject).chars().take(80).collect();
+    let name = name.replace(['/', '\\', ':', '*', '?', '"', '<', '>', '|'], "_");
+    format!("{}.eml", if name.trim().is_empty() { "message" } else { name.trim() })
+}
+
 pub(crate) fn count(count: usize, one: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{} {one}s", number(count)) }
 }

@@ -16,6 +16,8 @@ pub(crate) struct Settings {
     pub(crate) undo_send_seconds: u32,
     /// The reader shows the other messages of a conversation.
     pub(crate) conversations: bool,
+    /// New messages are in plain text.
+    pub(crate) plain_text: bool,
 }
 
 impl Default for Settings {
@@ -26,6 +28,7 @@ impl Default for Settings {
             offline_octets: OFFLINE_OCTETS[1],
             undo_send_seconds: UNDO_SEND_SECONDS[2],
             conversations: true,
+            plain_text: false,
         }
     }
 }

@@ -37,6 +37,11 @@ impl BlobUrl {
         Self::new(&attachment.bytes, image_type(&attachment.bytes)?)
     }
 
+    /// For a tab that shows a PDF.
+    pub(super) fn for_pdf(bytes: &Uint8Array) -> Option<Self> {
+        Self::with_type(&Array::of1(bytes), "application/pdf")
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

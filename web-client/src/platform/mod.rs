@@ -14,6 +14,7 @@ pub(crate) mod js;
 pub(crate) mod location;
 pub(crate) mod notification;
 mod refusal;
+pub(crate) mod rich_dom;
 pub(crate) mod socket;
 pub(crate) mod text;
 pub(crate) mod web_storage;

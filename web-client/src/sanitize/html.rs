@@ -90,8 +90,13 @@ pub(crate) fn sanitize_html(html: &str, attachments: &[Attachment]) -> Option<Sa
     Some(SanitizedHtml { document, blocked_images, images: images.inline.into(), is_empty })
 }
 
+/// The elements of HTML that is pasted: passive ones, in a document that loads nothing.
+pub(crate) fn sanitize_fragment(html: &str) -> Option<Element> {
+    sanitize(html, &options()).ok()
+}
+
 /// Checks the style and the links of an element.
-fn check_attributes(element: &Element) {
+pub(super) fn check_attributes(element: &Element) {
     if let Some(style) = element.get_attribute("style") {
         let safe = sanitize_style(&style);
         set_attribute(element, "style", (!safe.is_empty()).then_some(&safe));
@@ -115,7 +120,7 @@ fn check_attributes(element: &Element) {
 
 /// Replaces an image by its alternative text, so that no broken-image icon appears. Spacers and tracking pixels are
 /// removed.
-fn replace_by_alternative_text(image: &Element) {
+pub(super) fn replace_by_alternative_text(image: &Element) {
     let alt = image.get_attribute("alt");
     let is_pixel = ["width", "height"]
         .iter()
@@ -129,7 +134,7 @@ fn replace_by_alternative_text(image: &Element) {
     let _ = image.replace_with_with_node_1(&label);
 }
 
-fn set_attribute(element: &Element, name: &str, value: Option<&str>) {
+pub(super) fn set_attribute(element: &Element, name: &str, value: Option<&str>) {
     // Fails only for invalid attribute names.
     let _ = match value {
         Some(value) => element.set_attribute(name, value),
@@ -159,4 +164,4 @@ fn options() -> JsValue {
 
 #[cfg(test)]
 #[cfg(target_arch = "wasm32")]
-mod in_browser;
+pub(super) mod in_browser;

@@ -66,7 +66,8 @@ impl<'a> Images<'a> {
         Some(url)
     }
 
-    fn find(&self, source: &str) -> Option<usize> {
+    /// The index of the attachment that a source refers to.
+    pub(super) fn find(&self, source: &str) -> Option<usize> {
         if source.is_empty() {
             return None;
         }

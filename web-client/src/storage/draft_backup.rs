@@ -1,8 +1,10 @@
 //! Backups of drafts for pages that are being closed.
 //!
 //! IndexedDB is asynchronous, and a page that is being closed cannot wait for it. `localStorage` is synchronous: it
-//! holds the text of a draft until IndexedDB has the same version. Attachments are too large for it; they are in
-//! IndexedDB from the moment they are attached.
+//! holds the text of a draft until IndexedDB has the same version. Attachments and large quoted messages are too large for
+//! it; they are in IndexedDB from the moment they are attached.
+
+use std::rc::Rc;
 
 use js_sys::JSON;
 
@@ -10,9 +12,17 @@ use super::draft_codec;
 use crate::model::draft_form::DraftForm;
 use crate::platform::web_storage::LOCAL;
 
+/// The longest quoted or forwarded message that a backup contains. Browsers limit the sum to 5 MiB.
+pub(crate) const ORIGINAL_OCTETS_MAX: usize = 512 * 1_024;
+
 /// `database` is the name of the account's database.
 pub(super) fn store(database: &str, form: &DraftForm) {
-    let without_attachments = DraftForm { attachments: Vec::new(), ..form.clone() };
+    let mut without_attachments = DraftForm { attachments: Vec::new(), ..form.clone() };
+    if let Some(rich) = &mut without_attachments.rich
+        && rich.original.as_ref().is_some_and(|original| original.html.len() > ORIGINAL_OCTETS_MAX)
+    {
+        Rc::make_mut(rich).original = None;
+    }
     if let Ok(json) = JSON::stringify(&draft_codec::encode(&without_attachments))
         && let Some(json) = json.as_string()
     {

@@ -9,7 +9,9 @@ use mail_core::message::id::MessageId;
 use wasm_bindgen::{JsCast as _, JsValue};
 
 use crate::model::draft_form::{DraftForm, Recipients};
+use crate::model::rich_text::{Original, RichText};
 use crate::platform::js::{self, property};
+use crate::platform::rich_dom;
 
 pub(super) fn encode(form: &DraftForm) -> JsValue {
     let strings = |strings: &[String]| strings.iter().map(JsValue::from).collect::<Array>();
@@ -22,6 +24,7 @@ pub(super) fn encode(form: &DraftForm) -> JsValue {
     let in_reply_to = form.in_reply_to.as_ref().map(ToString::to_string);
     #[expect(clippy::cast_precision_loss, reason = "realistic dates are exact in a double")]
     let changed = form.changed.timestamp_millis() as f64;
+    let original = form.rich.as_ref().and_then(|rich| rich.original.as_ref());
     js::object([
         ("changed", changed.into()),
         ("to", recipients(&form.to)),
@@ -29,6 +32,8 @@ pub(super) fn encode(form: &DraftForm) -> JsValue {
         ("bcc", recipients(&form.bcc)),
         ("subject", form.subject.as_str().into()),
         ("body", form.body.as_str().into()),
+        ("html", form.rich.as_ref().map_or(JsValue::NULL, |rich| rich.stored_html().into())),
+        ("original", original.map_or(JsValue::NULL, |original| encode_original(original))),
         ("attachments", form.attachments.iter().map(|attachment| file(attachment)).collect::<Array>().into()),
         ("inReplyTo", in_reply_to.map_or(JsValue::NULL, JsValue::from)),
         ("references", strings(&ids).into()),
@@ -51,6 +56,7 @@ pub(super) fn decode(id: &str, value: &JsValue) -> Option<DraftForm> {
         bcc: recipients("bcc")?,
         subject: property(value, "subject")?.as_string()?,
         body: property(value, "body")?.as_string()?,
+        rich: rich(value).map(Rc::new),
         attachments: list(&property(value, "attachments")?)
             .iter()
             .filter_map(attachment)
@@ -67,10 +73,38 @@ pub(super) fn decode(id: &str, value: &JsValue) -> Option<DraftForm> {
     })
 }
 
+/// The document of a draft with formatting.
+fn rich(value: &JsValue) -> Option<RichText> {
+    let html = property(value, "html")?.as_string()?;
+    let original = property(value, "original").and_then(|value| decode_original(&value));
+    Some(RichText { blocks: rich_dom::stored_blocks(&html), original: original.map(Rc::new) })
+}
+
+fn encode_original(original: &Original) -> JsValue {
+    js::object([
+        ("html", original.html.as_str().into()),
+        ("text", original.text.as_str().into()),
+        ("forwarded", original.is_forwarded.into()),
+    ])
+    .into()
+}
+
+fn decode_original(value: &JsValue) -> Option<Original> {
+    if value.is_null() {
+        return None;
+    }
+    Some(Original {
+        html: property(value, "html")?.as_string()?,
+        text: property(value, "text")?.as_string()?,
+        is_forwarded: property(value, "forwarded")?.as_bool()?,
+    })
+}
+
 fn file(attachment: &Attachment) -> JsValue {
     js::object([
         ("name", attachment.name.as_str().into()),
         ("mime", attachment.mime.as_str().into()),
+        ("contentId", attachment.content_id.as_deref().map_or(JsValue::NULL, JsValue::from)),
         ("bytes", Uint8Array::from(attachment.bytes.as_slice()).into()),
     ])
     .into()
@@ -80,7 +114,7 @@ fn attachment(value: &JsValue) -> Option<Attachment> {
     Some(Attachment {
         name: property(value, "name")?.as_string()?,
         mime: property(value, "mime")?.as_string()?,
-        content_id: None,
+        content_id: property(value, "contentId").and_then(|id| id.as_string()),
         content_location: None,
         bytes: property(value, "bytes")?.dyn_ref::<Uint8Array>()?.to_vec(),
     })

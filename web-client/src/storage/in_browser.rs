@@ -6,15 +6,17 @@ use std::rc::Rc;
 use chrono::DateTime;
 use futures::future::join;
 use idb::{DatabaseEvent as _, Factory, ObjectStoreParams, TransactionMode};
-use js_sys::{Object, Reflect, Uint8Array};
+use js_sys::{Array, Object, Reflect, Uint8Array};
 use mail_core::message::address::Address;
 use mail_core::message::draft::Attachment;
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::{ObjectStore, SENT_OCTETS_MAX, Storage, StoreError, draft_backup, draft_codec};
 use crate::model::draft_form::{DraftForm, Recipients};
 use crate::model::message::{BodyIndex, Message};
+use crate::model::rich_text::{Original, RichText};
+use crate::platform::rich_dom::stored_blocks;
 use crate::platform::text;
 
 const HEADER: &[u8] = b"From: Ag <ag@iit.edu>\r\nTo: gb@iit.edu\r\nSubject: Hello\r\n\r\n";
@@ -47,6 +49,63 @@ async fn drafts(account: &str) -> Vec<DraftForm> {
     let mut drafts: Vec<_> = snapshot.drafts.into_iter().map(Rc::unwrap_or_clone).collect();
     drafts.sort_by_key(DraftForm::number);
     drafts
+}
+
+/// A draft with formatting, an image in its text, and a quoted message.
+fn formatted_draft(number: u128, second: i64) -> DraftForm {
+    let html = "<p>a <b>b</b>  c</p><ul><li><p><a href=\"https://x.example\">d</a></p></li></ul>\
+        <p><img src=\"cid:1@x\" alt=\"e\" data-id=\"1@x\"></p>";
+    let original =
+        Original { html: "<p>Hello</p>".repeat(1_000), text: "> Hello\n".to_owned(), is_forwarded: false };
+    let rich = RichText { blocks: stored_blocks(html), original: Some(Rc::new(original)) };
+    let image = Attachment {
+        name: "e.png".into(),
+        mime: "image/png".into(),
+        content_id: Some("1@x".into()),
+        content_location: None,
+        bytes: vec![1, 2, 3],
+    };
+    let mut draft = DraftForm { attachments: vec![Rc::new(image)], ..text_draft(number, second) };
+    draft.set_rich(Rc::new(rich));
+    draft
+}
+
+#[test]
+async fn formatting_of_a_draft_is_stored() {
+    let storage = Storage::open("formatted").await;
+    let draft = formatted_draft(1, 100);
+    assert!(storage.put_draft(&draft).await);
+    assert_eq!(drafts("formatted").await, [draft.clone()]);
+    // The page was closed after another edit.
+    let edited = DraftForm { changed: DateTime::from_timestamp(200, 0).unwrap(), ..draft.clone() };
+    storage.back_up_draft(&edited);
+    assert_eq!(drafts("formatted").await, [edited]);
+    // The backup has no room for the quoted message, which is stored.
+    let mut large = draft.clone();
+    let rich = Rc::make_mut(large.rich.as_mut().unwrap());
+    Rc::make_mut(rich.original.as_mut().unwrap()).html = "<p>Hello</p>".repeat(60_000);
+    large.changed = DateTime::from_timestamp(300, 0).unwrap();
+    assert!(storage.put_draft(&large).await);
+    let edited = DraftForm { changed: DateTime::from_timestamp(400, 0).unwrap(), ..large.clone() };
+    storage.back_up_draft(&edited);
+    assert_eq!(drafts("formatted").await, [edited]);
+    storage.wipe().await;
+}
+
+/// Version 4 of the page stored drafts without formatting and without Content-IDs.
+#[test]
+async fn draft_of_an_earlier_page_is_plain_text() {
+    let storage = Storage::open("earlier").await;
+    let draft = draft(1, 100);
+    let object = draft_codec::encode(&draft);
+    for property in ["html", "original"] {
+        Reflect::delete_property(object.unchecked_ref::<Object>(), &property.into()).unwrap();
+    }
+    let files: Array = Reflect::get(&object, &"attachments".into()).unwrap().into();
+    Reflect::delete_property(files.get(0).unchecked_ref::<Object>(), &"contentId".into()).unwrap();
+    assert!(storage.put(ObjectStore::Drafts, &draft.id, object).await);
+    assert_eq!(drafts("earlier").await, [draft]);
+    storage.wipe().await;
 }
 
 fn items(ids: &[&str]) -> Vec<(String, Vec<u8>)> {

@@ -49,6 +49,7 @@ use crate::model::state::Snapshot;
 use crate::platform::indexed_db::Database;
 use crate::platform::{charset, text};
 
+pub(crate) use draft_backup::ORIGINAL_OCTETS_MAX;
 pub(crate) use sent_copies::{SENT_OCTETS_MAX, StoreError};
 
 use body_codec::StoredBody;
@@ -163,7 +164,12 @@ impl Storage {
                     draft_backup::delete(self.database.name(), &backup.id);
                     continue;
                 }
-                backup.attachments.clone_from(&drafts.swap_remove(at).attachments);
+                let stored = drafts.swap_remove(at);
+                backup.attachments.clone_from(&stored.attachments);
+                let original = backup.lost_original(&stored);
+                if let Some(rich) = backup.rich.as_mut().filter(|_| original.is_some()) {
+                    Rc::make_mut(rich).original = original;
+                }
             }
             self.put_draft(&backup).await;
             drafts.push(Rc::new(backup));

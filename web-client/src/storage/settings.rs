@@ -30,6 +30,7 @@ fn encode(settings: &Settings) -> JsValue {
         ("offlineOctets", offline_octets.into()),
         ("undoSendSeconds", settings.undo_send_seconds.into()),
         ("conversations", settings.conversations.into()),
+        ("plainText", settings.plain_text.into()),
     ])
     .into()
 }
@@ -49,6 +50,7 @@ fn decode(value: &JsValue) -> Settings {
         conversations: property("conversations")
             .and_then(|value| value.as_bool())
             .unwrap_or(default.conversations),
+        plain_text: property("plainText").and_then(|value| value.as_bool()).unwrap_or(default.plain_text),
     }
 }
 
@@ -69,6 +71,7 @@ mod tests {
             offline_octets: 0,
             undo_send_seconds: 30,
             conversations: false,
+            plain_text: true,
         };
         assert_eq!(decode(&encode(&settings)), settings);
         assert_eq!(decode(&Object::new().into()), Settings::default());

@@ -77,7 +77,7 @@ fn attach(control: &Control, files: Option<FileList>) {
     }
 }
 
-async fn read(file: &File) -> Option<Attachment> {
+pub(super) async fn read(file: &File) -> Option<Attachment> {
     let buffer = JsFuture::from(file.array_buffer()).await.ok()?;
     let bytes = js_sys::Uint8Array::new(&buffer).to_vec();
     let mime = Some(file.type_()).filter(|mime| !mime.is_empty());

@@ -14,7 +14,8 @@ use yew::platform::spawn_local;
 use yew::platform::time::sleep;
 use yew::prelude::*;
 
-use super::plain_text::{Segment, segments};
+use super::plain_text::{Segment, href, segments};
+use crate::control::Control;
 use crate::model::fetched_message::FetchedMessage;
 
 /// Length of a chunk; longer only if the text has no place to split.
@@ -71,7 +72,17 @@ pub(super) fn ChunkedText(props: &ChunkedTextProps) -> Html {
             move || is_current.set(false)
         });
     }
-    html! { <div class="text" ref={node}></div> }
+    // The page of a mail catcher sends no mail.
+    let control = use_context::<Control>();
+    let onclick = Callback::from(move |event: MouseEvent| {
+        let target = event.target().and_then(|target| target.dyn_into::<Element>().ok());
+        let link = target.and_then(|target| target.closest("a[href^='mailto:']").ok().flatten());
+        if let (Some(control), Some(link)) = (&control, link) {
+            event.prevent_default();
+            control.compose_to(&link.get_attribute("href").unwrap_or_default());
+        }
+    });
+    html! { <div class="text" ref={node} {onclick}></div> }
 }
 
 struct Drawing {
@@ -116,7 +127,8 @@ fn append(parent: &Element, text: &str) -> Result<(), JsValue> {
 
 fn link(document: &Document, url: &str) -> Result<Element, JsValue> {
     let link = document.create_element("a")?;
-    for (name, value) in [("href", url), ("target", "_blank"), ("rel", "noopener noreferrer")] {
+    link.set_attribute("href", &href(url))?;
+    for (name, value) in [("target", "_blank"), ("rel", "noopener noreferrer")] {
         link.set_attribute(name, value)?;
     }
     link.set_text_content(Some(url));

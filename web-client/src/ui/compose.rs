@@ -10,6 +10,7 @@ use super::attach::{AttachButton, on_drag_over, on_drop, on_paste};
 use super::compose_fields::ComposeFields;
 use super::element_ids::{BCC_ID, BODY_ID, CC_ID, SUBJECT_ID, TO_ID};
 use super::icons;
+use super::rich_text_editor::RichTextEditor;
 use crate::control::Control;
 use crate::model::draft_form::DraftForm;
 use crate::model::format;
@@ -54,6 +55,10 @@ pub(super) fn Compose(ComposeProps { session, compose }: &ComposeProps) -> Html 
             let body = event.target_unchecked_into::<HtmlTextAreaElement>().value();
             control.edit(|form| form.body = body);
         })
+    };
+    let set_plain = |plain: bool| {
+        let control = control.clone();
+        Callback::from(move |()| control.set_plain_text(plain))
     };
     let send = {
         let (control, submitted, form) = (control.clone(), submitted.clone(), form.clone());
@@ -119,7 +124,16 @@ pub(super) fn Compose(ComposeProps { session, compose }: &ComposeProps) -> Html 
             <div class="form">
                 <ComposeFields form={form.clone()} {from} people={compose.people.clone()} submitted={*submitted} disabled={sending} />
                 { attachments(&control, &form, sending) }
-                <textarea id={BODY_ID} ref={body_node} dir="auto" aria-label="Text" value={form.body.clone()} oninput={body} disabled={sending} />
+                if let Some(document) = &form.rich {
+                    <RichTextEditor key={form.id.clone()} document={document.clone()} attachments={form.attachments.clone()}
+                        disabled={sending} onplain={set_plain(true)} />
+                } else {
+                    <div class="format-bar">
+                        <button class="format text" type="button" disabled={sending}
+                            onclick={set_plain(false).reform(|_: MouseEvent| ())}>{ "Formatting" }</button>
+                    </div>
+                    <textarea id={BODY_ID} ref={body_node} dir="auto" aria-label="Text" value={form.body.clone()} oninput={body} disabled={sending} />
+                }
             </div>
         </main>
     }
@@ -145,7 +159,7 @@ fn problem_text(problem: &SendProblem) -> String {
 }
 
 fn attachments(control: &Control, form: &DraftForm, disabled: bool) -> Html {
-    if form.attachments.is_empty() {
+    if form.listed_attachments().next().is_none() {
         return html! {};
     }
     let file = |attachment: &Rc<Attachment>| {
@@ -165,5 +179,5 @@ fn attachments(control: &Control, form: &DraftForm, disabled: bool) -> Html {
             </li>
         }
     };
-    html! { <ul class="draft-attachments" aria-label="Attachments">{ for form.attachments.iter().map(file) }</ul> }
+    html! { <ul class="draft-attachments" aria-label="Attachments">{ for form.listed_attachments().map(file) }</ul> }
 }

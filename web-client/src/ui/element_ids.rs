@@ -9,7 +9,10 @@ pub(super) const BCC_ID: &str = "bcc";
 pub(super) const SUBJECT_ID: &str = "subject";
 pub(super) const BODY_ID: &str = "body";
 
+/// The id of a list row's button begins with this.
+pub(super) const ROW_PREFIX: &str = "row-";
+
 /// The button of a list row.
 pub(super) fn row_id(id: &str) -> String {
-    format!("row-{id}")
+    format!("{ROW_PREFIX}{id}")
 }

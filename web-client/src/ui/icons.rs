@@ -45,6 +45,48 @@ pub(super) fn back() -> Html {
     icon(html! { <path d="M15 5 8 12l7 7" /> })
 }
 
+pub(super) fn reply_all() -> Html {
+    icon(html! { <path d="M8 7 3 12l5 5M13 7l-5 5 5 5M8 12h7a6 6 0 0 1 6 6" /> })
+}
+
+pub(super) fn forward() -> Html {
+    icon(html! { <path d="m15 7 5 5-5 5M20 12H10a6 6 0 0 0-6 6" /> })
+}
+
+pub(super) fn source() -> Html {
+    icon(html! { <path d="m8 7-5 5 5 5M16 7l5 5-5 5M14 5l-4 14" /> })
+}
+
+pub(super) fn bold() -> Html {
+    icon(
+        html! { <path d="M7.500 5H13a3.500 3.500 0 0 1 0 7H7.500zM7.500 12H14a3.500 3.500 0 0 1 0 7H7.500z" stroke-width="2.2" /> },
+    )
+}
+
+pub(super) fn italic() -> Html {
+    icon(html! { <path d="M10.500 5H17M7 19h6.500M14.500 5l-5 14" /> })
+}
+
+pub(super) fn bullets() -> Html {
+    icon(html! { <path d="M10 6h10M10 12h10M10 18h10M5 6h.01M5 12h.01M5 18h.01" /> })
+}
+
+pub(super) fn numbers() -> Html {
+    icon(
+        html! { <path d="M11 6h9M11 12h9M11 18h9M4 5l1.500-1v4.500M4 14.500q2-1 2 .300Q6 16 4 17.800h2.200" /> },
+    )
+}
+
+pub(super) fn quote() -> Html {
+    icon(html! { <path d="M5 5v14M10 7h10M10 12h10M10 17h6" /> })
+}
+
+pub(super) fn link() -> Html {
+    icon(
+        html! { <path d="M10 14a4 4 0 0 0 5.700 0l3-3a4 4 0 0 0-5.700-5.700l-1.500 1.500M14 10a4 4 0 0 0-5.700 0l-3 3a4 4 0 0 0 5.700 5.700l1.500-1.500" /> },
+    )
+}
+
 pub(super) fn cross() -> Html {
     icon(html! { <path d="M6 6l12 12M18 6 6 18" /> })
 }

@@ -10,7 +10,7 @@ use crate::model::state::{State, UiAction};
 use crate::platform::dom;
 
 /// Keys and descriptions for the dialog.
-pub(super) const SHORTCUTS: [(&str, &str); 19] = [
+pub(super) const SHORTCUTS: [(&str, &str); 22] = [
     ("j  k  ↓  ↑", "Next and previous message"),
     ("Home  End", "First and last message"),
     ("Enter", "Open"),
@@ -25,6 +25,9 @@ pub(super) const SHORTCUTS: [(&str, &str); 19] = [
     ("Shift+I  U", "Mark as read, as unread"),
     ("s", "Star"),
     ("Ctrl+Enter", "Send"),
+    ("Ctrl+B  I  K", "Bold, italic, link"),
+    ("Ctrl+Shift+7  8  9", "Numbered list, list, quote"),
+    ("Ctrl+[  ]", "List item out, in"),
     ("#", "Delete"),
     ("z", "Undo"),
     ("/", "Search"),
@@ -35,6 +38,10 @@ pub(super) const SHORTCUTS: [(&str, &str); 19] = [
 pub(super) fn on_key(control: &Control, event: &KeyboardEvent) {
     let state = control.state();
     if state.session.account.is_none() || event.alt_key() {
+        return;
+    }
+    // The browser closes a dialog that belongs to a component.
+    if dom::has_modal() && !state.ui.has_dialog() {
         return;
     }
     let target = event.target().and_then(|target| target.dyn_into::<Element>().ok());

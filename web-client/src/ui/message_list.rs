@@ -10,6 +10,7 @@ use super::list_bar::ListBar;
 use super::list_layout::{Days, ListLayout, ROW_HEIGHT};
 use super::message_row::MessageRow;
 use super::selection_bar::SelectionBar;
+use super::swipe::use_gestures;
 use crate::model::draft_form::DraftForm;
 use crate::model::message::ListItem;
 use crate::model::state::{
@@ -57,6 +58,7 @@ pub(super) fn MessageList(props: &MessageListProps) -> Html {
         Rows { items, layout }
     });
     let (first_visible, scroll) = use_scrolling(&node, &rows, ui);
+    use_gestures(&node);
     let selected = use_memo((rows.clone(), ui.selected.clone()), |(rows, selected)| {
         let ids = rows.items.iter().map(ListItem::id).filter(|id| selected.contains(*id));
         ids.map(str::to_owned).collect::<Vec<_>>()

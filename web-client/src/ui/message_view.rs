@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use mail_core::message::parsed::{NamedAddress, ParsedMessage};
 use mail_core::message::printable::printable_line;
 use yew::prelude::*;
 
@@ -12,11 +11,11 @@ use super::chunked_text::{ChunkedText, TextOf};
 use super::delivery_report::delivery_report;
 use super::element_ids::TITLE_ID;
 use super::message_frame::MessageFrame;
+use super::message_header::MessageHeader;
 use crate::control::Control;
 use crate::model::fetched_message::FetchedMessage;
 use crate::model::format;
 use crate::model::state::UiAction;
-use crate::platform::clock;
 use crate::sanitize::{SanitizedHtml, sanitize_html};
 
 #[derive(Properties, PartialEq)]
@@ -57,7 +56,7 @@ pub(super) fn MessageView(MessageViewProps { message, shows_html }: &MessageView
             <h2 class="title" id={TITLE_ID} tabindex="-1" dir="auto">
                 { if subject.is_empty() { "(no subject)".to_owned() } else { subject } }
             </h2>
-            { header(&message.parsed, switch) }
+            <MessageHeader message={message.clone()}>{ switch.unwrap_or_default() }</MessageHeader>
             { message.parsed.report.as_ref().map(delivery_report) }
             { blocked_images(html.filter(|_| *shows_html)) }
             if let Some(html) = framed {
@@ -67,27 +66,6 @@ pub(super) fn MessageView(MessageViewProps { message, shows_html }: &MessageView
             }
             <Attachments message={message.clone()} {inline} />
         </article>
-    }
-}
-
-fn header(parsed: &ParsedMessage, switch: Option<Html>) -> Html {
-    let initial = parsed.from.first().and_then(|person| {
-        person.name.as_deref().unwrap_or(&person.address).chars().find(|c| c.is_alphanumeric())
-    });
-    let date = parsed.received.or(parsed.date).map(|date| date.to_utc());
-    html! {
-        <div class="meta">
-            <div class="avatar" aria-hidden="true">{ initial.map(|c| c.to_uppercase().to_string()) }</div>
-            <strong>if parsed.from.is_empty() { { "(no sender)" } } else { { people(&parsed.from) } }</strong>
-            if let Some(date) = date {
-                <span class="secondary date" title={format::guide_date(date)}>{ format::date_and_time(clock::local(date)) }</span>
-            }
-            <span class="secondary to">
-                { "to " }{ people(&parsed.to) }
-                if !parsed.cc.is_empty() { { ", cc " }{ people(&parsed.cc) } }
-                { switch }
-            </span>
-        </div>
     }
 }
 
@@ -132,12 +110,4 @@ fn PlainText(PlainTextProps { message, has_html }: &PlainTextProps) -> Html {
             <ChunkedText message={message.clone()} {of} />
         </>
     }
-}
-
-/// Names and addresses, each in its own direction.
-fn people(people: &[NamedAddress]) -> Html {
-    let one = |(at, person): (usize, &NamedAddress)| {
-        html! { <>if at > 0 { { ", " } }<bdi>{ printable_line(&person.to_string()).into_owned() }</bdi></> }
-    };
-    people.iter().enumerate().map(one).collect()
 }

@@ -7,13 +7,15 @@ use yew::prelude::*;
 pub(super) struct ModalProps {
     /// Id of the element with the title.
     pub(super) labelled_by: &'static str,
+    #[prop_or_default]
+    pub(super) class: &'static str,
     pub(super) onclose: Callback<()>,
     pub(super) children: Html,
 }
 
 /// A modal `dialog`: the browser traps the focus, closes it at Escape and restores the focus.
 #[component]
-pub(super) fn Modal(ModalProps { labelled_by, onclose, children }: &ModalProps) -> Html {
+pub(super) fn Modal(ModalProps { labelled_by, class, onclose, children }: &ModalProps) -> Html {
     let node = use_node_ref();
     {
         let node = node.clone();
@@ -31,7 +33,7 @@ pub(super) fn Modal(ModalProps { labelled_by, onclose, children }: &ModalProps) 
     }
     let closed = onclose.reform(|_: Event| ());
     html! {
-        <dialog class="card" ref={node} aria-labelledby={*labelled_by} closedby="any" onclose={closed}>
+        <dialog class={classes!("card", *class)} ref={node} aria-labelledby={*labelled_by} closedby="any" onclose={closed}>
             { children.clone() }
         </dialog>
     }

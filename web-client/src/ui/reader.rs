@@ -13,6 +13,7 @@ use crate::control::Control;
 use crate::model::format;
 use crate::model::settings::Settings;
 use crate::model::state::{Content, Folder, MailboxState, OpenMessage, UiAction, UiState};
+use crate::platform::dom;
 use crate::strings;
 
 #[derive(Properties, PartialEq)]
@@ -43,7 +44,7 @@ pub(super) fn Reader(ReaderProps { settings, mailbox, ui }: &ReaderProps) -> Htm
         };
     };
     let body = match &open.content {
-        Content::Loading => html! { <p class="empty" role="status">{ "Loading message…" }</p> },
+        Content::Loading => loading(&control, open.progress),
         Content::Failed(error) => {
             let id = open.id.clone();
             let retry = Callback::from(move |_: MouseEvent| control.open(&id));
@@ -58,7 +59,12 @@ pub(super) fn Reader(ReaderProps { settings, mailbox, ui }: &ReaderProps) -> Htm
             html! { <Source key={open.id.clone()} message={message.clone()} /> }
         }
         Content::Ready(message) => {
-            let view = html! { <MessageView key={open.id.clone()} message={message.clone()} shows_html={open.shows_html} /> };
+            let view = html! {
+                <>
+                    <MessageView key={open.id.clone()} message={message.clone()} shows_html={open.shows_html} />
+                    { answers(&control) }
+                </>
+            };
             if settings.conversations {
                 html! { <Conversation mailbox={mailbox.clone()} open={open.id.clone()}>{ view }</Conversation> }
             } else {
@@ -81,7 +87,7 @@ struct ToolbarProps {
     starred: bool,
 }
 
-/// In a narrow pane, secondary actions move to a menu.
+/// Reply first, Delete apart, the rest as icons. In a narrow pane, secondary actions move to a menu.
 #[component]
 fn Toolbar(ToolbarProps { open, starred }: &ToolbarProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
@@ -91,16 +97,18 @@ fn Toolbar(ToolbarProps { open, starred }: &ToolbarProps) -> Html {
         let (control, id) = (control.clone(), open.id.clone());
         Callback::from(move |_: MouseEvent| act(&control, &id))
     };
-    let button = |class: &'static str,
-                  label: &'static str,
-                  title: &'static str,
-                  act: Callback<MouseEvent>| {
+    let icon = |class: &'static str,
+                label: &'static str,
+                title: &'static str,
+                icon: Html,
+                act: Callback<MouseEvent>| {
         html! {
-            <button class={classes!("button", class)} type="button" {title} disabled={!ready} onclick={act}>{ label }</button>
+            <button class={classes!("button", "icon", class)} type="button" aria-label={label} {title} disabled={!ready}
+                onclick={act}>{ icon }</button>
         }
     };
-    let item = |label: &'static str, act: Callback<MouseEvent>| {
-        html! { <button type="button" disabled={!ready} onclick={act}>{ label }</button> }
+    let item = |class: &'static str, label: &'static str, act: Callback<MouseEvent>| {
+        html! { <button {class} type="button" disabled={!ready} onclick={act}>{ label }</button> }
     };
     let reply_all = act(|control, _| control.reply(true));
     let mark_unread = act(|control, id| {
@@ -112,28 +120,64 @@ fn Toolbar(ToolbarProps { open, starred }: &ToolbarProps) -> Html {
     } else {
         ("Show source", act(|control, _| control.dispatch(UiAction::Source(true))))
     };
+    let print = Callback::from(|_: MouseEvent| dom::print());
     html! {
         <div class="toolbar" role="toolbar" aria-label="Message actions">
             <button class="button icon back" type="button" aria-label="Back to the list"
                 onclick={act(|control, _| control.dispatch(UiAction::CloseMessage))}>{ icons::back() }</button>
-            { button("", "Reply", "Reply (r)", act(|control, _| control.reply(false))) }
-            { button("secondary-action", "Reply all", "Reply all (a)", reply_all.clone()) }
-            { button("", "Forward", "Forward (f)", act(|control, _| control.forward())) }
-            <span class="spacer"></span>
+            <button class="button primary" type="button" title="Reply (r)" disabled={!ready}
+                onclick={act(|control, _| control.reply(false))}>{ "Reply" }</button>
+            { icon("secondary-action", "Reply all", "Reply all (a)", icons::reply_all(), reply_all.clone()) }
+            { icon("", "Forward", "Forward (f)", icons::forward(), act(|control, _| control.forward())) }
             if on_server {
                 <button class="button icon star" type="button" aria-pressed={starred.to_string()} aria-label="Star"
                     title="Star (s)" onclick={act(|control, id| control.toggle_star(id))}>{ icons::star() }</button>
-                { button("secondary-action", "Unread", "Mark as unread and close", mark_unread.clone()) }
+                { icon("secondary-action", "Unread", "Mark as unread and close", icons::envelope(), mark_unread.clone()) }
             }
-            { button("secondary-action", source, "The message as received", show_source.clone()) }
-            <button class="button" type="button" title="Delete (#)" onclick={act(|control, id| control.remove(&[id.to_owned()]))}>
-                { "Delete" }
-            </button>
-            <Dropdown label="More" class="overflow-menu">
-                { item("Reply all", reply_all) }
-                if on_server { { item("Mark as unread", mark_unread) } }
-                { item(source, show_source) }
+            { icon("secondary-action", source, "The message as received", icons::source(), show_source.clone()) }
+            <Dropdown label="More">
+                { item("narrow-action", "Reply all", reply_all) }
+                { item("", "Forward as attachment", act(|control, _| control.forward_as_attachment())) }
+                if on_server { { item("narrow-action", "Mark as unread", mark_unread) } }
+                { item("narrow-action", source, show_source) }
+                { item("", "Print", print) }
+                { item("", "Save message", act(|control, _| control.save_message())) }
             </Dropdown>
+            <span class="spacer"></span>
+            { icon("", "Delete", "Delete (#)", icons::trash(), act(|control, id| control.remove(&[id.to_owned()]))) }
+        </div>
+    }
+}
+
+/// The progress of a large message.
+fn loading(control: &Control, progress: Option<(u64, u64)>) -> Html {
+    let Some((octets, announced)) = progress else {
+        return html! { <p class="empty" role="status">{ "Loading message…" }</p> };
+    };
+    let control = control.clone();
+    let cancel = Callback::from(move |_: MouseEvent| control.cancel_fetch());
+    let announced = announced.max(octets);
+    html! {
+        <div class="empty">
+            <p role="status">{ format!("Loading message… {} of {}", format::size(octets), format::size(announced)) }</p>
+            <progress max={announced.to_string()} value={octets.to_string()} aria-label="Loaded"></progress>
+            <button class="button" type="button" onclick={cancel}>{ "Cancel" }</button>
+        </div>
+    }
+}
+
+/// The same actions below the message.
+fn answers(control: &Control) -> Html {
+    let button = |label: &'static str, act: fn(&Control)| {
+        let control = control.clone();
+        let onclick = Callback::from(move |_: MouseEvent| act(&control));
+        html! { <button class="button" type="button" {onclick}>{ label }</button> }
+    };
+    html! {
+        <div class="answers-below" role="group" aria-label="Answer">
+            { button("Reply", |control| control.reply(false)) }
+            { button("Reply all", |control| control.reply(true)) }
+            { button("Forward", Control::forward) }
         </div>
     }
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use web_sys::{HtmlInputElement, HtmlSelectElement, HtmlTextAreaElement};
 use yew::prelude::*;
 
+use super::import_buttons::ImportButtons;
 use super::modal::Modal;
 use super::select::selected;
 use crate::control::{Control, Export};
@@ -67,6 +68,7 @@ pub(super) fn SettingsDialog(SettingsDialogProps { settings }: &SettingsDialogPr
                     .and_then(|select| selected(&select, &UNDO_SEND_SECONDS))
                     .unwrap_or(settings.undo_send_seconds),
                 conversations: conversations.cast::<HtmlInputElement>().is_some_and(|field| field.checked()),
+                plain_text: settings.plain_text,
             });
             control.dispatch(UiAction::Settings(false));
         })
@@ -114,6 +116,7 @@ pub(super) fn SettingsDialog(SettingsDialogProps { settings }: &SettingsDialogPr
                         { export("Inbox (available offline)", Export::Offline) }
                     </div>
                 </div>
+                <ImportButtons />
                 <p class="small">{ "Settings are stored in this browser only." }</p>
                 <div class="answers">
                     <button class="button" type="button" onclick={close.reform(|_: MouseEvent| ())}>{ "Cancel" }</button>

@@ -24,8 +24,7 @@ pub(super) struct SourceProps {
 pub(super) fn Source(SourceProps { message }: &SourceProps) -> Html {
     let headers_only = use_state_eq(|| false);
     let download = use_memo(message.clone(), |message| BlobUrl::for_download(&message.raw));
-    let subject = &message.parsed.subject;
-    let name = format!("{}.eml", if subject.is_empty() { "message" } else { subject });
+    let name = format::eml_name(&message.parsed.subject);
     let tab = |label: &'static str, headers: bool| {
         let pressed = (*headers_only == headers).to_string();
         let headers_only = headers_only.clone();

@@ -18,11 +18,13 @@ mod navigation;
 mod printing;
 mod reading;
 mod received_mail;
+mod rich_text;
 mod sample_mails;
 mod selection;
 mod sending;
 mod settings;
 mod sign_in;
+mod small_phone;
 mod tabs;
 
 use browser_tests::{Fixture, Page, Screen, Servers};

@@ -14,7 +14,7 @@ async fn hebrew_text_is_set_from_right_to_left() {
     let Fixture { page, .. } = &fixture;
     page.open_row("שלום").await;
     page.wait_for_text("שלום עולם.").await;
-    let directions = "return ['.row b', '.row .subject', '.title', '.meta strong bdi'] \
+    let directions = "return ['.row b', '.row .subject', '.title', '.meta .from bdi'] \
         .map((element) => getComputedStyle(document.querySelector(element)).direction)";
     assert_eq!(page.run(directions, vec![]).await, json!(["rtl", "rtl", "rtl", "rtl"]));
     // The side at which each line of the text begins.
@@ -123,6 +123,8 @@ async fn answers_contain_the_displayed_text() {
     page.press("Reply").await;
     page.wait_until("the subject", async || page.value("Subject").await == "Re: Your order").await;
     let quoted = "> Your order:\n>\n> 2. two apples\n> 3. three pears\n>\n>> Are they ripe?\n";
+    page.press("Plain text").await;
+    page.wait_for("button", "Formatting").await;
     let body = page.value("Text").await;
     assert!(body.replace("> \n", ">\n").ends_with(quoted), "{body}");
     page.press("Discard").await;
@@ -130,6 +132,8 @@ async fn answers_contain_the_displayed_text() {
     page.press("Forward").await;
     page.wait_until("the subject", async || page.value("Subject").await == "Fwd: AW: Re[2]: Your order")
         .await;
+    page.press("Plain text").await;
+    page.wait_for("button", "Formatting").await;
     let body = page.value("Text").await;
     assert!(body.ends_with("\n\nYour order:\n\n2. two apples\n3. three pears\n\n> Are they ripe?"), "{body}");
     page.press("Discard").await;
@@ -146,6 +150,8 @@ async fn answers_contain_the_displayed_text() {
     page.wait_for_message_text("three pears").await;
     page.press("Forward").await;
     page.wait_until("the subject", async || page.value("Subject").await == "Fwd: Empty").await;
+    page.press("Plain text").await;
+    page.wait_for("button", "Formatting").await;
     assert!(page.value("Text").await.contains("3. three pears"));
     assert_no_console_errors(page).await;
 }

@@ -66,6 +66,8 @@ pub(crate) struct OpenMessage {
     /// Unique-id, or id of a sent copy.
     pub(crate) id: String,
     pub(crate) content: Content,
+    /// The octets that have arrived while the content is loading, and their announced number.
+    pub(crate) progress: Option<(u64, u64)>,
     /// The HTML is shown, if the message has any, instead of the plain text.
     pub(crate) shows_html: bool,
     /// The source is shown instead of the message.
@@ -164,6 +166,12 @@ pub(crate) enum UiAction {
         folder: Folder,
         id: String,
     },
+    /// A part of the open message has arrived.
+    Fetching {
+        id: String,
+        octets: u64,
+        announced: u64,
+    },
     Opened {
         id: String,
         content: Rc<FetchedMessage>,
@@ -221,7 +229,14 @@ impl UiState {
             UiAction::Opening { folder, id } => {
                 self.cursor = Some(id.clone());
                 let content = Content::Loading;
-                self.open = Some(OpenMessage { folder, id, content, shows_html: true, source: false });
+                let progress = None;
+                self.open =
+                    Some(OpenMessage { folder, id, content, progress, shows_html: true, source: false });
+            }
+            UiAction::Fetching { id, octets, announced } => {
+                if let Some(open) = self.open.as_mut().filter(|open| open.id == id) {
+                    open.progress = Some((octets, announced));
+                }
             }
             UiAction::Opened { id, content } => self.set_content(&id, Content::Ready(content)),
             UiAction::OpenFailed { id, error } => self.set_content(&id, Content::Failed(error)),

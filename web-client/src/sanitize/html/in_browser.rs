@@ -96,10 +96,14 @@ fn sanitized(html: &str) -> SanitizedHtml {
     sanitized_with(html, &[])
 }
 
-fn sanitized_with(html: &str, attachments: &[Attachment]) -> SanitizedHtml {
+pub(in crate::sanitize) fn load_dom_purify() {
     if !Reflect::has(&global(), &"DOMPurify".into()).unwrap() {
         js_sys::eval(DOM_PURIFY).unwrap();
     }
+}
+
+fn sanitized_with(html: &str, attachments: &[Attachment]) -> SanitizedHtml {
+    load_dom_purify();
     sanitize_html(html, attachments).expect("DOMPurify is loaded")
 }
 

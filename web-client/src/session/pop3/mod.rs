@@ -6,7 +6,9 @@
 mod tests;
 
 use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
 
+use futures::future::{Either, select};
 use mail_core::pop3::Command;
 use mail_core::pop3::client::{Event, LoginError, Session, SessionConfig};
 use mail_core::pop3::reply::{Reply, ResponseCode};
@@ -81,25 +83,30 @@ pub(crate) async fn check<C: Connection>(
     Ok(())
 }
 
-/// Fetches one message. `number` is its last known message number. The caller has to [close](Driver::close) the
-/// driver.
+/// Fetches one message. `number` is its last known message number. `progress` receives the octets that have arrived and
+/// their announced number. The caller has to [close](Driver::close) the driver. `None` if the fetch was cancelled: the
+/// connection is closed then.
 pub(crate) async fn fetch<C: Connection>(
     connection: C,
     recorder: TranscriptRecorder,
     credentials: &Credentials,
-    unique_id: &str,
-    number: Option<u64>,
-) -> Result<(Vec<u8>, Driver<C, Session>), SessionError> {
+    (unique_id, number): (&str, Option<u64>),
+    progress: impl Fn(u64, u64),
+    cancelled: impl Future<Output = ()>,
+) -> Result<Option<(Vec<u8>, Driver<C, Session>)>, SessionError> {
     let mut maildrop = Maildrop::open(connection, recorder, credentials).await?;
     let numbers = maildrop.locate(&[(unique_id.to_owned(), number)]).await?;
     let message = match numbers.get(unique_id) {
-        Some(&number) => maildrop.retrieve(number).await?,
+        Some(&number) => match select(pin!(maildrop.retrieve(number, &progress)), pin!(cancelled)).await {
+            Either::Left((message, _)) => message?,
+            Either::Right(_) => return Ok(None),
+        },
         None => Err(GONE.to_owned()),
     };
     match message {
         Ok(message) => {
             maildrop.driver.machine.quit().expect("QUIT is sent once");
-            Ok((message, maildrop.driver))
+            Ok(Some((message, maildrop.driver)))
         }
         Err(error) => {
             maildrop.quit_and_close().await;
@@ -139,7 +146,7 @@ pub(crate) async fn fetch_in_background<C: Connection>(
             }
         }
         let Some((unique_id, octets)) = pending.pop_front() else { break };
-        if let Ok(message) = maildrop.message(Some(octets)).await? {
+        if let Ok(message) = maildrop.message(Some(octets), &|_, _| {}).await? {
             delegate.on_message(unique_id, message);
         }
     }
@@ -261,7 +268,7 @@ impl<C: Connection> Maildrop<C> {
             }
             let Some((Listing { octets, .. }, whole)) = pending.front() else { return Ok(()) };
             let response = match whole {
-                true => self.message(Some(*octets)).await,
+                true => self.message(Some(*octets), &|_, _| {}).await,
                 false => self.header(*octets).await.map(Ok),
             };
             let response = response.inspect_err(|_| {
@@ -279,14 +286,22 @@ impl<C: Connection> Maildrop<C> {
     }
 
     /// LIST and RETR in one round trip; LIST announces the size.
-    async fn retrieve(&mut self, number: u64) -> Result<Result<Vec<u8>, String>, SessionError> {
+    async fn retrieve(
+        &mut self,
+        number: u64,
+        progress: &impl Fn(u64, u64),
+    ) -> Result<Result<Vec<u8>, String>, SessionError> {
         let session = &mut self.driver.machine;
         session.list(Some(number)).and_then(|()| session.retr(number)).expect("no QUIT is sent yet");
-        self.message(None).await
+        self.message(None, progress).await
     }
 
     /// The response to RETR. `announced` is the size from LIST, unless a LIST response precedes it.
-    async fn message(&mut self, mut announced: Option<u64>) -> Result<Result<Vec<u8>, String>, SessionError> {
+    async fn message(
+        &mut self,
+        mut announced: Option<u64>,
+        progress: &impl Fn(u64, u64),
+    ) -> Result<Result<Vec<u8>, String>, SessionError> {
         let mut message = Vec::new();
         loop {
             match self.next_event().await? {
@@ -298,6 +313,7 @@ impl<C: Connection> Maildrop<C> {
                         return Err(message_too_large(announced));
                     }
                     message.extend_from_slice(&text);
+                    progress(message.len() as u64, announced.unwrap_or_default());
                 }
                 Event::BodyEnd => return Ok(Ok(message)),
                 Event::Refused { reply, .. } => return Ok(Err(reply_text(&reply))),

@@ -1,5 +1,6 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::future::{pending, ready};
 
 use bytes::Bytes;
 
@@ -87,10 +88,10 @@ fn ten_thousand_headers_arrive_in_one_session() {
 fn fetch_finds_a_renumbered_message() {
     let host = Pop3Host::new();
     for hint in [Some(3), Some(1), Some(99), None] {
-        let (message, _) = now(fetch(host.connect(), recorder(), &gb(), "uid-3", hint)).unwrap();
+        let (message, _) = now(fetch_all(host.connect(), "uid-3", hint)).unwrap();
         assert_eq!(message, MAIL[2]);
     }
-    let missing = now(fetch(host.connect(), recorder(), &gb(), "uid-9", Some(1)));
+    let missing = now(fetch_all(host.connect(), "uid-9", Some(1)));
     assert!(
         matches!(missing, Err(SessionError::Refused(error)) if error.contains("no longer on the server"))
     );
@@ -101,8 +102,7 @@ const LOGGED_IN: [&str; 4] = ["+OK hello\r\n", "-ERR no CAPA\r\n", "+OK\r\n", "+
 #[test]
 fn fetched_message_does_not_wait_for_the_quit_reply() {
     let script = [&LOGGED_IN[..], &["+OK 1 uid-1\r\n", "+OK 1 3\r\n", "+OK\r\nx\r\n.\r\n"]].concat();
-    let (message, _) =
-        now(fetch(Script::new(&script, AfterScript::Panic), recorder(), &gb(), "uid-1", Some(1))).unwrap();
+    let (message, _) = now(fetch_all(Script::new(&script, AfterScript::Panic), "uid-1", Some(1))).unwrap();
     assert_eq!(message, b"x\r\n");
 }
 
@@ -226,7 +226,7 @@ fn fetch_stops_at_a_body_far_larger_than_announced() {
     let replies = [&LOGGED_IN[..], &["+OK 1 uid-1\r\n", "+OK 1 1000\r\n", "+OK\r\n"]].concat();
     for chunk in [LONG_LINE, b"Subject: x\r\n"] {
         let mut server = EndlessBody::new(&replies, chunk);
-        let result = now(fetch(&mut server, recorder(), &gb(), "uid-1", Some(1))).map(|_| ());
+        let result = now(fetch_all(&mut server, "uid-1", Some(1))).map(|_| ());
         let Err(SessionError::LimitExceeded(error)) = result else { panic!("{result:?}") };
         assert!(error.contains("announced 1 KB"), "{error}");
         assert!(server.octets < 100_000, "{} octets were read", server.octets);
@@ -266,8 +266,35 @@ fn message_somewhat_larger_than_announced_is_accepted() {
     let reply: &'static str = format!("+OK\r\n{body}.\r\n").leak();
     let script = [&LOGGED_IN[..], &["+OK 1 uid-1\r\n", "+OK 1 40000\r\n", reply]].concat();
     let script = Script::new(&script, AfterScript::Panic);
-    let (message, _) = now(fetch(script, recorder(), &gb(), "uid-1", Some(1))).unwrap();
+    let (message, _) = now(fetch_all(script, "uid-1", Some(1))).unwrap();
     assert_eq!(message, body.as_bytes());
+}
+
+/// Fetches a message without cancelling.
+async fn fetch_all<C: Connection>(
+    connection: C,
+    unique_id: &str,
+    number: Option<u64>,
+) -> Result<(Vec<u8>, Driver<C, Session>), SessionError> {
+    let fetched = fetch(connection, recorder(), &gb(), (unique_id, number), |_, _| {}, pending()).await;
+    fetched.map(|fetched| fetched.expect("nothing cancels it"))
+}
+
+#[test]
+fn fetch_reports_its_progress_and_can_be_cancelled() {
+    let host = Pop3Host::new();
+    let progress = RefCell::new(Vec::new());
+    let report = |octets, announced| progress.borrow_mut().push((octets, announced));
+    let fetched = now(fetch(host.connect(), recorder(), &gb(), ("uid-1", Some(1)), report, pending()));
+    let (message, driver) = fetched.unwrap().unwrap();
+    now(driver.close());
+    let progress = progress.into_inner();
+    assert_eq!(progress.last().map(|(octets, _)| *octets), Some(message.len() as u64));
+    assert!(progress.iter().all(|(_, announced)| *announced > 0), "{progress:?}");
+
+    let host = Pop3Host::new();
+    let cancelled = now(fetch(host.connect(), recorder(), &gb(), ("uid-1", Some(1)), |_, _| {}, ready(())));
+    assert!(matches!(cancelled, Ok(None) | Ok(Some(_))));
 }
 
 struct TestBackgroundDelegate {

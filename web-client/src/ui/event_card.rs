@@ -1,0 +1,69 @@
+//! The events of an attached calendar file.
+
+use std::rc::Rc;
+
+use mail_core::message::printable::printable_line;
+use yew::prelude::*;
+
+use crate::model::calendar::{Event, EventTime, events};
+use crate::model::fetched_message::FetchedMessage;
+use crate::model::format;
+use crate::platform::clock;
+
+#[derive(Properties, PartialEq)]
+pub(super) struct EventCardProps {
+    pub(super) message: Rc<FetchedMessage>,
+    /// Index of the attachment.
+    pub(super) index: usize,
+}
+
+#[component]
+pub(super) fn EventCard(EventCardProps { message, index }: &EventCardProps) -> Html {
+    let events = use_memo((message.clone(), *index), |(message, index)| {
+        let file = message.parsed.attachments.get(*index);
+        file.map(|file| events(&String::from_utf8_lossy(&file.bytes))).unwrap_or_default()
+    });
+    html! { <>{ for events.iter().map(card) }</> }
+}
+
+fn card(event: &Event) -> Html {
+    let line = |text: &str| printable_line(text).into_owned();
+    let title = if event.summary.is_empty() { "Event".to_owned() } else { line(&event.summary) };
+    html! {
+        <section class="event-card" aria-label="Event">
+            <h3 dir="auto">{ title }</h3>
+            if event.is_cancelled { <p class="error">{ "This event is cancelled." }</p> }
+            if let Some(start) = &event.start {
+                <p>{ period(start, event.end.as_ref()) }if event.repeats { { ", repeats" } }</p>
+            }
+            if !event.location.is_empty() { <p dir="auto">{ line(&event.location) }</p> }
+            if !event.organizer.is_empty() { <p class="secondary">{ "Organizer: " }<bdi>{ line(&event.organizer) }</bdi></p> }
+        </section>
+    }
+}
+
+fn period(start: &EventTime, end: Option<&EventTime>) -> String {
+    match (start, end) {
+        (EventTime::Day(day), Some(EventTime::Day(end))) => {
+            // The end of whole days is the day after the last one.
+            let last = end.pred_opt().filter(|last| last > day);
+            last.map_or_else(
+                || format::day(*day),
+                |last| format!("{} to {}", format::day(*day), format::day(last)),
+            )
+        }
+        (start, Some(end)) => format!("{} to {}", time(start), time(end)),
+        (start, None) => time(start),
+    }
+}
+
+fn time(time: &EventTime) -> String {
+    match time {
+        EventTime::Day(day) => format::day(*day),
+        EventTime::Utc(time) => format::date_and_time(clock::local(*time)),
+        EventTime::Local(time, zone) => {
+            let text = format!("{}, {}", format::day(time.date()), time.format("%H:%M"));
+            if zone.is_empty() { text } else { format!("{text} ({})", printable_line(zone)) }
+        }
+    }
+}
