@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -111,6 +112,20 @@ impl PostgresServer {
             .arg(self.directory.path()))
     }
 
+    /// Runs a script with pgbench and returns its report.
+    #[must_use]
+    pub fn pgbench(&self, database: &str, script: &str, clients: usize, time: Duration) -> String {
+        let file = self.directory.path().join("pgbench.sql");
+        fs::write(&file, script).expect("the script can be written");
+        let (clients, seconds) = (clients.to_string(), time.as_secs().to_string());
+        run(program("pgbench")
+            .args(["-n", "-M", "prepared", "-j", "2", "-c", &clients, "-T", &seconds, "-U", USER])
+            .arg("-h")
+            .arg(self.directory.path())
+            .arg("-f")
+            .args([&file, Path::new(database)]))
+    }
+
     /// The last lines of the server's log.
     #[must_use]
     pub fn log(&self) -> String {
@@ -140,6 +155,8 @@ impl PostgresServer {
         let mut postgres = as_system_user(&programs().join("postgres"));
         postgres.arg("-D").arg(self.data()).arg("-k").arg(self.directory.path());
         postgres.args(self.settings.iter().flat_map(|setting| ["-c", setting]));
+        // Ctrl-C in a terminal is for the demo, which ends the server last.
+        postgres.process_group(0);
         postgres.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).current_dir("/");
         self.child = Some(postgres.spawn().expect("PostgreSQL starts"));
         let started = Instant::now();
