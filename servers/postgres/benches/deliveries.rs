@@ -1,6 +1,8 @@
 //! Deliveries per second through one node, next to pgbench inserting the same rows one per transaction on the same server, and the
 //! cost of opening large maildrops. `cargo bench -p mail-postgres`; BENCH_SECONDS sets the time of each load.
 
+#![allow(clippy::print_stdout, reason = "the result")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
