@@ -16,6 +16,7 @@ mod pop3;
 mod process;
 mod smtp;
 mod source;
+mod store;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -43,6 +44,7 @@ pub use outbound::{HostName, HostPort, NameServer, Outbound, OutboundMode, Smart
 pub use pop3::Pop3;
 pub use process::Process;
 pub use smtp::Smtp;
+pub use store::{Store, StoreKind};
 pub use tls::{Acme, DirectoryUrl, Tls};
 pub use web::{Target, Web, WebLimits, WebListen};
 
@@ -61,6 +63,7 @@ pub struct Config {
     pub postmaster: Option<Username>,
     /// Directory of User.txt and the mailboxes.
     pub data: PathBuf,
+    pub store: Store,
     pub smtp: Smtp,
     pub pop3: Pop3,
     pub web: Web,
@@ -83,6 +86,7 @@ impl Default for Config {
             domains: Vec::new(),
             postmaster: None,
             data: PathBuf::from("data"),
+            store: Store::default(),
             smtp: Smtp::default(),
             pop3: Pop3::default(),
             web: Web::default(),
@@ -139,6 +143,7 @@ impl Config {
 
     /// Checks ranges, and rules that involve more than one key. Types check the rest when they are parsed.
     fn validate(&self) -> Result<(), InvalidValue> {
+        self.store.validate(self.outbound.is_some())?;
         self.limits.validate()?;
         self.auth.validate()?;
         self.smtp.validate(&self.tls)?;

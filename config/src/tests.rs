@@ -43,6 +43,26 @@ fn parse_reads_every_server_key() {
 }
 
 #[test]
+fn database_needs_a_url_and_hides_its_password() {
+    let url = "url = 'postgresql://pennypost:secret@db/mail'";
+    let config =
+        Config::parse(&format!("[store]\nkind = 'postgres'\nconnections = 8\n{url}\n")).expect("valid");
+    assert_eq!((config.store.kind, config.store.connections), (StoreKind::Postgres, 8));
+    assert!(!format!("{config:?}").contains("secret"));
+    assert_eq!(Config::default().store.kind, StoreKind::Text);
+    for (text, key) in [
+        ("[store]\nkind = 'postgres'".to_owned(), "`kind` is \"postgres\", so `url"),
+        (format!("[store]\n{url}"), "`url` is for a database"),
+        ("[store]\nkind = 'postgres'\nurl = 'mysql://db/mail'".to_owned(), "`url` must start"),
+        (format!("[store]\nkind = 'postgres'\nconnections = 3\n{url}"), "`connections`"),
+        (format!("[store]\nkind = 'postgres'\n{url}\n[outbound]\nmode = 'direct'"), "remove [outbound]"),
+    ] {
+        let error = Config::parse(&text).expect_err(&text);
+        assert!(error.reason.contains(key), "{}", error.reason);
+    }
+}
+
+#[test]
 fn parse_reads_every_auth_key() {
     let config = Config::parse(
         "[auth]\nplain_text = true\nhash_memory = '1 MiB'\nhash_milliseconds = 2\ncache_seconds = 3\n\

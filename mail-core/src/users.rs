@@ -127,7 +127,9 @@ impl StoredPassword {
         Ok(Self::Argon2id(text.to_owned()))
     }
 
-    fn as_str(&self) -> &str {
+    /// The field as it is stored: the password, or its hash.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
         match self {
             Self::Plain(password) => password.expose(),
             Self::Argon2id(phc) => phc,

@@ -4,12 +4,13 @@ use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use config::Config;
+use config::{Config, StoreKind};
 use mail_core::secret::Secret;
 use mail_core::users::Username;
 use mail_store::directory::{AccountAdmin, Directory, DirectoryError};
-use mail_store::{MailboxAdmin, MaildropStore, configured};
+use mail_store::{MailboxAdmin, Maildrop, MaildropStore};
 
+use crate::configured::{self, Storage};
 use crate::privileges;
 
 /// A subcommand of `pennypost user`.
@@ -51,7 +52,8 @@ impl UserCommand {
     /// # Errors
     /// A sentence with the cause and the remedy.
     pub fn run(&self, config: &Config) -> Result<(), String> {
-        let created = if matches!(self, Self::Add(_)) { create_data_directory(config)? } else { Vec::new() };
+        let creates = matches!(self, Self::Add(_)) && config.store.kind == StoreKind::Text;
+        let created = if creates { create_data_directory(config)? } else { Vec::new() };
         self.run_in_data_directory(config).inspect_err(|_| configured::remove_created(&created))
     }
 
@@ -59,16 +61,15 @@ impl UserCommand {
         if config.data.is_dir() {
             privileges::become_owner_of(&config.data)?;
         }
-        let directory = configured::open_directory(config)?;
+        let storage = Storage::new(config)?;
+        let directory = storage.directory()?;
         run_blocking(async {
+            storage.check().await?;
             match self {
                 Self::Remove { name, purge: true } => {
-                    let store = configured::open_store(config)?;
-                    purge(&directory, &store, &configured::mailboxes(config), name).await
+                    purge(&directory, &storage.store()?, &storage.mailboxes(), name).await
                 }
-                Self::Remove { name, purge: false } => {
-                    remove(&directory, &configured::mailboxes(config), name).await
-                }
+                Self::Remove { name, purge: false } => remove(&directory, &storage.mailboxes(), name).await,
                 _ => self.change(&directory).await,
             }
         })
@@ -106,7 +107,7 @@ impl UserCommand {
 /// Runs a command to its end. A file size limit fails a write; it does not end the command in the middle of a change.
 pub(crate) fn run_blocking<R>(command: impl Future<Output = Result<R, String>>) -> Result<R, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
+        .enable_all()
         .build()
         .map_err(|error| format!("cannot start: {error}"))?;
     runtime.block_on(async {
@@ -148,9 +149,15 @@ async fn purge(
     name: &Username,
 ) -> Result<(), String> {
     let name = find(directory, name).await?;
-    let _lease = store.open(&name).await.map_err(|error| format!("{name} was not removed: {error}"))?;
-    directory.remove(&name).await.map_err(to_sentence)?;
-    mailboxes.purge(&name).map_err(|error| format!("removed {name}, but not all of its mail: {error}"))?;
+    let lease = store.open(&name).await.map_err(|error| format!("{name} was not removed: {error}"))?;
+    let purged = async {
+        directory.remove(&name).await.map_err(to_sentence)?;
+        let purged = mailboxes.purge(&name).await;
+        purged.map_err(|error| format!("removed {name}, but not all of its mail: {error}"))
+    };
+    let purged = purged.await;
+    lease.release().await;
+    purged?;
     print(&format!("removed {name} and all of its mail"))
 }
 

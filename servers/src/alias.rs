@@ -3,10 +3,10 @@
 use clap::Subcommand;
 use config::Config;
 use mail_core::aliases::{AliasKey, AliasTarget};
-use mail_store::configured;
 use mail_store::directory::AliasAdmin;
 
 use crate::admin::{print, run_blocking, to_sentence};
+use crate::configured::Storage;
 use crate::privileges;
 
 /// A subcommand of `pennypost alias`.
@@ -43,8 +43,10 @@ impl AliasCommand {
         if config.data.is_dir() {
             privileges::become_owner_of(&config.data)?;
         }
-        let directory = configured::open_directory(config)?;
+        let storage = Storage::new(config)?;
+        let directory = storage.directory()?;
         run_blocking(async {
+            storage.check().await?;
             match self {
                 Self::Add { alias, targets } => {
                     directory.add_alias(&alias, targets).await.map_err(to_sentence)?;

@@ -5,14 +5,15 @@ use std::io::{self, BufWriter};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use config::Config;
+use config::{Config, StoreKind};
 use mail_authentication::DIRECTORY as DKIM_DIRECTORY;
 use mail_core::users::Username;
 use mail_outbound::SRS_KEY;
-use mail_store::{MailboxAdmin, configured};
+use mail_store::MailboxAdmin;
 
 use crate::admin::{print, run_blocking};
 use crate::check::all_names;
+use crate::configured::Storage;
 use crate::privileges;
 
 /// Copies accounts, aliases and mail into a new directory, from which the servers can serve them. A failure leaves an
@@ -21,7 +22,11 @@ use crate::privileges;
 /// # Errors
 /// A sentence with the cause.
 pub(crate) fn backup(config: &Config, target: &Path) -> Result<(), String> {
-    let directory = configured::open_directory(config)?;
+    if config.store.kind == StoreKind::Postgres {
+        return Err("the mail is in a database: back it up with pg_basebackup or pg_dump, or copy it with `pennypost copy`".into());
+    }
+    let storage = Storage::new(config)?;
+    let directory = storage.directory()?;
     let fail = |error: io::Error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
             format!("{} exists; name a directory that does not", target.display())
@@ -36,23 +41,26 @@ pub(crate) fn backup(config: &Config, target: &Path) -> Result<(), String> {
         copy_file(&config.data.join(name), &target.join(name)).map_err(fail)?;
     }
     copy_keys(&config.data.join(DKIM_DIRECTORY), &target.join(DKIM_DIRECTORY)).map_err(fail)?;
-    let mailboxes = configured::mailboxes(config);
-    let mut octets = 0;
-    let names = run_blocking(all_names(&directory))?;
-    for name in &names {
-        octets += copy_mailbox(&mailboxes, name, &target.join(name.as_str()))
-            .map_err(|error| format!("{name}: {error}; the copy is incomplete"))?;
-    }
+    let mailboxes = storage.mailboxes();
+    let (names, octets) = run_blocking(async {
+        let (names, mut octets) = (all_names(&directory).await?, 0);
+        for name in &names {
+            octets += copy_mailbox(&mailboxes, name, &target.join(name.as_str()))
+                .await
+                .map_err(|error| format!("{name}: {error}; the copy is incomplete"))?;
+        }
+        Ok((names, octets))
+    })?;
     sync_directory(target).map_err(fail)?;
     print(&format!("copied {} accounts with {octets} octets of mail", names.len()))
 }
 
-fn copy_mailbox(mailboxes: &impl MailboxAdmin, name: &Username, folder: &Path) -> Result<u64, String> {
+async fn copy_mailbox(mailboxes: &impl MailboxAdmin, name: &Username, folder: &Path) -> Result<u64, String> {
     let text = |error: io::Error| format!("cannot write {}: {error}", folder.display());
     create_directory(folder).map_err(text)?;
     let file = create_file(&folder.join("MyMailBox.txt")).map_err(text)?;
     let mut out = BufWriter::new(&file);
-    let octets = mailboxes.copy(name, &mut out).map_err(|error| error.to_string())?;
+    let octets = mailboxes.copy(name, &mut out).await.map_err(|error| error.to_string())?;
     out.into_inner().map_err(|error| text(error.into_error()))?;
     file.sync_all().and_then(|()| sync_directory(folder)).map_err(text)?;
     Ok(octets)

@@ -3,16 +3,17 @@
 use std::io::{self, Write};
 use std::time::SystemTime;
 
-use config::{Config, Tls};
+use config::{Config, StoreKind, Tls};
 use mail_core::message::address::{Address, Domain, Host};
 use mail_core::users::Username;
 use mail_outbound::queue::{QueueError, QueueFiles};
 use mail_service::routing::is_role;
 use mail_store::directory::{AccountAdmin, AliasAdmin, Directory, DirectoryError};
-use mail_store::{Finding, MailboxAdmin, configured};
+use mail_store::{Finding, MailboxAdmin};
 use tls::{Certificate, IssuedFiles};
 
 use crate::admin::run_blocking;
+use crate::configured::{self, Storage};
 use crate::privileges;
 use crate::services::host_names;
 
@@ -24,19 +25,26 @@ pub fn check(config: &Config) -> Result<bool, String> {
     if config.data.is_dir() {
         privileges::become_owner_of(&config.data)?;
     }
-    let directory = configured::open_directory_for_serving(config)?;
-    let mut report = Report { out: io::stdout().lock(), is_clean: true };
-    let names = run_blocking(async {
-        report.check_passwords(&directory).await?;
+    let storage = Storage::new(config)?;
+    let directory = storage.directory()?;
+    let unit = match config.store.kind {
+        StoreKind::Text => "octet",
+        StoreKind::Postgres => "position",
+    };
+    let mut report = Report { out: io::stdout().lock(), unit, is_clean: true };
+    run_blocking(async {
+        storage.check().await?;
+        configured::check_accounts(config, &directory).await?;
+        report.check_passwords(&directory, config).await?;
         report.check_aliases(&directory, config).await?;
-        all_names(&directory).await
-    })?;
-    report.check_certificate(config)?;
-    report.check_queue(config)?;
-    for name in names {
-        report.check_mailbox(&configured::mailboxes(config), &name)?;
-    }
-    Ok(report.is_clean)
+        let names = all_names(&directory).await?;
+        report.check_certificate(config)?;
+        report.check_queue(config)?;
+        for name in names {
+            report.check_mailbox(&storage.mailboxes(), &name).await?;
+        }
+        Ok(report.is_clean)
+    })
 }
 
 pub(crate) async fn all_names(directory: &impl AccountAdmin) -> Result<Vec<Username>, String> {
@@ -68,6 +76,8 @@ async fn is_deliverable(
 
 struct Report<W> {
     out: W,
+    /// The unit of the place of a defect.
+    unit: &'static str,
     is_clean: bool,
 }
 
@@ -82,16 +92,21 @@ impl<W: Write> Report<W> {
     }
 
     /// Passwords in plain text are reported, but are not a defect.
-    async fn check_passwords(&mut self, directory: &impl AccountAdmin) -> Result<(), String> {
+    async fn check_passwords(
+        &mut self,
+        directory: &impl AccountAdmin,
+        config: &Config,
+    ) -> Result<(), String> {
+        let place = configured::accounts_place(config);
         let weak = directory.weak_passwords().await.map_err(|error| error.to_string())?;
         for name in weak.plain {
             self.print(&format!(
-                "User.txt: the password of {name} is stored in plain text; `pennypost user hash` hashes it"
+                "{place}: the password of {name} is stored in plain text; `pennypost user hash` hashes it"
             ))?;
         }
         for name in weak.broken {
             self.print_defect(&format!(
-                "User.txt: the hash of {name} is broken; `pennypost user passwd {name}` sets a new password"
+                "{place}: the hash of {name} is broken; `pennypost user passwd {name}` sets a new password"
             ))?;
         }
         Ok(())
@@ -103,6 +118,7 @@ impl<W: Write> Report<W> {
         directory: &(impl Directory + AliasAdmin),
         config: &Config,
     ) -> Result<(), String> {
+        let place = configured::aliases_place(config);
         let failed = |error: DirectoryError| error.to_string();
         for alias in directory.aliases().await.map_err(failed)? {
             for target in &alias.targets {
@@ -114,14 +130,14 @@ impl<W: Write> Report<W> {
                         continue;
                     }
                     self.print_defect(&format!(
-                        "Aliases.txt: {} points to {target} on another host, and no mail leaves this one; remove the target, or add [outbound] to the configuration",
+                        "{place}: {} points to {target} on another host, and no mail leaves this one; remove the target, or add [outbound] to the configuration",
                         alias.key
                     ))?;
                     continue;
                 }
                 if !is_deliverable(directory, &address, domain).await.map_err(failed)? {
                     self.print_defect(&format!(
-                        "Aliases.txt: {} points to {target}, which is neither an account nor an alias; add it or remove the target",
+                        "{place}: {} points to {target}, which is neither an account nor an alias; add it or remove the target",
                         alias.key
                     ))?;
                 }
@@ -179,13 +195,14 @@ impl<W: Write> Report<W> {
         Ok(())
     }
 
-    fn check_mailbox(&mut self, mailboxes: &impl MailboxAdmin, name: &Username) -> Result<(), String> {
+    async fn check_mailbox(&mut self, mailboxes: &impl MailboxAdmin, name: &Username) -> Result<(), String> {
         let location = mailboxes.location(name);
-        match mailboxes.check(name) {
+        let unit = self.unit;
+        match mailboxes.check(name).await {
             Ok(report) => {
                 self.print(&format!("{name}: {} messages, {} octets", report.messages, report.octets))?;
                 report.findings.into_iter().try_for_each(|Finding { offset, description, remedy }| {
-                    self.print_defect(&format!("{location}, octet {offset}: {description}; {remedy}"))
+                    self.print_defect(&format!("{location}, {unit} {offset}: {description}; {remedy}"))
                 })
             }
             Err(error) => self.print_defect(&format!("{location}: cannot be read: {error}")),

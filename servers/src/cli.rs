@@ -13,6 +13,7 @@ use net::log::{Log, LogFormat};
 
 use crate::admin::UserCommand;
 use crate::alias::AliasCommand;
+use crate::copy::CopyArgs;
 use crate::queue::QueueCommand;
 use crate::serve::serve;
 use crate::services::Programs;
@@ -93,6 +94,15 @@ enum Command {
         #[command(flatten)]
         place: PlaceArgs,
     },
+    /// Copy accounts, aliases and mail from a data directory to a database, or back; an interrupted copy continues
+    Copy {
+        #[command(flatten)]
+        copy: CopyArgs,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Create or upgrade the tables of the database that [store] names
+    Migrate(PlaceArgs),
     /// Verify the configuration, the certificate, User.txt, Aliases.txt and every mailbox; the exit code is 1 if there is a defect
     Check(PlaceArgs),
 }
@@ -187,6 +197,10 @@ pub fn pennypost() -> ExitCode {
         Command::Export { transfer, place } => {
             finish(place.read_with_hostname_domain().and_then(|config| transfer.export(&config)))
         }
+        Command::Copy { copy, place } => {
+            finish(place.read_with_hostname_domain().and_then(|config| copy.run(&config)))
+        }
+        Command::Migrate(place) => finish(place.read().and_then(|config| crate::database::migrate(&config))),
         Command::Check(place) => {
             finish_check(place.read_with_hostname_domain().and_then(|config| crate::check::check(&config)))
         }

@@ -36,7 +36,7 @@ pub(crate) fn confine(_config: &Config, _target_ports: impl Iterator<Item = u16>
 mod linux {
     use std::path::{Path, PathBuf};
 
-    use config::{Config, Tls};
+    use config::{Config, StoreKind, Tls};
     use landlock::{
         ABI, Access, AccessFs, AccessNet, BitFlags, NetPort, Ruleset, RulesetAttr, RulesetCreatedAttr,
         RulesetError, RulesetStatus, Scope, path_beneath_rules,
@@ -61,6 +61,7 @@ mod linux {
             | AccessFs::RemoveDir
             | AccessFs::Refer;
         let readable = certificate_folders(&config.tls).into_iter().chain([config.web.root.clone()]);
+        let readable = readable.chain(resolver_files(config));
         let connects = target_ports
             .chain(outbound_ports(config))
             .chain(acme_ports(&config.tls))
@@ -80,11 +81,21 @@ mod linux {
     /// Ports of other hosts' mail servers and of DNS servers over TCP.
     fn outbound_ports(config: &Config) -> Vec<u16> {
         let Some(outbound) = &config.outbound else {
-            return if config.authenticates() { vec![DNS_PORT] } else { Vec::new() };
+            let finds_hosts = config.authenticates() || config.store.kind == StoreKind::Postgres;
+            return if finds_hosts { vec![DNS_PORT] } else { Vec::new() };
         };
         let smarthost = outbound.smarthost.iter().map(|smarthost| smarthost.address.port);
         let resolvers = outbound.resolver.iter().map(|server| server.0.port());
         [outbound.port, DNS_PORT].into_iter().chain(smarthost).chain(resolvers).collect()
+    }
+
+    /// Files that the system reads to find the database's hosts.
+    fn resolver_files(config: &Config) -> Vec<PathBuf> {
+        if config.store.kind == StoreKind::Text {
+            return Vec::new();
+        }
+        let files = ["hosts", "host.conf", "nsswitch.conf", "resolv.conf", "gai.conf"];
+        files.map(|file| Path::new("/etc").join(file)).to_vec()
     }
 
     /// Ports of the ACME directory and of DNS servers over TCP.

@@ -12,10 +12,11 @@ use mail_service::context::{Clock, IdGenerator, RelayPolicy, ServiceContext};
 use mail_service::metrics::Metrics;
 use mail_service::throttle::{Throttle, ThrottleLimits};
 use mail_store::FanOut;
-use mail_store::configured::{self, ConfiguredDirectory, ConfiguredStore};
 use prometheus_client::registry::Registry;
 
+use crate::admin::run_blocking;
 use crate::authentication;
+use crate::configured::{self, ConfiguredDirectory, ConfiguredStore, Storage};
 use crate::outbound::{self, ConfiguredQueue};
 
 /// The system's clock, and ULIDs as message ids: sorted by time, with 80 random bits.
@@ -47,8 +48,17 @@ pub(crate) type Context =
 ///
 /// # Errors
 /// A sentence with the cause and the remedy.
-pub(crate) fn open(config: &Config, serves_smtp: bool, registry: &mut Registry) -> Result<Context, String> {
-    let directory = configured::open_directory_for_serving(config)?;
+pub(crate) fn open(
+    config: &Config,
+    storage: &Storage<'_>,
+    serves_smtp: bool,
+    registry: &mut Registry,
+) -> Result<Context, String> {
+    let directory = storage.directory()?;
+    if !storage.is_database() {
+        // Before anything else is created in the data directory.
+        run_blocking(configured::check_accounts(config, &directory))?;
+    }
     let hostname = Domain::parse(&config.hostname.ascii()).expect("the A-labels of a domain are a domain");
     let outbound = config.outbound.is_some() && serves_smtp;
     let srs = if outbound { Some(mail_outbound::open_srs(&config.data, hostname.clone())?) } else { None };
@@ -71,7 +81,7 @@ pub(crate) fn open(config: &Config, serves_smtp: bool, registry: &mut Registry) 
             own_domains_need_sign_in: config.smtp.own_domains_need_sign_in.unwrap_or(outbound),
             srs,
         },
-        store: FanOut { mailboxes: configured::open_store(config)?, remote: queue },
+        store: FanOut { mailboxes: storage.store()?, remote: queue },
         clock: SystemClock,
     })
 }

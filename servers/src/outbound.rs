@@ -11,9 +11,9 @@ use mail_outbound::queue::DIRECTORY;
 use mail_outbound::{Agent, Grouping, Metrics, OutboundQueue, ReportTarget, SharedSchedule};
 use mail_service::context::Clock as _;
 use mail_store::StoreError;
-use mail_store::configured::{self, ConfiguredDisk, ConfiguredOffload};
 use prometheus_client::registry::Registry;
 
+use crate::configured::{self, ConfiguredDisk, ConfiguredOffload};
 use crate::context::{Context, SystemClock};
 
 /// The queue in the data directory.

@@ -10,11 +10,11 @@ use mail_core::message::printable::{printable, printable_line};
 use mail_core::queue::{QueueId, RecipientProgress, Status};
 use mail_outbound::queue::{DIRECTORY, QueueError, QueueFiles, Queued};
 use mail_outbound::{Request, request};
-use mail_store::configured::{self, ConfiguredDisk};
 use mail_store::disk::{DiskFile, read_range};
 use serde::Serialize;
 
 use crate::admin::print;
+use crate::configured::{self, ConfiguredDisk};
 use crate::privileges;
 
 /// A subcommand of `pennypost queue`.

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinError;
 use tracing::{info, warn};
 
+use crate::configured::{self, Storage};
 use crate::context::Context;
 use crate::services::{Programs, Running, Services};
 use crate::{confine, context, outbound, privileges};
@@ -37,13 +38,14 @@ pub fn serve(config: &Config, programs: Programs, log: &mut Log) -> Result<(), S
     let mut registry = Registry::with_prefix("pennypost");
     net::log::register_metrics(&mut registry);
     let serves_smtp = programs != Programs::Pop3;
-    let context = Arc::new(context::open(config, serves_smtp, &mut registry)?);
+    let storage = Storage::new(config)?;
+    let context = Arc::new(context::open(config, &storage, serves_smtp, &mut registry)?);
     let agent = outbound::agent(config, &context, &mut registry)?;
     let certificate = Certificate::open(&config.tls, &config.data, &config.hostname.ascii())?;
     let renewal =
         certificate.as_ref().map(|certificate| services.renewal(config, certificate)).transpose()?.flatten();
     if config.process.confine {
-        confine::confine(config, services.target_ports())?;
+        confine::confine(config, services.target_ports().chain(storage.ports()?))?;
     }
     log.start_writer().map_err(|error| format!("cannot start the log's thread: {error}"))?;
     let runtime = Builder::new_multi_thread()
@@ -53,6 +55,10 @@ pub fn serve(config: &Config, programs: Programs, log: &mut Log) -> Result<(), S
         .map_err(|error| format!("cannot start the threads: {error}"))?;
     let result = runtime.block_on(async {
         net::signals::ignore_fatal().map_err(|error| format!("cannot handle SIGHUP and SIGXFSZ: {error}"))?;
+        if storage.is_database() {
+            storage.check().await?;
+            configured::check_accounts(config, &context.directory).await?;
+        }
         warn_of_plain_passwords(&context.directory).await;
         let mut signals = Signals::listen()?;
         let (stop, shutdown) = watch::channel(false);

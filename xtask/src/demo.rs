@@ -1,9 +1,11 @@
 //! `cargo xtask demo`: builds and starts the servers with demo accounts, and prints how to use them.
 //!
 //! Configuration, accounts and welcome messages come from `demo/`. The data directory is `target/demo/data` and survives
-//! between runs. The welcome messages are submitted through the SMTP server.
+//! between runs. The welcome messages are submitted through the SMTP server. With `--postgres`, two nodes keep the mail in a
+//! private PostgreSQL server, which ends with the demo.
 
 mod instructions;
+mod postgres;
 mod welcome;
 
 use std::fs;
@@ -43,6 +45,9 @@ pub(crate) struct Options {
     /// Delete the mail of earlier runs
     #[arg(long)]
     fresh: bool,
+    /// Start two nodes on a private PostgreSQL server, whose mail is deleted at the end
+    #[arg(long)]
+    postgres: bool,
 }
 
 enum Event {
@@ -68,29 +73,47 @@ pub(crate) fn run(options: &Options) -> Result {
     require_free("pop3", options.pop3)?;
     require_free("web", options.web)?;
     page::refresh_with(&PACKAGES)?;
-    let folder = target_dir()?.join("demo");
-    let is_first_run = prepare(&folder, options.fresh)
+    let folder = target_dir()?.join(if options.postgres { "demo-postgres" } else { "demo" });
+    let is_first_run = prepare(&folder, options.fresh || options.postgres)
         .map_err(|error| format!("cannot prepare {}: {error}", folder.display()))?;
 
     let (sender, events) = channel();
     let shutdown = sender.clone();
     ctrlc::set_handler(move || drop(shutdown.send(Event::Shutdown)))
         .map_err(|error| format!("cannot install the signal handler: {error}"))?;
-    let mut server = start(&folder, options, sender)?;
-    let result = wait_for_shutdown(&events, &folder, is_first_run);
-    let stopped = stop_server(&mut server);
+    // Ends after the nodes.
+    let database = if options.postgres { Some(postgres::start(&folder)?) } else { None };
+    let mut servers = vec![start(&folder, options, sender)?];
+    if database.is_some() {
+        servers.push(start(&folder, &Options::second_node(), postgres::print_addresses())?);
+    }
+    let result = wait_for_shutdown(&events, &folder, is_first_run, database.is_none());
+    let stopped = servers.iter_mut().map(stop_server).fold(Ok(()), Result::and);
     result.and(stopped)
 }
 
+impl Options {
+    /// Free ports.
+    fn second_node() -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { smtp: address, pop3: address, web: address, fresh: false, postgres: true }
+    }
+}
+
 /// Sends the welcome messages and prints the instructions once the servers listen.
-fn wait_for_shutdown(events: &Receiver<Event>, folder: &Path, is_first_run: bool) -> Result {
+fn wait_for_shutdown(
+    events: &Receiver<Event>,
+    folder: &Path,
+    is_first_run: bool,
+    is_in_files: bool,
+) -> Result {
     let Some(addresses) = wait_for_listeners(events)? else { return Ok(()) };
     if is_first_run {
         welcome::submit_all(addresses.smtp, &workspace_root().join("demo/welcome"))?;
         fs::write(folder.join(WELCOMED), "").map_err(|error| format!("{}: {error}", folder.display()))?;
     }
     let accounts = accounts().map_err(|error| format!("demo/User.txt: {error}"))?;
-    instructions::lines(&addresses, &accounts, folder).iter().for_each(|line| print(line));
+    instructions::lines(&addresses, &accounts, folder, is_in_files).iter().for_each(|line| print(line));
     // If the server ended, its exit status is reported later.
     let _ = events.recv();
     Ok(())

@@ -1,11 +1,11 @@
 //! `cargo xtask setup`: installs the tools that the tests need and this machine lacks.
 //!
-//! Sources: rustup for the Rust target, crates.io for four programs, Debian for node, npm, Python, mail programs, Pebble and Chromium, npm for
+//! Sources: rustup for the Rust target, crates.io for four programs, Debian for node, npm, Python, mail programs, PostgreSQL, Pebble
+//! and Chromium, npm for
 //! axe-core and mailpit-api, PyPI for mailpit-api-client, schemathesis and dkimpy. No prebuilt program is downloaded from
 //! elsewhere. Each run checks the machine, so a second run does nothing.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -50,6 +50,14 @@ const PEERS: &[Package] = &[
     ("/usr/lib/dovecot/lmtp", "dovecot-lmtpd", "receives mail from Postfix"),
 ];
 
+/// Debian's package of its PostgreSQL version.
+const POSTGRESQL: (&str, &str) = ("postgresql", "runs the tests of the database store");
+/// Directory of the programs of each PostgreSQL version.
+const POSTGRESQL_VERSIONS: &str = "/usr/lib/postgresql";
+/// Settings of the database that the package would create.
+const POSTGRESQL_CLUSTER: (&str, &str) =
+    ("/etc/postgresql-common/createcluster.d/pennypost.conf", "create_main_cluster = false\n");
+
 /// Tells Debian whether packages may start services (Debian policy, section 9.3.3).
 const SERVICES_POLICY: &str = "/usr/sbin/policy-rc.d";
 
@@ -88,11 +96,12 @@ pub fn run() -> Result {
     let installed = [
         wasm_target()?,
         debian_packages(PACKAGES)?,
+        postgresql()?,
         npm_packages()?,
         python_packages()?,
         tools(&test_tools()?)?,
     ];
-    if installed == [false; 5] {
+    if installed == [false; 6] {
         print("setup: nothing to install");
     }
     Ok(())
@@ -118,19 +127,70 @@ pub fn for_peers() -> Result {
         "-c",
         "echo postfix postfix/main_mailer_type select No configuration | debconf-set-selections",
     ]));
-    let policy = Path::new(SERVICES_POLICY);
-    let forbids_start = !policy.exists() && fs::write(policy, "#!/bin/sh\nexit 101\n").is_ok();
-    if forbids_start {
-        let _ = fs::set_permissions(policy, fs::Permissions::from_mode(0o755));
-    }
-    let installed = debian_packages(PEERS);
-    if forbids_start {
-        let _ = fs::remove_file(policy);
+    let (installed, forbade_start) = without_services(|| debian_packages(PEERS));
+    if forbade_start {
         print(
             "setup: Postfix and Dovecot start at the next boot unless you run `systemctl disable postfix dovecot`",
         );
     }
     installed.map(drop)
+}
+
+/// Installs PostgreSQL's programs. No database is created and no service is started: the tests start servers of their own.
+///
+/// # Errors
+/// The package cannot be installed.
+pub fn postgresql() -> Result<bool> {
+    if has_postgresql() {
+        return Ok(false);
+    }
+    let (package, purpose) = POSTGRESQL;
+    let Some(apt_get) = apt_get() else {
+        return Err(format!(
+            "PostgreSQL is missing; it {purpose}. Install it. On Debian and its derivatives:\n  \
+             sudo apt-get install {package}\nand, if you need no database of the system,\n  \
+             sudo systemctl disable --now postgresql"
+        ));
+    };
+    print(&format!("setup: installing the Debian package {package}"));
+    let (path, text) = POSTGRESQL_CLUSTER;
+    let directory = Path::new(path).parent().expect("the path has a directory");
+    shell::run(as_root("mkdir").arg("-p").arg(directory))?;
+    shell::run(as_root("sh").args(["-c", &format!("printf '{}' > {path}", text.escape_default())]))?;
+    let (installed, _) = without_services(|| {
+        shell::run(apt_get().arg("update"))?;
+        shell::run(apt_get().args(["install", "--yes", "--no-install-recommends", package]))
+    });
+    installed?;
+    if has_postgresql() { Ok(true) } else { Err(format!("{POSTGRESQL_VERSIONS} has no PostgreSQL")) }
+}
+
+fn has_postgresql() -> bool {
+    let versions = fs::read_dir(POSTGRESQL_VERSIONS).into_iter().flatten().flatten();
+    versions.into_iter().any(|version| version.path().join("bin/postgres").exists())
+}
+
+/// Runs an installation during which packages start no services. Returns also whether this was forbidden just now.
+fn without_services<R>(install: impl FnOnce() -> R) -> (R, bool) {
+    let policy = Path::new(SERVICES_POLICY);
+    let script =
+        format!("printf '#!/bin/sh\\nexit 101\\n' > {SERVICES_POLICY} && chmod 755 {SERVICES_POLICY}");
+    let forbids_start = !policy.exists() && shell::run(as_root("sh").args(["-c", &script])).is_ok();
+    let installed = install();
+    if forbids_start {
+        let _ = shell::run(as_root("rm").args(["-f", SERVICES_POLICY]));
+    }
+    (installed, forbids_start)
+}
+
+/// A program that runs as root, if this user may do so without a password.
+fn as_root(program: &str) -> Command {
+    if stdout_of(command("id").arg("-u")).is_some_and(|user| user == "0") {
+        return command(program);
+    }
+    let mut sudo = command("sudo");
+    sudo.args(["-n", program]);
+    sudo
 }
 
 /// Adds the Rust target. Like the functions below, returns whether it installed anything.

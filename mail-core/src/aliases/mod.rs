@@ -90,8 +90,26 @@ impl AliasKey {
         Self(local.to_string().to_lowercase().into())
     }
 
-    fn catch_all(domain: &Domain) -> Self {
+    /// The key of a domain's catch-all.
+    #[must_use]
+    pub fn catch_all(domain: &Domain) -> Self {
         Self(format!("@{}", domain.ascii()).into())
+    }
+
+    /// The keys that apply to an address at a local domain, the first that exists before the others: the address or, if there
+    /// is none, its name; with the `+detail` first, then without (RFC 5233).
+    #[must_use]
+    pub fn candidates(address: &Address) -> Vec<Self> {
+        let Host::Domain(domain) = &address.host else { return Vec::new() };
+        let (local, without_detail) = (&address.local, address.local.without_detail());
+        let locals = || std::iter::once(local).chain(&without_detail);
+        locals().map(|local| Self::address(local, domain)).chain(locals().map(Self::name)).collect()
+    }
+
+    /// The key in lower case.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -162,19 +180,13 @@ impl AliasFile {
         self.entries.iter().filter_map(|entry| entry.alias.as_ref())
     }
 
-    /// The alias of an address at a local domain: the one with this address or, if there is none, this name; with its
-    /// `+detail` first, then without (RFC 5233).
+    /// The alias of an address at a local domain.
     #[must_use]
     pub fn find(&self, address: &Address) -> Option<&Alias> {
-        let Host::Domain(domain) = &address.host else { return None };
         if self.by_key.is_empty() {
             return None;
         }
-        let (local, without_detail) = (&address.local, address.local.without_detail());
-        let locals = || std::iter::once(local).chain(&without_detail);
-        let mut keys =
-            locals().map(|local| AliasKey::address(local, domain)).chain(locals().map(AliasKey::name));
-        keys.find_map(|key| self.get(&key))
+        AliasKey::candidates(address).iter().find_map(|key| self.get(key))
     }
 
     /// The alias that receives mail for unknown addresses of a domain.

@@ -31,4 +31,4 @@ pub use handwritten::{LfToCrlf, wire_head};
 pub use head::{Author, Defect, HEAD_OCTETS_MAX};
 pub use scan::{Kind, Message, Record, Scanner};
 pub use unique_id::HashedId;
-pub use write::{HEADER_SEARCH_OCTETS_MAX, Header, RecordWriter, Trace};
+pub use write::{HEADER_SEARCH_OCTETS_MAX, Header, RecordWriter, Trace, WireHead, WireRecord};

@@ -106,6 +106,14 @@ impl Record {
         ranges
     }
 
+    /// Lengths of the trace fields and of the message's own From, To and Subject in a server's record.
+    #[must_use]
+    pub fn front_lengths(&self) -> Option<(usize, usize)> {
+        let head = &self.message().filter(|message| message.author() == Author::Server)?.head;
+        let length = |range: &Range<u32>| (range.end - range.start) as usize;
+        Some((length(&head.trace), head.front.iter().map(length).sum()))
+    }
+
     /// Parses a message at a position known from an index. `head` is the start of the record, up to at least one line
     /// after its head; `tail` is its end. `None` if there is no such message or `head` is too short.
     #[must_use]

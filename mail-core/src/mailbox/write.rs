@@ -45,8 +45,16 @@ pub struct Trace {
 impl Trace {
     /// Formats Return-Path, Received and Authentication-Results. A comment lists the added fields.
     fn write(&self, added: &[&str], out: &mut Vec<u8>) {
+        self.write_trace_fields(added, out);
+        self.write_results(out);
+    }
+
+    fn write_trace_fields(&self, added: &[&str], out: &mut Vec<u8>) {
         out.extend_from_slice(format!("Return-Path: {}\r\n", self.reverse_path).as_bytes());
         out.extend_from_slice(self.received(added).as_bytes());
+    }
+
+    fn write_results(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.authentication_results.as_deref().unwrap_or_default().as_bytes());
     }
 
@@ -72,16 +80,61 @@ impl Trace {
     }
 }
 
-/// Splits an incoming message into its header and the dot-stuffed rest.
+/// Splits an incoming message into its header and the rest, which is dot-stuffed by default.
 #[derive(Debug, Clone, Default)]
 pub struct RecordWriter {
     end: HeaderScanner,
     header: Vec<u8>,
     in_rest: bool,
-    encoder: DotEncoder,
+    encoder: RestEncoder,
+}
+
+/// The form of the part after the header.
+#[derive(Debug, Clone)]
+enum RestEncoder {
+    /// Ends with the line with a single dot.
+    DotStuffed(DotEncoder),
+    /// Unchanged; ends with a line end. `last` are its last two octets.
+    Plain { last: [u8; 2] },
+}
+
+impl Default for RestEncoder {
+    fn default() -> Self {
+        Self::DotStuffed(DotEncoder::default())
+    }
+}
+
+impl RestEncoder {
+    fn encode(&mut self, text: &[u8], out: &mut impl BufMut) {
+        match self {
+            Self::DotStuffed(encoder) => encoder.encode(text, out),
+            Self::Plain { last } => {
+                out.put_slice(text);
+                *last = match text {
+                    [.., first, second] => [*first, *second],
+                    [only] => [last[1], *only],
+                    [] => *last,
+                };
+            }
+        }
+    }
+
+    fn finish(self, out: &mut impl BufMut) {
+        match self {
+            Self::DotStuffed(encoder) => encoder.finish(out),
+            Self::Plain { last } if last != *b"\r\n" => out.put_slice(b"\r\n"),
+            Self::Plain { .. } => {}
+        }
+    }
 }
 
 impl RecordWriter {
+    /// A writer whose rest is as sent: without dot-stuffing and without the line with the single dot.
+    #[must_use]
+    pub fn without_dot_stuffing() -> Self {
+        Self { encoder: RestEncoder::Plain { last: *b"\r\n" }, ..Self::default() }
+    }
+
     /// Processes the next chunk, which has CRLF line ends and no dot-stuffing. Appends the part after the header to
     /// `rest`.
     pub fn write(&mut self, chunk: &[u8], rest: &mut impl BufMut) {
@@ -102,7 +155,7 @@ impl RecordWriter {
         self.encoder.encode(beyond, rest);
     }
 
-    /// Ends the message: appends buffered text and the line with the single dot to `rest`.
+    /// Ends the message: appends buffered text and, if it is dot-stuffed, the line with the single dot to `rest`.
     pub fn finish(mut self, rest: &mut impl BufMut) -> Header {
         let bounds = self.end.finish();
         if !self.in_rest && bounds.header_end < self.header.len() {
@@ -142,22 +195,44 @@ impl RecordWriter {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Header(Vec<u8>);
 
-impl Header {
-    /// Formats the head of one recipient's record. The output of [`RecordWriter`] follows it.
-    ///
-    /// The first From, To and Subject are copied unchanged. Missing ones are added and listed in the trace field, so
-    /// that they are not sent over POP3.
-    #[must_use]
-    pub fn record_head(&self, trace: &Trace, recipient: &Address) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.0.len() + 512);
-        let moved = ["From", "To", "Subject"].map(|name| header::first(&self.0, name));
-        let mut added = Vec::new();
-        for (name, field) in ["From", "To", "Subject"].into_iter().zip(moved) {
+/// The head of a message as POP3 sends it, without dot-stuffing. It is the same for all recipients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WireHead {
+    /// The trace fields, the message's own From, To and Subject, Authentication-Results, and the message's other fields.
+    pub octets: Vec<u8>,
+    /// Length of the trace fields Return-Path and Received.
+    pub trace_length: usize,
+    /// Length of From, To and Subject.
+    pub front_length: usize,
+}
+
+/// From, To and Subject of a header.
+struct FrontFields<'a>([Option<header::Field<'a>>; 3]);
+
+const FRONT_NAMES: [&str; 3] = ["From", "To", "Subject"];
+
+impl<'a> FrontFields<'a> {
+    fn find(header: &'a [u8]) -> Self {
+        Self(FRONT_NAMES.map(|name| header::first(header, name)))
+    }
+
+    fn contains(&self, raw: &[u8]) -> bool {
+        self.0.iter().flatten().any(|field| std::ptr::eq(field.raw, raw))
+    }
+
+    /// Names of the missing fields.
+    fn missing(&self) -> Vec<&'static str> {
+        let named = FRONT_NAMES.into_iter().zip(&self.0);
+        named.filter(|(_, field)| field.is_none()).map(|(name, _)| name).collect()
+    }
+
+    /// Formats the three fields. Missing ones are added.
+    fn write(&self, trace: &Trace, recipient: &Address, out: &mut Vec<u8>) {
+        for (name, field) in FRONT_NAMES.into_iter().zip(&self.0) {
             if let Some(field) = field {
-                put_line(field.raw, &mut out);
+                put_line(field.raw, out);
                 continue;
             }
-            added.push(name);
             let value = match name {
                 "From" => match &trace.reverse_path {
                     ReversePath::Null => format!(" <MAILER-DAEMON@{}>", atom(&trace.by, 255)),
@@ -168,11 +243,23 @@ impl Header {
             };
             out.extend_from_slice(format!("{name}:{value}\r\n").as_bytes());
         }
-        out.extend_from_slice(format!("Received: {}\r\n", date::short(&trace.time)).as_bytes());
-        trace.write(&added, &mut out);
+    }
+}
+
+impl Header {
+    /// Formats the head of one recipient's record. The output of [`RecordWriter`] follows it.
+    ///
+    /// The first From, To and Subject are copied unchanged. Missing ones are added and listed in the trace field, so
+    /// that they are not sent over POP3.
+    #[must_use]
+    pub fn record_head(&self, trace: &Trace, recipient: &Address) -> Vec<u8> {
+        let front = FrontFields::find(&self.0);
+        let mut out = Vec::with_capacity(self.0.len() + 512);
+        front.write(trace, recipient, &mut out);
+        put_short_date(&trace.time, &mut out);
+        trace.write(&front.missing(), &mut out);
         let mut encoder = DotEncoder::default();
-        let is_moved = |raw: &[u8]| moved.iter().flatten().any(|field| std::ptr::eq(field.raw, raw));
-        for field in header::fields(&self.0).filter(|field| !is_moved(field.raw)) {
+        for field in header::fields(&self.0).filter(|field| !front.contains(field.raw)) {
             encoder.encode(field.raw, &mut out);
         }
         if !encoder.at_line_start() {
@@ -180,6 +267,77 @@ impl Header {
         }
         out
     }
+
+    /// Formats the head as POP3 sends it. The output of a [`RecordWriter`] without dot-stuffing follows it.
+    #[must_use]
+    pub fn wire_head(&self, trace: &Trace) -> WireHead {
+        let front = FrontFields::find(&self.0);
+        let mut octets = Vec::with_capacity(self.0.len() + 512);
+        trace.write_trace_fields(&front.missing(), &mut octets);
+        let trace_length = octets.len();
+        front.0.iter().flatten().for_each(|field| put_line(field.raw, &mut octets));
+        let front_length = octets.len() - trace_length;
+        trace.write_results(&mut octets);
+        for field in header::fields(&self.0).filter(|field| !front.contains(field.raw)) {
+            octets.extend_from_slice(field.raw);
+        }
+        if !octets.ends_with(b"\r\n") {
+            octets.extend_from_slice(b"\r\n");
+        }
+        WireHead { octets, trace_length, front_length }
+    }
+
+    /// From, To and Subject of one recipient's record, if any of them is missing in the message.
+    #[must_use]
+    pub fn completed_front(&self, trace: &Trace, recipient: &Address) -> Option<Vec<u8>> {
+        let front = FrontFields::find(&self.0);
+        if front.missing().is_empty() {
+            return None;
+        }
+        let mut out = Vec::with_capacity(256);
+        front.write(trace, recipient, &mut out);
+        Some(out)
+    }
+}
+
+/// Converts a message in wire form to its record, in chunks.
+#[derive(Debug)]
+pub struct WireRecord {
+    encoder: DotEncoder,
+}
+
+impl WireRecord {
+    /// Appends the first four fields, and the message up to the end of its From, To and Subject. `head` is the start of the
+    /// message, up to there; its length and `trace_length` are those of a [`WireHead`]. `front` replaces From, To and Subject.
+    #[must_use]
+    pub fn begin(
+        head: &[u8],
+        trace_length: usize,
+        front: Option<&[u8]>,
+        received: &DateTime<Utc>,
+        out: &mut Vec<u8>,
+    ) -> Self {
+        let (trace, own) = head.split_at(trace_length.min(head.len()));
+        out.extend_from_slice(front.unwrap_or(own));
+        put_short_date(received, out);
+        out.extend_from_slice(trace);
+        Self { encoder: DotEncoder::default() }
+    }
+
+    /// Appends the next part of the message.
+    pub fn write(&mut self, text: &[u8], out: &mut Vec<u8>) {
+        self.encoder.encode(text, out);
+    }
+
+    /// Appends the line with the single dot.
+    pub fn finish(self, out: &mut Vec<u8>) {
+        self.encoder.finish(out);
+    }
+}
+
+/// The fourth field of a record.
+fn put_short_date(time: &DateTime<Utc>, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("Received: {}\r\n", date::short(time)).as_bytes());
 }
 
 fn put_line(raw: &[u8], out: &mut Vec<u8>) {
@@ -292,6 +450,37 @@ mod tests {
         assert!(record(b"To: a\r\nSubject: b\r\n", 1, &bounce).starts_with(
             "From: <MAILER-DAEMON@iitkgp.edu>\r\nTo: a\r\nSubject: b\r\nReceived: 2026-11-22 : 19 : 15\r\nReturn-Path: <>\r\n"
         ));
+    }
+
+    proptest! {
+        /// A store of messages in wire form can write the record that a store of records has.
+        #[test]
+        fn wire_form_becomes_the_same_record(
+            message in "((From|To|Subject|X|\\.y): [a-z.]{0,3}\r\n){0,5}(\r\n)?([.a]{0,3}\r\n){0,3}",
+            step in 1_usize..20,
+            authentication_results in proptest::option::of(Just("Authentication-Results: a; spf=pass\r\n".to_owned())),
+        ) {
+            let trace = Trace { authentication_results, ..trace() };
+            let recipient = Address::parse("gb@iit.edu").unwrap();
+            let (mut writer, mut wire_rest) = (RecordWriter::without_dot_stuffing(), Vec::new());
+            message.as_bytes().chunks(step).for_each(|chunk| writer.write(chunk, &mut wire_rest));
+            let header = writer.finish(&mut wire_rest);
+            let head = header.wire_head(&trace);
+            let (mut wire, front) = (head.octets.clone(), header.completed_front(&trace, &recipient));
+            wire.extend_from_slice(&wire_rest);
+
+            let mut built = Vec::new();
+            let own = head.trace_length + head.front_length;
+            let mut writer =
+                WireRecord::begin(&wire[..own], head.trace_length, front.as_deref(), &trace.time, &mut built);
+            wire[own..].chunks(step).for_each(|chunk| writer.write(chunk, &mut built));
+            writer.finish(&mut built);
+            let expected = record(message.as_bytes(), step, &trace);
+            prop_assert_eq!(String::from_utf8(built).unwrap(), &*expected);
+
+            let found = records(expected.as_bytes(), "iitkgp.edu");
+            prop_assert_eq!(found[0].message().unwrap().octets, wire.len() as u64);
+        }
     }
 
     #[test]

@@ -13,11 +13,14 @@ use mail_core::time::Instant;
 use mail_core::users::Username;
 use mail_store::directory::Directory;
 use mail_store::{Body, Entry, Extent, Maildrop, MaildropStore, StoreError};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::context::{ClientContext, Clock, Rejection, RejectionReason, ServiceContext};
 
 type BodyOf<S> = <<S as MaildropStore>::Maildrop as Maildrop>::Body;
+
+/// A failed renewal is repeated this often in a lifetime.
+const RENEWAL_RETRIES: u32 = 12;
 
 /// The session of one POP3 connection.
 #[derive(Debug)]
@@ -65,9 +68,9 @@ impl<M: Maildrop> Lease<M> {
     }
 }
 
-/// Half a lifetime leaves time for a second attempt.
+/// A third of a lifetime leaves time for a database's failover.
 fn renewal(maildrop: &impl Maildrop, now: Instant) -> Option<Instant> {
-    maildrop.lease_lifetime().map(|lifetime| now + lifetime / 2)
+    maildrop.lease_lifetime().map(|lifetime| now + lifetime / 3)
 }
 
 impl<D: Directory, S: MaildropStore, C: Clock> Pop3Session<D, S, C> {
@@ -147,7 +150,9 @@ impl<D: Directory, S: MaildropStore, C: Clock> Pop3Session<D, S, C> {
     async fn quit(&mut self, marked: &[u64], machine: &mut Server) -> Result<(), Reply> {
         let Lease { maildrop, .. } =
             self.lease.take().expect("the machine enters UPDATE from TRANSACTION only");
-        if !marked.is_empty() {
+        if marked.is_empty() {
+            maildrop.release().await;
+        } else {
             maildrop.remove(marked).await.map_err(|error| {
                 self.context.metrics.store_errors.add(&error);
                 let account = self.account_name();
@@ -276,6 +281,11 @@ impl<D: Directory, S: MaildropStore, C: Clock> Session for Pop3Session<D, S, C> 
         let Some(Lease { maildrop, renewal: next }) = &mut self.lease else { return };
         match maildrop.renew().await {
             Ok(()) => *next = renewal(maildrop, now),
+            // The lease lasts until the store reports it lost.
+            Err(error) if !matches!(error, StoreError::Lost(_)) => {
+                warn!(%error, "maildrop lease not renewed; trying again");
+                *next = maildrop.lease_lifetime().map(|lifetime| now + lifetime / RENEWAL_RETRIES);
+            }
             Err(error) => {
                 self.context.metrics.store_errors.add(&error);
                 error!(%error, "maildrop lease lost; closing the connection");

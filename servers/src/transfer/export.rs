@@ -29,16 +29,22 @@ pub(super) async fn export<S: MaildropStore>(
     };
     let mut output = Output::create(args.format, path).map_err(fail)?;
     for number in 1..=maildrop.count() {
-        let message =
-            read(&mut maildrop, number).await.map_err(|error| format!("message {number}: {error}"))?;
+        let message = read_message(&mut maildrop, number)
+            .await
+            .map_err(|error| format!("message {number}: {error}"))?;
         output.write(number, &message).map_err(fail)?;
     }
     output.finish().map_err(fail)?;
-    print(&format!("exported {} messages", maildrop.count()))
+    let count = maildrop.count();
+    maildrop.release().await;
+    print(&format!("exported {count} messages"))
 }
 
 /// The whole message, without dot-stuffing.
-async fn read<M: Maildrop>(maildrop: &mut M, number: u64) -> Result<Vec<u8>, mail_store::StoreError> {
+pub(crate) async fn read_message<M: Maildrop>(
+    maildrop: &mut M,
+    number: u64,
+) -> Result<Vec<u8>, mail_store::StoreError> {
     let mut body = maildrop.body(number, Extent::Whole).await?;
     let mut text = Vec::new();
     while let Some(chunk) = body.chunk().await? {

@@ -8,11 +8,13 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use config::Config;
 use mail_core::users::Username;
-use mail_store::configured::{self, ConfiguredStore};
 use mail_store::directory::{Directory, DirectoryError};
 
 use crate::admin::{parse_name, run_blocking, to_sentence};
+use crate::configured::{ConfiguredStore, Storage};
 use crate::privileges;
+
+pub(crate) use export::read_message;
 
 /// The arguments of both commands.
 #[derive(Debug, Args)]
@@ -62,9 +64,10 @@ impl TransferArgs {
         if config.data.is_dir() {
             privileges::become_owner_of(&config.data)?;
         }
-        let directory = configured::open_directory(config)?;
-        let store = configured::open_store(config)?;
+        let storage = Storage::new(config)?;
+        let (directory, store) = (storage.directory()?, storage.store()?);
         run_blocking(async {
+            storage.check().await?;
             let found = directory.find(&self.account).await.map_err(to_sentence)?;
             let account = found.ok_or_else(|| to_sentence(DirectoryError::Unknown(self.account.clone())))?;
             transfer(store, account).await

@@ -22,6 +22,7 @@
 mod delivery;
 pub mod directory;
 pub mod disk;
+mod either;
 mod fan_out;
 pub mod generations;
 mod health;
@@ -35,9 +36,9 @@ pub mod text;
 #[cfg(not(target_arch = "wasm32"))]
 mod aliases_txt;
 #[cfg(not(target_arch = "wasm32"))]
-pub mod configured;
-#[cfg(not(target_arch = "wasm32"))]
 pub mod descriptors;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod password;
 #[cfg(not(target_arch = "wasm32"))]
 mod rewrite;
 #[cfg(not(target_arch = "wasm32"))]
@@ -46,6 +47,7 @@ pub mod user_txt;
 mod watched_file;
 
 pub use delivery::{DeliveryTarget, Destination, DsnRequest, Envelope, IncomingMessage, Origin};
+pub use either::Either;
 pub use fan_out::{FanOut, FanOutIncoming};
 pub use health::StoreHealth;
 pub use mailbox_admin::{Finding, MailboxAdmin, MailboxReport};

@@ -21,7 +21,7 @@ pub trait MaildropStore: Send + Sync {
 }
 
 /// The lease of a maildrop and its snapshot. Messages that arrive during the lease are not part of the snapshot. Dropping it
-/// releases the lease and removes nothing.
+/// removes nothing and releases the lease, or begins to: then an [`open`](MaildropStore::open) waits until the lease is free.
 pub trait Maildrop: Send + Debug {
     type Body: Body;
 
@@ -58,6 +58,14 @@ pub trait Maildrop: Send + Debug {
     /// # Errors
     /// Messages that are not removed are intact and appear in the next session.
     fn remove(self, numbers: &[u64]) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Releases the lease and removes nothing. It is free on return, if the store can be reached.
+    fn release(self) -> impl Future<Output = ()> + Send
+    where
+        Self: Sized,
+    {
+        async { drop(self) }
+    }
 
     /// Lifetime of the lease without [`renew`](Self::renew); `None` if it lasts as long as the value.
     fn lease_lifetime(&self) -> Option<Duration>;

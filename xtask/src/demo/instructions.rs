@@ -6,7 +6,12 @@ use xtask::shell::relative_path;
 
 use super::Addresses;
 
-pub(super) fn lines(addresses: &Addresses, accounts: &[(String, String)], folder: &Path) -> Vec<String> {
+pub(super) fn lines(
+    addresses: &Addresses,
+    accounts: &[(String, String)],
+    folder: &Path,
+    is_in_files: bool,
+) -> Vec<String> {
     let Addresses { smtp, pop3, web } = addresses;
     let mut lines = vec![
         String::new(),
@@ -18,7 +23,13 @@ pub(super) fn lines(addresses: &Addresses, accounts: &[(String, String)], folder
     ];
     lines.extend(accounts.iter().map(|(name, password)| format!("  user {name}  password {password}")));
     let (name, password) = accounts.last().map_or(("", ""), |(name, password)| (name, password));
-    let mailbox = relative_path(&folder.join("data").join(name).join("MyMailBox.txt"));
+    let (mailbox, mail) = match is_in_files {
+        true => {
+            let file = relative_path(&folder.join("data").join(name).join("MyMailBox.txt"));
+            (format!("  cat {file}\n"), "the mail is kept for the next run")
+        }
+        false => (String::new(), "the mail is in a database that is deleted then"),
+    };
     let next = format!(
         "
 Open the address above in a browser and sign in. Or, in another terminal:
@@ -47,9 +58,8 @@ Open the address above in a browser and sign in. Or, in another terminal:
       RETR 1
       QUIT
 
-  cat {mailbox}
-
-`telnet` works as well as `nc -C`. Ctrl-C stops the servers; the mail is kept for the next run.
+{mailbox}
+`telnet` works as well as `nc -C`. Ctrl-C stops the servers; {mail}.
 ",
         smtp_host = smtp.ip(),
         smtp_port = smtp.port(),
@@ -69,7 +79,7 @@ mod tests {
         let address = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
         let accounts = [("ag".to_owned(), "one".to_owned()), ("gb".to_owned(), "two".to_owned())];
         let addresses = Addresses { smtp: address(2525), pop3: address(2110), web: address(8080) };
-        let text = lines(&addresses, &accounts, Path::new("/demo")).join("\n");
+        let text = lines(&addresses, &accounts, Path::new("/demo"), true).join("\n");
         assert!(text.trim_start().starts_with("http://127.0.0.1:8080/\n"), "{text}");
         for part in ["SMTP  127.0.0.1:2525", "user ag  password one", "nc -C 127.0.0.1 2110", "PASS two"] {
             assert!(text.contains(part), "{part} in {text}");

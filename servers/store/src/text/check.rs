@@ -8,7 +8,7 @@ use mail_core::users::Username;
 use super::index::{self, Index, IndexValidity};
 use super::mailbox::scan;
 use super::{Folder, append_lock};
-use crate::disk::{Disk, DiskFile, failed, open_existing, read_range};
+use crate::disk::{Disk, DiskFile, failed, open_existing, read_exact, read_range};
 use crate::{Finding, MailboxAdmin, MailboxReport, StoreError};
 
 /// Administration of the mailbox files below a disk's root.
@@ -25,12 +25,50 @@ impl<D: Disk> TextMailboxes<D> {
     }
 }
 
+impl<D: Disk> TextMailboxes<D> {
+    /// Passes each message to `each`, in order: its record, and the record's octets. Blocks. The caller has the lease, so no
+    /// record is removed meanwhile.
+    ///
+    /// # Errors
+    /// The mailbox cannot be read, or `each` fails.
+    pub fn each_message(
+        &self,
+        account: &Username,
+        mut each: impl FnMut(&Record, Vec<u8>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let folder = Folder::new(account);
+        let path = folder.mailbox();
+        let fail = |error| failed("read", &path, error);
+        let opened = open_locked(&self.disk, &folder)?;
+        let Some((file, length)) = opened
+            .map(|(file, _lock)| file.length().map(|length| (file, length)))
+            .transpose()
+            .map_err(fail)?
+        else {
+            return Ok(());
+        };
+        let mut outcome = Ok(());
+        let scanned = scan(&file, 0..length, &self.hostname, |record| {
+            if outcome.is_ok() && record.message().is_some() {
+                outcome = read_record(&file, &record).map_err(fail).and_then(|octets| each(&record, octets));
+            }
+        });
+        scanned.map_err(fail).and(outcome)
+    }
+}
+
+fn read_record(file: &impl DiskFile, record: &Record) -> std::io::Result<Vec<u8>> {
+    let mut octets = vec![0; usize::try_from(record.length).unwrap_or(usize::MAX)];
+    read_exact(file, &mut octets, record.offset)?;
+    Ok(octets)
+}
+
 impl<D: Disk> MailboxAdmin for TextMailboxes<D> {
-    fn check(&self, account: &Username) -> Result<MailboxReport, StoreError> {
+    async fn check(&self, account: &Username) -> Result<MailboxReport, StoreError> {
         check(&self.disk, account, &self.hostname)
     }
 
-    fn copy(&self, account: &Username, out: &mut dyn Write) -> Result<u64, StoreError> {
+    async fn copy(&self, account: &Username, out: &mut (dyn Write + Send)) -> Result<u64, StoreError> {
         let folder = Folder::new(account);
         let path = folder.mailbox();
         let fail = |error| failed("copy", &path, error);
@@ -40,7 +78,7 @@ impl<D: Disk> MailboxAdmin for TextMailboxes<D> {
         Ok(length)
     }
 
-    fn purge(&self, account: &Username) -> Result<(), StoreError> {
+    async fn purge(&self, account: &Username) -> Result<(), StoreError> {
         let folder = Folder::new(account).path;
         self.disk.remove_dir_all(&folder).map_err(|error| failed("delete", &folder, error))
     }

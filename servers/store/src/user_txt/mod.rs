@@ -18,16 +18,10 @@ use mail_core::users::{self, Account, StoredPassword, UserFile, Username};
 
 use crate::aliases_txt::AliasesTxt;
 use crate::directory::{AccountAdmin, AliasAdmin, Directory, DirectoryError, WeakPasswords};
+use crate::password::cost::{self, cost};
+use crate::password::{Hashing, VerifiedPasswordCache, hash, is_hash, same};
 use crate::rewrite::rewrite_file;
 use crate::watched_file::WatchedFile;
-
-mod cost;
-mod password;
-mod verified_password_cache;
-
-use cost::cost;
-use password::{Hashing, hash, is_hash, same};
-use verified_password_cache::VerifiedPasswordCache;
 
 /// The accounts in a data directory's User.txt, and the aliases in its Aliases.txt.
 #[derive(Debug)]
@@ -69,16 +63,6 @@ impl UserTxt {
     #[must_use]
     pub fn hashed(&self) -> u64 {
         self.hashing.hashed()
-    }
-
-    /// Whether the file had no account when it was last read.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.file.last().accounts.is_empty()
-    }
-
-    /// Whether the file had the account when it was last read.
-    pub(crate) fn contains(&self, name: &Username) -> bool {
-        self.file.last().account(name).is_some()
     }
 
     /// The accounts of the file, which is read again if it has changed.

@@ -266,7 +266,7 @@ impl Body for MemoryBody {
 }
 
 impl MailboxAdmin for MemoryStore {
-    fn check(&self, account: &Username) -> Result<MailboxReport, StoreError> {
+    async fn check(&self, account: &Username) -> Result<MailboxReport, StoreError> {
         Ok(self.with_mailbox(account, |mailbox| MailboxReport {
             messages: mailbox.messages.len() as u64,
             octets: mailbox.messages.iter().map(|message| message.text.len() as u64).sum(),
@@ -275,7 +275,7 @@ impl MailboxAdmin for MemoryStore {
     }
 
     /// A mailbox in memory has no file format; its messages are written one after the other.
-    fn copy(&self, account: &Username, out: &mut dyn Write) -> Result<u64, StoreError> {
+    async fn copy(&self, account: &Username, out: &mut (dyn Write + Send)) -> Result<u64, StoreError> {
         self.with_mailbox(account, |mailbox| {
             let failed = |error: std::io::Error| StoreError::Failed(error.to_string());
             mailbox.messages.iter().try_fold(0, |octets, message| {
@@ -285,7 +285,7 @@ impl MailboxAdmin for MemoryStore {
         })
     }
 
-    fn purge(&self, account: &Username) -> Result<(), StoreError> {
+    async fn purge(&self, account: &Username) -> Result<(), StoreError> {
         self.with_mailbox(account, |mailbox| mailbox.messages.clear());
         Ok(())
     }

@@ -62,6 +62,6 @@ async fn message_goes_to_the_target_of_each_destination() {
 
     deliver(&target, &both, "a", "Subject: both\r\n\r\n").await;
     deliver(&target, &envelope(&["gb"]), "b", "Subject: local\r\n\r\n").await;
-    assert_eq!(store.check(&account("gb")).expect("readable").messages, 2);
+    assert_eq!(store.check(&account("gb")).await.expect("readable").messages, 2);
     assert_eq!(*queue.0.lock().expect("not poisoned"), [(vec![remote], b"Subject: both\r\n\r\n".to_vec())]);
 }

@@ -1,7 +1,7 @@
 //! The cost of a password hash: Argon2id (RFC 9106) with one lane, the configured memory, and as many passes as take the
 //! configured time on this host.
 //!
-//! The cost is measured once, for the first hash, and stored in the data directory, so that all hashes of a site cost the same
+//! The cost is measured once, for the first hash, and stored (in the data directory or the database), so that all hashes of a site cost the same
 //! whatever the load of the host. A hash contains its parameters, so verification measures nothing.
 
 use std::fs::{self, OpenOptions};
@@ -10,7 +10,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use argon2::{Argon2, Params};
+use argon2::Argon2;
+pub use argon2::Params;
 use config::Auth;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -25,43 +26,60 @@ const FILE: &str = ".hash-cost";
 ///
 /// # Errors
 /// They cannot be stored.
-pub(super) fn cost(data: &Path, auth: &Auth) -> io::Result<Params> {
-    let memory_kib =
-        u32::try_from(auth.hash_memory.get() >> 10).expect("the configuration allows 1 GiB at most");
+pub(crate) fn cost(data: &Path, auth: &Auth) -> io::Result<Params> {
     let path = data.join(FILE);
-    if let Some(params) = fs::read_to_string(&path).ok().and_then(|text| stored(&text, memory_kib, auth)) {
+    if let Some(params) = fs::read_to_string(&path).ok().and_then(|text| stored(&text, auth)) {
         return Ok(params);
     }
-    let passes = measure(memory_kib, Duration::from_millis(auth.hash_milliseconds));
+    let params = measured(auth);
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
-    if let Err(error) = writeln!(file, "m={memory_kib},t={passes},p=1 for {} ms", auth.hash_milliseconds) {
+    if let Err(error) = writeln!(file, "{}", description(&params, auth)) {
         // The disk is full.
         let _ = fs::remove_file(&path);
         return Err(error);
     }
-    Ok(params(memory_kib, passes))
+    Ok(params)
 }
 
 /// Whether the data directory has stored parameters.
-pub(super) fn is_stored(data: &Path) -> bool {
+pub(crate) fn is_stored(data: &Path) -> bool {
     data.join(FILE).exists()
 }
 
 /// Removes the stored parameters. The next hash measures them again.
-pub(super) fn remove(data: &Path) {
+pub(crate) fn remove(data: &Path) {
     // Without the file there is nothing to remove.
     let _ = fs::remove_file(data.join(FILE));
 }
 
-/// The stored parameters, if they were measured for this configuration.
-fn stored(text: &str, memory_kib: u32, auth: &Auth) -> Option<Params> {
+/// The parameters that take the configured memory and time on this host. Blocks for some hashes.
+#[must_use]
+pub fn measured(auth: &Auth) -> Params {
+    let memory_kib = memory_kib(auth);
+    params(memory_kib, measure(memory_kib, Duration::from_millis(auth.hash_milliseconds)))
+}
+
+/// The stored form of measured parameters.
+#[must_use]
+pub fn description(params: &Params, auth: &Auth) -> String {
+    let (memory, passes) = (params.m_cost(), params.t_cost());
+    format!("m={memory},t={passes},p=1 for {} ms", auth.hash_milliseconds)
+}
+
+/// The parameters of a [`description`], if they were measured for this configuration.
+#[must_use]
+pub fn stored(text: &str, auth: &Auth) -> Option<Params> {
     let (cost, milliseconds) = text.trim_end().strip_suffix(" ms")?.split_once(" for ")?;
     let cost: Params = cost.parse().ok()?;
-    let matches = cost.m_cost() == memory_kib
+    let matches = cost.m_cost() == memory_kib(auth)
         && cost.p_cost() == 1
         && cost.t_cost() >= PASSES_MIN
         && milliseconds.parse() == Ok(auth.hash_milliseconds);
     matches.then_some(cost)
+}
+
+fn memory_kib(auth: &Auth) -> u32 {
+    u32::try_from(auth.hash_memory.get() >> 10).expect("the configuration allows 1 GiB at most")
 }
 
 /// The number of passes that take the wanted time: the fastest of three attempts, by the CPU time of this thread, so that other
@@ -124,8 +142,8 @@ mod tests {
             "m=19456,t=5,p=1",
             "m=19456,t=5,p=2 for 50 ms",
         ] {
-            assert!(stored(text, 19 << 10, &auth).is_none(), "{text}");
+            assert!(stored(text, &auth).is_none(), "{text}");
         }
-        assert!(stored("m=19456,t=5,p=1 for 50 ms\n", 19 << 10, &auth).is_some());
+        assert!(stored("m=19456,t=5,p=1 for 50 ms\n", &auth).is_some());
     }
 }

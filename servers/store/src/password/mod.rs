@@ -1,4 +1,5 @@
-//! Argon2id on blocking threads, with limits on concurrent and waiting verifications.
+//! Passwords of accounts: Argon2id on blocking threads, with limits on concurrent and waiting verifications; the cost of new
+//! hashes; a cache of verified passwords.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,11 +13,20 @@ use tokio::sync::Semaphore;
 
 use crate::directory::DirectoryError;
 
+pub mod cost;
+mod verified_password_cache;
+
+pub use verified_password_cache::{Fingerprint, VerifiedPasswordCache};
+
 /// Verifications that may wait: a few seconds of work at the default cost.
 const WAITING_MAX: usize = 64;
 
 /// Hashes a password with a fresh salt, in PHC form.
-pub(super) fn hash(password: &Secret<String>, cost: Params) -> String {
+///
+/// # Panics
+/// The cost has parameters that Argon2 does not permit.
+#[must_use]
+pub fn hash(password: &Secret<String>, cost: Params) -> String {
     Argon2::from(cost)
         .hash_password(password.expose().as_bytes())
         .expect("the parameters were checked and a fresh salt is valid")
@@ -24,18 +34,20 @@ pub(super) fn hash(password: &Secret<String>, cost: Params) -> String {
 }
 
 /// Whether a text is a complete hash in PHC format.
-pub(super) fn is_hash(phc: &str) -> bool {
+#[must_use]
+pub fn is_hash(phc: &str) -> bool {
     PasswordHash::new(phc).is_ok_and(|hash| hash.hash.is_some() && hash.salt.is_some())
 }
 
 /// Constant-time equality of passwords of equal length.
-pub(super) fn same(left: &Secret<String>, right: &Secret<String>) -> bool {
+#[must_use]
+pub fn same(left: &Secret<String>, right: &Secret<String>) -> bool {
     left.expose().as_bytes().ct_eq(right.expose().as_bytes()).into()
 }
 
 /// Limits verifications: each uses a core and the memory of its hash.
 #[derive(Debug)]
-pub(super) struct Hashing {
+pub struct Hashing {
     /// One permit per running or waiting verification.
     slots: Semaphore,
     cores: Arc<Semaphore>,
@@ -65,7 +77,7 @@ impl Hashing {
     ///
     /// # Errors
     /// [`DirectoryError::Busy`]: too many verifications are waiting.
-    pub(super) async fn verify(&self, phc: &str, password: &Secret<String>) -> Result<bool, DirectoryError> {
+    pub async fn verify(&self, phc: &str, password: &Secret<String>) -> Result<bool, DirectoryError> {
         let _slot = self.slots.try_acquire().map_err(|_| DirectoryError::Busy)?;
         let core = Arc::clone(&self.cores).acquire_owned().await.expect("the semaphore is never closed");
         self.hashed.fetch_add(1, Ordering::Relaxed);
@@ -82,7 +94,8 @@ impl Hashing {
     }
 
     /// Number of verifications so far.
-    pub(super) fn hashed(&self) -> u64 {
+    #[must_use]
+    pub fn hashed(&self) -> u64 {
         self.hashed.load(Ordering::Relaxed)
     }
 }

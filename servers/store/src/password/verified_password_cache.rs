@@ -20,17 +20,21 @@ use crate::generations::GenerationalCache;
 const ENTRIES_MAX: usize = 7 << 13;
 
 #[derive(Debug)]
-pub(super) struct VerifiedPasswordCache {
+pub struct VerifiedPasswordCache {
     key: Secret<[u8; 32]>,
     recent: Option<Mutex<GenerationalCache<Fingerprint, ()>>>,
 }
 
 /// MAC of an account, its stored password and a given one.
-pub(super) type Fingerprint = [u8; 32];
+pub type Fingerprint = [u8; 32];
 
 impl VerifiedPasswordCache {
     /// An entry stays for at least half of `lifetime` and at most all of it. Zero disables the cache.
-    pub(super) fn new(lifetime: Duration) -> Self {
+    ///
+    /// # Panics
+    /// The system has no random source.
+    #[must_use]
+    pub fn new(lifetime: Duration) -> Self {
         let mut key = [0; 32];
         getrandom::fill(&mut key).expect("the system has a random source, which TLS and salts need, too");
         let recent =
@@ -38,7 +42,10 @@ impl VerifiedPasswordCache {
         Self { key: Secret::new(key), recent }
     }
 
-    pub(super) fn fingerprint(&self, account: &Account, password: &Secret<String>) -> Fingerprint {
+    /// # Panics
+    /// Never: the key has the right length.
+    #[must_use]
+    pub fn fingerprint(&self, account: &Account, password: &Secret<String>) -> Fingerprint {
         let (kind, stored) = match &account.password {
             StoredPassword::Plain(plain) => (b"plain", plain.expose()),
             StoredPassword::Argon2id(phc) => (b"phc  ", phc),
@@ -52,13 +59,14 @@ impl VerifiedPasswordCache {
         mac.finalize_fixed().into()
     }
 
-    pub(super) fn contains(&self, now: Instant, fingerprint: Fingerprint) -> bool {
+    #[must_use]
+    pub fn contains(&self, now: Instant, fingerprint: Fingerprint) -> bool {
         self.recent.as_ref().is_some_and(|recent| {
             recent.lock().unwrap_or_else(PoisonError::into_inner).find(now, fingerprint).is_some()
         })
     }
 
-    pub(super) fn insert(&self, now: Instant, fingerprint: Fingerprint) {
+    pub fn insert(&self, now: Instant, fingerprint: Fingerprint) {
         if let Some(recent) = &self.recent {
             recent.lock().unwrap_or_else(PoisonError::into_inner).insert(now, fingerprint, ());
         }

@@ -1,0 +1,187 @@
+//! Accounts and aliases.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::Auth;
+use mail_core::aliases::{AliasKey, AliasTarget};
+use mail_core::message::address::{Address, Domain, Host};
+use mail_core::secret::Secret;
+use mail_core::time::Instant;
+use mail_core::users::{Account, StoredPassword, Username};
+use mail_store::directory::{Directory, DirectoryError};
+use mail_store::password::{Hashing, VerifiedPasswordCache, is_hash, same};
+use tokio::sync::OnceCell;
+use tokio_postgres::Row;
+
+use crate::accounts::key;
+use crate::database::{Database, OPERATION_LIMIT};
+use crate::failure::{Failure, repeat};
+use lookups::Lookups;
+
+mod account_admin;
+mod alias_admin;
+mod decoy;
+mod lookups;
+
+const ALIASES: &str = "SELECT alias, targets FROM alias WHERE alias = ANY($1)";
+const ACCOUNT: &str = "SELECT name FROM account WHERE account = $1";
+const FIRST: &str = "SELECT name FROM account ORDER BY position, account LIMIT 1";
+
+/// Accounts and aliases in a database. Lookups are cached for a second.
+#[derive(Debug)]
+pub struct PostgresDirectory {
+    pub(crate) database: Database,
+    auth: Auth,
+    /// The local domains.
+    domains: Arc<[Domain]>,
+    hashing: Hashing,
+    verified: VerifiedPasswordCache,
+    lookups: Lookups,
+    /// Selects the hash that an unknown name is verified against.
+    decoy_key: OnceCell<String>,
+}
+
+impl PostgresDirectory {
+    /// Uses the tables of a database. `domains` are the local domains.
+    #[must_use]
+    pub fn new(database: Database, auth: &Auth, domains: &[Domain]) -> Self {
+        Self {
+            database,
+            auth: auth.clone(),
+            domains: domains.into(),
+            hashing: Hashing::default(),
+            verified: VerifiedPasswordCache::new(Duration::from_secs(auth.cache_seconds)),
+            lookups: Lookups::default(),
+            decoy_key: OnceCell::new(),
+        }
+    }
+
+    /// Reads the aliases and, if one is given, the account in one round trip.
+    async fn look_up(&self, aliases: &[String], account: Option<&str>) -> Result<(), Failure> {
+        let now = Instant::now();
+        let (alias_rows, account_rows) = repeat(OPERATION_LIMIT, || async {
+            let connection = self.database.connection().await?;
+            let (find_aliases, find_account) =
+                (connection.prepare(ALIASES).await?, connection.prepare(ACCOUNT).await?);
+            let rows = tokio::try_join!(biased;
+                async {
+                    match aliases {
+                        [] => Ok(Vec::new()),
+                        _ => connection.rows(&find_aliases, &[&aliases]).await,
+                    }
+                },
+                async {
+                    match &account {
+                        None => Ok(Vec::new()),
+                        Some(account) => connection.rows(&find_account, &[account]).await,
+                    }
+                },
+            )?;
+            connection.give_back();
+            Ok(rows)
+        })
+        .await?;
+        for alias in aliases {
+            let row = alias_rows.iter().find(|row| row.get::<_, &str>(0) == alias);
+            self.lookups.aliases.insert(now, alias, row.map(targets));
+        }
+        if let Some(account) = account {
+            self.lookups.accounts.insert(now, account, account_rows.first().and_then(name));
+        }
+        Ok(())
+    }
+
+    /// The targets of the first of these aliases that exists.
+    async fn first_alias(
+        &self,
+        keys: &[String],
+        others: &[String],
+        account: Option<&str>,
+        host: &Host,
+    ) -> Result<Option<Vec<Address>>, DirectoryError> {
+        for _ in 0..2 {
+            let now = Instant::now();
+            let found: Option<Vec<_>> = keys.iter().map(|key| self.lookups.aliases.find(now, key)).collect();
+            if let Some(found) = found {
+                let targets = found.into_iter().flatten().next();
+                return Ok(targets.map(|targets| targets.iter().map(|target| target.at(host)).collect()));
+            }
+            self.look_up(&[keys, others].concat(), account).await?;
+        }
+        Err(DirectoryError::Failed("the aliases could not be read in time".into()))
+    }
+}
+
+/// The account's name as the administrator spelled it.
+fn name(row: &Row) -> Option<Username> {
+    Username::parse(row.get(0)).ok()
+}
+
+fn targets(row: &Row) -> Vec<AliasTarget> {
+    let targets: Vec<&str> = row.get(1);
+    targets.into_iter().filter_map(|target| AliasTarget::parse(target).ok()).collect()
+}
+
+impl Directory for PostgresDirectory {
+    async fn find(&self, name: &Username) -> Result<Option<Username>, DirectoryError> {
+        let key = key(name);
+        if let Some(found) = self.lookups.accounts.find(Instant::now(), &key) {
+            return Ok(found);
+        }
+        self.look_up(&[], Some(&key)).await?;
+        Ok(self.lookups.accounts.find(Instant::now(), &key).flatten())
+    }
+
+    /// Also reads what routing asks for next: the catch-all and the account.
+    async fn alias(&self, address: &Address) -> Result<Option<Vec<Address>>, DirectoryError> {
+        let Host::Domain(domain) = &address.host else { return Ok(None) };
+        let keys: Vec<_> = AliasKey::candidates(address).iter().map(AliasKey::to_string).collect();
+        let account = address.local.username().map(|name| key(&name));
+        let catch_all = [AliasKey::catch_all(domain).to_string()];
+        self.first_alias(&keys, &catch_all, account.as_deref(), &address.host).await
+    }
+
+    async fn catch_all(&self, domain: &Domain) -> Result<Option<Vec<Address>>, DirectoryError> {
+        let keys = [AliasKey::catch_all(domain).to_string()];
+        self.first_alias(&keys, &[], None, &Host::Domain(domain.clone())).await
+    }
+
+    async fn first(&self) -> Result<Option<Username>, DirectoryError> {
+        let rows = self.database.query(FIRST, &[]).await?;
+        Ok(rows.first().and_then(name))
+    }
+
+    async fn verify(
+        &self,
+        name: Option<&Username>,
+        password: &Secret<String>,
+    ) -> Result<Option<Username>, DirectoryError> {
+        let decoy::Found { account, decoy } = self.account_and_decoy(name).await?;
+        let fingerprint = account.as_ref().map(|account| self.verified.fingerprint(account, password));
+        if fingerprint.is_some_and(|fingerprint| self.verified.contains(Instant::now(), fingerprint)) {
+            return Ok(account.map(|account| account.name));
+        }
+        let own = account.as_ref().and_then(usable_hash);
+        let hash_is_right = match own.or(decoy.as_deref()) {
+            Some(phc) => self.hashing.verify(phc, password).await?,
+            None => false,
+        };
+        let is_right = account.as_ref().is_some_and(|account| match &account.password {
+            StoredPassword::Plain(plain) => same(plain, password),
+            StoredPassword::Argon2id(_) => own.is_some() && hash_is_right,
+        });
+        if let Some(fingerprint) = fingerprint.filter(|_| is_right) {
+            self.verified.insert(Instant::now(), fingerprint);
+        }
+        Ok(account.filter(|_| is_right).map(|account| account.name))
+    }
+}
+
+/// The account's hash, if it is usable.
+fn usable_hash(account: &Account) -> Option<&str> {
+    match &account.password {
+        StoredPassword::Argon2id(phc) if is_hash(phc) => Some(phc),
+        _ => None,
+    }
+}

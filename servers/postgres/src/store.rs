@@ -1,0 +1,86 @@
+//! Deliveries and maildrops.
+
+use std::sync::Arc;
+
+use mail_core::users::Username;
+use mail_store::disk::RealDisk;
+use mail_store::spool::SpillFiles;
+use mail_store::{DeliveryTarget, Envelope, MaildropStore, StoreError, StoreHealth};
+
+use crate::commit::Commits;
+use crate::database::Database;
+use crate::failure::Failure;
+use crate::incoming::PostgresIncoming;
+use crate::maildrop::PostgresMaildrop;
+use crate::schema;
+
+/// Changes a row as a delivery does.
+const PROBE: &str = "INSERT INTO writer (writer, last_group, seen) VALUES ('probe', 0, clock_timestamp()) \
+    ON CONFLICT (writer) DO UPDATE SET seen = clock_timestamp()";
+
+/// Removes the rows of processes that have ended. An unanswered COMMIT is repeated for a minute.
+const FORGET_WRITERS: &str = "DELETE FROM writer WHERE seen < clock_timestamp() - interval '1 day'";
+
+/// Mail in a database.
+#[derive(Debug, Clone)]
+pub struct PostgresStore {
+    shared: Arc<Shared>,
+}
+
+/// Shared by the store, its incoming messages and its leases.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) database: Database,
+    pub(crate) commits: Arc<Commits>,
+    pub(crate) spill_files: Arc<SpillFiles<RealDisk>>,
+}
+
+impl PostgresStore {
+    /// Uses the tables of a database. Incoming messages that do not fit into memory wait in temporary files on `disk`.
+    ///
+    /// # Errors
+    /// The directory of the temporary files cannot be used.
+    pub fn new(database: Database, disk: &RealDisk) -> Result<Self, StoreError> {
+        let shared = Shared {
+            commits: Arc::new(Commits::new(database.clone())),
+            spill_files: Arc::new(SpillFiles::open(disk)?),
+            database,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    async fn probe(&self) -> Result<(), Failure> {
+        schema::check(&self.shared.database).await?;
+        let connection = self.shared.database.connection().await?;
+        let (probe, forget) = (connection.prepare(PROBE).await?, connection.prepare(FORGET_WRITERS).await?);
+        connection.change(&probe, &[]).await?;
+        connection.change(&forget, &[]).await?;
+        connection.give_back();
+        Ok(())
+    }
+}
+
+impl DeliveryTarget for PostgresStore {
+    type Incoming = PostgresIncoming;
+
+    async fn begin(&self, envelope: &Envelope) -> Result<PostgresIncoming, StoreError> {
+        PostgresIncoming::new(Arc::clone(&self.shared), envelope)
+    }
+}
+
+impl MaildropStore for PostgresStore {
+    type Maildrop = PostgresMaildrop;
+
+    async fn open(&self, account: &Username) -> Result<PostgresMaildrop, StoreError> {
+        PostgresMaildrop::open(self.shared.database.clone(), account).await
+    }
+}
+
+impl StoreHealth for PostgresStore {
+    async fn check_writable(&self) -> Result<(), StoreError> {
+        match self.probe().await.map_err(StoreError::from) {
+            Err(StoreError::Full(_)) => Ok(()),
+            checked => checked,
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Accounts, aliases and mail that are copied from another store.
+
+use chrono::{DateTime, Utc};
+use mail_core::aliases::Alias;
+use mail_core::users::{Account, StoredPassword, Username};
+use mail_store::StoreError;
+use mail_store::directory::DirectoryError;
+
+use crate::accounts::key;
+use crate::commit::{INLINE_OCTETS_MAX, PIECE_OCTETS};
+use crate::database::Connection;
+use crate::directory::PostgresDirectory;
+use crate::failure::Failure;
+use crate::mailboxes::PostgresMailboxes;
+
+/// Rows of one batch.
+const BATCH: i64 = 1_000;
+
+const ACCOUNTS: &str = "SELECT name, password FROM account ORDER BY position, account LIMIT $1";
+const ACCOUNTS_AFTER: &str = "SELECT name, password FROM account \
+    WHERE (position, account) > (SELECT position, account FROM account WHERE account = $2) \
+    ORDER BY position, account LIMIT $1";
+
+const SET_ALIAS: &str = "INSERT INTO alias (alias, targets, position) VALUES ($1, $2, $3) \
+    ON CONFLICT (alias) DO UPDATE SET targets = excluded.targets, position = excluded.position";
+
+const UNIQUE_IDS: &str = "SELECT position, unique_id FROM message \
+    WHERE account = $1 AND position > $2 ORDER BY position LIMIT $3";
+
+const CREATE_MAILDROP: &str = "INSERT INTO maildrop (account) VALUES ($1) ON CONFLICT DO NOTHING";
+const LOCK: &str = "SELECT next_position FROM maildrop WHERE account = $1 FOR UPDATE";
+const INSERT: &str = "INSERT INTO message (account, position, unique_id, octets, received, front, trace_length, \
+    front_length, content, body_account, body_id, record) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+const INSERT_BODY: &str = "INSERT INTO body (account, id, copies) VALUES ($1, $2, 1)";
+const INSERT_PIECE: &str = "INSERT INTO body_piece (account, id, piece, content) VALUES ($1, $2, $3, $4)";
+const COUNT: &str = "UPDATE maildrop SET messages = messages + $2, octets = octets + $3, \
+    next_position = next_position + $2 WHERE account = $1";
+
+/// A message of another store.
+#[derive(Debug, Clone)]
+pub struct CopiedMessage {
+    pub unique_id: String,
+    pub received: DateTime<Utc>,
+    /// From, To and Subject of its record in MyMailBox.txt, if some of them are not in the message.
+    pub front: Option<Vec<u8>>,
+    /// Lengths of the trace fields at the start of the content, and of From, To and Subject after them.
+    pub trace_length: usize,
+    pub front_length: usize,
+    /// As POP3 sends it, without dot-stuffing.
+    pub content: Vec<u8>,
+    /// The record, if it is not determined by the others.
+    pub record: Option<Vec<u8>>,
+}
+
+impl PostgresDirectory {
+    /// A batch of accounts with their stored passwords after `after`, in order; empty after the last.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn accounts(&self, after: Option<&Username>) -> Result<Vec<Account>, DirectoryError> {
+        let rows = match after.map(key) {
+            None => self.database.query(ACCOUNTS, &[&BATCH]).await?,
+            Some(after) => self.database.query(ACCOUNTS_AFTER, &[&BATCH, &after]).await?,
+        };
+        let account = |row: &tokio_postgres::Row| {
+            let password = StoredPassword::parse(row.get(1)).ok()?;
+            Some(Account { name: Username::parse(row.get(0)).ok()?, password })
+        };
+        Ok(rows.iter().filter_map(account).collect())
+    }
+
+    /// Adds or replaces aliases that were valid together, in their order.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn set_aliases(&self, aliases: &[Alias]) -> Result<(), DirectoryError> {
+        let connection = self.database.connection().await?;
+        connection.run("BEGIN").await?;
+        let set = connection.prepare(SET_ALIAS).await?;
+        for (position, alias) in (1_i64..).zip(aliases) {
+            let targets: Vec<_> = alias.targets.iter().map(ToString::to_string).collect();
+            connection.change(&set, &[&alias.key.as_str(), &targets, &position]).await?;
+        }
+        connection.commit().await?;
+        connection.give_back();
+        Ok(())
+    }
+}
+
+impl PostgresMailboxes {
+    /// The unique-ids of an account's messages, in order.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn unique_ids(&self, account: &Username) -> Result<Vec<String>, StoreError> {
+        let (account, mut after, mut ids) = (key(account), 0_i64, Vec::new());
+        loop {
+            let rows = self.database.query(UNIQUE_IDS, &[&account, &after, &BATCH]).await?;
+            let Some(last) = rows.last() else { return Ok(ids) };
+            after = last.get(0);
+            ids.extend(rows.iter().map(|row| row.get::<_, String>(1)));
+        }
+    }
+
+    /// Adds messages to an account's maildrop, all or none of them.
+    ///
+    /// # Errors
+    /// The database cannot be written, or the answer was lost: [`unique_ids`](Self::unique_ids) tells.
+    pub async fn append(&self, account: &Username, messages: &[CopiedMessage]) -> Result<(), StoreError> {
+        let account = key(account);
+        let connection = self.database.connection().await?;
+        let create = connection.prepare(CREATE_MAILDROP).await?;
+        connection.change(&create, &[&account]).await?;
+        connection.run("BEGIN").await?;
+        let lock = connection.prepare(LOCK).await?;
+        let rows = connection.rows(&lock, &[&account]).await?;
+        let next: i64 = rows.first().map_or(1, |row| row.get(0));
+        for (position, message) in (next..).zip(messages) {
+            insert(&connection, &account, position, message).await?;
+        }
+        let added = signed(messages.len());
+        let octets: i64 = messages.iter().map(|message| signed(message.content.len())).sum();
+        let count = connection.prepare(COUNT).await?;
+        connection.change(&count, &[&account, &added, &octets]).await?;
+        connection.commit().await?;
+        connection.give_back();
+        Ok(())
+    }
+}
+
+async fn insert(
+    connection: &Connection,
+    account: &str,
+    position: i64,
+    message: &CopiedMessage,
+) -> Result<(), Failure> {
+    let CopiedMessage { unique_id, received, front, trace_length, front_length, content, record } = message;
+    let is_inline = content.len() as u64 <= INLINE_OCTETS_MAX;
+    let inline = is_inline.then_some(content);
+    let body: (Option<&str>, Option<&String>) = match is_inline {
+        true => (None, None),
+        false => (Some(account), Some(unique_id)),
+    };
+    if !is_inline {
+        let insert = connection.prepare(INSERT_BODY).await?;
+        connection.change(&insert, &[&account, unique_id]).await?;
+        let insert = connection.prepare(INSERT_PIECE).await?;
+        for (number, piece) in (0_i32..).zip(content.chunks(PIECE_OCTETS)) {
+            connection.change(&insert, &[&account, unique_id, &number, &piece]).await?;
+        }
+    }
+    let length = |length: usize| i32::try_from(length).unwrap_or(i32::MAX);
+    let insert = connection.prepare(INSERT).await?;
+    let values: crate::database::Values<'_> = &[
+        &account,
+        &position,
+        unique_id,
+        &signed(content.len()),
+        received,
+        front,
+        &length(*trace_length),
+        &length(*front_length),
+        &inline,
+        &body.0,
+        &body.1,
+        record,
+    ];
+    connection.change(&insert, values).await.map(drop)
+}
+
+fn signed(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
+}
