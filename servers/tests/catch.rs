@@ -3,16 +3,16 @@
 mod support;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::catch::{Catcher, MESSAGE};
 use support::tls::TlsClient;
-use support::{LineStream, Pop3Client, ProgramOutput, TIMEOUT, run_program};
+use support::{LineStream, Pop3Client, ProgramOutput, TIMEOUT, is_installed, run_program};
 
 fn run(arguments: &[&str]) -> ProgramOutput {
     run_program(&mut Catcher::command(arguments), b"")
@@ -142,6 +142,84 @@ fn child_ends_with_standard_input_and_removes_its_directory() {
     assert!(idle.reply().starts_with("421"));
 }
 
+/// A test runner that is killed leaves no catcher behind.
+#[test]
+fn catcher_ends_when_its_parent_is_killed() {
+    assert!(is_installed("python3"), "`cargo xtask setup` installs python3");
+    let script = "import subprocess, sys, time
+catcher = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+print(catcher.stdout.readline().decode(), flush=True)
+time.sleep(600)";
+    let mut parent = Command::new("python3")
+        .args([
+            "-c",
+            script,
+            env!("CARGO_BIN_EXE_pennypost"),
+            "catch",
+            "--child",
+            "--smtp",
+            "127.0.0.1:0",
+            "--web",
+            "127.0.0.1:0",
+        ])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut line = String::new();
+    BufReader::new(parent.stdout.take().expect("stdout is piped")).read_line(&mut line).expect("a line");
+    let ready: Value = serde_json::from_str(&line).expect("JSON");
+    let smtp = ready["smtp"].as_str().expect("an address").to_owned();
+    let directory =
+        Path::new(ready["ca"].as_str().expect("a path")).ancestors().nth(2).expect("a directory").to_owned();
+    assert!(std::net::TcpStream::connect(&smtp).is_ok() && directory.exists());
+    parent.kill().expect("the parent is killed");
+    parent.wait().expect("the parent has exited");
+    let start = Instant::now();
+    while directory.exists() || std::net::TcpStream::connect(&smtp).is_ok() {
+        assert!(start.elapsed() < TIMEOUT, "the catcher still runs");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn message_that_cannot_be_stored_is_refused_for_now() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let catcher = Catcher::start(&["--data", directory.path().to_str().expect("UTF-8")]);
+    let mut smtp = catcher.smtp();
+    smtp.command("EHLO client.example");
+    smtp.command("MAIL FROM:<ann@a.example>");
+    smtp.command("RCPT TO:<bob@b.example>");
+    smtp.command("DATA");
+    // A message of this size has a file, whose name cannot be changed after this.
+    smtp.stream.send(&b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd\r\n".repeat(16 << 10));
+    let messages = directory.path().join("messages");
+    let start = Instant::now();
+    while fs::read_dir(&messages).expect("the directory exists").count() == 0 {
+        assert!(start.elapsed() < TIMEOUT, "the message has no file");
+    }
+    fs::rename(&messages, directory.path().join("moved")).expect("the directory is renamed");
+    smtp.stream.send(b".\r\n");
+    let reply = smtp.reply();
+    assert!(reply.starts_with("451 4.3.0"), "{reply}");
+    assert_eq!(catcher.json("GET", "/api/v1/messages")["total"], 0);
+    fs::rename(directory.path().join("moved"), &messages).expect("the directory is renamed");
+    assert!(smtp.deliver("ann@a.example", &["bob@b.example"], MESSAGE.as_bytes()).starts_with("250"));
+    assert_eq!(catcher.json("GET", "/api/v1/messages")["total"], 1);
+}
+
+/// The message can be found as soon as its sender has the 250.
+#[test]
+fn accepted_message_is_listed_at_once() {
+    let catcher = Catcher::start(&[]);
+    let mut smtp = catcher.smtp();
+    smtp.command("EHLO client.example");
+    for count in 1..=50 {
+        assert!(smtp.deliver("ann@a.example", &["bob@b.example"], MESSAGE.as_bytes()).starts_with("250"));
+        assert_eq!(catcher.json("GET", "/api/v1/mail?to=bob@b.example&limit=1")["count"], count);
+    }
+}
+
 #[test]
 fn terminated_catcher_removes_its_directory_and_ends_waits() {
     let catcher = Catcher::start(&[]);
@@ -192,7 +270,7 @@ fn unusable_flags_are_refused_with_the_remedy() {
 #[test]
 fn public_catcher_prints_what_is_exposed() {
     let catcher = Catcher::start(&["--public", "--smtp", "0.0.0.0:0"]);
-    let text: String = std::iter::from_fn(|| catcher.log.recv_timeout(TIMEOUT).ok()).take(2).collect();
+    let text: String = std::iter::from_fn(|| catcher.log_line()).take(2).collect();
     assert!(text.contains("--public") && text.contains("(SMTP)") && text.contains("send messages"), "{text}");
 }
 

@@ -2,11 +2,12 @@
 
 mod support;
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use support::catch::{Catcher, MESSAGE};
-use support::{LineStream, SmtpClient, TIMEOUT};
+use support::{LineStream, SmtpClient, TIMEOUT, is_installed, run_program};
 
 fn set(catcher: &Catcher, faults: &serde_json::Value) {
     let response = catcher.put("/api/v1/faults", &faults.to_string());
@@ -109,6 +110,18 @@ fn connection_and_session_commands_fail() {
     assert_eq!(injected, [1, 1, 1, 1]);
     assert_eq!(catcher.json("GET", "/api/v1/faults"), json!({ "faults": [] }));
     assert!(catcher.smtp().command("QUIT").starts_with("221"));
+}
+
+/// Every command and every kind of fault, as an application with Python's smtplib sees it.
+#[test]
+fn smtplib_observes_every_fault() {
+    let catcher = Catcher::start(&[]);
+    assert!(is_installed("python3"), "`cargo xtask setup` installs python3");
+    let mut command = Command::new("python3");
+    command.args(["-c", include_str!("support/observe_faults.py")]);
+    command.env("WEB", format!("http://{}", catcher.web)).env("SMTP_PORT", catcher.smtp.port().to_string());
+    let output = run_program(&mut command, b"");
+    assert_eq!((output.code, output.stdout.as_str()), (Some(0), "done\n"), "{output:?}");
 }
 
 #[test]

@@ -319,6 +319,23 @@ fn published_client_for_node_works_unchanged() {
 }
 
 #[test]
+fn every_command_of_cypress_mailpit_works_unchanged() {
+    let catcher = Catcher::start(&[]);
+    let script = include_str!("support/cypress.mjs");
+    assert_eq!(run_client("node", &packages("npm"), script, &catcher), "done\n");
+}
+
+#[test]
+fn path_with_repeated_slashes_is_redirected_to_this_host() {
+    let catcher = Catcher::start(&[]);
+    let response = catcher.request("GET", "//evil.example//view/latest.html?query=x");
+    assert_eq!(
+        (response.status, response.headers["location"].as_str()),
+        (308, "/evil.example/view/latest.html?query=x")
+    );
+}
+
+#[test]
 fn published_client_for_python_works_unchanged() {
     let catcher = Catcher::start(&[]);
     catcher.deliver("bounce@a.example", &["bob+urgent@b.example"], RICH);

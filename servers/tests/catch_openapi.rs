@@ -3,17 +3,19 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 use support::catch::{Catcher, HttpResponse};
+use support::mail_host::MailHost;
 use support::run_program;
 
-/// A message with HTML and an attachment, whose part is `2`.
+/// A message with HTML, whose link is not permitted, and an attachment, whose part is `2`.
 const RICH: &str = "Date: Sun, 22 Nov 2026 20:15:06 +0100\r\nFrom: Ann <ann@a.example>\r\nTo: Bob <bob@b.example>\r\n\
     Subject: Report\r\nMessage-ID: <7@a.example>\r\nX-Tags: alpha\r\nMIME-Version: 1.0\r\n\
-    Content-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\nContent-Type: text/html\r\n\r\n<p>The report</p>\r\n\
+    Content-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\nContent-Type: text/html\r\n\r\n<p style='display:flex'>The <a href='http://10.0.0.1/'>report</a></p>\r\n\
     --m\r\nContent-Type: text/csv; name=a.csv\r\nContent-Disposition: attachment\r\n\r\na,b\r\n--m--\r\n";
 
 /// Documented answers without a request: a WebSocket, and the time of the shutdown. Other tests cover them.
@@ -76,10 +78,17 @@ const EXCHANGES: &[Exchange] = &[
     ("GET", "/api/v1/message/{id}/part/{part}", &["latest", "2"], "?query=is:x", "", 400),
     ("GET", "/api/v1/message/{id}/part/{part}", &["{new}", "9"], "", "", 404),
     ("GET", "/api/v1/message/{id}/part/{part}/thumb", &["{new}", "2"], "", "", 400),
-    ("GET", "/api/v1/message/{id}/html-check", &["{new}"], "", "", 400),
-    ("GET", "/api/v1/message/{id}/link-check", &["{new}"], "", "", 400),
+    ("GET", "/api/v1/message/{id}/html-check", &["{new}"], "", "", 200),
+    ("GET", "/api/v1/message/{id}/html-check", &["latest"], "?query=is:x", "", 400),
+    ("GET", "/api/v1/message/{id}/html-check", &["none"], "", "", 404),
+    ("GET", "/api/v1/message/{id}/link-check", &["{new}"], "?follow=true", "", 200),
+    ("GET", "/api/v1/message/{id}/link-check", &["latest"], "?query=is:x", "", 400),
+    ("GET", "/api/v1/message/{id}/link-check", &["none"], "", "", 404),
     ("GET", "/api/v1/message/{id}/sa-check", &["{new}"], "", "", 400),
-    ("POST", "/api/v1/message/{id}/release", &["{new}"], "", "", 400),
+    ("POST", "/api/v1/message/{id}/release", &["{new}"], "", r#"{"To":["ann@a.example"]}"#, 200),
+    ("POST", "/api/v1/message/{id}/release", &["{new}"], "", r#"{"To":["ann"]}"#, 400),
+    ("POST", "/api/v1/message/{id}/release", &["{new}"], "", r#"{"To":["ann@b.example"]}"#, 403),
+    ("POST", "/api/v1/message/{id}/release", &["none"], "", r#"{"To":["ann@a.example"]}"#, 404),
     (
         "POST",
         "/api/v1/send",
@@ -121,7 +130,16 @@ fn documented(description: &Value) -> BTreeSet<String> {
 
 #[test]
 fn every_documented_answer_is_given_and_has_its_shape() {
-    let catcher = Catcher::start(&[]);
+    let (host, directory) =
+        (MailHost::start(Ipv4Addr::LOCALHOST, 0), tempfile::tempdir().expect("a directory"));
+    let config = directory.path().join("catch.toml");
+    let smarthost = format!(
+        "[outbound]\nmode = 'smarthost'\nsmarthost = {{ address = '{}', tls = 'off' }}\n",
+        host.address
+    );
+    std::fs::write(&config, smarthost).expect("the file is written");
+    let catcher =
+        Catcher::start(&["--config", config.to_str().expect("UTF-8"), "--release-to", "ann@a.example"]);
     let description = catcher.json("GET", "/api/v1/openapi.json");
     let mut given = BTreeSet::from(NOT_REQUESTED.map(str::to_owned));
     for (method, route, parameters, query, body, status) in EXCHANGES {

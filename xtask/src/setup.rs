@@ -1,12 +1,11 @@
 //! `cargo xtask setup`: installs the tools that the tests need and this machine lacks.
 //!
 //! Sources: rustup for the Rust target, crates.io for four programs, Debian for node, npm, Python, mail programs, PostgreSQL, Pebble
-//! and Chromium, npm for
-//! axe-core and mailpit-api, PyPI for mailpit-api-client, schemathesis and dkimpy. No prebuilt program is downloaded from
-//! elsewhere. Each run checks the machine, so a second run does nothing.
+//! and Chromium, npm for axe-core, nodemailer, mailpit-api and cypress-mailpit, PyPI for aiosmtplib, mailpit-api-client, schemathesis
+//! and dkimpy. No prebuilt program is downloaded from elsewhere. Each run checks the machine, so a second run does nothing.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::shell::{
@@ -35,7 +34,7 @@ const PACKAGES: &[Package] = &[
     ("pebble", "pebble", "issues certificates by ACME"),
     ("script", "bsdutils", "gives mutt and neomutt a terminal"),
     ("python3", "python3", "sends with smtplib and retrieves with poplib"),
-    ("pip3", "python3-pip", "installs mailpit-api-client, schemathesis and dkimpy"),
+    ("pip3", "python3-pip", "installs aiosmtplib, mailpit-api-client, schemathesis and dkimpy"),
     ("node", "nodejs", "runs WebAssembly tests"),
     NPM,
     ("chromium", "chromium", "runs the page"),
@@ -57,18 +56,22 @@ const POSTGRESQL_VERSIONS: &str = "/usr/lib/postgresql";
 /// Settings of the database that the package would create.
 const POSTGRESQL_CLUSTER: (&str, &str) =
     ("/etc/postgresql-common/createcluster.d/pennypost.conf", "create_main_cluster = false\n");
+const MAILDEV_VERSION: &str = "3.0.0";
 
 /// Tells Debian whether packages may start services (Debian policy, section 9.3.3).
 const SERVICES_POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Packages from npm: name, version, purpose.
-const NPM_PACKAGES: [(&str, &str, &str); 2] = [
+const NPM_PACKAGES: [(&str, &str, &str); 4] = [
     ("axe-core", "4.14.1", "checks the page's accessibility"),
+    ("cypress-mailpit", "2.0.0", "a client of the mail catcher's API"),
+    ("nodemailer", "10.6.1", "sends by SMTP"),
     ("mailpit-api", "2.1.0", "a client of the mail catcher's API"),
 ];
 
 /// Packages from PyPI, with their dependencies: name, version, purpose.
-const PYTHON_PACKAGES: [(&str, &str, &str); 4] = [
+const PYTHON_PACKAGES: [(&str, &str, &str); 5] = [
+    ("aiosmtplib", "5.1.3", "sends by SMTP"),
     ("mailpit-api-client", "1.0.0", "a client of the mail catcher's API"),
     ("schemathesis", "4.32.5", "compares the mail catcher's API with its description"),
     ("dkimpy", "1.1.8", "verifies DKIM signatures"),
@@ -283,6 +286,24 @@ fn install(tool: &Tool) -> Result {
     }
 }
 
+/// Installs MailDev, with which `cargo xtask bench --peers` compares the mail catcher. Returns its program for Node.
+///
+/// # Errors
+/// It cannot be installed.
+pub fn maildev() -> Result<PathBuf> {
+    let folder = target_dir()?.join("maildev");
+    let program = folder.join("node_modules/.bin/maildev");
+    if !program.exists() {
+        npm()?;
+        fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        print(&format!("setup: installing maildev {MAILDEV_VERSION} (the peer of the mail catcher)"));
+        let mut npm = command("npm");
+        npm.args(["install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]);
+        shell::run(npm.arg(&folder).arg(format!("maildev@{MAILDEV_VERSION}")))?;
+    }
+    Ok(program)
+}
+
 /// Installs packages below `npm` in the target directory.
 fn npm_packages() -> Result<bool> {
     let folder = target_dir()?.join("npm");
@@ -298,8 +319,17 @@ fn npm_packages() -> Result<bool> {
     }
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut npm = command("npm");
-    npm.args(["install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"])
-        .arg(&folder);
+    // Without peer dependencies: cypress-mailpit is tested without Cypress, which has 2 GB.
+    npm.args([
+        "install",
+        "--no-save",
+        "--no-audit",
+        "--no-fund",
+        "--ignore-scripts",
+        "--legacy-peer-deps",
+        "--prefix",
+    ])
+    .arg(&folder);
     // One command: npm removes packages that are not named.
     shell::run(npm.args(NPM_PACKAGES.map(|(package, version, _)| format!("{package}@{version}"))))?;
     Ok(true)

@@ -94,7 +94,7 @@ impl TokenSink for Sink {
 }
 
 /// Markup in scripts and styles is text (HTML Standard, section 13.2.6.2).
-fn raw_text_of(tag: &Tag) -> Option<RawKind> {
+pub(crate) fn raw_text_of(tag: &Tag) -> Option<RawKind> {
     if tag.kind != StartTag {
         return None;
     }

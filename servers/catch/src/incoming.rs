@@ -1,14 +1,15 @@
-//! A message on its way into its file, which the store renames at the end. A small message stays in memory until then.
+//! A message on its way into its file, which gets its name at the end, before the 250. A small message stays in memory until then.
 
 use std::fs;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use mail_core::mailbox::Trace;
 use mail_store::{DeliveryTarget, Envelope, IncomingMessage, StoreError};
 
-use crate::store::{Analysis, Spool, Store};
+use crate::store::{Analysis, Published, Spool, Store};
 
 /// Octets of a message that stay in memory.
 const MEMORY_OCTETS_MAX: usize = 256 << 10;
@@ -25,7 +26,8 @@ type Slot = Arc<Mutex<Option<ReceivedMessage>>>;
 
 #[derive(Debug)]
 pub(crate) struct ReceivedMessage {
-    pub(crate) spool: Spool,
+    pub(crate) published: Published,
+    pub(crate) received: DateTime<Utc>,
     pub(crate) size: u64,
     pub(crate) analysis: Analysis,
 }
@@ -71,8 +73,8 @@ impl CatchIncoming {
         Ok(())
     }
 
-    /// Reads the file of a large message again, which needs memory for the whole message for a moment.
-    async fn finish(mut self) -> io::Result<ReceivedMessage> {
+    /// Fails before the client gets a reply. Reads the file of a large message again, which needs memory for the whole message for a moment.
+    async fn finish(mut self, received: DateTime<Utc>) -> io::Result<ReceivedMessage> {
         let in_memory = self.spool.is_none().then(|| Analysis::of(&self.buffer));
         self.flush()?;
         let spool = self.spool.take().expect("the file was created for the buffer");
@@ -85,7 +87,8 @@ impl CatchIncoming {
                 read.await.map_err(io::Error::other)??
             }
         };
-        Ok(ReceivedMessage { spool, size: self.size, analysis })
+        let published = self.store.publish(self.store.turn().await, &spool, received)?;
+        Ok(ReceivedMessage { published, received, size: self.size, analysis })
     }
 }
 
@@ -109,9 +112,9 @@ impl IncomingMessage for CatchIncoming {
         Ok(())
     }
 
-    async fn commit(self, _trace: &Trace) -> Result<(), StoreError> {
+    async fn commit(self, trace: &Trace) -> Result<(), StoreError> {
         let slot = Arc::clone(&self.slot);
-        let received = self.finish().await.map_err(store_error)?;
+        let received = self.finish(trace.time).await.map_err(store_error)?;
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(received);
         Ok(())
     }

@@ -1,5 +1,5 @@
 //! A mail catcher for software that sends mail: it accepts every message from every sender for every recipient, stores it, and shows
-//! it over an HTTP API. Nothing is delivered.
+//! it over an HTTP API. Nothing is delivered, except for messages that are released on purpose.
 //!
 //! ```text
 //! TCP -> net::listener -> net::driver -> mail_core::smtp::server -> session -> service -> incoming -> store
@@ -16,25 +16,31 @@
 //! | `store` | stored messages: a file with the octets, a file with the record, a summary in memory |
 //! | `content` | text, HTML, links, codes and parts of a message |
 //! | `lint` | defects that other servers reject |
+//! | `html_check`, `link_check` | features that mail programs lack; status of links |
+//! | `release`, `own_message` | delivery of caught mail to permitted addresses; messages that this program makes |
 //! | `recipients` | recipients that ask for a fault, such as `rcpt-452@example.com` |
 //! | `faults` | faults set at run time |
 //! | `pop3` | POP3 access |
 //! | `query` | the search syntax |
 //! | `api` | the HTTP API: Mailpit's routes, and this program's own |
 //!
-//! The catcher has no accounts, no TLS on the web listener, and no outbound mail.
+//! The catcher has no accounts and no TLS on the web listener.
 
 mod api;
 mod content;
 mod faults;
 mod html;
+mod html_check;
 mod incoming;
+mod link_check;
 mod lint;
 mod options;
+mod own_message;
 mod pop3;
 mod query;
 mod recipients;
 mod record;
+mod release;
 mod serve;
 mod service;
 mod session;

@@ -6,7 +6,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
-use config::ByteSize;
+use config::{ByteSize, Networks};
+
+use crate::release::AllowedRecipient;
 
 const SMTP_PORT: u16 = 1025;
 const WEB_PORT: u16 = 8025;
@@ -48,6 +50,16 @@ pub struct CatchArgs {
     /// Host name under which the API is called, besides localhost and IP addresses (repeatable)
     #[arg(long = "name", value_name = "HOST")]
     pub(crate) names: Vec<String>,
+    /// Configuration file whose [outbound] section delivers released messages; needs --release-to
+    #[arg(long, value_name = "FILE", requires = "release_to")]
+    pub(crate) config: Option<PathBuf>,
+    /// Address that a message may be released to, or a pattern such as *@example.com (repeatable); needs --config
+    #[arg(long, value_name = "ADDRESS", requires = "config")]
+    pub(crate) release_to: Vec<AllowedRecipient>,
+    /// Private network with links that may be checked, such as 192.168.0.0/16 (repeatable) [default: links to localhost only, and none
+    /// with --public]
+    #[arg(long = "link-network", value_name = "NETWORK", value_parser = parse_network)]
+    pub(crate) link_networks: Vec<String>,
     /// Largest accepted message
     #[arg(long, value_name = "SIZE", default_value = "256 MiB")]
     pub(crate) message_size: ByteSize,
@@ -115,7 +127,14 @@ impl CatchArgs {
             ));
         }
         if !web.ip().is_loopback() {
-            lines.push(format!("  {web} (HTTP): everyone can read and delete all messages and set faults"));
+            let release = if self.release_to.is_empty() {
+                ""
+            } else {
+                ", and release messages to the addresses of --release-to"
+            };
+            lines.push(format!(
+                "  {web} (HTTP): everyone can read and delete all messages and set faults{release}"
+            ));
         }
         if let Some(pop3) = pop3.filter(|pop3| !pop3.ip().is_loopback()) {
             lines.push(format!("  {pop3} (POP3): everyone can read and delete all messages"));
@@ -133,6 +152,10 @@ fn check_data_directory(path: &Path) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+fn parse_network(text: &str) -> Result<String, String> {
+    Networks::parse(&[text]).map(|_| text.to_owned())
 }
 
 fn is_origin(text: &str) -> bool {
@@ -226,6 +249,30 @@ mod tests {
             lines.contains("0.0.0.0:2 (HTTP)") && !lines.contains("SMTP") && !lines.contains("POP3"),
             "{lines}"
         );
+    }
+
+    #[test]
+    fn release_needs_a_configuration_and_a_list() {
+        let parses = |arguments: &[&str]| Program::try_parse_from([&["catch"], arguments].concat()).is_ok();
+        assert!(parses(&[
+            "--config",
+            "c.toml",
+            "--release-to",
+            "*@a.example",
+            "--release-to",
+            "ann@b.example"
+        ]));
+        for arguments in [
+            &["--config", "c.toml"][..],
+            &["--release-to", "*@a.example"],
+            &["--config", "c.toml", "--release-to", "*"],
+            &["--link-network", "10.0.0"],
+        ] {
+            assert!(!parses(arguments), "{arguments:?}");
+        }
+        let web = "0.0.0.0:2".parse().expect("an address");
+        let args = parse(&["--public", "--config", "c.toml", "--release-to", "*@a.example"]);
+        assert!(args.exposure(web, web, None).join("\n").contains("--release-to"));
     }
 
     #[test]

@@ -84,7 +84,7 @@ fn is_for(message: &Message, account: &Username) -> bool {
 }
 
 /// A message with CRLF at the end of each line, the last one included.
-fn text(octets: &[u8]) -> Vec<u8> {
+pub(crate) fn text(octets: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(octets.len() + 2);
     LineNormaliser::default().normalise(octets, &mut text);
     if !text.ends_with(b"\r\n") {

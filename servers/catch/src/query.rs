@@ -16,30 +16,24 @@
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 
 use crate::content::Content;
-use crate::store::{Files, Message};
+use crate::store::{Field, Files, Message, Needle};
 
 /// A parsed search.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Query {
     terms: Vec<Term>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 struct Term {
     is_excluded: bool,
     condition: Condition,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 enum Condition {
-    To(String),
-    Cc(String),
-    Bcc(String),
-    From(String),
-    ReplyTo(String),
-    Addressed(String),
-    Subject(String),
-    MessageId(String),
+    Field(Field, Needle),
+    Addressed(Needle),
     Tag(String),
     Read,
     Unread,
@@ -50,7 +44,8 @@ enum Condition {
     After(DateTime<Utc>),
     Larger(u64),
     Smaller(u64),
-    Text(String),
+    /// With the word itself, which is searched in files.
+    Text(Needle, String),
 }
 
 impl Query {
@@ -66,7 +61,7 @@ impl Query {
 
     /// Whether words are searched in the text, which may be read from a file.
     pub(crate) fn searches_text(&self) -> bool {
-        self.terms.iter().any(|term| matches!(term.condition, Condition::Text(_)))
+        self.terms.iter().any(|term| matches!(term.condition, Condition::Text(..)))
     }
 
     /// Whether a message matches. Text beyond that in memory is read from the message's file.
@@ -100,8 +95,9 @@ impl Term {
 impl Condition {
     /// `word` is in lower case.
     fn parse(word: &str) -> Result<Self, String> {
-        let Some((prefix, value)) = word.split_once(':') else { return Ok(Self::Text(word.to_owned())) };
-        let text = value.trim().to_owned();
+        let Some((prefix, value)) = word.split_once(':') else { return Ok(Self::text(word)) };
+        let text = value.trim();
+        let field = |field| Self::Field(field, Needle::new(text));
         let condition = match (prefix, value) {
             ("is", "read") => Self::Read,
             ("is", "unread") => Self::Unread,
@@ -114,32 +110,30 @@ impl Condition {
             ("after", _) => Self::After(date(prefix, value)?),
             ("larger", _) => Self::Larger(size(prefix, value)?),
             ("smaller", _) => Self::Smaller(size(prefix, value)?),
-            ("to", _) => Self::To(text),
-            ("cc", _) => Self::Cc(text),
-            ("bcc", _) => Self::Bcc(text),
-            ("from", _) => Self::From(text),
-            ("reply-to", _) => Self::ReplyTo(text),
-            ("addressed", _) => Self::Addressed(text),
-            ("subject", _) => Self::Subject(text),
-            ("message-id", _) => Self::MessageId(text),
-            ("tag", _) => Self::Tag(text),
+            ("to", _) => field(Field::To),
+            ("cc", _) => field(Field::Cc),
+            ("bcc", _) => field(Field::Bcc),
+            ("from", _) => field(Field::From),
+            ("reply-to", _) => field(Field::ReplyTo),
+            ("addressed", _) => Self::Addressed(Needle::new(text)),
+            ("subject", _) => field(Field::Subject),
+            ("message-id", _) => field(Field::MessageId),
+            ("tag", _) => Self::Tag(text.to_owned()),
             // Such as a time or a web address.
-            _ => Self::Text(word.to_owned()),
+            _ => Self::text(word),
         };
         Ok(condition)
+    }
+
+    fn text(word: &str) -> Self {
+        Self::Text(Needle::new(word), word.to_owned())
     }
 
     fn matches(&self, message: &Message, files: &Files) -> bool {
         let search = &message.search;
         match self {
-            Self::To(text) => search.to.contains(text),
-            Self::Cc(text) => search.cc.contains(text),
-            Self::Bcc(text) => search.bcc.contains(text),
-            Self::From(text) => search.from.contains(text),
-            Self::ReplyTo(text) => search.reply_to.contains(text),
-            Self::Addressed(text) => contains_address(message, text),
-            Self::Subject(text) => search.subject.contains(text),
-            Self::MessageId(text) => message.summary.message_id.to_lowercase().contains(text),
+            Self::Field(field, text) => text.is_in(search.field(*field)),
+            Self::Addressed(text) => text.is_in(search.addresses()),
             Self::Tag(text) => message.state().tags.iter().any(|tag| tag.to_lowercase() == *text),
             Self::Read => message.state().read,
             Self::Unread => !message.state().read,
@@ -150,22 +144,9 @@ impl Condition {
             Self::After(time) => message.received >= *time,
             Self::Larger(octets) => message.size > *octets,
             Self::Smaller(octets) => message.size < *octets,
-            Self::Text(text) => {
-                search.subject.contains(text)
-                    || search.text.contains(text)
-                    || contains_address(message, text)
-                    || message.summary.message_id.to_lowercase().contains(text)
-                    || (!search.is_complete && file_contains(&message.id, text, files))
-            }
+            Self::Text(needle, text) => search.contains(needle, || file_contains(&message.id, text, files)),
         }
     }
-}
-
-fn contains_address(message: &Message, text: &str) -> bool {
-    let search = &message.search;
-    [&search.from, &search.to, &search.cc, &search.bcc, &search.reply_to]
-        .iter()
-        .any(|field| field.contains(text))
 }
 
 fn file_contains(id: &str, text: &str, files: &Files) -> bool {
@@ -257,7 +238,6 @@ mod tests {
         let text = format!("Subject: long\r\n\r\n{} needle\r\n", "hay ".repeat(10_000));
         let message = stored(&text, record("2026-11-22T19:15:00Z", "", &[]));
         std::fs::write(files.message_path(&message.id), &text).expect("the file is written");
-        assert!(!message.search.is_complete && !message.search.text.contains("needle"));
         for (query, is_match) in [("NEEDLE", true), ("pin", false)] {
             assert_eq!(Query::parse(query).expect("a query").matches(&message, &files), is_match, "{query}");
         }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use bytes::{Bytes, BytesMut};
+use config::Networks;
 use mail_core::message::address::Domain;
 use mail_core::pop3;
 use mail_core::sasl::AuthOffer;
@@ -40,8 +41,10 @@ use ws_bridge::AccessPolicy;
 
 use crate::api::{self, Api};
 use crate::faults::FaultControl;
+use crate::link_check::LinkChecker;
 use crate::options::CatchArgs;
 use crate::pop3::{AcceptAllDirectory, CatchMaildrops};
+use crate::release::{Release, ReleaseAgent};
 use crate::service::{CatchClock, Shared};
 use crate::session::CatchSession;
 use crate::store::{Files, Store};
@@ -82,15 +85,23 @@ pub fn run(args: &CatchArgs, log: &mut Log) -> Result<(), String> {
     let files = args.data.as_deref().map_or_else(Files::temporary, Files::permanent)?;
     let certificate = Certificate::temporary(files.root(), HOSTNAME)?;
     let store = Arc::new(Store::open(files, args.keep));
+    let release = open_release(args, &store)?;
     log.start_writer().map_err(|error| format!("cannot start the log's thread: {error}"))?;
     let runtime = Builder::new_multi_thread()
         .worker_threads(thread::available_parallelism().map_or(1, usize::from))
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start the threads: {error}"))?;
-    let result = runtime.block_on(serve(args, listeners, &certificate, &store, log));
+    let result = runtime.block_on(serve(args, listeners, &certificate, &store, release, log));
     runtime.shutdown_timeout(THREAD_TIMEOUT);
     result
+}
+
+/// The queue of released messages, if there is a configuration for it.
+fn open_release(args: &CatchArgs, store: &Arc<Store>) -> Result<Option<(Release, ReleaseAgent)>, String> {
+    let Some(path) = &args.config else { return Ok(None) };
+    let config = config::Config::read(path).map_err(|error| error.to_string())?;
+    Release::open(&config, &args.release_to, store).map(Some)
 }
 
 fn cannot_listen(service: &str, flag: &str, address: SocketAddr, error: &io::Error) -> String {
@@ -104,6 +115,7 @@ async fn serve(
     Listeners { smtp, web, pop3 }: Listeners,
     certificate: &Certificate,
     store: &Arc<Store>,
+    release: Option<(Release, ReleaseAgent)>,
     log: &Log,
 ) -> Result<(), String> {
     net::signals::ignore_fatal().map_err(|error| format!("cannot handle SIGHUP and SIGXFSZ: {error}"))?;
@@ -116,9 +128,13 @@ async fn serve(
     let faults = FaultControl::default();
     let injector = Arc::clone(&faults.injector);
     let (stop, shutdown) = watch::channel(false);
+    let (release, agent) = release.unzip();
+    let agent = agent.map(|agent| tokio::spawn(agent.run(shutdown.clone())));
     let api = Arc::new(Api {
         shared: Arc::clone(&shared),
         faults,
+        links: LinkChecker::new(!args.public, Networks::parse(&args.link_networks)?),
+        release,
         access: AccessPolicy::new(args.names.clone(), &args.cors),
         is_open_to_all_origins: args.cors.iter().any(|origin| origin == "*"),
         message_bytes_max: usize::try_from(args.message_size.get()).unwrap_or(usize::MAX),
@@ -157,7 +173,7 @@ async fn serve(
     stop.send_replace(true);
     pruning.abort();
     if result.is_ok() {
-        for service in services.into_iter().chain(pop3) {
+        for service in services.into_iter().chain(pop3).chain(agent) {
             // A client that still sends does not delay the end of a test.
             let _ = timeout(GRACE, service).await;
         }

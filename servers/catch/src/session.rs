@@ -14,7 +14,6 @@ use mail_service::context::{ClientContext, Clock};
 use mail_service::faults::FaultTarget;
 use mail_service::smtp_session::SmtpSession;
 use net::proxy::Client;
-use tracing::error;
 
 use crate::incoming::ReceivedMessage;
 use crate::lint::{Declared, Linter};
@@ -122,7 +121,7 @@ impl CatchSession {
         })
     }
 
-    /// Stores the message, and publishes it before the client reads the reply.
+    /// Stores the message. The machine sends its reply after the end of this function, when the message can be found.
     async fn end_of_data(&mut self, machine: &mut Server) {
         let Transaction { envelope, linter, timings, .. } = &mut self.transaction;
         timings.end = milliseconds(self.start, self.service.shared.clock.now());
@@ -145,7 +144,7 @@ impl CatchSession {
         self.inner.handle(Event::EndOfData, machine).await;
         self.collect(machine);
         match self.service.target.take_received() {
-            Some(received) => self.publish(received, lint),
+            Some(received) => self.insert(received, lint),
             None => {
                 self.store().counters.rejected.fetch_add(1, Ordering::Relaxed);
                 self.transaction = Transaction::default();
@@ -153,15 +152,15 @@ impl CatchSession {
         }
     }
 
-    fn publish(&mut self, received: ReceivedMessage, lint: Vec<Finding>) {
-        let ReceivedMessage { spool, size, analysis } = received;
+    fn insert(&mut self, message: ReceivedMessage, lint: Vec<Finding>) {
+        let ReceivedMessage { published, received, size, analysis } = message;
         let stored_at = self.elapsed();
         let Transaction { envelope, timings, faults, .. } = std::mem::take(&mut self.transaction);
         let mut dialogue = self.prologue.clone().unwrap_or_default();
         dialogue.append(&mut self.lines);
         let record = Record {
             id: String::new(),
-            received: self.service.shared.clock.utc(),
+            received,
             size,
             read: false,
             tags: initial_tags(&analysis, &envelope),
@@ -172,10 +171,8 @@ impl CatchSession {
             lint,
             faults,
         };
-        match self.store().insert(&spool, analysis, record) {
-            Ok(message) => self.stored.push(message.id.clone()),
-            Err(error) => error!(%error, "cannot store an accepted message: its file cannot be renamed"),
-        }
+        let message = self.store().insert(published, analysis, record);
+        self.stored.push(message.id.clone());
     }
 }
 

@@ -31,3 +31,5 @@ pub use incoming::{OutboundIncoming, OutboundQueue, ReadBody, Signer};
 pub use route::dns_resolver;
 pub use schedule::{Grouping, SharedSchedule};
 pub use srs_key::{SRS_KEY, open_srs};
+
+pub use route::is_public;

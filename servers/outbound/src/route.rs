@@ -212,7 +212,8 @@ const PRIVATE_NETWORKS: [&str; 17] = [
     "ff00::/8",
 ];
 
-fn is_public(address: IpAddr) -> bool {
+/// Whether the address is not in a special-purpose network.
+pub fn is_public(address: IpAddr) -> bool {
     static NETWORKS: LazyLock<Vec<IpNet>> =
         LazyLock::new(|| PRIVATE_NETWORKS.map(|network| network.parse().expect("a network")).into());
     let address = address.to_canonical();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ pub(crate) struct Catcher {
     pub(crate) ready: Value,
     pub(crate) smtp: SocketAddr,
     pub(crate) web: SocketAddr,
-    pub(crate) log: mpsc::Receiver<String>,
+    log: Mutex<mpsc::Receiver<String>>,
 }
 
 impl Catcher {
@@ -52,13 +52,18 @@ impl Catcher {
         let web = ready["web"].as_str().and_then(|web| web.strip_prefix("http://")).expect("a URL");
         let web = web.parse().expect("an address");
         let stdin = child.stdin.take();
-        Self { child, stdin, ready, smtp, web, log }
+        Self { child, stdin, ready, smtp, web, log: Mutex::new(log) }
     }
 
     pub(crate) fn command(arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pennypost"));
         command.arg("catch").args(arguments).env_remove("RUST_LOG");
         command
+    }
+
+    /// The next line on standard error.
+    pub(crate) fn log_line(&self) -> Option<String> {
+        self.log.lock().expect("no thread panics").recv_timeout(TIMEOUT).ok()
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: runs the criterion benchmarks of mail-core and ws-bridge, prints them in one table with their
-//! targets, and measures the page in a browser. With `--peers` it [compares the servers](peers) with Postfix and
-//! Dovecot instead.
+//! targets, and measures the mail catcher, and the page in a browser. With `--peers` it [compares the servers](peers) with Postfix
+//! and Dovecot instead, and the catcher with MailDev.
 //!
 //! Results do not fail the run, because they depend on the machine.
 
@@ -18,13 +18,13 @@ use xtask::shell::{self, Result, cargo, command, eprint, print, target_dir};
 #[derive(Parser)]
 #[command(name = "bench", bin_name = "cargo xtask bench", about = "Measure Pennypost")]
 struct Options {
-    /// Compare with Postfix and Dovecot instead (as root; installs them on Debian)
+    /// Compare with Postfix and Dovecot (as root; installs them on Debian) and MailDev (from npm) instead
     #[arg(long)]
     peers: bool,
     /// Repetitions of each measurement
     #[arg(long, value_name = "N", default_value_t = 3, requires = "peers", value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
-    /// Only measurements whose name contains WORD: disk, deliveries, sessions, large, huge, idle, growth
+    /// Only measurements whose name contains WORD: disk, deliveries, sessions, large, huge, idle, growth, catcher
     #[arg(long, value_name = "WORD", requires = "peers")]
     only: Option<String>,
 }
@@ -53,6 +53,7 @@ fn measure() -> Result {
     print("");
     let measurements = criterion::read_since(start, &target_dir()?.join("criterion"))?;
     criterion::table(&measurements).iter().for_each(|line| print(line));
+    peers::measure_catcher()?;
     measure_page()
 }
 

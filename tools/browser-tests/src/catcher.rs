@@ -22,9 +22,19 @@ impl Catcher {
     /// It exits or does not listen.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// As [`start`](Self::start), with more flags.
+    ///
+    /// # Panics
+    /// It exits or does not listen.
+    #[must_use]
+    pub fn start_with(flags: &[&str]) -> Self {
         let mut child = Command::new(paths::pennypost())
             .args(["catch", "--smtp", "127.0.0.1:0", "--web", "127.0.0.1:0", "--root"])
             .arg(paths::page())
+            .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -35,6 +45,12 @@ impl Catcher {
         let catcher = Self { child, ready };
         assert_eq!(catcher.ready["ready"], true, "pennypost catch is not ready: {line}");
         catcher
+    }
+
+    /// Address of the SMTP server.
+    #[must_use]
+    pub fn smtp_address(&self) -> &str {
+        self.ready["smtp"].as_str().expect("an address")
     }
 
     /// URL of the page.

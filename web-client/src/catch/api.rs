@@ -9,8 +9,11 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{RequestInit, Response};
 
+use super::compatibility::{Gap, ProgramSupport, programs_with};
 use super::json::Json;
-use super::state::{CaughtMessage, Details, DialogueLine, DialogueText, Filter, Finding, List, Recipient};
+use super::state::{
+    CaughtMessage, Details, DialogueLine, DialogueText, Filter, Finding, LinkStatus, List, Recipient,
+};
 use crate::model::fetched_message::FetchedMessage;
 use crate::platform::{PLATFORM, location};
 
@@ -55,6 +58,8 @@ pub(super) async fn message(id: &str) -> Result<Details, String> {
         return Err("The message is too large for this page. Save its source instead.".to_owned());
     }
     let raw = octets(&format!("/api/v1/message/{id}/raw")).await?;
+    let message = FetchedMessage::parse(raw, PLATFORM);
+    let gaps = if message.parsed.html.is_some() { gaps(&id).await } else { Vec::new() };
     Ok(Details {
         envelope_from: mail.get("envelope").text("from"),
         links: mail.texts("links"),
@@ -63,9 +68,49 @@ pub(super) async fn message(id: &str) -> Result<Details, String> {
         dialogue: mail.list("dialogue").iter().take(DIALOGUE_LINES_MAX).map(dialogue_line).collect(),
         lint: mail.list("lint").iter().map(finding).collect(),
         faults: mail.texts("faults"),
-        message: Rc::new(FetchedMessage::parse(raw, PLATFORM)),
+        gaps,
+        message: Rc::new(message),
         summary,
     })
+}
+
+/// Without an answer, there are none: the other views are drawn all the same. `id` is encoded.
+async fn gaps(id: &str) -> Vec<Gap> {
+    let check = json(&format!("/api/v1/message/{id}/html-check")).await;
+    check.map(|check| check.list("Warnings").iter().map(gap).collect()).unwrap_or_default()
+}
+
+/// Requests every link of a message.
+///
+/// # Errors
+/// A sentence.
+pub(super) async fn check_links(id: &str) -> Result<Vec<LinkStatus>, String> {
+    let check = json(&format!("/api/v1/message/{}/link-check?follow=true", location::encode(id))).await?;
+    let status = |link: &Json| LinkStatus {
+        url: link.text("URL"),
+        code: link.count("StatusCode"),
+        text: printable_line(&link.text("Status")).into_owned(),
+    };
+    Ok(check.list("Links").iter().map(status).collect())
+}
+
+/// The addresses that messages may be released to; `None` if the catcher releases none.
+///
+/// # Errors
+/// A sentence.
+pub(super) async fn release_to() -> Result<Option<Rc<str>>, String> {
+    let relay = json("/api/v1/webui").await?.get("MessageRelay");
+    Ok(relay.flag("Enabled").then(|| relay.text("AllowedRecipients").into()))
+}
+
+/// Delivers a message to real addresses.
+///
+/// # Errors
+/// A sentence.
+pub(super) async fn release(id: &str, to: &[String]) -> Result<(), String> {
+    let body = format!("{{\"To\":{}}}", list_of(to));
+    let path = format!("/api/v1/message/{}/release", location::encode(id));
+    request("POST", &path, Some(&body)).await.map(drop)
 }
 
 /// Sets the read state of a message, or of all.
@@ -80,8 +125,8 @@ pub(super) async fn set_read(id: Option<&str>, is_read: bool) -> Result<(), Stri
 
 /// # Errors
 /// A sentence.
-pub(super) async fn delete(id: &str) -> Result<(), String> {
-    let body = format!("{{\"IDs\":[{}]}}", quoted(id));
+pub(super) async fn delete(ids: &[String]) -> Result<(), String> {
+    let body = format!("{{\"IDs\":{}}}", list_of(ids));
     request("DELETE", "/api/v1/messages", Some(&body)).await.map(drop)
 }
 
@@ -103,6 +148,12 @@ fn selection(filter: &Filter) -> String {
     let search = location::encode(filter.search.trim());
     let recipient = location::encode(filter.recipient.as_deref().unwrap_or_default());
     format!("query={search}&to={recipient}")
+}
+
+/// A JSON list of strings.
+fn list_of(texts: &[String]) -> String {
+    let texts: Vec<_> = texts.iter().map(|text| quoted(text)).collect();
+    format!("[{}]", texts.join(","))
 }
 
 /// A JSON string.
@@ -196,6 +247,21 @@ fn dialogue_line(line: &Json) -> DialogueLine {
         (None, None) => DialogueText::Octets(line.count("octets") as u64),
     };
     DialogueLine { at: line.number("at").unwrap_or_default(), text }
+}
+
+fn gap(warning: &Json) -> Gap {
+    let program = |result: &Json| ProgramSupport {
+        family: result.text("Family"),
+        name: result.text("Name"),
+        support: result.text("Support"),
+    };
+    let programs: Vec<_> = warning.list("Results").iter().map(program).collect();
+    Gap {
+        feature: warning.text("Title"),
+        found: warning.get("Score").count("Found"),
+        unsupported: programs_with("no", &programs),
+        partial: programs_with("partial", &programs),
+    }
 }
 
 fn finding(finding: &Json) -> Finding {

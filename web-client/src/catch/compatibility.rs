@@ -1,74 +1,54 @@
-//! Some HTML and CSS that widely used mail programs do not support. The list is not complete.
-//!
-//! The HTML is searched as text, so a feature inside a comment is found, too.
+//! Mail programs that do not support a feature of a message's HTML, as the catcher's HTML check names them.
 
-/// A feature, the texts that it contains, and the programs without support.
-struct Feature {
-    name: &'static str,
-    /// In lower case, without white space.
-    texts: &'static [&'static str],
-    unsupported: &'static str,
+/// A feature with gaps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Gap {
+    pub(crate) feature: String,
+    /// Occurrences in the message.
+    pub(crate) found: usize,
+    /// Names of programs.
+    pub(crate) unsupported: String,
+    pub(crate) partial: String,
 }
 
-const fn feature(name: &'static str, texts: &'static [&'static str], unsupported: &'static str) -> Feature {
-    Feature { name, texts, unsupported }
+/// The result of a program.
+#[derive(Clone, Debug)]
+pub(crate) struct ProgramSupport {
+    pub(crate) family: String,
+    /// Family and platform.
+    pub(crate) name: String,
+    /// `yes`, `no` or `partial`.
+    pub(crate) support: String,
 }
 
-const OUTLOOK: &str = "Outlook for Windows (classic)";
-const OUTLOOK_AND_GMAIL: &str = "Outlook for Windows (classic), Gmail";
-
-const FEATURES: &[Feature] = &[
-    feature("<script>", &["<script"], "every mail program"),
-    feature("<form>", &["<form"], "Outlook for Windows (classic); others warn or block the submission"),
-    feature("<iframe>", &["<iframe"], "nearly every mail program"),
-    feature("<video>, <audio>", &["<video", "<audio"], OUTLOOK_AND_GMAIL),
-    feature("<svg> in the HTML", &["<svg"], OUTLOOK_AND_GMAIL),
-    feature(
-        "style sheet by <link>",
-        &["rel=stylesheet", "rel=\"stylesheet\"", "rel='stylesheet'"],
-        OUTLOOK_AND_GMAIL,
-    ),
-    feature(
-        "<style> in the HTML",
-        &["<style"],
-        "Gmail with accounts of other providers; Gmail drops it over 16 KB",
-    ),
-    feature(
-        "@media queries",
-        &["@media"],
-        "Outlook for Windows (classic), Gmail with accounts of other providers",
-    ),
-    feature("web fonts (@font-face)", &["@font-face"], OUTLOOK_AND_GMAIL),
-    feature("@import", &["@import"], OUTLOOK_AND_GMAIL),
-    feature("display: flex", &["display:flex", "display:inline-flex"], OUTLOOK),
-    feature("display: grid", &["display:grid", "display:inline-grid"], OUTLOOK_AND_GMAIL),
-    feature(
-        "position",
-        &["position:absolute", "position:relative", "position:fixed", "position:sticky"],
-        OUTLOOK_AND_GMAIL,
-    ),
-    feature("background images", &["background-image:url(", "background:url("], OUTLOOK),
-    feature("CSS variables", &["var(--"], OUTLOOK_AND_GMAIL),
-    feature("border-radius", &["border-radius:"], OUTLOOK),
-    feature("box-shadow", &["box-shadow:"], OUTLOOK),
-    feature("max-width", &["max-width:"], OUTLOOK),
-    feature("transform, animation", &["transform:", "animation:", "@keyframes"], OUTLOOK_AND_GMAIL),
-    feature("WebP images", &[".webp", "data:image/webp"], OUTLOOK),
-    feature("images as data: URLs", &["src=\"data:", "src='data:", "src=data:"], OUTLOOK_AND_GMAIL),
-];
-
-/// The features that HTML uses, each with the programs that do not support it.
-pub(crate) fn gaps(html: &str) -> Vec<(&'static str, &'static str)> {
-    let html: String = html.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_ascii_lowercase()).collect();
-    let used = FEATURES.iter().filter(|feature| feature.texts.iter().any(|text| contains(&html, text)));
-    used.map(|feature| (feature.name, feature.unsupported)).collect()
+/// The programs with this support, in their order. A family is named once if all of its programs have it.
+pub(crate) fn programs_with(support: &str, programs: &[ProgramSupport]) -> String {
+    let mut names: Vec<String> = Vec::new();
+    let mut rest = programs;
+    while let Some(first) = rest.first() {
+        let size = rest.iter().take_while(|program| program.family == first.family).count();
+        let (family, others) = rest.split_at(size);
+        rest = others;
+        let with: Vec<_> = family.iter().filter(|program| program.support == support).collect();
+        if size > 1 && with.len() == size {
+            names.push(common_words(family));
+        } else {
+            names.extend(with.into_iter().map(|program| program.name.clone()));
+        }
+    }
+    names.join(", ")
 }
 
-/// A property must not be the end of another one, such as `transform:` in `text-transform:`.
-fn contains(html: &str, text: &str) -> bool {
-    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    let starts_word = text.starts_with(is_word) && text.contains(':');
-    html.match_indices(text).any(|(at, _)| !starts_word || !html[..at].ends_with(is_word))
+/// The first words that the names have in common: the name of the family.
+fn common_words(programs: &[ProgramSupport]) -> String {
+    let mut common: Vec<&str> =
+        programs.first().map(|program| program.name.split(' ').collect()).unwrap_or_default();
+    for program in programs {
+        let same =
+            common.iter().zip(program.name.split(' ')).take_while(|(own, other)| *own == other).count();
+        common.truncate(same);
+    }
+    common.join(" ")
 }
 
 #[cfg(test)]
@@ -78,17 +58,21 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn used_features_are_named_once() {
-        let names = |html: &str| gaps(html).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
-        assert_eq!(names("<p style=\"color: red\">Hello</p>"), [""; 0]);
-        assert_eq!(
-            names(
-                "<STYLE>p { Display : FLEX; display:flex } @media print {}</STYLE><div style='background: url(x)'>"
-            ),
-            ["<style> in the HTML", "@media queries", "display: flex", "background images"]
-        );
-        assert_eq!(names("<p style='text-transform: uppercase'>"), [""; 0]);
-        assert_eq!(names("<p style='a:b;transform: none'>"), ["transform, animation"]);
-        assert_eq!(names("<link rel=stylesheet href=x>"), ["style sheet by <link>"]);
+    fn families_without_support_are_named_once() {
+        let program = |family: &str, name: &str, support: &str| ProgramSupport {
+            family: family.to_owned(),
+            name: name.to_owned(),
+            support: support.to_owned(),
+        };
+        let programs = [
+            program("apple", "Apple Mail macOS", "no"),
+            program("apple", "Apple Mail iOS", "no"),
+            program("gmail", "Gmail iOS", "no"),
+            program("gmail", "Gmail Android", "partial"),
+            program("hey", "HEY Webmail", "no"),
+        ];
+        assert_eq!(programs_with("no", &programs), "Apple Mail, Gmail iOS, HEY Webmail");
+        assert_eq!(programs_with("partial", &programs), "Gmail Android");
+        assert_eq!(programs_with("yes", &programs), "");
     }
 }

@@ -9,8 +9,8 @@ use yew::platform::spawn_local;
 use yew::platform::time::sleep;
 
 use super::api;
-use super::events::{self, CatchEvent};
-use super::state::{CatchState, Connection, Content, Filter, OpenMessage, PAGE_MESSAGES};
+use super::events::{self, CatchEvent, Events};
+use super::state::{CatchState, Connection, Content, Dialog, Filter, LinkCheck, OpenMessage, PAGE_MESSAGES};
 use crate::platform::location;
 
 /// Time until the page connects again.
@@ -29,6 +29,7 @@ struct Inner {
     is_loading: Cell<bool>,
     /// The list has changed since the load began.
     is_stale: Cell<bool>,
+    events: RefCell<Option<Events>>,
 }
 
 impl PartialEq for CatchControl {
@@ -44,6 +45,7 @@ impl CatchControl {
             on_change: RefCell::new(Callback::noop()),
             is_loading: Cell::new(false),
             is_stale: Cell::new(false),
+            events: RefCell::new(None),
         }))
     }
 
@@ -56,6 +58,7 @@ impl CatchControl {
         *self.0.on_change.borrow_mut() = on_change;
         self.connect();
         self.reload();
+        self.load_settings();
         self.fragment_changed();
     }
 
@@ -70,9 +73,25 @@ impl CatchControl {
         on_change.emit(state);
     }
 
+    /// Replaces the last connection.
     fn connect(&self) {
         let control = self.clone();
-        events::listen(move |event| control.on_event(event));
+        let events = events::listen(move |event| control.on_event(event));
+        if events.is_none() {
+            self.on_event(CatchEvent::Lost);
+        }
+        *self.0.events.borrow_mut() = events;
+    }
+
+    fn load_settings(&self) {
+        let control = self.clone();
+        spawn_local(async move {
+            let loaded = api::release_to().await;
+            control.update(|state| match loaded {
+                Ok(release_to) => state.release_to = release_to,
+                Err(error) => state.error = Some(error),
+            });
+        });
     }
 
     fn on_event(&self, event: CatchEvent) {
@@ -159,7 +178,12 @@ impl CatchControl {
             return;
         }
         self.update(|state| {
-            state.open = id.clone().map(|id| OpenMessage { id, content: Content::Loading });
+            state.notice = None;
+            state.open = id.clone().map(|id| OpenMessage {
+                id,
+                content: Content::Loading,
+                link_check: LinkCheck::None,
+            });
         });
         if let Some(id) = id {
             self.load_message(id);
@@ -218,18 +242,101 @@ impl CatchControl {
     }
 
     pub(crate) fn delete(&self, id: String) {
-        self.act(async move { api::delete(&id).await });
+        self.act(async move { api::delete(&[id]).await });
     }
 
-    pub(crate) fn ask_to_delete(&self, asks: bool) {
-        self.update(|state| state.asks_to_delete = asks);
+    /// Asks whether to delete the messages that the filter selects. Loads them, so that the question has their number.
+    pub(crate) fn ask_to_delete(&self) {
+        let control = self.clone();
+        spawn_local(async move {
+            let CatchState { filter, limit, .. } = control.state();
+            match api::list(&filter, limit).await {
+                Ok(list) if list.count > 0 => {
+                    let listed = list.messages.iter().map(|message| message.id.clone());
+                    let ids = if list.messages.len() == list.count { listed.collect() } else { Vec::new() };
+                    let dialog = Dialog::Deletion { filter, count: list.count, ids };
+                    control.update(|state| state.dialog = Some(dialog));
+                }
+                result => control.finish(result.map(drop)),
+            }
+        });
     }
 
-    /// Deletes the messages that the filter selects.
+    pub(crate) fn close_dialog(&self) {
+        self.update(|state| state.dialog = None);
+    }
+
+    /// Deletes the messages of the question: those that were counted, or the selection if there are many.
     pub(crate) fn delete_selected(&self) {
-        self.ask_to_delete(false);
-        let filter = self.state().filter;
-        self.act(async move { api::delete_selected(&filter).await });
+        let Some(Dialog::Deletion { filter, ids, .. }) = self.state().dialog else { return };
+        self.close_dialog();
+        self.act(async move {
+            if ids.is_empty() { api::delete_selected(&filter).await } else { api::delete(&ids).await }
+        });
+    }
+
+    /// Asks for the addresses that the open message is released to.
+    pub(crate) fn ask_to_release(&self, id: String) {
+        self.update(|state| {
+            let to = match state.open.as_ref().map(|open| &open.content) {
+                Some(Content::Ready(details)) => details.summary.to.join(", "),
+                _ => String::new(),
+            };
+            state.dialog = Some(Dialog::Release { id, to, problem: None, is_sending: false });
+        });
+    }
+
+    /// Releases the message of the dialog to addresses, which are separated by commas.
+    pub(crate) fn release(&self, text: &str) {
+        let Some(Dialog::Release { id, .. }) = self.state().dialog else { return };
+        let to: Vec<String> =
+            text.split(',').map(str::trim).filter(|address| !address.is_empty()).map(str::to_owned).collect();
+        self.update_release(|problem, is_sending| (*problem, *is_sending) = (None, true));
+        let control = self.clone();
+        spawn_local(async move {
+            match api::release(&id, &to).await {
+                Ok(()) => control.update(|state| {
+                    state.dialog = None;
+                    state.notice = Some(format!(
+                        "Released to {}. A report about a failure appears here.",
+                        to.join(", ")
+                    ));
+                }),
+                Err(error) => {
+                    control
+                        .update_release(|problem, is_sending| (*problem, *is_sending) = (Some(error), false));
+                }
+            }
+        });
+    }
+
+    fn update_release(&self, change: impl FnOnce(&mut Option<String>, &mut bool)) {
+        self.update(|state| {
+            if let Some(Dialog::Release { problem, is_sending, .. }) = &mut state.dialog {
+                change(problem, is_sending);
+            }
+        });
+    }
+
+    /// Requests the links of the open message.
+    pub(crate) fn check_links(&self, id: String) {
+        self.update_link_check(&id, LinkCheck::Running);
+        let control = self.clone();
+        spawn_local(async move {
+            let check = match api::check_links(&id).await {
+                Ok(links) => LinkCheck::Done(Rc::new(links)),
+                Err(error) => LinkCheck::Failed(error),
+            };
+            control.update_link_check(&id, check);
+        });
+    }
+
+    fn update_link_check(&self, id: &str, check: LinkCheck) {
+        self.update(|state| {
+            if let Some(open) = state.open.as_mut().filter(|open| open.id == id) {
+                open.link_check = check;
+            }
+        });
     }
 
     fn act(&self, action: impl Future<Output = Result<(), String>> + 'static) {

@@ -1,8 +1,7 @@
 //! The WebSocket of the catcher, which reports every change of the stored messages.
 
-use js_sys::Function;
+use wasm_bindgen::JsCast as _;
 use wasm_bindgen::closure::Closure;
-use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{MessageEvent, WebSocket};
 
 use super::json::Json;
@@ -18,9 +17,28 @@ pub(super) enum CatchEvent {
     Lost,
 }
 
-/// Connects, and calls `notify` until the connection is lost. The listeners live as long as the page.
-pub(super) fn listen(notify: impl Fn(CatchEvent) + Clone + 'static) {
-    let Some(socket) = connect() else { return notify(CatchEvent::Lost) };
+/// A connection with its listeners. Dropping it closes the connection without an event.
+#[derive(Debug)]
+pub(super) struct Events {
+    socket: WebSocket,
+    _on_open: Closure<dyn FnMut()>,
+    _on_message: Closure<dyn FnMut(MessageEvent)>,
+    _on_close: Closure<dyn FnMut()>,
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.socket.set_onopen(None);
+        self.socket.set_onmessage(None);
+        self.socket.set_onclose(None);
+        // Fails for invalid codes only.
+        let _ = self.socket.close();
+    }
+}
+
+/// Connects, and calls `notify` until the connection is lost. `None` if the browser refuses the connection.
+pub(super) fn listen(notify: impl Fn(CatchEvent) + Clone + 'static) -> Option<Events> {
+    let socket = connect()?;
     let on_open = {
         let notify = notify.clone();
         Closure::<dyn FnMut()>::new(move || notify(CatchEvent::Connected))
@@ -35,14 +53,11 @@ pub(super) fn listen(notify: impl Fn(CatchEvent) + Clone + 'static) {
         })
     };
     let on_close = Closure::<dyn FnMut()>::new(move || notify(CatchEvent::Lost));
-    socket.set_onopen(Some(listener(on_open.into_js_value()).as_ref()));
-    socket.set_onmessage(Some(listener(on_message.into_js_value()).as_ref()));
+    socket.set_onopen(Some(on_open.as_ref().unchecked_ref()));
+    socket.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
     // A failed connection closes, too.
-    socket.set_onclose(Some(listener(on_close.into_js_value()).as_ref()));
-}
-
-fn listener(closure: JsValue) -> Function {
-    closure.unchecked_into()
+    socket.set_onclose(Some(on_close.as_ref().unchecked_ref()));
+    Some(Events { socket, _on_open: on_open, _on_message: on_message, _on_close: on_close })
 }
 
 fn connect() -> Option<WebSocket> {

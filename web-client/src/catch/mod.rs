@@ -8,7 +8,7 @@
 //! | [`events`] | the WebSocket that reports changes |
 //! | [`state`] | what the page shows |
 //! | [`control`] | loads the state and carries out actions |
-//! | [`compatibility`] | features that mail programs lack |
+//! | [`compatibility`] | names of the mail programs that lack a feature |
 //! | [`parts`] | the tree of MIME parts |
 //! | [`removed`] | what the sanitizer removed |
 

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use chrono::{DateTime, Utc};
 
+use super::compatibility::Gap;
 use crate::model::fetched_message::FetchedMessage;
 
 /// Messages of the list, until more are asked for.
@@ -22,8 +23,32 @@ pub(crate) struct CatchState {
     /// Messages that are loaded at most.
     pub(crate) limit: usize,
     pub(crate) open: Option<OpenMessage>,
-    /// The page asks whether to delete the listed messages.
-    pub(crate) asks_to_delete: bool,
+    pub(crate) dialog: Option<Dialog>,
+    /// The success of the last action, until another message is opened.
+    pub(crate) notice: Option<String>,
+    /// Addresses that messages may be released to, as a text; `None` if the catcher releases none.
+    pub(crate) release_to: Option<Rc<str>>,
+}
+
+/// An open dialog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Dialog {
+    /// Asks whether to delete messages.
+    Deletion {
+        /// Selects the messages.
+        filter: Filter,
+        count: usize,
+        /// All of the messages; empty if there are too many.
+        ids: Vec<String>,
+    },
+    /// Asks for the addresses that a message is released to.
+    Release {
+        id: String,
+        /// Recipients of the envelope.
+        to: String,
+        problem: Option<String>,
+        is_sending: bool,
+    },
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,6 +117,26 @@ pub(crate) struct Recipient {
 pub(crate) struct OpenMessage {
     pub(crate) id: String,
     pub(crate) content: Content,
+    pub(crate) link_check: LinkCheck,
+}
+
+/// The check of a message's links, which is made on request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LinkCheck {
+    #[default]
+    None,
+    Running,
+    Done(Rc<Vec<LinkStatus>>),
+    Failed(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LinkStatus {
+    pub(crate) url: String,
+    /// Without an answer, 0.
+    pub(crate) code: usize,
+    /// The status in words, or the reason why there is none.
+    pub(crate) text: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -108,6 +153,8 @@ pub(crate) struct Details {
     pub(crate) envelope_from: String,
     pub(crate) links: Vec<String>,
     pub(crate) codes: Vec<String>,
+    /// Features of the HTML that mail programs do not support.
+    pub(crate) gaps: Vec<Gap>,
     pub(crate) session: Vec<(&'static str, String)>,
     pub(crate) dialogue: Vec<DialogueLine>,
     pub(crate) lint: Vec<Finding>,

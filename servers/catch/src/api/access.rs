@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, HeaderMap,
-    HeaderValue, ORIGIN, VARY,
+    HeaderValue, ORIGIN, USER_AGENT, VARY,
 };
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
@@ -14,8 +14,12 @@ use axum::response::{IntoResponse, Response};
 use ws_bridge::Rejection;
 
 use super::{Api, error_response};
+use crate::link_check;
 
 pub(super) async fn guard(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    if request.headers().get(USER_AGENT).is_some_and(|agent| agent == link_check::AGENT) {
+        return error_response(StatusCode::FORBIDDEN, "a link to the catcher itself is not checked", None);
+    }
     match api.access.check_request(request.uri(), request.headers(), "http") {
         Ok(()) => {}
         Err(Rejection::Origin(_)) if api.is_open_to_all_origins => {}

@@ -10,9 +10,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
-use super::messages::all_tags;
-use super::{Api, ApiError, blocking, ok_json};
+use super::{Api, ApiError, ok_json};
 use crate::faults::Chaos;
+use crate::release::Release;
 
 /// The program's version. The suffix distinguishes it from Mailpit's.
 pub(super) const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"), " (pennypost)");
@@ -29,22 +29,19 @@ pub(super) async fn readyz(State(api): State<Arc<Api>>) -> (StatusCode, &'static
     }
 }
 
-pub(super) async fn info(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
-    blocking(&api, info_of).await
-}
-
-fn info_of(api: &Api) -> Response {
+pub(super) async fn info(State(api): State<Arc<Api>>) -> Response {
     let store = api.store();
+    let totals = store.totals();
     let counters = &store.counters;
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     ok_json(&json!({
         "Version": VERSION,
         "LatestVersion": "disabled",
         "Database": store.files().root(),
-        "DatabaseSize": store.newest(|_| true).iter().map(|message| message.size).sum::<u64>(),
-        "Messages": store.len(),
-        "Unread": store.unread(),
-        "Tags": all_tags(api),
+        "DatabaseSize": totals.octets,
+        "Messages": totals.messages,
+        "Unread": totals.unread,
+        "Tags": totals.tags,
         "RuntimeStats": {
             "Uptime": api.start.elapsed().as_secs(),
             "Memory": resident_bytes(),
@@ -64,18 +61,21 @@ fn resident_bytes() -> u64 {
     line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1_024
 }
 
-pub(super) async fn webui() -> Response {
+pub(super) async fn webui(State(api): State<Arc<Api>>) -> Response {
+    let release = api.release.as_ref();
+    // Mailpit has a regular expression here; this is the list of --release-to.
+    let allowed = release.map(|release| release.allowed().join(", ")).unwrap_or_default();
     ok_json(&json!({
         "Label": "",
         "MessageRelay": {
-            "Enabled": false,
-            "SMTPServer": "",
+            "Enabled": release.is_some(),
+            "SMTPServer": release.map(Release::smarthost).unwrap_or_default(),
             "ReturnPath": "",
-            "AllowedRecipients": "",
+            "AllowedRecipients": allowed,
             "BlockedRecipients": "",
             "OverrideFrom": "",
-            "PreserveMessageIDs": false,
-            "RecipientAllowlist": "",
+            "PreserveMessageIDs": true,
+            "RecipientAllowlist": allowed,
         },
         "SpamAssassin": false,
         "ChaosEnabled": true,

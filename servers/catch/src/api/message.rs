@@ -1,6 +1,6 @@
 //! One message in Mailpit's shapes: details, header, source and parts; its text and its HTML for a browser.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
 
 use axum::extract::{Path, RawQuery, State};
@@ -26,9 +26,11 @@ const MAIL_POLICY: HeaderValue = HeaderValue::from_static(
 );
 /// Octets of inline files in the HTML of a message. A file counts for each reference to it; the references beyond are left alone.
 const INLINE_OCTETS_MAX: usize = 32 << 20;
+/// References to inline files that are replaced.
+const REFERENCES_MAX: usize = 10_000;
 
 /// Runs `read` on the octets of a message.
-async fn with_octets<T: Send + 'static>(
+pub(super) async fn with_octets<T: Send + 'static>(
     api: &Arc<Api>,
     message: &Arc<Message>,
     read: impl FnOnce(&Message, &[u8]) -> T + Send + 'static,
@@ -139,26 +141,50 @@ pub(super) async fn view(
 fn with_inline_files(html: &str, files: &[File]) -> String {
     static REFERENCE: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r#"(?i)\bcid:([^\s"'<>()]+)"#).expect("the pattern is valid"));
-    let mut octets_left = INLINE_OCTETS_MAX;
+    let mut inline = InlineFiles::new(files);
     let replaced = REFERENCE.replace_all(html, |reference: &Captures<'_>| {
-        data_url(&reference[1], files, &mut octets_left).unwrap_or_else(|| reference[0].to_owned())
+        inline.data_url(&reference[1]).map_or_else(|| reference[0].to_owned(), str::to_owned)
     });
     replaced.into_owned()
 }
 
-/// The URL of the file with this Content-ID, which may be percent-encoded, or have an encoded ampersand.
-fn data_url(content_id: &str, files: &[File], octets_left: &mut usize) -> Option<String> {
-    let unescaped = content_id.replace("&amp;", "&");
-    let decoded = percent_decode_str(&unescaped).decode_utf8_lossy();
-    let is_named =
-        |file: &&File| !file.content_id.is_empty() && [content_id, &*decoded].contains(&&*file.content_id);
-    let file = files.iter().find(is_named)?;
-    *octets_left = octets_left.checked_sub(file.octets.len())?;
+/// The files of a message by their Content-IDs. Each is encoded once, when it is needed.
+struct InlineFiles<'a> {
+    files: HashMap<&'a str, &'a File>,
+    encoded: HashMap<&'a str, String>,
+    octets_left: usize,
+    references_left: usize,
+}
+
+impl<'a> InlineFiles<'a> {
+    fn new(files: &'a [File]) -> Self {
+        // The first file of several with the same Content-ID counts.
+        let named = files.iter().rev().map(|file| (file.content_id.as_str(), file));
+        Self {
+            files: named.filter(|(content_id, _)| !content_id.is_empty()).collect(),
+            encoded: HashMap::new(),
+            octets_left: INLINE_OCTETS_MAX,
+            references_left: REFERENCES_MAX,
+        }
+    }
+
+    /// The URL of the file with this Content-ID, which may be percent-encoded, or have an encoded ampersand.
+    fn data_url(&mut self, content_id: &str) -> Option<&str> {
+        self.references_left = self.references_left.checked_sub(1)?;
+        let unescaped = content_id.replace("&amp;", "&");
+        let decoded = percent_decode_str(&unescaped).decode_utf8_lossy();
+        let file = *self.files.get(content_id).or_else(|| self.files.get(&*decoded))?;
+        self.octets_left = self.octets_left.checked_sub(file.octets.len())?;
+        Some(self.encoded.entry(&file.content_id).or_insert_with(|| encode(file)))
+    }
+}
+
+fn encode(file: &File) -> String {
     // Other characters could end the URL.
     let is_token = |c: char| c.is_ascii_alphanumeric() || "/.+-_".contains(c);
     let media_type =
         if file.media_type.chars().all(is_token) { &*file.media_type } else { "application/octet-stream" };
-    Some(format!("data:{media_type};base64,{}", STANDARD.encode(&file.octets)))
+    format!("data:{media_type};base64,{}", STANDARD.encode(&file.octets))
 }
 
 #[cfg(test)]
@@ -200,5 +226,15 @@ mod tests {
         let files = [file("x", &vec![0; INLINE_OCTETS_MAX / 3])];
         let html = with_inline_files(&"<img src='cid:x'>".repeat(10), &files);
         assert_eq!((html.matches("data:").count(), html.matches("cid:").count()), (3, 7));
+        // A message with many references to many files takes time in proportion to their number.
+        let files: Vec<_> = (0..20_000).map(|number| file(&format!("f{number}"), b"x")).collect();
+        let html = with_inline_files(&"<img src='cid:f19999'>".repeat(2 * REFERENCES_MAX), &files);
+        assert_eq!(html.matches("data:").count(), REFERENCES_MAX);
+    }
+
+    #[test]
+    fn first_file_with_a_content_id_is_shown() {
+        let html = with_inline_files("<img src='cid:x'>", &[file("x", b"1"), file("x", b"2")]);
+        assert_eq!(html, "<img src='data:image/gif;base64,MQ=='>");
     }
 }

@@ -58,16 +58,17 @@ async fn respond(api: &Arc<Api>, params: &Params, query: Query) -> Result<Respon
 
 fn page_of(api: &Api, (start, limit): (usize, usize), query: &Query) -> Response {
     let matching = matching(api, query);
+    let totals = api.store().totals();
     let messages: Vec<_> =
         matching.iter().skip(start).take(limit).map(|message| Summary::of(message)).collect();
     ok_json(&List {
-        total: api.store().len(),
-        unread: api.store().unread(),
+        total: totals.messages,
+        unread: totals.unread,
         count: messages.len(),
         messages_count: matching.len(),
         messages_unread: matching.iter().filter(|message| !message.state().read).count(),
         start,
-        tags: all_tags(api).into_keys().collect(),
+        tags: totals.tags.into_keys().collect(),
         messages,
     })
 }
@@ -119,19 +120,8 @@ pub(super) async fn delete(
     Ok(ok_text())
 }
 
-/// All tags with the number of their messages.
-pub(super) fn all_tags(api: &Api) -> std::collections::BTreeMap<String, usize> {
-    let mut tags = std::collections::BTreeMap::new();
-    for message in api.store().newest(|_| true) {
-        for tag in &message.state().tags {
-            *tags.entry(tag.clone()).or_default() += 1;
-        }
-    }
-    tags
-}
-
-pub(super) async fn tags(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
-    blocking(&api, |api| ok_json(&all_tags(api).into_keys().collect::<Vec<_>>())).await
+pub(super) async fn tags(State(api): State<Arc<Api>>) -> Response {
+    ok_json(&api.store().totals().tags.into_keys().collect::<Vec<_>>())
 }
 
 pub(super) async fn set_tags(

@@ -6,6 +6,7 @@
 //! | `message.rs` | Mailpit: one message, its headers, source and parts; `/view` |
 //! | `events.rs` | Mailpit: the WebSocket with changes |
 //! | `info.rs` | Mailpit: information, chaos |
+//! | `checks.rs` | Mailpit: HTML check, link check, release |
 //! | `send.rs` | Mailpit: a message from JSON |
 //! | `mail.rs` | own: messages with everything that is known, deletion by query, recipients |
 //! | `wait.rs` | own: waits for a message |
@@ -16,6 +17,7 @@
 //! `openapi.json` describes the routes.
 
 mod access;
+mod checks;
 mod events;
 mod faults;
 mod info;
@@ -31,11 +33,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Path};
+use axum::extract::{DefaultBodyLimit, Path, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{StatusCode, Uri};
-use axum::middleware;
-use axum::response::{IntoResponse, Response};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get, post, put};
 use serde::Serialize;
 use serde_json::json;
@@ -43,6 +45,8 @@ use tokio::sync::watch;
 use ws_bridge::AccessPolicy;
 
 use crate::faults::FaultControl;
+use crate::link_check::LinkChecker;
+use crate::release::Release;
 use crate::service::Shared;
 use crate::store::{Message, Store};
 
@@ -72,6 +76,9 @@ const INDEX: &str = "This is `pennypost catch`. This program has no page inside;
 pub(crate) struct Api {
     pub(crate) shared: Arc<Shared>,
     pub(crate) faults: FaultControl,
+    pub(crate) links: LinkChecker,
+    /// `None` without a configuration for outbound mail.
+    pub(crate) release: Option<Release>,
     pub(crate) access: AccessPolicy,
     /// Whether pages of every origin may call the API.
     pub(crate) is_open_to_all_origins: bool,
@@ -116,6 +123,7 @@ pub(crate) fn router(api: &Arc<Api>, root: Option<&std::path::Path>) -> Router {
         None => Router::new().route("/", get(|| async { INDEX })).fallback(not_found),
     };
     let routes = routes.merge(api_routes(api)).layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    let routes = routes.layer(middleware::from_fn(clean_path));
     let guarded = routes.layer(middleware::from_fn_with_state(Arc::clone(api), access::guard));
     ws_bridge::secured(guarded.with_state(Arc::clone(api)), false)
 }
@@ -141,15 +149,26 @@ fn api_routes(api: &Api) -> Router<Arc<Api>> {
         .route("/api/v1/message/{id}/raw", get(message::raw))
         .route("/api/v1/message/{id}/part/{part}", get(message::part))
         .route("/api/v1/message/{id}/part/{part}/thumb", get(unavailable))
-        .route("/api/v1/message/{id}/html-check", get(unavailable))
-        .route("/api/v1/message/{id}/link-check", get(unavailable))
+        .route("/api/v1/message/{id}/html-check", get(checks::html_check))
+        .route("/api/v1/message/{id}/link-check", get(checks::link_check))
         .route("/api/v1/message/{id}/sa-check", get(unavailable))
-        .route("/api/v1/message/{id}/release", post(unavailable))
+        .route("/api/v1/message/{id}/release", post(checks::release))
         .route("/api/v1/send", post(send::send).layer(DefaultBodyLimit::max(api.message_bytes_max)))
         .route("/api/v1/chaos", get(info::chaos).put(info::set_chaos))
         .route("/api/v1/info", get(info::info))
         .route("/api/v1/webui", get(info::webui))
         .route("/view/{file}", get(message::view))
+}
+
+/// Redirects a path with repeated slashes, as Mailpit's router does: `cypress-mailpit` asks for `//view/ID.html`.
+async fn clean_path(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if !path.contains("//") {
+        return next.run(request).await;
+    }
+    let segments: Vec<_> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    Redirect::permanent(&format!("/{}{query}", segments.join("/"))).into_response()
 }
 
 async fn not_found(uri: Uri) -> Response {

@@ -10,7 +10,7 @@ use url::form_urlencoded;
 use super::ApiError;
 use crate::options::parse_duration;
 use crate::query::Query;
-use crate::store::{Files, Message};
+use crate::store::{Field, Files, Message};
 
 /// The longest wait.
 const TIMEOUT_MAX: Duration = Duration::from_mins(5);
@@ -128,7 +128,10 @@ impl Filter {
         };
         self.to.as_ref().is_none_or(to)
             && self.from.as_ref().is_none_or(from)
-            && self.subject.as_ref().is_none_or(|wanted| message.search.subject.contains(wanted.as_str()))
+            && self
+                .subject
+                .as_ref()
+                .is_none_or(|wanted| message.search.field(Field::Subject).contains(wanted.as_str()))
             && self.query.matches(message, files)
     }
 }

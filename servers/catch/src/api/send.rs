@@ -19,9 +19,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{Api, ApiError, blocking, ok_json, with_json};
-use crate::lint::{Declared, Linter};
-use crate::record::{Envelope, Record, Session, Timings};
-use crate::store::{Analysis, initial_tags};
+use crate::own_message;
 
 /// Fields that the request's other keys set.
 const OWN_FIELDS: [&str; 11] = [
@@ -91,46 +89,9 @@ pub(super) async fn send(State(api): State<Arc<Api>>, body: Bytes) -> Result<Res
 impl SendRequest {
     fn store(&self, api: &Api) -> Result<String, String> {
         let octets = self.compose(api)?;
-        let clock = &api.shared.clock;
-        let received = clock.utc();
-        let mut linter = Linter::default();
-        linter.push(&Bytes::copy_from_slice(&octets));
         let addresses = self.to.iter().chain(&self.cc).map(|person| person.email.clone());
-        let envelope = Envelope {
-            from: self.from.email.clone(),
-            to: addresses.chain(self.bcc.iter().cloned()).collect(),
-            size: None,
-            eight_bit: true,
-            utf8: true,
-        };
-        let analysis = Analysis::of(&octets);
-        let record = Record {
-            id: String::new(),
-            received,
-            size: octets.len() as u64,
-            read: false,
-            tags: initial_tags(&analysis, &envelope),
-            session: Session {
-                id: ulid::Ulid::generate().to_string(),
-                client: None,
-                connected: received,
-                hello: String::new(),
-                protocol: "HTTP".to_owned(),
-                tls: None,
-                cipher: None,
-                user: None,
-            },
-            envelope,
-            dialogue: Vec::new(),
-            timings: Timings::default(),
-            lint: linter.finish(Declared { eight_bit: true, utf8: true }),
-            faults: Vec::new(),
-        };
-        let store = api.store();
-        let stored = store.files().spool().and_then(|mut spool| {
-            spool.write(&octets)?;
-            store.insert(&spool, analysis, record)
-        });
+        let envelope = (self.from.email.clone(), addresses.chain(self.bcc.iter().cloned()).collect());
+        let stored = own_message::store(api.store(), &octets, envelope, api.shared.clock.utc(), "HTTP");
         stored.map(|message| message.id.clone()).map_err(|error| format!("cannot store the message: {error}"))
     }
 

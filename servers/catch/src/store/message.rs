@@ -4,12 +4,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 
+use super::search::{BodyText, SearchText};
 use crate::content::{Contact, Content, Summary};
 use crate::pop3;
 use crate::record::{Envelope, Record};
-
-/// Octets of text that are searched in memory. The rest of a longer message is searched in its file.
-const SEARCH_OCTETS_MAX: usize = 2 << 10;
 
 /// Summary of a stored message.
 #[derive(Debug)]
@@ -38,54 +36,36 @@ pub(crate) struct State {
     pub(crate) tags: Vec<String>,
 }
 
-/// Text in lower case.
-#[derive(Debug, Default)]
-pub(crate) struct SearchText {
-    pub(crate) from: Box<str>,
-    pub(crate) to: Box<str>,
-    pub(crate) cc: Box<str>,
-    pub(crate) bcc: Box<str>,
-    pub(crate) reply_to: Box<str>,
-    pub(crate) subject: Box<str>,
-    /// The beginning of the message's text.
-    pub(crate) text: Box<str>,
-    /// Whether `text` is all of it.
-    pub(crate) is_complete: bool,
-}
-
 /// Data derived from the octets of a message, before it is stored.
 #[derive(Debug)]
 pub(crate) struct Analysis {
     summary: Summary,
-    text: Box<str>,
-    is_complete: bool,
+    text: BodyText,
     pop3_octets: u64,
 }
 
 impl Analysis {
     pub(crate) fn of(octets: &[u8]) -> Self {
-        let (summary, mut text) = Content::parse(octets).summary();
-        let is_complete = text.len() <= SEARCH_OCTETS_MAX;
-        text.truncate(text.floor_char_boundary(SEARCH_OCTETS_MAX));
-        Self { summary, text: text.to_lowercase().into(), is_complete, pop3_octets: pop3::octets(octets) }
+        let (summary, text) = Content::parse(octets).summary();
+        Self { summary, text: BodyText::new(&text), pop3_octets: pop3::octets(octets) }
     }
 }
 
 impl Message {
     /// Tags come from X-Tags and from `+tag` of the recipients, unless the record has them already.
     pub(crate) fn new(analysis: Analysis, record: &Record) -> Self {
-        let Analysis { mut summary, text, is_complete, pop3_octets } = analysis;
+        let Analysis { mut summary, text, pop3_octets } = analysis;
         summary.bcc.extend(hidden_recipients(&summary, &record.envelope));
-        let search = SearchText {
-            from: contacts_text(summary.from.as_slice(), &[&record.envelope.from]),
-            to: contacts_text(&summary.to, &[]),
-            cc: contacts_text(&summary.cc, &[]),
-            bcc: contacts_text(&summary.bcc, &[]),
-            reply_to: contacts_text(&summary.reply_to, &[]),
-            subject: summary.subject.to_lowercase().into(),
-            text,
-            is_complete,
-        };
+        let fields = [
+            contacts_text(summary.from.as_slice(), &[&record.envelope.from]),
+            contacts_text(&summary.to, &[]),
+            contacts_text(&summary.cc, &[]),
+            contacts_text(&summary.bcc, &[]),
+            contacts_text(&summary.reply_to, &[]),
+            summary.subject.to_lowercase(),
+            summary.message_id.to_lowercase(),
+        ];
+        let search = SearchText::new(fields, text);
         let state = State { read: record.read, tags: record.tags.clone() };
         Self {
             id: record.id.clone(),
@@ -130,7 +110,7 @@ fn hidden_recipients(summary: &Summary, envelope: &Envelope) -> Vec<Contact> {
     hidden.map(|address| Contact { name: String::new(), address: address.clone() }).collect()
 }
 
-fn contacts_text(contacts: &[Contact], more: &[&str]) -> Box<str> {
+fn contacts_text(contacts: &[Contact], more: &[&str]) -> String {
     let mut text = String::new();
     for contact in contacts {
         text.push_str(&contact.name.to_lowercase());
@@ -142,5 +122,5 @@ fn contacts_text(contacts: &[Contact], more: &[&str]) -> Box<str> {
         text.push_str(&word.to_lowercase());
         text.push('\n');
     }
-    text.into()
+    text
 }

@@ -5,6 +5,7 @@
 
 mod files;
 mod message;
+mod search;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
@@ -14,12 +15,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::broadcast;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, broadcast};
 use tracing::warn;
 use ulid::Ulid;
 
 pub(crate) use self::files::{Files, Spool};
 pub(crate) use self::message::{Analysis, Message, State, initial_tags};
+pub(crate) use self::search::{Field, Needle};
 use crate::options::Keep;
 use crate::record::{Line, Record, Session};
 
@@ -34,8 +36,8 @@ pub(crate) struct Store {
     files: Files,
     keep: Keep,
     index: Mutex<Index>,
-    /// The last id. Locked while a message gets its id and is published.
-    last_id: Mutex<u128>,
+    /// The last id. Locked from the moment when a message gets its id until it is in the list.
+    last_id: Arc<AsyncMutex<u128>>,
     sessions: Mutex<VecDeque<Arc<EndedSession>>>,
     changes: broadcast::Sender<Change>,
     pub(crate) counters: Counters,
@@ -46,6 +48,27 @@ struct Index {
     messages: BTreeMap<u64, Arc<Message>>,
     by_id: HashMap<String, u64>,
     next: u64,
+    totals: Totals,
+}
+
+/// Sums over all messages.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Totals {
+    pub(crate) messages: usize,
+    pub(crate) unread: usize,
+    pub(crate) octets: u64,
+    /// Each tag with the number of its messages.
+    pub(crate) tags: BTreeMap<String, usize>,
+}
+
+/// The right to the next id. Ids ascend in the order of storing.
+pub(crate) type Turn = OwnedMutexGuard<u128>;
+
+/// A message whose file has its name, but which is not in the list yet. No other message gets an id meanwhile.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(crate) id: String,
+    _turn: Turn,
 }
 
 /// Totals since the start.
@@ -94,7 +117,7 @@ impl Store {
             files,
             keep,
             index: Mutex::new(index),
-            last_id: Mutex::new(last),
+            last_id: Arc::new(AsyncMutex::new(last)),
             sessions: Mutex::default(),
             changes: broadcast::channel(CHANGES_MAX).0,
             counters: Counters::default(),
@@ -107,31 +130,47 @@ impl Store {
         &self.files
     }
 
-    /// Stores a message whose octets are in `spool`, under a new id that replaces the record's.
+    pub(crate) async fn turn(&self) -> Turn {
+        Arc::clone(&self.last_id).lock_owned().await
+    }
+
+    /// As [`turn`](Self::turn), outside an async task.
+    pub(crate) fn blocking_turn(&self) -> Turn {
+        Arc::clone(&self.last_id).blocking_lock_owned()
+    }
+
+    /// Gives a received message an id, and its file the name.
     ///
     /// # Errors
     /// The file cannot be renamed.
+    pub(crate) fn publish(
+        &self,
+        mut turn: Turn,
+        spool: &Spool,
+        time: DateTime<Utc>,
+    ) -> io::Result<Published> {
+        let id = next_id(&mut turn, time);
+        self.files.publish(spool, &id)?;
+        Ok(Published { id, _turn: turn })
+    }
+
+    /// Adds a published message to the list. Its id replaces the record's.
     pub(crate) fn insert(
         &self,
-        spool: &Spool,
+        published: Published,
         analysis: Analysis,
         mut record: Record,
-    ) -> io::Result<Arc<Message>> {
-        let message = {
-            // Until the end of the block no other message gets an id.
-            let mut last = self.last_id.lock().unwrap_or_else(PoisonError::into_inner);
-            record.id = next_id(&mut last, record.received);
-            self.files.publish(spool, &record.id)?;
-            self.files.write_record(&record);
-            let message = self.index().insert(Message::new(analysis, &record));
-            // Without a receiver nobody waits for the message.
-            let _ = self.changes.send(Change::New(Arc::clone(&message)));
-            message
-        };
+    ) -> Arc<Message> {
+        record.id.clone_from(&published.id);
+        self.files.write_record(&record);
+        let message = self.index().insert(Message::new(analysis, &record));
+        // Without a receiver nobody waits for the message.
+        let _ = self.changes.send(Change::New(Arc::clone(&message)));
+        drop(published);
         self.counters.accepted.fetch_add(1, Ordering::Relaxed);
         self.counters.accepted_octets.fetch_add(record.size, Ordering::Relaxed);
         self.prune();
-        Ok(message)
+        message
     }
 
     /// The changes from now on.
@@ -168,22 +207,31 @@ impl Store {
             .collect()
     }
 
+    pub(crate) fn totals(&self) -> Totals {
+        self.index().totals.clone()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.index().messages.len()
     }
 
     pub(crate) fn unread(&self) -> usize {
-        self.index().messages.values().filter(|message| !message.state().read).count()
+        self.index().totals.unread
     }
 
     /// Changes the read state or the tags of a message.
     pub(crate) fn update(&self, message: &Arc<Message>, change: impl FnOnce(&mut State)) {
         let state = {
+            let mut index = self.index();
             let mut state = message.state();
             let before = state.clone();
             change(&mut state);
             if *state == before {
                 return;
+            }
+            if index.messages.contains_key(&message.sequence) {
+                index.totals.remove_state(&before);
+                index.totals.add_state(&state);
             }
             state.clone()
         };
@@ -206,6 +254,7 @@ impl Store {
         let messages = {
             let mut index = self.index();
             index.by_id.clear();
+            index.totals = Totals::default();
             std::mem::take(&mut index.messages)
         };
         self.remove_files(messages.values());
@@ -286,13 +335,41 @@ impl Index {
         let message = Arc::new(message);
         self.by_id.insert(message.id.clone(), message.sequence);
         self.messages.insert(message.sequence, Arc::clone(&message));
+        self.totals.messages += 1;
+        self.totals.octets += message.size;
+        self.totals.add_state(&message.state());
         message
     }
 
     fn remove(&mut self, sequence: u64) -> Option<Arc<Message>> {
         let message = self.messages.remove(&sequence)?;
         self.by_id.remove(&message.id);
+        self.totals.messages -= 1;
+        self.totals.octets -= message.size;
+        self.totals.remove_state(&message.state());
         Some(message)
+    }
+}
+
+impl Totals {
+    fn add_state(&mut self, state: &State) {
+        self.unread += usize::from(!state.read);
+        for tag in &state.tags {
+            *self.tags.entry(tag.clone()).or_default() += 1;
+        }
+    }
+
+    fn remove_state(&mut self, state: &State) {
+        self.unread -= usize::from(!state.read);
+        for tag in &state.tags {
+            let count = self.tags.get_mut(tag).map_or(0, |count| {
+                *count -= 1;
+                *count
+            });
+            if count == 0 {
+                self.tags.remove(tag);
+            }
+        }
     }
 }
 

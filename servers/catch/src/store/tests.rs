@@ -46,7 +46,9 @@ fn insert(store: &Store, record: Record) -> Arc<Message> {
     let octets = b"Subject: s\r\n\r\nbody\r\n";
     let mut spool = store.files().spool().expect("the file is created");
     spool.write(octets).expect("the file is written");
-    store.insert(&spool, Analysis::of(octets), record).expect("the file is renamed")
+    let published =
+        store.publish(store.blocking_turn(), &spool, record.received).expect("the file is renamed");
+    store.insert(published, Analysis::of(octets), record)
 }
 
 fn new_record() -> Record {
@@ -163,6 +165,37 @@ fn unpublished_file_is_deleted() {
     let store = temporary(Keep::Count(3));
     drop(store.files().spool().expect("the file is created"));
     assert_eq!(file_count(&store), 0);
+}
+
+#[test]
+fn totals_follow_every_change() {
+    let store = temporary(Keep::Count(3));
+    let totals = || {
+        let Totals { messages, unread, octets, tags } = store.totals();
+        (
+            messages,
+            unread,
+            octets,
+            tags.into_iter().map(|(tag, count)| format!("{tag} {count}")).collect::<Vec<_>>(),
+        )
+    };
+    let tagged = || Record { tags: vec!["urgent".to_owned()], ..new_record() };
+    let messages: Vec<_> = (0..5).map(|_| insert(&store, tagged())).collect();
+    assert_eq!(totals(), (3, 3, 0, vec!["urgent 3".to_owned()]));
+    store.update(&messages[4], |state| {
+        state.read = true;
+        state.tags = vec!["new".to_owned()];
+    });
+    store.update(&messages[0], |state| state.read = true);
+    assert_eq!(
+        totals(),
+        (3, 2, 0, vec!["new 1".to_owned(), "urgent 2".to_owned()]),
+        "the first one is deleted"
+    );
+    store.delete(&messages[3..]);
+    assert_eq!(totals(), (1, 1, 0, vec!["urgent 1".to_owned()]));
+    store.clear();
+    assert_eq!(totals(), (0, 0, 0, Vec::new()));
 }
 
 #[test]

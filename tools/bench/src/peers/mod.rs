@@ -1,9 +1,10 @@
 //! Compares Pennypost with Postfix and Dovecot: the same load programs, the same disk, in turns within one run. Prints
 //! medians and targets in one table.
 //!
-//! Postfix and Dovecot come from Debian packages and run with their own configuration and ports below `target/peers`.
+//! The mail catcher is compared with MailDev. Postfix and Dovecot come from Debian packages and run with their own configuration and ports below `target/peers`.
 //! Postfix must be started by root.
 
+mod catcher;
 mod deliveries;
 mod dovecot;
 mod growth;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 use xtask::setup;
 use xtask::shell::{self, Result, cargo, command, print, stdout_of, target_dir};
 
+pub(crate) use self::catcher::measure_catcher;
 use self::dovecot::Dovecot;
 use self::mail_path::{MAILDIR, MBOX, MailPath};
 use self::pennypost::Pennypost;
@@ -81,7 +83,23 @@ const MEASUREMENTS: &[Measurement] = &[
 ];
 
 pub(crate) fn run(rounds: usize, only: Option<&str>) -> Result {
-    let selected = select(only)?;
+    let (selected, with_catcher) = select(only)?;
+    server_process::stop_servers_on_signal()?;
+    let mut rows = Vec::new();
+    if with_catcher {
+        shell::run(cargo().args("build --release -p servers --bin pennypost".split(' ')))?;
+        rows.extend(catcher::rows(rounds, true)?);
+    }
+    if !selected.is_empty() {
+        rows.extend(compare_servers(&selected, rounds)?);
+    }
+    print("");
+    table(&rows).iter().for_each(|line| print(line));
+    Ok(())
+}
+
+/// Postfix and Dovecot.
+fn compare_servers(selected: &[&Measurement], rounds: usize) -> Result<Vec<Row>> {
     if stdout_of(command("id").arg("-u")).as_deref() != Some("0") {
         return Err("Postfix can only be started by root; run this as root".to_owned());
     }
@@ -89,7 +107,6 @@ pub(crate) fn run(rounds: usize, only: Option<&str>) -> Result {
     shell::run(
         cargo().args("build --release -p servers --bin pennypost -p load --bin pop3-load".split(' ')),
     )?;
-    server_process::stop_servers_on_signal()?;
     let mut rows = Vec::new();
     for Measurement { name, accounts, rows: measure } in selected {
         print(&format!("\n{name}"));
@@ -99,19 +116,19 @@ pub(crate) fn run(rounds: usize, only: Option<&str>) -> Result {
             return Err(format!("Dovecot logged an error: {line}"));
         }
     }
-    print("");
-    table(&rows).iter().for_each(|line| print(line));
-    Ok(())
+    Ok(rows)
 }
 
-fn select(only: Option<&str>) -> Result<Vec<&'static Measurement>> {
+/// The selected measurements of servers, and whether the catcher is measured.
+fn select(only: Option<&str>) -> Result<(Vec<&'static Measurement>, bool)> {
     let word = only.unwrap_or_default();
     let selected: Vec<_> = MEASUREMENTS.iter().filter(|one| one.name.contains(word)).collect();
-    if selected.is_empty() {
-        let names: Vec<_> = MEASUREMENTS.iter().map(|one| one.name).collect();
+    let with_catcher = catcher::NAME.contains(word);
+    if selected.is_empty() && !with_catcher {
+        let names: Vec<_> = MEASUREMENTS.iter().map(|one| one.name).chain([catcher::NAME]).collect();
         return Err(format!("unknown measurement `{word}`; choose one of {}", names.join(", ")));
     }
-    Ok(selected)
+    Ok((selected, with_catcher))
 }
 
 /// Synced appends: the upper limit of every server that syncs.
@@ -217,10 +234,16 @@ mod tests {
 
     #[test]
     fn only_selects_measurements_by_a_part_of_their_name() {
-        let names =
-            |word| select(word).map(|selected| selected.iter().map(|one| one.name).collect::<Vec<_>>());
-        assert_eq!(names(None).expect("all of them").len(), MEASUREMENTS.len());
-        assert_eq!(names(Some("deliver")), Ok(vec!["deliveries"]));
+        let names = |word| {
+            let names = |(selected, with_catcher): (Vec<&'static Measurement>, bool)| {
+                (selected.iter().map(|one| one.name).collect::<Vec<_>>(), with_catcher)
+            };
+            select(word).map(names)
+        };
+        let (all, with_catcher) = names(None).expect("all of them");
+        assert!(all.len() == MEASUREMENTS.len() && with_catcher);
+        assert_eq!(names(Some("deliver")), Ok((vec!["deliveries"], false)));
+        assert_eq!(names(Some("catcher")), Ok((vec![], true)));
         assert!(names(Some("lunch")).is_err_and(|error| error.contains("deliveries")));
     }
 }

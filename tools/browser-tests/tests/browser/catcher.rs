@@ -146,6 +146,57 @@ async fn views_show_everything_about_a_message() {
 }
 
 #[tokio::test]
+async fn links_are_checked_and_a_message_is_released() {
+    let (receiver, trap, directory) =
+        (Catcher::start(), TrapServer::start(), tempfile::tempdir().expect("a directory"));
+    trap.serve("/confirm", "<p>confirmed</p>".to_owned());
+    let config = directory.path().join("catch.toml");
+    let outbound = format!(
+        "[outbound]\nmode = 'smarthost'\nsmarthost = {{ address = '{}', tls = 'off' }}\n",
+        receiver.smtp_address()
+    );
+    std::fs::write(&config, outbound).expect("the file is written");
+    let config = config.to_str().expect("UTF-8");
+    let (catcher, driver) =
+        (Catcher::start_with(&["--config", config, "--release-to", "*@team.example"]), Driver::start());
+    let page = Page::new(driver.open(Screen::Desktop).await);
+    page.goto(&catcher.url()).await;
+    let link = trap.url("/confirm");
+    catcher.deliver(
+        "ann@customer.example",
+        &sample_mails::html(
+            "Check me",
+            &format!("<p style='display:grid'><a href='{link}'>a</a> <a href='http://10.0.0.1/'>b</a></p>"),
+        ),
+    );
+    page.open_row("Check me").await;
+    page.press("Compatibility").await;
+    page.wait_for_reader_text("display:grid").await;
+    page.wait_for_reader_text("Outlook Windows").await;
+    page.screenshot("catch-compatibility").await;
+    page.press("Links").await;
+    page.wait_for_reader_text("2 links").await;
+    assert!(!trap.requests().contains(&"/confirm".to_owned()), "only on request");
+    page.press("Check links").await;
+    page.wait_for_reader_text("200 OK").await;
+    page.wait_for_reader_text("451 Blocked private/reserved address").await;
+    page.screenshot("catch-links-checked").await;
+    check_accessibility(&page, "checked links").await;
+
+    page.press("Release").await;
+    page.wait_for("dialog", "Release this message?").await;
+    page.screenshot("catch-release").await;
+    check_accessibility(&page, "release").await;
+    page.run("document.querySelector('dialog .primary').click()", vec![]).await;
+    page.wait_for("alert", "ann@customer.example is not on the list").await;
+    page.fill("To", "ann@team.example").await;
+    page.run("document.querySelector('dialog .primary').click()", vec![]).await;
+    page.wait_for_text("Released to ann@team.example").await;
+    page.goto(&receiver.url()).await;
+    page.wait_for("row", "Check me").await;
+}
+
+#[tokio::test]
 async fn phone_shows_the_list_or_the_message() {
     let (page, _driver, catcher) = open(Screen::Phone).await;
     catcher.deliver("ann+welcome@customer.example", CONFIRMATION);

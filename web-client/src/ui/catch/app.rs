@@ -8,9 +8,10 @@ use yew::prelude::*;
 use super::list::CaughtList;
 use super::reader::CaughtReader;
 use super::recipients::Recipients;
+use super::release_dialog::ReleaseDialog;
 use super::top_bar::CatchBar;
 use crate::catch::control::CatchControl;
-use crate::catch::state::{CatchState, Connection};
+use crate::catch::state::{CatchState, Connection, Dialog};
 use crate::model::format;
 use crate::platform::dom;
 use crate::ui::element_ids::SEARCH_ID;
@@ -35,17 +36,23 @@ pub(crate) fn CatchApp() -> Html {
             unread => format!("({unread}) Pennypost catch"),
         });
     });
-    let CatchState { connection, filter, list, is_loaded, error, open, asks_to_delete, .. } =
+    let CatchState { connection, filter, list, is_loaded, error, open, dialog, notice, release_to, .. } =
         (*state).clone();
     html! {
         <ContextProvider<CatchControl> context={control.clone()}>
             <div class={classes!("app", "catch", open.is_some().then_some("reading"))}>
                 <CatchBar search={filter.search.clone()} {connection} count={list.count} unread={list.unread} />
-                <div class="connection-bar"><span role="status">{ problem(connection, error) }</span></div>
+                <div class="connection-bar"><span role="status">{ problem(connection, error).or(notice) }</span></div>
                 <Recipients list={list.clone()} filter={filter.clone()} />
                 <CaughtList list={list.clone()} {filter} {is_loaded} open={open.as_ref().map(|open| open.id.clone())} />
-                <CaughtReader {open} is_empty={is_loaded && list.total == 0} />
-                if asks_to_delete { { deletion_question(&control, list.count) } }
+                <CaughtReader {open} can_release={release_to.is_some()} is_empty={is_loaded && list.total == 0} />
+                { match dialog {
+                    Some(Dialog::Deletion { count, .. }) => deletion_question(&control, count),
+                    Some(Dialog::Release { to, problem, is_sending, .. }) => html! {
+                        <ReleaseDialog {to} allowed={release_to.unwrap_or_default()} {problem} {is_sending} />
+                    },
+                    None => Html::default(),
+                } }
             </div>
         </ContextProvider<CatchControl>>
     }
@@ -62,7 +69,7 @@ fn problem(connection: Connection, error: Option<String>) -> Option<String> {
 fn deletion_question(control: &CatchControl, count: usize) -> Html {
     let close = {
         let control = control.clone();
-        Callback::from(move |()| control.ask_to_delete(false))
+        Callback::from(move |()| control.close_dialog())
     };
     let control = control.clone();
     let confirm = Callback::from(move |_: MouseEvent| control.delete_selected());
@@ -99,7 +106,11 @@ fn listen(control: &CatchControl) {
 fn on_key(control: &CatchControl, event: &KeyboardEvent) {
     let target = event.target().and_then(|target| target.dyn_into::<Element>().ok());
     let is_typing = target.is_some_and(|target| matches!(target.tag_name().as_str(), "INPUT" | "SELECT"));
-    if is_typing || event.ctrl_key() || event.meta_key() || event.alt_key() || control.state().asks_to_delete
+    if is_typing
+        || event.ctrl_key()
+        || event.meta_key()
+        || event.alt_key()
+        || control.state().dialog.is_some()
     {
         return;
     }

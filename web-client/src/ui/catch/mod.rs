@@ -4,6 +4,7 @@ mod app;
 mod list;
 mod reader;
 mod recipients;
+mod release_dialog;
 mod top_bar;
 mod views;
 

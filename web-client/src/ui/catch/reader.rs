@@ -9,7 +9,7 @@ use super::views::{self, View};
 use crate::catch::api;
 use crate::catch::control::CatchControl;
 use crate::catch::removed::last_removed;
-use crate::catch::state::{Content, Details, OpenMessage};
+use crate::catch::state::{Content, Details, LinkCheck, OpenMessage};
 use crate::model::format;
 use crate::platform::clock;
 use crate::sanitize::{SanitizedHtml, sanitize_html};
@@ -19,12 +19,14 @@ use crate::ui::icons;
 #[derive(Properties, PartialEq)]
 pub(super) struct CaughtReaderProps {
     pub(super) open: Option<OpenMessage>,
+    /// The catcher releases messages.
+    pub(super) can_release: bool,
     /// No message was caught.
     pub(super) is_empty: bool,
 }
 
 #[component]
-pub(super) fn CaughtReader(CaughtReaderProps { open, is_empty }: &CaughtReaderProps) -> Html {
+pub(super) fn CaughtReader(CaughtReaderProps { open, can_release, is_empty }: &CaughtReaderProps) -> Html {
     // The chosen view stays when another message is opened.
     let view = use_state_eq(|| None::<View>);
     let onchoose = {
@@ -43,10 +45,13 @@ pub(super) fn CaughtReader(CaughtReaderProps { open, is_empty }: &CaughtReaderPr
             </div>
         },
         Content::Ready(details) => {
-            html! { <CaughtView key={open.id.clone()} details={details.clone()} chosen={*view} {onchoose} /> }
+            html! {
+                <CaughtView key={open.id.clone()} details={details.clone()} link_check={open.link_check.clone()}
+                    chosen={*view} {onchoose} />
+            }
         }
     };
-    html! { <main class="reader" aria-label="Message"><Toolbar id={open.id.clone()} />{ body }</main> }
+    html! { <main class="reader" aria-label="Message"><Toolbar id={open.id.clone()} can_release={*can_release} />{ body }</main> }
 }
 
 fn hint(is_empty: bool) -> Html {
@@ -64,10 +69,11 @@ fn hint(is_empty: bool) -> Html {
 #[derive(Properties, PartialEq)]
 struct ToolbarProps {
     id: String,
+    can_release: bool,
 }
 
 #[component]
-fn Toolbar(ToolbarProps { id }: &ToolbarProps) -> Html {
+fn Toolbar(ToolbarProps { id, can_release }: &ToolbarProps) -> Html {
     let control = use_context::<CatchControl>().expect("the app provides the control");
     let act = |act: fn(&CatchControl, String)| {
         let (control, id) = (control.clone(), id.clone());
@@ -79,6 +85,9 @@ fn Toolbar(ToolbarProps { id }: &ToolbarProps) -> Html {
                 onclick={act(|control, _| control.close())}>{ icons::back() }</button>
             <button class="button" type="button" onclick={act(CatchControl::mark_unread)}>{ "Mark unread" }</button>
             <a class="button" href={api::source_path(id)} download="">{ "Save source" }</a>
+            if *can_release {
+                <button class="button" type="button" onclick={act(CatchControl::ask_to_release)}>{ "Release" }</button>
+            }
             <span class="spacer"></span>
             <button class="button" type="button" onclick={act(CatchControl::delete)}>{ "Delete" }</button>
         </div>
@@ -88,6 +97,7 @@ fn Toolbar(ToolbarProps { id }: &ToolbarProps) -> Html {
 #[derive(Properties, PartialEq)]
 struct CaughtViewProps {
     details: Rc<Details>,
+    link_check: LinkCheck,
     chosen: Option<View>,
     onchoose: Callback<View>,
 }
@@ -96,7 +106,7 @@ struct CaughtViewProps {
 pub(super) type Sanitized = (SanitizedHtml, Vec<(String, usize)>);
 
 #[component]
-fn CaughtView(CaughtViewProps { details, chosen, onchoose }: &CaughtViewProps) -> Html {
+fn CaughtView(CaughtViewProps { details, link_check, chosen, onchoose }: &CaughtViewProps) -> Html {
     let sanitized = use_memo(details.clone(), |details| {
         let parsed = &details.message.parsed;
         let html = sanitize_html(parsed.html.as_deref()?, &parsed.attachments)?;
@@ -126,7 +136,7 @@ fn CaughtView(CaughtViewProps { details, chosen, onchoose }: &CaughtViewProps) -
             <h2 class="title" id={TITLE_ID} dir="auto">{ if subject.is_empty() { "(no subject)" } else { subject } }</h2>
             { envelope(details) }
             <div class="tabs" role="group" aria-label="Views">{ for View::ALL.into_iter().map(tab) }</div>
-            { views::draw(view, details, &sanitized) }
+            { views::draw(view, details, &sanitized, link_check) }
         </article>
     }
 }

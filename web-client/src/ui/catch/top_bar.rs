@@ -34,7 +34,7 @@ pub(super) fn CatchBar(CatchBarProps { search, connection, count, unread }: &Cat
         let control = control.clone();
         Callback::from(move |_: MouseEvent| control.mark_all_read())
     };
-    let delete_all = Callback::from(move |_: MouseEvent| control.ask_to_delete(true));
+    let delete_all = Callback::from(move |_: MouseEvent| control.ask_to_delete());
     let (class, status) = match connection {
         Connection::Connecting => ("busy", "Connecting"),
         Connection::Live => ("", "Live"),

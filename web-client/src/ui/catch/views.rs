@@ -7,9 +7,10 @@ use std::rc::Rc;
 use yew::prelude::*;
 
 use super::reader::Sanitized;
-use crate::catch::compatibility;
+use crate::catch::compatibility::Gap;
+use crate::catch::control::CatchControl;
 use crate::catch::parts::{PartRow, part_rows};
-use crate::catch::state::{Details, DialogueLine, DialogueText, Finding};
+use crate::catch::state::{Details, DialogueLine, DialogueText, Finding, LinkCheck, LinkStatus};
 use crate::model::fetched_message::FetchedMessage;
 use crate::model::format;
 use crate::platform::PLATFORM;
@@ -62,7 +63,12 @@ impl View {
     }
 }
 
-pub(super) fn draw(view: View, details: &Details, sanitized: &Rc<Option<Sanitized>>) -> Html {
+pub(super) fn draw(
+    view: View,
+    details: &Rc<Details>,
+    sanitized: &Rc<Option<Sanitized>>,
+    link_check: &LinkCheck,
+) -> Html {
     let message = &details.message;
     match view {
         View::Html => html! { <HtmlView message={message.clone()} sanitized={sanitized.clone()} /> },
@@ -74,9 +80,9 @@ pub(super) fn draw(view: View, details: &Details, sanitized: &Rc<Option<Sanitize
         },
         View::Source => html! { <div class="source">{ source::whole(&message.raw) }</div> },
         View::Headers => source::headers(&message.raw),
-        View::Links => links(details),
+        View::Links => html! { <LinksView details={details.clone()} check={link_check.clone()} /> },
         View::Parts => parts(message),
-        View::Compatibility => compatibility(message, sanitized),
+        View::Compatibility => compatibility(details, sanitized),
         View::Dialogue => dialogue(details),
         View::Lint => lint(&details.lint),
     }
@@ -129,10 +135,46 @@ fn HtmlView(HtmlViewProps { message, sanitized }: &HtmlViewProps) -> Html {
     }
 }
 
-fn links(details: &Details) -> Html {
-    let link = |link: &String| {
-        html! { <li><a href={link.clone()} target="_blank" rel="noopener noreferrer">{ link }</a></li> }
+#[derive(Properties, PartialEq)]
+struct LinksViewProps {
+    details: Rc<Details>,
+    check: LinkCheck,
+}
+
+#[component]
+fn LinksView(LinksViewProps { details, check }: &LinksViewProps) -> Html {
+    let control = use_context::<CatchControl>().expect("the app provides the control");
+    let start = {
+        let id = details.summary.id.clone();
+        Callback::from(move |_: MouseEvent| control.check_links(id.clone()))
     };
+    let link = |url: &String| {
+        html! { <a href={url.clone()} target="_blank" rel="noopener noreferrer">{ url }</a> }
+    };
+    let status = |status: &LinkStatus| {
+        let is_problem = status.code == 0 || status.code >= 400;
+        let code = (status.code > 0).then(|| status.code.to_string());
+        html! {
+            <tr>
+                <td class="url">{ link(&status.url) }</td>
+                <td class={classes!(is_problem.then_some("problem"))}>{ code }{ " " }{ &status.text }</td>
+            </tr>
+        }
+    };
+    let listed = match check {
+        LinkCheck::Done(links) => html! {
+            <table class="headers">
+                <thead><tr><th>{ "Link" }</th><th>{ "Status" }</th></tr></thead>
+                <tbody>{ for links.iter().map(status) }</tbody>
+            </table>
+        },
+        _ => html! {
+            <ul class="links">
+                { for details.links.iter().take(LINKS_DRAWN_MAX).map(|url| html! { <li>{ link(url) }</li> }) }
+            </ul>
+        },
+    };
+    let is_running = *check == LinkCheck::Running;
     html! {
         <>
             if !details.codes.is_empty() {
@@ -140,7 +182,15 @@ fn links(details: &Details) -> Html {
                 <p>{ for details.codes.iter().map(|code| html! { <><code>{ code }</code>{ " " }</> }) }</p>
             }
             <h3>{ format::count(details.links.len(), "link") }</h3>
-            <ul class="links">{ for details.links.iter().take(LINKS_DRAWN_MAX).map(link) }</ul>
+            if !details.links.is_empty() {
+                <p>
+                    <button class="button" type="button" onclick={start} disabled={is_running}>{ "Check links" }</button>
+                    <span class="secondary">{ " Sends a HEAD request to each, and follows redirects." }</span>
+                </p>
+            }
+            if is_running { <p role="status">{ "Checking links…" }</p> }
+            if let LinkCheck::Failed(error) = check { <p class="problem" role="alert">{ error }</p> }
+            { listed }
         </>
     }
 }
@@ -166,13 +216,13 @@ fn parts(message: &Rc<FetchedMessage>) -> Html {
     }
 }
 
-fn compatibility(message: &FetchedMessage, sanitized: &Option<Sanitized>) -> Html {
-    let Some(html) = &message.parsed.html else {
+fn compatibility(details: &Details, sanitized: &Option<Sanitized>) -> Html {
+    if details.message.parsed.html.is_none() {
         return html! { <p class="explanation">{ "The message has no HTML." }</p> };
-    };
-    let gaps = compatibility::gaps(html);
-    let gap = |(feature, programs): (&'static str, &'static str)| {
-        html! { <tr><th scope="row">{ feature }</th><td>{ programs }</td></tr> }
+    }
+    let gap = |Gap { feature, found, unsupported, partial }: &Gap| {
+        let found = (*found > 1).then(|| format!(" × {}", format::number(*found)));
+        html! { <tr><th scope="row">{ feature }{ found }</th><td>{ unsupported }</td><td>{ partial }</td></tr> }
     };
     let removed = sanitized.as_ref().map(|(_, removed)| removed.as_slice()).unwrap_or_default();
     let removal = |(kind, count): &(String, usize)| {
@@ -181,13 +231,14 @@ fn compatibility(message: &FetchedMessage, sanitized: &Option<Sanitized>) -> Htm
     html! {
         <>
             <h3>{ "Features that mail programs do not support" }</h3>
-            if gaps.is_empty() {
+            if details.gaps.is_empty() {
                 <p class="explanation">{ "None of the known gaps is in the HTML." }</p>
             } else {
                 <table class="headers">
-                    <thead><tr><th>{ "Feature" }</th><th>{ "Not supported by" }</th></tr></thead>
-                    <tbody>{ for gaps.into_iter().map(gap) }</tbody>
+                    <thead><tr><th>{ "Feature" }</th><th>{ "Not supported by" }</th><th>{ "Partly supported by" }</th></tr></thead>
+                    <tbody>{ for details.gaps.iter().map(gap) }</tbody>
                 </table>
+                <p class="secondary">{ "Data: caniemail.com" }</p>
             }
             <h3>{ "Removed by the sanitizer of this page" }</h3>
             if removed.is_empty() {
