@@ -64,6 +64,7 @@ mod linux {
         let connects = target_ports
             .chain(outbound_ports(config))
             .chain(acme_ports(&config.tls))
+            .chain(config.inbound.rspamd.map(|filter| filter.0.port()))
             .map(|port| Ok::<_, RulesetError>(NetPort::new(port, AccessNet::ConnectTcp)));
         let restricted = Ruleset::default()
             .handle_access(AccessFs::from_all(ABI_MAX))?
@@ -77,14 +78,18 @@ mod linux {
         Ok(restricted.ruleset)
     }
 
-    /// Ports of other hosts' mail servers and of DNS servers over TCP.
+    /// Ports of other hosts' mail servers, of MTA-STS policies, and of DNS servers over TCP.
     fn outbound_ports(config: &Config) -> Vec<u16> {
         let Some(outbound) = &config.outbound else {
             return if config.authenticates() { vec![DNS_PORT] } else { Vec::new() };
         };
         let smarthost = outbound.smarthost.iter().map(|smarthost| smarthost.address.port);
         let resolvers = outbound.resolver.iter().map(|server| server.0.port());
-        [outbound.port, DNS_PORT].into_iter().chain(smarthost).chain(resolvers).collect()
+        [outbound.port, outbound.mta_sts_port, DNS_PORT]
+            .into_iter()
+            .chain(smarthost)
+            .chain(resolvers)
+            .collect()
     }
 
     /// Ports of the ACME directory and of DNS servers over TCP.

@@ -55,7 +55,7 @@ pub(crate) fn open(config: &Config, serves_smtp: bool, registry: &mut Registry) 
     let queue = srs.as_ref().map(|srs| outbound::open_queue(config, srs)).transpose()?.flatten();
     Ok(ServiceContext {
         hostname,
-        authenticator: authentication::authenticator(config, serves_smtp)?,
+        authenticator: authentication::authenticator(config, serves_smtp, registry)?,
         domains: config.domains.clone(),
         postmaster: config.postmaster.clone(),
         refuse_unknown_user: config.pop3.refuse_unknown_user,
@@ -69,6 +69,7 @@ pub(crate) fn open(config: &Config, serves_smtp: bool, registry: &mut Registry) 
         relay: RelayPolicy {
             outbound,
             own_domains_need_sign_in: config.smtp.own_domains_need_sign_in.unwrap_or(outbound),
+            own_header_from: config.smtp.own_header_from.unwrap_or(outbound),
             srs,
         },
         store: FanOut { mailboxes: configured::open_store(config)?, remote: queue },
