@@ -33,11 +33,22 @@ pub(crate) fn print_records(config: &Config) -> Result<(), String> {
         Some(_) => Some(DkimKeys::read_or_generate(&config.data, SystemClock.utc())?),
         None => DkimKeys::read(&config.data)?,
     };
+    let key_digest = key_digest(config);
+    print(Zone::of(config, keys.as_ref(), &key_digest).0.trim_end())
+}
+
+/// The digest of the certificate's key for a TLSA record; `None` without a certificate, and before an ACME directory has issued one.
+///
+/// # Errors
+/// A sentence: the certificate cannot be read.
+fn key_digest(config: &Config) -> Result<Option<String>, String> {
+    if let Tls::Acme(acme) = &config.tls
+        && !IssuedFiles::new(&config.data).is_issued_by(&acme.directory.to_string())
+    {
+        return Ok(None);
+    }
     let certificate = Certificate::open(&config.tls, &config.data, &config.hostname.ascii())?;
-    let is_placeholder = matches!(&config.tls, Tls::Acme(acme) if !IssuedFiles::new(&config.data).is_issued_by(&acme.directory.to_string()));
-    let certificate = certificate.filter(|_| !is_placeholder);
-    let key_digest = certificate.map(|certificate| certificate.public_key_digest()).transpose()?;
-    print(Zone::of(config, keys.as_ref(), key_digest.as_deref()).0.trim_end())
+    certificate.map(|certificate| certificate.public_key_digest()).transpose()
 }
 
 /// The text of a zone file.
@@ -45,15 +56,19 @@ struct Zone(String);
 
 impl Zone {
     /// `key_digest` is that of the certificate's key.
-    fn of(config: &Config, keys: Option<&DkimKeys>, key_digest: Option<&str>) -> Self {
+    fn of(config: &Config, keys: Option<&DkimKeys>, key_digest: &Result<Option<String>, String>) -> Self {
         let host = config.hostname.ascii();
         let mut zone = Self(String::new());
         zone.comment(&format!(
             "Addresses: {host} needs an A record, and an AAAA record if it has an IPv6 address; the PTR record of each address must be {host}."
         ));
-        if let Some(digest) = key_digest {
-            zone.comment("TLSA: other hosts verify this host's key (DANE). Only for a zone that is signed with DNSSEC; before the key changes, publish the new one as well.");
-            zone.record(&format!("_25._tcp.{host}"), "TLSA", &format!("3 1 1 {digest}"));
+        match key_digest {
+            Ok(Some(digest)) => {
+                zone.comment("TLSA: other hosts verify this host's key (DANE). Only for a zone that is signed with DNSSEC; before the key changes, publish the new one as well.");
+                zone.record(&format!("_25._tcp.{host}"), "TLSA", &format!("3 1 1 {digest}"));
+            }
+            Ok(None) => {}
+            Err(sentence) => zone.comment(&format!("TLSA: no record: {}", sentence.replace('\n', " "))),
         }
         for domain in &config.domains {
             let name = domain.ascii();

@@ -3,10 +3,20 @@
 mod support;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread;
 
+use support::TestDir;
 use support::dns::{DnsRecord, DnsServer};
 use support::mail_host::MailHost;
 use support::mail_server::{Authority, MailServer, OTHER, RECEIVER, common_port};
+
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 const MESSAGE: &str = "From: ag@first.example\r\nSubject: x\r\n\r\nbody of the message\r\n";
 const NAMES: [&str; 2] = ["mx.second.example", "mta-sts.second.example"];
@@ -179,6 +189,80 @@ fn policy_of_an_unverified_host_is_ignored() {
     sender.submit("gb@second.example", "", MESSAGE);
     assert_eq!(host.next().to, ["<gb@second.example>"]);
     sender.server.wait_for_log("the MTA-STS policy cannot be read");
+}
+
+/// An HTTPS server on [`RECEIVER`] that answers a request for `mta-sts.DOMAIN` with the response of the domain. Returns its port.
+fn https_server(authority: &Authority, responses: Vec<(String, String)>) -> u16 {
+    let dir = TestDir::new();
+    let names: Vec<_> = responses.iter().map(|(domain, _)| format!("mta-sts.{domain}")).collect();
+    authority.issue(&names.iter().map(String::as_str).collect::<Vec<_>>(), &dir);
+    let chain = CertificateDer::pem_file_iter(dir.path("certificate.pem")).expect("the file is readable");
+    let chain = chain.collect::<Result<Vec<_>, _>>().expect("certificates");
+    let key = PrivateKeyDer::from_pem_file(dir.path("key.pem")).expect("a key");
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("the provider supports the versions")
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .expect("the key is that of the certificate");
+    let config = Arc::new(config);
+    let listener = TcpListener::bind((RECEIVER, 0)).expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let connection = ServerConnection::new(Arc::clone(&config)).expect("a valid configuration");
+            let mut stream = BufReader::new(StreamOwned::new(connection, stream));
+            let lines = stream.by_ref().lines().map_while(Result::ok).take_while(|line| !line.is_empty());
+            let head = lines.collect::<Vec<_>>().join("\n");
+            let response = responses.iter().find(|(domain, _)| head.contains(&format!("mta-sts.{domain}")));
+            let response = response.map_or("", |(_, response)| response);
+            // The client closes the connection when it has read enough.
+            let _ = stream.get_mut().write_all(response.as_bytes());
+            stream.get_mut().conn.send_close_notify();
+            let _ = stream.get_mut().flush();
+        }
+    });
+    port
+}
+
+#[test]
+fn policy_host_that_misbehaves_has_no_policy() {
+    let (authority, port) = (Authority::new(), common_port());
+    let policy = "version: STSv1\nmode: enforce\nmx: elsewhere.example\nmax_age: 86400\n";
+    let text = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n";
+    let responses: Vec<_> = [
+        format!("HTTP/1.1 301 Moved\r\nLocation: https://elsewhere.example/\r\nContent-Type: text/plain\r\n\r\n{policy}"),
+        format!("{}\r\n{policy}", text.replace("text/plain", "text/html")),
+        format!("{text}\r\n{policy}x: {}\n", "x".repeat(100_000)),
+        format!("{text}\r\n{}", policy.replace("STSv1", "STSv9")),
+        format!("{text}{}\r\n{policy}", "X-Field: x\r\n".repeat(100_000)),
+        String::new(),
+    ]
+    .into_iter()
+    .enumerate()
+    .map(|(number, response)| (format!("domain{number}.example"), response))
+    .collect();
+    let names: Vec<_> =
+        responses.iter().map(|(domain, _)| [domain.as_str(), "_mta-sts.", "mta-sts."].map(String::from)).collect();
+    let names: Vec<_> =
+        names.into_iter().map(|[domain, record, host]| (record + &domain, host + &domain, domain)).collect();
+    let mut records = vec![DnsRecord::A("mx.second.example", OTHER)];
+    for (record, host, domain) in &names {
+        records.push(DnsRecord::Mx(domain, 10, "mx.second.example"));
+        records.push(DnsRecord::Txt(record, "v=STSv1; id=1"));
+        records.push(DnsRecord::A(host, RECEIVER));
+    }
+    let dns = DnsServer::start(&records);
+    let host = plain_host(port);
+    let web_port = https_server(&authority, responses);
+    let keys = format!("mta_sts_port = {web_port}\nca = '{}'", authority.file().display());
+    let mut sender = MailServer::sender(&dns, port, &keys);
+    for (_, _, domain) in &names {
+        sender.submit(&format!("gb@{domain}"), "", MESSAGE);
+        assert_eq!(host.next().to, [format!("<gb@{domain}>")]);
+        sender.server.wait_for_log("the MTA-STS policy cannot be read");
+    }
+    assert!(!sender.dir.path("data/.mta-sts").exists());
 }
 
 #[test]

@@ -1,17 +1,16 @@
-//! Incoming mail and a spam filter: a scripted one with Rspamd's HTTP protocol and, with `PENNYPOST_LONG=1`, Rspamd.
+//! Incoming mail and a spam filter: a scripted server with Rspamd's HTTP protocol.
 
 mod support;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use support::dns::DnsServer;
-use support::{ServerProcess, TIMEOUT, TestDir, is_installed};
+use support::{ServerProcess, TIMEOUT, TestDir};
 
 /// A request: its head and the message.
 struct FilterRequest {
@@ -137,48 +136,4 @@ fn filter_that_does_not_work_accepts_mail() {
     let reply = receiver.receive(MESSAGE);
     assert!(reply.starts_with("250"), "{reply}");
     assert_eq!(receiver.mailbox().matches("Subject: offer").count(), 4);
-}
-
-/// Rspamd with its default rules, without network access and Redis.
-struct Rspamd(Child);
-
-impl Drop for Rspamd {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[test]
-fn rspamd_recognises_the_test_message() {
-    if std::env::var_os("PENNYPOST_LONG").is_none() || !is_installed("rspamd") {
-        return;
-    }
-    let dir = TestDir::new();
-    let port =
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port").local_addr().expect("bound").port();
-    let root = dir.path("");
-    let config = format!(
-        ".include \"/etc/rspamd/common.conf\"\noptions {{ pidfile = \"{0}/rspamd.pid\"; .include \"/etc/rspamd/options.inc\" }}\n\
-         logging {{ type = \"console\"; level = \"warning\"; }}\n\
-         worker \"normal\" {{ bind_socket = \"127.0.0.1:{port}\"; count = 1; .include \"/etc/rspamd/worker-normal.inc\" }}\n",
-        root.display()
-    );
-    fs::write(dir.path("rspamd.conf"), config).expect("the file is written");
-    let mut command = Command::new("rspamd");
-    command.args(["-f", "-i", "-c"]).arg(dir.path("rspamd.conf")).stdout(Stdio::null()).stderr(Stdio::null());
-    command.arg("--var").arg(format!("DBDIR={0}", root.display()));
-    let _rspamd = Rspamd(command.spawn().expect("rspamd starts"));
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let start = Instant::now();
-    while TcpStream::connect(address).is_err() {
-        assert!(start.elapsed() < TIMEOUT, "rspamd does not listen");
-        thread::sleep(Duration::from_millis(50));
-    }
-    let receiver = Receiver::start(address);
-    assert!(receiver.receive(MESSAGE).starts_with("250"));
-    assert!(receiver.mailbox().contains("\r\nX-Spam-Score: "), "{}", receiver.mailbox());
-    let gtube = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X";
-    let reply = receiver.receive(&format!("{MESSAGE}{gtube}\r\n"));
-    assert!(reply.starts_with("550 5.7.1 Rejected as spam"), "{reply}");
 }

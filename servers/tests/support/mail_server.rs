@@ -41,7 +41,7 @@ impl Authority {
     }
 
     /// Writes a certificate and its key to `certificate.pem` and `key.pem` in a directory.
-    fn issue(&self, names: &[&str], dir: &TestDir) {
+    pub(crate) fn issue(&self, names: &[&str], dir: &TestDir) {
         let key = KeyPair::generate().expect("a key");
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let parameters = CertificateParams::new(names).expect("valid names");
