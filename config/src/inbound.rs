@@ -1,4 +1,4 @@
-//! `[inbound]`: authentication of mail from clients that have not signed in, and the policy for hosts that send it.
+//! `[inbound]`: authentication and filtering of mail from unauthenticated clients, and the policy for hosts that send it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -65,7 +65,7 @@ pub enum DmarcMode {
 }
 
 impl Config {
-    /// Whether mail from clients that have not signed in is authenticated.
+    /// Whether mail from unauthenticated clients is authenticated.
     #[must_use]
     pub fn authenticates(&self) -> bool {
         self.inbound.authenticate.unwrap_or(self.outbound.is_some())

@@ -242,8 +242,10 @@ fn policy_host_that_misbehaves_has_no_policy() {
     .enumerate()
     .map(|(number, response)| (format!("domain{number}.example"), response))
     .collect();
-    let names: Vec<_> =
-        responses.iter().map(|(domain, _)| [domain.as_str(), "_mta-sts.", "mta-sts."].map(String::from)).collect();
+    let names: Vec<_> = responses
+        .iter()
+        .map(|(domain, _)| [domain.as_str(), "_mta-sts.", "mta-sts."].map(String::from))
+        .collect();
     let names: Vec<_> =
         names.into_iter().map(|[domain, record, host]| (record + &domain, host + &domain, domain)).collect();
     let mut records = vec![DnsRecord::A("mx.second.example", OTHER)];

@@ -21,7 +21,7 @@ use mail_store::offload::Offload;
 use tokio::time::timeout;
 use tracing::{debug, info};
 
-use super::{ReportTarget, Shared};
+use super::{AgentState, ReportTarget};
 use crate::dane;
 use crate::dns::LookupError;
 use crate::route;
@@ -50,15 +50,19 @@ pub(super) struct Outgoing<'a> {
     pub(super) need: TlsNeed,
 }
 
-impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
+impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
     /// Connects to the first host of the recipient's destination that can take the message.
     pub(super) async fn connect(
         &self,
         recipient: &Address,
         message: Outgoing<'_>,
     ) -> Result<Session, Failure> {
-        let late =
-            || Failure::temporary("4.4.1", format!("no mail server of {} answers in time", recipient.host));
+        let late = || {
+            Failure::temporary(
+                "4.4.1",
+                format!("no mail server of {} answered within 10 minutes", recipient.host),
+            )
+        };
         let connected = timeout(CONNECT_TIMEOUT, self.connect_to_any(recipient, message)).await;
         connected.unwrap_or_else(|_| Err(late()))
     }
@@ -100,7 +104,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
             Host::Literal(AddressLiteral::V4(address)) => return Ok(fixed(address.to_string(), port)),
             Host::Literal(AddressLiteral::V6(address)) => return Ok(fixed(address.to_string(), port)),
             Host::Literal(_) => {
-                return Err(Failure::permanent("5.1.2", "the address literal has no known form"));
+                return Err(Failure::permanent("5.1.2", "unsupported address literal"));
             }
         };
         let found = route::mail_servers(&self.dns, &domain, &self.hostname.ascii()).await?;
