@@ -36,7 +36,7 @@ pub use byte_size::ByteSize;
 pub use faults::{
     Action, Fault, FaultCommand, Faults, Identity, Pattern, Pop3Command, Sampling, SmtpCommand,
 };
-pub use inbound::{DmarcMode, Inbound};
+pub use inbound::{DmarcMode, Inbound, MtaStsMode, SpamFilter};
 pub use limits::Limits;
 pub use metrics::Metrics;
 pub use networks::Networks;

@@ -26,6 +26,19 @@ pub struct Outbound {
     /// The port of other hosts' mail servers.
     #[serde(default = "default_port")]
     pub port: u16,
+    /// Whether mail servers are verified with DANE (RFC 7672), as far as the DNS servers support DNSSEC.
+    #[serde(default = "default_true")]
+    pub dane: bool,
+    /// File of DNSKEY records that replace the keys of the DNS root.
+    pub trust_anchor: Option<PathBuf>,
+    /// Whether the MTA-STS policies of other domains are obeyed (RFC 8461).
+    #[serde(default = "default_true")]
+    pub mta_sts: bool,
+    /// The port of policy hosts.
+    #[serde(default = "default_policy_port")]
+    pub mta_sts_port: u16,
+    /// PEM file of root certificates that replaces the system's for policy hosts and for mail servers that must be verified.
+    pub ca: Option<PathBuf>,
     /// Private and loopback networks with mail servers that public names may point to.
     #[serde(default)]
     pub private_networks: Networks,
@@ -102,6 +115,14 @@ fn default_port() -> u16 {
     25
 }
 
+fn default_policy_port() -> u16 {
+    443
+}
+
+fn default_true() -> bool {
+    true
+}
+
 /// 5, 10, 20, 40 minutes, 1 and 2 hours, then every 4 hours (RFC 5321 section 4.5.4.1).
 fn default_retry_seconds() -> Vec<u32> {
     [5, 10, 20, 40, 60, 120, 240].map(|minutes| minutes * 60).to_vec()
@@ -136,6 +157,7 @@ impl Outbound {
         )?;
         require(self.lifetime_seconds > 0, "lifetime_seconds", "must be 1 or more")?;
         require(self.port > 0, "port", "must be 1 or more")?;
+        require(self.mta_sts_port > 0, "mta_sts_port", "must be 1 or more")?;
         let Some(smarthost) = &self.smarthost else { return Ok(()) };
         require(
             smarthost.user.is_some() == smarthost.password_file.is_some(),
@@ -151,10 +173,11 @@ impl Outbound {
 
     /// Resolves relative paths against `directory`.
     pub(crate) fn resolve_paths(&mut self, directory: &Path) {
-        if let Some(smarthost) = &mut self.smarthost {
-            for path in [&mut smarthost.password_file, &mut smarthost.ca].into_iter().flatten() {
-                *path = directory.join(&*path);
-            }
+        let own = [&mut self.ca, &mut self.trust_anchor];
+        let smarthost = self.smarthost.iter_mut();
+        let smarthost = smarthost.flat_map(|smarthost| [&mut smarthost.password_file, &mut smarthost.ca]);
+        for path in own.into_iter().chain(smarthost).flatten() {
+            *path = directory.join(&*path);
         }
     }
 

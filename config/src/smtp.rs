@@ -24,6 +24,8 @@ pub struct Smtp {
     pub proxy_peers: Vec<IpAddr>,
     /// Whether a sender at a local domain must sign in. `None`: if mail is sent to other hosts.
     pub own_domains_need_sign_in: Option<bool>,
+    /// Whether the From field of a user's message must have addresses of the user only. `None`: if mail is sent to other hosts.
+    pub own_header_from: Option<bool>,
 }
 
 impl Default for Smtp {
@@ -36,6 +38,7 @@ impl Default for Smtp {
             proxy_listen: Vec::new(),
             proxy_peers: loopback_peers(),
             own_domains_need_sign_in: None,
+            own_header_from: None,
         }
     }
 }

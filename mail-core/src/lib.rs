@@ -15,6 +15,7 @@
 //! | [`mailbox`] | the record format of MyMailBox.txt |
 //! | [`users`], [`aliases`] | the line formats of User.txt and Aliases.txt |
 //! | [`queue`] | the files of the outbound queue |
+//! | [`mta_sts`] | MTA-STS records and policies |
 //!
 //! Absent on purpose: I/O, threads, clocks, randomness and the environment. Time is an argument, bytes pass through
 //! buffers, and callers own sockets and files.
@@ -27,6 +28,7 @@ pub mod line;
 pub mod machine;
 pub mod mailbox;
 pub mod message;
+pub mod mta_sts;
 pub mod network;
 mod pipeline;
 pub mod pop3;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use config::Config;
-use mail_authentication::Authenticator;
+use mail_authentication::{Authenticator, SpamMetrics};
 use mail_service::authentication::MessageAuthenticator;
+use prometheus_client::registry::Registry;
 
 /// Verifies incoming mail; `None` if this process receives none, or is not to verify it.
 ///
@@ -13,11 +14,15 @@ use mail_service::authentication::MessageAuthenticator;
 pub(crate) fn authenticator(
     config: &Config,
     serves_smtp: bool,
+    registry: &mut Registry,
 ) -> Result<Option<Arc<dyn MessageAuthenticator>>, String> {
     if !serves_smtp || !config.authenticates() {
         return Ok(None);
     }
     let servers = config.outbound.as_ref().map(|outbound| &outbound.resolver[..]).unwrap_or_default();
-    let authenticator = Authenticator::new(&config.hostname, servers, config.inbound.dmarc)?;
+    let mut authenticator = Authenticator::new(&config.hostname, servers, config.inbound.dmarc)?;
+    if let Some(filter) = config.inbound.rspamd {
+        authenticator = authenticator.with_rspamd(filter, SpamMetrics::registered(registry));
+    }
     Ok(Some(Arc::new(authenticator)))
 }

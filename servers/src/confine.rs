@@ -65,6 +65,7 @@ mod linux {
         let connects = target_ports
             .chain(outbound_ports(config))
             .chain(acme_ports(&config.tls))
+            .chain(config.inbound.rspamd.map(|filter| filter.0.port()))
             .map(|port| Ok::<_, RulesetError>(NetPort::new(port, AccessNet::ConnectTcp)));
         let restricted = Ruleset::default()
             .handle_access(AccessFs::from_all(ABI_MAX))?
@@ -78,7 +79,7 @@ mod linux {
         Ok(restricted.ruleset)
     }
 
-    /// Ports of other hosts' mail servers and of DNS servers over TCP.
+    /// Ports of other hosts' mail servers, of MTA-STS policies, and of DNS servers over TCP.
     fn outbound_ports(config: &Config) -> Vec<u16> {
         let Some(outbound) = &config.outbound else {
             let finds_hosts = config.authenticates() || config.store.kind == StoreKind::Postgres;
@@ -86,7 +87,11 @@ mod linux {
         };
         let smarthost = outbound.smarthost.iter().map(|smarthost| smarthost.address.port);
         let resolvers = outbound.resolver.iter().map(|server| server.0.port());
-        [outbound.port, DNS_PORT].into_iter().chain(smarthost).chain(resolvers).collect()
+        [outbound.port, outbound.mta_sts_port, DNS_PORT]
+            .into_iter()
+            .chain(smarthost)
+            .chain(resolvers)
+            .collect()
     }
 
     /// Files that the system reads to find the database's hosts.

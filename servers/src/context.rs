@@ -65,7 +65,7 @@ pub(crate) fn open(
     let queue = srs.as_ref().map(|srs| outbound::open_queue(config, srs)).transpose()?.flatten();
     Ok(ServiceContext {
         hostname,
-        authenticator: authentication::authenticator(config, serves_smtp)?,
+        authenticator: authentication::authenticator(config, serves_smtp, registry)?,
         domains: config.domains.clone(),
         postmaster: config.postmaster.clone(),
         refuse_unknown_user: config.pop3.refuse_unknown_user,
@@ -79,6 +79,7 @@ pub(crate) fn open(
         relay: RelayPolicy {
             outbound,
             own_domains_need_sign_in: config.smtp.own_domains_need_sign_in.unwrap_or(outbound),
+            own_header_from: config.smtp.own_header_from.unwrap_or(outbound),
             srs,
         },
         store: FanOut { mailboxes: storage.store()?, remote: queue },

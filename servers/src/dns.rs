@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 
-use config::{Config, OutboundMode};
+use config::{Config, OutboundMode, Tls};
 use mail_authentication::DkimKeys;
 use mail_core::message::address::Domain;
+use mail_core::mta_sts::PolicyId;
 use mail_service::context::Clock as _;
+use tls::{Certificate, IssuedFiles};
 
 use crate::admin::print;
 use crate::context::SystemClock;
@@ -31,19 +33,43 @@ pub(crate) fn print_records(config: &Config) -> Result<(), String> {
         Some(_) => Some(DkimKeys::read_or_generate(&config.data, SystemClock.utc())?),
         None => DkimKeys::read(&config.data)?,
     };
-    print(Zone::of(config, keys.as_ref()).0.trim_end())
+    let key_digest = key_digest(config);
+    print(Zone::of(config, keys.as_ref(), &key_digest).0.trim_end())
+}
+
+/// The digest of the certificate's key for a TLSA record; `None` without a certificate, and before an ACME directory has issued one.
+///
+/// # Errors
+/// A sentence: the certificate cannot be read.
+fn key_digest(config: &Config) -> Result<Option<String>, String> {
+    if let Tls::Acme(acme) = &config.tls
+        && !IssuedFiles::new(&config.data).is_issued_by(&acme.directory.to_string())
+    {
+        return Ok(None);
+    }
+    let certificate = Certificate::open(&config.tls, &config.data, &config.hostname.ascii())?;
+    certificate.map(|certificate| certificate.public_key_digest()).transpose()
 }
 
 /// The text of a zone file.
 struct Zone(String);
 
 impl Zone {
-    fn of(config: &Config, keys: Option<&DkimKeys>) -> Self {
+    /// `key_digest` is that of the certificate's key.
+    fn of(config: &Config, keys: Option<&DkimKeys>, key_digest: &Result<Option<String>, String>) -> Self {
         let host = config.hostname.ascii();
         let mut zone = Self(String::new());
         zone.comment(&format!(
             "Addresses: {host} needs an A record, and an AAAA record if it has an IPv6 address; the PTR record of each address must be {host}."
         ));
+        match key_digest {
+            Ok(Some(digest)) => {
+                zone.comment("TLSA: other hosts verify this host's key (DANE). Only for a zone that is signed with DNSSEC; before the key changes, publish the new one as well.");
+                zone.record(&format!("_25._tcp.{host}"), "TLSA", &format!("3 1 1 {digest}"));
+            }
+            Ok(None) => {}
+            Err(sentence) => zone.comment(&format!("TLSA: no record: {}", sentence.replace('\n', " "))),
+        }
         for domain in &config.domains {
             let name = domain.ascii();
             zone.comment(&format!("MX: other hosts deliver mail for {name} to {host}."));
@@ -60,6 +86,9 @@ impl Zone {
                     "DMARC: other hosts treat mail as spam that claims to be from {name} and passes neither SPF nor DKIM."
                 ));
                 zone.text(&format!("_dmarc.{name}"), "v=DMARC1; p=quarantine");
+            }
+            if let Some(policy) = config.mta_sts_policy() {
+                zone.add_mta_sts(&name, &host, &PolicyId::of(&policy));
             }
         }
         zone
@@ -80,6 +109,16 @@ impl Zone {
                 self.text(&name, &format!("v=spf1 {mechanism} ~all"));
             }
         }
+    }
+
+    fn add_mta_sts(&mut self, name: &str, host: &str, id: &PolicyId) {
+        self.comment(&format!(
+            "MTA-STS: other hosts read the policy at https://mta-sts.{name}/.well-known/mta-sts.txt, and send mail over verified TLS only."
+        ));
+        self.record(&format!("mta-sts.{name}"), "CNAME", &format!("{host}."));
+        self.text(&format!("_mta-sts.{name}"), &id.record());
+        self.comment("TLS-RPT: other hosts report failures of TLS to the postmaster.");
+        self.text(&format!("_smtp._tls.{name}"), &format!("v=TLSRPTv1; rua=mailto:postmaster@{name}"));
     }
 
     fn comment(&mut self, text: &str) {

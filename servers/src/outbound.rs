@@ -7,7 +7,6 @@ use config::{Config, OutboundMode};
 use mail_authentication::{DkimKeys, MessageSigner};
 use mail_core::message::address::Address;
 use mail_core::message::srs::Srs;
-use mail_outbound::queue::DIRECTORY;
 use mail_outbound::{Agent, Grouping, Metrics, OutboundQueue, ReportTarget, SharedSchedule};
 use mail_service::context::Clock as _;
 use mail_store::StoreError;
@@ -50,9 +49,8 @@ pub(crate) fn agent(
     let (Some(outbound), Some(queue)) = (&config.outbound, &context.store.remote) else { return Ok(None) };
     let reports = Reports(Arc::clone(context));
     let metrics = Metrics::registered(registry);
-    let directory = config.data.join(DIRECTORY);
-    Agent::new(queue, outbound.clone(), context.hostname.clone(), reports, metrics, Some(&directory))
-        .map(Some)
+    let hostname = context.hostname.clone();
+    Agent::new(queue, outbound.clone(), hostname, reports, metrics, Some(&config.data)).map(Some)
 }
 
 /// Delivers reports as any other mail, with the null reverse-path.

@@ -113,7 +113,7 @@ impl Services {
     fn bind_web(&mut self, config: &Config) -> Result<(), String> {
         let Some(address) = config.web.listen.address() else { return Ok(()) };
         let bridge = match Bridge::bind(address, &config.hostname, &config.web) {
-            Ok(bridge) => bridge,
+            Ok(bridge) => bridge.with_mta_sts(config),
             // The default address is in use and not configured, so the mail servers run without the page.
             Err(sentence) if config.web.listen == WebListen::Default => {
                 warn!("no web page: {sentence}, or --web off");
@@ -206,6 +206,7 @@ pub(crate) fn host_names(config: &Config) -> Vec<String> {
     let mut names = vec![config.hostname.ascii().into_owned()];
     if config.web.listen.address().is_some() {
         names.extend(config.web.names.iter().map(|name| name.ascii().into_owned()));
+        names.extend(config.policy_hosts());
     }
     names.sort_unstable();
     names.dedup();

@@ -35,7 +35,7 @@ impl Machines {
             bare_line_ends: false,
             command_events: asks_about_commands(&config.faults.smtp),
             dsn: config.outbound.is_some(),
-            require_tls: false,
+            require_tls: true,
         });
         let submission = Arc::new(smtp::server::Config { submission: true, ..(*smtp).clone() });
         let pop3 = Arc::new(pop3::server::Config {

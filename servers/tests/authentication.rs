@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use mail_core::sasl;
 use mail_core::secret::Secret;
-use support::dns::{DnsRecord, DnsServer};
+use support::dns::{DnsRecord, DnsServer, SILENT_DOMAIN};
 use support::mail_host::MailHost;
 use support::{ServerProcess, SmtpClient, TIMEOUT, TestDir, run_program};
 
@@ -172,7 +172,7 @@ impl Receiver {
         let dir = TestDir::new();
         let config = format!(
             "hostname = 'mx.example.net'\ndomains = ['example.net']\n[outbound]\nmode = 'direct'\nresolver = ['{dns}']\n\
-             [smtp]\nsubmission_listen = ['127.0.0.1:0']\n[inbound]\n{inbound}"
+             [smtp]\nsubmission_listen = ['127.0.0.1:0']\nown_header_from = false\n[inbound]\n{inbound}"
         );
         fs::write(dir.path("pennypost.toml"), config).expect("the file is written");
         let server = serve(&dir);
@@ -285,6 +285,80 @@ fn dmarc_policy_rejects_spoofed_mail_if_configured() {
     assert!(receiver.dir.mailbox("gb").is_empty());
     let reply = receiver.receive("ag@bank.example", &SPOOFED.replace("ag@bank", "ag@elsewhere"));
     assert!(reply.starts_with("250"), "{reply}");
+}
+
+#[test]
+fn several_authors_do_not_evade_the_policy() {
+    let dns = bank();
+    let rejecting = Receiver::start(dns.address, "dmarc = 'reject'");
+    let own = "From: ag@elsewhere.example\r\n";
+    for header in [
+        format!("{own}From: ag@bank.example\r\n"),
+        format!("From: ag@bank.example\r\n{own}"),
+        "From: ag@elsewhere.example, ag@bank.example\r\n".to_owned(),
+        "From: ag@bank.example <\r\n".to_owned() + own,
+    ] {
+        let message = format!("{header}Subject: x\r\n\r\nbody\r\n");
+        let reply = rejecting.receive("x@elsewhere.example", &message);
+        assert!(reply.starts_with("550 5.7.1 The message must have one From field"), "{header}: {reply}");
+    }
+    let reporting = Receiver::start(dns.address, "");
+    let reply = reporting.receive("x@elsewhere.example", &format!("{own}{SPOOFED}"));
+    assert!(reply.starts_with("250"), "{reply}");
+    let mailbox = reporting.mailbox();
+    assert!(mailbox.contains("dmarc=permerror\r\n"), "{mailbox}");
+}
+
+#[test]
+fn silent_dns_of_another_domain_does_not_evade_the_policy() {
+    let dns = bank();
+    let receiver = Receiver::start(dns.address, "dmarc = 'reject'");
+    let signature = |domain| {
+        format!(
+            "DKIM-Signature: v=1; a=rsa-sha256; d={domain}; s=a; h=From; c=relaxed/relaxed;\r\n\tbh=AAAA; b=AAAA\r\n"
+        )
+    };
+    let signatures = signature(SILENT_DOMAIN).repeat(4) + &signature("bank.example");
+    let reply = receiver.receive(&format!("x@{SILENT_DOMAIN}"), &format!("{signatures}{SPOOFED}"));
+    assert!(reply.starts_with("550 5.7.1 Rejected by the DMARC policy of bank.example"), "{reply}");
+}
+
+/// Seals the message on standard input as iit.edu. The arguments are the file of the key and its selector.
+const SEAL: &str = r#"
+import sys
+import dkim
+message = sys.stdin.buffer.read()
+key = open(sys.argv[1], 'rb').read()
+fields = dkim.arc_sign(message, sys.argv[2].encode(), b'iit.edu', key, b'forwarder.example')
+sys.stdout.buffer.write(b''.join(fields) + message)
+"#;
+
+#[test]
+fn chain_of_a_forwarder_is_verified() {
+    let forwarder = TestDir::with_config("[outbound]\nmode = 'direct'\n");
+    let printed = txt_records(&forwarder.pennypost(&["dns"], "").stdout);
+    let records: Vec<_> = printed.iter().map(|(name, text)| DnsRecord::Txt(name, text)).collect();
+    let dns = DnsServer::start(&records);
+    let keys = fs::read_dir(forwarder.path("data/.dkim")).expect("the folder exists");
+    let mut keys = keys.map(|entry| entry.expect("an entry").path());
+    let key = keys.find(|path| path.to_string_lossy().contains("/rsa-")).expect("an RSA key");
+    let selector = key.file_stem().expect("a selector");
+    let mut command = Command::new("python3");
+    command.args(["-c", SEAL]).arg(&key).arg(selector).env("PYTHONPATH", packages());
+    let message =
+        b"Authentication-Results: forwarder.example; spf=pass smtp.mailfrom=x@elsewhere.example\r\n\
+        From: x@elsewhere.example\r\nSubject: forwarded\r\n\r\nbody\r\n";
+    let sealed = run_program(&mut command, message);
+    assert_eq!(sealed.code, Some(0), "{sealed:?}");
+    for (sealed, result) in
+        [(sealed.stdout.clone(), "pass"), (sealed.stdout.replace("body", "changed"), "fail")]
+    {
+        let receiver = Receiver::start(dns.address, "");
+        let reply = receiver.receive("x@elsewhere.example", &sealed);
+        assert!(reply.starts_with("250"), "{reply}");
+        let mailbox = receiver.mailbox();
+        assert!(mailbox.contains(&format!("arc={result} header.d=iit.edu")), "{mailbox}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::process::Command;
 
 use support::dns::{DnsRecord, DnsServer};
@@ -148,6 +149,72 @@ fn smarthost_receives_all_mail() {
     let sender = Sender::with_config(&config);
     sender.submit(&["x@example.net", "y@example.com"], MESSAGE);
     assert_eq!(host.next().to, ["<x@example.net>", "<y@example.com>"]);
+}
+
+#[test]
+fn requested_reports_pass_through_an_alias() {
+    let host = MailHost::with_script(LOCALHOST, 0, |line| {
+        line.starts_with("EHLO").then(|| "250-mx.example\r\n250 DSN".to_owned())
+    });
+    let dns = example_net(LOCALHOST);
+    let dir = TestDir::with_config(&format!(
+        "[outbound]\nmode = 'direct'\nport = {}\nresolver = ['{}']\nprivate_networks = ['127.0.0.0/8']\n\
+         [smtp]\nsubmission_listen = ['127.0.0.1:0']\n",
+        host.address.port(),
+        dns.address
+    ));
+    fs::write(dir.path("data/Aliases.txt"), "sales: partner@example.net\n").expect("the file is written");
+    let sender = Sender { server: serve(&dir), dir };
+    let mut smtp = sender.submission();
+    smtp.command("MAIL FROM:<ag@iitkgp.edu> RET=HDRS ENVID=1");
+    assert!(smtp.command("RCPT TO:<sales@iitkgp.edu> NOTIFY=SUCCESS,DELAY").starts_with("250"));
+    assert!(smtp.command("DATA").starts_with("354"));
+    smtp.stream.send(b"From: ag@iitkgp.edu\r\n\r\nbody\r\n.\r\n");
+    assert!(smtp.reply().starts_with("250"));
+    assert_eq!(host.next().to, ["<partner@example.net>"]);
+    let commands = host.commands.lock().expect("no thread panics").join("\n");
+    assert!(commands.contains("RET=HDRS ENVID=1"), "{commands}");
+    assert!(
+        commands.contains("RCPT TO:<partner@example.net> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;sales@iitkgp.edu"),
+        "{commands}"
+    );
+}
+
+#[test]
+fn users_send_as_themselves_only() {
+    let host = MailHost::start(LOCALHOST, 0);
+    let dns = example_net(LOCALHOST);
+    let sender = Sender::start(&dns, host.address.port(), "");
+    for from in [
+        "From: gb@iitkgp.edu\r\n",
+        "From: ag@iitkgp.edu, gb@iitkgp.edu\r\n",
+        "From: \"ag@iitkgp.edu\" <boss@bank.example>\r\n",
+        "From: ag@iitkgp.edu\r\nfrom: gb@iitkgp.edu\r\n",
+        "From: nobody\r\n",
+    ] {
+        let message = format!("{from}Subject: x\r\n\r\nbody\r\n");
+        let reply = sender.submission().deliver("ag@iitkgp.edu", &["x@example.net"], message.as_bytes());
+        assert!(reply.starts_with("550 5.7.1 Address in the From field"), "{from}: {reply}");
+    }
+    sender.submit(&["x@example.net"], b"From: AG <AG@iit.edu>, ag+list@iitkgp.edu\r\n\r\nbody\r\n");
+    host.next();
+}
+
+#[test]
+fn host_that_takes_the_message_follows_one_that_cannot() {
+    let first = MailHost::with_script(Ipv4Addr::new(127, 0, 0, 13), 0, |line| {
+        line.starts_with("EHLO").then(|| "250-mx.example\r\n250 SIZE 10".to_owned())
+    });
+    let second = MailHost::start(Ipv4Addr::new(127, 0, 0, 14), first.address.port());
+    let dns = DnsServer::start(&[
+        DnsRecord::Mx("example.net", 10, "mx1.example.net"),
+        DnsRecord::Mx("example.net", 20, "mx2.example.net"),
+        DnsRecord::A("mx1.example.net", Ipv4Addr::new(127, 0, 0, 13)),
+        DnsRecord::A("mx2.example.net", Ipv4Addr::new(127, 0, 0, 14)),
+    ]);
+    let sender = Sender::start(&dns, first.address.port(), "");
+    sender.submit(&["x@example.net"], MESSAGE);
+    assert_eq!(second.next().to, ["<x@example.net>"]);
 }
 
 #[test]

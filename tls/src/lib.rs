@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use rustls::crypto::ring;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, version};
 use sha2::{Digest, Sha256};
@@ -203,6 +203,19 @@ impl Certificate {
     #[must_use]
     pub fn findings(&self, names: &[String], now: SystemTime) -> Vec<Finding> {
         findings::inspect(&self.0.current_key().cert, names, now)
+    }
+
+    /// SHA-256 digest of the public key of the current leaf certificate, in hexadecimal digits: a TLSA record `3 1 1` names it
+    /// (RFC 6698 section 2.1).
+    ///
+    /// # Errors
+    /// The certificate cannot be parsed.
+    pub fn public_key_digest(&self) -> Result<String, String> {
+        let key = self.0.current_key();
+        let leaf = key.cert.first().ok_or("the certificate file is empty")?;
+        let parsed = ParsedCertificate::try_from(leaf).map_err(|error| error.to_string())?;
+        let digest = Sha256::digest(parsed.subject_public_key_info());
+        Ok(digest.iter().map(|octet| format!("{octet:02x}")).collect())
     }
 
     /// SHA-256 fingerprint of the current leaf certificate, in the format of `openssl x509 -fingerprint -sha256`.

@@ -35,6 +35,7 @@ pub mod http;
 mod https_redirect;
 mod limits;
 mod metrics;
+mod mta_sts;
 mod page;
 mod rate_limiter;
 mod read_ahead;

@@ -73,7 +73,7 @@ async fn serve(config: &Config) -> Result<(), String> {
     let mut terminated =
         signal(SignalKind::terminate()).map_err(|error| format!("cannot handle SIGTERM: {error}"))?;
     let certificate = Certificate::open(&config.tls, &config.data, &config.hostname.ascii())?;
-    let bridge = Bridge::bind(address, &config.hostname, &config.web)?;
+    let bridge = Bridge::bind(address, &config.hostname, &config.web)?.with_mta_sts(config);
     let (shutdown_sender, shutdown) = watch::channel(false);
     let signals = async {
         tokio::select! {
@@ -100,6 +100,6 @@ impl Arguments {
         if let Some(root) = &self.root {
             config.web.root.clone_from(root);
         }
-        Ok(config)
+        Ok(config.with_hostname_domain())
     }
 }

@@ -9,14 +9,16 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use net::health::Readiness;
 
+use crate::mta_sts::PublishedPolicy;
 use crate::upgrade::{UpgradeHandler, explain, upgrade};
-use crate::{headers, page};
+use crate::{headers, mta_sts, page};
 
 /// `https_only` adds Strict-Transport-Security.
 pub(crate) fn router(
     root: &Path,
     handler: Arc<UpgradeHandler>,
     readiness: Readiness,
+    policy: Option<Arc<PublishedPolicy>>,
     https_only: bool,
 ) -> Router {
     let health = Router::new()
@@ -25,7 +27,7 @@ pub(crate) fn router(
         .with_state(readiness);
     let bridge = Router::new().route("/ws/{target}", get(upgrade).post(explain)).with_state(handler);
     let page = page::router(root, page::PageSource::find(root), "");
-    headers::secured(bridge.merge(health).merge(page), https_only)
+    headers::secured(bridge.merge(health).merge(mta_sts::router(policy)).merge(page), https_only)
 }
 
 /// Axum handler: 503 with the reason if the process cannot serve.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Extension;
-use config::{Networks, Web};
+use config::{Config, Networks, Web};
 use mail_core::message::address::Domain;
 use net::accept::{self, AcceptConfig};
 use net::health::Readiness;
@@ -28,6 +28,7 @@ use crate::limits::{
     HTTP_CONNECTIONS_MAX, HTTP_CONNECTIONS_PER_ADDRESS_MAX, HTTP_LIFETIME_MAX, Limits, SHUTDOWN_TIMEOUT,
 };
 use crate::metrics::Metrics;
+use crate::mta_sts::PublishedPolicy;
 use crate::target::{Browser, Target};
 use crate::upgrade::UpgradeHandler;
 use crate::{forwarded, headers, http, https_redirect, routes};
@@ -43,6 +44,7 @@ pub struct Bridge {
     root: PathBuf,
     is_tls: bool,
     proxies: Arc<Networks>,
+    policy: Option<Arc<PublishedPolicy>>,
 }
 
 impl Bridge {
@@ -66,7 +68,15 @@ impl Bridge {
             root: web.root.clone(),
             is_tls: web.tls,
             proxies: Arc::new(web.proxies.clone()),
+            policy: None,
         })
+    }
+
+    /// Serves the MTA-STS policy of the local domains, if one is configured.
+    #[must_use]
+    pub fn with_mta_sts(mut self, config: &Config) -> Self {
+        self.policy = PublishedPolicy::of(config).map(Arc::new);
+        self
     }
 
     /// The bound address.
@@ -89,7 +99,7 @@ impl Bridge {
         readiness: Readiness,
     ) {
         let shutdown = readiness.shutdown().clone();
-        let Self { socket, address, access, limits, metrics, root, is_tls, proxies } = self;
+        let Self { socket, address, access, limits, metrics, root, is_tls, proxies, policy } = self;
         let certificate = certificate.filter(|_| is_tls);
         metrics.set_targets(targets.keys());
         let access = Arc::new(access);
@@ -108,7 +118,7 @@ impl Bridge {
             shutdown: shutdown.clone(),
         };
         let https_only = certificate.is_some_and(|certificate| !certificate.is_self_signed());
-        let router = routes::router(&root, Arc::new(handler), readiness, https_only);
+        let router = routes::router(&root, Arc::new(handler), readiness, policy, https_only);
         let router = forwarded::from_proxies(router, Arc::clone(&proxies));
         let scheme = if https.is_some() { "https" } else { "http" };
         info!(protocol = "web", scheme, %address, "listening");

@@ -70,11 +70,12 @@ const NPM_PACKAGES: [(&str, &str, &str); 4] = [
 ];
 
 /// Packages from PyPI, with their dependencies: name, version, purpose.
-const PYTHON_PACKAGES: [(&str, &str, &str); 5] = [
+const PYTHON_PACKAGES: [(&str, &str, &str); 6] = [
     ("aiosmtplib", "5.1.3", "sends by SMTP"),
     ("mailpit-api-client", "1.0.0", "a client of the mail catcher's API"),
     ("schemathesis", "4.32.5", "compares the mail catcher's API with its description"),
-    ("dkimpy", "1.1.8", "verifies DKIM signatures"),
+    ("dkimpy", "1.1.8", "verifies DKIM signatures, and seals ARC chains"),
+    ("authres", "1.2.0", "lets dkimpy seal ARC chains"),
     ("pynacl", "1.6.2", "lets dkimpy verify Ed25519"),
 ];
 

@@ -3,10 +3,11 @@
 use chrono::{DateTime, FixedOffset};
 
 use super::date;
-use super::header::fields;
+use super::header::{Field, fields};
 use super::id::MessageId;
 
-/// Appends the fields of a header to `out`: without Bcc and Resent-Bcc, and with Date and Message-ID if they are missing.
+/// Appends the fields of a header to `out`: without Bcc and Resent-Bcc, and with Date and Message-ID if they are missing. Lines that are
+/// not fields are left out, because some programs end the header there, so that a signature would not cover the fields after them.
 ///
 /// `header` has CRLF line ends and does not include the empty line.
 pub fn complete_header(
@@ -19,7 +20,7 @@ pub fn complete_header(
     for field in fields(header) {
         has_date |= field.is("Date");
         has_message_id |= field.is("Message-ID");
-        if !field.is("Bcc") && !field.is("Resent-Bcc") {
+        if field.name.is_some() && !is_bcc(&field) {
             out.extend_from_slice(field.raw);
         }
     }
@@ -29,6 +30,17 @@ pub fn complete_header(
     if !has_message_id {
         out.extend_from_slice(format!("Message-ID: {message_id}\r\n").as_bytes());
     }
+}
+
+/// Appends the fields of a header to `out`, without Bcc and Resent-Bcc.
+pub fn remove_bcc(header: &[u8], out: &mut Vec<u8>) {
+    for field in fields(header).filter(|field| !is_bcc(field)) {
+        out.extend_from_slice(field.raw);
+    }
+}
+
+fn is_bcc(field: &Field<'_>) -> bool {
+    field.is("Bcc") || field.is("Resent-Bcc")
 }
 
 #[cfg(test)]
@@ -56,7 +68,8 @@ mod tests {
 
     #[test]
     fn complete_header_is_unchanged() {
-        let header = "message-id: <x@y>\r\nDATE: yesterday\r\nnot a field\r\n folded\r\n";
+        let header = "message-id: <x@y>\r\nDATE: yesterday\r\nSubject: x\r\n folded\r\n";
         assert_eq!(completed(header), header);
+        assert_eq!(completed(&header.replace("Subject", "not a field\r\n folded\r\nSubject")), header);
     }
 }

@@ -11,6 +11,7 @@ use crate::smtp::parameter::{MailParameters, RcptParameters};
 
 const EIGHT_BIT: &str = "8bit";
 const UTF8: &str = "utf8";
+const TLS_OPTIONAL: &str = "optional";
 
 /// The envelope of a queued message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,11 @@ pub struct Entry {
     pub eight_bit: bool,
     /// Whether the header has UTF-8 (SMTPUTF8, RFC 6531).
     pub utf8: bool,
+    /// Whether every transfer uses verified TLS (REQUIRETLS, RFC 8689).
+    pub require_tls: bool,
+    /// Whether the header has `TLS-Required: No` (RFC 8689 section 5): the message is sent even if the recipients' domain demands TLS
+    /// that cannot be had.
+    pub tls_optional: bool,
 }
 
 /// A recipient of a queued message.
@@ -73,7 +79,7 @@ impl Entry {
     pub fn parse(octets: &[u8]) -> Result<Self, EntryError> {
         let end = Self::message_start(octets).ok_or(EntryError::NoEnd)?;
         let (mut received, mut reverse_path, mut recipients) = (None, None, Vec::new());
-        let (mut eight_bit, mut utf8) = (false, false);
+        let (mut eight_bit, mut utf8, mut tls_optional) = (false, false, false);
         for (index, octets) in octets[..end - 2].split(|octet| *octet == b'\n').enumerate() {
             let error = |reason| EntryError::Line { line: index + 1, reason };
             let text = str::from_utf8(octets).map_err(|_| error("not UTF-8"))?;
@@ -94,13 +100,14 @@ impl Entry {
                     eight_bit = value.split(' ').any(|word| word == EIGHT_BIT);
                     utf8 = value.split(' ').any(|word| word == UTF8);
                 }
+                "tls" if value == TLS_OPTIONAL => tls_optional = true,
                 _ => return Err(error("unknown key")),
             }
         }
         if recipients.is_empty() {
             return Err(EntryError::Missing("to"));
         }
-        let (reverse_path, MailParameters { ret, envid, .. }) =
+        let (reverse_path, MailParameters { ret, envid, require_tls, .. }) =
             reverse_path.ok_or(EntryError::Missing("from"))?;
         Ok(Self {
             received: received.ok_or(EntryError::Missing("received"))?,
@@ -110,14 +117,20 @@ impl Entry {
             recipients,
             eight_bit,
             utf8,
+            require_tls,
+            tls_optional,
         })
     }
 
     /// Formats the envelope lines and the blank line.
     #[must_use]
     pub fn format(&self) -> String {
-        let parameters =
-            MailParameters { ret: self.ret, envid: self.envid.clone(), ..MailParameters::default() };
+        let parameters = MailParameters {
+            ret: self.ret,
+            envid: self.envid.clone(),
+            require_tls: self.require_tls,
+            ..MailParameters::default()
+        };
         let (received, from) = (format_time(self.received), &self.reverse_path);
         let mut text = format!("received: {received}\nfrom: {from}{parameters}\n");
         for Recipient { address, parameters } in &self.recipients {
@@ -128,6 +141,9 @@ impl Entry {
             content.into_iter().filter(|(is_set, _)| *is_set).map(|(_, name)| name).collect();
         if !content.is_empty() {
             let _ = writeln!(text, "content: {}", content.join(" "));
+        }
+        if self.tls_optional {
+            let _ = writeln!(text, "tls: {TLS_OPTIONAL}");
         }
         text.push('\n');
         text

@@ -26,6 +26,8 @@ fn entry() -> Entry {
         envid: None,
         eight_bit: true,
         utf8: true,
+        require_tls: false,
+        tls_optional: false,
     }
 }
 
@@ -46,6 +48,20 @@ fn entry_is_text_that_a_person_can_read() {
 fn null_reverse_path_is_kept() {
     let entry = Entry { reverse_path: ReversePath::Null, eight_bit: false, utf8: false, ..entry() };
     assert_eq!(Entry::parse(entry.format().as_bytes()), Ok(entry));
+}
+
+#[test]
+fn tls_that_a_message_needs_is_kept() {
+    let required = Entry { require_tls: true, ..entry() };
+    let optional = Entry { tls_optional: true, ..entry() };
+    for (entry, line) in [
+        (required, "from: <ag@example.org> REQUIRETLS\n"),
+        (optional, "content: 8bit utf8\ntls: optional\n\n"),
+    ] {
+        let text = entry.format();
+        assert!(text.contains(line), "{text}");
+        assert_eq!(Entry::parse(text.as_bytes()), Ok(entry));
+    }
 }
 
 #[test]

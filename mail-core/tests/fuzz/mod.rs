@@ -13,6 +13,7 @@ use mail_core::message::draft::{self, Draft, Subject};
 use mail_core::message::parsed::{ParsedMessage, Summary};
 use mail_core::message::report::{DeliveryReport, Notification, TEXT_OCTETS_MAX};
 use mail_core::message::{compose, date, header, id, mime, recipients};
+use mail_core::mta_sts::{POLICY_OCTETS_MAX, Policy, PolicyId};
 use mail_core::proxy::{self, Header};
 use mail_core::{aliases, pop3, sasl, smtp, users};
 
@@ -31,6 +32,7 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("header", header_fields),
     ("lines", lines),
     ("mime", mime_parts),
+    ("mta_sts", mta_sts_texts),
     ("pop3_client", machines::pop3_client),
     ("pop3_command", pop3_command),
     ("pop3_server", machines::pop3_server),
@@ -352,4 +354,20 @@ fn view(data: &[u8]) {
     let parts: usize = view.attachments.iter().map(|attachment| attachment.bytes.len()).sum();
     assert!(parts <= 64 * data.len() + 4_096, "{parts} octets of attachments in {}", data.len());
     let _ = Summary::parse(data);
+}
+
+fn mta_sts_texts(data: &[u8]) {
+    if let Ok(policy) = Policy::parse(data) {
+        let text = policy.to_string();
+        assert_eq!(text.lines().count(), policy.hosts.len() + 3);
+        // Spaces and A-labels make it longer.
+        if text.len() <= POLICY_OCTETS_MAX {
+            assert_eq!(Policy::parse(text.as_bytes()), Ok(policy));
+        }
+    }
+    let Ok(text) = str::from_utf8(data) else { return };
+    if let Some(id) = PolicyId::from_records(text.lines()) {
+        assert_single_line(&id.record());
+        assert_eq!(PolicyId::from_records([id.record().as_str()].into_iter()), Some(id));
+    }
 }

@@ -6,7 +6,7 @@
 use std::fmt::{self, Write as _};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,6 +26,8 @@ pub const DIRECTORY: &str = ".dkim";
 const EXTENSION: &str = "key";
 /// A signature takes space in every message and a DNS record takes time of every verifier.
 const KEYS_MAX: usize = 8;
+/// Permissions of users other than the owner and the group of a file.
+const OTHERS: u32 = 0o007;
 const PEM_LINE_OCTETS: usize = 64;
 
 /// The keys that sign.
@@ -114,8 +116,9 @@ fn create_directory(data: &Path, directory: &Path) -> io::Result<()> {
 
 /// Creates a file that only its owner can read. It never exists incompletely.
 fn write(directory: &Path, name: &str, content: &str) -> io::Result<()> {
-    let new = directory.join("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    // Nobody can prepare a file or a link with this name.
+    let new = directory.join(format!("new-{:016x}", getrandom::u64().map_err(io::Error::other)?));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
     file.write_all(content.as_bytes())?;
     file.sync_all()?;
     fs::rename(&new, directory.join(name))
@@ -148,6 +151,13 @@ fn read_key(path: &Path) -> Result<SigningKey, String> {
     if Domain::parse(&selector).is_err() || !selector.is_ascii() {
         return Err(format!(
             "{}: `{selector}` cannot be a DKIM selector; rename the file to letters, digits and hyphens",
+            path.display()
+        ));
+    }
+    let mode = fs::metadata(path).map(|metadata| metadata.mode());
+    if mode.is_ok_and(|mode| mode & OTHERS != 0) {
+        return Err(format!(
+            "every user of this machine can use the DKIM key {0}; run `chmod o= {0}`",
             path.display()
         ));
     }
@@ -210,6 +220,16 @@ mod tests {
     }
 
     #[test]
+    fn key_that_everyone_can_read_is_refused() {
+        let data = tempfile::tempdir().unwrap();
+        DkimKeys::read_or_generate(data.path(), now()).unwrap();
+        let path = data.path().join(DIRECTORY).join("rsa-20261122.key");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let error = DkimKeys::read(data.path()).expect_err("everyone can read it");
+        assert!(error.contains("rsa-20261122.key") && error.contains("chmod o="), "{error}");
+    }
+
+    #[test]
     fn invalid_keys_name_the_file() {
         for (name, content, part) in [
             ("a b.key", "", "cannot be a DKIM selector"),
@@ -218,7 +238,9 @@ mod tests {
         ] {
             let data = tempfile::tempdir().unwrap();
             fs::create_dir(data.path().join(DIRECTORY)).unwrap();
-            fs::write(data.path().join(DIRECTORY).join(name), content).unwrap();
+            let path = data.path().join(DIRECTORY).join(name);
+            fs::write(&path, content).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
             let error = DkimKeys::read(data.path()).expect_err(name);
             assert!(error.contains(part) && error.contains(name), "{error}");
         }

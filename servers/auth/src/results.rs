@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use mail_auth::common::crypto::Algorithm;
 use mail_auth::dmarc::Policy;
 use mail_auth::{
-    AuthenticatedMessage, DkimOutput, DkimResult, DmarcOutput, DmarcResult, DnsError, Error, IprevResult,
-    SpfOutput, SpfResult,
+    ArcOutput, AuthenticatedMessage, DkimOutput, DkimResult, DmarcOutput, DmarcResult, DnsError, Error,
+    IprevResult, SpfOutput, SpfResult,
 };
 use mail_core::message::authentication_results::MethodResult;
 
@@ -85,6 +85,29 @@ fn signature(output: &DkimOutput<'_>) -> MethodResult {
 pub(crate) fn unverified<'x>(message: &'x AuthenticatedMessage<'x>) -> Vec<DkimOutput<'x>> {
     let signatures = message.dkim_headers.iter();
     signatures.map(|signature| DkimOutput::temp_err(timed_out()).with_signature(&signature.header)).collect()
+}
+
+/// The result of the ARC chain, if there is one (RFC 8617 section 10.1). `None`: it took too long.
+pub(crate) fn arc(
+    message: &AuthenticatedMessage<'_>,
+    output: Option<&ArcOutput<'_>>,
+) -> Option<MethodResult> {
+    if message.as_headers.is_empty() && !message.has_arc_errors {
+        return None;
+    }
+    let result = match output.map(ArcOutput::result) {
+        Some(DkimResult::Pass) => "pass",
+        Some(DkimResult::None) => "none",
+        Some(DkimResult::TempError(_)) | None => TEMPORARY_ERROR,
+        Some(_) => "fail",
+    };
+    let sealer = message.as_headers.last().map(|seal| ("header.d", seal.header.d.clone()));
+    Some(MethodResult { method: "arc", result, properties: sealer.into_iter().collect() })
+}
+
+/// No policy applies to authors of several domains, or of none.
+pub(crate) fn unclear_authors() -> MethodResult {
+    MethodResult { method: "dmarc", result: "permerror", properties: Vec::new() }
 }
 
 pub(crate) fn dmarc(output: &DmarcOutput) -> MethodResult {

@@ -107,7 +107,10 @@ impl Signer for MessageSigner {
         let Some(domain) = self.domain(reverse_path, header) else { return Ok(Vec::new()) };
         let signers = self.signers(&domain, header);
         let mut streams: Vec<_> = signers.iter().map(DkimSigner::sign_streaming).collect();
-        streams.iter_mut().for_each(|stream| stream.write(header));
+        // The library ends the header at a line that is not a field.
+        for field in header::fields(header).filter(|field| field.name.is_some()) {
+            streams.iter_mut().for_each(|stream| stream.write(field.raw));
+        }
         body(&mut |piece| {
             streams.iter_mut().for_each(|stream| stream.write(piece));
             Ok(())
@@ -251,6 +254,15 @@ mod tests {
         ] {
             assert_eq!(fixture.results(&message.replace(part, changed)), [true, true], "{part} -> {changed}");
         }
+    }
+
+    #[test]
+    fn fields_after_a_malformed_line_are_signed() {
+        let fixture = fixture();
+        let message = fixture.signed(&HEADER.replace("To:", "no field\r\nTo:"), "text\r\n", 100);
+        let cleaned = message.replace("no field\r\n", "");
+        assert_eq!(fixture.results(&cleaned), [true, true]);
+        assert_eq!(fixture.results(&cleaned.replace("two", "three")), [false, false]);
     }
 
     #[test]

@@ -9,10 +9,11 @@ use chrono::{DateTime, Utc};
 use mail_core::mailbox::Trace;
 use mail_core::message::address::{Address, ReversePath};
 use mail_core::message::complete::complete_header;
-use mail_core::message::header::{HeaderBounds, HeaderScanner};
+use mail_core::message::header::{self, HeaderBounds, HeaderScanner};
 use mail_core::message::id::MessageId;
 use mail_core::message::srs::Srs;
 use mail_core::queue::{Entry, QueueId, Recipient};
+use mail_core::smtp::dsn::Ret;
 use mail_core::smtp::parameter::RcptParameters;
 use mail_store::disk::{Disk, DiskFile};
 use mail_store::offload::Offload;
@@ -230,7 +231,8 @@ impl<D: Disk, O: Offload> IncomingMessage for OutboundIncoming<D, O> {
         let entry = Entry {
             received: trace.time,
             reverse_path: reverse_path.clone(),
-            ret: envelope.dsn.ret,
+            // Its content must not return over an unencrypted connection (RFC 8689 section 5).
+            ret: if envelope.require_tls { Some(Ret::Headers) } else { envelope.dsn.ret },
             envid: envelope.dsn.envid,
             recipients,
             eight_bit,
@@ -238,6 +240,9 @@ impl<D: Disk, O: Offload> IncomingMessage for OutboundIncoming<D, O> {
             utf8: (envelope.origin != Origin::OtherHost || trace.with.starts_with("UTF8"))
                 && !header.is_ascii()
                 && str::from_utf8(&header).is_ok(),
+            require_tls: envelope.require_tls,
+            tls_optional: header::first(&header, "TLS-Required")
+                .is_some_and(|field| field.value.trim_ascii().eq_ignore_ascii_case(b"no")),
         };
         let mut head = entry.format().into_bytes();
         if head.len() as u64 > ENVELOPE_OCTETS_MAX {

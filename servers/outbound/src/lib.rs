@@ -12,13 +12,18 @@
 //! | `schedule` | which message is due, and which destination may have another connection |
 //! | `agent` | the tasks that deliver |
 //! | `route` | the mail servers of a domain |
+//! | `dns` | DNS look-ups, with DNSSEC |
+//! | `dane`, `policy` | TLS that the recipients' domains demand: DANE, MTA-STS |
 //! | `session` | the SMTP connection to another host |
 //! | `report` | delivery status notifications |
 //! | `srs_key` | the secret for rewritten senders |
 
 mod agent;
 mod body;
+mod dane;
+mod dns;
 mod incoming;
+mod policy;
 pub mod queue;
 mod report;
 mod route;
@@ -27,8 +32,8 @@ mod session;
 mod srs_key;
 
 pub use agent::{Agent, ControlError, Metrics, ReportTarget, Request, request};
+pub use dns::dns_resolver;
 pub use incoming::{OutboundIncoming, OutboundQueue, ReadBody, Signer};
-pub use route::dns_resolver;
 pub use schedule::{Grouping, SharedSchedule};
 pub use srs_key::{SRS_KEY, open_srs};
 

@@ -1,36 +1,18 @@
 //! The mail servers of a domain (RFC 5321 section 5.1), from the DNS.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::LazyLock;
-use std::time::Duration;
 
-use config::{NameServer, Networks};
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
-use hickory_resolver::net::NetError;
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::proto::rr::RData;
+use config::Networks;
 use ipnet::IpNet;
 
+use crate::dns::{Dns, Found, LookupError};
 use crate::session::Failure;
 
 /// Mail servers of a domain that are tried in one attempt.
 const HOSTS_MAX: usize = 10;
 /// Addresses of a mail server that are tried in one attempt.
 const ADDRESSES_MAX: usize = 4;
-const DNS_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Looks up mail servers.
-#[derive(Clone)]
-pub(crate) struct Resolver {
-    dns: TokioResolver,
-}
-
-impl std::fmt::Debug for Resolver {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Resolver").finish_non_exhaustive()
-    }
-}
 
 /// A mail server and its preference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,71 +21,51 @@ struct Exchange {
     host: String,
 }
 
-impl Resolver {
-    /// As [`dns_resolver`].
-    pub(crate) fn new(servers: &[NameServer]) -> Result<Self, String> {
-        dns_resolver(servers, DNS_TIMEOUT / 2).map(|dns| Self { dns })
-    }
-
-    /// The names of the mail servers of a domain, in the order in which they are tried. `own_name` is this host.
-    ///
-    /// # Errors
-    /// The domain does not exist, accepts no mail (RFC 7505), or its mail comes here; or the DNS does not answer.
-    pub(crate) async fn mail_servers(&self, domain: &str, own_name: &str) -> Result<Vec<String>, Failure> {
-        let answer = match self.dns.mx_lookup(format!("{domain}.")).await {
-            // The implicit MX record of a host.
-            Err(error) if error.is_no_records_found() && !error.is_nx_domain() => {
-                return Ok(vec![domain.to_owned()]);
-            }
-            Err(error) if error.is_nx_domain() => {
-                return Err(Failure::permanent("5.1.2", format!("the domain {domain} does not exist")));
-            }
-            Err(error) => {
-                return Err(Failure::temporary(
-                    "4.4.3",
-                    format!("the DNS has no answer for {domain}: {error}"),
-                ));
-            }
-            Ok(answer) => answer,
-        };
-        let exchanges = answer.answers().iter().filter_map(|record| match &record.data {
-            RData::MX(mx) => {
-                let host = mx.exchange.to_ascii().trim_end_matches('.').to_ascii_lowercase();
-                Some(Exchange { preference: mx.preference, host })
-            }
-            _ => None,
-        });
-        let exchanges: Vec<_> = exchanges.collect();
-        if exchanges.is_empty() {
-            return Ok(vec![domain.to_owned()]);
+/// The names of the mail servers of a domain, in the order in which they are tried. They are secure if DNSSEC proves that they are
+/// the domain's. `own_name` is this host.
+///
+/// # Errors
+/// The domain does not exist, accepts no mail (RFC 7505), or its mail comes here; or the DNS does not answer.
+pub(crate) async fn mail_servers(dns: &Dns, domain: &str, own_name: &str) -> Result<Found<String>, Failure> {
+    let found = match dns.mx(domain).await {
+        // The implicit MX record of a host. Its addresses are secure only if the answer is.
+        Err(LookupError::NoRecords) => {
+            return Ok(Found { records: vec![domain.to_owned()], is_secure: true });
         }
-        order(exchanges, domain, own_name, random)
-    }
+        Err(LookupError::NoName) => {
+            return Err(Failure::permanent("5.1.2", format!("the domain {domain} does not exist")));
+        }
+        Err(LookupError::Failed(error)) => {
+            return Err(Failure::temporary("4.4.3", format!("the DNS has no answer for {domain}: {error}")));
+        }
+        Ok(found) => found,
+    };
+    let exchanges = found.records.into_iter().map(|(preference, host)| Exchange { preference, host });
+    let records = order(exchanges.collect(), domain, own_name, random)?;
+    Ok(Found { records, is_secure: found.is_secure })
+}
 
-    /// The addresses of a mail server, as [`permitted`] selects them.
-    ///
-    /// # Errors
-    /// The host has no such address, or the DNS does not answer.
-    pub(crate) async fn addresses(
-        &self,
-        host: &str,
-        private_networks: &Networks,
-        is_configured: bool,
-    ) -> Result<Vec<IpAddr>, Failure> {
-        let found: Vec<IpAddr> = match self.dns.lookup_ip(format!("{host}.")).await {
-            Ok(found) => found.iter().collect(),
-            Err(error) if error.is_no_records_found() => {
-                return Err(Failure::permanent("5.4.4", format!("the mail server {host} has no address")));
-            }
-            Err(error) => {
-                return Err(Failure::temporary(
-                    "4.4.3",
-                    format!("the DNS has no answer for {host}: {error}"),
-                ));
-            }
-        };
-        permitted(found, host, private_networks, is_configured)
-    }
+/// The addresses of a mail server, as [`permitted`] selects them.
+///
+/// # Errors
+/// The host has no such address, or the DNS does not answer.
+pub(crate) async fn addresses(
+    dns: &Dns,
+    host: &str,
+    private_networks: &Networks,
+    is_configured: bool,
+) -> Result<Found<IpAddr>, Failure> {
+    let found = match dns.addresses(host).await {
+        Ok(found) => found,
+        Err(LookupError::NoName | LookupError::NoRecords) => {
+            return Err(Failure::permanent("5.4.4", format!("the mail server {host} has no address")));
+        }
+        Err(LookupError::Failed(error)) => {
+            return Err(Failure::temporary("4.4.3", format!("the DNS has no answer for {host}: {error}")));
+        }
+    };
+    let records = permitted(found.records, host, private_networks, is_configured)?;
+    Ok(Found { records, is_secure: found.is_secure })
 }
 
 /// The addresses that mail may be sent to: all addresses of a configured host; otherwise public ones, and those in
@@ -127,36 +89,6 @@ pub(crate) fn permitted(
         return Err(Failure::permanent("5.4.4", text));
     }
     Ok(addresses)
-}
-
-/// A client of the given DNS servers, or those of the system. `timeout` limits an attempt, of which there are two.
-///
-/// # Errors
-/// A sentence: the configuration of the system is unreadable.
-pub fn dns_resolver(servers: &[NameServer], timeout: Duration) -> Result<TokioResolver, String> {
-    let failed =
-        |error: NetError| format!("cannot use the DNS servers: {error}; set `resolver` in [outbound]");
-    let mut builder = if servers.is_empty() {
-        TokioResolver::builder_tokio().map_err(failed)?
-    } else {
-        let servers = servers.iter().map(|server| name_server(server.0)).collect();
-        let config = ResolverConfig::from_name_servers(servers);
-        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-    };
-    let options = builder.options_mut();
-    options.timeout = timeout;
-    options.attempts = 2;
-    // A name in /etc/hosts has no other records, and the search list must not complete a domain.
-    options.use_hosts_file = ResolveHosts::Never;
-    builder.build().map_err(failed)
-}
-
-fn name_server(address: SocketAddr) -> NameServerConfig {
-    let mut connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
-    for connection in &mut connections {
-        connection.port = address.port();
-    }
-    NameServerConfig::new(address.ip(), true, connections)
 }
 
 /// The order in which mail servers are tried: by preference, equal preferences at random. Servers that are not preferred to this

@@ -16,6 +16,7 @@ use mail_core::smtp::client::{
     BodyError, Envelope, Event, MissingCapability, Stage, Submission, SubmissionConfig, Tls,
 };
 use mail_core::smtp::command::HelloName;
+use mail_core::smtp::extension::Extensions;
 use mail_core::smtp::reply::Reply;
 use mail_core::time::Instant;
 use rustls::ClientConfig;
@@ -52,6 +53,14 @@ impl Failure {
     pub(crate) fn temporary(status: &str, text: impl Display) -> Self {
         Self { is_permanent: false, text: format!("{status} {text}") }
     }
+
+    /// For a message with REQUIRETLS: a host without verified TLS is a permanent failure (RFC 8689 section 4.2.1).
+    pub(crate) fn final_without_tls(self) -> Self {
+        match self.text.strip_prefix("4.7.4 ").or(self.text.strip_prefix("4.7.5 ")) {
+            Some(text) => Self::permanent("5.7.30", text),
+            None => self,
+        }
+    }
 }
 
 /// Encryption of a connection.
@@ -61,10 +70,35 @@ pub(crate) enum Encryption {
     Off,
     /// STARTTLS if the host offers it; any certificate (RFC 7435).
     Opportunistic(Arc<ClientConfig>),
-    /// STARTTLS with a verified certificate.
-    StartTls(Arc<ClientConfig>),
+    /// STARTTLS with any certificate.
+    Unverified(Arc<ClientConfig>),
+    /// STARTTLS with a verified certificate, and what demands it.
+    Verified(Arc<ClientConfig>, &'static str),
     /// TLS with the first octet and a verified certificate.
     Implicit(Arc<ClientConfig>),
+}
+
+impl Encryption {
+    /// The configuration for STARTTLS.
+    const fn start_tls(&self) -> Option<&Arc<ClientConfig>> {
+        match self {
+            Self::Opportunistic(config) | Self::Unverified(config) | Self::Verified(config, _) => {
+                Some(config)
+            }
+            Self::Off | Self::Implicit(_) => None,
+        }
+    }
+}
+
+/// The TLS that a message needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum TlsNeed {
+    /// None, whatever the domain demands (`TLS-Required: No`, RFC 8689 section 5).
+    Optional,
+    /// What the recipients' domain demands.
+    Default,
+    /// Verified TLS here and on every further host (REQUIRETLS).
+    Required,
 }
 
 /// A host to connect to.
@@ -109,8 +143,10 @@ pub(crate) struct Session {
     eof: bool,
     /// A write failed. The host's reply may still explain it.
     write_failed: bool,
-    /// The host offers DSN.
-    sends_reports: bool,
+    /// What the host offers.
+    extensions: Extensions,
+    /// That of the message for which it was opened.
+    need: TlsNeed,
     /// The last message was sent up to its end.
     has_sent_body: bool,
 }
@@ -142,6 +178,7 @@ impl Session {
         encryption: Encryption,
         hello: HelloName,
         credentials: Option<Credentials>,
+        need: TlsNeed,
     ) -> Result<Self, ConnectError> {
         let unreachable = |error: &dyn Display| {
             ConnectError::Failed(Failure::temporary("4.4.1", format!("{host} cannot be reached: {error}")))
@@ -156,7 +193,7 @@ impl Session {
         let tls = match encryption {
             Encryption::Off | Encryption::Implicit(_) => Tls::Never,
             Encryption::Opportunistic(_) => Tls::IfOffered,
-            Encryption::StartTls(_) => Tls::Required,
+            Encryption::Unverified(_) | Encryption::Verified(..) => Tls::Required,
         };
         let auth_required = credentials.is_some();
         let config = SubmissionConfig { hello, tls, credentials, auth_required };
@@ -169,7 +206,8 @@ impl Session {
             output: BytesMut::new(),
             eof: false,
             write_failed: false,
-            sends_reports: false,
+            extensions: Extensions::default(),
+            need,
             has_sent_body: false,
         };
         if let Encryption::Implicit(config) = &session.encryption {
@@ -191,7 +229,7 @@ impl Session {
             let failure = match event {
                 Event::Greeting(_) => continue,
                 Event::Ready { extensions, .. } => {
-                    self.sends_reports = extensions.dsn;
+                    self.extensions = extensions;
                     return Ok(());
                 }
                 // The host offers TLS, but not now.
@@ -203,11 +241,54 @@ impl Session {
                 }
                 Event::Rejected { reply, .. } | Event::Goodbye(reply) => self.reply(&reply),
                 Event::LoginRefused(reply) => format!("4.7.8 {} refuses the password: {reply}", self.host),
-                Event::MissingCapability(missing) => format!("4.7.4 {}: {missing}", self.host),
+                Event::MissingCapability(missing) => {
+                    format!("4.7.4 {}: {missing}{}", self.host, self.demand())
+                }
                 _ => format!("4.5.0 {} breaks the protocol", self.host),
             };
             self.machine.cancel();
             return Err(ConnectError::Failed(Failure { is_permanent: false, text: failure }));
+        }
+    }
+
+    /// Whether the session, opened for another message, can send this one.
+    pub(crate) fn suits(&self, envelope: &Envelope, need: TlsNeed) -> bool {
+        let is_opened_for = need <= self.need || (self.need == TlsNeed::Default && self.is_verified());
+        is_opened_for && self.check(envelope, need).is_ok()
+    }
+
+    /// Checks that the host can take a message.
+    ///
+    /// # Errors
+    /// It lacks a capability. That is final for this host.
+    pub(crate) fn check(&self, envelope: &Envelope, need: TlsNeed) -> Result<(), Failure> {
+        if need == TlsNeed::Required && !self.is_verified() {
+            let text = format!("{}: the connection is not encrypted and verified (REQUIRETLS)", self.host);
+            return Err(Failure::permanent("5.7.30", text));
+        }
+        envelope.missing_capability(&self.extensions).map_or(Ok(()), |missing| Err(self.missing(missing)))
+    }
+
+    const fn is_verified(&self) -> bool {
+        matches!(self.stream, Stream::Tls(_))
+            && matches!(self.encryption, Encryption::Verified(..) | Encryption::Implicit(_))
+    }
+
+    fn missing(&self, missing: MissingCapability) -> Failure {
+        let status = match missing {
+            MissingCapability::Size(_) => "5.3.4",
+            MissingCapability::SmtpUtf8 => "5.6.7",
+            MissingCapability::RequireTls => "5.7.30",
+            _ => "5.6.3",
+        };
+        Failure::permanent(status, format!("{}: {missing}", self.host))
+    }
+
+    /// What demands verified TLS, for a failure.
+    fn demand(&self) -> String {
+        match &self.encryption {
+            Encryption::Verified(_, reason) => format!(" (demanded by {reason})"),
+            _ => String::new(),
         }
     }
 
@@ -245,20 +326,13 @@ impl Session {
                 }
                 Event::SendBody => self.send_body(body).await?,
                 Event::Sent(reply) => {
-                    return Ok(Accepted { text: self.reply(&reply), sends_reports: self.sends_reports });
+                    return Ok(Accepted { text: self.reply(&reply), sends_reports: self.extensions.dsn });
                 }
                 Event::Refused { reply, .. } => return Err(self.refusal(&reply)),
                 Event::Goodbye(reply) => {
                     return Err(Failure { is_permanent: false, text: self.reply(&reply) });
                 }
-                Event::MissingCapability(missing) => {
-                    let status = match missing {
-                        MissingCapability::Size(_) => "5.3.4",
-                        MissingCapability::SmtpUtf8 => "5.6.7",
-                        _ => "5.6.3",
-                    };
-                    return Err(Failure::permanent(status, format!("{}: {missing}", self.host)));
-                }
+                Event::MissingCapability(missing) => return Err(self.missing(missing)),
                 _ => {}
             }
         }
@@ -310,8 +384,7 @@ impl Session {
                 Ok(Pump::Read { deadline }) => self.read(deadline).await?,
                 Ok(Pump::UpgradeTls) => {
                     self.write_output().await;
-                    let (Encryption::Opportunistic(config) | Encryption::StartTls(config)) = &self.encryption
-                    else {
+                    let Some(config) = self.encryption.start_tls() else {
                         return Err(self.lost("STARTTLS without TLS"));
                     };
                     let config = Arc::clone(config);
@@ -335,7 +408,8 @@ impl Session {
             return Err(self.lost("STARTTLS within TLS"));
         };
         let failed = |error: &dyn Display| {
-            Failure::temporary("4.7.5", format!("{}: the TLS handshake failed: {error}", self.host))
+            let demand = self.demand();
+            Failure::temporary("4.7.5", format!("{}: the TLS handshake failed: {error}{demand}", self.host))
         };
         let name = ServerName::try_from(self.host.name.clone())
             .unwrap_or_else(|_| ServerName::IpAddress(self.host.address.ip().into()));

@@ -32,6 +32,8 @@ fn entry() -> Entry {
         envid: None,
         eight_bit: false,
         utf8: false,
+        require_tls: false,
+        tls_optional: false,
     }
 }
 

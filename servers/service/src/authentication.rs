@@ -23,6 +23,8 @@ pub struct Sender {
     /// The argument of HELO or EHLO.
     pub hello: String,
     pub reverse_path: ReversePath,
+    /// Recipients as the client wrote them, up to a number.
+    pub recipients: Vec<String>,
 }
 
 /// The verification of a message. Dropping it ends it.
@@ -43,7 +45,7 @@ pub trait MessageCheck: Send + Debug {
 /// The result of a verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// The Authentication-Results field, with its CRLF.
+    /// The Authentication-Results field, and those of a spam filter, with their CRLF.
     pub field: String,
     /// The reply if the message is rejected.
     pub rejection: Option<Reply>,

@@ -49,6 +49,8 @@ pub struct RelayPolicy {
     pub outbound: bool,
     /// Whether a sender at a local domain must authenticate.
     pub own_domains_need_sign_in: bool,
+    /// Whether the From field of a user's message must have addresses of the user only.
+    pub own_header_from: bool,
     /// Restores the senders of forwarded mail, for reports about it.
     pub srs: Option<Srs>,
 }

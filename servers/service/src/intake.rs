@@ -1,15 +1,16 @@
 //! Passes the message of a transaction to a delivery target: begin, write, commit. Dropping it aborts the delivery.
 //!
 //! The intake applies the rules that need to see the message: size of the header, number of hops, memory in use. If mail is
-//! authenticated, it passes the message to the check, and removes Authentication-Results fields in the name of this server.
+//! authenticated, it passes the message to the check, and removes Authentication-Results fields in the name of this server. Messages of
+//! users lose their Bcc.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use mail_core::mailbox::{HEADER_SEARCH_OCTETS_MAX, Trace};
-use mail_core::message::authentication_results;
 use mail_core::message::header::{self, HeaderBounds, HeaderScanner};
 use mail_core::message::printable::Excerpt;
+use mail_core::message::{authentication_results, complete};
 use mail_store::{DeliveryTarget, Envelope, IncomingMessage, StoreError};
 
 use crate::authentication::{MessageCheck, Verdict};
@@ -29,15 +30,33 @@ pub struct MessageIntake<I> {
 struct Receiving<I> {
     incoming: I,
     header: Header,
-    filter: Option<ResultsFilter>,
+    filter: Option<HeaderFilter>,
 }
 
-/// Removes Authentication-Results fields in the name of a server, and checks the message.
-#[derive(Debug)]
-pub struct ResultsFilter {
-    pub authserv_id: String,
+/// Removes fields that must not be passed on, and checks the message.
+#[derive(Debug, Default)]
+pub struct HeaderFilter {
+    /// The name of this server, whose Authentication-Results fields are forged.
+    pub authserv_id: Option<String>,
+    pub removes_bcc: bool,
     /// `None`: the client is authenticated.
     pub check: Option<Box<dyn MessageCheck>>,
+}
+
+impl HeaderFilter {
+    fn apply(&self, header: Vec<u8>) -> Vec<u8> {
+        let (mut kept, mut filtered) = (header, Vec::new());
+        if let Some(authserv_id) = &self.authserv_id {
+            filtered.reserve(kept.len());
+            authentication_results::remove(authserv_id, &kept, &mut filtered);
+            kept = std::mem::take(&mut filtered);
+        }
+        if self.removes_bcc {
+            complete::remove_bcc(&kept, &mut filtered);
+            kept = filtered;
+        }
+        kept
+    }
 }
 
 /// A header that is complete, and the octets after it.
@@ -62,6 +81,8 @@ struct HeaderSummary {
     hops: usize,
     /// The first Message-ID, as an [`Excerpt`].
     message_id: Option<String>,
+    /// The From fields.
+    from_fields: Vec<u8>,
 }
 
 impl HeaderSummary {
@@ -70,6 +91,8 @@ impl HeaderSummary {
         for field in header::fields(header) {
             if field.is("Received") {
                 summary.hops += 1;
+            } else if field.is("From") {
+                summary.from_fields.extend_from_slice(field.raw);
             } else if summary.message_id.is_none() && field.is("Message-ID") {
                 let value = String::from_utf8_lossy(field.value.trim_ascii());
                 summary.message_id = Some(Excerpt(&value).to_string());
@@ -112,7 +135,7 @@ impl<I: IncomingMessage> MessageIntake<I> {
 
     /// Applies a filter. Call it before the first [`write`](Self::write).
     #[must_use]
-    pub fn with_filter(mut self, filter: Option<ResultsFilter>) -> Self {
+    pub fn with_filter(mut self, filter: Option<HeaderFilter>) -> Self {
         if let Ok(receiving) = &mut self.state {
             receiving.filter = filter;
         }
@@ -140,13 +163,22 @@ impl<I: IncomingMessage> MessageIntake<I> {
         Some(check.finish().await)
     }
 
+    /// The From fields, once the message is [`authenticate`](Self::authenticate)d.
+    #[must_use]
+    pub fn from_fields(&self) -> &[u8] {
+        match &self.state {
+            Ok(Receiving { header: Header::Complete(summary), .. }) => &summary.from_fields,
+            _ => &[],
+        }
+    }
+
     /// Commits the message to stable storage for every recipient. With a filter, call [`authenticate`](Self::authenticate) first. Returns its Message-ID for the log.
     ///
     /// # Errors
     /// The sender remains responsible for the message.
     pub async fn commit(self, trace: &Trace) -> Result<Option<String>, IntakeError> {
         let Receiving { incoming, header, .. } = self.state?;
-        let HeaderSummary { hops, message_id } = header.summary();
+        let HeaderSummary { hops, message_id, .. } = header.summary();
         if hops > HOPS_MAX {
             return Err(IntakeError::Loop);
         }
@@ -188,15 +220,13 @@ impl<I: IncomingMessage> Receiving<I> {
     }
 
     async fn filter_header(&mut self, split: SplitHeader) -> Result<(), IntakeError> {
-        let Some(ResultsFilter { authserv_id, check }) = &mut self.filter else { return Ok(()) };
+        let Some(filter) = &mut self.filter else { return Ok(()) };
         let SplitHeader { header, rest, empty_line } = split;
-        if let Some(check) = check {
+        if let Some(check) = &mut filter.check {
             check.header(&header);
             check.body(&rest[empty_line..]);
         }
-        let mut filtered = Vec::with_capacity(header.len());
-        authentication_results::remove(authserv_id, &header, &mut filtered);
-        self.incoming.write(filtered.into()).await?;
+        self.incoming.write(filter.apply(header).into()).await?;
         self.incoming.write(rest).await?;
         Ok(())
     }
@@ -410,6 +440,7 @@ mod tests {
         for (message, header, body) in [
             (format!("A: b\r\n{forged}C: d\r\n\r\nbody\r\n{forged}"), "A: b\r\n{}C: d\r\n", "body\r\n{}"),
             (format!("{forged}\r\n"), "{}", ""),
+            ("A: b\r\nBcc: c@d\r\n\r\nBcc: e\r\n".to_owned(), "A: b\r\nBcc: c@d\r\n", "Bcc: e\r\n"),
             (forged.to_owned(), "{}", ""),
             ("no header\r\n".to_owned(), "", "no header\r\n"),
             ("\r\nbody".to_owned(), "", "body"),
@@ -420,7 +451,8 @@ mod tests {
                 let incoming = RecordingIncoming::default();
                 let written = Arc::clone(&incoming.0);
                 let check: Box<dyn MessageCheck> = Box::<RecordingCheck>::default();
-                let filter = ResultsFilter { authserv_id: "mx.iit.edu".into(), check: Some(check) };
+                let authserv_id = Some("mx.iit.edu".into());
+                let filter = HeaderFilter { authserv_id, removes_bcc: true, check: Some(check) };
                 let mut intake = MessageIntake::new(incoming, &budget).with_filter(Some(filter));
                 for chunk in message.as_bytes().chunks(step) {
                     intake.write(Bytes::copy_from_slice(chunk)).await;
@@ -428,7 +460,8 @@ mod tests {
                 let verdict = intake.authenticate().await.expect("a check");
                 assert_eq!(verdict.field, format!("{header}|{body}").replace("{}", forged), "{step}");
                 let written = String::from_utf8(written.lock().expect("not poisoned").clone()).expect("text");
-                assert_eq!(written, message.replacen(forged, "", 1), "{step}");
+                let kept = message.replacen(forged, "", 1).replacen("Bcc: c@d\r\n", "", 1);
+                assert_eq!(written, kept, "{step}");
             }
         }
     }

@@ -25,7 +25,8 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> ServiceContext<D, 
             return Ok(());
         }
         let (reverse_path, dsn) = (ReversePath::Null, DsnRequest::default());
-        let envelope = Envelope { reverse_path, recipients, origin: Origin::ThisHost, dsn };
+        let origin = Origin::ThisHost;
+        let envelope = Envelope { reverse_path, recipients, origin, dsn, require_tls: false };
         let time = self.clock.utc();
         let trace = Trace {
             reverse_path: ReversePath::Null,

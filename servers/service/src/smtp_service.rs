@@ -52,6 +52,16 @@ pub trait SmtpService: Send + Sync {
         false
     }
 
+    /// Whether the From field of a user's message must have addresses of the user only.
+    fn needs_own_authors(&self) -> bool {
+        false
+    }
+
+    /// Whether messages of users lose their Bcc (RFC 6409 section 8).
+    fn removes_bcc(&self) -> bool {
+        false
+    }
+
     /// Delivers a report to the sender of a message.
     ///
     /// # Errors
@@ -132,6 +142,14 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpService for Se
 
     fn needs_sign_in(&self, sender: &Address) -> bool {
         self.relay.own_domains_need_sign_in && self.is_local(&sender.host)
+    }
+
+    fn needs_own_authors(&self) -> bool {
+        self.relay.own_header_from
+    }
+
+    fn removes_bcc(&self) -> bool {
+        self.relay.outbound
     }
 
     async fn accept_recipient(

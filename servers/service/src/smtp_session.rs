@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail_core::mailbox::Trace;
-use mail_core::message::address::{ForwardPath, ReversePath};
+use mail_core::message::address::{Address, ForwardPath, ReversePath};
+use mail_core::message::header::fields;
+use mail_core::message::parsed::Summary;
 use mail_core::message::printable::Excerpt;
 use mail_core::sasl::Credentials;
 use mail_core::session::{Encryption, Produced, Session};
+use mail_core::smtp::dsn::OriginalRecipient;
 use mail_core::smtp::parameter::{RcptParameters, Recipient};
 use mail_core::smtp::reply::Reply;
 use mail_core::smtp::server::{Event, Mail, Refusal, Server, replies};
@@ -18,10 +21,18 @@ use tracing::{error, info, warn};
 
 use crate::authentication::{Sender, Verdict};
 use crate::context::{ClientContext, Clock, IdGenerator, RejectionReason};
-use crate::intake::{IntakeError, MessageIntake, ResultsFilter};
+use crate::intake::{HeaderFilter, IntakeError, MessageIntake};
 use crate::log;
 use crate::smtp_service::{RecipientRefusal, Resources, SmtpService};
 use crate::success_report::success_report;
+
+/// Recipients that a spam filter is told about.
+const CHECKED_RECIPIENTS_MAX: usize = 20;
+
+/// Authors of one message of a user.
+const AUTHORS_MAX: usize = 20;
+/// Addresses of one alias that get the parameters of its RCPT command.
+const FORWARDED_REQUESTS_MAX: usize = 100;
 
 /// The session of one SMTP connection.
 #[derive(Debug)]
@@ -114,7 +125,8 @@ impl<X: SmtpService> SmtpSession<X> {
             (None, false) => Origin::OtherHost,
         };
         let dsn = DsnRequest { ret: mail.ret, envid: mail.envid, recipients: Vec::new() };
-        let envelope = Envelope { reverse_path: mail.reverse_path, recipients: Vec::new(), origin, dsn };
+        let Mail { reverse_path, require_tls, .. } = mail;
+        let envelope = Envelope { reverse_path, recipients: Vec::new(), origin, dsn, require_tls };
         let transaction = Transaction { envelope, refused_recipient: None, intake: None, octets: 0 };
         self.transaction = Some(Box::new(transaction));
         Ok(())
@@ -142,7 +154,9 @@ impl<X: SmtpService> SmtpSession<X> {
         if let Some(address) = path.address()
             && parameters != RcptParameters::default()
         {
-            transaction.envelope.dsn.recipients.push((address.clone(), parameters));
+            let requests = &mut transaction.envelope.dsn.recipients;
+            requests.extend(forwarded_requests(address, &parameters, &destinations));
+            requests.push((address.clone(), parameters));
         }
         let recipients = &mut transaction.envelope.recipients;
         for destination in destinations {
@@ -154,7 +168,7 @@ impl<X: SmtpService> SmtpSession<X> {
     }
 
     async fn begin_data(&mut self, hello: &str) -> Result<(), Reply> {
-        let filter = self.results_filter(hello);
+        let filter = self.header_filter(hello);
         let transaction = self.transaction.as_mut().expect("the machine requires MAIL before DATA");
         let Resources { target, memory, .. } = self.service.resources();
         match MessageIntake::begin(target, &transaction.envelope, memory).await {
@@ -168,15 +182,20 @@ impl<X: SmtpService> SmtpSession<X> {
     }
 
     /// Verifies a message of an unauthenticated client that may not relay.
-    fn results_filter(&self, hello: &str) -> Option<ResultsFilter> {
-        let authenticator = self.service.authenticator()?;
+    fn header_filter(&self, hello: &str) -> Option<HeaderFilter> {
+        let removes_bcc = self.account.is_some() && self.service.removes_bcc();
+        let Some(authenticator) = self.service.authenticator() else {
+            return removes_bcc.then(|| HeaderFilter { removes_bcc, ..HeaderFilter::default() });
+        };
         let address = self.client.address.filter(|_| self.account.is_none() && !self.client.may_relay);
         let transaction = self.transaction.as_ref().expect("the machine requires MAIL before DATA");
         let check = address.map(|address| {
             let reverse_path = transaction.envelope.reverse_path.clone();
-            authenticator.begin(Sender { address, hello: hello.to_owned(), reverse_path })
+            let recipients = transaction.envelope.recipients.iter().take(CHECKED_RECIPIENTS_MAX);
+            let recipients = recipients.map(|recipient| recipient.address().to_string()).collect();
+            authenticator.begin(Sender { address, hello: hello.to_owned(), reverse_path, recipients })
         });
-        Some(ResultsFilter { authserv_id: authenticator.authserv_id().to_owned(), check })
+        Some(HeaderFilter { authserv_id: Some(authenticator.authserv_id().to_owned()), removes_bcc, check })
     }
 
     async fn end_data(&mut self, hello: String, with: &'static str) -> Result<(), Reply> {
@@ -191,6 +210,11 @@ impl<X: SmtpService> SmtpSession<X> {
             }
             verdict => verdict.map(|verdict| verdict.field),
         };
+        if let Some(account) = &self.account
+            && self.service.needs_own_authors()
+        {
+            check_authors(&*self.service, account, intake.from_fields()).await?;
+        }
         let Resources { hostname, clock, metrics, .. } = self.service.resources();
         let time = clock.utc();
         let trace = Trace {
@@ -281,6 +305,22 @@ impl<X: SmtpService> SmtpSession<X> {
     }
 }
 
+/// The parameters for addresses on other hosts to which an alias leads (RFC 3461 section 5.2.7.1). The original recipient stays the alias.
+fn forwarded_requests(
+    alias: &Address,
+    parameters: &RcptParameters,
+    destinations: &[Destination],
+) -> Vec<(Address, RcptParameters)> {
+    let original = || OriginalRecipient::new("rfc822", &alias.to_string()).filter(|_| alias.is_ascii());
+    let orcpt = parameters.orcpt.clone().or_else(original);
+    let parameters = RcptParameters { orcpt, ..parameters.clone() };
+    let remote = destinations.iter().filter_map(|destination| match destination {
+        Destination::Remote(address) if address != alias => Some(address.clone()),
+        _ => None,
+    });
+    remote.take(FORWARDED_REQUESTS_MAX).map(|address| (address, parameters.clone())).collect()
+}
+
 /// The sender is null, or an address of the authenticated account.
 async fn check_sender<X: SmtpService>(
     service: &X,
@@ -298,6 +338,37 @@ async fn check_sender<X: SmtpService>(
         return Err(replies::FOREIGN_SENDER);
     }
     Ok(())
+}
+
+/// The authors of a user's message are addresses of the user (RFC 6409 section 6.1). A message without a From field has none.
+async fn check_authors<X: SmtpService>(
+    service: &X,
+    account: &Username,
+    from_fields: &[u8],
+) -> Result<(), Reply> {
+    if from_fields.is_empty() {
+        return Ok(());
+    }
+    let authors = Summary::parse(from_fields).from;
+    let mut is_own = !authors.is_empty() && authors.len() <= AUTHORS_MAX && fields(from_fields).count() == 1;
+    for author in authors.iter().take(AUTHORS_MAX) {
+        is_own &= match author.parsed_address() {
+            Some(address) => service.may_send_as(account, &address).await.map_err(|failure| {
+                error!(%failure, "message refused for now: account lookup failed");
+                replies::LOCAL_ERROR
+            })?,
+            None => false,
+        };
+    }
+    if is_own {
+        return Ok(());
+    }
+    let from = Excerpt(&String::from_utf8_lossy(from_fields)).to_string();
+    info!(
+        account = account.as_str(),
+        from, "message refused: the From field has another address than the account's"
+    );
+    Err(replies::FOREIGN_AUTHOR)
 }
 
 impl<I> Transaction<I> {

@@ -37,6 +37,7 @@ pub(super) async fn import<S: DeliveryTarget>(
             recipients: vec![Destination::Mailbox { account, address }],
             origin: Origin::OtherHost,
             dsn: DsnRequest::default(),
+            require_tls: false,
         },
         hostname: config.hostname.ascii().into_owned(),
         size_max: usize::try_from(config.limits.message_size.get()).unwrap_or(usize::MAX),

@@ -56,6 +56,8 @@ pub struct Envelope {
     /// section 8) and signed.
     pub origin: Origin,
     pub dsn: DsnRequest,
+    /// Whether the message may be sent over verified TLS only (REQUIRETLS, RFC 8689).
+    pub require_tls: bool,
 }
 
 /// The client that a message comes from.

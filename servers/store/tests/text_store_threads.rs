@@ -94,6 +94,7 @@ async fn dropped_message_leaves_no_file() {
             recipients: Vec::new(),
             origin: Origin::OtherHost,
             dsn: DsnRequest::default(),
+            require_tls: false,
         })
         .await
         .expect("delivery begins");

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 pub(crate) mod catch;
 pub(crate) mod dns;
 pub(crate) mod mail_host;
+pub(crate) mod mail_server;
 pub(crate) mod mails;
 pub(crate) mod pebble;
 pub(crate) mod sender;

@@ -1,8 +1,9 @@
 //! The envelope parameters of a message.
 
-use super::Envelope;
+use super::{Envelope, MissingCapability};
 use crate::message::address::{ForwardPath, ReversePath};
 use crate::message::header;
+use crate::smtp::extension::Extensions;
 use crate::smtp::parameter::Recipient;
 
 impl Envelope {
@@ -24,6 +25,25 @@ impl Envelope {
             envid: None,
             require_tls: false,
         }
+    }
+
+    /// A capability that the message needs and a server with these extensions lacks.
+    #[must_use]
+    pub fn missing_capability(&self, extensions: &Extensions) -> Option<MissingCapability> {
+        let size_max = extensions.size.filter(|size_max| *size_max > 0);
+        match (self.size, size_max) {
+            (Some(size), Some(size_max)) if size > size_max => Some(MissingCapability::Size(size_max)),
+            _ if self.needs_utf8() && !extensions.utf8 => Some(MissingCapability::SmtpUtf8),
+            _ if self.eight_bit && !extensions.eight_bit_mime => Some(MissingCapability::EightBitMime),
+            _ if self.require_tls && !extensions.require_tls => Some(MissingCapability::RequireTls),
+            _ => None,
+        }
+    }
+
+    pub(super) fn needs_utf8(&self) -> bool {
+        let ascii =
+            self.reverse_path.is_ascii() && self.recipients.iter().all(|recipient| recipient.path.is_ascii());
+        self.utf8 || !ascii
     }
 }
 

@@ -231,7 +231,7 @@ impl Submission {
         while self.state == State::Ready
             && let Some(envelope) = self.queue.pop_front()
         {
-            match missing_capability(&envelope, &self.extensions) {
+            match envelope.missing_capability(&self.extensions) {
                 Some(missing) => self.events.push_back(Event::MissingCapability(missing)),
                 None => {
                     let progress = Progress::new(envelope.recipients.len());
@@ -446,23 +446,11 @@ impl Machine for Submission {
     }
 }
 
-/// A capability that the envelope needs and the server lacks.
-fn missing_capability(envelope: &Envelope, extensions: &Extensions) -> Option<MissingCapability> {
-    let size_max = extensions.size.filter(|size_max| *size_max > 0);
-    match (envelope.size, size_max) {
-        (Some(size), Some(size_max)) if size > size_max => Some(MissingCapability::Size(size_max)),
-        _ if needs_utf8(envelope) && !extensions.utf8 => Some(MissingCapability::SmtpUtf8),
-        _ if envelope.eight_bit && !extensions.eight_bit_mime => Some(MissingCapability::EightBitMime),
-        _ if envelope.require_tls && !extensions.require_tls => Some(MissingCapability::RequireTls),
-        _ => None,
-    }
-}
-
 fn mail_parameters(envelope: &Envelope, extensions: &Extensions) -> MailParameters {
     MailParameters {
         size: envelope.size.filter(|_| extensions.size.is_some()),
         body: envelope.eight_bit.then_some(BodyType::EightBitMime),
-        utf8: needs_utf8(envelope),
+        utf8: envelope.needs_utf8(),
         auth: None,
         ret: envelope.ret.filter(|_| extensions.dsn),
         envid: envelope.envid.clone().filter(|_| extensions.dsn),
@@ -473,10 +461,4 @@ fn mail_parameters(envelope: &Envelope, extensions: &Extensions) -> MailParamete
 fn rcpt(recipient: &Recipient, extensions: &Extensions) -> Command {
     let parameters = if extensions.dsn { recipient.parameters.clone() } else { RcptParameters::default() };
     Command::Rcpt(recipient.path.clone(), parameters)
-}
-
-fn needs_utf8(envelope: &Envelope) -> bool {
-    let ascii = envelope.reverse_path.is_ascii()
-        && envelope.recipients.iter().all(|recipient| recipient.path.is_ascii());
-    envelope.utf8 || !ascii
 }

@@ -150,6 +150,20 @@ pub fn rejected_by_dmarc(domain: &str) -> Reply {
     Reply::new(550, EnhancedCode::new(5, 7, 1), text)
 }
 
+/// RFC 7489 section 6.6.1: no policy applies to authors of several domains, or to none.
+pub const AUTHORS_UNCLEAR: Reply =
+    Reply::fixed(550, Some((5, 7, 1)), "The message must have one From field, with addresses of one domain");
+/// RFC 6409 section 6.1, applied to the header.
+pub const FOREIGN_AUTHOR: Reply = Reply::fixed(
+    550,
+    Some((5, 7, 1)),
+    "Address in the From field does not belong to the authenticated account",
+);
+/// The spam filter rejects the message.
+pub const REJECTED_AS_SPAM: Reply = Reply::fixed(550, Some((5, 7, 1)), "Rejected as spam");
+/// The spam filter asks for another attempt (greylisting).
+pub const DEFERRED_AS_SPAM: Reply = Reply::fixed(451, Some((4, 7, 1)), "Try again later");
+
 /// Whether the reply may be the mere consequence of an earlier rejection.
 pub(super) fn may_follow_rejection(reply: &Reply) -> bool {
     [MAIL_FIRST, NO_RECIPIENT, CHUNK_REJECTED].contains(reply)

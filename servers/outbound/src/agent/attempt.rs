@@ -1,26 +1,23 @@
-//! Attempts: connections, and the messages sent over them.
+//! Attempts: the messages sent over a connection.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use config::{HostName, OutboundMode, SmarthostTls};
-use mail_core::message::address::{Address, AddressLiteral, ForwardPath, Host};
-use mail_core::queue::{self, QueueId, Status};
+use mail_core::message::address::{Address, ForwardPath, Host};
+use mail_core::queue::{self, Entry, QueueId, Status};
 use mail_core::smtp::client::Envelope;
-use mail_core::smtp::command::HelloName;
 use mail_core::smtp::parameter::Recipient;
 use mail_store::disk::Disk;
 use mail_store::offload::Offload;
 use tokio::time::{Instant, timeout};
-use tracing::{debug, error};
+use tracing::error;
 
+use super::connect::{Outgoing, QUIT_TIMEOUT};
 use super::{AgentState, ReportTarget};
 use crate::body::FileBody;
 use crate::queue::{QueueError, Queued};
 use crate::schedule::{Destination, QueueItem};
-use crate::session::{self, Accepted, ConnectError, Encryption, Failure, Session, Transaction};
+use crate::session::{Accepted, Failure, Session, TlsNeed, Transaction};
 
 /// Messages per connection. The limit gives other clients of the host a turn and lets a load balancer move the connection.
 const MESSAGES_MAX: usize = 100;
@@ -32,9 +29,6 @@ const BLOCKING_FAILURES_MAX: u32 = 3;
 const READ_RETRY_DELAY: Duration = Duration::from_secs(60);
 /// Delay before another connection to a host that limits them.
 const BUSY_RETRY_DELAY: Duration = Duration::from_secs(30);
-/// Time to find a mail server of a domain, over all of its addresses. A slow greeting alone may take five minutes.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(600);
-const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
     /// Uses one connection to a destination: sends `item` and the messages that wait behind it.
@@ -62,6 +56,8 @@ impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
                     self.schedule.lock().slow_down(&destination);
                     return self.postpone(item, &queued);
                 }
+                // It is sent after the next start, as if there had been no attempt.
+                Err(_) if self.is_stopping() => return,
                 Err(failure) => {
                     self.block(&destination, &failure);
                     let results = vec![Err(failure); recipients.len()];
@@ -83,7 +79,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
 
     /// The next message for an open connection; `None` during shutdown.
     fn next(&self, destination: &Destination) -> Option<QueueId> {
-        if self.is_stopping.load(Ordering::Relaxed) { None } else { self.schedule.lock().take(destination) }
+        if self.is_stopping() { None } else { self.schedule.lock().take(destination) }
     }
 
     /// Sends a message over an open session or a new one. Returns the results and the session if it is still open. A session that the
@@ -97,17 +93,31 @@ impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
         queued: &Queued<D::File>,
         recipients: &[usize],
     ) -> Result<(Vec<Result<Accepted, Failure>>, Option<Session>), Failure> {
+        let envelope = envelope(queued, recipients);
+        let need = need(&queued.entry);
+        let (session, unsuitable) = match session {
+            Some(open) if !open.suits(&envelope, need) => (None, Some(open)),
+            session => (session, None),
+        };
+        if let Some(unsuitable) = unsuitable {
+            let _ = timeout(QUIT_TIMEOUT, unsuitable.quit()).await;
+        }
         if let Some(mut open) = session {
             let Transaction { results, is_open, has_sent_body } =
-                self.send(&mut open, queued, recipients).await;
+                self.send(&mut open, queued, envelope.clone()).await;
             let is_refused =
                 results.iter().flat_map(|result| result.as_ref().err()).any(|failure| failure.is_permanent);
             if is_open || has_sent_body || is_refused {
                 return Ok((results, is_open.then_some(open)));
             }
         }
-        let mut open = self.connect(&queued.entry.recipients[recipients[0]].address).await?;
-        let Transaction { results, is_open, .. } = self.send(&mut open, queued, recipients).await;
+        let recipient = &queued.entry.recipients[recipients[0]].address;
+        let message = Outgoing { envelope: &envelope, need };
+        let mut open = tokio::select! {
+            open = self.connect(recipient, message) => open?,
+            () = self.stopped() => return Err(Failure::temporary("4.3.2", "this host is shutting down")),
+        };
+        let Transaction { results, is_open, .. } = self.send(&mut open, queued, envelope).await;
         Ok((results, is_open.then_some(open)))
     }
 
@@ -191,124 +201,37 @@ impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
         }
     }
 
-    async fn send(
-        &self,
-        session: &mut Session,
-        queued: &Queued<D::File>,
-        recipients: &[usize],
-    ) -> Transaction {
-        let entry = &queued.entry;
-        let recipient = |index: &usize| {
-            let queue::Recipient { address, parameters } = &entry.recipients[*index];
-            Recipient { path: ForwardPath::Address(wire_address(address)), parameters: parameters.clone() }
-        };
-        let envelope = Envelope {
-            reverse_path: entry.reverse_path.clone(),
-            recipients: recipients.iter().map(recipient).collect(),
-            size: Some(queued.octets()),
-            eight_bit: entry.eight_bit,
-            utf8: entry.utf8,
-            ret: entry.ret,
-            envid: entry.envid.clone(),
-            require_tls: false,
-        };
+    async fn send(&self, session: &mut Session, queued: &Queued<D::File>, envelope: Envelope) -> Transaction {
         let file = Arc::clone(&queued.file);
         let mut body = FileBody { file, rest: queued.message.clone(), offload: self.offload.clone() };
         session.send(envelope, &mut body).await
     }
+}
 
-    /// Connects to the first host of the recipient's destination that accepts mail.
-    async fn connect(&self, recipient: &Address) -> Result<Session, Failure> {
-        let late = || {
-            Failure::temporary(
-                "4.4.1",
-                format!("no mail server of {} answered within 10 minutes", recipient.host),
-            )
-        };
-        timeout(CONNECT_TIMEOUT, self.connect_to_any(recipient)).await.unwrap_or_else(|_| Err(late()))
+fn envelope<F>(queued: &Queued<F>, recipients: &[usize]) -> Envelope {
+    let entry = &queued.entry;
+    let recipient = |index: &usize| {
+        let queue::Recipient { address, parameters } = &entry.recipients[*index];
+        Recipient { path: ForwardPath::Address(wire_address(address)), parameters: parameters.clone() }
+    };
+    Envelope {
+        reverse_path: entry.reverse_path.clone(),
+        recipients: recipients.iter().map(recipient).collect(),
+        size: Some(queued.octets()),
+        eight_bit: entry.eight_bit,
+        utf8: entry.utf8,
+        ret: entry.ret,
+        envid: entry.envid.clone(),
+        require_tls: entry.require_tls,
     }
+}
 
-    async fn connect_to_any(&self, recipient: &Address) -> Result<Session, Failure> {
-        let (hosts, port) = match (&self.config.mode, &self.config.smarthost) {
-            (OutboundMode::Smarthost, Some(smarthost)) => {
-                let host = match &smarthost.address.host {
-                    HostName::Domain(name) => name.clone(),
-                    HostName::Address(address) => address.to_string(),
-                };
-                (vec![host], smarthost.address.port)
-            }
-            _ => (self.mail_servers(&recipient.host).await?, self.config.port),
-        };
-        let mut last = None;
-        for host in hosts {
-            match self.connect_to_host(&host, port).await {
-                Ok(session) => return Ok(session),
-                Err(failure) => {
-                    debug!(host, reason = failure.text, "mail server skipped");
-                    // A temporary failure of one server counts more than a permanent one of another.
-                    last = last.filter(|last: &Failure| !last.is_permanent).or(Some(failure));
-                }
-            }
-        }
-        Err(last.unwrap_or_else(|| Failure::permanent("5.4.4", "the domain has no mail server")))
-    }
-
-    async fn mail_servers(&self, host: &Host) -> Result<Vec<String>, Failure> {
-        match host {
-            Host::Domain(domain) => self.resolver.mail_servers(&domain.ascii(), &self.hostname.ascii()).await,
-            Host::Literal(AddressLiteral::V4(address)) => Ok(vec![address.to_string()]),
-            Host::Literal(AddressLiteral::V6(address)) => Ok(vec![address.to_string()]),
-            Host::Literal(_) => Err(Failure::permanent("5.1.2", "unsupported address literal")),
-        }
-    }
-
-    async fn connect_to_host(&self, host: &str, port: u16) -> Result<Session, Failure> {
-        let is_smarthost = self.config.mode == OutboundMode::Smarthost;
-        let addresses = match host.parse() {
-            Ok(address) => {
-                crate::route::permitted(vec![address], host, &self.config.private_networks, is_smarthost)?
-            }
-            Err(_) => self.resolver.addresses(host, &self.config.private_networks, is_smarthost).await?,
-        };
-        let mut last = None;
-        for address in addresses {
-            let host = session::Host { name: host.to_owned(), address: SocketAddr::new(address, port) };
-            match self.connect_to_address(host).await {
-                Ok(session) => return Ok(session),
-                Err(failure) => last = Some(failure),
-            }
-        }
-        Err(last.unwrap_or_else(|| Failure::permanent("5.4.4", format!("{host} has no address"))))
-    }
-
-    async fn connect_to_address(&self, host: session::Host) -> Result<Session, Failure> {
-        let encryption = self.encryption();
-        let connect = |encryption| {
-            let hello = HelloName::parse(&self.hostname.ascii()).expect("a domain is a name for EHLO");
-            Session::connect(host.clone(), encryption, hello, self.credentials.clone())
-        };
-        match connect(encryption).await {
-            Ok(session) => Ok(session),
-            Err(ConnectError::Failed(failure)) => Err(failure),
-            // RFC 7435: plain text is better than no delivery.
-            Err(ConnectError::TlsFailed(failure)) => match connect(Encryption::Off).await {
-                Ok(session) => Ok(session),
-                Err(ConnectError::Failed(_) | ConnectError::TlsFailed(_)) => Err(failure),
-            },
-        }
-    }
-
-    fn encryption(&self) -> Encryption {
-        match (&self.config.smarthost, &self.tls.verified) {
-            (Some(smarthost), Some(verified)) if self.config.mode == OutboundMode::Smarthost => {
-                match smarthost.tls {
-                    SmarthostTls::Off => Encryption::Off,
-                    SmarthostTls::StartTls => Encryption::StartTls(Arc::clone(verified)),
-                    SmarthostTls::Implicit => Encryption::Implicit(Arc::clone(verified)),
-                }
-            }
-            _ => Encryption::Opportunistic(Arc::clone(&self.tls.opportunistic)),
-        }
+/// REQUIRETLS takes precedence over the header field (RFC 8689 section 4.1).
+const fn need(entry: &Entry) -> TlsNeed {
+    match (entry.require_tls, entry.tls_optional) {
+        (true, _) => TlsNeed::Required,
+        (false, true) => TlsNeed::Optional,
+        (false, false) => TlsNeed::Default,
     }
 }
 

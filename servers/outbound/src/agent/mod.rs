@@ -1,6 +1,7 @@
 //! The delivery agent: opens connections for the messages that are due, and records the results.
 
 mod attempt;
+mod connect;
 mod control;
 mod metrics;
 mod results;
@@ -9,7 +10,6 @@ mod tls;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::Utc;
@@ -25,16 +25,17 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{error, info};
 
+use crate::dns::Dns;
 use crate::incoming::OutboundQueue;
-use crate::queue::{Queue, QueueError, Queued};
-use crate::route::Resolver;
+use crate::policy::Policies;
+use crate::queue::{DIRECTORY, Queue, QueueError, Queued};
 use crate::schedule::{QueueItem, SharedSchedule, Work};
 
 use control::ControlSocket;
 pub use control::{ControlError, Request, request};
 pub use metrics::Metrics;
 
-/// Time for open connections to finish their messages at shutdown.
+/// Time for connections to finish the messages that they have begun to send at shutdown.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
 /// Reports without an attempt that are made at the same time.
 const REPORTS_AT_ONCE: usize = 16;
@@ -68,22 +69,24 @@ struct AgentState<D: Disk, O: Offload, R> {
     offload: O,
     config: Outbound,
     hostname: Domain,
-    resolver: Resolver,
+    dns: Dns,
+    /// The MTA-STS policies of other domains; `None`: they are not obeyed.
+    policies: Option<Policies>,
     tls: tls::ClientConfigs,
     credentials: Option<Credentials>,
     reports: R,
     metrics: Metrics,
     /// For reports about messages of unreachable hosts.
     report_permits: Semaphore,
-    /// Set at shutdown: connections take no further message.
-    is_stopping: AtomicBool,
+    /// True at shutdown: connections take no further message, and those that are being opened end.
+    stopping: watch::Sender<bool>,
     /// Changes of an entry's files and state are made under its lock.
     locks: Vec<Mutex<()>>,
 }
 
 impl<D: Disk, O: Offload, R: ReportTarget> Agent<D, O, R> {
-    /// Prepares delivery. Reads the smarthost's password and the system's certificates. `directory` is the host's path of the
-    /// queue, for requests of `pennypost queue`.
+    /// Prepares delivery. Reads the smarthost's password and the system's certificates. `data` is the host's path of the
+    /// data directory, for MTA-STS policies and requests of `pennypost queue`.
     ///
     /// # Errors
     /// A sentence that names the setting or file.
@@ -93,25 +96,32 @@ impl<D: Disk, O: Offload, R: ReportTarget> Agent<D, O, R> {
         hostname: Domain,
         reports: R,
         metrics: Metrics,
-        directory: Option<&Path>,
+        data: Option<&Path>,
     ) -> Result<Self, String> {
-        let control = directory.map(|path| {
-            ControlSocket::bind(path)
+        let control = data.map(|data| {
+            let path = data.join(DIRECTORY);
+            ControlSocket::bind(&path)
                 .map_err(|error| format!("cannot create the control socket in {}: {error}", path.display()))
         });
+        let tls = tls::ClientConfigs::load(&config)?;
+        let policies = match (data, &tls.verified) {
+            (Some(data), Some(verified)) if config.mta_sts => Some(Policies::new(&config, data, verified)),
+            _ => None,
+        };
         let shared = AgentState {
             queue: Arc::clone(&target.queue),
             schedule: Arc::clone(&target.schedule),
             offload: target.offload.clone(),
-            resolver: Resolver::new(&config.resolver)?,
-            tls: tls::ClientConfigs::load(&config)?,
+            dns: Dns::new(&config)?,
+            policies,
+            tls,
             credentials: credentials(&config)?,
             config,
             hostname,
             reports,
             metrics,
             report_permits: Semaphore::new(REPORTS_AT_ONCE),
-            is_stopping: AtomicBool::new(false),
+            stopping: watch::Sender::new(false),
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
         };
         // Messages that are accepted from now on are scheduled by their sessions.
@@ -164,7 +174,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> Agent<D, O, R> {
                 _ = shutdown.wait_for(|shutdown| *shutdown) => break,
             }
         }
-        shared.is_stopping.store(true, Ordering::Relaxed);
+        shared.stopping.send_replace(true);
         let finished = timeout(SHUTDOWN_TIMEOUT, async { while tasks.join_next().await.is_some() {} });
         if finished.await.is_err() {
             info!("outbound connections were closed; their messages are sent again after the next start");
@@ -194,6 +204,15 @@ fn credentials(config: &Outbound) -> Result<Option<Credentials>, String> {
 }
 
 impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
+    fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    /// Waits until shutdown.
+    async fn stopped(&self) {
+        let _ = self.stopping.subscribe().wait_for(|is_stopping| *is_stopping).await;
+    }
+
     /// Schedules the messages of an earlier process.
     async fn load(&self, ids: Vec<QueueId>) {
         for ids in ids.chunks(1_000) {

@@ -1,21 +1,29 @@
 //! TLS to other hosts.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use config::Outbound;
+use config::{Outbound, OutboundMode};
+use hickory_resolver::proto::rr::rdata::TLSA;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use tracing::warn;
+
+use crate::dane::DaneVerifier;
 
 /// Configurations by the trust in a host's certificate.
 #[derive(Debug, Clone)]
 pub(super) struct ClientConfigs {
     /// Any certificate.
     pub(super) opportunistic: Arc<ClientConfig>,
-    /// Certificates of the smarthost; `None` without a smarthost.
+    /// Certificates of public authorities, or of those of `ca`; `None` without root certificates.
     pub(super) verified: Option<Arc<ClientConfig>>,
+    /// As `verified`, with the roots of the smarthost.
+    pub(super) smarthost: Option<Arc<ClientConfig>>,
+    provider: Arc<CryptoProvider>,
 }
 
 impl ClientConfigs {
@@ -23,27 +31,46 @@ impl ClientConfigs {
     /// A sentence: the root certificates are unreadable.
     pub(super) fn load(config: &Outbound) -> Result<Self, String> {
         let provider = Arc::new(ring::default_provider());
-        let builder = || {
-            ClientConfig::builder_with_provider(Arc::clone(&provider))
-                .with_safe_default_protocol_versions()
-                .expect("the provider has cipher suites for the default versions")
+        let verifying = |roots| {
+            let config = builder(&provider).with_root_certificates(roots).with_no_client_auth();
+            Arc::new(config)
         };
-        let opportunistic = builder()
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate(Arc::clone(&provider))))
-            .with_no_client_auth();
-        let verified = match &config.smarthost {
+        let smarthost = match &config.smarthost {
             None => None,
-            Some(smarthost) => {
-                let roots = roots(smarthost.ca.as_deref())?;
-                Some(Arc::new(builder().with_root_certificates(roots).with_no_client_auth()))
+            Some(smarthost) => Some(verifying(roots(smarthost.ca.as_deref().or(config.ca.as_deref()))?)),
+        };
+        let verified = match roots(config.ca.as_deref()) {
+            _ if config.mode == OutboundMode::Smarthost => None,
+            Ok(roots) => Some(verifying(roots)),
+            Err(sentence) if config.ca.is_some() => return Err(sentence),
+            Err(sentence) => {
+                warn!("mail servers are not verified with MTA-STS: {sentence}");
+                None
             }
         };
-        Ok(Self { opportunistic: Arc::new(opportunistic), verified })
+        let any = Arc::new(AnyCertificate(Arc::clone(&provider)));
+        Ok(Self { opportunistic: with_verifier(&provider, any), verified, smarthost, provider })
+    }
+
+    /// Certificates that usable TLSA records name.
+    pub(super) fn dane(&self, records: Vec<TLSA>, names: &[&str]) -> Arc<ClientConfig> {
+        let verifier = DaneVerifier::new(records, names, Arc::clone(&self.provider));
+        with_verifier(&self.provider, Arc::new(verifier))
     }
 }
 
-fn roots(file: Option<&std::path::Path>) -> Result<RootCertStore, String> {
+fn builder(provider: &Arc<CryptoProvider>) -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
+    ClientConfig::builder_with_provider(Arc::clone(provider))
+        .with_safe_default_protocol_versions()
+        .expect("the provider has cipher suites for the default versions")
+}
+
+fn with_verifier(provider: &Arc<CryptoProvider>, verifier: Arc<dyn ServerCertVerifier>) -> Arc<ClientConfig> {
+    let builder = builder(provider).dangerous().with_custom_certificate_verifier(verifier);
+    Arc::new(builder.with_no_client_auth())
+}
+
+fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     match file {
         Some(path) => {
@@ -62,7 +89,9 @@ fn roots(file: Option<&std::path::Path>) -> Result<RootCertStore, String> {
             // One unreadable certificate of the system does not matter.
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             if roots.is_empty() {
-                return Err("the system has no root certificates; install ca-certificates, or set `ca` of the smarthost".into());
+                return Err(
+                    "the system has no root certificates; install ca-certificates, or set `ca`".into()
+                );
             }
         }
     }

@@ -34,6 +34,7 @@ pub fn envelope(accounts: &[&str]) -> Envelope {
         recipients,
         origin: Origin::OtherHost,
         dsn: DsnRequest::default(),
+        require_tls: false,
     }
 }
 

@@ -136,6 +136,7 @@ pub async fn remote_destination_is_refused<T: TestStore>(test: &T) {
             recipients,
             origin: Origin::OtherHost,
             dsn: DsnRequest::default(),
+            require_tls: false,
         })
         .await;
     assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");

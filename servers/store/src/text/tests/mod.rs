@@ -58,6 +58,7 @@ fn envelope(recipients: &[Destination]) -> Envelope {
         recipients: recipients.to_vec(),
         origin: Origin::OtherHost,
         dsn: DsnRequest::default(),
+        require_tls: false,
     }
 }
 

@@ -1,0 +1,139 @@
+//! Incoming mail and a spam filter: a scripted server with Rspamd's HTTP protocol.
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Instant;
+
+use support::dns::DnsServer;
+use support::{ServerProcess, TIMEOUT, TestDir};
+
+/// A request: its head and the message.
+struct FilterRequest {
+    head: String,
+    message: String,
+}
+
+/// Answers each request with the next response of a list. An empty one closes the connection.
+fn filter(responses: &'static [&'static str]) -> (SocketAddr, mpsc::Receiver<FilterRequest>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let (sender, requests) = mpsc::channel();
+    thread::spawn(move || {
+        for (response, stream) in responses.iter().zip(listener.incoming().map_while(Result::ok)) {
+            let mut reader = BufReader::new(&stream);
+            let (mut head, mut length) = (String::new(), 0);
+            loop {
+                let mut line = String::new();
+                if reader.read_line(&mut line).unwrap_or_default() == 0 || line == "\r\n" {
+                    break;
+                }
+                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().expect("a number");
+                }
+                head.push_str(&line);
+            }
+            let mut message = vec![0; length];
+            reader.read_exact(&mut message).expect("the message");
+            let message = String::from_utf8(message).expect("text");
+            let _ = sender.send(FilterRequest { head, message });
+            if !response.is_empty() {
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", response.len());
+                let _ = (&stream).write_all(format!("{head}{response}").as_bytes());
+            }
+        }
+    });
+    (address, requests)
+}
+
+/// A host for example.net that filters mail.
+struct Receiver {
+    dir: TestDir,
+    server: ServerProcess,
+    _dns: DnsServer,
+}
+
+impl Receiver {
+    fn start(filter: SocketAddr) -> Self {
+        let (dir, dns) = (TestDir::new(), DnsServer::start(&[]));
+        let config = format!(
+            "hostname = 'mx.example.net'\ndomains = ['example.net']\n\
+             [outbound]\nmode = 'direct'\nresolver = ['{}']\n[inbound]\nrspamd = 'http://{filter}'\n\
+             [metrics]\nlisten = '127.0.0.1:0'\n",
+            dns.address
+        );
+        fs::write(dir.path("pennypost.toml"), config).expect("the file is written");
+        let server = dir.serve();
+        Self { dir, server, _dns: dns }
+    }
+
+    /// Sends a message to gb. Returns the reply.
+    fn receive(&self, message: &str) -> String {
+        let mut smtp = self.server.smtp();
+        smtp.command("EHLO elsewhere.example");
+        smtp.deliver("x@elsewhere.example", &["gb@example.net"], message.as_bytes())
+    }
+
+    fn mailbox(&self) -> String {
+        String::from_utf8(self.dir.mailbox("gb")).expect("text")
+    }
+}
+
+const MESSAGE: &str = "From: x@elsewhere.example\r\nSubject: offer\r\n\r\n.body\r\n";
+
+#[test]
+fn actions_of_the_filter_decide() {
+    let (address, requests) = filter(&[
+        r#"{"action": "add header", "score": 8.5, "required_score": 15.0, "symbols": {}}"#,
+        r#"{"action": "no action", "score": 0.1, "required_score": 15.0}"#,
+        r#"{"action": "greylist", "score": 4}"#,
+        r#"{"action": "soft reject", "score": 4}"#,
+        r#"{"action": "reject", "score": 30.0}"#,
+    ]);
+    let receiver = Receiver::start(address);
+    assert!(receiver.receive(MESSAGE).starts_with("250"));
+    let FilterRequest { head, message } = requests.recv_timeout(TIMEOUT).expect("a request");
+    assert!(head.starts_with("POST /checkv2 HTTP/1.1\r\n"), "{head}");
+    for field in [
+        "ip: 127.0.0.1\r\n",
+        "helo: elsewhere.example\r\n",
+        "from: x@elsewhere.example\r\n",
+        "rcpt: gb@example.net\r\n",
+    ] {
+        assert!(head.contains(field), "{field}: {head}");
+    }
+    assert_eq!(message, MESSAGE);
+    let mailbox = receiver.mailbox();
+    assert!(mailbox.contains("\r\nX-Spam-Score: 8.50 / 15.00\r\nX-Spam: Yes\r\n"), "{mailbox}");
+    assert!(receiver.receive(MESSAGE).starts_with("250"));
+    let mailbox = receiver.mailbox();
+    assert_eq!(mailbox.matches("X-Spam: Yes").count(), 1, "{mailbox}");
+    assert!(mailbox.contains("X-Spam-Score: 0.10 / 15.00\r\n"), "{mailbox}");
+    for status in ["451 4.7.1", "451 4.7.1", "550 5.7.1"] {
+        let reply = receiver.receive(MESSAGE);
+        assert!(reply.starts_with(status), "{reply}");
+    }
+    assert_eq!(receiver.mailbox(), mailbox);
+    let start = Instant::now();
+    let large = format!("{MESSAGE}{}", "0123456789abcdef\r\n".repeat(200_000));
+    assert!(receiver.receive(&large).starts_with("250"), "a large message is not filtered");
+    assert!(start.elapsed() < TIMEOUT);
+}
+
+#[test]
+fn filter_that_does_not_work_accepts_mail() {
+    let (address, _requests) = filter(&["", "not JSON", "[]"]);
+    let mut receiver = Receiver::start(address);
+    for _ in 0..3 {
+        assert!(receiver.receive(MESSAGE).starts_with("250"));
+    }
+    receiver.server.wait_for_log("the spam filter does not work");
+    // Nobody listens any more.
+    let reply = receiver.receive(MESSAGE);
+    assert!(reply.starts_with("250"), "{reply}");
+    assert_eq!(receiver.mailbox().matches("Subject: offer").count(), 4);
+}
