@@ -138,6 +138,7 @@ impl Release {
             recipients: recipients.iter().cloned().map(Destination::Remote).collect(),
             origin: Origin::ThisHost,
             dsn: DsnRequest::default(),
+            require_tls: false,
         };
         let (clock, hostname) = (CatchClock, self.hostname.to_string());
         let time = clock.utc();
