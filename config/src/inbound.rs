@@ -1,4 +1,4 @@
-//! `[inbound]`: authentication of mail from clients that have not signed in.
+//! `[inbound]`: authentication of mail from clients that have not signed in, and fields of delivered mail.
 
 use serde::Deserialize;
 
@@ -12,6 +12,9 @@ pub struct Inbound {
     /// [`Config::authenticates`].
     pub authenticate: Option<bool>,
     pub dmarc: DmarcMode,
+    /// Whether delivered mail gets a Delivered-To field (RFC 9228). `None`: if `[outbound]` exists; see
+    /// [`Config::adds_delivered_to`].
+    pub delivered_to: Option<bool>,
 }
 
 /// Treatment of a message that fails a DMARC policy `p=reject`.
@@ -29,6 +32,12 @@ impl Config {
     #[must_use]
     pub fn authenticates(&self) -> bool {
         self.inbound.authenticate.unwrap_or(self.outbound.is_some())
+    }
+
+    /// Whether each delivered copy gets a Delivered-To field with the address that led to its mailbox.
+    #[must_use]
+    pub fn adds_delivered_to(&self) -> bool {
+        self.inbound.delivered_to.unwrap_or(self.outbound.is_some())
     }
 
     pub(crate) fn validate_inbound(&self) -> Result<(), InvalidValue> {

@@ -69,6 +69,7 @@ pub(crate) fn open(config: &Config, serves_smtp: bool, registry: &mut Registry) 
         relay: RelayPolicy {
             outbound,
             own_domains_need_sign_in: config.smtp.own_domains_need_sign_in.unwrap_or(outbound),
+            delivered_to: config.adds_delivered_to(),
             srs,
         },
         store: FanOut { mailboxes: configured::open_store(config)?, remote: queue },

@@ -7,6 +7,7 @@
 //! MyMailBox.txt -> mail_store -> mail_service::pop3_session -> mail_core::pop3::server -> net::driver -> TCP
 //! ```
 
+mod account;
 pub mod admin;
 mod alias;
 mod authentication;
@@ -15,13 +16,18 @@ pub mod check;
 pub mod cli;
 mod confine;
 mod context;
+mod dkim;
 mod dns;
 mod metrics;
 mod outbound;
 mod privileges;
 mod queue;
-pub mod serve;
-pub mod services;
+mod reload;
+mod serve;
+mod services;
 mod sessions;
+mod systemd;
 mod trace;
 mod transfer;
+mod user_csv;
+mod user_rename;

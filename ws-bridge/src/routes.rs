@@ -12,11 +12,12 @@ use net::health::Readiness;
 use crate::upgrade::{UpgradeHandler, explain, upgrade};
 use crate::{headers, page};
 
-/// `https_only` adds Strict-Transport-Security.
+/// `others` are merged. `https_only` adds Strict-Transport-Security.
 pub(crate) fn router(
     root: &Path,
     handler: Arc<UpgradeHandler>,
     readiness: Readiness,
+    others: Router,
     https_only: bool,
 ) -> Router {
     let health = Router::new()
@@ -25,7 +26,7 @@ pub(crate) fn router(
         .with_state(readiness);
     let bridge = Router::new().route("/ws/{target}", get(upgrade).post(explain)).with_state(handler);
     let page = page::router(root, page::PageSource::find(root), "");
-    headers::secured(bridge.merge(health).merge(page), https_only)
+    headers::secured(bridge.merge(health).merge(others).merge(page), https_only)
 }
 
 /// Axum handler: 503 with the reason if the process cannot serve.

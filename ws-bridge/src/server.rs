@@ -43,6 +43,7 @@ pub struct Bridge {
     root: PathBuf,
     is_tls: bool,
     proxies: Arc<Networks>,
+    routes: Router,
 }
 
 impl Bridge {
@@ -66,7 +67,14 @@ impl Bridge {
             root: web.root.clone(),
             is_tls: web.tls,
             proxies: Arc::new(web.proxies.clone()),
+            routes: Router::new(),
         })
+    }
+
+    /// Adds routes. Their responses get the security headers, and their requests have a [`Browser`] extension.
+    #[must_use]
+    pub fn with_routes(self, routes: Router) -> Self {
+        Self { routes: self.routes.merge(routes), ..self }
     }
 
     /// The bound address.
@@ -89,7 +97,7 @@ impl Bridge {
         readiness: Readiness,
     ) {
         let shutdown = readiness.shutdown().clone();
-        let Self { socket, address, access, limits, metrics, root, is_tls, proxies } = self;
+        let Self { socket, address, access, limits, metrics, root, is_tls, proxies, routes } = self;
         let certificate = certificate.filter(|_| is_tls);
         metrics.set_targets(targets.keys());
         let access = Arc::new(access);
@@ -108,7 +116,7 @@ impl Bridge {
             shutdown: shutdown.clone(),
         };
         let https_only = certificate.is_some_and(|certificate| !certificate.is_self_signed());
-        let router = routes::router(&root, Arc::new(handler), readiness, https_only);
+        let router = routes::router(&root, Arc::new(handler), readiness, routes, https_only);
         let router = forwarded::from_proxies(router, Arc::clone(&proxies));
         let scheme = if https.is_some() { "https" } else { "http" };
         info!(protocol = "web", scheme, %address, "listening");

@@ -40,12 +40,17 @@ pub struct Trace {
     pub time: DateTime<Utc>,
     /// An Authentication-Results field with its CRLF, which follows the trace fields (RFC 8601 section 4.1).
     pub authentication_results: Option<String>,
+    /// Whether a Delivered-To field (RFC 9228) names the address that led to the mailbox.
+    pub delivered_to: bool,
 }
 
 impl Trace {
-    /// Formats Return-Path, Received and Authentication-Results. A comment lists the added fields.
-    fn write(&self, added: &[&str], out: &mut Vec<u8>) {
+    /// Formats Return-Path, Delivered-To, Received and Authentication-Results. A comment lists the added fields.
+    fn write(&self, recipient: &Address, added: &[&str], out: &mut Vec<u8>) {
         out.extend_from_slice(format!("Return-Path: {}\r\n", self.reverse_path).as_bytes());
+        if self.delivered_to {
+            out.extend_from_slice(format!("Delivered-To: {recipient}\r\n").as_bytes());
+        }
         out.extend_from_slice(self.received(added).as_bytes());
         out.extend_from_slice(self.authentication_results.as_deref().unwrap_or_default().as_bytes());
     }
@@ -169,7 +174,7 @@ impl Header {
             out.extend_from_slice(format!("{name}:{value}\r\n").as_bytes());
         }
         out.extend_from_slice(format!("Received: {}\r\n", date::short(&trace.time)).as_bytes());
-        trace.write(&added, &mut out);
+        trace.write(recipient, &added, &mut out);
         let mut encoder = DotEncoder::default();
         let is_moved = |raw: &[u8]| moved.iter().flatten().any(|field| std::ptr::eq(field.raw, raw));
         for field in header::fields(&self.0).filter(|field| !is_moved(field.raw)) {
@@ -219,6 +224,7 @@ pub(super) mod testing {
             id: "01JD8W".into(),
             time: DateTime::from_timestamp(1_795_374_907, 0).unwrap(),
             authentication_results: None,
+            delivered_to: false,
         }
     }
 
@@ -288,6 +294,13 @@ mod tests {
         let authenticated = Trace { authentication_results: Some(results.into()), ..trace() };
         let written = record(b"From: a\r\nTo: b\r\nSubject: c\r\nX: y\r\n\r\n", 1, &authenticated);
         assert_eq!(written, format!("From: a\r\nTo: b\r\nSubject: c\r\n{TRACE}{results}X: y\r\n\r\n.\r\n"));
+        let delivered = Trace { delivered_to: true, ..trace() };
+        let written =
+            record(b"From: a\r\nTo: b\r\nSubject: c\r\nDelivered-To: x@iit.edu\r\n\r\n", 1, &delivered);
+        let trace_fields =
+            TRACE.replacen("\r\nReceived: from", "\r\nDelivered-To: gb@iit.edu\r\nReceived: from", 1);
+        let message = "From: a\r\nTo: b\r\nSubject: c\r\n";
+        assert_eq!(written, format!("{message}{trace_fields}Delivered-To: x@iit.edu\r\n\r\n.\r\n"));
         let bounce = Trace { reverse_path: ReversePath::Null, ..trace() };
         assert!(record(b"To: a\r\nSubject: b\r\n", 1, &bounce).starts_with(
             "From: <MAILER-DAEMON@iitkgp.edu>\r\nTo: a\r\nSubject: b\r\nReceived: 2026-11-22 : 19 : 15\r\nReturn-Path: <>\r\n"

@@ -49,6 +49,8 @@ pub struct RelayPolicy {
     pub outbound: bool,
     /// Whether a sender at a local domain must sign in.
     pub own_domains_need_sign_in: bool,
+    /// Whether each delivered copy gets a Delivered-To field (RFC 9228).
+    pub delivered_to: bool,
     /// Restores the senders of forwarded mail, for reports about it.
     pub srs: Option<Srs>,
 }

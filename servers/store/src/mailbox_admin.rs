@@ -27,6 +27,12 @@ pub trait MailboxAdmin: Send + Sync {
     /// Some of it remains.
     fn purge(&self, account: &Username) -> Result<(), StoreError>;
 
+    /// Moves all mail of an account to another name. The caller has the lease of its maildrop.
+    ///
+    /// # Errors
+    /// There is mail of that name already, or the mail cannot be moved; nothing has changed then.
+    fn rename(&self, account: &Username, new: &Username) -> Result<(), StoreError>;
+
     /// The location of an account's mail, for messages to the administrator.
     fn location(&self, account: &Username) -> String;
 }

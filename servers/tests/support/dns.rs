@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hickory_server::Server;
 use hickory_server::net::runtime::TokioRuntimeProvider;
-use hickory_server::proto::rr::rdata::{A, MX, PTR, SOA, TXT};
+use hickory_server::proto::rr::rdata::{A, CNAME, MX, PTR, SOA, SRV, TXT};
 use hickory_server::proto::rr::{Name, RData, Record};
 use hickory_server::store::in_memory::InMemoryZoneHandler;
 use hickory_server::zone_handler::{AxfrPolicy, Catalog, ZoneType};
@@ -26,6 +26,8 @@ pub(crate) enum DnsRecord<'a> {
     Mx(&'a str, u16, &'a str),
     Ptr(&'a str, &'a str),
     Txt(&'a str, &'a str),
+    Srv(&'a str, u16, &'a str),
+    Cname(&'a str, &'a str),
 }
 
 impl DnsServer {
@@ -44,6 +46,8 @@ impl DnsServer {
                     (owner, RData::MX(MX::new(*preference, name(host))))
                 }
                 DnsRecord::Ptr(owner, host) => (owner, RData::PTR(PTR(name(host)))),
+                DnsRecord::Srv(owner, port, host) => (owner, RData::SRV(SRV::new(0, 1, *port, name(host)))),
+                DnsRecord::Cname(owner, host) => (owner, RData::CNAME(CNAME(name(host)))),
                 DnsRecord::Txt(owner, text) => (owner, RData::TXT(TXT::new(strings(text)))),
             };
             assert!(zone.upsert_mut(Record::from_rdata(name(owner), 60, data), 1), "{record:?}");
