@@ -74,8 +74,7 @@ mod linux {
             | AccessFs::Refer;
         // The folder, because an editor replaces the file.
         let file_folder = file.and_then(|file| file.canonicalize().ok()?.parent().map(Path::to_owned));
-        let readable =
-            certificate_folders(&config.tls).into_iter().chain([config.web.root.clone()]).chain(file_folder);
+        let readable = certificate_folders(&config.tls).into_iter().chain([config.web.root.clone()]);
         let connects = target_ports
             .chain(outbound_ports(config))
             .chain(acme_ports(&config.tls))
@@ -87,6 +86,7 @@ mod linux {
             .create()?
             .add_rules(path_beneath_rules([&config.data], writing))?
             .add_rules(path_beneath_rules(readable, reading))?
+            .add_rules(path_beneath_rules(file_folder, AccessFs::ReadFile))?
             .add_rules(connects)?
             .restrict_self()?;
         Ok(restricted.ruleset)

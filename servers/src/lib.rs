@@ -11,6 +11,7 @@ mod account;
 pub mod admin;
 mod alias;
 mod authentication;
+mod autoconfig;
 mod backup;
 pub mod check;
 pub mod cli;

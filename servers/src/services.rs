@@ -28,6 +28,7 @@ use tracing::warn;
 use ws_bridge::{Bridge, Target};
 
 use crate::account::AccountApi;
+use crate::autoconfig;
 use crate::context::Context;
 use crate::metrics::MetricsEndpoint;
 use crate::sessions::{Sessions, SmtpService};
@@ -200,7 +201,7 @@ impl Services {
             bridge.register_metrics(&mut registry);
             let account = AccountApi::new(config, context, &sessions, readiness.shutdown().clone());
             starter.tasks.spawn(Arc::clone(&account).watch_mailboxes());
-            let bridge = bridge.with_routes(account.router());
+            let bridge = bridge.with_routes(account.router()).with_routes(autoconfig::router(config));
             starter.tasks.spawn(bridge.serve(targets, certificate.cloned(), readiness.clone()));
         }
         let mut running = Running { services: starter.tasks, metrics: JoinSet::new(), sessions };

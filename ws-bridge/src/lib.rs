@@ -41,6 +41,7 @@ mod read_ahead;
 mod relay;
 mod routes;
 mod server;
+mod subpath;
 mod target;
 mod timers;
 mod upgrade;

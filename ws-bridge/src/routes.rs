@@ -1,4 +1,4 @@
-//! The routes of the web listener. All responses carry the security headers.
+//! The routes of the web listener.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,24 +9,24 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use net::health::Readiness;
 
+use crate::page;
 use crate::upgrade::{UpgradeHandler, explain, upgrade};
-use crate::{headers, page};
 
-/// `others` are merged. `https_only` adds Strict-Transport-Security.
+/// `others` are merged. The page refers to its files below `path`.
 pub(crate) fn router(
     root: &Path,
     handler: Arc<UpgradeHandler>,
     readiness: Readiness,
     others: Router,
-    https_only: bool,
+    path: &str,
 ) -> Router {
     let health = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .with_state(readiness);
     let bridge = Router::new().route("/ws/{target}", get(upgrade).post(explain)).with_state(handler);
-    let page = page::router(root, page::PageSource::find(root), "");
-    headers::secured(bridge.merge(health).merge(others).merge(page), https_only)
+    let page = page::router(root, page::PageSource::find(root), "", path);
+    bridge.merge(health).merge(others).merge(page)
 }
 
 /// Axum handler: 503 with the reason if the process cannot serve.

@@ -30,7 +30,7 @@ use crate::limits::{
 use crate::metrics::Metrics;
 use crate::target::{Browser, Target};
 use crate::upgrade::UpgradeHandler;
-use crate::{forwarded, headers, http, https_redirect, routes};
+use crate::{forwarded, headers, http, https_redirect, routes, subpath};
 
 /// The page and the bridge at a bound address.
 #[derive(Debug)]
@@ -44,6 +44,7 @@ pub struct Bridge {
     is_tls: bool,
     proxies: Arc<Networks>,
     routes: Router,
+    path: String,
 }
 
 impl Bridge {
@@ -68,6 +69,7 @@ impl Bridge {
             is_tls: web.tls,
             proxies: Arc::new(web.proxies.clone()),
             routes: Router::new(),
+            path: web.path.clone(),
         })
     }
 
@@ -97,7 +99,7 @@ impl Bridge {
         readiness: Readiness,
     ) {
         let shutdown = readiness.shutdown().clone();
-        let Self { socket, address, access, limits, metrics, root, is_tls, proxies, routes } = self;
+        let Self { socket, address, access, limits, metrics, root, is_tls, proxies, routes, path } = self;
         let certificate = certificate.filter(|_| is_tls);
         metrics.set_targets(targets.keys());
         let access = Arc::new(access);
@@ -116,7 +118,8 @@ impl Bridge {
             shutdown: shutdown.clone(),
         };
         let https_only = certificate.is_some_and(|certificate| !certificate.is_self_signed());
-        let router = routes::router(&root, Arc::new(handler), readiness, routes, https_only);
+        let router = routes::router(&root, Arc::new(handler), readiness, routes, &path);
+        let router = headers::secured(subpath::below(&path, router), https_only);
         let router = forwarded::from_proxies(router, Arc::clone(&proxies));
         let scheme = if https.is_some() { "https" } else { "http" };
         info!(protocol = "web", scheme, %address, "listening");

@@ -41,6 +41,13 @@ const PACKAGES: &[Package] = &[
     ("chromedriver", "chromium-driver", "drives the page"),
 ];
 
+/// Reverse proxies. Their packages start services.
+const PROXIES: &[Package] = &[
+    ("nginx", "nginx", "forwards requests to the page"),
+    ("haproxy", "haproxy", "forwards requests to the page, and mail connections"),
+    ("caddy", "caddy", "forwards requests to the page"),
+];
+
 /// Only for `cargo xtask bench --peers`.
 const PEERS: &[Package] = &[
     ("smtp-source", "postfix", "receives mail, and sends the test load"),
@@ -87,11 +94,12 @@ pub fn run() -> Result {
     let installed = [
         wasm_target()?,
         debian_packages(PACKAGES)?,
+        debian_services(PROXIES, "nginx haproxy caddy")?,
         npm_packages()?,
         python_packages()?,
         tools(&test_tools()?)?,
     ];
-    if installed == [false; 5] {
+    if installed == [false; 6] {
         print("setup: nothing to install");
     }
     Ok(())
@@ -117,19 +125,29 @@ pub fn for_peers() -> Result {
         "-c",
         "echo postfix postfix/main_mailer_type select No configuration | debconf-set-selections",
     ]));
+    debian_services(PEERS, "postfix dovecot").map(drop)
+}
+
+/// Installs packages whose services must not start now.
+fn debian_services(packages: &[Package], services: &str) -> Result<bool> {
+    if packages.iter().all(|(program, ..)| find_program(program).is_some()) {
+        return Ok(false);
+    }
     let policy = Path::new(SERVICES_POLICY);
     let forbids_start = !policy.exists() && fs::write(policy, "#!/bin/sh\nexit 101\n").is_ok();
     if forbids_start {
         let _ = fs::set_permissions(policy, fs::Permissions::from_mode(0o755));
     }
-    let installed = debian_packages(PEERS);
+    let installed = debian_packages(packages);
     if forbids_start {
         let _ = fs::remove_file(policy);
-        print(
-            "setup: Postfix and Dovecot start at the next boot unless you run `systemctl disable postfix dovecot`",
-        );
     }
-    installed.map(drop)
+    if installed == Ok(true) {
+        print(&format!(
+            "setup: services start at the next boot unless you run `systemctl disable {services}`"
+        ));
+    }
+    installed
 }
 
 /// Adds the Rust target. Like the functions below, returns whether it installed anything.

@@ -1,6 +1,6 @@
 //! Inspection, copies and renaming of mailbox files, for `pennypost check`, `pennypost backup` and `pennypost user rename`.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use mail_core::mailbox::{Defect, Kind, Record};
@@ -49,6 +49,10 @@ impl<D: Disk> MailboxAdmin for TextMailboxes<D> {
     fn rename(&self, account: &Username, new: &Username) -> Result<(), StoreError> {
         let (from, to) = (Folder::new(account), Folder::new(new));
         let fail = |error| failed("rename", &from.path, error);
+        // The folder of an account that was added by hand is created by its first message.
+        if self.disk.list(&from.path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            return Ok(());
+        }
         let _lock = append_lock(&self.disk, &from)?;
         // Another spelling of the same name is the same folder on some file systems.
         if account != new && self.disk.list(&to.path).is_ok_and(|files| !files.is_empty()) {
