@@ -1,4 +1,5 @@
-//! `[inbound]`: authentication and filtering of mail from unauthenticated clients, and the policy for hosts that send it.
+//! `[inbound]`: authentication and filtering of mail from unauthenticated clients, the policy for hosts that send it, and fields of
+//! delivered mail.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -25,6 +26,9 @@ pub struct Inbound {
     pub rspamd: Option<SpamFilter>,
     /// The MTA-STS policy of the local domains, which the page's listener serves (RFC 8461).
     pub mta_sts: MtaStsMode,
+    /// Whether delivered mail gets a Delivered-To field (RFC 9228). `None`: if `[outbound]` exists; see
+    /// [`Config::adds_delivered_to`].
+    pub delivered_to: Option<bool>,
 }
 
 /// The address of Rspamd's normal worker: `http://127.0.0.1:11333`.
@@ -89,6 +93,12 @@ impl Config {
             MtaStsMode::Enforce => (Mode::Enforce, ENFORCE_AGE),
         };
         Some(Policy { mode, hosts: vec![HostPattern::host(self.hostname.clone())], max_age })
+    }
+
+    /// Whether each delivered copy gets a Delivered-To field with the address that led to its mailbox.
+    #[must_use]
+    pub fn adds_delivered_to(&self) -> bool {
+        self.inbound.delivered_to.unwrap_or(self.outbound.is_some())
     }
 
     pub(crate) fn validate_inbound(&self) -> Result<(), InvalidValue> {

@@ -5,6 +5,7 @@
 
 mod auth;
 mod byte_size;
+mod changes;
 mod deserialize;
 mod faults;
 mod inbound;
@@ -33,6 +34,7 @@ use crate::source::SourceError;
 
 pub use auth::Auth;
 pub use byte_size::ByteSize;
+pub use changes::Changes;
 pub use faults::{
     Action, Fault, FaultCommand, Faults, Identity, Pattern, Pop3Command, Sampling, SmtpCommand,
 };

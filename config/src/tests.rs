@@ -85,9 +85,9 @@ fn parse_reads_every_web_key() {
          frame_size = '5 KiB'\noctets_per_second = '6 MB'\n",
     )
     .expect("a valid file");
-    let Web { listen, root, targets, origins, names, tls, proxies, limits } = config.web;
+    let Web { listen, root, targets, origins, names, tls, proxies, path, limits } = config.web;
     assert_eq!(listen.address().map(|address| address.to_string()).as_deref(), Some("[::1]:0"));
-    assert_eq!(root, Path::new("page"));
+    assert_eq!((root.as_path(), path.as_str()), (Path::new("page"), "/"));
     assert!(targets["smtp"].proxy && !targets["echo"].proxy);
     assert_eq!(origins, ["http://localhost:8081"]);
     assert_eq!(names[0].as_str(), "mail.iit.edu");

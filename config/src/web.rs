@@ -32,6 +32,9 @@ pub struct Web {
     pub tls: bool,
     /// Reverse proxies whose `X-Forwarded-For`, `-Proto` and `-Host` headers are used.
     pub proxies: Networks,
+    /// Path of the page, `/` or with a slash at both ends, such as `/mail/`.
+    #[serde(deserialize_with = "path")]
+    pub path: String,
     pub limits: WebLimits,
 }
 
@@ -74,6 +77,7 @@ impl Default for Web {
             names: Vec::new(),
             tls: true,
             proxies: Networks::default(),
+            path: "/".to_owned(),
             limits: WebLimits::default(),
         }
     }
@@ -159,5 +163,38 @@ fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D:
         Some(text) => Err(D::Error::custom(format!(
             "`{text}` is not an origin; write only scheme, host and port, as in \"https://mail.example.org\""
         ))),
+    }
+}
+
+/// A path that needs no escapes.
+fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let path = String::deserialize(deserializer)?;
+    let is_segment = |segment: &str| {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_~.".contains(&byte);
+        segment.bytes().all(is_allowed) && !matches!(segment, "" | "." | "..")
+    };
+    let inner = path.strip_prefix('/').and_then(|path| path.strip_suffix('/'));
+    if path == "/" || inner.is_some_and(|inner| inner.split('/').all(is_segment)) {
+        Ok(path)
+    } else {
+        Err(D::Error::custom(format!(
+            "`{path}` is not a path; write it with a slash at both ends, as in \"/mail/\""
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Config;
+
+    #[test]
+    fn path_has_a_slash_at_both_ends() {
+        let parse = |path: &str| Config::parse(&format!("[web]\npath = '{path}'"));
+        for path in ["/", "/mail/", "/a/b-c.d/"] {
+            assert_eq!(parse(path).expect(path).web.path, path);
+        }
+        for path in ["", "mail", "/mail", "mail/", "//", "/../", "/a//b/", "/a b/", "/a?/", "/<a>/"] {
+            assert!(parse(path).is_err(), "{path}");
+        }
     }
 }

@@ -26,6 +26,7 @@ fn record(number: usize) -> Vec<u8> {
         id: format!("01JD8W{number}"),
         time: chrono::DateTime::UNIX_EPOCH,
         authentication_results: None,
+        delivered_to: false,
     };
     let (mut writer, mut rest) = (RecordWriter::default(), Vec::new());
     writer.write(message.as_bytes(), &mut rest);

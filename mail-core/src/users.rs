@@ -272,6 +272,19 @@ impl UserFile {
         self.lines.push(Line::Account(account));
     }
 
+    /// Gives an account another name, in its place. Returns whether it existed. The caller has checked that the new name is free.
+    pub fn rename(&mut self, name: &Username, new: &Username) -> bool {
+        for line in &mut self.lines {
+            if let Line::Account(account) = line
+                && account.name == *name
+            {
+                account.name = new.clone();
+                return true;
+            }
+        }
+        false
+    }
+
     /// Removes an account. Returns whether it existed.
     pub fn remove(&mut self, name: &Username) -> bool {
         let before = self.lines.len();

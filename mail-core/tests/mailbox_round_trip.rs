@@ -42,6 +42,7 @@ fn append_record(mail: &[u8], id: &str, mailbox: &mut Vec<u8>) {
         id: id.into(),
         time: DateTime::UNIX_EPOCH,
         authentication_results: None,
+        delivered_to: false,
     };
     let (mut intake, mut rest) = (RecordWriter::default(), Vec::new());
     mail.chunks(1_000).for_each(|chunk| intake.write(chunk, &mut rest));

@@ -2,22 +2,28 @@
 
 use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Subcommand};
-use config::{Config, StoreKind};
+use config::{ByteSize, Config, StoreKind};
 use mail_core::secret::Secret;
 use mail_core::users::Username;
-use mail_store::directory::{AccountAdmin, Directory, DirectoryError};
-use mail_store::{MailboxAdmin, Maildrop, MaildropStore};
+use mail_store::directory::{AccountAdmin, Directory, DirectoryError, Quota};
+use mail_store::{DeliveryTarget, MailboxAdmin, MailboxStatus, Maildrop, MaildropStore};
 
+use crate::check::all_names;
 use crate::configured::{self, Storage};
-use crate::privileges;
+use crate::user_rename::rename;
+use crate::{privileges, user_csv};
+
+/// SASL PLAIN carries as much (RFC 4954 section 4).
+const PASSWORD_OCTETS_MAX: usize = 1_000;
 
 /// A subcommand of `pennypost user`.
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
-    /// Add an account and create its folder.
-    Add(NameAndPassword),
+    /// Add an account and create its folder, or add the accounts of a file.
+    Add(AddArgs),
     /// Change an account's password.
     Passwd(NameAndPassword),
     /// Remove an account, but not its mail unless --purge is given.
@@ -29,10 +35,65 @@ pub enum UserCommand {
         #[arg(long)]
         purge: bool,
     },
+    /// Give an account another name; its mail, password, quota and aliases stay.
+    ///
+    /// Its maildrop must not be in use. Mail that the servers are receiving at this moment for the old name goes to the old folder;
+    /// stop the servers first to exclude it.
+    Rename {
+        /// The account's name.
+        #[arg(value_parser = parse_name)]
+        name: Username,
+        /// The new name.
+        #[arg(value_parser = parse_name)]
+        new: Username,
+    },
+    /// Limit the size of an account's mailbox.
+    ///
+    /// At the soft limit, mail is refused for now (452), and senders repeat it for some days. A message that would exceed the hard
+    /// limit is returned to its sender (552).
+    Quota {
+        /// The account's name.
+        #[arg(value_parser = parse_name)]
+        name: Username,
+        /// The soft limit, such as `900 MiB`, or `none`.
+        soft: QuotaLimit,
+        /// The hard limit [default: the soft limit].
+        hard: Option<ByteSize>,
+    },
     /// List the account names, one per line.
-    List,
+    List {
+        /// Also show the size and the quota of each mailbox.
+        #[arg(long)]
+        usage: bool,
+    },
     /// Replace every plain-text password by an Argon2id hash.
     Hash,
+}
+
+/// The accounts to add.
+#[derive(Debug, Args)]
+pub struct AddArgs {
+    #[command(flatten)]
+    account: Option<NameAndPassword>,
+    /// Add the accounts of a CSV file with a name and a password per line; - is standard input. Lines that cannot be added are
+    /// reported, and the others are added.
+    #[arg(long, value_name = "FILE", conflicts_with = "NameAndPassword", required_unless_present = "name")]
+    from_csv: Option<PathBuf>,
+}
+
+/// A soft limit, or `none`.
+#[derive(Debug, Clone, Copy)]
+pub enum QuotaLimit {
+    None,
+    Size(ByteSize),
+}
+
+impl FromStr for QuotaLimit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" { Ok(Self::None) } else { text.parse().map(Self::Size) }
+    }
 }
 
 /// An account, and the source of its password.
@@ -70,6 +131,11 @@ impl UserCommand {
                     purge(&directory, &storage.store()?, &storage.mailboxes(), name).await
                 }
                 Self::Remove { name, purge: false } => remove(&directory, &storage.mailboxes(), name).await,
+                Self::Rename { name, new } => {
+                    let (store, mailboxes) = (storage.store()?, storage.mailboxes());
+                    rename(&directory, &store, &mailboxes, config, [name, new]).await
+                }
+                Self::List { usage: true } => print_usage(&directory, &storage.store()?).await,
                 _ => self.change(&directory).await,
             }
         })
@@ -78,7 +144,9 @@ impl UserCommand {
     /// Runs a command that concerns the directory alone.
     async fn change(&self, directory: &impl AccountAdmin) -> Result<(), String> {
         match self {
-            Self::Add(account) => {
+            Self::Add(AddArgs { from_csv: Some(file), .. }) => user_csv::add(directory, file).await,
+            Self::Add(AddArgs { account, .. }) => {
+                let account = account.as_ref().expect("clap requires a name or a file");
                 directory.add(&account.name, &account.password()?).await.map_err(to_sentence)?;
                 print(&format!("added {}", account.name))
             }
@@ -86,20 +154,30 @@ impl UserCommand {
                 directory.set_password(&account.name, &account.password()?).await.map_err(to_sentence)?;
                 print(&format!("changed the password of {}", account.name))
             }
-            Self::List => {
-                let mut after = None;
-                loop {
-                    let names = directory.names(after.as_ref()).await.map_err(to_sentence)?;
-                    names.iter().try_for_each(|name| print(name.as_str()))?;
-                    let Some(last) = names.last() else { return Ok(()) };
-                    after = Some(last.clone());
+            Self::Quota { name, soft, hard } => {
+                let quota = match (soft, hard) {
+                    (QuotaLimit::None, None) => None,
+                    (QuotaLimit::None, Some(_)) => {
+                        return Err("`none` has no hard limit; nothing was changed".into());
+                    }
+                    (QuotaLimit::Size(soft), hard) => {
+                        Some(Quota::new(soft.get(), hard.unwrap_or(*soft).get())?)
+                    }
+                };
+                directory.set_quota(name, quota).await.map_err(to_sentence)?;
+                match quota {
+                    Some(quota) => print(&format!("the quota of {name} is {quota}")),
+                    None => print(&format!("{name} has no quota of its own")),
                 }
             }
+            Self::List { .. } => all_names(directory).await?.iter().try_for_each(|name| print(name.as_str())),
             Self::Hash => {
                 let hashed = directory.hash_plain_passwords().await.map_err(to_sentence)?;
                 print(&format!("replaced {} plain-text passwords by hashes", hashed.len()))
             }
-            Self::Remove { .. } => unreachable!("`run` removes accounts"),
+            Self::Remove { .. } | Self::Rename { .. } => {
+                unreachable!("`run_in_data_directory` removes and renames accounts")
+            }
         }
     }
 }
@@ -138,6 +216,21 @@ async fn remove(
     let name = find(directory, name).await?;
     directory.remove(&name).await.map_err(to_sentence)?;
     print(&format!("removed {name}; its mail is still in {}", mailboxes.location(&name)))
+}
+
+async fn print_usage(
+    directory: &(impl Directory + AccountAdmin),
+    store: &impl DeliveryTarget,
+) -> Result<(), String> {
+    for name in all_names(directory).await? {
+        let MailboxStatus { octets, .. } =
+            store.mailbox_status(&name).await.map_err(|error| format!("{name}: {error}"))?;
+        match directory.quota(&name).await.map_err(to_sentence)? {
+            Some(quota) => print(&format!("{name}: {octets} octets, quota {quota}"))?,
+            None => print(&format!("{name}: {octets} octets"))?,
+        }
+    }
+    Ok(())
 }
 
 /// Takes the lease first, so that no session loses mail while it reads. If the lease is not available, nothing has
@@ -187,13 +280,20 @@ impl NameAndPassword {
             }
             first
         };
-        if password.is_empty() || password.contains(|c: char| c.is_control()) {
-            return Err(
-                "a password has at least one character and no control characters; nothing was changed".into(),
-            );
-        }
-        Ok(Secret::new(password))
+        check_password(password)
     }
+}
+
+/// # Errors
+/// The text cannot be a password.
+pub(crate) fn check_password(password: String) -> Result<Secret<String>, String> {
+    let octets = 1..=PASSWORD_OCTETS_MAX;
+    if !octets.contains(&password.len()) || password.contains(|c: char| c.is_control()) {
+        return Err(format!(
+            "a password has 1 to {PASSWORD_OCTETS_MAX} octets and no control characters; nothing was changed"
+        ));
+    }
+    Ok(Secret::new(password))
 }
 
 pub(crate) fn print(line: &str) -> Result<(), String> {

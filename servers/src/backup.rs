@@ -37,7 +37,7 @@ pub(crate) fn backup(config: &Config, target: &Path) -> Result<(), String> {
     privileges::give_to_owner_of(&config.data, target).map_err(fail)?;
     privileges::become_owner_of(&config.data)?;
     // Accounts first: an account that is added meanwhile is missing, but no account lacks its mail.
-    for name in ["User.txt", "Aliases.txt", SRS_KEY] {
+    for name in ["User.txt", "Aliases.txt", "Quotas.txt", SRS_KEY] {
         copy_file(&config.data.join(name), &target.join(name)).map_err(fail)?;
     }
     copy_keys(&config.data.join(DKIM_DIRECTORY), &target.join(DKIM_DIRECTORY)).map_err(fail)?;

@@ -14,7 +14,9 @@ use net::log::{Log, LogFormat};
 use crate::admin::UserCommand;
 use crate::alias::AliasCommand;
 use crate::copy::CopyArgs;
+use crate::dkim::DkimCommand;
 use crate::queue::QueueCommand;
+use crate::reload::ConfigSource;
 use crate::serve::serve;
 use crate::services::Programs;
 use crate::trace::TraceArgs;
@@ -72,7 +74,21 @@ enum Command {
     /// Print the lines of the log about a message
     Trace(TraceArgs),
     /// Print the DNS records of the local domains, each with its reason, as lines of a zone file
-    Dns(PlaceArgs),
+    Dns {
+        /// Query the DNS for each record and for the PTR records of the host, and print whether it is present, missing or wrong; the
+        /// exit code is 1 unless all are present.
+        #[arg(long)]
+        check: bool,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// List, add and remove the keys that sign outgoing mail (DKIM)
+    Dkim {
+        #[command(subcommand)]
+        command: DkimCommand,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
     /// Copy accounts, aliases and mail of a running system into a new directory
     Backup {
         /// The directory, which is created.
@@ -124,7 +140,7 @@ struct Pop3Server {
 }
 
 /// Configuration file and data directory.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct PlaceArgs {
     /// Configuration file (TOML) [default: none, all settings have their defaults]
     #[arg(long, value_name = "FILE", global = true)]
@@ -134,7 +150,7 @@ pub struct PlaceArgs {
     data: Option<PathBuf>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct ServeArgs {
     #[command(flatten)]
     place: PlaceArgs,
@@ -158,7 +174,7 @@ struct ServeArgs {
     log: LogFormat,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct WebArgs {
     /// Address of the page and its bridge, or `off` [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT")]
@@ -185,8 +201,14 @@ pub fn pennypost() -> ExitCode {
         }
         Command::Queue { command, place } => finish(place.read().and_then(|config| command.run(&config))),
         Command::Trace(args) => finish(args.run()),
-        Command::Dns(place) => {
+        Command::Dns { check: true, place } => {
+            finish_check(place.read_with_hostname_domain().and_then(|config| crate::dns::check(&config)))
+        }
+        Command::Dns { check: false, place } => {
             finish(place.read_with_hostname_domain().and_then(|config| crate::dns::print_records(&config)))
+        }
+        Command::Dkim { command, place } => {
+            finish(place.read_with_hostname_domain().and_then(|config| command.run(&config)))
         }
         Command::Backup { directory, place } => finish(
             place.read_with_hostname_domain().and_then(|config| crate::backup::backup(&config, &directory)),
@@ -221,7 +243,9 @@ pub fn pop3_server() -> ExitCode {
 
 fn run(args: &ServeArgs, web: &WebArgs, programs: Programs) -> ExitCode {
     let mut log = net::log::start(args.log);
-    let result = args.read().and_then(|config| serve(&web.over(config), programs, &mut log));
+    let (place, args, web) = (args.place.clone(), args.clone(), web.clone());
+    let source = ConfigSource::new(place.config, move || args.read().map(|config| web.over(config)));
+    let result = source.and_then(|(source, config)| serve(&config, source, programs, &mut log));
     exit_code(result, &log)
 }
 

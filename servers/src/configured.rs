@@ -120,6 +120,13 @@ pub(crate) const fn aliases_place(config: &Config) -> &'static str {
     }
 }
 
+/// Reads the files of accounts, aliases and quotas again if they have changed, and logs errors in them.
+pub(crate) async fn reload(directory: &ConfiguredDirectory) {
+    if let Either::Left(files) = directory {
+        files.reload().await;
+    }
+}
+
 /// The URL of the database.
 pub(crate) fn database_url(config: &Config) -> &str {
     config.store.url.as_ref().map_or("", |url| url.expose().as_str())

@@ -1,20 +1,27 @@
-//! Confines the process to its data directory, its certificate, its page, and the ports that its services connect to. A
+//! Confines the process to its data directory, the folders of its certificate and its configuration, its page, and the ports that its services connect to. A
 //! vulnerability then gives access to nothing else, even as root.
 //!
 //! Uses Landlock as far as the kernel supports it. On other systems the process is not confined, which is logged.
 
+use std::path::Path;
+
 use config::Config;
 
-/// Confines this thread and every thread that it starts later. A path that does not exist yet stays inaccessible.
+/// Confines this thread and every thread that it starts later. `file` is the configuration, which a reload reads again. A path that
+/// does not exist yet stays inaccessible.
 ///
 /// # Errors
 /// A sentence: the kernel refused the rules.
 #[cfg(target_os = "linux")]
-pub(crate) fn confine(config: &Config, target_ports: impl Iterator<Item = u16>) -> Result<(), String> {
+pub(crate) fn confine(
+    config: &Config,
+    file: Option<&Path>,
+    target_ports: impl Iterator<Item = u16>,
+) -> Result<(), String> {
     use landlock::RulesetStatus;
     use tracing::{info, warn};
 
-    let status = linux::restrict(config, target_ports).map_err(|error| {
+    let status = linux::restrict(config, file, target_ports).map_err(|error| {
         format!("cannot confine the process: {error}; set `confine = false` in [process] to go without")
     })?;
     match status {
@@ -27,7 +34,11 @@ pub(crate) fn confine(config: &Config, target_ports: impl Iterator<Item = u16>) 
 
 #[cfg(not(target_os = "linux"))]
 #[allow(clippy::unnecessary_wraps, reason = "on Linux it can fail")]
-pub(crate) fn confine(_config: &Config, _target_ports: impl Iterator<Item = u16>) -> Result<(), String> {
+pub(crate) fn confine(
+    _config: &Config,
+    _file: Option<&Path>,
+    _target_ports: impl Iterator<Item = u16>,
+) -> Result<(), String> {
     tracing::info!("not confined: only Linux has Landlock");
     Ok(())
 }
@@ -49,6 +60,7 @@ mod linux {
 
     pub(super) fn restrict(
         config: &Config,
+        file: Option<&Path>,
         target_ports: impl Iterator<Item = u16>,
     ) -> Result<RulesetStatus, RulesetError> {
         let reading = AccessFs::ReadFile | AccessFs::ReadDir;
@@ -60,6 +72,8 @@ mod linux {
             | AccessFs::RemoveFile
             | AccessFs::RemoveDir
             | AccessFs::Refer;
+        // The folder, because an editor replaces the file.
+        let file_folder = file.and_then(|file| file.canonicalize().ok()?.parent().map(Path::to_owned));
         let readable = certificate_folders(&config.tls).into_iter().chain([config.web.root.clone()]);
         let readable = readable.chain(resolver_files(config));
         let connects = target_ports
@@ -74,6 +88,7 @@ mod linux {
             .create()?
             .add_rules(path_beneath_rules([&config.data], writing))?
             .add_rules(path_beneath_rules(readable, reading))?
+            .add_rules(path_beneath_rules(file_folder, AccessFs::ReadFile))?
             .add_rules(connects)?
             .restrict_self()?;
         Ok(restricted.ruleset)

@@ -80,6 +80,7 @@ pub(crate) fn open(
             outbound,
             own_domains_need_sign_in: config.smtp.own_domains_need_sign_in.unwrap_or(outbound),
             own_header_from: config.smtp.own_header_from.unwrap_or(outbound),
+            delivered_to: config.adds_delivered_to(),
             srs,
         },
         store: FanOut { mailboxes: storage.store()?, remote: queue },

@@ -7,9 +7,11 @@
 //! MyMailBox.txt -> mail_store -> mail_service::pop3_session -> mail_core::pop3::server -> net::driver -> TCP
 //! ```
 
+mod account;
 pub mod admin;
 mod alias;
 mod authentication;
+mod autoconfig;
 mod backup;
 pub mod check;
 pub mod cli;
@@ -18,13 +20,18 @@ mod confine;
 mod context;
 mod copy;
 mod database;
+mod dkim;
 mod dns;
 mod metrics;
 mod outbound;
 mod privileges;
 mod queue;
-pub mod serve;
-pub mod services;
+mod reload;
+mod serve;
+mod services;
 mod sessions;
+mod systemd;
 mod trace;
 mod transfer;
+mod user_csv;
+mod user_rename;

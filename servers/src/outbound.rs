@@ -34,7 +34,7 @@ pub(crate) fn open_queue(config: &Config, srs: &Srs) -> Result<Option<Configured
     let queue = OutboundQueue::open(&configured::disk(config), ConfiguredOffload {}, schedule, srs.clone())
         .map_err(|error| format!("cannot use the outbound queue: {error}"))?;
     let keys = DkimKeys::read_or_generate(&config.data, SystemClock.utc())?;
-    Ok(Some(queue.with_signer(Arc::new(MessageSigner::new(keys, config.domains.clone())))))
+    Ok(Some(queue.with_signer(Arc::new(MessageSigner::new(&config.data, keys, config.domains.clone())))))
 }
 
 /// The agent that delivers the queue; `None` without a queue.

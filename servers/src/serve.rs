@@ -13,22 +13,28 @@ use tls::Certificate;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinError;
+use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::configured::{self, Storage};
 use crate::context::Context;
+use crate::reload::{ConfigSource, Reloader};
 use crate::services::{Programs, Running, Services};
-use crate::{confine, context, outbound, privileges};
+use crate::{confine, context, outbound, privileges, systemd};
 
 /// Time for threads that hang in the file system after all services have stopped.
 const THREAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Runs the services until SIGTERM or SIGINT.
+/// Runs the services until SIGTERM or SIGINT. SIGHUP reloads the configuration from `source`.
 ///
 /// # Errors
 /// A sentence that names the file or address that could not be opened or bound, and the remedy.
-pub fn serve(config: &Config, programs: Programs, log: &mut Log) -> Result<(), String> {
+pub(crate) fn serve(
+    config: &Config,
+    source: ConfigSource,
+    programs: Programs,
+    log: &mut Log,
+) -> Result<(), String> {
     descriptors::raise_limit();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     // The order matters. Addresses are bound with root's privileges, files are opened without them, and no thread exists before
@@ -45,7 +51,7 @@ pub fn serve(config: &Config, programs: Programs, log: &mut Log) -> Result<(), S
     let renewal =
         certificate.as_ref().map(|certificate| services.renewal(config, certificate)).transpose()?.flatten();
     if config.process.confine {
-        confine::confine(config, services.target_ports().chain(storage.ports()?))?;
+        confine::confine(config, source.path(), services.target_ports().chain(storage.ports()?))?;
     }
     log.start_writer().map_err(|error| format!("cannot start the log's thread: {error}"))?;
     let runtime = Builder::new_multi_thread()
@@ -70,7 +76,15 @@ pub fn serve(config: &Config, programs: Programs, log: &mut Log) -> Result<(), S
         if let Some(renewal) = renewal {
             running.services.spawn(renewal.run(readiness.shutdown().clone()));
         }
-        let result = wait_for_shutdown(&mut signals, &mut running).await;
+        let mut reloader = Reloader {
+            source,
+            config: config.clone(),
+            context: Arc::clone(&context),
+            sessions: Arc::clone(&running.sessions),
+            certificate,
+        };
+        let result = wait_for_shutdown(&mut signals, &mut running, &mut reloader).await;
+        systemd::stopping();
         stop.send_replace(true);
         tokio::select! {
             () = async { while running.services.join_next().await.is_some() {} } => info!("stopped"),
@@ -91,16 +105,41 @@ async fn warn_of_plain_passwords(directory: &impl AccountAdmin) {
     }
 }
 
-/// Waits for a signal. Also ends when a service does: half a mail system that keeps running would be noticed late.
-async fn wait_for_shutdown(signals: &mut Signals, running: &mut Running) -> Result<(), String> {
-    tokio::select! {
-        name = signals.next() => {
-            info!("stopping on {name}");
-            Ok(())
+/// Waits for a signal, and reloads the configuration at SIGHUP. Also ends when a service does: half a mail system that keeps running
+/// would be noticed late.
+async fn wait_for_shutdown(
+    signals: &mut Signals,
+    running: &mut Running,
+    reloader: &mut Reloader,
+) -> Result<(), String> {
+    let mut hangup = listen(SignalKind::hangup())?;
+    systemd::ready();
+    loop {
+        tokio::select! {
+            name = signals.next() => {
+                info!("stopping on {name}");
+                return Ok(());
+            }
+            _ = hangup.recv() => {}
+            sentence = unexpected_end(&mut running.services, &mut running.metrics) => return Err(sentence),
         }
-        ended = running.services.join_next() => Err(unexpected_end(ended)),
-        Some(ended) = running.metrics.join_next() => Err(unexpected_end(Some(ended))),
+        systemd::reloading();
+        reloader.reload().await;
+        systemd::ready();
     }
+}
+
+/// Waits until a service ends.
+async fn unexpected_end(services: &mut JoinSet<()>, metrics: &mut JoinSet<()>) -> String {
+    let ended = tokio::select! {
+        ended = services.join_next() => ended,
+        Some(ended) = metrics.join_next() => Some(ended),
+    };
+    let reason = match ended {
+        Some(Err(error)) => format!(" ({error})"),
+        _ => String::new(),
+    };
+    format!("a service ended unexpectedly{reason}, so all of them were stopped; start them again")
 }
 
 /// The server is ready while its store accepts changes.
@@ -112,24 +151,18 @@ fn readiness(context: &Arc<Context>, shutdown: watch::Receiver<bool>) -> Readine
     })
 }
 
-fn unexpected_end(ended: Option<Result<(), JoinError>>) -> String {
-    let reason = match ended {
-        Some(Err(error)) => format!(" ({error})"),
-        _ => String::new(),
-    };
-    format!("a service ended unexpectedly{reason}, so all of them were stopped; start them again")
-}
-
 /// The signals that stop the process.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
+fn listen(kind: SignalKind) -> Result<Signal, String> {
+    signal(kind).map_err(|error| format!("cannot wait for SIGTERM, SIGINT and SIGHUP: {error}"))
+}
+
 impl Signals {
     fn listen() -> Result<Self, String> {
-        let listen =
-            |kind| signal(kind).map_err(|error| format!("cannot wait for SIGTERM and SIGINT: {error}"));
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
@@ -144,20 +177,17 @@ impl Signals {
 
 #[cfg(test)]
 mod tests {
-    use tokio::task::JoinSet;
-
     use super::*;
 
     #[tokio::test]
-    async fn unexpected_end_of_a_service_stops_the_process() {
-        let mut signals = Signals::listen().expect("the system has signals");
-        let mut running = Running { services: JoinSet::new(), metrics: JoinSet::new() };
-        running.services.spawn(std::future::pending());
-        running.services.spawn(async { panic!("a defect") });
-        let sentence = wait_for_shutdown(&mut signals, &mut running).await.expect_err("one has ended");
+    async fn unexpected_end_of_a_service_is_noticed() {
+        let (mut services, mut metrics) = (JoinSet::new(), JoinSet::new());
+        services.spawn(std::future::pending());
+        services.spawn(async { panic!("a defect") });
+        let sentence = unexpected_end(&mut services, &mut metrics).await;
         assert!(sentence.contains("a defect"), "{sentence}");
-        running.metrics.spawn(async {});
-        let sentence = wait_for_shutdown(&mut signals, &mut running).await.expect_err("another has ended");
+        metrics.spawn(async {});
+        let sentence = unexpected_end(&mut services, &mut metrics).await;
         assert!(sentence.contains("ended unexpectedly, so"), "{sentence}");
     }
 }

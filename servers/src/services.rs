@@ -27,13 +27,15 @@ use tokio::task::JoinSet;
 use tracing::warn;
 use ws_bridge::{Bridge, Target};
 
+use crate::account::AccountApi;
+use crate::autoconfig;
 use crate::context::Context;
 use crate::metrics::MetricsEndpoint;
-use crate::sessions::{Machines, Sessions};
+use crate::sessions::{Sessions, SmtpService};
 
 /// The programs, by the services that they run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Programs {
+pub(crate) enum Programs {
     Smtp,
     Pop3,
     /// Both, and the web bridge with its page.
@@ -76,6 +78,8 @@ pub(crate) struct Running {
     pub(crate) services: JoinSet<()>,
     /// The metrics endpoint answers until it is dropped, so that probes see the shutdown.
     pub(crate) metrics: JoinSet<()>,
+    /// Their settings can be reloaded.
+    pub(crate) sessions: Arc<Sessions>,
 }
 
 impl Services {
@@ -173,27 +177,34 @@ impl Services {
         readiness: &Readiness,
     ) -> Running {
         let Self { smtp, submission, pop3, web, metrics } = self;
+        let sessions = Arc::new(Sessions::new(
+            config,
+            context,
+            certificate.is_some(),
+            !smtp.is_empty() || !submission.is_empty(),
+            !pop3.is_empty(),
+        ));
         let mut starter = Starter {
-            connections: connection_configs(config, certificate, &mut registry),
+            connections: connection_configs(config, &sessions, certificate, &mut registry),
             shutdown: readiness.shutdown().clone(),
             tasks: JoinSet::new(),
         };
-        let sessions = Arc::new(Sessions::new(config, context));
-        sessions.log_faults(!smtp.is_empty() || !submission.is_empty(), !pop3.is_empty());
-        let machines = Machines::new(config, certificate.is_some());
-        for (service, listeners, machine) in
-            [("smtp", smtp, machines.smtp), ("submission", submission, machines.submission)]
+        for (name, listeners, service) in
+            [("smtp", smtp, SmtpService::Smtp), ("submission", submission, SmtpService::Submission)]
         {
             let sessions = Arc::clone(&sessions);
-            starter.start(service, listeners, move |client, now| sessions.open_smtp(&machine, &client, now));
+            starter.start(name, listeners, move |client, now| sessions.open_smtp(service, &client, now));
         }
-        let machine = machines.pop3;
-        starter.start("pop3", pop3, move |client, now| sessions.open_pop3(&machine, &client, now));
+        let pop3_sessions = Arc::clone(&sessions);
+        starter.start("pop3", pop3, move |client, now| pop3_sessions.open_pop3(&client, now));
         if let Some((bridge, targets)) = web {
             bridge.register_metrics(&mut registry);
+            let account = AccountApi::new(config, context, &sessions, readiness.shutdown().clone());
+            starter.tasks.spawn(Arc::clone(&account).watch_mailboxes());
+            let bridge = bridge.with_routes(account.router()).with_routes(autoconfig::router(config));
             starter.tasks.spawn(bridge.serve(targets, certificate.cloned(), readiness.clone()));
         }
-        let mut running = Running { services: starter.tasks, metrics: JoinSet::new() };
+        let mut running = Running { services: starter.tasks, metrics: JoinSet::new(), sessions };
         if let Some(endpoint) = metrics {
             running.metrics.spawn(endpoint.serve(registry, readiness.clone()));
         }
@@ -260,6 +271,7 @@ fn bind(protocol: &'static str, address: SocketAddr, peers: PeerPolicy) -> Resul
 /// Limits, certificate, refusals and metrics of each mail service.
 fn connection_configs(
     config: &Config,
+    sessions: &Arc<Sessions>,
     certificate: Option<&Certificate>,
     registry: &mut Registry,
 ) -> BTreeMap<&'static str, ConnectionConfig> {
@@ -275,7 +287,7 @@ fn connection_configs(
         .into_iter()
         .map(|(name, format, [too_busy, too_many_connections])| {
             let connections = ConnectionConfig {
-                limits: connection_limits(config),
+                limits: connection_limits(config, sessions),
                 tls: tls.clone(),
                 too_busy,
                 too_many_connections,
@@ -286,12 +298,12 @@ fn connection_configs(
         .collect()
 }
 
-fn connection_limits(config: &Config) -> ConnectionLimits {
-    let config::Limits { connections, connections_per_address, trusted, .. } = config.limits.clone();
+fn connection_limits(config: &Config, sessions: &Arc<Sessions>) -> ConnectionLimits {
+    let sessions = Arc::clone(sessions);
     ConnectionLimits {
-        connections_max: connections,
-        per_address_max: connections_per_address,
-        is_trusted: Arc::new(move |address| trusted.contains(address)),
+        connections_max: config.limits.connections,
+        per_address_max: config.limits.connections_per_address,
+        is_trusted: Arc::new(move |address| sessions.is_trusted(address)),
     }
 }
 

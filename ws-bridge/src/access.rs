@@ -63,7 +63,9 @@ impl AccessPolicy {
         }
     }
 
-    pub(crate) fn for_bridge(hostname: &Domain, web: &Web) -> Self {
+    /// The policy of the bridge: the host name, and the names and origins of the configuration.
+    #[must_use]
+    pub fn for_bridge(hostname: &Domain, web: &Web) -> Self {
         let names = web.names.iter().chain([hostname]).map(|name| name.as_str().to_owned());
         Self::new(names, &web.origins)
     }

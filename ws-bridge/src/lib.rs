@@ -23,7 +23,7 @@
 //! The upgrade precedes the connection to the target, because a page can read a close code and reason, but not the response to
 //! a failed handshake.
 //!
-//! HTTP/2 is not supported.
+//! A program can add routes of its own ([`Bridge::with_routes`]). HTTP/2 is not supported.
 
 mod access;
 mod close;
@@ -42,6 +42,7 @@ mod read_ahead;
 mod relay;
 mod routes;
 mod server;
+mod subpath;
 mod target;
 mod timers;
 mod upgrade;
@@ -50,4 +51,4 @@ pub use access::{AccessPolicy, Rejection};
 pub use headers::secured;
 pub use page::page;
 pub use server::Bridge;
-pub use target::Target;
+pub use target::{Browser, Target};

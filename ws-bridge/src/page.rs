@@ -65,10 +65,10 @@ impl PageSource {
     }
 }
 
-/// The routes of the page: index.html with `head` added to its `<head>`, and the files of the build. Other paths are 404.
-pub(crate) fn router(root: &Path, source: PageSource, head: &'static str) -> Router {
+/// The routes of the page: index.html with `head` added to its `<head>` and the files of the build, which it looks for below `path`. Other paths are 404.
+pub(crate) fn router(root: &Path, source: PageSource, head: &'static str, path: &str) -> Router {
     let files = files(root, &source);
-    let index = get(index).with_state(Arc::new(Index { source, head }));
+    let index = get(index).with_state(Arc::new(Index { source, head, path: path.to_owned() }));
     let index = Router::new().route("/", index.clone()).route("/index.html", index);
     index.fallback_service(files).layer(compression())
 }
@@ -78,9 +78,9 @@ pub(crate) fn router(root: &Path, source: PageSource, head: &'static str) -> Rou
 #[must_use]
 pub fn page(root: Option<&Path>, head: &'static str) -> Option<Router> {
     match root {
-        Some(root) => Some(router(root, PageSource::find(root), head)),
+        Some(root) => Some(router(root, PageSource::find(root), head, "/")),
         #[cfg(feature = "embed")]
-        None => Some(router(Path::new(""), PageSource::Embedded, head)),
+        None => Some(router(Path::new(""), PageSource::Embedded, head, "/")),
         #[cfg(not(feature = "embed"))]
         None => None,
     }
@@ -136,6 +136,8 @@ async fn not_found() -> (StatusCode, &'static str) {
 struct Index {
     source: PageSource,
     head: &'static str,
+    /// The files of the build are below this path.
+    path: String,
 }
 
 /// Axum handler: index.html.
@@ -143,6 +145,7 @@ async fn index(State(index): State<Arc<Index>>) -> Response {
     let Some(html) = index.source.read_index().await else {
         return (StatusCode::NOT_FOUND, format!("The page is not built: {HOW_TO_BUILD}.\n")).into_response();
     };
+    let html = below(&index.path, html);
     let html = html.replacen("<head>", &format!("<head>{}", index.head), 1);
     let policy = HeaderValue::from_str(&policy(&html)).expect("a policy is ASCII without line breaks");
     let headers = [
@@ -151,6 +154,14 @@ async fn index(State(index): State<Arc<Index>>) -> Response {
         (CONTENT_SECURITY_POLICY, policy),
     ];
     (headers, html).into_response()
+}
+
+/// Moves the references to files of the build, which the build writes as `"/name` and `'/name`, below a path.
+fn below(path: &str, html: String) -> String {
+    if path == "/" {
+        return html;
+    }
+    html.replace("=\"/", &format!("=\"{path}")).replace("'/", &format!("'{path}"))
 }
 
 fn policy(html: &str) -> String {
@@ -189,6 +200,15 @@ mod tests {
             policy.contains("'wasm-unsafe-eval' 'sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng=';"),
             "{policy}"
         );
+    }
+
+    #[test]
+    fn files_are_below_the_configured_path() {
+        let html =
+            "<link href=\"/a.css\"><script>import x from '/b.js';</script><a href=\"https://c.example/\">";
+        assert_eq!(below("/", html.to_owned()), html);
+        let moved = html.replace("/a.css", "/mail/a.css").replace("/b.js", "/mail/b.js");
+        assert_eq!(below("/mail/", html.to_owned()), moved);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The routes of the web listener. All responses carry the security headers.
+//! The routes of the web listener.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,23 +11,24 @@ use net::health::Readiness;
 
 use crate::mta_sts::PublishedPolicy;
 use crate::upgrade::{UpgradeHandler, explain, upgrade};
-use crate::{headers, mta_sts, page};
+use crate::{mta_sts, page};
 
-/// `https_only` adds Strict-Transport-Security.
+/// `others` are merged. The page refers to its files below `path`.
 pub(crate) fn router(
     root: &Path,
     handler: Arc<UpgradeHandler>,
     readiness: Readiness,
     policy: Option<Arc<PublishedPolicy>>,
-    https_only: bool,
+    others: Router,
+    path: &str,
 ) -> Router {
     let health = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .with_state(readiness);
     let bridge = Router::new().route("/ws/{target}", get(upgrade).post(explain)).with_state(handler);
-    let page = page::router(root, page::PageSource::find(root), "");
-    headers::secured(bridge.merge(health).merge(mta_sts::router(policy)).merge(page), https_only)
+    let page = page::router(root, page::PageSource::find(root), "", path);
+    bridge.merge(health).merge(mta_sts::router(policy)).merge(others).merge(page)
 }
 
 /// Axum handler: 503 with the reason if the process cannot serve.

@@ -31,7 +31,7 @@ use crate::metrics::Metrics;
 use crate::mta_sts::PublishedPolicy;
 use crate::target::{Browser, Target};
 use crate::upgrade::UpgradeHandler;
-use crate::{forwarded, headers, http, https_redirect, routes};
+use crate::{forwarded, headers, http, https_redirect, routes, subpath};
 
 /// The page and the bridge at a bound address.
 #[derive(Debug)]
@@ -45,6 +45,8 @@ pub struct Bridge {
     is_tls: bool,
     proxies: Arc<Networks>,
     policy: Option<Arc<PublishedPolicy>>,
+    routes: Router,
+    path: String,
 }
 
 impl Bridge {
@@ -69,6 +71,8 @@ impl Bridge {
             is_tls: web.tls,
             proxies: Arc::new(web.proxies.clone()),
             policy: None,
+            routes: Router::new(),
+            path: web.path.clone(),
         })
     }
 
@@ -77,6 +81,12 @@ impl Bridge {
     pub fn with_mta_sts(mut self, config: &Config) -> Self {
         self.policy = PublishedPolicy::of(config).map(Arc::new);
         self
+    }
+
+    /// Adds routes. Their responses get the security headers, and their requests have a [`Browser`] extension.
+    #[must_use]
+    pub fn with_routes(self, routes: Router) -> Self {
+        Self { routes: self.routes.merge(routes), ..self }
     }
 
     /// The bound address.
@@ -99,7 +109,7 @@ impl Bridge {
         readiness: Readiness,
     ) {
         let shutdown = readiness.shutdown().clone();
-        let Self { socket, address, access, limits, metrics, root, is_tls, proxies, policy } = self;
+        let Self { socket, address, access, limits, metrics, root, is_tls, proxies, policy, routes, path } = self;
         let certificate = certificate.filter(|_| is_tls);
         metrics.set_targets(targets.keys());
         let access = Arc::new(access);
@@ -118,7 +128,8 @@ impl Bridge {
             shutdown: shutdown.clone(),
         };
         let https_only = certificate.is_some_and(|certificate| !certificate.is_self_signed());
-        let router = routes::router(&root, Arc::new(handler), readiness, policy, https_only);
+        let router = routes::router(&root, Arc::new(handler), readiness, policy, routes, &path);
+        let router = headers::secured(subpath::below(&path, router), https_only);
         let router = forwarded::from_proxies(router, Arc::clone(&proxies));
         let scheme = if https.is_some() { "https" } else { "http" };
         info!(protocol = "web", scheme, %address, "listening");

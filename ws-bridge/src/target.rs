@@ -20,12 +20,20 @@ pub enum Target {
     InProcess(Connector),
 }
 
-/// A browser's connection.
+/// A browser's connection. Every request has it as an extension.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Browser {
-    pub(crate) client: Client,
+pub struct Browser {
+    pub client: Client,
     /// The local address that the browser connected to.
     pub(crate) destination: SocketAddr,
+}
+
+impl Browser {
+    /// The scheme of the request's URL.
+    #[must_use]
+    pub const fn scheme(&self) -> &'static str {
+        if self.client.secure { "https" } else { "http" }
+    }
 }
 
 impl From<config::Target> for Target {

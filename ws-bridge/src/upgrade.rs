@@ -142,8 +142,7 @@ impl UpgradeHandler {
     }
 
     fn check(&self, browser: &Browser, target: &str, request: &Request) -> Result<(), Refusal> {
-        let scheme = if browser.client.secure { "https" } else { "http" };
-        self.access.check(request.uri(), request.headers(), scheme).map_err(Refusal::Access)?;
+        self.access.check(request.uri(), request.headers(), browser.scheme()).map_err(Refusal::Access)?;
         if self.targets.contains_key(target) {
             Ok(())
         } else {

@@ -16,6 +16,10 @@ struct Page {
 }
 
 async fn page() -> Page {
+    page_at("/").await
+}
+
+async fn page_at(path: &str) -> Page {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let root = folder.path().join("dist");
     fs::create_dir(&root).expect("made");
@@ -25,7 +29,10 @@ async fn page() -> Page {
     fs::write(root.join("style.css"), "body { color: red; }".repeat(50)).expect("written");
     fs::write(root.join("style.css.br"), "precompressed").expect("written");
     let target = Target { address: support::listen().await.1, proxy: false };
-    let running = Running::with(target, |web| web.root.clone_from(&root));
+    let running = Running::with(target, |web| {
+        web.root.clone_from(&root);
+        web.path = path.to_owned();
+    });
     Page { folder, running }
 }
 
@@ -190,4 +197,34 @@ async fn missing_page_is_answered_with_build_instructions() {
     let response = running.request("GET / HTTP/1.1\r\nHost: ADDRESS").await;
     assert_eq!(response.status(), 404);
     assert!(response.text().contains("cargo xtask page"), "{}", response.text());
+}
+
+#[tokio::test]
+async fn page_below_a_path_leaves_other_paths_to_other_programs() {
+    let page = page_at("/mail/").await;
+    fs::write(
+        page.folder.path().join("dist/index.html"),
+        "<link href=\"/style.css\"><script>'/a.js'</script>",
+    )
+    .expect("written");
+    let index = page.get("/mail/", "").await;
+    assert_eq!(index.text(), "<link href=\"/mail/style.css\"><script>'/mail/a.js'</script>");
+    for (path, status) in [
+        ("/mail/style.css", 200),
+        ("/mail/index.html", 200),
+        ("/mail/livez", 200),
+        ("/livez", 200),
+        ("/mail/nothing", 404),
+        ("/nothing", 404),
+        ("/mailbox", 404),
+    ] {
+        assert_eq!(page.get(path, "").await.status(), status, "{path}");
+    }
+    for path in ["/", "/mail"] {
+        let response = page.get(path, "").await;
+        assert_eq!((response.status(), response.header("location")), (308, Some("/mail/")), "{path}");
+    }
+    let upgrade = "GET /mail/ws/target HTTP/1.1\r\nHost: ADDRESS\r\nOrigin: http://ADDRESS\r\nUpgrade: websocket\r\n\
+                   Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+    assert_eq!(page.running.status(upgrade).await, 101);
 }

@@ -41,6 +41,13 @@ const PACKAGES: &[Package] = &[
     ("chromedriver", "chromium-driver", "drives the page"),
 ];
 
+/// Reverse proxies. Their packages start services.
+const PROXIES: &[Package] = &[
+    ("nginx", "nginx", "forwards requests to the page"),
+    ("haproxy", "haproxy", "forwards requests to the page, and mail connections"),
+    ("caddy", "caddy", "forwards requests to the page"),
+];
+
 /// Only for `cargo xtask bench --peers`.
 const PEERS: &[Package] = &[
     ("smtp-source", "postfix", "receives mail, and sends the test load"),
@@ -101,11 +108,12 @@ pub fn run() -> Result {
         wasm_target()?,
         debian_packages(PACKAGES)?,
         postgresql()?,
+        debian_services(PROXIES, "nginx haproxy caddy")?,
         npm_packages()?,
         python_packages()?,
         tools(&test_tools()?)?,
     ];
-    if installed == [false; 6] {
+    if !installed.contains(&true) {
         print("setup: nothing to install");
     }
     Ok(())
@@ -131,13 +139,21 @@ pub fn for_peers() -> Result {
         "-c",
         "echo postfix postfix/main_mailer_type select No configuration | debconf-set-selections",
     ]));
-    let (installed, forbade_start) = without_services(|| debian_packages(PEERS));
-    if forbade_start {
-        print(
-            "setup: Postfix and Dovecot start at the next boot unless you run `systemctl disable postfix dovecot`",
-        );
+    debian_services(PEERS, "postfix dovecot").map(drop)
+}
+
+/// Installs packages whose services must not start now.
+fn debian_services(packages: &[Package], services: &str) -> Result<bool> {
+    if packages.iter().all(|(program, ..)| find_program(program).is_some()) {
+        return Ok(false);
     }
-    installed.map(drop)
+    let installed = without_services(|| debian_packages(packages));
+    if installed == Ok(true) {
+        // Best effort: a container has no systemd.
+        let _ = stdout_of(as_root("systemctl").arg("disable").args(services.split(' ')));
+        print(&format!("setup: the services {services} do not start at boot; `systemctl enable` changes that"));
+    }
+    installed
 }
 
 /// Installs PostgreSQL's programs. No database is created and no service is started: the tests start servers of their own.
@@ -161,7 +177,7 @@ pub fn postgresql() -> Result<bool> {
     let directory = Path::new(path).parent().expect("the path has a directory");
     shell::run(as_root("mkdir").arg("-p").arg(directory))?;
     shell::run(as_root("sh").args(["-c", &format!("printf '{}' > {path}", text.escape_default())]))?;
-    let (installed, _) = without_services(|| {
+    let installed = without_services(|| {
         shell::run(apt_get().arg("update"))?;
         shell::run(apt_get().args(["install", "--yes", "--no-install-recommends", package]))
     });
@@ -174,8 +190,8 @@ fn has_postgresql() -> bool {
     versions.into_iter().any(|version| version.path().join("bin/postgres").exists())
 }
 
-/// Runs an installation during which packages start no services. Returns also whether this was forbidden just now.
-fn without_services<R>(install: impl FnOnce() -> R) -> (R, bool) {
+/// Runs an installation during which packages start no services.
+fn without_services<R>(install: impl FnOnce() -> R) -> R {
     let policy = Path::new(SERVICES_POLICY);
     let script =
         format!("printf '#!/bin/sh\\nexit 101\\n' > {SERVICES_POLICY} && chmod 755 {SERVICES_POLICY}");
@@ -184,7 +200,7 @@ fn without_services<R>(install: impl FnOnce() -> R) -> (R, bool) {
     if forbids_start {
         let _ = shell::run(as_root("rm").args(["-f", SERVICES_POLICY]));
     }
-    (installed, forbids_start)
+    installed
 }
 
 /// A program that runs as root, if this user may do so without a password.

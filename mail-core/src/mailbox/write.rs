@@ -40,17 +40,23 @@ pub struct Trace {
     pub time: DateTime<Utc>,
     /// An Authentication-Results field with its CRLF, which follows the trace fields (RFC 8601 section 4.1).
     pub authentication_results: Option<String>,
+    /// Whether a Delivered-To field (RFC 9228) names the address that led to the mailbox.
+    pub delivered_to: bool,
 }
 
 impl Trace {
-    /// Formats Return-Path, Received and Authentication-Results. A comment lists the added fields.
-    fn write(&self, added: &[&str], out: &mut Vec<u8>) {
-        self.write_trace_fields(added, out);
+    /// Formats Return-Path, Delivered-To, Received and Authentication-Results. A comment lists the added fields.
+    fn write(&self, recipient: &Address, added: &[&str], out: &mut Vec<u8>) {
+        self.write_trace_fields(Some(recipient), added, out);
         self.write_results(out);
     }
 
-    fn write_trace_fields(&self, added: &[&str], out: &mut Vec<u8>) {
+    /// Without `recipient`, there is no Delivered-To.
+    fn write_trace_fields(&self, recipient: Option<&Address>, added: &[&str], out: &mut Vec<u8>) {
         out.extend_from_slice(format!("Return-Path: {}\r\n", self.reverse_path).as_bytes());
+        if let Some(recipient) = recipient.filter(|_| self.delivered_to) {
+            out.extend_from_slice(format!("Delivered-To: {recipient}\r\n").as_bytes());
+        }
         out.extend_from_slice(self.received(added).as_bytes());
     }
 
@@ -257,7 +263,7 @@ impl Header {
         let mut out = Vec::with_capacity(self.0.len() + 512);
         front.write(trace, recipient, &mut out);
         put_short_date(&trace.time, &mut out);
-        trace.write(&front.missing(), &mut out);
+        trace.write(recipient, &front.missing(), &mut out);
         let mut encoder = DotEncoder::default();
         for field in header::fields(&self.0).filter(|field| !front.contains(field.raw)) {
             encoder.encode(field.raw, &mut out);
@@ -273,7 +279,7 @@ impl Header {
     pub fn wire_head(&self, trace: &Trace) -> WireHead {
         let front = FrontFields::find(&self.0);
         let mut octets = Vec::with_capacity(self.0.len() + 512);
-        trace.write_trace_fields(&front.missing(), &mut octets);
+        trace.write_trace_fields(None, &front.missing(), &mut octets);
         let trace_length = octets.len();
         front.0.iter().flatten().for_each(|field| put_line(field.raw, &mut octets));
         let front_length = octets.len() - trace_length;
@@ -377,6 +383,7 @@ pub(super) mod testing {
             id: "01JD8W".into(),
             time: DateTime::from_timestamp(1_795_374_907, 0).unwrap(),
             authentication_results: None,
+            delivered_to: false,
         }
     }
 
@@ -446,6 +453,13 @@ mod tests {
         let authenticated = Trace { authentication_results: Some(results.into()), ..trace() };
         let written = record(b"From: a\r\nTo: b\r\nSubject: c\r\nX: y\r\n\r\n", 1, &authenticated);
         assert_eq!(written, format!("From: a\r\nTo: b\r\nSubject: c\r\n{TRACE}{results}X: y\r\n\r\n.\r\n"));
+        let delivered = Trace { delivered_to: true, ..trace() };
+        let written =
+            record(b"From: a\r\nTo: b\r\nSubject: c\r\nDelivered-To: x@iit.edu\r\n\r\n", 1, &delivered);
+        let trace_fields =
+            TRACE.replacen("\r\nReceived: from", "\r\nDelivered-To: gb@iit.edu\r\nReceived: from", 1);
+        let message = "From: a\r\nTo: b\r\nSubject: c\r\n";
+        assert_eq!(written, format!("{message}{trace_fields}Delivered-To: x@iit.edu\r\n\r\n.\r\n"));
         let bounce = Trace { reverse_path: ReversePath::Null, ..trace() };
         assert!(record(b"To: a\r\nSubject: b\r\n", 1, &bounce).starts_with(
             "From: <MAILER-DAEMON@iitkgp.edu>\r\nTo: a\r\nSubject: b\r\nReceived: 2026-11-22 : 19 : 15\r\nReturn-Path: <>\r\n"

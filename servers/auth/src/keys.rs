@@ -1,7 +1,7 @@
 //! The DKIM keys of this host: a file `data/.dkim/<selector>.key` for each, in PKCS #8 PEM form (RFC 5958, RFC 7468).
 //!
-//! Every key signs. A key pair of each algorithm is generated when there is no key at all: RSA with 2048 bits for the verifiers
-//! that know nothing else, and Ed25519 (RFC 8463).
+//! Every key signs. A key pair of each algorithm is generated when there is no key at all, and at a rotation: RSA with 2048 bits for
+//! the verifiers that know nothing else, and Ed25519 (RFC 8463).
 
 use std::fmt::{self, Write as _};
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -85,16 +85,66 @@ impl DkimKeys {
             return Ok(keys);
         }
         let directory = data.join(DIRECTORY);
-        let date = now.format("%Y%m%d");
-        let failed = |error: io::Error| format!("cannot write a key to {}: {error}", directory.display());
-        create_directory(data, &directory).map_err(failed)?;
-        for (name, generate) in [("rsa", generate_rsa as fn() -> _), ("ed25519", generate_ed25519)] {
-            let pem = pem(&generate().map_err(failed)?);
-            write(&directory, &format!("{name}-{date}.{EXTENSION}"), &pem).map_err(failed)?;
-        }
-        File::open(&directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+        generate(data, now)?;
         tracing::info!(directory = %directory.display(), "DKIM keys created; `pennypost dns` prints their DNS records");
         Self::read(data)?.ok_or_else(|| format!("the keys in {} are gone again", directory.display()))
+    }
+
+    /// Generates a key for each algorithm beside those that exist. Returns the new selectors.
+    ///
+    /// # Errors
+    /// A sentence: there are too many keys, or a file cannot be written.
+    pub fn rotate(data: &Path, now: DateTime<Utc>) -> Result<Vec<String>, String> {
+        let keys = Self::read(data)?.map_or(0, |Self(keys)| keys.len());
+        if keys + ALGORITHMS.len() > KEYS_MAX {
+            return Err(format!(
+                "there are {keys} keys, and at most {KEYS_MAX} may sign; `pennypost dkim remove` removes old ones"
+            ));
+        }
+        generate(data, now)
+    }
+
+    /// Removes a key. Its messages can be verified as long as its DNS record exists.
+    ///
+    /// # Errors
+    /// A sentence: there is no such key, or no other one of its algorithm; or the file cannot be removed.
+    pub fn remove(data: &Path, selector: &str) -> Result<(), String> {
+        let Self(keys) = Self::read(data)?.ok_or("there are no DKIM keys")?;
+        let key = keys.iter().find(|key| key.selector == selector).ok_or_else(|| {
+            format!("there is no key `{selector}`; `pennypost dkim list` shows the selectors of all keys")
+        })?;
+        let same = keys.iter().filter(|other| other.algorithm() == key.algorithm()).count();
+        if same < 2 {
+            return Err(format!(
+                "`{selector}` is the only {} key; create another one with `pennypost dkim rotate` first",
+                key.algorithm()
+            ));
+        }
+        let directory = data.join(DIRECTORY);
+        let path = directory.join(format!("{selector}.{EXTENSION}"));
+        fs::remove_file(&path)
+            .and_then(|()| File::open(&directory)?.sync_all())
+            .map_err(|error| format!("cannot remove {}: {error}", path.display()))
+    }
+
+    /// The selectors in the directory, without reading the keys; `None` if it cannot be listed.
+    pub(crate) fn selectors_in(data: &Path) -> Option<Vec<String>> {
+        let entries = fs::read_dir(data.join(DIRECTORY)).ok()?;
+        let mut selectors = Vec::new();
+        for entry in entries {
+            let path = entry.ok()?.path();
+            if path.extension().is_some_and(|extension| extension == EXTENSION) {
+                selectors.push(path.file_stem().unwrap_or_default().to_string_lossy().into_owned());
+            }
+        }
+        selectors.sort_unstable();
+        Some(selectors)
+    }
+
+    /// Selector and algorithm of each key.
+    #[must_use]
+    pub fn list(&self) -> Vec<(&str, &'static str)> {
+        self.0.iter().map(|key| (key.selector.as_str(), key.algorithm())).collect()
     }
 
     /// Name and text of the TXT record of each key (RFC 6376 section 3.6.1).
@@ -105,6 +155,42 @@ impl DkimKeys {
             .map(|key| (format!("{}._domainkey.{}", key.selector, domain.ascii()), key.record.clone()))
             .collect()
     }
+}
+
+impl SigningKey {
+    /// The algorithm's name in the DNS record.
+    fn algorithm(&self) -> &'static str {
+        let is_ed25519 = self.record.contains("k=ed25519;");
+        if is_ed25519 { "ed25519" } else { "rsa" }
+    }
+}
+
+/// Name and generator of each algorithm.
+const ALGORITHMS: [(&str, fn() -> io::Result<Vec<u8>>); 2] =
+    [("rsa", generate_rsa), ("ed25519", generate_ed25519)];
+
+/// Writes a key of each algorithm. A selector contains the date and, for further keys of a day, a number.
+fn generate(data: &Path, now: DateTime<Utc>) -> Result<Vec<String>, String> {
+    let directory = data.join(DIRECTORY);
+    let failed = |error: io::Error| format!("cannot write a key to {}: {error}", directory.display());
+    create_directory(data, &directory).map_err(failed)?;
+    let date = now.format("%Y%m%d");
+    let is_free = |suffix: &str| {
+        let path = |(name, _): &(&str, _)| directory.join(format!("{name}-{date}{suffix}.{EXTENSION}"));
+        ALGORITHMS.iter().all(|algorithm| !path(algorithm).exists())
+    };
+    let numbers = (2..).map(|number| format!("-{number}"));
+    let suffix = std::iter::once(String::new()).chain(numbers).find(|suffix| is_free(suffix));
+    let suffix = suffix.expect("some number is free");
+    let mut selectors = Vec::new();
+    for (name, generate) in ALGORITHMS {
+        let selector = format!("{name}-{date}{suffix}");
+        let pem = pem(&generate().map_err(failed)?);
+        write(&directory, &format!("{selector}.{EXTENSION}"), &pem).map_err(failed)?;
+        selectors.push(selector);
+    }
+    File::open(&directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+    Ok(selectors)
 }
 
 fn create_directory(data: &Path, directory: &Path) -> io::Result<()> {
@@ -227,6 +313,35 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         let error = DkimKeys::read(data.path()).expect_err("everyone can read it");
         assert!(error.contains("rsa-20261122.key") && error.contains("chmod o="), "{error}");
+    }
+
+    #[test]
+    fn rotation_adds_keys_and_the_old_ones_are_removed_by_selector() {
+        let data = tempfile::tempdir().unwrap();
+        DkimKeys::read_or_generate(data.path(), now()).unwrap();
+        let new = DkimKeys::rotate(data.path(), now()).unwrap();
+        assert_eq!(new, ["rsa-20261122-2", "ed25519-20261122-2"]);
+        let keys = DkimKeys::read(data.path()).unwrap().unwrap();
+        let listed = [
+            ("ed25519-20261122", "ed25519"),
+            ("ed25519-20261122-2", "ed25519"),
+            ("rsa-20261122", "rsa"),
+            ("rsa-20261122-2", "rsa"),
+        ];
+        assert_eq!(keys.list(), listed);
+        DkimKeys::remove(data.path(), "rsa-20261122").unwrap();
+        let error = DkimKeys::remove(data.path(), "rsa-20261122-2").unwrap_err();
+        assert!(error.contains("the only rsa key"), "{error}");
+        for selector in ["rsa-20261122", "../User", ""] {
+            let error = DkimKeys::remove(data.path(), selector).unwrap_err();
+            assert!(error.contains("there is no key"), "{error}");
+        }
+        let left = DkimKeys::selectors_in(data.path()).unwrap();
+        assert_eq!(left, ["ed25519-20261122", "ed25519-20261122-2", "rsa-20261122-2"]);
+        for _ in 0..2 {
+            DkimKeys::rotate(data.path(), now()).unwrap();
+        }
+        assert!(DkimKeys::rotate(data.path(), now()).unwrap_err().contains("at most 8"));
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! oversigned: named n + 1 times, so that an added field breaks the signature.
 
 use std::io;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mail_auth::common::crypto::{Algorithm, DkimKey, Sha256, SigningKey};
 use mail_auth::common::headers::{HeaderWriter as _, Writable};
@@ -13,6 +14,7 @@ use mail_core::message::address::{Address, Domain, Host, ReversePath};
 use mail_core::message::header;
 use mail_core::message::parsed::Summary;
 use mail_outbound::{ReadBody, Signer};
+use tracing::{error, info};
 
 use crate::keys::DkimKeys;
 
@@ -46,11 +48,19 @@ const SIGNED: [&str; 11] = [
     "List-Archive",
 ];
 
-/// Signs the messages of this host's users with every key.
+/// Signs the messages of this host's users with every key. New and removed keys count from the next message on.
 #[derive(Debug)]
 pub struct MessageSigner {
-    keys: DkimKeys,
+    data: PathBuf,
+    keys: Mutex<Arc<LoadedKeys>>,
     domains: Vec<Domain>,
+}
+
+#[derive(Debug)]
+struct LoadedKeys {
+    keys: DkimKeys,
+    /// The selectors in the directory when it was last read.
+    selectors: Vec<String>,
 }
 
 /// A key whose clones share its memory.
@@ -69,10 +79,36 @@ impl SigningKey for SharedKey {
 }
 
 impl MessageSigner {
-    /// Signs for the local domains `domains`.
+    /// Signs for the local domains `domains` with the keys of a data directory.
     #[must_use]
-    pub const fn new(keys: DkimKeys, domains: Vec<Domain>) -> Self {
-        Self { keys, domains }
+    pub fn new(data: &Path, keys: DkimKeys, domains: Vec<Domain>) -> Self {
+        let selectors = keys.list().iter().map(|(selector, _)| (*selector).to_owned()).collect();
+        Self { data: data.to_owned(), keys: Mutex::new(Arc::new(LoadedKeys { keys, selectors })), domains }
+    }
+
+    /// The keys. Listing the directory costs a small part of a signature.
+    fn keys(&self) -> Arc<LoadedKeys> {
+        let mut loaded = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(selectors) = DkimKeys::selectors_in(&self.data)
+            && selectors != loaded.selectors
+        {
+            let keys = match DkimKeys::read(&self.data) {
+                Ok(Some(keys)) => {
+                    info!(selectors = selectors.join(" "), "DKIM keys read");
+                    keys
+                }
+                Ok(None) => {
+                    error!("there is no DKIM key any more; the previous keys stay in use");
+                    loaded.keys.clone()
+                }
+                Err(reason) => {
+                    error!("{reason}; the previous keys stay in use");
+                    loaded.keys.clone()
+                }
+            };
+            *loaded = Arc::new(LoadedKeys { keys, selectors });
+        }
+        Arc::clone(&loaded)
     }
 
     /// The domain of the first From address if it is local, else that of the sender.
@@ -90,7 +126,8 @@ impl MessageSigner {
         let twice = OVERSIGNED.iter().flat_map(|name| [*name; 2]);
         let present = SIGNED.iter().copied().filter(|name| header::first(header, name).is_some());
         let names: Vec<&str> = twice.chain(present).collect();
-        let DkimKeys(keys) = &self.keys;
+        let loaded = self.keys();
+        let DkimKeys(keys) = &loaded.keys;
         keys.iter()
             .map(|key| {
                 DkimSigner::from_key(SharedKey(Arc::clone(&key.key)))
@@ -128,7 +165,6 @@ mod tests {
     use std::borrow::Borrow;
     use std::collections::HashMap;
     use std::hash::Hash;
-    use std::sync::Mutex;
     use std::time::{Duration, Instant};
 
     use chrono::DateTime;
@@ -167,7 +203,7 @@ mod tests {
     }
 
     struct Fixture {
-        _data: tempfile::TempDir,
+        data: tempfile::TempDir,
         signer: MessageSigner,
         records: Records,
     }
@@ -182,7 +218,8 @@ mod tests {
             let valid_until = Instant::now() + Duration::from_secs(3_600);
             records.insert(format!("{name}.").into(), Txt::DomainKey(Arc::new(key)), valid_until);
         }
-        Fixture { _data: data, signer: MessageSigner::new(keys, domains.to_vec()), records }
+        let signer = MessageSigner::new(data.path(), keys, domains.to_vec());
+        Fixture { data, signer, records }
     }
 
     impl Fixture {
@@ -281,5 +318,28 @@ mod tests {
         let unsigned =
             fixture.signer.sign(&ReversePath::Null, b"From: x@gmail.com\r\n", &|_| Ok(())).unwrap();
         assert!(unsigned.is_empty());
+    }
+
+    #[test]
+    fn new_key_signs_and_a_removed_one_does_not() {
+        let fixture = fixture();
+        let selectors = || {
+            let signed = fixture.signed(HEADER, "body\r\n", 100);
+            let fields = signed.split(" s=").skip(1).filter_map(|rest| rest.split(';').next());
+            let mut selectors: Vec<_> = fields.map(str::to_owned).collect();
+            selectors.sort_unstable();
+            selectors
+        };
+        let [ed25519, rsa] = ["ed25519-19700101", "rsa-19700101"].map(str::to_owned);
+        assert_eq!(selectors(), [ed25519.clone(), rsa.clone()]);
+        DkimKeys::rotate(fixture.data.path(), DateTime::UNIX_EPOCH).unwrap();
+        let [new_ed25519, new_rsa] = [&ed25519, &rsa].map(|selector| format!("{selector}-2"));
+        assert_eq!(selectors(), [ed25519, new_ed25519.clone(), rsa, new_rsa.clone()]);
+        for old in ["ed25519-19700101", "rsa-19700101"] {
+            DkimKeys::remove(fixture.data.path(), old).unwrap();
+        }
+        assert_eq!(selectors(), [new_ed25519.clone(), new_rsa.clone()]);
+        std::fs::write(fixture.data.path().join(crate::DIRECTORY).join("z.key"), "text").unwrap();
+        assert_eq!(selectors(), [new_ed25519, new_rsa]);
     }
 }

@@ -149,6 +149,7 @@ impl Release {
             by: hostname,
             with: PROTOCOL,
             tls: None,
+            delivered_to: false,
             id: clock.generate(time),
             time,
             authentication_results: None,

@@ -34,6 +34,8 @@ const MESSAGES: &str = "SELECT message.position, message.record, message.front, 
     FROM message LEFT JOIN body ON body.account = message.body_account AND body.id = message.body_id \
     WHERE message.account = $1 AND message.position > $2 ORDER BY message.position LIMIT $3";
 
+const RENAME_MAILDROP: &str = "UPDATE maildrop SET account = $2 WHERE account = $1";
+const RENAME_MESSAGES: &str = "UPDATE message SET account = $2 WHERE account = $1";
 const DELETE_MAILDROP: &str = "DELETE FROM maildrop WHERE account = $1 AND messages = 0";
 
 const REMEDY: &str = "restore the database from a backup, or remove the message";
@@ -117,6 +119,25 @@ impl MailboxAdmin for PostgresMailboxes {
         remove_all(&connection, &account).await?;
         let delete = connection.prepare(DELETE_MAILDROP).await?;
         connection.change(&delete, &[&account]).await?;
+        connection.give_back();
+        Ok(())
+    }
+
+    async fn rename(&self, account: &Username, new: &Username) -> Result<(), StoreError> {
+        let (account, new_account) = (key(account), key(new));
+        if account == new_account {
+            return Ok(());
+        }
+        let connection: Connection = self.database.connection().await?;
+        connection.run("BEGIN").await?;
+        let delete = connection.prepare(DELETE_MAILDROP).await?;
+        connection.change(&delete, &[&new_account]).await?;
+        // Fails if the new name has mail: its maildrop has this key.
+        for sql in [RENAME_MAILDROP, RENAME_MESSAGES] {
+            let rename = connection.prepare(sql).await?;
+            connection.change(&rename, &[&account, &new_account]).await?;
+        }
+        connection.commit().await?;
         connection.give_back();
         Ok(())
     }

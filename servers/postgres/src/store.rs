@@ -1,18 +1,22 @@
 //! Deliveries and maildrops.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use mail_core::users::Username;
 use mail_store::disk::RealDisk;
 use mail_store::spool::SpillFiles;
-use mail_store::{DeliveryTarget, Envelope, MaildropStore, StoreError, StoreHealth};
+use mail_store::{DeliveryTarget, Envelope, MailboxStatus, MaildropStore, StoreError, StoreHealth};
 
+use crate::accounts::key;
 use crate::commit::Commits;
 use crate::database::Database;
 use crate::failure::Failure;
 use crate::incoming::PostgresIncoming;
 use crate::maildrop::PostgresMaildrop;
 use crate::schema;
+
+const STATUS: &str = "SELECT messages, octets, next_position FROM maildrop WHERE account = $1";
 
 /// Changes a row as a delivery does.
 const PROBE: &str = "INSERT INTO writer (writer, last_group, seen) VALUES ('probe', 0, clock_timestamp()) \
@@ -65,6 +69,16 @@ impl DeliveryTarget for PostgresStore {
 
     async fn begin(&self, envelope: &Envelope) -> Result<PostgresIncoming, StoreError> {
         PostgresIncoming::new(Arc::clone(&self.shared), envelope)
+    }
+
+    async fn mailbox_status(&self, account: &Username) -> Result<MailboxStatus, StoreError> {
+        let rows = self.shared.database.query(STATUS, &[&key(account)]).await?;
+        let Some(row) = rows.first() else { return Ok(MailboxStatus::default()) };
+        let [messages, octets, next_position]: [i64; 3] = std::array::from_fn(|column| row.get(column));
+        // Every delivery raises the position, every removal lowers the number.
+        let mut version = DefaultHasher::new();
+        (messages, next_position).hash(&mut version);
+        Ok(MailboxStatus { octets: octets.try_into().unwrap_or(0), version: version.finish() })
     }
 }
 

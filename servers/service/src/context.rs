@@ -51,6 +51,8 @@ pub struct RelayPolicy {
     pub own_domains_need_sign_in: bool,
     /// Whether the From field of a user's message must have addresses of the user only.
     pub own_header_from: bool,
+    /// Whether each delivered copy gets a Delivered-To field (RFC 9228).
+    pub delivered_to: bool,
     /// Restores the senders of forwarded mail, for reports about it.
     pub srs: Option<Srs>,
 }

@@ -38,6 +38,7 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> ServiceContext<D, 
             id: self.clock.generate(time),
             time,
             authentication_results: None,
+            delivered_to: self.relay.delivered_to,
         };
         let mut incoming = self.store.begin(&envelope).await?;
         incoming.write(Bytes::from(report)).await?;

@@ -14,17 +14,20 @@
 
 use std::collections::HashSet;
 
-use mail_core::aliases::ALIAS_DEPTH_MAX;
+use mail_core::aliases::{ALIAS_DEPTH_MAX, Alias};
 use mail_core::message::address::{Address, ForwardPath, Host};
 use mail_core::users::Username;
 use mail_store::Destination;
-use mail_store::directory::{Directory, DirectoryError};
+use mail_store::directory::{AliasAdmin, Directory, DirectoryError};
 use tracing::error;
 
 use crate::context::{Clock, ServiceContext};
 
 /// Maximum number of destinations of one address, and of lookups for it.
 const DESTINATIONS_MAX: usize = 1_000;
+
+/// Maximum number of addresses that a client offers as sender.
+const OWN_ADDRESSES_MAX: usize = 100;
 
 /// An address that is still to be looked up.
 struct Lookup {
@@ -134,6 +137,36 @@ impl<D: Directory, S, C: Clock> ServiceContext<D, S, C> {
         let destinations = self.route(&ForwardPath::Address(address.clone())).await?;
         let is_own = |destination: &Destination| matches!(destination, Destination::Mailbox { account: owner, .. } if owner == account);
         Ok(destinations.iter().any(is_own))
+    }
+
+    /// The addresses that the account may use: its name at every domain, the first domain first, then its aliases.
+    ///
+    /// # Errors
+    /// As [`route`](Self::route).
+    pub async fn own_addresses(&self, account: &Username) -> Result<Vec<Address>, DirectoryError>
+    where
+        D: AliasAdmin,
+    {
+        let names = self.domains.iter().map(|domain| format!("{account}@{domain}"));
+        let mut candidates: Vec<String> = names.collect();
+        for Alias { key, .. } in self.directory.aliases().await? {
+            let key = key.to_string();
+            match key.split_once('@') {
+                Some(("", _)) => {}
+                Some(_) => candidates.push(key),
+                None => candidates.extend(self.domains.iter().map(|domain| format!("{key}@{domain}"))),
+            }
+        }
+        let mut own: Vec<Address> = Vec::new();
+        for address in candidates.iter().filter_map(|text| Address::parse(text).ok()) {
+            if own.len() < OWN_ADDRESSES_MAX
+                && !own.contains(&address)
+                && self.owns(account, &address).await?
+            {
+                own.push(address);
+            }
+        }
+        Ok(own)
     }
 
     pub(crate) fn is_local(&self, host: &Host) -> bool {

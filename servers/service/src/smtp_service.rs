@@ -8,7 +8,7 @@ use mail_core::message::address::{Address, Domain, ForwardPath, ReversePath};
 use mail_core::sasl::Credentials;
 use mail_core::users::Username;
 use mail_store::directory::{Directory, DirectoryError};
-use mail_store::{DeliveryTarget, Destination, StoreError};
+use mail_store::{DeliveryTarget, Destination, MailboxStatus, StoreError};
 
 use crate::authentication::MessageAuthenticator;
 use crate::budget::Budget;
@@ -45,6 +45,11 @@ pub trait SmtpService: Send + Sync {
     /// Verifies mail from unauthenticated clients.
     fn authenticator(&self) -> Option<&dyn MessageAuthenticator> {
         None
+    }
+
+    /// Whether each copy of a message gets a Delivered-To field.
+    fn adds_delivered_to(&self) -> bool {
+        false
     }
 
     /// Whether an unauthenticated client is refused as the sender of an address.
@@ -84,6 +89,18 @@ pub trait SmtpService: Send + Sync {
         sender: &ReversePath,
         may_relay: bool,
     ) -> impl Future<Output = Result<Vec<Destination>, RecipientRefusal>> + Send;
+
+    /// Whether the mailboxes of a recipient have space for a message of this size, as far as it is known.
+    ///
+    /// # Errors
+    /// The recipient is refused.
+    fn check_quota(
+        &self,
+        _destinations: &[Destination],
+        _size: Option<u64>,
+    ) -> impl Future<Output = Result<(), RecipientRefusal>> + Send {
+        std::future::ready(Ok(()))
+    }
 }
 
 /// Parts of a service that its sessions share.
@@ -107,6 +124,12 @@ pub enum RecipientRefusal {
     RelayingDenied,
     #[error("the alias points to {0} on another host")]
     RemoteAlias(Address),
+    #[error("the mailbox of {0} has reached its quota")]
+    MailboxFull(Username),
+    #[error("the message would exceed the quota of {0}")]
+    MailboxTooFull(Username),
+    #[error(transparent)]
+    Store(#[from] StoreError),
     #[error(transparent)]
     Directory(#[from] DirectoryError),
 }
@@ -138,6 +161,10 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpService for Se
 
     fn authenticator(&self) -> Option<&dyn MessageAuthenticator> {
         self.authenticator.as_deref()
+    }
+
+    fn adds_delivered_to(&self) -> bool {
+        self.relay.delivered_to
     }
 
     fn needs_sign_in(&self, sender: &Address) -> bool {
@@ -181,5 +208,24 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpService for Se
             (false, true) => Err(RecipientRefusal::RemoteAlias(remote.clone())),
             _ => Err(RecipientRefusal::RelayingDenied),
         }
+    }
+
+    async fn check_quota(
+        &self,
+        destinations: &[Destination],
+        size: Option<u64>,
+    ) -> Result<(), RecipientRefusal> {
+        for destination in destinations {
+            let Destination::Mailbox { account, .. } = destination else { continue };
+            let Some(quota) = self.directory.quota(account).await? else { continue };
+            let MailboxStatus { octets, .. } = self.store.mailbox_status(account).await?;
+            if octets.saturating_add(size.unwrap_or(1)) > quota.hard {
+                return Err(RecipientRefusal::MailboxTooFull(account.clone()));
+            }
+            if octets >= quota.soft {
+                return Err(RecipientRefusal::MailboxFull(account.clone()));
+            }
+        }
+        Ok(())
     }
 }

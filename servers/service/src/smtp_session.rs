@@ -54,6 +54,8 @@ pub struct SmtpSession<X: SmtpService> {
 #[derive(Debug)]
 struct Transaction<I> {
     envelope: Envelope,
+    /// The size that the client declared (RFC 1870).
+    size: Option<u64>,
     /// The last one, for the log.
     refused_recipient: Option<String>,
     intake: Option<MessageIntake<I>>,
@@ -125,9 +127,9 @@ impl<X: SmtpService> SmtpSession<X> {
             (None, false) => Origin::OtherHost,
         };
         let dsn = DsnRequest { ret: mail.ret, envid: mail.envid, recipients: Vec::new() };
-        let Mail { reverse_path, require_tls, .. } = mail;
+        let Mail { reverse_path, require_tls, size, .. } = mail;
         let envelope = Envelope { reverse_path, recipients: Vec::new(), origin, dsn, require_tls };
-        let transaction = Transaction { envelope, refused_recipient: None, intake: None, octets: 0 };
+        let transaction = Transaction { envelope, size, refused_recipient: None, intake: None, octets: 0 };
         self.transaction = Some(Box::new(transaction));
         Ok(())
     }
@@ -138,7 +140,12 @@ impl<X: SmtpService> SmtpSession<X> {
         let may_relay = self.account.is_some() || self.client.may_relay;
         let transaction = self.transaction.as_mut().expect("the machine requires MAIL before RCPT");
         let sender = transaction.envelope.reverse_path.clone();
-        let accepted = self.service.accept_recipient(path, &sender, may_relay).await;
+        let mut accepted = self.service.accept_recipient(path, &sender, may_relay).await;
+        if let Ok(destinations) = &accepted
+            && let Err(refusal) = self.service.check_quota(destinations, transaction.size).await
+        {
+            accepted = Err(refusal);
+        }
         let destinations = match accepted {
             Ok(destinations) => destinations,
             Err(refusal) => {
@@ -227,6 +234,7 @@ impl<X: SmtpService> SmtpSession<X> {
             id: clock.generate(time),
             time,
             authentication_results,
+            delivered_to: self.service.adds_delivered_to(),
         };
         let start = clock.now();
         let committed = intake.commit(&trace).await;
@@ -401,6 +409,18 @@ fn recipient_refusal_reply(refusal: &RecipientRefusal, from: &str, to: &str) -> 
         }
         RecipientRefusal::RemoteAlias(_) => {
             error!(%from, %to, "recipient temporarily refused (451): {refusal}; see `pennypost check`");
+            replies::LOCAL_ERROR
+        }
+        RecipientRefusal::MailboxFull(_) => {
+            info!(%from, %to, "recipient temporarily refused (452): {refusal}");
+            replies::MAILBOX_FULL
+        }
+        RecipientRefusal::MailboxTooFull(_) => {
+            info!(%from, %to, "recipient refused: {refusal}");
+            replies::MAILBOX_TOO_FULL
+        }
+        RecipientRefusal::Store(failure) => {
+            error!(%failure, %from, %to, "recipient temporarily refused (451): the size of the mailbox is unknown; run `pennypost check`");
             replies::LOCAL_ERROR
         }
         RecipientRefusal::Directory(failure) => {

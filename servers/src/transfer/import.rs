@@ -143,6 +143,7 @@ impl<S: DeliveryTarget> Importer<'_, S> {
             id: SystemClock.generate(time),
             time,
             authentication_results: None,
+            delivered_to: false,
         };
         let fail = |error| format!("{place}: {error}");
         let mut incoming = self.store.begin(&self.envelope).await.map_err(fail)?;

@@ -20,6 +20,26 @@ pub trait DeliveryTarget: Send + Sync {
     /// # Errors
     /// The target cannot accept a message now, or not for one of the recipients.
     fn begin(&self, envelope: &Envelope) -> impl Future<Output = Result<Self::Incoming, StoreError>> + Send;
+
+    /// The mailbox of an account, if the target has mailboxes. Costs no more than a file status.
+    ///
+    /// # Errors
+    /// The mailbox cannot be inspected.
+    fn mailbox_status(
+        &self,
+        _account: &Username,
+    ) -> impl Future<Output = Result<MailboxStatus, StoreError>> + Send {
+        std::future::ready(Ok(MailboxStatus::default()))
+    }
+}
+
+/// Size and version of a mailbox.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MailboxStatus {
+    /// Octets of storage, including removed messages that still occupy it.
+    pub octets: u64,
+    /// Differs after every change of the mailbox.
+    pub version: u64,
 }
 
 /// A message that is being received. Dropping it aborts the delivery.

@@ -37,6 +37,17 @@ pub trait Directory: Send + Sync {
         async { Ok(None) }
     }
 
+    /// The limits of an account's mailbox. A directory without quotas has none.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    fn quota(
+        &self,
+        _account: &Username,
+    ) -> impl Future<Output = Result<Option<Quota>, DirectoryError>> + Send {
+        async { Ok(None) }
+    }
+
     /// The first account, which receives postmaster's mail unless the configuration names another.
     ///
     /// # Errors
@@ -86,6 +97,26 @@ pub trait AccountAdmin: Send + Sync {
         password: &Secret<String>,
     ) -> impl Future<Output = Result<(), DirectoryError>> + Send;
 
+    /// Gives an account another name; its password and its limits stay. Its mail is not moved.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Unknown`] if there is no such account, [`DirectoryError::Exists`] if the new name is taken.
+    fn rename(
+        &self,
+        name: &Username,
+        new: &Username,
+    ) -> impl Future<Output = Result<(), DirectoryError>> + Send;
+
+    /// Sets the limits of an account's mailbox, or removes them.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Unknown`] if there is no such account.
+    fn set_quota(
+        &self,
+        name: &Username,
+        quota: Option<Quota>,
+    ) -> impl Future<Output = Result<(), DirectoryError>> + Send;
+
     /// Removes an account; its mail remains.
     ///
     /// # Errors
@@ -132,6 +163,26 @@ pub trait AliasAdmin: Send + Sync {
         key: &AliasKey,
         targets: &[AliasTarget],
     ) -> impl Future<Output = Result<(), DirectoryError>> + Send;
+}
+
+/// Limits of a mailbox, in octets of storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// A mailbox of this size accepts no mail until its user deletes some.
+    pub soft: u64,
+    /// A message that would exceed this size is returned to its sender.
+    pub hard: u64,
+}
+
+impl Quota {
+    /// # Errors
+    /// A sentence: the hard limit is less than the soft limit.
+    pub fn new(soft: u64, hard: u64) -> Result<Self, String> {
+        if hard < soft {
+            return Err("the hard limit is less than the soft limit".to_owned());
+        }
+        Ok(Self { soft, hard })
+    }
 }
 
 /// Names of the accounts whose stored passwords need attention.

@@ -10,10 +10,10 @@ use mail_core::message::address::{Address, Domain};
 use mail_core::secret::Secret;
 use mail_core::users::Username;
 
-use crate::directory::{AccountAdmin, AliasAdmin, Directory, DirectoryError, WeakPasswords};
+use crate::directory::{AccountAdmin, AliasAdmin, Directory, DirectoryError, Quota, WeakPasswords};
 use crate::{
-    Body, DeliveryTarget, Entry, Envelope, Extent, IncomingMessage, MailboxAdmin, MailboxReport, Maildrop,
-    MaildropStore, StoreError, StoreHealth,
+    Body, DeliveryTarget, Entry, Envelope, Extent, IncomingMessage, MailboxAdmin, MailboxReport,
+    MailboxStatus, Maildrop, MaildropStore, StoreError, StoreHealth,
 };
 
 /// The left or the right implementation of the storage interfaces.
@@ -48,6 +48,10 @@ impl<L: DeliveryTarget, R: DeliveryTarget> DeliveryTarget for Either<L, R> {
 
     async fn begin(&self, envelope: &Envelope) -> Result<Self::Incoming, StoreError> {
         wrapped!(self, target => target.begin(envelope).await)
+    }
+
+    async fn mailbox_status(&self, account: &Username) -> Result<MailboxStatus, StoreError> {
+        either!(self, target => target.mailbox_status(account).await)
     }
 }
 
@@ -146,6 +150,10 @@ impl<L: Directory, R: Directory> Directory for Either<L, R> {
         either!(self, directory => directory.catch_all(domain).await)
     }
 
+    async fn quota(&self, account: &Username) -> Result<Option<Quota>, DirectoryError> {
+        either!(self, directory => directory.quota(account).await)
+    }
+
     async fn first(&self) -> Result<Option<Username>, DirectoryError> {
         either!(self, directory => directory.first().await)
     }
@@ -170,6 +178,14 @@ impl<L: AccountAdmin, R: AccountAdmin> AccountAdmin for Either<L, R> {
 
     async fn set_password(&self, name: &Username, password: &Secret<String>) -> Result<(), DirectoryError> {
         either!(self, directory => directory.set_password(name, password).await)
+    }
+
+    async fn rename(&self, name: &Username, new: &Username) -> Result<(), DirectoryError> {
+        either!(self, directory => directory.rename(name, new).await)
+    }
+
+    async fn set_quota(&self, name: &Username, quota: Option<Quota>) -> Result<(), DirectoryError> {
+        either!(self, directory => directory.set_quota(name, quota).await)
     }
 
     async fn remove(&self, name: &Username) -> Result<(), DirectoryError> {
@@ -210,6 +226,10 @@ impl<L: MailboxAdmin, R: MailboxAdmin> MailboxAdmin for Either<L, R> {
 
     async fn purge(&self, account: &Username) -> Result<(), StoreError> {
         either!(self, mailboxes => mailboxes.purge(account).await)
+    }
+
+    async fn rename(&self, account: &Username, new: &Username) -> Result<(), StoreError> {
+        either!(self, mailboxes => mailboxes.rename(account, new).await)
     }
 
     fn location(&self, account: &Username) -> String {

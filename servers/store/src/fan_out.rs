@@ -4,7 +4,10 @@ use bytes::Bytes;
 use mail_core::mailbox::Trace;
 use mail_core::users::Username;
 
-use crate::{DeliveryTarget, Destination, Envelope, IncomingMessage, MaildropStore, StoreError, StoreHealth};
+use crate::{
+    DeliveryTarget, Destination, Envelope, IncomingMessage, MailboxStatus, MaildropStore, StoreError,
+    StoreHealth,
+};
 
 /// Splits each message by destination: mailboxes go to one target, remote addresses to the other.
 #[derive(Debug, Clone)]
@@ -30,6 +33,10 @@ impl<M: DeliveryTarget, R: DeliveryTarget> DeliveryTarget for FanOut<M, R> {
             mailboxes: begin(&self.mailboxes, envelope, mailboxes).await?,
             remote: begin(&self.remote, envelope, remote).await?,
         })
+    }
+
+    async fn mailbox_status(&self, account: &Username) -> Result<MailboxStatus, StoreError> {
+        self.mailboxes.mailbox_status(account).await
     }
 }
 

@@ -17,7 +17,8 @@
 //! - **Streaming.** Message content is transferred in chunks and listings in batches. Memory use does not depend on the size
 //!   of a message or mailbox.
 //!
-//! [`text`] is the store of MyMailBox.txt files over a [`disk::Disk`]; `user_txt` is the directory in User.txt and Aliases.txt.
+//! [`text`] is the store of MyMailBox.txt files over a [`disk::Disk`]; `user_txt` is the directory in User.txt, Aliases.txt and
+//! Quotas.txt.
 
 mod delivery;
 pub mod directory;
@@ -39,6 +40,7 @@ mod aliases_txt;
 pub mod descriptors;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod password;
+mod quotas_txt;
 #[cfg(not(target_arch = "wasm32"))]
 mod rewrite;
 #[cfg(not(target_arch = "wasm32"))]
@@ -46,7 +48,9 @@ pub mod user_txt;
 #[cfg(not(target_arch = "wasm32"))]
 mod watched_file;
 
-pub use delivery::{DeliveryTarget, Destination, DsnRequest, Envelope, IncomingMessage, Origin};
+pub use delivery::{
+    DeliveryTarget, Destination, DsnRequest, Envelope, IncomingMessage, MailboxStatus, Origin,
+};
 pub use either::Either;
 pub use fan_out::{FanOut, FanOutIncoming};
 pub use health::StoreHealth;

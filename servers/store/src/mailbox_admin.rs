@@ -31,6 +31,16 @@ pub trait MailboxAdmin: Send + Sync {
     /// Some of it remains.
     fn purge(&self, account: &Username) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Moves all mail of an account to another name. The caller has the lease of its maildrop.
+    ///
+    /// # Errors
+    /// There is mail of that name already, or the mail cannot be moved; nothing has changed then.
+    fn rename(
+        &self,
+        account: &Username,
+        new: &Username,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// The location of an account's mail, for messages to the administrator.
     fn location(&self, account: &Username) -> String;
 }

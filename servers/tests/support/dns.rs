@@ -11,7 +11,7 @@ use hickory_server::net::runtime::{Time, TokioRuntimeProvider};
 use hickory_server::proto::dnssec::crypto::EcdsaSigningKey;
 use hickory_server::proto::dnssec::rdata::DNSKEY;
 use hickory_server::proto::dnssec::{Algorithm, DnssecSigner, SigningKey};
-use hickory_server::proto::rr::rdata::{A, MX, NS, PTR, SOA, TLSA, TXT};
+use hickory_server::proto::rr::rdata::{A, CNAME, MX, NS, PTR, SOA, SRV, TLSA, TXT};
 use hickory_server::proto::rr::{Name, RData, Record, RecordType};
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use hickory_server::store::in_memory::InMemoryZoneHandler;
@@ -37,6 +37,8 @@ pub(crate) enum DnsRecord<'a> {
     Txt(&'a str, &'a str),
     /// A record `3 1 1` with this digest in hexadecimal digits.
     Tlsa(&'a str, &'a str),
+    Srv(&'a str, u16, &'a str),
+    Cname(&'a str, &'a str),
 }
 
 type Zone = InMemoryZoneHandler<TokioRuntimeProvider>;
@@ -144,6 +146,8 @@ fn zone(origin: Name, proof: Option<NxProofKind>, records: &[DnsRecord<'_>]) -> 
             DnsRecord::A(owner, address) => (owner, RData::A(A(*address))),
             DnsRecord::Mx(owner, preference, host) => (owner, RData::MX(MX::new(*preference, name(host)))),
             DnsRecord::Ptr(owner, host) => (owner, RData::PTR(PTR(name(host)))),
+            DnsRecord::Srv(owner, port, host) => (owner, RData::SRV(SRV::new(0, 1, *port, name(host)))),
+            DnsRecord::Cname(owner, host) => (owner, RData::CNAME(CNAME(name(host)))),
             DnsRecord::Txt(owner, text) => (owner, RData::TXT(TXT::new(strings(text)))),
             DnsRecord::Tlsa(owner, digest) => {
                 let octet = |at| u8::from_str_radix(&digest[at..at + 2], 16).expect("hexadecimal digits");

@@ -136,6 +136,11 @@ pub const MAIL_LOOP: Reply =
     Reply::fixed(554, Some((5, 4, 6)), "Too many Received fields: mail loop detected");
 /// RFC 5321 section 4.5.3.1.9, applied to the header.
 pub const HEADER_TOO_LARGE: Reply = Reply::fixed(552, Some((5, 3, 4)), "Message header too large");
+/// RFC 5321 section 4.2.3, RFC 3463 section 3.3.
+pub const MAILBOX_FULL: Reply = Reply::fixed(452, Some((4, 2, 2)), "Mailbox full; try again later");
+/// RFC 5321 section 4.2.3, RFC 3463 section 3.3.
+pub const MAILBOX_TOO_FULL: Reply =
+    Reply::fixed(552, Some((5, 2, 2)), "Message would exceed the quota of the mailbox");
 /// RFC 5321 section 4.2.2.
 pub const STORAGE_FULL: Reply =
     Reply::fixed(452, Some((4, 3, 1)), "Insufficient system storage; try again later");

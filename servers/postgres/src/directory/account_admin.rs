@@ -2,7 +2,7 @@
 
 use mail_core::secret::Secret;
 use mail_core::users::{StoredPassword, Username};
-use mail_store::directory::{AccountAdmin, DirectoryError, WeakPasswords};
+use mail_store::directory::{AccountAdmin, DirectoryError, Quota, WeakPasswords};
 use mail_store::password::cost::{self, Params};
 use mail_store::password::{hash, is_hash};
 use tokio_postgres::Row;
@@ -24,6 +24,8 @@ const ADD: &str = "INSERT INTO account (account, name, password, position) \
     SELECT $1, $2, $3, coalesce(max(position), 0) + 1 FROM account ON CONFLICT DO NOTHING";
 const CREATE_MAILDROP: &str = "INSERT INTO maildrop (account) VALUES ($1) ON CONFLICT DO NOTHING";
 const SET_PASSWORD: &str = "UPDATE account SET password = $2 WHERE account = $1";
+const RENAME: &str = "UPDATE account SET account = $2, name = $3 WHERE account = $1 \
+    AND ($1 = $2 OR NOT EXISTS (SELECT FROM account WHERE account = $2))";
 const REMOVE: &str = "DELETE FROM account WHERE account = $1";
 
 /// Plain-text passwords, and texts that are no hash.
@@ -97,6 +99,23 @@ impl AccountAdmin for PostgresDirectory {
             true => Ok(()),
             false => Err(DirectoryError::Unknown(name.clone())),
         }
+    }
+
+    async fn rename(&self, name: &Username, new: &Username) -> Result<(), DirectoryError> {
+        if self.change(&[(RENAME, &[&key(name), &key(new), &new.as_str()])]).await? {
+            return Ok(());
+        }
+        let rows = self.database.query(super::ACCOUNT, &[&key(name)]).await?;
+        match rows.is_empty() {
+            true => Err(DirectoryError::Unknown(name.clone())),
+            false => Err(DirectoryError::Exists(new.clone())),
+        }
+    }
+
+    async fn set_quota(&self, _name: &Username, _quota: Option<Quota>) -> Result<(), DirectoryError> {
+        Err(DirectoryError::Failed(
+            "the database has no quotas; only the store of text files (`kind = \"text\"` in [store]) limits mailboxes".into(),
+        ))
     }
 
     async fn remove(&self, name: &Username) -> Result<(), DirectoryError> {

@@ -1,6 +1,7 @@
-//! Inspection and copies of mailbox files, for `pennypost check` and `pennypost backup`.
+//! Inspection, copies and renaming of mailbox files, for `pennypost check`, `pennypost backup` and `pennypost user rename`.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
 
 use mail_core::mailbox::{Defect, Kind, Record};
 use mail_core::users::Username;
@@ -81,6 +82,26 @@ impl<D: Disk> MailboxAdmin for TextMailboxes<D> {
     async fn purge(&self, account: &Username) -> Result<(), StoreError> {
         let folder = Folder::new(account).path;
         self.disk.remove_dir_all(&folder).map_err(|error| failed("delete", &folder, error))
+    }
+
+    async fn rename(&self, account: &Username, new: &Username) -> Result<(), StoreError> {
+        let (from, to) = (Folder::new(account), Folder::new(new));
+        let fail = |error| failed("rename", &from.path, error);
+        // The folder of an account that was added by hand is created by its first message.
+        if self.disk.list(&from.path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            return Ok(());
+        }
+        let _lock = append_lock(&self.disk, &from)?;
+        // Another spelling of the same name is the same folder on some file systems.
+        if account != new && self.disk.list(&to.path).is_ok_and(|files| !files.is_empty()) {
+            let folder = self.disk.display_path(&to.path);
+            return Err(StoreError::Failed(format!(
+                "{} exists already; move it elsewhere or choose another name",
+                folder.display()
+            )));
+        }
+        self.disk.rename(&from.path, &to.path).map_err(fail)?;
+        self.disk.sync_dir(Path::new("")).map_err(fail)
     }
 
     fn location(&self, account: &Username) -> String {

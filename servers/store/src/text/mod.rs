@@ -13,15 +13,17 @@
 //! Blocking file operations run on an [`Offload`].
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mail_core::users::Username;
 
-use crate::disk::{Disk, failed};
+use crate::disk::{Disk, Status, failed};
 use crate::offload::Offload;
 use crate::spool::SpillFiles;
-use crate::{DeliveryTarget, Envelope, MaildropStore, StoreError, StoreHealth};
+use crate::{DeliveryTarget, Envelope, MailboxStatus, MaildropStore, StoreError, StoreHealth};
 
 mod append;
 mod body;
@@ -101,6 +103,11 @@ impl<D: Disk, O: Offload> DeliveryTarget for TextStore<D, O> {
     async fn begin(&self, envelope: &Envelope) -> Result<TextIncoming<D, O>, StoreError> {
         TextIncoming::new(Arc::clone(&self.shared), self.offload.clone(), envelope)
     }
+
+    async fn mailbox_status(&self, account: &Username) -> Result<MailboxStatus, StoreError> {
+        let (shared, path) = (Arc::clone(&self.shared), Folder::new(account).mailbox());
+        self.offload.run(move || status(&shared.disk, &path)).await
+    }
 }
 
 impl<D: Disk, O: Offload> MaildropStore for TextStore<D, O> {
@@ -170,4 +177,15 @@ impl Folder {
 fn append_lock<D: Disk>(disk: &D, folder: &Folder) -> Result<D::Lock, StoreError> {
     let path = folder.append_lock();
     disk.lock(&path).map_err(|error| failed("lock", &path, error))
+}
+
+/// The status of a mailbox file, which may not exist yet.
+fn status<D: Disk>(disk: &D, mailbox: &Path) -> Result<MailboxStatus, StoreError> {
+    let Status { identity, length, changed } = match disk.status(mailbox) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(MailboxStatus::default()),
+        status => status.map_err(|error| failed("inspect", mailbox, error))?,
+    };
+    let mut version = DefaultHasher::new();
+    (identity, length, changed).hash(&mut version);
+    Ok(MailboxStatus { octets: length, version: version.finish() })
 }

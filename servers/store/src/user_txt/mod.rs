@@ -1,4 +1,4 @@
-//! The accounts in User.txt: read when the file changes, rewritten atomically.
+//! The accounts in User.txt, with their aliases and quotas: read when the file changes, rewritten atomically.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder};
@@ -17,9 +17,10 @@ use mail_core::time::Instant;
 use mail_core::users::{self, Account, StoredPassword, UserFile, Username};
 
 use crate::aliases_txt::AliasesTxt;
-use crate::directory::{AccountAdmin, AliasAdmin, Directory, DirectoryError, WeakPasswords};
+use crate::directory::{AccountAdmin, AliasAdmin, Directory, DirectoryError, Quota, WeakPasswords};
 use crate::password::cost::{self, cost};
 use crate::password::{Hashing, VerifiedPasswordCache, hash, is_hash, same};
+use crate::quotas_txt::QuotasTxt;
 use crate::rewrite::rewrite_file;
 use crate::watched_file::WatchedFile;
 
@@ -30,6 +31,7 @@ pub struct UserTxt {
     auth: Auth,
     file: WatchedFile<Snapshot>,
     aliases: AliasesTxt,
+    quotas: QuotasTxt,
     hashing: Hashing,
     verified: VerifiedPasswordCache,
 }
@@ -54,6 +56,7 @@ impl UserTxt {
             auth: auth.clone(),
             file: WatchedFile::open(path_in(data), Snapshot::read)?,
             aliases: AliasesTxt::open(data, domains)?,
+            quotas: QuotasTxt::open(data)?,
             hashing: Hashing::default(),
             verified: VerifiedPasswordCache::new(Duration::from_secs(auth.cache_seconds)),
         })
@@ -63,6 +66,13 @@ impl UserTxt {
     #[must_use]
     pub fn hashed(&self) -> u64 {
         self.hashing.hashed()
+    }
+
+    /// Reads the files again if they have changed, and logs errors in them.
+    pub async fn reload(&self) {
+        self.current().await;
+        self.aliases.current().await;
+        self.quotas.current().await;
     }
 
     /// The accounts of the file, which is read again if it has changed.
@@ -101,6 +111,10 @@ impl Directory for UserTxt {
 
     async fn catch_all(&self, domain: &Domain) -> Result<Option<Vec<Address>>, DirectoryError> {
         Ok(self.aliases.catch_all(domain).await)
+    }
+
+    async fn quota(&self, account: &Username) -> Result<Option<Quota>, DirectoryError> {
+        Ok(self.quotas.find(account).await)
     }
 
     async fn first(&self) -> Result<Option<Username>, DirectoryError> {
@@ -205,11 +219,29 @@ impl AccountAdmin for UserTxt {
         })
     }
 
+    async fn rename(&self, name: &Username, new: &Username) -> Result<(), DirectoryError> {
+        self.rewrite(|file| {
+            let taken = file.account(new).filter(|taken| taken.name != *name);
+            if let Some(taken) = taken {
+                return Err(DirectoryError::Exists(taken.name.clone()));
+            }
+            if file.rename(name, new) { Ok(()) } else { Err(DirectoryError::Unknown(name.clone())) }
+        })?;
+        self.quotas.rename(name, new)
+    }
+
+    async fn set_quota(&self, name: &Username, quota: Option<Quota>) -> Result<(), DirectoryError> {
+        let current = self.current().await;
+        let account = current.account(name).ok_or_else(|| DirectoryError::Unknown(name.clone()))?;
+        self.quotas.set(&account.name, quota)
+    }
+
     async fn remove(&self, name: &Username) -> Result<(), DirectoryError> {
         self.rewrite(|file| match file.remove(name) {
             true => Ok(()),
             false => Err(DirectoryError::Unknown(name.clone())),
-        })
+        })?;
+        if self.quotas.exists() { self.quotas.set(name, None) } else { Ok(()) }
     }
 
     async fn weak_passwords(&self) -> Result<WeakPasswords, DirectoryError> {

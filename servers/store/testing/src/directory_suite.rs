@@ -14,6 +14,7 @@ macro_rules! directory_suite {
             only_the_right_password_is_verified
             changed_password_replaces_the_old_one
             removed_account_is_unknown
+            renamed_account_keeps_its_password_and_place
             names_are_listed_in_order
         }
     };
@@ -86,6 +87,22 @@ pub async fn removed_account_is_unknown(directory: &(impl Directory + AccountAdm
     assert!(verify(directory, "gb", "other").await.is_some());
     let again = directory.remove(&name("ag")).await;
     assert!(matches!(again, Err(DirectoryError::Unknown(_))), "{again:?}");
+}
+
+pub async fn renamed_account_keeps_its_password_and_place(directory: &(impl Directory + AccountAdmin)) {
+    add(directory, "ag", "penny").await;
+    add(directory, "gb", "other").await;
+    directory.rename(&name("AG"), &name("agnes")).await.expect("renamed");
+    assert_eq!(directory.find(&name("ag")).await.expect("read"), None);
+    assert_eq!(directory.first().await.expect("read"), Some(name("agnes")));
+    assert!(verify(directory, "agnes", "penny").await.is_some());
+    directory.rename(&name("agnes"), &name("Agnes")).await.expect("another spelling");
+    let found = directory.find(&name("agnes")).await.expect("read").expect("it exists");
+    assert_eq!(found.as_str(), "Agnes");
+    let taken = directory.rename(&name("agnes"), &name("gb")).await;
+    assert!(matches!(taken, Err(DirectoryError::Exists(_))), "{taken:?}");
+    let unknown = directory.rename(&name("ag"), &name("cd")).await;
+    assert!(matches!(unknown, Err(DirectoryError::Unknown(_))), "{unknown:?}");
 }
 
 pub async fn names_are_listed_in_order(directory: &(impl Directory + AccountAdmin)) {

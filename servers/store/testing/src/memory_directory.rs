@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mail_core::secret::Secret;
 use mail_core::users::Username;
-use mail_store::directory::{AccountAdmin, Directory, DirectoryError, WeakPasswords};
+use mail_store::directory::{AccountAdmin, Directory, DirectoryError, Quota, WeakPasswords};
 
 /// A directory in memory. A clone has the same accounts.
 #[derive(Debug, Clone, Default)]
@@ -63,6 +63,24 @@ impl AccountAdmin for MemoryDirectory {
         let (_, stored) = account.ok_or_else(|| DirectoryError::Unknown(name.clone()))?;
         *stored = password.clone();
         Ok(())
+    }
+
+    async fn rename(&self, name: &Username, new: &Username) -> Result<(), DirectoryError> {
+        let mut accounts = self.accounts();
+        if name != new && accounts.iter().any(|(account, _)| account == new) {
+            return Err(DirectoryError::Exists(new.clone()));
+        }
+        let account = accounts.iter_mut().find(|(account, _)| account == name);
+        let (renamed, _) = account.ok_or_else(|| DirectoryError::Unknown(name.clone()))?;
+        *renamed = new.clone();
+        Ok(())
+    }
+
+    /// Mailboxes in memory have no limits.
+    async fn set_quota(&self, name: &Username, _quota: Option<Quota>) -> Result<(), DirectoryError> {
+        let accounts = self.accounts();
+        let is_known = accounts.iter().any(|(account, _)| account == name);
+        if is_known { Ok(()) } else { Err(DirectoryError::Unknown(name.clone())) }
     }
 
     async fn remove(&self, name: &Username) -> Result<(), DirectoryError> {

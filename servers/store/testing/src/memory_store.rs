@@ -290,6 +290,12 @@ impl MailboxAdmin for MemoryStore {
         Ok(())
     }
 
+    async fn rename(&self, account: &Username, new: &Username) -> Result<(), StoreError> {
+        let messages = self.with_mailbox(account, |mailbox| std::mem::take(&mut mailbox.messages));
+        self.with_mailbox(new, |mailbox| mailbox.messages = messages);
+        Ok(())
+    }
+
     fn location(&self, account: &Username) -> String {
         format!("memory of {account}")
     }

@@ -51,6 +51,7 @@ pub fn trace(id: &str) -> Trace {
         id: id.into(),
         time: "2026-11-22T19:15:07Z".parse().expect("a date"),
         authentication_results: None,
+        delivered_to: false,
     }
 }
 
