@@ -3,7 +3,7 @@
 use mail_core::message::draft::Attachment;
 use wasm_bindgen::JsCast as _;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{ClipboardEvent, DataTransfer, DragEvent, File, FileList, HtmlInputElement};
+use web_sys::{ClipboardEvent, DataTransfer, DragEvent, Element, File, FileList, HtmlInputElement, Node};
 use yew::prelude::*;
 
 use crate::control::Control;
@@ -42,7 +42,9 @@ pub(super) fn AttachButton(AttachButtonProps { disabled }: &AttachButtonProps) -
 pub(super) fn on_drop(control: &Control) -> Callback<DragEvent> {
     let control = control.clone();
     Callback::from(move |event: DragEvent| {
-        if let Some(files) = event.data_transfer().and_then(|data| files(&data)) {
+        if let Some(files) = event.data_transfer().and_then(|data| files(&data))
+            && !is_for_editor(&event, &files)
+        {
             event.prevent_default();
             attach(&control, Some(files));
         }
@@ -59,11 +61,23 @@ pub(super) fn on_paste(control: &Control) -> Callback<Event> {
         let data = event.dyn_ref::<ClipboardEvent>().and_then(ClipboardEvent::clipboard_data);
         // Office programs add an image of copied text; the text is pasted.
         let has_text = |data: &DataTransfer| data.get_data("text/plain").is_ok_and(|text| !text.is_empty());
-        if let Some(files) = data.filter(|data| !has_text(data)).and_then(|data| files(&data)) {
+        if let Some(files) = data.filter(|data| !has_text(data)).and_then(|data| files(&data))
+            && !is_for_editor(&event, &files)
+        {
             event.prevent_default();
             attach(&control, Some(files));
         }
     })
+}
+
+/// Images in the text become part of it.
+fn is_for_editor(event: &Event, files: &FileList) -> bool {
+    let target = event.target().and_then(|target| target.dyn_into::<Node>().ok());
+    let element =
+        target.and_then(|node| node.dyn_ref::<Element>().cloned().or_else(|| node.parent_element()));
+    let is_image = |at| files.get(at).is_some_and(|file: File| file.type_().starts_with("image/"));
+    element.is_some_and(|element| matches!(element.closest(".rich-text"), Ok(Some(_))))
+        && (0..files.length()).all(is_image)
 }
 
 fn files(data: &DataTransfer) -> Option<FileList> {

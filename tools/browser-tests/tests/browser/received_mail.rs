@@ -128,6 +128,7 @@ async fn answers_contain_the_displayed_text() {
     let body = page.value("Text").await;
     assert!(body.replace("> \n", ">\n").ends_with(quoted), "{body}");
     page.press("Discard").await;
+    page.press("Discard draft").await;
 
     page.press("Forward").await;
     page.wait_until("the subject", async || page.value("Subject").await == "Fwd: AW: Re[2]: Your order")
@@ -137,6 +138,7 @@ async fn answers_contain_the_displayed_text() {
     let body = page.value("Text").await;
     assert!(body.ends_with("\n\nYour order:\n\n2. two apples\n3. three pears\n\n> Are they ripe?"), "{body}");
     page.press("Discard").await;
+    page.press("Discard draft").await;
 
     // The user has chosen the text part.
     page.press("Show plain text").await;

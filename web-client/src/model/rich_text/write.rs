@@ -117,11 +117,13 @@ struct Writer<'a> {
     quote: u8,
     /// Open lists. Each has an open item.
     lists: Vec<Kind>,
+    /// A space would be collapsed here.
+    after_space: bool,
 }
 
 impl<'a> Writer<'a> {
     const fn new(form: Form<'a>) -> Self {
-        Self { form, html: String::new(), starts: Vec::new(), quote: 0, lists: Vec::new() }
+        Self { form, html: String::new(), starts: Vec::new(), quote: 0, lists: Vec::new(), after_space: true }
     }
 
     fn write(mut self, blocks: &[Block]) -> Vec<String> {
@@ -204,6 +206,7 @@ impl<'a> Writer<'a> {
 
     fn runs(&mut self, block: &Block) {
         let mut open_link = None;
+        self.after_space = true;
         for run in &block.runs {
             if run.style.link != open_link {
                 if open_link.is_some() {
@@ -239,11 +242,12 @@ impl<'a> Writer<'a> {
             Content::Text(text) => {
                 let text = match self.form {
                     Form::Editor(_) => escape(text),
-                    Form::Mail => with_no_break_spaces(&escape(text)),
+                    Form::Mail => with_no_break_spaces(&escape(text), &mut self.after_space),
                 };
                 self.html.push_str(&text.replace('\n', "<br>"));
             }
             Content::Image(image) => {
+                self.after_space = false;
                 let url = match self.form {
                     Form::Editor(image_url) => image_url(&image.content_id),
                     Form::Mail => STORED(&image.content_id),
@@ -262,17 +266,16 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Keeps the spaces that HTML would collapse.
-fn with_no_break_spaces(text: &str) -> String {
+/// Keeps the spaces that HTML would collapse. `after_space` is true at the start of a line and behind a space.
+fn with_no_break_spaces(text: &str, after_space: &mut bool) -> String {
     let mut kept = String::with_capacity(text.len());
-    let mut after_space = true;
     for c in text.chars() {
         match c {
-            ' ' if after_space => kept.push_str("&nbsp;"),
+            ' ' if *after_space => kept.push_str("&nbsp;"),
             '\t' => kept.push_str("&nbsp;&nbsp;&nbsp; "),
             c => kept.push(c),
         }
-        after_space = matches!(c, ' ' | '\t' | '\n');
+        *after_space = matches!(c, ' ' | '\t' | '\n');
     }
     kept
 }

@@ -3,7 +3,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use super::*;
 use crate::model::rich_text::RichText;
 
-const HTML: &str = "<p>a  <b>b\"</b><br>c<br><br></p><ul><li><p>x<img src=\"cid:1@x\" alt=\"p\" data-id=\"1@x\">y</p></li></ul><p><br></p>";
+const HTML: &str = "<p>a  <b>b&quot;</b><br>c<br><br></p><ul><li><p>x<img src=\"cid:1@x\" alt=\"p\" data-id=\"1@x\">y</p></li></ul><p><br></p>";
 
 fn editor(html: &str) -> Element {
     let document = dom::document().unwrap();
