@@ -130,14 +130,14 @@ impl<W: Write> Report<W> {
                         continue;
                     }
                     self.print_defect(&format!(
-                        "{place}: {} leads to {target} on another host, and no mail leaves this one; remove the target, or add [outbound] to the configuration",
+                        "{place}: {} points to {target} on another host, and no mail leaves this one; remove the target, or add [outbound] to the configuration",
                         alias.key
                     ))?;
                     continue;
                 }
                 if !is_deliverable(directory, &address, domain).await.map_err(failed)? {
                     self.print_defect(&format!(
-                        "{place}: {} leads to {target}, which is neither an account nor an alias; add it or remove the target",
+                        "{place}: {} points to {target}, which is neither an account nor an alias; add it or remove the target",
                         alias.key
                     ))?;
                 }
