@@ -88,7 +88,7 @@ fn accounts_aliases_and_mail_are_administered_in_the_database() {
     cluster.succeeds(&["user", "remove", "gb", "--purge"], "");
     assert_eq!(cluster.postgres.psql("mail0", "SELECT DISTINCT account FROM message"), "ag\n");
     let broken = cluster.dir.pennypost(&["check"], "");
-    assert!(broken.code == Some(1) && broken.stdout.contains("aliases: sales leads to gb"), "{broken:?}");
+    assert!(broken.code == Some(1) && broken.stdout.contains("aliases: sales points to gb"), "{broken:?}");
 }
 
 #[test]
