@@ -12,6 +12,9 @@ use net::health::Readiness;
 use crate::upgrade::{UpgradeHandler, explain, upgrade};
 use crate::{headers, page};
 
+/// Tells the page to register its service worker. A page from another server, such as `trunk serve`, does without.
+const SERVICE_WORKER_MARK: &str = "<meta name=\"pennypost-service-worker\">";
+
 /// `https_only` adds Strict-Transport-Security.
 pub(crate) fn router(
     root: &Path,
@@ -23,9 +26,26 @@ pub(crate) fn router(
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .with_state(readiness);
+    let head = format!("{SERVICE_WORKER_MARK}{}", servers(handler.targets.keys()));
     let bridge = Router::new().route("/ws/{target}", get(upgrade).post(explain)).with_state(handler);
-    let page = page::router(root, page::PageSource::find(root), "");
+    let page = page::router(root, page::PageSource::find(root), head);
     headers::secured(bridge.merge(health).merge(page), https_only)
+}
+
+/// Names further mail servers to the page: those with targets `smtp-<name>` and `pop3-<name>`.
+fn servers<'a>(targets: impl Iterator<Item = &'a String> + Clone) -> String {
+    let has_pop3 = |name: &str| {
+        targets.clone().any(|target| target.strip_prefix("pop3-").is_some_and(|server| server == name))
+    };
+    let is_plain = |name: &&str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    };
+    let names = targets.clone().filter_map(|target| target.strip_prefix("smtp-"));
+    let names: Vec<_> = names.filter(|name| has_pop3(name)).filter(is_plain).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!("<meta name=\"pennypost-servers\" content=\"{}\">", names.join(" "))
 }
 
 /// Axum handler: 503 with the reason if the process cannot serve.
@@ -41,6 +61,18 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
+
+    #[test]
+    fn servers_with_both_targets_are_named_to_the_page() {
+        let targets = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let named = |names: &[&str]| servers(targets(names).iter());
+        assert_eq!(named(&["pop3", "smtp"]), "");
+        assert_eq!(named(&["pop3-a", "smtp-b", "smtp-\"", "pop3-\"", "smtp-", "pop3-"]), "");
+        assert_eq!(
+            named(&["pop3", "pop3-home", "pop3-work", "smtp", "smtp-home", "smtp-work"]),
+            "<meta name=\"pennypost-servers\" content=\"home work\">"
+        );
+    }
 
     #[tokio::test]
     async fn readyz_is_503_during_shutdown_and_while_the_check_fails() {

@@ -27,12 +27,18 @@ pub(super) enum Job {
 }
 
 pub(super) struct LoginSession {
+    /// Identifies the account in this browser.
+    pub(super) id: String,
+    /// Selects the bridge's targets.
+    pub(super) server: String,
     pub(super) account: String,
     /// As it was typed.
     pub(super) username: String,
     pub(super) credentials: Credentials,
     /// Stored once the server has accepted it; true for the device, false for the tab.
     pub(super) unstored: RefCell<Option<(SignIn, bool)>>,
+    /// The user has signed out. The session may also end because the user has switched to another account.
+    pub(super) signed_out: Cell<bool>,
     /// The sign-in is being stored.
     pub(super) storing: RefCell<Option<oneshot::Receiver<()>>>,
     pub(super) storage: Storage,
@@ -56,12 +62,15 @@ impl LoginSession {
         snapshot: Snapshot,
         address: Option<Address>,
     ) -> Self {
-        let SignIn { username, password } = sign_in;
+        let SignIn { server, username, password } = sign_in;
         Self {
+            id: sign_in.account(),
+            server: server.clone(),
             account: account_name(username),
             username: username.clone(),
             credentials: Credentials::new(username, password),
             unstored: RefCell::default(),
+            signed_out: Cell::default(),
             storing: RefCell::default(),
             storage,
             snapshot: RefCell::new(Some(snapshot)),

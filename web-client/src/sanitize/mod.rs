@@ -5,4 +5,4 @@ mod html;
 mod images;
 mod style;
 
-pub(crate) use html::{SanitizedHtml, sanitize_html};
+pub(crate) use html::{RemoteImages, SanitizedHtml, sanitize_html};

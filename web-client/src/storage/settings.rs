@@ -1,6 +1,7 @@
 //! The settings of an account: an object in `profile`.
 
-use wasm_bindgen::JsValue;
+use js_sys::Array;
+use wasm_bindgen::{JsCast as _, JsValue};
 
 use super::{ObjectStore, Storage};
 use crate::model::settings::Settings;
@@ -30,6 +31,7 @@ fn encode(settings: &Settings) -> JsValue {
         ("offlineOctets", offline_octets.into()),
         ("undoSendSeconds", settings.undo_send_seconds.into()),
         ("conversations", settings.conversations.into()),
+        ("imagesFrom", settings.images_from.iter().map(JsValue::from).collect::<Array>().into()),
     ])
     .into()
 }
@@ -49,7 +51,13 @@ fn decode(value: &JsValue) -> Settings {
         conversations: property("conversations")
             .and_then(|value| value.as_bool())
             .unwrap_or(default.conversations),
+        images_from: property("imagesFrom").map_or(default.images_from, |senders| strings(&senders)),
     }
+}
+
+fn strings(value: &JsValue) -> Vec<String> {
+    let strings = value.dyn_ref::<Array>().into_iter().flat_map(|array| array.iter());
+    strings.filter_map(|string| string.as_string()).collect()
 }
 
 /// JavaScript values exist on WebAssembly only.
@@ -69,6 +77,7 @@ mod tests {
             offline_octets: 0,
             undo_send_seconds: 30,
             conversations: false,
+            images_from: vec!["ag@iit.edu".to_owned()],
         };
         assert_eq!(decode(&encode(&settings)), settings);
         assert_eq!(decode(&Object::new().into()), Settings::default());

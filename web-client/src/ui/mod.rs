@@ -1,5 +1,6 @@
 //! The components. They draw slices of the state and pass user actions to [`control`](crate::control).
 
+mod accounts;
 mod app;
 mod attach;
 mod attachments;
@@ -16,6 +17,7 @@ mod element_ids;
 mod folders;
 mod history;
 mod icons;
+mod image_bar;
 mod keyboard;
 mod list_bar;
 mod list_layout;
@@ -30,6 +32,7 @@ mod plain_text;
 mod protocol_log;
 mod reader;
 mod recipients_field;
+mod remote_images_frame;
 mod select;
 mod selection_bar;
 mod settings_dialog;
@@ -39,6 +42,7 @@ mod source;
 mod suggestions;
 mod toast;
 mod top_bar;
+mod update_bar;
 
 pub(crate) use app::App;
 pub(crate) use catch::CatchApp;

@@ -58,7 +58,7 @@ pub(super) fn Reader(ReaderProps { settings, mailbox, ui }: &ReaderProps) -> Htm
             html! { <Source key={open.id.clone()} message={message.clone()} /> }
         }
         Content::Ready(message) => {
-            let view = html! { <MessageView key={open.id.clone()} message={message.clone()} shows_html={open.shows_html} /> };
+            let view = html! { <MessageView key={open.id.clone()} message={message.clone()} shows_html={open.shows_html} settings={settings.clone()} /> };
             if settings.conversations {
                 html! { <Conversation mailbox={mailbox.clone()} open={open.id.clone()}>{ view }</Conversation> }
             } else {
