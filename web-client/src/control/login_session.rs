@@ -26,6 +26,13 @@ pub(super) enum Job {
     FetchInBackground,
 }
 
+/// A sign-in that the server has not accepted yet.
+pub(super) struct UnstoredSignIn {
+    pub(super) sign_in: SignIn,
+    /// Whether it is stored for the device, not only for the tab.
+    pub(super) on_device: bool,
+}
+
 pub(super) struct LoginSession {
     /// Identifies the account in this browser.
     pub(super) id: String,
@@ -35,8 +42,8 @@ pub(super) struct LoginSession {
     /// As it was typed.
     pub(super) username: String,
     pub(super) credentials: Credentials,
-    /// Stored once the server has accepted it; true for the device, false for the tab.
-    pub(super) unstored: RefCell<Option<(SignIn, bool)>>,
+    /// Stored once the server has accepted it.
+    pub(super) sign_in_to_store: RefCell<Option<UnstoredSignIn>>,
     /// The user has signed out. The session may also end because the user has switched to another account.
     pub(super) signed_out: Cell<bool>,
     /// The sign-in is being stored.
@@ -69,7 +76,7 @@ impl LoginSession {
             account: account_name(username),
             username: username.clone(),
             credentials: Credentials::new(username, password),
-            unstored: RefCell::default(),
+            sign_in_to_store: RefCell::default(),
             signed_out: Cell::default(),
             storing: RefCell::default(),
             storage,

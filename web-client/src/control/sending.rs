@@ -73,9 +73,9 @@ impl Control {
         self.begin_sending();
         self.put_draft(session, &unconfirmed).await;
         match self.compose_and_submit(session, form, name, cancelled).await {
-            Ok((message, receipt)) => self.sent(session, form, &message, &receipt).await,
+            Ok((message, receipt)) => self.on_sent(session, form, &message, &receipt).await,
             Err(SendError::NotConnected(_)) => self.put_in_outbox(session, form).await,
-            Err(error) => self.not_sent(session, form, &error).await,
+            Err(error) => self.on_send_failed(session, form, &error).await,
         }
         self.end_sending();
     }
@@ -151,7 +151,7 @@ impl Control {
         result
     }
 
-    async fn not_sent(&self, session: &Rc<LoginSession>, form: &DraftForm, error: &SendError) {
+    async fn on_send_failed(&self, session: &Rc<LoginSession>, form: &DraftForm, error: &SendError) {
         let maybe_delivered = form.maybe_delivered || *error == SendError::DeliveryUnknown;
         let form = Rc::new(DraftForm { maybe_delivered, ..DraftForm::clone(form) });
         if self.is_current(session) {
@@ -168,7 +168,7 @@ impl Control {
         self.put_draft(session, &form).await;
     }
 
-    async fn sent(&self, session: &Rc<LoginSession>, form: &DraftForm, message: &[u8], receipt: &Receipt) {
+    async fn on_sent(&self, session: &Rc<LoginSession>, form: &DraftForm, message: &[u8], receipt: &Receipt) {
         let copy = session.storage.put_sent_copy(&form.id, message).await;
         if self.is_current(session) {
             // Storing of the draft ends before it is deleted. In the other order it could reappear.

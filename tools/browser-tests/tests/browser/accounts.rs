@@ -125,6 +125,7 @@ async fn account_may_have_its_own_servers() {
     sign_in(page, "gb", "gondola").await;
     page.wait_for("row", "at work").await;
     page.choose_menu_item("Add account").await;
+    page.wait_for("button", "Continue as gb (work)").await;
     sign_in(page, "gb", "gondola").await;
     page.wait_for("row", "at home").await;
     write_to_gb(page).await;

@@ -3,9 +3,9 @@
 use browser_tests::{Fixture, Page};
 
 use crate::sample_mails::PLAIN;
-use crate::{open_inbox, send, sign_in};
+use crate::{open_inbox, reload, send, sign_in};
 
-const CANNOT_STORE: &str = "This browser cannot store the draft: it is lost when the page is closed.";
+const CANNOT_STORE: &str = "The browser could not save the draft.";
 
 const FORBID: &str = "IDBFactory.prototype.open = () => { throw new DOMException('no', 'SecurityError') }; \
     IDBFactory.prototype.databases = async () => { throw new DOMException('no', 'SecurityError') }";
@@ -41,6 +41,8 @@ async fn full_storage_is_reported_and_mail_is_sent() {
     let Fixture { page, servers, .. } = &fixture;
     page.wait_for_text("1 of 1 available offline").await;
     page.set_storage_quota(1).await;
+    // The browser examines the quota when it opens the database.
+    reload(page).await;
     write_to_ag(page).await;
     let file = servers.file("large.bin", &vec![b'x'; 1 << 20]);
     page.attach_file(&file).await;
