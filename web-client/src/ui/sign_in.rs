@@ -133,7 +133,8 @@ fn server_field(node: &NodeRef) -> Html {
         <div class="field">
             <label for="server">{ "Server" }</label>
             <select id="server" ref={node}>
-                <option value="">{ location::hostname() }</option>
+                // Yew inserts the options from the last one, which the browser would select.
+                <option value="" selected=true>{ location::hostname() }</option>
                 { for servers.iter().map(|name| html! { <option value={name.clone()}>{ name }</option> }) }
             </select>
         </div>
