@@ -60,7 +60,7 @@ pub(super) fn ImageSenders(ImageSendersProps { settings }: &ImageSendersProps) -
         html! {
             <li key={sender.clone()}>
                 <bdi>{ sender }</bdi>
-                <button class="link" type="button" aria-label={format!("Block images from {sender}")} onclick={remove}>{ "Remove" }</button>
+                <button class="link" type="button" aria-label={format!("Remove {sender}")} onclick={remove}>{ "Remove" }</button>
             </li>
         }
     };

@@ -97,7 +97,7 @@ async fn images_of_a_sender_are_always_shown_until_the_user_blocks_them() {
     page.choose_menu_item("Settings").await;
     page.screenshot("images-settings").await;
     assert_eq!(page.accessibility_violations().await, [""; 0]);
-    page.press("Block images from stranger@example.org").await;
+    page.press("Remove stranger@example.org").await;
     page.press("Save").await;
     page.open_row("first").await;
     page.wait_for_text("1 image is blocked").await;
