@@ -11,6 +11,9 @@ pub(crate) const THIS_BROWSER_ONLY: &str = "This browser only";
 pub(crate) const DRAFT_OPEN_ELSEWHERE: &str = "This draft is open in another tab.";
 pub(crate) const LOADING_CANCELLED: &str = "Loading was cancelled.";
 pub(crate) const OFFLINE: &str = "Offline.";
+pub(crate) const NEW_VERSION: &str = "A new version is available.";
+pub(crate) const IN_OUTBOX: &str = "Offline. Your message will be sent when the connection returns.";
+pub(crate) const OUTBOX: &str = "Outbox";
 pub(crate) const SIGN_OUT_AND_DELETE: &str = "Sign out and delete local data…";
 pub(crate) const SHOW_PROTOCOL_LOG: &str = "Show protocol log";
 pub(crate) const HIDE_PROTOCOL_LOG: &str = "Hide protocol log";
@@ -26,6 +29,12 @@ pub(crate) fn message_too_large(octets_max: u64, octets: u64) -> String {
 
 pub(crate) fn retrying_in(seconds: i64) -> String {
     format!("Retrying in {seconds} s.")
+}
+
+/// Messages that wait for a connection.
+pub(crate) fn in_outbox(waiting: usize) -> String {
+    let verb = if waiting == 1 { "waits" } else { "wait" };
+    format!("{} {verb} to be sent.", format::count(waiting, "message"))
 }
 
 pub(crate) fn available_offline(stored: usize, all: usize) -> String {
@@ -62,6 +71,8 @@ mod tests {
         );
         assert_eq!(search_coverage(1_240, 1_300), "Searched 1,240 of 1,300 messages");
         assert_eq!(search_coverage(1, 1), "Searched 1 message");
+        assert_eq!(in_outbox(1), "1 message waits to be sent.");
+        assert_eq!(in_outbox(3), "3 messages wait to be sent.");
         assert_eq!(available_offline(32, 1_032), "32 of 1,032 available offline");
     }
 }

@@ -1,8 +1,12 @@
-//! The built page: index.html with its Content-Security-Policy, and the files of the build.
+//! The built page: index.html, frame.html and the service worker, each with its Content-Security-Policy, and the files of the
+//! build.
 //!
-//! The policy allows the page's own scripts, WebAssembly and connections to its own origin. Frames that show mails inherit it,
-//! so it also allows inline styles and `data:` and `blob:` images. The inline loader that the build writes into index.html is
-//! allowed by its hash, computed from the served file.
+//! The policy of index.html allows the page's own scripts, WebAssembly and connections to its own origin. Frames that show mails
+//! inherit it, so it also allows inline styles and `data:` and `blob:` images. The inline loader that the build writes into
+//! index.html is allowed by its hash, computed from the served file.
+//!
+//! frame.html shows a mail whose remote images the user wants to see. Its policy allows images of other hosts by `https`, and
+//! its one inline script, by hash. It puts the document into a sandbox without an origin, wherever it is opened.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +18,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{Router, get};
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
@@ -35,8 +39,8 @@ fn compression() -> CompressionLayer {
 /// Location of the built page.
 #[derive(Debug, Clone)]
 pub(crate) enum PageSource {
-    /// index.html in the configured directory.
-    File(Arc<Path>),
+    /// The configured directory.
+    Directory(Arc<Path>),
     #[cfg(feature = "embed")]
     Embedded,
 }
@@ -44,43 +48,48 @@ pub(crate) enum PageSource {
 impl PageSource {
     /// The directory if it has an index.html, else the page embedded in the program.
     pub(crate) fn find(root: &Path) -> Self {
-        let file = root.join(INDEX);
+        let exists = root.join(INDEX).exists();
         #[cfg(feature = "embed")]
-        if !file.exists() {
+        if !exists {
             return Self::Embedded;
         }
-        if !file.exists() {
+        if !exists {
             warn!("no page in {}: {HOW_TO_BUILD}", root.display());
         }
-        Self::File(file.into())
+        Self::Directory(root.into())
     }
 
-    /// Reads index.html for each request, because the page may be rebuilt while the server runs.
-    async fn read_index(&self) -> Option<String> {
+    /// Reads a file for each request, because the page may be rebuilt while the server runs.
+    async fn read(&self, name: &str) -> Option<String> {
         match self {
-            Self::File(path) => tokio::fs::read_to_string(path).await.ok(),
+            Self::Directory(root) => tokio::fs::read_to_string(root.join(name)).await.ok(),
             #[cfg(feature = "embed")]
-            Self::Embedded => crate::embedded::text(INDEX),
+            Self::Embedded => crate::embedded::text(name),
         }
     }
 }
 
-/// The routes of the page: index.html with `head` added to its `<head>` and the files of the build, which it looks for below `path`. Other paths are 404.
-pub(crate) fn router(root: &Path, source: PageSource, head: &'static str, path: &str) -> Router {
+/// The routes of the page: index.html with `head` added to its `<head>`, and the files of the build, which it looks for below `path`.
+/// Other paths are 404.
+pub(crate) fn router(root: &Path, source: PageSource, head: String, path: &str) -> Router {
     let files = files(root, &source);
-    let index = get(index).with_state(Arc::new(Index { source, head, path: path.to_owned() }));
-    let index = Router::new().route("/", index.clone()).route("/index.html", index);
-    index.fallback_service(files).layer(compression())
+    let documents = Router::new()
+        .route("/", get(index))
+        .route("/index.html", get(index))
+        .route("/frame.html", get(frame))
+        .route("/sw.js", get(service_worker))
+        .with_state(Arc::new(Page { source, head, path: path.to_owned() }));
+    documents.fallback_service(files).layer(compression())
 }
 
 /// The page for another server than the bridge: from this directory, else embedded in the program. `head` is added to the
 /// `<head>` of index.html. `None` without a directory if no page is embedded.
 #[must_use]
-pub fn page(root: Option<&Path>, head: &'static str) -> Option<Router> {
+pub fn page(root: Option<&Path>, head: &str) -> Option<Router> {
     match root {
-        Some(root) => Some(router(root, PageSource::find(root), head, "/")),
+        Some(root) => Some(router(root, PageSource::find(root), head.to_owned(), "/")),
         #[cfg(feature = "embed")]
-        None => Some(router(Path::new(""), PageSource::Embedded, head, "/")),
+        None => Some(router(Path::new(""), PageSource::Embedded, head.to_owned(), "/")),
         #[cfg(not(feature = "embed"))]
         None => None,
     }
@@ -97,7 +106,7 @@ fn files(root: &Path, source: &PageSource) -> Router {
                 .precompressed_br()
                 .fallback(not_found),
         ),
-        PageSource::File(_) => Router::new().fallback_service(
+        PageSource::Directory(_) => Router::new().fallback_service(
             ServeDir::new(root)
                 .append_index_html_on_directories(false)
                 .precompressed_br()
@@ -133,27 +142,22 @@ async fn not_found() -> (StatusCode, &'static str) {
 }
 
 #[derive(Debug)]
-struct Index {
+struct Page {
     source: PageSource,
-    head: &'static str,
+    /// Added to the `<head>` of index.html.
+    head: String,
     /// The files of the build are below this path.
     path: String,
 }
 
-/// Axum handler: index.html.
-async fn index(State(index): State<Arc<Index>>) -> Response {
-    let Some(html) = index.source.read_index().await else {
-        return (StatusCode::NOT_FOUND, format!("The page is not built: {HOW_TO_BUILD}.\n")).into_response();
-    };
-    let html = below(&index.path, html);
-    let html = html.replacen("<head>", &format!("<head>{}", index.head), 1);
-    let policy = HeaderValue::from_str(&policy(&html)).expect("a policy is ASCII without line breaks");
-    let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
-        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-        (CONTENT_SECURITY_POLICY, policy),
-    ];
-    (headers, html).into_response()
+impl Page {
+    /// index.html as it is served, and its policy.
+    async fn index(&self) -> Option<(String, String)> {
+        let html = self.source.read(INDEX).await?;
+        let html = below(&self.path, html).replacen("<head>", &format!("<head>{}", self.head), 1);
+        let policy = index_policy(&html);
+        Some((html, policy))
+    }
 }
 
 /// Moves the references to files of the build, which the build writes as `"/name` and `'/name`, below a path.
@@ -164,15 +168,71 @@ fn below(path: &str, html: String) -> String {
     html.replace("=\"/", &format!("=\"{path}")).replace("'/", &format!("'{path}"))
 }
 
-fn policy(html: &str) -> String {
-    let hashes: String = inline_scripts(html)
-        .map(|script| format!(" 'sha256-{}'", STANDARD.encode(Sha256::digest(script))))
-        .collect();
-    format!(
-        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'{hashes}; style-src 'self' 'unsafe-inline'; \
-         img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action https:; \
-         frame-ancestors 'none'"
+/// Axum handler: index.html.
+async fn index(State(page): State<Arc<Page>>) -> Response {
+    match page.index().await {
+        Some((html, policy)) => document("text/html; charset=utf-8", &policy, html),
+        None => (StatusCode::NOT_FOUND, format!("The page is not built: {HOW_TO_BUILD}.\n")).into_response(),
+    }
+}
+
+/// Axum handler: the document of the frame with remote images.
+async fn frame(State(page): State<Arc<Page>>) -> Response {
+    match page.source.read("frame.html").await {
+        Some(html) => document("text/html; charset=utf-8", &frame_policy(&html), html),
+        None => not_found().await.into_response(),
+    }
+}
+
+/// Axum handler: the service worker. A constant in front of it changes with index.html and its policy, so that browsers detect
+/// a new version of the page.
+async fn service_worker(State(page): State<Arc<Page>>) -> Response {
+    let (Some(script), Some((html, policy))) = (page.source.read("sw.js").await, page.index().await) else {
+        return not_found().await.into_response();
+    };
+    let hash = Sha256::new().chain_update(policy).chain_update(html).finalize();
+    let version = URL_SAFE_NO_PAD.encode(&hash[..12]);
+    document(
+        "text/javascript; charset=utf-8",
+        "default-src 'none'; connect-src 'self'",
+        format!("const VERSION = \"{version}\";\n{script}"),
     )
+}
+
+fn document(content_type: &'static str, policy: &str, text: String) -> Response {
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static(content_type)),
+        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        (
+            CONTENT_SECURITY_POLICY,
+            HeaderValue::from_str(policy).expect("a policy is ASCII without line breaks"),
+        ),
+    ];
+    (headers, text).into_response()
+}
+
+fn index_policy(html: &str) -> String {
+    format!(
+        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'{}; style-src 'self' 'unsafe-inline'; \
+         img-src 'self' data: blob:; connect-src 'self'; frame-src 'self'; manifest-src 'self'; worker-src 'self'; \
+         base-uri 'none'; form-action https:; frame-ancestors 'none'",
+        script_hashes(html)
+    )
+}
+
+fn frame_policy(html: &str) -> String {
+    format!(
+        "default-src 'none'; script-src{}; style-src 'unsafe-inline'; img-src https: data:; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'self'; sandbox allow-scripts allow-popups allow-popups-to-escape-sandbox",
+        script_hashes(html)
+    )
+}
+
+/// A source expression for each inline script, each with a space in front.
+fn script_hashes(html: &str) -> String {
+    inline_scripts(html)
+        .map(|script| format!(" 'sha256-{}'", STANDARD.encode(Sha256::digest(script))))
+        .collect()
 }
 
 /// Contents of `<script>` elements without `src`. Handles the HTML that the build writes; a script that this misses is blocked
@@ -194,7 +254,7 @@ mod tests {
         let html =
             "<head><script src=\"/a.js\"></script><script type=\"module\">alert('Hello, world.');</script>";
         assert_eq!(inline_scripts(html).collect::<Vec<_>>(), ["alert('Hello, world.');"]);
-        let policy = policy(html);
+        let policy = index_policy(html);
         // The example of the Content Security Policy specification.
         assert!(
             policy.contains("'wasm-unsafe-eval' 'sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng=';"),

@@ -53,7 +53,7 @@ async fn index_has_its_policy_and_is_revalidated() {
         let policy = response.header("content-security-policy").expect("a policy");
         for part in [
             "default-src 'none'",
-            "script-src 'self' 'wasm-unsafe-eval' 'sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng='",
+            &format!("script-src 'self' 'wasm-unsafe-eval' {SCRIPT}"),
             "connect-src 'self'",
             "frame-ancestors 'none'",
         ] {
@@ -66,6 +66,50 @@ async fn index_has_its_policy_and_is_revalidated() {
     let response = page.get("/", "").await;
     assert_eq!(response.text(), "<script>2</script>");
     assert!(!response.head.contains("qznLcsROx4GACP2dm0UCKCzCG"), "{}", response.head);
+}
+
+const SCRIPT: &str = "'sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng='";
+
+#[tokio::test]
+async fn frame_has_a_policy_for_remote_images_in_a_sandbox() {
+    let page = page().await;
+    assert_eq!(page.get("/frame.html", "").await.status(), 404);
+    fs::write(page.folder.path().join("dist/frame.html"), INDEX).expect("written");
+    let response = page.get("/frame.html", "").await;
+    assert_eq!((response.status(), response.text()), (200, INDEX));
+    assert_eq!(response.header("cache-control"), Some("no-cache"));
+    let expected = format!(
+        "default-src 'none'; script-src {SCRIPT}; style-src 'unsafe-inline'; img-src https: data:; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'self'; sandbox allow-scripts allow-popups allow-popups-to-escape-sandbox"
+    );
+    assert_eq!(response.header("content-security-policy"), Some(&*expected));
+}
+
+#[tokio::test]
+async fn service_worker_is_revalidated_and_changes_with_the_page() {
+    let page = page().await;
+    assert_eq!(page.get("/sw.js", "").await.status(), 404);
+    fs::write(page.folder.path().join("dist/sw.js"), "use(VERSION)").expect("written");
+    let response = page.get("/sw.js", "").await;
+    assert_eq!(response.header("content-type"), Some("text/javascript; charset=utf-8"));
+    assert_eq!(response.header("cache-control"), Some("no-cache"));
+    let policy = response.header("content-security-policy");
+    assert_eq!(policy, Some("default-src 'none'; connect-src 'self'"));
+    let (version, rest) = response.text().split_once('\n').expect("a line with the version");
+    assert!(version.starts_with("const VERSION = \"") && rest == "use(VERSION)", "{}", response.text());
+    assert_eq!(page.get("/sw.js", "").await.text(), response.text());
+    fs::write(page.folder.path().join("dist/index.html"), "<script>2</script>").expect("written");
+    let next = page.get("/sw.js", "").await;
+    assert!(!next.text().starts_with(version), "{}", next.text());
+}
+
+/// Only the bridge has what the service worker needs.
+#[tokio::test]
+async fn index_tells_the_page_to_register_the_service_worker() {
+    let page = page().await;
+    fs::write(page.folder.path().join("dist/index.html"), "<head></head>").expect("written");
+    let response = page.get("/", "").await;
+    assert_eq!(response.text(), "<head><meta name=\"pennypost-service-worker\"></head>");
 }
 
 #[tokio::test]

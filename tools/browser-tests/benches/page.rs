@@ -51,6 +51,43 @@ const MEASURE_SCROLL: &str = "\
     };
     requestAnimationFrame(frame);";
 
+/// Runs before the page. Records when the first frame with a row is drawn, in milliseconds since the navigation.
+const WATCH_FIRST_ROW: &str = "\
+    const look = () => {
+        if (!document.querySelector('li.row')) return requestAnimationFrame(look);
+        requestAnimationFrame(() => { window.firstRow = performance.now() });
+    };
+    requestAnimationFrame(look);";
+
+/// Returns the milliseconds to the first paint and to the first row of a page with [`WATCH_FIRST_ROW`].
+const MEASURE_REPEAT: &str = "\
+    const done = arguments[0];
+    const look = () => {
+        const paint = performance.getEntriesByName('first-contentful-paint')[0];
+        if (!paint || !window.firstRow) return requestAnimationFrame(look);
+        done([paint.startTime, window.firstRow]);
+    };
+    look();";
+
+/// Types a text into the element of a selector, a character per frame. Returns the longest time from a key to the frame after
+/// it, in milliseconds, and that of the last key.
+const MEASURE_TYPING: &str = "\
+    const [selector, text, done] = arguments;
+    const field = document.querySelector(selector);
+    const { set } = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(field), 'value');
+    const times = [];
+    const type = (at) => {
+        if (at === text.length) return done([Math.max(...times), times.at(-1)]);
+        const start = performance.now();
+        set.call(field, text.slice(0, at + 1));
+        field.dispatchEvent(new InputEvent('input', { bubbles: true }));
+        requestAnimationFrame(() => setTimeout(() => {
+            times.push(performance.now() - start);
+            requestAnimationFrame(() => type(at + 1));
+        }));
+    };
+    type(0);";
+
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(measure());
@@ -87,9 +124,54 @@ async fn measure() {
         })
         .await;
         row(&format!("list of {count}, scrolled"), frames, "fps", "60");
-        row(&format!("list of {count}, longest frame"), longest, "ms", "");
+        row(&format!("list of {count}, longest frame"), longest, "ms", "50");
+        let [again, paint, repeat] = median(async || {
+            let driver = Driver::start();
+            let page = open_sign_in(&driver, &servers).await;
+            numbers::<2>(&page, MEASURE_LIST).await;
+            measure_second_visit(&page).await
+        })
+        .await;
+        row(&format!("list of {count}, second sign-in to the first row"), again, "ms", "300");
+        row(&format!("list of {count}, repeated visit, first paint"), paint, "ms", "150");
+        row(&format!("list of {count}, repeated visit, first row"), repeat, "ms", "");
     }
+    let [search, typing] = measure_typing().await;
+    row("search over 10000 cached bodies, slowest key", search, "ms", "100");
+    row("typing a message, slowest key", typing, "ms", "50");
     show(&rows);
+}
+
+/// The milliseconds of the second sign-in to the first row, and those of a reload to the first paint and to the first row.
+async fn measure_second_visit(page: &Page) -> [f64; 3] {
+    page.wait_for_service_worker().await;
+    page.choose_menu_item("Sign out").await;
+    page.fill("Username", "gb").await;
+    page.fill("Password", "gondola").await;
+    let [again, _] = numbers(page, MEASURE_LIST).await;
+    page.run_at_start(WATCH_FIRST_ROW).await;
+    page.reload().await;
+    let [paint, repeat] = numbers(page, MEASURE_REPEAT).await;
+    [again, paint, repeat]
+}
+
+/// The milliseconds of the slowest key in the search field, with 10,000 cached messages, and in a new message.
+async fn measure_typing() -> [f64; 2] {
+    let (servers, driver) = (Servers::start(""), Driver::start());
+    fs::write(servers.mailbox_path("gb"), mailbox(10_000)).expect("the file is writable");
+    let page = open_sign_in(&driver, &servers).await;
+    numbers::<2>(&page, MEASURE_LIST).await;
+    page.wait_for_text("10,000 of 10,000 available offline").await;
+    let keys = async |selector: &str, text: &str| {
+        let arguments = vec![selector.into(), text.into()];
+        let found = page.client.execute_async(MEASURE_TYPING, arguments).await.expect("the script succeeds");
+        found[0].as_f64().expect("a number")
+    };
+    let search = keys("input[type=search]", "message number 7777").await;
+    page.press("Inbox").await;
+    page.press("Compose").await;
+    page.wait_for("field", "Text").await;
+    [search, keys("main.compose textarea", "A message of a few words.").await]
 }
 
 /// The completed sign-in form.

@@ -33,7 +33,7 @@ impl Catcher {
     pub fn start_with(flags: &[&str]) -> Self {
         let mut child = Command::new(paths::pennypost())
             .args(["catch", "--smtp", "127.0.0.1:0", "--web", "127.0.0.1:0", "--root"])
-            .arg(paths::page())
+            .arg(paths::page_folder())
             .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

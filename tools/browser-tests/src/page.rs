@@ -268,6 +268,43 @@ impl Page {
         String::from_utf8_lossy(&document).matches("/Type /Page\n").count()
     }
 
+    /// Runs a script in every document before its own scripts, from the next one on.
+    pub async fn run_at_start(&self, script: &str) {
+        let command = ChromeCommand("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script }));
+        self.client.issue_cmd(command).await.expect("the browser accepts the script");
+    }
+
+    /// The reasons for which the browser would not install the page as an app.
+    pub async fn installability_errors(&self) -> Value {
+        let command = ChromeCommand("Page.getInstallabilityErrors", json!({}));
+        self.client.issue_cmd(command).await.expect("the browser examines the page")["installabilityErrors"]
+            .clone()
+    }
+
+    /// Limits what the page can store in the browser.
+    pub async fn set_storage_quota(&self, octets: u64) {
+        let parameters = json!({ "origin": self.origin().await, "quotaSize": octets });
+        let command = ChromeCommand("Storage.overrideQuotaForOrigin", parameters);
+        self.client.issue_cmd(command).await.expect("the browser sets the quota");
+    }
+
+    /// Deletes everything that the page has stored, as a browser does that needs the space.
+    pub async fn evict_storage(&self) {
+        let parameters = json!({ "origin": self.origin().await, "storageTypes": "all" });
+        let command = ChromeCommand("Storage.clearDataForOrigin", parameters);
+        self.client.issue_cmd(command).await.expect("the browser deletes the data");
+    }
+
+    async fn origin(&self) -> String {
+        self.run("return location.origin", vec![]).await.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until the page can be started without its server.
+    pub async fn wait_for_service_worker(&self) {
+        let ready = "const [done] = arguments; navigator.serviceWorker.ready.then(() => done(true))";
+        self.client.execute_async(ready, vec![]).await.expect("the service worker becomes active");
+    }
+
     /// Shows the page with its styles for print, or for the screen.
     pub async fn emulate_print(&self, print: bool) {
         let media = if print { "print" } else { "" };

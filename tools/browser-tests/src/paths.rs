@@ -11,7 +11,8 @@ pub(crate) fn pennypost() -> PathBuf {
 }
 
 /// The built page.
-pub(crate) fn page() -> PathBuf {
+#[must_use]
+pub fn page_folder() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
     let folder = root.expect("this crate is two folders below the workspace's root").join("dist");
     assert!(

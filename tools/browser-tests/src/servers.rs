@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::BufReader;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -35,6 +35,12 @@ impl Servers {
     /// Starts on reserved ports. `extra_config` is added to the configuration file.
     #[must_use]
     pub fn start(extra_config: &str) -> Self {
+        Self::start_with_page(extra_config, &paths::page_folder())
+    }
+
+    /// Starts with the page of another folder.
+    #[must_use]
+    pub fn start_with_page(extra_config: &str, page: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory");
         for account in ["ag", "gb"] {
             fs::create_dir_all(folder.path().join("data").join(account)).expect("the folder is writable");
@@ -43,7 +49,7 @@ impl Servers {
             .expect("the file is writable");
         let config = format!(
             "hostname = 'iitkgp.edu'\ndomains = ['iitkgp.edu', 'iit.edu']\n{extra_config}\n[web]\nroot = '{}'\n",
-            paths::page().display()
+            page.display()
         );
         fs::write(folder.path().join("pennypost.toml"), config).expect("the file is writable");
         let ports = [(); 3].map(|()| ReservedPort::new());
@@ -81,6 +87,16 @@ impl Servers {
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.addresses.web.port()
+    }
+
+    #[must_use]
+    pub const fn smtp_address(&self) -> SocketAddr {
+        self.addresses.smtp
+    }
+
+    #[must_use]
+    pub const fn pop3_address(&self) -> SocketAddr {
+        self.addresses.pop3
     }
 
     /// Connects to the SMTP server and says HELO.

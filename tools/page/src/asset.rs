@@ -30,6 +30,13 @@ pub(crate) fn copy(source: &str, folder: &Path) -> Result<(String, Digest)> {
     Ok((name, Digest::of(&bytes)))
 }
 
+/// Copies a file to the folder under its own name.
+pub(crate) fn copy_unchanged(source: &str, folder: &Path) -> Result {
+    let name = Path::new(source).file_name().ok_or("index.html: a copied file has no name")?;
+    fs::copy(source, folder.join(name)).map_err(|error| format!("{source}: {error}"))?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

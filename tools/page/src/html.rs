@@ -1,7 +1,7 @@
 //! `index.html` with its `data-trunk` elements replaced, byte for byte like Trunk 0.21.
 //!
-//! Supports what `index.html` uses: `<link data-trunk rel="icon|css|rust">` and `<script data-trunk src>`. Anything else
-//! is an error.
+//! Supports what `index.html` uses: `<link data-trunk rel="icon|css|copy-file|rust">` and `<script data-trunk src>`. Anything
+//! else is an error.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -87,6 +87,10 @@ fn replacement(element: &Element<'_>, folder: &Path, module: &Module) -> Result<
         ("link", Some("css"), Some(file), _) => {
             let (name, Digest(digest)) = asset::copy(file, folder)?;
             Ok(format!(r#"<link rel="stylesheet" href="/{name}" integrity="{digest}"/>"#))
+        }
+        ("link", Some("copy-file"), Some(file), _) => {
+            asset::copy_unchanged(file, folder)?;
+            Ok(String::new())
         }
         ("link", Some("rust"), ..) => Ok(loader(module)),
         ("script", _, _, Some(file)) => {
@@ -177,6 +181,22 @@ mod tests {
              <script src=\"/{name}\" defer integrity=\"{digest}\"></script>"
         );
         assert!(html.starts_with(&expected), "{html}");
+    }
+
+    #[test]
+    fn copied_files_keep_their_names() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let (source, target) = (folder.path().join("source"), folder.path().join("target"));
+        std::fs::create_dir(&source).expect("created");
+        std::fs::create_dir(&target).expect("created");
+        std::fs::write(source.join("sw.js"), "x").expect("written");
+        let html = format!(
+            "-<link data-trunk rel=\"copy-file\" href=\"{}\">-</head>",
+            source.join("sw.js").display()
+        );
+        let html = render(&html, &target, &module()).expect("valid");
+        assert!(html.starts_with("--<link rel=\"modulepreload\""), "{html}");
+        assert_eq!(std::fs::read_to_string(target.join("sw.js")).expect("a copy"), "x");
     }
 
     #[test]

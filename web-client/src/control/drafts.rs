@@ -435,6 +435,7 @@ impl Control {
         if session.storage.put_draft(form).await {
             self.0.stored_draft.replace(Some(form.clone()));
             self.0.unstored_drafts.borrow_mut().remove(&form.id);
+            self.keep_data();
             if self.is_current(session) {
                 self.dispatch(ComposeAction::Stored { draft: form.id.clone(), at: clock::now() });
                 self.post_to_tabs(&TabEvent::DraftChanged(form.id.clone()));

@@ -56,7 +56,7 @@ impl Control {
             return Ok(());
         }
         missing.reverse();
-        let socket = Socket::connect(Protocol::Pop3)?;
+        let socket = Socket::connect(Protocol::Pop3, &session.server)?;
         let fetcher = Prefetcher {
             control: self.clone(),
             session: session.clone(),

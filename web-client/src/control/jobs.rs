@@ -124,8 +124,11 @@ impl Control {
     /// The server does not accept the credentials, or cannot be reached for the sign-in.
     fn end_session(&self, error: &SessionError) {
         let session = self.0.session.take();
-        let username = session.map(|session| session.username.clone()).unwrap_or_default();
-        spawn_local(stored_sign_in::forget());
+        let username = session.as_ref().map(|session| session.username.clone()).unwrap_or_default();
+        if let Some(session) = session {
+            session.signed_out.set(true);
+            spawn_local(async move { stored_sign_in::forget(&session.id).await });
+        }
         self.dispatch(Action::SignedOut { error: Some(error.to_string()), username });
         self.0.tabs.take();
     }

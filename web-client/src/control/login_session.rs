@@ -34,12 +34,18 @@ pub(super) struct UnstoredSignIn {
 }
 
 pub(super) struct LoginSession {
+    /// Identifies the account in this browser.
+    pub(super) id: String,
+    /// Selects the bridge's targets.
+    pub(super) server: String,
     pub(super) account: String,
     /// As it was typed.
     pub(super) username: String,
     pub(super) credentials: Credentials,
     /// Stored once the server has accepted it.
     pub(super) sign_in_to_store: RefCell<Option<UnstoredSignIn>>,
+    /// The user has signed out. The session may also end because the user has switched to another account.
+    pub(super) signed_out: Cell<bool>,
     /// The sign-in is being stored.
     pub(super) storing: RefCell<Option<oneshot::Receiver<()>>>,
     pub(super) storage: Storage,
@@ -65,12 +71,15 @@ impl LoginSession {
         snapshot: Snapshot,
         address: Option<Address>,
     ) -> Self {
-        let SignIn { username, password } = sign_in;
+        let SignIn { server, username, password } = sign_in;
         Self {
+            id: sign_in.account(),
+            server: server.clone(),
             account: account_name(username),
             username: username.clone(),
             credentials: Credentials::new(username, password),
             sign_in_to_store: RefCell::default(),
+            signed_out: Cell::default(),
             storing: RefCell::default(),
             storage,
             snapshot: RefCell::new(Some(snapshot)),

@@ -40,7 +40,7 @@ const NOTIFIED_MAX: usize = 3;
 
 impl Control {
     pub(super) async fn check_maildrop(&self, session: &Rc<LoginSession>) -> Result<(), SessionError> {
-        let socket = Socket::connect(Protocol::Pop3)?;
+        let socket = Socket::connect(Protocol::Pop3, &session.server)?;
         let observer = CheckObserver {
             control: self.clone(),
             session: session.clone(),
@@ -68,6 +68,7 @@ impl Control {
             let ids = self.state().mailbox.messages.iter().map(|message| message.id.clone()).collect();
             session.storage.retain_messages(&ids).await;
             self.find_address_in_background(session);
+            self.send_outbox(session);
             self.fetch_in_background_later(session);
         }
         Ok(())
@@ -82,7 +83,7 @@ impl Control {
     }
 
     pub(super) async fn fetch(&self, session: &Rc<LoginSession>, id: &str) -> Result<(), SessionError> {
-        let socket = Socket::connect(Protocol::Pop3)?;
+        let socket = Socket::connect(Protocol::Pop3, &session.server)?;
         let number = self.state().mailbox.message(id).and_then(|message| message.number);
         let recorder = self.recorder(Protocol::Pop3);
         let (cancel, cancelled) = oneshot::channel::<()>();
@@ -198,7 +199,7 @@ impl Control {
             self.set_connection(session, ConnectionStatus::Idle);
             return Ok(());
         }
-        let socket = Socket::connect(Protocol::Pop3)?;
+        let socket = Socket::connect(Protocol::Pop3, &session.server)?;
         let recorder = self.recorder(Protocol::Pop3);
         let refused = pop3::delete(socket, recorder, &session.credentials, &messages).await?;
         let ids: Vec<_> = messages.iter().map(|(id, _)| id.clone()).collect();
@@ -223,7 +224,11 @@ impl Control {
     pub(super) fn signed_in(&self, session: &Rc<LoginSession>) {
         let Some(mut snapshot) = session.snapshot.take() else { return };
         let outdated = std::mem::take(&mut snapshot.outdated);
-        let account = Account { name: session.account.clone(), address: session.address.borrow().clone() };
+        let account = Account {
+            id: session.id.clone(),
+            name: session.account.clone(),
+            address: session.address.borrow().clone(),
+        };
         self.dispatch(Action::SignedIn { account, snapshot });
         self.renew_texts(session, outdated);
         self.send_queued(session);
@@ -232,16 +237,16 @@ impl Control {
 }
 
 /// Stores the sign-in in the background, unless it is stored.
-fn store_sign_in(control: &Control, session: &Rc<LoginSession>) {
+fn store_sign_in(session: &Rc<LoginSession>) {
     let Some(UnstoredSignIn { sign_in, on_device }) = session.sign_in_to_store.take() else { return };
     let (done, storing) = oneshot::channel();
     session.storing.replace(Some(storing));
-    let (control, session) = (control.clone(), session.clone());
+    let session = session.clone();
     spawn_local(async move {
         stored_sign_in::store(&sign_in, on_device).await;
-        if !control.is_current(&session) {
-            // The user has signed out meanwhile.
-            stored_sign_in::forget().await;
+        if session.signed_out.get() {
+            // Meanwhile.
+            stored_sign_in::forget(&session.id).await;
         }
         // The check may have ended with an error.
         let _ = done.send(());
@@ -313,7 +318,7 @@ impl CheckDelegate for CheckObserver {
             CheckEvent::Listed(listings) => {
                 let is_first = !self.control.state().mailbox.listed;
                 self.control.signed_in(&self.session);
-                store_sign_in(&self.control, &self.session);
+                store_sign_in(&self.session);
                 self.control.dispatch(MailboxAction::Listed(listings));
                 if is_first {
                     self.control.resume_removals(&self.session);

@@ -12,7 +12,7 @@
 //! | `drafts.rs` | write, store and discard drafts |
 //! | `export.rs` | save mail as files |
 //! | `import.rs` | send messages of files to oneself; contacts |
-//! | `outbox.rs` | hold a message back for Undo |
+//! | `outbox.rs` | hold a message back for Undo, or until there is a connection |
 //! | `sending.rs` | send |
 //! | `people.rs` | people for the completion of addresses |
 //! | `settings.rs` | the user's settings |
@@ -53,11 +53,10 @@ pub(crate) use self::export::Export;
 use self::login_session::{Job, LoginSession, UnstoredSignIn};
 use self::store::Store;
 use crate::model::draft_form::DraftForm;
-use crate::model::sign_in_form::account_name;
 use crate::model::state::{Action, Notice, SessionAction, State, UiAction};
 use crate::model::transcript::{Protocol, Transcript, TranscriptRecorder};
 use crate::platform::broadcast::Channel;
-use crate::platform::{dom, location};
+use crate::platform::{dom, location, persistence};
 use crate::storage::Storage;
 use crate::storage::stored_sign_in::{self, SignIn};
 
@@ -94,6 +93,10 @@ struct Inner {
     formatted: RefCell<Option<Rc<DraftForm>>>,
     /// Number of messages that are being sent, including those of earlier login sessions.
     sending: Cell<u32>,
+    /// The browser was asked to keep the page's data.
+    asked_to_keep_data: Cell<bool>,
+    /// The messages of the outbox are being sent.
+    sending_outbox: Cell<bool>,
     /// Cancels the last message that was submitted.
     cancel_sending: RefCell<Option<oneshot::Sender<()>>>,
     /// Counts deletions; only the last one ends the time for Undo.
@@ -135,8 +138,7 @@ impl Control {
     }
 
     /// Signs in by checking the maildrop. SMTP is not needed for it. The sign-in is stored for the device or for the tab.
-    pub(crate) fn sign_in(&self, username: &str, password: &str, on_device: bool) {
-        let sign_in = SignIn { username: username.to_owned(), password: password.to_owned() };
+    pub(crate) fn sign_in(&self, sign_in: SignIn, on_device: bool) {
         self.dispatch(SessionAction::SigningIn);
         let control = self.clone();
         spawn_local(async move {
@@ -162,7 +164,7 @@ impl Control {
     }
 
     async fn open_session(&self, sign_in: &SignIn) -> Rc<LoginSession> {
-        let storage = Storage::open(&account_name(&sign_in.username)).await;
+        let storage = Storage::open(&sign_in.account()).await;
         let address = match Address::parse(&sign_in.username.to_lowercase()).ok() {
             Some(address) => Some(address),
             None => storage.address().await,
@@ -170,27 +172,47 @@ impl Control {
         let snapshot = storage.load().await;
         let session = Rc::new(LoginSession::new(sign_in, storage, snapshot, address));
         self.0.session.replace(Some(session.clone()));
-        self.connect_tabs(&session.account);
+        self.connect_tabs(&session.id);
         session
     }
 
-    /// Signs out. With `wipe`, also deletes the account's mail, drafts, sent copies, settings and address book from the
-    /// browser. Other tabs stay signed in.
+    /// Signs out of this account. With `wipe`, also deletes its mail, drafts, sent copies, settings and address book from the
+    /// browser. Other accounts and other tabs stay signed in.
     pub(crate) fn sign_out(&self, wipe: bool) {
+        let session = self.session();
+        if let Some(session) = session.clone() {
+            session.signed_out.set(true);
+            spawn_local(async move { stored_sign_in::forget(&session.id).await });
+        }
+        let username = session.filter(|_| !wipe).map(|session| session.username.clone());
+        self.leave_session(wipe, username.unwrap_or_default());
+    }
+
+    /// Shows another account that is signed in. This one stays signed in.
+    pub(crate) fn switch_account(&self, account: &str) {
+        self.leave_session(false, String::new());
+        stored_sign_in::select(Some(account));
+        self.dispatch(SessionAction::Resuming(true));
+        self.resume();
+    }
+
+    /// Shows the sign-in form. This account stays signed in.
+    pub(crate) fn add_account(&self) {
+        self.leave_session(false, String::new());
+        stored_sign_in::select(None);
+    }
+
+    /// Ends the login session. What it has begun, sending and deleting, goes on.
+    fn leave_session(&self, wipe: bool, username: String) {
         if !wipe {
             self.store_open_draft();
         }
         self.release();
         let was_signed_in = self.state().session.account.is_some();
-        let mut username = String::new();
-        spawn_local(stored_sign_in::forget());
         if let Some(session) = self.0.session.take() {
             // Without a successful login, the credentials may be wrong.
             let pending = if was_signed_in { self.pending_removals(&session) } else { Vec::new() };
             let recorder = self.recorder(Protocol::Pop3);
-            if !wipe {
-                username.clone_from(&session.username);
-            }
             spawn_local(async move {
                 if wipe {
                     session.storage.wipe().await;
@@ -229,6 +251,13 @@ impl Control {
             if !session.running.get() {
                 self.run_jobs(&session);
             }
+        }
+    }
+
+    /// Asks the browser once to keep drafts and sent copies, which exist only in it.
+    fn keep_data(&self) {
+        if !self.0.asked_to_keep_data.replace(true) {
+            spawn_local(persistence::request());
         }
     }
 

@@ -1,7 +1,11 @@
-//! Holds a message back after Send, for as long as Undo is offered.
+//! Holds a message back after Send, for as long as Undo is offered, and until there is a connection.
 //!
 //! Meanwhile the stored draft is marked as queued. A page that goes to the background sends the message at once. A page that
 //! is closed has no time for it: the message is sent when the page is opened again.
+//!
+//! A message that the server was not there to receive waits in the outbox until a check of the maildrop succeeds. All tabs try
+//! then, and the storage lets one of them send it. If the page is closed from there on, the message may have been delivered,
+//! so it stays in Drafts and is not sent again by itself.
 
 use std::rc::Rc;
 
@@ -14,6 +18,7 @@ use super::{Control, toast_timeout};
 use crate::model::draft_form::DraftForm;
 use crate::model::state::{ComposeAction, Notice, UiAction};
 use crate::platform::clock;
+use crate::strings;
 
 /// A page holds a message back for a shorter time. A draft that is queued for longer belongs to a page that was closed.
 const HOLD_TIME_MAX: Duration = Duration::from_secs(60);
@@ -72,7 +77,7 @@ impl Control {
         }
         let control = self.clone();
         spawn_local(async move {
-            let is_claimed = control.claim(&session, &queued).await;
+            let is_claimed = control.claim(&session, &queued, false).await;
             if !control.is_current(&session) {
                 return;
             }
@@ -102,8 +107,8 @@ impl Control {
         let name = self.state().session.settings.name.clone();
         self.begin_sending();
         spawn_local(async move {
-            if control.claim(&session, &queued).await {
-                control.submit_draft(&session, &Rc::new(queued.unqueued()), name);
+            if control.claim(&session, &queued, true).await {
+                control.submit_and_wait(&session, &Rc::new(queued.unqueued()), name).await;
             } else {
                 control.report_claimed_elsewhere(&session, &queued).await;
             }
@@ -111,9 +116,64 @@ impl Control {
         });
     }
 
+    /// Keeps a message until there is a connection.
+    pub(super) async fn put_in_outbox(&self, session: &Rc<LoginSession>, form: &DraftForm) {
+        // A message that was in the outbox before is still marked.
+        let is_new = !form.waiting;
+        let waiting = Rc::new(DraftForm { queued: true, waiting: true, ..form.clone() });
+        if self.is_current(session) {
+            self.dispatch(ComposeAction::Wait(waiting.clone()));
+            if is_new {
+                self.notify(Notice::info(strings::IN_OUTBOX));
+            }
+        }
+        self.put_draft(session, &waiting).await;
+        if is_new && self.is_current(session) {
+            // Finds out when the connection returns.
+            self.check();
+        }
+    }
+
+    /// Sends the messages of the outbox one after the other, as long as there is a connection.
+    pub(super) fn send_outbox(&self, session: &Rc<LoginSession>) {
+        let drafts = self.state().compose.drafts.clone();
+        let mut waiting: Vec<_> = drafts.iter().filter(|form| form.is_in_outbox()).cloned().collect();
+        if waiting.is_empty() || self.0.sending_outbox.replace(true) {
+            return;
+        }
+        waiting.sort_by_key(|form| form.changed);
+        let (control, session) = (self.clone(), session.clone());
+        spawn_local(async move {
+            for queued in waiting {
+                let state = control.state();
+                // The user may have opened or discarded it meanwhile.
+                let is_waiting = state.compose.draft(&queued.id).is_some_and(|form| *form == queued);
+                if !control.is_current(&session) {
+                    break;
+                }
+                if !is_waiting {
+                    continue;
+                }
+                if !control.claim(&session, &queued, true).await {
+                    control.reread_draft(&session, &queued.id).await;
+                    continue;
+                }
+                let claimed = DraftForm { queued: false, ..DraftForm::clone(&queued) };
+                let name = state.session.settings.name.clone();
+                control.submit_and_wait(&session, &Rc::new(claimed), name).await;
+                let compose = control.state().compose.clone();
+                if compose.draft(&queued.id).is_some_and(|form| form.is_in_outbox()) {
+                    // The next ones would fail as well.
+                    break;
+                }
+            }
+            control.0.sending_outbox.set(false);
+        });
+    }
+
     /// Returns whether this tab may send or open a queued draft. Then no other tab may.
-    async fn claim(&self, session: &Rc<LoginSession>, queued: &Rc<DraftForm>) -> bool {
-        match session.storage.claim_queued(queued).await {
+    async fn claim(&self, session: &Rc<LoginSession>, queued: &Rc<DraftForm>, to_send: bool) -> bool {
+        match session.storage.claim_queued(queued, to_send).await {
             Ok(is_claimed) => is_claimed || self.0.unstored_drafts.borrow().contains(&queued.id),
             // The user has pressed Send, and this tab still has the message.
             Err(_) => true,
@@ -138,12 +198,13 @@ impl Control {
     /// Sends the messages that an earlier page has held back and not sent.
     pub(super) fn send_queued(&self, session: &Rc<LoginSession>) {
         let state = self.state();
-        for queued in state.compose.drafts.iter().filter(|form| form.queued) {
+        for queued in state.compose.drafts.iter().filter(|form| form.queued && !form.waiting) {
             let (control, session, queued) = (self.clone(), session.clone(), queued.clone());
             spawn_local(async move {
                 // Another tab may be holding it.
                 let until = queued.changed + HOLD_TIME_MAX;
-                sleep((until - clock::now()).to_std().unwrap_or_default()).await;
+                // The clock may have been set back.
+                sleep((until - clock::now()).to_std().unwrap_or_default().min(HOLD_TIME_MAX)).await;
                 // The user may have opened or discarded it meanwhile.
                 let state = control.state();
                 let is_same = |listed: &Rc<DraftForm>| listed.queued && listed.changed == queued.changed;

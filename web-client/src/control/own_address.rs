@@ -35,7 +35,7 @@ impl Control {
         if let Some(address) = known {
             return Ok(address);
         }
-        let socket = Socket::connect(Protocol::Smtp)?;
+        let socket = Socket::connect(Protocol::Smtp, &session.server)?;
         let domain = smtp::server_domain(socket, self.recorder(Protocol::Smtp), hello()).await?;
         let domain = domain.map_or_else(|| PLACEHOLDER_DOMAIN.to_owned(), |domain| domain.to_string());
         let address = Address::parse(&format!("{}@{domain}", session.account))
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn address_for_reply_is_guessed_from_the_recipients() {
-        let mut account = Account { name: "gb".to_owned(), address: None };
+        let mut account = Account { id: "gb".to_owned(), name: "gb".to_owned(), address: None };
         let message =
             ParsedMessage::parse(b"From: ag@iit.edu\r\nTo: x@iit.edu\r\nCc: GB@iitkgp.edu\r\n\r\nx\r\n");
         let guess = |account: &Account, message: &ParsedMessage| {

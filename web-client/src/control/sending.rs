@@ -50,10 +50,20 @@ impl Control {
 
     /// Sends a valid draft now.
     pub(super) fn submit_draft(&self, session: &Rc<LoginSession>, form: &Rc<DraftForm>, name: String) {
-        let (session, form) = (session.clone(), form.clone());
+        let (control, session, form) = (self.clone(), session.clone(), form.clone());
+        spawn_local(async move { control.submit_and_wait(&session, &form, name).await });
+    }
+
+    /// Sends a valid draft, and returns when the outcome is stored.
+    pub(super) async fn submit_and_wait(
+        &self,
+        session: &Rc<LoginSession>,
+        form: &Rc<DraftForm>,
+        name: String,
+    ) {
         // If the page is closed from here on, the stored draft says that it may have been delivered.
-        let unconfirmed = Rc::new(DraftForm { maybe_delivered: true, ..DraftForm::clone(&form) });
-        if self.is_current(&session) {
+        let unconfirmed = Rc::new(DraftForm { maybe_delivered: true, ..DraftForm::clone(form) });
+        if self.is_current(session) {
             self.dispatch(ComposeAction::Edit(unconfirmed.clone()));
             self.dispatch(ComposeAction::Save(unconfirmed.clone()));
             self.progress(&form.id, 0, form.octets());
@@ -61,15 +71,13 @@ impl Control {
         let (cancel, cancelled) = oneshot::channel();
         self.0.cancel_sending.replace(Some(cancel));
         self.begin_sending();
-        let control = self.clone();
-        spawn_local(async move {
-            control.put_draft(&session, &unconfirmed).await;
-            match control.compose_and_submit(&session, &form, name, cancelled).await {
-                Ok((message, receipt)) => control.on_sent(&session, &form, &message, &receipt).await,
-                Err(error) => control.on_send_failed(&session, &form, &error).await,
-            }
-            control.end_sending();
-        });
+        self.put_draft(session, &unconfirmed).await;
+        match self.compose_and_submit(session, form, name, cancelled).await {
+            Ok((message, receipt)) => self.on_sent(session, form, &message, &receipt).await,
+            Err(SendError::NotConnected(_)) => self.put_in_outbox(session, form).await,
+            Err(error) => self.on_send_failed(session, form, &error).await,
+        }
+        self.end_sending();
     }
 
     /// The browser asks before it closes the tab, until [`end_sending`](Self::end_sending).
@@ -103,11 +111,12 @@ impl Control {
     ) -> Result<(Vec<u8>, Receipt), SendError> {
         let mut cancelled = cancelled;
         let from = match select(pin!(self.find_address(session)), &mut cancelled).await {
-            Either::Left((from, _)) => from?,
+            Either::Left((from, _)) => from,
             Either::Right((Ok(()), _)) => return Err(SendError::Cancelled),
             // The sender was dropped: this message cannot be cancelled any more.
-            Either::Right((Err(_), finding)) => finding.await?,
+            Either::Right((Err(_), finding)) => finding.await,
         };
+        let from = from.map_err(SendError::before_greeting)?;
         let (draft, message) = compose_message(form, &from, name)?;
         let outgoing = OutgoingMessage::new(&draft, message.clone());
         let receipt = self.submit(session, &form.id, &outgoing, cancelled).await?;
@@ -121,7 +130,7 @@ impl Control {
         message: &OutgoingMessage,
         cancelled: oneshot::Receiver<()>,
     ) -> Result<Receipt, SendError> {
-        let socket = Socket::connect(Protocol::Smtp)?;
+        let socket = Socket::connect(Protocol::Smtp, &session.server)?;
         let progress = |octets_sent| {
             if self.is_current(session) {
                 self.progress(draft, octets_sent, message.octets());

@@ -7,6 +7,20 @@ use crate::model::settings::Settings;
 use crate::model::state::{Notice, SessionAction};
 
 impl Control {
+    /// Shows the remote images of this sender's messages from now on.
+    pub(crate) fn always_show_images(&self, sender: &str) {
+        let mut settings = Settings::clone(&self.state().session.settings);
+        settings.show_images_from(sender);
+        self.change_settings(settings);
+    }
+
+    /// Blocks the remote images of this sender's messages until the user shows them.
+    pub(crate) fn block_images(&self, sender: &str) {
+        let mut settings = Settings::clone(&self.state().session.settings);
+        settings.block_images_from(sender);
+        self.change_settings(settings);
+    }
+
     pub(crate) fn change_settings(&self, settings: Settings) {
         let Some(session) = self.session() else { return };
         self.dispatch(SessionAction::Settings(settings.clone()));

@@ -105,8 +105,10 @@ pub(crate) struct DraftForm {
     pub(crate) references: Vec<MessageId>,
     /// The connection or the page ended during sending; the message may have been delivered.
     pub(crate) maybe_delivered: bool,
-    /// The user has pressed Send, and the message is held back for Undo.
+    /// The user has pressed Send. The message is held back for Undo, or it waits for a connection.
     pub(crate) queued: bool,
+    /// The time for Undo is over, and there was no connection. Meaningful for a queued draft only.
+    pub(crate) waiting: bool,
 }
 
 /// Something that the author may have forgotten.
@@ -140,6 +142,7 @@ impl DraftForm {
             references: Vec::new(),
             maybe_delivered: false,
             queued: false,
+            waiting: false,
         }
     }
 
@@ -235,7 +238,12 @@ impl DraftForm {
 
     /// The draft without the mark that it is queued.
     pub(crate) fn unqueued(&self) -> Self {
-        Self { queued: false, ..self.clone() }
+        Self { queued: false, waiting: false, ..self.clone() }
+    }
+
+    /// Whether the draft is sent as soon as there is a connection.
+    pub(crate) const fn is_in_outbox(&self) -> bool {
+        self.queued && self.waiting
     }
 
     /// All recipients, separated by commas.

@@ -4,6 +4,8 @@
 pub(crate) const OFFLINE_OCTETS: [u64; 4] = [0, 50_000_000, 200_000_000, 1_000_000_000];
 /// Seconds for which sending can be undone.
 pub(crate) const UNDO_SEND_SECONDS: [u32; 4] = [0, 5, 10, 30];
+/// Senders whose images are always shown. Of more, the oldest are forgotten.
+const IMAGE_SENDERS_MAX: usize = 1_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
@@ -18,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) conversations: bool,
     /// New messages are in plain text.
     pub(crate) plain_text: bool,
+    /// Addresses in lower case whose remote images are always shown, the last one added first.
+    pub(crate) images_from: Vec<String>,
 }
 
 impl Default for Settings {
@@ -29,11 +33,27 @@ impl Default for Settings {
             undo_send_seconds: UNDO_SEND_SECONDS[2],
             conversations: true,
             plain_text: false,
+            images_from: Vec::new(),
         }
     }
 }
 
 impl Settings {
+    /// Whether the remote images of a sender are always shown.
+    pub(crate) fn shows_images_from(&self, sender: &str) -> bool {
+        self.images_from.iter().any(|shown| shown == sender)
+    }
+
+    pub(crate) fn show_images_from(&mut self, sender: &str) {
+        self.block_images_from(sender);
+        self.images_from.insert(0, sender.to_owned());
+        self.images_from.truncate(IMAGE_SENDERS_MAX);
+    }
+
+    pub(crate) fn block_images_from(&mut self, sender: &str) {
+        self.images_from.retain(|shown| shown != sender);
+    }
+
     /// Adds the signature to the text of a new message, or above the quotation of a reply (RFC 3676 section 4.3).
     pub(crate) fn sign(&self, body: &str) -> String {
         let signature = self.signature.trim_end();
@@ -53,5 +73,19 @@ mod tests {
         assert_eq!(settings.sign(""), "\n\n-- \nAg Mitra\nKharagpur\n");
         assert_eq!(settings.sign("\n\n> Hello"), "\n\n-- \nAg Mitra\nKharagpur\n\n\n> Hello");
         assert_eq!(Settings::default().sign("\n\n> Hello"), "\n\n> Hello");
+    }
+
+    #[test]
+    fn images_are_shown_from_a_bounded_number_of_senders() {
+        let mut settings = Settings::default();
+        for number in 0..=IMAGE_SENDERS_MAX {
+            settings.show_images_from(&format!("{number}@iit.edu"));
+        }
+        settings.show_images_from("7@iit.edu");
+        assert_eq!(settings.images_from.len(), IMAGE_SENDERS_MAX);
+        assert_eq!(settings.images_from[..2], ["7@iit.edu", "1000@iit.edu"]);
+        assert!(!settings.shows_images_from("0@iit.edu"));
+        settings.block_images_from("7@iit.edu");
+        assert!(!settings.shows_images_from("7@iit.edu") && settings.shows_images_from("1000@iit.edu"));
     }
 }

@@ -24,6 +24,12 @@ pub(crate) fn account_name(username: &str) -> String {
     name.to_lowercase()
 }
 
+/// Identifies an account in this browser: `name`, or `server/name`. Neither part contains a slash.
+pub(crate) fn account_id(server: &str, username: &str) -> String {
+    let name = account_name(username);
+    if server.is_empty() { name } else { format!("{server}/{name}") }
+}
+
 /// Accepts a name with or without a domain. Only the server knows which domains are local.
 fn check_username(username: &str) -> Result<(), String> {
     if username.is_empty() {
@@ -61,6 +67,8 @@ mod tests {
     fn account_name_ignores_case_and_domain() {
         for username in ["gb", "GB", "gb@iit.edu", "Gb@IITKGP.edu"] {
             assert_eq!(account_name(username), "gb", "{username}");
+            assert_eq!(account_id("", username), "gb", "{username}");
+            assert_eq!(account_id("work", username), "work/gb", "{username}");
         }
     }
 

@@ -17,7 +17,11 @@ pub(crate) struct Database {
 impl Database {
     /// Opens the database and creates missing object stores.
     pub(crate) async fn open(name: String, version: u32, stores: &'static [&'static str]) -> Self {
-        let database = open(&name, version, stores).await.ok();
+        let database = match open(&name, Some(version), stores).await {
+            Ok(database) => Some(database),
+            // A later version of the page has been here. Its database has all stores of this one.
+            Err(_) => open(&name, None, stores).await.ok(),
+        };
         Self { name, database }
     }
 
@@ -172,8 +176,12 @@ pub(crate) async fn names() -> Option<Vec<String>> {
     list().await.ok()
 }
 
-async fn open(name: &str, version: u32, stores: &'static [&'static str]) -> Result<idb::Database, Error> {
-    let mut request = Factory::new()?.open(name, Some(version))?;
+async fn open(
+    name: &str,
+    version: Option<u32>,
+    stores: &'static [&'static str],
+) -> Result<idb::Database, Error> {
+    let mut request = Factory::new()?.open(name, version)?;
     request.on_upgrade_needed(move |event| {
         let Ok(database) = event.database() else { return };
         for store in stores {

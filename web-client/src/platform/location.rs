@@ -9,6 +9,14 @@ pub(crate) fn hostname() -> String {
     web_sys::window().and_then(|window| window.location().hostname().ok()).unwrap_or_default()
 }
 
+/// The names of further mail servers that the bridge connects to, besides the default ones.
+pub(crate) fn servers() -> Vec<String> {
+    let mark = super::dom::document()
+        .and_then(|document| document.query_selector("meta[name=pennypost-servers]").ok()?);
+    let names = mark.and_then(|mark| mark.get_attribute("content")).unwrap_or_default();
+    names.split_whitespace().map(str::to_owned).collect()
+}
+
 /// The URL's fragment with its `#`, or an empty string.
 pub(crate) fn fragment() -> String {
     web_sys::window().and_then(|window| window.location().hash().ok()).unwrap_or_default()

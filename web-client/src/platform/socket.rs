@@ -14,7 +14,7 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{BinaryType, CloseEvent, MessageEvent, WebSocket};
 use yew::platform::time::sleep;
 
-use super::refusal;
+use super::{location, refusal};
 use crate::model::transcript::Protocol;
 use crate::session::{Connection, ConnectionLost, Received};
 
@@ -47,11 +47,11 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Starts connecting to a target of the bridge that served the page.
+    /// Starts connecting to a target of the bridge that served the page: `smtp`, or `smtp-<server>`.
     ///
     /// # Errors
     /// The browser refuses to open WebSockets.
-    pub(crate) fn connect(protocol: Protocol) -> Result<Self, ConnectionLost> {
+    pub(crate) fn connect(protocol: Protocol, server: &str) -> Result<Self, ConnectionLost> {
         let target = match protocol {
             Protocol::Pop3 => "pop3",
             Protocol::Smtp => "smtp",
@@ -59,7 +59,8 @@ impl Socket {
         let location = web_sys::window().ok_or(ConnectionLost)?.location();
         let secure = location.protocol().is_ok_and(|protocol| protocol == "https:");
         let host = location.host().map_err(|_| ConnectionLost)?;
-        let path = format!("/ws/{target}");
+        let separator = if server.is_empty() { "" } else { "-" };
+        let path = format!("/ws/{target}{separator}{}", location::encode(server));
         let url = format!("{}://{host}{path}", if secure { "wss" } else { "ws" });
         let socket = WebSocket::new(&url).map_err(|_| ConnectionLost)?;
         socket.set_binary_type(BinaryType::Arraybuffer);

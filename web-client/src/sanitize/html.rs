@@ -50,13 +50,24 @@ const HEAD: &str = "<!doctype html><html><head><meta charset=\"utf-8\"><style>\
     solid #c5ccd6}.blocked-image{display:inline-block;max-width:100%;padding:2px 8px;border:1px solid #c5ccd6;border-radius:6px;\
     background:#f6f7f9;color:#5a6675;font-size:13px}</style></head>";
 
+/// Images on other hosts. Only the frame for them has a policy that lets the browser fetch them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RemoteImages {
+    /// They are replaced by their alternative text.
+    Blocked,
+    /// They remain, with `https` URLs.
+    Shown,
+}
+
 /// The result of [`sanitize_html`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SanitizedHtml {
     /// A complete document for the frame.
     pub(crate) document: Rc<str>,
-    /// Number of remote images, which are replaced by their alternative text.
+    /// Number of blocked remote images.
     pub(crate) blocked_images: usize,
+    /// Number of remote images that remain.
+    pub(crate) remote_images: usize,
     /// The index of the attachment that each `img` shows, in the order of the document; `None` for an image inside the
     /// HTML.
     pub(crate) images: Rc<[Option<usize>]>,
@@ -65,10 +76,14 @@ pub(crate) struct SanitizedHtml {
 }
 
 /// `None` if the sanitizer fails. The HTML must not be shown then.
-pub(crate) fn sanitize_html(html: &str, attachments: &[Attachment]) -> Option<SanitizedHtml> {
+pub(crate) fn sanitize_html(
+    html: &str,
+    attachments: &[Attachment],
+    remote_images: RemoteImages,
+) -> Option<SanitizedHtml> {
     let body = sanitize(html, &options()).ok()?;
     let (mut images, mut colours) = (Images::new(attachments), Colours::default());
-    let mut blocked_images = 0;
+    let (mut blocked_images, mut shown_images) = (0, 0);
     let elements = body.query_selector_all("*").ok()?;
     let elements = (0..elements.length()).filter_map(|at| elements.get(at)?.dyn_into::<Element>().ok());
     // Parents precede their children.
@@ -79,6 +94,11 @@ pub(crate) fn sanitize_html(html: &str, attachments: &[Attachment]) -> Option<Sa
             let source = element.get_attribute("src").unwrap_or_default();
             if let Some(source) = images.next(&source) {
                 set_attribute(&element, "src", Some(&source));
+            } else if remote_images == RemoteImages::Shown
+                && let Some(source) = images.remote(&source)
+            {
+                shown_images += 1;
+                set_attribute(&element, "src", Some(&source));
             } else {
                 blocked_images += usize::from(is_remote(&source));
                 replace_by_alternative_text(&element);
@@ -87,7 +107,8 @@ pub(crate) fn sanitize_html(html: &str, attachments: &[Attachment]) -> Option<Sa
     }
     let is_empty = images.inline.is_empty() && body.text_content().is_none_or(|text| text.trim().is_empty());
     let document = format!("{HEAD}{}</html>", body.outer_html()).into();
-    Some(SanitizedHtml { document, blocked_images, images: images.inline.into(), is_empty })
+    let remote_images = shown_images;
+    Some(SanitizedHtml { document, blocked_images, remote_images, images: images.inline.into(), is_empty })
 }
 
 /// The elements of HTML that is pasted: passive ones, in a document that loads nothing.

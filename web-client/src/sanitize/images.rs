@@ -66,6 +66,16 @@ impl<'a> Images<'a> {
         Some(url)
     }
 
+    /// The `https` URL for the next `img`. `None` if its source is not on another host.
+    pub(super) fn remote(&mut self, source: &str) -> Option<String> {
+        let source = source.trim();
+        let rest =
+            ["https:", "http:"].iter().find_map(|scheme| after_scheme(source, scheme)).unwrap_or(source);
+        let url = rest.starts_with("//").then(|| format!("https:{rest}"))?;
+        self.inline.push(None);
+        Some(url)
+    }
+
     /// The index of the attachment that a source refers to.
     pub(super) fn find(&self, source: &str) -> Option<usize> {
         if source.is_empty() {

@@ -6,5 +6,5 @@ mod images;
 mod quote;
 mod style;
 
-pub(crate) use html::{SanitizedHtml, sanitize_fragment, sanitize_html};
+pub(crate) use html::{RemoteImages, SanitizedHtml, sanitize_fragment, sanitize_html};
 pub(crate) use quote::quote_html;

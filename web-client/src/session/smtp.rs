@@ -42,6 +42,9 @@ pub(crate) struct Receipt {
 pub(crate) enum SendError {
     #[error("{0}")]
     Session(#[from] SessionError),
+    /// The server did not answer; another attempt may succeed.
+    #[error("{0}")]
+    NotConnected(SessionError),
     /// The final dot was sent and no definite reply arrived.
     #[error("{DELIVERY_UNKNOWN}")]
     DeliveryUnknown,
@@ -55,7 +58,14 @@ pub(crate) enum SendError {
 
 impl From<ConnectionLost> for SendError {
     fn from(error: ConnectionLost) -> Self {
-        Self::Session(error.into())
+        Self::NotConnected(error.into())
+    }
+}
+
+impl SendError {
+    /// An error before the server's greeting.
+    pub(crate) const fn before_greeting(error: SessionError) -> Self {
+        if error.is_temporary() { Self::NotConnected(error) } else { Self::Session(error) }
     }
 }
 
@@ -96,6 +106,7 @@ pub(crate) async fn submit<C: Connection>(
     let mut sender = Sender {
         driver: Driver::new(connection, submission, recorder),
         rejected: Vec::new(),
+        greeted: false,
         final_dot_sent: false,
     };
     let result = match select(pin!(sender.run(message, &progress)), pin!(cancelled)).await {
@@ -107,6 +118,7 @@ pub(crate) async fn submit<C: Connection>(
         Err(SendError::Session(refused @ SessionError::Refused(_))) => Err(refused.into()),
         // After the final dot, only a negative reply proves that the message was not delivered.
         Err(_) if sender.final_dot_sent => Err(SendError::DeliveryUnknown),
+        Err(SendError::Session(error)) if !sender.greeted => Err(SendError::before_greeting(error)),
         Err(error) => Err(error),
     };
     match result {
@@ -139,6 +151,8 @@ pub(crate) async fn server_domain<C: Connection>(
 struct Sender<C> {
     driver: Driver<C, Submission>,
     rejected: Vec<(Address, String)>,
+    /// The server has answered.
+    greeted: bool,
     final_dot_sent: bool,
 }
 
@@ -146,6 +160,7 @@ impl<C: Connection> Sender<C> {
     /// Returns the reply to the message.
     async fn run(&mut self, message: &OutgoingMessage, progress: &impl Fn(u64)) -> Result<String, SendError> {
         while let Some(event) = self.driver.next_event().await? {
+            self.greeted = true;
             match event {
                 Event::RecipientRefused { index, reply } => {
                     let recipient = message.envelope.recipients.get(index);
@@ -315,19 +330,25 @@ mod tests {
             send(&host, None, &outgoing).unwrap();
             host.octets_sent()
         };
-        let mut unknown = 0;
+        let (mut unknown, mut not_connected) = (0, 0);
         for cut in 0..whole {
             let host = SmtpHost::new();
             match send(&host, Some(cut), &outgoing) {
                 Ok(_) => assert_eq!(host.delivered().len(), 1),
                 Err(SendError::DeliveryUnknown) => unknown += 1,
+                Err(SendError::NotConnected(error)) => {
+                    assert_eq!(error, SessionError::ConnectionLost);
+                    assert!(host.delivered().is_empty(), "{cut}");
+                    not_connected += 1;
+                    assert_eq!(not_connected, cut + 1, "only before the greeting");
+                }
                 Err(error) => {
                     assert_eq!(error, SendError::Session(SessionError::ConnectionLost));
                     assert!(host.delivered().is_empty(), "{cut}");
                 }
             }
         }
-        assert!(unknown > 0);
+        assert!(unknown > 0 && (1..whole).contains(&not_connected));
     }
 
     /// A dialogue up to DATA, then this reply to the message.
@@ -385,7 +406,7 @@ mod tests {
             ..Script::new(replies, AfterScript::Close)
         };
         let unreachable = send_over(closing(&[]), pending());
-        let Err(SendError::Session(error)) = unreachable else { panic!("{unreachable:?}") };
+        let Err(SendError::NotConnected(error)) = unreachable else { panic!("{unreachable:?}") };
         assert_eq!(error.to_string(), "The connection was closed: the mail server cannot be reached.");
         assert!(error.is_temporary());
         let ok = "250 ok\r\n";

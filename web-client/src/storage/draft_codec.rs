@@ -39,6 +39,7 @@ pub(super) fn encode(form: &DraftForm) -> JsValue {
         ("references", strings(&ids).into()),
         ("unsure", form.maybe_delivered.into()),
         ("queued", form.queued.into()),
+        ("waiting", form.waiting.into()),
     ])
     .into()
 }
@@ -47,6 +48,7 @@ pub(super) fn encode(form: &DraftForm) -> JsValue {
 pub(super) fn decode(id: &str, value: &JsValue) -> Option<DraftForm> {
     let recipients =
         |name| Some(Recipients { chips: strings(&property(value, name)?), typed: String::new() });
+    let flag = |name| property(value, name).and_then(|value| value.as_bool()).unwrap_or_default();
     let number = u128::from_str_radix(id, 16).ok()?;
     #[expect(clippy::cast_possible_truncation, reason = "the cast saturates")]
     let changed = DateTime::from_timestamp_millis(property(value, "changed")?.as_f64()? as i64)?;
@@ -67,8 +69,9 @@ pub(super) fn decode(id: &str, value: &JsValue) -> Option<DraftForm> {
             .iter()
             .filter_map(|id| MessageId::parse(id))
             .collect(),
-        maybe_delivered: property(value, "unsure").and_then(|value| value.as_bool()).unwrap_or_default(),
-        queued: property(value, "queued").and_then(|value| value.as_bool()).unwrap_or_default(),
+        maybe_delivered: flag("unsure"),
+        queued: flag("queued"),
+        waiting: flag("waiting"),
         ..DraftForm::new(number, changed)
     })
 }
@@ -155,6 +158,7 @@ mod tests {
             references: vec![MessageId::parse("<0@iit.edu>").unwrap()],
             maybe_delivered: true,
             queued: true,
+            waiting: true,
             ..DraftForm::new(u128::MAX - 5, DateTime::from_timestamp_millis(1_795_374_907_123).unwrap())
         };
         assert_eq!(decode(&draft.id, &encode(&draft)), Some(draft));

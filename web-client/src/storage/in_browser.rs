@@ -349,15 +349,15 @@ async fn newer_backup_replaces_the_text_and_keeps_attachments() {
 async fn queued_draft_is_claimed_by_one_tab() {
     let queued = DraftForm { queued: true, ..draft(1, 5) };
     let tabs = [Storage::open("claimed").await, Storage::open("claimed").await];
-    assert!(!tabs[0].claim_queued(&queued).await.unwrap(), "no such draft");
+    assert!(!tabs[0].claim_queued(&queued, false).await.unwrap(), "no such draft");
     assert!(tabs[0].put_draft(&queued).await);
-    let claims = join(tabs[0].claim_queued(&queued), tabs[1].claim_queued(&queued)).await;
+    let claims = join(tabs[0].claim_queued(&queued, false), tabs[1].claim_queued(&queued, false)).await;
     assert_ne!(claims.0.unwrap(), claims.1.unwrap());
     assert_eq!(drafts("claimed").await, [draft(1, 5)]);
     // Another tab has changed the draft and queued it again.
     let newer = DraftForm { queued: true, ..draft(1, 6) };
     assert!(tabs[1].put_draft(&newer).await);
-    assert!(!tabs[0].claim_queued(&queued).await.unwrap());
+    assert!(!tabs[0].claim_queued(&queued, false).await.unwrap());
     assert_eq!(drafts("claimed").await, [newer]);
 }
 

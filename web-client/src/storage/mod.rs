@@ -2,7 +2,7 @@
 //!
 //! Data of the maildrop is a cache. Drafts and sent copies exist only here, so they are deleted only at the user's
 //! request. Every account has its own IndexedDB database `pennypost/<username>`, where the username is in lower
-//! case and has no domain; object stores map ids to values:
+//! case and has no domain, or `pennypost/<server>/<username>`; object stores map ids to values:
 //!
 //! | object store | key | value |
 //! |---|---|---|
@@ -114,7 +114,7 @@ pub(crate) struct Storage {
 }
 
 impl Storage {
-    /// `account` is a username in lower case without a domain.
+    /// `account` is a username in lower case without a domain, possibly after a server and a slash.
     pub(crate) async fn open(account: &str) -> Self {
         let database = Self::database(format!("pennypost/{account}")).await;
         merge::merge_databases_with_domain(&database).await;
@@ -227,16 +227,17 @@ impl Storage {
         Ok(value.and_then(|value| draft_codec::decode(id, &value)).map(Rc::new))
     }
 
-    /// Ends the queued state of a draft. Of several tabs with the same version of it, one succeeds. Returns whether this
-    /// tab did.
+    /// Ends the queued state of a draft, to send or to open it. Of several tabs with the same version of it, one succeeds.
+    /// Returns whether this tab did. A draft that is claimed to be sent may be delivered from now on.
     ///
     /// # Errors
     /// The database does not answer.
-    pub(crate) async fn claim_queued(&self, queued: &DraftForm) -> Result<bool, idb::Error> {
+    pub(crate) async fn claim_queued(&self, queued: &DraftForm, to_send: bool) -> Result<bool, idb::Error> {
         let unqueue = |value: &JsValue| {
             let stored = draft_codec::decode(&queued.id, value)?;
             let is_same = stored.queued && stored.changed == queued.changed;
-            is_same.then(|| draft_codec::encode(&stored.unqueued()))
+            let maybe_delivered = stored.maybe_delivered || to_send;
+            is_same.then(|| draft_codec::encode(&DraftForm { maybe_delivered, ..stored.unqueued() }))
         };
         self.database.replace(ObjectStore::Drafts.name(), &queued.id, unqueue).await
     }

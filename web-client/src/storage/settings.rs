@@ -1,6 +1,7 @@
 //! The settings of an account: an object in `profile`.
 
-use wasm_bindgen::JsValue;
+use js_sys::Array;
+use wasm_bindgen::{JsCast as _, JsValue};
 
 use super::{ObjectStore, Storage};
 use crate::model::settings::Settings;
@@ -31,6 +32,7 @@ fn encode(settings: &Settings) -> JsValue {
         ("undoSendSeconds", settings.undo_send_seconds.into()),
         ("conversations", settings.conversations.into()),
         ("plainText", settings.plain_text.into()),
+        ("imagesFrom", settings.images_from.iter().map(JsValue::from).collect::<Array>().into()),
     ])
     .into()
 }
@@ -51,7 +53,13 @@ fn decode(value: &JsValue) -> Settings {
             .and_then(|value| value.as_bool())
             .unwrap_or(default.conversations),
         plain_text: property("plainText").and_then(|value| value.as_bool()).unwrap_or(default.plain_text),
+        images_from: property("imagesFrom").map_or(default.images_from, |senders| strings(&senders)),
     }
+}
+
+fn strings(value: &JsValue) -> Vec<String> {
+    let strings = value.dyn_ref::<Array>().into_iter().flat_map(|array| array.iter());
+    strings.filter_map(|string| string.as_string()).collect()
 }
 
 /// JavaScript values exist on WebAssembly only.
@@ -72,6 +80,7 @@ mod tests {
             undo_send_seconds: 30,
             conversations: false,
             plain_text: true,
+            images_from: vec!["ag@iit.edu".to_owned()],
         };
         assert_eq!(decode(&encode(&settings)), settings);
         assert_eq!(decode(&Object::new().into()), Settings::default());

@@ -1,14 +1,18 @@
-//! The username and password of the signed-in user, so that a reload needs no password.
+//! The usernames and passwords of the accounts that are signed in, so that a reload needs no password.
 //!
-//! They are encrypted with a key that scripts cannot read. It is in the IndexedDB database `pennypost-sign-in`, whose
+//! They are encrypted with keys that scripts cannot read. The keys are in the IndexedDB database `pennypost-sign-in`, whose
 //! object store `sign-ins` has these entries:
 //!
 //! | key | value |
 //! |---|---|
-//! | `device` | object: `key`, `octets`. The user stays signed in on this device. |
+//! | `device/<account>` | object: `key`, `octets`. The account stays signed in on this device. |
 //! | a random number | object: `key`, `created`. The octets are in the `sessionStorage` of a tab, in base64. |
 //!
-//! A tab that is closed without signing out leaves a key behind, which decrypts nothing any more.
+//! A tab that is closed without signing out leaves a key behind, which decrypts nothing any more. Earlier versions had one
+//! account: its entries were `device`, and `sign-in` instead of `sign-in/<account>` in `sessionStorage`.
+//!
+//! The entry `account` of `sessionStorage` is the account that the tab shows, and empty if it shows the sign-in form. A new tab
+//! shows the account in the entry `account` of `localStorage`.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use js_sys::Uint8Array;
@@ -16,8 +20,9 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::CryptoKey;
 
 use super::octets;
+use crate::model::sign_in_form::account_id;
 use crate::platform::indexed_db::{self, Database};
-use crate::platform::web_storage::SESSION;
+use crate::platform::web_storage::{LOCAL, SESSION};
 use crate::platform::{clock, crypto, js};
 
 const DATABASE: &str = "pennypost-sign-in";
@@ -26,14 +31,25 @@ const STORE: &str = "sign-ins";
 const DEVICE: &str = "device";
 /// Key in `sessionStorage`; the value is the random number and the octets.
 const TAB: &str = "sign-in";
+/// Key in `sessionStorage` and in `localStorage`.
+const ACCOUNT: &str = "account";
 /// Keys of tabs are deleted after this time. A tab that was open for longer asks for the password at a reload.
 const KEY_AGE_MS_MAX: f64 = 30.0 * 24.0 * 60.0 * 60.0 * 1_000.0;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SignIn {
+    /// Selects the bridge's targets. Empty for `smtp` and `pop3`.
+    pub(crate) server: String,
     /// As it was typed.
     pub(crate) username: String,
     pub(crate) password: String,
+}
+
+impl SignIn {
+    /// Identifies the account in this browser.
+    pub(crate) fn account(&self) -> String {
+        account_id(&self.server, &self.username)
+    }
 }
 
 /// Whether the browser can store a sign-in on this page.
@@ -41,53 +57,100 @@ pub(crate) fn is_available() -> bool {
     crypto::is_available()
 }
 
-/// The sign-in of this tab, or of the device.
+/// The sign-in of the account that this tab shows.
 pub(crate) async fn load() -> Option<SignIn> {
-    if !may_exist().await {
-        SESSION.remove(TAB);
+    let selected = SESSION.value(ACCOUNT);
+    if selected.as_deref() == Some("") {
         return None;
     }
-    let database = open().await;
-    if let Some((id, octets)) = tab()
-        && let Some(entry) = value(&database, &id).await
-        && let Some(sign_in) = decrypt(&entry, &octets).await
-    {
-        return Some(sign_in);
-    }
-    let entry = value(&database, DEVICE).await?;
-    let encrypted = octets(&js::property(&entry, "octets")?);
-    decrypt(&entry, &encrypted).await
+    let all = load_all().await;
+    let of = |account: &String| all.iter().position(|sign_in| sign_in.account() == *account);
+    let at = match &selected {
+        Some(account) => of(account)?,
+        None => LOCAL.value(ACCOUNT).as_ref().and_then(of).unwrap_or_default(),
+    };
+    let sign_in = all.into_iter().nth(at)?;
+    // Another tab may select another account for new tabs.
+    SESSION.set(ACCOUNT, &sign_in.account());
+    Some(sign_in)
 }
 
-/// Stores the sign-in for this tab, or for the device. If the browser refuses, the next reload asks for the password.
+/// The accounts that are signed in, each once: those of this tab, then those of the device.
+pub(crate) async fn load_all() -> Vec<SignIn> {
+    if !may_exist().await {
+        tab_keys().iter().for_each(|key| SESSION.remove(key));
+        return Vec::new();
+    }
+    let database = open().await;
+    let mut found: Vec<SignIn> = Vec::new();
+    for key in tab_keys() {
+        if let Some((id, octets)) = tab(&key)
+            && let Some(entry) = value(&database, &id).await
+            && let Some(sign_in) = decrypt(&entry, &octets, server_of(&key)).await
+        {
+            found.push(sign_in);
+        }
+    }
+    for (key, entry) in database.entries(STORE).await.into_iter().filter(|(key, _)| is_device(key)) {
+        if let Some(encrypted) = js::property(&entry, "octets")
+            && let Some(sign_in) = decrypt(&entry, &octets(&encrypted), server_of(&key)).await
+            && found.iter().all(|other| other.account() != sign_in.account())
+        {
+            found.push(sign_in);
+        }
+    }
+    found
+}
+
+/// Shows an account in this tab after the next reload; `None` for the sign-in form.
+pub(crate) fn select(account: Option<&str>) {
+    SESSION.set(ACCOUNT, account.unwrap_or_default());
+    if let Some(account) = account {
+        LOCAL.set(ACCOUNT, account);
+    }
+}
+
+/// Stores the sign-in for this tab, or for the device, and selects it. If the browser refuses, the next reload asks for the
+/// password.
 pub(crate) async fn store(sign_in: &SignIn, on_device: bool) {
     let Some(key) = crypto::generate_key().await else { return };
     let plain = format!("{}\n{}", sign_in.username, sign_in.password);
     let Some(octets) = crypto::encrypt(&key, plain.as_bytes()).await else { return };
     let database = open().await;
     delete_old_keys(&database).await;
+    let account = sign_in.account();
+    SESSION.set(ACCOUNT, &account);
     if on_device {
         let octets = Uint8Array::from(octets.as_slice());
         let entry = js::object([("key", key.into()), ("octets", octets.into())]).into();
-        database.put(&[(STORE, DEVICE, entry)]).await;
+        if database.put(&[(STORE, &format!("{DEVICE}/{account}"), entry)]).await {
+            LOCAL.set(ACCOUNT, &account);
+        }
     } else {
         let id = format!("{:032x}", clock::random());
         let entry = js::object([("key", key.into()), ("created", now().into())]).into();
         if database.put(&[(STORE, &id, entry)]).await {
-            SESSION.set(TAB, &format!("{id} {}", BASE64_STANDARD.encode(octets)));
+            SESSION.set(&format!("{TAB}/{account}"), &format!("{id} {}", BASE64_STANDARD.encode(octets)));
         }
     }
 }
 
-/// Deletes the sign-in of this tab and of the device.
-pub(crate) async fn forget() {
-    let tab = tab();
-    SESSION.remove(TAB);
+/// Deletes the sign-in of an account in this tab and on the device.
+pub(crate) async fn forget(account: &str) {
+    let keys = [TAB.to_owned(), format!("{TAB}/{account}")];
+    // Those of an earlier version belong to any account.
+    let mut ids = vec![DEVICE.to_owned(), format!("{DEVICE}/{account}")];
+    ids.extend(keys.iter().filter_map(|key| tab(key)).map(|(id, _)| id));
+    keys.iter().for_each(|key| SESSION.remove(key));
+    for storage in [&SESSION, &LOCAL] {
+        if storage.value(ACCOUNT).as_deref() == Some(account) {
+            storage.remove(ACCOUNT);
+        }
+    }
     if !may_exist().await {
         return;
     }
     let database = open().await;
-    let ids: Vec<_> = tab.into_iter().map(|(id, _)| id).chain([DEVICE.to_owned()]).collect();
     database.delete(&[STORE], &ids).await;
     if database.keys(STORE).await.is_empty() {
         database.destroy().await;
@@ -103,9 +166,24 @@ async fn open() -> Database {
     Database::open(DATABASE.to_owned(), VERSION, &[STORE]).await
 }
 
+/// The keys of this tab's sign-ins in `sessionStorage`.
+fn tab_keys() -> Vec<String> {
+    let is_sign_in = |key: &String| key == TAB || key.starts_with("sign-in/");
+    SESSION.keys().into_iter().filter(is_sign_in).collect()
+}
+
+fn is_device(key: &str) -> bool {
+    key == DEVICE || key.starts_with("device/")
+}
+
+/// The server of an account in a key: `device/<server>/<name>`.
+fn server_of(key: &str) -> &str {
+    key.split_once('/').and_then(|(_, account)| account.split_once('/')).map_or("", |(server, _)| server)
+}
+
 /// The id of the key and the octets.
-fn tab() -> Option<(String, Vec<u8>)> {
-    let value = SESSION.value(TAB)?;
+fn tab(key: &str) -> Option<(String, Vec<u8>)> {
+    let value = SESSION.value(key)?;
     let (id, octets) = value.split_once(' ')?;
     Some((id.to_owned(), BASE64_STANDARD.decode(octets).ok()?))
 }
@@ -114,12 +192,13 @@ async fn value(database: &Database, id: &str) -> Option<JsValue> {
     database.value(STORE, id).await.ok()?
 }
 
-async fn decrypt(entry: &JsValue, octets: &[u8]) -> Option<SignIn> {
+async fn decrypt(entry: &JsValue, octets: &[u8], server: &str) -> Option<SignIn> {
     let key: CryptoKey = js::property(entry, "key")?.dyn_into().ok()?;
     let plain = String::from_utf8(crypto::decrypt(&key, octets).await?).ok()?;
     // A username contains no line end; a password may.
     let (username, password) = plain.split_once('\n')?;
-    Some(SignIn { username: username.to_owned(), password: password.to_owned() })
+    let [server, username, password] = [server, username, password].map(str::to_owned);
+    Some(SignIn { server, username, password })
 }
 
 async fn delete_old_keys(database: &Database) {
@@ -147,39 +226,75 @@ mod in_browser {
 
     use super::*;
 
+    fn sign_in(server: &str, name: &str) -> SignIn {
+        SignIn { server: server.to_owned(), username: name.to_owned(), password: "a\nb ü".to_owned() }
+    }
+
+    async fn accounts() -> Vec<String> {
+        load_all().await.iter().map(SignIn::account).collect()
+    }
+
     /// One test, because all tests share the database and the tab.
     #[test]
-    async fn sign_in_is_stored_encrypted_until_it_is_forgotten() {
-        let sign_in = |name: &str| SignIn { username: name.to_owned(), password: "a\nb ü".to_owned() };
-        forget().await;
+    async fn sign_ins_are_stored_encrypted_until_they_are_forgotten() {
+        forget("gb").await;
         assert_eq!(load().await, None);
         assert!(!may_exist().await, "looking creates the database");
 
-        store(&sign_in("gb"), false).await;
-        assert_eq!(load().await, Some(sign_in("gb")));
-        let (id, octets) = tab().unwrap();
-        assert!(!octets.windows(2).any(|window| window == b"gb"));
-        // Another tab has its own sign-in; a key without octets is useless.
-        SESSION.remove(TAB);
-        assert_eq!(load().await, None);
+        store(&sign_in("", "GB@iit.edu"), false).await;
+        assert_eq!(load().await, Some(sign_in("", "GB@iit.edu")));
+        let (id, octets) = tab("sign-in/gb").unwrap();
+        assert!(!octets.windows(2).any(|window| window == b"GB"));
 
-        store(&sign_in("ag"), true).await;
-        assert_eq!(load().await, Some(sign_in("ag")));
-        SESSION.set(TAB, &format!("{id} {}", BASE64_STANDARD.encode(&octets)));
-        assert_eq!(load().await, Some(sign_in("gb")), "the tab comes before the device");
-
-        forget().await;
+        // Another tab has its own sign-ins; a key without octets is useless.
+        SESSION.remove("sign-in/gb");
+        SESSION.remove(ACCOUNT);
         assert_eq!(load().await, None);
-        assert!(!may_exist().await);
+        store(&sign_in("", "ag"), true).await;
+        store(&sign_in("work", "ag"), true).await;
+        assert_eq!(load().await, Some(sign_in("work", "ag")));
+        assert_eq!(accounts().await, ["ag", "work/ag"]);
+        SESSION.set("sign-in/gb", &format!("{id} {}", BASE64_STANDARD.encode(&octets)));
+        assert_eq!(accounts().await, ["gb", "ag", "work/ag"]);
+        select(Some("gb"));
+        assert_eq!(load().await, Some(sign_in("", "GB@iit.edu")));
+        select(None);
+        assert_eq!(load().await, None);
+        // A new tab shows the last account, even if it is not signed in any more.
+        SESSION.remove("sign-in/gb");
+        SESSION.remove(ACCOUNT);
+        assert_eq!(load().await, Some(sign_in("", "ag")));
+
+        forget("ag").await;
+        assert_eq!(accounts().await, ["work/ag"]);
+        forget("work/ag").await;
+        forget("gb").await;
+        assert_eq!(load().await, None);
+        // The key of the tab that was closed remains.
+        open().await.destroy().await;
+        assert_eq!((LOCAL.value(ACCOUNT), SESSION.value(ACCOUNT)), (None, None));
 
         // Older browsers cannot list their databases.
-        store(&sign_in("ag"), true).await;
+        store(&sign_in("", "ag"), true).await;
         let factory = Reflect::get(&js_sys::global(), &"indexedDB".into()).unwrap();
         Reflect::set(&factory, &"databases".into(), &JsValue::UNDEFINED).unwrap();
         let loaded = load().await;
-        forget().await;
+        forget("ag").await;
         Reflect::delete_property::<js_sys::Object>(factory.unchecked_ref(), &"databases".into()).unwrap();
-        assert_eq!(loaded, Some(sign_in("ag")));
+        assert_eq!(loaded, Some(sign_in("", "ag")));
         assert_eq!(load().await, None);
+
+        // An earlier version stored this entry.
+        store(&sign_in("", "ag"), true).await;
+        let database = open().await;
+        let entry = value(&database, "device/ag").await.unwrap();
+        database.put(&[(STORE, DEVICE, entry)]).await;
+        database.delete(&[STORE], &["device/ag".to_owned()]).await;
+        SESSION.remove(ACCOUNT);
+        LOCAL.remove(ACCOUNT);
+        assert_eq!(load().await, Some(sign_in("", "ag")));
+        drop(database);
+        forget("ag").await;
+        assert!(!may_exist().await);
     }
 }

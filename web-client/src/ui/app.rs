@@ -21,9 +21,10 @@ use super::shortcuts_dialog::ShortcutsDialog;
 use super::sign_in::SignIn;
 use super::toast::Toasts;
 use super::top_bar::TopBar;
+use super::update_bar::UpdateBar;
 use crate::control::Control;
-use crate::model::state::{Content, State};
-use crate::platform::dom;
+use crate::model::state::{Content, State, UiAction};
+use crate::platform::{dom, service_worker};
 
 #[component]
 pub(crate) fn App() -> Html {
@@ -35,6 +36,8 @@ pub(crate) fn App() -> Html {
         use_effect_with((), move |()| {
             control.on_change(Callback::from(move |next| state.set(next)));
             control.resume();
+            let updated = control.clone();
+            service_worker::register(Callback::from(move |()| updated.dispatch(UiAction::UpdateAvailable)));
             listen(&control, history);
         });
     }
@@ -57,7 +60,7 @@ pub(crate) fn App() -> Html {
             } else if state.session.resuming {
                 { starting() }
             } else {
-                <SignIn session={state.session.clone()} protocol_log={state.ui.protocol_log} />
+                <SignIn session={state.session.clone()} protocol_log={state.ui.protocol_log} update={state.ui.update} />
             }
         </ContextProvider<Control>>
     }
@@ -82,7 +85,10 @@ fn panes(state: &State) -> Html {
     html! {
         <div class={classes!("app", reading.then_some("reading"))}>
             <TopBar session={session.clone()} search={ui.search.text.clone()} protocol_log={ui.protocol_log} />
-            <ConnectionBar connection={session.connection.clone()} />
+            <div class="bars">
+                <UpdateBar update={ui.update} />
+                <ConnectionBar connection={session.connection.clone()} in_outbox={compose.in_outbox()} />
+            </div>
             <Folders session={session.clone()} mailbox={mailbox.clone()} compose={compose.clone()} ui={ui.clone()} />
             <MessageList connection={session.connection.clone()} mailbox={mailbox.clone()}
                 drafts={compose.drafts.clone()} ui={ui.clone()} />

@@ -18,10 +18,12 @@ const TICK: Duration = Duration::from_secs(1);
 #[derive(Properties, PartialEq)]
 pub(super) struct ConnectionBarProps {
     pub(super) connection: ConnectionStatus,
+    /// Number of messages in the outbox.
+    pub(super) in_outbox: usize,
 }
 
 #[component]
-pub(super) fn ConnectionBar(ConnectionBarProps { connection }: &ConnectionBarProps) -> Html {
+pub(super) fn ConnectionBar(ConnectionBarProps { connection, in_outbox }: &ConnectionBarProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
     let until = match connection {
         ConnectionStatus::Waiting { until, .. } => Some(*until),
@@ -52,7 +54,10 @@ pub(super) fn ConnectionBar(ConnectionBarProps { connection }: &ConnectionBarPro
     };
     html! {
         <div class="connection-bar">
-            <span role="status">{ reason }</span>
+            <span role="status">
+                { reason }
+                if reason.is_some() && *in_outbox > 0 { { " " }{ strings::in_outbox(*in_outbox) } }
+            </span>
             // Outside the status, so that screen readers do not read every second.
             if let Some(until) = until {
                 <span>{ strings::retrying_in((until - clock::now()).num_seconds().max(0) + 1) }</span>

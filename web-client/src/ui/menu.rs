@@ -4,6 +4,7 @@ use wasm_bindgen::JsCast as _;
 use web_sys::{HtmlElement, Node};
 use yew::prelude::*;
 
+use super::accounts::SignedInAccounts;
 use crate::control::Control;
 use crate::model::state::UiAction;
 use crate::platform::notification;
@@ -75,11 +76,13 @@ pub(super) fn Dropdown(DropdownProps { label, class, children }: &DropdownProps)
 #[derive(Properties, PartialEq)]
 pub(super) struct MainMenuProps {
     pub(super) account: String,
+    /// Identifies the account in this browser.
+    pub(super) account_id: String,
     pub(super) protocol_log: bool,
 }
 
 #[component]
-pub(super) fn MainMenu(MainMenuProps { account, protocol_log }: &MainMenuProps) -> Html {
+pub(super) fn MainMenu(MainMenuProps { account, account_id, protocol_log }: &MainMenuProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
     let item = |label: &'static str, act: Callback<Control>| {
         let control = control.clone();
@@ -99,6 +102,9 @@ pub(super) fn MainMenu(MainMenuProps { account, protocol_log }: &MainMenuProps) 
             if notification::can_ask() {
                 { item("Notify me of new mail", Callback::from(|_: Control| notification::ask())) }
             }
+            <hr />
+            <SignedInAccounts verb="Switch to" current={account_id.clone()} />
+            { item("Add account", Callback::from(|control: Control| control.add_account())) }
             <hr />
             { item("Sign out", Callback::from(|control: Control| control.sign_out(false))) }
             { item(strings::SIGN_OUT_AND_DELETE, Callback::from(|control: Control| control.sign_out_and_wipe())) }

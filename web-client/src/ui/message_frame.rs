@@ -15,9 +15,9 @@ use web_sys::{Element, HtmlElement, HtmlIFrameElement, HtmlImageElement, ResizeO
 use yew::prelude::*;
 
 /// Height before the document is measured, in pixels.
-const HEIGHT_INITIAL: i32 = 320;
+pub(super) const HEIGHT_INITIAL: i32 = 320;
 /// Higher documents scroll inside the frame.
-const HEIGHT_MAX: i32 = 20_000;
+pub(super) const HEIGHT_MAX: i32 = 20_000;
 /// Height reserved for a horizontal scroll bar.
 const SCROLL_BAR_HEIGHT: i32 = 16;
 /// Width in print, in pixels: that of A4 and Letter without margins of 15 mm. Wider documents are scaled down by the

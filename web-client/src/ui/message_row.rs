@@ -9,6 +9,7 @@ use crate::model::format;
 use crate::model::message::ListItem;
 use crate::model::state::Folder;
 use crate::platform::clock;
+use crate::strings;
 
 #[derive(Properties, PartialEq)]
 pub(super) struct MessageRowProps {
@@ -94,6 +95,7 @@ fn date(MessageRowProps { item, folder, shows_size, is_grouped, in_results, .. }
             if item.has_attachments() {
                 <span class="attachment-icon" title="Has attachments">{ icons::clip() }</span>
             }
+            if matches!(item, ListItem::Draft(form) if form.is_in_outbox()) { <span class="label">{ strings::OUTBOX }</span> }
             if *in_results && folder.is_local() { <span class="label">{ folder.name() }</span> }
             if *shows_size { <span class="size">{ format::size(item.octets()) }</span> }
             { date }

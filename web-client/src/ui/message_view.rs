@@ -10,23 +10,27 @@ use super::attachments::Attachments;
 use super::chunked_text::{ChunkedText, TextOf};
 use super::delivery_report::delivery_report;
 use super::element_ids::TITLE_ID;
+use super::image_bar::{ImageBar, image_sender};
 use super::message_frame::MessageFrame;
 use super::message_header::MessageHeader;
+use super::remote_images_frame::RemoteImagesFrame;
 use crate::control::Control;
 use crate::model::fetched_message::FetchedMessage;
 use crate::model::format;
+use crate::model::settings::Settings;
 use crate::model::state::UiAction;
-use crate::sanitize::{SanitizedHtml, sanitize_html};
+use crate::sanitize::{RemoteImages, sanitize_html};
 
 #[derive(Properties, PartialEq)]
 pub(super) struct MessageViewProps {
     pub(super) message: Rc<FetchedMessage>,
     /// The HTML is shown, if there is any.
     pub(super) shows_html: bool,
+    pub(super) settings: Rc<Settings>,
 }
 
 #[component]
-pub(super) fn MessageView(MessageViewProps { message, shows_html }: &MessageViewProps) -> Html {
+pub(super) fn MessageView(MessageViewProps { message, shows_html, settings }: &MessageViewProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
     // Indices of images that the browser could not draw.
     let broken = use_state_eq(Vec::new);
@@ -34,8 +38,16 @@ pub(super) fn MessageView(MessageViewProps { message, shows_html }: &MessageView
         let broken = broken.setter();
         use_callback((), move |images, ()| broken.set(images))
     };
-    let html = use_memo(message.clone(), |message| {
-        let html = sanitize_html(message.parsed.html.as_deref()?, &message.parsed.attachments);
+    let images_wanted = use_state_eq(|| false);
+    let sender = image_sender(&message.parsed);
+    let is_trusted = sender.as_ref().is_some_and(|sender| settings.shows_images_from(sender));
+    // The frame for remote images could not be loaded, as without a connection.
+    let unreachable = use_state_eq(|| false);
+    let shown = (*images_wanted || is_trusted) && !*unreachable;
+    let remote_images = if shown { RemoteImages::Shown } else { RemoteImages::Blocked };
+    let html = use_memo((message.clone(), remote_images), |(message, remote_images)| {
+        let parsed = &message.parsed;
+        let html = sanitize_html(parsed.html.as_deref()?, &parsed.attachments, *remote_images);
         html.filter(|html| !html.is_empty || html.blocked_images > 0)
     });
     let html = html.as_ref().as_ref();
@@ -50,6 +62,14 @@ pub(super) fn MessageView(MessageViewProps { message, shows_html }: &MessageView
     // The positions are in ascending order.
     let images = images.filter(|(at, _)| broken.binary_search(at).is_err());
     let inline: BTreeSet<usize> = images.filter_map(|(_, attachment)| *attachment).collect();
+    let onfailed = {
+        let unreachable = unreachable.setter();
+        use_callback((), move |(), ()| unreachable.set(true))
+    };
+    let onshow = Callback::from(move |_: MouseEvent| {
+        images_wanted.set(true);
+        unreachable.set(false);
+    });
     let subject = printable_line(&message.parsed.subject).into_owned();
     html! {
         <article>
@@ -58,8 +78,12 @@ pub(super) fn MessageView(MessageViewProps { message, shows_html }: &MessageView
             </h2>
             <MessageHeader message={message.clone()}>{ switch.unwrap_or_default() }</MessageHeader>
             { message.parsed.report.as_ref().map(delivery_report) }
-            { blocked_images(html.filter(|_| *shows_html)) }
-            if let Some(html) = framed {
+            if let Some(html) = html.filter(|html| *shows_html && html.blocked_images > 0) {
+                <ImageBar blocked={html.blocked_images} {sender} {onshow} />
+            }
+            if let Some(html) = framed.filter(|html| html.remote_images > 0) {
+                <RemoteImagesFrame document={html.document.clone()} {onbroken} {onfailed} />
+            } else if let Some(html) = framed {
                 <MessageFrame document={html.document.clone()} {onbroken} />
             } else {
                 <PlainText message={message.clone()} has_html={visible.is_some()} />
@@ -67,16 +91,6 @@ pub(super) fn MessageView(MessageViewProps { message, shows_html }: &MessageView
             <Attachments message={message.clone()} {inline} />
         </article>
     }
-}
-
-fn blocked_images(html: Option<&SanitizedHtml>) -> Html {
-    let count = html.map_or(0, |html| html.blocked_images);
-    if count == 0 {
-        return html! {};
-    }
-    let verb = if count == 1 { "is" } else { "are" };
-    let text = format!("{} {verb} blocked to protect your privacy.", format::count(count, "image"));
-    html! { <div class="warning">{ text }</div> }
 }
 
 #[derive(Properties, PartialEq)]

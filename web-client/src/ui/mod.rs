@@ -1,5 +1,6 @@
 //! The components. They draw slices of the state and pass user actions to [`control`](crate::control).
 
+mod accounts;
 mod app;
 mod attach;
 mod attachment_preview;
@@ -18,6 +19,7 @@ mod event_card;
 mod folders;
 mod history;
 mod icons;
+mod image_bar;
 mod import_buttons;
 mod keyboard;
 mod list_bar;
@@ -35,6 +37,7 @@ mod protocol_log;
 mod reader;
 mod recipients_field;
 mod rich_text_editor;
+mod remote_images_frame;
 mod select;
 mod selection_bar;
 mod settings_dialog;
@@ -45,6 +48,7 @@ mod suggestions;
 mod swipe;
 mod toast;
 mod top_bar;
+mod update_bar;
 
 pub(crate) use app::App;
 pub(crate) use catch::CatchApp;

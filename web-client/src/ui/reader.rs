@@ -61,7 +61,7 @@ pub(super) fn Reader(ReaderProps { settings, mailbox, ui }: &ReaderProps) -> Htm
         Content::Ready(message) => {
             let view = html! {
                 <>
-                    <MessageView key={open.id.clone()} message={message.clone()} shows_html={open.shows_html} />
+                    <MessageView key={open.id.clone()} message={message.clone()} shows_html={open.shows_html} settings={settings.clone()} />
                     { answers(&control) }
                 </>
             };

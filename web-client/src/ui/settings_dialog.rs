@@ -3,8 +3,10 @@
 use std::rc::Rc;
 
 use web_sys::{HtmlInputElement, HtmlSelectElement, HtmlTextAreaElement};
+use yew::platform::spawn_local;
 use yew::prelude::*;
 
+use super::image_bar::ImageSenders;
 use super::import_buttons::ImportButtons;
 use super::modal::Modal;
 use super::select::selected;
@@ -12,9 +14,21 @@ use crate::control::{Control, Export};
 use crate::model::format;
 use crate::model::settings::{OFFLINE_OCTETS, Settings, UNDO_SEND_SECONDS};
 use crate::model::state::UiAction;
+use crate::platform::persistence;
 
 const TITLE_ID: &str = "settings-title";
 const EXPORT_ID: &str = "settings-export";
+
+/// The space that the page uses in this browser.
+#[component]
+fn StorageUsage() -> Html {
+    let usage = use_state_eq(|| None::<u64>);
+    {
+        let usage = usage.setter();
+        use_effect_with((), move |()| spawn_local(async move { usage.set(persistence::usage().await) }));
+    }
+    html! { if let Some(octets) = *usage { { format!(" This page uses {} in it.", format::size(octets)) } } }
+}
 
 #[derive(Properties, PartialEq)]
 pub(super) struct SettingsDialogProps {
@@ -69,6 +83,7 @@ pub(super) fn SettingsDialog(SettingsDialogProps { settings }: &SettingsDialogPr
                     .unwrap_or(settings.undo_send_seconds),
                 conversations: conversations.cast::<HtmlInputElement>().is_some_and(|field| field.checked()),
                 plain_text: settings.plain_text,
+                images_from: settings.images_from.clone(),
             });
             control.dispatch(UiAction::Settings(false));
         })
@@ -108,6 +123,7 @@ pub(super) fn SettingsDialog(SettingsDialogProps { settings }: &SettingsDialogPr
                     <select id="settings-offline" ref={offline}>{ for OFFLINE_OCTETS.map(offline_option) }</select>
                 </div>
                 <label class="choice"><input type="checkbox" ref={conversations} />{ "Show conversations" }</label>
+                <ImageSenders settings={settings.clone()} />
                 <div class="field" role="group" aria-labelledby={EXPORT_ID}>
                     <span id={EXPORT_ID}>{ "Export mail of this browser as mbox files" }</span>
                     <div class="exports">
@@ -117,7 +133,7 @@ pub(super) fn SettingsDialog(SettingsDialogProps { settings }: &SettingsDialogPr
                     </div>
                 </div>
                 <ImportButtons />
-                <p class="small">{ "Settings are stored in this browser only." }</p>
+                <p class="small">{ "Settings are stored in this browser only." }<StorageUsage /></p>
                 <div class="answers">
                     <button class="button" type="button" onclick={close.reform(|_: MouseEvent| ())}>{ "Cancel" }</button>
                     <button class="button primary" type="submit">{ "Save" }</button>

@@ -2,14 +2,17 @@
 
 use std::rc::Rc;
 
-use web_sys::HtmlInputElement;
+use web_sys::{HtmlInputElement, HtmlSelectElement};
 use yew::prelude::*;
 
+use super::accounts::SignedInAccounts;
 use super::icons;
 use super::protocol_log::ProtocolLog;
+use super::update_bar::UpdateBar;
 use crate::control::Control;
 use crate::model::sign_in_form::{Problems, check};
 use crate::model::state::{ConnectionStatus, SessionState, UiAction};
+use crate::platform::location;
 use crate::storage::stored_sign_in;
 use crate::strings;
 
@@ -17,13 +20,16 @@ use crate::strings;
 pub(super) struct SignInProps {
     pub(super) session: Rc<SessionState>,
     pub(super) protocol_log: bool,
+    /// The server has a new version of the page.
+    pub(super) update: bool,
 }
 
 /// The fields are uncontrolled, so that the password is not part of the state.
 #[component]
-pub(super) fn SignIn(SignInProps { session, protocol_log }: &SignInProps) -> Html {
+pub(super) fn SignIn(SignInProps { session, protocol_log, update }: &SignInProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
     let (username, password, stay) = (use_node_ref(), use_node_ref(), use_node_ref());
+    let server = use_node_ref();
     let problems = use_state_eq(Problems::default);
     {
         let (username, password) = (username.clone(), password.clone());
@@ -40,6 +46,7 @@ pub(super) fn SignIn(SignInProps { session, protocol_log }: &SignInProps) -> Htm
     }
     let submit = {
         let (username, password, stay) = (username.clone(), password.clone(), stay.clone());
+        let server = server.clone();
         let problems = problems.clone();
         let control = control.clone();
         Callback::from(move |event: SubmitEvent| {
@@ -51,7 +58,12 @@ pub(super) fn SignIn(SignInProps { session, protocol_log }: &SignInProps) -> Htm
                 Some((_, field)) => drop(field.focus()),
                 None => {
                     let stay = input(&stay).is_some_and(|field| field.checked());
-                    control.sign_in(username.value().trim(), &password.value(), stay);
+                    let sign_in = stored_sign_in::SignIn {
+                        server: chosen_server(&server),
+                        username: username.value().trim().to_owned(),
+                        password: password.value(),
+                    };
+                    control.sign_in(sign_in, stay);
                 }
             }
             problems.set(found);
@@ -72,6 +84,7 @@ pub(super) fn SignIn(SignInProps { session, protocol_log }: &SignInProps) -> Htm
     };
     html! {
         <div class="sign-in-page">
+            <UpdateBar update={*update} />
             <main class="sign-in">
                 <div class="card">
                     <div class="brand">{ icons::envelope() }{ "Pennypost" }</div>
@@ -80,6 +93,7 @@ pub(super) fn SignIn(SignInProps { session, protocol_log }: &SignInProps) -> Htm
                         if let Some(error) = &session.sign_in_error {
                             <p class="error" role="alert">{ error }</p>
                         }
+                        { server_field(&server) }
                         { field("username", "Username", "text", &username, problems.username.as_deref()) }
                         { field("password", "Password", "password", &password, problems.password.as_deref()) }
                         if stored_sign_in::is_available() {
@@ -89,6 +103,7 @@ pub(super) fn SignIn(SignInProps { session, protocol_log }: &SignInProps) -> Htm
                             { if session.signing_in { "Signing in…" } else { "Sign in" } }
                         </button>
                     </form>
+                    if !session.signing_in { <SignedInAccounts verb="Continue as" /> }
                     <div role="status">
                         if let Some(waiting) = waiting {
                             <p class="warning">{ waiting }</p>
@@ -106,6 +121,28 @@ pub(super) fn SignIn(SignInProps { session, protocol_log }: &SignInProps) -> Htm
             if open_log { <ProtocolLog /> }
         </div>
     }
+}
+
+/// Selects the mail servers, if the bridge has more than one pair.
+fn server_field(node: &NodeRef) -> Html {
+    let servers = location::servers();
+    if servers.is_empty() {
+        return html! {};
+    }
+    html! {
+        <div class="field">
+            <label for="server">{ "Server" }</label>
+            <select id="server" ref={node}>
+                // Yew inserts the options from the last one, which the browser would select.
+                <option value="" selected=true>{ location::hostname() }</option>
+                { for servers.iter().map(|name| html! { <option value={name.clone()}>{ name }</option> }) }
+            </select>
+        </div>
+    }
+}
+
+fn chosen_server(node: &NodeRef) -> String {
+    node.cast::<HtmlSelectElement>().map(|field| field.value()).unwrap_or_default()
 }
 
 fn field(id: &'static str, label: &str, kind: &'static str, node: &NodeRef, problem: Option<&str>) -> Html {

@@ -39,6 +39,7 @@ pub(super) fn TopBar(TopBarProps { session, search, protocol_log }: &TopBarProps
     };
     let busy = session.connection == ConnectionStatus::Busy;
     let account = session.account.as_ref().map(Account::label).unwrap_or_default();
+    let account_id = session.account.as_ref().map(|account| account.id.clone()).unwrap_or_default();
     html! {
         <header class="top">
             <h1 class="brand">{ icons::envelope() }<span>{ "Pennypost" }</span></h1>
@@ -49,7 +50,7 @@ pub(super) fn TopBar(TopBarProps { session, search, protocol_log }: &TopBarProps
                 <button class="button" type="button" onclick={check} disabled={busy}>
                     { if busy { "Checking…" } else { "Check mail" } }
                 </button>
-                <MainMenu {account} protocol_log={*protocol_log} />
+                <MainMenu {account} {account_id} protocol_log={*protocol_log} />
             </div>
         </header>
     }

@@ -1,6 +1,7 @@
 //! End-to-end tests of the browser client in Chromium against real servers.
 
 mod accessibility;
+mod accounts;
 mod attachments;
 mod cases;
 mod catcher;
@@ -16,6 +17,12 @@ mod keyboard_touch;
 mod large_text;
 mod message_list;
 mod navigation;
+mod offline;
+mod outbox;
+mod printing;
+mod reading;
+mod received_mail;
+mod remote_images;
 mod previews;
 mod printing;
 mod reading;
@@ -27,6 +34,7 @@ mod sending;
 mod settings;
 mod sign_in;
 mod small_phone;
+mod storage_failures;
 mod tabs;
 
 use browser_tests::{Fixture, Page, Screen, Servers};
@@ -61,6 +69,15 @@ async fn open_without_background(mails: &[&str]) -> Fixture {
 /// Signs in and waits for the first check of the maildrop.
 async fn sign_in(page: &Page, account: &str, password: &str) {
     page.sign_in(account, password).await;
+    page.wait_for("button", "Check mail").await;
+}
+
+/// Signs in, and stays signed in on this device.
+async fn stay_signed_in(page: &Page, account: &str, password: &str) {
+    page.fill("Username", account).await;
+    page.fill("Password", password).await;
+    page.wait_for("field", "Stay signed in on this device").await.click().await.expect("it can be checked");
+    page.press("Sign in").await;
     page.wait_for("button", "Check mail").await;
 }
 

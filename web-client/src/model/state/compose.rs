@@ -103,6 +103,8 @@ pub(crate) enum ComposeAction {
     Hold(Rc<DraftForm>),
     /// The time for Undo is over.
     Released,
+    /// Closes a draft that is sent when there is a connection.
+    Wait(Rc<DraftForm>),
     /// The form has invalid fields and is not sent.
     Invalid,
     Sending(Outgoing),
@@ -163,6 +165,7 @@ impl ComposeState {
             }
             ComposeAction::Hold(form) => self.hold(form),
             ComposeAction::Released => self.held = None,
+            ComposeAction::Wait(form) => self.wait(form),
             ComposeAction::Invalid => {
                 if let Some(open) = &mut self.open {
                     open.problem = Some(SendProblem::InvalidFields);
@@ -186,6 +189,11 @@ impl ComposeState {
 
     pub(crate) fn draft(&self, id: &str) -> Option<&Rc<DraftForm>> {
         self.drafts.iter().find(|form| form.id == id)
+    }
+
+    /// Number of messages that wait for a connection.
+    pub(crate) fn in_outbox(&self) -> usize {
+        self.drafts.iter().filter(|form| form.is_in_outbox()).count()
     }
 
     /// The message that is held back, if it is this draft.
@@ -233,6 +241,13 @@ impl ComposeState {
         Rc::make_mut(&mut self.drafts).push(form.clone());
         self.open.take_if(|open| open.form.id == form.id);
         self.held = Some(form);
+    }
+
+    fn wait(&mut self, form: Rc<DraftForm>) {
+        self.outgoing.take_if(|outgoing| outgoing.draft == form.id);
+        self.open.take_if(|open| open.form.id == form.id);
+        self.delete(&form.id);
+        Rc::make_mut(&mut self.drafts).push(form);
     }
 
     fn end_hold(&mut self, id: &str) {

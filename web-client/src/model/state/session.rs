@@ -9,7 +9,9 @@ use crate::model::settings::Settings;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Account {
-    /// The username in lower case, without a domain; names the IndexedDB database.
+    /// Identifies the account in this browser; names the IndexedDB database.
+    pub(crate) id: String,
+    /// The username in lower case, without a domain.
     pub(crate) name: String,
     /// `None` until the server's domain is known, if the user signed in with a bare name.
     pub(crate) address: Option<Address>,

@@ -148,6 +148,8 @@ pub(crate) struct UiState {
     /// The question before a draft is sent.
     pub(crate) reminder: Option<Reminder>,
     pub(crate) notice: Option<Notice>,
+    /// The server has a new version of the page.
+    pub(crate) update: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -195,12 +197,14 @@ pub(crate) enum UiAction {
     CloseConfirmation,
     Notice(Notice),
     CloseNotice,
+    /// The server has a new version of the page.
+    UpdateAvailable,
 }
 
 impl UiState {
     /// The initial state. The protocol log stays open across sign-in and sign-out.
     pub(super) fn reset(&self) -> Self {
-        Self { protocol_log: self.protocol_log, ..Self::default() }
+        Self { protocol_log: self.protocol_log, update: self.update, ..Self::default() }
     }
 
     pub(super) fn reduce(&mut self, action: UiAction) {
@@ -262,6 +266,7 @@ impl UiState {
             }
             UiAction::Notice(notice) => self.notice = Some(notice),
             UiAction::CloseNotice => self.notice = None,
+            UiAction::UpdateAvailable => self.update = true,
         }
     }
 

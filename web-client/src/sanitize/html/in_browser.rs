@@ -5,7 +5,7 @@ use mail_core::message::draft::Attachment;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use super::{SanitizedHtml, sanitize_html};
+use super::{RemoteImages, SanitizedHtml, sanitize_html};
 
 /// Loaded by a script element in the page.
 const DOM_PURIFY: &str =
@@ -104,7 +104,7 @@ pub(in crate::sanitize) fn load_dom_purify() {
 
 fn sanitized_with(html: &str, attachments: &[Attachment]) -> SanitizedHtml {
     load_dom_purify();
-    sanitize_html(html, attachments).expect("DOMPurify is loaded")
+    sanitize_html(html, attachments, RemoteImages::Blocked).expect("DOMPurify is loaded")
 }
 
 /// The document without its head.
@@ -333,6 +333,27 @@ fn message_without_visible_content_is_empty() {
 }
 
 #[test]
+fn remote_images_remain_by_https_if_they_are_shown() {
+    assert_eq!(sanitized("<img src=http://x.localhost/>").blocked_images, 1);
+    for (source, expected) in [
+        ("http://x.localhost/a", "https://x.localhost/a"),
+        (" HTTPS://x.localhost/a", "https://x.localhost/a"),
+        ("//x.localhost/a", "https://x.localhost/a"),
+    ] {
+        let html = format!("<img src='{source}' srcset='{source} 1x' onerror=alert(1)>");
+        let page = sanitize_html(&html, &[], RemoteImages::Shown).expect("DOMPurify is loaded");
+        assert_eq!(body(&page), format!("<img src=\"{expected}\">"), "{source}");
+        assert_eq!((page.blocked_images, page.remote_images), (0, 1));
+        assert!(!page.is_empty && *page.images == [None]);
+    }
+    for source in ["x.png", "/x.png", "http:x", "file:///x", "cid:x", "blob:https://x.localhost/x"] {
+        let page = sanitize_html(&format!("<img src='{source}' alt=x>"), &[], RemoteImages::Shown);
+        let page = page.expect("DOMPurify is loaded");
+        assert!(!body(&page).contains("<img"), "{source}: {}", page.document);
+    }
+}
+
+#[test]
 fn failure_of_the_sanitizer_is_reported() {
     assert!(!sanitized("x").is_empty);
     let name = JsValue::from("DOMPurify");
@@ -340,7 +361,7 @@ fn failure_of_the_sanitizer_is_reported() {
     for broken in ["return {}", "return { sanitize() { throw new Error('out of memory') } }"] {
         let broken = Function::new_no_args(broken).call0(&JsValue::NULL).unwrap();
         Reflect::set(&global(), &name, &broken).unwrap();
-        let page = sanitize_html("<p>x</p>", &[]);
+        let page = sanitize_html("<p>x</p>", &[], RemoteImages::Blocked);
         Reflect::set(&global(), &name, &purify).unwrap();
         assert_eq!(page, None);
     }

@@ -12,7 +12,7 @@ use crate::catch::removed::last_removed;
 use crate::catch::state::{Content, Details, LinkCheck, OpenMessage};
 use crate::model::format;
 use crate::platform::clock;
-use crate::sanitize::{SanitizedHtml, sanitize_html};
+use crate::sanitize::{RemoteImages, SanitizedHtml, sanitize_html};
 use crate::ui::element_ids::TITLE_ID;
 use crate::ui::icons;
 
@@ -109,7 +109,7 @@ pub(super) type Sanitized = (SanitizedHtml, Vec<(String, usize)>);
 fn CaughtView(CaughtViewProps { details, link_check, chosen, onchoose }: &CaughtViewProps) -> Html {
     let sanitized = use_memo(details.clone(), |details| {
         let parsed = &details.message.parsed;
-        let html = sanitize_html(parsed.html.as_deref()?, &parsed.attachments)?;
+        let html = sanitize_html(parsed.html.as_deref()?, &parsed.attachments, RemoteImages::Blocked)?;
         Some((html, last_removed()))
     });
     let has_html = details.message.parsed.html.is_some();
