@@ -46,7 +46,7 @@ pub(crate) struct Common {
     /// POP3 server, as host:port [default: 127.0.0.1:2110]
     #[arg(long, value_name = "ADDR", value_parser = parse_address, global = true)]
     pop3: Option<String>,
-    /// Start of TLS [default: `starttls`, or `never` for a server on this host]
+    /// When to start TLS [default: `starttls`; `never` for a server on this host]
     #[arg(long, value_name = "WHEN", value_enum, global = true)]
     tls: Option<TlsMode>,
     /// Trust the root certificates in this PEM file instead of the system's
@@ -74,7 +74,7 @@ pub(crate) enum Command {
     Read {
         /// Message number in the list
         number: u64,
-        /// Show the message as received, byte for byte (on a terminal, control characters are made visible)
+        /// Show the message as received, byte for byte (control characters are escaped on a terminal)
         #[arg(long, conflicts_with = "json")]
         raw: bool,
         #[command(flatten)]

@@ -48,14 +48,16 @@ pub(crate) enum ConnectionError {
     Unreachable { server: Server, reason: io::Error },
     #[error("connection to {server} lost: {reason}")]
     Lost { server: Server, reason: String },
+    #[error("{server} violated the protocol: {reason}")]
+    Violated { server: Server, reason: String },
     #[error("{server} closed the connection: {reply}")]
     Closed { server: Server, reply: String },
     #[error(
-        "{server} refused to start TLS: {reply}. No password and no mail was sent; select when TLS starts with --tls"
+        "{server} refused to start TLS: {reply}. No password and no mail was sent; use `--tls implicit` for ports 465 and 995, or `--tls never` to connect unencrypted"
     )]
     TlsRefused { server: Server, reply: String },
     #[error(
-        "TLS with {server} failed: {reason}. No password and no mail was sent; select when TLS starts with --tls"
+        "TLS with {server} failed: {reason}. No password and no mail was sent; use `--tls implicit` for ports 465 and 995, or `--tls never` to connect unencrypted"
     )]
     TlsFailed { server: Server, reason: String },
     #[error("{}", untrusted_message(server, certificate))]
@@ -267,7 +269,7 @@ impl<M: StartTlsMachine> Connection<M> {
                 Ok(Pump::Paused) => return Err(self.lost(ProtocolError::UnexpectedEof)),
                 Err(error) => {
                     self.write_output();
-                    return Err(self.lost(error));
+                    return Err(self.failed(error));
                 }
             }
         }
@@ -280,10 +282,10 @@ impl<M: StartTlsMachine> Connection<M> {
 
     fn upgrade_tls(&mut self) -> Result<(), ConnectionError> {
         let Stream::Plain(stream) = std::mem::replace(&mut self.stream, Stream::Closed) else {
-            return Err(self.lost("STARTTLS within TLS"));
+            return Err(self.violated("STARTTLS within TLS"));
         };
         self.stream = self.server.start_tls(stream)?;
-        self.machine.tls_established().map_err(|error| self.lost(error))
+        self.machine.tls_established().map_err(|error| self.violated(error))
     }
 
     /// Writes all output of the machine. Returns whether the server still accepts it; the next read reports the failure, after
@@ -301,7 +303,7 @@ impl<M: StartTlsMachine> Connection<M> {
         self.output.clear();
     }
 
-    /// Reads once. A timeout goes to the machine.
+    /// Reads once. On timeout, calls `handle_timeout` of the machine.
     fn read(&mut self, deadline: Option<Instant>) -> Result<(), ConnectionError> {
         match self.stream.read(&mut self.read_buffer, deadline) {
             Ok(0) => self.eof = true,
@@ -325,6 +327,17 @@ impl<M: StartTlsMachine> Connection<M> {
     /// The server answered STARTTLS or STLS with `reply`.
     pub(crate) fn tls_refused(&self, reply: impl Display) -> ConnectionError {
         ConnectionError::TlsRefused { server: self.server.clone(), reply: reply.to_string() }
+    }
+
+    fn failed(&self, error: ProtocolError) -> ConnectionError {
+        match error {
+            ProtocolError::UnexpectedEof | ProtocolError::TimedOut => self.lost(error),
+            _ => self.violated(error),
+        }
+    }
+
+    pub(crate) fn violated(&self, reason: impl Display) -> ConnectionError {
+        ConnectionError::Violated { server: self.server.clone(), reason: reason.to_string() }
     }
 
     pub(crate) fn lost(&self, reason: impl Display) -> ConnectionError {

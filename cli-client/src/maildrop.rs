@@ -276,7 +276,7 @@ impl Maildrop {
         match event {
             Event::Refused { reply, .. } => Ok(reply.into()),
             // Replies arrive in the order of the commands.
-            _ => Err(self.connection.lost("the server sent an unexpected reply").into()),
+            _ => Err(self.connection.violated("unexpected reply").into()),
         }
     }
 }

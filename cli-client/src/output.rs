@@ -127,7 +127,7 @@ fn addresses(addresses: &[NamedAddress]) -> String {
     addresses.iter().map(NamedAddress::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Retrieves a message and writes it as received. On a terminal, control characters are made visible.
+/// Retrieves a message and writes it as received. On a terminal, control characters are escaped.
 pub(crate) fn raw_message(maildrop: &mut Maildrop, number: u64, octets: u64) -> PopResult<()> {
     if !is_terminal() {
         return maildrop.retrieve(number, octets, bytes);

@@ -78,7 +78,11 @@ fn run_command(command: &str) -> Result<Vec<u8>, Error> {
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
-        .map_err(|error| Error::Usage(format!("cannot run the password command with {shell}: {error}")))?;
+        .map_err(|error| {
+            Error::Usage(format!(
+                "cannot run the password command with {shell}: {error}; check --password-command"
+            ))
+        })?;
     if output.status.success() {
         Ok(output.stdout)
     } else {

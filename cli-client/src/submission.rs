@@ -49,7 +49,7 @@ pub(crate) fn check_login(server: &Server, credentials: &Credentials) -> Result<
             Event::LoginRefused(reply) => break LoginResult::Refused(reply.to_string()),
             Event::MissingCapability(capability) => {
                 quit(connection);
-                return Err(Error::Failed(capability.to_string()));
+                return Err(Error::Failed(format!("{server}: {capability}")));
             }
             Event::Rejected { stage: Stage::StartTls, reply } => {
                 return Err(connection.tls_refused(reply).into());
@@ -100,11 +100,13 @@ pub(crate) fn submit(
             }
             Event::MissingCapability(capability) => {
                 quit(connection);
-                return Err(Error::Failed(capability.to_string()));
+                return Err(Error::Failed(format!("{server}: {capability}")));
             }
             Event::LoginRefused(reply) => {
                 quit(connection);
-                return Err(Error::Failed(format!("the server refused the login: {reply}")));
+                return Err(Error::Failed(format!(
+                    "{server} refused the login: {reply}; check --user and the password"
+                )));
             }
             Event::Rejected { stage: Stage::StartTls, reply } => {
                 return Err(connection.tls_refused(reply).into());

@@ -232,7 +232,11 @@ fn unreachable_servers_are_named_and_the_menu_returns() {
 fn disconnect_or_invalid_reply_prints_an_error_and_the_menu_returns() {
     for (greeting, replies, sentence) in [
         ("", &[][..], " lost: the connection was closed by the other side"),
-        ("220 this is SMTP\r\n", &[], " lost: the other side sent an invalid reply: 220 this is SMTP"),
+        (
+            "220 this is SMTP\r\n",
+            &[],
+            " violated the protocol: the other side sent an invalid reply: 220 this is SMTP",
+        ),
         ("-ERR too busy\r\n", &[], "closed the connection: -ERR too busy"),
         (
             "+OK\r\n",

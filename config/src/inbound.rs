@@ -1,4 +1,4 @@
-//! `[inbound]`: authentication of mail from clients that have not signed in.
+//! `[inbound]`: authentication of mail from unauthenticated clients.
 
 use serde::Deserialize;
 
@@ -25,7 +25,7 @@ pub enum DmarcMode {
 }
 
 impl Config {
-    /// Whether mail from clients that have not signed in is authenticated.
+    /// Whether mail from unauthenticated clients is authenticated.
     #[must_use]
     pub fn authenticates(&self) -> bool {
         self.inbound.authenticate.unwrap_or(self.outbound.is_some())

@@ -114,14 +114,14 @@ impl<W: Write> Report<W> {
                         continue;
                     }
                     self.print_defect(&format!(
-                        "Aliases.txt: {} leads to {target} on another host, and no mail leaves this one; remove the target, or add [outbound] to the configuration",
+                        "Aliases.txt: {} points to {target} on another host, and no mail leaves this one; remove the target, or add [outbound] to the configuration",
                         alias.key
                     ))?;
                     continue;
                 }
                 if !is_deliverable(directory, &address, domain).await.map_err(failed)? {
                     self.print_defect(&format!(
-                        "Aliases.txt: {} leads to {target}, which is neither an account nor an alias; add it or remove the target",
+                        "Aliases.txt: {} points to {target}, which is neither an account nor an alias; add it or remove the target",
                         alias.key
                     ))?;
                 }

@@ -77,7 +77,7 @@ pub fn serve(config: &Config, programs: Programs, log: &mut Log) -> Result<(), S
 }
 
 async fn warn_of_plain_passwords(directory: &impl AccountAdmin) {
-    // A directory that cannot be read is reported by the first sign-in.
+    // A directory that cannot be read is reported by the first login.
     let weak = directory.weak_passwords().await.unwrap_or_default();
     if !weak.plain.is_empty() {
         let names = weak.plain.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");

@@ -175,7 +175,7 @@ fn server_starts_without_the_directory_and_gets_a_certificate_when_it_appears() 
     let mut server = fixture.serve();
     let line = server.wait_for_log("no certificate from");
     for part in
-        ["no connection to acme.example", "check the network", "stays in use", "next attempt in 5 seconds"]
+        ["cannot connect to acme.example", "check the network", "stays in use", "next attempt in 5 seconds"]
     {
         assert!(line.contains(part), "{line}");
     }

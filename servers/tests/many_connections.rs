@@ -129,7 +129,8 @@ fn mail_is_delivered_beside_idle_and_slow_clients() {
          an idle connection takes {connection_bytes} octets"
     );
     assert!(crowded < TIMEOUT, "{crowded:?}");
-    assert!(connection_bytes < 12 << 10, "an idle connection takes {connection_bytes} octets");
+    // Mostly the future of the session: box its large and rare parts.
+    assert!(connection_bytes < 8 << 10, "an idle connection takes {connection_bytes} octets");
 
     for client in &mut idle {
         assert!(client.command("NOOP").starts_with(['2', '-']), "idle connections stay open");

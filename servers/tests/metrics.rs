@@ -125,8 +125,8 @@ fn metrics_match_the_sessions() {
         ("answer_seconds_count{protocol=\"smtp\"}", 9),
         // USER twice, PASS, TOP, RETR, QUIT; not the PASS with the delayed reply.
         ("answer_seconds_count{protocol=\"pop3\"}", 6),
-        ("sign_ins_total{result=\"good\"}", 1),
-        ("sign_ins_total{result=\"wrong\"}", 1),
+        ("sign_ins_total{result=\"success\"}", 1),
+        ("sign_ins_total{result=\"failure\"}", 1),
         ("delivered_messages_total", 1),
         ("delivered_octets_total", MESSAGE.len() as u64),
         ("commit_seconds_count", 1),

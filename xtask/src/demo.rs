@@ -15,6 +15,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use xtask::listening::parse_listening;
 use xtask::page;
 use xtask::shell::{self, Result, command, eprint, print, profile_dir, target_dir, workspace_root};
 
@@ -171,26 +172,13 @@ fn start(folder: &Path, options: &Options, events: Sender<Event>) -> Result<Chil
     thread::spawn(move || {
         for line in BufReader::new(log).lines().map_while(std::result::Result::ok) {
             eprint(&line);
-            if let Some(event) = parse_listening(&line) {
-                let _ = events.send(event);
+            if let Some((protocol, address)) = parse_listening(&line) {
+                let _ = events.send(Event::Listening { protocol: protocol.to_owned(), address });
             }
         }
         let _ = events.send(Event::ServerEnded);
     });
     Ok(child)
-}
-
-/// Parses `... listening protocol=smtp address=127.0.0.1:2525`; fields may be quoted and in any order.
-fn parse_listening(line: &str) -> Option<Event> {
-    let field = |name: &str| {
-        let (_, value) = line.split_once(&format!("{name}="))?;
-        value.split_whitespace().next().map(|value| value.trim_matches('"'))
-    };
-    line.contains("listening").then_some(())?;
-    Some(Event::Listening {
-        protocol: field("protocol")?.to_owned(),
-        address: field("address")?.parse().ok()?,
-    })
 }
 
 /// Sends SIGTERM unless the server has ended, and waits. At Ctrl-C the terminal has sent SIGINT already.
@@ -211,23 +199,6 @@ fn stop_server(server: &mut Child) -> Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn listener(line: &str) -> Option<(String, SocketAddr)> {
-        match parse_listening(line)? {
-            Event::Listening { protocol, address } => Some((protocol, address)),
-            Event::ServerEnded | Event::Shutdown => None,
-        }
-    }
-
-    #[test]
-    fn listener_is_parsed_from_the_log() {
-        let smtp = ("smtp".to_owned(), "127.0.0.1:2525".parse().expect("an address"));
-        let line = "2026-11-22T19:15:06Z  INFO net::listener: listening protocol=smtp address=127.0.0.1:2525";
-        assert_eq!(listener(line), Some(smtp.clone()));
-        assert_eq!(listener("INFO listening address=127.0.0.1:2525 protocol=\"smtp\""), Some(smtp));
-        assert_eq!(listener("INFO accepted protocol=smtp address=127.0.0.1:2525"), None);
-        assert_eq!(listener("INFO listening protocol=smtp address=nowhere"), None);
-    }
 
     #[test]
     fn addresses_are_complete_when_all_servers_listen() {

@@ -1,13 +1,13 @@
 //! `cargo xtask setup`: installs the tools that the tests need and this machine lacks.
 //!
-//! Sources: rustup for the Rust target, crates.io for four programs, Debian for mail programs, Pebble and Chromium, npm for
+//! Sources: rustup for the Rust target, crates.io for four programs, Debian for node, npm, Python, mail programs, Pebble and Chromium, npm for
 //! axe-core, nodemailer, mailpit-api and cypress-mailpit, PyPI for aiosmtplib, mailpit-api-client, schemathesis and dkimpy. No prebuilt
 //! program is downloaded from elsewhere. Each run checks the machine, so a second run does nothing.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::shell::{
     self, Result, cargo, command, find_program, print, stdout_of, target_dir, workspace_root,
@@ -15,7 +15,7 @@ use crate::shell::{
 
 const WASM: &str = "wasm32-unknown-unknown";
 
-/// Program, Debian package, purpose.
+/// Program, or a command that succeeds once the package is installed; Debian package; purpose.
 type Package = (&'static str, &'static str, &'static str);
 
 const NPM: Package = ("npm", "npm", "installs DOMPurify and axe-core");
@@ -23,6 +23,7 @@ const NPM: Package = ("npm", "npm", "installs DOMPurify and axe-core");
 const PACKAGES: &[Package] = &[
     ("curl", "curl", "sends by SMTP and retrieves by POP3"),
     ("swaks", "swaks", "sends by SMTP"),
+    ("perl -MNet::SSLeay -e 1", "libnet-ssleay-perl", "lets swaks use TLS"),
     ("msmtp", "msmtp", "sends by SMTP"),
     ("mpop", "mpop", "retrieves by POP3"),
     ("fetchmail", "fetchmail", "retrieves by POP3"),
@@ -260,7 +261,7 @@ fn npm_packages() -> Result<bool> {
     }
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut npm = command("npm");
-    // Without peer dependencies: cypress-mailpit is tested without Cypress, which has 2 GB.
+    // Without peer dependencies: cypress-mailpit is tested without Cypress, which is large.
     npm.args([
         "install",
         "--no-save",
@@ -295,7 +296,7 @@ fn python_packages() -> Result<bool> {
 }
 
 fn debian_packages(packages: &[Package]) -> Result<bool> {
-    let missing: Vec<_> = packages.iter().filter(|(program, ..)| find_program(program).is_none()).collect();
+    let missing: Vec<_> = packages.iter().filter(|(program, ..)| !is_present(program)).collect();
     if missing.is_empty() {
         return Ok(false);
     }
@@ -306,21 +307,28 @@ fn debian_packages(packages: &[Package]) -> Result<bool> {
             missing.iter().map(|(program, _, purpose)| format!("\n  {program}: {purpose}")).collect();
         let line = format!("sudo apt-get {} {}", install.join(" "), packages.join(" "));
         return Err(format!(
-            "these programs are missing:{list}\nInstall them. On Debian and its derivatives:\n  {line}"
+            "these programs are missing:{list}\nInstall them, then run the command again. On Debian and its derivatives:\n  {line}"
         ));
     };
     print(&format!("setup: installing the Debian packages {}", packages.join(" ")));
     shell::run(apt_get().arg("update"))?;
     shell::run(apt_get().args(install).args(&packages))?;
-    let absent: Vec<&str> = missing
-        .iter()
-        .filter(|(program, ..)| find_program(program).is_none())
-        .map(|(program, ..)| *program)
-        .collect();
+    let absent: Vec<&str> =
+        missing.iter().filter(|(program, ..)| !is_present(program)).map(|(program, ..)| *program).collect();
     if absent.is_empty() {
         Ok(true)
     } else {
-        Err(format!("not on PATH after the installation: {}", absent.join(", ")))
+        Err(format!("missing after the installation: {}", absent.join(", ")))
+    }
+}
+
+/// Whether a program exists, or a command with arguments succeeds.
+fn is_present(program: &str) -> bool {
+    match program.split_once(' ') {
+        None => find_program(program).is_some(),
+        Some((program, arguments)) => {
+            stdout_of(command(program).args(arguments.split(' ')).stderr(Stdio::null())).is_some()
+        }
     }
 }
 

@@ -94,7 +94,11 @@ impl Search<'_> {
             let to = entry.summary.to.first().map_or("", NamedAddress::address_or_name);
             format!("`{}` to {to}", entry.summary.subject)
         });
-        format!("{} others, the last ones: {}", self.other_count, shown.collect::<Vec<_>>().join(", "))
+        format!(
+            "{} other messages; the most recent: {}",
+            self.other_count,
+            shown.collect::<Vec<_>>().join(", ")
+        )
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use super::address::Host;
+use super::address::{Domain, Host};
 
 /// A message identifier, without its angle brackets.
 ///
@@ -35,6 +35,14 @@ impl MessageId {
         Self(format!("{number:032x}@{right}").into())
     }
 
+    /// `left@host`, or `left@localhost` if the host name is too long; `None` if `left` has invalid characters.
+    #[must_use]
+    pub fn for_host(left: &str, host: &Domain) -> Option<Self> {
+        let at = |right: &str| Self::parse(&format!("{left}@{right}"));
+        // The right side need not be the actual host (RFC 5322 section 3.6.4).
+        at(&host.ascii()).or_else(|| at("localhost"))
+    }
+
     /// The identifier without angle brackets.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -65,5 +73,14 @@ mod tests {
         let unique = MessageId::unique(0xab, &Host::parse("bücher.example").unwrap());
         assert_eq!(unique.to_string(), "<000000000000000000000000000000ab@xn--bcher-kva.example>");
         assert_eq!(MessageId::parse(&unique.to_string()), Some(unique));
+    }
+
+    #[test]
+    fn identifier_for_a_long_host_name_has_localhost() {
+        let id = |host: &str| MessageId::for_host("01.final", &Domain::parse(host).unwrap());
+        assert_eq!(id("bücher.example").unwrap().as_str(), "01.final@xn--bcher-kva.example");
+        let long = ["x".repeat(63), "x".repeat(63), "x".repeat(63), "x".repeat(60)].join(".");
+        assert_eq!(id(&long).unwrap().as_str(), "01.final@localhost");
+        assert_eq!(MessageId::for_host("a b", &Domain::parse("x.example").unwrap()), None);
     }
 }

@@ -5,13 +5,13 @@
 //! original one. Reports about the mail return to the host, which restores the address.
 //!
 //! ```text
-//! ag@iit.edu              forwarded by a.example:  SRS0=hash=day=iit.edu=ag@a.example
-//! SRS0=...@a.example      forwarded by b.example:  SRS1=hash=a.example==hash=day=iit.edu=ag@b.example
-//! SRS1=...@b.example      forwarded by c.example:  SRS1=hash=a.example==hash=day=iit.edu=ag@c.example
+//! ag@iit.edu              forwarded by a.example:  SRS0=hash=timestamp=iit.edu=ag@a.example
+//! SRS0=...@a.example      forwarded by b.example:  SRS1=hash=a.example==hash=timestamp=iit.edu=ag@b.example
+//! SRS1=...@b.example      forwarded by c.example:  SRS1=hash=a.example==hash=timestamp=iit.edu=ag@c.example
 //! ```
 //!
-//! The hash proves that the host made the address, so that nobody can use it to send mail to others. The day limits the time for
-//! which a known address is valid. The scheme has no RFC; its paper is by Wong (2004). Each host checks its own hashes only, so
+//! The hash proves that the host made the address, so that nobody can use it to send mail to others. The timestamp, a day, limits the
+//! time for which a known address is valid. The scheme has no RFC; its paper is by Wong (2004). Each host checks its own hashes only, so
 //! hosts need not use the same function.
 //!
 //! Some systems change the case of a local part. The hash therefore covers the address in lower case and is compared without
@@ -28,12 +28,12 @@ use super::address::{Address, AddressError, Domain, Host, LocalPart};
 use crate::secret::Secret;
 
 /// Days for which an address is valid. Servers retry for five days; a report about a delayed report takes longer.
-const DAYS_VALID: i64 = 21;
-/// Days after which the day repeats: two digits of base 32.
-const DAYS_CYCLE: i64 = 1_024;
+const VALID_DAYS: i64 = 21;
+/// Days after which the timestamp repeats: two digits of base 32.
+const TIMESTAMP_CYCLE_DAYS: i64 = 1_024;
 /// Characters of a hash. Without their case, they have about 31 bits: too many to guess over SMTP while an address is valid.
 const HASH_CHARS: usize = 6;
-/// The digits of the day.
+/// The digits of the timestamp.
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /// The reason an address cannot be rewritten or restored.
@@ -66,10 +66,10 @@ pub struct Srs {
 /// The parts of a rewritten local part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rewritten<'a> {
-    /// `SRS0=hash=day=domain=local`.
-    Once { hash: &'a str, day: &'a str, host: &'a str, local: &'a str },
+    /// `SRS0=hash=timestamp=domain=local`.
+    Srs0 { hash: &'a str, timestamp: &'a str, host: &'a str, local: &'a str },
     /// `SRS1=hash=host=rest`: the first forwarder, and what followed `SRS0` in its local part.
-    Again { hash: &'a str, host: &'a str, rest: &'a str },
+    Srs1 { hash: &'a str, host: &'a str, rest: &'a str },
 }
 
 impl Srs {
@@ -89,13 +89,13 @@ impl Srs {
         }
         let local = sender.local.as_str();
         let host = sender.host.to_string();
-        let rewritten = match (Rewritten::parse(local), tagged(local, "SRS0")) {
-            (Some(Rewritten::Again { host, rest, .. }), _) => self.rewrite_again(host, rest),
-            (_, Some(rest)) => self.rewrite_again(&host, rest),
+        let rewritten = match (Rewritten::parse(local), strip_tag(local, "SRS0")) {
+            (Some(Rewritten::Srs1 { host, rest, .. }), _) => self.format_srs1(host, rest),
+            (_, Some(rest)) => self.format_srs1(&host, rest),
             _ => {
-                let day = format_day(day_number(now));
-                let hash = self.hash(&[&day, &host, local]);
-                format!("SRS0={hash}={day}={host}={local}")
+                let timestamp = format_timestamp(day_number(now));
+                let hash = self.hash(&[&timestamp, &host, local]);
+                format!("SRS0={hash}={timestamp}={host}={local}")
             }
         };
         // All its characters occur in a valid address, so only its length can be invalid.
@@ -111,16 +111,16 @@ impl Srs {
     pub fn reverse(&self, recipient: &Address, now: DateTime<Utc>) -> Result<Address, SrsError> {
         let rewritten = Rewritten::parse(recipient.local.as_str()).filter(|_| self.is_own(&recipient.host));
         match rewritten.ok_or(SrsError::NotRewritten)? {
-            Rewritten::Once { hash, day, host, local } => {
-                self.verify(hash, &[day, host, local])?;
-                let made = parse_day(day).ok_or(SrsError::NotRewritten)?;
-                if (day_number(now) - made).rem_euclid(DAYS_CYCLE) > DAYS_VALID {
+            Rewritten::Srs0 { hash, timestamp, host, local } => {
+                self.verify(hash, &[timestamp, host, local])?;
+                let day = parse_timestamp(timestamp).ok_or(SrsError::NotRewritten)?;
+                if (day_number(now) - day).rem_euclid(TIMESTAMP_CYCLE_DAYS) > VALID_DAYS {
                     return Err(SrsError::Expired);
                 }
                 Ok(Address { local: local_part(local)?, host: Host::parse(host)? })
             }
-            // The first forwarder checks the day.
-            Rewritten::Again { hash, host, rest } => {
+            // The first forwarder checks the timestamp.
+            Rewritten::Srs1 { hash, host, rest } => {
                 self.verify(hash, &[host, rest])?;
                 Ok(Address { local: local_part(&format!("SRS0{rest}"))?, host: Host::parse(host)? })
             }
@@ -137,7 +137,7 @@ impl Srs {
         matches!(host, Host::Domain(domain) if *domain == self.domain)
     }
 
-    fn rewrite_again(&self, host: &str, rest: &str) -> String {
+    fn format_srs1(&self, host: &str, rest: &str) -> String {
         format!("SRS1={}={host}={rest}", self.hash(&[host, rest]))
     }
 
@@ -159,14 +159,14 @@ impl Srs {
 
 impl<'a> Rewritten<'a> {
     fn parse(local: &'a str) -> Option<Self> {
-        if let Some(rest) = tagged(local, "SRS0") {
+        if let Some(rest) = strip_tag(local, "SRS0") {
             let mut parts = rest[1..].splitn(4, '=');
-            let (hash, day, host) = (parts.next()?, parts.next()?, parts.next()?);
-            return Some(Self::Once { hash, day, host, local: parts.next()? });
+            let (hash, timestamp, host) = (parts.next()?, parts.next()?, parts.next()?);
+            return Some(Self::Srs0 { hash, timestamp, host, local: parts.next()? });
         }
-        let mut parts = tagged(local, "SRS1")?[1..].splitn(3, '=');
+        let mut parts = strip_tag(local, "SRS1")?[1..].splitn(3, '=');
         let (hash, host, rest) = (parts.next()?, parts.next()?, parts.next()?);
-        rest.starts_with(SEPARATORS).then_some(Self::Again { hash, host, rest })
+        rest.starts_with(SEPARATORS).then_some(Self::Srs1 { hash, host, rest })
     }
 }
 
@@ -174,7 +174,7 @@ impl<'a> Rewritten<'a> {
 const SEPARATORS: [char; 3] = ['=', '+', '-'];
 
 /// The local part after a tag in any case, with the separator that follows.
-fn tagged<'a>(local: &'a str, tag: &str) -> Option<&'a str> {
+fn strip_tag<'a>(local: &'a str, tag: &str) -> Option<&'a str> {
     let (start, rest) = local.split_at_checked(tag.len())?;
     (start.eq_ignore_ascii_case(tag) && rest.starts_with(SEPARATORS)).then_some(rest)
 }
@@ -191,13 +191,13 @@ fn day_number(now: DateTime<Utc>) -> i64 {
     now.timestamp().div_euclid(24 * 60 * 60)
 }
 
-fn format_day(day: i64) -> String {
+fn format_timestamp(day: i64) -> String {
     let digit = |shift: u32| char::from(BASE32[usize::try_from((day >> shift) & 31).unwrap_or(0)]);
     [digit(5), digit(0)].iter().collect()
 }
 
-/// The day modulo [`DAYS_CYCLE`].
-fn parse_day(text: &str) -> Option<i64> {
+/// The day modulo [`TIMESTAMP_CYCLE_DAYS`].
+fn parse_timestamp(text: &str) -> Option<i64> {
     let digit = |byte: u8| {
         let position = BASE32.iter().position(|digit| *digit == byte.to_ascii_uppercase())?;
         i64::try_from(position).ok()

@@ -44,7 +44,7 @@ pub struct Recipient {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EntryError {
     /// The file ends before the blank line.
-    #[error("the envelope has no end: a blank line separates it from the message")]
+    #[error("no blank line between the envelope and the message")]
     NoEnd,
     /// An envelope line is invalid. Lines count from 1.
     #[error("line {line}: {reason}")]
@@ -60,7 +60,7 @@ pub enum EntryError {
 }
 
 impl Entry {
-    /// The position of the message in `octets`, the beginning of a file; `None` if it lies behind their end.
+    /// The position of the message in `octets`, the beginning of a file; `None` if `octets` ends before it.
     #[must_use]
     pub fn message_start(octets: &[u8]) -> Option<usize> {
         memmem::find(octets, b"\n\n").map(|at| at + 2)
@@ -77,9 +77,11 @@ impl Entry {
         for (index, octets) in octets[..end - 2].split(|octet| *octet == b'\n').enumerate() {
             let error = |reason| EntryError::Line { line: index + 1, reason };
             let text = str::from_utf8(octets).map_err(|_| error("not UTF-8"))?;
-            let (key, value) = text.split_once(": ").ok_or_else(|| error("no `key: value`"))?;
+            let (key, value) = text.split_once(": ").ok_or_else(|| error("expected `key: value`"))?;
             match key {
-                "received" => received = Some(parse_time(value).ok_or_else(|| error("not a time"))?),
+                "received" => {
+                    received = Some(parse_time(value).ok_or_else(|| error("not an RFC 3339 time"))?)
+                }
                 "from" => {
                     let parsed = parse_sender(value).ok_or_else(|| error("not a reverse-path"))?;
                     reverse_path = Some(parsed);

@@ -17,16 +17,16 @@ pub struct LogLine {
     /// The time of the event, in seconds.
     pub time: DateTime<Utc>,
     /// The event.
-    pub action: Action,
+    pub event: LogEvent,
     /// The remote host and its reply, or the reason of a failure; one line of printable text.
     pub detail: String,
 }
 
 /// An event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// The result of an attempt for one recipient.
-    Attempt(Address, Outcome),
+pub enum LogEvent {
+    /// The result of an attempt for one recipient, or a report about it.
+    Recipient(Address, Outcome),
     /// The administrator suspends delivery.
     Held,
     /// The administrator resumes delivery.
@@ -62,15 +62,19 @@ const OUTCOMES: [(&str, Outcome); 6] = [
 impl LogLine {
     /// A line about one recipient. Control characters of `detail` are replaced, and a long text is truncated.
     #[must_use]
-    pub fn attempt(time: DateTime<Utc>, recipient: &Address, outcome: Outcome, detail: &str) -> Self {
+    pub fn recipient(time: DateTime<Utc>, recipient: &Address, outcome: Outcome, detail: &str) -> Self {
         let detail: String = printable_line(detail).chars().take(DETAIL_CHARS_MAX).collect();
-        Self { time, action: Action::Attempt(recipient.clone(), outcome), detail: detail.trim().to_owned() }
+        Self {
+            time,
+            event: LogEvent::Recipient(recipient.clone(), outcome),
+            detail: detail.trim().to_owned(),
+        }
     }
 
     /// A line about the entry.
     #[must_use]
-    pub const fn entry(time: DateTime<Utc>, action: Action) -> Self {
-        Self { time, action, detail: String::new() }
+    pub const fn entry(time: DateTime<Utc>, event: LogEvent) -> Self {
+        Self { time, event, detail: String::new() }
     }
 
     /// Parses a line without its line end; `None` if it is not a line of a log.
@@ -78,20 +82,20 @@ impl LogLine {
     pub fn parse(text: &str) -> Option<Self> {
         let (time, rest) = text.split_once(' ')?;
         let time = parse_time(time)?;
-        if let Some(action) = rest.strip_prefix("* ") {
-            let action = match action {
-                "held" => Action::Held,
-                "released" => Action::Released,
+        if let Some(event) = rest.strip_prefix("* ") {
+            let event = match event {
+                "held" => LogEvent::Held,
+                "released" => LogEvent::Released,
                 _ => return None,
             };
-            return Some(Self::entry(time, action));
+            return Some(Self::entry(time, event));
         }
         let (path, rest) = ForwardPath::parse(rest.as_bytes()).ok()?;
         let ForwardPath::Address(address) = path else { return None };
         let rest = str::from_utf8(rest).ok()?.strip_prefix(' ')?;
         let (outcome, detail) = rest.split_once(' ').unwrap_or((rest, ""));
         let (_, outcome) = OUTCOMES.into_iter().find(|(name, _)| *name == outcome)?;
-        Some(Self { time, action: Action::Attempt(address, outcome), detail: detail.to_owned() })
+        Some(Self { time, event: LogEvent::Recipient(address, outcome), detail: detail.to_owned() })
     }
 }
 
@@ -106,13 +110,15 @@ impl Display for Outcome {
 impl Display for LogLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = format_time(self.time);
-        match &self.action {
-            Action::Attempt(address, outcome) if self.detail.is_empty() => {
+        match &self.event {
+            LogEvent::Recipient(address, outcome) if self.detail.is_empty() => {
                 write!(f, "{time} <{address}> {outcome}")
             }
-            Action::Attempt(address, outcome) => write!(f, "{time} <{address}> {outcome} {}", self.detail),
-            Action::Held => write!(f, "{time} * held"),
-            Action::Released => write!(f, "{time} * released"),
+            LogEvent::Recipient(address, outcome) => {
+                write!(f, "{time} <{address}> {outcome} {}", self.detail)
+            }
+            LogEvent::Held => write!(f, "{time} * held"),
+            LogEvent::Released => write!(f, "{time} * released"),
         }
     }
 }

@@ -28,7 +28,7 @@ mod log;
 mod progress;
 
 pub use entry::{Entry, EntryError, Recipient};
-pub use log::{Action, LogLine, Outcome, lines};
+pub use log::{LogEvent, LogLine, Outcome, lines};
 pub use progress::{Progress, RecipientProgress, Status};
 
 use std::fmt::{self, Display};

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Action, Entry, LogLine, Outcome};
+use super::{Entry, LogEvent, LogLine, Outcome};
 
 /// The state of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Progress {
 /// The state of a recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RecipientProgress {
-    /// The next step.
+    /// Whether the result is final and reported.
     pub status: Status,
     /// Number of attempts.
     pub attempts: u32,
@@ -30,15 +30,15 @@ pub struct RecipientProgress {
     pub is_relayed: bool,
 }
 
-/// The next step for a recipient.
+/// The status of a recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Status {
-    /// Delivery.
+    /// Not delivered yet; further attempts follow.
     #[default]
     Pending,
-    /// A report to the sender.
+    /// Final result; the report to the sender is pending.
     Unreported,
-    /// Nothing.
+    /// Nothing is left to do.
     Done,
 }
 
@@ -54,11 +54,11 @@ impl Progress {
         progress
     }
 
-    fn apply(&mut self, entry: &Entry, LogLine { time, action, detail }: LogLine) {
-        let (address, outcome) = match action {
-            Action::Held => return self.is_held = true,
-            Action::Released => return self.is_held = false,
-            Action::Attempt(address, outcome) => (address, outcome),
+    fn apply(&mut self, entry: &Entry, LogLine { time, event, detail }: LogLine) {
+        let (address, outcome) = match event {
+            LogEvent::Held => return self.is_held = true,
+            LogEvent::Released => return self.is_held = false,
+            LogEvent::Recipient(address, outcome) => (address, outcome),
         };
         let named = entry.recipients.iter().zip(&mut self.recipients);
         for (_, recipient) in named.filter(|(recipient, _)| recipient.address == address) {

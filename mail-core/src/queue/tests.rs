@@ -69,7 +69,7 @@ fn parameters_of_reports_are_kept() {
 fn line_is_parsed_as_it_was_formatted() {
     for (line, text) in [
         (
-            LogLine::attempt(
+            LogLine::recipient(
                 time(3),
                 &address("gb@example.net"),
                 Outcome::Delivered,
@@ -78,11 +78,11 @@ fn line_is_parsed_as_it_was_formatted() {
             "2026-11-29T17:11:52Z <gb@example.net> delivered mx [192.0.2.1]: 250 ok",
         ),
         (
-            LogLine::attempt(time(3), &address("\"h > c\"@example.com"), Outcome::Reported, ""),
+            LogLine::recipient(time(3), &address("\"h > c\"@example.com"), Outcome::Reported, ""),
             "2026-11-29T17:11:52Z <\"h > c\"@example.com> reported",
         ),
-        (LogLine::entry(time(3), Action::Held), "2026-11-29T17:11:52Z * held"),
-        (LogLine::entry(time(3), Action::Released), "2026-11-29T17:11:52Z * released"),
+        (LogLine::entry(time(3), LogEvent::Held), "2026-11-29T17:11:52Z * held"),
+        (LogLine::entry(time(3), LogEvent::Released), "2026-11-29T17:11:52Z * released"),
     ] {
         assert_eq!(line.to_string(), text);
         assert_eq!(LogLine::parse(text), Some(line));
@@ -92,7 +92,7 @@ fn line_is_parsed_as_it_was_formatted() {
 #[test]
 fn remote_text_cannot_add_a_line_and_is_bounded() {
     let detail = format!("550 no\r\n2026-11-29T17:11:52Z * held\u{1b}[31m\u{202e}{}", "x".repeat(5_000));
-    let line = LogLine::attempt(time(0), &address("gb@example.net"), Outcome::Failed, &detail);
+    let line = LogLine::recipient(time(0), &address("gb@example.net"), Outcome::Failed, &detail);
     let text = line.to_string();
     assert!(!text.contains(|c: char| c.is_control() || c == '\u{202e}'), "{text}");
     assert!(text.chars().count() < 700);
@@ -103,11 +103,11 @@ fn remote_text_cannot_add_a_line_and_is_bounded() {
 fn replay_gives_the_state_of_each_recipient() {
     let (first, second) = (address("gb@example.net"), address("\"h c\"@example.com"));
     let mut log = vec![
-        LogLine::attempt(time(1), &first, Outcome::Deferred, "busy"),
-        LogLine::attempt(time(2), &second, Outcome::Failed, "no such user"),
-        LogLine::attempt(time(2), &address("stranger@example.com"), Outcome::Delivered, ""),
-        LogLine::attempt(time(3), &first, Outcome::DelayReported, ""),
-        LogLine::entry(time(4), Action::Held),
+        LogLine::recipient(time(1), &first, Outcome::Deferred, "busy"),
+        LogLine::recipient(time(2), &second, Outcome::Failed, "no such user"),
+        LogLine::recipient(time(2), &address("stranger@example.com"), Outcome::Delivered, ""),
+        LogLine::recipient(time(3), &first, Outcome::DelayReported, ""),
+        LogLine::entry(time(4), LogEvent::Held),
     ];
     let progress = Progress::replay(&entry(), log.clone());
     let status: Vec<_> = progress.recipients.iter().map(|recipient| recipient.status).collect();
@@ -116,12 +116,12 @@ fn replay_gives_the_state_of_each_recipient() {
     assert_eq!((progress.recipients[0].attempts, progress.recipients[0].last_attempt), (1, Some(time(1))));
     assert_eq!(progress.recipients[1].detail, "no such user");
     log.extend([
-        LogLine::entry(time(5), Action::Released),
-        LogLine::attempt(time(6), &second, Outcome::Reported, ""),
-        LogLine::attempt(time(7), &first, Outcome::Delivered, "ok"),
-        LogLine::attempt(time(8), &address("用户@例え.jp"), Outcome::Delivered, "ok"),
+        LogLine::entry(time(5), LogEvent::Released),
+        LogLine::recipient(time(6), &second, Outcome::Reported, ""),
+        LogLine::recipient(time(7), &first, Outcome::Delivered, "ok"),
+        LogLine::recipient(time(8), &address("用户@例え.jp"), Outcome::Delivered, "ok"),
         // A line that was written twice.
-        LogLine::attempt(time(9), &second, Outcome::Failed, "no such user"),
+        LogLine::recipient(time(9), &second, Outcome::Failed, "no such user"),
     ]);
     let progress = Progress::replay(&entry(), log);
     assert!(!progress.is_held && progress.is_complete(), "{progress:?}");
@@ -149,7 +149,7 @@ proptest! {
 
     #[test]
     fn any_detail_is_kept_on_its_line(detail in any::<String>()) {
-        let line = LogLine::attempt(time(0), &address("a@b.example"), Outcome::Deferred, &detail);
+        let line = LogLine::recipient(time(0), &address("a@b.example"), Outcome::Deferred, &detail);
         let text = line.to_string();
         prop_assert_eq!(LogLine::parse(&text), Some(line));
         prop_assert!(!text.contains('\n'));

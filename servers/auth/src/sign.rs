@@ -1,7 +1,7 @@
 //! DKIM signatures of outgoing messages (RFC 6376, RFC 8463).
 //!
 //! The signature covers the whole body and, with relaxed canonicalization, the fields below. A field that occurs n times is
-//! named n + 1 times, so that nobody can add another one.
+//! oversigned: named n + 1 times, so that an added field breaks the signature.
 
 use std::io;
 use std::sync::Arc;

@@ -8,7 +8,7 @@
 //! | module | contents |
 //! |---|---|
 //! | [`queue`] | the files of the queue |
-//! | `incoming` | a message on its way into the queue |
+//! | `incoming` | receives a message into the queue |
 //! | `schedule` | which message is due, and which destination may have another connection |
 //! | `agent` | the tasks that deliver |
 //! | `route` | the mail servers of a domain |

@@ -19,7 +19,7 @@ const LOG: &str = "log";
 /// Envelopes over this size are refused.
 pub(crate) const ENVELOPE_OCTETS_MAX: u64 = 4 << 20;
 /// Covers most envelopes.
-const ENVELOPE_OCTETS_FIRST: u64 = 4 << 10;
+const ENVELOPE_OCTETS_INITIAL: u64 = 4 << 10;
 /// A failure to read an entry.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
@@ -135,7 +135,7 @@ impl<D: Disk> Queue<D> {
     /// Another process delivers the queue, or the directory cannot be created or read.
     pub fn open(disk: D) -> Result<Self, StoreError> {
         let (directory, lock_path) = (Path::new(DIRECTORY), Path::new(DIRECTORY).join(".lock"));
-        let prepare = |error| failed("prepare the folder", directory, error);
+        let prepare = |error| failed("prepare the directory", directory, error);
         disk.create_dir(directory).and_then(|()| disk.sync_dir(Path::new(""))).map_err(prepare)?;
         let lock = disk.try_lock(&lock_path).map_err(|error| failed("lock", &lock_path, error))?;
         let lock = lock.ok_or_else(|| {
@@ -167,7 +167,7 @@ impl<D: Disk> Queue<D> {
     /// Adds an entry: `head` and what `body` puts after it. It is on stable storage when this returns `Ok`.
     ///
     /// # Errors
-    /// The entry cannot be written; nothing of it remains.
+    /// The entry cannot be written; no file is left.
     pub fn insert(
         &self,
         id: &QueueId,
@@ -193,7 +193,7 @@ impl<D: Disk> Queue<D> {
             // The message was not accepted, so a complete entry must not remain either.
             for leftover in [&new, &path] {
                 if let Err(error) = ignore_missing(disk.remove(leftover)) {
-                    tracing::error!(%error, path = %leftover.display(), "cannot remove a refused message");
+                    tracing::error!(%error, path = %leftover.display(), "cannot remove a refused message; delete the file, or the next start may deliver it");
                 }
             }
             failed("write", &path, error)
@@ -251,7 +251,7 @@ fn log_path(id: &QueueId) -> PathBuf {
 
 /// The envelope, and the position of the message.
 fn read_entry(file: &impl DiskFile, length: u64) -> io::Result<Result<(Entry, u64), EntryError>> {
-    let mut limit = ENVELOPE_OCTETS_FIRST;
+    let mut limit = ENVELOPE_OCTETS_INITIAL;
     loop {
         let mut octets = vec![0; usize::try_from(length.min(limit)).unwrap_or(usize::MAX)];
         read_exact(file, &mut octets, 0)?;

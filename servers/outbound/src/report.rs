@@ -56,10 +56,8 @@ pub(crate) fn format<F>(
         Kind::Final => "final",
         Kind::Delayed => "delayed",
     };
-    let at =
-        |host: &str| MessageId::parse(&format!("{}.{}.{word}@{host}", context.id, context.now.timestamp()));
-    // The longest host names do not fit.
-    let id = at(&context.hostname.ascii()).or_else(|| at("localhost")).expect("an id is printable ASCII");
+    let left = format!("{}.{}.{word}", context.id, context.now.timestamp());
+    let id = MessageId::for_host(&left, context.hostname).expect("a queue id is printable ASCII");
     let original = match queued.entry.ret {
         Some(Ret::Full) => beginning,
         _ => header::split(beginning).0,

@@ -19,7 +19,7 @@ const CONNECTIONS_PER_DESTINATION: usize = 20;
 /// Connections in total.
 const CONNECTIONS_MAX: usize = 200;
 /// Connections to a destination before the first delivery, and after a failure.
-const CONNECTIONS_FIRST: usize = 2;
+const CONNECTIONS_INITIAL: usize = 2;
 
 /// The hosts that receive a message: those of a domain, or the smarthost.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,30 +46,30 @@ impl Grouping {
 
 /// A message and one of its destinations.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Item {
+pub(crate) struct QueueItem {
     pub(crate) id: QueueId,
     pub(crate) destination: Destination,
 }
 
 /// An item in the heap, ordered by time.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Waiting {
+struct ScheduledItem {
     due: Instant,
     /// The next report about the message; it does not wait for a blocked destination.
     report_at: Instant,
-    item: Item,
+    item: QueueItem,
 }
 
 /// A message that waits for a connection.
 #[derive(Debug)]
-struct Ready {
+struct DueItem {
     id: QueueId,
     report_at: Instant,
 }
 
 #[derive(Debug)]
 struct DestinationState {
-    ready: VecDeque<Ready>,
+    ready: VecDeque<DueItem>,
     connections: usize,
     /// Maximum of `connections`.
     limit: usize,
@@ -87,22 +87,22 @@ struct DestinationState {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Schedule {
-    heap: BinaryHeap<Reverse<Waiting>>,
+    heap: BinaryHeap<Reverse<ScheduledItem>>,
     destinations: HashMap<Destination, DestinationState>,
     /// Destinations that may have another connection, in the order of their turns.
     startable: VecDeque<Destination>,
     connections: usize,
     /// All items: in the heap, in the list of a destination, or with a connection.
-    items: HashSet<Item>,
+    items: HashSet<QueueItem>,
 }
 
 /// Work that is due.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Work {
     /// Connections to open, each with its first message. Each ends with [`Schedule::close`].
-    pub(crate) connect: Vec<Item>,
+    pub(crate) connect: Vec<QueueItem>,
     /// Items of blocked destinations with a report that is due, and the reason for the block.
-    pub(crate) report: Vec<(Item, Arc<str>)>,
+    pub(crate) report: Vec<(QueueItem, Arc<str>)>,
     /// The time of the next item.
     pub(crate) next: Option<Instant>,
 }
@@ -124,28 +124,28 @@ impl Schedule {
     }
 
     /// Adds an item, unless the schedule has it.
-    pub(crate) fn add(&mut self, item: Item, due: Instant, report_at: Instant) {
+    pub(crate) fn add(&mut self, item: QueueItem, due: Instant, report_at: Instant) {
         if !self.items.insert(item.clone()) {
             return;
         }
         self.destinations.entry(item.destination.clone()).or_insert_with(DestinationState::new).items += 1;
-        self.heap.push(Reverse(Waiting { due, report_at, item }));
+        self.heap.push(Reverse(ScheduledItem { due, report_at, item }));
     }
 
     /// Returns a taken item after an attempt.
-    pub(crate) fn retry(&mut self, item: Item, due: Instant, report_at: Instant) {
-        self.heap.push(Reverse(Waiting { due, report_at, item }));
+    pub(crate) fn retry(&mut self, item: QueueItem, due: Instant, report_at: Instant) {
+        self.heap.push(Reverse(ScheduledItem { due, report_at, item }));
     }
 
     /// Removes a taken item.
-    pub(crate) fn finish(&mut self, item: &Item) {
+    pub(crate) fn finish(&mut self, item: &QueueItem) {
         self.forget(item);
     }
 
     /// Removes the items of a message that are not taken.
     pub(crate) fn remove(&mut self, id: &QueueId) {
         let mut removed = Vec::new();
-        self.heap.retain(|Reverse(Waiting { item, .. })| {
+        self.heap.retain(|Reverse(ScheduledItem { item, .. })| {
             let is_kept = item.id != *id;
             removed.extend((!is_kept).then(|| item.clone()));
             is_kept
@@ -153,7 +153,7 @@ impl Schedule {
         for (destination, state) in &mut self.destinations {
             let waiting = state.ready.len();
             state.ready.retain(|ready| ready.id != *id);
-            let item = || Item { id: id.clone(), destination: destination.clone() };
+            let item = || QueueItem { id: id.clone(), destination: destination.clone() };
             removed.extend((state.ready.len() < waiting).then(item));
         }
         removed.iter().for_each(|item| self.forget(item));
@@ -162,7 +162,7 @@ impl Schedule {
     /// Makes the items of one message, or of all, due, and unblocks their destinations.
     pub(crate) fn make_due(&mut self, id: Option<&QueueId>, now: Instant) {
         let mut waiting = std::mem::take(&mut self.heap).into_vec();
-        for Reverse(Waiting { due, item, .. }) in &mut waiting {
+        for Reverse(ScheduledItem { due, item, .. }) in &mut waiting {
             if id.is_none_or(|id| item.id == *id) {
                 *due = now;
                 if let Some(state) = self.destinations.get_mut(&item.destination) {
@@ -189,19 +189,19 @@ impl Schedule {
             let Some(state) = self.destinations.get_mut(&destination) else { continue };
             state.is_startable = false;
             if state.can_connect()
-                && let Some(Ready { id, .. }) = state.ready.pop_front()
+                && let Some(DueItem { id, .. }) = state.ready.pop_front()
             {
                 state.connections += 1;
                 self.connections += 1;
                 self.mark_startable(&destination);
-                work.connect.push(Item { id, destination });
+                work.connect.push(QueueItem { id, destination });
             }
         }
         work
     }
 
-    fn make_ready(&mut self, waiting: Waiting, now: Instant, work: &mut Work) {
-        let Waiting { report_at, item, .. } = waiting;
+    fn make_ready(&mut self, waiting: ScheduledItem, now: Instant, work: &mut Work) {
+        let ScheduledItem { report_at, item, .. } = waiting;
         let Some(state) = self.destinations.get_mut(&item.destination) else { return };
         match state.blocked_until {
             Some(until) if until > now && report_at <= now => {
@@ -209,11 +209,11 @@ impl Schedule {
             }
             Some(until) if until > now => {
                 let due = until.min(report_at);
-                self.heap.push(Reverse(Waiting { due, report_at, item }));
+                self.heap.push(Reverse(ScheduledItem { due, report_at, item }));
             }
             _ => {
                 state.blocked_until = None;
-                state.ready.push_back(Ready { id: item.id, report_at });
+                state.ready.push_back(DueItem { id: item.id, report_at });
                 self.mark_startable(&item.destination);
             }
         }
@@ -251,27 +251,27 @@ impl Schedule {
         }
     }
 
-    /// Blocks a destination without a working host. `pause` gets the number of failures. The waiting items keep their number of
+    /// Blocks a destination without a working host. `backoff` gets the number of failures. The waiting items keep their number of
     /// attempts.
     pub(crate) fn block(
         &mut self,
         destination: &Destination,
         failure: &str,
         now: Instant,
-        pause: impl FnOnce(u32) -> Duration,
+        backoff: impl FnOnce(u32) -> Duration,
     ) {
         let Some(state) = self.destinations.get_mut(destination) else { return };
         if state.blocked_until.is_some_and(|until| until > now) {
             return;
         }
         state.failures += 1;
-        state.limit = CONNECTIONS_FIRST;
+        state.limit = CONNECTIONS_INITIAL;
         state.failure = failure.into();
-        let until = now + pause(state.failures);
+        let until = now + backoff(state.failures);
         state.blocked_until = Some(until);
-        for Ready { id, report_at } in state.ready.drain(..) {
-            let item = Item { id, destination: destination.clone() };
-            self.heap.push(Reverse(Waiting { due: until.min(report_at), report_at, item }));
+        for DueItem { id, report_at } in state.ready.drain(..) {
+            let item = QueueItem { id, destination: destination.clone() };
+            self.heap.push(Reverse(ScheduledItem { due: until.min(report_at), report_at, item }));
         }
     }
 
@@ -290,7 +290,7 @@ impl Schedule {
         self.forget_destination(destination);
     }
 
-    fn forget(&mut self, item: &Item) {
+    fn forget(&mut self, item: &QueueItem) {
         if self.items.remove(item)
             && let Some(state) = self.destinations.get_mut(&item.destination)
         {
@@ -312,7 +312,7 @@ impl DestinationState {
         Self {
             ready: VecDeque::new(),
             connections: 0,
-            limit: CONNECTIONS_FIRST,
+            limit: CONNECTIONS_INITIAL,
             failures: 0,
             blocked_until: None,
             failure: "".into(),
@@ -354,7 +354,7 @@ impl SharedSchedule {
     pub(crate) fn add(&self, id: QueueId, entry: &Entry) {
         let now = Instant::now();
         for destination in self.destinations(entry) {
-            self.lock().add(Item { id: id.clone(), destination }, now, now + self.delay_report);
+            self.lock().add(QueueItem { id: id.clone(), destination }, now, now + self.delay_report);
         }
         self.notify();
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use chrono::{DateTime, TimeZone as _, Utc};
 use mail_core::message::address::{Address, ReversePath};
-use mail_core::queue::{Action, Entry, LogLine, Outcome, QueueId, Recipient, Status};
+use mail_core::queue::{Entry, LogEvent, LogLine, Outcome, QueueId, Recipient, Status};
 use mail_core::smtp::parameter::RcptParameters;
 use mail_outbound::queue::{Queue, QueueError, QueueFiles};
 use mail_store::StoreError;
@@ -44,7 +44,7 @@ fn insert(queue: &Queue<SimDisk>, name: &str) -> Result<(), StoreError> {
 }
 
 fn delivered(to: &str) -> LogLine {
-    LogLine::attempt(time(), &address(to), Outcome::Delivered, "mx [192.0.2.1]: 250 ok")
+    LogLine::recipient(time(), &address(to), Outcome::Delivered, "mx [192.0.2.1]: 250 ok")
 }
 
 fn statuses(disk: &SimDisk, name: &str) -> Vec<Status> {
@@ -121,7 +121,7 @@ fn log_keeps_what_was_recorded_and_ignores_a_torn_line() {
         assert!(found[1] == Status::Done || !is_recorded, "{what}");
         // The next line follows a complete line.
         let queue = Queue::open(disk.clone()).unwrap();
-        queue.append(&id("A1"), &[LogLine::entry(time(), Action::Held)]).unwrap();
+        queue.append(&id("A1"), &[LogLine::entry(time(), LogEvent::Held)]).unwrap();
         assert!(queue.read(&id("A1")).unwrap().progress.is_held, "{what}");
         let log = String::from_utf8(queue.log(&id("A1")).unwrap()).unwrap();
         assert!(log.lines().all(|line| LogLine::parse(line).is_some()), "{what}: {log}");
@@ -160,7 +160,7 @@ fn edited_entry_is_reported_with_its_line() {
     let disk = SimDisk::default();
     let queue = Queue::open(disk.clone()).unwrap();
     for (text, part) in [
-        ("received: soon\nfrom: <>\nto: <x@y>\n\n", "line 1: not a time"),
+        ("received: soon\nfrom: <>\nto: <x@y>\n\n", "line 1: not an RFC 3339 time"),
         ("received: 2026-11-29T17:11:49Z\nfrom: <>\nto: <>\n\n", "line 3: not a forward-path"),
         ("received: 2026-11-29T17:11:49Z\nfrom: <>\n\n", "no line `to:`"),
         ("received: 2026-11-29T17:11:49Z\nto: <x@y>\n\n", "no line `from:`"),

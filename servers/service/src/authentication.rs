@@ -1,4 +1,4 @@
-//! Authentication of messages from clients that have not signed in: the interface of its implementation, which uses the DNS.
+//! Authentication of messages from unauthenticated clients: the interface of its implementation, which uses the DNS.
 
 use std::fmt::Debug;
 use std::net::IpAddr;

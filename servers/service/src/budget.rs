@@ -1,13 +1,13 @@
 //! The memory budget of all messages that are being received.
 //!
-//! The first [`FREE_OCTETS`] of each message do not count, so that a sender who holds the whole budget cannot keep ordinary
-//! mail out; the number of connections bounds them.
+//! The first [`UNCOUNTED_OCTETS`] of each message do not count, so that one sender cannot block ordinary mail by using the whole
+//! budget; the number of connections bounds them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// More than most whole messages, and than the header of any ordinary one.
-pub const FREE_OCTETS: u64 = 64 << 10;
+pub const UNCOUNTED_OCTETS: u64 = 64 << 10;
 
 #[derive(Debug)]
 pub struct Budget {
@@ -17,7 +17,7 @@ pub struct Budget {
 
 /// The part of the budget that one message holds; dropping it returns it.
 #[derive(Debug)]
-pub struct Share {
+pub struct Reservation {
     budget: Arc<Budget>,
     octets: u64,
 }
@@ -28,23 +28,23 @@ impl Budget {
         Arc::new(Self { octets_max, used: AtomicU64::new(0) })
     }
 
-    /// An empty share for a new message.
+    /// An empty reservation for a new message.
     #[must_use]
-    pub fn share(self: &Arc<Self>) -> Share {
-        Share { budget: Arc::clone(self), octets: 0 }
+    pub fn reserve(self: &Arc<Self>) -> Reservation {
+        Reservation { budget: Arc::clone(self), octets: 0 }
     }
 
-    /// Octets in use, without the free octets of each message.
+    /// Octets in use, without the uncounted octets of each message.
     #[must_use]
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
 }
 
-impl Share {
+impl Reservation {
     /// Sets the memory that the message holds. Returns false, and changes nothing, if the budget does not allow it.
-    pub fn set(&mut self, octets: usize) -> bool {
-        let octets = (octets as u64).saturating_sub(FREE_OCTETS);
+    pub fn resize(&mut self, octets: usize) -> bool {
+        let octets = (octets as u64).saturating_sub(UNCOUNTED_OCTETS);
         let Budget { octets_max, used } = &*self.budget;
         if octets <= self.octets {
             used.fetch_sub(self.octets - octets, Ordering::Relaxed);
@@ -60,7 +60,7 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.budget.used.fetch_sub(self.octets, Ordering::Relaxed);
     }
@@ -71,17 +71,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_stay_within_the_budget_and_return_it_when_dropped() {
+    fn reservations_stay_within_the_budget_and_return_it_when_dropped() {
         let budget = Budget::new(100);
-        let free = usize::try_from(FREE_OCTETS).expect("small");
-        let (mut one, mut other) = (budget.share(), budget.share());
-        assert!(one.set(free + 60) && other.set(free));
-        assert!(other.set(free + 40) && !other.set(free + 41));
+        let uncounted = usize::try_from(UNCOUNTED_OCTETS).expect("small");
+        let (mut one, mut other) = (budget.reserve(), budget.reserve());
+        assert!(one.resize(uncounted + 60) && other.resize(uncounted));
+        assert!(other.resize(uncounted + 40) && !other.resize(uncounted + 41));
         assert_eq!(budget.used(), 100);
-        assert!(one.set(free + 10) && other.set(free + 90) && !one.set(free + 11));
+        assert!(one.resize(uncounted + 10) && other.resize(uncounted + 90) && !one.resize(uncounted + 11));
         drop(other);
         assert_eq!(budget.used(), 10);
-        assert!(one.set(0));
+        assert!(one.resize(0));
         assert_eq!(budget.used(), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! The service that all sessions of a server share, and sign-in.
+//! The service that all sessions of a server share, and logins.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub struct ServiceContext<D, S, C> {
     /// Memory for messages that are being received.
     pub memory: Arc<Budget>,
     pub metrics: Arc<Metrics>,
-    /// Verifies mail from clients that have not signed in; `None`: it is accepted unverified.
+    /// Verifies mail from unauthenticated clients; `None`: it is accepted unverified.
     pub authenticator: Option<Arc<dyn MessageAuthenticator>>,
     pub directory: D,
     pub store: S,
@@ -47,7 +47,7 @@ pub struct ServiceContext<D, S, C> {
 pub struct RelayPolicy {
     /// Whether mail for other hosts is accepted from users and from clients that [`ClientContext::may_relay`].
     pub outbound: bool,
-    /// Whether a sender at a local domain must sign in.
+    /// Whether a sender at a local domain must authenticate.
     pub own_domains_need_sign_in: bool,
     /// Restores the senders of forwarded mail, for reports about it.
     pub srs: Option<Srs>,
@@ -66,18 +66,18 @@ pub trait IdGenerator: Send + Sync {
     fn generate(&self, time: DateTime<Utc>) -> String;
 }
 
-/// A connection's client and its failed sign-ins.
+/// A connection's client and its failed logins.
 #[derive(Debug, Clone)]
 pub struct ClientContext {
     pub address: Option<IpAddr>,
-    /// Many clients share the address, so sign-ins are not counted by it.
+    /// Many clients share the address, so logins are not counted by it.
     is_trusted: bool,
-    /// Whether the client may send mail to other hosts without signing in.
+    /// Whether the client may send mail to other hosts without authentication.
     pub may_relay: bool,
     failures: u32,
 }
 
-/// A refused sign-in. The same for existing and unknown accounts.
+/// A refused login; it does not reveal whether the account exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rejection {
     pub reason: RejectionReason,
@@ -109,11 +109,11 @@ impl ClientContext {
 }
 
 impl<D: Directory, S, C: Clock> ServiceContext<D, S, C> {
-    /// The account that the credentials sign in to. The name is `name` or `name@local-domain`; an authorization identity must
+    /// The account of the credentials. The name is `name` or `name@local-domain`; an authorization identity must
     /// be empty or the same account. All failures have the same result at the same cost.
     ///
     /// # Errors
-    /// The sign-in is refused.
+    /// The login is refused.
     pub async fn sign_in(
         &self,
         credentials: &Credentials,
@@ -126,28 +126,30 @@ impl<D: Directory, S, C: Clock> ServiceContext<D, S, C> {
             .directory
             .verify(name.as_ref(), &credentials.password)
             .await
-            .map_err(|failure| self.unavailable(&failure))?;
+            .map_err(|failure| self.unavailable(&failure, login))?;
         let authorization = &credentials.authorization_id;
         let is_authorized = authorization.is_empty() || self.login_name(authorization) == name;
         match account.filter(|_| is_authorized) {
             Some(account) => {
                 self.throttle.succeeded(self.clock.now(), attempt);
-                self.metrics.sign_ins.good.inc();
+                self.metrics.sign_ins.success.inc();
                 Ok(account)
             }
             None => Err(self.count_failure(login, attempt, client)),
         }
     }
 
-    /// Accepts USER with the name of an account. An unknown name counts as a failed sign-in.
+    /// Accepts USER with the name of an account. An unknown name counts as a failed login.
     ///
     /// # Errors
-    /// There is no such account, or too many sign-ins have failed.
+    /// There is no such account, or too many logins have failed.
     pub async fn accept_user(&self, login: &str, client: &mut ClientContext) -> Result<(), Rejection> {
         let name = self.login_name(login);
         let attempt = self.admit(login, name.as_ref(), client)?;
         let found = match &name {
-            Some(name) => self.directory.find(name).await.map_err(|failure| self.unavailable(&failure))?,
+            Some(name) => {
+                self.directory.find(name).await.map_err(|failure| self.unavailable(&failure, login))?
+            }
             None => None,
         };
         found.map(|_| ()).ok_or_else(|| self.count_failure(login, attempt, client))
@@ -163,32 +165,39 @@ impl<D: Directory, S, C: Clock> ServiceContext<D, S, C> {
         let counted_name = name.map_or(login, Username::as_str);
         let attempt = self.throttle.attempt(client.address, client.is_trusted, counted_name);
         self.throttle.admit(self.clock.now(), attempt).map(|()| attempt).map_err(|scope| {
-            debug!(?scope, account = %Excerpt(login), "sign-in refused: too many failures");
-            self.metrics.sign_ins.too_many.inc();
+            debug!(?scope, account = %Excerpt(login), "login refused: too many failures");
+            self.metrics.sign_ins.throttled.inc();
             client.reject(RejectionReason::TooManyFailures, 0)
         })
     }
 
-    fn unavailable(&self, failure: &DirectoryError) -> Rejection {
+    fn unavailable(&self, failure: &DirectoryError, login: &str) -> Rejection {
+        let account = Excerpt(login);
         if matches!(failure, DirectoryError::Busy) {
-            warn!(%failure, "password not verified");
+            warn!(%failure, %account, "password not verified; the client gets a temporary error");
         } else {
-            error!(%failure, "password not verified");
+            error!(%failure, %account, "cannot verify passwords; logins get a temporary error; check User.txt");
         }
-        self.metrics.sign_ins.not_now.inc();
+        self.metrics.sign_ins.error.inc();
         Rejection { reason: RejectionReason::Unavailable, delay: Duration::ZERO }
     }
 
     fn count_failure(&self, login: &str, attempt: Attempt, client: &mut ClientContext) -> Rejection {
-        self.metrics.sign_ins.wrong.inc();
+        self.metrics.sign_ins.failure.inc();
         let failure = self.throttle.failed(self.clock.now(), attempt);
         let (account, address) = (Excerpt(login), client.address.map(tracing::field::display));
-        warn!(address, %account, "sign-in refused");
+        warn!(address, %account, "authentication failed");
         match failure.limit_reached {
-            Some(LimitScope::Address) => warn!(address, "sign-in limit of this address reached"),
-            Some(LimitScope::Account) => {
-                warn!(%account, "sign-in limit of this account reached: only known addresses may sign in");
+            Some(LimitScope::Address) => {
+                warn!(
+                    address,
+                    "failed-login limit of the address reached; its logins are refused for up to an hour"
+                );
             }
+            Some(LimitScope::Account) => warn!(
+                %account,
+                "failed-login limit of the account reached; only addresses with an earlier successful login may log in"
+            ),
             None => {}
         }
         client.reject(RejectionReason::WrongCredentials, failure.count)

@@ -103,7 +103,7 @@ impl<C: FaultCommand> ArmedFault<C> {
         self.injected.load(Ordering::Relaxed)
     }
 
-    /// Draws from the sampling, and counts the injection unless the fault has applied as often as it may.
+    /// Returns whether to inject: the sampling selects this call, and `times` is not reached. Counts the injection.
     fn inject(&self) -> bool {
         let times = self.fault.times.unwrap_or(u32::MAX);
         let count = |injected: u32| (injected < times).then(|| injected.saturating_add(1));
@@ -357,12 +357,21 @@ impl<D: Directory, S: MaildropStore, C: Clock> FaultTarget for Pop3Session<D, S,
     }
 }
 
-/// SplitMix64 (Steele, Lea and Flood, 2014): a reproducible sequence whose state is a sum, so that sessions draw from it
-/// without a lock.
+/// A reproducible sequence whose state is a sum, so that sessions draw from it without a lock.
 #[derive(Debug)]
 struct RandomSequence(AtomicU64);
 
-const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
+/// The difference between two states of [`splitmix64`].
+pub const SPLITMIX64_GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// The output of SplitMix64 (Steele, Lea and Flood, 2014) for a state.
+#[must_use]
+pub const fn splitmix64(state: u64) -> u64 {
+    let mut bits = state;
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    bits ^ (bits >> 31)
+}
 
 impl RandomSequence {
     fn samples(&self, sampling: Option<Sampling>) -> bool {
@@ -371,10 +380,8 @@ impl RandomSequence {
 
     /// A number from 0 up to, but not including, 1.
     fn draw(&self) -> f64 {
-        let mut bits = self.0.fetch_add(GAMMA, Ordering::Relaxed).wrapping_add(GAMMA);
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        bits ^= bits >> 31;
+        let state = self.0.fetch_add(SPLITMIX64_GAMMA, Ordering::Relaxed).wrapping_add(SPLITMIX64_GAMMA);
+        let bits = splitmix64(state);
         // A float holds 53 bits exactly.
         (bits >> 11) as f64 / (1_u64 << 53) as f64
     }

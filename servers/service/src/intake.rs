@@ -1,4 +1,4 @@
-//! The message of a transaction on its way to a delivery target: begin, write, commit. Dropping it aborts the delivery.
+//! Passes the message of a transaction to a delivery target: begin, write, commit. Dropping it aborts the delivery.
 //!
 //! The intake applies the rules that need to see the message: size of the header, number of hops, memory in use. If mail is
 //! authenticated, it passes the message to the check, and removes Authentication-Results fields in the name of this server.
@@ -13,7 +13,7 @@ use mail_core::message::printable::Excerpt;
 use mail_store::{DeliveryTarget, Envelope, IncomingMessage, StoreError};
 
 use crate::authentication::{MessageCheck, Verdict};
-use crate::budget::{Budget, Share};
+use crate::budget::{Budget, Reservation};
 
 /// Received fields above which a message is considered to loop (RFC 5321 section 6.3: at least 100).
 pub const HOPS_MAX: usize = 100;
@@ -22,7 +22,7 @@ pub const HOPS_MAX: usize = 100;
 #[derive(Debug)]
 pub struct MessageIntake<I> {
     state: Result<Receiving<I>, IntakeError>,
-    memory: Share,
+    memory: Reservation,
 }
 
 #[derive(Debug)]
@@ -36,13 +36,13 @@ struct Receiving<I> {
 #[derive(Debug)]
 pub struct ResultsFilter {
     pub authserv_id: String,
-    /// `None`: the client has signed in.
+    /// `None`: the client is authenticated.
     pub check: Option<Box<dyn MessageCheck>>,
 }
 
 /// A header that is complete, and the octets after it.
 #[derive(Debug)]
-struct Split {
+struct SplitHeader {
     header: Vec<u8>,
     /// The empty line and the beginning of the body.
     rest: Bytes,
@@ -86,7 +86,7 @@ pub enum IntakeError {
     Loop,
     #[error("the message's header is larger than {HEADER_SEARCH_OCTETS_MAX} octets")]
     HeaderTooLarge,
-    #[error("the messages being received use all of their memory")]
+    #[error("the memory for messages being received is exhausted")]
     NoMemory,
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -107,7 +107,7 @@ impl<I: IncomingMessage> MessageIntake<I> {
 
     fn new(incoming: I, memory: &Arc<Budget>) -> Self {
         let header = Header::Partial { octets: Vec::new(), end: HeaderScanner::default() };
-        Self { state: Ok(Receiving { incoming, header, filter: None }), memory: memory.share() }
+        Self { state: Ok(Receiving { incoming, header, filter: None }), memory: memory.reserve() }
     }
 
     /// Applies a filter. Call it before the first [`write`](Self::write).
@@ -125,7 +125,7 @@ impl<I: IncomingMessage> MessageIntake<I> {
         let Ok(receiving) = &mut self.state else { return };
         if let Err(error) = receiving.write(chunk, &mut self.memory).await {
             self.state = Err(error);
-            self.memory.set(0);
+            self.memory.resize(0);
         }
     }
 
@@ -140,7 +140,7 @@ impl<I: IncomingMessage> MessageIntake<I> {
         Some(check.finish().await)
     }
 
-    /// Makes the message durable for every recipient. With a filter, call [`authenticate`](Self::authenticate) first. Returns its Message-ID for the log.
+    /// Commits the message to stable storage for every recipient. With a filter, call [`authenticate`](Self::authenticate) first. Returns its Message-ID for the log.
     ///
     /// # Errors
     /// The sender remains responsible for the message.
@@ -156,7 +156,7 @@ impl<I: IncomingMessage> MessageIntake<I> {
 }
 
 impl<I: IncomingMessage> Receiving<I> {
-    async fn write(&mut self, chunk: Bytes, memory: &mut Share) -> Result<(), IntakeError> {
+    async fn write(&mut self, chunk: Bytes, memory: &mut Reservation) -> Result<(), IntakeError> {
         let split = self.header.read(&chunk)?;
         match (&mut self.filter, split, &self.header) {
             (None, ..) => self.incoming.write(chunk).await?,
@@ -170,9 +170,9 @@ impl<I: IncomingMessage> Receiving<I> {
                 self.incoming.write(chunk).await?;
             }
         }
-        if !memory.set(self.memory()) {
+        if !memory.resize(self.memory()) {
             self.incoming.release_memory().await?;
-            if !memory.set(self.memory()) {
+            if !memory.resize(self.memory()) {
                 return Err(IntakeError::NoMemory);
             }
         }
@@ -187,9 +187,9 @@ impl<I: IncomingMessage> Receiving<I> {
         }
     }
 
-    async fn filter_header(&mut self, split: Split) -> Result<(), IntakeError> {
+    async fn filter_header(&mut self, split: SplitHeader) -> Result<(), IntakeError> {
         let Some(ResultsFilter { authserv_id, check }) = &mut self.filter else { return Ok(()) };
-        let Split { header, rest, empty_line } = split;
+        let SplitHeader { header, rest, empty_line } = split;
         if let Some(check) = check {
             check.header(&header);
             check.body(&rest[empty_line..]);
@@ -209,7 +209,7 @@ impl<I: IncomingMessage> Receiving<I> {
 
 impl Header {
     /// Reads the next chunk. Returns the header when it is complete.
-    fn read(&mut self, chunk: &Bytes) -> Result<Option<Split>, IntakeError> {
+    fn read(&mut self, chunk: &Bytes) -> Result<Option<SplitHeader>, IntakeError> {
         let Self::Partial { octets, end } = self else { return Ok(None) };
         let seen = octets.len();
         let room = HEADER_SEARCH_OCTETS_MAX + 1 - seen;
@@ -224,7 +224,7 @@ impl Header {
                 let mut header = std::mem::take(octets);
                 header.truncate(header_end);
                 *self = Self::Complete(HeaderSummary::of(&header));
-                Ok(Some(Split { header, rest, empty_line: body_start - header_end }))
+                Ok(Some(SplitHeader { header, rest, empty_line: body_start - header_end }))
             }
             None if octets.len() <= HEADER_SEARCH_OCTETS_MAX => Ok(None),
             _ => Err(IntakeError::HeaderTooLarge),
@@ -232,13 +232,13 @@ impl Header {
     }
 
     /// Ends the message. Returns its header if it was not complete before.
-    fn end(&mut self) -> Option<Split> {
+    fn end(&mut self) -> Option<SplitHeader> {
         let Self::Partial { octets, end } = self else { return None };
         let HeaderBounds { header_end, body_start } = end.finish();
         let mut header = std::mem::take(octets);
         let rest = header.split_off(header_end).into();
         *self = Self::Complete(HeaderSummary::of(&header));
-        Some(Split { header, rest, empty_line: body_start - header_end })
+        Some(SplitHeader { header, rest, empty_line: body_start - header_end })
     }
 
     const fn memory(&self) -> usize {
@@ -262,7 +262,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::budget::FREE_OCTETS;
+    use crate::budget::UNCOUNTED_OCTETS;
 
     /// Keeps a message in memory until it must release it.
     #[derive(Debug, Default)]
@@ -301,7 +301,7 @@ mod tests {
 
     #[tokio::test]
     async fn body_over_the_budget_leaves_memory_and_is_accepted() {
-        let budget = Budget::new(FREE_OCTETS);
+        let budget = Budget::new(UNCOUNTED_OCTETS);
         let (mut first, first_released) = intake(&budget);
         let (mut second, second_released) = intake(&budget);
         for intake in [&mut first, &mut second] {
@@ -309,7 +309,7 @@ mod tests {
             for _ in 0..4 {
                 intake.write(vec![b'x'; CHUNK].into()).await;
             }
-            assert!(budget.used() <= FREE_OCTETS);
+            assert!(budget.used() <= UNCOUNTED_OCTETS);
         }
         // The first had the budget to itself.
         assert_eq!(*first_released.lock().expect("not poisoned"), 4 * CHUNK + 18);
@@ -336,7 +336,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_a_large_header_over_the_budget_is_refused() {
-        let budget = Budget::new(4 * FREE_OCTETS);
+        let budget = Budget::new(4 * UNCOUNTED_OCTETS);
         let (mut endless, _) = intake(&budget);
         let mut held = 0;
         while endless.state.is_ok() {
@@ -346,8 +346,11 @@ mod tests {
         assert!(matches!(endless.state, Err(IntakeError::NoMemory)), "{endless:?}");
         assert!(held > 0 && budget.used() == 0, "{held}, {}", budget.used());
 
-        let mut other = budget.share();
-        assert!(other.set(usize::try_from(5 * FREE_OCTETS).expect("small")), "it takes the whole budget");
+        let mut other = budget.reserve();
+        assert!(
+            other.resize(usize::try_from(5 * UNCOUNTED_OCTETS).expect("small")),
+            "it takes the whole budget"
+        );
         let (mut ordinary, _) = intake(&budget);
         ordinary.write(b"X-Field: x\r\n".repeat(1_000).into()).await;
         ordinary.write(Bytes::from_static(b"\r\nbody\r\n")).await;
@@ -413,7 +416,7 @@ mod tests {
             (String::new(), "", ""),
         ] {
             for step in 1..=message.len().max(1) {
-                let budget = Budget::new(FREE_OCTETS);
+                let budget = Budget::new(UNCOUNTED_OCTETS);
                 let incoming = RecordingIncoming::default();
                 let written = Arc::clone(&incoming.0);
                 let check: Box<dyn MessageCheck> = Box::<RecordingCheck>::default();

@@ -1,4 +1,4 @@
-//! Server policy: routing, sign-in, limits, and the sessions of SMTP and POP3. No sockets, no files.
+//! Server policy: routing, logins, limits, and the sessions of SMTP and POP3. No sockets, no files.
 //!
 //! ```text
 //! mail_core::smtp::server -> smtp_session -> intake -> mail_store

@@ -1,4 +1,4 @@
-//! Metrics of sign-in, delivery, retrieval and the store.
+//! Metrics of logins, delivery, retrieval and the store.
 
 use mail_store::StoreError;
 use prometheus_client::metrics::counter::Counter;
@@ -14,7 +14,7 @@ pub const LATENCY_BUCKETS: [f64; 12] =
 #[derive(Debug)]
 pub struct Metrics {
     pub sign_ins: SignIns,
-    /// Messages made durable, once each whatever the number of recipients, and their octets as sent.
+    /// Messages committed to stable storage, once each whatever the number of recipients, and their octets as sent.
     pub delivered: Messages,
     /// From the end of a message to its last copy on stable storage.
     pub commit_seconds: Histogram,
@@ -23,16 +23,16 @@ pub struct Metrics {
     pub store_errors: StoreErrors,
 }
 
-/// Sign-ins by result.
+/// Logins by result.
 #[derive(Debug, Default)]
 pub struct SignIns {
-    pub good: Counter,
+    pub success: Counter,
     /// Wrong name or password.
-    pub wrong: Counter,
+    pub failure: Counter,
     /// Refused by the throttle; the password was not verified.
-    pub too_many: Counter,
+    pub throttled: Counter,
     /// The directory failed or was busy.
-    pub not_now: Counter,
+    pub error: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -69,22 +69,26 @@ impl Metrics {
     pub fn registered(registry: &mut Registry) -> Self {
         let sign_ins = Family::<Labels, Counter>::default();
         let store_errors = Family::<Labels, Counter>::default();
-        registry.register("sign_ins", "Attempts to sign in, by result", sign_ins.clone());
+        registry.register("sign_ins", "Login attempts, by result", sign_ins.clone());
         registry.register("store_errors", "Failures of the store, by kind", store_errors.clone());
         let result = |result| sign_ins.get_or_create(&[("result", result)]).clone();
         let kind = |kind| store_errors.get_or_create(&[("kind", kind)]).clone();
         let metrics = Self {
             sign_ins: SignIns {
-                good: result("good"),
-                wrong: result("wrong"),
-                too_many: result("too_many"),
-                not_now: result("not_now"),
+                success: result("success"),
+                failure: result("failure"),
+                throttled: result("throttled"),
+                error: result("error"),
             },
             store_errors: StoreErrors { full: kind("full"), lost: kind("lost"), failed: kind("failed") },
             ..Self::default()
         };
         let Self { delivered, commit_seconds, retrieved, .. } = &metrics;
-        registry.register("delivered_messages", "Messages made durable", delivered.messages.clone());
+        registry.register(
+            "delivered_messages",
+            "Messages committed to stable storage",
+            delivered.messages.clone(),
+        );
         registry.register(
             "delivered_octets",
             "Octets of delivered messages, as sent",

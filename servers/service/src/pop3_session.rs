@@ -1,4 +1,4 @@
-//! Policy of a POP3 connection: sign-in, and long answers streamed from the store.
+//! Policy of a POP3 connection: login, and long answers streamed from the store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use mail_core::pop3::server::{Event, Lookup, Server, replies};
 use mail_core::sasl::Credentials;
 use mail_core::session::{Encryption, Produced, Session};
 use mail_core::time::Instant;
+use mail_core::users::Username;
 use mail_store::directory::Directory;
 use mail_store::{Body, Entry, Extent, Maildrop, MaildropStore, StoreError};
 use tracing::{error, info};
@@ -23,6 +24,8 @@ type BodyOf<S> = <<S as MaildropStore>::Maildrop as Maildrop>::Body;
 pub struct Pop3Session<D, S: MaildropStore, C> {
     context: Arc<ServiceContext<D, S, C>>,
     client: ClientContext,
+    /// Set after a successful login.
+    account: Option<Username>,
     /// Set in the TRANSACTION state.
     lease: Option<Lease<S::Maildrop>>,
     answer: Answer<BodyOf<S>>,
@@ -40,7 +43,7 @@ struct Lease<M> {
 #[derive(Debug)]
 enum Answer<B> {
     None,
-    /// A refused sign-in, and the remaining delay of its reply.
+    /// A refused login, and the remaining delay of its reply.
     Rejection(Reply, Duration),
     Listing {
         purpose: Lookup,
@@ -69,7 +72,7 @@ fn renewal(maildrop: &impl Maildrop, now: Instant) -> Option<Instant> {
 
 impl<D: Directory, S: MaildropStore, C: Clock> Pop3Session<D, S, C> {
     pub const fn new(context: Arc<ServiceContext<D, S, C>>, client: ClientContext) -> Self {
-        Self { context, client, lease: None, answer: Answer::None }
+        Self { context, client, account: None, lease: None, answer: Answer::None }
     }
 
     async fn user(&mut self, login: &str, machine: &mut Server) {
@@ -100,12 +103,19 @@ impl<D: Directory, S: MaildropStore, C: Clock> Pop3Session<D, S, C> {
                 return Ok(());
             }
         };
-        let maildrop = self.context.store.open(&account).await.map_err(|error| self.failure_reply(&error))?;
+        let opened = self.context.store.open(&account).await;
+        self.account = Some(account);
+        let maildrop = opened.map_err(|error| self.failure_reply(&error))?;
         let (messages, octets) = (maildrop.count(), maildrop.octets());
-        info!(account = account.as_str(), messages, octets, "signed in");
+        info!(account = self.account_name(), messages, octets, "authenticated");
         machine.opened(messages, octets);
         self.lease = Some(Lease::new(maildrop, self.context.clock.now()));
         Ok(())
+    }
+
+    /// The account in the log.
+    fn account_name(&self) -> Option<&str> {
+        self.account.as_ref().map(Username::as_str)
     }
 
     fn maildrop(&mut self) -> &mut S::Maildrop {
@@ -118,7 +128,7 @@ impl<D: Directory, S: MaildropStore, C: Clock> Pop3Session<D, S, C> {
         match failure {
             StoreError::InUse => replies::IN_USE,
             _ => {
-                error!(%failure, "maildrop cannot be read");
+                error!(%failure, account = self.account_name(), "cannot read the maildrop; run `pennypost check`");
                 replies::STORE_FAILED
             }
         }
@@ -140,7 +150,8 @@ impl<D: Directory, S: MaildropStore, C: Clock> Pop3Session<D, S, C> {
         if !marked.is_empty() {
             maildrop.remove(marked).await.map_err(|error| {
                 self.context.metrics.store_errors.add(&error);
-                error!(%error, "marked messages were not all removed");
+                let account = self.account_name();
+                error!(%error, account, "some messages marked by DELE were not removed; they are listed again at the next login");
                 replies::NOT_REMOVED
             })?;
             info!(removed = marked.len(), "maildrop updated");
@@ -167,7 +178,8 @@ impl<D: Directory, S: MaildropStore, C: Clock> Pop3Session<D, S, C> {
     /// Closes the connection: POP3 has no reply for a failure within an answer.
     fn abort_answer(&mut self, failure: &StoreError, machine: &mut Server) {
         self.context.metrics.store_errors.add(failure);
-        error!(%failure, "answer aborted: closing the connection");
+        let account = self.account_name();
+        error!(%failure, account, "cannot read a message or the scan listing; closing the connection");
         machine.abort();
         self.answer = Answer::None;
     }
@@ -266,7 +278,7 @@ impl<D: Directory, S: MaildropStore, C: Clock> Session for Pop3Session<D, S, C> 
             Ok(()) => *next = renewal(maildrop, now),
             Err(error) => {
                 self.context.metrics.store_errors.add(&error);
-                error!(%error, "maildrop lease lost: closing the connection");
+                error!(%error, "maildrop lease lost; closing the connection");
                 self.lease = None;
                 match std::mem::replace(&mut self.answer, Answer::None) {
                     Answer::None => machine.shutdown(),

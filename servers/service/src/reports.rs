@@ -21,7 +21,7 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> ServiceContext<D, 
         let path = ForwardPath::Address(sender.clone());
         let recipients = self.route(&path).await.map_err(|error| StoreError::Failed(error.to_string()))?;
         if recipients.is_empty() {
-            warn!(%sender, "a report is dropped: the sender does not exist any more");
+            warn!(%sender, "report dropped: its recipient is not an account");
             return Ok(());
         }
         let (reverse_path, dsn) = (ReversePath::Null, DsnRequest::default());

@@ -8,7 +8,7 @@
 //! 4. for `postmaster` and `abuse` (RFC 5321 section 4.5.1, RFC 2142), the postmaster's account;
 //! 5. the catch-all of the domain.
 //!
-//! The rewritten sender of forwarded mail (SRS) leads to the original sender.
+//! The rewritten sender of forwarded mail (SRS) resolves to the original sender.
 //!
 //! The targets of an alias are looked up in turn.
 
@@ -65,7 +65,7 @@ impl<D: Directory, S, C: Clock> ServiceContext<D, S, C> {
             let found = self.destination(&address, &recipient).await?;
             if found.is_none() && depth > 0 {
                 error!(
-                    "the alias {recipient} leads to {address}, which does not exist; see `pennypost check`"
+                    "the alias {recipient} points to {address}, which does not exist; see `pennypost check`"
                 );
             }
             destinations.extend(found.filter(|new| !destinations.iter().any(|old| old.is_same_copy(new))));
@@ -130,7 +130,7 @@ impl<D: Directory, S, C: Clock> ServiceContext<D, S, C> {
     ///
     /// # Errors
     /// As [`route`](Self::route).
-    pub async fn owns(&self, account: &Username, address: &Address) -> Result<bool, DirectoryError> {
+    pub async fn may_send_as(&self, account: &Username, address: &Address) -> Result<bool, DirectoryError> {
         let destinations = self.route(&ForwardPath::Address(address.clone())).await?;
         let is_own = |destination: &Destination| matches!(destination, Destination::Mailbox { account: owner, .. } if owner == account);
         Ok(destinations.iter().any(is_own))

@@ -1,4 +1,4 @@
-//! The service behind SMTP sessions: who may sign in, which recipients are accepted, and where their mail goes.
+//! The service behind SMTP sessions: authentication, recipient policy and delivery targets.
 //!
 //! [`ServiceContext`] serves the accounts of a directory. A mail catcher accepts every client.
 
@@ -22,10 +22,10 @@ pub trait SmtpService: Send + Sync {
 
     fn resources(&self) -> Resources<'_, Self::Target, Self::Clock>;
 
-    /// The account that the credentials sign in to.
+    /// The account of the credentials.
     ///
     /// # Errors
-    /// The sign-in is refused.
+    /// The login is refused.
     fn sign_in(
         &self,
         credentials: &Credentials,
@@ -42,12 +42,12 @@ pub trait SmtpService: Send + Sync {
         address: &Address,
     ) -> impl Future<Output = Result<bool, DirectoryError>> + Send;
 
-    /// Verifies mail from clients that have not signed in.
+    /// Verifies mail from unauthenticated clients.
     fn authenticator(&self) -> Option<&dyn MessageAuthenticator> {
         None
     }
 
-    /// Whether a client that has not signed in is refused as the sender of an address.
+    /// Whether an unauthenticated client is refused as the sender of an address.
     fn needs_sign_in(&self, _sender: &Address) -> bool {
         false
     }
@@ -95,7 +95,7 @@ pub enum RecipientRefusal {
     UnknownUser,
     #[error("not a local domain")]
     RelayingDenied,
-    #[error("the alias leads to {0} on another host")]
+    #[error("the alias points to {0} on another host")]
     RemoteAlias(Address),
     #[error(transparent)]
     Directory(#[from] DirectoryError),
@@ -119,7 +119,7 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpService for Se
     }
 
     async fn may_send_as(&self, account: &Username, address: &Address) -> Result<bool, DirectoryError> {
-        self.owns(account, address).await
+        Self::may_send_as(self, account, address).await
     }
 
     async fn deliver_report(&self, sender: &Address, report: Vec<u8>) -> Result<(), StoreError> {
@@ -143,7 +143,7 @@ impl<D: Directory, S: DeliveryTarget, C: Clock + IdGenerator> SmtpService for Se
         let srs = self.relay.srs.as_ref();
         let is_rewritten =
             path.address().is_some_and(|address| srs.is_some_and(|srs| srs.is_rewritten(address)));
-        // Only reports go to the sender of forwarded mail, so that nobody else sends mail through this host.
+        // A rewritten (SRS) address accepts only the null reverse-path; otherwise it would be an open relay.
         if is_rewritten && sender.address().is_some() {
             return Err(RecipientRefusal::UnknownUser);
         }

@@ -31,7 +31,8 @@ pub struct SmtpSession<X: SmtpService> {
     encryption: Option<Encryption>,
     /// Set after a successful AUTH.
     account: Option<Username>,
-    transaction: Option<Transaction<<X::Target as DeliveryTarget>::Incoming>>,
+    /// Boxed: most connections are between transactions most of the time.
+    transaction: Option<Box<Transaction<<X::Target as DeliveryTarget>::Incoming>>>,
     /// The last transaction that ended without delivery, for the log.
     aborted: Option<Envelope>,
     /// The reply to a refused AUTH, and its remaining delay.
@@ -65,7 +66,7 @@ impl<X: SmtpService> SmtpSession<X> {
     /// Sender and accepted recipients of the transaction.
     #[must_use]
     pub fn addresses(&self) -> Vec<String> {
-        let Some(Transaction { envelope, .. }) = &self.transaction else { return Vec::new() };
+        let Some(Transaction { envelope, .. }) = self.transaction.as_deref() else { return Vec::new() };
         let recipients = envelope.recipients.iter().map(Destination::address);
         envelope.reverse_path.address().into_iter().chain(recipients).map(ToString::to_string).collect()
     }
@@ -79,7 +80,7 @@ impl<X: SmtpService> SmtpSession<X> {
     async fn authenticate(&mut self, credentials: &Credentials, machine: &mut Server) {
         match self.service.sign_in(credentials, &mut self.client).await {
             Ok(account) => {
-                info!(account = account.as_str(), "signed in");
+                info!(account = account.as_str(), "authenticated");
                 self.account = Some(account);
                 machine.accept();
             }
@@ -103,7 +104,7 @@ impl<X: SmtpService> SmtpSession<X> {
             && !self.client.may_relay
             && self.service.needs_sign_in(address)
         {
-            info!(from = %log::path(&mail.reverse_path), "sender refused: a local domain, and the client has not signed in");
+            info!(from = %log::path(&mail.reverse_path), "sender refused: a local domain requires authentication (`own_domains_need_sign_in`)");
             return Err(replies::SIGN_IN_TO_SEND);
         }
         self.aborted = None;
@@ -114,7 +115,8 @@ impl<X: SmtpService> SmtpSession<X> {
         };
         let dsn = DsnRequest { ret: mail.ret, envid: mail.envid, recipients: Vec::new() };
         let envelope = Envelope { reverse_path: mail.reverse_path, recipients: Vec::new(), origin, dsn };
-        self.transaction = Some(Transaction { envelope, refused_recipient: None, intake: None, octets: 0 });
+        let transaction = Transaction { envelope, refused_recipient: None, intake: None, octets: 0 };
+        self.transaction = Some(Box::new(transaction));
         Ok(())
     }
 
@@ -165,7 +167,7 @@ impl<X: SmtpService> SmtpSession<X> {
         Ok(())
     }
 
-    /// Verifies a message of a client that has not signed in and may not relay.
+    /// Verifies a message of an unauthenticated client that may not relay.
     fn results_filter(&self, hello: &str) -> Option<ResultsFilter> {
         let authenticator = self.service.authenticator()?;
         let address = self.client.address.filter(|_| self.account.is_none() && !self.client.may_relay);
@@ -179,7 +181,7 @@ impl<X: SmtpService> SmtpSession<X> {
 
     async fn end_data(&mut self, hello: String, with: &'static str) -> Result<(), Reply> {
         let Transaction { envelope, intake, octets, .. } =
-            self.transaction.take().expect("the machine requires MAIL before DATA");
+            *self.transaction.take().expect("the machine requires MAIL before DATA");
         let mut intake = intake.expect("the machine ends the data that it began");
         let (from, to) = log::addresses(&envelope);
         let authentication_results = match intake.authenticate().await {
@@ -212,7 +214,7 @@ impl<X: SmtpService> SmtpSession<X> {
         if let (Some(report), Some(sender)) = (report, envelope.reverse_path.address())
             && let Err(failure) = self.service.deliver_report(sender, report).await
         {
-            warn!(id = trace.id, %failure, "the report about a delivery is lost");
+            warn!(id = trace.id, %failure, "success report not delivered; the message itself was delivered");
         }
         let message_id = message_id.map(tracing::field::display);
         info!(id = trace.id, message_id, %from, octets, to, "delivered");
@@ -234,15 +236,15 @@ impl<X: SmtpService> SmtpSession<X> {
                 replies::HEADER_TOO_LARGE
             }
             IntakeError::NoMemory => {
-                warn!(%failure, %from, %to, "message refused for now: see `message_memory` in [limits]");
+                warn!(%failure, %from, %to, "message temporarily refused (452): see `message_memory` in [limits]");
                 replies::STORAGE_FULL
             }
             IntakeError::Store(StoreError::Full(_)) => {
-                error!(%failure, %from, %to, "message refused: free some space for the data directory");
+                error!(%failure, %from, %to, "message temporarily refused (452): free disk space for the data directory");
                 replies::STORAGE_FULL
             }
             IntakeError::Store(_) => {
-                error!(%failure, %from, %to, "message refused for now");
+                error!(%failure, %from, %to, "message temporarily refused (451); run `pennypost check`");
                 replies::LOCAL_ERROR
             }
         }
@@ -253,7 +255,9 @@ impl<X: SmtpService> SmtpSession<X> {
         let command = command.as_deref().map(String::from_utf8_lossy);
         let path = |verb: &str| command.as_deref().and_then(|line| log::path_argument(line, verb));
         let recipient = path("RCPT TO:");
-        if let (Some(Transaction { refused_recipient, .. }), Some(to)) = (&mut self.transaction, &recipient) {
+        if let (Some(Transaction { refused_recipient, .. }), Some(to)) =
+            (self.transaction.as_deref_mut(), &recipient)
+        {
             *refused_recipient = Some(to.clone());
         }
         // A refused chunk or message has ended its transaction.
@@ -277,7 +281,7 @@ impl<X: SmtpService> SmtpSession<X> {
     }
 }
 
-/// The sender is null, or an address of the account that has signed in.
+/// The sender is null, or an address of the authenticated account.
 async fn check_sender<X: SmtpService>(
     service: &X,
     account: Option<&Username>,
@@ -285,11 +289,11 @@ async fn check_sender<X: SmtpService>(
 ) -> Result<(), Reply> {
     let (Some(account), Some(address)) = (account, sender.address()) else { return Ok(()) };
     let from = log::path(sender);
-    let owns = service.may_send_as(account, address).await.map_err(|failure| {
-        error!(%failure, %from, "sender refused for now: account lookup failed");
+    let may_send = service.may_send_as(account, address).await.map_err(|failure| {
+        error!(%failure, %from, "sender temporarily refused (451): account lookup failed; check User.txt");
         replies::LOCAL_ERROR
     })?;
-    if !owns {
+    if !may_send {
         info!(account = account.as_str(), %from, "sender refused: not an address of the account");
         return Err(replies::FOREIGN_SENDER);
     }
@@ -325,11 +329,11 @@ fn recipient_refusal_reply(refusal: &RecipientRefusal, from: &str, to: &str) -> 
             replies::RELAYING_DENIED
         }
         RecipientRefusal::RemoteAlias(_) => {
-            error!(%from, %to, "recipient refused for now: {refusal}; see `pennypost check`");
+            error!(%from, %to, "recipient temporarily refused (451): {refusal}; see `pennypost check`");
             replies::LOCAL_ERROR
         }
         RecipientRefusal::Directory(failure) => {
-            error!(%failure, %from, %to, "recipient refused for now: account lookup failed");
+            error!(%failure, %from, %to, "recipient temporarily refused (451): account lookup failed; check User.txt");
             replies::LOCAL_ERROR
         }
     }
@@ -349,7 +353,9 @@ impl<X: SmtpService> Session for SmtpSession<X> {
                 self.begin_data(&hello).await
             }
             Event::Chunk(chunk) => {
-                if let Some(Transaction { intake: Some(intake), octets, .. }) = &mut self.transaction {
+                if let Some(Transaction { intake: Some(intake), octets, .. }) =
+                    self.transaction.as_deref_mut()
+                {
                     *octets += chunk.len() as u64;
                     intake.write(chunk).await;
                 }
@@ -357,7 +363,8 @@ impl<X: SmtpService> Session for SmtpSession<X> {
             }
             Event::EndOfData => {
                 let hello = machine.hello().unwrap_or_default().to_owned();
-                self.end_data(hello, machine.protocol()).await
+                // Boxed: otherwise each connection would reserve memory for it.
+                Box::pin(self.end_data(hello, machine.protocol())).await
             }
             Event::Reset => return self.reset(),
             Event::Refused(refusal) => return self.log_refusal(&refusal),

@@ -7,7 +7,8 @@ use mail_core::message::report::{Action, DeliveryReport, Notification, Recipient
 use mail_core::smtp::reply::EnhancedCode;
 use mail_store::{Destination, Envelope, Origin};
 
-/// A report about the recipients with NOTIFY=SUCCESS; `None` if there is none, or no sender. `message_id` is the message's own.
+/// A report about the recipients with NOTIFY=SUCCESS; `None` without such a recipient or without a sender. `message_id` is the message's
+/// own.
 pub(crate) fn success_report(
     envelope: &Envelope,
     message_id: Option<&str>,
@@ -36,8 +37,7 @@ pub(crate) fn success_report(
         recipients,
     };
     let host = Domain::parse(&trace.by).ok()?;
-    let at = |host: &str| MessageId::parse(&format!("{}.delivered@{host}", trace.id));
-    let id = at(&host.ascii()).or_else(|| at("localhost"))?;
+    let id = MessageId::for_host(&format!("{}.delivered", trace.id), &host)?;
     let original = message_id.map(|id| format!("Message-ID: {id}\r\n")).unwrap_or_default();
     let notification = Notification {
         report: &report,

@@ -1,7 +1,7 @@
-//! Limits on failed sign-ins, per address and per account, across connections and protocols.
+//! Limits on failed logins, per address and per account, across connections and protocols.
 //!
 //! Each count is a leaky bucket: a failure adds one, and a full bucket drains within an hour. While a bucket is full,
-//! sign-ins are refused without verifying the password, so an attacker has at most the limit per hour, from one address or
+//! logins are refused without verifying the password, so an attacker has at most the limit per hour, from one address or
 //! against one account.
 //!
 //! Others cannot lock a user out: a login that has succeeded from an address has a bucket of its own there, independent of
@@ -31,7 +31,7 @@ const DELAY_MIN: Duration = Duration::from_millis(250);
 /// The delay grows to 8 seconds; mail programs wait for a reply for a minute or more.
 const DOUBLINGS_MAX: u32 = 5;
 
-/// Failed sign-ins per hour.
+/// Failed logins per hour.
 #[derive(Debug, Clone, Copy)]
 pub struct ThrottleLimits {
     pub per_address: u32,
@@ -45,7 +45,7 @@ pub enum LimitScope {
     Account,
 }
 
-/// Counts the failed sign-ins of a server.
+/// Counts the failed logins of a server.
 #[derive(Debug)]
 pub struct Throttle {
     limits: ThrottleLimits,
@@ -62,7 +62,7 @@ struct Counts {
     known_logins: GenerationalCache<u64, Bucket>,
 }
 
-/// The buckets of one sign-in.
+/// The buckets of one login.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt {
     /// `None` for a trusted address.
@@ -118,7 +118,7 @@ impl Throttle {
         Self { limits, hasher: RandomState::new(), counts: Mutex::new(counts) }
     }
 
-    /// A sign-in as `login`, compared without case, from `address`.
+    /// An attempt to log in as `login`, compared without case, from `address`.
     #[must_use]
     pub fn attempt(&self, address: Option<IpAddr>, is_trusted: bool, login: &str) -> Attempt {
         let network = address.map(client_network);

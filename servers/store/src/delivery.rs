@@ -66,7 +66,7 @@ pub enum Origin {
     OtherHost,
     /// A client that may send mail to other hosts without signing in.
     RelayClient,
-    /// A user who has signed in, or this host itself.
+    /// An authenticated user, or this host itself.
     ThisHost,
 }
 

@@ -1,4 +1,4 @@
-//! Accounts: lookup and sign-in for the servers ([`Directory`]), changes for the administrator ([`AccountAdmin`]).
+//! Accounts: lookup and login for the servers ([`Directory`]), changes for the administrator ([`AccountAdmin`]).
 //!
 //! Account names are compared without case. Every method returns a name as the directory spells it.
 

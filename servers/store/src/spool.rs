@@ -39,7 +39,7 @@ impl<D: Disk> SpillFiles<D> {
             }
             Ok(())
         };
-        clean().map_err(|error| failed("prepare the folder", temporary, error))?;
+        clean().map_err(|error| failed("prepare the directory", temporary, error))?;
         Ok(Self { disk: disk.clone(), next: AtomicU64::new(0) })
     }
 

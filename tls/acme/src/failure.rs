@@ -1,4 +1,4 @@
-//! Failed attempts, and the pauses after them.
+//! Failed attempts, and the delays after them.
 
 use std::fmt::{self, Display};
 use std::time::Duration;
@@ -8,12 +8,12 @@ use mail_core::message::printable::Excerpt;
 
 use crate::https::HttpError;
 
-/// The first pause after a failure of the network, which a directory does not count. At boot it often works seconds later.
-const UNREACHABLE_PAUSE_MIN: Duration = Duration::from_secs(5);
-/// The first pause after any other failure. Let's Encrypt accepts five failed authorizations of a name in an hour.
-const PAUSE_MIN: Duration = Duration::from_secs(5 * 60);
-const PAUSE_MAX: Duration = Duration::from_hours(6);
-/// The longest pause that a directory can ask for.
+/// The first delay after a failure of the network, which a directory does not count. At boot it often works seconds later.
+const UNREACHABLE_DELAY_MIN: Duration = Duration::from_secs(5);
+/// The first delay after any other failure. Let's Encrypt accepts five failed authorizations of a name in an hour.
+const DELAY_MIN: Duration = Duration::from_secs(5 * 60);
+const DELAY_MAX: Duration = Duration::from_hours(6);
+/// The longest delay that a directory can request.
 const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
 
 /// Why an attempt failed, in words that name the remedy.
@@ -30,14 +30,14 @@ impl Failure {
     }
 
     pub(crate) fn timed_out() -> Self {
-        Self::local("the directory did not issue it in time; see its status page")
+        Self::local("the directory issued no certificate within 10 minutes; see its status page")
     }
 
     /// The directory has refused the authorization of a name.
     pub(crate) fn unverified(name: &str, problem: Option<&Problem>) -> Self {
         let detail = problem.and_then(|problem| problem.detail.as_deref()).unwrap_or("no reason given");
         Self::local(format!(
-            "the directory could not verify {name} ({}); make TCP port 443 of {name} lead to the listener of [web]",
+            "the directory could not verify {name} ({}); forward TCP port 443 of {name} to the listener of [web]",
             Excerpt(detail)
         ))
     }
@@ -70,28 +70,28 @@ impl From<Error> for Failure {
     }
 }
 
-/// Failures of the same kind in a row.
+/// Counts failures of the same kind in a row.
 #[derive(Debug, Default)]
-pub(crate) struct Failures {
+pub(crate) struct Backoff {
     is_unreachable: bool,
     count: u32,
 }
 
-impl Failures {
-    /// The pause after another failure: twice the previous one, and at least what the directory has asked for. A random tenth is added,
+impl Backoff {
+    /// The delay after another failure: twice the previous one, and at least what the directory has requested. A random tenth is added,
     /// so that many hosts do not return at once.
-    pub(crate) fn pause_after(&mut self, failure: &Failure, retry_after: Option<Duration>) -> Duration {
+    pub(crate) fn next_delay(&mut self, failure: &Failure, retry_after: Option<Duration>) -> Duration {
         if self.is_unreachable != failure.is_unreachable {
             *self = Self { is_unreachable: failure.is_unreachable, count: 0 };
         }
-        let first = if failure.is_unreachable { UNREACHABLE_PAUSE_MIN } else { PAUSE_MIN };
-        let pause = first.saturating_mul(1 << self.count.min(16)).min(PAUSE_MAX);
+        let first = if failure.is_unreachable { UNREACHABLE_DELAY_MIN } else { DELAY_MIN };
+        let delay = first.saturating_mul(1 << self.count.min(16)).min(DELAY_MAX);
         self.count = self.count.saturating_add(1);
-        let pause = pause.max(retry_after.unwrap_or_default().min(RETRY_AFTER_MAX));
+        let delay = delay.max(retry_after.unwrap_or_default().min(RETRY_AFTER_MAX));
         let mut random = [0];
-        // Without entropy, the pause is not extended.
+        // Without entropy, the delay is not extended.
         let _ = getrandom::fill(&mut random);
-        pause + pause / 10 * u32::from(random[0]) / 255
+        delay + delay / 10 * u32::from(random[0]) / 255
     }
 }
 
@@ -99,46 +99,46 @@ impl Failures {
 mod tests {
     use super::*;
 
-    fn assert_pause(actual: Duration, expected: Duration) {
+    fn assert_delay(actual: Duration, expected: Duration) {
         assert!((expected..=expected * 11 / 10).contains(&actual), "{actual:?}, expected {expected:?}");
     }
 
     #[test]
-    fn pauses_double_up_to_the_maximum() {
+    fn delays_double_up_to_the_maximum() {
         let refused = Failure::local("refused");
-        let mut failures = Failures::default();
+        let mut backoff = Backoff::default();
         for minutes in [5, 10, 20, 40, 80, 160, 320, 360, 360] {
-            assert_pause(failures.pause_after(&refused, None), Duration::from_secs(minutes * 60));
+            assert_delay(backoff.next_delay(&refused, None), Duration::from_secs(minutes * 60));
         }
         for _ in 0..100 {
-            failures.pause_after(&refused, None);
+            backoff.next_delay(&refused, None);
         }
-        assert_pause(failures.pause_after(&refused, None), PAUSE_MAX);
+        assert_delay(backoff.next_delay(&refused, None), DELAY_MAX);
     }
 
     #[test]
-    fn pause_after_a_network_failure_is_short_and_counted_separately() {
+    fn delay_after_a_network_failure_is_short_and_counted_separately() {
         let refused = Failure::local("refused");
         let unreachable = Failure { is_unreachable: true, ..refused.clone() };
-        let mut failures = Failures::default();
+        let mut backoff = Backoff::default();
         for seconds in [5, 10, 20] {
-            assert_pause(failures.pause_after(&unreachable, None), Duration::from_secs(seconds));
+            assert_delay(backoff.next_delay(&unreachable, None), Duration::from_secs(seconds));
         }
-        assert_pause(failures.pause_after(&refused, None), PAUSE_MIN);
-        assert_pause(failures.pause_after(&unreachable, None), UNREACHABLE_PAUSE_MIN);
+        assert_delay(backoff.next_delay(&refused, None), DELAY_MIN);
+        assert_delay(backoff.next_delay(&unreachable, None), UNREACHABLE_DELAY_MIN);
     }
 
     #[test]
-    fn directory_extends_the_pause_by_up_to_a_day() {
+    fn directory_extends_the_delay_by_up_to_a_day() {
         let refused = Failure::local("refused");
-        let mut failures = Failures::default();
+        let mut backoff = Backoff::default();
         for (asked, expected) in
-            [(1, PAUSE_MIN), (36_000, Duration::from_hours(10)), (u64::MAX, RETRY_AFTER_MAX)]
+            [(1, DELAY_MIN), (36_000, Duration::from_hours(10)), (u64::MAX, RETRY_AFTER_MAX)]
         {
-            let mut first = Failures::default();
-            assert_pause(first.pause_after(&refused, Some(Duration::from_secs(asked))), expected);
+            let mut first = Backoff::default();
+            assert_delay(first.next_delay(&refused, Some(Duration::from_secs(asked))), expected);
         }
-        assert_pause(failures.pause_after(&refused, None), PAUSE_MIN);
+        assert_delay(backoff.next_delay(&refused, None), DELAY_MIN);
     }
 
     #[test]

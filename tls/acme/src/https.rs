@@ -81,12 +81,15 @@ impl HttpsClient {
             .with_root_certificates(roots(ca)?)
             .with_no_client_auth();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let dns = dns(resolver)
-            .map_err(|error| format!("cannot use the DNS servers: {error}; correct /etc/resolv.conf"))?;
+        let dns = dns(resolver).map_err(|error| {
+            format!(
+                "cannot use the DNS servers: {error}; correct `resolver` in [outbound] or /etc/resolv.conf"
+            )
+        })?;
         Ok(Self { tls: TlsConnector::from(Arc::new(tls)), dns, retry_after: Arc::default() })
     }
 
-    /// The pause that the directory has asked for since the last call.
+    /// The delay that the directory has requested since the last call.
     pub(crate) fn take_retry_after(&self) -> Option<Duration> {
         self.retry_after.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -116,7 +119,7 @@ impl HttpsClient {
                 .map_err(|error| HttpError::new("no response from", &host, &error))?;
             Ok(BytesResponse { parts, body: Box::new(body.to_bytes()) })
         };
-        // Moves octets while the exchange waits for them, and reports its errors there.
+        // Drives the connection; `send_request` returns its errors.
         let transport = async {
             let _ = connection.await;
             pending::<Infallible>().await
@@ -132,21 +135,21 @@ impl HttpsClient {
     /// Connects to the first address that accepts.
     async fn connect(&self, url: &Uri, host: &str) -> Result<TlsStream<TcpStream>, HttpError> {
         if url.scheme() != Some(&Scheme::HTTPS) {
-            return Err(HttpError::new("no https URL at", host, &url));
+            return Err(HttpError::new("not an https URL:", host, &url));
         }
         // An IPv6 address is in brackets.
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| HttpError::new("invalid host name", host, &error))?;
-        let mut failure = HttpError::new("no address of", host, &"the DNS has none");
+        let mut failure = HttpError::new("cannot resolve", host, &"no A or AAAA record");
         for address in self.addresses(host).await? {
             let address = SocketAddr::new(address, DirectoryUrl::port_of(url));
             let connected =
                 async { self.tls.connect(name.clone(), TcpStream::connect(address).await?).await };
             match timeout(CONNECT_TIMEOUT, connected).await {
                 Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) => failure = HttpError::new("no connection to", host, &error),
-                Err(error) => failure = HttpError::new("no connection to", host, &error),
+                Ok(Err(error)) => failure = HttpError::new("cannot connect to", host, &error),
+                Err(error) => failure = HttpError::new("cannot connect to", host, &error),
             }
         }
         Err(failure)
@@ -158,7 +161,7 @@ impl HttpsClient {
         }
         let name = format!("{}.", host.trim_end_matches('.'));
         let found = self.dns.lookup_ip(name).await;
-        let found = found.map_err(|error| HttpError::new("no address of", host, &error))?;
+        let found = found.map_err(|error| HttpError::new("cannot resolve", host, &error))?;
         Ok(found.iter().take(ADDRESSES_MAX).collect())
     }
 

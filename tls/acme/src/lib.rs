@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-use crate::failure::{Failure, Failures};
+use crate::failure::{Backoff, Failure};
 use crate::https::HttpsClient;
 
 /// An attempt that takes longer has failed. Directories verify a name within seconds.
@@ -43,7 +43,7 @@ impl Debug for Renewal {
 }
 
 impl Renewal {
-    /// Reads root certificates and the configuration of the DNS, so that a confined process need not. `names` are in ASCII form;
+    /// Reads root certificates and the configuration of the DNS, so that a process confined by Landlock does not have to. `names` are in ASCII form;
     /// `resolver` are DNS servers, or none for those of the system.
     ///
     /// # Errors
@@ -68,21 +68,21 @@ impl Renewal {
     }
 
     async fn keep_valid(&self) {
-        let mut failures = Failures::default();
+        let mut backoff = Backoff::default();
         loop {
             self.wait_until_due().await;
             let attempt = timeout(ATTEMPT_TIMEOUT, self.renew()).await;
             let Err(failure) = attempt.unwrap_or_else(|_| Err(Failure::timed_out())) else {
-                failures = Failures::default();
+                backoff = Backoff::default();
                 continue;
             };
-            let pause = failures.pause_after(&failure, self.client.take_retry_after());
+            let delay = backoff.next_delay(&failure, self.client.take_retry_after());
             warn!(
                 "no certificate from {}: {failure}; the current one stays in use; next attempt in {}",
                 self.config.directory,
-                Readable(pause)
+                Readable(delay)
             );
-            sleep(pause).await;
+            sleep(delay).await;
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use instant_acme::{
     Account, AuthorizationStatus, ChallengeType, Error, Identifier, NewOrder, Order, OrderStatus, RetryPolicy,
 };
+use mail_core::message::printable::Excerpt;
 use tls::OpenChallenge;
 
 use crate::Renewal;
@@ -47,10 +48,15 @@ impl Renewal {
         while let Some(authorization) = authorizations.next().await {
             let mut authorization = authorization?;
             let Identifier::Dns(name) = authorization.identifier().identifier.clone() else {
-                return Err(Failure::local("the directory asks for something else than a name"));
+                return Err(Failure::local(
+                    "the directory requested an authorization for a non-DNS identifier; choose another `directory` for `acme` in [tls]",
+                ));
             };
             if !self.names.contains(&name) {
-                return Err(Failure::local("the directory asks for a name that was not ordered"));
+                return Err(Failure::local(format!(
+                    "the directory requested an authorization for {}, which was not ordered",
+                    Excerpt(&name)
+                )));
             }
             match authorization.status {
                 AuthorizationStatus::Valid => continue,

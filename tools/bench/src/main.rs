@@ -64,7 +64,7 @@ fn measure_page() -> Result {
     shell::run(cargo().args(["bench", "-p", "browser-tests", "--bench", "page"]))
 }
 
-/// Installs websockify from PyPI into a virtual environment. Without it its rows are omitted.
+/// Installs websockify from PyPI into a virtual environment. If the installation fails, the table has no websockify rows.
 fn websockify() -> Result<Option<PathBuf>> {
     let folder = target_dir()?.join("websockify");
     let program = folder.join("bin/websockify");

@@ -9,6 +9,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 use tempfile::TempDir;
+use xtask::listening::parse_listening;
 
 use crate::{Pop3, ReservedPort, Smtp, TIMEOUT, paths, reserved_port};
 
@@ -166,6 +167,7 @@ fn serve(folder: &TempDir, addresses: Addresses) -> (Child, Addresses) {
             return (child, Addresses { smtp, pop3, web });
         }
         let Ok(line) = log.recv_timeout(TIMEOUT) else { break };
+        // Listeners for the bridge have other names.
         match parse_listening(&line) {
             Some(("smtp", address)) => listening.0 = Some(address),
             Some(("pop3", address)) => listening.1 = Some(address),
@@ -178,16 +180,6 @@ fn serve(folder: &TempDir, addresses: Addresses) -> (Child, Addresses) {
     let _ = child.kill();
     let _ = child.wait();
     panic!("pennypost serve does not listen: {last}");
-}
-
-/// Parses `... listening protocol=smtp address=127.0.0.1:2525`. Listeners for the bridge have other names.
-fn parse_listening(line: &str) -> Option<(&str, SocketAddr)> {
-    let field = |name: &str| {
-        let (_, value) = line.split_once(name)?;
-        value.split_whitespace().next().map(|value| value.trim_matches('"'))
-    };
-    line.contains("listening").then_some(())?;
-    Some((field("protocol=")?, field("address=")?.parse().ok()?))
 }
 
 /// Reads lines on a thread until the end of the stream, so that the pipe never fills up.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::connection::{Blocking, Connection, Result};
 use crate::login::LINE_BUFFER_OCTETS;
 
-const LINE: &[u8] = b"It is a straight line; no layer of it reaches back up to where it came from.\r\n";
+const LINE: &[u8] = b"The quick brown fox jumps over the lazy dog. The quick brown fox jumps over.\r\n";
 
 /// Seconds from connecting to the reply to the final dot.
 pub(crate) async fn send(address: SocketAddr, recipient: &str, octets: usize) -> Result<f64> {

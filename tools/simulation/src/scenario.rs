@@ -1,4 +1,4 @@
-//! One run: clients send and read mail while faults occur; afterwards everything must work.
+//! One run: clients send and read mail under faults; after the faults end, every operation must succeed.
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -55,7 +55,7 @@ impl Control {
 
     fn remove_messages_with_undo(&self, ids: &[String]) {
         let Some(session) = self.session() else { return };
-        self.leave_rows(ids);
+        self.move_cursor_off(ids);
         session.storage.remember_removals(ids, clock::now() + UNDO_TIME);
         self.dispatch(MailboxAction::Remove(ids.to_vec()));
         let removal = self.0.removals.get() + 1;
@@ -81,7 +81,7 @@ impl Control {
     }
 
     /// Moves the cursor away from rows that disappear, and closes their message.
-    fn leave_rows(&self, ids: &[String]) {
+    fn move_cursor_off(&self, ids: &[String]) {
         let state = self.state();
         if state.ui.cursor.as_ref().is_none_or(|cursor| ids.contains(cursor)) {
             self.dispatch(UiAction::Cursor(state.neighbour(ids)));
@@ -140,13 +140,13 @@ impl Control {
     pub(super) fn pending_removals(&self, session: &LoginSession) -> Vec<String> {
         let (state, now) = (self.state(), clock::now());
         let pending = session.storage.pending_removals().into_iter();
-        let is_ours = |removal: &PendingRemoval| {
+        let is_due_or_local = |removal: &PendingRemoval| {
             removal.due <= now || state.mailbox.is_being_removed(&removal.unique_id)
         };
-        pending.filter(is_ours).map(|removal| removal.unique_id).collect()
+        pending.filter(is_due_or_local).map(|removal| removal.unique_id).collect()
     }
 
-    /// The deletions of a session that is ending, in a POP3 session of their own. What fails is left to the next sign-in.
+    /// The deletions of a session that is ending, in a POP3 session of their own. The next sign-in repeats those that fail.
     pub(super) async fn remove_pending(
         session: &LoginSession,
         pending: &[String],
@@ -188,7 +188,7 @@ impl Control {
             LocalDeletion::Draft { id, .. } => self.discard_confirmed(&id),
             LocalDeletion::SentCopy { id, .. } => self.delete_sent_copies(vec![id]),
             LocalDeletion::Several { drafts, sent } => {
-                self.leave_rows(&drafts);
+                self.move_cursor_off(&drafts);
                 drafts.iter().for_each(|id| self.delete_draft_and_close(id));
                 self.delete_sent_copies(sent);
             }
@@ -208,10 +208,12 @@ impl Control {
                 return;
             }
             if deleted {
-                control.leave_rows(&ids);
+                control.move_cursor_off(&ids);
                 control.dispatch(MailboxAction::SentCopiesDeleted(ids));
             } else {
-                control.notify(Notice::error("Not deleted: this browser refused the change."));
+                control.notify(Notice::error(
+                    "Not deleted: the browser could not change its storage. Reload the page and try again.",
+                ));
             }
         });
     }

@@ -30,15 +30,15 @@ impl Control {
     }
 
     pub(crate) fn reply(&self, all: bool) {
-        self.answer(|message, text, own_address| compose::reply(message, text, own_address, all));
+        self.open_response(|message, text, own_address| compose::reply(message, text, own_address, all));
     }
 
     pub(crate) fn forward(&self) {
-        self.answer(compose::forward);
+        self.open_response(compose::forward);
     }
 
     /// Opens a form with the displayed text of the open message.
-    fn answer(&self, answer: impl Fn(&ParsedMessage, &str, &Address) -> Draft) {
+    fn open_response(&self, respond: impl Fn(&ParsedMessage, &str, &Address) -> Draft) {
         let state = self.state();
         if let (Some(account), Some(open)) = (&state.session.account, &state.ui.open)
             && let Content::Ready(message) = &open.content
@@ -47,7 +47,7 @@ impl Control {
             let html = message.parsed.html.as_deref().filter(|_| open.shows_html);
             let text = html.map(html_to_text).filter(|text| !text.trim().is_empty());
             let text = text.as_deref().unwrap_or_else(|| message.parsed.plain_text());
-            let draft = answer(&message.parsed, text, &own_address);
+            let draft = respond(&message.parsed, text, &own_address);
             let mut form = DraftForm::from_draft(draft, clock::random(), clock::now());
             form.body = state.session.settings.sign(&form.body);
             self.open_form(form);
@@ -297,7 +297,7 @@ impl Control {
             }
         } else if self.is_current(session) {
             self.0.unstored_drafts.borrow_mut().insert(form.id.clone());
-            let text = "This browser cannot store the draft: it is lost when the page is closed.";
+            let text = "The browser could not save the draft. It will be lost when you close the page; copy it, or send it now.";
             self.notify(Notice::error(text));
         }
     }

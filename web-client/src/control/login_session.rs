@@ -26,13 +26,20 @@ pub(super) enum Job {
     FetchInBackground,
 }
 
+/// A sign-in that the server has not accepted yet.
+pub(super) struct UnstoredSignIn {
+    pub(super) sign_in: SignIn,
+    /// Whether it is stored for the device, not only for the tab.
+    pub(super) on_device: bool,
+}
+
 pub(super) struct LoginSession {
     pub(super) account: String,
     /// As it was typed.
     pub(super) username: String,
     pub(super) credentials: Credentials,
-    /// Stored once the server has accepted it; true for the device, false for the tab.
-    pub(super) unstored: RefCell<Option<(SignIn, bool)>>,
+    /// Stored once the server has accepted it.
+    pub(super) sign_in_to_store: RefCell<Option<UnstoredSignIn>>,
     /// The sign-in is being stored.
     pub(super) storing: RefCell<Option<oneshot::Receiver<()>>>,
     pub(super) storage: Storage,
@@ -61,7 +68,7 @@ impl LoginSession {
             account: account_name(username),
             username: username.clone(),
             credentials: Credentials::new(username, password),
-            unstored: RefCell::default(),
+            sign_in_to_store: RefCell::default(),
             storing: RefCell::default(),
             storage,
             snapshot: RefCell::new(Some(snapshot)),

@@ -12,7 +12,7 @@ use yew::platform::spawn_local;
 use yew::platform::time::sleep;
 
 use super::Control;
-use super::login_session::{Job, LoginSession};
+use super::login_session::{Job, LoginSession, UnstoredSignIn};
 use super::tabs::TabEvent;
 use crate::model::fetched_message::FetchedMessage;
 use crate::model::format;
@@ -50,11 +50,11 @@ impl Control {
             pop3::check(socket, self.recorder(Protocol::Pop3), &session.credentials, &observer).await;
         observer.show_batch();
         if !first {
-            announce(&observer.arrived.take());
+            notify_new_mail(&observer.arrived.take());
         }
         result?;
         if self.is_current(session) {
-            // A page that shows no activity can be reloaded without a password.
+            // Wait for the sign-in to be stored, so that a page that looks idle can be reloaded without a password.
             let storing = session.storing.take();
             if let Some(storing) = storing {
                 let _ = storing.await;
@@ -188,7 +188,7 @@ impl Control {
 
 /// Stores the sign-in in the background, unless it is stored.
 fn store_sign_in(control: &Control, session: &Rc<LoginSession>) {
-    let Some((sign_in, on_device)) = session.unstored.take() else { return };
+    let Some(UnstoredSignIn { sign_in, on_device }) = session.sign_in_to_store.take() else { return };
     let (done, storing) = oneshot::channel();
     session.storing.replace(Some(storing));
     let (control, session) = (control.clone(), session.clone());
@@ -204,7 +204,7 @@ fn store_sign_in(control: &Control, session: &Rc<LoginSession>) {
 }
 
 /// Notifies the user of new mail if the page is hidden.
-fn announce(arrived: &[Rc<HeaderSummary>]) {
+fn notify_new_mail(arrived: &[Rc<HeaderSummary>]) {
     if arrived.is_empty() || !dom::is_hidden() {
         return;
     }
@@ -217,7 +217,7 @@ fn announce(arrived: &[Rc<HeaderSummary>]) {
 struct CheckObserver {
     control: Control,
     session: Rc<LoginSession>,
-    /// Messages without a fetched header.
+    /// Unique-ids of messages with a known header.
     known: HashSet<String>,
     /// Headers that arrived since `batch_at`.
     batch: RefCell<Vec<(String, Vec<u8>)>>,

@@ -48,7 +48,7 @@ use yew::platform::spawn_local;
 use yew::platform::time::sleep;
 
 pub(crate) use self::export::Export;
-use self::login_session::{Job, LoginSession};
+use self::login_session::{Job, LoginSession, UnstoredSignIn};
 use self::store::Store;
 use crate::model::draft_form::DraftForm;
 use crate::model::sign_in_form::account_name;
@@ -137,7 +137,7 @@ impl Control {
         let control = self.clone();
         spawn_local(async move {
             let session = control.open_session(&sign_in).await;
-            session.unstored.replace(Some((sign_in, on_device)));
+            session.sign_in_to_store.replace(Some(UnstoredSignIn { sign_in, on_device }));
             control.run_jobs(&session);
             control.check_periodically(session).await;
         });

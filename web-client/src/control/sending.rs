@@ -65,8 +65,8 @@ impl Control {
         spawn_local(async move {
             control.put_draft(&session, &unconfirmed).await;
             match control.compose_and_submit(&session, &form, name, cancelled).await {
-                Ok((message, receipt)) => control.sent(&session, &form, &message, &receipt).await,
-                Err(error) => control.not_sent(&session, &form, &error).await,
+                Ok((message, receipt)) => control.on_sent(&session, &form, &message, &receipt).await,
+                Err(error) => control.on_send_failed(&session, &form, &error).await,
             }
             control.end_sending();
         });
@@ -142,7 +142,7 @@ impl Control {
         result
     }
 
-    async fn not_sent(&self, session: &Rc<LoginSession>, form: &DraftForm, error: &SendError) {
+    async fn on_send_failed(&self, session: &Rc<LoginSession>, form: &DraftForm, error: &SendError) {
         let maybe_delivered = form.maybe_delivered || *error == SendError::DeliveryUnknown;
         let form = Rc::new(DraftForm { maybe_delivered, ..DraftForm::clone(form) });
         if self.is_current(session) {
@@ -159,7 +159,7 @@ impl Control {
         self.put_draft(session, &form).await;
     }
 
-    async fn sent(&self, session: &Rc<LoginSession>, form: &DraftForm, message: &[u8], receipt: &Receipt) {
+    async fn on_sent(&self, session: &Rc<LoginSession>, form: &DraftForm, message: &[u8], receipt: &Receipt) {
         let copy = session.storage.put_sent_copy(&form.id, message).await;
         if self.is_current(session) {
             // Storing of the draft ends before it is deleted. In the other order it could reappear.

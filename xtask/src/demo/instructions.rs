@@ -24,7 +24,7 @@ pub(super) fn lines(addresses: &Addresses, accounts: &[(String, String)], folder
 Open the address above in a browser and sign in. Or, in another terminal:
 
   cargo run -q -p cli-client -- --smtp {smtp} --pop3 {pop3}
-      terminal client: three options, then answer its questions
+      terminal client; choose an option and follow the prompts
 
   nc -C {smtp_host} {smtp_port}
       HELO iit.edu

@@ -121,7 +121,7 @@ impl Action {
         }
     }
 
-    /// Whether the sender is told of the outcome. Without NOTIFY, of failures and delays (RFC 3461 section 4.1).
+    /// Whether the sender requested a report. The default without NOTIFY is failures and delays (RFC 3461 section 4.1).
     #[must_use]
     pub fn is_requested(self, notify: Option<Notify>) -> bool {
         let notify = notify.unwrap_or(Notify::DEFAULT);

@@ -34,7 +34,7 @@ const RECIPIENTS_SHOWN: usize = 50;
 pub struct Notification<'a> {
     /// The report.
     pub report: &'a DeliveryReport,
-    /// The reverse-path of the original message, to which the report goes.
+    /// The reverse-path of the original message, which receives the report.
     pub sender: &'a Address,
     /// The host name after `mailer-daemon@`.
     pub host: &'a Domain,
@@ -206,7 +206,7 @@ const fn introduction(action: Action) -> &'static str {
         Action::Delayed => "Your message was not delivered yet to:",
         Action::Delivered => "Your message was delivered to:",
         Action::Relayed => {
-            "Your message was passed on to a mail server that sends no reports.\r\nIt may or may not be delivered to:"
+            "Your message was relayed to a mail server that sends no delivery reports.\r\nDelivery is not confirmed for:"
         }
         Action::Expanded => "Your message was delivered and passed on to other addresses for:",
     }
@@ -215,15 +215,15 @@ const fn introduction(action: Action) -> &'static str {
 /// The next step of the host or the sender.
 fn conclusion<'a>(action: Action, mut recipients: impl Iterator<Item = &'a RecipientStatus>) -> String {
     match action {
-        Action::Failed => "There are no further attempts. If the reason can be corrected, send the\r\n\
-             message again to these addresses.\r\n"
+        Action::Failed => "The mail system will not try again. If you can correct the reason, send\r\n\
+             the message again to these addresses.\r\n"
             .to_owned(),
         Action::Delayed => match recipients.find_map(|recipient| recipient.will_retry_until) {
             Some(until) => format!(
-                "There are further attempts until {}.\r\nYou need not send the message again.\r\n",
+                "The mail system keeps trying until {}.\r\nYou do not need to send the message again.\r\n",
                 date::rfc5322(&until)
             ),
-            None => "There are further attempts. You need not send the message again.\r\n".to_owned(),
+            None => "The mail system keeps trying. You do not need to send the message again.\r\n".to_owned(),
         },
         Action::Delivered | Action::Relayed | Action::Expanded => String::new(),
     }

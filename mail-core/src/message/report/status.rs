@@ -52,7 +52,7 @@ const fn mailbox(detail: u16) -> Option<&'static str> {
         1 => "the mailbox is disabled",
         2 => "the mailbox is full",
         3 => "the message is too large for the mailbox",
-        4 => "the mailing list has a problem",
+        4 => "the mailing list could not be expanded",
         _ => return None,
     })
 }
@@ -85,7 +85,7 @@ const fn network(detail: u16) -> Option<&'static str> {
 
 const fn protocol(detail: u16) -> Option<&'static str> {
     Some(match detail {
-        0 => "the mail servers did not understand each other",
+        0 => "a protocol error occurred between the mail servers",
         1 | 2 | 4 => "the mail server did not accept a command",
         3 => "the message has too many recipients",
         5 => "the mail servers use different versions of the protocol",
@@ -98,12 +98,12 @@ const fn content(detail: u16) -> Option<&'static str> {
     Some(match detail {
         0 => "the content of the message was not accepted",
         1 => "the type of the content is not accepted",
-        2 | 3 => "the message needs a conversion that is not possible",
+        2 | 3 => "the message would need a conversion that is prohibited or not supported",
         4 => "the message was converted with a loss",
         5 => "the message could not be converted",
         6 => "the content of the message is not available",
         7 => "the mail server does not accept addresses that are not ASCII",
-        8 | 10 => "the mail server needs a client with UTF-8",
+        8 | 10 => "the mail server's reply needs UTF-8, which the sending server does not support",
         9 => "the mail server does not accept header fields in UTF-8",
         _ => return None,
     })
@@ -115,8 +115,8 @@ const fn policy(detail: u16) -> Option<&'static str> {
         2 => "the sender may not write to the mailing list",
         3 | 4 => "the mail server lacks a security feature that the message needs",
         5 | 6 => "the mail server could not decrypt the message",
-        7 => "the message was changed on its way",
-        8 => "the sign-in failed",
+        7 => "the message was altered in transit",
+        8 => "the mail server refused the sending server's credentials",
         10 => "the mail server requires encryption",
         13 => "the account is disabled",
         14 => "the mail server needs a trust relationship",
@@ -128,7 +128,7 @@ const fn policy(detail: u16) -> Option<&'static str> {
         20..=22 => "the message has no acceptable DKIM signature",
         23 | 24 => "the sender's server may not send for this domain (SPF)",
         25 => "the sender's server has no valid host name (reverse DNS)",
-        26 => "the message failed several sender checks",
+        26 => "the message failed several authentication checks",
         27 => "the sender's domain accepts no mail",
         28 => "the sender sent too many messages",
         29 => "the message failed the ARC check",

@@ -91,7 +91,7 @@ fn failure_is_formatted_as_text_fields_and_header() {
             (sent to gb@iit.edu)\r\n    \
             No such user (5.1.1).\r\n    \
             mx.x.example said: 550 5.1.1 <gb@x.example>: user unknown\r\n\r\n\
-        There are no further attempts. If the reason can be corrected, send the\r\n\
+        The mail system will not try again. If you can correct the reason, send\r\n\
         message again to these addresses.\r\n\
         \r\n--B\r\n\
         Content-Description: Delivery report\r\n\
@@ -138,7 +138,7 @@ fn message_is_returned_after_a_failure_only_if_requested_and_small() {
 }
 
 #[test]
-fn delay_says_how_long_the_attempts_go_on() {
+fn delay_report_contains_the_time_of_the_last_attempt() {
     let delayed = RecipientStatus {
         action: Action::Delayed,
         status: EnhancedCode::new(4, 4, 1),
@@ -151,7 +151,7 @@ fn delay_says_how_long_the_attempts_go_on() {
         "Subject: Mail delayed\r\n",
         "Your message was not delivered yet to:\r\n",
         "    The mail server does not answer (4.4.1).\r\n    connection timed out\r\n",
-        "There are further attempts until Fri, 27 Nov 2026 19:15:06 +0000.\r\n",
+        "The mail system keeps trying until Fri, 27 Nov 2026 19:15:06 +0000.\r\n",
         "Will-Retry-Until: Fri, 27 Nov 2026 19:15:06 +0000\r\n",
         "Diagnostic-Code: x-pennypost; connection timed out\r\n",
     ] {

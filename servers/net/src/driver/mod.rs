@@ -95,7 +95,14 @@ pub fn drive<C: ConnectionIo, T: Timer, S: Session>(
 ) -> impl Future<Output = io::Result<()>> {
     // Not an async function: its future would hold every argument twice, and this one exists once per connection.
     let (input, output) = (BytesMut::new(), BytesMut::new());
-    Driver { io, timer, machine, session, metrics, input, output, event_at: None }.run(shutdown)
+    let mut driver = Driver { io, timer, machine, session, metrics, input, output, event_at: None };
+    async move {
+        driver.run(shutdown).await?;
+        // A lease is free before the peer has read the last reply.
+        drop(driver.session);
+        driver.io.write(&mut driver.output, Bytes::new()).await?;
+        driver.io.close().await
+    }
 }
 
 /// A connection, its machine and its session.
@@ -112,7 +119,8 @@ struct Driver<C, T, S: Session> {
 }
 
 impl<C: ConnectionIo, T: Timer, S: Session> Driver<C, T, S> {
-    async fn run(mut self, mut shutdown: watch::Receiver<bool>) -> io::Result<()> {
+    /// Runs the session to its end. The last output is not written yet.
+    async fn run(&mut self, mut shutdown: watch::Receiver<bool>) -> io::Result<()> {
         let mut stopped = shutdown.clone();
         let mut stopped = pin!(stopped.wait_for(|shutdown| *shutdown));
         let (mut eof, mut shutdown_sent) = (false, false);
@@ -144,10 +152,7 @@ impl<C: ConnectionIo, T: Timer, S: Session> Driver<C, T, S> {
                 Ok(Pump::Paused) => return Err(io::Error::other("the session left an event unanswered")),
             }
         }
-        // A lease is free before the peer has read the last reply.
-        drop(self.session);
-        self.io.write(&mut self.output, Bytes::new()).await?;
-        self.io.close().await
+        Ok(())
     }
 
     async fn upgrade_tls(&mut self, shutdown: &mut watch::Receiver<bool>) -> io::Result<()> {

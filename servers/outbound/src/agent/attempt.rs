@@ -16,42 +16,42 @@ use mail_store::offload::Offload;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, error};
 
-use super::{ReportTarget, Shared};
+use super::{AgentState, ReportTarget};
 use crate::body::FileBody;
 use crate::queue::{QueueError, Queued};
-use crate::schedule::{Destination, Item};
+use crate::schedule::{Destination, QueueItem};
 use crate::session::{self, Accepted, ConnectError, Encryption, Failure, Session, Transaction};
 
-/// Messages of one connection: other clients of the host have a turn, and a host behind a load balancer may change.
+/// Messages per connection. The limit gives other clients of the host a turn and lets a load balancer move the connection.
 const MESSAGES_MAX: usize = 100;
 /// Every host accepts this number of recipients (RFC 5321 section 4.5.3.1.8).
 const RECIPIENTS_MAX: usize = 100;
-/// A destination is blocked for the pause after this number of attempts at most, so that new mail does not wait for hours.
+/// The block time stops growing after this number of failures, so that new mail does not wait for hours.
 const BLOCKING_FAILURES_MAX: u32 = 3;
-/// Pause before an entry that could not be read is read again.
-const READ_PAUSE: Duration = Duration::from_secs(60);
-/// Pause before another connection to a host that limits them.
-const BUSY_PAUSE: Duration = Duration::from_secs(30);
+/// Delay before an entry that could not be read is read again.
+const READ_RETRY_DELAY: Duration = Duration::from_secs(60);
+/// Delay before another connection to a host that limits them.
+const BUSY_RETRY_DELAY: Duration = Duration::from_secs(30);
 /// Time to find a mail server of a domain, over all of its addresses. A slow greeting alone may take five minutes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(600);
 const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
+impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
     /// Uses one connection to a destination: sends `item` and the messages that wait behind it.
-    pub(super) async fn deliver(&self, item: Item) {
+    pub(super) async fn deliver(&self, item: QueueItem) {
         let destination = item.destination.clone();
         self.deliver_all(item).await;
         self.schedule.lock().close(&destination);
         self.schedule.notify();
     }
 
-    async fn deliver_all(&self, item: Item) {
+    async fn deliver_all(&self, item: QueueItem) {
         let destination = item.destination.clone();
         let (mut session, mut next) = (None, Some(item.id));
         for _ in 0..MESSAGES_MAX {
             let next_id = next.take().or_else(|| self.next(&destination));
             let Some(id) = next_id else { break };
-            let item = Item { id, destination: destination.clone() };
+            let item = QueueItem { id, destination: destination.clone() };
             let Some((queued, recipients)) = self.pending(&item).await else { continue };
             let (results, open) = match self.attempt(session.take(), &queued, &recipients).await {
                 Ok(attempt) => attempt,
@@ -65,7 +65,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
                 Err(failure) => {
                     self.block(&destination, &failure);
                     let results = vec![Err(failure); recipients.len()];
-                    return self.settle(item, queued, recipients, results).await;
+                    return self.record_results(item, queued, recipients, results).await;
                 }
             };
             match results.iter().any(Result::is_ok) {
@@ -73,7 +73,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
                 false if open.is_none() => self.schedule.lock().slow_down(&destination),
                 false => {}
             }
-            self.settle(item, queued, recipients, results).await;
+            self.record_results(item, queued, recipients, results).await;
             session = open;
         }
         if let Some(session) = session {
@@ -112,7 +112,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
     }
 
     /// The entry, and the indexes of the item's recipients that are due. `None` if there is nothing to send.
-    async fn pending(&self, item: &Item) -> Option<(Queued<D::File>, Vec<usize>)> {
+    async fn pending(&self, item: &QueueItem) -> Option<(Queued<D::File>, Vec<usize>)> {
         // `queue release` cannot come between the check and the removal from the schedule.
         let lock = self.lock_of(&item.id).lock().await;
         let queued = match self.read(&item.id).await {
@@ -130,33 +130,33 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
         drop(lock);
         let recipients = self.due_recipients(item, &queued);
         if recipients.is_empty() {
-            // A report is left to be sent.
-            self.settle(item.clone(), queued, recipients, Vec::new()).await;
+            // Only a report is pending.
+            self.record_results(item.clone(), queued, recipients, Vec::new()).await;
             return None;
         }
         Some((queued, recipients))
     }
 
     /// Removes an item with an invalid entry from the schedule. An entry that cannot be read now is attempted later.
-    pub(super) fn give_up(&self, item: &Item, error: &QueueError) {
+    pub(super) fn give_up(&self, item: &QueueItem, error: &QueueError) {
         if let QueueError::Store(error) = error {
-            error!(%error, "a queued message cannot be read; trying again later");
-            let again = Instant::now() + READ_PAUSE;
+            error!(id = %item.id, %error, "cannot read a queued message; retrying in 60 s");
+            let again = Instant::now() + READ_RETRY_DELAY;
             self.schedule.lock().retry(item.clone(), again, again);
         } else {
-            error!(%error, "a queued message is not delivered");
+            error!(id = %item.id, %error, "a queued message is invalid; correct its file, then run `pennypost queue release`");
             self.schedule.lock().finish(item);
         }
     }
 
     /// The recipients of one transaction: those that are due, or all if delivery was requested before the time. Recipients that need
     /// SMTPUTF8 have transactions of their own, because a host without it refuses all recipients of a transaction.
-    fn due_recipients(&self, item: &Item, queued: &Queued<D::File>) -> Vec<usize> {
+    fn due_recipients(&self, item: &QueueItem, queued: &Queued<D::File>) -> Vec<usize> {
         let pending: Vec<usize> = self
             .recipients_of(item, queued)
             .filter(|index| queued.progress.recipients[*index].status == Status::Pending)
             .collect();
-        let is_due = |index: &usize| self.due_of(&queued.progress.recipients[*index]).is_zero();
+        let is_due = |index: &usize| self.delay_until_due(&queued.progress.recipients[*index]).is_zero();
         let due: Vec<usize> = pending.iter().copied().filter(is_due).collect();
         let recipients = if due.is_empty() { pending } else { due };
         let needs_utf8 = |index: &usize| !wire_address(&queued.entry.recipients[*index].address).is_ascii();
@@ -165,29 +165,29 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
     }
 
     /// Returns an item whose destination accepts no further connection now.
-    fn postpone(&self, item: Item, queued: &Queued<D::File>) {
+    fn postpone(&self, item: QueueItem, queued: &Queued<D::File>) {
         let report_at = self.report_at(queued.entry.received, &queued.progress);
-        let pause = BUSY_PAUSE.min(self.config.retry_after(1));
-        self.schedule.lock().retry(item, Instant::now() + pause, report_at);
+        let delay = BUSY_RETRY_DELAY.min(self.config.retry_after(1));
+        self.schedule.lock().retry(item, Instant::now() + delay, report_at);
         self.schedule.notify();
     }
 
     /// Defers an item whose destination is blocked, and sends the report that is due.
-    pub(super) async fn fail_unattempted(&self, item: Item, failure: &str) {
+    pub(super) async fn defer_blocked(&self, item: QueueItem, failure: &str) {
         // Each has an open file.
         let _permit = self.report_permits.acquire().await;
         if let Some((queued, recipients)) = self.pending(&item).await {
             let failure = Failure { is_permanent: false, text: failure.to_owned() };
             let results = vec![Err(failure); recipients.len()];
-            self.settle(item, queued, recipients, results).await;
+            self.record_results(item, queued, recipients, results).await;
         }
     }
 
     fn block(&self, destination: &Destination, failure: &Failure) {
         // The other messages of a destination with a permanent failure have the same failure, each at its own attempt.
         if !failure.is_permanent {
-            let pause = |failures: u32| self.config.retry_after(failures.min(BLOCKING_FAILURES_MAX));
-            self.schedule.lock().block(destination, &failure.text, Instant::now(), pause);
+            let backoff = |failures: u32| self.config.retry_after(failures.min(BLOCKING_FAILURES_MAX));
+            self.schedule.lock().block(destination, &failure.text, Instant::now(), backoff);
         }
     }
 
@@ -219,8 +219,12 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
 
     /// Connects to the first host of the recipient's destination that accepts mail.
     async fn connect(&self, recipient: &Address) -> Result<Session, Failure> {
-        let late =
-            || Failure::temporary("4.4.1", format!("no mail server of {} answers in time", recipient.host));
+        let late = || {
+            Failure::temporary(
+                "4.4.1",
+                format!("no mail server of {} answered within 10 minutes", recipient.host),
+            )
+        };
         timeout(CONNECT_TIMEOUT, self.connect_to_any(recipient)).await.unwrap_or_else(|_| Err(late()))
     }
 
@@ -254,7 +258,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
             Host::Domain(domain) => self.resolver.mail_servers(&domain.ascii(), &self.hostname.ascii()).await,
             Host::Literal(AddressLiteral::V4(address)) => Ok(vec![address.to_string()]),
             Host::Literal(AddressLiteral::V6(address)) => Ok(vec![address.to_string()]),
-            Host::Literal(_) => Err(Failure::permanent("5.1.2", "the address literal has no known form")),
+            Host::Literal(_) => Err(Failure::permanent("5.1.2", "unsupported address literal")),
         }
     }
 

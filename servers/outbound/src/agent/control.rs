@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use mail_core::queue::{Action, LogLine, QueueId};
+use mail_core::queue::{LogEvent, LogLine, QueueId};
 use mail_store::disk::Disk;
 use mail_store::offload::Offload;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
@@ -19,7 +19,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
-use super::{ReportTarget, Shared};
+use super::{AgentState, ReportTarget};
 use crate::queue::QueueError;
 
 const SOCKET: &str = ".control";
@@ -67,7 +67,7 @@ impl FromStr for Request {
             "hold" => Ok(Self::Hold(id)),
             "release" => Ok(Self::Release(id)),
             "drop" => Ok(Self::Drop(id)),
-            _ => Err("unknown request".into()),
+            _ => Err(format!("unknown request `{verb}`; use the same version of `pennypost` as the server")),
         }
     }
 }
@@ -87,7 +87,7 @@ pub enum ControlError {
     Refused(String),
 }
 
-/// The name of the socket. On Linux it goes through the directory's descriptor, because the path of a socket has at most 107 octets.
+/// The name of the socket. On Linux the path is `/proc/self/fd/N/.control`, because the path of a socket has at most 107 octets.
 fn socket_path(path: &Path, directory: &std::fs::File) -> PathBuf {
     if cfg!(not(target_os = "linux")) {
         return path.join(SOCKET);
@@ -145,7 +145,7 @@ impl ControlSocket {
     }
 }
 
-impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
+impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
     /// Answers requests. Only the owner of the directory can connect.
     pub(super) async fn serve_control(self: Arc<Self>, listener: UnixListener) {
         loop {
@@ -159,7 +159,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
                     });
                 }
                 Err(error) => {
-                    warn!(%error, "requests of `pennypost queue` cannot be accepted");
+                    warn!(%error, "cannot accept requests of `pennypost queue`; retrying in 5 s");
                     tokio::time::sleep(REQUEST_TIMEOUT).await;
                 }
             }
@@ -195,11 +195,11 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
             }
             Request::Hold(id) => {
                 let _lock = self.lock_of(&id).lock().await;
-                self.record_action(&id, Action::Held).await
+                self.record_event(&id, LogEvent::Held).await
             }
             Request::Release(id) => {
                 let _lock = self.lock_of(&id).lock().await;
-                self.record_action(&id, Action::Released).await?;
+                self.record_event(&id, LogEvent::Released).await?;
                 self.schedule.lock().remove(&id);
                 self.schedule_entries(vec![id.clone()]).await;
                 Ok(())
@@ -223,9 +223,9 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
     }
 
     /// The caller holds the lock of the entry.
-    async fn record_action(&self, id: &QueueId, action: Action) -> Result<(), String> {
+    async fn record_event(&self, id: &QueueId, event: LogEvent) -> Result<(), String> {
         self.check_exists(id).await?;
-        let (queue, id, line) = (Arc::clone(&self.queue), id.clone(), LogLine::entry(Utc::now(), action));
+        let (queue, id, line) = (Arc::clone(&self.queue), id.clone(), LogLine::entry(Utc::now(), event));
         self.offload.run(move || queue.append(&id, &[line])).await.map_err(|error| error.to_string())
     }
 }

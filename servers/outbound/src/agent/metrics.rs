@@ -33,7 +33,7 @@ impl Metrics {
         };
         let help = "Reports about delayed and undelivered mail";
         registry.register("outbound_reports", help, metrics.reports.clone());
-        let help = "Outbound messages that wait, once per destination";
+        let help = "Queued messages, counted once per destination";
         registry.register("outbound_waiting", help, metrics.waiting.clone());
         metrics
     }

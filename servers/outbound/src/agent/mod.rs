@@ -3,7 +3,7 @@
 mod attempt;
 mod control;
 mod metrics;
-mod settle;
+mod results;
 mod tls;
 
 use std::io;
@@ -28,7 +28,7 @@ use tracing::{error, info};
 use crate::incoming::OutboundQueue;
 use crate::queue::{Queue, QueueError, Queued};
 use crate::route::Resolver;
-use crate::schedule::{Item, SharedSchedule, Work};
+use crate::schedule::{QueueItem, SharedSchedule, Work};
 
 use control::ControlSocket;
 pub use control::{ControlError, Request, request};
@@ -54,15 +54,15 @@ pub trait ReportTarget: Send + Sync + 'static {
 /// See the module.
 #[derive(Debug)]
 pub struct Agent<D: Disk, O: Offload, R> {
-    shared: Arc<Shared<D, O, R>>,
+    shared: Arc<AgentState<D, O, R>>,
     /// The messages of earlier processes.
     ids: Vec<QueueId>,
     control: Option<ControlSocket>,
 }
 
-/// Used by all connections.
+/// Configuration, queue and schedule, shared by the tasks of the agent.
 #[derive(Debug)]
-struct Shared<D: Disk, O: Offload, R> {
+struct AgentState<D: Disk, O: Offload, R> {
     queue: Arc<Queue<D>>,
     schedule: Arc<SharedSchedule>,
     offload: O,
@@ -99,7 +99,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> Agent<D, O, R> {
             ControlSocket::bind(path)
                 .map_err(|error| format!("cannot create the control socket in {}: {error}", path.display()))
         });
-        let shared = Shared {
+        let shared = AgentState {
             queue: Arc::clone(&target.queue),
             schedule: Arc::clone(&target.schedule),
             offload: target.offload.clone(),
@@ -126,7 +126,9 @@ impl<D: Disk, O: Offload, R: ReportTarget> Agent<D, O, R> {
         let control = async {
             match control.map(ControlSocket::listen) {
                 Some(Ok(listener)) => Arc::clone(&shared).serve_control(listener).await,
-                Some(Err(error)) => error!(%error, "`pennypost queue` cannot reach this server"),
+                Some(Err(error)) => {
+                    error!(%error, "cannot listen on queue/.control; `pennypost queue` commands will fail")
+                }
                 None => {}
             }
             std::future::pending::<()>().await;
@@ -139,7 +141,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> Agent<D, O, R> {
         loop {
             while let Some(ended) = tasks.try_join_next() {
                 if let Err(error) = ended {
-                    error!(%error, "a delivery ended unexpectedly; its message is sent again after the next start");
+                    error!(%error, "delivery task panicked; its message is retried after a restart");
                 }
             }
             let (Work { connect, report, next }, waiting) = {
@@ -153,7 +155,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> Agent<D, O, R> {
             }
             for (item, failure) in report {
                 let shared = Arc::clone(&shared);
-                tasks.spawn(async move { shared.fail_unattempted(item, &failure).await });
+                tasks.spawn(async move { shared.defer_blocked(item, &failure).await });
             }
             tokio::select! {
                 () = shared.schedule.changed() => {}
@@ -191,7 +193,7 @@ fn credentials(config: &Outbound) -> Result<Option<Credentials>, String> {
     Ok(Some(Credentials::new(user, password)))
 }
 
-impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
+impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
     /// Schedules the messages of an earlier process.
     async fn load(&self, ids: Vec<QueueId>) {
         for ids in ids.chunks(1_000) {
@@ -219,7 +221,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
                 Ok((entry, progress)) => {
                     let report_at = self.report_at(entry.received, &progress);
                     for destination in self.schedule.destinations(&entry) {
-                        let item = Item { id: id.clone(), destination };
+                        let item = QueueItem { id: id.clone(), destination };
                         if let Some(due) = self.due(&item, &entry, &progress) {
                             self.schedule.lock().add(item, due, report_at);
                         }
@@ -227,7 +229,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
                 }
                 Err(QueueError::NotFound(_)) => {}
                 Err(error) => {
-                    error!(%error, "a queued message is not delivered; `pennypost queue release` reads it again")
+                    error!(%id, %error, "a queued message is invalid; correct its file, then run `pennypost queue release`")
                 }
             }
         }
@@ -235,25 +237,26 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
     }
 
     /// The time of the next attempt for the recipients of an item; `None` if there is nothing left to do for them.
-    fn due(&self, item: &Item, entry: &Entry, progress: &Progress) -> Option<Instant> {
-        let is_here = |recipient: &Recipient| {
-            self.schedule.grouping().destination(&recipient.address) == item.destination
-        };
-        let open = entry
-            .recipients
-            .iter()
-            .zip(&progress.recipients)
-            .filter(|(recipient, progress)| progress.status != Status::Done && is_here(recipient));
-        let pause = open.map(|(_, progress)| self.due_of(progress)).min()?;
-        Some(Instant::now() + pause)
+    fn due(&self, item: &QueueItem, entry: &Entry, progress: &Progress) -> Option<Instant> {
+        let open =
+            entry.recipients.iter().zip(&progress.recipients).filter(|(recipient, progress)| {
+                progress.status != Status::Done && self.is_for(item, recipient)
+            });
+        let delay = open.map(|(_, progress)| self.delay_until_due(progress)).min()?;
+        Some(Instant::now() + delay)
+    }
+
+    /// Whether a recipient belongs to the destination of an item.
+    fn is_for(&self, item: &QueueItem, recipient: &Recipient) -> bool {
+        self.schedule.grouping().destination(&recipient.address) == item.destination
     }
 
     /// The time until the next attempt for a recipient.
-    fn due_of(&self, recipient: &RecipientProgress) -> Duration {
+    fn delay_until_due(&self, recipient: &RecipientProgress) -> Duration {
         let (Some(last), Status::Pending) = (recipient.last_attempt, recipient.status) else {
             return Duration::ZERO;
         };
-        // A clock that was set back must not extend the pause.
+        // A clock that was set back must not extend the delay.
         let elapsed = (Utc::now() - last).to_std().unwrap_or_default();
         self.config.retry_after(recipient.attempts).saturating_sub(elapsed)
     }
@@ -274,21 +277,18 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
     /// The indexes of an item's recipients.
     fn recipients_of<'a>(
         &'a self,
-        item: &'a Item,
+        item: &'a QueueItem,
         queued: &'a Queued<D::File>,
     ) -> impl Iterator<Item = usize> + 'a {
         let recipients = queued.entry.recipients.iter().enumerate();
-        let is_here = |(_, recipient): &(usize, &Recipient)| {
-            self.schedule.grouping().destination(&recipient.address) == item.destination
-        };
-        recipients.filter(is_here).map(|(index, _)| index)
+        recipients.filter(|(_, recipient)| self.is_for(item, recipient)).map(|(index, _)| index)
     }
 
     /// Removes an entry for which nothing is left to do. Returns whether it is gone.
     async fn remove(&self, id: &QueueId) -> bool {
         let (queue, removed) = (Arc::clone(&self.queue), id.clone());
         let removed = self.offload.run(move || queue.remove(&removed)).await;
-        removed.inspect_err(|error| error!(%id, %error, "a delivered message remains in the queue")).is_ok()
+        removed.inspect_err(|error| error!(%id, %error, "cannot remove a delivered message from the queue; the next start tries again")).is_ok()
     }
 
     fn lock_of(&self, id: &QueueId) -> &Mutex<()> {

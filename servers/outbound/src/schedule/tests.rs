@@ -6,8 +6,8 @@ fn destination(name: &str) -> Destination {
     Destination(name.into())
 }
 
-fn item(number: usize, name: &str) -> Item {
-    Item { id: format!("M{number}").parse().unwrap(), destination: destination(name) }
+fn item(number: usize, name: &str) -> QueueItem {
+    QueueItem { id: format!("M{number}").parse().unwrap(), destination: destination(name) }
 }
 
 fn add(schedule: &mut Schedule, number: usize, name: &str, due: Instant) {
@@ -15,7 +15,7 @@ fn add(schedule: &mut Schedule, number: usize, name: &str, due: Instant) {
 }
 
 /// Ends the connection of an item whose message was delivered, and of all messages that wait behind it.
-fn deliver_all(schedule: &mut Schedule, first: Item) -> usize {
+fn deliver_all(schedule: &mut Schedule, first: QueueItem) -> usize {
     let destination = first.destination.clone();
     let mut delivered = 0;
     let mut next = Some(first);
@@ -23,7 +23,7 @@ fn deliver_all(schedule: &mut Schedule, first: Item) -> usize {
         schedule.succeeded(&destination);
         schedule.finish(&item);
         delivered += 1;
-        next = schedule.take(&destination).map(|id| Item { id, destination: destination.clone() });
+        next = schedule.take(&destination).map(|id| QueueItem { id, destination: destination.clone() });
     }
     schedule.close(&destination);
     delivered
@@ -43,12 +43,12 @@ fn connections_of_a_destination_grow_with_deliveries_and_shrink_after_421() {
     let (mut schedule, now) = (Schedule::new(), Instant::now());
     (0..100).for_each(|number| add(&mut schedule, number, "a.example", now));
     let first = schedule.poll(now).connect;
-    assert_eq!(first.len(), CONNECTIONS_FIRST);
+    assert_eq!(first.len(), CONNECTIONS_INITIAL);
     let name = destination("a.example");
     for _ in 0..5 {
         schedule.succeeded(&name);
     }
-    assert_eq!(schedule.poll(now).connect.len(), CONNECTIONS_PER_DESTINATION - CONNECTIONS_FIRST);
+    assert_eq!(schedule.poll(now).connect.len(), CONNECTIONS_PER_DESTINATION - CONNECTIONS_INITIAL);
     schedule.slow_down(&name);
     for _ in 0..CONNECTIONS_PER_DESTINATION {
         schedule.close(&name);
@@ -72,7 +72,7 @@ fn dead_destination_with_many_messages_does_not_delay_others() {
     }
     assert_eq!(schedule.poll(now).connect, []);
     assert_eq!(schedule.poll(now + HOUR / 4), Work { next: Some(now + HOUR / 2), ..Work::default() });
-    assert_eq!(schedule.poll(now + HOUR / 2).connect.len(), CONNECTIONS_FIRST);
+    assert_eq!(schedule.poll(now + HOUR / 2).connect.len(), CONNECTIONS_INITIAL);
 }
 
 #[test]

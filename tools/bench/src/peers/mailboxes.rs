@@ -45,7 +45,7 @@ fn remainder(number: usize, message_bytes: usize, line_end: &str) -> String {
     let mut text = format!(
         "Date: Sun, 22 Nov 2026 19:15:06 +0000{line_end}Message-ID: <{number}@peers.test>{line_end}{line_end}"
     );
-    let line = "It is a straight line; no layer of it reaches back up to where it came from";
+    let line = "The quick brown fox jumps over the lazy dog. The quick brown fox jumps over";
     // The other header fields have about 200 bytes.
     while text.len() + line.len() + 200 < message_bytes {
         text.push_str(line);

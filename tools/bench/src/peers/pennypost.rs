@@ -5,6 +5,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use xtask::listening::parse_listening;
 use xtask::shell::{Result, command, stdout_of, target_dir};
 
 use super::server_process::{Server, path_error, with_raised_file_limit};
@@ -79,13 +80,8 @@ fn pennypost() -> Result<String> {
 /// Reads the address from the log line of a listener.
 fn listen_address(log: &str, protocol: &str) -> Option<SocketAddr> {
     let complete = &log[..=log.rfind('\n')?];
-    let line = complete.lines().find(|line| {
-        line.contains("listening")
-            && line.split_whitespace().any(|word| {
-                word.strip_prefix("protocol=").is_some_and(|value| value.trim_matches('"') == protocol)
-            })
-    })?;
-    line.split_whitespace().find_map(|word| word.strip_prefix("address="))?.trim_matches('"').parse().ok()
+    let mut listeners = complete.lines().filter_map(parse_listening);
+    listeners.find(|(listener, _)| *listener == protocol).map(|(_, address)| address)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use mail_core::message::report::FULL_OCTETS_MAX;
-use mail_core::queue::{Action, LogLine, Outcome, QueueId, RecipientProgress, Status};
+use mail_core::queue::{LogEvent, LogLine, Outcome, QueueId, RecipientProgress, Status};
 use mail_core::smtp::dsn::{Notify, Ret};
 use mail_store::StoreError;
 use mail_store::disk::{Disk, failed, read_exact};
@@ -14,28 +14,28 @@ use tokio::sync::MutexGuard;
 use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
-use super::{ReportTarget, Shared};
+use super::{AgentState, ReportTarget};
 use crate::queue::{QueueError, Queued};
 use crate::report::{self, Kind};
-use crate::schedule::Item;
+use crate::schedule::QueueItem;
 use crate::session::{Accepted, Failure};
 
-/// Pause between attempts to write a log, for example while the disk is full.
-const LOG_PAUSE: Duration = Duration::from_secs(10);
+/// Delay between attempts to write a log, for example while the disk is full.
+const LOG_RETRY_DELAY: Duration = Duration::from_secs(10);
 /// The part of the message's header that a report contains.
 const HEADER_OCTETS_MAX: usize = 64 << 10;
 
-impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
+impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
     /// Records the results of an attempt for some recipients of an entry, reports to its sender, and schedules what is left.
-    pub(super) async fn settle(
+    pub(super) async fn record_results(
         &self,
-        item: Item,
+        item: QueueItem,
         queued: Queued<D::File>,
         recipients: Vec<usize>,
         results: Vec<Result<Accepted, Failure>>,
     ) {
         let lines = self.lines(&item.id, &queued, &recipients, results);
-        let is_delivered = |line: &LogLine| matches!(line.action, Action::Attempt(_, Outcome::Delivered));
+        let is_delivered = |line: &LogLine| matches!(line.event, LogEvent::Recipient(_, Outcome::Delivered));
         let is_complete = recipients.len() == queued.entry.recipients.len() && lines.iter().all(is_delivered);
         drop(queued);
         let lock = self.lock_of(&item.id).lock().await;
@@ -56,7 +56,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
         }
     }
 
-    fn schedule_again(&self, item: Item, queued: &Queued<D::File>, is_reported: bool) {
+    fn schedule_again(&self, item: QueueItem, queued: &Queued<D::File>, is_reported: bool) {
         let now = Instant::now();
         let due = match self.due(&item, &queued.entry, &queued.progress) {
             Some(due) if is_reported => due,
@@ -96,7 +96,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
                 }
                 Err(Failure { text, .. }) => (Outcome::Deferred, text),
             };
-            let line = LogLine::attempt(now, &queued.entry.recipients[*index].address, outcome, &detail);
+            let line = LogLine::recipient(now, &queued.entry.recipients[*index].address, outcome, &detail);
             self.log(id, &line, outcome, &queued.entry.recipients[*index].address);
             line
         });
@@ -114,7 +114,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
     }
 
     /// Appends lines to the log of an entry. Tries until it succeeds, because without the lines a message would be sent twice. The
-    /// lock of the entry is free during the pauses.
+    /// lock of the entry is free during the delays.
     async fn record<'a>(
         &'a self,
         id: &QueueId,
@@ -123,9 +123,9 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
     ) -> MutexGuard<'a, ()> {
         let lines: Arc<[LogLine]> = lines.into();
         while let Err(error) = self.append(id, &lines).await {
-            error!(%error, "the result of a delivery cannot be recorded; trying again");
+            error!(%id, %error, "cannot record the result of a delivery; retrying every 10 s; free disk space if the disk is full");
             drop(lock);
-            sleep(LOG_PAUSE).await;
+            sleep(LOG_RETRY_DELAY).await;
             lock = self.lock_of(id).lock().await;
         }
         lock
@@ -169,19 +169,20 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
             let wanting: Vec<usize> = recipients.iter().copied().filter(wants).collect();
             let is_sent = self.send_report(id, &queued, kind, &wanting).await;
             let now = Utc::now();
-            let line =
-                |index: &usize| LogLine::attempt(now, &queued.entry.recipients[*index].address, outcome, "");
+            let line = |index: &usize| {
+                LogLine::recipient(now, &queued.entry.recipients[*index].address, outcome, "")
+            };
             let lines = recipients.iter().map(line).collect();
             let recorded = match is_sent {
                 Err(error) if age(&queued, now) > self.report_lifetime() => {
-                    error!(%id, %error, "a report is given up");
+                    error!(%id, %error, "delivery report abandoned after two lifetimes; the sender is not notified");
                     self.append(id, &lines).await
                 }
                 Err(error) => Err(error),
                 Ok(()) => self.append(id, &lines).await,
             };
             if let Err(error) = recorded {
-                error!(%id, %error, "a report is not delivered; trying again later");
+                error!(%id, %error, "delivery report not stored; retrying");
                 is_reported = false;
             }
         }
@@ -201,7 +202,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> Shared<D, O, R> {
         // Never a report about a report (RFC 5321 section 4.5.5).
         let Some(sender) = queued.entry.reverse_path.address() else {
             if kind == Kind::Final {
-                warn!(%id, "a message without a return path was not delivered; it is dropped");
+                warn!(%id, "undeliverable message with null reverse-path dropped");
             }
             return Ok(());
         };
