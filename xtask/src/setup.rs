@@ -336,7 +336,7 @@ fn npm_packages() -> Result<bool> {
     }
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut npm = command("npm");
-    // Without peer dependencies: cypress-mailpit is tested without Cypress, which has 2 GB.
+    // Without peer dependencies: cypress-mailpit is tested without Cypress, which is large.
     npm.args([
         "install",
         "--no-save",
