@@ -107,7 +107,10 @@ pub(super) fn RichTextEditor(props: &RichTextEditorProps) -> Html {
 }
 
 /// Event listeners, removed on drop.
-struct Listeners(Vec<(EventTarget, &'static str, Closure<dyn Fn(Event)>)>);
+struct Listeners(Vec<Listener>);
+
+/// The target, the name of the event, and the function.
+type Listener = (EventTarget, &'static str, Closure<dyn Fn(Event)>);
 
 impl Listeners {
     fn add(&mut self, target: &EventTarget, name: &'static str, act: impl Fn(Event) + 'static) {
