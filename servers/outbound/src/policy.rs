@@ -50,8 +50,6 @@ const FAILURE_PAUSE: Duration = Duration::from_secs(300);
 const FAILURES_MAX: usize = 10_000;
 /// A policy of this age is read again (RFC 8461 section 3.3).
 const REFRESH_AGE: Duration = Duration::from_secs(24 * 3_600);
-/// Locks of domains; a domain uses one of them.
-const LOCKS: usize = 64;
 
 /// The policies of other domains.
 #[derive(Debug)]
@@ -62,8 +60,8 @@ pub(crate) struct Policies {
     directory: PathBuf,
     /// The time of the last failed request for each domain.
     failures: Mutex<HashMap<Box<str>, Instant>>,
-    /// A domain's policy is requested once at a time.
-    locks: Vec<tokio::sync::Mutex<()>>,
+    /// The policies that are being requested, each once at a time.
+    requests: Mutex<HashMap<Box<str>, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// A policy in the data directory.
@@ -85,7 +83,7 @@ impl Policies {
             private_networks: config.private_networks.clone(),
             directory: data.join(DIRECTORY),
             failures: Mutex::default(),
-            locks: (0..LOCKS).map(|_| tokio::sync::Mutex::default()).collect(),
+            requests: Mutex::default(),
         }
     }
 
@@ -100,7 +98,8 @@ impl Policies {
         {
             return Some(stored.policy.clone());
         }
-        let _lock = self.lock_of(domain).lock().await;
+        let request = self.request(domain);
+        let _lock = request.lock().await;
         // Another connection may have read it meanwhile.
         let stored = self.read(domain).await;
         if let Some(stored) = &stored
@@ -197,9 +196,10 @@ impl Policies {
         }
     }
 
-    fn lock_of(&self, domain: &str) -> &tokio::sync::Mutex<()> {
-        let sum = domain.bytes().fold(0_usize, |sum, octet| sum.wrapping_mul(31).wrapping_add(octet.into()));
-        &self.locks[sum % LOCKS]
+    fn request(&self, domain: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        requests.retain(|_, request| Arc::strong_count(request) > 1);
+        Arc::clone(requests.entry(domain.into()).or_default())
     }
 
     /// The stored policy of a domain, unless it has expired.

@@ -29,6 +29,10 @@ use tokio_rustls::client::TlsStream;
 
 use crate::body::MessageBody;
 
+mod failure;
+
+pub(crate) use failure::Failure;
+
 /// A host that does not answer is down. RFC 5321 section 4.5.3.2 has no timeout for this.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -36,32 +40,6 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(180);
 /// A host that accepts a message this slowly is treated as one that hangs.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(3_600);
-
-/// The reason an attempt failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failure {
-    pub(crate) is_permanent: bool,
-    /// An enhanced status code and a sentence, or the remote host and its reply.
-    pub(crate) text: String,
-}
-
-impl Failure {
-    pub(crate) fn permanent(status: &str, text: impl Display) -> Self {
-        Self { is_permanent: true, text: format!("{status} {text}") }
-    }
-
-    pub(crate) fn temporary(status: &str, text: impl Display) -> Self {
-        Self { is_permanent: false, text: format!("{status} {text}") }
-    }
-
-    /// For a message with REQUIRETLS: a host without verified TLS is a permanent failure (RFC 8689 section 4.2.1).
-    pub(crate) fn final_without_tls(self) -> Self {
-        match self.text.strip_prefix("4.7.4 ").or(self.text.strip_prefix("4.7.5 ")) {
-            Some(text) => Self::permanent("5.7.30", text),
-            None => self,
-        }
-    }
-}
 
 /// Encryption of a connection.
 #[derive(Debug, Clone)]
