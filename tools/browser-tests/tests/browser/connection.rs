@@ -186,7 +186,7 @@ async fn silent_server_times_out() {
     page.wait_for_text("Your message will be sent when the connection returns.").await;
     page.wait_for_gone("button", "Sending…").await;
     page.press("Drafts").await;
-    page.wait_for("row", "Outbox").await;
+    page.wait_for("row", "Patience").await;
     page.screenshot("silent-upstream").await;
     assert_no_console_errors(page).await;
 }
