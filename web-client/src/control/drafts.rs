@@ -54,7 +54,7 @@ impl Control {
         }
     }
 
-    fn open_form(&self, form: DraftForm) {
+    pub(super) fn open_form(&self, form: DraftForm) {
         self.close_draft();
         let has_attachments = !form.attachments.is_empty();
         self.dispatch(ComposeAction::New(Rc::new(form)));

@@ -30,7 +30,8 @@ pub(super) struct LoginSession {
     pub(super) account: String,
     /// As it was typed.
     pub(super) username: String,
-    pub(super) credentials: Credentials,
+    /// Replaced after a change of the password.
+    pub(super) credentials: RefCell<Credentials>,
     /// Stored once the server has accepted it; true for the device, false for the tab.
     pub(super) unstored: RefCell<Option<(SignIn, bool)>>,
     /// The sign-in is being stored.
@@ -44,6 +45,8 @@ pub(super) struct LoginSession {
     pub(super) backoff: Cell<Backoff>,
     /// The last login was refused without a response code.
     pub(super) login_refused: Cell<bool>,
+    /// The server reports changes of the mailbox.
+    pub(super) watching: Cell<bool>,
     /// Ends the wait before the next attempt.
     pub(super) wake: RefCell<Option<oneshot::Sender<()>>>,
 }
@@ -60,7 +63,7 @@ impl LoginSession {
         Self {
             account: account_name(username),
             username: username.clone(),
-            credentials: Credentials::new(username, password),
+            credentials: RefCell::new(Credentials::new(username, password)),
             unstored: RefCell::default(),
             storing: RefCell::default(),
             storage,
@@ -70,8 +73,13 @@ impl LoginSession {
             running: Cell::default(),
             backoff: Cell::default(),
             login_refused: Cell::default(),
+            watching: Cell::default(),
             wake: RefCell::default(),
         }
+    }
+
+    pub(super) fn credentials(&self) -> Credentials {
+        self.credentials.borrow().clone()
     }
 
     /// Adds a job unless the queue contains it.

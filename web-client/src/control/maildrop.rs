@@ -47,7 +47,7 @@ impl Control {
         };
         let first = !self.state().mailbox.listed;
         let result =
-            pop3::check(socket, self.recorder(Protocol::Pop3), &session.credentials, &observer).await;
+            pop3::check(socket, self.recorder(Protocol::Pop3), &session.credentials(), &observer).await;
         observer.show_batch();
         if !first {
             announce(&observer.arrived.take());
@@ -64,6 +64,7 @@ impl Control {
             let ids = self.state().mailbox.messages.iter().map(|message| message.id.clone()).collect();
             session.storage.retain_messages(&ids).await;
             self.find_address_in_background(session);
+            self.watch_mailbox(session);
             self.fetch_in_background_later(session);
         }
         Ok(())
@@ -81,7 +82,7 @@ impl Control {
         let socket = Socket::connect(Protocol::Pop3)?;
         let number = self.state().mailbox.message(id).and_then(|message| message.number);
         let recorder = self.recorder(Protocol::Pop3);
-        let (message, driver) = pop3::fetch(socket, recorder, &session.credentials, id, number).await?;
+        let (message, driver) = pop3::fetch(socket, recorder, &session.credentials(), id, number).await?;
         self.message_fetched(session, id.to_owned(), message).await;
         // The next session needs the maildrop unlocked.
         driver.close().await;
@@ -155,7 +156,7 @@ impl Control {
         }
         let socket = Socket::connect(Protocol::Pop3)?;
         let recorder = self.recorder(Protocol::Pop3);
-        let refused = pop3::delete(socket, recorder, &session.credentials, &messages).await?;
+        let refused = pop3::delete(socket, recorder, &session.credentials(), &messages).await?;
         let ids: Vec<_> = messages.iter().map(|(id, _)| id.clone()).collect();
         session.storage.forget_removals(&ids);
         if !self.is_current(session) {
@@ -178,7 +179,11 @@ impl Control {
     pub(super) fn signed_in(&self, session: &Rc<LoginSession>) {
         let Some(mut snapshot) = session.snapshot.take() else { return };
         let outdated = std::mem::take(&mut snapshot.outdated);
-        let account = Account { name: session.account.clone(), address: session.address.borrow().clone() };
+        let account = Account {
+            name: session.account.clone(),
+            address: session.address.borrow().clone(),
+            addresses: Vec::new(),
+        };
         self.dispatch(Action::SignedIn { account, snapshot });
         self.renew_texts(session, outdated);
         self.send_queued(session);

@@ -12,12 +12,14 @@
 //! | `drafts.rs` | write, store and discard drafts |
 //! | `export.rs` | save mail as files |
 //! | `outbox.rs` | hold a message back for Undo |
-//! | `sending.rs` | send |
+//! | `sending.rs`, `send_again.rs` | send; send a returned message again |
 //! | `people.rs` | people for the completion of addresses |
+//! | `account.rs` | own addresses, changes of the mailbox, a new password |
 //! | `settings.rs` | the user's settings |
 //! | `tabs.rs` | synchronizes tabs |
 //! | `own_address.rs` | the user's own address |
 
+mod account;
 mod backoff;
 mod deletion;
 mod drafts;
@@ -30,6 +32,7 @@ mod messages;
 mod outbox;
 mod own_address;
 mod people;
+mod send_again;
 mod sending;
 mod settings;
 mod store;

@@ -14,7 +14,7 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{BinaryType, CloseEvent, MessageEvent, WebSocket};
 use yew::platform::time::sleep;
 
-use super::refusal;
+use super::{location, refusal};
 use crate::model::transcript::Protocol;
 use crate::session::{Connection, ConnectionLost, Received};
 
@@ -56,11 +56,9 @@ impl Socket {
             Protocol::Pop3 => "pop3",
             Protocol::Smtp => "smtp",
         };
-        let location = web_sys::window().ok_or(ConnectionLost)?.location();
-        let secure = location.protocol().is_ok_and(|protocol| protocol == "https:");
-        let host = location.host().map_err(|_| ConnectionLost)?;
-        let path = format!("/ws/{target}");
-        let url = format!("{}://{host}{path}", if secure { "wss" } else { "ws" });
+        let target = format!("ws/{target}");
+        let url = location::web_socket(&target).ok_or(ConnectionLost)?;
+        let path = location::relative(&target);
         let socket = WebSocket::new(&url).map_err(|_| ConnectionLost)?;
         socket.set_binary_type(BinaryType::Arraybuffer);
         let (sender, events) = unbounded();

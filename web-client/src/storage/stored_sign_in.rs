@@ -79,6 +79,18 @@ pub(crate) async fn store(sign_in: &SignIn, on_device: bool) {
     }
 }
 
+/// Replaces the sign-in of this tab or of the device, if there is one.
+pub(crate) async fn replace(sign_in: &SignIn) {
+    if !may_exist().await {
+        return;
+    }
+    if tab().is_some() {
+        store(sign_in, false).await;
+    } else if value(&open().await, DEVICE).await.is_some() {
+        store(sign_in, true).await;
+    }
+}
+
 /// Deletes the sign-in of this tab and of the device.
 pub(crate) async fn forget() {
     let tab = tab();

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use mail_core::message::parsed::{NamedAddress, ParsedMessage};
 use mail_core::message::printable::printable_line;
+use mail_core::message::resend::can_send_again;
 use yew::prelude::*;
 
 use super::attachments::Attachments;
@@ -43,6 +44,7 @@ pub(super) fn MessageView(MessageViewProps { message, shows_html }: &MessageView
     let visible = html.filter(|html| !html.is_empty);
     let switch = visible.map(|_| {
         let (label, next) = if *shows_html { ("Show plain text", false) } else { ("Show formatted", true) };
+        let control = control.clone();
         let switch = Callback::from(move |_: MouseEvent| control.dispatch(UiAction::ShowHtml(next)));
         html! { <button class="link" type="button" onclick={switch}>{ label }</button> }
     });
@@ -58,7 +60,7 @@ pub(super) fn MessageView(MessageViewProps { message, shows_html }: &MessageView
                 { if subject.is_empty() { "(no subject)".to_owned() } else { subject } }
             </h2>
             { header(&message.parsed, switch) }
-            { message.parsed.report.as_ref().map(delivery_report) }
+            { message.parsed.report.as_ref().map(|report| delivery_report(&control, report, can_send_again(&message.parsed))) }
             { blocked_images(html.filter(|_| *shows_html)) }
             if let Some(html) = framed {
                 <MessageFrame document={html.document.clone()} {onbroken} />

@@ -26,6 +26,7 @@ mod message_row;
 mod message_view;
 mod modal;
 mod overlays;
+mod password_form;
 mod plain_text;
 mod protocol_log;
 mod reader;

@@ -6,6 +6,7 @@ use web_sys::{HtmlInputElement, HtmlSelectElement, HtmlTextAreaElement};
 use yew::prelude::*;
 
 use super::modal::Modal;
+use super::password_form::PasswordForm;
 use super::select::selected;
 use crate::control::{Control, Export};
 use crate::model::format;
@@ -114,6 +115,7 @@ pub(super) fn SettingsDialog(SettingsDialogProps { settings }: &SettingsDialogPr
                         { export("Inbox (available offline)", Export::Offline) }
                     </div>
                 </div>
+                <PasswordForm />
                 <p class="small">{ "Settings are stored in this browser only." }</p>
                 <div class="answers">
                     <button class="button" type="button" onclick={close.reform(|_: MouseEvent| ())}>{ "Cancel" }</button>
