@@ -1,6 +1,7 @@
 //! End-to-end tests of the browser client in Chromium against real servers.
 
 mod accessibility;
+mod account;
 mod attachments;
 mod cases;
 mod catcher;
