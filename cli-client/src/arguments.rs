@@ -12,6 +12,7 @@ use crate::connection::{Protocol, Server};
 use crate::drafts;
 use crate::error::Error;
 use crate::fingerprint::Fingerprint;
+use crate::passwd::NewPassword;
 use crate::password::PasswordSource;
 use crate::tls::{self, TlsMode, TrustPolicy};
 
@@ -46,6 +47,9 @@ pub(crate) struct Common {
     /// POP3 server, as host:port [default: 127.0.0.1:2110]
     #[arg(long, value_name = "ADDR", value_parser = parse_address, global = true)]
     pop3: Option<String>,
+    /// Page of `pennypost serve`, as host:port, for `passwd` [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR", value_parser = parse_address, global = true)]
+    web: Option<String>,
     /// When to start TLS [default: `starttls`; `never` for a server on this host]
     #[arg(long, value_name = "WHEN", value_enum, global = true)]
     tls: Option<TlsMode>,
@@ -83,6 +87,8 @@ pub(crate) enum Command {
     /// Send a message
     #[command(after_help = "With --user, logs in if the server offers AUTH.")]
     Send(Box<SendOptions>),
+    /// Send the message again that a delivery report returns, to the recipients that did not get it
+    Resend(ResendOptions),
     /// Delete messages: all of them, or none if one is refused
     Delete {
         /// Message numbers in the list
@@ -110,6 +116,14 @@ pub(crate) enum Command {
     Stat {
         #[command(flatten)]
         options: Options,
+    },
+    /// Change the password of the account, over the page's listener
+    #[command(after_help = "With --password-stdin, the second line of standard input is the new password.")]
+    Passwd {
+        #[command(flatten)]
+        new: NewPassword,
+        #[command(flatten)]
+        password: PasswordSource,
     },
 }
 
@@ -139,6 +153,17 @@ pub(crate) struct WaitOptions {
     /// Time to wait, such as 500ms, 10s or 2m
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "10s")]
     pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) options: Options,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResendOptions {
+    /// Number of the report in the list
+    pub(crate) number: u64,
+    /// Sender, X@Y [default: recipient of the report]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) from: Option<String>,
     #[command(flatten)]
     pub(crate) options: Options,
 }
@@ -179,13 +204,31 @@ impl Common {
     /// # Errors
     /// The configuration is invalid or has no address.
     pub(crate) fn servers(&self) -> Result<(Server, Server), Error> {
-        let config = match &self.config {
-            Some(path) => Config::read(path).map_err(|error| Error::Usage(error.to_string()))?,
-            None => Config::default(),
-        };
+        let config = self.read_config()?;
         let smtp = resolve_address(Protocol::Smtp, self.smtp.as_deref(), &config.smtp.listen)?;
         let pop3 = resolve_address(Protocol::Pop3, self.pop3.as_deref(), &config.pop3.listen)?;
         Ok((self.server(Protocol::Smtp, smtp), self.server(Protocol::Pop3, pop3)))
+    }
+
+    /// The page's listener from the flag, the configuration or the default. TLS, if any, starts with the first byte.
+    ///
+    /// # Errors
+    /// The configuration is invalid or has no address.
+    pub(crate) fn web(&self) -> Result<Server, Error> {
+        let listen: Vec<_> = self.read_config()?.web.listen.address().into_iter().collect();
+        let mut server =
+            self.server(Protocol::Web, resolve_address(Protocol::Web, self.web.as_deref(), &listen)?);
+        if server.tls == TlsMode::Starttls {
+            server.tls = TlsMode::Implicit;
+        }
+        Ok(server)
+    }
+
+    fn read_config(&self) -> Result<Config, Error> {
+        match &self.config {
+            Some(path) => Config::read(path).map_err(|error| Error::Usage(error.to_string())),
+            None => Ok(Config::default()),
+        }
     }
 
     fn server(&self, protocol: Protocol, address: String) -> Server {
@@ -217,6 +260,7 @@ fn resolve_address(protocol: Protocol, flag: Option<&str>, listen: &[SocketAddr]
     let (key, flag) = match protocol {
         Protocol::Smtp => ("[smtp] listen", "--smtp"),
         Protocol::Pop3 => ("[pop3] listen", "--pop3"),
+        Protocol::Web => ("[web] listen", "--web"),
     };
     match listen.first() {
         Some(address) if address.port() != 0 => Ok(connectable(*address).to_string()),

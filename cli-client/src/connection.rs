@@ -25,6 +25,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(3 * 60);
 pub(crate) enum Protocol {
     Smtp,
     Pop3,
+    /// HTTP on the page's listener.
+    Web,
 }
 
 /// A server as configured by the user.
@@ -103,7 +105,7 @@ impl StartTlsMachine for Session {
 }
 
 #[derive(Debug)]
-enum Stream {
+pub(crate) enum Stream {
     Plain(DeadlineStream),
     Tls(Box<TlsStream>),
     /// After a failed handshake.
@@ -111,7 +113,7 @@ enum Stream {
 }
 
 impl Stream {
-    fn read(&mut self, buffer: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
+    pub(crate) fn read(&mut self, buffer: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => {
                 stream.deadline = deadline;
@@ -129,7 +131,7 @@ impl Stream {
         }
     }
 
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Plain(stream) => stream.write_all(bytes),
             Self::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
@@ -163,6 +165,7 @@ impl Server {
         match self.protocol {
             Protocol::Smtp => "--smtp",
             Protocol::Pop3 => "--pop3",
+            Protocol::Web => "--web",
         }
     }
 
@@ -188,6 +191,33 @@ impl Server {
         })
     }
 
+    /// Connects, with TLS if it is implicit.
+    ///
+    /// # Errors
+    /// The server is unreachable, or implicit TLS fails.
+    pub(crate) fn open(&self) -> Result<Stream, ConnectionError> {
+        self.open_at().map(|(stream, _)| stream)
+    }
+
+    /// As [`open`](Self::open), with the local address.
+    fn open_at(&self) -> Result<(Stream, SocketAddr), ConnectionError> {
+        let stream = self.connect()?;
+        let configure = || {
+            stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+            // Each small command waits for its reply.
+            stream.set_nodelay(true)?;
+            stream.local_addr()
+        };
+        let local =
+            configure().map_err(|reason| ConnectionError::Unreachable { server: self.clone(), reason })?;
+        let stream = DeadlineStream { socket: stream, deadline: None };
+        let stream = match self.tls {
+            TlsMode::Implicit => self.start_tls(stream)?,
+            TlsMode::Never | TlsMode::Starttls => Stream::Plain(stream),
+        };
+        Ok((stream, local))
+    }
+
     fn start_tls(&self, mut stream: DeadlineStream) -> Result<Stream, ConnectionError> {
         stream.deadline = Some(Instant::now() + HANDSHAKE_TIMEOUT);
         match self.trust.handshake(stream, &self.address) {
@@ -207,6 +237,7 @@ impl Display for Server {
         let protocol = match self.protocol {
             Protocol::Smtp => "SMTP",
             Protocol::Pop3 => "POP3",
+            Protocol::Web => "web",
         };
         write!(f, "the {protocol} server at {}", self.address)
     }
@@ -221,20 +252,7 @@ impl<M: StartTlsMachine> Connection<M> {
         server: &Server,
         machine: impl FnOnce(SocketAddr, Instant) -> M,
     ) -> Result<Self, ConnectionError> {
-        let stream = server.connect()?;
-        let configure = || {
-            stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
-            // Each small command waits for its reply.
-            stream.set_nodelay(true)?;
-            stream.local_addr()
-        };
-        let local =
-            configure().map_err(|reason| ConnectionError::Unreachable { server: server.clone(), reason })?;
-        let stream = DeadlineStream { socket: stream, deadline: None };
-        let stream = match server.tls {
-            TlsMode::Implicit => server.start_tls(stream)?,
-            TlsMode::Never | TlsMode::Starttls => Stream::Plain(stream),
-        };
+        let (stream, local) = server.open_at()?;
         Ok(Self {
             machine: machine(local, Instant::now()),
             server: server.clone(),

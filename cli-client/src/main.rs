@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `arguments`, `password` | command line |
 //! | `dialogue` | the dialogue and its options |
-//! | `script` | the commands |
+//! | `script`, `passwd` | the commands |
 //! | `maildrop`, `submission` | a POP3 session, an SMTP session |
 //! | `delivery`, `drafts` | composing, submitting, saving what could not be sent |
 //! | `connection`, `deadline_stream` | blocking driver of mail-core's state machines |
@@ -26,6 +26,7 @@ mod fingerprint;
 mod input;
 mod maildrop;
 mod output;
+mod passwd;
 mod password;
 mod platform;
 mod progress;

@@ -2,7 +2,7 @@
 //! all users of the host can read.
 
 use std::io::{self, IsTerminal as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use mail_core::secret::Secret;
@@ -32,13 +32,7 @@ impl PasswordSource {
     /// The source is unreadable or empty, or there is none.
     pub(crate) fn read(&self) -> Result<Secret<String>, Error> {
         if let Some(path) = &self.password_file {
-            let text = std::fs::read(path).map_err(|error| {
-                Error::Usage(format!(
-                    "cannot read the password from {}: {error}; name a readable file with --password-file",
-                    path.display()
-                ))
-            })?;
-            return first_line(&text);
+            return first_line_of(path, "--password-file");
         }
         if let Some(command) = &self.password_command {
             return first_line(&run_command(command)?);
@@ -56,6 +50,20 @@ impl PasswordSource {
             "no password; pass it with --password-file, --password-command or --password-stdin".to_owned(),
         ))
     }
+}
+
+/// The password on the first line of a file, which `flag` names.
+///
+/// # Errors
+/// The file is unreadable or empty.
+pub(crate) fn first_line_of(path: &Path, flag: &str) -> Result<Secret<String>, Error> {
+    let text = std::fs::read(path).map_err(|error| {
+        Error::Usage(format!(
+            "cannot read the password from {}: {error}; name a readable file with {flag}",
+            path.display()
+        ))
+    })?;
+    first_line(&text)
 }
 
 fn first_line(text: &[u8]) -> Result<Secret<String>, Error> {

@@ -1,5 +1,6 @@
 //! Commands for scripts: one command per run, with its result on standard output and in the exit code.
 
+mod resend;
 mod wait;
 
 use std::fs::File;
@@ -21,14 +22,17 @@ use crate::error::Error;
 use crate::maildrop::Maildrop;
 use crate::password::PasswordSource;
 use crate::platform::PLATFORM;
-use crate::submission::OutgoingMessage;
-use crate::{delivery, input, output};
+use crate::submission::{OutgoingMessage, Receipt};
+use crate::{delivery, input, output, passwd};
 
 /// Runs one command.
 ///
 /// # Errors
 /// A server refused the command, or it failed.
 pub(crate) fn run(command: &Command, common: &Common) -> Result<(), Error> {
+    if let Command::Passwd { new, password } = command {
+        return passwd::run(&common.web()?, &required_credentials(common, password)?, new);
+    }
     let (smtp, pop3) = common.servers()?;
     let open = |options: &Options| -> Result<Maildrop, Error> {
         Ok(Maildrop::open(&pop3, &required_credentials(common, &options.password)?)??)
@@ -37,6 +41,7 @@ pub(crate) fn run(command: &Command, common: &Common) -> Result<(), Error> {
         Command::List { options } => list(open(options)?, options.json),
         Command::Read { number, raw, options } => read(open(options)?, *number, *raw, options.json),
         Command::Send(options) => send(&smtp, common, options),
+        Command::Resend(options) => resend::resend(&smtp, &pop3, common, options),
         Command::Delete { numbers, options } => delete(open(options)?, numbers, options.json),
         Command::Save { number, attachment, output, password } => {
             let maildrop = Maildrop::open(&pop3, &required_credentials(common, password)?)??;
@@ -46,6 +51,7 @@ pub(crate) fn run(command: &Command, common: &Common) -> Result<(), Error> {
             wait::wait(&pop3, &required_credentials(common, &options.options.password)?, options)
         }
         Command::Stat { options } => stat(open(options)?, options.json),
+        Command::Passwd { .. } => unreachable!("it needs neither server"),
     }
 }
 
@@ -212,7 +218,12 @@ fn send(smtp: &Server, common: &Common, options: &SendOptions) -> Result<(), Err
     };
     let drafts = common.drafts();
     let receipt = delivery::deliver(smtp, credentials, &message, needs_draft.then_some(drafts.as_path()))?;
-    if options.options.json {
+    print_receipt(&receipt, options.options.json)
+}
+
+/// Writes the server's reply. Refused recipients are an error.
+fn print_receipt(receipt: &Receipt, as_json: bool) -> Result<(), Error> {
+    if as_json {
         let refused = receipt.refused.iter().map(
             |(recipient, reply)| json!({ "recipient": recipient.to_string(), "reply": reply.to_string() }),
         );

@@ -490,3 +490,27 @@ fn help_lists_flags_commands_and_exit_codes() {
     }
     assert_eq!(help.code, Some(0));
 }
+
+const REPORT: &[u8] = b"From: MAILER-DAEMON@iitkgp.edu\r\nTo: gb@iit.edu\r\nSubject: Not delivered\r\n\
+    Content-Type: multipart/report; report-type=delivery-status; boundary=r\r\n\r\n\
+    --r\r\n\r\nNot delivered.\r\n--r\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; iitkgp.edu\r\n\r\n\
+    Final-Recipient: rfc822; ag@iit.edu\r\nAction: failed\r\nStatus: 5.2.2\r\n\r\n--r\r\nContent-Type: message/rfc822\r\n\r\n\
+    From: gb@iit.edu\r\nTo: ag@iit.edu, hc@iit.edu\r\nSubject: Plans\r\n\r\nThe plans are ready.\r\n--r--\r\n";
+
+#[test]
+fn resend_submits_the_returned_message_to_the_failed_recipient() {
+    let servers = Servers::start();
+    servers.deliver(REPORT);
+    servers.deliver(b"Subject: no report\r\n\r\ntext\r\n");
+    let sent = servers.run_as_gb(&["resend", "1"]);
+    assert_eq!(sent.code, Some(0), "{sent:?}");
+    let mailbox = servers.mailbox("ag");
+    for part in ["Return-Path: <gb@iit.edu>\r\n", "Subject: Plans\r\n", "The plans are ready."] {
+        assert!(mailbox.contains(part), "{part}\n{mailbox}");
+    }
+    assert!(!mailbox.contains("hc@iit.edu"), "{mailbox}");
+    let refused = servers.run_as_gb(&["resend", "2"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("names no recipient"), "{refused:?}");
+    let refused = servers.run_as_gb(&["resend", "2", "--from", "gb@iit.edu"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("no report"), "{refused:?}");
+}

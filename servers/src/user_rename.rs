@@ -32,9 +32,9 @@ pub(crate) async fn rename(
     let moved = move_account(directory, mailboxes, name, new).await;
     lease.release().await;
     moved?;
-    let targets = rename_targets(directory, config, name, new)
-        .await
-        .map_err(|error| format!("renamed {name} to {new}, but not every alias that points to it: {error}"))?;
+    let targets = rename_targets(directory, config, name, new).await.map_err(|error| {
+        format!("renamed {name} to {new}, but not every alias that points to it: {error}")
+    })?;
     print(&format!("renamed {name} to {new}"))?;
     if targets > 0 {
         print(&format!("changed {targets} aliases"))?;

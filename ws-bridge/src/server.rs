@@ -109,7 +109,8 @@ impl Bridge {
         readiness: Readiness,
     ) {
         let shutdown = readiness.shutdown().clone();
-        let Self { socket, address, access, limits, metrics, root, is_tls, proxies, policy, routes, path } = self;
+        let Self { socket, address, access, limits, metrics, root, is_tls, proxies, policy, routes, path } =
+            self;
         let certificate = certificate.filter(|_| is_tls);
         metrics.set_targets(targets.keys());
         let access = Arc::new(access);

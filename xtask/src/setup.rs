@@ -151,7 +151,9 @@ fn debian_services(packages: &[Package], services: &str) -> Result<bool> {
     if installed == Ok(true) {
         // Best effort: a container has no systemd.
         let _ = stdout_of(as_root("systemctl").arg("disable").args(services.split(' ')));
-        print(&format!("setup: the services {services} do not start at boot; `systemctl enable` changes that"));
+        print(&format!(
+            "setup: the services {services} do not start at boot; `systemctl enable` changes that"
+        ));
     }
     installed
 }

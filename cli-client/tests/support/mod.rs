@@ -38,8 +38,17 @@ impl Servers {
         Self::start_with(config, &["smtp", "smtps", "pop3", "pop3s"])
     }
 
+    /// With the page's listener. `extra` is appended to the configuration.
+    pub(crate) fn start_with_web(extra: &str) -> Self {
+        Self::start_at("127.0.0.1:0", extra, &["smtp", "pop3", "web"])
+    }
+
     /// Appends `extra` to the configuration and waits for a listener of each protocol.
     fn start_with(extra: &str, protocols: &[&str]) -> Self {
+        Self::start_at("off", extra, protocols)
+    }
+
+    fn start_at(web: &str, extra: &str, protocols: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         fs::create_dir(directory.path().join("data")).expect("the directory is created");
         fs::write(directory.path().join("data/User.txt"), "ag secret\ngb other\n")
@@ -48,7 +57,7 @@ impl Servers {
         fs::write(&config, format!("hostname = 'iitkgp.edu'\ndomains = ['iitkgp.edu', 'iit.edu']\n{extra}"))
             .expect("the file is written");
         let mut child = Command::new(pennypost())
-            .args(["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0", "--web", "off", "--config"])
+            .args(["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0", "--web", web, "--config"])
             .arg(&config)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

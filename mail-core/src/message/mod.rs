@@ -18,5 +18,6 @@ pub mod platform;
 pub mod printable;
 pub mod recipients;
 pub mod report;
+pub mod resend;
 pub mod srs;
 mod subject_prefix;

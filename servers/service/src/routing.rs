@@ -161,7 +161,7 @@ impl<D: Directory, S, C: Clock> ServiceContext<D, S, C> {
         for address in candidates.iter().filter_map(|text| Address::parse(text).ok()) {
             if own.len() < OWN_ADDRESSES_MAX
                 && !own.contains(&address)
-                && self.owns(account, &address).await?
+                && self.may_send_as(account, &address).await?
             {
                 own.push(address);
             }

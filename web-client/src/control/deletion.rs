@@ -154,7 +154,7 @@ impl Control {
     ) {
         let messages: Vec<_> = pending.iter().map(|id| (id.clone(), None)).collect();
         let Ok(socket) = Socket::connect(Protocol::Pop3, &session.server) else { return };
-        if pop3::delete(socket, recorder, &session.credentials, &messages).await.is_ok() {
+        if pop3::delete(socket, recorder, &session.credentials(), &messages).await.is_ok() {
             session.storage.forget_removals(pending);
             session.storage.delete_messages(pending).await;
         }

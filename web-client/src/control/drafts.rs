@@ -133,7 +133,7 @@ impl Control {
         }
     }
 
-    fn open_form(&self, form: DraftForm) {
+    pub(super) fn open_form(&self, form: DraftForm) {
         self.close_draft();
         let original = form.rich.as_ref().and_then(|rich| rich.original.as_ref());
         let is_large = original.is_some_and(|original| original.html.len() > ORIGINAL_OCTETS_MAX);

@@ -101,10 +101,11 @@ impl Control {
     ) -> Result<(), SendError> {
         let envelope = Draft::new(own.clone(), vec![own.clone()], Subject::default(), String::new());
         let outgoing = OutgoingMessage::new(&envelope, message);
-        let socket = Socket::connect(Protocol::Smtp).map_err(SessionError::from)?;
+        let socket = Socket::connect(Protocol::Smtp, &session.server).map_err(SessionError::from)?;
         let recorder = self.recorder(Protocol::Smtp);
         let (result, driver) =
-            smtp::submit(socket, recorder, hello(), &session.credentials, &outgoing, |_| {}, pending()).await;
+            smtp::submit(socket, recorder, hello(), &session.credentials(), &outgoing, |_| {}, pending())
+                .await;
         spawn_local(driver.close());
         result.map(drop)
     }

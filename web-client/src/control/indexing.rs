@@ -65,7 +65,7 @@ impl Control {
             batch_at: Cell::new(Instant::now()),
         };
         let recorder = self.recorder(Protocol::Pop3);
-        let result = pop3::fetch_in_background(socket, recorder, &session.credentials, &fetcher).await;
+        let result = pop3::fetch_in_background(socket, recorder, &session.credentials(), &fetcher).await;
         fetcher.store_batch();
         if result.is_ok() && !fetcher.missing.borrow().is_empty() {
             // Another job has interrupted it.

@@ -41,7 +41,8 @@ pub(super) struct LoginSession {
     pub(super) account: String,
     /// As it was typed.
     pub(super) username: String,
-    pub(super) credentials: Credentials,
+    /// Replaced after a change of the password.
+    pub(super) credentials: RefCell<Credentials>,
     /// Stored once the server has accepted it.
     pub(super) sign_in_to_store: RefCell<Option<UnstoredSignIn>>,
     /// The user has signed out. The session may also end because the user has switched to another account.
@@ -59,6 +60,8 @@ pub(super) struct LoginSession {
     pub(super) backoff: Cell<Backoff>,
     /// The last login was refused without a response code.
     pub(super) login_refused: Cell<bool>,
+    /// The server reports changes of the mailbox.
+    pub(super) watching: Cell<bool>,
     /// Ends the wait before the next attempt.
     pub(super) wake: RefCell<Option<oneshot::Sender<()>>>,
 }
@@ -77,7 +80,7 @@ impl LoginSession {
             server: server.clone(),
             account: account_name(username),
             username: username.clone(),
-            credentials: Credentials::new(username, password),
+            credentials: RefCell::new(Credentials::new(username, password)),
             sign_in_to_store: RefCell::default(),
             signed_out: Cell::default(),
             storing: RefCell::default(),
@@ -89,8 +92,13 @@ impl LoginSession {
             cancel_fetch: RefCell::default(),
             backoff: Cell::default(),
             login_refused: Cell::default(),
+            watching: Cell::default(),
             wake: RefCell::default(),
         }
+    }
+
+    pub(super) fn credentials(&self) -> Credentials {
+        self.credentials.borrow().clone()
     }
 
     /// Adds a job unless the queue contains it.

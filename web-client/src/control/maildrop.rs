@@ -51,7 +51,7 @@ impl Control {
         };
         let first = !self.state().mailbox.listed;
         let result =
-            pop3::check(socket, self.recorder(Protocol::Pop3), &session.credentials, &observer).await;
+            pop3::check(socket, self.recorder(Protocol::Pop3), &session.credentials(), &observer).await;
         observer.show_batch();
         if !first {
             notify_new_mail(&observer.arrived.take());
@@ -69,6 +69,7 @@ impl Control {
             session.storage.retain_messages(&ids).await;
             self.find_address_in_background(session);
             self.send_outbox(session);
+            self.watch_mailbox(session);
             self.fetch_in_background_later(session);
         }
         Ok(())
@@ -102,7 +103,8 @@ impl Control {
             }
         };
         let message = (id, number);
-        let fetched = pop3::fetch(socket, recorder, &session.credentials, message, progress, cancelled).await;
+        let fetched =
+            pop3::fetch(socket, recorder, &session.credentials(), message, progress, cancelled).await;
         session.cancel_fetch.take();
         if let Some((message, driver)) = fetched? {
             self.message_fetched(session, id.to_owned(), message).await;
@@ -201,7 +203,7 @@ impl Control {
         }
         let socket = Socket::connect(Protocol::Pop3, &session.server)?;
         let recorder = self.recorder(Protocol::Pop3);
-        let refused = pop3::delete(socket, recorder, &session.credentials, &messages).await?;
+        let refused = pop3::delete(socket, recorder, &session.credentials(), &messages).await?;
         let ids: Vec<_> = messages.iter().map(|(id, _)| id.clone()).collect();
         session.storage.forget_removals(&ids);
         if !self.is_current(session) {
@@ -228,6 +230,7 @@ impl Control {
             id: session.id.clone(),
             name: session.account.clone(),
             address: session.address.borrow().clone(),
+            addresses: Vec::new(),
         };
         self.dispatch(Action::SignedIn { account, snapshot });
         self.renew_texts(session, outdated);

@@ -13,12 +13,14 @@
 //! | `export.rs` | save mail as files |
 //! | `import.rs` | send messages of files to oneself; contacts |
 //! | `outbox.rs` | hold a message back for Undo, or until there is a connection |
-//! | `sending.rs` | send |
+//! | `sending.rs`, `send_again.rs` | send; send a returned message again |
 //! | `people.rs` | people for the completion of addresses |
+//! | `account.rs` | own addresses, changes of the mailbox, a new password |
 //! | `settings.rs` | the user's settings |
 //! | `tabs.rs` | synchronizes tabs |
 //! | `own_address.rs` | the user's own address |
 
+mod account;
 mod backoff;
 mod deletion;
 mod drafts;
@@ -32,6 +34,7 @@ mod messages;
 mod outbox;
 mod own_address;
 mod people;
+mod send_again;
 mod sending;
 mod settings;
 mod store;

@@ -1,6 +1,6 @@
 //! The user's own address. After sign-in with a bare name, its domain is that of the SMTP server's greeting.
 //!
-//! Sign-in does not wait for it. Until it is known, the page shows the username, and sending asks for it first.
+//! The account routes report further addresses, if the server has them; the user chooses one. Sign-in does not wait for it. Until it is known, the page shows the username, and sending asks for it first.
 
 use std::rc::Rc;
 
@@ -40,12 +40,26 @@ impl Control {
         let domain = domain.map_or_else(|| PLACEHOLDER_DOMAIN.to_owned(), |domain| domain.to_string());
         let address = Address::parse(&format!("{}@{domain}", session.account))
             .map_err(|error| SessionError::Refused(format!("Invalid username: {error}.")))?;
+        self.use_address(session, &address).await;
+        Ok(address)
+    }
+
+    /// Sends from an address from now on.
+    pub(super) async fn use_address(&self, session: &Rc<LoginSession>, address: &Address) {
         session.address.replace(Some(address.clone()));
-        session.storage.put_address(&address).await;
         if self.is_current(session) {
             self.dispatch(SessionAction::AddressFound(address.clone()));
         }
-        Ok(address)
+        session.storage.put_address(address).await;
+    }
+
+    /// The user's choice among the own addresses, by position.
+    pub(crate) fn choose_address(&self, at: usize) {
+        let address =
+            self.state().session.account.as_ref().and_then(|account| account.addresses.get(at).cloned());
+        let (Some(session), Some(address)) = (self.session(), address) else { return };
+        let control = self.clone();
+        spawn_local(async move { control.use_address(&session, &address).await });
     }
 }
 
@@ -75,7 +89,8 @@ mod tests {
 
     #[test]
     fn address_for_reply_is_guessed_from_the_recipients() {
-        let mut account = Account { id: "gb".to_owned(), name: "gb".to_owned(), address: None };
+        let mut account =
+            Account { id: "gb".to_owned(), name: "gb".to_owned(), address: None, addresses: Vec::new() };
         let message =
             ParsedMessage::parse(b"From: ag@iit.edu\r\nTo: x@iit.edu\r\nCc: GB@iitkgp.edu\r\n\r\nx\r\n");
         let guess = |account: &Account, message: &ParsedMessage| {

@@ -145,7 +145,8 @@ impl Control {
         };
         let recorder = self.recorder(Protocol::Smtp);
         let (result, driver) =
-            smtp::submit(socket, recorder, hello(), &session.credentials, message, progress, cancelled).await;
+            smtp::submit(socket, recorder, hello(), &session.credentials(), message, progress, cancelled)
+                .await;
         // The outcome is known; the reply to QUIT does not matter.
         spawn_local(driver.close());
         result

@@ -17,6 +17,21 @@ pub(crate) fn servers() -> Vec<String> {
     names.split_whitespace().map(str::to_owned).collect()
 }
 
+/// A path next to the page's, which a reverse proxy may have moved.
+pub(crate) fn relative(path: &str) -> String {
+    let page = web_sys::window().and_then(|window| window.location().pathname().ok()).unwrap_or_default();
+    let (folder, _) = page.rsplit_once('/').unwrap_or_default();
+    format!("{folder}/{path}")
+}
+
+/// The URL of a WebSocket next to the page.
+pub(crate) fn web_socket(path: &str) -> Option<String> {
+    let location = web_sys::window()?.location();
+    let is_secure = location.protocol().is_ok_and(|protocol| protocol == "https:");
+    let scheme = if is_secure { "wss" } else { "ws" };
+    Some(format!("{scheme}://{}{}", location.host().ok()?, relative(path)))
+}
+
 /// The URL's fragment with its `#`, or an empty string.
 pub(crate) fn fragment() -> String {
     web_sys::window().and_then(|window| window.location().hash().ok()).unwrap_or_default()

@@ -1,5 +1,6 @@
 //! The browser's APIs: everything outside `ui` that calls web-sys.
 
+pub(crate) mod account_api;
 pub(crate) mod blob_url;
 pub(crate) mod broadcast;
 pub(crate) mod charset;

@@ -56,12 +56,10 @@ impl Socket {
             Protocol::Pop3 => "pop3",
             Protocol::Smtp => "smtp",
         };
-        let location = web_sys::window().ok_or(ConnectionLost)?.location();
-        let secure = location.protocol().is_ok_and(|protocol| protocol == "https:");
-        let host = location.host().map_err(|_| ConnectionLost)?;
         let separator = if server.is_empty() { "" } else { "-" };
-        let path = format!("/ws/{target}{separator}{}", location::encode(server));
-        let url = format!("{}://{host}{path}", if secure { "wss" } else { "ws" });
+        let target = format!("ws/{target}{separator}{}", location::encode(server));
+        let url = location::web_socket(&target).ok_or(ConnectionLost)?;
+        let path = location::relative(&target);
         let socket = WebSocket::new(&url).map_err(|_| ConnectionLost)?;
         socket.set_binary_type(BinaryType::Arraybuffer);
         let (sender, events) = unbounded();

@@ -135,6 +135,19 @@ pub(crate) async fn store(sign_in: &SignIn, on_device: bool) {
     }
 }
 
+/// Replaces the sign-in of this tab or of the device, if there is one.
+pub(crate) async fn replace(sign_in: &SignIn) {
+    if !may_exist().await {
+        return;
+    }
+    let account = sign_in.account();
+    if tab(&format!("{TAB}/{account}")).is_some() {
+        store(sign_in, false).await;
+    } else if value(&open().await, &format!("{DEVICE}/{account}")).await.is_some() {
+        store(sign_in, true).await;
+    }
+}
+
 /// Deletes the sign-in of an account in this tab and on the device.
 pub(crate) async fn forget(account: &str) {
     let keys = [TAB.to_owned(), format!("{TAB}/{account}")];

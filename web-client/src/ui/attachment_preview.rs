@@ -15,7 +15,7 @@ use super::modal::Modal;
 use crate::model::fetched_message::FetchedMessage;
 use crate::platform::blob_url::BlobUrl;
 use crate::platform::{PLATFORM, charset};
-use crate::sanitize::sanitize_html;
+use crate::sanitize::{RemoteImages, sanitize_html};
 
 const TITLE_ID: &str = "preview-title";
 /// Octets of a text that are shown.
@@ -119,7 +119,8 @@ fn InnerMessage(PartProps { message, index }: &PartProps) -> Html {
         Rc::new(FetchedMessage::parse(bytes.unwrap_or_default(), PLATFORM))
     });
     let html = use_memo(inner.clone(), |inner| {
-        let html = sanitize_html(inner.parsed.html.as_deref()?, &inner.parsed.attachments)?;
+        let html =
+            sanitize_html(inner.parsed.html.as_deref()?, &inner.parsed.attachments, RemoteImages::Blocked)?;
         (!html.is_empty).then_some(html)
     });
     let images: BTreeSet<usize> =

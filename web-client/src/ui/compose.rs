@@ -47,6 +47,8 @@ pub(super) fn Compose(ComposeProps { session, compose }: &ComposeProps) -> Html 
         return html! {};
     };
     let from = session.account.as_ref().map(|account| account.sender(&session.settings)).unwrap_or_default();
+    let (senders, sender) =
+        session.account.as_ref().map(|account| account.senders(&session.settings)).unwrap_or_default();
     let sending = compose.is_outgoing(&form.id);
     let attaching = compose.is_attaching(&form.id);
     let body = {
@@ -122,7 +124,7 @@ pub(super) fn Compose(ComposeProps { session, compose }: &ComposeProps) -> Html 
                 <p class="warning" role="status">{ strings::DRAFT_OPEN_ELSEWHERE }</p>
             }
             <div class="form">
-                <ComposeFields form={form.clone()} {from} people={compose.people.clone()} submitted={*submitted} disabled={sending} />
+                <ComposeFields form={form.clone()} {from} {senders} {sender} people={compose.people.clone()} submitted={*submitted} disabled={sending} />
                 { attachments(&control, &form, sending) }
                 if let Some(document) = &form.rich {
                     <RichTextEditor key={form.id.clone()} document={document.clone()} attachments={form.attachments.clone()}

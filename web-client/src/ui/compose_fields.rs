@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use web_sys::HtmlInputElement;
+use web_sys::{HtmlInputElement, HtmlSelectElement};
 use yew::prelude::*;
 
 use super::element_ids::{BCC_ID, CC_ID, SUBJECT_ID, TO_ID};
@@ -11,6 +11,7 @@ use crate::control::Control;
 use crate::model::draft_form::{DraftForm, Recipients};
 use crate::model::people::Person;
 
+const FROM_ID: &str = "compose-from";
 /// The counter appears when this many characters are left.
 const COUNTER_FROM: isize = 30;
 
@@ -18,6 +19,9 @@ const COUNTER_FROM: isize = 30;
 pub(super) struct ComposeFieldsProps {
     pub(super) form: Rc<DraftForm>,
     pub(super) from: String,
+    /// The addresses to choose from, and the position of the current one.
+    pub(super) senders: Vec<String>,
+    pub(super) sender: Option<usize>,
     pub(super) people: Rc<Vec<Person>>,
     /// The user has pressed Send: missing fields are reported as well.
     pub(super) submitted: bool,
@@ -27,7 +31,7 @@ pub(super) struct ComposeFieldsProps {
 #[component]
 pub(super) fn ComposeFields(props: &ComposeFieldsProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
-    let ComposeFieldsProps { form, from, people, submitted, disabled } = props;
+    let ComposeFieldsProps { form, from, senders, sender, people, submitted, disabled } = props;
     // The draft for which the user has asked for Cc and Bcc.
     let expanded = use_state_eq(|| None::<String>);
     let problems = form.problems(*submitted);
@@ -53,7 +57,12 @@ pub(super) fn ComposeFields(props: &ComposeFieldsProps) -> Html {
     html! {
         <>
             <div class="field-line">
-                <span class="label">{ "From" }</span><span class="from">{ from }</span>
+                if senders.len() > 1 {
+                    <label for={FROM_ID}>{ "From" }</label>
+                    { from_select(&control, senders, *sender, *disabled) }
+                } else {
+                    <span class="label">{ "From" }</span><span class="from">{ from }</span>
+                }
                 if !show_copies {
                     <button class="link" type="button" onclick={expand}>{ "Cc, Bcc" }</button>
                 }
@@ -65,6 +74,21 @@ pub(super) fn ComposeFields(props: &ComposeFieldsProps) -> Html {
             }
             { subject(&control, form, problems.subject, *disabled) }
         </>
+    }
+}
+
+fn from_select(control: &Control, senders: &[String], sender: Option<usize>, disabled: bool) -> Html {
+    let control = control.clone();
+    let onchange = Callback::from(move |event: Event| {
+        let select = event.target_unchecked_into::<HtmlSelectElement>();
+        if let Ok(at) = usize::try_from(select.selected_index()) {
+            control.choose_address(at);
+        }
+    });
+    let option =
+        |(at, label): (usize, &String)| html! { <option selected={Some(at) == sender}>{ label }</option> };
+    html! {
+        <select id={FROM_ID} class="from" {onchange} {disabled}>{ for senders.iter().enumerate().map(option) }</select>
     }
 }
 

@@ -4,19 +4,25 @@ use mail_core::message::printable::printable_line;
 use mail_core::message::report::{Action, DeliveryReport, RecipientStatus};
 use yew::prelude::*;
 
+use crate::control::Control;
 use crate::model::format;
 
 /// Recipients that are shown. The report itself names all of them.
 const RECIPIENTS_SHOWN: usize = 20;
 
-/// The outcome for each recipient, with the server's words as a quotation.
-pub(super) fn delivery_report(report: &DeliveryReport) -> Html {
+/// The outcome for each recipient, with the server's words as a quotation. A returned message can be sent again.
+pub(super) fn delivery_report(control: &Control, report: &DeliveryReport, can_send_again: bool) -> Html {
+    let control = control.clone();
+    let send_again = Callback::from(move |_: MouseEvent| control.send_again());
     let more = report.recipients.len().saturating_sub(RECIPIENTS_SHOWN);
     html! {
         <section class="delivery-report" aria-label="Delivery report">
             { for report.recipients.iter().take(RECIPIENTS_SHOWN).map(outcome) }
             if more > 0 {
                 <p>{ format!("And {}.", format::count(more, "more recipient")) }</p>
+            }
+            if can_send_again {
+                <button class="button" type="button" onclick={send_again}>{ "Send again" }</button>
             }
         </section>
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use mail_core::message::printable::printable_line;
+use mail_core::message::resend::can_send_again;
 use yew::prelude::*;
 
 use super::attachments::Attachments;
@@ -16,7 +17,6 @@ use super::message_header::MessageHeader;
 use super::remote_images_frame::RemoteImagesFrame;
 use crate::control::Control;
 use crate::model::fetched_message::FetchedMessage;
-use crate::model::format;
 use crate::model::settings::Settings;
 use crate::model::state::UiAction;
 use crate::sanitize::{RemoteImages, sanitize_html};
@@ -54,6 +54,7 @@ pub(super) fn MessageView(MessageViewProps { message, shows_html, settings }: &M
     let visible = html.filter(|html| !html.is_empty);
     let switch = visible.map(|_| {
         let (label, next) = if *shows_html { ("Show plain text", false) } else { ("Show formatted", true) };
+        let control = control.clone();
         let switch = Callback::from(move |_: MouseEvent| control.dispatch(UiAction::ShowHtml(next)));
         html! { <button class="link" type="button" onclick={switch}>{ label }</button> }
     });
@@ -77,7 +78,7 @@ pub(super) fn MessageView(MessageViewProps { message, shows_html, settings }: &M
                 { if subject.is_empty() { "(no subject)".to_owned() } else { subject } }
             </h2>
             <MessageHeader message={message.clone()}>{ switch.unwrap_or_default() }</MessageHeader>
-            { message.parsed.report.as_ref().map(delivery_report) }
+            { message.parsed.report.as_ref().map(|report| delivery_report(&control, report, can_send_again(&message.parsed))) }
             if let Some(html) = html.filter(|html| *shows_html && html.blocked_images > 0) {
                 <ImageBar blocked={html.blocked_images} {sender} {onshow} />
             }

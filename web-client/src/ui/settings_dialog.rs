@@ -9,6 +9,7 @@ use yew::prelude::*;
 use super::image_bar::ImageSenders;
 use super::import_buttons::ImportButtons;
 use super::modal::Modal;
+use super::password_form::PasswordForm;
 use super::select::selected;
 use crate::control::{Control, Export};
 use crate::model::format;
@@ -133,6 +134,7 @@ pub(super) fn SettingsDialog(SettingsDialogProps { settings }: &SettingsDialogPr
                     </div>
                 </div>
                 <ImportButtons />
+                <PasswordForm />
                 <p class="small">{ "Settings are stored in this browser only." }<StorageUsage /></p>
                 <div class="answers">
                     <button class="button" type="button" onclick={close.reform(|_: MouseEvent| ())}>{ "Cancel" }</button>

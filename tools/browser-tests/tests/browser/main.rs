@@ -1,6 +1,7 @@
 //! End-to-end tests of the browser client in Chromium against real servers.
 
 mod accessibility;
+mod account;
 mod accounts;
 mod attachments;
 mod cases;
@@ -19,14 +20,11 @@ mod message_list;
 mod navigation;
 mod offline;
 mod outbox;
-mod printing;
-mod reading;
-mod received_mail;
-mod remote_images;
 mod previews;
 mod printing;
 mod reading;
 mod received_mail;
+mod remote_images;
 mod rich_text;
 mod sample_mails;
 mod selection;

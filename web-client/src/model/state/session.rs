@@ -15,6 +15,8 @@ pub(crate) struct Account {
     pub(crate) name: String,
     /// `None` until the server's domain is known, if the user signed in with a bare name.
     pub(crate) address: Option<Address>,
+    /// All own addresses, as the server reports them; none if it does not.
+    pub(crate) addresses: Vec<Address>,
 }
 
 impl Account {
@@ -25,8 +27,18 @@ impl Account {
 
     /// `Name <address>`, as From shows it.
     pub(crate) fn sender(&self, settings: &Settings) -> String {
-        if settings.name.is_empty() { self.label() } else { format!("{} <{}>", settings.name, self.label()) }
+        with_name(settings, &self.label())
     }
+
+    /// All own addresses as From shows them, and the position of the current one.
+    pub(crate) fn senders(&self, settings: &Settings) -> (Vec<String>, Option<usize>) {
+        let current = self.addresses.iter().position(|address| Some(address) == self.address.as_ref());
+        (self.addresses.iter().map(|address| with_name(settings, &address.to_string())).collect(), current)
+    }
+}
+
+fn with_name(settings: &Settings, address: &str) -> String {
+    if settings.name.is_empty() { address.to_owned() } else { format!("{} <{address}>", settings.name) }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,6 +79,7 @@ pub(crate) enum SessionAction {
     Resuming(bool),
     Settings(Settings),
     AddressFound(Address),
+    Addresses(Vec<Address>),
     Connection(ConnectionStatus),
     Checked(DateTime<Utc>),
 }
@@ -85,6 +98,11 @@ impl SessionState {
             SessionAction::AddressFound(address) => {
                 if let Some(account) = &mut self.account {
                     account.address = Some(address);
+                }
+            }
+            SessionAction::Addresses(addresses) => {
+                if let Some(account) = &mut self.account {
+                    account.addresses = addresses;
                 }
             }
             SessionAction::Connection(connection) => self.connection = connection,

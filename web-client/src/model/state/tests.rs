@@ -45,7 +45,8 @@ fn strings<const COUNT: usize>(ids: [&str; COUNT]) -> Vec<String> {
 
 fn sign_in(snapshot: Snapshot) -> Action {
     let address = Some(Address::parse("gb@iit.edu").unwrap());
-    Action::SignedIn { account: Account { id: "gb".to_owned(), name: "gb".to_owned(), address }, snapshot }
+    let account = Account { id: "gb".to_owned(), name: "gb".to_owned(), address, addresses: Vec::new() };
+    Action::SignedIn { account, snapshot }
 }
 
 fn signed_in() -> State {
@@ -378,7 +379,8 @@ fn sign_out_clears_everything_but_the_protocol_log_panel() {
 
 #[test]
 fn found_address_completes_the_account() {
-    let account = Account { id: "gb".to_owned(), name: "gb".to_owned(), address: None };
+    let account =
+        Account { id: "gb".to_owned(), name: "gb".to_owned(), address: None, addresses: Vec::new() };
     assert_eq!(account.label(), "gb");
     let state = State::default()
         .reduce(Action::SignedIn { account, snapshot: Snapshot::default() })

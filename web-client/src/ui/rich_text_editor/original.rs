@@ -8,7 +8,7 @@ use yew::prelude::*;
 use super::editor::Editor;
 use crate::model::rich_text::Original;
 use crate::platform::rich_dom;
-use crate::sanitize::{sanitize_fragment, sanitize_html};
+use crate::sanitize::{RemoteImages, sanitize_fragment, sanitize_html};
 use crate::ui::message_frame::MessageFrame;
 
 #[derive(Properties, PartialEq)]
@@ -26,7 +26,7 @@ pub(super) fn OriginalView(props: &OriginalViewProps) -> Html {
         let id = |file: &Attachment| file.content_id.as_ref().map(|id| format!("\"cid:{id}\""));
         let shown = attachments.iter().filter(|file| id(file).is_some_and(|id| original.html.contains(&id)));
         let shown: Vec<Attachment> = shown.map(|file| Attachment::clone(file)).collect();
-        sanitize_html(&original.html, &shown)
+        sanitize_html(&original.html, &shown, RemoteImages::Blocked)
     });
     let edit = {
         let (editor, original) = (editor.clone(), original.clone());

@@ -1,0 +1,22 @@
+//! Sends a message again that a delivery report returns.
+
+use mail_core::message::resend;
+
+use super::Control;
+use super::own_address::placeholder;
+use crate::model::draft_form::DraftForm;
+use crate::model::state::Content;
+use crate::platform::{PLATFORM, clock};
+
+impl Control {
+    /// Opens a draft with the message that the open report returns, for the recipients that did not get it.
+    pub(crate) fn send_again(&self) {
+        let state = self.state();
+        let (Some(account), Some(open)) = (&state.session.account, &state.ui.open) else { return };
+        let Content::Ready(message) = &open.content else { return };
+        let Some(own_address) = account.address.clone().or_else(|| placeholder(account)) else { return };
+        if let Some(draft) = resend::send_again(&message.parsed, PLATFORM, &own_address) {
+            self.open_form(DraftForm::from_draft(draft, clock::random(), clock::now()));
+        }
+    }
+}
