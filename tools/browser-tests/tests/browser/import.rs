@@ -35,6 +35,7 @@ async fn messages_and_contacts_are_imported() {
     page.fill("To", "xen").await;
     page.wait_for_text("xenia@example.org").await;
     page.press("Discard").await;
+    page.press("Discard draft").await;
 
     import(page, &servers.file("picture.png", b"\x89PNG\r\n\x1a\n")).await;
     page.wait_for("alert", "picture.png contains no messages or contacts.").await;
