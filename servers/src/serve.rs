@@ -73,7 +73,10 @@ pub fn serve(config: &Config, programs: Programs, log: &mut Log) -> Result<(), S
         let result = wait_for_shutdown(&mut signals, &mut running).await;
         stop.send_replace(true);
         tokio::select! {
-            () = async { while running.services.join_next().await.is_some() {} } => info!("stopped"),
+            () = async {
+                while running.services.join_next().await.is_some() {}
+                storage.finish().await;
+            } => info!("stopped"),
             name = signals.next() => warn!("stopped at once on a second signal, {name}"),
         }
         result
