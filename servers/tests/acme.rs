@@ -196,7 +196,7 @@ fn failed_challenge_is_reported_with_the_reason_and_keeps_the_self_signed_certif
     let pebble = directory.start(fixture.dns.address, other.web_port, YEAR);
     let mut server = fixture.serve();
     let line = server.wait_for_log("no certificate from");
-    for part in ["could not verify ", "make TCP port 443 of ", "stays in use", "next attempt in 5 minutes"] {
+    for part in ["could not verify ", "forward TCP port 443 of ", "stays in use", "next attempt in 5 minutes"] {
         assert!(line.contains(part), "{line}\n{}", pebble.log());
     }
     fixture.assert_serves_self_signed(&server);

@@ -183,7 +183,7 @@ fn full_disk_refuses_mail_and_recovers() {
         assert!(subject < 50, "the disk is never full");
     }
     assert!(stored.len() > 2, "several messages fit");
-    let line = server.wait_for_log("message refused");
+    let line = server.wait_for_log("message temporarily refused");
     assert!(line.contains("from=<ag@iit.edu> to=<gb@iit.edu>"), "{line}");
     assert_eq!(subjects(&server), stored, "stored mail is readable while the disk is full");
 
@@ -222,7 +222,7 @@ fn read_only_disk_refuses_mail_and_recovers() {
     // A file size limit, unlike a read-only disk, counts as lack of space.
     let refusal = if matches!(disk, Disk::Mounted(_)) { "451 4.3.0 " } else { "452 4.3.1 " };
     assert!(reply.starts_with(refusal), "{reply}");
-    server.wait_for_log("message refused");
+    server.wait_for_log("message temporarily refused");
     if matches!(disk, Disk::Mounted(_)) {
         let mut pop3 = server.pop3();
         assert!(pop3.command("USER gb").starts_with("+OK"));

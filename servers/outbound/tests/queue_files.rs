@@ -165,8 +165,8 @@ fn edited_entry_is_reported_with_its_line() {
         ("received: 2026-11-29T17:11:49Z\nfrom: <>\n\n", "no line `to:`"),
         ("received: 2026-11-29T17:11:49Z\nto: <x@y>\n\n", "no line `from:`"),
         ("received: 2026-11-29T17:11:49Z\nfrom: <>\nto: <x@y>\ncolour: red\n\n", "line 4: unknown key"),
-        ("received: 2026-11-29T17:11:49Z\nfrom: <>\nto: <x@y>\n", "no end"),
-        ("", "no end"),
+        ("received: 2026-11-29T17:11:49Z\nfrom: <>\nto: <x@y>\n", "no blank line"),
+        ("", "no blank line"),
         ("\0\0\0\0\n\n", "line 1"),
     ] {
         disk.put("queue/A1", text.as_bytes());

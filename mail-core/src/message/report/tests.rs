@@ -92,7 +92,7 @@ fn failure_is_formatted_as_text_fields_and_header() {
             No such user (5.1.1).\r\n    \
             mx.x.example said: 550 5.1.1 <gb@x.example>: user unknown\r\n\r\n\
         The mail system will not try again. If you can correct the reason, send\r\n\
-        message again to these addresses.\r\n\
+        the message again to these addresses.\r\n\
         \r\n--B\r\n\
         Content-Description: Delivery report\r\n\
         Content-Type: message/delivery-status\r\n\
