@@ -54,6 +54,13 @@ impl<'a> Storage<'a> {
         self.database.is_some()
     }
 
+    /// Waits for work that dropped sessions have left.
+    pub(crate) async fn finish(&self) {
+        if let Some(database) = &self.database {
+            database.finish().await;
+        }
+    }
+
     /// TCP ports of the database's hosts.
     ///
     /// # Errors

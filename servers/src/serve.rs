@@ -87,7 +87,10 @@ pub(crate) fn serve(
         systemd::stopping();
         stop.send_replace(true);
         tokio::select! {
-            () = async { while running.services.join_next().await.is_some() {} } => info!("stopped"),
+            () = async {
+                while running.services.join_next().await.is_some() {}
+                storage.finish().await;
+            } => info!("stopped"),
             name = signals.next() => warn!("stopped at once on a second signal, {name}"),
         }
         result

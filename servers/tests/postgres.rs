@@ -208,6 +208,17 @@ fn resumed_node_removes_nothing_after_another_has_its_lease() {
     assert_eq!(frozen.log_in("gb", "other").stat(), (0, 0));
 }
 
+#[test]
+fn stopped_node_releases_its_leases() {
+    let cluster = Cluster::with_accounts(Durability::Unsynced);
+    let (stopped, other) = (cluster.dir.serve(), cluster.dir.serve());
+    let _session = stopped.log_in("gb", "other");
+    stopped.signal_terminate();
+    assert_eq!(stopped.wait(), Some(0));
+    let mut pop3 = other.pop3();
+    pop3.login("gb", "other");
+}
+
 /// Sends a message and returns whether it was acknowledged. A broken connection is no acknowledgement.
 fn try_send(node: SocketAddr, id: &str, recipients: &[&str]) -> std::io::Result<bool> {
     let stream = TcpStream::connect(node)?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use deadpool_postgres::{
     ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
 };
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
@@ -32,6 +33,8 @@ const SESSION: &str = "SET statement_timeout = '9s'; SET lock_timeout = '8s'; \
 pub struct Database {
     pool: Pool,
     location: Arc<str>,
+    /// Number of tasks that release leases of dropped sessions.
+    releases: Arc<watch::Sender<usize>>,
 }
 
 impl fmt::Debug for Database {
@@ -64,7 +67,7 @@ impl Database {
             .post_create(prepare)
             .build()
             .map_err(|error| format!("cannot prepare connections to the database: {error}"))?;
-        Ok(Self { pool, location: url.location.into() })
+        Ok(Self { pool, location: url.location.into(), releases: Arc::default() })
     }
 
     /// Hosts and name of the database, without user and password.
@@ -96,6 +99,23 @@ impl Database {
     pub async fn check_schema(&self) -> Result<(), String> {
         let checked = repeat(OPERATION_LIMIT, || schema::check(self)).await;
         checked.map_err(|failure| format!("cannot use the database {}: {failure}", self.location))
+    }
+
+    /// Waits until the leases of dropped sessions are released, for a few seconds at most: those that remain expire.
+    pub async fn finish(&self) {
+        let _ = timeout(CONNECTION_LIMIT, self.releases.subscribe().wait_for(|count| *count == 0)).await;
+    }
+
+    /// Runs the release of a lease that [`finish`](Self::finish) waits for.
+    pub(crate) fn spawn_release(&self, release: impl Future<Output = ()> + Send + 'static) {
+        // Without a runtime the process is ending, and the lease expires.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let releases = Arc::clone(&self.releases);
+        releases.send_modify(|count| *count += 1);
+        runtime.spawn(async move {
+            release.await;
+            releases.send_modify(|count| *count -= 1);
+        });
     }
 
     /// Borrows a connection.

@@ -141,11 +141,9 @@ impl Drop for Lease {
         if self.is_released {
             return;
         }
-        // Without a runtime the process is ending, and the lease expires.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let (database, account, holder) =
             (self.database.clone(), std::mem::take(&mut self.account), std::mem::take(&mut self.holder));
-        runtime.spawn(async move {
+        self.database.spawn_release(async move {
             let _ = repeat(OPERATION_LIMIT, || release(&database, &account, &holder)).await;
         });
     }
