@@ -165,9 +165,11 @@ impl SigningKey {
     }
 }
 
+/// Returns a new key in PKCS #8.
+type Generator = fn() -> io::Result<Vec<u8>>;
+
 /// Name and generator of each algorithm.
-const ALGORITHMS: [(&str, fn() -> io::Result<Vec<u8>>); 2] =
-    [("rsa", generate_rsa), ("ed25519", generate_ed25519)];
+const ALGORITHMS: [(&str, Generator); 2] = [("rsa", generate_rsa), ("ed25519", generate_ed25519)];
 
 /// Writes a key of each algorithm. A selector contains the date and, for further keys of a day, a number.
 fn generate(data: &Path, now: DateTime<Utc>) -> Result<Vec<String>, String> {

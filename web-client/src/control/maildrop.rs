@@ -232,7 +232,7 @@ impl Control {
             address: session.address.borrow().clone(),
             addresses: Vec::new(),
         };
-        self.dispatch(Action::SignedIn { account, snapshot });
+        self.dispatch(Action::SignedIn { account, snapshot: Box::new(snapshot) });
         self.renew_texts(session, outdated);
         self.send_queued(session);
         self.report_interrupted();

@@ -54,7 +54,7 @@ pub(crate) enum Action {
     /// The server accepted the credentials. Replaces all slices.
     SignedIn {
         account: Account,
-        snapshot: Snapshot,
+        snapshot: Box<Snapshot>,
     },
     /// The session is over. Clears all slices; the sign-in form shows `error` and contains `username`.
     SignedOut {
@@ -119,10 +119,8 @@ impl Action {
 impl State {
     pub(crate) fn reduce(mut self, action: impl Into<Action>) -> Self {
         match action.into() {
-            Action::SignedIn {
-                account,
-                snapshot: Snapshot { messages, sent, drafts, settings, people, outdated: _ },
-            } => {
+            Action::SignedIn { account, snapshot } => {
+                let Snapshot { messages, sent, drafts, settings, people, outdated: _ } = *snapshot;
                 return Self {
                     session: Rc::new(SessionState::signed_in(account, settings)),
                     mailbox: Rc::new(MailboxState::new(messages, sent)),

@@ -46,7 +46,7 @@ fn strings<const COUNT: usize>(ids: [&str; COUNT]) -> Vec<String> {
 fn sign_in(snapshot: Snapshot) -> Action {
     let address = Some(Address::parse("gb@iit.edu").unwrap());
     let account = Account { id: "gb".to_owned(), name: "gb".to_owned(), address, addresses: Vec::new() };
-    Action::SignedIn { account, snapshot }
+    Action::SignedIn { account, snapshot: Box::new(snapshot) }
 }
 
 fn signed_in() -> State {
@@ -383,7 +383,7 @@ fn found_address_completes_the_account() {
         Account { id: "gb".to_owned(), name: "gb".to_owned(), address: None, addresses: Vec::new() };
     assert_eq!(account.label(), "gb");
     let state = State::default()
-        .reduce(Action::SignedIn { account, snapshot: Snapshot::default() })
+        .reduce(Action::SignedIn { account, snapshot: Box::default() })
         .reduce(SessionAction::AddressFound(Address::parse("gb@iit.edu").unwrap()));
     assert_eq!(state.session.account.as_ref().unwrap().label(), "gb@iit.edu");
 }
