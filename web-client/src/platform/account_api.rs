@@ -96,6 +96,8 @@ async fn request(path: &str, body: &JsValue) -> Result<Result<String, AccountErr
     Ok(Err(if is_temporary { AccountError::Unavailable(reason) } else { AccountError::Refused(reason) }))
 }
 
+const HIDE: &str = "pagehide";
+
 /// A WebSocket that reports changes of the mailbox.
 pub(crate) struct MailboxEvents {
     socket: WebSocket,
@@ -103,6 +105,7 @@ pub(crate) struct MailboxEvents {
     _on_open: Closure<dyn FnMut()>,
     _on_message: Closure<dyn FnMut(MessageEvent)>,
     _on_close: Closure<dyn FnMut(CloseEvent)>,
+    on_hide: Closure<dyn FnMut()>,
 }
 
 impl MailboxEvents {
@@ -126,10 +129,24 @@ impl MailboxEvents {
             move |event: MessageEvent| notify(event.data().as_string())
         });
         let on_close = Closure::new(move |_: CloseEvent| notify(None));
+        // A browser that keeps a page for Back reports an open connection as an error.
+        let on_hide = Closure::new({
+            let socket = socket.clone();
+            move || drop(socket.close())
+        });
+        let window = web_sys::window()?;
+        window.add_event_listener_with_callback(HIDE, on_hide.as_ref().unchecked_ref()).ok()?;
         socket.set_onopen(Some(on_open.as_ref().unchecked_ref()));
         socket.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
         socket.set_onclose(Some(on_close.as_ref().unchecked_ref()));
-        Some(Self { socket, events, _on_open: on_open, _on_message: on_message, _on_close: on_close })
+        Some(Self {
+            socket,
+            events,
+            _on_open: on_open,
+            _on_message: on_message,
+            _on_close: on_close,
+            on_hide,
+        })
     }
 
     /// Waits for a change of the mailbox; false when the connection has ended.
@@ -146,6 +163,9 @@ impl MailboxEvents {
 
 impl Drop for MailboxEvents {
     fn drop(&mut self) {
+        if let Some(window) = web_sys::window() {
+            let _ = window.remove_event_listener_with_callback(HIDE, self.on_hide.as_ref().unchecked_ref());
+        }
         self.socket.set_onopen(None);
         self.socket.set_onmessage(None);
         self.socket.set_onclose(None);
