@@ -80,16 +80,18 @@ mod tests {
         assert_eq!(changes.applied, ["faults", "limits.recipients"]);
         assert_eq!(changes.pending, ["limits.connections", "pop3.listen", "web.tls"]);
         assert_eq!(Changes::between(before, before), Changes::default());
-        let outbound = "[outbound]\nrelay_from = ['10.0.0.0/8']";
+        let outbound = "[outbound]\nmode = 'direct'\nrelay_from = ['10.0.0.0/8']";
         assert_eq!(Changes::between("", outbound).pending, ["outbound"]);
         assert_eq!(Changes::between("[outbound]", outbound).applied, ["outbound.relay_from"]);
     }
 
     #[test]
     fn applied_keys_change_the_configuration_and_others_do_not() {
-        let mut config = Config::parse("[outbound]\n[limits]\nrecipients = 200\nconnections = 5").unwrap();
+        let mut config =
+            Config::parse("[outbound]\nmode = 'direct'\n[limits]\nrecipients = 200\nconnections = 5")
+                .unwrap();
         let new = Config::parse(
-            "[outbound]\nrelay_from = ['10.0.0.0/8']\n[auth]\nplain_text = true\n[limits]\nconnections = 6\nmessage_size = '1 MiB'",
+            "[outbound]\nmode = 'direct'\nrelay_from = ['10.0.0.0/8']\n[auth]\nplain_text = true\n[limits]\nconnections = 6\nmessage_size = '1 MiB'",
         )
         .unwrap();
         config.apply(&new);

@@ -63,7 +63,7 @@ impl DkimKeys {
             entries.map_err(|error| format!("cannot read the folder {}: {error}", directory.display()))?;
         let mut files: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
         files.retain(|path| path.extension().is_some_and(|extension| extension == EXTENSION));
-        files.sort_unstable();
+        files.sort_unstable_by(|one, other| one.file_stem().cmp(&other.file_stem()));
         if files.len() > KEYS_MAX {
             return Err(format!(
                 "{} has {} keys; move the ones that are no longer used elsewhere, at most {KEYS_MAX} may sign",
