@@ -1,5 +1,7 @@
 //! IndexedDB that is forbidden, full or evicted: the page works, loses nothing silently, and says what it cannot store.
 
+use std::time::Duration;
+
 use browser_tests::{Fixture, Page};
 
 use crate::sample_mails::PLAIN;
@@ -41,7 +43,8 @@ async fn full_storage_is_reported_and_mail_is_sent() {
     let Fixture { page, servers, .. } = &fixture;
     page.wait_for_text("1 of 1 available offline").await;
     page.set_storage_quota(1).await;
-    // The browser examines the quota when it opens the database.
+    // Chromium examines the quota again after this time.
+    tokio::time::sleep(Duration::from_secs(31)).await;
     reload(page).await;
     write_to_ag(page).await;
     let file = servers.file("large.bin", &vec![b'x'; 1 << 20]);
