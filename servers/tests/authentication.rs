@@ -262,7 +262,9 @@ fn spoofed_mail_is_reported_and_forged_results_are_removed() {
     let mailbox = receiver.mailbox();
     let (trace, rest) = mailbox.split_once("Authentication-Results: mx.example.net;\r\n\t").expect("a field");
     assert!(
-        trace.contains("\r\nReturn-Path: <ag@bank.example>\r\nReceived: from elsewhere.example"),
+        trace.contains(
+            "\r\nReturn-Path: <ag@bank.example>\r\nDelivered-To: gb@example.net\r\nReceived: from elsewhere.example"
+        ),
         "{trace}"
     );
     let expected = "iprev=pass policy.iprev=127.0.0.1;\r\n\tspf=none smtp.helo=elsewhere.example;\r\n\t\
