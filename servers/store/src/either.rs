@@ -33,12 +33,23 @@ macro_rules! either {
     };
 }
 
-/// Calls a method of either implementation and wraps its result.
+/// Awaits a method of either implementation. The right one is boxed: otherwise each connection would reserve memory for the
+/// larger of the two futures.
+macro_rules! awaited {
+    ($either:expr, $value:ident => $call:expr) => {
+        match $either {
+            Either::Left($value) => $call.await,
+            Either::Right($value) => Box::pin($call).await,
+        }
+    };
+}
+
+/// As `awaited!`, and wraps the result.
 macro_rules! wrapped {
     ($either:expr, $value:ident => $call:expr) => {
         match $either {
-            Either::Left($value) => $call.map(Either::Left),
-            Either::Right($value) => $call.map(Either::Right),
+            Either::Left($value) => $call.await.map(Either::Left),
+            Either::Right($value) => Box::pin($call).await.map(Either::Right),
         }
     };
 }
@@ -47,17 +58,17 @@ impl<L: DeliveryTarget, R: DeliveryTarget> DeliveryTarget for Either<L, R> {
     type Incoming = Either<L::Incoming, R::Incoming>;
 
     async fn begin(&self, envelope: &Envelope) -> Result<Self::Incoming, StoreError> {
-        wrapped!(self, target => target.begin(envelope).await)
+        wrapped!(self, target => target.begin(envelope))
     }
 
     async fn mailbox_status(&self, account: &Username) -> Result<MailboxStatus, StoreError> {
-        either!(self, target => target.mailbox_status(account).await)
+        awaited!(self, target => target.mailbox_status(account))
     }
 }
 
 impl<L: IncomingMessage, R: IncomingMessage> IncomingMessage for Either<L, R> {
     async fn write(&mut self, chunk: Bytes) -> Result<(), StoreError> {
-        either!(self, incoming => incoming.write(chunk).await)
+        awaited!(self, incoming => incoming.write(chunk))
     }
 
     fn memory(&self) -> usize {
@@ -65,11 +76,11 @@ impl<L: IncomingMessage, R: IncomingMessage> IncomingMessage for Either<L, R> {
     }
 
     async fn release_memory(&mut self) -> Result<(), StoreError> {
-        either!(self, incoming => incoming.release_memory().await)
+        awaited!(self, incoming => incoming.release_memory())
     }
 
     async fn commit(self, trace: &Trace) -> Result<(), StoreError> {
-        either!(self, incoming => incoming.commit(trace).await)
+        awaited!(self, incoming => incoming.commit(trace))
     }
 }
 
@@ -77,7 +88,7 @@ impl<L: MaildropStore, R: MaildropStore> MaildropStore for Either<L, R> {
     type Maildrop = Either<L::Maildrop, R::Maildrop>;
 
     async fn open(&self, account: &Username) -> Result<Self::Maildrop, StoreError> {
-        wrapped!(self, store => store.open(account).await)
+        wrapped!(self, store => store.open(account))
     }
 }
 
@@ -93,23 +104,23 @@ impl<L: Maildrop, R: Maildrop> Maildrop for Either<L, R> {
     }
 
     async fn entries(&mut self, from: u64) -> Result<Vec<Entry>, StoreError> {
-        either!(self, maildrop => maildrop.entries(from).await)
+        awaited!(self, maildrop => maildrop.entries(from))
     }
 
     async fn entry(&mut self, number: u64) -> Result<Entry, StoreError> {
-        either!(self, maildrop => maildrop.entry(number).await)
+        awaited!(self, maildrop => maildrop.entry(number))
     }
 
     async fn body(&mut self, number: u64, extent: Extent) -> Result<Self::Body, StoreError> {
-        wrapped!(self, maildrop => maildrop.body(number, extent).await)
+        wrapped!(self, maildrop => maildrop.body(number, extent))
     }
 
     async fn remove(self, numbers: &[u64]) -> Result<(), StoreError> {
-        either!(self, maildrop => maildrop.remove(numbers).await)
+        awaited!(self, maildrop => maildrop.remove(numbers))
     }
 
     async fn release(self) {
-        either!(self, maildrop => maildrop.release().await);
+        awaited!(self, maildrop => maildrop.release());
     }
 
     fn lease_lifetime(&self) -> Option<Duration> {
@@ -117,7 +128,7 @@ impl<L: Maildrop, R: Maildrop> Maildrop for Either<L, R> {
     }
 
     async fn renew(&mut self) -> Result<(), StoreError> {
-        either!(self, maildrop => maildrop.renew().await)
+        awaited!(self, maildrop => maildrop.renew())
     }
 }
 
@@ -127,35 +138,35 @@ impl<L: Body, R: Body> Body for Either<L, R> {
     }
 
     async fn chunk(&mut self) -> Result<Option<Bytes>, StoreError> {
-        either!(self, body => body.chunk().await)
+        awaited!(self, body => body.chunk())
     }
 }
 
 impl<L: StoreHealth, R: StoreHealth> StoreHealth for Either<L, R> {
     async fn check_writable(&self) -> Result<(), StoreError> {
-        either!(self, store => store.check_writable().await)
+        awaited!(self, store => store.check_writable())
     }
 }
 
 impl<L: Directory, R: Directory> Directory for Either<L, R> {
     async fn find(&self, name: &Username) -> Result<Option<Username>, DirectoryError> {
-        either!(self, directory => directory.find(name).await)
+        awaited!(self, directory => directory.find(name))
     }
 
     async fn alias(&self, address: &Address) -> Result<Option<Vec<Address>>, DirectoryError> {
-        either!(self, directory => directory.alias(address).await)
+        awaited!(self, directory => directory.alias(address))
     }
 
     async fn catch_all(&self, domain: &Domain) -> Result<Option<Vec<Address>>, DirectoryError> {
-        either!(self, directory => directory.catch_all(domain).await)
+        awaited!(self, directory => directory.catch_all(domain))
     }
 
     async fn quota(&self, account: &Username) -> Result<Option<Quota>, DirectoryError> {
-        either!(self, directory => directory.quota(account).await)
+        awaited!(self, directory => directory.quota(account))
     }
 
     async fn first(&self) -> Result<Option<Username>, DirectoryError> {
-        either!(self, directory => directory.first().await)
+        awaited!(self, directory => directory.first())
     }
 
     async fn verify(
@@ -163,73 +174,73 @@ impl<L: Directory, R: Directory> Directory for Either<L, R> {
         name: Option<&Username>,
         password: &Secret<String>,
     ) -> Result<Option<Username>, DirectoryError> {
-        either!(self, directory => directory.verify(name, password).await)
+        awaited!(self, directory => directory.verify(name, password))
     }
 }
 
 impl<L: AccountAdmin, R: AccountAdmin> AccountAdmin for Either<L, R> {
     async fn names(&self, after: Option<&Username>) -> Result<Vec<Username>, DirectoryError> {
-        either!(self, directory => directory.names(after).await)
+        awaited!(self, directory => directory.names(after))
     }
 
     async fn add(&self, name: &Username, password: &Secret<String>) -> Result<(), DirectoryError> {
-        either!(self, directory => directory.add(name, password).await)
+        awaited!(self, directory => directory.add(name, password))
     }
 
     async fn set_password(&self, name: &Username, password: &Secret<String>) -> Result<(), DirectoryError> {
-        either!(self, directory => directory.set_password(name, password).await)
+        awaited!(self, directory => directory.set_password(name, password))
     }
 
     async fn rename(&self, name: &Username, new: &Username) -> Result<(), DirectoryError> {
-        either!(self, directory => directory.rename(name, new).await)
+        awaited!(self, directory => directory.rename(name, new))
     }
 
     async fn set_quota(&self, name: &Username, quota: Option<Quota>) -> Result<(), DirectoryError> {
-        either!(self, directory => directory.set_quota(name, quota).await)
+        awaited!(self, directory => directory.set_quota(name, quota))
     }
 
     async fn remove(&self, name: &Username) -> Result<(), DirectoryError> {
-        either!(self, directory => directory.remove(name).await)
+        awaited!(self, directory => directory.remove(name))
     }
 
     async fn weak_passwords(&self) -> Result<WeakPasswords, DirectoryError> {
-        either!(self, directory => directory.weak_passwords().await)
+        awaited!(self, directory => directory.weak_passwords())
     }
 
     async fn hash_plain_passwords(&self) -> Result<Vec<Username>, DirectoryError> {
-        either!(self, directory => directory.hash_plain_passwords().await)
+        awaited!(self, directory => directory.hash_plain_passwords())
     }
 }
 
 impl<L: AliasAdmin, R: AliasAdmin> AliasAdmin for Either<L, R> {
     async fn aliases(&self) -> Result<Vec<Alias>, DirectoryError> {
-        either!(self, directory => directory.aliases().await)
+        awaited!(self, directory => directory.aliases())
     }
 
     async fn add_alias(&self, key: &AliasKey, targets: Vec<AliasTarget>) -> Result<(), DirectoryError> {
-        either!(self, directory => directory.add_alias(key, targets).await)
+        awaited!(self, directory => directory.add_alias(key, targets))
     }
 
     async fn remove_alias(&self, key: &AliasKey, targets: &[AliasTarget]) -> Result<(), DirectoryError> {
-        either!(self, directory => directory.remove_alias(key, targets).await)
+        awaited!(self, directory => directory.remove_alias(key, targets))
     }
 }
 
 impl<L: MailboxAdmin, R: MailboxAdmin> MailboxAdmin for Either<L, R> {
     async fn check(&self, account: &Username) -> Result<MailboxReport, StoreError> {
-        either!(self, mailboxes => mailboxes.check(account).await)
+        awaited!(self, mailboxes => mailboxes.check(account))
     }
 
     async fn copy(&self, account: &Username, out: &mut (dyn Write + Send)) -> Result<u64, StoreError> {
-        either!(self, mailboxes => mailboxes.copy(account, out).await)
+        awaited!(self, mailboxes => mailboxes.copy(account, out))
     }
 
     async fn purge(&self, account: &Username) -> Result<(), StoreError> {
-        either!(self, mailboxes => mailboxes.purge(account).await)
+        awaited!(self, mailboxes => mailboxes.purge(account))
     }
 
     async fn rename(&self, account: &Username, new: &Username) -> Result<(), StoreError> {
-        either!(self, mailboxes => mailboxes.rename(account, new).await)
+        awaited!(self, mailboxes => mailboxes.rename(account, new))
     }
 
     fn location(&self, account: &Username) -> String {

@@ -348,7 +348,7 @@ mod tests {
                 }
             }
         }
-        assert!(unknown > 0 && (1..whole).contains(&not_connected));
+        assert!(unknown > 0 && (1..whole).contains(&not_connected), "{unknown} {not_connected} {whole}");
     }
 
     /// A dialogue up to DATA, then this reply to the message.
