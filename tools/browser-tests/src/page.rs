@@ -281,13 +281,6 @@ impl Page {
             .clone()
     }
 
-    /// Limits what the page can store in the browser.
-    pub async fn set_storage_quota(&self, octets: u64) {
-        let parameters = json!({ "origin": self.origin().await, "quotaSize": octets });
-        let command = ChromeCommand("Storage.overrideQuotaForOrigin", parameters);
-        self.client.issue_cmd(command).await.expect("the browser sets the quota");
-    }
-
     /// Deletes everything that the page has stored, as a browser does that needs the space.
     pub async fn evict_storage(&self) {
         let parameters = json!({ "origin": self.origin().await, "storageTypes": "all" });

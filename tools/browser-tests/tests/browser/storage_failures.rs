@@ -1,16 +1,17 @@
 //! IndexedDB that is forbidden, full or evicted: the page works, loses nothing silently, and says what it cannot store.
 
-use std::time::Duration;
-
 use browser_tests::{Fixture, Page};
 
 use crate::sample_mails::PLAIN;
-use crate::{open_inbox, reload, send, sign_in};
+use crate::{open_inbox, send, sign_in};
 
 const CANNOT_STORE: &str = "The browser could not save the draft.";
 
 const FORBID: &str = "IDBFactory.prototype.open = () => { throw new DOMException('no', 'SecurityError') }; \
     IDBFactory.prototype.databases = async () => { throw new DOMException('no', 'SecurityError') }";
+
+const FILL: &str =
+    "IDBObjectStore.prototype.put = () => { throw new DOMException('full', 'QuotaExceededError') }";
 
 async fn write_to_ag(page: &Page) {
     page.press("Compose").await;
@@ -42,10 +43,8 @@ async fn full_storage_is_reported_and_mail_is_sent() {
     let fixture = open_inbox(&[PLAIN]).await;
     let Fixture { page, servers, .. } = &fixture;
     page.wait_for_text("1 of 1 available offline").await;
-    page.set_storage_quota(1).await;
-    // Chromium examines the quota again after this time.
-    tokio::time::sleep(Duration::from_secs(31)).await;
-    reload(page).await;
+    // Chromium applies a new quota only after some time.
+    page.run(FILL, vec![]).await;
     write_to_ag(page).await;
     let file = servers.file("large.bin", &vec![b'x'; 1 << 20]);
     page.attach_file(&file).await;
