@@ -59,7 +59,7 @@ fn property_value(value: &str) -> String {
 }
 
 /// The methods and results in the fields of `authserv_id`, in lower case. Fields of other servers may be forged. At most
-/// [`RESULTS_MAX`].
+/// 20.
 #[must_use]
 pub fn parse(header: &[u8], authserv_id: &str) -> Vec<(String, String)> {
     let own = fields(header).filter(|field| field.is(NAME)).filter_map(|field| {

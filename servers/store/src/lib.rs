@@ -40,6 +40,7 @@ mod aliases_txt;
 pub mod descriptors;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod password;
+#[cfg(not(target_arch = "wasm32"))]
 mod quotas_txt;
 #[cfg(not(target_arch = "wasm32"))]
 mod rewrite;
