@@ -80,7 +80,7 @@ fn announcement(record: &str) -> Option<Option<PolicyId>> {
 /// A policy for mail to a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// What happens to mail that cannot be sent as the policy demands.
+    /// The treatment of mail that cannot be sent as the policy demands.
     pub mode: Mode,
     /// The mail servers of the domain.
     pub hosts: Vec<HostPattern>,

@@ -104,7 +104,7 @@ fn unusable_database_is_named_at_start() {
     cluster.fails(&serve, "database \"missing\" does not exist");
 }
 
-/// What POP3 shows of an account: unique-ids and messages.
+/// The unique-ids and messages of an account, over POP3.
 fn seen(server: &ServerProcess, name: &str, password: &str) -> Vec<(String, Vec<u8>)> {
     let mut pop3 = server.log_in(name, password);
     let ids = pop3.multiline("UIDL").1;

@@ -136,7 +136,7 @@ async fn exchange(
     }
 }
 
-/// What the actions of Rspamd mean. An unknown one accepts the message.
+/// The meaning of each action of Rspamd. An unknown one accepts the message.
 fn verdict(response: &Response) -> Spam {
     let fields = |is_spam: bool| {
         let score = format!("{:.2} / {:.2}", response.score, response.required_score);

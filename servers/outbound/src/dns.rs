@@ -184,7 +184,7 @@ impl Validating {
 }
 
 impl<T> Found<T> {
-    /// Of the records of an answer, which may contain aliases and signatures.
+    /// Selects data from the records of an answer, which may contain aliases and signatures.
     fn of(answers: &[Record], select: impl FnMut(&RData) -> Option<T>) -> Self {
         let is_signature = |record: &&Record| record.record_type() == RecordType::RRSIG;
         let mut proofs = answers.iter().filter(|record| !is_signature(record)).map(|record| record.proof);

@@ -73,7 +73,7 @@ impl Encryption {
 pub(crate) enum TlsNeed {
     /// None, whatever the domain demands (`TLS-Required: No`, RFC 8689 section 5).
     Optional,
-    /// What the recipients' domain demands.
+    /// The security that the recipients' domain demands.
     Default,
     /// Verified TLS here and on every further host (REQUIRETLS).
     Required,
@@ -121,9 +121,9 @@ pub(crate) struct Session {
     eof: bool,
     /// A write failed. The host's reply may still explain it.
     write_failed: bool,
-    /// What the host offers.
+    /// The extensions that the host offers.
     extensions: Extensions,
-    /// That of the message for which it was opened.
+    /// The need of the message for which the connection was opened.
     need: TlsNeed,
     /// The last message was sent up to its end.
     has_sent_body: bool,
@@ -262,7 +262,7 @@ impl Session {
         Failure::permanent(status, format!("{}: {missing}", self.host))
     }
 
-    /// What demands verified TLS, for a failure.
+    /// The source of the demand for verified TLS, for the text of a failure.
     fn demand(&self) -> String {
         match &self.encryption {
             Encryption::Verified(_, reason) => format!(" (demanded by {reason})"),

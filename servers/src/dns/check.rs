@@ -25,7 +25,7 @@ const FOUND_CHARS_MAX: usize = 200;
 enum Finding {
     Present,
     Missing,
-    /// What the DNS has instead.
+    /// The data that the DNS has instead.
     Wrong(String),
     /// The DNS does not answer.
     Unknown(String),

@@ -14,7 +14,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageRequest {
     pub path: String,
-    /// What the browser wants to do with the answer: the Sec-Fetch-Dest field.
+    /// The Sec-Fetch-Dest field: the purpose of the request.
     pub destination: String,
     /// The names of all fields, in lower case.
     pub fields: Vec<String>,

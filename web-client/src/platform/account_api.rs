@@ -22,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Longer answers do not come from the server.
 const REASON_CHARS_MAX: usize = 300;
 
-/// What the server says about the user.
+/// The own addresses of the user, and a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AccountSession {
     /// The user's addresses, the primary one first.

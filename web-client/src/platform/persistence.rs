@@ -1,4 +1,4 @@
-//! How much the page has stored in the browser, and whether the browser may delete it to make room.
+//! The size of the data that the page has stored in the browser, and the request to keep them.
 
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;

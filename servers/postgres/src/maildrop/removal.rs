@@ -93,7 +93,7 @@ async fn delete(connection: &Connection, account: &str, positions: &[i64]) -> Re
     connection.rows(&delete, &[&account, &positions]).await
 }
 
-/// What the removed messages counted and referred to.
+/// Totals of the removed messages, and the bodies that they referred to.
 #[derive(Default)]
 struct Removed {
     messages: i64,

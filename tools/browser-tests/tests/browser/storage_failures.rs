@@ -54,7 +54,7 @@ async fn full_storage_is_reported_and_mail_is_sent() {
     send(page).await;
     page.wait_for("alert", "This browser could not store a copy.").await;
     assert_eq!(servers.pop3("ag").count(), 1);
-    // What was stored before is still there.
+    // Data stored before is still there.
     page.press("Inbox").await;
     page.open_row("Meeting").await;
     page.wait_for_reader_text("See you at five.").await;

@@ -33,7 +33,7 @@ pub(crate) struct Element<'a> {
     pub(crate) alt: Option<String>,
 }
 
-/// What ends with an element.
+/// The format or block that ends with an element.
 #[derive(Debug)]
 struct Open {
     style: Style,
