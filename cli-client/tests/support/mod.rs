@@ -262,3 +262,9 @@ pub(crate) fn refused_address() -> SocketAddr {
     });
     CONNECTION[0].local_addr().expect("the socket is connected")
 }
+
+/// The output of a successful command with `--json`.
+pub(crate) fn json(output: &ProgramOutput) -> serde_json::Value {
+    assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""), "{}", output.text());
+    serde_json::from_slice(&output.stdout).expect("the output is JSON")
+}

@@ -24,11 +24,13 @@
 mod handwritten;
 mod head;
 pub mod scan;
+mod trace;
 mod unique_id;
 pub mod write;
 
 pub use handwritten::{LfToCrlf, wire_head};
 pub use head::{Author, Defect, HEAD_OCTETS_MAX};
 pub use scan::{Kind, Message, Record, Scanner};
+pub use trace::Trace;
 pub use unique_id::HashedId;
-pub use write::{HEADER_SEARCH_OCTETS_MAX, Header, RecordWriter, Trace, WireHead, WireRecord};
+pub use write::{HEADER_SEARCH_OCTETS_MAX, Header, RecordWriter, WireHead, WireRecord};

@@ -100,6 +100,15 @@ async fn removal_succeeds_if_the_answer_to_commit_is_lost() {
     }
 }
 
+/// Waits until `count` has grown by `more`.
+async fn wait_for_more(count: &impl Fn() -> usize, more: usize) {
+    let (before, start) = (count(), Instant::now());
+    while count() < before + more {
+        assert!(start.elapsed() < Duration::from_secs(60), "{} of {more} deliveries", count() - before);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// Each 250 is one message, whatever the server was doing when it crashed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acknowledged_messages_exist_once_after_crashes_under_load() {
@@ -127,19 +136,13 @@ async fn acknowledged_messages_exist_once_after_crashes_under_load() {
         .collect();
     let count = || acknowledged.lock().expect("not poisoned").len();
     for _ in 0..CRASHES {
-        let before = count();
-        while count() < before + 40 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        wait_for_more(&count, 40).await;
         tokio::task::block_in_place(|| {
             test.server.crash();
             test.server.resume();
         });
     }
-    let before = count();
-    while count() < before + 20 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    wait_for_more(&count, 20).await;
     stop.send_replace(true);
     for sender in senders {
         sender.await.expect("no panic");

@@ -74,6 +74,17 @@ impl Catcher {
         connect(self.smtp)
     }
 
+    /// Sends a message whose octets are not changed.
+    pub(crate) fn deliver_raw(&self, message: &[u8]) -> String {
+        let mut smtp = self.smtp();
+        smtp.command("EHLO client.example");
+        smtp.command("MAIL FROM:<ann@a.example>");
+        smtp.command("RCPT TO:<bob@b.example>");
+        assert!(smtp.command("DATA").starts_with("354"));
+        smtp.stream.send(&[message, b"\r\n.\r\n"].concat());
+        smtp.reply()
+    }
+
     /// Sends a message and returns the reply.
     pub(crate) fn deliver(&self, from: &str, to: &[&str], message: &str) -> String {
         let mut smtp = self.smtp();
