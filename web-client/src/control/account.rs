@@ -10,7 +10,7 @@ use yew::platform::time::sleep;
 use super::Control;
 use super::login_session::LoginSession;
 use crate::model::state::{Notice, SessionAction};
-use crate::platform::account_api::{self, AccountError, AccountSession, MailboxEvents};
+use crate::platform::account_api::{self, AccountError, AccountSession, MailboxEvent, MailboxEvents};
 use crate::storage::stored_sign_in::{self, SignIn};
 
 /// Pause before the next sign-in, doubled after each failure.
@@ -45,15 +45,16 @@ impl Control {
         });
     }
 
-    /// Checks for new mail after each change. Returns whether the connection was of use.
+    /// Checks for new mail after each change, and once at the start: mail may have arrived before the subscription. Returns whether
+    /// a change was reported.
     async fn report_changes(&self, session: &Rc<LoginSession>, token: &str) -> bool {
         let Some(mut events) = MailboxEvents::connect(token) else { return false };
         let mut is_useful = false;
-        while events.changed().await {
+        while let Some(event) = events.next().await {
             if !self.is_current(session) {
                 return true;
             }
-            is_useful = true;
+            is_useful |= event == MailboxEvent::Changed;
             self.check();
         }
         is_useful

@@ -98,6 +98,13 @@ async fn request(path: &str, body: &JsValue) -> Result<Result<String, AccountErr
 
 const HIDE: &str = "pagehide";
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MailboxEvent {
+    /// Later changes are reported.
+    Subscribed,
+    Changed,
+}
+
 /// A WebSocket that reports changes of the mailbox.
 pub(crate) struct MailboxEvents {
     socket: WebSocket,
@@ -149,13 +156,13 @@ impl MailboxEvents {
         })
     }
 
-    /// Waits for a change of the mailbox; false when the connection has ended.
-    pub(crate) async fn changed(&mut self) -> bool {
+    /// Waits for the next event; `None` when the connection has ended.
+    pub(crate) async fn next(&mut self) -> Option<MailboxEvent> {
         loop {
-            match self.events.next().await.flatten().as_deref() {
-                Some("changed") => return true,
-                Some(_) => {}
-                None => return false,
+            match self.events.next().await.flatten()?.as_str() {
+                "ready" => return Some(MailboxEvent::Subscribed),
+                "changed" => return Some(MailboxEvent::Changed),
+                _ => {}
             }
         }
     }
