@@ -93,6 +93,7 @@ fn actions_of_the_filter_decide() {
         r#"{"action": "greylist", "score": 4}"#,
         r#"{"action": "soft reject", "score": 4}"#,
         r#"{"action": "reject", "score": 30.0}"#,
+        r#"{"action": "reject", "score": 30.0}"#,
     ]);
     let receiver = Receiver::start(address);
     assert!(receiver.receive(MESSAGE).starts_with("250"));
@@ -109,19 +110,23 @@ fn actions_of_the_filter_decide() {
     assert_eq!(message, MESSAGE);
     let mailbox = receiver.mailbox();
     assert!(mailbox.contains("\r\nX-Spam-Score: 8.50 / 15.00\r\nX-Spam: Yes\r\n"), "{mailbox}");
-    assert!(receiver.receive(MESSAGE).starts_with("250"));
+    let forged = format!("X-Spam: no, really\r\nx-spam-score: -99\r\n{MESSAGE}");
+    assert!(receiver.receive(&forged).starts_with("250"));
     let mailbox = receiver.mailbox();
     assert_eq!(mailbox.matches("X-Spam: Yes").count(), 1, "{mailbox}");
+    assert!(!mailbox.contains("really") && !mailbox.contains("-99"), "{mailbox}");
     assert!(mailbox.contains("X-Spam-Score: 0.10 / 15.00\r\n"), "{mailbox}");
     for status in ["451 4.7.1", "451 4.7.1", "550 5.7.1"] {
         let reply = receiver.receive(MESSAGE);
         assert!(reply.starts_with(status), "{reply}");
     }
     assert_eq!(receiver.mailbox(), mailbox);
+    assert_eq!(requests.try_iter().count(), 4);
     let start = Instant::now();
     let large = format!("{MESSAGE}{}", "0123456789abcdef\r\n".repeat(200_000));
     assert!(receiver.receive(&large).starts_with("250"), "a large message is not filtered");
     assert!(start.elapsed() < TIMEOUT);
+    assert_eq!(requests.try_iter().count(), 0);
 }
 
 #[test]

@@ -32,15 +32,18 @@ pub fn complete_header(
     }
 }
 
-/// Appends the fields of a header to `out`, without Bcc and Resent-Bcc.
-pub fn remove_bcc(header: &[u8], out: &mut Vec<u8>) {
-    for field in fields(header).filter(|field| !is_bcc(field)) {
+/// The fields that a submission server removes.
+pub const BCC_FIELDS: [&str; 2] = ["Bcc", "Resent-Bcc"];
+
+/// Appends the fields of a header to `out`, without those with one of the names.
+pub fn remove_fields(names: &[&str], header: &[u8], out: &mut Vec<u8>) {
+    for field in fields(header).filter(|field| !names.iter().any(|name| field.is(name))) {
         out.extend_from_slice(field.raw);
     }
 }
 
 fn is_bcc(field: &Field<'_>) -> bool {
-    field.is("Bcc") || field.is("Resent-Bcc")
+    BCC_FIELDS.iter().any(|name| field.is(name))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Verification of a message from a client that has not signed in: SPF (RFC 7208) of HELO and MAIL FROM, DKIM (RFC 6376), ARC (RFC 8617),
+//! Verification of a message from an unauthenticated client: SPF (RFC 7208) of HELO and MAIL FROM, DKIM (RFC 6376), ARC (RFC 8617),
 //! DMARC (RFC 7489, with the tree walk of its successor, RFC 9989) and iprev (RFC 8601 section 3).
 //!
 //! SPF and iprev run while the message arrives. The body is hashed as it passes and not kept. Every step has a timeout, after which
@@ -94,6 +94,10 @@ impl Authenticator {
 impl MessageAuthenticator for Authenticator {
     fn authserv_id(&self) -> &str {
         &self.0.hostname
+    }
+
+    fn own_fields(&self) -> &'static [&'static str] {
+        if self.0.rspamd.is_some() { &rspamd::FIELDS } else { &[] }
     }
 
     fn begin(&self, sender: Sender) -> Box<dyn MessageCheck> {

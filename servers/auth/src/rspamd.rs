@@ -136,6 +136,9 @@ async fn exchange(
     }
 }
 
+/// Names of the fields that the verdict adds.
+pub(crate) const FIELDS: [&str; 2] = ["X-Spam-Score", "X-Spam"];
+
 /// The meaning of each action of Rspamd. An unknown one accepts the message.
 fn verdict(response: &Response) -> Spam {
     let fields = |is_spam: bool| {

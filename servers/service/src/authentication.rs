@@ -12,6 +12,11 @@ pub trait MessageAuthenticator: Send + Sync + Debug {
     /// The name of this server in Authentication-Results fields (RFC 8601 section 2.5).
     fn authserv_id(&self) -> &str;
 
+    /// Names of the fields that this server adds besides. Those of a received message are forged.
+    fn own_fields(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Starts to verify a message, which has yet to arrive.
     fn begin(&self, sender: Sender) -> Box<dyn MessageCheck>;
 }

@@ -1,8 +1,8 @@
 //! Passes the message of a transaction to a delivery target: begin, write, commit. Dropping it aborts the delivery.
 //!
 //! The intake applies the rules that need to see the message: size of the header, number of hops, memory in use. If mail is
-//! authenticated, it passes the message to the check, and removes Authentication-Results fields in the name of this server. Messages of
-//! users lose their Bcc.
+//! authenticated, it passes the message to the check, and removes Authentication-Results fields in the name of this server, and
+//! the fields of a spam filter. Messages of users lose their Bcc.
 
 use std::sync::Arc;
 
@@ -38,7 +38,8 @@ struct Receiving<I> {
 pub struct HeaderFilter {
     /// The name of this server, whose Authentication-Results fields are forged.
     pub authserv_id: Option<String>,
-    pub removes_bcc: bool,
+    /// Names of further fields to remove.
+    pub removed_fields: Vec<&'static str>,
     /// `None`: the client is authenticated.
     pub check: Option<Box<dyn MessageCheck>>,
 }
@@ -51,8 +52,8 @@ impl HeaderFilter {
             authentication_results::remove(authserv_id, &kept, &mut filtered);
             kept = std::mem::take(&mut filtered);
         }
-        if self.removes_bcc {
-            complete::remove_bcc(&kept, &mut filtered);
+        if !self.removed_fields.is_empty() {
+            complete::remove_fields(&self.removed_fields, &kept, &mut filtered);
             kept = filtered;
         }
         kept
@@ -452,7 +453,11 @@ mod tests {
                 let written = Arc::clone(&incoming.0);
                 let check: Box<dyn MessageCheck> = Box::<RecordingCheck>::default();
                 let authserv_id = Some("mx.iit.edu".into());
-                let filter = HeaderFilter { authserv_id, removes_bcc: true, check: Some(check) };
+                let filter = HeaderFilter {
+                    authserv_id,
+                    removed_fields: complete::BCC_FIELDS.to_vec(),
+                    check: Some(check),
+                };
                 let mut intake = MessageIntake::new(incoming, &budget).with_filter(Some(filter));
                 for chunk in message.as_bytes().chunks(step) {
                     intake.write(Bytes::copy_from_slice(chunk)).await;

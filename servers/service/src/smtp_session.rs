@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use mail_core::mailbox::Trace;
 use mail_core::message::address::{Address, ForwardPath, ReversePath};
+use mail_core::message::complete;
 use mail_core::message::header::fields;
 use mail_core::message::parsed::Summary;
 use mail_core::message::printable::Excerpt;
@@ -191,9 +192,11 @@ impl<X: SmtpService> SmtpSession<X> {
     /// Verifies a message of an unauthenticated client that may not relay.
     fn header_filter(&self, hello: &str) -> Option<HeaderFilter> {
         let removes_bcc = self.account.is_some() && self.service.removes_bcc();
+        let mut removed_fields = if removes_bcc { complete::BCC_FIELDS.to_vec() } else { Vec::new() };
         let Some(authenticator) = self.service.authenticator() else {
-            return removes_bcc.then(|| HeaderFilter { removes_bcc, ..HeaderFilter::default() });
+            return removes_bcc.then(|| HeaderFilter { removed_fields, ..HeaderFilter::default() });
         };
+        removed_fields.extend(authenticator.own_fields());
         let address = self.client.address.filter(|_| self.account.is_none() && !self.client.may_relay);
         let transaction = self.transaction.as_ref().expect("the machine requires MAIL before DATA");
         let check = address.map(|address| {
@@ -202,7 +205,11 @@ impl<X: SmtpService> SmtpSession<X> {
             let recipients = recipients.map(|recipient| recipient.address().to_string()).collect();
             authenticator.begin(Sender { address, hello: hello.to_owned(), reverse_path, recipients })
         });
-        Some(HeaderFilter { authserv_id: Some(authenticator.authserv_id().to_owned()), removes_bcc, check })
+        Some(HeaderFilter {
+            authserv_id: Some(authenticator.authserv_id().to_owned()),
+            removed_fields,
+            check,
+        })
     }
 
     async fn end_data(&mut self, hello: String, with: &'static str) -> Result<(), Reply> {
