@@ -9,7 +9,7 @@ use mail_store::directory::DirectoryError;
 use crate::accounts::key;
 use crate::commit::{INLINE_OCTETS_MAX, PIECE_OCTETS};
 use crate::database::Connection;
-use crate::directory::PostgresDirectory;
+use crate::directory::{LOCK_ALIASES, PostgresDirectory};
 use crate::failure::Failure;
 use crate::mailboxes::PostgresMailboxes;
 
@@ -63,10 +63,15 @@ impl PostgresDirectory {
             Some(after) => self.database.query(ACCOUNTS_AFTER, &[&BATCH, &after]).await?,
         };
         let account = |row: &tokio_postgres::Row| {
-            let password = StoredPassword::parse(row.get(1)).ok()?;
-            Some(Account { name: Username::parse(row.get(0)).ok()?, password })
+            let (name, password): (&str, &str) = (row.get(0), row.get(1));
+            match (Username::parse(name), StoredPassword::parse(password)) {
+                (Ok(name), Ok(password)) => Ok(Account { name, password }),
+                _ => Err(DirectoryError::Failed(format!(
+                    "the name or the password in the row of the account `{name}` is invalid; correct it in the table account"
+                ))),
+            }
         };
-        Ok(rows.iter().filter_map(account).collect())
+        rows.iter().map(account).collect()
     }
 
     /// Adds or replaces aliases that were valid together, in their order.
@@ -76,6 +81,7 @@ impl PostgresDirectory {
     pub async fn set_aliases(&self, aliases: &[Alias]) -> Result<(), DirectoryError> {
         let connection = self.database.connection().await?;
         connection.run("BEGIN").await?;
+        connection.run(LOCK_ALIASES).await?;
         let set = connection.prepare(SET_ALIAS).await?;
         for (position, alias) in (1_i64..).zip(aliases) {
             let targets: Vec<_> = alias.targets.iter().map(ToString::to_string).collect();
@@ -83,6 +89,7 @@ impl PostgresDirectory {
         }
         connection.commit().await?;
         connection.give_back();
+        self.forget_lookups();
         Ok(())
     }
 }

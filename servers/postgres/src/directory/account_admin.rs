@@ -52,9 +52,11 @@ impl PostgresDirectory {
                 return Ok(false);
             }
         }
-        connection.commit().await?;
-        connection.give_back();
+        let committed = connection.commit().await;
+        // The change may have been made although its answer was lost.
         self.lookups.clear();
+        committed?;
+        connection.give_back();
         Ok(true)
     }
 

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 const ALL: &str = "SELECT alias, targets FROM alias ORDER BY position, alias";
 
 /// Changes of aliases wait for each other, since two of them could make a loop.
-const LOCK: &str = "UPDATE setting SET value = '' WHERE name = 'aliases'";
+pub(crate) const LOCK_ALIASES: &str = "UPDATE setting SET value = '' WHERE name = 'aliases'";
 
 const SET: &str = "INSERT INTO alias (alias, targets, position) \
     SELECT $1, $2, coalesce(max(position), 0) + 1 FROM alias \
@@ -27,7 +27,7 @@ impl PostgresDirectory {
     ) -> Result<(), DirectoryError> {
         let connection = self.database.connection().await?;
         connection.run("BEGIN").await?;
-        connection.run(LOCK).await?;
+        connection.run(LOCK_ALIASES).await?;
         let text: String = all(&connection).await?.iter().map(|alias| format!("{alias}\n")).collect();
         let mut file = self.parse(&text)?;
         change(&mut file)?;

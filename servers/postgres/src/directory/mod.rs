@@ -24,6 +24,8 @@ mod alias_admin;
 mod decoy;
 mod lookups;
 
+pub(crate) use alias_admin::LOCK_ALIASES;
+
 const ALIASES: &str = "SELECT alias, targets FROM alias WHERE alias = ANY($1)";
 const ACCOUNT: &str = "SELECT name FROM account WHERE account = $1";
 const FIRST: &str = "SELECT name FROM account ORDER BY position, account LIMIT 1";
@@ -57,8 +59,18 @@ impl PostgresDirectory {
         }
     }
 
-    /// Reads the aliases and, if one is given, the account in one round trip.
-    async fn look_up(&self, aliases: &[String], account: Option<&str>) -> Result<(), Failure> {
+    /// Forgets cached lookups, after a change.
+    pub(crate) fn forget_lookups(&self) {
+        self.lookups.clear();
+    }
+
+    /// Reads the aliases and, if one is given, the account in one round trip, and remembers them for a second. Returns the targets
+    /// of each alias, and the account.
+    async fn look_up(
+        &self,
+        aliases: &[String],
+        account: Option<&str>,
+    ) -> Result<(Vec<Option<Vec<AliasTarget>>>, Option<Username>), Failure> {
         let now = Instant::now();
         let (alias_rows, account_rows) = repeat(OPERATION_LIMIT, || async {
             let connection = self.database.connection().await?;
@@ -82,14 +94,17 @@ impl PostgresDirectory {
             Ok(rows)
         })
         .await?;
+        let mut found = Vec::with_capacity(aliases.len());
         for alias in aliases {
             let row = alias_rows.iter().find(|row| row.get::<_, &str>(0) == alias);
+            found.push(row.map(targets));
             self.lookups.aliases.insert(now, alias, row.map(targets));
         }
+        let name = account_rows.first().and_then(name);
         if let Some(account) = account {
-            self.lookups.accounts.insert(now, account, account_rows.first().and_then(name));
+            self.lookups.accounts.insert(now, account, name.clone());
         }
-        Ok(())
+        Ok((found, name))
     }
 
     /// The targets of the first of these aliases that exists.
@@ -100,16 +115,18 @@ impl PostgresDirectory {
         account: Option<&str>,
         host: &Host,
     ) -> Result<Option<Vec<Address>>, DirectoryError> {
-        for _ in 0..2 {
-            let now = Instant::now();
-            let found: Option<Vec<_>> = keys.iter().map(|key| self.lookups.aliases.find(now, key)).collect();
-            if let Some(found) = found {
-                let targets = found.into_iter().flatten().next();
-                return Ok(targets.map(|targets| targets.iter().map(|target| target.at(host)).collect()));
+        let now = Instant::now();
+        let known: Option<Vec<_>> = keys.iter().map(|key| self.lookups.aliases.find(now, key)).collect();
+        let found = match known {
+            Some(known) => known,
+            None => {
+                let (mut found, _) = self.look_up(&[keys, others].concat(), account).await?;
+                found.truncate(keys.len());
+                found
             }
-            self.look_up(&[keys, others].concat(), account).await?;
-        }
-        Err(DirectoryError::Failed("the aliases could not be read in time".into()))
+        };
+        let targets = found.into_iter().flatten().next();
+        Ok(targets.map(|targets| targets.iter().map(|target| target.at(host)).collect()))
     }
 }
 
@@ -129,8 +146,8 @@ impl Directory for PostgresDirectory {
         if let Some(found) = self.lookups.accounts.find(Instant::now(), &key) {
             return Ok(found);
         }
-        self.look_up(&[], Some(&key)).await?;
-        Ok(self.lookups.accounts.find(Instant::now(), &key).flatten())
+        let (_, found) = self.look_up(&[], Some(&key)).await?;
+        Ok(found)
     }
 
     /// Also reads what routing asks for next: the catch-all and the account.
