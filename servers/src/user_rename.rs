@@ -51,13 +51,22 @@ pub(crate) async fn rename(
 
 /// Renames the mailbox and the account.
 async fn move_account(
-    directory: &impl AccountAdmin,
+    directory: &(impl Directory + AccountAdmin),
     mailboxes: &impl MailboxAdmin,
     name: &Username,
     new: &Username,
 ) -> Result<(), String> {
     mailboxes.rename(name, new).await.map_err(|error| format!("{name} was not renamed: {error}"))?;
     let Err(error) = directory.rename(name, new).await else { return Ok(()) };
+    // A database may have made the change although its answer was lost. Without an answer to this question either, the mail stays
+    // where the change has put it.
+    if matches!(error, DirectoryError::Failed(_)) {
+        match directory.find(new).await {
+            Ok(Some(found)) if found.as_str() == new.as_str() => return Ok(()),
+            Ok(_) => {}
+            Err(_) => return Err(format!("{error}; its mail is now that of {new}: repeat the command")),
+        }
+    }
     mailboxes
         .rename(new, name)
         .await
@@ -73,7 +82,12 @@ async fn rename_targets(
     new: &Username,
 ) -> Result<usize, DirectoryError> {
     let mut changed = 0;
-    let is_name = |local: &LocalPart| local.as_str().eq_ignore_ascii_case(name.as_str());
+    let is_name = |local: &LocalPart| local.username().as_ref() == Some(name);
+    // `gb+lists` becomes `greta+lists`.
+    let renamed = |local: &LocalPart| {
+        let detail = local.as_str().find('+').map_or("", |at| &local.as_str()[at..]);
+        LocalPart::parse(&format!("{new}{detail}")).expect("a username with a detail is a local part")
+    };
     for Alias { key, targets } in directory.aliases().await? {
         let old: Vec<AliasTarget> = targets
             .into_iter()
@@ -88,14 +102,13 @@ async fn rename_targets(
         if old.is_empty() {
             continue;
         }
-        let local = LocalPart::parse(new.as_str()).expect("a username is a local part");
-        let renamed = old.iter().map(|target| match target {
-            AliasTarget::Name(_) => AliasTarget::Name(local.clone()),
-            AliasTarget::Address(address) => {
-                AliasTarget::Address(Address { local: local.clone(), host: address.host.clone() })
+        let targets = old.iter().map(|target| match target {
+            AliasTarget::Name(local) => AliasTarget::Name(renamed(local)),
+            AliasTarget::Address(Address { local, host }) => {
+                AliasTarget::Address(Address { local: renamed(local), host: host.clone() })
             }
         });
-        directory.add_alias(&key, renamed.collect()).await?;
+        directory.add_alias(&key, targets.collect()).await?;
         directory.remove_alias(&key, &old).await?;
         changed += 1;
     }

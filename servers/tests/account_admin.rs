@@ -79,7 +79,7 @@ fn renamed_account_keeps_mail_password_quota_and_aliases() {
     let dir = TestDir::new();
     fs::write(
         dir.path("data/Aliases.txt"),
-        "sales: ag, gb\nhelp@iit.edu: gb@iit.edu, gb@elsewhere.example\n",
+        "sales: ag, gb, gb+sales\nhelp@iit.edu: gb@iit.edu, gb@elsewhere.example\n",
     )
     .expect("the file is written");
     fs::write(dir.path("data/Quotas.txt"), "gb: 1 GiB\n").expect("the file is written");
@@ -99,7 +99,7 @@ fn renamed_account_keeps_mail_password_quota_and_aliases() {
     assert_eq!(text("data/User.txt"), "ag secret\ngreta other\n");
     assert_eq!(
         text("data/Aliases.txt"),
-        "sales: ag, greta\nhelp@iit.edu: gb@elsewhere.example, greta@iit.edu\n"
+        "sales: ag, greta, greta+sales\nhelp@iit.edu: gb@elsewhere.example, greta@iit.edu\n"
     );
     assert_eq!(text("data/Quotas.txt"), "greta: 1 GiB\n");
     assert!(!dir.path("data/gb").exists());

@@ -225,9 +225,12 @@ impl AccountAdmin for UserTxt {
             if let Some(taken) = taken {
                 return Err(DirectoryError::Exists(taken.name.clone()));
             }
-            if file.rename(name, new) { Ok(()) } else { Err(DirectoryError::Unknown(name.clone())) }
-        })?;
-        self.quotas.rename(name, new)
+            if !file.rename(name, new) {
+                return Err(DirectoryError::Unknown(name.clone()));
+            }
+            // Before User.txt is written: if the quota cannot be moved, the account keeps its name.
+            self.quotas.rename(name, new)
+        })
     }
 
     async fn set_quota(&self, name: &Username, quota: Option<Quota>) -> Result<(), DirectoryError> {
@@ -237,11 +240,12 @@ impl AccountAdmin for UserTxt {
     }
 
     async fn remove(&self, name: &Username) -> Result<(), DirectoryError> {
-        self.rewrite(|file| match file.remove(name) {
-            true => Ok(()),
-            false => Err(DirectoryError::Unknown(name.clone())),
-        })?;
-        if self.quotas.exists() { self.quotas.set(name, None) } else { Ok(()) }
+        self.rewrite(|file| {
+            if !file.remove(name) {
+                return Err(DirectoryError::Unknown(name.clone()));
+            }
+            if self.quotas.exists() { self.quotas.set(name, None) } else { Ok(()) }
+        })
     }
 
     async fn weak_passwords(&self) -> Result<WeakPasswords, DirectoryError> {
