@@ -101,7 +101,8 @@ impl Release {
             .map_err(|error| format!("cannot use the outbound queue: {error}"))?;
         let metrics = Metrics::registered(&mut Registry::default());
         let reports = Reports(Arc::clone(store));
-        let agent = Agent::new(&queue, outbound.clone(), config.hostname.clone(), reports, metrics, None)?;
+        let agent =
+            Agent::new(&queue, outbound.clone(), config.hostname.clone(), reports, metrics, Some(root))?;
         let release = Self { queue, hostname: config.hostname.clone(), allowed: allowed.to_vec(), smarthost };
         Ok((release, agent))
     }

@@ -24,6 +24,8 @@ use tracing::{info, warn};
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause before another test of DNS servers that have returned no valid signature.
 const TEST_PAUSE: Duration = Duration::from_secs(600);
+/// After a test without an answer, which says nothing about signatures.
+const FAILURE_PAUSE: Duration = Duration::from_secs(30);
 /// Octets of TXT records of a name that are read.
 const TXT_OCTETS_MAX: usize = 16 << 10;
 
@@ -177,7 +179,8 @@ impl Validating {
             _ => {}
         }
         if !is_supported {
-            *state = Support::No(Instant::now() + TEST_PAUSE);
+            let pause = if root.is_err() { FAILURE_PAUSE } else { TEST_PAUSE };
+            *state = Support::No(Instant::now() + pause);
         }
         is_supported
     }
