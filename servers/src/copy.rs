@@ -50,7 +50,7 @@ enum Place {
 
 #[allow(clippy::unnecessary_wraps, reason = "for clap")]
 fn parse_place(text: &str) -> Result<Place, String> {
-    Ok(match text.starts_with("postgresql://") {
+    Ok(match text.starts_with("postgresql://") || text.starts_with("postgres://") {
         true => Place::Database(text.to_owned()),
         false => Place::Directory(text.into()),
     })
@@ -67,6 +67,9 @@ impl CopyArgs {
                 run_blocking(ToDatabase { config, data: from, database }.run())
             }
             (Place::Database(from), Place::Directory(to)) => {
+                if to.is_dir() {
+                    privileges::become_owner_of(to)?;
+                }
                 let database = Database::new(from, CONNECTIONS)?;
                 run_blocking(ToDirectory { config, database, data: to }.run())
             }

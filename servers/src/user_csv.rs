@@ -23,8 +23,12 @@ pub(crate) async fn add(directory: &impl AccountAdmin, path: &Path) -> Result<()
         path if path == Path::new("-") => Box::new(io::stdin().lock()),
         path => Box::new(File::open(path).map_err(|error| cannot_read(&error))?),
     };
-    let mut reader =
-        csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(input.take(FILE_OCTETS_MAX));
+    let mut text = Vec::new();
+    input.take(FILE_OCTETS_MAX + 1).read_to_end(&mut text).map_err(|error| cannot_read(&error))?;
+    if text.len() as u64 > FILE_OCTETS_MAX {
+        return Err(cannot_read(&"it is larger than 64 MiB; split it"));
+    }
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_slice());
     let (mut added, mut failed) = (0_u64, 0_u64);
     for record in reader.records() {
         let record = record.map_err(|error| cannot_read(&error))?;

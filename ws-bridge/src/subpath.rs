@@ -22,7 +22,8 @@ pub(crate) fn below(path: &str, router: Router) -> Router {
 async fn respond(path: &str, router: Router, mut request: Request) -> Response {
     let requested = request.uri().path();
     if requested == "/" || requested == path.trim_end_matches('/') {
-        return Redirect::permanent(path).into_response();
+        // Not permanent: browsers would keep it after a change of the configuration.
+        return Redirect::temporary(path).into_response();
     }
     if let Some(uri) = stripped(path, request.uri()) {
         *request.uri_mut() = uri;

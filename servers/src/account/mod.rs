@@ -3,13 +3,13 @@
 //!
 //! | route | request | response |
 //! |---|---|---|
-//! | `POST /account/session` | `{"user", "password"}` | `{"account", "addresses", "token"}`, the address at the first domain first |
+//! | `POST /account/session` | `{"user", "password"}` | `{"account", "addresses", "token", "token_seconds"}`, the address at the first domain first |
 //! | `POST /account/password` | `{"user", "password", "new_password"}` | 204 |
 //! | `GET /account/events` | a token, over a WebSocket | see `events.rs` |
 //!
 //! A refusal is one sentence as plain text: 400 for a malformed request, 403 for a wrong password, a foreign origin or a
-//! connection without TLS, 422 for an unusable new password, 429 after too many failed sign-ins, 503 if passwords cannot be
-//! verified now. Host and Origin are checked as for WebSockets; a request without Origin does not come from a page.
+//! connection without TLS, 422 for an unusable new password, 413 for a request that is too large, 429 after too many failed
+//! sign-ins, 500 if accounts cannot be read, 503 if passwords cannot be verified now or there are too many connections. Host and Origin are checked as for WebSockets; a request without Origin does not come from a page.
 
 mod events;
 mod mailbox_watcher;
@@ -161,7 +161,7 @@ async fn session(
     Ok((headers, body.to_string()).into_response())
 }
 
-/// Axum handler. Other sign-ins stay valid only where they are verified again: SMTP and POP3 sessions go on.
+/// Axum handler. Open SMTP and POP3 sessions continue; tokens of the account end.
 async fn change_password(
     State(api): State<Arc<AccountApi>>,
     Extension(browser): Extension<Browser>,
