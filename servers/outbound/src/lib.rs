@@ -16,6 +16,7 @@
 //! | `dane`, `policy` | TLS that the recipients' domains demand: DANE, MTA-STS |
 //! | `session` | the SMTP connection to another host |
 //! | `report` | delivery status notifications |
+//! | `waiting` | queued messages as their senders see them |
 //! | `srs_key` | the secret for rewritten senders |
 
 mod agent;
@@ -30,11 +31,13 @@ mod route;
 mod schedule;
 mod session;
 mod srs_key;
+mod waiting;
 
 pub use agent::{Agent, ControlError, Metrics, ReportTarget, Request, request};
 pub use dns::dns_resolver;
 pub use incoming::{OutboundIncoming, OutboundQueue, ReadBody, Signer};
 pub use schedule::{Grouping, SharedSchedule};
 pub use srs_key::{SRS_KEY, open_srs};
+pub use waiting::{WaitingMessage, WaitingRecipient, WaitingState};
 
 pub use route::is_public;

@@ -275,6 +275,13 @@ impl Schedule {
         }
     }
 
+    /// The end of a destination's block, and its reason; `None` if it is not blocked.
+    pub(crate) fn block_of(&self, destination: &Destination, now: Instant) -> Option<(Instant, Arc<str>)> {
+        let state = self.destinations.get(destination)?;
+        let until = state.blocked_until.filter(|until| *until > now)?;
+        Some((until, Arc::clone(&state.failure)))
+    }
+
     /// Whether a destination has connections besides the caller's.
     pub(crate) fn has_other_connections(&self, destination: &Destination) -> bool {
         self.destinations.get(destination).is_some_and(|state| state.connections > 1)

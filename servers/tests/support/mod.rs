@@ -12,6 +12,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+pub(crate) mod account;
 pub(crate) mod catch;
 pub(crate) mod dns;
 pub(crate) mod mail_host;

@@ -23,12 +23,16 @@ pub(crate) struct Sender {
 impl Sender {
     /// Delivers to `port` of the mail servers in `dns`. `keys` are added to `[outbound]`.
     pub(crate) fn start(dns: &DnsServer, port: u16, keys: &str) -> Self {
-        let config = format!(
+        Self::with_config(&Self::config(dns, port, keys))
+    }
+
+    /// A configuration as for [`start`](Self::start).
+    pub(crate) fn config(dns: &DnsServer, port: u16, keys: &str) -> String {
+        format!(
             "[outbound]\nmode = 'direct'\nport = {port}\nresolver = ['{}']\nprivate_networks = ['127.0.0.0/8']\n{keys}\n\
              [smtp]\nsubmission_listen = ['127.0.0.1:0']\n",
             dns.address
-        );
-        Self::with_config(&config)
+        )
     }
 
     pub(crate) fn with_config(config: &str) -> Self {
