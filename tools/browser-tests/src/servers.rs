@@ -136,6 +136,16 @@ impl Servers {
         self.folder.path().join("data").join(account).join("MyMailBox.txt")
     }
 
+    /// Runs `pennypost` with the configuration of these servers, and returns its output.
+    #[must_use]
+    pub fn pennypost(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(paths::pennypost());
+        command.args(arguments).arg("--config").arg(self.folder.path().join("pennypost.toml"));
+        let output = command.output().expect("pennypost can be run");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
     /// Writes a file that a test can attach.
     #[must_use]
     pub fn file(&self, name: &str, content: &[u8]) -> PathBuf {

@@ -1,4 +1,4 @@
-//! The account routes: own addresses and changes of the mailbox, as long as the user is signed in; a new password.
+//! The account routes: own addresses and changes of the mailbox, as long as the user is signed in; queued messages; a new password.
 
 use std::rc::Rc;
 
@@ -9,7 +9,7 @@ use yew::platform::time::sleep;
 
 use super::Control;
 use super::login_session::LoginSession;
-use crate::model::state::{Notice, SessionAction};
+use crate::model::state::{MailboxAction, Notice, SessionAction};
 use crate::platform::account_api::{self, AccountError, AccountSession, MailboxEvent, MailboxEvents};
 use crate::storage::stored_sign_in::{self, SignIn};
 
@@ -30,6 +30,7 @@ impl Control {
             while control.is_current(&session) {
                 match account_api::sign_in(&session.credentials()).await {
                     Ok(account) => {
+                        session.token.replace(Some(account.token.clone()));
                         control.use_addresses(&session, &account).await;
                         if control.report_changes(&session, &account.token).await {
                             delay = RETRY_DELAY;
@@ -58,6 +59,20 @@ impl Control {
             self.check();
         }
         is_useful
+    }
+
+    /// Asks the server for the user's queued messages. Returns whether the server was asked; it has to admit the user first.
+    pub(crate) async fn update_queue(&self) -> bool {
+        let Some(session) = self.session() else { return false };
+        let Some(token) = session.token.borrow().clone() else { return false };
+        // After a failure, the messages stay as they were last known.
+        if let Ok(queued) = account_api::queue(&token).await
+            && self.is_current(&session)
+            && *self.state().mailbox.queued != queued
+        {
+            self.dispatch(MailboxAction::Queued(queued));
+        }
+        true
     }
 
     /// Offers the addresses that the server reports. The current one stays in use if it is among them.

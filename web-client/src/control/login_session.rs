@@ -60,6 +60,8 @@ pub(super) struct LoginSession {
     pub(super) backoff: Cell<Backoff>,
     /// The last login was refused without a response code.
     pub(super) login_refused: Cell<bool>,
+    /// The token of the account routes.
+    pub(super) token: RefCell<Option<String>>,
     /// The server reports changes of the mailbox.
     pub(super) watching: Cell<bool>,
     /// Ends the wait before the next attempt.
@@ -92,6 +94,7 @@ impl LoginSession {
             cancel_fetch: RefCell::default(),
             backoff: Cell::default(),
             login_refused: Cell::default(),
+            token: RefCell::default(),
             watching: Cell::default(),
             wake: RefCell::default(),
         }

@@ -37,6 +37,12 @@ pub(crate) struct Message {
     pub(crate) body: Option<BodyIndex>,
 }
 
+impl Message {
+    pub(crate) fn message_id(&self) -> Option<&MessageId> {
+        self.header.as_ref()?.message_id.as_ref()
+    }
+}
+
 /// The part of a message's text that the list shows and searches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct BodyIndex {

@@ -10,6 +10,7 @@ pub(crate) mod import;
 pub(crate) mod mailto;
 pub(crate) mod message;
 pub(crate) mod people;
+pub(crate) mod queued_mail;
 pub(crate) mod rich_text;
 pub(crate) mod route;
 pub(crate) mod search;

@@ -1,4 +1,4 @@
-//! The account routes of the page's server: own addresses, a new password, changes of the mailbox. A separate bridge has none of
+//! The account routes of the page's server: own addresses, queued messages, a new password, changes of the mailbox. A separate bridge has none of
 //! them.
 
 use std::pin::pin;
@@ -7,6 +7,7 @@ use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::future::{Either, select};
 use futures::stream::StreamExt as _;
 use mail_core::message::address::Address;
+use mail_core::message::id::MessageId;
 use mail_core::sasl::Credentials;
 use mail_core::time::Duration;
 use wasm_bindgen::closure::Closure;
@@ -16,6 +17,7 @@ use web_sys::{CloseEvent, MessageEvent, RequestInit, Response, WebSocket};
 use yew::platform::time::sleep;
 
 use super::{js, location};
+use crate::model::queued_mail::{QueuedMail, QueuedRecipient, QueuedState};
 
 /// The server delays the answer to a wrong password by up to 8 seconds.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -27,7 +29,7 @@ const REASON_CHARS_MAX: usize = 300;
 pub(crate) struct AccountSession {
     /// The user's addresses, the primary one first.
     pub(crate) addresses: Vec<Address>,
-    /// For [`MailboxEvents::connect`].
+    /// For [`queue`] and [`MailboxEvents::connect`].
     pub(crate) token: String,
 }
 
@@ -47,11 +49,49 @@ pub(crate) async fn sign_in(credentials: &Credentials) -> Result<AccountSession,
     ]);
     let text = post("account/session", &body).await?;
     let answer = js_sys::JSON::parse(&text).map_err(|_| no_answer())?;
-    let addresses =
-        js::property(&answer, "addresses").map(|list| js_sys::Array::from(&list)).unwrap_or_default();
+    let addresses = array(&answer, "addresses");
     let addresses = addresses.iter().filter_map(|text| Address::parse(&text.as_string()?).ok());
-    let token = js::property(&answer, "token").and_then(|token| token.as_string()).ok_or_else(no_answer)?;
+    let token = string(&answer, "token").ok_or_else(no_answer)?;
     Ok(AccountSession { addresses: addresses.collect(), token })
+}
+
+/// The user's messages that wait in the server's queue. Those without a Message-ID are left out.
+pub(crate) async fn queue(token: &str) -> Result<Vec<QueuedMail>, AccountError> {
+    let text = post("account/queue", &js::object([("token", JsValue::from(token))])).await?;
+    let answer = js_sys::JSON::parse(&text).map_err(|_| no_answer())?;
+    Ok(array(&answer, "messages").iter().filter_map(|message| queued_mail(&message)).collect())
+}
+
+fn queued_mail(message: &JsValue) -> Option<QueuedMail> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
+    let more_recipients = js::property(message, "more_recipients")?.as_f64()? as usize;
+    Some(QueuedMail {
+        message_id: MessageId::parse(&string(message, "message_id")?)?,
+        recipients: array(message, "recipients").iter().filter_map(|one| queued_recipient(&one)).collect(),
+        more_recipients,
+    })
+}
+
+fn queued_recipient(recipient: &JsValue) -> Option<QueuedRecipient> {
+    let next_attempt = string(recipient, "next_attempt").and_then(|time| time.parse().ok());
+    Some(QueuedRecipient {
+        address: string(recipient, "address")?,
+        state: match string(recipient, "state")?.as_str() {
+            "held" => QueuedState::Held,
+            "undeliverable" => QueuedState::Undeliverable,
+            _ => QueuedState::Waiting(next_attempt),
+        },
+        reply: string(recipient, "reply")?,
+    })
+}
+
+fn string(object: &JsValue, name: &str) -> Option<String> {
+    js::property(object, name)?.as_string()
+}
+
+/// Empty if there is no such array.
+fn array(object: &JsValue, name: &str) -> js_sys::Array {
+    js::property(object, name).map(|list| js_sys::Array::from(&list)).unwrap_or_default()
 }
 
 /// Changes the password. After an error, it is unchanged unless the connection was lost.

@@ -15,6 +15,7 @@ use super::history::{HistorySync, Location};
 use super::keyboard::{on_key, restore_focus};
 use super::message_list::MessageList;
 use super::protocol_log::ProtocolLog;
+use super::queued_mail::QueueWatch;
 use super::reader::Reader;
 use super::settings_dialog::SettingsDialog;
 use super::shortcuts_dialog::ShortcutsDialog;
@@ -23,7 +24,7 @@ use super::toast::Toasts;
 use super::top_bar::TopBar;
 use super::update_bar::UpdateBar;
 use crate::control::Control;
-use crate::model::state::{Content, State, UiAction};
+use crate::model::state::{Content, Folder, State, UiAction};
 use crate::platform::{dom, service_worker};
 
 #[component]
@@ -81,6 +82,8 @@ fn starting() -> Html {
 fn panes(state: &State) -> Html {
     let State { session, mailbox, compose, ui } = state.clone();
     let settings = session.settings.clone();
+    let shows_sent =
+        ui.folder == Folder::Sent || ui.open.as_ref().is_some_and(|open| open.folder == Folder::Sent);
     let reading = ui.open.is_some() || compose.open.is_some();
     html! {
         <div class={classes!("app", reading.then_some("reading"))}>
@@ -99,6 +102,7 @@ fn panes(state: &State) -> Html {
             }
             if ui.protocol_log { <ProtocolLog /> }
             <Toasts undoable={mailbox.removal.undoable.len()} compose={compose.clone()} notice={ui.notice.clone()} />
+            if shows_sent { <QueueWatch /> }
             if ui.shortcuts { <ShortcutsDialog /> }
             if ui.settings { <SettingsDialog settings={settings} /> }
             if let Some(deletion) = &ui.deletion { <ConfirmationDialog deletion={deletion.clone()} /> }

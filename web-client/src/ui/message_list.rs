@@ -100,11 +100,17 @@ fn drawn_rows(props: &MessageListProps, rows: &Rows, first_visible: i32) -> Html
     let row = |index: i32| {
         let item = &rows.items[index as usize];
         let folder = if in_results { folder_of(mailbox, drafts, item.id()) } else { ui.folder };
+        let is_queued = match item {
+            ListItem::Message(message) => {
+                message.message_id().is_some_and(|id| mailbox.queued_mail(id).is_some())
+            }
+            ListItem::Draft(_) => false,
+        };
         html! {
             <MessageRow key={item.id().to_owned()} item={item.clone()} {folder} top={layout.top(index)} {index} {count}
                 current={cursor == Some(index)} selected={ui.selected.contains(item.id())}
                 in_tab_order={index == tab_stop} shows_size={ui.sort == Sort::Largest}
-                is_grouped={!layout.groups().is_empty()} {in_results} {today} />
+                is_grouped={!layout.groups().is_empty()} {in_results} {today} {is_queued} />
         }
     };
     let headings = layout.groups().iter().map(|group| {

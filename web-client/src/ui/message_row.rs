@@ -29,6 +29,8 @@ pub(super) struct MessageRowProps {
     pub(super) is_grouped: bool,
     /// The message is in the results of a search, which may come from any folder.
     pub(super) in_results: bool,
+    /// The message waits in the server's queue.
+    pub(super) is_queued: bool,
     /// Redraws the date when the day changes.
     pub(super) today: chrono::NaiveDate,
 }
@@ -87,7 +89,9 @@ pub(super) fn MessageRow(props: &MessageRowProps) -> Html {
     }
 }
 
-fn date(MessageRowProps { item, folder, shows_size, is_grouped, in_results, .. }: &MessageRowProps) -> Html {
+fn date(
+    MessageRowProps { item, folder, shows_size, is_grouped, in_results, is_queued, .. }: &MessageRowProps,
+) -> Html {
     let now = clock::local(clock::now());
     let date = item.date().map(|date| format::list_date(clock::local(date), now, *is_grouped));
     html! {
@@ -96,6 +100,7 @@ fn date(MessageRowProps { item, folder, shows_size, is_grouped, in_results, .. }
                 <span class="attachment-icon" title="Has attachments">{ icons::clip() }</span>
             }
             if matches!(item, ListItem::Draft(form) if form.is_in_outbox()) { <span class="label">{ strings::OUTBOX }</span> }
+            if *is_queued { <span class="label">{ "Not sent yet" }</span> }
             if *in_results && folder.is_local() { <span class="label">{ folder.name() }</span> }
             if *shows_size { <span class="size">{ format::size(item.octets()) }</span> }
             { date }

@@ -14,9 +14,11 @@ use super::element_ids::TITLE_ID;
 use super::image_bar::{ImageBar, image_sender};
 use super::message_frame::MessageFrame;
 use super::message_header::MessageHeader;
+use super::queued_mail::queued_mail;
 use super::remote_images_frame::RemoteImagesFrame;
 use crate::control::Control;
 use crate::model::fetched_message::FetchedMessage;
+use crate::model::queued_mail::QueuedMail;
 use crate::model::settings::Settings;
 use crate::model::state::UiAction;
 use crate::sanitize::{RemoteImages, sanitize_html};
@@ -27,10 +29,14 @@ pub(super) struct MessageViewProps {
     /// The HTML is shown, if there is any.
     pub(super) shows_html: bool,
     pub(super) settings: Rc<Settings>,
+    /// The message in the server's queue.
+    pub(super) queued: Option<QueuedMail>,
 }
 
 #[component]
-pub(super) fn MessageView(MessageViewProps { message, shows_html, settings }: &MessageViewProps) -> Html {
+pub(super) fn MessageView(
+    MessageViewProps { message, shows_html, settings, queued }: &MessageViewProps,
+) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
     // Indices of images that the browser could not draw.
     let broken = use_state_eq(Vec::new);
@@ -78,6 +84,7 @@ pub(super) fn MessageView(MessageViewProps { message, shows_html, settings }: &M
                 { if subject.is_empty() { "(no subject)".to_owned() } else { subject } }
             </h2>
             <MessageHeader message={message.clone()}>{ switch.unwrap_or_default() }</MessageHeader>
+            { queued.as_ref().map(queued_mail) }
             { message.parsed.report.as_ref().map(|report| delivery_report(&control, report, can_send_again(&message.parsed))) }
             if let Some(html) = html.filter(|html| *shows_html && html.blocked_images > 0) {
                 <ImageBar blocked={html.blocked_images} {sender} {onshow} />

@@ -35,6 +35,7 @@ mod overlays;
 mod password_form;
 mod plain_text;
 mod protocol_log;
+mod queued_mail;
 mod reader;
 mod recipients_field;
 mod remote_images_frame;

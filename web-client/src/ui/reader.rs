@@ -59,9 +59,10 @@ pub(super) fn Reader(ReaderProps { settings, mailbox, ui }: &ReaderProps) -> Htm
             html! { <Source key={open.id.clone()} message={message.clone()} /> }
         }
         Content::Ready(message) => {
+            let queued = message.parsed.message_id.as_ref().and_then(|id| mailbox.queued_mail(id)).cloned();
             let view = html! {
                 <>
-                    <MessageView key={open.id.clone()} message={message.clone()} shows_html={open.shows_html} settings={settings.clone()} />
+                    <MessageView key={open.id.clone()} message={message.clone()} shows_html={open.shows_html} settings={settings.clone()} {queued} />
                     { answers(&control) }
                 </>
             };

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use browser_tests::{Fixture, Screen, Servers};
+use browser_tests::{Fixture, ReservedPort, Screen, Servers};
 
 use crate::sample_mails::PLAIN;
 use crate::{assert_no_console_errors, open_inbox, reload, send, sign_in};
@@ -69,6 +69,36 @@ async fn password_is_changed_and_stays_known_to_the_page() {
     reload(page).await;
     servers.deliver("gb", "From: ag@iit.edu\nTo: gb@iit.edu\nSubject: After a reload\n\nHello.\n");
     page.wait_for("row", "After a reload").await;
+    assert_no_console_errors(page).await;
+}
+
+#[tokio::test]
+async fn sent_message_in_the_queue_names_the_next_attempt_until_it_has_left() {
+    // No server listens there.
+    let smarthost = ReservedPort::new();
+    let servers = Servers::start(&format!(
+        "[outbound]\nmode = 'smarthost'\nsmarthost = {{ address = '{}', tls = 'off' }}\n",
+        smarthost.address()
+    ));
+    let fixture = Fixture::open_on(Screen::Desktop, servers).await;
+    let Fixture { page, servers, .. } = &fixture;
+    sign_in(page, "gb", "gondola").await;
+    page.press("Compose").await;
+    page.fill("To", "x@example.net").await;
+    page.fill("Subject", "The plans").await;
+    page.fill("Text", "They are ready.").await;
+    send(page).await;
+    page.press("Sent").await;
+    page.wait_for("row", "Not sent yet").await;
+    page.open_row("The plans").await;
+    page.wait_for_reader_text("Waiting to be sent to x@example.net: next attempt at ").await;
+    page.wait_for_reader_text(&smarthost.address().to_string()).await;
+    page.screenshot("queued").await;
+    assert_eq!(page.accessibility_violations().await, [""; 0]);
+    let queue = servers.pennypost(&["queue", "list"]);
+    let _ = servers.pennypost(&["queue", "drop", queue.split(' ').next().expect("an id")]);
+    page.wait_for_reader_text_gone("Waiting to be sent").await;
+    page.wait_for_gone("row", "Not sent yet").await;
     assert_no_console_errors(page).await;
 }
 

@@ -3,7 +3,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
+use mail_core::message::id::MessageId;
+
 use crate::model::message::{BodyIndex, HeaderSummary, Listing, Message};
+use crate::model::queued_mail::QueuedMail;
 
 /// Progress of fetching headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub(crate) struct MailboxState {
     pub(crate) listed: bool,
     pub(crate) loading: Option<Loading>,
     pub(crate) removal: Removal,
+    /// The user's messages in the server's queue, as far as they are known.
+    pub(crate) queued: Rc<Vec<QueuedMail>>,
 }
 
 #[derive(Clone, Debug)]
@@ -69,6 +74,8 @@ pub(crate) enum MailboxAction {
     RemovalFailed(Vec<String>),
     SentCopyStored(Rc<Message>),
     SentCopiesDeleted(Vec<String>),
+    /// The server has reported its queue.
+    Queued(Vec<QueuedMail>),
 }
 
 impl MailboxState {
@@ -113,11 +120,17 @@ impl MailboxState {
                 let ids: HashSet<_> = ids.into_iter().collect();
                 Rc::make_mut(&mut self.sent).retain(|copy| !ids.contains(&copy.id));
             }
+            MailboxAction::Queued(queued) => self.queued = Rc::new(queued),
         }
     }
 
     pub(crate) fn message(&self, unique_id: &str) -> Option<&Rc<Message>> {
         self.messages.iter().find(|message| message.id == unique_id)
+    }
+
+    /// The queued message with a Message-ID.
+    pub(crate) fn queued_mail(&self, id: &MessageId) -> Option<&QueuedMail> {
+        self.queued.iter().find(|mail| mail.message_id == *id)
     }
 
     /// The messages of the maildrop that are among `ids`.
