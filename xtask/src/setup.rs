@@ -1,9 +1,10 @@
 //! `cargo xtask setup`: installs the tools that the tests need and this machine lacks.
 //!
-//! Sources: rustup for the Rust target, crates.io for four programs, Debian for node, npm, Python, mail programs, PostgreSQL, Pebble
+//! Sources: rustup for the Rust target, crates.io for four programs (five with `PENNYPOST_LONG=1`, which includes Firefox), Debian for node, npm, Python, mail programs, PostgreSQL, Pebble
 //! and Chromium, npm for axe-core, nodemailer, mailpit-api and cypress-mailpit, PyPI for aiosmtplib, mailpit-api-client, schemathesis
 //! and dkimpy. No prebuilt program is downloaded from elsewhere. Each run checks the machine, so a second run does nothing.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -40,6 +41,9 @@ const PACKAGES: &[Package] = &[
     ("chromium", "chromium", "runs the page"),
     ("chromedriver", "chromium-driver", "drives the page"),
 ];
+
+/// Only for the long form of the tests, because geckodriver is built as well.
+const FIREFOX: &[Package] = &[("firefox-esr", "firefox-esr", "runs the page")];
 
 /// Reverse proxies. Their packages start services.
 const PROXIES: &[Package] = &[
@@ -112,11 +116,19 @@ pub fn run() -> Result {
         npm_packages()?,
         python_packages()?,
         tools(&test_tools()?)?,
+        is_long() && debian_packages(FIREFOX)?,
+        is_long() && tools(&[geckodriver()])?,
     ];
     if !installed.contains(&true) {
         print("setup: nothing to install");
     }
     Ok(())
+}
+
+/// Whether the long form of the tests is wanted.
+#[must_use]
+pub fn is_long() -> bool {
+    env::var_os("PENNYPOST_LONG").is_some()
 }
 
 /// Installs npm, which building the page needs.
@@ -274,6 +286,18 @@ fn test_tools() -> Result<[Tool; 4]> {
             purpose: "checks licences and advisories; five minutes",
         },
     ])
+}
+
+fn geckodriver() -> Tool {
+    Tool {
+        program: "geckodriver",
+        package: "geckodriver",
+        version: "0.37.1".to_owned(),
+        version_prefix: "0.37.".to_owned(),
+        flags: &["--locked"],
+        opt_level: "0",
+        purpose: "drives Firefox; MINUTES minutes",
+    }
 }
 
 fn tools(tools: &[Tool]) -> Result<bool> {
