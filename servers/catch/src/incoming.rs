@@ -1,4 +1,4 @@
-//! A message on its way into its file, which gets its name at the end, before the 250. A small message stays in memory until then.
+//! A message being received. Small ones stay in memory, larger ones go to a temporary file, which is renamed before the 250.
 
 use std::fs;
 use std::io;
@@ -21,7 +21,7 @@ pub(crate) struct CatchTarget {
     slot: Slot,
 }
 
-/// The message that was received last, until the session stores it.
+/// The last received message, until the session stores it.
 type Slot = Arc<Mutex<Option<ReceivedMessage>>>;
 
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl CatchTarget {
         Self { store, slot: Slot::default() }
     }
 
-    /// Takes the message that was received last.
+    /// Takes the last received message.
     pub(crate) fn take_received(&self) -> Option<ReceivedMessage> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -62,7 +62,7 @@ impl DeliveryTarget for CatchTarget {
 }
 
 impl CatchIncoming {
-    /// Moves the buffer to the file.
+    /// Writes the buffer to the file.
     fn flush(&mut self) -> io::Result<()> {
         let spool = match &mut self.spool {
             Some(spool) => spool,
@@ -73,7 +73,7 @@ impl CatchIncoming {
         Ok(())
     }
 
-    /// Fails before the client gets a reply. Reads the file of a large message again, which needs memory for the whole message for a moment.
+    /// Renames the file and analyses the message, before the reply. A large message is read again from its file into memory.
     async fn finish(mut self, received: DateTime<Utc>) -> io::Result<ReceivedMessage> {
         let in_memory = self.spool.is_none().then(|| Analysis::of(&self.buffer));
         self.flush()?;

@@ -1,4 +1,4 @@
-//! The session of a connection: the servers' SMTP session, with a record of what happened.
+//! The session of a connection: the servers' SMTP session, with a record of dialogue, faults and messages.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,7 +22,7 @@ use crate::record::{self, Envelope, Finding, Line, Record, Timings, milliseconds
 use crate::service::{CatchService, Shared};
 use crate::store::{EndedSession, Store, initial_tags};
 
-/// Lines of a dialogue that are kept with a message or session; later ones are dropped.
+/// Maximum lines of a recorded dialogue; later ones are dropped.
 const DIALOGUE_LINES_MAX: usize = 5_000;
 
 #[derive(Debug)]
@@ -300,7 +300,7 @@ impl FaultTarget for CatchSession {
     }
 }
 
-/// Remembers the session.
+/// Adds the session to the list of ended ones.
 impl Drop for CatchSession {
     fn drop(&mut self) {
         let mut dialogue =

@@ -104,7 +104,7 @@ impl Files {
         self.messages.join(format!("{id}.json"))
     }
 
-    /// Makes a received message the one with this id.
+    /// Renames the file of a received message to its id.
     pub(super) fn publish(&self, spool: &Spool, id: &str) -> io::Result<()> {
         fs::rename(&spool.path, self.message_path(id))
     }
@@ -118,8 +118,7 @@ impl Files {
         serde_json::from_slice(&fs::read(self.record_path(id)).ok()?).ok()
     }
 
-    /// A record that cannot be written costs the dialogue of one message, so the message is accepted all the same. With `--data`
-    /// the message ends with the process.
+    /// If the record cannot be written, the message is accepted without it. With `--data`, such a message is deleted at the next start.
     pub(crate) fn write_record(&self, record: &Record) {
         let written = serde_json::to_vec(record)
             .map_err(io::Error::from)
@@ -129,7 +128,7 @@ impl Files {
         }
     }
 
-    /// Records a change, if the directory remains after the exit.
+    /// Writes a changed record, if the directory is permanent.
     pub(crate) fn update_record(&self, id: &str, state: &State) {
         if !self.is_permanent() {
             return;
@@ -155,7 +154,7 @@ impl Files {
             .flatten()
             .flatten()
             .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".eml").map(str::to_owned))
-            // Other files are not the catcher's.
+            // Skips files that the catcher did not create.
             .filter(|id| ulid::Ulid::from_string(id).is_ok())
             .collect();
         ids.sort_unstable();
@@ -181,7 +180,7 @@ impl Files {
                 Some("json") => !self.message_path(id).exists(),
                 _ => false,
             };
-            // Other files are not the catcher's.
+            // Skips files that the catcher did not create.
             if is_incomplete && ulid::Ulid::from_string(id).is_ok() {
                 let _ = fs::remove_file(&path);
             }

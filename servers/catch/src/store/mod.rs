@@ -25,9 +25,9 @@ pub(crate) use self::search::{Field, Needle};
 use crate::options::Keep;
 use crate::record::{Line, Record, Session};
 
-/// Changes that a slow reader of the events may fall behind.
+/// Buffered changes of a slow subscriber.
 const CHANGES_MAX: usize = 1_024;
-/// Ended sessions that are remembered.
+/// Ended sessions in memory.
 const SESSIONS_MAX: usize = 200;
 
 /// All caught messages.
@@ -36,7 +36,7 @@ pub(crate) struct Store {
     files: Files,
     keep: Keep,
     index: Mutex<Index>,
-    /// The last id. Locked from the moment when a message gets its id until it is in the list.
+    /// The last id. Locked from the assignment of an id until the message is in the list.
     last_id: Arc<AsyncMutex<u128>>,
     sessions: Mutex<VecDeque<Arc<EndedSession>>>,
     changes: broadcast::Sender<Change>,
@@ -61,10 +61,10 @@ pub(crate) struct Totals {
     pub(crate) tags: BTreeMap<String, usize>,
 }
 
-/// The right to the next id. Ids ascend in the order of storing.
+/// A lock on the next id. Ids ascend in the order of storing.
 pub(crate) type Turn = OwnedMutexGuard<u128>;
 
-/// A message whose file has its name, but which is not in the list yet. No other message gets an id meanwhile.
+/// A message whose file is renamed but which is not in the list yet. No other id is assigned meanwhile.
 #[derive(Debug)]
 pub(crate) struct Published {
     pub(crate) id: String,
@@ -164,7 +164,7 @@ impl Store {
         record.id.clone_from(&published.id);
         self.files.write_record(&record);
         let message = self.index().insert(Message::new(analysis, &record));
-        // Without a receiver nobody waits for the message.
+        // Fails without subscribers.
         let _ = self.changes.send(Change::New(Arc::clone(&message)));
         drop(published);
         self.counters.accepted.fetch_add(1, Ordering::Relaxed);
@@ -239,7 +239,7 @@ impl Store {
         let _ = self.changes.send(Change::Updated(Arc::clone(message)));
     }
 
-    /// Deletes messages. Those that are gone already are skipped; returns the others.
+    /// Deletes messages and returns those that existed.
     pub(crate) fn delete(&self, messages: &[Arc<Message>]) -> Vec<Arc<Message>> {
         let deleted: Vec<_> = {
             let mut index = self.index();
@@ -261,7 +261,7 @@ impl Store {
         let _ = self.changes.send(Change::Truncated);
     }
 
-    /// Deletes the messages that are no longer kept.
+    /// Deletes the messages over the limit of `--keep`.
     pub(crate) fn prune(&self) {
         let mut pruned = Vec::new();
         {
@@ -305,7 +305,7 @@ impl Store {
         }
     }
 
-    /// Remembers a session, and forgets the oldest one over the limit.
+    /// Adds an ended session and drops the oldest one over the limit.
     pub(crate) fn end_session(&self, session: EndedSession) {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.push_front(Arc::new(session));
