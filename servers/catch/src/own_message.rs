@@ -47,8 +47,8 @@ pub(crate) fn store(
         lint: linter.finish(Declared { eight_bit: true, utf8: true }),
         faults: Vec::new(),
     };
-    let mut spool = store.files().spool()?;
+    let mut spool = store.files().spool();
     spool.write(octets)?;
-    let published = store.publish(store.blocking_turn(), &spool, received)?;
+    let published = store.publish(store.blocking_turn(), spool, received)?;
     Ok(store.insert(published, analysis, record))
 }

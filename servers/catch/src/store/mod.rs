@@ -1,17 +1,22 @@
 //! Stored messages. Each message has two files, `ID.eml` with its octets and `ID.json` with its record; a summary stays in memory.
+//! With a temporary directory, small messages are in memory only.
 //!
 //! Nothing is synced: the files need not survive a power failure. Sequence numbers and ids ascend in the order of storing, so that
 //! `after` an id are the messages that were stored later, even if the one with that id is deleted.
 
 mod files;
+mod memory;
 mod message;
 mod search;
+mod spool;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
+use std::num::NonZero;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -19,14 +24,17 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, broadcast};
 use tracing::warn;
 use ulid::Ulid;
 
-pub(crate) use self::files::{Files, Spool};
+pub(crate) use self::files::Files;
 pub(crate) use self::message::{Analysis, Message, State, initial_tags};
 pub(crate) use self::search::{Field, Needle};
+pub(crate) use self::spool::Spool;
 use crate::options::Keep;
 use crate::record::{Line, Record, Session};
 
 /// Buffered changes of a slow subscriber.
 const CHANGES_MAX: usize = 1_024;
+/// Fewer messages are compared on one thread.
+const PARALLEL_MESSAGES_MIN: usize = 10_000;
 /// Ended sessions in memory.
 const SESSIONS_MAX: usize = 200;
 
@@ -64,7 +72,7 @@ pub(crate) struct Totals {
 /// A lock on the next id. Ids ascend in the order of storing.
 pub(crate) type Turn = OwnedMutexGuard<u128>;
 
-/// A message whose file is renamed but which is not in the list yet. No other id is assigned meanwhile.
+/// A message that is stored but not in the list yet. No other id is assigned meanwhile.
 #[derive(Debug)]
 pub(crate) struct Published {
     pub(crate) id: String,
@@ -139,16 +147,11 @@ impl Store {
         Arc::clone(&self.last_id).blocking_lock_owned()
     }
 
-    /// Gives a received message an id, and its file the name.
+    /// Assigns an id to a received message and stores the message under it.
     ///
     /// # Errors
-    /// The file cannot be renamed.
-    pub(crate) fn publish(
-        &self,
-        mut turn: Turn,
-        spool: &Spool,
-        time: DateTime<Utc>,
-    ) -> io::Result<Published> {
+    /// The file cannot be written or renamed.
+    pub(crate) fn publish(&self, mut turn: Turn, spool: Spool, time: DateTime<Utc>) -> io::Result<Published> {
         let id = next_id(&mut turn, time);
         self.files.publish(spool, &id)?;
         Ok(Published { id, _turn: turn })
@@ -183,9 +186,24 @@ impl Store {
         index.messages.get(index.by_id.get(id)?).cloned()
     }
 
-    /// The messages that `matches` selects, newest first.
-    pub(crate) fn newest(&self, matches: impl Fn(&Message) -> bool) -> Vec<Arc<Message>> {
-        self.snapshot(Bound::Unbounded).into_iter().rev().filter(|message| matches(message)).collect()
+    /// The messages that `matches` selects, newest first. Many messages are compared on all processors.
+    pub(crate) fn newest(&self, matches: impl Fn(&Message) -> bool + Sync) -> Vec<Arc<Message>> {
+        let messages = self.snapshot(Bound::Unbounded);
+        let select = |part: &[Arc<Message>]| -> Vec<_> {
+            part.iter().rev().filter(|message| matches(message)).map(Arc::clone).collect()
+        };
+        if messages.len() < PARALLEL_MESSAGES_MIN {
+            return select(&messages);
+        }
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        thread::scope(|scope| {
+            let parts = messages.rchunks(messages.len().div_ceil(threads));
+            let searches: Vec<_> = parts.map(|part| scope.spawn(move || select(part))).collect();
+            searches
+                .into_iter()
+                .flat_map(|search| search.join().expect("a comparison does not panic"))
+                .collect()
+        })
     }
 
     /// The messages stored after the one with this id, oldest first. The message itself may be deleted.
