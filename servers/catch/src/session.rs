@@ -24,6 +24,8 @@ use crate::store::{EndedSession, Store, initial_tags};
 
 /// Maximum lines of a recorded dialogue; later ones are dropped.
 const DIALOGUE_LINES_MAX: usize = 5_000;
+/// Maximum message ids and faults of a recorded session; later ones are dropped.
+const SESSION_ENTRIES_MAX: usize = 1_000;
 
 #[derive(Debug)]
 pub(crate) struct CatchSession {
@@ -172,7 +174,9 @@ impl CatchSession {
             faults,
         };
         let message = self.store().insert(published, analysis, record);
-        self.stored.push(message.id.clone());
+        if self.stored.len() < SESSION_ENTRIES_MAX {
+            self.stored.push(message.id.clone());
+        }
     }
 }
 
@@ -288,7 +292,9 @@ impl FaultTarget for CatchSession {
 
     fn note(&mut self, fault: &Fault<SmtpCommand>) {
         self.transaction.faults.push(fault.to_string());
-        self.faults.push(fault.to_string());
+        if self.faults.len() < SESSION_ENTRIES_MAX {
+            self.faults.push(fault.to_string());
+        }
     }
 
     fn replace_acceptance(reply: Reply, machine: &mut Server) {

@@ -105,7 +105,7 @@ pub(crate) struct EndedSession {
     #[serde(flatten)]
     pub(crate) session: Session,
     pub(crate) ended: DateTime<Utc>,
-    /// Ids of the stored messages.
+    /// Ids of the first stored messages.
     pub(crate) messages: Vec<String>,
     pub(crate) faults: Vec<String>,
     /// The lines of the dialogue after the last stored message.
