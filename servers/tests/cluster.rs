@@ -6,7 +6,7 @@
 mod support;
 
 use std::env;
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -54,12 +54,6 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
-    }
-}
-
 /// The whole system, its clients, and what happened to it.
 struct Run {
     cluster: DatabaseCluster,
@@ -96,13 +90,13 @@ impl Run {
                 let promotion = seconds(promoted - start);
                 let _ = writeln!(
                     self.report,
-                    "{fault}: promotion after {promotion}, mail after further {}",
+                    "{fault:?}: promotion after {promotion}, mail after further {}",
                     seconds(recovery)
                 );
                 assert!(recovery < RECOVERY_LIMIT, "{}", self.report);
             }
             None => {
-                let _ = writeln!(self.report, "{fault}: {FLOW} messages within {}", seconds(flows - start));
+                let _ = writeln!(self.report, "{fault:?}: {FLOW} messages within {}", seconds(flows - start));
             }
         }
         self.repair(fault);

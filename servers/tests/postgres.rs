@@ -278,7 +278,8 @@ fn clock_of_a_node_does_not_affect_leases() {
     right.smtp().deliver_to_gb(b"Subject: one\r\n\r\n");
     for offset in ["+1h", "-1h"] {
         let fake_time = format!("FAKETIME={offset}");
-        let clock = [&preload, &fake_time, "FAKETIME_DONT_FAKE_MONOTONIC=1", env!("CARGO_BIN_EXE_pennypost")];
+        let clock =
+            [preload.as_str(), &fake_time, "FAKETIME_DONT_FAKE_MONOTONIC=1", env!("CARGO_BIN_EXE_pennypost")];
         let serve = ["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0", "--web", "off"];
         let arguments = [&clock[..], &serve].concat();
         let wrong = ServerProcess::start("env", &arguments, &cluster.dir, &["smtp", "pop3"]);

@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -71,6 +72,7 @@ impl Program {
 }
 
 impl Drop for Program {
+    #[allow(clippy::print_stderr, reason = "the logs explain a failed test")]
     fn drop(&mut self) {
         self.kill();
         if thread::panicking() {
@@ -317,55 +319,64 @@ fn database_hosts(directory: &Path, authority: &Authority) -> Vec<DatabaseHost> 
     let host = |number: usize| {
         let directory = directory.join(format!("db{number}"));
         fs::create_dir(&directory).expect("created");
-        let root = directory.to_str().expect("UTF-8").to_owned();
-        let certificate = TestDir::new();
-        authority.issue(&["127.0.0.1"], &certificate);
-        for name in ["certificate.pem", "key.pem"] {
-            fs::copy(certificate.path(name), directory.join(name)).expect("copied");
-        }
-        let key = fs::File::open(directory.join("key.pem")).expect("it exists");
-        rustix::fs::fchmod(key, rustix::fs::Mode::RUSR).expect("changed");
-        let patroni = with_addresses(&for_host(PATRONI, number, "hosts:"), &addresses);
-        let patroni = adapted(
-            &patroni,
-            &[
-                ("192.0.2.0/24", "127.0.0.1/32"),
-                ("/usr/lib/postgresql/15/bin", programs().to_str().expect("UTF-8")),
-                ("/var/lib/postgresql/15/mail", &format!("{root}/data")),
-                ("/var/lib/postgresql/patroni.pgpass", &format!("{root}/pgpass")),
-                ("/var/run/postgresql", &root),
-                ("/etc/patroni/tls/fullchain.pem", &format!("{root}/certificate.pem")),
-                ("/etc/patroni/tls/privkey.pem", &format!("{root}/key.pem")),
-            ],
-        );
-        fs::write(directory.join("patroni.yml"), patroni).expect("written");
-        let etcd = with_addresses(&for_host(ETCD, number, "ETCD_INITIAL_CLUSTER="), &addresses);
-        let etcd = adapted(&etcd, &[("/var/lib/etcd/mail", &format!("{root}/etcd"))]);
-        let variables: Vec<(String, String)> = etcd
-            .lines()
-            .filter(|line| !line.starts_with('#'))
-            .map(|line| line.split_once('=').expect("a variable"))
-            .map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned()))
-            .collect();
-        let etcd = Program::new("etcd", &directory, move || {
-            let mut command = as_system_user(Path::new("etcd"), "KILL");
-            command.envs(variables.iter().map(|(name, value)| (name, value)));
-            command
-        });
-        let config = directory.join("patroni.yml");
-        let patroni = Program::new("patroni", &directory, move || {
-            // At SIGTERM, Patroni stops PostgreSQL.
-            let mut command = as_system_user(Path::new("patroni"), "TERM");
-            command.arg(&config).env("HOME", config.parent().expect("a directory"));
-            command
-        });
-        let [etcd_address, _, rest, postgres] = addresses[number - 1];
-        let is_primary = Arc::default();
-        DatabaseHost { etcd, patroni, directory, rest, etcd_address, postgres, is_primary }
+        database_host(number, directory, &addresses, authority)
     };
     let hosts = (1..=3).map(host).collect();
     give_to_system_user(directory);
     hosts
+}
+
+fn database_host(
+    number: usize,
+    directory: PathBuf,
+    addresses: &[[SocketAddr; 4]; 3],
+    authority: &Authority,
+) -> DatabaseHost {
+    let certificate = TestDir::new();
+    authority.issue(&["127.0.0.1"], &certificate);
+    for name in ["certificate.pem", "key.pem"] {
+        fs::copy(certificate.path(name), directory.join(name)).expect("copied");
+    }
+    let owner_reads = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(directory.join("key.pem"), owner_reads).expect("changed");
+    let patroni = with_addresses(&for_host(PATRONI, number, "hosts:"), addresses);
+    let root = directory.to_str().expect("UTF-8").to_owned();
+    let patroni = adapted(
+        &patroni,
+        &[
+            ("192.0.2.0/24", "127.0.0.1/32"),
+            ("/usr/lib/postgresql/15/bin", programs().to_str().expect("UTF-8")),
+            ("/var/lib/postgresql/15/mail", &format!("{root}/data")),
+            ("/var/lib/postgresql/patroni.pgpass", &format!("{root}/pgpass")),
+            ("/var/run/postgresql", &root),
+            ("/etc/patroni/tls/fullchain.pem", &format!("{root}/certificate.pem")),
+            ("/etc/patroni/tls/privkey.pem", &format!("{root}/key.pem")),
+        ],
+    );
+    let config = directory.join("patroni.yml");
+    fs::write(&config, patroni).expect("written");
+    let patroni = Program::new("patroni", &directory, move || {
+        // At SIGTERM, Patroni stops PostgreSQL.
+        let mut command = as_system_user(Path::new("patroni"), "TERM");
+        command.arg(&config).env("HOME", config.parent().expect("a directory"));
+        command
+    });
+    let etcd = with_addresses(&for_host(ETCD, number, "ETCD_INITIAL_CLUSTER="), addresses);
+    let variables = variables(&adapted(&etcd, &[("/var/lib/etcd/mail", &format!("{root}/etcd"))]));
+    let etcd = Program::new("etcd", &directory, move || {
+        let mut command = as_system_user(Path::new("etcd"), "KILL");
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
+        command
+    });
+    let [etcd_address, _, rest, postgres] = addresses[number - 1];
+    DatabaseHost { etcd, patroni, directory, rest, etcd_address, postgres, is_primary: Arc::default() }
+}
+
+/// The variables of a file for systemd.
+fn variables(text: &str) -> Vec<(String, String)> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let pairs = lines.map(|line| line.split_once('=').expect("a variable"));
+    pairs.map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned())).collect()
 }
 
 /// Asks each host whether it is the primary.
