@@ -1,7 +1,7 @@
 //! `cargo xtask setup`: installs the tools that the tests need and this machine lacks.
 //!
-//! Sources: rustup for the Rust target, crates.io for four programs, Debian for node, npm, Python, mail programs, PostgreSQL, Pebble
-//! and Chromium, npm for axe-core, nodemailer, mailpit-api and cypress-mailpit, PyPI for aiosmtplib, mailpit-api-client, schemathesis
+//! Sources: rustup for the Rust target, crates.io for four programs, Debian for node, npm, Python, mail programs, PostgreSQL, Patroni,
+//! etcd, Pebble and Chromium, npm for axe-core, nodemailer, mailpit-api and cypress-mailpit, PyPI for aiosmtplib, mailpit-api-client, schemathesis
 //! and dkimpy. No prebuilt program is downloaded from elsewhere. Each run checks the machine, so a second run does nothing.
 
 use std::fs;
@@ -32,6 +32,7 @@ const PACKAGES: &[Package] = &[
     ("neomutt", "neomutt", "sends by SMTP and retrieves by POP3"),
     ("/usr/bin/mh/inc", "nmh", "sends by SMTP and retrieves by POP3"),
     ("pebble", "pebble", "issues certificates by ACME"),
+    ("faketime", "faketime", "runs a node whose clock is wrong"),
     ("script", "bsdutils", "gives mutt and neomutt a terminal"),
     ("python3", "python3", "sends with smtplib and retrieves with poplib"),
     ("pip3", "python3-pip", "installs aiosmtplib, mailpit-api-client, schemathesis and dkimpy"),
@@ -46,6 +47,12 @@ const PROXIES: &[Package] = &[
     ("nginx", "nginx", "forwards requests to the page"),
     ("haproxy", "haproxy", "forwards requests to the page, and mail connections"),
     ("caddy", "caddy", "forwards requests to the page"),
+];
+
+/// Failover of PostgreSQL. Their packages start services.
+const CLUSTER: &[Package] = &[
+    ("etcd", "etcd-server", "elects the primary of the database"),
+    ("patroni", "patroni", "promotes the primary of the database"),
 ];
 
 /// Only for `cargo xtask bench --peers`.
@@ -109,6 +116,7 @@ pub fn run() -> Result {
         debian_packages(PACKAGES)?,
         postgresql()?,
         debian_services(PROXIES, "nginx haproxy caddy")?,
+        debian_services(CLUSTER, "etcd patroni")?,
         npm_packages()?,
         python_packages()?,
         tools(&test_tools()?)?,
