@@ -17,6 +17,7 @@ pub(crate) mod dns;
 pub(crate) mod mail_host;
 pub(crate) mod mail_server;
 pub(crate) mod mails;
+pub(crate) mod other_server;
 pub(crate) mod pebble;
 pub(crate) mod sender;
 pub(crate) mod tls;
