@@ -118,6 +118,18 @@ impl Hosts {
             "{sentences:?} {report}"
         );
     }
+
+    fn refuses_utf8(&self) {
+        self.submit(
+            " SMTPUTF8",
+            "gb@old.example",
+            "",
+            "From: ag@first.example\r\nSubject: \u{fc}\r\n\r\nbody\r\n",
+        );
+        self.sentence(
+            "Not delivered to gb@old.example: the mail server does not accept addresses that are not ASCII",
+        );
+    }
 }
 
 /// The sentences of a delivery report; none for another message.
@@ -132,14 +144,9 @@ fn postfix_exchanges_mail_and_reports() {
     hosts.exchange_mail();
     hosts.exchange_reports();
     // Without 8BITMIME and SMTPUTF8, the sender gets the reason.
-    for (parameter, message, sentence) in [
-        (" BODY=8BITMIME", "From: ag@first.example\r\n\r\n\u{fc}\r\n", "8"),
-        (" SMTPUTF8", "From: ag@first.example\r\nSubject: \u{fc}\r\n\r\nbody\r\n", "8"),
-    ] {
-        hosts.submit(parameter, "gb@old.example", "", message);
-        let found = hosts.sentence("gb@old.example");
-        assert!(found.contains(sentence), "{found}");
-    }
+    hosts.submit(" BODY=8BITMIME", "gb@old.example", "", "From: ag@first.example\r\n\r\n\u{fc}\r\n");
+    hosts.sentence("Not delivered to gb@old.example: the message would need a conversion");
+    hosts.refuses_utf8();
 }
 
 #[test]
@@ -149,12 +156,5 @@ fn exim_exchanges_mail_and_reports() {
     let mailbox = hosts.ours.wait_for("gb", "Antwort");
     assert!(mailbox.contains("\tdkim=pass header.d=second.example"), "{mailbox}");
     hosts.exchange_reports();
-    hosts.submit(
-        " SMTPUTF8",
-        "gb@old.example",
-        "",
-        "From: ag@first.example\r\nSubject: \u{fc}\r\n\r\nbody\r\n",
-    );
-    let found = hosts.sentence("gb@old.example");
-    assert!(found.contains("8"), "{found}");
+    hosts.refuses_utf8();
 }

@@ -1,8 +1,8 @@
 //! Postfix and Exim as the mail server of second.example, with their own configuration, spool and port.
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::net::TcpStream;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::mail_server::{Authority, OTHER, RECEIVER, SENDER};
 use super::{LineStream, SmtpClient, TIMEOUT, TestDir, is_installed, read_lines, run_program};
 
-/// Owner of the peers' mail; needs no account.
+/// Owner of the mail if this user is root; needs no account.
 const OWNER: u32 = 5000;
 const DKIM_SELECTOR: &str = "other";
 const POSTFIX_DAEMONS: &str = "/usr/lib/postfix/sbin";
@@ -67,7 +67,7 @@ impl OtherServer {
             fs::write(root.join("conf").join(name), text).expect("the file is written");
         }
         run_as_root(Command::new("chown").arg("postfix").arg(root.join("data")));
-        run_as_root(Command::new("chown").arg(OWNER.to_string()).arg(root.join("mail")));
+        run_as_root(Command::new("chown").arg(owner().to_string()).arg(root.join("mail")));
         // Creates the directories of the queue.
         run_as_root(Command::new("postfix").arg("-c").arg(root.join("conf")).arg("check"));
         let mut master = Command::new(format!("{POSTFIX_DAEMONS}/master"));
@@ -86,7 +86,7 @@ impl OtherServer {
         fs::write(root.join("dkim.pem"), &key.pem).expect("the file is written");
         fs::write(root.join("exim.conf"), exim_conf(root, &program, port)).expect("the file is written");
         // Exim looks up the account that its package would create.
-        let owner = if is_root() { OWNER } else { fs::metadata(root).expect("it exists").uid() };
+        let owner = owner();
         let account = format!("Debian-exim:x:{owner}:{owner}::/nonexistent:/usr/sbin/nologin\n");
         fs::write(root.join("passwd"), account).expect("the file is written");
         fs::write(root.join("group"), format!("Debian-exim:x:{owner}:\n")).expect("the file is written");
@@ -187,6 +187,11 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// The user that owns received mail.
+fn owner() -> u32 {
+    if is_root() { OWNER } else { rustix::process::geteuid().as_raw() }
+}
+
 /// The command, through sudo if this user is not root.
 fn as_root(command: &Command) -> Command {
     if is_root() {
@@ -212,13 +217,14 @@ fn messages(directory: &Path) -> Vec<String> {
     let entries = |path: &Path| -> Vec<PathBuf> {
         fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
     };
-    let folders = entries(directory);
-    let files = folders.iter().chain([&directory.to_owned()]).flat_map(|folder| entries(&folder.join("new")));
+    let mut folders = entries(directory);
+    folders.push(directory.to_owned());
+    let files = folders.iter().flat_map(|folder| entries(&folder.join("new")));
     files.filter_map(|file| fs::read_to_string(file).ok()).collect()
 }
 
 fn postfix_main(root: &Path) -> String {
-    let root = root.display();
+    let (root, owner) = (root.display(), owner());
     format!(
         "compatibility_level = 3.6\nqueue_directory = {root}/queue\ndata_directory = {root}/data\n\
          command_directory = /usr/sbin\ndaemon_directory = {POSTFIX_DAEMONS}\nmail_owner = postfix\nsetgid_group = postdrop\n\
@@ -227,7 +233,7 @@ fn postfix_main(root: &Path) -> String {
          mynetworks = 127.0.0.1/32\nalias_maps =\nalias_database =\nlocal_recipient_maps =\n\
          virtual_mailbox_domains = second.example, old.example\nvirtual_mailbox_maps = texthash:{root}/conf/mailboxes\n\
          virtual_alias_maps = texthash:{root}/conf/aliases\nvirtual_mailbox_base = {root}/mail\n\
-         virtual_uid_maps = static:{OWNER}\nvirtual_gid_maps = static:{OWNER}\n\
+         virtual_uid_maps = static:{owner}\nvirtual_gid_maps = static:{owner}\n\
          transport_maps = texthash:{root}/conf/transports\nsmtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination\n\
          smtpd_peername_lookup = no\ndisable_dns_lookups = yes\nsmtputf8_enable = yes\n\
          smtpd_tls_security_level = may\nsmtpd_tls_cert_file = {root}/certificate.pem\nsmtpd_tls_key_file = {root}/key.pem\n\

@@ -119,7 +119,7 @@ pub(crate) fn run(extent: Extent, only: Option<&str>) -> Result {
     for Measurement { name, rows: measure } in selected {
         print(&format!("\n{name}"));
         rows.extend(match measure {
-            Rows::Compared(accounts, measure) => compare_servers(accounts, *measure, extent.rounds)?,
+            Rows::Compared(accounts, measure) => compare_servers(*accounts, *measure, extent.rounds)?,
             Rows::Own(measure) => measure(extent)?,
         });
     }
@@ -130,7 +130,7 @@ pub(crate) fn run(extent: Extent, only: Option<&str>) -> Result {
 
 /// Pennypost, Postfix and Dovecot.
 fn compare_servers(
-    accounts: &fn() -> Accounts,
+    accounts: fn() -> Accounts,
     measure: fn(&mut Testbed, usize) -> Result<Vec<Row>>,
     rounds: usize,
 ) -> Result<Vec<Row>> {
