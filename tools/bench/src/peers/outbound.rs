@@ -56,7 +56,9 @@ impl<'a> Bench<'a> {
              private_networks = [\"127.0.0.0/8\"]\nrelay_from = [\"127.0.0.0/8\"]\n",
             sinks.port, sinks.dns.address
         );
-        Pennypost::create_data(&folder.join("pennypost"), &Accounts::default(), &sections)?;
+        // The server needs an account; nothing is delivered to it.
+        let accounts = Accounts { receiving: vec!["u".to_owned()], ..Accounts::default() };
+        Pennypost::create_data(&folder.join("pennypost"), &accounts, &sections)?;
         Ok(Self { folder, sinks, divisor })
     }
 
