@@ -19,6 +19,7 @@ pub(crate) mod mail_host;
 pub(crate) mod mail_model;
 pub(crate) mod mail_server;
 pub(crate) mod mails;
+pub(crate) mod other_server;
 pub(crate) mod pebble;
 pub(crate) mod rendering;
 pub(crate) mod sender;
