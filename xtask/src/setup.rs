@@ -1,10 +1,12 @@
 //! `cargo xtask setup`: installs the tools that the tests need and this machine lacks.
 //!
-//! Sources: rustup for the Rust target, crates.io for four programs, Debian for node, npm, Python, mail programs, PostgreSQL, Pebble
-//! and Chromium, npm for axe-core, nodemailer, mailpit-api and cypress-mailpit, PyPI for aiosmtplib, mailpit-api-client, schemathesis
-//! and dkimpy. No prebuilt program is downloaded from elsewhere. Each run checks the machine, so a second run does nothing.
+//! Sources: rustup for the Rust target, crates.io for four programs, Debian for node, npm, Python, mail programs, mail servers,
+//! PostgreSQL, Patroni, etcd, Pebble and Chromium, npm for axe-core, nodemailer, mailpit-api and cypress-mailpit, PyPI for aiosmtplib,
+//! mailpit-api-client, schemathesis, dkimpy and pyspf. No prebuilt program is downloaded from elsewhere. Each run checks the machine, so
+//! a second run does nothing.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -32,9 +34,14 @@ const PACKAGES: &[Package] = &[
     ("neomutt", "neomutt", "sends by SMTP and retrieves by POP3"),
     ("/usr/bin/mh/inc", "nmh", "sends by SMTP and retrieves by POP3"),
     ("pebble", "pebble", "issues certificates by ACME"),
+    ("faketime", "faketime", "runs a node whose clock is wrong"),
+    ("dpkg-query --show libnss-wrapper", "libnss-wrapper", "lets Exim run without its account"),
+    ("dpkg-query --show libgnutls-dane0", "libgnutls-dane0", "is a library of Exim"),
+    ("dpkg-query --show libidn12", "libidn12", "is a library of Exim"),
+    ("dpkg-query --show libnsl2", "libnsl2", "is a library of Exim"),
     ("script", "bsdutils", "gives mutt and neomutt a terminal"),
     ("python3", "python3", "sends with smtplib and retrieves with poplib"),
-    ("pip3", "python3-pip", "installs aiosmtplib, mailpit-api-client, schemathesis and dkimpy"),
+    ("pip3", "python3-pip", "installs aiosmtplib, mailpit-api-client, schemathesis, dkimpy and pyspf"),
     ("node", "nodejs", "runs WebAssembly tests"),
     NPM,
     ("chromium", "chromium", "runs the page"),
@@ -48,9 +55,18 @@ const PROXIES: &[Package] = &[
     ("caddy", "caddy", "forwards requests to the page"),
 ];
 
+/// Failover of PostgreSQL. Their packages start services.
+const CLUSTER: &[Package] = &[
+    ("etcd", "etcd-server", "elects the primary of the database"),
+    ("patroni", "patroni", "promotes the primary of the database"),
+];
+
+const POSTFIX: &[Package] = &[("smtp-source", "postfix", "exchanges mail, and sends the test load")];
+/// Debian's package of Exim, which conflicts with Postfix.
+const EXIM: &str = "exim4-daemon-light";
+
 /// Only for `cargo xtask bench --peers`.
 const PEERS: &[Package] = &[
-    ("smtp-source", "postfix", "receives mail, and sends the test load"),
     ("dovecot", "dovecot-core", "serves mail"),
     ("/usr/lib/dovecot/pop3", "dovecot-pop3d", "serves mail by POP3"),
     ("/usr/lib/dovecot/lmtp", "dovecot-lmtpd", "receives mail from Postfix"),
@@ -77,12 +93,13 @@ const NPM_PACKAGES: [(&str, &str, &str); 4] = [
 ];
 
 /// Packages from PyPI, with their dependencies: name, version, purpose.
-const PYTHON_PACKAGES: [(&str, &str, &str); 6] = [
+const PYTHON_PACKAGES: [(&str, &str, &str); 7] = [
     ("aiosmtplib", "5.1.3", "sends by SMTP"),
     ("mailpit-api-client", "1.0.0", "a client of the mail catcher's API"),
     ("schemathesis", "4.32.5", "compares the mail catcher's API with its description"),
     ("dkimpy", "1.1.8", "verifies DKIM signatures, and seals ARC chains"),
-    ("authres", "1.2.0", "lets dkimpy seal ARC chains"),
+    ("authres", "1.2.0", "reads Authentication-Results fields, and lets dkimpy seal ARC chains"),
+    ("pyspf", "2.0.14", "evaluates SPF records"),
     ("pynacl", "1.6.2", "lets dkimpy verify Ed25519"),
 ];
 
@@ -109,6 +126,9 @@ pub fn run() -> Result {
         debian_packages(PACKAGES)?,
         postgresql()?,
         debian_services(PROXIES, "nginx haproxy caddy")?,
+        debian_services(CLUSTER, "etcd patroni")?,
+        postfix()?,
+        exim()?,
         npm_packages()?,
         python_packages()?,
         tools(&test_tools()?)?,
@@ -132,14 +152,42 @@ pub fn npm() -> Result {
 /// # Errors
 /// A package cannot be installed.
 pub fn for_peers() -> Result {
-    if PEERS.iter().all(|(program, ..)| find_program(program).is_some()) {
-        return Ok(());
+    postfix()?;
+    debian_services(PEERS, "dovecot").map(drop)
+}
+
+/// Installs Postfix without configuring or starting it.
+fn postfix() -> Result<bool> {
+    if POSTFIX.iter().all(|(program, ..)| find_program(program).is_some()) {
+        return Ok(false);
     }
-    let _ = stdout_of(command("sh").args([
+    let _ = stdout_of(as_root("sh").args([
         "-c",
         "echo postfix postfix/main_mailer_type select No configuration | debconf-set-selections",
     ]));
-    debian_services(PEERS, "postfix dovecot").map(drop)
+    debian_services(POSTFIX, "postfix")
+}
+
+/// Unpacks Exim below `exim` in the target directory.
+fn exim() -> Result<bool> {
+    let folder = target_dir()?.join("exim");
+    let program = folder.join("usr/sbin/exim4");
+    if program.exists() {
+        return Ok(false);
+    }
+    print(&format!("setup: unpacking the Debian package {EXIM} (exchanges mail)"));
+    let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
+    fs::create_dir_all(&folder).map_err(failed)?;
+    let mut apt_get = command("apt-get");
+    shell::run(apt_get.args(["--quiet", "download", EXIM]).current_dir(&folder))?;
+    let packages = fs::read_dir(&folder).map_err(failed)?.flatten().map(|entry| entry.path());
+    for package in packages.filter(|path| path.extension().is_some_and(|extension| extension == "deb")) {
+        shell::run(command("dpkg").arg("-x").arg(&package).arg(&folder))?;
+        fs::remove_file(&package).map_err(failed)?;
+    }
+    // The package installs it setuid.
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).map_err(failed)?;
+    Ok(true)
 }
 
 /// Installs packages whose services must not start now.
@@ -355,7 +403,10 @@ fn npm_packages() -> Result<bool> {
 }
 
 /// Installs packages below `python` in the target directory.
-fn python_packages() -> Result<bool> {
+///
+/// # Errors
+/// A package cannot be installed.
+pub fn python_packages() -> Result<bool> {
     let folder = target_dir()?.join("python");
     let mut is_changed = false;
     for (package, version, purpose) in PYTHON_PACKAGES {
