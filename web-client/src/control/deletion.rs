@@ -14,7 +14,7 @@ use yew::platform::time::sleep;
 use super::login_session::{Job, LoginSession};
 use super::{Control, TOAST_POLL_INTERVAL, UNDO_TIME};
 use crate::model::state::{LocalDeletion, MailboxAction, Notice, UiAction};
-use crate::model::transcript::{Protocol, TranscriptRecorder};
+use crate::model::transcript::Protocol;
 use crate::platform::socket::Socket;
 use crate::platform::{clock, dom};
 use crate::session::pop3;
@@ -147,14 +147,13 @@ impl Control {
     }
 
     /// The deletions of a session that is ending, in a POP3 session of their own. The next sign-in repeats those that fail.
-    pub(super) async fn remove_pending(
-        session: &LoginSession,
-        pending: &[String],
-        recorder: TranscriptRecorder,
-    ) {
+    pub(super) async fn remove_pending(session: &LoginSession, pending: &[String]) {
         let messages: Vec<_> = pending.iter().map(|id| (id.clone(), None)).collect();
         let Ok(socket) = Socket::connect(Protocol::Pop3, &session.server) else { return };
-        if pop3::delete(socket, recorder, &session.credentials(), &messages).await.is_ok() {
+        if pop3::delete(socket, session.recorder(Protocol::Pop3), &session.credentials(), &messages)
+            .await
+            .is_ok()
+        {
             session.storage.forget_removals(pending);
             session.storage.delete_messages(pending).await;
         }

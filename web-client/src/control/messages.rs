@@ -29,6 +29,7 @@ impl Control {
                 Some(message) => {
                     control.show_message(&session, &id, message).await;
                 }
+                None if !control.is_current(&session) => {}
                 None if is_copy => {
                     let error = "This copy is no longer in this browser.".to_owned();
                     control.dispatch(UiAction::OpenFailed { id, error });

@@ -13,9 +13,10 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::{ObjectStore, SENT_OCTETS_MAX, Storage, StoreError, draft_backup, draft_codec};
-use crate::model::draft_form::{DraftForm, Recipients};
+use crate::model::draft_form::{DraftForm, Queue, Recipients};
 use crate::model::message::{BodyIndex, Message};
 use crate::model::rich_text::{Original, RichText};
+use crate::model::settings::Settings;
 use crate::platform::rich_dom::stored_blocks;
 use crate::platform::text;
 
@@ -347,7 +348,7 @@ async fn newer_backup_replaces_the_text_and_keeps_attachments() {
 
 #[test]
 async fn queued_draft_is_claimed_by_one_tab() {
-    let queued = DraftForm { queued: true, ..draft(1, 5) };
+    let queued = DraftForm { queue: Queue::Held, ..draft(1, 5) };
     let tabs = [Storage::open("claimed").await, Storage::open("claimed").await];
     assert!(!tabs[0].claim_queued(&queued, false).await.unwrap(), "no such draft");
     assert!(tabs[0].put_draft(&queued).await);
@@ -355,10 +356,38 @@ async fn queued_draft_is_claimed_by_one_tab() {
     assert_ne!(claims.0.unwrap(), claims.1.unwrap());
     assert_eq!(drafts("claimed").await, [draft(1, 5)]);
     // Another tab has changed the draft and queued it again.
-    let newer = DraftForm { queued: true, ..draft(1, 6) };
+    let newer = DraftForm { queue: Queue::Held, ..draft(1, 6) };
     assert!(tabs[1].put_draft(&newer).await);
     assert!(!tabs[0].claim_queued(&queued, false).await.unwrap());
     assert_eq!(drafts("claimed").await, [newer]);
+}
+
+#[test]
+async fn attachments_are_added_to_a_stored_draft_at_the_same_time() {
+    let storage = Storage::open("attached").await;
+    let [one, other] = [1, 2].map(|number| draft(number, 1).attachments[0].clone());
+    let at = |second| DateTime::from_timestamp(second, 0).unwrap();
+    let id = draft(3, 1).id;
+    assert!(!storage.add_attachment(&id, &one, at(2)).await, "no such draft");
+    storage.put_draft(&text_draft(3, 1)).await;
+    let added =
+        join(storage.add_attachment(&id, &one, at(2)), storage.add_attachment(&id, &other, at(3))).await;
+    assert_eq!(added, (true, true));
+    assert_eq!(
+        drafts("attached").await,
+        [DraftForm { changed: at(3), attachments: vec![one, other], ..text_draft(3, 1) }]
+    );
+}
+
+#[test]
+async fn settings_of_two_tabs_are_merged() {
+    let tabs = [Storage::open("settings").await, Storage::open("settings").await];
+    let before = Settings::default();
+    let name = Settings { name: "Gb".to_owned(), ..before.clone() };
+    let signature = Settings { signature: "Kharagpur".to_owned(), ..before.clone() };
+    join(tabs[0].change_settings(&before, &name), tabs[1].change_settings(&before, &signature)).await;
+    let merged = Settings { signature: "Kharagpur".to_owned(), ..name };
+    assert_eq!(tabs[0].settings().await, Some(merged));
 }
 
 #[test]

@@ -40,6 +40,7 @@ use std::rc::Rc;
 use chrono::{DateTime, Utc};
 use js_sys::Uint8Array;
 use mail_core::message::address::Address;
+use mail_core::message::draft::Attachment;
 use mail_core::message::parsed::Summary;
 use wasm_bindgen::{JsCast as _, JsValue};
 
@@ -147,7 +148,7 @@ impl Storage {
             messages: self.entries(ObjectStore::Headers).await.into_iter().map(message).collect(),
             sent: self.load_sent_copies().await,
             drafts: self.load_drafts().await,
-            settings: self.load_settings().await,
+            settings: self.settings().await.unwrap_or_default(),
             people: self.load_people().await,
             outdated,
         }
@@ -233,13 +234,27 @@ impl Storage {
     /// # Errors
     /// The database does not answer.
     pub(crate) async fn claim_queued(&self, queued: &DraftForm, to_send: bool) -> Result<bool, idb::Error> {
-        let unqueue = |value: &JsValue| {
-            let stored = draft_codec::decode(&queued.id, value)?;
-            let is_same = stored.queued && stored.changed == queued.changed;
+        let unqueue = |value: Option<&JsValue>| {
+            let stored = draft_codec::decode(&queued.id, value?)?;
+            let is_same = stored.queue == queued.queue && stored.changed == queued.changed;
             let maybe_delivered = stored.maybe_delivered || to_send;
             is_same.then(|| draft_codec::encode(&DraftForm { maybe_delivered, ..stored.unqueued() }))
         };
         self.database.replace(ObjectStore::Drafts.name(), &queued.id, unqueue).await
+    }
+
+    /// Adds an attachment to a stored draft, which other tabs may change. Returns whether it is stored.
+    pub(crate) async fn add_attachment(
+        &self,
+        id: &str,
+        attachment: &Rc<Attachment>,
+        changed: DateTime<Utc>,
+    ) -> bool {
+        let add = |value: Option<&JsValue>| {
+            let stored = draft_codec::decode(id, value?)?;
+            Some(draft_codec::encode(&stored.with_attachment(attachment.clone(), changed)))
+        };
+        self.database.replace(ObjectStore::Drafts.name(), id, add).await.is_ok_and(|is_stored| is_stored)
     }
 
     /// Stores the text of a draft synchronously, for a page that is being closed.

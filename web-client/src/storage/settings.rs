@@ -10,15 +10,22 @@ use crate::platform::js;
 const SETTINGS: &str = "settings";
 
 impl Storage {
-    /// The stored settings; the defaults for those that are not stored.
-    pub(super) async fn load_settings(&self) -> Settings {
-        let value = self.database.value(ObjectStore::Profile.name(), SETTINGS).await.ok().flatten();
-        value.map(|value| decode(&value)).unwrap_or_default()
+    /// The stored settings; `None` if there are none.
+    pub(crate) async fn settings(&self) -> Option<Settings> {
+        let value = self.database.value(ObjectStore::Profile.name(), SETTINGS).await.ok()??;
+        Some(decode(&value))
     }
 
-    /// Returns whether the settings are stored.
-    pub(crate) async fn put_settings(&self, settings: &Settings) -> bool {
-        self.put(ObjectStore::Profile, SETTINGS, encode(settings)).await
+    /// Adds the changes from `before` to `after` to the stored settings, which other tabs may have changed. Returns the stored ones;
+    /// `None` if they cannot be stored.
+    pub(crate) async fn change_settings(&self, before: &Settings, after: &Settings) -> Option<Settings> {
+        let mut changed = None;
+        let change = |stored: Option<&JsValue>| {
+            let stored = stored.map_or_else(|| before.clone(), decode);
+            Some(encode(changed.insert(stored.with_changes(before, after))))
+        };
+        let is_stored = self.database.replace(ObjectStore::Profile.name(), SETTINGS, change).await;
+        changed.filter(|_| is_stored.is_ok_and(|is_stored| is_stored))
     }
 }
 

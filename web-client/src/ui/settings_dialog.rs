@@ -42,6 +42,8 @@ pub(super) fn SettingsDialog(SettingsDialogProps { settings }: &SettingsDialogPr
     let control = use_context::<Control>().expect("the app provides the control");
     let (name, signature) = (use_node_ref(), use_node_ref());
     let (offline, undo_send, conversations) = (use_node_ref(), use_node_ref(), use_node_ref());
+    // Another tab may change the settings while the dialog is open.
+    let before = use_memo((), |()| settings.clone());
     {
         let (name, signature, settings) = (name.clone(), signature.clone(), settings.clone());
         let conversations = conversations.clone();
@@ -63,7 +65,7 @@ pub(super) fn SettingsDialog(SettingsDialogProps { settings }: &SettingsDialogPr
     };
     let save = {
         let (control, name, signature, settings) =
-            (control.clone(), name.clone(), signature.clone(), settings.clone());
+            (control.clone(), name.clone(), signature.clone(), (*before).clone());
         let (offline, undo_send, conversations) = (offline.clone(), undo_send.clone(), conversations.clone());
         Callback::from(move |event: SubmitEvent| {
             event.prevent_default();
@@ -73,7 +75,7 @@ pub(super) fn SettingsDialog(SettingsDialogProps { settings }: &SettingsDialogPr
                 return;
             };
             let select = |node: &NodeRef| node.cast::<HtmlSelectElement>();
-            control.change_settings(Settings {
+            let after = Settings {
                 name: name.value().trim().to_owned(),
                 signature: signature.value().trim_end().to_owned(),
                 offline_octets: select(&offline)
@@ -85,7 +87,8 @@ pub(super) fn SettingsDialog(SettingsDialogProps { settings }: &SettingsDialogPr
                 conversations: conversations.cast::<HtmlInputElement>().is_some_and(|field| field.checked()),
                 plain_text: settings.plain_text,
                 images_from: settings.images_from.clone(),
-            });
+            };
+            control.change_settings(&settings, &after);
             control.dispatch(UiAction::Settings(false));
         })
     };

@@ -26,7 +26,7 @@ use super::settings::Settings;
 
 pub(crate) use compose::{ComposeAction, ComposeState, DELIVERY_UNKNOWN, OpenDraft, Outgoing, SendProblem};
 pub(crate) use mailbox::{MailboxAction, MailboxState};
-pub(crate) use session::{Account, ConnectionStatus, SessionAction, SessionState};
+pub(crate) use session::{Account, ConnectionStatus, SessionAction, SessionState, own_or_current};
 pub(crate) use ui::{Content, Folder, LocalDeletion, Notice, OpenMessage, Severity, Sort, UiAction, UiState};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -228,18 +228,27 @@ fn compatibility(details: &Details, sanitized: &Option<Sanitized>) -> Html {
     let removal = |(kind, count): &(String, usize)| {
         html! { <li><code>{ kind }</code>if *count > 1 { { format!(" × {}", format::number(*count)) } }</li> }
     };
+    let gaps = match &details.gaps {
+        Err(error) => html! {
+            <p class="problem" role="alert">{ format!("The HTML was not checked. {error}") }</p>
+        },
+        Ok(gaps) if gaps.is_empty() => {
+            html! { <p class="explanation">{ "None of the known gaps is in the HTML." }</p> }
+        }
+        Ok(gaps) => html! {
+            <>
+                <table class="headers">
+                    <thead><tr><th>{ "Feature" }</th><th>{ "Not supported by" }</th><th>{ "Partly supported by" }</th></tr></thead>
+                    <tbody>{ for gaps.iter().map(gap) }</tbody>
+                </table>
+                <p class="secondary">{ "Data: caniemail.com" }</p>
+            </>
+        },
+    };
     html! {
         <>
             <h3>{ "Features that mail programs do not support" }</h3>
-            if details.gaps.is_empty() {
-                <p class="explanation">{ "None of the known gaps is in the HTML." }</p>
-            } else {
-                <table class="headers">
-                    <thead><tr><th>{ "Feature" }</th><th>{ "Not supported by" }</th><th>{ "Partly supported by" }</th></tr></thead>
-                    <tbody>{ for details.gaps.iter().map(gap) }</tbody>
-                </table>
-                <p class="secondary">{ "Data: caniemail.com" }</p>
-            }
+            { gaps }
             <h3>{ "Removed by the sanitizer of this page" }</h3>
             if removed.is_empty() {
                 <p class="explanation">{ "No element or attribute was removed." }</p>
