@@ -60,6 +60,8 @@ pub(super) struct LoginSession {
     pub(super) backoff: Cell<Backoff>,
     /// The last login was refused without a response code.
     pub(super) login_refused: Cell<bool>,
+    /// A POP3 session is deleting messages.
+    pub(super) removing: Cell<bool>,
     /// The server reports changes of the mailbox.
     pub(super) watching: Cell<bool>,
     /// Ends the wait before the next attempt.
@@ -92,6 +94,7 @@ impl LoginSession {
             cancel_fetch: RefCell::default(),
             backoff: Cell::default(),
             login_refused: Cell::default(),
+            removing: Cell::default(),
             watching: Cell::default(),
             wake: RefCell::default(),
         }

@@ -21,6 +21,14 @@ impl Control {
         self.change_settings(settings);
     }
 
+    /// Sets the width of the message list, in pixels.
+    pub(crate) fn set_list_width(&self, list_width: u32) {
+        let settings = &self.state().session.settings;
+        if settings.list_width != list_width {
+            self.change_settings(Settings { list_width, ..Settings::clone(settings) });
+        }
+    }
+
     pub(crate) fn change_settings(&self, settings: Settings) {
         let Some(session) = self.session() else { return };
         self.dispatch(SessionAction::Settings(settings.clone()));

@@ -22,6 +22,8 @@ pub(super) enum TabEvent {
         ids: Vec<String>,
         starred: bool,
     },
+    /// These messages were archived, moved back or labelled.
+    Filed(Vec<String>),
     /// The server has deleted these messages.
     Removed(Vec<String>),
     /// A draft was stored or deleted.
@@ -82,6 +84,7 @@ impl Control {
         match event {
             TabEvent::Read { ids, read } => dispatch(MailboxAction::SetRead { ids, read }.into()),
             TabEvent::Starred { ids, starred } => dispatch(MailboxAction::SetStarred { ids, starred }.into()),
+            TabEvent::Filed(ids) => self.filed_elsewhere(ids),
             TabEvent::Removed(ids) => dispatch(MailboxAction::Removed(ids).into()),
             TabEvent::DraftChanged(id) => self.draft_changed_elsewhere(id),
             TabEvent::DraftOpened(draft) => {
@@ -133,6 +136,7 @@ fn encode(event: &TabEvent) -> JsValue {
     let (name, ids, flag) = match event {
         TabEvent::Read { ids, read } => ("read", array(ids), *read),
         TabEvent::Starred { ids, starred } => ("starred", array(ids), *starred),
+        TabEvent::Filed(ids) => ("filed", array(ids), false),
         TabEvent::Removed(ids) => ("removed", array(ids), false),
         TabEvent::DraftChanged(id) => ("draftChanged", one(id), false),
         TabEvent::DraftOpened(id) => ("draftOpened", one(id), false),
@@ -150,6 +154,7 @@ fn decode(message: &JsValue) -> Option<TabEvent> {
     Some(match js::property(message, "event")?.as_string()?.as_str() {
         "read" => TabEvent::Read { ids, read: flag },
         "starred" => TabEvent::Starred { ids, starred: flag },
+        "filed" => TabEvent::Filed(ids),
         "removed" => TabEvent::Removed(ids),
         "draftChanged" => TabEvent::DraftChanged(ids.pop()?),
         "draftOpened" => TabEvent::DraftOpened(ids.pop()?),
@@ -174,6 +179,7 @@ mod tests {
         for event in [
             TabEvent::Read { ids: ids(), read: true },
             TabEvent::Starred { ids: ids(), starred: false },
+            TabEvent::Filed(ids()),
             TabEvent::Removed(ids()),
             TabEvent::DraftChanged(id()),
             TabEvent::DraftOpened(id()),
