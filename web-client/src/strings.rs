@@ -8,6 +8,10 @@ pub(crate) const FULL_ADDRESS: &str = "Add a full address, such as name@example.
 pub(crate) const NO_RESULTS: &str = "No messages match.";
 pub(crate) const EMPTY_INBOX: &str = "Your inbox is empty.";
 pub(crate) const THIS_BROWSER_ONLY: &str = "This browser only";
+pub(crate) const FILED_IN_THIS_BROWSER: &str =
+    "Archive and labels are stored in this browser only. The messages stay on the server.";
+pub(crate) const SHOW_QUOTED_TEXT: &str = "Show quoted text";
+pub(crate) const HIDE_QUOTED_TEXT: &str = "Hide quoted text";
 pub(crate) const DRAFT_OPEN_ELSEWHERE: &str = "This draft is open in another tab.";
 pub(crate) const LOADING_CANCELLED: &str = "Loading was cancelled.";
 pub(crate) const OFFLINE: &str = "Offline.";

@@ -11,6 +11,7 @@ use mail_core::time::Duration;
 use yew::platform::spawn_local;
 use yew::platform::time::sleep;
 
+use super::filing::read_labels;
 use super::login_session::LoginSession;
 use super::{Control, hello};
 use crate::model::format;
@@ -33,6 +34,9 @@ impl Control {
             let Some(file) = file.await else {
                 return control.notify(Notice::error(format!("Cannot read {name}.")));
             };
+            if let Some(entries) = read_labels(&file) {
+                return control.import_labels(&session, &name, entries);
+            }
             let mut notice = match import::read(&file) {
                 Imported::Messages { messages, left_out } => {
                     drop(file);
@@ -43,7 +47,7 @@ impl Control {
                 }
                 Imported::People(text) => control.import_people(&session, &name, &text),
                 Imported::Unknown => Notice::error(format!(
-                    "{name} contains no messages or contacts. Import mbox, eml and vcf files."
+                    "{name} contains no messages, contacts or labels. Import mbox, eml, vcf and json files."
                 )),
             };
             if control.is_current(&session) {

@@ -85,6 +85,8 @@ pub(super) struct LoginSession {
     pub(super) login_refused: Cell<bool>,
     /// The token of the account routes.
     pub(super) token: RefCell<Option<String>>,
+    /// A POP3 session is deleting messages.
+    pub(super) removing: Cell<bool>,
     /// The server reports changes of the mailbox.
     pub(super) watching: Cell<bool>,
     /// Ends the wait before the next attempt.
@@ -127,6 +129,7 @@ impl LoginSession {
             backoff: Cell::default(),
             login_refused: Cell::default(),
             token: RefCell::default(),
+            removing: Cell::default(),
             watching: Cell::default(),
             wake: RefCell::default(),
         }

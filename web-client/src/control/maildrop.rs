@@ -205,7 +205,10 @@ impl Control {
         }
         let socket = Socket::connect(Protocol::Pop3, &session.server)?;
         let recorder = session.recorder(Protocol::Pop3);
-        let refused = pop3::delete(socket, recorder, &session.credentials(), &messages).await?;
+        session.removing.set(true);
+        let refused = pop3::delete(socket, recorder, &session.credentials(), &messages).await;
+        session.removing.set(false);
+        let refused = refused?;
         let ids: Vec<_> = messages.iter().map(|(id, _)| id.clone()).collect();
         session.storage.forget_removals(&ids);
         if !self.is_current(session) {

@@ -9,6 +9,7 @@
 //! | `messages.rs` | open, select and mark messages |
 //! | `indexing.rs` | the texts that the list shows and searches |
 //! | `deletion.rs` | delete, confirm, undo |
+//! | `filing.rs` | Archive and labels; take deletions back |
 //! | `drafts.rs`, `attachments.rs` | write, store and discard drafts; attach files |
 //! | `export.rs` | save mail as files |
 //! | `import.rs` | send messages of files to oneself; contacts |
@@ -26,6 +27,7 @@ mod backoff;
 mod deletion;
 mod drafts;
 mod export;
+mod filing;
 mod import;
 mod indexing;
 mod jobs;
@@ -116,6 +118,7 @@ impl Control {
         let action = action.into();
         if action.ends_undo() {
             self.complete_removal();
+            self.settle_filing();
         }
         self.dispatch_and_post(action);
     }

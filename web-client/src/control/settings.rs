@@ -27,6 +27,14 @@ impl Control {
         self.change_settings(&before, &after);
     }
 
+    /// Sets the width of the message list, in pixels.
+    pub(crate) fn set_list_width(&self, list_width: u32) {
+        let before = self.state().session.settings.clone();
+        if before.list_width != list_width {
+            self.change_settings(&before, &Settings { list_width, ..Settings::clone(&before) });
+        }
+    }
+
     /// Stores what differs between `before` and `after`.
     pub(crate) fn change_settings(&self, before: &Rc<Settings>, after: &Settings) {
         let Some(session) = self.session() else { return };

@@ -25,6 +25,8 @@ pub(super) enum TabEvent {
         ids: Vec<String>,
         starred: bool,
     },
+    /// These messages were archived, moved back or labelled.
+    Filed(Vec<String>),
     /// The server has deleted these messages.
     Removed(Vec<String>),
     /// A draft was stored or deleted.
@@ -89,6 +91,7 @@ impl Control {
         match event {
             TabEvent::Read { ids, read } => dispatch(MailboxAction::SetRead { ids, read }.into()),
             TabEvent::Starred { ids, starred } => dispatch(MailboxAction::SetStarred { ids, starred }.into()),
+            TabEvent::Filed(ids) => self.filed_elsewhere(ids),
             TabEvent::Removed(ids) => dispatch(MailboxAction::Removed(ids).into()),
             TabEvent::SettingsChanged => self.reread_settings(session),
             TabEvent::DraftChanged(id) => self.draft_changed_elsewhere(session, id),
@@ -141,6 +144,7 @@ impl TabEvent {
         let (name, ids, flag) = match self {
             Self::Read { ids, read } => ("read", array(ids), *read),
             Self::Starred { ids, starred } => ("starred", array(ids), *starred),
+            Self::Filed(ids) => ("filed", array(ids), false),
             Self::Removed(ids) => ("removed", array(ids), false),
             Self::DraftChanged(id) => ("draftChanged", one(id), false),
             Self::DraftOpened(id) => ("draftOpened", one(id), false),
@@ -159,6 +163,7 @@ impl TabEvent {
         Some(match js::property(message, "event")?.as_string()?.as_str() {
             "read" => Self::Read { ids, read: flag },
             "starred" => Self::Starred { ids, starred: flag },
+            "filed" => Self::Filed(ids),
             "removed" => Self::Removed(ids),
             "draftChanged" => Self::DraftChanged(ids.pop()?),
             "draftOpened" => Self::DraftOpened(ids.pop()?),
@@ -185,6 +190,7 @@ mod tests {
         for event in [
             TabEvent::Read { ids: ids(), read: true },
             TabEvent::Starred { ids: ids(), starred: false },
+            TabEvent::Filed(ids()),
             TabEvent::Removed(ids()),
             TabEvent::DraftChanged(id()),
             TabEvent::DraftOpened(id()),

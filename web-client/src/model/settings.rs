@@ -4,6 +4,10 @@
 pub(crate) const OFFLINE_OCTETS: [u64; 4] = [0, 50_000_000, 200_000_000, 1_000_000_000];
 /// Seconds for which sending can be undone.
 pub(crate) const UNDO_SEND_SECONDS: [u32; 4] = [0, 5, 10, 30];
+/// Width of the message list in pixels.
+pub(crate) const LIST_WIDTH_DEFAULT: u32 = 380;
+pub(crate) const LIST_WIDTH_MIN: u32 = 260;
+pub(crate) const LIST_WIDTH_MAX: u32 = 900;
 /// Senders whose images are always shown. Of more, the oldest are forgotten.
 const IMAGE_SENDERS_MAX: usize = 1_000;
 
@@ -20,6 +24,10 @@ pub(crate) struct Settings {
     pub(crate) conversations: bool,
     /// New messages are in plain text.
     pub(crate) plain_text: bool,
+    /// The rows of the list have no snippet.
+    pub(crate) compact: bool,
+    /// In pixels, within the limits.
+    pub(crate) list_width: u32,
     /// Addresses in lower case whose remote images are always shown, the last one added first.
     pub(crate) images_from: Vec<String>,
 }
@@ -33,6 +41,8 @@ impl Default for Settings {
             undo_send_seconds: UNDO_SEND_SECONDS[2],
             conversations: true,
             plain_text: false,
+            compact: false,
+            list_width: LIST_WIDTH_DEFAULT,
             images_from: Vec::new(),
         }
     }
@@ -70,6 +80,8 @@ impl Settings {
             ),
             conversations: changed(self.conversations, &before.conversations, &after.conversations),
             plain_text: changed(self.plain_text, &before.plain_text, &after.plain_text),
+            compact: changed(self.compact, &before.compact, &after.compact),
+            list_width: changed(self.list_width, &before.list_width, &after.list_width),
             images_from: self.images_from,
         };
         for sender in before.images_from.iter().filter(|sender| !after.shows_images_from(sender)) {

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `headers`, `messages` | unique-id | octets |
 //! | `marks` | unique-id | number: 1 read, 2 starred |
+//! | `filing` | unique-id | object: `archived`, and `labels`, an array of names; see [`filing`] |
 //! | `texts` | unique-id | object: `searchText`, folded, and `snippet`; see [`body_codec`] |
 //! | `drafts` | draft id | object, see [`draft_codec`] |
 //! | `sent` | draft id | octets of the message |
@@ -19,11 +20,13 @@
 //!
 //! Version 3 added `sentSummaries` and `profile`. Version 4 added `people` and the objects in `texts` and `sentTexts`. Until
 //! version 3, those stores contained search texts in lower case; the page reads them and replaces them in the background.
+//! Version 5 added `filing`.
 //! The first pages named a database after the username as it was typed; see [`merge`].
 
 mod body_codec;
 mod draft_backup;
 mod draft_codec;
+mod filing;
 #[cfg(test)]
 #[cfg(target_arch = "wasm32")]
 mod in_browser;
@@ -56,7 +59,7 @@ pub(crate) use sent_copies::{SENT_OCTETS_MAX, StoreError};
 use body_codec::StoredBody;
 pub(crate) use pending_removals::PendingRemoval;
 
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 const ADDRESS: &str = "address";
 
 /// Larger messages are not cached.
@@ -67,6 +70,7 @@ pub(crate) enum ObjectStore {
     Headers,
     Messages,
     Marks,
+    Filing,
     Drafts,
     Sent,
     SentSummaries,
@@ -77,10 +81,11 @@ pub(crate) enum ObjectStore {
 }
 
 impl ObjectStore {
-    const NAMES: [&str; 10] = [
+    const NAMES: [&str; 11] = [
         Self::Headers.name(),
         Self::Messages.name(),
         Self::Marks.name(),
+        Self::Filing.name(),
         Self::Drafts.name(),
         Self::Sent.name(),
         Self::SentSummaries.name(),
@@ -89,14 +94,15 @@ impl ObjectStore {
         Self::Profile.name(),
         Self::People.name(),
     ];
-    /// The cache of the maildrop.
-    const MAILDROP: [Self; 4] = [Self::Headers, Self::Messages, Self::Marks, Self::Texts];
+    /// The cache of the maildrop, and what the user has added to its messages.
+    const MAILDROP: [Self; 5] = [Self::Headers, Self::Messages, Self::Marks, Self::Filing, Self::Texts];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Headers => "headers",
             Self::Messages => "messages",
             Self::Marks => "marks",
+            Self::Filing => "filing",
             Self::Drafts => "drafts",
             Self::Sent => "sent",
             Self::SentSummaries => "sentSummaries",
@@ -128,7 +134,7 @@ impl Storage {
 
     /// Everything that the lists show. Bodies are read when a message is opened.
     pub(crate) async fn load(&self) -> Snapshot {
-        let marks = self.entries(ObjectStore::Marks).await;
+        let (marks, filings) = (self.entries(ObjectStore::Marks).await, self.filings().await);
         let stored = self.keys(ObjectStore::Messages).await;
         let bodies = self.bodies(ObjectStore::Texts).await;
         // Without the message, an outdated text cannot be renewed.
@@ -141,8 +147,9 @@ impl Storage {
             let (read, starred) =
                 read_and_starred(find(&marks, &id).and_then(JsValue::as_f64).unwrap_or_default());
             let stored = stored.binary_search(&id).is_ok();
+            let filing = find(&filings, &id).cloned().unwrap_or_default();
             let body = find(&bodies, &id).map(|body| body.index.clone());
-            Rc::new(Message { id, number: None, octets: 0, header, read, starred, stored, body })
+            Rc::new(Message { id, number: None, octets: 0, header, read, starred, filing, stored, body })
         };
         Snapshot {
             messages: self.entries(ObjectStore::Headers).await.into_iter().map(message).collect(),

@@ -4,7 +4,7 @@ use js_sys::Array;
 use wasm_bindgen::{JsCast as _, JsValue};
 
 use super::{ObjectStore, Storage};
-use crate::model::settings::Settings;
+use crate::model::settings::{LIST_WIDTH_MAX, LIST_WIDTH_MIN, Settings};
 use crate::platform::js;
 
 const SETTINGS: &str = "settings";
@@ -39,6 +39,8 @@ fn encode(settings: &Settings) -> JsValue {
         ("undoSendSeconds", settings.undo_send_seconds.into()),
         ("conversations", settings.conversations.into()),
         ("plainText", settings.plain_text.into()),
+        ("compact", settings.compact.into()),
+        ("listWidth", settings.list_width.into()),
         ("imagesFrom", settings.images_from.iter().map(JsValue::from).collect::<Array>().into()),
     ])
     .into()
@@ -49,6 +51,7 @@ fn decode(value: &JsValue) -> Settings {
     let property = |name: &str| js::property(value, name);
     let string = |name: &str| property(name).and_then(|value| value.as_string());
     let number = |name: &str| property(name).and_then(|value| value.as_f64());
+    let flag = |name: &str| property(name).and_then(|value| value.as_bool());
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
     Settings {
         name: string("name").unwrap_or(default.name),
@@ -56,15 +59,16 @@ fn decode(value: &JsValue) -> Settings {
         offline_octets: number("offlineOctets").map_or(default.offline_octets, |octets| octets as u64),
         undo_send_seconds: number("undoSendSeconds")
             .map_or(default.undo_send_seconds, |seconds| seconds as u32),
-        conversations: property("conversations")
-            .and_then(|value| value.as_bool())
-            .unwrap_or(default.conversations),
-        plain_text: property("plainText").and_then(|value| value.as_bool()).unwrap_or(default.plain_text),
+        conversations: flag("conversations").unwrap_or(default.conversations),
+        plain_text: flag("plainText").unwrap_or(default.plain_text),
+        compact: flag("compact").unwrap_or(default.compact),
+        list_width: number("listWidth")
+            .map_or(default.list_width, |width| (width as u32).clamp(LIST_WIDTH_MIN, LIST_WIDTH_MAX)),
         images_from: property("imagesFrom").map_or(default.images_from, |senders| strings(&senders)),
     }
 }
 
-fn strings(value: &JsValue) -> Vec<String> {
+pub(super) fn strings(value: &JsValue) -> Vec<String> {
     let strings = value.dyn_ref::<Array>().into_iter().flat_map(|array| array.iter());
     strings.filter_map(|string| string.as_string()).collect()
 }
@@ -87,6 +91,8 @@ mod tests {
             undo_send_seconds: 30,
             conversations: false,
             plain_text: true,
+            compact: true,
+            list_width: 500,
             images_from: vec!["ag@iit.edu".to_owned()],
         };
         assert_eq!(decode(&encode(&settings)), settings);

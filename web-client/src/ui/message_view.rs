@@ -21,7 +21,8 @@ use crate::model::fetched_message::FetchedMessage;
 use crate::model::queued_mail::QueuedMail;
 use crate::model::settings::Settings;
 use crate::model::state::UiAction;
-use crate::sanitize::{RemoteImages, sanitize_html};
+use crate::sanitize::{RemoteImages, TrailingQuotation, sanitize_and_fold};
+use crate::strings;
 
 #[derive(Properties, PartialEq)]
 pub(super) struct MessageViewProps {
@@ -51,11 +52,14 @@ pub(super) fn MessageView(
     let unreachable = use_state_eq(|| false);
     let shown = (*images_wanted || is_trusted) && !*unreachable;
     let remote_images = if shown { RemoteImages::Shown } else { RemoteImages::Blocked };
-    let html = use_memo((message.clone(), remote_images), |(message, remote_images)| {
-        let parsed = &message.parsed;
-        let html = sanitize_html(parsed.html.as_deref()?, &parsed.attachments, *remote_images);
-        html.filter(|html| !html.is_empty || html.blocked_images > 0)
-    });
+    let quotation = use_state_eq(|| TrailingQuotation::Folded);
+    let html =
+        use_memo((message.clone(), remote_images, *quotation), |(message, remote_images, quotation)| {
+            let parsed = &message.parsed;
+            let html =
+                sanitize_and_fold(parsed.html.as_deref()?, &parsed.attachments, *remote_images, *quotation);
+            html.filter(|html| !html.is_empty || html.blocked_images > 0)
+        });
     let html = html.as_ref().as_ref();
     let visible = html.filter(|html| !html.is_empty);
     let switch = visible.map(|_| {
@@ -90,15 +94,29 @@ pub(super) fn MessageView(
                 <ImageBar blocked={html.blocked_images} {sender} {onshow} />
             }
             if let Some(html) = framed.filter(|html| html.remote_images > 0) {
-                <RemoteImagesFrame document={html.document.clone()} {onbroken} {onfailed} />
+                <RemoteImagesFrame document={html.document.clone()} is_themed={html.is_themed} {onbroken} {onfailed} />
             } else if let Some(html) = framed {
-                <MessageFrame document={html.document.clone()} {onbroken} />
+                <MessageFrame document={html.document.clone()} is_themed={html.is_themed} {onbroken} />
             } else {
                 <PlainText message={message.clone()} has_html={visible.is_some()} />
+            }
+            if framed.is_some_and(|html| html.has_quotation) {
+                { quotation_button(&quotation) }
             }
             <Attachments message={message.clone()} {inline} />
         </article>
     }
+}
+
+/// Below the frame, in which no script can run.
+fn quotation_button(quotation: &UseStateHandle<TrailingQuotation>) -> Html {
+    let (label, next) = match **quotation {
+        TrailingQuotation::Folded => (strings::SHOW_QUOTED_TEXT, TrailingQuotation::Shown),
+        TrailingQuotation::Shown => (strings::HIDE_QUOTED_TEXT, TrailingQuotation::Folded),
+    };
+    let setter = quotation.setter();
+    let toggle = Callback::from(move |_: MouseEvent| setter.set(next));
+    html! { <button class="show-quotation" type="button" onclick={toggle}>{ label }</button> }
 }
 
 #[derive(Properties, PartialEq)]
@@ -121,7 +139,7 @@ fn PlainText(PlainTextProps { message, has_html }: &PlainTextProps) -> Html {
         (true, false) => "The formatted version has no safe content. This is the plain text.",
         (true, true) => "This message has no safe content. Scripts and remote content are blocked.",
         (false, true) if parsed.attachments.is_empty() => "This message has no text.",
-        (false, _) => return html! { <ChunkedText message={message.clone()} {of} /> },
+        (false, _) => return html! { <ChunkedText message={message.clone()} {of} quotations=true /> },
     };
     html! {
         <>
@@ -129,7 +147,7 @@ fn PlainText(PlainTextProps { message, has_html }: &PlainTextProps) -> Html {
                 { explanation }{ " " }
                 <button class="link" type="button" onclick={show_source}>{ "Show source" }</button>
             </p>
-            <ChunkedText message={message.clone()} {of} />
+            <ChunkedText message={message.clone()} {of} quotations=true />
         </>
     }
 }

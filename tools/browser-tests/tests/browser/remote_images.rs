@@ -130,6 +130,28 @@ async fn message_is_shown_without_its_images_if_the_server_is_away() {
     assert_eq!(images.requests().len(), 1);
 }
 
+/// Heights that depend on the height of the frame would grow without end.
+#[tokio::test]
+async fn frame_with_images_is_as_high_as_its_content() {
+    let images = image_server();
+    let sheet = "<style>html,body{height:100%;min-height:150vh}div{height:calc(100vh + 1px)}</style>";
+    let mail = html("Tall", &format!("{sheet}<img src='{}' alt=x><div>Text</div>", images.url("/one")));
+    let fixture = open_inbox(&[&mail]).await;
+    let page = &fixture.page;
+    page.open_row("Tall").await;
+    page.press("Show images").await;
+    page.wait_for_message_text("Text").await;
+    page.wait_until("both images", async || {
+        page.run_in_message(WIDTHS).await == Some(serde_json::json!([48]))
+    })
+    .await;
+    let height = "return document.querySelector('.frame').offsetHeight";
+    page.wait_until("a low frame", async || {
+        page.run(height, vec![]).await.as_i64().is_some_and(|height| (50..200).contains(&height))
+    })
+    .await;
+}
+
 /// Every sample that works in an unprotected page, in the frame that may request images.
 #[tokio::test]
 async fn hostile_mail_with_shown_images_requests_only_images() {

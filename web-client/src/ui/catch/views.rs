@@ -16,6 +16,7 @@ use crate::model::format;
 use crate::platform::PLATFORM;
 use crate::ui::attachments::Attachments;
 use crate::ui::chunked_text::{ChunkedText, TextOf};
+use crate::ui::frame_fit::Sizing;
 use crate::ui::message_frame::MessageFrame;
 use crate::ui::source;
 
@@ -129,7 +130,7 @@ fn HtmlView(HtmlViewProps { message, sanitized }: &HtmlViewProps) -> Html {
                 }
             </div>
             // Focusable, so that the keyboard can scroll a wide frame.
-            <div class="stage" tabindex="0"><div {style}><MessageFrame document={html.document.clone()} {onbroken} /></div></div>
+            <div class="stage" tabindex="0"><div {style}><MessageFrame document={html.document.clone()} is_themed={html.is_themed} sizing={Sizing::Full} {onbroken} /></div></div>
             <Attachments message={message.clone()} {inline} />
         </>
     }

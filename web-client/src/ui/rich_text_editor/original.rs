@@ -59,7 +59,7 @@ pub(super) fn OriginalView(props: &OriginalViewProps) -> Html {
                     aria-label={format!("Remove the {}", label.to_lowercase())}>{ "Remove" }</button>
             </div>
             if let Some(html) = &*html {
-                <MessageFrame document={html.document.clone()} onbroken={Callback::noop()} />
+                <MessageFrame document={html.document.clone()} is_themed={html.is_themed} onbroken={Callback::noop()} />
             }
         </section>
     }
