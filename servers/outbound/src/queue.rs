@@ -119,9 +119,9 @@ impl<D: Disk> QueueFiles<D> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             names => names.map_err(|error| failed("list", directory, error))?,
         };
-        // Ids begin with their time.
+        // Ids begin with their time. Each name is freed when it is read, so that a large queue does not need both.
         let mut ids: Vec<QueueId> =
-            names.iter().filter_map(|name| name.file_name()?.to_str()?.parse().ok()).collect();
+            names.into_iter().filter_map(|name| name.file_name()?.to_str()?.parse().ok()).collect();
         ids.sort_unstable();
         Ok(ids)
     }

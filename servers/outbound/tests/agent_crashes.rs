@@ -95,7 +95,7 @@ fn host(address: Ipv4Addr, port: u16, seen: &SharedSeen) -> MailHost {
         if let Some(rest) = line.strip_prefix("RCPT TO:<") {
             let recipient = rest.split('>').next().unwrap_or_default().to_owned();
             let attempt = count(&mut seen.attempts, &recipient);
-            TRANSACTION.replace((recipient, attempt));
+            TRANSACTION.set((recipient, attempt));
         }
         let (recipient, attempt) = TRANSACTION.with_borrow(Clone::clone);
         let behaviour = behaviour(&recipient)?;
@@ -137,6 +137,7 @@ fn behaviour(recipient: &str) -> Option<Behaviour> {
 }
 
 /// The mailboxes of senders, on another disk.
+#[derive(Debug)]
 struct Reports(SharedSeen);
 
 impl ReportTarget for Reports {
@@ -221,7 +222,10 @@ impl Bench {
         };
         let reports = Reports(Arc::clone(&self.seen));
         let agent = Agent::new(&target, self.config.clone(), domain, reports, Metrics::default(), None);
-        let agent = agent.expect("a valid configuration");
+        let Ok(agent) = agent else {
+            assert!(disk.is_without_power(), "the agent does not start");
+            return false;
+        };
         let (_stop, shutdown) = watch::channel(false);
         // Dropped at the end, as if the process were killed.
         let run = async {
@@ -230,7 +234,8 @@ impl Bench {
                 if disk.is_without_power() || Instant::now() > end {
                     return false;
                 }
-                if QueueFiles::new(disk.clone()).ids().expect("the directory is readable").is_empty() {
+                let ids = QueueFiles::new(disk.clone()).ids();
+                if ids.is_ok_and(|ids| ids.is_empty()) && !disk.is_without_power() {
                     return true;
                 }
                 sleep(Duration::from_millis(5)).await;
