@@ -116,16 +116,15 @@ fn readme_commands_work_with_the_sample_of_another_domain() {
         .lines()
         .filter_map(|line| line.strip_prefix("    pennypost ")?.strip_suffix(&format!(" --config {CONFIG}")))
         .collect();
-    for (command, code, expected) in [
-        ("user add gb", 1, "gb"),
-        ("alias add sales ag gb", 0, "sales"),
-        ("dns", 0, "mail.iit.edu. 3600 IN TXT \"v=spf1"),
-        ("queue list", 0, "the queue is empty"),
-        ("check", 1, "no certificate"),
+    for (command, expected) in [
+        ("alias add sales ag gb", "sales"),
+        ("dns", "iit.edu. 3600 IN MX 10 mail.iit.edu."),
+        ("queue list", "the queue is empty"),
+        ("check", "not issued by https://acme-v02.api.letsencrypt.org/directory yet"),
     ] {
         assert!(commands.contains(&command), "{command} is not in {commands:?}");
-        let run = dir.pennypost(&command.split(' ').collect::<Vec<_>>(), "penny\n");
-        assert_eq!(run.code, Some(code), "{command}: {run:?}");
+        let run = dir.pennypost(&command.split(' ').collect::<Vec<_>>(), "");
+        assert_eq!(run.code, Some(0), "{command}: {run:?}");
         assert!(format!("{}{}", run.stdout, run.stderr).contains(expected), "{command}: {run:?}");
     }
 }
