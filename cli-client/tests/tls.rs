@@ -156,7 +156,7 @@ fn missing_or_refused_starttls_sends_no_credentials_and_no_mail() {
     ] {
         let server = FakeServer::start(greeting, replies);
         let home = tempfile::tempdir().expect("a parent directory");
-        let mut command = client(server.address, support::refused_address(), home.path());
+        let mut command = client(server.address, refused_address(), home.path());
         command.args(["--tls", "starttls", "send", "--from", "ag@iit.edu", "--to", "gb@iit.edu"]);
         let failed = run_program(command.args(["--user", "ag", "--password-stdin"]), b"secret\n");
         assert_eq!(failed.code, Some(1), "{failed:?}");
@@ -172,7 +172,7 @@ fn missing_or_refused_starttls_sends_no_credentials_and_no_mail() {
     }
     let server = FakeServer::start("+OK hi\r\n", &["-ERR no STLS here\r\n"]);
     let home = tempfile::tempdir().expect("a parent directory");
-    let mut command = client(support::refused_address(), server.address, home.path());
+    let mut command = client(refused_address(), server.address, home.path());
     let failed = run_program(
         command.args(["--tls", "starttls", "stat", "--user", "gb", "--password-stdin"]),
         b"other\n",
@@ -190,14 +190,14 @@ fn plain_text_after_the_starttls_reply_fails() {
         &["250-hi\r\n250 STARTTLS\r\n", "220 go ahead\r\n250-hi\r\n250 AUTH PLAIN\r\n"],
     );
     let home = tempfile::tempdir().expect("a parent directory");
-    let mut command = client(server.address, support::refused_address(), home.path());
+    let mut command = client(server.address, refused_address(), home.path());
     command.args(["--tls", "starttls", "send", "--from", "ag@iit.edu", "--to", "gb@iit.edu"]);
     let failed = run_program(command.args(["--user", "ag", "--password-stdin"]), b"secret\n");
     assert_eq!(failed.code, Some(1), "{failed:?}");
     assert_eq!(server.received().len(), 2);
 
     let server = FakeServer::start("+OK hi\r\n", &["+OK go ahead\r\n+OK logged in\r\n"]);
-    let mut command = client(support::refused_address(), server.address, home.path());
+    let mut command = client(refused_address(), server.address, home.path());
     let failed = run_program(
         command.args(["--tls", "starttls", "stat", "--user", "gb", "--password-stdin"]),
         b"other\n",

@@ -94,7 +94,7 @@ fn authres_reads_the_same_results_whatever_the_sender_writes() {
             .map(|(method, result)| format!("{method}={result}"))
             .collect();
         assert!(own.iter().any(|result| result == expected), "{own:?} {field}");
-        let read = python(READ_RESULTS, &[], field);
+        let read = python(READ_RESULTS, &[], &field);
         let results: Vec<String> =
             read.lines().map(|line| line.split('\t').take(2).collect::<Vec<_>>().join("=")).collect();
         assert_eq!(results, own, "{field}");

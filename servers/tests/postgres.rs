@@ -352,12 +352,12 @@ fn two_nodes_lose_and_duplicate_nothing_when_nodes_and_database_are_killed() {
     let mut clients = Vec::new();
     for sender in 0..4 {
         let (model, current) = (Arc::clone(&model), Arc::clone(&current));
-        let smtp = move |number| current.read().expect("not poisoned")[(sender + number) % 2].0;
+        let smtp = move |number: usize| current.read().expect("not poisoned")[(sender + number) % 2].0;
         clients.push(thread::spawn(move || model.send(sender, &ACCOUNTS, smtp)));
     }
     for (account, password) in [("ag", "secret"), ("gb", "other")] {
         let (model, current) = (Arc::clone(&model), Arc::clone(&current));
-        let pop3 = move |number| current.read().expect("not poisoned")[number % 2].1;
+        let pop3 = move |number: usize| current.read().expect("not poisoned")[number % 2].1;
         clients.push(thread::spawn(move || model.retrieve(account, password, pop3)));
     }
     for round in 0..rounds {

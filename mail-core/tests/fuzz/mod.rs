@@ -16,7 +16,7 @@ use mail_core::message::report::{DeliveryReport, Notification, TEXT_OCTETS_MAX};
 use mail_core::message::{authentication_results, compose, date, header, id, mime, recipients};
 use mail_core::mta_sts::{POLICY_OCTETS_MAX, Policy, PolicyId};
 use mail_core::proxy::{self, Header};
-use mail_core::queue::{Entry, LogLine, Progress, lines};
+use mail_core::queue::{self, Entry, LogLine, Progress};
 use mail_core::{aliases, pop3, sasl, smtp, users};
 
 mod machines;
@@ -408,18 +408,18 @@ fn queue_files(data: &[u8]) {
         assert_eq!(again.format(), text);
         assert_eq!(again.recipients, entry.recipients);
         let (_, log) = data.split_at(Entry::message_start(data).unwrap_or_default());
-        let progress = Progress::replay(&entry, lines(log));
+        let progress = Progress::replay(&entry, queue::lines(log));
         assert_eq!(progress.recipients.len(), entry.recipients.len());
         let attempts: u64 = progress.recipients.iter().map(|recipient| u64::from(recipient.attempts)).sum();
-        let events = lines(log).count() * entry.recipients.len();
+        let events = queue::lines(log).count() * entry.recipients.len();
         assert!(attempts <= events as u64, "{attempts} attempts in {events} events");
     }
-    for line in lines(data) {
+    for line in queue::lines(data) {
         let formatted = line.to_string();
         assert_single_line(&formatted);
         assert_eq!(LogLine::parse(&formatted).map(|again| again.to_string()), Some(formatted));
     }
     // A torn last line changes nothing.
     let complete = data.iter().rposition(|octet| *octet == b'\n').map_or(0, |end| end + 1);
-    assert!(lines(data).eq(lines(&data[..complete])));
+    assert!(queue::lines(data).eq(queue::lines(&data[..complete])));
 }

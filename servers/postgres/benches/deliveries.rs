@@ -46,7 +46,7 @@ async fn run(server: &PostgresServer, time: Duration) {
     create_rows(server);
     for _ in 0..ROUNDS {
         inserted.push(pgbench(server, time));
-        one.push(rate(load(&[first.clone()], time).await, time));
+        one.push(rate(load(std::slice::from_ref(&first), time).await, time));
         two.push(rate(load(&[first.clone(), second.clone()], time).await, time));
         files.push(rate(load(std::slice::from_ref(&text), time).await, time));
     }

@@ -35,7 +35,7 @@ async fn only_a_verified_server_is_used() {
     };
     let (roots, wrong_roots) = (roots("ca.pem", &authority), roots("other.pem", &other));
     let server = authority.server("localhost");
-    server.create_database();
+    let _ = server.create_database();
     let database = |host: &str, parameters: &str| {
         let port = server.port();
         let url = format!("postgresql://pennypost:secret@{host}:{port}/mail0?{parameters}");

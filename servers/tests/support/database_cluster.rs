@@ -145,7 +145,7 @@ pub(crate) struct DatabaseCluster {
     pub(crate) authority: Authority,
     node_dirs: Vec<TestDir>,
     /// Each host that became the primary, and the time.
-    promotions: Arc<Mutex<Vec<(Instant, usize)>>>,
+    promotions: Promotions,
     ended: Arc<AtomicBool>,
     _directory: tempfile::TempDir,
 }
@@ -379,8 +379,11 @@ fn variables(text: &str) -> Vec<(String, String)> {
     pairs.map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned())).collect()
 }
 
+/// The time of each promotion, with the number of the host.
+type Promotions = Arc<Mutex<Vec<(Instant, usize)>>>;
+
 /// Asks each host whether it is the primary.
-fn watch(hosts: &[DatabaseHost]) -> (Arc<Mutex<Vec<(Instant, usize)>>>, Arc<AtomicBool>) {
+fn watch(hosts: &[DatabaseHost]) -> (Promotions, Arc<AtomicBool>) {
     let (promotions, ended) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
     for (index, host) in hosts.iter().enumerate() {
         let (promotions, ended) = (Arc::clone(&promotions), Arc::clone(&ended));

@@ -213,7 +213,7 @@ impl State {
 }
 
 /// Not generic, to keep the page small.
-fn of_messages<'a>(messages: &mut dyn Iterator<Item = &'a Rc<Message>>) -> Vec<ListItem> {
+fn of_messages(messages: &mut dyn Iterator<Item = &Rc<Message>>) -> Vec<ListItem> {
     messages.cloned().map(ListItem::Message).collect()
 }
 
