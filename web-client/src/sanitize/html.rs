@@ -29,7 +29,7 @@ use crate::platform::js;
 #[wasm_bindgen]
 extern "C" {
     #[wasm_bindgen(js_namespace = DOMPurify, catch)]
-    fn sanitize(html: &str, options: &JsValue) -> Result<Element, JsValue>;
+    fn sanitize(html: &str, options: &JsValue) -> Result<Option<Element>, JsValue>;
 }
 
 /// Passive elements. URLs are allowed only in the attributes [`URL_ATTRIBUTES`].
@@ -111,7 +111,8 @@ pub(crate) fn sanitize_and_fold(
     remote_images: RemoteImages,
     quotation: TrailingQuotation,
 ) -> Option<SanitizedHtml> {
-    let body = sanitize(html, &options()).ok()?;
+    // A document with a `frameset` has no body.
+    let body = sanitize(html, &options()).ok()??;
     let trailing = trailing_quotation(&body);
     let has_quotation = trailing.is_some();
     if let Some(trailing) = trailing.filter(|_| quotation == TrailingQuotation::Folded) {
@@ -171,7 +172,7 @@ fn head(sheet: &StyleSheet, is_themed: bool) -> String {
 
 /// The elements of HTML that is pasted: passive ones, in a document that loads nothing.
 pub(crate) fn sanitize_fragment(html: &str) -> Option<Element> {
-    sanitize(html, &options()).ok()
+    sanitize(html, &options()).ok()?
 }
 
 /// Checks the style and the links of an element. Returns whether it sets a text colour or a background.

@@ -122,6 +122,8 @@ async fn labels_are_exported_and_imported_in_another_browser_and_not_deleted_wit
     add_label(page, "Bills").await;
     page.type_keys("se").await;
     page.wait_for_gone("row", "two").await;
+    // The offer to undo hides other notices.
+    page.wait_for_gone("button", "Undo").await;
     page.run(CAPTURE_FILES, vec![]).await;
     page.choose_menu_item("Settings").await;
     page.press("Export labels and stars").await;

@@ -421,3 +421,9 @@ fn failure_of_the_sanitizer_is_reported() {
         assert_eq!(page, None);
     }
 }
+
+#[test]
+fn document_with_a_frameset_is_not_shown() {
+    let html = "<frameset><frame src='http://x.localhost/'></frameset>";
+    assert_eq!(sanitize_html(html, &[], RemoteImages::Blocked), None);
+}
