@@ -48,7 +48,7 @@ fn user_sees_the_next_attempt_and_the_reason() {
     assert!(message.ends_with("  The plans"), "{shown:?}");
     for (line, address) in [(first, "x@example.net"), (second, "y@example.net")] {
         let expected = format!("    Waiting to be sent to {address}: next attempt at 20");
-        assert!(line.starts_with(&expected) && line.contains(&smarthost.to_string()), "{shown:?}");
+        assert!(line.starts_with(&expected) && line.contains("cannot be reached"), "{shown:?}");
     }
     let json = queue(&servers, &["--json"], "other");
     let json: serde_json::Value = serde_json::from_str(json.text()).expect("JSON");

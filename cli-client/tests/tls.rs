@@ -223,8 +223,9 @@ fn require_tls_is_passed_to_the_server() {
         "--to",
         "x@example.net",
     ];
+    // A report must not contain the message (RFC 8689 section 5).
     for (extra, end) in
-        [(&[][..], "from: <gb@iit.edu>"), (&["--require-tls"], "from: <gb@iit.edu> REQUIRETLS")]
+        [(&[][..], "from: <gb@iit.edu>"), (&["--require-tls"], "from: <gb@iit.edu> RET=HDRS REQUIRETLS")]
     {
         let sent = servers.run_as_gb(&[&flags, extra].concat());
         assert_eq!(sent.code, Some(0), "{sent:?}");

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use chrono::Utc;
 use config::{Config, Outbound};
+use futures::future;
+use futures::stream::{self, StreamExt as _};
 use mail_core::message::address::{Address, Domain, ReversePath};
 use mail_core::message::parsed::ParsedMessage;
 use mail_core::message::srs::Srs;
@@ -34,6 +36,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// A run with a power failure may hang with its host for this time before the process is killed.
 const HANG_TIME: Duration = Duration::from_millis(500);
 const ID: &str = "A1";
+const CONCURRENT_RUNS: usize = 16;
 const SURVIVALS: [Survival; 3] = [Survival::Nothing, Survival::Everything, Survival::Some(7)];
 
 /// The answers to the first attempt for a recipient. Every later attempt is accepted, unless the recipient is refused.
@@ -296,26 +299,24 @@ async fn misbehaving_hosts_lose_and_duplicate_nothing() {
             bench.check(&recipients, behaviour, 0, &format!("{behaviour:?}"));
         }
     });
-    join_all(runs).await;
+    timeout(2 * TIMEOUT, future::join_all(runs)).await.expect("all runs end");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn power_failure_at_every_change_loses_nothing() {
     let bench = Bench::start(Ipv4Addr::new(127, 0, 0, 33), Ipv4Addr::new(127, 0, 0, 34));
-    let runs = BEHAVIOURS.into_iter().enumerate().map(|(number, behaviour)| {
-        let bench = &bench;
-        async move {
-            let recipients = bench.recipients(number, "whole");
-            let disk = bench.disk(&recipients);
-            let before = disk.changes();
-            assert!(bench.deliver(&disk, TIMEOUT).await, "{behaviour:?}: the queue is not empty");
-            let changes = disk.changes() - before;
-            assert!(changes > 4, "{behaviour:?}: {changes}");
-            let crashes = (0..=changes).flat_map(|change| SURVIVALS.map(|survival| (change, survival)));
-            join_all(crashes.map(|(change, survival)| crash(bench, number, change, survival))).await;
-        }
-    });
-    join_all(runs).await;
+    for (number, behaviour) in BEHAVIOURS.into_iter().enumerate() {
+        let recipients = bench.recipients(number, "whole");
+        let disk = bench.disk(&recipients);
+        let before = disk.changes();
+        assert!(bench.deliver(&disk, TIMEOUT).await, "{behaviour:?}: the queue is not empty");
+        let changes = disk.changes() - before;
+        assert!(changes > 4, "{behaviour:?}: {changes}");
+        let crashes = (0..=changes).flat_map(|change| SURVIVALS.map(|survival| (change, survival)));
+        let runs = crashes.map(|(change, survival)| crash(&bench, number, change, survival));
+        let all = stream::iter(runs).for_each_concurrent(CONCURRENT_RUNS, |run| run);
+        timeout(TIMEOUT, all).await.expect("all runs end");
+    }
 }
 
 /// One run with a power failure after some changes, and a restart.
@@ -345,8 +346,4 @@ async fn killed_process_with_a_host_that_hangs_delivers_after_its_restart() {
     let restarted = disk.after_power_cut(Survival::Everything);
     assert!(bench.deliver(&restarted, TIMEOUT).await, "the queue is not empty");
     bench.check(&recipients, Behaviour::Hangs, 0, "hang");
-}
-
-async fn join_all(runs: impl IntoIterator<Item = impl Future<Output = ()>>) {
-    timeout(2 * TIMEOUT, futures::future::join_all(runs)).await.expect("all runs end");
 }

@@ -120,7 +120,7 @@ impl FrameObserver {
     }
 }
 
-/// Lays the document out in the width that it needs. `None` while the pane is hidden.
+/// Lays the document out in the width that it needs. `None` while the pane is hidden, and in print, where the document is not measured.
 fn measure(
     space: &HtmlElement,
     frame: &HtmlIFrameElement,
@@ -128,7 +128,7 @@ fn measure(
     sizing: Sizing,
 ) -> Option<Fit> {
     let available = space.client_width() - BORDERS;
-    if available <= 0 {
+    if available <= 0 || root.client_width() == 0 {
         return None;
     }
     let mut width = sizing.first_width(available);
