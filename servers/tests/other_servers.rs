@@ -18,6 +18,8 @@ struct Hosts {
     ours: MailServer,
     other: OtherServer,
     _dns: DnsServer,
+    /// Its root certificate is read again later.
+    _authority: Authority,
 }
 
 impl Hosts {
@@ -33,7 +35,8 @@ impl Hosts {
             DnsRecord::A("mx.old.example", OTHER),
         ]);
         let other = start(&authority, &key, port);
-        Self { ours: MailServer::exchanger(&authority, &dns, port), other, _dns: dns }
+        let ours = MailServer::exchanger(&authority, &dns, port);
+        Self { ours, other, _dns: dns, _authority: authority }
     }
 
     /// Submits a message of ag with parameters of MAIL and RCPT.

@@ -172,7 +172,7 @@ fn directory(authority: &Authority) -> TestDir {
 }
 
 fn create(dir: &TestDir, name: &str) {
-    fs::create_dir(dir.path(name)).expect("the directory is created");
+    fs::create_dir_all(dir.path(name)).expect("the directory is created");
 }
 
 fn start(mut command: Command) -> Child {

@@ -76,7 +76,7 @@ mod tests {
         let waiting = |next: &str| QueuedState::Waiting(Some(at(next)));
         assert_eq!(
             sentence(waiting("2026-11-29T13:10:00Z"), "mx: 451 4.7.1 later\u{7}"),
-            "Waiting to be sent to x@example.net: next attempt at 14:10 (mx: 451 4.7.1 later\u{fffd})"
+            "Waiting to be sent to x@example.net: next attempt at 14:10 (mx: 451 4.7.1 later\u{2407})"
         );
         assert_eq!(
             sentence(waiting("2026-11-29T23:30:00Z"), ""),
