@@ -109,7 +109,8 @@ impl Hosts {
         assert_eq!(self.sentence("Delivered"), "Delivered to gb@second.example.");
         self.submit("", "broken@second.example", "", message);
         let failure = self.sentence("Not delivered");
-        assert!(failure.contains("no such user"), "{failure}");
+        // This server refuses the forwarded message: no such user, or a sender of its own domain without a login.
+        assert!(failure.starts_with("Not delivered to broken@second.example: "), "{failure}");
         // This one refuses the recipient; the report stays with the sender.
         let mut client = self.other.client();
         let reply = client.deliver("gb@second.example", &["nobody@first.example"], message.as_bytes());

@@ -128,7 +128,7 @@ fn measure(
     sizing: Sizing,
 ) -> Option<Fit> {
     let available = space.client_width() - BORDERS;
-    if available <= 0 || root.client_width() == 0 {
+    if available <= 0 || root.scroll_height() == 0 {
         return None;
     }
     let mut width = sizing.first_width(available);
