@@ -65,7 +65,7 @@ const CLUSTER: &[Package] = &[
     ("patroni", "patroni", "promotes the primary of the database"),
 ];
 
-const POSTFIX: &[Package] = &[("smtp-source", "postfix", "exchanges mail, and sends the test load")];
+const POSTFIX: &[Package] = &[("smtp-source", "postfix", "sends the test load, and brings openssl")];
 /// Debian's package of Exim, which conflicts with Postfix.
 const EXIM: &str = "exim4-daemon-light";
 
