@@ -166,8 +166,12 @@ async fn session(
         "token": token,
         "token_seconds": LIFETIME.as_secs(),
     });
-    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
-    Ok((headers, body.to_string()).into_response())
+    Ok(json_response(body.to_string()))
+}
+
+/// The response is for this user only, so it is not cached.
+fn json_response(text: String) -> Response {
+    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], text).into_response()
 }
 
 /// Axum handler. Open SMTP and POP3 sessions continue; tokens of the account end.

@@ -25,8 +25,8 @@ use std::time::Instant;
 use axum::body::Bytes;
 use axum::extract::{Extension, State};
 use axum::http::Uri;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap};
-use axum::response::{IntoResponse, Response};
+use axum::http::header::HeaderMap;
+use axum::response::Response;
 use chrono::{DateTime, SecondsFormat, Utc};
 use config::Outbound;
 use mail_core::message::address::Address;
@@ -37,7 +37,7 @@ use serde::{Deserialize, Serialize};
 use tracing::error;
 use ws_bridge::Browser;
 
-use super::{AccountApi, Refusal, parse};
+use super::{AccountApi, Refusal, json_response, parse};
 use crate::context::Context;
 use crate::outbound::ConfiguredQueue;
 
@@ -101,7 +101,7 @@ pub(super) async fn own_queue(
         _ => OwnQueue { messages: Vec::new(), complete: true },
     };
     let text = serde_json::to_string(&own).expect("plain values are always JSON");
-    Ok(([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], text).into_response())
+    Ok(json_response(text))
 }
 
 async fn list(
