@@ -68,7 +68,7 @@ const BEHAVIOURS: [Behaviour; 9] = [
     Behaviour::DropsAfterAnswer,
 ];
 
-/// What happened to the recipients of all runs, by address.
+/// Counters of events of all runs, by recipient.
 #[derive(Debug, Default)]
 struct Seen {
     attempts: HashMap<String, usize>,

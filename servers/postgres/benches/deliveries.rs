@@ -86,7 +86,7 @@ fn listed(rates: &[f64]) -> String {
     format!("{}/s", rates.join(", "))
 }
 
-/// Of the sums.
+/// Ratio of the sums.
 fn ratio(rates: &[f64], others: &[f64]) -> f64 {
     rates.iter().sum::<f64>() / others.iter().sum::<f64>()
 }

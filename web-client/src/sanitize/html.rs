@@ -120,7 +120,7 @@ pub(crate) fn sanitize_and_fold(
     }
     let mut images = Images::new(attachments);
     let sheet = sanitize_sheets(html, &mut |url| images.background(url));
-    // What a style sheet sets is known to the browser only.
+    // Only the browser knows which elements a style sheet colours.
     let mut colours = (!sheet.has_colours).then(Colours::default);
     let mut has_colours = sheet.has_colours;
     let (mut blocked_images, mut shown_images) = (0, 0);

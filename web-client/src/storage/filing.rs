@@ -26,7 +26,7 @@ impl Storage {
     }
 }
 
-/// What either has.
+/// Union of both.
 pub(super) fn merge(existing: &JsValue, old: &JsValue) -> JsValue {
     encode(&decode(existing).union(decode(old)))
 }

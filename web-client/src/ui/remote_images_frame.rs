@@ -98,7 +98,7 @@ pub(super) fn RemoteImagesFrame(props: &RemoteImagesFrameProps) -> Html {
 }
 
 struct Report {
-    /// Of the content, in the width of the frame.
+    /// Width of the content, laid out in the width of the frame.
     width: i32,
     height: i32,
     broken: Vec<usize>,
