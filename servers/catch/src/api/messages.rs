@@ -1,6 +1,7 @@
 //! Mailpit's lists: messages, search, read state, deletion and tags.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
@@ -57,8 +58,16 @@ async fn respond(api: &Arc<Api>, params: &Params, query: Query) -> Result<Respon
 }
 
 fn page_of(api: &Api, (start, limit): (usize, usize), query: &Query) -> Response {
-    let matching = matching(api, query);
-    let totals = api.store().totals();
+    let store = api.store();
+    let unread = AtomicUsize::new(0);
+    let matching = store.newest(|message| {
+        let is_match = query.matches(message, store.files());
+        if is_match && !message.state().read {
+            unread.fetch_add(1, Ordering::Relaxed);
+        }
+        is_match
+    });
+    let totals = store.totals();
     let messages: Vec<_> =
         matching.iter().skip(start).take(limit).map(|message| Summary::of(message)).collect();
     ok_json(&List {
@@ -66,7 +75,7 @@ fn page_of(api: &Api, (start, limit): (usize, usize), query: &Query) -> Response
         unread: totals.unread,
         count: messages.len(),
         messages_count: matching.len(),
-        messages_unread: matching.iter().filter(|message| !message.state().read).count(),
+        messages_unread: unread.into_inner(),
         start,
         tags: totals.tags.into_keys().collect(),
         messages,

@@ -100,7 +100,7 @@ impl Api {
         let query = params::Params::parse(query).search("query")?;
         let newest = blocking(self, move |api| {
             let store = api.store();
-            store.newest(|message| query.matches(message, store.files())).into_iter().next()
+            store.latest(|message| query.matches(message, store.files()))
         });
         newest.await?.ok_or(ApiError::NotFound)
     }

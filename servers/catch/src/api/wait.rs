@@ -69,9 +69,11 @@ async fn find_stored(api: &Arc<Api>, filter: &Arc<Filter>) -> Result<Option<Arc<
 
 fn stored(api: &Api, filter: &Filter) -> Option<Arc<Message>> {
     let store = api.store();
-    let after = store.after(filter.after.as_deref());
-    let mut matching = after.into_iter().filter(|message| filter.matches(message, store.files()));
-    if filter.after.is_some() { matching.next() } else { matching.next_back() }
+    let matches = |message: &Message| filter.matches(message, store.files());
+    if filter.after.is_none() {
+        return store.latest(matches);
+    }
+    store.after(filter.after.as_deref()).into_iter().find(|message| matches(message))
 }
 
 fn timed_out(api: &Api, filter: &Filter) -> Response {

@@ -12,8 +12,9 @@ mod spool;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
+use std::iter;
 use std::num::NonZero;
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -35,6 +36,8 @@ use crate::record::{Line, Record, Session};
 const CHANGES_MAX: usize = 1_024;
 /// Fewer messages are compared on one thread.
 const PARALLEL_MESSAGES_MIN: usize = 10_000;
+/// Messages that are copied from the list under one lock.
+const PART_MESSAGES: usize = 1_024;
 /// Ended sessions in memory.
 const SESSIONS_MAX: usize = 200;
 
@@ -188,22 +191,47 @@ impl Store {
 
     /// The messages that `matches` selects, newest first. Many messages are compared on all processors.
     pub(crate) fn newest(&self, matches: impl Fn(&Message) -> bool + Sync) -> Vec<Arc<Message>> {
-        let messages = self.snapshot(Bound::Unbounded);
-        let select = |part: &[Arc<Message>]| -> Vec<_> {
-            part.iter().rev().filter(|message| matches(message)).map(Arc::clone).collect()
-        };
-        if messages.len() < PARALLEL_MESSAGES_MIN {
-            return select(&messages);
+        let (range, count) = self.stored();
+        let select =
+            |range| -> Vec<_> { self.newest_first(range).filter(|message| matches(message)).collect() };
+        if count < PARALLEL_MESSAGES_MIN {
+            return select(range);
         }
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        let step = (range.end - range.start).div_ceil(threads as u64);
         thread::scope(|scope| {
-            let parts = messages.rchunks(messages.len().div_ceil(threads));
-            let searches: Vec<_> = parts.map(|part| scope.spawn(move || select(part))).collect();
+            let starts = range.clone().step_by(step as usize).collect::<Vec<_>>().into_iter().rev();
+            let searches: Vec<_> =
+                starts.map(|start| scope.spawn(move || select(start..range.end.min(start + step)))).collect();
             searches
                 .into_iter()
                 .flat_map(|search| search.join().expect("a comparison does not panic"))
                 .collect()
         })
+    }
+
+    /// The newest message that `matches` selects.
+    pub(crate) fn latest(&self, matches: impl Fn(&Message) -> bool) -> Option<Arc<Message>> {
+        self.newest_first(self.stored().0).find(|message| matches(message))
+    }
+
+    /// The sequence numbers of the stored messages, and their count, which is smaller if messages between them were deleted.
+    fn stored(&self) -> (Range<u64>, usize) {
+        let index = self.index();
+        let first = index.messages.first_key_value().map_or(index.next, |(sequence, _)| *sequence);
+        (first..index.next, index.messages.len())
+    }
+
+    /// The messages with sequence numbers in a range. The list is locked only while a part of it is copied.
+    fn newest_first(&self, mut range: Range<u64>) -> impl Iterator<Item = Arc<Message>> {
+        iter::from_fn(move || {
+            let index = self.index();
+            let part = index.messages.range(range.clone()).rev().take(PART_MESSAGES);
+            let part: Vec<_> = part.map(|(_, message)| Arc::clone(message)).collect();
+            range.end = part.last()?.sequence;
+            Some(part)
+        })
+        .flatten()
     }
 
     /// The messages stored after the one with this id, oldest first. The message itself may be deleted.

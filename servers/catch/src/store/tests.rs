@@ -150,7 +150,7 @@ fn ids_ascend_in_the_order_of_storing_whatever_the_clock_says() {
             });
         }
     });
-    let published = std::iter::from_fn(|| match changes.try_recv() {
+    let published = iter::from_fn(|| match changes.try_recv() {
         Ok(Change::New(message)) => Some(message.id.clone()),
         _ => None,
     });
@@ -205,6 +205,11 @@ fn many_messages_are_compared_in_their_order() {
         store.newest(|message| message.sequence % 3 == 1).iter().map(|message| message.sequence).collect();
     let expected: Vec<_> = (0..=PARALLEL_MESSAGES_MIN as u64).rev().filter(|at| at % 3 == 1).collect();
     assert_eq!(sequences, expected);
+    assert_eq!(
+        store.latest(|message| message.sequence % 3 == 1).map(|message| message.sequence),
+        Some(expected[0])
+    );
+    assert!(store.latest(|_| false).is_none());
 }
 
 #[test]
