@@ -70,7 +70,7 @@ pub(super) fn rows(testbed: &mut Testbed, rounds: usize) -> Result<Vec<Row>> {
         MailPath::pop3_name,
         |testbed, path| testbed.remove(path, ACCOUNT),
     )?;
-    let rows = [(first, 8.0), (warm, 20.0), (remove, 30.0), (all, 3.0), (ahead, 3.0)];
+    let rows = [(first, 8.0), (warm, 20.0), (remove, 30.0), (all, 2.0), (ahead, 3.0)];
     Ok(rows.into_iter().map(|(row, times)| Row { target: Some(Target::Ratio(times)), ..row }).collect())
 }
 
