@@ -38,7 +38,7 @@ impl Control {
     pub(crate) fn compose(&self) {
         let mut form = self.new_form();
         let settings = &self.state().session.settings;
-        form.body = settings.sign("");
+        form.body = settings.sign("", form.from.as_ref());
         if !settings.plain_text {
             form.set_formatted();
         }
@@ -63,7 +63,7 @@ impl Control {
         }
         form.subject = mailto.subject;
         let settings = &self.state().session.settings;
-        form.body = mailto.body + &settings.sign("");
+        form.body = mailto.body + &settings.sign("", form.from.as_ref());
         if !settings.plain_text {
             form.set_formatted();
         }
@@ -86,7 +86,7 @@ impl Control {
         let subject = &message.parsed.subject;
         let mut form = self.new_form();
         form.subject = answer::forwarded_subject(subject);
-        form.body = state.session.settings.sign("");
+        form.body = state.session.settings.sign("", form.from.as_ref());
         form.attachments = vec![Rc::new(Attachment {
             name: format::eml_name(subject),
             mime: "message/rfc822".to_owned(),
@@ -135,7 +135,7 @@ impl Control {
             let is_quoted =
                 html.is_some_and(|html| quote(&mut form, &message.parsed, html, answer, settings));
             if !is_quoted {
-                form.body = settings.sign(&form.body);
+                form.body = settings.sign(&form.body, form.from.as_ref());
             }
             self.open_form(form);
         }
@@ -411,7 +411,7 @@ fn quote(
         Answer::Reply | Answer::ReplyAll => answer::quoted_html(message, &quotation.html),
     };
     let text = form.body.trim_start_matches('\n').to_owned();
-    let signature = settings.sign("");
+    let signature = settings.sign("", form.from.as_ref());
     let own = RichText::from_plain(if signature.is_empty() { "\n" } else { &signature });
     let original = Original { html, text, is_forwarded };
     form.set_rich(Rc::new(RichText { original: Some(Rc::new(original)), ..own }));

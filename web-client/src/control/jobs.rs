@@ -129,7 +129,11 @@ impl Control {
         if let Some(session) = session {
             session.forget_sign_in();
         }
+        let was_signed_in = self.state().session.account.is_some();
         self.dispatch(Action::SignedOut { error: Some(error.to_string()), username });
+        if was_signed_in {
+            self.0.transcript.take();
+        }
         self.0.session.take();
     }
 

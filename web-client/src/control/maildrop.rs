@@ -18,6 +18,7 @@ use super::tabs::TabEvent;
 use crate::model::fetched_message::FetchedMessage;
 use crate::model::format;
 use crate::model::message::HeaderSummary;
+use crate::model::settings::Settings;
 use crate::model::state::{
     Account, Action, ConnectionStatus, MailboxAction, Notice, SessionAction, UiAction,
 };
@@ -54,7 +55,7 @@ impl Control {
             pop3::check(socket, session.recorder(Protocol::Pop3), &session.credentials(), &observer).await;
         observer.show_batch();
         if !first {
-            notify_new_mail(&observer.arrived.take());
+            notify_new_mail(&self.state().session.settings, &observer.arrived.take());
         }
         result?;
         if self.is_current(session) {
@@ -262,8 +263,8 @@ fn store_sign_in(session: &Rc<LoginSession>) {
 }
 
 /// Notifies the user of new mail if the page is hidden.
-fn notify_new_mail(arrived: &[Rc<HeaderSummary>]) {
-    if arrived.is_empty() || !dom::is_hidden() {
+fn notify_new_mail(settings: &Settings, arrived: &[Rc<HeaderSummary>]) {
+    if !settings.notifications || arrived.is_empty() || !dom::is_hidden() {
         return;
     }
     let line = |header: &Rc<HeaderSummary>| format!("{}: {}", header.from, header.subject);

@@ -61,7 +61,12 @@ impl Control {
         let address =
             self.state().session.account.as_ref().and_then(|account| account.addresses.get(at).cloned());
         let (Some(session), Some(address)) = (self.session(), address) else { return };
-        self.edit(|form| form.from = Some(address.clone()));
+        let settings = self.state().session.settings.clone();
+        self.edit(|form| {
+            let signature = |from| settings.signature_of(from);
+            form.replace_signature(&signature(form.from.as_ref()), &signature(Some(&address)));
+            form.from = Some(address.clone());
+        });
         let control = self.clone();
         spawn_local(async move { control.use_address(&session, &address).await });
     }

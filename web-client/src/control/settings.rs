@@ -9,6 +9,7 @@ use super::login_session::LoginSession;
 use super::tabs::TabEvent;
 use crate::model::settings::Settings;
 use crate::model::state::{Notice, SessionAction};
+use crate::platform::notification;
 
 impl Control {
     /// Shows the remote images of this sender's messages from now on.
@@ -32,6 +33,15 @@ impl Control {
         let before = self.state().session.settings.clone();
         if before.list_width != list_width {
             self.change_settings(&before, &Settings { list_width, ..Settings::clone(&before) });
+        }
+    }
+
+    /// Shows notifications of new mail from now on, if the browser permits them. It asks the user if it has not yet.
+    pub(crate) fn notify_of_new_mail(&self) {
+        notification::ask();
+        let before = self.state().session.settings.clone();
+        if !before.notifications {
+            self.change_settings(&before, &Settings { notifications: true, ..Settings::clone(&before) });
         }
     }
 

@@ -15,7 +15,7 @@ use crate::control::Control;
 use crate::model::draft_form::DraftForm;
 use crate::model::format;
 use crate::model::state::{ComposeState, Outgoing, SendProblem, SessionState};
-use crate::platform::{clock, dom};
+use crate::platform::{dates, dom};
 use crate::strings;
 
 #[derive(Properties, PartialEq)]
@@ -109,7 +109,7 @@ pub(super) fn Compose(ComposeProps { session, compose }: &ComposeProps) -> Html 
                 <AttachButton disabled={sending} />
                 <span class="spacer saved" role="status">
                     if let Some(stored) = open.stored {
-                        { format!("Draft saved {}", format::time(clock::local(stored))) }
+                        { format!("Draft saved {}", dates::time(stored)) }
                     }
                 </span>
                 <button class="button wide-only" type="button" onclick={close}>{ "Save and close" }</button>

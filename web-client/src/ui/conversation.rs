@@ -6,10 +6,9 @@ use yew::prelude::*;
 
 use crate::control::Control;
 use crate::model::conversation::conversation;
-use crate::model::format;
 use crate::model::message::Message;
 use crate::model::state::MailboxState;
-use crate::platform::clock;
+use crate::platform::{clock, dates};
 
 #[derive(Properties, PartialEq)]
 pub(super) struct ConversationProps {
@@ -61,7 +60,7 @@ fn entry(control: &Control, message: &Rc<Message>) -> Html {
                 if !message.read { <span class="visually-hidden">{ "Unread. " }</span> }
                 <b>{ from }</b>
                 <span class="snippet">{ snippet }</span>
-                <span class="secondary">{ date.map(|date| format::list_date(clock::local(date), now, false)) }</span>
+                <span class="secondary">{ date.map(|date| dates::list_date(date, now, false)) }</span>
             </button>
         </li>
     }

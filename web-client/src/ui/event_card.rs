@@ -7,8 +7,7 @@ use yew::prelude::*;
 
 use crate::model::calendar::{Event, EventTime, events};
 use crate::model::fetched_message::FetchedMessage;
-use crate::model::format;
-use crate::platform::clock;
+use crate::platform::dates;
 
 #[derive(Properties, PartialEq)]
 pub(super) struct EventCardProps {
@@ -48,8 +47,8 @@ fn period(start: &EventTime, end: Option<&EventTime>) -> String {
             // The end of whole days is the day after the last one.
             let last = end.pred_opt().filter(|last| last > day);
             last.map_or_else(
-                || format::day(*day),
-                |last| format!("{} to {}", format::day(*day), format::day(last)),
+                || dates::day(*day),
+                |last| format!("{} to {}", dates::day(*day), dates::day(last)),
             )
         }
         (start, Some(end)) => format!("{} to {}", time(start), time(end)),
@@ -59,10 +58,10 @@ fn period(start: &EventTime, end: Option<&EventTime>) -> String {
 
 fn time(time: &EventTime) -> String {
     match time {
-        EventTime::Day(day) => format::day(*day),
-        EventTime::Utc(time) => format::date_and_time(clock::local(*time)),
+        EventTime::Day(day) => dates::day(*day),
+        EventTime::Utc(time) => dates::date_and_time(*time),
         EventTime::Local(time, zone) => {
-            let text = format!("{}, {}", format::day(time.date()), time.format("%H:%M"));
+            let text = dates::floating_date_and_time(*time);
             if zone.is_empty() { text } else { format!("{text} ({})", printable_line(zone)) }
         }
     }

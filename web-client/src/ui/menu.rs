@@ -100,7 +100,7 @@ pub(super) fn MainMenu(MainMenuProps { account, account_id, protocol_log }: &Mai
             { item("Settings", Callback::from(|control: Control| control.dispatch(UiAction::Settings(true)))) }
             { item("Keyboard shortcuts", Callback::from(|control: Control| control.dispatch(UiAction::Shortcuts(true)))) }
             if notification::can_ask() {
-                { item("Notify me of new mail", Callback::from(|_: Control| notification::ask())) }
+                { item(strings::NOTIFY_OF_NEW_MAIL, Callback::from(|control: Control| control.notify_of_new_mail())) }
             }
             <hr />
             <SignedInAccounts verb="Switch to" current={account_id.clone()} />

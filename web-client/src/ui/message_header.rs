@@ -13,7 +13,7 @@ use crate::control::Control;
 use crate::model::fetched_message::FetchedMessage;
 use crate::model::format;
 use crate::model::unsubscribe::Unsubscribe;
-use crate::platform::clock;
+use crate::platform::dates;
 
 /// Recipients that are shown before the list is expanded.
 const RECIPIENTS_SHOWN: usize = 4;
@@ -51,7 +51,7 @@ pub(super) fn MessageHeader(MessageHeaderProps { message, children }: &MessageHe
             <div class="avatar" aria-hidden="true">{ initial.map(|c| c.to_uppercase().to_string()) }</div>
             <span class="from">if parsed.from.is_empty() { { "(no sender)" } } else { { people(&parsed.from) } }</span>
             if let Some(date) = date {
-                <span class="secondary date" title={format::guide_date(date)}>{ format::date_and_time(clock::local(date)) }</span>
+                <span class="secondary date" title={format::guide_date(date)}>{ dates::date_and_time(date) }</span>
             }
             <span class="secondary to">
                 { "to " }{ names(&parsed.to[..to_shown]) }
@@ -64,7 +64,7 @@ pub(super) fn MessageHeader(MessageHeaderProps { message, children }: &MessageHe
                 { children.clone() }
             </span>
             if let Some(sent) = parsed.date.filter(|_| is_delayed(parsed)) {
-                <span class="secondary to">{ "dated " }{ format::date_and_time(clock::local(sent.to_utc())) }</span>
+                <span class="secondary to">{ "dated " }{ dates::date_and_time(sent.to_utc()) }</span>
             }
             if differs(&parsed.reply_to, &parsed.from) {
                 <span class="secondary to">{ "replies go to " }{ people(&parsed.reply_to) }</span>
@@ -107,7 +107,7 @@ fn details(message: &FetchedMessage) -> Html {
         }
     };
     let date = |label: &'static str, date: Option<DateTime<FixedOffset>>| match date {
-        Some(date) => row(label, html! { format::date_and_time(clock::local(date.to_utc())) }),
+        Some(date) => row(label, html! { dates::date_and_time(date.to_utc()) }),
         None => html! {},
     };
     html! {

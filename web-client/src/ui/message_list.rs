@@ -69,7 +69,7 @@ pub(super) fn MessageList(props: &MessageListProps) -> Html {
     html! {
         <section class="list" aria-label="Messages">
             if selected.is_empty() {
-                <ListBar mailbox={mailbox.clone()} drafts={drafts.clone()} folder={ui.folder.clone()} sort={ui.sort}
+                <ListBar mailbox={mailbox.clone()} folder={ui.folder.clone()} sort={ui.sort}
                     coverage={searching.then(|| search_coverage(mailbox))} count={rows.items.len()} />
             } else {
                 <SelectionBar mailbox={mailbox.clone()} folder={ui.folder.clone()} selected={selected.clone()} count={rows.items.len()} />

@@ -8,7 +8,7 @@ use crate::control::Control;
 use crate::model::format;
 use crate::model::message::ListItem;
 use crate::model::state::Folder;
-use crate::platform::clock;
+use crate::platform::{clock, dates};
 use crate::strings;
 
 #[derive(Properties, PartialEq)]
@@ -92,7 +92,7 @@ fn date(
     MessageRowProps { item, folder, shows_size, is_grouped, in_results, is_queued, .. }: &MessageRowProps,
 ) -> Html {
     let now = clock::local(clock::now());
-    let date = item.date().map(|date| format::list_date(clock::local(date), now, *is_grouped));
+    let date = item.date().map(|date| dates::list_date(date, now, *is_grouped));
     html! {
         <span class="date" title={item.date().map(format::guide_date)}>
             if item.has_attachments() {

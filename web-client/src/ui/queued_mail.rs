@@ -10,7 +10,7 @@ use yew::prelude::*;
 use crate::control::Control;
 use crate::model::format;
 use crate::model::queued_mail::QueuedMail;
-use crate::platform::{clock, dom};
+use crate::platform::{clock, dates, dom};
 
 /// Interval of the requests while sent messages are shown.
 const INTERVAL: Duration = Duration::from_secs(20);
@@ -42,7 +42,7 @@ pub(super) fn queued_mail(mail: &QueuedMail) -> Html {
     html! {
         <section class="delivery-report" aria-label="Not sent yet" aria-live="polite">
             { for recipients.iter().map(|recipient| html! {
-                <p class="warning"><bdi>{ recipient.sentence(now, clock::local) }</bdi></p>
+                <p class="warning"><bdi>{ recipient.sentence(|time| dates::time_or_date(time, now)) }</bdi></p>
             }) }
             if *more_recipients > 0 {
                 <p>{ format!("And {}.", format::count(*more_recipients, "more recipient")) }</p>

@@ -1,5 +1,6 @@
 //! Toasts: Undo, the message that is being sent, and notices. One at a time.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use mail_core::time::Duration;
@@ -21,6 +22,7 @@ pub(super) struct ToastsProps {
     /// Number of messages that were archived or moved back, and whether they were archived.
     pub(super) refiled: (usize, bool),
     pub(super) compose: Rc<ComposeState>,
+    /// It waits while something else is shown.
     pub(super) notice: Option<Notice>,
 }
 
@@ -28,24 +30,28 @@ pub(super) struct ToastsProps {
 #[component]
 pub(super) fn Toasts(ToastsProps { undoable, refiled, compose, notice }: &ToastsProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
-    {
-        let control = control.clone();
-        use_effect_with(notice.clone(), move |notice| {
-            if let Some(notice) = notice.clone().filter(|notice| notice.severity == Severity::Info) {
-                spawn_local(async move {
-                    toast_timeout(INFO_TIME).await;
-                    if control.state().ui.notice.as_ref() == Some(&notice) {
-                        control.dispatch(UiAction::CloseNotice);
-                    }
-                });
-            }
-        });
-    }
     let error = notice.as_ref().filter(|notice| notice.severity == Severity::Error);
     let undo = undo_text(*undoable, *refiled, compose);
     let outgoing = compose.outgoing.as_ref().filter(|outgoing| !compose.is_open(&outgoing.draft));
     let outgoing = outgoing.filter(|_| error.is_none() && undo.is_none());
     let notice = notice.as_ref().filter(|_| undo.is_none() && outgoing.is_none());
+    {
+        let control = control.clone();
+        let info = notice.filter(|notice| notice.severity == Severity::Info);
+        use_effect_with(info.cloned(), move |notice| {
+            let is_shown = Rc::new(Cell::new(true));
+            if let Some(notice) = notice.clone() {
+                let is_shown = is_shown.clone();
+                spawn_local(async move {
+                    toast_timeout(INFO_TIME).await;
+                    if is_shown.get() {
+                        control.dispatch(UiAction::CloseNotice(notice));
+                    }
+                });
+            }
+            move || is_shown.set(false)
+        });
+    }
     html! {
         <div class="toasts">
             <div role="status">
@@ -106,8 +112,8 @@ fn outgoing_toast(control: &Control, Outgoing { octets_sent, octets, .. }: &Outg
 }
 
 fn notice_toast(control: &Control, notice: &Notice) -> Html {
-    let control = control.clone();
-    let close = Callback::from(move |_: MouseEvent| control.dispatch(UiAction::CloseNotice));
+    let (control, closed) = (control.clone(), notice.clone());
+    let close = Callback::from(move |_: MouseEvent| control.dispatch(UiAction::CloseNotice(closed.clone())));
     html! {
         <div class={classes!("toast", (notice.severity == Severity::Error).then_some("error"))}>
             <span>{ &notice.text }</span>

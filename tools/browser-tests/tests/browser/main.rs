@@ -23,6 +23,7 @@ mod navigation;
 mod offline;
 mod outbox;
 mod panes;
+mod preferences;
 mod previews;
 mod printing;
 mod quotations;

@@ -102,6 +102,9 @@ pub(crate) enum Content {
     Failed(String),
 }
 
+/// Of more notices, the oldest are dropped.
+const NOTICES_MAX: usize = 20;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Severity {
     /// Disappears after some seconds.
@@ -172,7 +175,10 @@ pub(crate) struct UiState {
     pub(crate) deletion: Option<LocalDeletion>,
     /// The question before a draft is sent.
     pub(crate) reminder: Option<Reminder>,
-    pub(crate) notice: Option<Notice>,
+    /// The notices that have not been closed, the oldest first.
+    pub(crate) notices: Rc<Vec<Notice>>,
+    /// The folders are shown above the list, on a narrow screen.
+    pub(crate) folders: bool,
     /// The server has a new version of the page.
     pub(crate) update: bool,
 }
@@ -223,7 +229,9 @@ pub(crate) enum UiAction {
     /// The question is answered.
     CloseConfirmation,
     Notice(Notice),
-    CloseNotice,
+    CloseNotice(Notice),
+    /// Opens or closes the folders on a narrow screen.
+    Folders(bool),
     /// The server has a new version of the page.
     UpdateAvailable,
 }
@@ -292,8 +300,9 @@ impl UiState {
                 self.deletion = None;
                 self.reminder = None;
             }
-            UiAction::Notice(notice) => self.notice = Some(notice),
-            UiAction::CloseNotice => self.notice = None,
+            UiAction::Notice(notice) => self.add_notice(notice),
+            UiAction::CloseNotice(notice) => Rc::make_mut(&mut self.notices).retain(|other| *other != notice),
+            UiAction::Folders(open) => self.folders = open,
             UiAction::UpdateAvailable => self.update = true,
         }
     }
@@ -302,16 +311,36 @@ impl UiState {
     pub(crate) const fn has_dialog(&self) -> bool {
         self.shortcuts
             || self.settings
+            || self.folders
             || self.labelling.is_some()
             || self.deletion.is_some()
             || self.reminder.is_some()
+    }
+
+    /// The notice to show: the first one that disappears by itself, else the last error.
+    pub(crate) fn notice(&self) -> Option<&Notice> {
+        let info = self.notices.iter().find(|notice| notice.severity == Severity::Info);
+        info.or(self.notices.last())
     }
 
     pub(crate) fn is_open(&self, id: &str) -> bool {
         self.open.as_ref().is_some_and(|open| open.id == id)
     }
 
+    fn add_notice(&mut self, notice: Notice) {
+        let notices = Rc::make_mut(&mut self.notices);
+        notices.retain(|other| *other != notice || other.severity == Severity::Info);
+        if notices.contains(&notice) {
+            return;
+        }
+        if notices.len() == NOTICES_MAX {
+            notices.remove(0);
+        }
+        notices.push(notice);
+    }
+
     fn enter(&mut self, folder: Folder) {
+        self.folders = false;
         if folder.is_local() {
             self.sort = Sort::Newest;
         }

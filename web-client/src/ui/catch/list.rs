@@ -9,7 +9,7 @@ use super::recipients::RECIPIENTS_DRAWN_MAX;
 use crate::catch::control::{CatchControl, fragment};
 use crate::catch::state::{CaughtMessage, Filter, List};
 use crate::model::format;
-use crate::platform::clock;
+use crate::platform::{clock, dates};
 use crate::strings;
 use crate::ui::element_ids::row_id;
 use crate::ui::icons;
@@ -92,7 +92,7 @@ fn CaughtRow(CaughtRowProps { message, is_open }: &CaughtRowProps) -> Html {
     let or =
         |text: &str, other: &'static str| if text.is_empty() { other.to_owned() } else { text.to_owned() };
     let now = clock::local(clock::now());
-    let date = message.received.map(|received| format::list_date(clock::local(received), now, false));
+    let date = message.received.map(|received| dates::list_date(received, now, false));
     html! {
         <li class={classes!("row", (!message.is_read).then_some("unread"))}>
             <a class="open" id={row_id(&message.id)} href={fragment(&message.id)} aria-current={is_open.then_some("true")}>

@@ -11,7 +11,7 @@ use crate::catch::control::CatchControl;
 use crate::catch::removed::last_removed;
 use crate::catch::state::{Content, Details, LinkCheck, OpenMessage};
 use crate::model::format;
-use crate::platform::clock;
+use crate::platform::dates;
 use crate::sanitize::{RemoteImages, SanitizedHtml, sanitize_html};
 use crate::ui::element_ids::TITLE_ID;
 use crate::ui::icons;
@@ -146,7 +146,7 @@ fn envelope(details: &Details) -> Html {
     let author =
         details.message.parsed.from.first().map(|author| printable_line(&author.to_string()).into_owned());
     let from = format!("MAIL FROM:<{}>", printable_line(&details.envelope_from));
-    let received = summary.received.map(|received| format::date_and_time(clock::local(received)));
+    let received = summary.received.map(|received| dates::date_and_time(received));
     html! {
         <dl class="envelope">
             <div><dt>{ "From" }</dt><dd><bdi>{ author }</bdi>{ " " }<span class="secondary">{ from }</span></dd></div>
