@@ -23,6 +23,7 @@ use crate::platform::html_text::html_to_text;
 use crate::platform::{clock, download, location};
 use crate::sanitize::quote_html;
 use crate::storage::ORIGINAL_OCTETS_MAX;
+use crate::strings;
 
 /// A draft is stored when nothing was typed for this time.
 const STORE_DELAY: Duration = Duration::from_millis(700);
@@ -107,7 +108,7 @@ impl Control {
         if let Content::Ready(message) = &open.content {
             let parts = js_sys::Array::of1(&js_sys::Uint8Array::from(&*message.raw));
             if !download::save(&format::eml_name(&message.parsed.subject), &parts) {
-                self.notify(Notice::error("This browser cannot save the file."));
+                self.notify(Notice::error(strings::FILE_NOT_SAVED));
             }
         }
     }
@@ -175,7 +176,7 @@ impl Control {
             }
             if let Ok(None) = stored {
                 control.dispatch(ComposeAction::Delete(listed.id.clone()));
-                let text = "This draft no longer exists: it was sent or discarded in another window.";
+                let text = strings::DRAFT_IS_GONE;
                 return control.notify(Notice::error(text));
             }
             control.close_draft();
@@ -379,7 +380,7 @@ impl Control {
             }
         } else if !session.signed_out.get() {
             session.unstored_drafts.borrow_mut().insert(form.id.clone());
-            let text = "The browser could not save the draft. It will be lost when you close the page; copy it, or send it now.";
+            let text = strings::DRAFT_NOT_STORED;
             self.notify(Notice::error(text));
         }
     }

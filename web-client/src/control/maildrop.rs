@@ -218,7 +218,7 @@ impl Control {
         let refused_ids: HashSet<_> = refused.iter().map(|(id, _)| id).collect();
         let (failed, removed): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| refused_ids.contains(id));
         if let Some((_, reply)) = refused.first() {
-            self.notify(Notice::error(format!("Not deleted. {reply}")));
+            self.notify(Notice::error(strings::not_deleted(&reply)));
         }
         self.dispatch(MailboxAction::RemovalFailed(failed));
         self.dispatch(MailboxAction::Removed(removed.clone()));
@@ -269,7 +269,7 @@ fn notify_new_mail(settings: &Settings, arrived: &[Rc<HeaderSummary>]) {
     }
     let line = |header: &Rc<HeaderSummary>| format!("{}: {}", header.from, header.subject);
     let lines: Vec<_> = arrived.iter().take(NOTIFIED_MAX).map(line).collect();
-    notification::show(&format::count(arrived.len(), "new message"), &lines.join("\n"));
+    notification::show(&format::count(arrived.len(), strings::ONE_NEW_MESSAGE), &lines.join("\n"));
 }
 
 /// Passes the results of a check to the state and the storage.

@@ -209,14 +209,14 @@ impl Control {
     async fn report_claimed_elsewhere(&self, session: &Rc<LoginSession>, queued: &DraftForm) {
         self.reread_draft(session, &queued.id).await;
         if self.is_current(session) {
-            self.notify(Notice::info("This message was opened, sent or discarded in another window."));
+            self.notify(Notice::info(strings::MESSAGE_CLAIMED_ELSEWHERE));
         }
     }
 
     /// Reports messages whose sending was interrupted by the end of the page.
     pub(super) fn report_interrupted(&self) {
         if self.state().compose.drafts.iter().any(|form| form.maybe_delivered) {
-            let text = "A message may not have been sent, because the page was closed. It is in Drafts.";
+            let text = strings::SENDING_INTERRUPTED;
             self.notify(Notice::error(text));
         }
     }

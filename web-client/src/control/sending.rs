@@ -168,7 +168,7 @@ impl Control {
             if self.state().compose.open.is_none() {
                 self.dispatch(ComposeAction::Open(form.clone()));
             } else if !self.state().compose.is_open(&draft) {
-                self.notify(Notice::error(format!("Message not sent. It is in Drafts. {error}")));
+                self.notify(Notice::error(strings::not_sent(&error)));
             }
             self.dispatch(ComposeAction::SendFailed { draft, error: error.to_string() });
         }
@@ -211,15 +211,14 @@ fn sent_notice(receipt: &Receipt, copy_error: Option<&StoreError>) -> Notice {
     let mut problems = Vec::new();
     if !receipt.rejected.is_empty() {
         let each = receipt.rejected.iter().map(|(address, error)| format!("{address}: {error}"));
-        problems.push(format!("It was rejected for some recipients. {}", each.collect::<Vec<_>>().join(" ")));
+        problems.push(strings::rejected_for(&each.collect::<Vec<_>>().join(" ")));
     }
     match copy_error {
         None => {}
-        Some(StoreError::BudgetExceeded) => problems.push(format!(
-            "No copy was stored: sent messages in this browser are limited to {}. Delete some to make room.",
-            format::size(SENT_OCTETS_MAX)
-        )),
-        Some(StoreError::Unavailable) => problems.push("This browser could not store a copy.".to_owned()),
+        Some(StoreError::BudgetExceeded) => {
+            problems.push(strings::copies_limit(&format::size(SENT_OCTETS_MAX)))
+        }
+        Some(StoreError::Unavailable) => problems.push(strings::COPY_NOT_STORED.to_owned()),
     }
     if problems.is_empty() {
         Notice::info(strings::MESSAGE_SENT)

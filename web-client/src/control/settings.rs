@@ -10,6 +10,7 @@ use super::tabs::TabEvent;
 use crate::model::settings::Settings;
 use crate::model::state::{Notice, SessionAction};
 use crate::platform::notification;
+use crate::strings;
 
 impl Control {
     /// Shows the remote images of this sender's messages from now on.
@@ -59,7 +60,7 @@ impl Control {
                     control.use_settings(&session, settings);
                 }
                 None if control.is_current(&session) => {
-                    let text = "This browser cannot store the settings: they last until the page is closed.";
+                    let text = strings::SETTINGS_NOT_STORED;
                     control.notify(Notice::error(text));
                 }
                 None => {}

@@ -379,7 +379,7 @@ fn without_content_id(attachment: Attachment) -> Attachment {
 fn field_message(error: &DraftError) -> String {
     match error {
         DraftError::NoRecipient | DraftError::Address { error: AddressError::Empty, .. } => {
-            "Add a recipient.".to_owned()
+            strings::ADD_A_RECIPIENT.to_owned()
         }
         DraftError::Address { error: AddressError::NoAt, .. } => strings::FULL_ADDRESS.to_owned(),
         DraftError::SubjectTooLong(chars) => {

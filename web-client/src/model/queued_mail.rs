@@ -1,5 +1,6 @@
 //! Sent messages that the server has not delivered to other hosts yet.
 
+use crate::strings;
 use chrono::{DateTime, Utc};
 use mail_core::message::id::MessageId;
 use mail_core::message::printable::printable_line;
@@ -37,12 +38,10 @@ impl QueuedRecipient {
     pub(crate) fn sentence(&self, show: impl Fn(DateTime<Utc>) -> String) -> String {
         let Self { address, state, reply } = self;
         let state = match state {
-            QueuedState::Waiting(Some(next)) => {
-                format!("Waiting to be sent to {address}: next attempt at {}", show(*next))
-            }
-            QueuedState::Waiting(None) => format!("Being sent to {address}"),
-            QueuedState::Held => format!("On hold, not sent to {address}: the administrator releases it"),
-            QueuedState::Undeliverable => format!("Not delivered to {address}: a report follows"),
+            QueuedState::Waiting(Some(next)) => strings::waiting_until(&address, &show(*next)),
+            QueuedState::Waiting(None) => strings::being_sent(&address),
+            QueuedState::Held => strings::on_hold(&address),
+            QueuedState::Undeliverable => strings::not_delivered(&address),
         };
         let text = if reply.is_empty() { state } else { format!("{state} ({reply})") };
         printable_line(&text).into_owned()

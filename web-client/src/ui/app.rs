@@ -28,6 +28,7 @@ use super::update_bar::UpdateBar;
 use crate::control::Control;
 use crate::model::state::{Content, Folder, MailboxState, State, UiAction};
 use crate::platform::{dom, service_worker, theme};
+use crate::strings;
 
 #[component]
 pub(crate) fn App() -> Html {
@@ -79,8 +80,8 @@ fn starting() -> Html {
     html! {
         <main class="sign-in">
             <div class="card">
-                <div class="brand">{ "Pennypost" }</div>
-                <p class="small" role="status">{ "Starting…" }</p>
+                <div class="brand">{ strings::PENNYPOST }</div>
+                <p class="small" role="status">{ strings::STARTING }</p>
             </div>
         </main>
     }
@@ -164,7 +165,7 @@ fn focusable(state: &State) -> (bool, Option<(String, bool)>, usize, bool) {
 
 fn title(state: &State) -> String {
     match state.mailbox.unread() {
-        0 => "Pennypost".to_owned(),
+        0 => strings::PENNYPOST.to_owned(),
         unread => format!("({unread}) Pennypost"),
     }
 }

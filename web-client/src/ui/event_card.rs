@@ -8,6 +8,7 @@ use yew::prelude::*;
 use crate::model::calendar::{Event, EventTime, events};
 use crate::model::fetched_message::FetchedMessage;
 use crate::platform::dates;
+use crate::strings;
 
 #[derive(Properties, PartialEq)]
 pub(super) struct EventCardProps {
@@ -27,16 +28,16 @@ pub(super) fn EventCard(EventCardProps { message, index }: &EventCardProps) -> H
 
 fn card(event: &Event) -> Html {
     let line = |text: &str| printable_line(text).into_owned();
-    let title = if event.summary.is_empty() { "Event".to_owned() } else { line(&event.summary) };
+    let title = if event.summary.is_empty() { strings::EVENT.to_owned() } else { line(&event.summary) };
     html! {
-        <section class="event-card" aria-label="Event">
+        <section class="event-card" aria-label={strings::EVENT}>
             <h3 dir="auto">{ title }</h3>
-            if event.is_cancelled { <p class="error">{ "This event is cancelled." }</p> }
+            if event.is_cancelled { <p class="error">{ strings::THIS_EVENT_IS_CANCELLED }</p> }
             if let Some(start) = &event.start {
-                <p>{ period(start, event.end.as_ref()) }if event.repeats { { ", repeats" } }</p>
+                <p>{ period(start, event.end.as_ref()) }if event.repeats { { strings::REPEATS_SUFFIX } }</p>
             }
             if !event.location.is_empty() { <p dir="auto">{ line(&event.location) }</p> }
-            if !event.organizer.is_empty() { <p class="secondary">{ "Organizer: " }<bdi>{ line(&event.organizer) }</bdi></p> }
+            if !event.organizer.is_empty() { <p class="secondary">{ strings::ORGANIZER_PREFIX }<bdi>{ line(&event.organizer) }</bdi></p> }
         </section>
     }
 }
@@ -48,10 +49,10 @@ fn period(start: &EventTime, end: Option<&EventTime>) -> String {
             let last = end.pred_opt().filter(|last| last > day);
             last.map_or_else(
                 || dates::day(*day),
-                |last| format!("{} to {}", dates::day(*day), dates::day(last)),
+                |last| strings::period(&dates::day(*day), &dates::day(last)),
             )
         }
-        (start, Some(end)) => format!("{} to {}", time(start), time(end)),
+        (start, Some(end)) => strings::period(&time(start), &time(end)),
         (start, None) => time(start),
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn ListBar(props: &ListBarProps) -> Html {
     let octets: u64 = mailbox.inbox().map(|message| message.octets).sum();
     let sent_octets: u64 = mailbox.sent.iter().map(|copy| copy.octets).sum();
     let summary = match folder {
-        _ if coverage.is_some() => format!("{} found", format::number(*count)),
+        _ if coverage.is_some() => strings::found(&format::number(*count)),
         Folder::Inbox if mailbox.listed => {
             format!("{}, {}", format::count(*count, "message"), format::size(octets))
         }
@@ -47,7 +47,7 @@ pub(super) fn ListBar(props: &ListBarProps) -> Html {
     };
     let open_folders = Callback::from(move |_: MouseEvent| control.dispatch(UiAction::Folders(true)));
     let sort_option = |option: Sort| html! { <option selected={option == *sort}>{ option.name() }</option> };
-    let title = if coverage.is_some() { "Search" } else { folder.name() }.to_owned();
+    let title = if coverage.is_some() { strings::SEARCH } else { folder.name() }.to_owned();
     html! {
         <>
             <div class="list-bar">
@@ -55,7 +55,7 @@ pub(super) fn ListBar(props: &ListBarProps) -> Html {
                     aria-haspopup="dialog" onclick={open_folders}>{ icons::menu() }</button>
                 <h2 dir="auto">{ title }</h2>
                 <span role="status">{ summary }</span>
-                <select aria-label="Sort" onchange={choose_sort}>{ for Sort::ALL.map(sort_option) }</select>
+                <select aria-label={strings::SORT} onchange={choose_sort}>{ for Sort::ALL.map(sort_option) }</select>
             </div>
             if let Some((searched, all)) = *coverage {
                 <p class="coverage" role="status">{ strings::search_coverage(searched, all) }</p>

@@ -33,7 +33,7 @@ fn StorageUsage() -> Html {
         let usage = usage.setter();
         use_effect_with((), move |()| spawn_local(async move { usage.set(persistence::usage().await) }));
     }
-    html! { if let Some(octets) = *usage { { format!(" This page uses {} in it.", format::size(octets)) } } }
+    html! { if let Some(octets) = *usage { { strings::storage_usage(&format::size(octets)) } } }
 }
 
 /// The fields are uncontrolled; Save reads them.
@@ -149,7 +149,7 @@ pub(super) fn SettingsDialog(SettingsDialogProps { session }: &SettingsDialogPro
     let addresses = session.account.as_ref().map(|account| &*account.addresses).unwrap_or_default();
     html! {
         <Modal labelled_by={TITLE_ID} onclose={close.clone()}>
-            <h2 id={TITLE_ID}>{ "Settings" }</h2>
+            <h2 id={TITLE_ID}>{ strings::SETTINGS }</h2>
             <form class="settings" onsubmit={save}>
                 { own_fields(&fields) }
                 { identities(addresses, settings, &edit_identity) }
@@ -159,10 +159,10 @@ pub(super) fn SettingsDialog(SettingsDialogProps { session }: &SettingsDialogPro
                 { exports(&control) }
                 <ImportButtons />
                 <PasswordForm />
-                <p class="small">{ "Settings are stored in this browser only." }<StorageUsage /></p>
+                <p class="small">{ strings::SETTINGS_ARE_LOCAL }<StorageUsage /></p>
                 <div class="answers">
-                    <button class="button" type="button" onclick={close.reform(|_: MouseEvent| ())}>{ "Cancel" }</button>
-                    <button class="button primary" type="submit">{ "Save" }</button>
+                    <button class="button" type="button" onclick={close.reform(|_: MouseEvent| ())}>{ strings::CANCEL }</button>
+                    <button class="button primary" type="submit">{ strings::SAVE }</button>
                 </div>
             </form>
         </Modal>
@@ -173,7 +173,7 @@ fn own_fields(fields: &Fields) -> Html {
     html! {
         <>
             <div class="field">
-                <label for="settings-name">{ "Your name" }</label>
+                <label for="settings-name">{ strings::YOUR_NAME }</label>
                 <input id="settings-name" type="text" ref={&fields.name} autocomplete="name" maxlength="100" />
             </div>
             <div class="field">
@@ -225,24 +225,24 @@ fn appearance_fields(fields: &Fields, settings: &Settings) -> Html {
                 <select id="settings-theme" ref={&fields.theme}>{ for Theme::ALL.map(theme_option) }</select>
             </div>
             <div class="field">
-                <label for="settings-density">{ "Message list" }</label>
+                <label for="settings-density">{ strings::MESSAGE_LIST }</label>
                 <select id="settings-density" ref={&fields.density}>
-                    { option("Comfortable", !settings.compact) }
-                    { option("Compact", settings.compact) }
+                    { option(strings::COMFORTABLE, !settings.compact) }
+                    { option(strings::COMPACT, settings.compact) }
                 </select>
             </div>
-            <label class="choice"><input type="checkbox" ref={&fields.conversations} />{ "Show conversations" }</label>
+            <label class="choice"><input type="checkbox" ref={&fields.conversations} />{ strings::SHOW_CONVERSATIONS }</label>
         </>
     }
 }
 
 fn mail_fields(fields: &Fields, settings: &Settings) -> Html {
     let offline_option = |octets: u64| {
-        let label = if octets == 0 { "Off".to_owned() } else { format!("Up to {}", format::size(octets)) };
+        let label = if octets == 0 { strings::OFF.to_owned() } else { strings::up_to(&format::size(octets)) };
         option(label, octets == settings.offline_octets)
     };
     let undo_option = |seconds: u32| {
-        let label = if seconds == 0 { "Off".to_owned() } else { format!("{seconds} seconds") };
+        let label = if seconds == 0 { strings::OFF.to_owned() } else { format!("{seconds} seconds") };
         option(label, seconds == settings.undo_send_seconds)
     };
     let is_blocked = notification::is_blocked();
@@ -254,11 +254,11 @@ fn mail_fields(fields: &Fields, settings: &Settings) -> Html {
             </label>
             if is_blocked { <p class="small" id={BLOCKED_ID}>{ strings::NOTIFICATIONS_BLOCKED }</p> }
             <div class="field">
-                <label for="settings-undo">{ "Undo send" }</label>
+                <label for="settings-undo">{ strings::UNDO_SEND }</label>
                 <select id="settings-undo" ref={&fields.undo_send}>{ for UNDO_SEND_SECONDS.map(undo_option) }</select>
             </div>
             <div class="field">
-                <label for="settings-offline">{ "Download messages for search and offline reading" }</label>
+                <label for="settings-offline">{ strings::DOWNLOAD_MESSAGES }</label>
                 <select id="settings-offline" ref={&fields.offline}>{ for OFFLINE_OCTETS.map(offline_option) }</select>
             </div>
         </>
@@ -269,15 +269,15 @@ fn exports(control: &Control) -> Html {
     let export = |label: &'static str, export: Export| {
         let control = control.clone();
         let onclick = Callback::from(move |_: MouseEvent| control.export(export));
-        html! { <button class="button" type="button" aria-label={format!("Export {label}")} {onclick}>{ label }</button> }
+        html! { <button class="button" type="button" aria-label={strings::export(&label)} {onclick}>{ label }</button> }
     };
     html! {
         <div class="field" role="group" aria-labelledby={EXPORT_ID}>
-            <span id={EXPORT_ID}>{ "Export mail of this browser as mbox files" }</span>
+            <span id={EXPORT_ID}>{ strings::EXPORT_MAIL }</span>
             <div class="exports">
-                { export("Sent", Export::Sent) }
-                { export("Drafts", Export::Drafts) }
-                { export("Inbox (available offline)", Export::Offline) }
+                { export(strings::SENT, Export::Sent) }
+                { export(strings::DRAFTS, Export::Drafts) }
+                { export(strings::INBOX_AVAILABLE_OFFLINE, Export::Offline) }
             </div>
         </div>
     }

@@ -202,7 +202,7 @@ async fn notice_waits_until_undo_is_over() {
     // Undo lasts for 7 seconds, a notice for 6.
     page.advance_clock(Duration::from_millis(6_500)).await;
     page.wait_for("button", "Undo").await;
-    let exported = "Exported 1 message to inbox.mbox.";
+    let exported = "Exported 2 messages to inbox.mbox.";
     assert!(!page.text().await.contains(exported));
     page.advance_clock(Duration::from_secs(1)).await;
     page.wait_for("alert", exported).await;

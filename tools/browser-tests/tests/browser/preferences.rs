@@ -102,7 +102,7 @@ async fn address_with_an_identity_has_its_own_name_and_signature() {
     page.fill("Subject", "Offer").await;
     send(page).await;
     let message = servers.first_message("ag");
-    assert!(message.contains("From: The shop <sales@iit.edu>\r\n"), "{message}");
+    assert!(message.contains("From: \"The shop\" <sales@iit.edu>\r\n"), "{message}");
     assert!(message.contains("Open 9 to 5") && !message.contains("Room 7"), "{message}");
 
     page.choose_menu_item("Settings").await;
@@ -132,6 +132,8 @@ async fn notifications_are_turned_off_and_on() {
         servers.deliver("gb", &short(subject));
         page.advance_clock(Duration::from_secs(61)).await;
         page.wait_for("row", subject).await;
+        // The end of the check
+        page.wait_for("button", "Check mail").await;
         page.run("hide(false)", vec![]).await;
     };
     toggle().await;

@@ -1,4 +1,19 @@
-//! Sentences of the page that occur in several places or follow the product's wording.
+//! All sentences of the page, in one table. Components and `control` contain none, except the units that `format::count` counts. What
+//! the servers, the protocols and mail-core report is not part of it.
+//!
+//! This file has the sentences that depend on numbers or on a state, and those of the product's wording.
+
+mod catch;
+mod common;
+mod reading;
+mod settings;
+mod writing;
+
+pub(crate) use catch::*;
+pub(crate) use common::*;
+pub(crate) use reading::*;
+pub(crate) use settings::*;
+pub(crate) use writing::*;
 
 use crate::model::format;
 use crate::model::settings::Theme;
