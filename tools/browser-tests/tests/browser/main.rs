@@ -23,6 +23,7 @@ mod navigation;
 mod offline;
 mod outbox;
 mod panes;
+mod pictures;
 mod preferences;
 mod previews;
 mod printing;
