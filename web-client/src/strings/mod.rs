@@ -56,7 +56,7 @@ pub(crate) const NOTIFICATIONS_BLOCKED: &str =
 
 pub(crate) const fn theme(theme: Theme) -> &'static str {
     match theme {
-        Theme::System => "As the system",
+        Theme::System => "System",
         Theme::Light => "Light",
         Theme::Dark => "Dark",
     }

@@ -15,7 +15,7 @@ use crate::strings;
 
 const DRAWER_ID: &str = "folders-title";
 
-#[derive(Clone, Properties, PartialEq)]
+#[derive(Properties, PartialEq)]
 pub(super) struct FoldersProps {
     pub(super) session: Rc<SessionState>,
     pub(super) mailbox: Rc<MailboxState>,
@@ -27,12 +27,13 @@ pub(super) struct FoldersProps {
 #[component]
 pub(super) fn Folders(props: &FoldersProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
+    let list = use_folder_list(&control, props);
     let new_message = Callback::from(move |_: MouseEvent| control.compose());
     html! {
         <>
             <nav class="nav" aria-label={strings::FOLDERS}>
                 <button class="button primary" type="button" onclick={new_message.clone()}>{ strings::COMPOSE }</button>
-                <FolderList ..props.clone() />
+                { list }
             </nav>
             <button class="button primary fab" type="button" onclick={new_message}>{ strings::COMPOSE }</button>
         </>
@@ -43,6 +44,7 @@ pub(super) fn Folders(props: &FoldersProps) -> Html {
 #[component]
 pub(super) fn FolderDrawer(props: &FoldersProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
+    let list = use_folder_list(&control, props);
     let close = Callback::from(move |()| control.dispatch(UiAction::Folders(false)));
     let account = props.session.account.as_ref().map(Account::label).unwrap_or_default();
     html! {
@@ -51,14 +53,15 @@ pub(super) fn FolderDrawer(props: &FoldersProps) -> Html {
                 <h2 id={DRAWER_ID}><span class="visually-hidden">{ strings::FOLDERS }</span>{ " " }{ account }</h2>
                 <button class="button icon" type="button" aria-label={strings::CLOSE} onclick={close.reform(|_: MouseEvent| ())}>{ icons::cross() }</button>
             </div>
-            <nav class="nav" aria-label={strings::FOLDERS}><FolderList ..props.clone() /></nav>
+            <nav class="nav" aria-label={strings::FOLDERS}>{ list }</nav>
         </Modal>
     }
 }
 
-#[component]
-fn FolderList(FoldersProps { session, mailbox, compose, ui }: &FoldersProps) -> Html {
-    let control = use_context::<Control>().expect("the app provides the control");
+/// The folders and the state of the synchronization.
+#[hook]
+fn use_folder_list(control: &Control, props: &FoldersProps) -> Html {
+    let FoldersProps { session, mailbox, compose, ui } = props;
     let folders = use_memo((mailbox.clone(), compose.drafts.clone()), |(mailbox, drafts)| {
         counted_folders(mailbox, drafts)
     });
@@ -82,7 +85,10 @@ fn FolderList(FoldersProps { session, mailbox, compose, ui }: &FoldersProps) -> 
     };
     let toggle_log = {
         let (control, open) = (control.clone(), !ui.protocol_log);
-        Callback::from(move |_: MouseEvent| control.dispatch(UiAction::ProtocolLog(open)))
+        Callback::from(move |_: MouseEvent| {
+            control.dispatch(UiAction::Folders(false));
+            control.dispatch(UiAction::ProtocolLog(open));
+        })
     };
     html! {
         <>

@@ -63,7 +63,7 @@ async fn theme_applies_to_all_tabs_and_to_the_next_start() {
     assert_eq!(page.run(BACKGROUND, vec![]).await, DARK);
 
     switch_to(&fixture, &second).await;
-    choose_theme(page, "As the system").await;
+    choose_theme(page, "System").await;
     wait_for_background(page, LIGHT).await;
     assert_eq!(page.run("return localStorage.getItem('pennypost-theme')", vec![]).await, json!(null));
     assert_no_console_errors(page).await;

@@ -147,7 +147,7 @@ fn envelope(details: &Details) -> Html {
     let author =
         details.message.parsed.from.first().map(|author| printable_line(&author.to_string()).into_owned());
     let from = format!("MAIL FROM:<{}>", printable_line(&details.envelope_from));
-    let received = summary.received.map(|received| dates::date_and_time(received));
+    let received = summary.received.map(dates::date_and_time);
     html! {
         <dl class="envelope">
             <div><dt>{ strings::FROM }</dt><dd><bdi>{ author }</bdi>{ " " }<span class="secondary">{ from }</span></dd></div>
