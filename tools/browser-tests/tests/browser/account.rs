@@ -42,7 +42,7 @@ async fn message_is_sent_from_the_chosen_address() {
 }
 
 /// The text of the selected From.
-const FROM: &str = "return document.getElementById('compose-from')?.selectedOptions[0]?.text";
+pub(crate) const FROM: &str = "return document.getElementById('compose-from')?.selectedOptions[0]?.text";
 
 /// Signed in as gb, who has two addresses.
 pub(crate) async fn open_with_alias() -> Fixture {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use browser_tests::{Fixture, Page};
 use serde_json::json;
 
-use crate::account::open_with_alias;
+use crate::account::{FROM, open_with_alias};
 use crate::reading::RECORD_NOTIFICATIONS;
 use crate::sample_mails::{PLAIN, short};
 use crate::tabs::{open_second_tab, switch_to};
@@ -112,7 +112,7 @@ async fn address_with_an_identity_has_its_own_name_and_signature() {
     page.wait_for_gone("field", "Name for sales@iit.edu").await;
     page.press("Save").await;
     page.press("Compose").await;
-    page.wait_for_text("Gb <sales@iit.edu>").await;
+    page.wait_until("the name", async || page.run(FROM, vec![]).await == "Gb <sales@iit.edu>").await;
     assert_no_console_errors(page).await;
 }
 
