@@ -400,7 +400,9 @@ impl Page {
         }
         let entries = self.client.issue_cmd(ConsoleLog).await.expect("the console log");
         let severe = entries.as_array().into_iter().flatten().filter(|entry| entry["level"] == "SEVERE");
-        severe.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()).collect()
+        let messages = severe.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned());
+        // A page that was left during a check. Chromium closes its connections.
+        messages.filter(|message| !message.ends_with("Page entered Back-Forward Cache.")).collect()
     }
 
     /// Serious and critical axe-core violations, each with its rule and elements.

@@ -210,6 +210,9 @@ impl DraftForm {
     /// Replaces the signature, in the form of [`Settings::signature_of`](super::settings::Settings::signature_of), after another own
     /// address was chosen. A signature that the user has changed stays.
     pub(crate) fn replace_signature(&mut self, old: &str, new: &str) {
+        if old == new {
+            return;
+        }
         let original = self.rich.as_ref().is_some_and(|rich| rich.original.is_some());
         let is_answer = !original && (self.in_reply_to.is_some() || self.body.contains(FORWARDED));
         if let Some(rich) = &self.rich {

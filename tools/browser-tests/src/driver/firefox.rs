@@ -14,6 +14,8 @@ use crate::paths;
 
 /// Beginnings of the lines that Firefox writes for uncaught errors and for `console.error` of pages. Its own scripts have other URLs.
 const ERRORS: [&str; 2] = ["JavaScript error: http", "console.error:"];
+/// The loader of Firefox's own settings, which finds no server.
+const OWN_ERROR: &str = "console.error: RSLoader:";
 
 /// The errors of all pages since the last call of [`take_errors`]. geckodriver has no command for them. Each test is a process.
 static CONSOLE: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -61,7 +63,8 @@ pub(super) fn capabilities(folder: &Path, screen: Screen) -> Map<String, Value> 
 pub(super) fn record_errors(output: Receiver<String>) {
     thread::spawn(move || {
         for line in output {
-            if ERRORS.iter().any(|error| line.trim_start().starts_with(error)) {
+            let text = line.trim_start();
+            if ERRORS.iter().any(|error| text.starts_with(error)) && !text.starts_with(OWN_ERROR) {
                 CONSOLE.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             }
         }
