@@ -2,9 +2,9 @@
 //!
 //! | module | contents | may use |
 //! |---|---|---|
-//! | [`model`] | messages, drafts, the state and its reducers; pure data | - |
-//! | [`strings`] | sentences of the page | `model` |
-//! | [`session`] | SMTP and POP3 sessions over any byte stream | `model` |
+//! | [`model`] | messages, drafts, the state and its reducers; pure data | `strings` |
+//! | [`strings`] | all sentences of the page | `model` |
+//! | [`session`] | SMTP and POP3 sessions over any byte stream | `model`, `strings` |
 //! | [`platform`] | the browser's APIs: WebSocket, IndexedDB, URL, clipboard | `model`, `session` |
 //! | [`storage`] | what is stored in the browser | `platform`, `model` |
 //! | [`sanitize`] | makes HTML of messages safe | `platform` |

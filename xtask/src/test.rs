@@ -15,7 +15,21 @@ use xtask::{page, setup};
 const FETCH_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// Tests of the page that run in Firefox, too.
-const FIREFOX_TESTS: &str = "binary(browser)";
+const FIREFOX_TESTS: &str = "binary(browser) and (\
+    test(=sign_in::wrong_credentials_are_refused_and_valid_ones_open_the_list) | \
+    test(=sign_in::session_lasts_as_long_as_the_tab_and_the_password_is_not_readable) | \
+    test(=reading::plain_message_is_shown_unchanged) | \
+    test(=reading::search_finds_the_text_of_cached_messages) | \
+    test(=reading::attachment_is_downloaded_unchanged) | \
+    test(=composing::attachment_arrives_unchanged) | \
+    test(=composing::reply_quotes_the_text_and_addresses_the_sender) | \
+    test(=composing::forward_includes_text_and_attachments) | \
+    test(=deleting::deletion_can_be_undone_until_it_is_carried_out) | \
+    test(=offline::page_starts_with_cached_mail_while_the_server_is_away) | \
+    test(=preferences::address_with_an_identity_has_its_own_name_and_signature) | \
+    test(=preferences::theme_applies_to_all_tabs_and_to_the_next_start) | \
+    test(=settings::sent_mail_has_the_name_and_the_signature) | \
+    test(=settings::recipients_are_completed_from_people_read_and_written_to))";
 
 enum Action {
     Run(Command),

@@ -26,6 +26,12 @@ const POLL_INTERVAL: Duration = Duration::from_millis(25);
 /// JSON key of an element reference (W3C WebDriver, section "Elements").
 const ELEMENT_KEY: &str = "element-6066-11e4-a52e-4f735466cecf";
 
+const SELECT_ALL: &str = "const [field] = arguments; field.focus(); \
+    if (field.select) field.select(); else getSelection().selectAllChildren(field)";
+const SELECT_START: &str = "const [field] = arguments; field.focus(); \
+    if (field.setSelectionRange) field.setSelectionRange(0, 0); \
+    else getSelection().setPosition(field.firstElementChild ?? field, 0)";
+
 /// A browser window. Every action waits for its element; after [`TIMEOUT`] the test fails with the text of the page.
 #[derive(Debug)]
 pub struct Page {
@@ -79,11 +85,10 @@ impl Page {
 
     /// Replaces the content of a field by typing.
     pub async fn fill(&self, label: &str, text: &str) {
-        let select_all = format!("{}a{}", Key::Control, Key::Null);
         let typed = if text.is_empty() { Key::Delete.to_string() } else { text.to_owned() };
         self.wait_until(&format!("a field \"{label}\""), async || {
             let Some(field) = self.find("field", label).await else { return false };
-            field.send_keys(&format!("{select_all}{typed}")).await.is_ok()
+            self.select(&field, SELECT_ALL).await && field.send_keys(&typed).await.is_ok()
         })
         .await;
     }
@@ -97,9 +102,27 @@ impl Page {
 
     /// Types at the start of a field.
     pub async fn type_at_start(&self, label: &str, text: &str) {
-        let home = format!("{}{}{}", Key::Control, Key::Home, Key::Null);
         let field = self.wait_for("field", label).await;
-        field.send_keys(&format!("{home}{text}")).await.expect("the field accepts text");
+        assert!(self.select(&field, SELECT_START).await, "the field is part of the page");
+        field.send_keys(text).await.expect("the field accepts text");
+    }
+
+    /// Selects in a field, with a script: the browsers differ in the keys that they accept for it. Returns `false` if the page has
+    /// replaced the field.
+    async fn select(&self, field: &Element, script: &str) -> bool {
+        let field = serde_json::to_value(field).expect("an element reference");
+        self.client.execute(script, vec![field]).await.is_ok()
+    }
+
+    /// Types a key into the focused element while a modifier is pressed.
+    pub async fn type_with(&self, modifier: Key, key: char) {
+        let modifier = char::from(modifier);
+        let actions = KeyActions::new("keyboard".into())
+            .then(KeyAction::Down { value: modifier })
+            .then(KeyAction::Down { value: key })
+            .then(KeyAction::Up { value: key })
+            .then(KeyAction::Up { value: modifier });
+        self.client.perform_actions(actions).await.expect("the browser accepts keys");
     }
 
     /// Sets the file of the file field, which may be hidden. A headless browser has no file dialog.
@@ -377,7 +400,9 @@ impl Page {
         }
         let entries = self.client.issue_cmd(ConsoleLog).await.expect("the console log");
         let severe = entries.as_array().into_iter().flatten().filter(|entry| entry["level"] == "SEVERE");
-        severe.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()).collect()
+        let messages = severe.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned());
+        // A page that was left during a check. Chromium closes its connections.
+        messages.filter(|message| !message.ends_with("Page entered Back-Forward Cache.")).collect()
     }
 
     /// Serious and critical axe-core violations, each with its rule and elements.

@@ -93,8 +93,7 @@ impl Control {
     pub(crate) fn change_password(&self, current: &str, new: &str) {
         let Some(session) = self.session() else { return };
         if !session.server.is_empty() {
-            return self
-                .notify(Notice::error("Password not changed: this server offers no change of passwords."));
+            return self.notify(Notice::error(strings::NO_PASSWORD_CHANGE));
         }
         let (control, new) = (self.clone(), new.to_owned());
         let credentials = Credentials::new(&session.username, current);
@@ -118,9 +117,9 @@ impl Control {
 
 fn password_notice(result: &Result<(), AccountError>) -> Notice {
     match result {
-        Ok(()) => Notice::info("Password changed."),
+        Ok(()) => Notice::info(strings::PASSWORD_CHANGED),
         Err(AccountError::Refused(reason) | AccountError::Unavailable(reason)) => {
-            Notice::error(format!("Password not changed: {reason}"))
+            Notice::error(strings::password_not_changed(&reason))
         }
         Err(AccountError::NoAnswer) => Notice::error(strings::PASSWORD_UNKNOWN),
     }

@@ -12,6 +12,7 @@ use crate::model::draft_form::new_content_id;
 use crate::model::state::{ComposeAction, Notice};
 use crate::platform::blob_url::image_type;
 use crate::platform::clock;
+use crate::strings;
 
 impl Control {
     /// Attaches a file to the draft that is open now, even if another draft or account is open when the file has been read.
@@ -38,9 +39,7 @@ impl Control {
         spawn_local(async move {
             match file.await {
                 Some(attachment) => attach(attachment),
-                None => control.notify(Notice::error(format!(
-                    "Cannot read {name}. Folders cannot be attached. If the file was moved, choose it again."
-                ))),
+                None => control.notify(Notice::error(strings::cannot_attach(&name))),
             }
             control.dispatch(ComposeAction::AttachingEnded(draft));
         });
@@ -91,8 +90,7 @@ impl Control {
                     // The page may show this account again.
                     session.post_to_tabs(&TabEvent::DraftChanged(draft));
                 } else if !session.signed_out.get() {
-                    let text =
-                        format!("{} was not attached to the draft of {}.", attachment.name, session.username);
+                    let text = strings::not_attached(&attachment.name, &session.username);
                     control.notify(Notice::error(text));
                 }
             });

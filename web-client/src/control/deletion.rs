@@ -19,6 +19,7 @@ use crate::platform::socket::Socket;
 use crate::platform::{clock, dom};
 use crate::session::pop3;
 use crate::storage::PendingRemoval;
+use crate::strings;
 
 /// Interval in which the deletions of other tabs are examined at the latest: their clock may have been wrong.
 const REMOVAL_POLL_INTERVAL_MAX: Duration = Duration::from_secs(60);
@@ -213,9 +214,7 @@ impl Control {
                 control.move_cursor_off(&ids);
                 control.dispatch(MailboxAction::SentCopiesDeleted(ids));
             } else {
-                control.notify(Notice::error(
-                    "Not deleted: the browser could not change its storage. Reload the page and try again.",
-                ));
+                control.notify(Notice::error(strings::LOCAL_DATA_NOT_DELETED));
             }
         });
     }

@@ -23,6 +23,7 @@ use crate::platform::html_text::html_to_text;
 use crate::platform::{clock, download, location};
 use crate::sanitize::quote_html;
 use crate::storage::ORIGINAL_OCTETS_MAX;
+use crate::strings;
 
 /// A draft is stored when nothing was typed for this time.
 const STORE_DELAY: Duration = Duration::from_millis(700);
@@ -38,7 +39,7 @@ impl Control {
     pub(crate) fn compose(&self) {
         let mut form = self.new_form();
         let settings = &self.state().session.settings;
-        form.body = settings.sign("");
+        form.body = settings.sign("", form.from.as_ref());
         if !settings.plain_text {
             form.set_formatted();
         }
@@ -63,7 +64,7 @@ impl Control {
         }
         form.subject = mailto.subject;
         let settings = &self.state().session.settings;
-        form.body = mailto.body + &settings.sign("");
+        form.body = mailto.body + &settings.sign("", form.from.as_ref());
         if !settings.plain_text {
             form.set_formatted();
         }
@@ -86,7 +87,7 @@ impl Control {
         let subject = &message.parsed.subject;
         let mut form = self.new_form();
         form.subject = answer::forwarded_subject(subject);
-        form.body = state.session.settings.sign("");
+        form.body = state.session.settings.sign("", form.from.as_ref());
         form.attachments = vec![Rc::new(Attachment {
             name: format::eml_name(subject),
             mime: "message/rfc822".to_owned(),
@@ -107,7 +108,7 @@ impl Control {
         if let Content::Ready(message) = &open.content {
             let parts = js_sys::Array::of1(&js_sys::Uint8Array::from(&*message.raw));
             if !download::save(&format::eml_name(&message.parsed.subject), &parts) {
-                self.notify(Notice::error("This browser cannot save the file."));
+                self.notify(Notice::error(strings::FILE_NOT_SAVED));
             }
         }
     }
@@ -135,7 +136,7 @@ impl Control {
             let is_quoted =
                 html.is_some_and(|html| quote(&mut form, &message.parsed, html, answer, settings));
             if !is_quoted {
-                form.body = settings.sign(&form.body);
+                form.body = settings.sign(&form.body, form.from.as_ref());
             }
             self.open_form(form);
         }
@@ -175,7 +176,7 @@ impl Control {
             }
             if let Ok(None) = stored {
                 control.dispatch(ComposeAction::Delete(listed.id.clone()));
-                let text = "This draft no longer exists: it was sent or discarded in another window.";
+                let text = strings::DRAFT_IS_GONE;
                 return control.notify(Notice::error(text));
             }
             control.close_draft();
@@ -379,7 +380,7 @@ impl Control {
             }
         } else if !session.signed_out.get() {
             session.unstored_drafts.borrow_mut().insert(form.id.clone());
-            let text = "The browser could not save the draft. It will be lost when you close the page; copy it, or send it now.";
+            let text = strings::DRAFT_NOT_STORED;
             self.notify(Notice::error(text));
         }
     }
@@ -411,7 +412,7 @@ fn quote(
         Answer::Reply | Answer::ReplyAll => answer::quoted_html(message, &quotation.html),
     };
     let text = form.body.trim_start_matches('\n').to_owned();
-    let signature = settings.sign("");
+    let signature = settings.sign("", form.from.as_ref());
     let own = RichText::from_plain(if signature.is_empty() { "\n" } else { &signature });
     let original = Original { html, text, is_forwarded };
     form.set_rich(Rc::new(RichText { original: Some(Rc::new(original)), ..own }));

@@ -17,6 +17,7 @@ use crate::model::format;
 use crate::model::state::Notice;
 use crate::platform::{charset, clock, download};
 use crate::storage::ObjectStore;
+use crate::strings;
 
 /// The messages of an exported file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,11 +67,11 @@ impl Control {
             }
             let count = format::count(parts.length() as usize, "message");
             if parts.length() == 0 {
-                control.notify(Notice::info("There is nothing to export."));
+                control.notify(Notice::info(strings::NOTHING_TO_EXPORT));
             } else if download::save(name, &parts) {
-                control.notify(Notice::info(format!("Exported {count} to {name}.")));
+                control.notify(Notice::info(strings::exported(&count, &name)));
             } else {
-                control.notify(Notice::error("This browser cannot save the file."));
+                control.notify(Notice::error(strings::FILE_NOT_SAVED));
             }
         });
     }

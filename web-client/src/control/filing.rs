@@ -15,6 +15,7 @@ use crate::model::format;
 use crate::model::message::Message;
 use crate::model::state::{Folder, MailboxAction, Notice, UiAction};
 use crate::platform::{download, js};
+use crate::strings;
 
 /// The file of [`Control::export_labels`].
 const LABELS_FILE: &str = "labels.json";
@@ -101,8 +102,7 @@ impl Control {
             if session.storage.put_filings(&filings).await {
                 control.post_to_tabs(&TabEvent::Filed(filings.into_iter().map(|(id, _)| id).collect()));
             } else if control.is_current(&session) {
-                let text =
-                    "This browser cannot store Archive and labels: they last until the page is closed.";
+                let text = strings::FILING_NOT_STORED;
                 control.notify(Notice::error(text));
             }
         });
@@ -126,7 +126,7 @@ impl Control {
     pub(crate) fn restore(&self, ids: &[String]) {
         let Some(session) = self.session() else { return };
         if session.removing.get() {
-            return self.notify(Notice::error("The server is deleting messages now. Try again in a moment."));
+            return self.notify(Notice::error(strings::SERVER_IS_DELETING));
         }
         session.storage.forget_removals(ids);
         self.move_cursor_off(ids);
@@ -140,7 +140,7 @@ impl Control {
             state.mailbox.messages.iter().filter(|message| message.starred || !message.filing.is_default());
         let entries: Array = marked.map(|message| exported(message)).collect();
         if entries.length() == 0 {
-            return self.notify(Notice::info("There is nothing to export."));
+            return self.notify(Notice::info(strings::NOTHING_TO_EXPORT));
         }
         // Strings, booleans and arrays of them have a JSON form.
         let Ok(text) = JSON::stringify_with_replacer_and_space(&entries, &JsValue::NULL, &1.into()) else {
@@ -149,9 +149,9 @@ impl Control {
         let bytes = Uint8Array::from(String::from(text).as_bytes());
         if download::save(LABELS_FILE, &Array::of1(&bytes)) {
             let count = format::count(entries.length() as usize, "message");
-            self.notify(Notice::info(format!("Exported the labels of {count} to {LABELS_FILE}.")));
+            self.notify(Notice::info(strings::exported_labels(&count, &LABELS_FILE)));
         } else {
-            self.notify(Notice::error("This browser cannot save the file."));
+            self.notify(Notice::error(strings::FILE_NOT_SAVED));
         }
     }
 
@@ -179,10 +179,7 @@ impl Control {
             self.set_stars(&starred, true);
         }
         let all = format::count(all, "message");
-        self.notify(Notice::info(format!(
-            "Imported the labels of {} of {all} from {name}.",
-            format::number(found)
-        )));
+        self.notify(Notice::info(strings::imported_labels(&format::number(found), &all, &name)));
     }
 }
 

@@ -1,7 +1,6 @@
 //! Imports messages and contacts from files. A message is sent to oneself, because POP3 cannot store one; its fields stay as
 //! they are.
 
-use std::fmt::Write as _;
 use std::future::pending;
 use std::rc::Rc;
 
@@ -24,6 +23,7 @@ use crate::platform::socket::Socket;
 use crate::platform::{clock, download};
 use crate::session::SessionError;
 use crate::session::smtp::{self, OutgoingMessage, SendError};
+use crate::strings;
 
 impl Control {
     /// Imports a file, whose content may still be read.
@@ -32,7 +32,7 @@ impl Control {
         let control = self.clone();
         spawn_local(async move {
             let Some(file) = file.await else {
-                return control.notify(Notice::error(format!("Cannot read {name}.")));
+                return control.notify(Notice::error(strings::cannot_read(&name)));
             };
             if let Some(entries) = read_labels(&file) {
                 return control.import_labels(&session, &name, entries);
@@ -46,14 +46,12 @@ impl Control {
                     notice
                 }
                 Imported::People(text) => control.import_people(&session, &name, &text),
-                Imported::Unknown => Notice::error(format!(
-                    "{name} contains no messages, contacts or labels. Import mbox, eml, vcf and json files."
-                )),
+                Imported::Unknown => Notice::error(strings::nothing_to_import(&name)),
             };
             if control.is_current(&session) {
                 control.check();
             } else {
-                notice.text = format!("Account {}: {}", session.username, notice.text);
+                notice.text = strings::of_account(&session.username, &notice.text);
             }
             control.notify(notice);
         });
@@ -68,7 +66,7 @@ impl Control {
     ) -> Notice {
         let own = match self.find_address(session).await {
             Ok(own) => own,
-            Err(error) => return Notice::error(format!("Not imported. {error}")),
+            Err(error) => return Notice::error(strings::not_imported(&error)),
         };
         let all = messages.len();
         let (mut imported, mut problem) = (0, None);
@@ -86,20 +84,19 @@ impl Control {
                 }
             }
             if all > 1 && self.is_current(session) {
-                let progress = format!("Importing {} of {}…", format::number(imported), format::number(all));
-                self.notify(Notice::info(progress));
+                let progress = strings::importing(&format::number(imported), &format::number(all));
+                self.notify(Notice::progress(progress));
             }
             sleep(Duration::ZERO).await;
         }
-        let mut text = format!(
-            "Imported {} of {} from {name}.",
-            format::number(imported),
-            format::count(all + left_out, "message")
+        let mut text = strings::imported_some(
+            &format::number(imported),
+            &format::count(all + left_out, "message"),
+            &name,
         );
         if left_out > 0 {
             let limit = format::count(import::MESSAGES_MAX, "message");
-            write!(text, " At most {limit} are imported from a file; split it to import the others.")
-                .expect("writing to a String cannot fail");
+            text.push_str(&strings::import_limit(&limit));
         }
         match problem {
             None if imported == all + left_out => Notice::info(text),
@@ -147,30 +144,28 @@ impl Control {
         let state = self.state();
         let people = &state.compose.people;
         if people.is_empty() {
-            return self.notify(Notice::info("There is nothing to export."));
+            return self.notify(Notice::info(strings::NOTHING_TO_EXPORT));
         }
         let bytes = js_sys::Uint8Array::from(vcard::write(people).as_bytes());
         if download::save("contacts.vcf", &js_sys::Array::of1(&bytes)) {
             let count = format::count(people.len(), "contact");
-            self.notify(Notice::info(format!("Exported {count} to contacts.vcf.")));
+            self.notify(Notice::info(strings::exported_contacts(&count)));
         } else {
-            self.notify(Notice::error("This browser cannot save the file."));
+            self.notify(Notice::error(strings::FILE_NOT_SAVED));
         }
     }
 }
 
 /// `invalid` contacts have no valid address. `is_cut`: the file is too long.
 fn contacts_notice(name: &str, imported: usize, invalid: usize, is_cut: bool) -> Notice {
-    let mut text = format!("Imported {} from {name}.", format::count(imported, "contact"));
+    let mut text = strings::imported(&format::count(imported, "contact"), &name);
     if invalid > 0 {
         let invalid = format::count(invalid, "contact");
-        write!(text, " {invalid} without a valid address left out.")
-            .expect("writing to a String cannot fail");
+        text.push_str(&strings::invalid_contacts(&invalid));
     }
     if is_cut {
         let lines = format::number(vcard::LINES_MAX);
-        write!(text, " Only the first {lines} lines were read; split the file to import the others.")
-            .expect("writing to a String cannot fail");
+        text.push_str(&strings::contacts_limit(&lines));
     }
     if invalid > 0 || is_cut { Notice::error(text) } else { Notice::info(text) }
 }

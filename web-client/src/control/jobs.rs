@@ -13,6 +13,7 @@ use super::login_session::{Job, LoginSession};
 use crate::model::state::{Action, ConnectionStatus, MailboxAction, Notice, SessionAction, UiAction};
 use crate::platform::clock;
 use crate::session::SessionError;
+use crate::strings;
 
 impl Control {
     /// Runs all jobs of the queue. If they are running already, ends a wait between attempts.
@@ -114,7 +115,7 @@ impl Control {
                     let ids: Vec<_> = self.state().mailbox.removal.in_progress.iter().cloned().collect();
                     session.storage.forget_removals(&ids);
                     self.dispatch(MailboxAction::RemovalFailed(ids));
-                    self.notify(Notice::error(format!("Not deleted. {error}")));
+                    self.notify(Notice::error(strings::not_deleted(&error)));
                 }
                 self.set_connection(session, ConnectionStatus::Failed(error.to_string()));
                 true
@@ -129,7 +130,11 @@ impl Control {
         if let Some(session) = session {
             session.forget_sign_in();
         }
+        let was_signed_in = self.state().session.account.is_some();
         self.dispatch(Action::SignedOut { error: Some(error.to_string()), username });
+        if was_signed_in {
+            self.0.transcript.take();
+        }
         self.0.session.take();
     }
 

@@ -18,6 +18,7 @@ use super::tabs::TabEvent;
 use crate::model::fetched_message::FetchedMessage;
 use crate::model::format;
 use crate::model::message::HeaderSummary;
+use crate::model::settings::Settings;
 use crate::model::state::{
     Account, Action, ConnectionStatus, MailboxAction, Notice, SessionAction, UiAction,
 };
@@ -54,7 +55,7 @@ impl Control {
             pop3::check(socket, session.recorder(Protocol::Pop3), &session.credentials(), &observer).await;
         observer.show_batch();
         if !first {
-            notify_new_mail(&observer.arrived.take());
+            notify_new_mail(&self.state().session.settings, &observer.arrived.take());
         }
         result?;
         if self.is_current(session) {
@@ -217,7 +218,7 @@ impl Control {
         let refused_ids: HashSet<_> = refused.iter().map(|(id, _)| id).collect();
         let (failed, removed): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| refused_ids.contains(id));
         if let Some((_, reply)) = refused.first() {
-            self.notify(Notice::error(format!("Not deleted. {reply}")));
+            self.notify(Notice::error(strings::not_deleted(&reply)));
         }
         self.dispatch(MailboxAction::RemovalFailed(failed));
         self.dispatch(MailboxAction::Removed(removed.clone()));
@@ -262,13 +263,13 @@ fn store_sign_in(session: &Rc<LoginSession>) {
 }
 
 /// Notifies the user of new mail if the page is hidden.
-fn notify_new_mail(arrived: &[Rc<HeaderSummary>]) {
-    if arrived.is_empty() || !dom::is_hidden() {
+fn notify_new_mail(settings: &Settings, arrived: &[Rc<HeaderSummary>]) {
+    if !settings.notifications || arrived.is_empty() || !dom::is_hidden() {
         return;
     }
     let line = |header: &Rc<HeaderSummary>| format!("{}: {}", header.from, header.subject);
     let lines: Vec<_> = arrived.iter().take(NOTIFIED_MAX).map(line).collect();
-    notification::show(&format::count(arrived.len(), "new message"), &lines.join("\n"));
+    notification::show(&format::count(arrived.len(), strings::ONE_NEW_MESSAGE), &lines.join("\n"));
 }
 
 /// Passes the results of a check to the state and the storage.

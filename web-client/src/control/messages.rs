@@ -9,6 +9,7 @@ use crate::model::search::Search;
 use crate::model::state::{Folder, MailboxAction, UiAction, folder_of};
 use crate::platform::{clock, text};
 use crate::storage::ObjectStore;
+use crate::strings;
 
 impl Control {
     /// Opens a row of the list: a message, a sent copy or a draft.
@@ -31,7 +32,7 @@ impl Control {
                 }
                 None if !control.is_current(&session) => {}
                 None if is_copy => {
-                    let error = "This copy is no longer in this browser.".to_owned();
+                    let error = strings::COPY_IS_GONE.to_owned();
                     control.dispatch(UiAction::OpenFailed { id, error });
                 }
                 None => {

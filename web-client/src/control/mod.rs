@@ -59,7 +59,7 @@ use self::store::Store;
 use crate::model::draft_form::DraftForm;
 use crate::model::state::{Action, Notice, SessionAction, State, UiAction};
 use crate::model::transcript::Transcript;
-use crate::platform::{dom, location, persistence};
+use crate::platform::{dom, location, persistence, theme};
 use crate::storage::Storage;
 use crate::storage::stored_sign_in::{self, SignIn};
 
@@ -133,6 +133,8 @@ impl Control {
 
     /// Signs in by checking the maildrop. SMTP is not needed for it. The sign-in is stored for the device or for the tab.
     pub(crate) fn sign_in(&self, sign_in: SignIn, on_device: bool) {
+        // The attempt before may have been that of another user.
+        self.transcript().borrow_mut().clear();
         self.dispatch(SessionAction::SigningIn);
         let control = self.clone();
         spawn_local(async move {
@@ -197,7 +199,9 @@ impl Control {
 
     /// Ends the login session. What it has begun, sending and deleting, goes on.
     fn leave_session(&self, wipe: bool, username: String) {
-        if !wipe {
+        if wipe {
+            theme::forget();
+        } else {
             self.store_open_draft();
         }
         self.release();

@@ -46,7 +46,7 @@ impl Control {
     fn hold_or_submit(&self, form: &Rc<DraftForm>, undo_seconds: u32) {
         let Some(session) = self.session() else { return };
         if undo_seconds == 0 {
-            return self.submit_draft(&session, form, self.state().session.settings.name.clone());
+            return self.submit_draft(&session, form);
         }
         self.release();
         let queued = DraftForm { changed: clock::now(), ..form.queued_as(Queue::Held) };
@@ -105,12 +105,13 @@ impl Control {
     fn submit_queued(&self, session: &Rc<LoginSession>, queued: Rc<DraftForm>) {
         let (control, session) = (self.clone(), session.clone());
         // Sign-out removes it from the state.
-        let name = self.state().session.settings.name.clone();
+        let settings = self.state().session.settings.clone();
         self.begin_sending();
         spawn_local(async move {
             match control.claim(&session, &queued, true).await {
                 Ok(true) => {
-                    control.submit_and_wait(&session, &Rc::new(queued.unqueued()), name, Queue::Held).await
+                    let form = Rc::new(queued.unqueued());
+                    control.submit_and_wait(&session, &form, &settings, Queue::Held).await;
                 }
                 Ok(false) => control.report_claimed_elsewhere(&session, &queued).await,
                 Err(_) => control.report_unclaimed(&session),
@@ -167,8 +168,8 @@ impl Control {
                         break;
                     }
                 }
-                let name = state.session.settings.name.clone();
-                control.submit_and_wait(&session, &Rc::new(queued.unqueued()), name, Queue::Outbox).await;
+                let (form, settings) = (Rc::new(queued.unqueued()), &state.session.settings);
+                control.submit_and_wait(&session, &form, settings, Queue::Outbox).await;
                 let compose = control.state().compose.clone();
                 if compose.draft(&queued.id).is_some_and(|form| form.is_in_outbox()) {
                     // The next ones would fail as well.
@@ -208,14 +209,14 @@ impl Control {
     async fn report_claimed_elsewhere(&self, session: &Rc<LoginSession>, queued: &DraftForm) {
         self.reread_draft(session, &queued.id).await;
         if self.is_current(session) {
-            self.notify(Notice::info("This message was opened, sent or discarded in another window."));
+            self.notify(Notice::info(strings::MESSAGE_CLAIMED_ELSEWHERE));
         }
     }
 
     /// Reports messages whose sending was interrupted by the end of the page.
     pub(super) fn report_interrupted(&self) {
         if self.state().compose.drafts.iter().any(|form| form.maybe_delivered) {
-            let text = "A message may not have been sent, because the page was closed. It is in Drafts.";
+            let text = strings::SENDING_INTERRUPTED;
             self.notify(Notice::error(text));
         }
     }

@@ -17,6 +17,7 @@ use crate::model::state::{Account, SessionAction};
 use crate::model::transcript::Protocol;
 use crate::platform::socket::Socket;
 use crate::session::{SessionError, smtp};
+use crate::strings;
 
 /// Completes a bare name before the server's domain is known. Never sent.
 const PLACEHOLDER_DOMAIN: &str = "localhost";
@@ -42,7 +43,7 @@ impl Control {
         let domain = smtp::server_domain(socket, session.recorder(Protocol::Smtp), hello()).await?;
         let domain = domain.map_or_else(|| PLACEHOLDER_DOMAIN.to_owned(), |domain| domain.to_string());
         let address = Address::parse(&format!("{}@{domain}", session.account))
-            .map_err(|error| SessionError::Refused(format!("Invalid username: {error}.")))?;
+            .map_err(|error| SessionError::Refused(strings::invalid_username(&error)))?;
         self.use_address(session, &address).await;
         Ok(address)
     }
@@ -61,7 +62,12 @@ impl Control {
         let address =
             self.state().session.account.as_ref().and_then(|account| account.addresses.get(at).cloned());
         let (Some(session), Some(address)) = (self.session(), address) else { return };
-        self.edit(|form| form.from = Some(address.clone()));
+        let settings = self.state().session.settings.clone();
+        self.edit(|form| {
+            let signature = |from| settings.signature_of(from);
+            form.replace_signature(&signature(form.from.as_ref()), &signature(Some(&address)));
+            form.from = Some(address.clone());
+        });
         let control = self.clone();
         spawn_local(async move { control.use_address(&session, &address).await });
     }

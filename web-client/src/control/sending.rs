@@ -18,6 +18,7 @@ use super::tabs::TabEvent;
 use super::{Control, hello};
 use crate::model::draft_form::{DraftForm, Queue};
 use crate::model::format;
+use crate::model::settings::Settings;
 use crate::model::state::{ComposeAction, MailboxAction, Notice, Outgoing, own_or_current};
 use crate::model::transcript::Protocol;
 use crate::platform::clock;
@@ -49,9 +50,10 @@ impl Control {
     }
 
     /// Sends a valid draft now.
-    pub(super) fn submit_draft(&self, session: &Rc<LoginSession>, form: &Rc<DraftForm>, name: String) {
+    pub(super) fn submit_draft(&self, session: &Rc<LoginSession>, form: &Rc<DraftForm>) {
         let (control, session, form) = (self.clone(), session.clone(), form.clone());
-        spawn_local(async move { control.submit_and_wait(&session, &form, name, Queue::Draft).await });
+        let settings = self.state().session.settings.clone();
+        spawn_local(async move { control.submit_and_wait(&session, &form, &settings, Queue::Draft).await });
     }
 
     /// Sends a valid draft, which is not queued any more, and returns when the outcome is stored. `before` is where it was.
@@ -59,7 +61,7 @@ impl Control {
         &self,
         session: &Rc<LoginSession>,
         form: &Rc<DraftForm>,
-        name: String,
+        settings: &Settings,
         before: Queue,
     ) {
         // If the page is closed from here on, the stored draft says that it may have been delivered.
@@ -73,7 +75,7 @@ impl Control {
         session.cancel_sending.replace(Some(cancel));
         self.begin_sending();
         self.put_draft(session, &unconfirmed).await;
-        match self.compose_and_submit(session, form, name, cancelled).await {
+        match self.compose_and_submit(session, form, settings, cancelled).await {
             Ok((message, receipt)) => self.on_sent(session, form, &message, &receipt).await,
             Err(SendError::NotConnected(_)) => self.put_in_outbox(session, form, before).await,
             Err(error) => self.on_send_failed(session, form, &error).await,
@@ -108,7 +110,7 @@ impl Control {
         &self,
         session: &Rc<LoginSession>,
         form: &DraftForm,
-        name: String,
+        settings: &Settings,
         cancelled: oneshot::Receiver<()>,
     ) -> Result<(Vec<u8>, Receipt), SendError> {
         let mut cancelled = cancelled;
@@ -121,7 +123,7 @@ impl Control {
         let current = current.map_err(SendError::before_greeting)?;
         let own = session.addresses.borrow().clone();
         let from = own_or_current(form.from.as_ref(), &own, Some(&current)).unwrap_or(&current);
-        let (draft, message) = compose_message(form, from, name)?;
+        let (draft, message) = compose_message(form, from, settings)?;
         let outgoing = OutgoingMessage::new(&draft, message.clone());
         let receipt = self.submit(session, &form.id, &outgoing, cancelled).await?;
         Ok((message, receipt))
@@ -166,7 +168,7 @@ impl Control {
             if self.state().compose.open.is_none() {
                 self.dispatch(ComposeAction::Open(form.clone()));
             } else if !self.state().compose.is_open(&draft) {
-                self.notify(Notice::error(format!("Message not sent. It is in Drafts. {error}")));
+                self.notify(Notice::error(strings::not_sent(&error)));
             }
             self.dispatch(ComposeAction::SendFailed { draft, error: error.to_string() });
         }
@@ -193,9 +195,13 @@ impl Control {
 
 /// # Errors
 /// The draft is invalid: an earlier page may have queued a draft that this one refuses.
-fn compose_message(form: &DraftForm, from: &Address, name: String) -> Result<(Draft, Vec<u8>), DraftError> {
+fn compose_message(
+    form: &DraftForm,
+    from: &Address,
+    settings: &Settings,
+) -> Result<(Draft, Vec<u8>), DraftError> {
     let mut draft = form.draft(from)?;
-    draft.from_name = name;
+    settings.name_of(Some(from)).clone_into(&mut draft.from_name);
     let id = MessageId::unique(form.number(), &from.host);
     let message = compose::compose(&draft, &clock::local(clock::now()), &id);
     Ok((draft, message))
@@ -205,15 +211,14 @@ fn sent_notice(receipt: &Receipt, copy_error: Option<&StoreError>) -> Notice {
     let mut problems = Vec::new();
     if !receipt.rejected.is_empty() {
         let each = receipt.rejected.iter().map(|(address, error)| format!("{address}: {error}"));
-        problems.push(format!("It was rejected for some recipients. {}", each.collect::<Vec<_>>().join(" ")));
+        problems.push(strings::rejected_for(&each.collect::<Vec<_>>().join(" ")));
     }
     match copy_error {
         None => {}
-        Some(StoreError::BudgetExceeded) => problems.push(format!(
-            "No copy was stored: sent messages in this browser are limited to {}. Delete some to make room.",
-            format::size(SENT_OCTETS_MAX)
-        )),
-        Some(StoreError::Unavailable) => problems.push("This browser could not store a copy.".to_owned()),
+        Some(StoreError::BudgetExceeded) => {
+            problems.push(strings::copies_limit(&format::size(SENT_OCTETS_MAX)))
+        }
+        Some(StoreError::Unavailable) => problems.push(strings::COPY_NOT_STORED.to_owned()),
     }
     if problems.is_empty() {
         Notice::info(strings::MESSAGE_SENT)

@@ -9,6 +9,8 @@ use super::login_session::LoginSession;
 use super::tabs::TabEvent;
 use crate::model::settings::Settings;
 use crate::model::state::{Notice, SessionAction};
+use crate::platform::notification;
+use crate::strings;
 
 impl Control {
     /// Shows the remote images of this sender's messages from now on.
@@ -35,6 +37,15 @@ impl Control {
         }
     }
 
+    /// Shows notifications of new mail from now on, if the browser permits them. It asks the user if it has not yet.
+    pub(crate) fn notify_of_new_mail(&self) {
+        notification::ask();
+        let before = self.state().session.settings.clone();
+        if !before.notifications {
+            self.change_settings(&before, &Settings { notifications: true, ..Settings::clone(&before) });
+        }
+    }
+
     /// Stores what differs between `before` and `after`.
     pub(crate) fn change_settings(&self, before: &Rc<Settings>, after: &Settings) {
         let Some(session) = self.session() else { return };
@@ -49,7 +60,7 @@ impl Control {
                     control.use_settings(&session, settings);
                 }
                 None if control.is_current(&session) => {
-                    let text = "This browser cannot store the settings: they last until the page is closed.";
+                    let text = strings::SETTINGS_NOT_STORED;
                     control.notify(Notice::error(text));
                 }
                 None => {}

@@ -12,6 +12,7 @@ use super::login_session::LoginSession;
 use crate::model::state::{Action, ComposeAction, MailboxAction, Notice};
 use crate::platform::broadcast::Channel;
 use crate::platform::js;
+use crate::strings;
 
 /// A message between tabs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,11 +127,11 @@ impl Control {
             let state = control.state();
             match state.compose.draft(&id) {
                 Some(form) if form.is_queued() => {
-                    control.notify(Notice::info("This message is being sent in another window."));
+                    control.notify(Notice::info(strings::SENT_ELSEWHERE));
                 }
                 Some(_) => {}
                 None => {
-                    control.notify(Notice::error("This draft was sent or discarded in another window."));
+                    control.notify(Notice::error(strings::DRAFT_CLOSED_ELSEWHERE));
                 }
             }
         });

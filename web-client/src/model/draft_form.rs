@@ -13,6 +13,9 @@ use mail_core::message::recipients::{self, split_recipients};
 use crate::model::rich_text::{Original, RichText};
 use crate::strings;
 
+/// The beginning of the line above a forwarded message.
+const FORWARDED: &str = "---------- Forwarded";
+
 /// A recipient field: finished entries as chips, followed by the text that is being typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Recipients {
@@ -183,7 +186,7 @@ impl DraftForm {
 
     /// A reminder of something that the author may have forgotten. Quoted text and the signature do not count.
     pub(crate) fn reminder(&self) -> Option<Reminder> {
-        let is_over = |line: &str| line == "-- " || line.starts_with("---------- Forwarded");
+        let is_over = |line: &str| line == "-- " || line.starts_with(FORWARDED);
         let own = self.body.lines().take_while(|line| !is_over(line)).filter(|line| !line.starts_with('>'));
         let mut words = own.flat_map(|line| line.split(|c: char| !c.is_alphanumeric()));
         let mut mentions_attachment = || {
@@ -202,6 +205,27 @@ impl DraftForm {
     pub(crate) fn set_rich(&mut self, rich: Rc<RichText>) {
         self.body = rich.plain_text();
         self.rich = Some(rich);
+    }
+
+    /// Replaces the signature, in the form of [`Settings::signature_of`](super::settings::Settings::signature_of), after another own
+    /// address was chosen. A signature that the user has changed stays.
+    pub(crate) fn replace_signature(&mut self, old: &str, new: &str) {
+        if old == new {
+            return;
+        }
+        let original = self.rich.as_ref().is_some_and(|rich| rich.original.is_some());
+        let is_answer = !original && (self.in_reply_to.is_some() || self.body.contains(FORWARDED));
+        if let Some(rich) = &self.rich {
+            let mut rich = RichText::clone(rich);
+            let blocks = |text| lines(text).into_iter().flat_map(RichText::from_lines).collect();
+            replace_lines(&mut rich.blocks, &blocks(old), blocks(new), is_answer);
+            self.set_rich(Rc::new(rich));
+        } else {
+            let strings = |text| lines(text).into_iter().map(str::to_owned).collect();
+            let mut body = self.body.split('\n').map(str::to_owned).collect();
+            replace_lines(&mut body, &strings(old), strings(new), is_answer);
+            self.body = body.join("\n");
+        }
     }
 
     /// Makes a draft in plain text one with formatting.
@@ -328,6 +352,27 @@ impl DraftForm {
     }
 }
 
+/// No lines for an empty text.
+fn lines(text: &str) -> Vec<&str> {
+    if text.is_empty() { Vec::new() } else { text.split('\n').collect() }
+}
+
+/// Replaces the first occurrence of `old`. If it is empty, `new` goes above a text that begins with an empty line, as that of an answer, or
+/// below the text of a new message.
+fn replace_lines<T: PartialEq + Default>(lines: &mut Vec<T>, old: &Vec<T>, new: Vec<T>, is_answer: bool) {
+    if !old.is_empty() {
+        let at = lines.windows(old.len()).position(|window| window == old);
+        if let Some(at) = at {
+            lines.splice(at..at + old.len(), new);
+        }
+    } else if lines.first().is_none_or(|first| *first == T::default()) {
+        lines.splice(0..0, [T::default(), T::default()].into_iter().chain(new));
+    } else if !is_answer {
+        lines.push(T::default());
+        lines.extend(new);
+    }
+}
+
 /// An attachment that is listed.
 fn without_content_id(attachment: Attachment) -> Attachment {
     Attachment { content_id: None, content_location: None, ..attachment }
@@ -337,7 +382,7 @@ fn without_content_id(attachment: Attachment) -> Attachment {
 fn field_message(error: &DraftError) -> String {
     match error {
         DraftError::NoRecipient | DraftError::Address { error: AddressError::Empty, .. } => {
-            "Add a recipient.".to_owned()
+            strings::ADD_A_RECIPIENT.to_owned()
         }
         DraftError::Address { error: AddressError::NoAt, .. } => strings::FULL_ADDRESS.to_owned(),
         DraftError::SubjectTooLong(chars) => {

@@ -1,36 +1,35 @@
-//! Dates, times, sizes and counts as text.
+//! Sizes and counts as text, and the parts of a date that are shown. Dates themselves are written by `platform::dates`.
 
-use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, Timelike, Utc};
+use chrono::{DateTime, Datelike, FixedOffset, Utc};
 use mail_core::message::date;
 use mail_core::message::printable::printable_line;
 
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
-/// For a list row: `19:15` today, `Yesterday`, `20 Nov` this year, `20 Nov 2025` before. In a group of a day, the time.
-pub(crate) fn list_date(at: DateTime<FixedOffset>, now: DateTime<FixedOffset>, is_grouped: bool) -> String {
-    match (now.date_naive() - at.date_naive()).num_days() {
-        0 => time(at),
-        1 if is_grouped => time(at),
-        1 => "Yesterday".to_owned(),
-        _ if at.year() == now.year() => format!("{} {}", at.day(), MONTHS[at.month0() as usize]),
-        _ => format!("{} {} {}", at.day(), MONTHS[at.month0() as usize], at.year()),
-    }
+/// The part of a date that a list row shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ListDate {
+    /// Today; in a group of a day, always.
+    Time,
+    Yesterday,
+    /// This year.
+    DayOfYear,
+    Day,
 }
 
-/// `22 Nov 2026, 19:15`
-pub(crate) fn date_and_time(at: DateTime<FixedOffset>) -> String {
-    format!("{} {} {}, {}", at.day(), MONTHS[at.month0() as usize], at.year(), time(at))
+impl ListDate {
+    pub(crate) fn of(at: DateTime<FixedOffset>, now: DateTime<FixedOffset>, is_grouped: bool) -> Self {
+        match (now.date_naive() - at.date_naive()).num_days() {
+            0 => Self::Time,
+            1 if is_grouped => Self::Time,
+            1 => Self::Yesterday,
+            _ if at.year() == now.year() => Self::DayOfYear,
+            _ => Self::Day,
+        }
+    }
 }
 
 /// The `date : hour : minute` form of the guide: `2026-11-22 : 19 : 15 UTC`.
 pub(crate) fn guide_date(at: DateTime<Utc>) -> String {
     format!("{} UTC", date::short(&at))
-}
-
-/// `19:15`
-pub(crate) fn time(at: DateTime<FixedOffset>) -> String {
-    format!("{:02}:{:02}", at.hour(), at.minute())
 }
 
 /// `812 B`, `6 KB`, `1.4 MB`.
@@ -49,11 +48,6 @@ pub(crate) fn size(octets: u64) -> String {
         }
         _ => format!("{}.{} GB", tenths(1_000_000_000) / 10, tenths(1_000_000_000) % 10),
     }
-}
-
-/// `22 Nov 2026`
-pub(crate) fn day(day: NaiveDate) -> String {
-    format!("{} {} {}", day.day(), MONTHS[day.month0() as usize], day.year())
 }
 
 /// The file name of a message.
@@ -105,19 +99,18 @@ mod tests {
     fn list_date_shortens_with_recency() {
         let at = |text: &str| DateTime::parse_from_rfc3339(text).unwrap();
         let now = at("2026-11-22T20:00:00+01:00");
-        for (text, label) in [
-            ("2026-11-22T00:05:00+01:00", "00:05"),
-            ("2026-11-21T23:59:00+01:00", "Yesterday"),
-            ("2026-11-20T12:00:00+01:00", "20 Nov"),
-            ("2026-01-02T12:00:00+01:00", "2 Jan"),
-            ("2025-12-31T12:00:00+01:00", "31 Dec 2025"),
+        for (text, part) in [
+            ("2026-11-22T00:05:00+01:00", ListDate::Time),
+            ("2026-11-21T23:59:00+01:00", ListDate::Yesterday),
+            ("2026-11-20T12:00:00+01:00", ListDate::DayOfYear),
+            ("2026-01-02T12:00:00+01:00", ListDate::DayOfYear),
+            ("2025-12-31T12:00:00+01:00", ListDate::Day),
             // The sender's clock is ahead.
-            ("2026-11-24T12:00:00+01:00", "24 Nov"),
+            ("2026-11-24T12:00:00+01:00", ListDate::DayOfYear),
         ] {
-            assert_eq!(list_date(at(text), now, false), label);
+            assert_eq!(ListDate::of(at(text), now, false), part);
         }
-        assert_eq!(list_date(at("2026-11-21T23:59:00+01:00"), now, true), "23:59");
-        assert_eq!(date_and_time(now), "22 Nov 2026, 20:00");
+        assert_eq!(ListDate::of(at("2026-11-21T23:59:00+01:00"), now, true), ListDate::Time);
         assert_eq!(guide_date(now.to_utc()), "2026-11-22 : 19 : 00 UTC");
     }
 

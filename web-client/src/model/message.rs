@@ -10,6 +10,7 @@ use mail_core::message::printable::printable_line;
 use super::draft_form::DraftForm;
 use super::filing::Filing;
 use super::search::{Fold, Search, SearchedTexts};
+use crate::strings;
 
 /// One message of a scan listing, with its unique-id (RFC 1939 sections 5 and 7).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,7 +138,7 @@ impl HeaderSummary {
     /// For a sent copy: the recipients take the sender's place.
     pub(crate) fn of_sent_copy(summary: &Summary, fold: Fold) -> Self {
         let header = Self::new(summary, fold);
-        Self { from: format!("To {}", header.to), ..header }
+        Self { from: strings::to_recipient(&header.to), ..header }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Validation of the sign-in form before anything is sent.
 
+use crate::strings;
 use mail_core::users::Username;
 
 /// The error of each invalid field.
@@ -13,7 +14,7 @@ pub(crate) struct Problems {
 pub(crate) fn check(username: &str, password: &str) -> Problems {
     Problems {
         username: check_username(username.trim()).err(),
-        password: password.is_empty().then(|| "Enter your password.".to_owned()),
+        password: password.is_empty().then(|| strings::ENTER_YOUR_PASSWORD.to_owned()),
     }
 }
 
@@ -33,10 +34,10 @@ pub(crate) fn account_id(server: &str, username: &str) -> String {
 /// Accepts a name with or without a domain. Only the server knows which domains are local.
 fn check_username(username: &str) -> Result<(), String> {
     if username.is_empty() {
-        return Err("Enter your username.".to_owned());
+        return Err(strings::ENTER_YOUR_USERNAME.to_owned());
     }
     let name = username.split_once('@').map_or(username, |(name, _)| name);
-    Username::parse(name).map(drop).map_err(|error| format!("Invalid username: {error}."))
+    Username::parse(name).map(drop).map_err(|error| strings::invalid_username(&error))
 }
 
 #[cfg(test)]

@@ -68,7 +68,13 @@ impl Transcript {
         self.lines.iter()
     }
 
-    /// Number of lines ever recorded.
+    pub(crate) fn clear(&mut self) {
+        self.lines.clear();
+        // A change that the page notices.
+        self.count += 1;
+    }
+
+    /// Number of lines ever recorded, and of changes.
     pub(crate) fn count(&self) -> u64 {
         self.count
     }

@@ -1,6 +1,6 @@
 //! Time, time zone and random numbers.
 
-use chrono::{DateTime, Datelike as _, FixedOffset, NaiveDate, Utc};
+use chrono::{DateTime, Datelike as _, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Timelike as _, Utc};
 use js_sys::Date;
 use wasm_bindgen::JsValue;
 
@@ -25,9 +25,15 @@ pub(crate) fn local(at: DateTime<Utc>) -> DateTime<FixedOffset> {
 
 /// The time at which a day starts in the local time zone.
 pub(crate) fn midnight(date: NaiveDate) -> DateTime<Utc> {
-    let month = i32::try_from(date.month0()).unwrap_or_default();
-    let day = i32::try_from(date.day()).unwrap_or(1);
-    let at = Date::new_with_year_month_day(date.year().unsigned_abs(), month, day);
+    from_local(date.and_time(NaiveTime::MIN))
+}
+
+/// A date and time in the local time zone, to the minute.
+pub(crate) fn from_local(at: NaiveDateTime) -> DateTime<Utc> {
+    let [month, day, hour, minute] = [at.month0(), at.day(), at.hour(), at.minute()];
+    let [month, day, hour, minute] =
+        [month, day, hour, minute].map(|number| i32::try_from(number).unwrap_or_default());
+    let at = Date::new_with_year_month_day_hr_min(at.year().unsigned_abs(), month, day, hour, minute);
     #[expect(clippy::cast_possible_truncation, reason = "the float-to-int cast saturates")]
     let milliseconds = at.get_time() as i64;
     DateTime::from_timestamp_millis(milliseconds).unwrap_or_default()

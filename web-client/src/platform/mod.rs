@@ -7,6 +7,7 @@ pub(crate) mod charset;
 pub(crate) mod clipboard;
 pub(crate) mod clock;
 pub(crate) mod crypto;
+pub(crate) mod dates;
 pub(crate) mod dom;
 pub(crate) mod download;
 pub(crate) mod html_text;
@@ -20,6 +21,7 @@ pub(crate) mod rich_dom;
 pub(crate) mod service_worker;
 pub(crate) mod socket;
 pub(crate) mod text;
+pub(crate) mod theme;
 pub(crate) mod web_socket;
 pub(crate) mod web_storage;
 

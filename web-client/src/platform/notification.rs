@@ -7,16 +7,26 @@ pub(crate) fn can_ask() -> bool {
     is_available() && Notification::permission() == NotificationPermission::Default
 }
 
+/// Whether notifications are shown.
+pub(crate) fn is_granted() -> bool {
+    is_available() && Notification::permission() == NotificationPermission::Granted
+}
+
+/// Whether the user cannot be asked, because the browser has no notifications or the user has denied them.
+pub(crate) fn is_blocked() -> bool {
+    !can_ask() && !is_granted()
+}
+
 /// Asks the user for permission. The result is read when a notification is shown.
 pub(crate) fn ask() {
-    if is_available() {
+    if can_ask() {
         let _ = Notification::request_permission();
     }
 }
 
 /// Shows a notification if the user has granted permission. It replaces an earlier one.
 pub(crate) fn show(title: &str, body: &str) {
-    if !is_available() || Notification::permission() != NotificationPermission::Granted {
+    if !is_granted() {
         return;
     }
     let options = NotificationOptions::new();

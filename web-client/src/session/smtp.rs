@@ -14,9 +14,8 @@ use mail_core::smtp::reply::Reply;
 use mail_core::time::Instant;
 
 use super::{Connection, ConnectionLost, Driver, SessionError};
-use crate::model::state::DELIVERY_UNKNOWN;
 use crate::model::transcript::TranscriptRecorder;
-use crate::strings;
+use crate::strings::{self, DELIVERY_UNKNOWN};
 
 /// Size of a body chunk. The progress bar advances by it.
 const CHUNK_OCTETS: usize = 32 * 1_024;

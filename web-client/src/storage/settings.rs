@@ -4,7 +4,7 @@ use js_sys::Array;
 use wasm_bindgen::{JsCast as _, JsValue};
 
 use super::{ObjectStore, Storage};
-use crate::model::settings::{LIST_WIDTH_MAX, LIST_WIDTH_MIN, Settings};
+use crate::model::settings::{Identity, LIST_WIDTH_MAX, LIST_WIDTH_MIN, Settings, Theme};
 use crate::platform::js;
 
 const SETTINGS: &str = "settings";
@@ -35,6 +35,9 @@ fn encode(settings: &Settings) -> JsValue {
     js::object([
         ("name", JsValue::from(&settings.name)),
         ("signature", JsValue::from(&settings.signature)),
+        ("identities", settings.identities.iter().map(encode_identity).collect::<Array>().into()),
+        ("theme", settings.theme.id().into()),
+        ("notifications", settings.notifications.into()),
         ("offlineOctets", offline_octets.into()),
         ("undoSendSeconds", settings.undo_send_seconds.into()),
         ("conversations", settings.conversations.into()),
@@ -56,6 +59,10 @@ fn decode(value: &JsValue) -> Settings {
     Settings {
         name: string("name").unwrap_or(default.name),
         signature: string("signature").unwrap_or(default.signature),
+        identities: property("identities")
+            .map_or(default.identities, |identities| decode_identities(&identities)),
+        theme: string("theme").and_then(|id| Theme::from_id(&id)).unwrap_or(default.theme),
+        notifications: flag("notifications").unwrap_or(default.notifications),
         offline_octets: number("offlineOctets").map_or(default.offline_octets, |octets| octets as u64),
         undo_send_seconds: number("undoSendSeconds")
             .map_or(default.undo_send_seconds, |seconds| seconds as u32),
@@ -66,6 +73,24 @@ fn decode(value: &JsValue) -> Settings {
             .map_or(default.list_width, |width| (width as u32).clamp(LIST_WIDTH_MIN, LIST_WIDTH_MAX)),
         images_from: property("imagesFrom").map_or(default.images_from, |senders| strings(&senders)),
     }
+}
+
+fn encode_identity(identity: &Identity) -> JsValue {
+    js::object([
+        ("address", JsValue::from(&identity.address)),
+        ("name", JsValue::from(&identity.name)),
+        ("signature", JsValue::from(&identity.signature)),
+    ])
+    .into()
+}
+
+fn decode_identities(value: &JsValue) -> Vec<Identity> {
+    let values = value.dyn_ref::<Array>().into_iter().flat_map(|array| array.iter());
+    let decode = |value: JsValue| {
+        let string = |name: &str| js::property(&value, name)?.as_string();
+        Some(Identity { address: string("address")?, name: string("name")?, signature: string("signature")? })
+    };
+    values.filter_map(decode).collect()
 }
 
 pub(super) fn strings(value: &JsValue) -> Vec<String> {
@@ -87,6 +112,13 @@ mod tests {
         let settings = Settings {
             name: "Åg".to_owned(),
             signature: "A\nB".to_owned(),
+            identities: vec![Identity {
+                address: "ag@iit.edu".to_owned(),
+                name: "Ag".to_owned(),
+                signature: "C\nD".to_owned(),
+            }],
+            theme: Theme::Dark,
+            notifications: false,
             offline_octets: 0,
             undo_send_seconds: 30,
             conversations: false,
@@ -96,6 +128,15 @@ mod tests {
             images_from: vec!["ag@iit.edu".to_owned()],
         };
         assert_eq!(decode(&encode(&settings)), settings);
+        // The settings of the version before identities, themes and notifications.
+        let before = js::object([("name", "Åg".into()), ("signature", "A".into()), ("compact", true.into())]);
+        let expected = Settings {
+            name: "Åg".to_owned(),
+            signature: "A".to_owned(),
+            compact: true,
+            ..Settings::default()
+        };
+        assert_eq!(decode(&before.into()), expected);
         assert_eq!(decode(&Object::new().into()), Settings::default());
         assert_eq!(decode(&JsValue::NULL), Settings::default());
     }

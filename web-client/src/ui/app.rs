@@ -10,7 +10,7 @@ use yew::prelude::*;
 use super::compose::Compose;
 use super::confirmation_dialog::{ConfirmationDialog, ReminderDialog};
 use super::connection_bar::ConnectionBar;
-use super::folders::Folders;
+use super::folders::{FolderDrawer, Folders};
 use super::history::{HistorySync, Location};
 use super::keyboard::{on_key, restore_focus};
 use super::label_dialog::LabelDialog;
@@ -27,7 +27,8 @@ use super::top_bar::TopBar;
 use super::update_bar::UpdateBar;
 use crate::control::Control;
 use crate::model::state::{Content, Folder, MailboxState, State, UiAction};
-use crate::platform::{dom, service_worker};
+use crate::platform::{dom, service_worker, theme};
+use crate::strings;
 
 #[component]
 pub(crate) fn App() -> Html {
@@ -55,6 +56,11 @@ pub(crate) fn App() -> Html {
         use_effect_with(focusable(&state), move |_| restore_focus(&shown));
     }
     use_effect_with(title(&state), |title| dom::set_title(title));
+    let theme = state.session.account.as_ref().map(|_| state.session.settings.theme);
+    use_effect_with(theme, |theme| match *theme {
+        Some(theme) => theme::choose(theme),
+        None => theme::restore(),
+    });
     let state: Rc<State> = (*state).clone();
     html! {
         <ContextProvider<Control> context={control}>
@@ -74,8 +80,8 @@ fn starting() -> Html {
     html! {
         <main class="sign-in">
             <div class="card">
-                <div class="brand">{ "Pennypost" }</div>
-                <p class="small" role="status">{ "Starting…" }</p>
+                <div class="brand">{ strings::PENNYPOST }</div>
+                <p class="small" role="status">{ strings::STARTING }</p>
             </div>
         </main>
     }
@@ -115,15 +121,18 @@ fn Panes(PanesProps { state }: &PanesProps) -> Html {
                 drafts={compose.drafts.clone()} ui={ui.clone()} compact={settings.compact} />
             <PaneDivider width={*list_width} {onmove} />
             if compose.open.is_some() {
-                <Compose {session} compose={compose.clone()} />
+                <Compose session={session.clone()} compose={compose.clone()} />
             } else {
                 <Reader settings={settings.clone()} mailbox={mailbox.clone()} ui={ui.clone()} />
             }
             if ui.protocol_log { <ProtocolLog /> }
-            <Toasts undoable={mailbox.removal.undoable.len()} refiled={refiled(&mailbox)} compose={compose.clone()} notice={ui.notice.clone()} />
+            <Toasts undoable={mailbox.removal.undoable.len()} refiled={refiled(&mailbox)} compose={compose.clone()} notice={ui.notice().cloned()} />
             if shows_sent { <QueueWatch /> }
             if ui.shortcuts { <ShortcutsDialog /> }
-            if ui.settings { <SettingsDialog settings={settings} /> }
+            if ui.settings { <SettingsDialog session={session.clone()} /> }
+            if ui.folders {
+                <FolderDrawer session={session.clone()} mailbox={mailbox.clone()} compose={compose.clone()} ui={ui.clone()} />
+            }
             if let Some(ids) = &ui.labelling { <LabelDialog mailbox={mailbox.clone()} ids={ids.clone()} /> }
             if let Some(deletion) = &ui.deletion { <ConfirmationDialog deletion={deletion.clone()} /> }
             if let Some(reminder) = ui.reminder { <ReminderDialog {reminder} /> }
@@ -147,7 +156,7 @@ fn focusable(state: &State) -> (bool, Option<(String, bool)>, usize, bool) {
             + state.mailbox.refiled.len()
             + usize::from(state.compose.discarded.is_some())
             + usize::from(state.compose.held.is_some()),
-        state.ui.notice.is_some()
+        !state.ui.notices.is_empty()
             || state.ui.deletion.is_some()
             || state.ui.reminder.is_some()
             || state.ui.labelling.is_some(),
@@ -156,7 +165,7 @@ fn focusable(state: &State) -> (bool, Option<(String, bool)>, usize, bool) {
 
 fn title(state: &State) -> String {
     match state.mailbox.unread() {
-        0 => "Pennypost".to_owned(),
+        0 => strings::PENNYPOST.to_owned(),
         unread => format!("({unread}) Pennypost"),
     }
 }

@@ -7,6 +7,7 @@ use web_sys::{ClipboardEvent, DataTransfer, DragEvent, Element, File, FileList, 
 use yew::prelude::*;
 
 use crate::control::Control;
+use crate::strings;
 
 #[derive(Properties, PartialEq)]
 pub(super) struct AttachButtonProps {
@@ -33,8 +34,8 @@ pub(super) fn AttachButton(AttachButtonProps { disabled }: &AttachButtonProps) -
     });
     html! {
         <>
-            <input class="visually-hidden" type="file" multiple=true ref={node} onchange={chosen} tabindex="-1" aria-label="Files to attach" />
-            <button class="button" type="button" onclick={choose} disabled={*disabled}>{ "Attach" }</button>
+            <input class="visually-hidden" type="file" multiple=true ref={node} onchange={chosen} tabindex="-1" aria-label={strings::FILES_TO_ATTACH} />
+            <button class="button" type="button" onclick={choose} disabled={*disabled}>{ strings::ATTACH }</button>
         </>
     }
 }

@@ -16,6 +16,7 @@ use crate::model::fetched_message::FetchedMessage;
 use crate::platform::blob_url::BlobUrl;
 use crate::platform::{PLATFORM, charset};
 use crate::sanitize::{RemoteImages, sanitize_html};
+use crate::strings;
 
 const TITLE_ID: &str = "preview-title";
 /// Octets of a text that are shown.
@@ -83,7 +84,7 @@ pub(super) fn AttachmentPreview(
         <Modal labelled_by={TITLE_ID} class="preview" onclose={onclose.clone()}>
             <div class="preview-bar">
                 <h2 id={TITLE_ID}><bdi>{ named(file) }</bdi></h2>
-                <button class="button" type="button" onclick={onclose.reform(|_: MouseEvent| ())}>{ "Close" }</button>
+                <button class="button" type="button" onclick={onclose.reform(|_: MouseEvent| ())}>{ strings::CLOSE }</button>
             </div>
             { content }
         </Modal>
@@ -128,7 +129,7 @@ fn InnerMessage(PartProps { message, index }: &PartProps) -> Html {
     let subject = printable(&inner.parsed.subject).into_owned();
     html! {
         <div class="inner-message">
-            <h3>{ if subject.is_empty() { "(no subject)".to_owned() } else { subject } }</h3>
+            <h3>{ if subject.is_empty() { strings::NO_SUBJECT.to_owned() } else { subject } }</h3>
             <MessageHeader message={(*inner).clone()}>{ Html::default() }</MessageHeader>
             if let Some(html) = &*html {
                 <MessageFrame document={html.document.clone()} is_themed={html.is_themed} onbroken={Callback::noop()} />
@@ -151,7 +152,7 @@ fn text(bytes: &[u8]) -> Html {
     };
     html! {
         <>
-            if shown.len() < bytes.len() { <p class="secondary">{ "Only the beginning is shown. Save the file to see all of it." }</p> }
+            if shown.len() < bytes.len() { <p class="secondary">{ strings::FILE_BEGINNING_SHOWN }</p> }
             <pre class="preview-text" tabindex="0" dir="auto">{ printable(&text).into_owned() }</pre>
         </>
     }

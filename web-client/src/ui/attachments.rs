@@ -15,6 +15,7 @@ use crate::model::fetched_message::FetchedMessage;
 use crate::model::format;
 use crate::platform::blob_url::{BlobUrl, image_type};
 use crate::platform::download;
+use crate::strings;
 
 #[derive(Properties, PartialEq)]
 pub(super) struct AttachmentsProps {
@@ -62,7 +63,7 @@ pub(super) fn Attachments(AttachmentsProps { message, inline }: &AttachmentsProp
         html! {
             <li class="attachment">
                 if let Some(image) = &links.image {
-                    <button class="thumbnail" type="button" aria-label={format!("Show {}", links.name)} onclick={open.clone()}>
+                    <button class="thumbnail" type="button" aria-label={strings::show(&links.name)} onclick={open.clone()}>
                         <img src={image.as_str().to_owned()} alt={links.name.clone()} onerror={hide.clone()} />
                     </button>
                 }
@@ -72,8 +73,8 @@ pub(super) fn Attachments(AttachmentsProps { message, inline }: &AttachmentsProp
                     <span class="secondary">{ &links.size }</span>
                     { open_link(message, links, open) }
                     if let Some(download) = &links.download {
-                        <a href={download.as_str().to_owned()} download={links.name.clone()} aria-label={format!("Save {}", links.name)}>
-                            { "Save" }
+                        <a href={download.as_str().to_owned()} download={links.name.clone()} aria-label={strings::save(&links.name)}>
+                            { strings::SAVE }
                         </a>
                     }
                 </span>
@@ -102,10 +103,10 @@ pub(super) fn Attachments(AttachmentsProps { message, inline }: &AttachmentsProp
     html! {
         <>
             { for cards }
-            <ul class="attachments" aria-label="Attachments">{ for links.iter().map(attachment) }</ul>
+            <ul class="attachments" aria-label={strings::ATTACHMENTS}>{ for links.iter().map(attachment) }</ul>
             if links.len() > 1 {
                 <button class="button save-all" type="button" onclick={save_all}>
-                    { format!("Save all {} files", format::number(links.len())) }
+                    { strings::save_all(&format::number(links.len())) }
                 </button>
             }
             if let Some(index) = *previewed {
@@ -126,11 +127,11 @@ fn open_link(message: &FetchedMessage, links: &AttachmentLinks, open: Callback<M
         Some(PreviewKind::Pdf) => {
             let bytes = js_sys::Uint8Array::from(message.parsed.attachments[links.index].bytes.as_slice());
             let onclick = Callback::from(move |_: MouseEvent| download::open_pdf(&bytes));
-            html! { <button class="link" type="button" aria-label={format!("Open {}", links.name)} {onclick}>{ "Open" }</button> }
+            html! { <button class="link" type="button" aria-label={strings::open(&links.name)} {onclick}>{ strings::OPEN }</button> }
         }
         Some(PreviewKind::Image) if links.image.is_none() => html! {},
         Some(_) => html! {
-            <button class="link" type="button" aria-label={format!("Show {}", links.name)} onclick={open}>{ "Show" }</button>
+            <button class="link" type="button" aria-label={strings::show(&links.name)} onclick={open}>{ strings::SHOW }</button>
         },
         None => html! {},
     }

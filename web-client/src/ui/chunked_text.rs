@@ -24,6 +24,8 @@ use crate::strings;
 const CHUNK_OCTETS: usize = 32 * 1_024;
 /// Time for which chunks are drawn without a pause.
 const DRAWING_TIME: Duration = Duration::from_millis(25);
+/// The rest of a longer text is drawn after the user has asked for it.
+const SHOWN_OCTETS_MAX: usize = 500_000;
 /// Height of two lines in the style sheet, in pixels.
 const TWO_LINES_HEIGHT: usize = 45;
 
@@ -56,31 +58,26 @@ pub(super) struct ChunkedTextProps {
 #[component]
 pub(super) fn ChunkedText(props: &ChunkedTextProps) -> Html {
     let node = use_node_ref();
+    let text = props.of.text(&props.message).trim_end();
+    let beginning = beginning(text);
+    // The message whose whole text is shown.
+    let whole = use_state(|| None::<Rc<FetchedMessage>>);
+    let is_whole = whole.as_ref().is_some_and(|message| Rc::ptr_eq(message, &props.message));
+    let at = use_memo((), |()| Cell::new(0));
     {
         let node = node.clone();
-        use_effect_with(props.clone(), move |ChunkedTextProps { message, of, quotations }| {
+        use_effect_with((props.clone(), is_whole), move |(props, is_whole)| {
             let is_current = Rc::new(Cell::new(true));
             if let Some(element) = node.cast::<Element>() {
-                element.set_text_content(None);
-                let (message, of, is_current) = (message.clone(), *of, is_current.clone());
-                let text = of.text(&message).trim_end();
-                let mut drawing = Drawing { element, at: 0 };
-                if *quotations && text.len() <= TEXT_OCTETS_MAX {
-                    // Fails only if the document is gone.
-                    let _ = draw_parts(&drawing.element, text);
-                } else if drawing.draw(text) {
-                    // The beginning has appeared.
-                    spawn_local(async move {
-                        sleep(Duration::ZERO).await;
-                        while is_current.get() && drawing.draw(of.text(&message)) {
-                            sleep(Duration::ZERO).await;
-                        }
-                    });
-                }
+                start_drawing(Drawing { element, at: at.clone() }, props, *is_whole, is_current.clone());
             }
             move || is_current.set(false)
         });
     }
+    let show_whole = {
+        let message = props.message.clone();
+        Callback::from(move |_: MouseEvent| whole.set(Some(message.clone())))
+    };
     // The page of a mail catcher sends no mail.
     let control = use_context::<Control>();
     let onclick = Callback::from(move |event: MouseEvent| {
@@ -91,27 +88,75 @@ pub(super) fn ChunkedText(props: &ChunkedTextProps) -> Html {
             control.compose_to(&link.get_attribute("href").unwrap_or_default());
         }
     });
-    html! { <div class="text" ref={node} {onclick}></div> }
+    html! {
+        <>
+            <div class="text" ref={node} {onclick}></div>
+            if beginning < text.len() && !is_whole {
+                <p class="explanation rest">
+                    { strings::long_text(beginning as u64, text.len() as u64) }{ " " }
+                    <button class="button" type="button" onclick={show_whole}>{ strings::SHOW_WHOLE_MESSAGE }</button>
+                </p>
+            }
+        </>
+    }
+}
+
+/// Draws the beginning of a text, or what is missing of the whole text.
+fn start_drawing(drawing: Drawing, props: &ChunkedTextProps, is_whole: bool, is_current: Rc<Cell<bool>>) {
+    let ChunkedTextProps { message, of, quotations } = props;
+    let Drawing { element, at } = drawing;
+    let (message, of) = (message.clone(), *of);
+    let text = of.text(&message).trim_end();
+    let end = if is_whole { text.len() } else { beginning(text) };
+    if !is_whole {
+        element.set_text_content(None);
+        at.set(0);
+    }
+    let drawing = Drawing { element, at };
+    if *quotations && text.len() <= TEXT_OCTETS_MAX {
+        // Fails only if the document is gone.
+        let _ = draw_parts(&drawing.element, text);
+    } else if drawing.draw(&text[..end]) {
+        // The first chunks have appeared.
+        spawn_local(async move {
+            sleep(Duration::ZERO).await;
+            while is_current.get() && drawing.draw(&of.text(&message)[..end]) {
+                sleep(Duration::ZERO).await;
+            }
+        });
+    }
+}
+
+/// The octets of a text that are shown at first: whole chunks.
+fn beginning(text: &str) -> usize {
+    if text.len() <= SHOWN_OCTETS_MAX {
+        return text.len();
+    }
+    let mut end = 0;
+    while end < SHOWN_OCTETS_MAX {
+        end = chunk_end(text, end);
+    }
+    end
 }
 
 struct Drawing {
     element: Element,
     /// The octets of the text that are drawn.
-    at: usize,
+    at: Rc<Cell<usize>>,
 }
 
 impl Drawing {
     /// Draws chunks for [`DRAWING_TIME`]. Returns whether more of the text remains.
-    fn draw(&mut self, text: &str) -> bool {
-        let text = text.trim_end();
+    fn draw(&self, text: &str) -> bool {
         let start = Instant::now();
-        while self.at < text.len() && start.elapsed() < DRAWING_TIME {
-            let end = chunk_end(text, self.at);
+        while self.at.get() < text.len() && start.elapsed() < DRAWING_TIME {
+            let at = self.at.get();
+            let end = chunk_end(text, at);
             // Fails only if the document is gone.
-            let _ = append(&self.element, &text[self.at..end]);
-            self.at = end;
+            let _ = append(&self.element, &text[at..end]);
+            self.at.set(end);
         }
-        self.at < text.len()
+        self.at.get() < text.len()
     }
 }
 
@@ -229,6 +274,16 @@ mod tests {
         let chunks = chunks(&text);
         assert_eq!((chunks.concat(), chunks.len()), (text.clone(), 4));
         assert!(chunks.iter().all(|chunk| chunk.ends_with('\n') && chunk.len() <= CHUNK_OCTETS));
+    }
+
+    #[test]
+    fn beginning_of_a_long_text_is_shown() {
+        let line = "A line of some words.\n";
+        let text = line.repeat(40_000);
+        let shown = beginning(&text);
+        assert!((SHOWN_OCTETS_MAX..SHOWN_OCTETS_MAX + CHUNK_OCTETS).contains(&shown), "{shown}");
+        assert!(text[..shown].ends_with(line));
+        assert_eq!(beginning(line), line.len());
     }
 
     #[test]

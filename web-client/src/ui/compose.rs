@@ -15,7 +15,7 @@ use crate::control::Control;
 use crate::model::draft_form::DraftForm;
 use crate::model::format;
 use crate::model::state::{ComposeState, Outgoing, SendProblem, SessionState};
-use crate::platform::{clock, dom};
+use crate::platform::{dates, dom};
 use crate::strings;
 
 #[derive(Properties, PartialEq)]
@@ -98,22 +98,22 @@ pub(super) fn Compose(ComposeProps { session, compose }: &ComposeProps) -> Html 
         Callback::from(move |_: MouseEvent| control.discard(&id))
     };
     html! {
-        <main class="reader compose" aria-label="Compose" ondrop={on_drop(&control)} ondragover={on_drag_over()}
+        <main class="reader compose" aria-label={strings::COMPOSE} ondrop={on_drop(&control)} ondragover={on_drag_over()}
             onpaste={on_paste(&control)} onkeydown={keydown}>
-            <div class="toolbar" role="toolbar" aria-label="Draft actions">
-                <button class="button icon back" type="button" aria-label="Save draft and close" onclick={close.clone()}>{ icons::back() }</button>
-                <button class="button primary" type="button" title="Send (Ctrl+Enter)"
+            <div class="toolbar" role="toolbar" aria-label={strings::DRAFT_ACTIONS}>
+                <button class="button icon back" type="button" aria-label={strings::SAVE_DRAFT_AND_CLOSE} onclick={close.clone()}>{ icons::back() }</button>
+                <button class="button primary" type="button" title={strings::SEND_TITLE}
                     onclick={send.reform(|_: MouseEvent| ())} disabled={compose.outgoing.is_some() || attaching}>
-                    { if sending { "Sending…" } else if attaching { "Attaching…" } else { "Send" } }
+                    { if sending { strings::SENDING } else if attaching { strings::ATTACHING } else { strings::SEND } }
                 </button>
                 <AttachButton disabled={sending} />
                 <span class="spacer saved" role="status">
                     if let Some(stored) = open.stored {
-                        { format!("Draft saved {}", format::time(clock::local(stored))) }
+                        { strings::draft_saved(&dates::time(stored)) }
                     }
                 </span>
-                <button class="button wide-only" type="button" onclick={close}>{ "Save and close" }</button>
-                <button class="button" type="button" onclick={discard} disabled={sending}>{ "Discard" }</button>
+                <button class="button wide-only" type="button" onclick={close}>{ strings::SAVE_AND_CLOSE }</button>
+                <button class="button" type="button" onclick={discard} disabled={sending}>{ strings::DISCARD }</button>
             </div>
             if let Some(outgoing) = compose.outgoing.as_ref().filter(|_| sending) {
                 { progress(&control, outgoing) }
@@ -133,9 +133,9 @@ pub(super) fn Compose(ComposeProps { session, compose }: &ComposeProps) -> Html 
                 } else {
                     <div class="format-bar">
                         <button class="format text" type="button" disabled={sending}
-                            onclick={set_plain(false).reform(|_: MouseEvent| ())}>{ "Formatting" }</button>
+                            onclick={set_plain(false).reform(|_: MouseEvent| ())}>{ strings::FORMATTING }</button>
                     </div>
-                    <textarea id={BODY_ID} ref={body_node} dir="auto" aria-label="Text" value={form.body.clone()} oninput={body} disabled={sending} />
+                    <textarea id={BODY_ID} ref={body_node} dir="auto" aria-label={strings::TEXT} value={form.body.clone()} oninput={body} disabled={sending} />
                 }
             </div>
         </main>
@@ -147,9 +147,9 @@ fn progress(control: &Control, Outgoing { octets_sent, octets, .. }: &Outgoing) 
     let cancel = Callback::from(move |_: MouseEvent| control.cancel_sending());
     html! {
         <div class="sending">
-            <progress max={octets.to_string()} value={octets_sent.to_string()} aria-label="Sent"></progress>
-            <span role="status">{ format!("{} of {}", format::size(*octets_sent), format::size(*octets)) }</span>
-            <button class="button" type="button" onclick={cancel}>{ "Cancel" }</button>
+            <progress max={octets.to_string()} value={octets_sent.to_string()} aria-label={strings::SENT}></progress>
+            <span role="status">{ strings::progress(&format::size(*octets_sent), &format::size(*octets)) }</span>
+            <button class="button" type="button" onclick={cancel}>{ strings::CANCEL }</button>
         </div>
     }
 }
@@ -157,7 +157,7 @@ fn progress(control: &Control, Outgoing { octets_sent, octets, .. }: &Outgoing) 
 fn problem_text(problem: &SendProblem) -> String {
     match problem {
         SendProblem::InvalidFields => strings::FIX_FIELDS.to_owned(),
-        SendProblem::Failed(error) => format!("{error} Your draft is unchanged."),
+        SendProblem::Failed(error) => strings::draft_unchanged(&error),
     }
 }
 
@@ -176,11 +176,11 @@ fn attachments(control: &Control, form: &DraftForm, disabled: bool) -> Html {
         html! {
             <li class="chip">
                 { &attachment.name }<span class="secondary">{ format::size(attachment.bytes.len() as u64) }</span>
-                <button class="icon" type="button" aria-label={format!("Remove {}", attachment.name)} {disabled} onclick={remove}>
+                <button class="icon" type="button" aria-label={strings::remove(&attachment.name)} {disabled} onclick={remove}>
                     { icons::cross() }
                 </button>
             </li>
         }
     };
-    html! { <ul class="draft-attachments" aria-label="Attachments">{ for form.listed_attachments().map(file) }</ul> }
+    html! { <ul class="draft-attachments" aria-label={strings::ATTACHMENTS}>{ for form.listed_attachments().map(file) }</ul> }
 }

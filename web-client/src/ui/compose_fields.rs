@@ -10,6 +10,7 @@ use super::recipients_field::RecipientsField;
 use crate::control::Control;
 use crate::model::draft_form::{DraftForm, Recipients};
 use crate::model::people::Person;
+use crate::strings;
 
 const FROM_ID: &str = "compose-from";
 /// The counter appears when this many characters are left.
@@ -58,19 +59,19 @@ pub(super) fn ComposeFields(props: &ComposeFieldsProps) -> Html {
         <>
             <div class="field-line">
                 if senders.len() > 1 {
-                    <label for={FROM_ID}>{ "From" }</label>
+                    <label for={FROM_ID}>{ strings::FROM }</label>
                     { from_select(&control, senders, *sender, *disabled) }
                 } else {
-                    <span class="label">{ "From" }</span><span class="from">{ from }</span>
+                    <span class="label">{ strings::FROM }</span><span class="from">{ from }</span>
                 }
                 if !show_copies {
-                    <button class="link" type="button" onclick={expand}>{ "Cc, Bcc" }</button>
+                    <button class="link" type="button" onclick={expand}>{ strings::CC_BCC }</button>
                 }
             </div>
-            { recipients(TO_ID, "To", &form.to, problems.to, |form| &mut form.to) }
+            { recipients(TO_ID, strings::TO, &form.to, problems.to, |form| &mut form.to) }
             if show_copies {
-                { recipients(CC_ID, "Cc", &form.cc, problems.cc, |form| &mut form.cc) }
-                { recipients(BCC_ID, "Bcc", &form.bcc, problems.bcc, |form| &mut form.bcc) }
+                { recipients(CC_ID, strings::CC, &form.cc, problems.cc, |form| &mut form.cc) }
+                { recipients(BCC_ID, strings::BCC, &form.bcc, problems.bcc, |form| &mut form.bcc) }
             }
             { subject(&control, form, problems.subject, *disabled) }
         </>
@@ -101,12 +102,12 @@ fn subject(control: &Control, form: &DraftForm, problem: Option<String>, disable
     let left = form.subject_chars_left();
     html! {
         <div class="field-line">
-            <label for={SUBJECT_ID}>{ "Subject" }</label>
+            <label for={SUBJECT_ID}>{ strings::SUBJECT }</label>
             <input id={SUBJECT_ID} type="text" dir="auto" value={form.subject.clone()} oninput={change} {disabled}
                 aria-invalid={problem.is_some().to_string()} aria-describedby="subject-left subject-problem" />
             <span class={classes!("remaining", (left < 0).then_some("over"))} id="subject-left">
                 if left <= COUNTER_FROM { { left } }
-                <span class="visually-hidden">{ " characters left" }</span>
+                <span class="visually-hidden">{ strings::CHARACTERS_LEFT_SUFFIX }</span>
             </span>
             if let Some(problem) = problem {
                 <p class="problem" id="subject-problem" role="alert">{ problem }</p>

@@ -7,6 +7,7 @@ use crate::control::Control;
 use crate::model::draft_form::Reminder;
 use crate::model::format;
 use crate::model::state::{LocalDeletion, UiAction};
+use crate::strings;
 
 const TITLE_ID: &str = "confirmation-title";
 
@@ -18,7 +19,7 @@ pub(super) struct ConfirmationDialogProps {
 #[component]
 pub(super) fn ConfirmationDialog(ConfirmationDialogProps { deletion }: &ConfirmationDialogProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
-    dialog(&control, question(deletion), "Keep", Control::confirm_deletion)
+    dialog(&control, question(deletion), strings::KEEP, Control::confirm_deletion)
 }
 
 #[derive(Properties, PartialEq)]
@@ -30,13 +31,11 @@ pub(super) struct ReminderDialogProps {
 pub(super) fn ReminderDialog(ReminderDialogProps { reminder }: &ReminderDialogProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
     let (title, text) = match reminder {
-        Reminder::Subject => ("Send without a subject?", "The subject is empty."),
-        Reminder::Attachment => {
-            ("Send without an attachment?", "Your text mentions an attachment, but no file is attached.")
-        }
+        Reminder::Subject => (strings::SEND_WITHOUT_A_SUBJECT, strings::THE_SUBJECT_IS_EMPTY),
+        Reminder::Attachment => (strings::SEND_WITHOUT_ATTACHMENT, strings::ATTACHMENT_REMINDER),
     };
-    let question = Question { title: title.to_owned(), text: text.to_owned(), button: "Send anyway" };
-    dialog(&control, question, "Keep editing", Control::send_anyway)
+    let question = Question { title: title.to_owned(), text: text.to_owned(), button: strings::SEND_ANYWAY };
+    dialog(&control, question, strings::KEEP_EDITING, Control::send_anyway)
 }
 
 /// The first button, which gets the focus, changes nothing.
@@ -74,56 +73,53 @@ struct Question {
 fn question(deletion: &LocalDeletion) -> Question {
     match deletion {
         LocalDeletion::Draft { subject, .. } => Question {
-            title: format!("Discard the draft {}?", quoted(subject)),
-            text: "It exists only in this browser.".to_owned(),
-            button: "Discard draft",
+            title: strings::discard_question(&quoted(subject)),
+            text: strings::IT_IS_LOCAL.to_owned(),
+            button: strings::DISCARD_DRAFT,
         },
         LocalDeletion::SentCopy { subject, .. } => Question {
-            title: format!("Delete the sent copy {}?", quoted(subject)),
-            text: "It exists only in this browser and cannot be restored.".to_owned(),
-            button: "Delete copy",
+            title: strings::delete_copy_question(&quoted(subject)),
+            text: strings::IT_CANNOT_BE_RESTORED.to_owned(),
+            button: strings::DELETE_COPY,
         },
         LocalDeletion::Several { drafts, sent } => Question {
-            title: format!("Delete {}?", counted(drafts.len(), sent.len())),
-            text: "They exist only in this browser and cannot be restored.".to_owned(),
-            button: "Delete",
+            title: strings::delete_question(&counted(drafts.len(), sent.len())),
+            text: strings::THEY_CANNOT_BE_RESTORED.to_owned(),
+            button: strings::DELETE,
         },
         LocalDeletion::Account { name, drafts, sent, filed } => Question {
-            title: format!("Delete the local data of {name}?"),
-            text: format!(
-                "{} in this browser only and cannot be restored.",
-                existing(*drafts, *sent, *filed)
-            ),
-            button: "Delete and sign out",
+            title: strings::delete_data_question(&name),
+            text: strings::only_in_this_browser(&existing(*drafts, *sent, *filed)),
+            button: strings::DELETE_AND_SIGN_OUT,
         },
     }
 }
 
 fn quoted(subject: &str) -> String {
-    if subject.trim().is_empty() { "without a subject".to_owned() } else { format!("“{subject}”") }
+    if subject.trim().is_empty() { strings::WITHOUT_A_SUBJECT.to_owned() } else { format!("“{subject}”") }
 }
 
 /// `2 drafts, 1 sent copy and the labels of 3 messages exist`.
 fn existing(drafts: usize, sent: usize, filed: usize) -> String {
-    let labels = format!("the labels of {}", format::count(filed, "message"));
+    let labels = strings::labels_of(&format::count(filed, "message"));
     match (drafts + sent, filed) {
-        (0, _) => format!("Archive and {labels} exist"),
-        (1, 0) => format!("{} exists", counted(drafts, sent)),
-        (_, 0) => format!("{} exist", counted(drafts, sent)),
-        _ => format!("{}, Archive and {labels} exist", counted(drafts, sent)),
+        (0, _) => strings::archive_exists(&labels),
+        (1, 0) => strings::exists(&counted(drafts, sent)),
+        (_, 0) => strings::exist(&counted(drafts, sent)),
+        _ => strings::mail_and_archive_exist(&counted(drafts, sent), &labels),
     }
 }
 
 /// `2 drafts and 1 sent copy`.
 fn counted(drafts: usize, sent: usize) -> String {
     let copies = match sent {
-        1 => "1 sent copy".to_owned(),
-        _ => format!("{sent} sent copies"),
+        1 => strings::ONE_SENT_COPY.to_owned(),
+        _ => strings::sent_copies(&sent),
     };
     match (drafts, sent) {
         (0, _) => copies,
         (_, 0) => format::count(drafts, "draft"),
-        _ => format!("{} and {copies}", format::count(drafts, "draft")),
+        _ => strings::and(&format::count(drafts, "draft"), &copies),
     }
 }
 

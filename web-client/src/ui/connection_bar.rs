@@ -63,7 +63,7 @@ pub(super) fn ConnectionBar(ConnectionBarProps { connection, in_outbox }: &Conne
                 <span>{ strings::retrying_in((until - clock::now()).num_seconds().max(0) + 1) }</span>
             }
             if reason.is_some() || *in_outbox > 0 {
-                <button class="button" type="button" onclick={retry}>{ "Try now" }</button>
+                <button class="button" type="button" onclick={retry}>{ strings::TRY_NOW }</button>
             }
         </div>
     }

@@ -6,10 +6,10 @@ use yew::prelude::*;
 
 use crate::control::Control;
 use crate::model::conversation::conversation;
-use crate::model::format;
 use crate::model::message::Message;
 use crate::model::state::MailboxState;
-use crate::platform::clock;
+use crate::platform::{clock, dates};
+use crate::strings;
 
 #[derive(Properties, PartialEq)]
 pub(super) struct ConversationProps {
@@ -38,9 +38,9 @@ pub(super) fn Conversation(ConversationProps { mailbox, open, children }: &Conve
     };
     html! {
         <>
-            { part("Earlier messages in this conversation", earlier) }
+            { part(strings::EARLIER_MESSAGES, earlier) }
             { children.clone() }
-            { part("Later messages in this conversation", later.get(1..).unwrap_or_default()) }
+            { part(strings::LATER_MESSAGES, later.get(1..).unwrap_or_default()) }
         </>
     }
 }
@@ -58,10 +58,10 @@ fn entry(control: &Control, message: &Rc<Message>) -> Html {
     html! {
         <li key={message.id.clone()} class={(!message.read).then_some("unread")}>
             <button type="button" onclick={open}>
-                if !message.read { <span class="visually-hidden">{ "Unread. " }</span> }
+                if !message.read { <span class="visually-hidden">{ strings::UNREAD_PREFIX }</span> }
                 <b>{ from }</b>
                 <span class="snippet">{ snippet }</span>
-                <span class="secondary">{ date.map(|date| format::list_date(clock::local(date), now, false)) }</span>
+                <span class="secondary">{ date.map(|date| dates::list_date(date, now, false)) }</span>
             </button>
         </li>
     }

@@ -6,6 +6,7 @@ use yew::prelude::*;
 
 use crate::control::Control;
 use crate::model::format;
+use crate::strings;
 
 /// Recipients that are shown. The report itself names all of them.
 const RECIPIENTS_SHOWN: usize = 20;
@@ -16,13 +17,13 @@ pub(super) fn delivery_report(control: &Control, report: &DeliveryReport, can_se
     let send_again = Callback::from(move |_: MouseEvent| control.send_again());
     let more = report.recipients.len().saturating_sub(RECIPIENTS_SHOWN);
     html! {
-        <section class="delivery-report" aria-label="Delivery report">
+        <section class="delivery-report" aria-label={strings::DELIVERY_REPORT}>
             { for report.recipients.iter().take(RECIPIENTS_SHOWN).map(outcome) }
             if more > 0 {
-                <p>{ format!("And {}.", format::count(more, "more recipient")) }</p>
+                <p>{ strings::and_others(&format::count(more, "more recipient")) }</p>
             }
             if can_send_again {
-                <button class="button" type="button" onclick={send_again}>{ "Send again" }</button>
+                <button class="button" type="button" onclick={send_again}>{ strings::SEND_AGAIN }</button>
             }
         </section>
     }

@@ -7,8 +7,8 @@ use yew::prelude::*;
 
 use crate::model::calendar::{Event, EventTime, events};
 use crate::model::fetched_message::FetchedMessage;
-use crate::model::format;
-use crate::platform::clock;
+use crate::platform::dates;
+use crate::strings;
 
 #[derive(Properties, PartialEq)]
 pub(super) struct EventCardProps {
@@ -28,16 +28,16 @@ pub(super) fn EventCard(EventCardProps { message, index }: &EventCardProps) -> H
 
 fn card(event: &Event) -> Html {
     let line = |text: &str| printable_line(text).into_owned();
-    let title = if event.summary.is_empty() { "Event".to_owned() } else { line(&event.summary) };
+    let title = if event.summary.is_empty() { strings::EVENT.to_owned() } else { line(&event.summary) };
     html! {
-        <section class="event-card" aria-label="Event">
+        <section class="event-card" aria-label={strings::EVENT}>
             <h3 dir="auto">{ title }</h3>
-            if event.is_cancelled { <p class="error">{ "This event is cancelled." }</p> }
+            if event.is_cancelled { <p class="error">{ strings::THIS_EVENT_IS_CANCELLED }</p> }
             if let Some(start) = &event.start {
-                <p>{ period(start, event.end.as_ref()) }if event.repeats { { ", repeats" } }</p>
+                <p>{ period(start, event.end.as_ref()) }if event.repeats { { strings::REPEATS_SUFFIX } }</p>
             }
             if !event.location.is_empty() { <p dir="auto">{ line(&event.location) }</p> }
-            if !event.organizer.is_empty() { <p class="secondary">{ "Organizer: " }<bdi>{ line(&event.organizer) }</bdi></p> }
+            if !event.organizer.is_empty() { <p class="secondary">{ strings::ORGANIZER_PREFIX }<bdi>{ line(&event.organizer) }</bdi></p> }
         </section>
     }
 }
@@ -48,21 +48,21 @@ fn period(start: &EventTime, end: Option<&EventTime>) -> String {
             // The end of whole days is the day after the last one.
             let last = end.pred_opt().filter(|last| last > day);
             last.map_or_else(
-                || format::day(*day),
-                |last| format!("{} to {}", format::day(*day), format::day(last)),
+                || dates::day(*day),
+                |last| strings::period(&dates::day(*day), &dates::day(last)),
             )
         }
-        (start, Some(end)) => format!("{} to {}", time(start), time(end)),
+        (start, Some(end)) => strings::period(&time(start), &time(end)),
         (start, None) => time(start),
     }
 }
 
 fn time(time: &EventTime) -> String {
     match time {
-        EventTime::Day(day) => format::day(*day),
-        EventTime::Utc(time) => format::date_and_time(clock::local(*time)),
+        EventTime::Day(day) => dates::day(*day),
+        EventTime::Utc(time) => dates::date_and_time(*time),
         EventTime::Local(time, zone) => {
-            let text = format!("{}, {}", format::day(time.date()), time.format("%H:%M"));
+            let text = dates::floating_date_and_time(*time);
             if zone.is_empty() { text } else { format!("{text} ({})", printable_line(zone)) }
         }
     }

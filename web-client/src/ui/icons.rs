@@ -103,6 +103,10 @@ pub(super) fn link() -> Html {
     )
 }
 
+pub(super) fn menu() -> Html {
+    icon(html! { <path d="M4 6.500h16M4 12h16M4 17.500h16" /> })
+}
+
 pub(super) fn cross() -> Html {
     icon(html! { <path d="M6 6l12 12M18 6 6 18" /> })
 }

@@ -8,6 +8,7 @@ use yew::prelude::*;
 use crate::control::Control;
 use crate::model::format;
 use crate::model::settings::Settings;
+use crate::strings;
 
 /// The address that decides whether images are shown.
 pub(super) fn image_sender(parsed: &ParsedMessage) -> Option<String> {
@@ -27,14 +28,14 @@ pub(super) fn ImageBar(ImageBarProps { blocked, sender, onshow }: &ImageBarProps
     let control = use_context::<Control>().expect("the app provides the control");
     let verb = if *blocked == 1 { "is" } else { "are" };
     let always = sender.clone().map(|sender| {
-        let label = format!("Always show from {sender}");
+        let label = strings::always_show_from(&sender);
         let onclick = Callback::from(move |_: MouseEvent| control.always_show_images(&sender));
         html! { <button class="link" type="button" {onclick}>{ label }</button> }
     });
     html! {
         <div class="warning image-bar">
-            <span>{ format!("{} {verb} blocked to protect your privacy.", format::count(*blocked, "image")) }</span>
-            <button class="link" type="button" onclick={onshow}>{ "Show images" }</button>
+            <span>{ strings::blocked_images(&format::count(*blocked, "image"), &verb) }</span>
+            <button class="link" type="button" onclick={onshow}>{ strings::SHOW_IMAGES }</button>
             { always }
         </div>
     }
@@ -60,13 +61,13 @@ pub(super) fn ImageSenders(ImageSendersProps { settings }: &ImageSendersProps) -
         html! {
             <li key={sender.clone()}>
                 <bdi>{ sender }</bdi>
-                <button class="link" type="button" aria-label={format!("Remove {sender}")} onclick={remove}>{ "Remove" }</button>
+                <button class="link" type="button" aria-label={strings::remove(&sender)} onclick={remove}>{ strings::REMOVE }</button>
             </li>
         }
     };
     html! {
         <div class="field" role="group" aria-labelledby="settings-images">
-            <span id="settings-images">{ "Always show images from" }</span>
+            <span id="settings-images">{ strings::ALWAYS_SHOW_IMAGES_FROM }</span>
             <ul class="image-senders">{ for settings.images_from.iter().map(entry) }</ul>
         </div>
     }

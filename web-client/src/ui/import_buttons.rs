@@ -5,6 +5,7 @@ use yew::prelude::*;
 
 use super::attach;
 use crate::control::Control;
+use crate::strings;
 
 const LABEL_ID: &str = "settings-import";
 
@@ -39,14 +40,14 @@ pub(super) fn ImportButtons() -> Html {
     let export_labels = Callback::from(move |_: MouseEvent| control.export_labels());
     html! {
         <div class="field" role="group" aria-labelledby={LABEL_ID}>
-            <span id={LABEL_ID}>{ "Import mail (mbox, eml), contacts (vcf) and labels (json)" }</span>
-            <p class="small">{ "Messages are sent to yourself and keep their dates." }</p>
+            <span id={LABEL_ID}>{ strings::IMPORT_KINDS }</span>
+            <p class="small">{ strings::IMPORT_EXPLANATION }</p>
             <div class="exports">
                 <input class="visually-hidden" type="file" multiple=true accept=".mbox,.eml,.vcf,.json,text/vcard,message/rfc822,application/mbox"
-                    ref={node} onchange={chosen} tabindex="-1" aria-label="Files to import" />
-                <button class="button" type="button" onclick={choose}>{ "Import…" }</button>
-                <button class="button" type="button" onclick={export} aria-label="Export contacts">{ "Export contacts" }</button>
-                <button class="button" type="button" onclick={export_labels}>{ "Export labels and stars" }</button>
+                    ref={node} onchange={chosen} tabindex="-1" aria-label={strings::FILES_TO_IMPORT} />
+                <button class="button" type="button" onclick={choose}>{ strings::IMPORT }</button>
+                <button class="button" type="button" onclick={export} aria-label={strings::EXPORT_CONTACTS}>{ strings::EXPORT_CONTACTS }</button>
+                <button class="button" type="button" onclick={export_labels}>{ strings::EXPORT_LABELS_AND_STARS }</button>
             </div>
         </div>
     }

@@ -8,33 +8,34 @@ use super::overlays;
 use crate::control::Control;
 use crate::model::state::{State, UiAction};
 use crate::platform::dom;
+use crate::strings;
 
 /// Keys and descriptions for the dialog.
 pub(super) const SHORTCUTS: [(&str, &str); 24] = [
-    ("j  k  ↓  ↑", "Next and previous message"),
-    ("Home  End", "First and last message"),
-    ("Enter", "Open"),
-    ("u", "Back to the list"),
-    ("c", "Compose"),
-    ("r", "Reply"),
-    ("a", "Reply all"),
-    ("f", "Forward"),
-    ("x", "Select"),
-    ("Shift+↓  ↑", "Extend the selection"),
-    ("Ctrl+A", "Select all"),
-    ("Shift+I  U", "Mark as read, as unread"),
-    ("s", "Star"),
-    ("e", "Archive, or move to the inbox"),
-    ("l", "Labels"),
-    ("Ctrl+Enter", "Send"),
-    ("Ctrl+B  I  K", "Bold, italic, link"),
-    ("Ctrl+Shift+7  8  9", "Numbered list, list, quote"),
-    ("Ctrl+[  ]", "List item out, in"),
-    ("#", "Delete"),
-    ("z", "Undo"),
-    ("/", "Search"),
-    ("?", "Keyboard shortcuts"),
-    ("Escape", "Close"),
+    ("j  k  ↓  ↑", strings::NEXT_AND_PREVIOUS_MESSAGE),
+    ("Home  End", strings::FIRST_AND_LAST_MESSAGE),
+    ("Enter", strings::OPEN),
+    ("u", strings::BACK_TO_THE_LIST),
+    ("c", strings::COMPOSE),
+    ("r", strings::REPLY),
+    ("a", strings::REPLY_ALL),
+    ("f", strings::FORWARD),
+    ("x", strings::SELECT),
+    ("Shift+↓  ↑", strings::EXTEND_THE_SELECTION),
+    ("Ctrl+A", strings::SELECT_ALL),
+    ("Shift+I  U", strings::MARK_AS_READ_OR_UNREAD),
+    ("s", strings::STAR),
+    ("e", strings::ARCHIVE_OR_MOVE),
+    ("l", strings::LABELS),
+    ("Ctrl+Enter", strings::SEND),
+    ("Ctrl+B  I  K", strings::BOLD_ITALIC_LINK),
+    ("Ctrl+Shift+7  8  9", strings::LISTS_AND_QUOTE),
+    ("Ctrl+[  ]", strings::LIST_ITEM_OUT_IN),
+    ("#", strings::DELETE),
+    ("z", strings::UNDO),
+    ("/", strings::SEARCH),
+    ("?", strings::KEYBOARD_SHORTCUTS),
+    ("Escape", strings::CLOSE),
 ];
 
 pub(super) fn on_key(control: &Control, event: &KeyboardEvent) {

@@ -52,17 +52,17 @@ pub(super) fn LabelDialog(LabelDialogProps { mailbox, ids }: &LabelDialogProps) 
     };
     html! {
         <Modal labelled_by={TITLE_ID} onclose={close.clone()}>
-            <h2 id={TITLE_ID}>{ "Labels" }</h2>
+            <h2 id={TITLE_ID}>{ strings::LABELS }</h2>
             <form class="settings" onsubmit={save}>
                 { for choices.iter().enumerate().map(choice) }
                 <div class="field">
-                    <label for={NEW_ID}>{ "New label" }</label>
+                    <label for={NEW_ID}>{ strings::NEW_LABEL }</label>
                     <input id={NEW_ID} type="text" ref={new} maxlength={LABEL_CHARS_MAX.to_string()} autocomplete="off" />
                 </div>
                 <p class="small">{ strings::FILED_IN_THIS_BROWSER }</p>
                 <div class="answers">
-                    <button class="button" type="button" onclick={close.reform(|_: MouseEvent| ())}>{ "Cancel" }</button>
-                    <button class="button primary" type="submit">{ "Save" }</button>
+                    <button class="button" type="button" onclick={close.reform(|_: MouseEvent| ())}>{ strings::CANCEL }</button>
+                    <button class="button primary" type="submit">{ strings::SAVE }</button>
                 </div>
             </form>
         </Modal>

@@ -4,17 +4,16 @@ use std::rc::Rc;
 
 use yew::prelude::*;
 
+use super::icons;
 use super::select::selected;
 use crate::control::Control;
-use crate::model::draft_form::DraftForm;
 use crate::model::format;
-use crate::model::state::{Folder, MailboxState, Sort, UiAction, counted_folders};
+use crate::model::state::{Folder, MailboxState, Sort, UiAction};
 use crate::strings;
 
 #[derive(Properties, PartialEq)]
 pub(super) struct ListBarProps {
     pub(super) mailbox: Rc<MailboxState>,
-    pub(super) drafts: Rc<Vec<Rc<DraftForm>>>,
     pub(super) folder: Folder,
     pub(super) sort: Sort,
     /// During a search, the number of messages whose text is searched, and of all messages.
@@ -26,11 +25,11 @@ pub(super) struct ListBarProps {
 #[component]
 pub(super) fn ListBar(props: &ListBarProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
-    let ListBarProps { mailbox, drafts, folder, sort, coverage, count } = props;
+    let ListBarProps { mailbox, folder, sort, coverage, count } = props;
     let octets: u64 = mailbox.inbox().map(|message| message.octets).sum();
     let sent_octets: u64 = mailbox.sent.iter().map(|copy| copy.octets).sum();
     let summary = match folder {
-        _ if coverage.is_some() => format!("{} found", format::number(*count)),
+        _ if coverage.is_some() => strings::found(&format::number(*count)),
         Folder::Inbox if mailbox.listed => {
             format!("{}, {}", format::count(*count, "message"), format::size(octets))
         }
@@ -46,34 +45,17 @@ pub(super) fn ListBar(props: &ListBarProps) -> Html {
             }
         })
     };
-    let folders = counted_folders(mailbox, drafts);
-    let folder_option = |(option, count): &(Folder, usize)| {
-        let label = match count {
-            0 => option.name().to_owned(),
-            count => format!("{} ({count})", option.name()),
-        };
-        html! { <option selected={option == folder}>{ label }</option> }
-    };
-    let folder_options: Html = folders.iter().map(folder_option).collect();
-    let choose_folder = Callback::from(move |event: Event| {
-        let chosen = selected(&event.target_unchecked_into(), &(0..folders.len()).collect::<Vec<_>>());
-        if let Some((folder, _)) = chosen.and_then(|at| folders.get(at)) {
-            control.dispatch(UiAction::Folder(folder.clone()));
-        }
-    });
+    let open_folders = Callback::from(move |_: MouseEvent| control.dispatch(UiAction::Folders(true)));
     let sort_option = |option: Sort| html! { <option selected={option == *sort}>{ option.name() }</option> };
-    let title = if coverage.is_some() { "Search" } else { folder.name() }.to_owned();
+    let title = if coverage.is_some() { strings::SEARCH } else { folder.name() }.to_owned();
     html! {
         <>
             <div class="list-bar">
-                <h2>
-                    <span class="wide-only">{ title }</span>
-                    <select class="narrow-only" aria-label="Folder" onchange={choose_folder}>
-                        { folder_options }
-                    </select>
-                </h2>
+                <button class="button icon narrow-only" type="button" aria-label={strings::FOLDERS} title={strings::FOLDERS}
+                    aria-haspopup="dialog" onclick={open_folders}>{ icons::menu() }</button>
+                <h2 dir="auto">{ title }</h2>
                 <span role="status">{ summary }</span>
-                <select aria-label="Sort" onchange={choose_sort}>{ for Sort::ALL.map(sort_option) }</select>
+                <select aria-label={strings::SORT} onchange={choose_sort}>{ for Sort::ALL.map(sort_option) }</select>
             </div>
             if let Some((searched, all)) = *coverage {
                 <p class="coverage" role="status">{ strings::search_coverage(searched, all) }</p>

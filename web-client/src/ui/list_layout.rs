@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::model::message::ListItem;
 use crate::model::state::Sort;
+use crate::strings;
 
 /// Height of `.row` in the style sheet, and of `.compact .row`.
 const ROW_HEIGHT: i32 = 80;
@@ -88,9 +89,9 @@ impl ListLayout {
 /// Messages whose date is not known are the oldest ones.
 fn group_name(date: Option<DateTime<Utc>>, days: Days) -> &'static str {
     match date {
-        Some(date) if date >= days.today => "Today",
-        Some(date) if date >= days.yesterday => "Yesterday",
-        _ => "Earlier",
+        Some(date) if date >= days.today => strings::TODAY,
+        Some(date) if date >= days.yesterday => strings::YESTERDAY,
+        _ => strings::EARLIER,
     }
 }
 

@@ -91,22 +91,22 @@ pub(super) fn MainMenu(MainMenuProps { account, account_id, protocol_log }: &Mai
     };
     let open = *protocol_log;
     html! {
-        <Dropdown label="Menu">
+        <Dropdown label={strings::MENU}>
             <p>{ account }</p>
             { item(
                 strings::protocol_log(open),
                 Callback::from(move |control: Control| control.dispatch(UiAction::ProtocolLog(!open))),
             ) }
-            { item("Settings", Callback::from(|control: Control| control.dispatch(UiAction::Settings(true)))) }
-            { item("Keyboard shortcuts", Callback::from(|control: Control| control.dispatch(UiAction::Shortcuts(true)))) }
+            { item(strings::SETTINGS, Callback::from(|control: Control| control.dispatch(UiAction::Settings(true)))) }
+            { item(strings::KEYBOARD_SHORTCUTS, Callback::from(|control: Control| control.dispatch(UiAction::Shortcuts(true)))) }
             if notification::can_ask() {
-                { item("Notify me of new mail", Callback::from(|_: Control| notification::ask())) }
+                { item(strings::NOTIFY_OF_NEW_MAIL, Callback::from(|control: Control| control.notify_of_new_mail())) }
             }
             <hr />
-            <SignedInAccounts verb="Switch to" current={account_id.clone()} />
-            { item("Add account", Callback::from(|control: Control| control.add_account())) }
+            <SignedInAccounts verb={strings::SWITCH_TO} current={account_id.clone()} />
+            { item(strings::ADD_ACCOUNT, Callback::from(|control: Control| control.add_account())) }
             <hr />
-            { item("Sign out", Callback::from(|control: Control| control.sign_out(false))) }
+            { item(strings::SIGN_OUT, Callback::from(|control: Control| control.sign_out(false))) }
             { item(strings::SIGN_OUT_AND_DELETE, Callback::from(|control: Control| control.sign_out_and_wipe())) }
         </Dropdown>
     }

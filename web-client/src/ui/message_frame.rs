@@ -15,6 +15,7 @@ use web_sys::{Element, HtmlElement, HtmlIFrameElement, HtmlImageElement, ResizeO
 use yew::prelude::*;
 
 use super::frame_fit::{BORDERS, Fit, Sizing};
+use crate::strings;
 
 /// Attempts to find the width of a document whose content grows with it.
 const MEASUREMENTS_MAX: u32 = 3;
@@ -59,7 +60,7 @@ pub(super) fn MessageFrame(props: &MessageFrameProps) -> Html {
     html! {
         <div class="frame-space" ref={space}>
             <div class={classes!("frame", is_themed.then_some("themed"))} ref={container} style={Fit::container_style(*fit)}>
-                <iframe title="Message" srcdoc={document.clone()} referrerpolicy="no-referrer" style={Fit::document_style(*fit)}
+                <iframe title={strings::MESSAGE} srcdoc={document.clone()} referrerpolicy="no-referrer" style={Fit::document_style(*fit)}
                     sandbox="allow-popups allow-popups-to-escape-sandbox"></iframe>
                 <iframe class="measuring" ref={measuring} srcdoc={document} referrerpolicy="no-referrer" sandbox="allow-same-origin"
                     aria-hidden="true" tabindex="-1" onload={loaded}></iframe>

@@ -13,7 +13,8 @@ use crate::control::Control;
 use crate::model::fetched_message::FetchedMessage;
 use crate::model::format;
 use crate::model::unsubscribe::Unsubscribe;
-use crate::platform::clock;
+use crate::platform::dates;
+use crate::strings;
 
 /// Recipients that are shown before the list is expanded.
 const RECIPIENTS_SHOWN: usize = 4;
@@ -49,25 +50,25 @@ pub(super) fn MessageHeader(MessageHeaderProps { message, children }: &MessageHe
         <>
         <div class="meta">
             <div class="avatar" aria-hidden="true">{ initial.map(|c| c.to_uppercase().to_string()) }</div>
-            <span class="from">if parsed.from.is_empty() { { "(no sender)" } } else { { people(&parsed.from) } }</span>
+            <span class="from">if parsed.from.is_empty() { { strings::NO_SENDER } } else { { people(&parsed.from) } }</span>
             if let Some(date) = date {
-                <span class="secondary date" title={format::guide_date(date)}>{ format::date_and_time(clock::local(date)) }</span>
+                <span class="secondary date" title={format::guide_date(date)}>{ dates::date_and_time(date) }</span>
             }
             <span class="secondary to">
-                { "to " }{ names(&parsed.to[..to_shown]) }
-                if cc_shown > 0 { { ", cc " }{ names(&parsed.cc[..cc_shown]) } }
+                { strings::TO_PREFIX }{ names(&parsed.to[..to_shown]) }
+                if cc_shown > 0 { { strings::CC_INFIX }{ names(&parsed.cc[..cc_shown]) } }
                 if more > 0 {
-                    { " " }<button class="link more" type="button" onclick={toggle.clone()}>{ format!("and {} more", format::number(more)) }</button>
+                    { " " }<button class="link more" type="button" onclick={toggle.clone()}>{ strings::and_more(&format::number(more)) }</button>
                 }
-                <button class="link" type="button" aria-expanded={expanded.to_string()} onclick={toggle}>{ "Details" }</button>
+                <button class="link" type="button" aria-expanded={expanded.to_string()} onclick={toggle}>{ strings::DETAILS }</button>
                 { unsubscribe(control.as_ref(), message) }
                 { children.clone() }
             </span>
             if let Some(sent) = parsed.date.filter(|_| is_delayed(parsed)) {
-                <span class="secondary to">{ "dated " }{ format::date_and_time(clock::local(sent.to_utc())) }</span>
+                <span class="secondary to">{ strings::DATED_PREFIX }{ dates::date_and_time(sent.to_utc()) }</span>
             }
             if differs(&parsed.reply_to, &parsed.from) {
-                <span class="secondary to">{ "replies go to " }{ people(&parsed.reply_to) }</span>
+                <span class="secondary to">{ strings::REPLIES_GO_TO_PREFIX }{ people(&parsed.reply_to) }</span>
             }
         </div>
         if *expanded { { details(message) } }
@@ -82,15 +83,15 @@ fn unsubscribe(control: Option<&Control>, message: &FetchedMessage) -> Html {
         Some(Unsubscribe::OneClick(url)) => html! {
             <form class="unsubscribe" method="post" action={url} target="_blank" rel="noopener noreferrer">
                 <input type="hidden" name="List-Unsubscribe" value="One-Click" />
-                <button class="link" type="submit">{ "Unsubscribe" }</button>
+                <button class="link" type="submit">{ strings::UNSUBSCRIBE }</button>
             </form>
         },
         Some(Unsubscribe::Mail(url)) => {
             let onclick = Callback::from(move |_: MouseEvent| control.compose_to(&url));
-            html! { <button class="link" type="button" {onclick}>{ "Unsubscribe" }</button> }
+            html! { <button class="link" type="button" {onclick}>{ strings::UNSUBSCRIBE }</button> }
         }
         Some(Unsubscribe::Page(url)) => html! {
-            <a class="link" href={url} target="_blank" rel="noopener noreferrer">{ "Unsubscribe" }</a>
+            <a class="link" href={url} target="_blank" rel="noopener noreferrer">{ strings::UNSUBSCRIBE }</a>
         },
         None => html! {},
     }
@@ -107,18 +108,18 @@ fn details(message: &FetchedMessage) -> Html {
         }
     };
     let date = |label: &'static str, date: Option<DateTime<FixedOffset>>| match date {
-        Some(date) => row(label, html! { format::date_and_time(clock::local(date.to_utc())) }),
+        Some(date) => row(label, html! { dates::date_and_time(date.to_utc()) }),
         None => html! {},
     };
     html! {
         <dl class="envelope details">
-            { list("From", &parsed.from) }
-            { list("To", &parsed.to) }
-            { list("Cc", &parsed.cc) }
-            { list("Reply to", &parsed.reply_to) }
-            { date("Sent", parsed.date) }
-            { date("Arrived", parsed.received) }
-            { authentication(message).map(|results| row("Checks", html! { results })) }
+            { list(strings::FROM, &parsed.from) }
+            { list(strings::TO, &parsed.to) }
+            { list(strings::CC, &parsed.cc) }
+            { list(strings::REPLY_TO, &parsed.reply_to) }
+            { date(strings::SENT, parsed.date) }
+            { date(strings::ARRIVED, parsed.received) }
+            { authentication(message).map(|results| row(strings::CHECKS, html! { results })) }
         </dl>
     }
 }
@@ -132,7 +133,7 @@ fn authentication(message: &FetchedMessage) -> Option<String> {
         let result = match result.as_str() {
             "pass" => "passed",
             "fail" | "softfail" => "failed",
-            "none" => "not used",
+            "none" => strings::NOT_USED,
             result => result,
         };
         printable_line(&format!("{method} {result}")).into_owned()

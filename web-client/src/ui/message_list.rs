@@ -67,16 +67,16 @@ pub(super) fn MessageList(props: &MessageListProps) -> Html {
     });
     let searching = !ui.search.is_empty();
     html! {
-        <section class="list" aria-label="Messages">
+        <section class="list" aria-label={strings::MESSAGES}>
             if selected.is_empty() {
-                <ListBar mailbox={mailbox.clone()} drafts={drafts.clone()} folder={ui.folder.clone()} sort={ui.sort}
+                <ListBar mailbox={mailbox.clone()} folder={ui.folder.clone()} sort={ui.sort}
                     coverage={searching.then(|| search_coverage(mailbox))} count={rows.items.len()} />
             } else {
                 <SelectionBar mailbox={mailbox.clone()} folder={ui.folder.clone()} selected={selected.clone()} count={rows.items.len()} />
             }
             if let Some(loading) = mailbox.loading {
                 <progress class="loading" max={loading.total.to_string()} value={loading.done.to_string()}
-                    aria-label="Headers fetched"></progress>
+                    aria-label={strings::HEADERS_FETCHED}></progress>
             }
             if rows.items.is_empty() {
                 <p class="empty">{ empty_text(connection, mailbox, ui) }</p>
@@ -204,17 +204,13 @@ fn days() -> Days {
 fn empty_text(connection: &ConnectionStatus, mailbox: &MailboxState, ui: &UiState) -> &'static str {
     match &ui.folder {
         _ if !ui.search.is_empty() => strings::NO_RESULTS,
-        Folder::Inbox if !mailbox.listed && *connection == ConnectionStatus::Busy => "Loading mailbox…",
+        Folder::Inbox if !mailbox.listed && *connection == ConnectionStatus::Busy => strings::LOADING_MAILBOX,
         Folder::Inbox => strings::EMPTY_INBOX,
-        Folder::Starred => "No starred messages. Stars are stored in this browser only.",
-        Folder::Archive => {
-            "No archived messages. Press e to archive a message. The server does not know Archive."
-        }
-        Folder::Label(_) => "No messages with this label.",
-        Folder::Trash => "Trash is empty. Deleted messages are here until the server has deleted them.",
-        Folder::Drafts => "No drafts. Drafts are stored in this browser only.",
-        Folder::Sent => {
-            "No sent messages. Copies of messages sent from here are stored in this browser only."
-        }
+        Folder::Starred => strings::NO_STARRED_MESSAGES,
+        Folder::Archive => strings::NO_ARCHIVED_MESSAGES,
+        Folder::Label(_) => strings::NO_LABELLED_MESSAGES,
+        Folder::Trash => strings::TRASH_IS_EMPTY,
+        Folder::Drafts => strings::NO_DRAFTS,
+        Folder::Sent => strings::NO_SENT_MESSAGES,
     }
 }

@@ -8,7 +8,7 @@ use crate::control::Control;
 use crate::model::format;
 use crate::model::message::ListItem;
 use crate::model::state::Folder;
-use crate::platform::clock;
+use crate::platform::{clock, dates};
 use crate::strings;
 
 #[derive(Properties, PartialEq)]
@@ -60,12 +60,12 @@ pub(super) fn MessageRow(props: &MessageRowProps) -> Html {
     let correspondent = match item.correspondent() {
         _ if pending => "…".to_owned(),
         name if !name.is_empty() => name,
-        _ if message.is_some() => "(no sender)".to_owned(),
-        _ => "(no recipients)".to_owned(),
+        _ if message.is_some() => strings::NO_SENDER.to_owned(),
+        _ => strings::NO_RECIPIENTS.to_owned(),
     };
     let subject = match item.subject() {
         "" if pending => "…",
-        "" => "(no subject)",
+        "" => strings::NO_SUBJECT,
         subject => subject,
     };
     let tab_index = if props.in_tab_order { "0" } else { "-1" };
@@ -76,7 +76,7 @@ pub(super) fn MessageRow(props: &MessageRowProps) -> Html {
             aria-setsize={props.count.to_string()} aria-posinset={(props.index + 1).to_string()}>
             <button class="open" type="button" id={row_id(&id)} onclick={open} tabindex={tab_index}
                 aria-current={props.current.then_some("true")}>
-                if unread { <span class="visually-hidden">{ "Unread. " }</span><i class="unread-dot"></i> }
+                if unread { <span class="visually-hidden">{ strings::UNREAD_PREFIX }</span><i class="unread-dot"></i> }
                 <b dir="auto">{ correspondent }</b>
                 { date(props) }
                 <span class="subject" dir="auto">{ for item.labels().map(|label| label_mark(label)) }{ subject }</span>
@@ -92,14 +92,14 @@ fn date(
     MessageRowProps { item, folder, shows_size, is_grouped, in_results, is_queued, .. }: &MessageRowProps,
 ) -> Html {
     let now = clock::local(clock::now());
-    let date = item.date().map(|date| format::list_date(clock::local(date), now, *is_grouped));
+    let date = item.date().map(|date| dates::list_date(date, now, *is_grouped));
     html! {
         <span class="date" title={item.date().map(format::guide_date)}>
             if item.has_attachments() {
-                <span class="attachment-icon" title="Has attachments">{ icons::clip() }</span>
+                <span class="attachment-icon" title={strings::HAS_ATTACHMENTS}>{ icons::clip() }</span>
             }
             if matches!(item, ListItem::Draft(form) if form.is_in_outbox()) { <span class="label">{ strings::OUTBOX }</span> }
-            if *is_queued { <span class="label">{ "Not sent yet" }</span> }
+            if *is_queued { <span class="label">{ strings::NOT_SENT_YET }</span> }
             if *in_results && *folder != Folder::Inbox { <span class="label">{ folder.name().to_owned() }</span> }
             if *shows_size { <span class="size">{ format::size(item.octets()) }</span> }
             { date }
@@ -123,7 +123,7 @@ fn checkbox(control: &Control, props: &MessageRowProps, subject: &str, tab_index
     });
     html! {
         <button class="select" type="button" role="checkbox" aria-checked={props.selected.to_string()} onclick={select}
-            tabindex={tab_index} title="Select (x)" aria-label={format!("Select {subject}")}>
+            tabindex={tab_index} title={strings::SELECT_TITLE} aria-label={strings::select(&subject)}>
             <span>{ icons::check() }</span>
         </button>
     }
@@ -138,6 +138,6 @@ fn star(control: &Control, props: &MessageRowProps, subject: &str, tab_index: &'
     let toggle = Callback::from(move |_: MouseEvent| control.toggle_star(&id));
     html! {
         <button class="star" type="button" onclick={toggle} aria-pressed={starred.to_string()} tabindex={tab_index}
-            aria-label={format!("Star {subject}")}>{ icons::star() }</button>
+            aria-label={strings::star(&subject)}>{ icons::star() }</button>
     }
 }

@@ -63,7 +63,8 @@ pub(super) fn MessageView(
     let html = html.as_ref().as_ref();
     let visible = html.filter(|html| !html.is_empty);
     let switch = visible.map(|_| {
-        let (label, next) = if *shows_html { ("Show plain text", false) } else { ("Show formatted", true) };
+        let (label, next) =
+            if *shows_html { (strings::SHOW_PLAIN_TEXT, false) } else { (strings::SHOW_FORMATTED, true) };
         let control = control.clone();
         let switch = Callback::from(move |_: MouseEvent| control.dispatch(UiAction::ShowHtml(next)));
         html! { <button class="link" type="button" onclick={switch}>{ label }</button> }
@@ -85,7 +86,7 @@ pub(super) fn MessageView(
     html! {
         <article>
             <h2 class="title" id={TITLE_ID} tabindex="-1" dir="auto">
-                { if subject.is_empty() { "(no subject)".to_owned() } else { subject } }
+                { if subject.is_empty() { strings::NO_SUBJECT.to_owned() } else { subject } }
             </h2>
             <MessageHeader message={message.clone()}>{ switch.unwrap_or_default() }</MessageHeader>
             { queued.as_ref().map(queued_mail) }
@@ -136,16 +137,16 @@ fn PlainText(PlainTextProps { message, has_html }: &PlainTextProps) -> Html {
     // Text derived from unsafe HTML is not shown.
     let of = if unsafe_html { TextOf::TextPart } else { TextOf::Display };
     let explanation = match (unsafe_html, of.text(message).trim().is_empty()) {
-        (true, false) => "The formatted version has no safe content. This is the plain text.",
-        (true, true) => "This message has no safe content. Scripts and remote content are blocked.",
-        (false, true) if parsed.attachments.is_empty() => "This message has no text.",
+        (true, false) => strings::NO_SAFE_HTML,
+        (true, true) => strings::NO_SAFE_CONTENT,
+        (false, true) if parsed.attachments.is_empty() => strings::THIS_MESSAGE_HAS_NO_TEXT,
         (false, _) => return html! { <ChunkedText message={message.clone()} {of} quotations=true /> },
     };
     html! {
         <>
             <p class="explanation">
                 { explanation }{ " " }
-                <button class="link" type="button" onclick={show_source}>{ "Show source" }</button>
+                <button class="link" type="button" onclick={show_source}>{ strings::SHOW_SOURCE }</button>
             </p>
             <ChunkedText message={message.clone()} {of} quotations=true />
         </>

@@ -20,6 +20,7 @@ mod folders;
 mod frame_fit;
 mod history;
 mod icons;
+mod identity_fields;
 mod image_bar;
 mod import_buttons;
 mod keyboard;

@@ -10,6 +10,7 @@ enum Overlay {
     Shortcuts,
     Settings,
     Labels,
+    Folders,
     Compose,
     Source,
     Message,
@@ -17,11 +18,12 @@ enum Overlay {
 }
 
 impl Overlay {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Confirmation,
         Self::Shortcuts,
         Self::Settings,
         Self::Labels,
+        Self::Folders,
         Self::Compose,
         Self::Source,
         Self::Message,
@@ -34,6 +36,7 @@ impl Overlay {
             Self::Shortcuts => state.ui.shortcuts,
             Self::Settings => state.ui.settings,
             Self::Labels => state.ui.labelling.is_some(),
+            Self::Folders => state.ui.folders,
             Self::Compose => state.compose.open.is_some(),
             Self::Source => state.ui.open.as_ref().is_some_and(|open| open.source),
             Self::Message => state.ui.open.is_some(),
@@ -56,6 +59,7 @@ pub(super) fn close_top(control: &Control) {
         Some(Overlay::Shortcuts) => control.dispatch(UiAction::Shortcuts(false)),
         Some(Overlay::Settings) => control.dispatch(UiAction::Settings(false)),
         Some(Overlay::Labels) => control.dispatch(UiAction::Labelling(None)),
+        Some(Overlay::Folders) => control.dispatch(UiAction::Folders(false)),
         Some(Overlay::Compose) => control.close_draft(),
         Some(Overlay::Source) => control.dispatch(UiAction::Source(false)),
         Some(Overlay::Message) => control.dispatch(UiAction::CloseMessage),

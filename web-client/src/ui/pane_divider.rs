@@ -5,6 +5,7 @@ use yew::prelude::*;
 
 use crate::control::Control;
 use crate::model::settings::{LIST_WIDTH_DEFAULT, LIST_WIDTH_MAX, LIST_WIDTH_MIN};
+use crate::strings;
 
 /// Pixels of an arrow key.
 const STEP: u32 = 16;
@@ -74,9 +75,9 @@ pub(super) fn PaneDivider(PaneDividerProps { width, onmove }: &PaneDividerProps)
     };
     let reset = Callback::from(move |_: MouseEvent| control.set_list_width(LIST_WIDTH_DEFAULT));
     html! {
-        <div class="divider" ref={node} role="separator" tabindex="0" aria-orientation="vertical" aria-label="Width of the list"
+        <div class="divider" ref={node} role="separator" tabindex="0" aria-orientation="vertical" aria-label={strings::WIDTH_OF_THE_LIST}
             aria-valuemin={LIST_WIDTH_MIN.to_string()} aria-valuemax={LIST_WIDTH_MAX.to_string()}
-            aria-valuenow={width.to_string()} title="Drag to resize. Double-click to reset."
+            aria-valuenow={width.to_string()} title={strings::DIVIDER_HINT}
             onpointerdown={pointerdown} onpointermove={pointermove} onpointerup={pointerup.clone()}
             onpointercancel={pointerup} onkeydown={keydown} ondblclick={reset}></div>
     }

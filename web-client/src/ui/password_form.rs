@@ -4,6 +4,7 @@ use web_sys::HtmlInputElement;
 use yew::prelude::*;
 
 use crate::control::Control;
+use crate::strings;
 
 /// The fields are uncontrolled; the button reads them.
 #[component]
@@ -37,25 +38,25 @@ pub(super) fn PasswordForm() -> Html {
     };
     html! {
         <details class="password">
-            <summary>{ "Password" }</summary>
-            { field("settings-password", "Current password", "current-password", &current) }
-            { field("settings-new-password", "New password", "new-password", &new) }
-            { field("settings-new-password-again", "Repeat the new password", "new-password", &again) }
+            <summary>{ strings::PASSWORD }</summary>
+            { field("settings-password", strings::CURRENT_PASSWORD, "current-password", &current) }
+            { field("settings-new-password", strings::NEW_PASSWORD, "new-password", &new) }
+            { field("settings-new-password-again", strings::REPEAT_PASSWORD, "new-password", &again) }
             if let Some(problem) = *problem {
                 <p class="problem" role="alert">{ problem }</p>
             }
-            <button class="button" type="button" onclick={change}>{ "Change password" }</button>
+            <button class="button" type="button" onclick={change}>{ strings::CHANGE_PASSWORD }</button>
         </details>
     }
 }
 
 fn problem_of(current: &str, new: &str, again: &str) -> Option<&'static str> {
     if current.is_empty() {
-        Some("Enter your current password.")
+        Some(strings::ENTER_YOUR_CURRENT_PASSWORD)
     } else if new.is_empty() {
-        Some("Enter a new password.")
+        Some(strings::ENTER_A_NEW_PASSWORD)
     } else if new != again {
-        Some("The two new passwords differ.")
+        Some(strings::PASSWORDS_DIFFER)
     } else {
         None
     }

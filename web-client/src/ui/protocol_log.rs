@@ -12,6 +12,7 @@ use crate::control::Control;
 use crate::model::state::{Notice, UiAction};
 use crate::model::transcript::{Line, Protocol, Side};
 use crate::platform::clipboard;
+use crate::strings;
 
 /// Polling interval for new lines.
 const POLL_INTERVAL: Duration = Duration::from_millis(150);
@@ -67,9 +68,9 @@ pub(super) fn ProtocolLog() -> Html {
             let control = control.clone();
             spawn_local(async move {
                 control.notify(if clipboard::copy(&text.join("\n")).await {
-                    Notice::info("Copied.")
+                    Notice::info(strings::COPIED)
                 } else {
-                    Notice::error("This browser does not allow copying here. Select the lines and copy them.")
+                    Notice::error(strings::CANNOT_COPY)
                 });
             });
         })
@@ -85,16 +86,16 @@ pub(super) fn ProtocolLog() -> Html {
         html! { <button class="tab" type="button" aria-pressed={pressed} onclick={choose}>{ label }</button> }
     };
     html! {
-        <section class="protocol-log" aria-label="Protocol log">
+        <section class="protocol-log" aria-label={strings::PROTOCOL_LOG}>
             <div class="tabs">
-                <h2>{ "Protocol log" }</h2>
-                { tab("All", None) }{ tab("POP3", Some(Protocol::Pop3)) }{ tab("SMTP", Some(Protocol::Smtp)) }
+                <h2>{ strings::PROTOCOL_LOG }</h2>
+                { tab(strings::ALL, None) }{ tab("POP3", Some(Protocol::Pop3)) }{ tab("SMTP", Some(Protocol::Smtp)) }
                 <span class="spacer"></span>
-                <button class="tab" type="button" onclick={copy}>{ "Copy" }</button>
-                <button class="tab" type="button" onclick={close}>{ "Close" }</button>
+                <button class="tab" type="button" onclick={copy}>{ strings::COPY }</button>
+                <button class="tab" type="button" onclick={close}>{ strings::CLOSE }</button>
             </div>
-            <div class="lines" ref={node} tabindex="0" role="log" aria-label="Dialogue with the servers">
-                if lines.is_empty() { <p>{ "No connection yet." }</p> }
+            <div class="lines" ref={node} tabindex="0" role="log" aria-label={strings::DIALOGUE_WITH_THE_SERVERS}>
+                if lines.is_empty() { <p>{ strings::NO_CONNECTION_YET }</p> }
                 { for lines.iter().map(line) }
             </div>
         </section>

@@ -10,7 +10,8 @@ use yew::prelude::*;
 use crate::control::Control;
 use crate::model::format;
 use crate::model::queued_mail::QueuedMail;
-use crate::platform::{clock, dom};
+use crate::platform::{clock, dates, dom};
+use crate::strings;
 
 /// Interval of the requests while sent messages are shown.
 const INTERVAL: Duration = Duration::from_secs(20);
@@ -40,12 +41,12 @@ pub(super) fn queued_mail(mail: &QueuedMail) -> Html {
     let QueuedMail { recipients, more_recipients, .. } = mail;
     let now = clock::now();
     html! {
-        <section class="delivery-report" aria-label="Not sent yet" aria-live="polite">
+        <section class="delivery-report" aria-label={strings::NOT_SENT_YET} aria-live="polite">
             { for recipients.iter().map(|recipient| html! {
-                <p class="warning"><bdi>{ recipient.sentence(now, clock::local) }</bdi></p>
+                <p class="warning"><bdi>{ recipient.sentence(|time| dates::time_or_date(time, now)) }</bdi></p>
             }) }
             if *more_recipients > 0 {
-                <p>{ format!("And {}.", format::count(*more_recipients, "more recipient")) }</p>
+                <p>{ strings::and_others(&format::count(*more_recipients, "more recipient")) }</p>
             }
         </section>
     }

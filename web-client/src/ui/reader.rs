@@ -29,8 +29,8 @@ pub(super) fn Reader(ReaderProps { settings, mailbox, ui }: &ReaderProps) -> Htm
     let control = use_context::<Control>().expect("the app provides the control");
     let Some(open) = &ui.open else {
         let unread = match mailbox.unread() {
-            0 => "No unread messages".to_owned(),
-            unread => format::count(unread, "unread message"),
+            0 => strings::NO_UNREAD_MESSAGES.to_owned(),
+            unread => format::count(unread, strings::ONE_UNREAD_MESSAGE),
         };
         return html! {
             <main class="reader">
@@ -39,7 +39,7 @@ pub(super) fn Reader(ReaderProps { settings, mailbox, ui }: &ReaderProps) -> Htm
                         <p class="unread-count">{ unread }</p>
                         <p>{ strings::available_offline(mailbox.stored(), mailbox.messages.len()) }</p>
                     }
-                    <p>{ "Select a message to read it. Press ? for keyboard shortcuts." }</p>
+                    <p>{ strings::SELECT_A_MESSAGE }</p>
                 </div>
             </main>
         };
@@ -52,7 +52,7 @@ pub(super) fn Reader(ReaderProps { settings, mailbox, ui }: &ReaderProps) -> Htm
             html! {
                 <div class="empty" role="alert">
                     <p>{ error }</p>
-                    <button class="button" type="button" onclick={retry}>{ "Try again" }</button>
+                    <button class="button" type="button" onclick={retry}>{ strings::TRY_AGAIN }</button>
                 </div>
             }
         }
@@ -78,10 +78,10 @@ pub(super) fn Reader(ReaderProps { settings, mailbox, ui }: &ReaderProps) -> Htm
     let starred = message.is_some_and(|message| message.starred);
     let archived = message.is_some_and(|message| message.filing.archived);
     html! {
-        <main class="reader" aria-label="Message">
+        <main class="reader" aria-label={strings::MESSAGE}>
             <Toolbar open={open.clone()} {starred} {archived} />
             if let Some(message) = message.filter(|message| !message.filing.labels.is_empty()) {
-                <p class="labels"><span class="visually-hidden">{ "Labels: " }</span>{ for message.filing.labels.iter().map(|label| label_mark(label)) }</p>
+                <p class="labels"><span class="visually-hidden">{ strings::LABELS_PREFIX }</span>{ for message.filing.labels.iter().map(|label| label_mark(label)) }</p>
             }
             { body }
         </main>
@@ -125,48 +125,51 @@ fn Toolbar(ToolbarProps { open, starred, archived }: &ToolbarProps) -> Html {
         control.dispatch(UiAction::CloseMessage);
     });
     let (source, show_source) = if open.source {
-        ("Show message", act(|control, _| control.dispatch(UiAction::Source(false))))
+        (strings::SHOW_MESSAGE, act(|control, _| control.dispatch(UiAction::Source(false))))
     } else {
-        ("Show source", act(|control, _| control.dispatch(UiAction::Source(true))))
+        (strings::SHOW_SOURCE, act(|control, _| control.dispatch(UiAction::Source(true))))
     };
-    let (archive, archive_icon) =
-        if *archived { ("Move to inbox", icons::inbox()) } else { ("Archive", icons::archive()) };
+    let (archive, archive_icon) = if *archived {
+        (strings::MOVE_TO_INBOX, icons::inbox())
+    } else {
+        (strings::ARCHIVE, icons::archive())
+    };
     let toggle_archived = act(|control, id| control.toggle_archived(&[id.to_owned()]));
     let choose_labels = act(|control, id| control.choose_labels(&[id.to_owned()]));
     let print = Callback::from(|_: MouseEvent| dom::print());
     html! {
-        <div class="toolbar" role="toolbar" aria-label="Message actions">
-            <button class="button icon back" type="button" aria-label="Back to the list"
+        <div class="toolbar" role="toolbar" aria-label={strings::MESSAGE_ACTIONS}>
+            <button class="button icon back" type="button" aria-label={strings::BACK_TO_THE_LIST}
                 onclick={act(|control, _| control.dispatch(UiAction::CloseMessage))}>{ icons::back() }</button>
-            <button class="button primary" type="button" title="Reply (r)" disabled={!ready}
-                onclick={act(|control, _| control.reply(false))}>{ "Reply" }</button>
-            { icon("secondary-action", "Reply all", "Reply all (a)", icons::reply_all(), reply_all.clone()) }
-            { icon("", "Forward", "Forward (f)", icons::forward(), act(|control, _| control.forward())) }
+            <button class="button primary" type="button" title={strings::REPLY_TITLE} disabled={!ready}
+                onclick={act(|control, _| control.reply(false))}>{ strings::REPLY }</button>
+            { icon("secondary-action", strings::REPLY_ALL, strings::REPLY_ALL_TITLE, icons::reply_all(), reply_all.clone()) }
+            { icon("", strings::FORWARD, strings::FORWARD_TITLE, icons::forward(), act(|control, _| control.forward())) }
             if has_marks {
-                { icon("secondary-action", archive, "Archive (e)", archive_icon, toggle_archived.clone()) }
-                { icon("secondary-action", "Label", "Label (l)", icons::tag(), choose_labels.clone()) }
-                <button class="button icon star" type="button" aria-pressed={starred.to_string()} aria-label="Star"
-                    title="Star (s)" onclick={act(|control, id| control.toggle_star(id))}>{ icons::star() }</button>
-                { icon("secondary-action", "Unread", "Mark as unread and close", icons::envelope(), mark_unread.clone()) }
+                { icon("secondary-action", archive, strings::ARCHIVE_TITLE, archive_icon, toggle_archived.clone()) }
+                { icon("secondary-action", strings::LABEL, strings::LABEL_TITLE, icons::tag(), choose_labels.clone()) }
+                <button class="button icon star" type="button" aria-pressed={starred.to_string()} aria-label={strings::STAR}
+                    title={strings::STAR_TITLE} onclick={act(|control, id| control.toggle_star(id))}>{ icons::star() }</button>
+                { icon("secondary-action", strings::UNREAD, strings::MARK_AS_UNREAD_AND_CLOSE, icons::envelope(), mark_unread.clone()) }
             }
-            { icon("secondary-action", source, "The message as received", icons::source(), show_source.clone()) }
-            <Dropdown label="More">
-                { item("narrow-action", "Reply all", reply_all) }
-                { item("", "Forward as attachment", act(|control, _| control.forward_as_attachment())) }
+            { icon("secondary-action", source, strings::THE_MESSAGE_AS_RECEIVED, icons::source(), show_source.clone()) }
+            <Dropdown label={strings::MORE}>
+                { item("narrow-action", strings::REPLY_ALL, reply_all) }
+                { item("", strings::FORWARD_AS_ATTACHMENT, act(|control, _| control.forward_as_attachment())) }
                 if has_marks {
                     { item("narrow-action", archive, toggle_archived) }
-                    { item("narrow-action", "Label", choose_labels) }
-                    { item("narrow-action", "Mark as unread", mark_unread) }
+                    { item("narrow-action", strings::LABEL, choose_labels) }
+                    { item("narrow-action", strings::MARK_AS_UNREAD, mark_unread) }
                 }
                 { item("narrow-action", source, show_source) }
-                { item("", "Print", print) }
-                { item("", "Save message", act(|control, _| control.save_message())) }
+                { item("", strings::PRINT, print) }
+                { item("", strings::SAVE_MESSAGE, act(|control, _| control.save_message())) }
             </Dropdown>
             <span class="spacer"></span>
             if in_trash {
-                { icon("", "Restore", "Move to the inbox", icons::inbox(), act(|control, id| control.restore(&[id.to_owned()]))) }
+                { icon("", strings::RESTORE, strings::MOVE_TO_THE_INBOX, icons::inbox(), act(|control, id| control.restore(&[id.to_owned()]))) }
             } else {
-                { icon("", "Delete", "Delete (#)", icons::trash(), act(|control, id| control.remove(&[id.to_owned()]))) }
+                { icon("", strings::DELETE, strings::DELETE_TITLE, icons::trash(), act(|control, id| control.remove(&[id.to_owned()]))) }
             }
         </div>
     }
@@ -175,16 +178,16 @@ fn Toolbar(ToolbarProps { open, starred, archived }: &ToolbarProps) -> Html {
 /// The progress of a large message.
 fn loading(control: &Control, progress: Option<(u64, u64)>) -> Html {
     let Some((octets, announced)) = progress else {
-        return html! { <p class="empty" role="status">{ "Loading message…" }</p> };
+        return html! { <p class="empty" role="status">{ strings::LOADING_MESSAGE }</p> };
     };
     let control = control.clone();
     let cancel = Callback::from(move |_: MouseEvent| control.cancel_fetch());
     let announced = announced.max(octets);
     html! {
         <div class="empty">
-            <p role="status">{ format!("Loading message… {} of {}", format::size(octets), format::size(announced)) }</p>
-            <progress max={announced.to_string()} value={octets.to_string()} aria-label="Loaded"></progress>
-            <button class="button" type="button" onclick={cancel}>{ "Cancel" }</button>
+            <p role="status">{ strings::loading_message(&format::size(octets), &format::size(announced)) }</p>
+            <progress max={announced.to_string()} value={octets.to_string()} aria-label={strings::LOADED}></progress>
+            <button class="button" type="button" onclick={cancel}>{ strings::CANCEL }</button>
         </div>
     }
 }
@@ -197,10 +200,10 @@ fn answers(control: &Control) -> Html {
         html! { <button class="button" type="button" {onclick}>{ label }</button> }
     };
     html! {
-        <div class="answers-below" role="group" aria-label="Answer">
-            { button("Reply", |control| control.reply(false)) }
-            { button("Reply all", |control| control.reply(true)) }
-            { button("Forward", Control::forward) }
+        <div class="answers-below" role="group" aria-label={strings::ANSWER}>
+            { button(strings::REPLY, |control| control.reply(false)) }
+            { button(strings::REPLY_ALL, |control| control.reply(true)) }
+            { button(strings::FORWARD, Control::forward) }
         </div>
     }
 }

@@ -11,6 +11,7 @@ use super::icons;
 use super::suggestions::{Suggestions, option_id};
 use crate::model::draft_form::{Recipients, is_address};
 use crate::model::people::Person;
+use crate::strings;
 
 #[derive(Properties, PartialEq)]
 pub(super) struct RecipientsFieldProps {
@@ -110,7 +111,7 @@ pub(super) fn RecipientsField(props: &RecipientsFieldProps) -> Html {
         html! {
             <span class={classes!("chip", (!is_address(text)).then_some("invalid"))}>
                 { text }
-                <button class="icon" type="button" aria-label={format!("Remove {text}")} disabled={*disabled} onclick={remove}>
+                <button class="icon" type="button" aria-label={strings::remove(&text)} disabled={*disabled} onclick={remove}>
                     { icons::cross() }
                 </button>
             </span>

@@ -16,6 +16,7 @@ use yew::prelude::*;
 
 use super::frame_fit::{BORDERS, Fit, HEIGHT_MAX, Sizing};
 use crate::platform::js;
+use crate::strings;
 
 /// Time for the frame to load. It is small, but it is not available offline.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(3);
@@ -89,7 +90,7 @@ pub(super) fn RemoteImagesFrame(props: &RemoteImagesFrameProps) -> Html {
     html! {
         <div class="frame-space" ref={space}>
             <div class={classes!("frame", is_themed.then_some("themed"))} style={Fit::container_style(*fit)}>
-                <iframe title="Message" ref={frame} src="frame.html" referrerpolicy="no-referrer" onload={loaded}
+                <iframe title={strings::MESSAGE} ref={frame} src="frame.html" referrerpolicy="no-referrer" onload={loaded}
                     style={Fit::document_style(*fit)}
                     sandbox="allow-scripts allow-popups allow-popups-to-escape-sandbox"></iframe>
             </div>

@@ -6,6 +6,7 @@ use super::keyboard::SHORTCUTS;
 use super::modal::Modal;
 use crate::control::Control;
 use crate::model::state::UiAction;
+use crate::strings;
 
 const TITLE_ID: &str = "shortcuts-title";
 
@@ -16,9 +17,9 @@ pub(super) fn ShortcutsDialog() -> Html {
     let shortcut = |(keys, action)| html! { <div><dt><kbd>{ keys }</kbd></dt><dd>{ action }</dd></div> };
     html! {
         <Modal labelled_by={TITLE_ID} onclose={close.clone()}>
-            <h2 id={TITLE_ID}>{ "Keyboard shortcuts" }</h2>
+            <h2 id={TITLE_ID}>{ strings::KEYBOARD_SHORTCUTS }</h2>
             <dl>{ for SHORTCUTS.map(shortcut) }</dl>
-            <button class="button" type="button" onclick={close.reform(|_: MouseEvent| ())}>{ "Close" }</button>
+            <button class="button" type="button" onclick={close.reform(|_: MouseEvent| ())}>{ strings::CLOSE }</button>
         </Modal>
     }
 }

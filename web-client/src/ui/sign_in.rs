@@ -78,7 +78,7 @@ pub(super) fn SignIn(SignInProps { session, protocol_log, update }: &SignInProps
     let waiting = match &session.connection {
         ConnectionStatus::Waiting { reason, .. } if session.signing_in => {
             let reason = reason.as_deref().unwrap_or(strings::OFFLINE);
-            Some(format!("{reason} Trying again in a moment."))
+            Some(strings::trying_again(&reason))
         }
         _ => None,
     };
@@ -87,31 +87,31 @@ pub(super) fn SignIn(SignInProps { session, protocol_log, update }: &SignInProps
             <UpdateBar update={*update} />
             <main class="sign-in">
                 <div class="card">
-                    <div class="brand">{ icons::envelope() }{ "Pennypost" }</div>
-                    <h1>{ "Sign in" }</h1>
+                    <div class="brand">{ icons::envelope() }{ strings::PENNYPOST }</div>
+                    <h1>{ strings::SIGN_IN }</h1>
                     <form onsubmit={submit} novalidate=true>
                         if let Some(error) = &session.sign_in_error {
                             <p class="error" role="alert">{ error }</p>
                         }
                         { server_field(&server) }
-                        { field("username", "Username", "text", &username, problems.username.as_deref()) }
-                        { field("password", "Password", "password", &password, problems.password.as_deref()) }
+                        { field("username", strings::USERNAME, "text", &username, problems.username.as_deref()) }
+                        { field("password", strings::PASSWORD, "password", &password, problems.password.as_deref()) }
                         if stored_sign_in::is_available() {
-                            <label class="choice"><input type="checkbox" ref={stay} />{ "Stay signed in on this device" }</label>
+                            <label class="choice"><input type="checkbox" ref={stay} />{ strings::STAY_SIGNED_IN }</label>
                         }
                         <button class="button primary" type="submit" disabled={session.signing_in}>
-                            { if session.signing_in { "Signing in…" } else { "Sign in" } }
+                            { if session.signing_in { strings::SIGNING_IN } else { strings::SIGN_IN } }
                         </button>
                     </form>
-                    if !session.signing_in { <SignedInAccounts verb="Continue as" /> }
+                    if !session.signing_in { <SignedInAccounts verb={strings::CONTINUE_AS} /> }
                     <div role="status">
                         if let Some(waiting) = waiting {
                             <p class="warning">{ waiting }</p>
-                            <button class="button" type="button" onclick={cancel}>{ "Cancel" }</button>
+                            <button class="button" type="button" onclick={cancel}>{ strings::CANCEL }</button>
                         }
                     </div>
                     <p class="small">
-                        { "This page is an SMTP and POP3 client. " }
+                        { strings::ABOUT }
                         <button class="link" type="button" aria-expanded={open_log.to_string()} onclick={toggle_log}>
                             { strings::protocol_log(open_log) }
                         </button>
@@ -131,7 +131,7 @@ fn server_field(node: &NodeRef) -> Html {
     }
     html! {
         <div class="field">
-            <label for="server">{ "Server" }</label>
+            <label for="server">{ strings::SERVER }</label>
             <select id="server" ref={node}>
                 // Yew inserts the options from the last one, which the browser would select.
                 <option value="" selected=true>{ location::hostname() }</option>

@@ -9,6 +9,7 @@ use yew::prelude::*;
 use crate::model::fetched_message::FetchedMessage;
 use crate::model::format;
 use crate::platform::blob_url::BlobUrl;
+use crate::strings;
 
 /// Characters of the source that are shown. The download is complete.
 const SOURCE_CHARS_MAX: usize = 300_000;
@@ -34,10 +35,10 @@ pub(super) fn Source(SourceProps { message }: &SourceProps) -> Html {
     html! {
         <article class="source">
             <p>
-                { tab("Whole message", false) }{ tab("Headers", true) }
-                { format!(" As received, {}. ", format::size(message.raw.len() as u64)) }
+                { tab(strings::WHOLE_MESSAGE, false) }{ tab(strings::HEADERS, true) }
+                { strings::as_received(&format::size(message.raw.len() as u64)) }
                 if let Some(download) = download.as_ref() {
-                    <a href={download.as_str().to_owned()} download={name}>{ "Save" }</a>
+                    <a href={download.as_str().to_owned()} download={name}>{ strings::SAVE }</a>
                 }
             </p>
             if *headers_only { { headers(&message.raw) } } else { { whole(&message.raw) } }
@@ -50,7 +51,7 @@ pub(super) fn whole(raw: &[u8]) -> Html {
     let cut = text.char_indices().nth(SOURCE_CHARS_MAX).map(|(at, _)| at);
     html! {
         <>
-            if cut.is_some() { <p>{ "Only the beginning is shown." }</p> }
+            if cut.is_some() { <p>{ strings::BEGINNING_SHOWN }</p> }
             <pre tabindex="0">{ &text[..cut.unwrap_or(text.len())] }</pre>
         </>
     }
@@ -73,7 +74,7 @@ pub(super) fn headers(raw: &[u8]) -> Html {
     let is_cut = shown.len() < header.len() || fields.next().is_some();
     html! {
         <>
-            if is_cut { <p>{ format!("Only the first {} header fields are shown.", format::number(rows.len())) }</p> }
+            if is_cut { <p>{ strings::first_fields_shown(&format::number(rows.len())) }</p> }
             <table class="headers"><tbody>{ rows }</tbody></table>
         </>
     }

@@ -3,6 +3,7 @@
 use yew::prelude::*;
 
 use crate::model::people::Person;
+use crate::strings;
 
 #[derive(Properties, PartialEq)]
 pub(super) struct SuggestionsProps {
@@ -32,7 +33,7 @@ pub(super) fn Suggestions(SuggestionsProps { id, people, active, onchoose }: &Su
     // The field keeps the focus.
     let keep_focus = Callback::from(|event: MouseEvent| event.prevent_default());
     html! {
-        <ul class="suggestions" role="listbox" id={id.clone()} aria-label="Suggestions" onmousedown={keep_focus}>
+        <ul class="suggestions" role="listbox" id={id.clone()} aria-label={strings::SUGGESTIONS} onmousedown={keep_focus}>
             { for people.iter().enumerate().map(option) }
         </ul>
     }

@@ -1,5 +1,6 @@
 //! Toasts: Undo, the message that is being sent, and notices. One at a time.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use mail_core::time::Duration;
@@ -10,6 +11,7 @@ use super::icons;
 use crate::control::{Control, toast_timeout};
 use crate::model::format;
 use crate::model::state::{ComposeState, Notice, Outgoing, Severity, UiAction};
+use crate::strings;
 
 /// Time for which an [`Severity::Info`] notice is shown.
 const INFO_TIME: Duration = Duration::from_secs(6);
@@ -21,6 +23,7 @@ pub(super) struct ToastsProps {
     /// Number of messages that were archived or moved back, and whether they were archived.
     pub(super) refiled: (usize, bool),
     pub(super) compose: Rc<ComposeState>,
+    /// It waits while something else is shown.
     pub(super) notice: Option<Notice>,
 }
 
@@ -28,24 +31,30 @@ pub(super) struct ToastsProps {
 #[component]
 pub(super) fn Toasts(ToastsProps { undoable, refiled, compose, notice }: &ToastsProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
-    {
-        let control = control.clone();
-        use_effect_with(notice.clone(), move |notice| {
-            if let Some(notice) = notice.clone().filter(|notice| notice.severity == Severity::Info) {
-                spawn_local(async move {
-                    toast_timeout(INFO_TIME).await;
-                    if control.state().ui.notice.as_ref() == Some(&notice) {
-                        control.dispatch(UiAction::CloseNotice);
-                    }
-                });
-            }
-        });
-    }
     let error = notice.as_ref().filter(|notice| notice.severity == Severity::Error);
     let undo = undo_text(*undoable, *refiled, compose);
     let outgoing = compose.outgoing.as_ref().filter(|outgoing| !compose.is_open(&outgoing.draft));
     let outgoing = outgoing.filter(|_| error.is_none() && undo.is_none());
     let notice = notice.as_ref().filter(|_| undo.is_none() && outgoing.is_none());
+    {
+        let control = control.clone();
+        use_effect_with(notice.cloned(), move |notice| {
+            let is_shown = Rc::new(Cell::new(true));
+            if let Some(notice) = notice {
+                control.dispatch(UiAction::NoticeSeen(notice.clone()));
+            }
+            if let Some(notice) = notice.clone().filter(|notice| notice.severity == Severity::Info) {
+                let is_shown = is_shown.clone();
+                spawn_local(async move {
+                    toast_timeout(INFO_TIME).await;
+                    if is_shown.get() {
+                        control.dispatch(UiAction::CloseNotice(notice));
+                    }
+                });
+            }
+            move || is_shown.set(false)
+        });
+    }
     html! {
         <div class="toasts">
             <div role="status">
@@ -65,18 +74,18 @@ pub(super) fn Toasts(ToastsProps { undoable, refiled, compose, notice }: &Toasts
 /// The last action that can be undone.
 fn undo_text(undoable: usize, refiled: (usize, bool), compose: &ComposeState) -> Option<String> {
     if let Some(held) = &compose.held {
-        return Some(format!("Sending to {}.", held.recipients()));
+        return Some(strings::sending_to(&held.recipients()));
     }
     if compose.discarded.is_some() {
-        return Some("Draft discarded.".to_owned());
+        return Some(strings::DRAFT_DISCARDED.to_owned());
     }
     let counted = |count: usize, done: &str| match count {
         0 => None,
-        1 => Some(format!("Message {done}.")),
+        1 => Some(strings::message_done(&done)),
         count => Some(format!("{} {done}.", format::count(count, "message"))),
     };
     let (count, archived) = refiled;
-    let refiled = counted(count, if archived { "archived" } else { "moved to the inbox" });
+    let refiled = counted(count, if archived { "archived" } else { strings::DONE_MOVED_TO_INBOX });
     refiled.or_else(|| counted(undoable, "deleted"))
 }
 
@@ -88,8 +97,8 @@ fn undo_toast(control: &Control, text: String, is_held: bool) -> Html {
     html! {
         <div class="toast">
             <span>{ text }</span>
-            <button type="button" title="Undo (z)" onclick={act(Control::undo)}>{ "Undo" }</button>
-            if is_held { <button type="button" onclick={act(Control::release)}>{ "Send now" }</button> }
+            <button type="button" title={strings::UNDO_TITLE} onclick={act(Control::undo)}>{ strings::UNDO }</button>
+            if is_held { <button type="button" onclick={act(Control::release)}>{ strings::SEND_NOW }</button> }
         </div>
     }
 }
@@ -99,19 +108,19 @@ fn outgoing_toast(control: &Control, Outgoing { octets_sent, octets, .. }: &Outg
     let cancel = Callback::from(move |_: MouseEvent| control.cancel_sending());
     html! {
         <div class="toast">
-            <span>{ format!("Sending… {} of {}", format::size(*octets_sent), format::size(*octets)) }</span>
-            <button type="button" onclick={cancel}>{ "Cancel" }</button>
+            <span>{ strings::sending(&format::size(*octets_sent), &format::size(*octets)) }</span>
+            <button type="button" onclick={cancel}>{ strings::CANCEL }</button>
         </div>
     }
 }
 
 fn notice_toast(control: &Control, notice: &Notice) -> Html {
-    let control = control.clone();
-    let close = Callback::from(move |_: MouseEvent| control.dispatch(UiAction::CloseNotice));
+    let (control, closed) = (control.clone(), notice.clone());
+    let close = Callback::from(move |_: MouseEvent| control.dispatch(UiAction::CloseNotice(closed.clone())));
     html! {
         <div class={classes!("toast", (notice.severity == Severity::Error).then_some("error"))}>
             <span>{ &notice.text }</span>
-            <button class="icon" type="button" aria-label="Close" onclick={close}>{ icons::cross() }</button>
+            <button class="icon" type="button" aria-label={strings::CLOSE} onclick={close}>{ icons::cross() }</button>
         </div>
     }
 }

@@ -10,9 +10,7 @@ use super::icons;
 use super::menu::MainMenu;
 use crate::control::Control;
 use crate::model::state::{Account, ConnectionStatus, SessionState};
-
-const SEARCH_HINT: &str =
-    "Words, or from: to: subject: has:attachment is:unread before:2026-11-22 after:2026-11-22";
+use crate::strings;
 
 #[derive(Properties, PartialEq)]
 pub(super) struct TopBarProps {
@@ -33,22 +31,22 @@ pub(super) fn TopBar(TopBarProps { session, search, protocol_log }: &TopBarProps
     };
     let check = Callback::from(move |_: MouseEvent| control.synchronize());
     let (class, status) = match &session.connection {
-        ConnectionStatus::Idle => ("", "Connected"),
-        ConnectionStatus::Busy => ("busy", "Syncing"),
-        ConnectionStatus::Waiting { .. } | ConnectionStatus::Failed(_) => ("failed", "Not connected"),
+        ConnectionStatus::Idle => ("", strings::CONNECTED),
+        ConnectionStatus::Busy => ("busy", strings::SYNCING),
+        ConnectionStatus::Waiting { .. } | ConnectionStatus::Failed(_) => ("failed", strings::NOT_CONNECTED),
     };
     let busy = session.connection == ConnectionStatus::Busy;
     let account = session.account.as_ref().map(Account::label).unwrap_or_default();
     let account_id = session.account.as_ref().map(|account| account.id.clone()).unwrap_or_default();
     html! {
         <header class="top">
-            <h1 class="brand">{ icons::envelope() }<span>{ "Pennypost" }</span></h1>
+            <h1 class="brand">{ icons::envelope() }<span>{ strings::PENNYPOST }</span></h1>
             <input class="search" id={SEARCH_ID} type="search" value={search.clone()} oninput={type_search}
-                placeholder="Search mail   /" title={SEARCH_HINT} aria-label="Search mail" autocomplete="off" />
+                placeholder={strings::SEARCH_PLACEHOLDER} title={strings::SEARCH_HINT} aria-label={strings::SEARCH_MAIL} autocomplete="off" />
             <div class="account">
                 <span class="address"><i class={classes!("dot", class)} title={status}></i>{ account.clone() }</span>
                 <button class="button" type="button" onclick={check} disabled={busy}>
-                    { if busy { "Checking…" } else { "Check mail" } }
+                    { if busy { strings::CHECKING } else { strings::CHECK_MAIL } }
                 </button>
                 <MainMenu {account} {account_id} protocol_log={*protocol_log} />
             </div>

@@ -23,7 +23,7 @@ pub(super) fn UpdateBar(UpdateBarProps { update }: &UpdateBarProps) -> Html {
         <div class="update-bar">
             <span role="status">if *update { { strings::NEW_VERSION } }</span>
             if *update {
-                <button class="button" type="button" onclick={reload}>{ "Reload" }</button>
+                <button class="button" type="button" onclick={reload}>{ strings::RELOAD }</button>
             }
         </div>
     }

@@ -12,8 +12,10 @@ use serde_json::{Map, Value, json};
 use super::{Screen, downloads};
 use crate::paths;
 
-/// Beginnings of the lines that Firefox writes for uncaught errors and for `console.error`.
-const ERRORS: [&str; 2] = ["JavaScript error:", "console.error:"];
+/// Beginnings of the lines that Firefox writes for uncaught errors and for `console.error` of pages. Its own scripts have other URLs.
+const ERRORS: [&str; 2] = ["JavaScript error: http", "console.error:"];
+/// The loader of Firefox's own settings, which finds no server.
+const OWN_ERROR: &str = "console.error: RSLoader:";
 
 /// The errors of all pages since the last call of [`take_errors`]. geckodriver has no command for them. Each test is a process.
 static CONSOLE: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -44,6 +46,10 @@ pub(super) fn capabilities(folder: &Path, screen: Screen) -> Map<String, Value> 
         "args": ["-headless", "-profile", profile],
         "prefs": {
             "devtools.console.stdout.content": true,
+            // Without the messages of Firefox itself.
+            "devtools.console.stdout.chrome": false,
+            // No server outside of this machine is asked for settings.
+            "services.settings.server": "data:,",
             "layout.css.prefers-color-scheme.content-override": colour_scheme,
             "browser.download.folderList": 2,
             "browser.download.dir": downloads(folder),
@@ -57,7 +63,8 @@ pub(super) fn capabilities(folder: &Path, screen: Screen) -> Map<String, Value> 
 pub(super) fn record_errors(output: Receiver<String>) {
     thread::spawn(move || {
         for line in output {
-            if ERRORS.iter().any(|error| line.trim_start().starts_with(error)) {
+            let text = line.trim_start();
+            if ERRORS.iter().any(|error| text.starts_with(error)) && !text.starts_with(OWN_ERROR) {
                 CONSOLE.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             }
         }

@@ -120,13 +120,14 @@ async fn close(page: &Page) {
     page.type_keys(&Key::Escape.to_string()).await;
 }
 
-/// Opens a folder. On a phone the folders are a select field.
+/// Opens a folder. On a phone the folders are in a drawer.
 async fn open_folder(page: &Page, screen: Screen, name: &str) {
     if screen == Screen::Phone {
-        page.select_option("Folder", name).await;
-    } else {
-        page.press(name).await;
+        page.press("Folders").await;
+        page.wait_for("dialog", "Folders").await;
+        check(page, "folders").await;
     }
+    page.press(name).await;
 }
 
 #[tokio::test]

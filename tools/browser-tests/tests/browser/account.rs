@@ -42,10 +42,10 @@ async fn message_is_sent_from_the_chosen_address() {
 }
 
 /// The text of the selected From.
-const FROM: &str = "return document.getElementById('compose-from')?.selectedOptions[0]?.text";
+pub(crate) const FROM: &str = "return document.getElementById('compose-from')?.selectedOptions[0]?.text";
 
 /// Signed in as gb, who has two addresses.
-async fn open_with_alias() -> Fixture {
+pub(crate) async fn open_with_alias() -> Fixture {
     let servers = Servers::start("");
     let _ = servers.file("data/Aliases.txt", b"sales@iit.edu: gb\n");
     let fixture = Fixture::open_on(Screen::Desktop, servers).await;

@@ -185,3 +185,29 @@ async fn maildrop_in_use_is_retried() {
     page.wait_for_text_gone("another session").await;
     assert_no_console_errors(page).await;
 }
+
+#[tokio::test]
+async fn notice_waits_until_undo_is_over() {
+    let fixture = open_inbox(&[&short("first"), &short("second")]).await;
+    let Fixture { page, .. } = &fixture;
+    page.wait_for_text("2 of 2 available offline").await;
+    page.freeze_clock().await;
+    page.open_row("second").await;
+    page.press("Delete").await;
+    page.wait_for("button", "Undo").await;
+    page.choose_menu_item("Settings").await;
+    page.press("Export Inbox").await;
+    page.press("Cancel").await;
+    page.wait_for("button", "Undo").await;
+    // Undo lasts for 7 seconds, a notice for 6.
+    page.advance_clock(Duration::from_millis(6_500)).await;
+    page.wait_for("button", "Undo").await;
+    let exported = "Exported 2 messages to inbox.mbox.";
+    assert!(!page.text().await.contains(exported));
+    page.advance_clock(Duration::from_secs(1)).await;
+    page.wait_for("alert", exported).await;
+    page.screenshot("notice-after-undo").await;
+    page.advance_clock(Duration::from_millis(6_500)).await;
+    page.wait_for_gone("alert", exported).await;
+    assert_no_console_errors(page).await;
+}

@@ -227,10 +227,12 @@ async fn archive_and_labels_work_on_a_phone() {
     page.press("More").await;
     page.press("Archive").await;
     page.wait_for_gone("row", "two").await;
-    page.select_option("Folder", "Archive").await;
+    page.press("Folders").await;
+    page.press("Archive").await;
     page.wait_for("row", "two").await;
     page.screenshot("phone-archive").await;
-    page.select_option("Folder", "Bills").await;
+    page.press("Folders").await;
+    page.press("Bills").await;
     page.wait_for("row", "two").await;
     assert_no_console_errors(page).await;
 }

@@ -26,7 +26,7 @@ async fn messages_and_contacts_are_imported() {
     page.wait_for("row", "Old letter").await;
     page.open_row("Old bill").await;
     page.wait_for_reader_text("From here.").await;
-    page.wait_for_text("dated 3 Feb 2020").await;
+    page.wait_for_text("dated Feb 3, 2020").await;
 
     let card = "BEGIN:VCARD\nVERSION:3.0\nFN:Xenia Long\nEMAIL:xenia@example.org\nEND:VCARD\n";
     import(page, &servers.file("people.vcf", card.as_bytes())).await;

@@ -246,6 +246,39 @@ async fn layout_fits_a_phone() {
 }
 
 #[tokio::test]
+async fn folders_of_a_phone_are_in_a_drawer() {
+    let fixture = open_inbox_on(Screen::Phone, &[&short("first"), &short("second")]).await;
+    let Fixture { page, .. } = &fixture;
+    page.wait_for("row", "second").await;
+    page.press("Folders").await;
+    page.wait_for("dialog", "Folders").await;
+    page.wait_for("button", "Inbox 2").await;
+    assert_eq!(page.run(WIDTH, vec![]).await, 390);
+    page.screenshot("phone-folders").await;
+    assert_eq!(page.accessibility_violations().await, [""; 0]);
+    page.press("Starred").await;
+    page.wait_for_gone("dialog", "Folders").await;
+    page.wait_for("heading", "Starred").await;
+    page.wait_for_text("No starred messages.").await;
+    page.back().await;
+    page.wait_for("row", "second").await;
+
+    for close in ["Back", "Escape", "Close"] {
+        page.press("Folders").await;
+        page.wait_for("dialog", "Folders").await;
+        match close {
+            "Back" => page.back().await,
+            "Escape" => page.type_keys(&Key::Escape.to_string()).await,
+            button => page.press(button).await,
+        }
+        page.wait_for_gone("dialog", "Folders").await;
+        page.wait_until("the focus on the button", async || page.focused_name().await == "Folders").await;
+        page.wait_for("heading", "Inbox").await;
+    }
+    assert_no_console_errors(page).await;
+}
+
+#[tokio::test]
 async fn browser_back_closes_open_views_before_it_leaves_the_page() {
     let fixture = open_inbox_on(Screen::Phone, &[&short("first"), &short("second")]).await;
     let Fixture { page, servers, .. } = &fixture;

@@ -23,6 +23,8 @@ mod navigation;
 mod offline;
 mod outbox;
 mod panes;
+mod pictures;
+mod preferences;
 mod previews;
 mod printing;
 mod quotations;

@@ -219,9 +219,10 @@ async fn new_mail_is_listed_and_notified() {
 }
 
 /// Records notifications in `notes`; `hide(hidden)` sets the visibility of the page.
-const RECORD_NOTIFICATIONS: &str = "window.notes = []; \
+pub(crate) const RECORD_NOTIFICATIONS: &str = "window.notes = []; \
     window.Notification = class { \
         static permission = 'granted'; \
+        static requestPermission() { this.permission = 'granted'; return Promise.resolve('granted'); } \
         constructor(title, { body }) { notes.push([title, body]) } \
     }; \
     window.hide = (hidden) => Object.defineProperty(document, 'hidden', { value: hidden, configurable: true })";

@@ -24,8 +24,8 @@ async fn sent_message_can_be_undone_for_ten_seconds() {
     let (page, servers) = (&fixture.page, &fixture.servers);
     compose_to_ag(page, "Later").await;
     // Ctrl+Enter in any field
-    let field = page.wait_for("field", "Text").await;
-    field.send_keys(&format!("{}{}{}", Key::Control, Key::Enter, Key::Null)).await.expect("keys");
+    page.press_until_focused(&Key::Tab.to_string(), "Text").await;
+    page.type_with(Key::Control, Key::Enter.into()).await;
     page.wait_for_gone("field", "Subject").await;
     page.wait_for_text("Sending to ag@iit.edu.").await;
     page.screenshot("undo-send").await;
@@ -216,7 +216,7 @@ async fn compose_pane_shows_when_the_draft_was_saved() {
     page.press("Compose").await;
     page.fill("Subject", "Half a thought").await;
     let saved = "const saved = document.querySelector('.saved').innerText; \
-                 return /^Draft saved \\d\\d:\\d\\d$/.test(saved)";
+                 return /^Draft saved \\d+:\\d\\d/.test(saved)";
     page.wait_until("the time", async || page.run(saved, vec![]).await == true).await;
     page.screenshot("draft-saved").await;
     assert_no_console_errors(page).await;

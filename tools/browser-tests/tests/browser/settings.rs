@@ -3,6 +3,7 @@
 use browser_tests::Page;
 use fantoccini::key::Key;
 
+use crate::account::FROM;
 use crate::sample_mails::PLAIN;
 use crate::{assert_no_console_errors, open_inbox, reload, send};
 
@@ -23,7 +24,7 @@ async fn sent_mail_has_the_name_and_the_signature() {
     page.wait_until("the stored settings", async || page.stored_data().await.contains("Room 7")).await;
     reload(page).await;
     page.press("Compose").await;
-    page.wait_for_text("Gb Köhler <gb@iitkgp.edu>").await;
+    page.wait_until("the name", async || page.run(FROM, vec![]).await == "Gb Köhler <gb@iitkgp.edu>").await;
     page.wait_until("the signature", async || page.value("Text").await == "\n\n-- \nGb\nRoom 7\n").await;
     // An unchanged message is no draft.
     page.press("Save and close").await;

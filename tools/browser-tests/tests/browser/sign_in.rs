@@ -19,7 +19,15 @@ async fn wrong_credentials_are_refused_and_valid_ones_open_the_list() {
     page.sign_in("gb", "wrong").await;
     page.wait_for("alert", "wrong username or password").await;
     page.screenshot("sign-in-refused").await;
+    page.press("Show protocol log").await;
+    page.wait_for_text("C: USER gb").await;
 
+    // The log of the refused user ends.
+    sign_in(page, "ag", "aviator").await;
+    page.wait_for_text("C: USER ag").await;
+    assert!(!page.text().await.contains("C: USER gb"));
+    page.press("Close").await;
+    page.choose_menu_item("Sign out").await;
     sign_in(page, "gb", "gondola").await;
     page.wait_for("row", "Meeting").await;
     page.wait_for_gone("field", "Password").await;

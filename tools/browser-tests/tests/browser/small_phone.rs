@@ -33,6 +33,11 @@ async fn every_view_fits_a_small_phone() {
     let Fixture { page, .. } = &fixture;
     page.wait_for("row", "Meeting").await;
     check(page, "list").await;
+    page.press("Folders").await;
+    page.wait_for("dialog", "Folders").await;
+    check(page, "folders").await;
+    page.press("Close").await;
+    page.wait_for_gone("dialog", "Folders").await;
     page.press("Menu").await;
     page.wait_for("button", "Sign out").await;
     check(page, "menu").await;

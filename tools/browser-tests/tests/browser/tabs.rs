@@ -8,7 +8,7 @@ use crate::{assert_no_console_errors, open_without_background, sign_in};
 
 /// Opens a second tab and signs in. The clocks of both are frozen, so that neither checks for mail. Returns the first and the
 /// second tab.
-async fn open_second_tab(fixture: &Fixture) -> [WindowHandle; 2] {
+pub(crate) async fn open_second_tab(fixture: &Fixture) -> [WindowHandle; 2] {
     let Fixture { page, servers, .. } = fixture;
     let first = page.client.window().await.expect("the current tab");
     let second = page.client.new_window(true).await.expect("a new tab").handle;
@@ -19,7 +19,7 @@ async fn open_second_tab(fixture: &Fixture) -> [WindowHandle; 2] {
     [first, second]
 }
 
-async fn switch_to(fixture: &Fixture, tab: &WindowHandle) {
+pub(crate) async fn switch_to(fixture: &Fixture, tab: &WindowHandle) {
     fixture.page.client.switch_to_window(tab.clone()).await.expect("the tab is open");
 }
 

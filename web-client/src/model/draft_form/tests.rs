@@ -188,3 +188,32 @@ fn id_encodes_the_number() {
     assert_eq!(DraftForm::new(u128::MAX, DateTime::UNIX_EPOCH).number(), u128::MAX);
     assert!(form().is_empty() && !DraftForm { body: "x".into(), ..form() }.is_empty());
 }
+
+#[test]
+fn signature_is_replaced_with_the_address() {
+    let (gb, shop) = ("-- \nGb\nRoom 7", "-- \nThe shop");
+    let bodies = |form: &DraftForm, old: &str, new: &str| {
+        let mut formatted = form.clone();
+        formatted.set_formatted();
+        [form.clone(), formatted].map(|mut form| {
+            form.replace_signature(old, new);
+            form.body
+        })
+    };
+    let form = |body: &str| DraftForm { body: body.to_owned(), ..form() };
+    for (body, old, new, expected) in [
+        ("Hello\n\n-- \nGb\nRoom 7\n", gb, shop, "Hello\n\n-- \nThe shop\n"),
+        ("\n\n-- \nGb\nRoom 7\n\n\n> Hi", gb, shop, "\n\n-- \nThe shop\n\n\n> Hi"),
+        // The user has changed it.
+        ("Hello\n\n-- \nGb, Room 8\n", gb, shop, "Hello\n\n-- \nGb, Room 8\n"),
+        ("\n\n-- \nThe shop\n", shop, "", "\n\n"),
+        ("", "", shop, "\n\n-- \nThe shop\n"),
+        ("\n\n> Hi", "", shop, "\n\n-- \nThe shop\n\n\n> Hi"),
+        ("Hello", "", shop, "Hello\n\n-- \nThe shop"),
+        ("Hello", "", "", "Hello"),
+    ] {
+        assert_eq!(bodies(&form(body), old, new), [expected, expected], "{body}");
+    }
+    let answer = DraftForm { in_reply_to: MessageId::parse("<1@iit.edu>"), ..form("Yes.\n\n> Hi") };
+    assert_eq!(bodies(&answer, "", shop), ["Yes.\n\n> Hi", "Yes.\n\n> Hi"]);
+}

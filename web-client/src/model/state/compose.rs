@@ -6,10 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::model::draft_form::DraftForm;
 use crate::model::people::Person;
-
-/// Shown after a connection or page ended between the final dot and the reply (RFC 5321 section 4.2.5).
-pub(crate) const DELIVERY_UNKNOWN: &str = "The connection ended before the server confirmed the message: it may have \
-    been delivered. Check with the recipients before you send it again.";
+use crate::strings;
 
 /// The draft in the compose pane.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,7 +214,7 @@ impl ComposeState {
     fn open_stored(&mut self, form: Rc<DraftForm>) {
         // While the draft is being sent, its outcome is pending, not unknown.
         let unknown = form.maybe_delivered && !self.is_outgoing(&form.id);
-        let problem = unknown.then(|| SendProblem::Failed(DELIVERY_UNKNOWN.to_owned()));
+        let problem = unknown.then(|| SendProblem::Failed(strings::DELIVERY_UNKNOWN.to_owned()));
         self.end_hold(&form.id);
         self.open = Some(OpenDraft { problem, ..OpenDraft::new(form) });
     }

@@ -24,7 +24,7 @@ use super::message::{ListItem, Message};
 use super::people::Person;
 use super::settings::Settings;
 
-pub(crate) use compose::{ComposeAction, ComposeState, DELIVERY_UNKNOWN, OpenDraft, Outgoing, SendProblem};
+pub(crate) use compose::{ComposeAction, ComposeState, OpenDraft, Outgoing, SendProblem};
 pub(crate) use mailbox::{MailboxAction, MailboxState};
 pub(crate) use session::{Account, ConnectionStatus, SessionAction, SessionState, own_or_current};
 pub(crate) use ui::{Content, Folder, LocalDeletion, Notice, OpenMessage, Severity, Sort, UiAction, UiState};

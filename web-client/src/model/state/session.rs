@@ -32,7 +32,9 @@ impl Account {
 
     /// `Name <address>`, as From shows it.
     pub(crate) fn sender(&self, settings: &Settings, chosen: Option<&Address>) -> String {
-        with_name(settings, &self.from(chosen).map_or_else(|| self.name.clone(), ToString::to_string))
+        let from = self.from(chosen);
+        let shown = from.map_or_else(|| self.name.clone(), ToString::to_string);
+        with_name(settings.name_of(from), &shown)
     }
 
     /// All own addresses as From shows them, and the position of the draft's.
@@ -43,7 +45,8 @@ impl Account {
     ) -> (Vec<String>, Option<usize>) {
         let from = self.from(chosen);
         let position = self.addresses.iter().position(|address| Some(address) == from);
-        (self.addresses.iter().map(|address| with_name(settings, &address.to_string())).collect(), position)
+        let sender = |address: &Address| with_name(settings.name_of(Some(address)), &address.to_string());
+        (self.addresses.iter().map(sender).collect(), position)
     }
 }
 
@@ -56,8 +59,8 @@ pub(crate) fn own_or_current<'a>(
     chosen.filter(|chosen| own.is_empty() || own.contains(chosen)).or(current)
 }
 
-fn with_name(settings: &Settings, address: &str) -> String {
-    if settings.name.is_empty() { address.to_owned() } else { format!("{} <{address}>", settings.name) }
+fn with_name(name: &str, address: &str) -> String {
+    if name.is_empty() { address.to_owned() } else { format!("{name} <{address}>") }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

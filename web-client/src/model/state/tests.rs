@@ -438,3 +438,35 @@ fn found_address_completes_the_account() {
         .reduce(SessionAction::AddressFound(Address::parse("gb@iit.edu").unwrap()));
     assert_eq!(state.session.account.as_ref().unwrap().label(), "gb@iit.edu");
 }
+
+#[test]
+fn notices_are_shown_one_after_the_other() {
+    let notify = |state: State, notice: &Notice| state.reduce(UiAction::Notice(notice.clone()));
+    let shown = |state: &State| state.ui.notice().map(|notice| notice.text.clone());
+    let [one, two, three] = ["one", "two", "three"].map(Notice::info);
+    let mut state = signed_in();
+    for notice in [&one, &one, &two] {
+        state = notify(state, notice);
+    }
+    assert_eq!(shown(&state).as_deref(), Some("one"));
+    let state = state.reduce(UiAction::CloseNotice(one));
+    assert_eq!(shown(&state).as_deref(), Some("two"));
+    // The user has seen it.
+    let state = notify(state.reduce(UiAction::NoticeSeen(two)), &three);
+    assert_eq!(shown(&state).as_deref(), Some("three"));
+
+    // Errors stay, the last one in front.
+    let [first, last] = ["first", "last"].map(Notice::error);
+    let state = notify(notify(state, &first), &last).reduce(UiAction::CloseNotice(three));
+    let state = notify(state, &Notice::progress("1 of 3"));
+    let state = notify(state, &Notice::progress("2 of 3"));
+    assert_eq!(shown(&state).as_deref(), Some("2 of 3"));
+    let done = Notice::info("done");
+    let state = notify(state, &done);
+    assert_eq!(shown(&state).as_deref(), Some("done"));
+    let state = state.reduce(UiAction::CloseNotice(done));
+    assert_eq!(shown(&state).as_deref(), Some("last"));
+    let state = notify(state, &first).reduce(UiAction::CloseNotice(first));
+    assert_eq!(shown(&state).as_deref(), Some("last"));
+    assert_eq!(shown(&state.reduce(UiAction::CloseNotice(last))), None);
+}

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use crate::model::draft_form::Reminder;
 use crate::model::fetched_message::FetchedMessage;
 use crate::model::search::Search;
+use crate::strings;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Folder {
@@ -29,12 +30,12 @@ impl Folder {
 
     pub(crate) fn name(&self) -> &str {
         match self {
-            Self::Inbox => "Inbox",
-            Self::Starred => "Starred",
-            Self::Archive => "Archive",
-            Self::Drafts => "Drafts",
-            Self::Sent => "Sent",
-            Self::Trash => "Trash",
+            Self::Inbox => strings::INBOX,
+            Self::Starred => strings::STARRED,
+            Self::Archive => strings::ARCHIVE,
+            Self::Drafts => strings::DRAFTS,
+            Self::Sent => strings::SENT,
+            Self::Trash => strings::TRASH,
             Self::Label(label) => label,
         }
     }
@@ -71,11 +72,11 @@ impl Sort {
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::Newest => "Newest first",
-            Self::Oldest => "Oldest first",
-            Self::Sender => "By sender",
-            Self::Subject => "By subject",
-            Self::Largest => "Largest first",
+            Self::Newest => strings::NEWEST_FIRST,
+            Self::Oldest => strings::OLDEST_FIRST,
+            Self::Sender => strings::BY_SENDER,
+            Self::Subject => strings::BY_SUBJECT,
+            Self::Largest => strings::LARGEST_FIRST,
         }
     }
 }
@@ -102,10 +103,15 @@ pub(crate) enum Content {
     Failed(String),
 }
 
+/// Of more notices, the oldest are dropped.
+const NOTICES_MAX: usize = 20;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Severity {
     /// Disappears after some seconds.
     Info,
+    /// Stays until the next notice.
+    Progress,
     /// Stays until it is closed.
     Error,
 }
@@ -119,6 +125,10 @@ pub(crate) struct Notice {
 impl Notice {
     pub(crate) fn info(text: impl Into<String>) -> Self {
         Self { severity: Severity::Info, text: text.into() }
+    }
+
+    pub(crate) fn progress(text: impl Into<String>) -> Self {
+        Self { severity: Severity::Progress, text: text.into() }
     }
 
     pub(crate) fn error(text: impl Into<String>) -> Self {
@@ -172,7 +182,12 @@ pub(crate) struct UiState {
     pub(crate) deletion: Option<LocalDeletion>,
     /// The question before a draft is sent.
     pub(crate) reminder: Option<Reminder>,
-    pub(crate) notice: Option<Notice>,
+    /// The notices that have not been closed, the oldest first.
+    pub(crate) notices: Rc<Vec<Notice>>,
+    /// The notice that the user has seen, or sees.
+    pub(crate) seen: Option<Notice>,
+    /// The folders are shown above the list, on a narrow screen.
+    pub(crate) folders: bool,
     /// The server has a new version of the page.
     pub(crate) update: bool,
 }
@@ -223,7 +238,11 @@ pub(crate) enum UiAction {
     /// The question is answered.
     CloseConfirmation,
     Notice(Notice),
-    CloseNotice,
+    /// The notice has appeared.
+    NoticeSeen(Notice),
+    CloseNotice(Notice),
+    /// Opens or closes the folders on a narrow screen.
+    Folders(bool),
     /// The server has a new version of the page.
     UpdateAvailable,
 }
@@ -292,8 +311,10 @@ impl UiState {
                 self.deletion = None;
                 self.reminder = None;
             }
-            UiAction::Notice(notice) => self.notice = Some(notice),
-            UiAction::CloseNotice => self.notice = None,
+            UiAction::Notice(notice) => self.add_notice(notice),
+            UiAction::NoticeSeen(notice) => self.seen = Some(notice),
+            UiAction::CloseNotice(notice) => Rc::make_mut(&mut self.notices).retain(|other| *other != notice),
+            UiAction::Folders(open) => self.folders = open,
             UiAction::UpdateAvailable => self.update = true,
         }
     }
@@ -302,16 +323,39 @@ impl UiState {
     pub(crate) const fn has_dialog(&self) -> bool {
         self.shortcuts
             || self.settings
+            || self.folders
             || self.labelling.is_some()
             || self.deletion.is_some()
             || self.reminder.is_some()
+    }
+
+    /// The notice to show: the first one that disappears by itself, else the last error.
+    pub(crate) fn notice(&self) -> Option<&Notice> {
+        let passing = self.notices.iter().find(|notice| notice.severity != Severity::Error);
+        passing.or(self.notices.last())
     }
 
     pub(crate) fn is_open(&self, id: &str) -> bool {
         self.open.as_ref().is_some_and(|open| open.id == id)
     }
 
+    /// A notice that disappears by itself gives way to the next one once it was seen. An error that is repeated becomes the last one.
+    fn add_notice(&mut self, notice: Notice) {
+        let notices = Rc::make_mut(&mut self.notices);
+        let seen = self.seen.take();
+        notices.retain(|other| match other.severity {
+            Severity::Info => *other != notice && Some(other) != seen.as_ref(),
+            Severity::Progress => false,
+            Severity::Error => *other != notice,
+        });
+        if notices.len() == NOTICES_MAX {
+            notices.remove(0);
+        }
+        notices.push(notice);
+    }
+
     fn enter(&mut self, folder: Folder) {
+        self.folders = false;
         if folder.is_local() {
             self.sort = Sort::Newest;
         }

@@ -14,6 +14,7 @@ use crate::catch::control::CatchControl;
 use crate::catch::state::{CatchState, Connection, Dialog};
 use crate::model::format;
 use crate::platform::dom;
+use crate::strings;
 use crate::ui::element_ids::SEARCH_ID;
 use crate::ui::modal::Modal;
 
@@ -32,7 +33,7 @@ pub(crate) fn CatchApp() -> Html {
     }
     use_effect_with(state.list.unread, |unread| {
         dom::set_title(&match unread {
-            0 => "Pennypost catch".to_owned(),
+            0 => strings::PENNYPOST_CATCH.to_owned(),
             unread => format!("({unread}) Pennypost catch"),
         });
     });
@@ -60,7 +61,7 @@ pub(crate) fn CatchApp() -> Html {
 
 fn problem(connection: Connection, error: Option<String>) -> Option<String> {
     match connection {
-        Connection::Lost => Some("The catcher does not answer. Connecting again…".to_owned()),
+        Connection::Lost => Some(strings::CATCHER_DOES_NOT_ANSWER.to_owned()),
         Connection::Connecting | Connection::Live => error,
     }
 }
@@ -75,11 +76,11 @@ fn deletion_question(control: &CatchControl, count: usize) -> Html {
     let confirm = Callback::from(move |_: MouseEvent| control.delete_selected());
     html! {
         <Modal labelled_by={QUESTION_ID} onclose={close.clone()}>
-            <h2 id={QUESTION_ID}>{ format!("Delete {}?", format::count(count, "message")) }</h2>
-            <p>{ "They are deleted from the catcher and cannot be restored." }</p>
+            <h2 id={QUESTION_ID}>{ strings::delete_question(&format::count(count, "message")) }</h2>
+            <p>{ strings::DELETED_FROM_CATCHER }</p>
             <div class="answers">
-                <button class="button" type="button" onclick={close.reform(|_: MouseEvent| ())}>{ "Keep" }</button>
-                <button class="button primary" type="button" onclick={confirm}>{ "Delete" }</button>
+                <button class="button" type="button" onclick={close.reform(|_: MouseEvent| ())}>{ strings::KEEP }</button>
+                <button class="button primary" type="button" onclick={confirm}>{ strings::DELETE }</button>
             </div>
         </Modal>
     }

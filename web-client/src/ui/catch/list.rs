@@ -9,7 +9,7 @@ use super::recipients::RECIPIENTS_DRAWN_MAX;
 use crate::catch::control::{CatchControl, fragment};
 use crate::catch::state::{CaughtMessage, Filter, List};
 use crate::model::format;
-use crate::platform::clock;
+use crate::platform::{clock, dates};
 use crate::strings;
 use crate::ui::element_ids::row_id;
 use crate::ui::icons;
@@ -34,14 +34,14 @@ pub(super) fn CaughtList(CaughtListProps { list, filter, is_loaded, open }: &Cau
         Callback::from(move |_: MouseEvent| control.show_more())
     };
     let empty = match (*is_loaded, filter.is_empty()) {
-        (false, _) => "Loading…",
+        (false, _) => strings::LOADING,
         (true, false) => strings::NO_RESULTS,
-        (true, true) => "No mail yet.",
+        (true, true) => strings::CATCH_LIST_IS_EMPTY,
     };
     html! {
-        <section class="list" aria-label="Messages">
+        <section class="list" aria-label={strings::MESSAGES}>
             <div class="list-bar">
-                <h2 class="wide-only">{ filter.recipient.clone().unwrap_or_else(|| "All mail".to_owned()) }</h2>
+                <h2 class="wide-only">{ filter.recipient.clone().unwrap_or_else(|| strings::ALL_MAIL.to_owned()) }</h2>
                 { recipient_field(&control, list, filter) }
                 <span class="count">{ format::count(list.count, "message") }</span>
             </div>
@@ -53,7 +53,7 @@ pub(super) fn CaughtList(CaughtListProps { list, filter, is_loaded, open }: &Cau
                     }) }
                 </ul>
                 if list.messages.len() < list.count {
-                    <p class="empty"><button class="button" type="button" onclick={show_more}>{ "Show older messages" }</button></p>
+                    <p class="empty"><button class="button" type="button" onclick={show_more}>{ strings::SHOW_OLDER_MESSAGES }</button></p>
                 }
             </div>
         </section>
@@ -73,8 +73,8 @@ fn recipient_field(control: &CatchControl, list: &List, filter: &Filter) -> Html
     };
     let recipients = list.recipients.iter().take(RECIPIENTS_DRAWN_MAX);
     html! {
-        <select class="narrow-only" aria-label="Recipient" onchange={select}>
-            <option value="" selected={filter.recipient.is_none()}>{ "All mail" }</option>
+        <select class="narrow-only" aria-label={strings::RECIPIENT} onchange={select}>
+            <option value="" selected={filter.recipient.is_none()}>{ strings::ALL_MAIL }</option>
             { for recipients.map(|recipient| option(&recipient.address)) }
         </select>
     }
@@ -92,20 +92,20 @@ fn CaughtRow(CaughtRowProps { message, is_open }: &CaughtRowProps) -> Html {
     let or =
         |text: &str, other: &'static str| if text.is_empty() { other.to_owned() } else { text.to_owned() };
     let now = clock::local(clock::now());
-    let date = message.received.map(|received| format::list_date(clock::local(received), now, false));
+    let date = message.received.map(|received| dates::list_date(received, now, false));
     html! {
         <li class={classes!("row", (!message.is_read).then_some("unread"))}>
             <a class="open" id={row_id(&message.id)} href={fragment(&message.id)} aria-current={is_open.then_some("true")}>
-                if !message.is_read { <span class="visually-hidden">{ "Unread. " }</span><i class="unread-dot"></i> }
-                <b dir="auto">{ or(&message.subject, "(no subject)") }</b>
+                if !message.is_read { <span class="visually-hidden">{ strings::UNREAD_PREFIX }</span><i class="unread-dot"></i> }
+                <b dir="auto">{ or(&message.subject, strings::NO_SUBJECT) }</b>
                 <span class="date" title={message.received.map(format::guide_date)}>
-                    if message.attachments > 0 { <span class="attachment-icon" title="Has attachments">{ icons::clip() }</span> }
+                    if message.attachments > 0 { <span class="attachment-icon" title={strings::HAS_ATTACHMENTS}>{ icons::clip() }</span> }
                     { date }
                 </span>
                 <span class="subject" dir="auto">
                     { recipients(&message.to) }{ for message.tags.iter().map(|tag| html! { <span class="label">{ tag }</span> }) }
                 </span>
-                <span class="snippet" dir="auto">{ format!("{}: {}", or(&message.from, "(no sender)"), message.snippet) }</span>
+                <span class="snippet" dir="auto">{ format!("{}: {}", or(&message.from, strings::NO_SENDER), message.snippet) }</span>
             </a>
         </li>
     }
@@ -114,7 +114,7 @@ fn CaughtRow(CaughtRowProps { message, is_open }: &CaughtRowProps) -> Html {
 fn recipients(to: &[String]) -> String {
     let named = to.iter().take(RECIPIENTS_NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
     match to.len().saturating_sub(RECIPIENTS_NAMED_MAX) {
-        0 => format!("To {named}"),
-        others => format!("To {named} and {}", format::count(others, "other")),
+        0 => strings::to_recipient(&named),
+        others => strings::to_several(&named, &format::count(others, "other")),
     }
 }

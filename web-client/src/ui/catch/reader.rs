@@ -11,8 +11,9 @@ use crate::catch::control::CatchControl;
 use crate::catch::removed::last_removed;
 use crate::catch::state::{Content, Details, LinkCheck, OpenMessage};
 use crate::model::format;
-use crate::platform::clock;
+use crate::platform::dates;
 use crate::sanitize::{RemoteImages, SanitizedHtml, sanitize_html};
+use crate::strings;
 use crate::ui::element_ids::TITLE_ID;
 use crate::ui::icons;
 
@@ -37,11 +38,11 @@ pub(super) fn CaughtReader(CaughtReaderProps { open, can_release, is_empty }: &C
         return html! { <main class="reader"><div class="empty">{ hint(*is_empty) }</div></main> };
     };
     let body = match &open.content {
-        Content::Loading => html! { <p class="empty" role="status">{ "Loading message…" }</p> },
+        Content::Loading => html! { <p class="empty" role="status">{ strings::LOADING_MESSAGE }</p> },
         Content::Failed(error) => html! {
             <div class="empty" role="alert">
                 <p>{ error }</p>
-                <a href={api::source_path(&open.id)} download="">{ "Save the source" }</a>
+                <a href={api::source_path(&open.id)} download="">{ strings::SAVE_THE_SOURCE }</a>
             </div>
         },
         Content::Ready(details) => {
@@ -51,17 +52,17 @@ pub(super) fn CaughtReader(CaughtReaderProps { open, can_release, is_empty }: &C
             }
         }
     };
-    html! { <main class="reader" aria-label="Message"><Toolbar id={open.id.clone()} can_release={*can_release} />{ body }</main> }
+    html! { <main class="reader" aria-label={strings::MESSAGE}><Toolbar id={open.id.clone()} can_release={*can_release} />{ body }</main> }
 }
 
 fn hint(is_empty: bool) -> Html {
     if !is_empty {
-        return html! { <p>{ "Select a message. Keys: j and k open the next and the previous one, / searches." }</p> };
+        return html! { <p>{ strings::SELECT_CAUGHT_MESSAGE }</p> };
     }
     html! {
         <>
-            <p class="unread-count">{ "No mail yet" }</p>
-            <p>{ "Send mail to the SMTP address that the catcher printed at its start, by default 127.0.0.1:1025. It appears here at once." }</p>
+            <p class="unread-count">{ strings::CATCH_IS_EMPTY }</p>
+            <p>{ strings::HOW_TO_CATCH }</p>
         </>
     }
 }
@@ -80,16 +81,16 @@ fn Toolbar(ToolbarProps { id, can_release }: &ToolbarProps) -> Html {
         Callback::from(move |_: MouseEvent| act(&control, id.clone()))
     };
     html! {
-        <div class="toolbar" role="toolbar" aria-label="Message actions">
-            <button class="button icon back" type="button" aria-label="Back to the list"
+        <div class="toolbar" role="toolbar" aria-label={strings::MESSAGE_ACTIONS}>
+            <button class="button icon back" type="button" aria-label={strings::BACK_TO_THE_LIST}
                 onclick={act(|control, _| control.close())}>{ icons::back() }</button>
-            <button class="button" type="button" onclick={act(CatchControl::mark_unread)}>{ "Mark unread" }</button>
-            <a class="button" href={api::source_path(id)} download="">{ "Save source" }</a>
+            <button class="button" type="button" onclick={act(CatchControl::mark_unread)}>{ strings::MARK_UNREAD }</button>
+            <a class="button" href={api::source_path(id)} download="">{ strings::SAVE_SOURCE }</a>
             if *can_release {
-                <button class="button" type="button" onclick={act(CatchControl::ask_to_release)}>{ "Release" }</button>
+                <button class="button" type="button" onclick={act(CatchControl::ask_to_release)}>{ strings::RELEASE }</button>
             }
             <span class="spacer"></span>
-            <button class="button" type="button" onclick={act(CatchControl::delete)}>{ "Delete" }</button>
+            <button class="button" type="button" onclick={act(CatchControl::delete)}>{ strings::DELETE }</button>
         </div>
     }
 }
@@ -121,7 +122,7 @@ fn CaughtView(CaughtViewProps { details, link_check, chosen, onchoose }: &Caught
     let defects = details.lint.len();
     let tab = |of: View| {
         let label = match of {
-            View::Lint if defects > 0 => format!("Lint ({defects})"),
+            View::Lint if defects > 0 => strings::lint(&defects),
             of => of.label().to_owned(),
         };
         let choose = onchoose.reform(move |_: MouseEvent| of);
@@ -133,9 +134,9 @@ fn CaughtView(CaughtViewProps { details, link_check, chosen, onchoose }: &Caught
     let subject = &details.summary.subject;
     html! {
         <article>
-            <h2 class="title" id={TITLE_ID} dir="auto">{ if subject.is_empty() { "(no subject)" } else { subject } }</h2>
+            <h2 class="title" id={TITLE_ID} dir="auto">{ if subject.is_empty() { strings::NO_SUBJECT } else { subject } }</h2>
             { envelope(details) }
-            <div class="tabs" role="group" aria-label="Views">{ for View::ALL.into_iter().map(tab) }</div>
+            <div class="tabs" role="group" aria-label={strings::VIEWS}>{ for View::ALL.into_iter().map(tab) }</div>
             { views::draw(view, details, &sanitized, link_check) }
         </article>
     }
@@ -146,14 +147,14 @@ fn envelope(details: &Details) -> Html {
     let author =
         details.message.parsed.from.first().map(|author| printable_line(&author.to_string()).into_owned());
     let from = format!("MAIL FROM:<{}>", printable_line(&details.envelope_from));
-    let received = summary.received.map(|received| format::date_and_time(clock::local(received)));
+    let received = summary.received.map(dates::date_and_time);
     html! {
         <dl class="envelope">
-            <div><dt>{ "From" }</dt><dd><bdi>{ author }</bdi>{ " " }<span class="secondary">{ from }</span></dd></div>
-            <div><dt>{ "To" }</dt><dd>{ summary.to.join(", ") }</dd></div>
-            <div><dt>{ "Received" }</dt><dd>{ received }<span class="secondary">{ format!(" · {}", format::size(summary.size)) }</span></dd></div>
-            if !summary.tags.is_empty() { <div><dt>{ "Tags" }</dt><dd>{ summary.tags.join(", ") }</dd></div> }
-            if !details.faults.is_empty() { <div><dt>{ "Faults" }</dt><dd>{ details.faults.join(", ") }</dd></div> }
+            <div><dt>{ strings::FROM }</dt><dd><bdi>{ author }</bdi>{ " " }<span class="secondary">{ from }</span></dd></div>
+            <div><dt>{ strings::TO }</dt><dd>{ summary.to.join(", ") }</dd></div>
+            <div><dt>{ strings::RECEIVED }</dt><dd>{ received }<span class="secondary">{ format!(" · {}", format::size(summary.size)) }</span></dd></div>
+            if !summary.tags.is_empty() { <div><dt>{ strings::TAGS }</dt><dd>{ summary.tags.join(", ") }</dd></div> }
+            if !details.faults.is_empty() { <div><dt>{ strings::FAULTS }</dt><dd>{ details.faults.join(", ") }</dd></div> }
         </dl>
     }
 }

@@ -7,6 +7,7 @@ use yew::prelude::*;
 use crate::catch::control::CatchControl;
 use crate::catch::state::{Filter, List};
 use crate::model::format;
+use crate::strings;
 
 /// Recipients that are drawn.
 pub(super) const RECIPIENTS_DRAWN_MAX: usize = 200;
@@ -44,13 +45,13 @@ pub(super) fn Recipients(RecipientsProps { list, filter }: &RecipientsProps) -> 
         html! { <button key={tag.clone()} class="tag" type="button" aria-pressed={is_current.to_string()} onclick={select}>{ tag }</button> }
     };
     html! {
-        <nav class="nav" aria-label="Recipients">
-            { item(None, "All mail".to_owned(), list.total, list.unread) }
-            if !list.recipients.is_empty() { <h2>{ "Recipients" }</h2> }
+        <nav class="nav" aria-label={strings::RECIPIENTS}>
+            { item(None, strings::ALL_MAIL.to_owned(), list.total, list.unread) }
+            if !list.recipients.is_empty() { <h2>{ strings::RECIPIENTS }</h2> }
             { for recipients }
-            if hidden > 0 { <small>{ format!("{} more. Search with to:", format::number(hidden)) }</small> }
+            if hidden > 0 { <small>{ strings::more_recipients_hint(&format::number(hidden)) }</small> }
             if !list.tags.is_empty() {
-                <h2>{ "Tags" }</h2>
+                <h2>{ strings::TAGS }</h2>
                 <div class="tags">{ for list.tags.iter().take(TAGS_DRAWN_MAX).map(tag) }</div>
             }
         </nav>

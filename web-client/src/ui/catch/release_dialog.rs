@@ -6,6 +6,7 @@ use web_sys::{HtmlInputElement, SubmitEvent};
 use yew::prelude::*;
 
 use crate::catch::control::CatchControl;
+use crate::strings;
 use crate::ui::modal::Modal;
 
 const TITLE_ID: &str = "release-title";
@@ -44,17 +45,17 @@ pub(super) fn ReleaseDialog(
     html! {
         <Modal labelled_by={TITLE_ID} onclose={close.clone()}>
             <form onsubmit={submit}>
-                <h2 id={TITLE_ID}>{ "Release this message?" }</h2>
-                <p>{ "The message leaves the catcher: it is delivered to these addresses." }</p>
+                <h2 id={TITLE_ID}>{ strings::RELEASE_THIS_MESSAGE }</h2>
+                <p>{ strings::RELEASE_EXPLANATION }</p>
                 <p class="field">
-                    <label for={FIELD_ID}>{ "To" }</label>
+                    <label for={FIELD_ID}>{ strings::TO }</label>
                     <input id={FIELD_ID} ref={field} type="text" value={(*first).clone()} autocomplete="off" />
                 </p>
-                <p class="explanation">{ format!("Permitted: {allowed}") }</p>
+                <p class="explanation">{ strings::permitted(&allowed) }</p>
                 if let Some(problem) = problem { <p class="problem" role="alert">{ problem }</p> }
                 <div class="answers">
-                    <button class="button" type="button" onclick={close.reform(|_: MouseEvent| ())}>{ "Cancel" }</button>
-                    <button class="button primary" type="submit" disabled={*is_sending}>{ "Release" }</button>
+                    <button class="button" type="button" onclick={close.reform(|_: MouseEvent| ())}>{ strings::CANCEL }</button>
+                    <button class="button primary" type="submit" disabled={*is_sending}>{ strings::RELEASE }</button>
                 </div>
             </form>
         </Modal>

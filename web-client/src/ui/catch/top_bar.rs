@@ -5,11 +5,9 @@ use yew::prelude::*;
 
 use crate::catch::control::CatchControl;
 use crate::catch::state::Connection;
+use crate::strings;
 use crate::ui::element_ids::SEARCH_ID;
 use crate::ui::icons;
-
-const SEARCH_HINT: &str = "Words, or to: from: subject: tag: has:attachment is:unread larger:100k before:2026-11-22 after:2026-11-22; \
-    - excludes";
 
 #[derive(Properties, PartialEq)]
 pub(super) struct CatchBarProps {
@@ -36,19 +34,19 @@ pub(super) fn CatchBar(CatchBarProps { search, connection, count, unread }: &Cat
     };
     let delete_all = Callback::from(move |_: MouseEvent| control.ask_to_delete());
     let (class, status) = match connection {
-        Connection::Connecting => ("busy", "Connecting"),
-        Connection::Live => ("", "Live"),
-        Connection::Lost => ("failed", "Not connected"),
+        Connection::Connecting => ("busy", strings::CONNECTING),
+        Connection::Live => ("", strings::LIVE),
+        Connection::Lost => ("failed", strings::NOT_CONNECTED),
     };
     html! {
         <header class="top">
-            <h1 class="brand">{ icons::envelope() }<span>{ "Pennypost catch" }</span></h1>
+            <h1 class="brand">{ icons::envelope() }<span>{ strings::PENNYPOST_CATCH }</span></h1>
             <input class="search" id={SEARCH_ID} type="search" value={search.clone()} oninput={type_search}
-                placeholder="Search mail   /" title={SEARCH_HINT} aria-label="Search mail" autocomplete="off" />
+                placeholder={strings::SEARCH_PLACEHOLDER} title={strings::CATCH_SEARCH_HINT} aria-label={strings::SEARCH_MAIL} autocomplete="off" />
             <div class="account">
                 <span class="address"><i class={classes!("dot", class)}></i>{ status }</span>
-                <button class="button wide-only" type="button" onclick={read_all} disabled={*unread == 0}>{ "Mark all read" }</button>
-                <button class="button" type="button" onclick={delete_all} disabled={*count == 0}>{ "Delete all" }</button>
+                <button class="button wide-only" type="button" onclick={read_all} disabled={*unread == 0}>{ strings::MARK_ALL_READ }</button>
+                <button class="button" type="button" onclick={delete_all} disabled={*count == 0}>{ strings::DELETE_ALL }</button>
             </div>
         </header>
     }

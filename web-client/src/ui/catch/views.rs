@@ -14,6 +14,7 @@ use crate::catch::state::{Details, DialogueLine, DialogueText, Finding, LinkChec
 use crate::model::fetched_message::FetchedMessage;
 use crate::model::format;
 use crate::platform::PLATFORM;
+use crate::strings;
 use crate::ui::attachments::Attachments;
 use crate::ui::chunked_text::{ChunkedText, TextOf};
 use crate::ui::frame_fit::Sizing;
@@ -52,14 +53,14 @@ impl View {
     pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Html => "HTML",
-            Self::Text => "Text",
-            Self::Source => "Source",
-            Self::Headers => "Headers",
-            Self::Links => "Links",
-            Self::Parts => "Parts",
-            Self::Compatibility => "Compatibility",
-            Self::Dialogue => "Dialogue",
-            Self::Lint => "Lint",
+            Self::Text => strings::TEXT,
+            Self::Source => strings::SOURCE,
+            Self::Headers => strings::HEADERS,
+            Self::Links => strings::LINKS,
+            Self::Parts => strings::PARTS,
+            Self::Compatibility => strings::COMPATIBILITY,
+            Self::Dialogue => strings::DIALOGUE,
+            Self::Lint => strings::LINT,
         }
     }
 }
@@ -97,7 +98,7 @@ struct HtmlViewProps {
 
 /// Widths of a phone, a tablet and a desktop in pixels; `None` is the width of the pane.
 const WIDTHS: [(&str, Option<u32>); 4] =
-    [("Fit", None), ("320 px", Some(320)), ("768 px", Some(768)), ("1280 px", Some(1_280))];
+    [(strings::FIT, None), ("320 px", Some(320)), ("768 px", Some(768)), ("1280 px", Some(1_280))];
 
 #[component]
 fn HtmlView(HtmlViewProps { message, sanitized }: &HtmlViewProps) -> Html {
@@ -109,7 +110,7 @@ fn HtmlView(HtmlViewProps { message, sanitized }: &HtmlViewProps) -> Html {
         use_callback((), move |images, ()| broken.set(images))
     };
     let Some((html, _)) = &**sanitized else {
-        return html! { <p class="explanation">{ "The HTML could not be made safe, so it is not shown." }</p> };
+        return html! { <p class="explanation">{ strings::UNSAFE_HTML }</p> };
     };
     let button = |(label, of): (&'static str, Option<u32>)| {
         let pressed = (*width == of).to_string();
@@ -123,10 +124,10 @@ fn HtmlView(HtmlViewProps { message, sanitized }: &HtmlViewProps) -> Html {
     let style = width.map(|width| format!("width:{width}px"));
     html! {
         <>
-            <div class="widths" role="group" aria-label="Width">
+            <div class="widths" role="group" aria-label={strings::WIDTH}>
                 { for WIDTHS.into_iter().map(button) }
                 if html.blocked_images > 0 {
-                    <span class="secondary">{ format!("{} blocked", format::count(html.blocked_images, "remote image")) }</span>
+                    <span class="secondary">{ format!("{} blocked", format::count(html.blocked_images, strings::ONE_REMOTE_IMAGE)) }</span>
                 }
             </div>
             // Focusable, so that the keyboard can scroll a wide frame.
@@ -165,7 +166,7 @@ fn LinksView(LinksViewProps { details, check }: &LinksViewProps) -> Html {
     let listed = match check {
         LinkCheck::Done(links) => html! {
             <table class="headers">
-                <thead><tr><th>{ "Link" }</th><th>{ "Status" }</th></tr></thead>
+                <thead><tr><th>{ strings::LINK }</th><th>{ strings::STATUS }</th></tr></thead>
                 <tbody>{ for links.iter().map(status) }</tbody>
             </table>
         },
@@ -179,17 +180,17 @@ fn LinksView(LinksViewProps { details, check }: &LinksViewProps) -> Html {
     html! {
         <>
             if !details.codes.is_empty() {
-                <h3>{ "One-time codes" }</h3>
+                <h3>{ strings::ONE_TIME_CODES }</h3>
                 <p>{ for details.codes.iter().map(|code| html! { <><code>{ code }</code>{ " " }</> }) }</p>
             }
             <h3>{ format::count(details.links.len(), "link") }</h3>
             if !details.links.is_empty() {
                 <p>
-                    <button class="button" type="button" onclick={start} disabled={is_running}>{ "Check links" }</button>
-                    <span class="secondary">{ " Sends a HEAD request to each, and follows redirects." }</span>
+                    <button class="button" type="button" onclick={start} disabled={is_running}>{ strings::CHECK_LINKS }</button>
+                    <span class="secondary">{ strings::CHECK_LINKS_EXPLANATION }</span>
                 </p>
             }
-            if is_running { <p role="status">{ "Checking links…" }</p> }
+            if is_running { <p role="status">{ strings::CHECKING_LINKS }</p> }
             if let LinkCheck::Failed(error) = check { <p class="problem" role="alert">{ error }</p> }
             { listed }
         </>
@@ -209,7 +210,7 @@ fn parts(message: &Rc<FetchedMessage>) -> Html {
     html! {
         <>
             <table class="headers">
-                <thead><tr><th>{ "Type" }</th><th>{ "Name" }</th><th class="number">{ "Size" }</th></tr></thead>
+                <thead><tr><th>{ strings::TYPE }</th><th>{ strings::NAME }</th><th class="number">{ strings::SIZE }</th></tr></thead>
                 <tbody>{ for part_rows(&message.raw, PLATFORM).into_iter().map(row) }</tbody>
             </table>
             <Attachments message={message.clone()} inline={BTreeSet::new()} />
@@ -219,7 +220,7 @@ fn parts(message: &Rc<FetchedMessage>) -> Html {
 
 fn compatibility(details: &Details, sanitized: &Option<Sanitized>) -> Html {
     if details.message.parsed.html.is_none() {
-        return html! { <p class="explanation">{ "The message has no HTML." }</p> };
+        return html! { <p class="explanation">{ strings::THE_MESSAGE_HAS_NO_HTML }</p> };
     }
     let gap = |Gap { feature, found, unsupported, partial }: &Gap| {
         let found = (*found > 1).then(|| format!(" × {}", format::number(*found)));
@@ -231,28 +232,28 @@ fn compatibility(details: &Details, sanitized: &Option<Sanitized>) -> Html {
     };
     let gaps = match &details.gaps {
         Err(error) => html! {
-            <p class="problem" role="alert">{ format!("The HTML was not checked. {error}") }</p>
+            <p class="problem" role="alert">{ strings::html_not_checked(&error) }</p>
         },
         Ok(gaps) if gaps.is_empty() => {
-            html! { <p class="explanation">{ "None of the known gaps is in the HTML." }</p> }
+            html! { <p class="explanation">{ strings::NO_COMPATIBILITY_GAP }</p> }
         }
         Ok(gaps) => html! {
             <>
                 <table class="headers">
-                    <thead><tr><th>{ "Feature" }</th><th>{ "Not supported by" }</th><th>{ "Partly supported by" }</th></tr></thead>
+                    <thead><tr><th>{ strings::FEATURE }</th><th>{ strings::NOT_SUPPORTED_BY }</th><th>{ strings::PARTLY_SUPPORTED_BY }</th></tr></thead>
                     <tbody>{ for gaps.iter().map(gap) }</tbody>
                 </table>
-                <p class="secondary">{ "Data: caniemail.com" }</p>
+                <p class="secondary">{ strings::DATA_CANIEMAIL_COM }</p>
             </>
         },
     };
     html! {
         <>
-            <h3>{ "Features that mail programs do not support" }</h3>
+            <h3>{ strings::UNSUPPORTED_FEATURES }</h3>
             { gaps }
-            <h3>{ "Removed by the sanitizer of this page" }</h3>
+            <h3>{ strings::REMOVED_BY_SANITIZER }</h3>
             if removed.is_empty() {
-                <p class="explanation">{ "No element or attribute was removed." }</p>
+                <p class="explanation">{ strings::NOTHING_REMOVED }</p>
             } else {
                 <ul class="links">{ for removed.iter().map(removal) }</ul>
             }
@@ -277,7 +278,7 @@ fn dialogue_line(DialogueLine { at, text }: &DialogueLine) -> Html {
         DialogueText::Client(text) => ("client", format!("C: {text}")),
         DialogueText::Server(text) => ("server", format!("S: {text}")),
         DialogueText::Octets(octets) => {
-            ("note", format!("({} octets of the message)", format::number(*octets as usize)))
+            ("note", strings::octets_of_message(&format::number(*octets as usize)))
         }
     };
     html! { <div {class}><span class="at">{ format!("{at:.1} ms") }</span><span>{ text }</span></div> }
@@ -285,14 +286,14 @@ fn dialogue_line(DialogueLine { at, text }: &DialogueLine) -> Html {
 
 fn lint(findings: &[Finding]) -> Html {
     if findings.is_empty() {
-        return html! { <p class="explanation">{ "No defects." }</p> };
+        return html! { <p class="explanation">{ strings::NO_DEFECTS }</p> };
     }
     let row = |Finding { rule, is_error, text, line }: &Finding| {
-        let severity = if *is_error { "Other servers reject it" } else { "Warning" };
+        let severity = if *is_error { strings::OTHER_SERVERS_REJECT_IT } else { strings::WARNING };
         html! {
             <tr>
                 <th scope="row"><code>{ rule }</code></th>
-                <td>{ text }if let Some(line) = line { { format!(" (line {})", format::number(*line)) } }</td>
+                <td>{ text }if let Some(line) = line { { strings::line(&format::number(*line)) } }</td>
                 <td class={classes!(is_error.then_some("problem"))}>{ severity }</td>
             </tr>
         }

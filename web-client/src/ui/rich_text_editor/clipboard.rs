@@ -17,6 +17,7 @@ use crate::model::state::Notice;
 use crate::platform::blob_url::image_type;
 use crate::platform::{clock, rich_dom};
 use crate::sanitize::sanitize_fragment;
+use crate::strings;
 use crate::ui::attach;
 
 pub(super) fn copy(editor: &Editor, event: &Event, cut: bool) {
@@ -106,7 +107,7 @@ fn insert_html(editor: &Editor, control: &Control, html: &str) -> bool {
     let mut images = Vec::new();
     let read = rich_dom::read_pasted(&fragment, |element| image(element, editor, &mut images));
     if read.is_cut {
-        control.notify(Notice::error("The text was too long: only its beginning was pasted."));
+        control.notify(Notice::error(strings::PASTE_CUT));
     }
     if read.blocks.iter().all(Block::is_empty) {
         return false;

@@ -8,6 +8,7 @@ use super::editor::Editor;
 use crate::model::rich_text::Kind;
 use crate::model::rich_text::edit::Formats;
 use crate::model::rich_text::history::Change;
+use crate::strings;
 use crate::ui::icons;
 
 #[derive(Properties, PartialEq)]
@@ -33,19 +34,19 @@ pub(super) fn FormatBar(props: &FormatBarProps) -> Html {
     // A press leaves the focus in the text.
     let keep_focus = Callback::from(|event: MouseEvent| event.prevent_default());
     html! {
-        <div class="format-bar" role="toolbar" aria-label="Formatting" onmousedown={keep_focus}>
-            { button("Bold", "Bold (Ctrl+B)", icons::bold(), formats.style.bold, Editor::toggle_bold) }
-            { button("Italic", "Italic (Ctrl+I)", icons::italic(), formats.style.italic, Editor::toggle_italic) }
-            { button("Bulleted list", "Bulleted list (Ctrl+Shift+8)", icons::bullets(), formats.kind == Kind::Bullet,
+        <div class="format-bar" role="toolbar" aria-label={strings::FORMATTING} onmousedown={keep_focus}>
+            { button(strings::BOLD, strings::BOLD_TITLE, icons::bold(), formats.style.bold, Editor::toggle_bold) }
+            { button(strings::ITALIC, strings::ITALIC_TITLE, icons::italic(), formats.style.italic, Editor::toggle_italic) }
+            { button(strings::BULLETED_LIST, strings::BULLETED_LIST_TITLE, icons::bullets(), formats.kind == Kind::Bullet,
                 |editor| toggle_list(editor, Kind::Bullet)) }
-            { button("Numbered list", "Numbered list (Ctrl+Shift+7)", icons::numbers(), formats.kind == Kind::Number,
+            { button(strings::NUMBERED_LIST, strings::NUMBERED_LIST_TITLE, icons::numbers(), formats.kind == Kind::Number,
                 |editor| toggle_list(editor, Kind::Number)) }
-            { button("Quote", "Quote (Ctrl+Shift+9)", icons::quote(), formats.is_quoted, toggle_quote) }
-            <button class="format" type="button" aria-label="Link" title="Link (Ctrl+K)"
+            { button(strings::QUOTE, strings::QUOTE_TITLE, icons::quote(), formats.is_quoted, toggle_quote) }
+            <button class="format" type="button" aria-label={strings::LINK} title={strings::LINK_TITLE}
                 aria-pressed={formats.style.link.is_some().to_string()} disabled={*disabled}
                 onclick={onlink.reform(|_: MouseEvent| ())}>{ icons::link() }</button>
-            <button class="format text" type="button" title="Remove the formatting and write in plain text"
-                disabled={*disabled} onclick={onplain.reform(|_: MouseEvent| ())}>{ "Plain text" }</button>
+            <button class="format text" type="button" title={strings::PLAIN_TEXT_EXPLANATION}
+                disabled={*disabled} onclick={onplain.reform(|_: MouseEvent| ())}>{ strings::PLAIN_TEXT }</button>
         </div>
     }
 }

@@ -9,6 +9,7 @@ use super::editor::Editor;
 use crate::model::rich_text::builder::link;
 use crate::model::rich_text::history::Change;
 use crate::model::rich_text::{Range, Run, Style};
+use crate::strings;
 use crate::ui::modal::Modal;
 
 const TITLE_ID: &str = "link-title";
@@ -68,22 +69,22 @@ pub(super) fn LinkDialog(LinkDialogProps { editor, onclose }: &LinkDialogProps) 
     };
     html! {
         <Modal labelled_by={TITLE_ID} onclose={onclose.clone()}>
-            <h2 id={TITLE_ID}>{ "Link" }</h2>
+            <h2 id={TITLE_ID}>{ strings::LINK }</h2>
             <form class="settings" onsubmit={apply}>
                 <div class="field">
-                    <label for="link-address">{ "Address" }</label>
+                    <label for="link-address">{ strings::ADDRESS }</label>
                     <input id="link-address" type="text" inputmode="url" autocapitalize="none" spellcheck="false" ref={field}
                         placeholder="https://example.org" aria-invalid={is_invalid.to_string()} aria-describedby="link-problem" />
                     if *is_invalid {
-                        <p class="problem" id="link-problem" role="alert">{ "Enter a web or mail address." }</p>
+                        <p class="problem" id="link-problem" role="alert">{ strings::ENTER_LINK_ADDRESS }</p>
                     }
                 </div>
                 <div class="answers">
                     if existing.is_some() {
-                        <button class="button" type="button" onclick={remove}>{ "Remove link" }</button>
+                        <button class="button" type="button" onclick={remove}>{ strings::REMOVE_LINK }</button>
                     }
-                    <button class="button" type="button" onclick={onclose.reform(|_: MouseEvent| ())}>{ "Cancel" }</button>
-                    <button class="button primary" type="submit">{ "Apply" }</button>
+                    <button class="button" type="button" onclick={onclose.reform(|_: MouseEvent| ())}>{ strings::CANCEL }</button>
+                    <button class="button primary" type="submit">{ strings::APPLY }</button>
                 </div>
             </form>
         </Modal>

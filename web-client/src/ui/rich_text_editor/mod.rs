@@ -23,6 +23,7 @@ use crate::control::Control;
 use crate::model::rich_text::edit::Formats;
 use crate::model::rich_text::{Kind, Position, RichText};
 use crate::platform::dom;
+use crate::strings;
 
 #[derive(Properties, PartialEq)]
 pub(super) struct RichTextEditorProps {
@@ -93,7 +94,7 @@ pub(super) fn RichTextEditor(props: &RichTextEditorProps) -> Html {
                 <FormatBar editor={editor.clone()} formats={(*formats).clone()} disabled={props.disabled}
                     onlink={ask_for_link} onplain={props.onplain.clone()} />
             }
-            <div id={BODY_ID} class="rich-text" ref={node} dir="auto" role="textbox" aria-multiline="true" aria-label="Text"
+            <div id={BODY_ID} class="rich-text" ref={node} dir="auto" role="textbox" aria-multiline="true" aria-label={strings::TEXT}
                 contenteditable={(!props.disabled).to_string()} spellcheck="true"></div>
             if let (Some(editor), Some(original)) = (&*editor, &props.document.original) {
                 <OriginalView editor={editor.clone()} original={original.clone()} attachments={props.attachments.clone()}

@@ -11,6 +11,7 @@ use crate::model::rich_text::Original;
 use crate::model::state::Notice;
 use crate::platform::rich_dom;
 use crate::sanitize::{RemoteImages, sanitize_fragment, sanitize_html};
+use crate::strings;
 use crate::ui::message_frame::MessageFrame;
 
 #[derive(Properties, PartialEq)]
@@ -38,7 +39,7 @@ pub(super) fn OriginalView(props: &OriginalViewProps) -> Html {
                 let editable = editor.clone();
                 let read = rich_dom::read_pasted(&fragment, move |element| editable.image_of(element));
                 if read.is_cut {
-                    control.notify(Notice::error("The message is too long to be edited. It stays as it is."));
+                    control.notify(Notice::error(strings::TOO_LONG_TO_EDIT));
                 } else {
                     editor.set_original(None, read.blocks);
                 }
@@ -49,14 +50,14 @@ pub(super) fn OriginalView(props: &OriginalViewProps) -> Html {
         let editor = editor.clone();
         Callback::from(move |_: MouseEvent| editor.set_original(None, Vec::new()))
     };
-    let label = if original.is_forwarded { "Forwarded message" } else { "Quoted message" };
+    let label = if original.is_forwarded { strings::FORWARDED_MESSAGE } else { strings::QUOTED_MESSAGE };
     html! {
         <section class="original" aria-label={label}>
             <div class="original-bar">
                 <span class="secondary">{ label }</span>
-                <button class="link" type="button" disabled={*disabled} onclick={edit}>{ "Edit" }</button>
+                <button class="link" type="button" disabled={*disabled} onclick={edit}>{ strings::EDIT }</button>
                 <button class="link" type="button" disabled={*disabled} onclick={remove}
-                    aria-label={format!("Remove the {}", label.to_lowercase())}>{ "Remove" }</button>
+                    aria-label={strings::remove_the(&label.to_lowercase())}>{ strings::REMOVE }</button>
             </div>
             if let Some(html) = &*html {
                 <MessageFrame document={html.document.clone()} is_themed={html.is_themed} onbroken={Callback::noop()} />

@@ -1,6 +1,22 @@
-//! Sentences of the page that occur in several places or follow the product's wording.
+//! All sentences of the page, in one table. Components and `control` contain none, except the units that `format::count` counts. What
+//! the servers, the protocols and mail-core report is not part of it.
+//!
+//! This file has the sentences that depend on numbers or on a state, and those of the product's wording.
+
+mod catch;
+mod common;
+mod reading;
+mod settings;
+mod writing;
+
+pub(crate) use catch::*;
+pub(crate) use common::*;
+pub(crate) use reading::*;
+pub(crate) use settings::*;
+pub(crate) use writing::*;
 
 use crate::model::format;
+use crate::model::settings::Theme;
 
 pub(crate) const MESSAGE_SENT: &str = "Message sent.";
 pub(crate) const FIX_FIELDS: &str = "Not sent. Fix the highlighted fields.";
@@ -25,6 +41,43 @@ pub(crate) const SIGN_OUT_AND_DELETE: &str = "Sign out and delete local data…"
 pub(crate) const SHOW_PROTOCOL_LOG: &str = "Show protocol log";
 pub(crate) const HIDE_PROTOCOL_LOG: &str = "Hide protocol log";
 
+pub(crate) const FOLDERS: &str = "Folders";
+pub(crate) const COMPOSE: &str = "Compose";
+pub(crate) const CLOSE: &str = "Close";
+pub(crate) const IDENTITIES: &str = "Names and signatures of your addresses";
+pub(crate) const NAME: &str = "Name";
+pub(crate) const SIGNATURE: &str = "Signature";
+pub(crate) const YESTERDAY: &str = "Yesterday";
+pub(crate) const SHOW_WHOLE_MESSAGE: &str = "Show whole message";
+pub(crate) const THEME: &str = "Theme";
+pub(crate) const NOTIFY_OF_NEW_MAIL: &str = "Notify me of new mail";
+pub(crate) const NOTIFICATIONS_BLOCKED: &str =
+    "This browser blocks notifications of this page. Allow them in its site settings.";
+
+pub(crate) const fn theme(theme: Theme) -> &'static str {
+    match theme {
+        Theme::System => "System",
+        Theme::Light => "Light",
+        Theme::Dark => "Dark",
+    }
+}
+
+pub(crate) fn own_identity(address: &str) -> String {
+    format!("Own name and signature for {address}")
+}
+
+pub(crate) fn name_for(address: &str) -> String {
+    format!("Name for {address}")
+}
+
+pub(crate) fn signature_for(address: &str) -> String {
+    format!("Signature for {address}")
+}
+
+pub(crate) fn synced(time: &str) -> String {
+    format!("Synced {time}")
+}
+
 pub(crate) fn subject_too_long(excess_chars: usize) -> String {
     format!("Subject is {} too long.", format::count(excess_chars, "character"))
 }
@@ -32,6 +85,11 @@ pub(crate) fn subject_too_long(excess_chars: usize) -> String {
 pub(crate) fn message_too_large(octets_max: u64, octets: u64) -> String {
     let [octets_max, octets] = [octets_max, octets].map(format::binary_size);
     format!("The server accepts up to {octets_max}. Yours is {octets}.")
+}
+
+/// Above the button that shows the rest of a long text.
+pub(crate) fn long_text(shown: u64, octets: u64) -> String {
+    format!("The first {} of {} are shown.", format::size(shown), format::size(octets))
 }
 
 pub(crate) fn retrying_in(seconds: i64) -> String {
