@@ -65,11 +65,24 @@ pub(crate) fn serve(
             storage.check().await?;
             configured::check_accounts(config, &context.directory).await?;
         }
+        let sign_in_counts = storage.sign_in_counts();
+        if let Some(counts) = &sign_in_counts {
+            context.throttle.share(&counts.secret().await.map_err(|error| error.to_string())?);
+        }
         warn_of_plain_passwords(&context.directory).await;
         let mut signals = Signals::listen()?;
         let (stop, shutdown) = watch::channel(false);
         let readiness = readiness(&context, shutdown);
         let mut running = services.start(config, &context, registry, certificate.as_ref(), &readiness);
+        if let Some(counts) = sign_in_counts {
+            let (context, mut shutdown) = (Arc::clone(&context), readiness.shutdown().clone());
+            running.services.spawn(async move {
+                tokio::select! {
+                    () = counts.run(&context.throttle) => {}
+                    _ = shutdown.wait_for(|shutdown| *shutdown) => {}
+                }
+            });
+        }
         if let Some(agent) = agent {
             running.services.spawn(agent.run(readiness.shutdown().clone()));
         }

@@ -33,7 +33,7 @@ impl Cluster {
         let migrated = dir.pennypost(&["migrate"], "");
         assert_eq!(
             (migrated.code, migrated.stdout.as_str()),
-            (Some(0), "applied V1__mail\n"),
+            (Some(0), "applied V1__mail, V2__nodes\n"),
             "{migrated:?}"
         );
         Self { postgres, dir, url }

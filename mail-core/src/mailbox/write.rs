@@ -134,7 +134,7 @@ impl RecordWriter {
 pub struct Header(Vec<u8>);
 
 /// The head of a message as POP3 sends it, without dot-stuffing. It is the same for all recipients.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WireHead {
     /// The trace fields, the message's own From, To and Subject, Authentication-Results, and the message's other fields.
     pub octets: Vec<u8>,
@@ -185,6 +185,12 @@ impl<'a> FrontFields<'a> {
 }
 
 impl Header {
+    /// The fields, each with its line end.
+    #[must_use]
+    pub fn octets(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Formats the head of one recipient's record. The output of [`RecordWriter`] follows it.
     ///
     /// The first From, To and Subject are copied unchanged. Missing ones are added and listed in the trace field, so

@@ -201,7 +201,7 @@ async fn unknown_schema_version_is_refused() {
         sentence.contains("run `pennypost migrate`") || sentence.contains("with `pennypost migrate`"),
         "{sentence}"
     );
-    assert_eq!(database.migrate().await.expect("migrated").len(), 1);
+    assert_eq!(database.migrate().await.expect("migrated").len(), 2);
     assert_eq!(database.migrate().await.expect("migrated"), [""; 0]);
     database.check_schema().await.expect("known");
     test.psql("UPDATE refinery_schema_history SET version = 999");
