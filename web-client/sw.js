@@ -16,8 +16,14 @@ const install = async () => {
   const html = await index.clone().text();
   const files = [...html.matchAll(/["'](\/[\w./-]+)["']/g)].map(([, path]) => path).filter(isHashed);
   const cache = await caches.open(CACHE);
-  await cache.addAll(new Set(files));
-  await cache.put("/", index);
+  try {
+    await cache.addAll(new Set(files));
+    // The last entry: a cache without it is incomplete.
+    await cache.put("/", index);
+  } catch (error) {
+    if (!(await cache.match("/"))) await caches.delete(CACHE);
+    throw error;
+  }
 };
 
 const activate = async () => {

@@ -47,7 +47,7 @@ pub(crate) struct Common {
     /// POP3 server, as host:port [default: 127.0.0.1:2110]
     #[arg(long, value_name = "ADDR", value_parser = parse_address, global = true)]
     pop3: Option<String>,
-    /// Page of `pennypost serve`, as host:port, for `passwd` [default: 127.0.0.1:8080]
+    /// Page of `pennypost serve`, as host:port, for `passwd` and `queue` [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR", value_parser = parse_address, global = true)]
     web: Option<String>,
     /// When to start TLS [default: `starttls`; `never` for a server on this host]
@@ -114,6 +114,11 @@ pub(crate) enum Command {
     Wait(WaitOptions),
     /// Count the messages and their octets
     Stat {
+        #[command(flatten)]
+        options: Options,
+    },
+    /// List the account's messages that wait for delivery to other hosts, over the page's listener
+    Queue {
         #[command(flatten)]
         options: Options,
     },
@@ -194,6 +199,9 @@ pub(crate) struct SendOptions {
     /// Send this complete message unchanged except for CRLF line ends; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["cc", "bcc", "subject", "body_file", "attach"])]
     pub(crate) raw: Option<PathBuf>,
+    /// Return the message unless every host on its way uses verified TLS (REQUIRETLS, RFC 8689)
+    #[arg(long)]
+    pub(crate) require_tls: bool,
     #[command(flatten)]
     pub(crate) options: Options,
 }

@@ -24,6 +24,7 @@ pub(crate) fn compose(draft: &Draft) -> OutgoingMessage {
         reverse_path: ReversePath::Address(draft.from.clone()),
         recipients: draft.recipients().into_iter().cloned().collect(),
         text: compose::compose(draft, &Local::now().fixed_offset(), &id),
+        require_tls: false,
     }
 }
 
@@ -75,7 +76,8 @@ fn resend_flags(smtp: &Server, user: Option<&str>, message: &OutgoingMessage) ->
     let to = message.recipients.iter().map(|to| ("to", to.to_string()));
     let server = [("smtp", smtp.address.clone()), ("tls", smtp.tls.to_string())];
     let flags = server.into_iter().chain(user).chain(from).chain(to);
-    flags.map(|(flag, value)| format!(" --{flag} {}", shell_quote(&value))).collect()
+    let flags = flags.map(|(flag, value)| format!(" --{flag} {}", shell_quote(&value)));
+    flags.chain(message.require_tls.then(|| " --require-tls".to_owned())).collect()
 }
 
 fn shell_quote(word: &str) -> String {

@@ -4,10 +4,11 @@
 //! |---|---|
 //! | `arguments`, `password` | command line |
 //! | `dialogue` | the dialogue and its options |
-//! | `script`, `passwd` | the commands |
+//! | `script`, `passwd`, `queue` | the commands |
 //! | `maildrop`, `submission` | a POP3 session, an SMTP session |
 //! | `delivery`, `drafts` | composing, submitting, saving what could not be sent |
 //! | `connection`, `deadline_stream` | blocking driver of mail-core's state machines |
+//! | `http` | requests to the page's listener |
 //! | `tls`, `fingerprint` | certificate trust |
 //! | `input`, `output`, `progress` | terminal and pipes |
 //! | `platform` | charsets and HTML |
@@ -23,6 +24,7 @@ mod dialogue;
 mod drafts;
 mod error;
 mod fingerprint;
+mod http;
 mod input;
 mod maildrop;
 mod output;
@@ -30,6 +32,7 @@ mod passwd;
 mod password;
 mod platform;
 mod progress;
+mod queue;
 mod script;
 mod submission;
 mod tls;

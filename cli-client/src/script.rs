@@ -23,15 +23,23 @@ use crate::maildrop::Maildrop;
 use crate::password::PasswordSource;
 use crate::platform::PLATFORM;
 use crate::submission::{OutgoingMessage, Receipt};
-use crate::{delivery, input, output, passwd};
+use crate::tls::TlsMode;
+use crate::{delivery, input, output, passwd, queue};
 
 /// Runs one command.
 ///
 /// # Errors
 /// A server refused the command, or it failed.
 pub(crate) fn run(command: &Command, common: &Common) -> Result<(), Error> {
-    if let Command::Passwd { new, password } = command {
-        return passwd::run(&common.web()?, &required_credentials(common, password)?, new);
+    match command {
+        Command::Passwd { new, password } => {
+            return passwd::run(&common.web()?, &required_credentials(common, password)?, new);
+        }
+        Command::Queue { options } => {
+            let credentials = required_credentials(common, &options.password)?;
+            return queue::run(&common.web()?, &credentials, options.json);
+        }
+        _ => {}
     }
     let (smtp, pop3) = common.servers()?;
     let open = |options: &Options| -> Result<Maildrop, Error> {
@@ -51,7 +59,7 @@ pub(crate) fn run(command: &Command, common: &Common) -> Result<(), Error> {
             wait::wait(&pop3, &required_credentials(common, &options.options.password)?, options)
         }
         Command::Stat { options } => stat(open(options)?, options.json),
-        Command::Passwd { .. } => unreachable!("it needs neither server"),
+        Command::Passwd { .. } | Command::Queue { .. } => unreachable!("they need neither server"),
     }
 }
 
@@ -209,13 +217,18 @@ fn stat(mut maildrop: Maildrop, as_json: bool) -> Result<(), Error> {
 }
 
 fn send(smtp: &Server, common: &Common, options: &SendOptions) -> Result<(), Error> {
+    if options.require_tls && smtp.tls == TlsMode::Never {
+        let reason = "--require-tls needs an encrypted connection to the server; pass --tls starttls or --tls implicit";
+        return Err(Error::Usage(reason.to_owned()));
+    }
     // The password is read first: it may be the first line of standard input, before the text.
     let credentials = credentials(common, &options.options.password)?;
-    let (message, needs_draft) = match &options.raw {
+    let (mut message, needs_draft) = match &options.raw {
         // A file needs no second copy.
         Some(path) => (read_raw_message(path, options)?, path == Path::new("-")),
         None => (delivery::compose(&parse_draft(options)?), true),
     };
+    message.require_tls = options.require_tls;
     let drafts = common.drafts();
     let receipt = delivery::deliver(smtp, credentials, &message, needs_draft.then_some(drafts.as_path()))?;
     print_receipt(&receipt, options.options.json)
@@ -283,7 +296,7 @@ fn read_raw_message(path: &Path, options: &SendOptions) -> Result<OutgoingMessag
     if recipients.is_empty() {
         return Err(usage_error(DraftError::NoRecipient));
     }
-    Ok(OutgoingMessage { reverse_path: from, recipients, text })
+    Ok(OutgoingMessage { reverse_path: from, recipients, text, require_tls: false })
 }
 
 /// The address of the From field.

@@ -21,6 +21,8 @@ pub(crate) struct OutgoingMessage {
     pub(crate) recipients: Vec<Address>,
     /// Header and body, with any line ends.
     pub(crate) text: Vec<u8>,
+    /// Every transfer uses verified TLS (REQUIRETLS, RFC 8689).
+    pub(crate) require_tls: bool,
 }
 
 /// The server accepted the message for at least one recipient.
@@ -76,7 +78,8 @@ pub(crate) fn submit(
     let hello = message.reverse_path.address().map(|address| &address.host);
     let mut connection = connect(server, hello, credentials)?;
     let recipients = message.recipients.iter().cloned().map(ForwardPath::Address).collect();
-    let envelope = Envelope::for_message(message.reverse_path.clone(), recipients, &message.text);
+    let mut envelope = Envelope::for_message(message.reverse_path.clone(), recipients, &message.text);
+    envelope.require_tls = message.require_tls;
     connection.machine.send(envelope).map_err(|error| Error::Failed(error.to_string()))?;
     let mut refused = Vec::new();
     let mut body_sent = false;

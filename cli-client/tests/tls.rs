@@ -3,8 +3,12 @@
 mod support;
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::sync::Arc;
 
-use support::{FakeServer, ProgramOutput, Servers, client, run_program};
+use sha2::{Digest as _, Sha256};
+use support::{FakeServer, ProgramOutput, Servers, client, refused_address, run_program};
 
 fn stat(servers: &Servers, flags: &[&str]) -> ProgramOutput {
     servers.run_as_gb(&[flags, &["stat"]].concat())
@@ -152,7 +156,7 @@ fn missing_or_refused_starttls_sends_no_credentials_and_no_mail() {
     ] {
         let server = FakeServer::start(greeting, replies);
         let home = tempfile::tempdir().expect("a parent directory");
-        let mut command = client(server.address, support::refused_address(), home.path());
+        let mut command = client(server.address, refused_address(), home.path());
         command.args(["--tls", "starttls", "send", "--from", "ag@iit.edu", "--to", "gb@iit.edu"]);
         let failed = run_program(command.args(["--user", "ag", "--password-stdin"]), b"secret\n");
         assert_eq!(failed.code, Some(1), "{failed:?}");
@@ -168,7 +172,7 @@ fn missing_or_refused_starttls_sends_no_credentials_and_no_mail() {
     }
     let server = FakeServer::start("+OK hi\r\n", &["-ERR no STLS here\r\n"]);
     let home = tempfile::tempdir().expect("a parent directory");
-    let mut command = client(support::refused_address(), server.address, home.path());
+    let mut command = client(refused_address(), server.address, home.path());
     let failed = run_program(
         command.args(["--tls", "starttls", "stat", "--user", "gb", "--password-stdin"]),
         b"other\n",
@@ -186,18 +190,108 @@ fn plain_text_after_the_starttls_reply_fails() {
         &["250-hi\r\n250 STARTTLS\r\n", "220 go ahead\r\n250-hi\r\n250 AUTH PLAIN\r\n"],
     );
     let home = tempfile::tempdir().expect("a parent directory");
-    let mut command = client(server.address, support::refused_address(), home.path());
+    let mut command = client(server.address, refused_address(), home.path());
     command.args(["--tls", "starttls", "send", "--from", "ag@iit.edu", "--to", "gb@iit.edu"]);
     let failed = run_program(command.args(["--user", "ag", "--password-stdin"]), b"secret\n");
     assert_eq!(failed.code, Some(1), "{failed:?}");
     assert_eq!(server.received().len(), 2);
 
     let server = FakeServer::start("+OK hi\r\n", &["+OK go ahead\r\n+OK logged in\r\n"]);
-    let mut command = client(support::refused_address(), server.address, home.path());
+    let mut command = client(refused_address(), server.address, home.path());
     let failed = run_program(
         command.args(["--tls", "starttls", "stat", "--user", "gb", "--password-stdin"]),
         b"other\n",
     );
     assert_eq!(failed.code, Some(1), "{failed:?}");
     assert_eq!(server.received(), ["STLS"]);
+}
+
+#[test]
+fn require_tls_is_passed_to_the_server() {
+    let smarthost = refused_address();
+    let servers = Servers::start_with_tls_and(&format!(
+        "[outbound]\nmode = 'smarthost'\nsmarthost = {{ address = '{smarthost}' }}\n"
+    ));
+    let flags = [
+        "--tls",
+        "starttls",
+        "--fingerprint",
+        &servers.fingerprint,
+        "send",
+        "--from",
+        "gb@iit.edu",
+        "--to",
+        "x@example.net",
+    ];
+    // A report must not contain the message (RFC 8689 section 5).
+    for (extra, end) in
+        [(&[][..], "from: <gb@iit.edu>"), (&["--require-tls"], "from: <gb@iit.edu> RET=HDRS REQUIRETLS")]
+    {
+        let sent = servers.run_as_gb(&[&flags, extra].concat());
+        assert_eq!(sent.code, Some(0), "{sent:?}");
+        let queue = fs::read_dir(servers.directory.path().join("data/queue")).expect("the queue exists");
+        let mut entries: Vec<_> = queue
+            .map(|entry| entry.expect("a readable directory").path())
+            .filter(|path| {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                !name.contains('.')
+            })
+            .collect();
+        // The names begin with their time.
+        entries.sort();
+        let newest = fs::read(entries.last().expect("an entry")).expect("a file");
+        let newest = String::from_utf8_lossy(&newest);
+        assert!(newest.lines().any(|line| line == end), "{newest}");
+    }
+}
+
+#[test]
+fn require_tls_without_an_encrypted_connection_or_the_servers_promise_sends_nothing() {
+    let servers = Servers::start();
+    let arguments = ["send", "--from", "gb@iit.edu", "--to", "ag@iit.edu", "--require-tls"];
+    let refused = servers.run_as_gb(&arguments);
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert!(refused.stderr.contains("pass --tls starttls or --tls implicit"), "{refused:?}");
+
+    let (address, fingerprint, server) = server_without_require_tls();
+    let mut command = client(address, servers.pop3, servers.directory.path());
+    command.args(["--tls", "implicit", "--fingerprint", &fingerprint]).args(arguments);
+    let refused = run_program(&mut command, b"");
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("(REQUIRETLS)"), "{refused:?}");
+    // The command that sends the draft again keeps the demand.
+    assert!(refused.stderr.trim_end().ends_with(" --require-tls"), "{refused:?}");
+    assert_eq!(server.join().expect("the client quits"), ["EHLO iit.edu", "QUIT"]);
+}
+
+/// A server with implicit TLS for one connection: its address, the fingerprint of its certificate, and the lines that it receives.
+fn server_without_require_tls() -> (std::net::SocketAddr, String, std::thread::JoinHandle<Vec<String>>) {
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let fingerprint = Sha256::digest(cert.der()).iter().map(|octet| format!("{octet:02x}")).collect();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(signing_key.serialize_der()).expect("a key");
+    let config =
+        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("the provider has cipher suites")
+            .with_no_client_auth()
+            .with_single_cert(vec![cert.der().clone()], key)
+            .expect("the key fits");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("the listener is bound");
+    let server = std::thread::spawn(move || {
+        let connection = rustls::ServerConnection::new(Arc::new(config)).expect("a connection");
+        let (stream, _) = listener.accept().expect("the client connects");
+        let mut stream = BufReader::new(rustls::StreamOwned::new(connection, stream));
+        stream.get_mut().write_all(b"220 ready\r\n").expect("the client reads");
+        let mut received = Vec::new();
+        for reply in ["250-iit.edu\r\n250 PIPELINING\r\n", "221 bye\r\n"] {
+            let mut line = String::new();
+            stream.read_line(&mut line).expect("the client sends a command");
+            received.push(line.trim_end().to_owned());
+            stream.get_mut().write_all(reply.as_bytes()).expect("the client reads");
+        }
+        received
+    });
+    (address, fingerprint, server)
 }

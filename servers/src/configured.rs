@@ -119,8 +119,8 @@ impl<'a> Storage<'a> {
     ) -> Result<ConfiguredStore, String> {
         let disk = disk(self.config);
         if let Some(database) = &self.database {
-            let store = PostgresStore::with_queue(database.clone(), &disk, composer).map(Either::Right);
-            return store.map_err(|error| self.unusable(&error));
+            let store = PostgresStore::with_queue(database.clone(), &disk, schedule, composer);
+            return store.map(Either::Right).map_err(|error| self.unusable(&error));
         }
         let queue = OutboundQueue::open(&disk, Threads, schedule, composer)
             .map_err(|error| format!("cannot use the outbound queue: {error}"))?;

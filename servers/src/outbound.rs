@@ -73,13 +73,12 @@ pub(crate) fn agent(
             let agent = Agent::new(queue, schedule, outbound.clone(), hostname, reports, metrics, data)?;
             Some(ConfiguredAgent::Text(Box::new(agent)))
         }
-        Either::Left(_) => None,
-        Either::Right(store) => {
-            let Some(queue) = store.queue().cloned() else { return Ok(None) };
-            let (schedule, metrics) = (Arc::new(schedule(outbound)), Metrics::registered(registry));
+        Either::Right(store) if let Some((queue, schedule)) = store.queue_parts() => {
+            let metrics = Metrics::registered(registry);
             let agent = Agent::new(queue, schedule, outbound.clone(), hostname, reports, metrics, data)?;
             Some(ConfiguredAgent::Database(Box::new(agent)))
         }
+        _ => None,
     })
 }
 

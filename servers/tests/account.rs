@@ -1,45 +1,17 @@
-//! The routes for users of the page: own addresses, a new password, changes of the mailbox.
+//! The routes for users of the page: own addresses, a new password, changes of the mailbox. `account_queue.rs` tests queued messages.
 
 mod support;
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-use support::{ServerProcess, TIMEOUT, TestDir, connect_from};
+use serde_json::json;
+use support::account::{post, post_from, session};
+use support::{ServerProcess, TIMEOUT, TestDir};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
-
-/// Status and body of the response to a POST.
-fn post_from(source: [u8; 4], web: SocketAddr, path: &str, headers: &str, body: &str) -> (u16, String) {
-    let mut stream = connect_from(source, web);
-    stream.set_read_timeout(Some(TIMEOUT)).expect("the option is set");
-    let length = body.len();
-    write!(
-        stream,
-        "POST {path} HTTP/1.1\r\nHost: {web}\r\nConnection: close\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
-    )
-    .expect("the server reads");
-    let mut response = String::new();
-    stream.read_to_string(&mut response).expect("the server responds");
-    let (head, body) = response.split_once("\r\n\r\n").expect("a head and a body");
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    (status, body.to_owned())
-}
-
-fn post(server: &ServerProcess, path: &str, body: &Value) -> (u16, String) {
-    let web = server.address("web");
-    post_from([127, 0, 0, 1], web, path, &format!("Origin: http://{web}\r\n"), &body.to_string())
-}
-
-fn session(server: &ServerProcess, user: &str, password: &str) -> Value {
-    let (status, body) = post(server, "/account/session", &json!({ "user": user, "password": password }));
-    assert_eq!(status, 200, "{body}");
-    serde_json::from_str(&body).expect("JSON")
-}
 
 fn events(server: &ServerProcess, token: &str) -> WebSocket<TcpStream> {
     let web = server.address("web");

@@ -132,7 +132,9 @@ fn child_ends_with_standard_input_and_removes_its_directory() {
         .nth(2)
         .expect("a directory")
         .to_owned();
-    catcher.deliver_to("bob@b.example");
+    // A small message stays in memory.
+    let large = format!("Subject: large\r\n\r\n{}", "0123456789abcde\r\n".repeat(20_000));
+    assert!(catcher.deliver("a@a.example", &["bob@b.example"], &large).starts_with("250"));
     assert_eq!(fs::read_dir(directory.join("messages")).expect("the directory exists").count(), 2);
     // An idle client does not delay the end.
     let mut idle = catcher.smtp();

@@ -38,10 +38,25 @@ fn ports() -> BTreeSet<u16> {
     ends.map(|end| end.split('"').next().and_then(|port| port.parse().ok()).expect("a port")).collect()
 }
 
+/// The sample with its data directory in the directory of the configuration.
+fn sample() -> String {
+    SAMPLE.replace(DATA, "data")
+}
+
+/// The sample with certificate files instead of ACME.
+fn sample_with_files() -> String {
+    let acme = SAMPLE.lines().find(|line| line.starts_with("acme = ")).expect("the sample uses ACME");
+    let sample = sample().replace(acme, "");
+    sample
+        .replace("# certificate", "certificate")
+        .replace("# key ", "key ")
+        .replace("/etc/pennypost/tls/", "")
+}
+
 #[test]
 fn unit_command_serves_the_sample_configuration() {
     let dir = TestDir::new();
-    let mut config = SAMPLE.replace(DATA, "data").replace("/etc/pennypost/tls/", "");
+    let mut config = sample_with_files();
     for port in ports() {
         config = config.replace(&format!("[::]:{port}\""), "127.0.0.1:0\"");
     }
@@ -67,9 +82,10 @@ fn unit_container_and_sample_name_the_same_files() {
     let under = |folder: &str, name: &str| format!("{folder}/{}", value(UNIT, name));
     assert_eq!(under("/var/lib", "StateDirectory="), DATA);
     assert_eq!(under("/etc", "ConfigurationDirectory=") + "/pennypost.toml", CONFIG);
-    for line in SAMPLE.lines().filter(|line| line.starts_with("certificate") || line.starts_with("key ")) {
-        assert!(line.contains("\"/etc/pennypost/tls/"), "{line}");
-    }
+    let is_file = |line: &&str| line.starts_with("# certificate") || line.starts_with("# key ");
+    let files: Vec<_> = SAMPLE.lines().filter(is_file).collect();
+    assert_eq!(files.len(), 2, "{files:?}");
+    assert!(files.iter().all(|line| line.contains("\"/etc/pennypost/tls/")), "{files:?}");
     let built = env!("CARGO_BIN_EXE_pennypost").rsplit('/').next().expect("a name");
     assert_eq!(value(CONTAINER, "COPY --from=build "), format!("/src/target/release/{built} {PROGRAM}"));
     assert!(README.contains(&format!("target/release/{built} /usr/local/bin/")));
@@ -86,6 +102,34 @@ fn unit_container_and_sample_name_the_same_files() {
 }
 
 #[test]
+fn readme_commands_work_with_the_sample_of_another_domain() {
+    let dir = TestDir::new();
+    let edit = README.lines().find_map(|line| line.trim().strip_prefix("sed -i '")).expect("a sed command");
+    let (script, file) = edit.split_once("' ").expect("a script and a file");
+    assert_eq!(file, CONFIG);
+    fs::write(dir.path("pennypost.toml"), sample()).expect("the file is written");
+    let script = script.replace("YOUR.DOMAIN", "iit.edu");
+    let edited = Command::new("sed").args(["-i", &script]).arg(dir.path("pennypost.toml")).status();
+    assert!(edited.expect("sed is installed").success());
+
+    let commands: Vec<&str> = README
+        .lines()
+        .filter_map(|line| line.strip_prefix("    pennypost ")?.strip_suffix(&format!(" --config {CONFIG}")))
+        .collect();
+    for (command, expected) in [
+        ("alias add sales ag gb", "sales"),
+        ("dns", "iit.edu. 3600 IN MX 10 mail.iit.edu."),
+        ("queue list", "the queue is empty"),
+        ("check", "not issued by https://acme-v02.api.letsencrypt.org/directory yet"),
+    ] {
+        assert!(commands.contains(&command), "{command} is not in {commands:?}");
+        let run = dir.pennypost(&command.split(' ').collect::<Vec<_>>(), "");
+        assert_eq!(run.code, Some(0), "{command}: {run:?}");
+        assert!(format!("{}{}", run.stdout, run.stderr).contains(expected), "{command}: {run:?}");
+    }
+}
+
+#[test]
 fn readme_command_creates_the_first_account() {
     let lines: Vec<_> = README.lines().filter_map(|line| Some(&line[line.find("user add ag")?..])).collect();
     assert!(lines.len() >= 2, "one for systemd, one for the container");
@@ -93,7 +137,7 @@ fn readme_command_creates_the_first_account() {
         let words: Vec<&str> = line.split_whitespace().take_while(|word| *word != "#").collect();
         let [command @ .., "--config", CONFIG] = &words[..] else { panic!("{line}") };
         let dir = TestDir::new();
-        fs::write(dir.path("pennypost.toml"), SAMPLE.replace(DATA, "data")).expect("the file is written");
+        fs::write(dir.path("pennypost.toml"), sample()).expect("the file is written");
         fs::write(dir.path("data/User.txt"), "").expect("the file is written");
         let made = dir.pennypost(&[command, &["--password-stdin"]].concat(), "penny\n");
         assert_eq!(made.code, Some(0), "{made:?}");

@@ -176,6 +176,34 @@ fn mta_sts_refuses_a_certificate_of_another_authority_or_name() {
 }
 
 #[test]
+fn unusable_tlsa_records_demand_tls_and_keep_the_policy() {
+    let (authority, stranger, port) = (Authority::new(), Authority::new(), common_port());
+    let (policy_host, record, keys) = with_policy(&authority, common_port());
+    let (name, txt) = (tlsa_name(port), DnsRecord::Txt("_mta-sts.second.example", &record));
+    let receiver = MailServer::receiver(&stranger, &["mx.second.example"], port);
+    let records = [MX, RECEIVER_ADDRESS, POLICY_ADDRESS, DnsRecord::UnusableTlsa(&name), txt];
+    let dns = DnsServer::start_signed(&records, &[]);
+    let sender = MailServer::sender(&dns, port, &keys);
+    sender.submit("gb@second.example", "", MESSAGE);
+    let list = sender.wait_until_deferred("the TLS handshake failed: invalid peer certificate");
+    assert!(list.contains("(demanded by MTA-STS)"), "{list}");
+    drop(policy_host);
+
+    // Without a policy, any certificate is accepted, and plain text is not.
+    let dns = DnsServer::start_signed(&[MX, RECEIVER_ADDRESS, DnsRecord::UnusableTlsa(&name)], &[]);
+    let sender = MailServer::sender(&dns, port, "");
+    sender.submit("gb@second.example", "", MESSAGE);
+    receiver.wait_for("gb", "body of the message");
+    let host = plain_host(port);
+    let address = DnsRecord::A("mx.second.example", OTHER);
+    let dns = DnsServer::start_signed(&[MX, address, DnsRecord::UnusableTlsa(&name)], &[]);
+    let sender = MailServer::sender(&dns, port, "");
+    sender.submit("gb@second.example", "", MESSAGE);
+    sender.wait_until_deferred("does not offer encryption");
+    assert!(commands(&host).iter().all(|line| !line.starts_with("MAIL")), "{:?}", commands(&host));
+}
+
+#[test]
 fn policy_of_an_unverified_host_is_ignored() {
     let (authority, port) = (Authority::new(), common_port());
     let receiver = MailServer::receiver(&authority, &NAMES, port);

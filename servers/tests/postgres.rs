@@ -2,16 +2,17 @@
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use postgres_testing::{Durability, PostgresServer};
 
+use support::mail_model::Model;
 use support::{ProgramOutput, ServerProcess, TIMEOUT, TestDir};
 
 /// A database and a directory whose configuration names it.
@@ -219,129 +220,167 @@ fn stopped_node_releases_its_leases() {
     pop3.login("gb", "other");
 }
 
-/// Sends a message and returns whether it was acknowledged. A broken connection is no acknowledgement.
-fn try_send(node: SocketAddr, id: &str, recipients: &[&str]) -> std::io::Result<bool> {
-    let stream = TcpStream::connect(node)?;
-    stream.set_read_timeout(Some(TIMEOUT * 2))?;
-    let mut reader = BufReader::new(stream);
-    let reply = |reader: &mut BufReader<TcpStream>| -> std::io::Result<bool> {
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line)? == 0 {
-                return Err(std::io::ErrorKind::UnexpectedEof.into());
-            }
-            if line.as_bytes().get(3) != Some(&b'-') {
-                return Ok(line.starts_with('2') || line.starts_with('3'));
-            }
+/// The server ends the transaction of the frozen node, and with it the removal.
+#[test]
+fn node_frozen_in_the_middle_of_a_removal_removes_nothing() {
+    let cluster = Cluster::with_accounts(Durability::Unsynced);
+    let (frozen, other) = (cluster.dir.serve(), cluster.dir.serve());
+    for subject in ["one", "two"] {
+        frozen.smtp().deliver_to_gb(format!("Subject: {subject}\r\n\r\n").as_bytes());
+    }
+    let mut first = frozen.log_in("gb", "other");
+    assert!(first.command("DELE 1").starts_with("+OK") && first.command("DELE 2").starts_with("+OK"));
+    // The removal takes long enough to freeze its node.
+    let psql = |sql: &str| cluster.postgres.psql("mail0", sql);
+    psql(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN PERFORM pg_sleep(2); RETURN OLD; END $$; \
+         CREATE TRIGGER slow BEFORE DELETE ON message FOR EACH STATEMENT EXECUTE FUNCTION slow()",
+    );
+    first.stream.send(b"QUIT\r\n");
+    let wait_for = |sql: &str| {
+        let started = Instant::now();
+        while psql(sql) != "t\n" {
+            assert!(started.elapsed() < TIMEOUT, "{sql}");
+            thread::sleep(Duration::from_millis(20));
         }
     };
-    if !reply(&mut reader)? {
-        return Ok(false);
-    }
-    let mut commands = vec!["EHLO iit.edu".to_owned(), "MAIL FROM:<ag@iit.edu>".to_owned()];
-    commands.extend(recipients.iter().map(|recipient| format!("RCPT TO:<{recipient}@iit.edu>")));
-    commands.extend(["DATA".to_owned(), format!("Subject: {id}\r\n\r\nbody of {id}\r\n.")]);
-    for command in commands {
-        reader.get_mut().write_all(format!("{command}\r\n").as_bytes())?;
-        if !reply(&mut reader)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    wait_for("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')");
+    frozen.signal("-STOP");
+    // The rows are deleted, and the transaction waits for the node.
+    wait_for("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE state = 'idle in transaction')");
+    wait_for("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE state LIKE 'idle in transaction%')");
+    psql("DROP TRIGGER slow ON message; UPDATE lease SET expires = now()");
+    let mut second = other.log_in("gb", "other");
+    assert_eq!(second.stat().0, 2);
+    frozen.signal("-CONT");
+    let reply = first.stream.read_text();
+    assert!(reply.starts_with("-ERR"), "{reply}");
+    assert!(second.retrieve(2).ends_with(b"Subject: two\r\n\r\n"));
+    assert!(second.command("DELE 1").starts_with("+OK") && second.command("QUIT").starts_with("+OK"));
+    assert_eq!(frozen.log_in("gb", "other").stat().0, 1);
 }
 
-/// Acknowledged messages with their numbers of copies.
-type Acknowledged = Arc<Mutex<BTreeMap<String, usize>>>;
+/// The library of Debian's package libfaketime, which changes the clock of a program.
+fn fake_clock() -> Option<PathBuf> {
+    let folders = fs::read_dir("/usr/lib").ok()?.flatten();
+    let mut paths = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
+    paths.find(|path| path.exists())
+}
 
-fn send_until_stopped(
-    sender: usize,
-    nodes: &RwLock<[SocketAddr; 2]>,
-    acknowledged: &Acknowledged,
-    stopped: &AtomicBool,
-) {
-    for number in 0.. {
-        if stopped.load(Ordering::Relaxed) {
-            return;
+/// Leases are compared on the clock of the database.
+#[test]
+fn clock_of_a_node_does_not_affect_leases() {
+    let library = fake_clock().expect("faketime is missing; `cargo xtask setup` installs it");
+    let preload = format!("LD_PRELOAD={}", library.display());
+    let cluster = Cluster::with_accounts(Durability::Unsynced);
+    let right = cluster.dir.serve();
+    right.smtp().deliver_to_gb(b"Subject: one\r\n\r\n");
+    for offset in ["+1h", "-1h"] {
+        let fake_time = format!("FAKETIME={offset}");
+        let clock =
+            [preload.as_str(), &fake_time, "FAKETIME_DONT_FAKE_MONOTONIC=1", env!("CARGO_BIN_EXE_pennypost")];
+        let serve = ["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0", "--web", "off"];
+        let arguments = [&clock[..], &serve].concat();
+        let wrong = ServerProcess::start("env", &arguments, &cluster.dir, &["smtp", "pop3"]);
+        let lasts_a_minute = "SELECT expires - now() BETWEEN '55 s' AND '60 s' FROM lease";
+        for (holder, other) in [(&wrong, &right), (&right, &wrong)] {
+            let session = holder.log_in("gb", "other");
+            assert_eq!(cluster.postgres.psql("mail0", lasts_a_minute), "t\n");
+            let mut refused = other.pop3();
+            refused.command("USER gb");
+            let reply = refused.command("PASS other");
+            assert!(reply.starts_with("-ERR [IN-USE]"), "{reply}");
+            drop(session);
         }
-        let node = nodes.read().expect("not poisoned")[(sender + number) % 2];
-        let id = format!("{sender}-{number}");
-        let recipients = if number % 3 == 0 { &["ag", "gb"][..] } else { &["gb"] };
-        if try_send(node, &id, recipients).unwrap_or(false) {
-            acknowledged.lock().expect("not poisoned").insert(id, recipients.len());
-        }
+        wrong.smtp().deliver_to_gb(b"Subject: two\r\n\r\n");
+        let is_off = "SELECT abs(extract(epoch FROM received - now())) > 3000 FROM message ORDER BY position DESC LIMIT 1";
+        assert_eq!(cluster.postgres.psql("mail0", is_off), "t\n", "the clock is not off");
+        let mut pop3 = right.log_in("gb", "other");
+        let (count, _) = pop3.stat();
+        let last = String::from_utf8(pop3.retrieve(count)).expect("ASCII");
+        assert!(last.ends_with("Subject: two\r\n\r\n"), "the last message comes last: {last}");
+        assert!(pop3.command("QUIT").starts_with("+OK"));
     }
 }
 
-fn wait_for_more(acknowledged: &Acknowledged, more: usize) {
-    let count = || acknowledged.lock().expect("not poisoned").len();
-    let (before, started) = (count(), Instant::now());
-    while count() < before + more {
-        assert!(started.elapsed() < TIMEOUT * 2, "no mail flows");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+/// The unique-ids of an account.
+fn unique_ids(server: &ServerProcess, name: &str, password: &str) -> BTreeSet<String> {
+    let listing = server.log_in(name, password).multiline("UIDL").1;
+    let lines = listing.iter().map(|line| String::from_utf8_lossy(line).into_owned());
+    lines.map(|line| line.split_once(' ').expect("two words").1.to_owned()).collect()
 }
 
-/// Subjects of an account's messages, each as often as it occurs; the messages are removed.
-fn take_all(node: &ServerProcess, name: &str, password: &str) -> Vec<String> {
-    let mut pop3 = node.log_in(name, password);
-    let (count, _) = pop3.stat();
-    let subjects = (1..=count).map(|number| {
-        let message = String::from_utf8(pop3.retrieve(number)).expect("ASCII");
-        assert!(pop3.command(&format!("DELE {number}")).starts_with("+OK"));
-        let subject = message.split("Subject: ").nth(1).and_then(|rest| rest.lines().next());
-        subject.expect("a subject").to_owned()
-    });
-    let subjects = subjects.collect();
-    assert!(pop3.command("QUIT").starts_with("+OK"));
-    subjects
+#[test]
+fn unique_ids_are_not_used_again_after_a_backup_is_restored() {
+    let cluster = Cluster::with_accounts(Durability::Unsynced);
+    let node = cluster.dir.serve();
+    let deliver = |count: usize| {
+        (0..count)
+            .for_each(|number| node.smtp().deliver_to_gb(format!("Subject: {number}\r\n\r\n").as_bytes()));
+    };
+    deliver(3);
+    let backup = cluster.postgres.dump("mail0");
+    let in_backup = unique_ids(&node, "gb", "other");
+    deliver(5);
+    let before = unique_ids(&node, "gb", "other");
+    assert_eq!((in_backup.len(), before.len()), (3, 8));
+    let mut pop3 = node.log_in("gb", "other");
+    assert!(pop3.command("DELE 1").starts_with("+OK") && pop3.command("QUIT").starts_with("+OK"));
+
+    cluster.postgres.restore("mail0", &backup);
+    // The node is not restarted. The removed message is back, and has its unique-id.
+    assert_eq!(unique_ids(&node, "gb", "other"), in_backup);
+    deliver(7);
+    let after = unique_ids(&node, "gb", "other");
+    let new: BTreeSet<_> = after.difference(&in_backup).cloned().collect();
+    assert_eq!((after.len(), new.len()), (10, 7));
+    assert!(new.is_disjoint(&before), "{new:?} {before:?}");
 }
 
 /// Every acknowledged message exists exactly once, and nothing that was removed comes back.
 #[test]
 fn two_nodes_lose_and_duplicate_nothing_when_nodes_and_database_are_killed() {
-    const SENDERS: usize = 4;
+    const ACCOUNTS: [&str; 2] = ["ag", "gb"];
     let long = std::env::var_os("PENNYPOST_LONG").is_some();
     let rounds = if long { 20 } else { 2 };
     let mut cluster = Cluster::with_accounts(Durability::Synced);
     let mut nodes = [cluster.dir.serve(), cluster.dir.serve()];
-    let address = |node: &ServerProcess| node.smtp.expect("it listens");
-    let addresses = Arc::new(RwLock::new([address(&nodes[0]), address(&nodes[1])]));
-    let (acknowledged, stopped) = (Acknowledged::default(), Arc::new(AtomicBool::new(false)));
-    let senders: Vec<_> = (0..SENDERS)
-        .map(|sender| {
-            let (addresses, acknowledged, stopped) =
-                (Arc::clone(&addresses), Arc::clone(&acknowledged), Arc::clone(&stopped));
-            std::thread::spawn(move || send_until_stopped(sender, &addresses, &acknowledged, &stopped))
-        })
-        .collect();
-    let mut taken = Vec::new();
+    let addresses = |node: &ServerProcess| (node.address("smtp"), node.address("pop3"));
+    let current = Arc::new(RwLock::new([addresses(&nodes[0]), addresses(&nodes[1])]));
+    let model = Arc::new(Model::default());
+    let mut clients = Vec::new();
+    for sender in 0..4 {
+        let (model, current) = (Arc::clone(&model), Arc::clone(&current));
+        let smtp = move |number: usize| current.read().expect("not poisoned")[(sender + number) % 2].0;
+        clients.push(thread::spawn(move || model.send(sender, &ACCOUNTS, smtp)));
+    }
+    for (account, password) in [("ag", "secret"), ("gb", "other")] {
+        let (model, current) = (Arc::clone(&model), Arc::clone(&current));
+        let pop3 = move |number: usize| current.read().expect("not poisoned")[number % 2].1;
+        clients.push(thread::spawn(move || model.retrieve(account, password, pop3)));
+    }
     for round in 0..rounds {
-        wait_for_more(&acknowledged, 30);
+        model.wait_for_more(30, TIMEOUT * 2);
         let restarted = cluster.dir.serve();
         let killed = round % 2;
-        addresses.write().expect("not poisoned")[killed] = address(&restarted);
+        current.write().expect("not poisoned")[killed] = addresses(&restarted);
         std::mem::replace(&mut nodes[killed], restarted).kill();
-        wait_for_more(&acknowledged, 30);
+        model.wait_for_more(30, TIMEOUT * 2);
         cluster.postgres.crash();
-        std::thread::sleep(Duration::from_millis(200));
+        thread::sleep(Duration::from_millis(200));
         cluster.postgres.resume();
-        wait_for_more(&acknowledged, 30);
-        taken.extend(take_all(&nodes[1 - killed], "gb", "other"));
+        model.wait_for_more(30, TIMEOUT * 2);
+        // The session of the killed node has left a lease.
+        cluster.postgres.psql("mail0", "UPDATE lease SET expires = now()");
     }
-    stopped.store(true, Ordering::Relaxed);
-    senders.into_iter().for_each(|sender| sender.join().expect("no panic"));
-    taken.extend(take_all(&nodes[0], "gb", "other"));
-    let of_ag = take_all(&nodes[1], "ag", "secret");
-
-    let acknowledged = acknowledged.lock().expect("not poisoned");
-    let unique: BTreeSet<&String> = taken.iter().collect();
-    assert_eq!(unique.len(), taken.len(), "a message of gb exists twice");
-    assert_eq!(of_ag.iter().collect::<BTreeSet<_>>().len(), of_ag.len(), "a message of ag exists twice");
-    for (id, copies) in acknowledged.iter() {
-        assert!(unique.contains(id), "{id} is lost");
-        assert_eq!(of_ag.contains(id), *copies == 2, "{id}");
+    model.stop();
+    clients.into_iter().for_each(|client| client.join().expect("no panic"));
+    cluster.postgres.psql("mail0", "UPDATE lease SET expires = now()");
+    for (account, password) in [("ag", "secret"), ("gb", "other")] {
+        model.drain(account, password, nodes[0].address("pop3"), TIMEOUT * 2);
     }
-    println!("{} kills, {} acknowledged messages, no loss, no duplicate", rounds * 2, acknowledged.len());
+    println!("{} kills: {:?}", rounds * 2, model.verify());
     assert_eq!(cluster.postgres.psql("mail0", "SELECT count(*) FROM message"), "0\n");
     assert_eq!(cluster.postgres.psql("mail0", "SELECT count(*) FROM body"), "0\n");
     assert_eq!(cluster.postgres.psql("mail0", "SELECT sum(messages), sum(octets) FROM maildrop"), "0|0\n");

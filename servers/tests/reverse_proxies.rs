@@ -5,12 +5,13 @@ mod support;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use support::rendering::{adapted, free_addresses};
 use support::tls::{TlsClient, write_key_pair};
 use support::{ServerProcess, SmtpClient, TIMEOUT, TestDir, is_installed};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -46,12 +47,6 @@ impl Proxy {
         }
         proxy
     }
-}
-
-/// Ports that are free now; none of the programs can report a port that it has chosen.
-fn free_addresses<const N: usize>() -> [SocketAddr; N] {
-    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    listeners.map(|listener| listener.local_addr().expect("bound"))
 }
 
 fn page() -> (TestDir, ServerProcess) {
@@ -118,13 +113,6 @@ fn write_certificate(folder: &Path) {
     write_key_pair(&folder.join("fullchain.pem"), &folder.join("privkey.pem"));
     let parts = ["fullchain.pem", "privkey.pem"].map(|name| fs::read(folder.join(name)).expect("it exists"));
     fs::write(folder.join("haproxy.pem"), parts.concat()).expect("the file is written");
-}
-
-fn adapted(text: &str, replacements: &[(&str, &str)]) -> String {
-    replacements.iter().fold(text.to_owned(), |text, (from, to)| {
-        assert!(text.contains(from), "{from}");
-        text.replace(from, to)
-    })
 }
 
 #[test]

@@ -8,11 +8,18 @@ pub(crate) const FULL_ADDRESS: &str = "Add a full address, such as name@example.
 pub(crate) const NO_RESULTS: &str = "No messages match.";
 pub(crate) const EMPTY_INBOX: &str = "Your inbox is empty.";
 pub(crate) const THIS_BROWSER_ONLY: &str = "This browser only";
+pub(crate) const FILED_IN_THIS_BROWSER: &str =
+    "Archive and labels are stored in this browser only. The messages stay on the server.";
+pub(crate) const SHOW_QUOTED_TEXT: &str = "Show quoted text";
+pub(crate) const HIDE_QUOTED_TEXT: &str = "Hide quoted text";
 pub(crate) const DRAFT_OPEN_ELSEWHERE: &str = "This draft is open in another tab.";
 pub(crate) const LOADING_CANCELLED: &str = "Loading was cancelled.";
 pub(crate) const OFFLINE: &str = "Offline.";
 pub(crate) const NEW_VERSION: &str = "A new version is available.";
 pub(crate) const IN_OUTBOX: &str = "Offline. Your message will be sent when the connection returns.";
+pub(crate) const NOT_CLAIMED: &str = "Not sent: the browser's storage does not answer, and another tab may be sending the message. \
+    It is in Drafts. Reload the page, or open the message to send it.";
+pub(crate) const PASSWORD_UNKNOWN: &str = "The server did not answer: the password may have been changed. If the old one is refused, try the new one.";
 pub(crate) const OUTBOX: &str = "Outbox";
 pub(crate) const SIGN_OUT_AND_DELETE: &str = "Sign out and delete local data…";
 pub(crate) const SHOW_PROTOCOL_LOG: &str = "Show protocol log";
@@ -33,8 +40,7 @@ pub(crate) fn retrying_in(seconds: i64) -> String {
 
 /// Messages that wait for a connection.
 pub(crate) fn in_outbox(waiting: usize) -> String {
-    let verb = if waiting == 1 { "waits" } else { "wait" };
-    format!("{} {verb} to be sent.", format::count(waiting, "message"))
+    format!("{} waiting to be sent.", format::count(waiting, "message"))
 }
 
 pub(crate) fn available_offline(stored: usize, all: usize) -> String {
@@ -71,8 +77,8 @@ mod tests {
         );
         assert_eq!(search_coverage(1_240, 1_300), "Searched 1,240 of 1,300 messages");
         assert_eq!(search_coverage(1, 1), "Searched 1 message");
-        assert_eq!(in_outbox(1), "1 message waits to be sent.");
-        assert_eq!(in_outbox(3), "3 messages wait to be sent.");
+        assert_eq!(in_outbox(1), "1 message waiting to be sent.");
+        assert_eq!(in_outbox(3), "3 messages waiting to be sent.");
         assert_eq!(available_offline(32, 1_032), "32 of 1,032 available offline");
     }
 }

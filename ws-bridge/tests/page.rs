@@ -268,7 +268,7 @@ async fn page_below_a_path_leaves_other_paths_to_other_programs() {
     }
     for path in ["/", "/mail"] {
         let response = page.get(path, "").await;
-        assert_eq!((response.status(), response.header("location")), (308, Some("/mail/")), "{path}");
+        assert_eq!((response.status(), response.header("location")), (307, Some("/mail/")), "{path}");
     }
     let upgrade = "GET /mail/ws/target HTTP/1.1\r\nHost: ADDRESS\r\nOrigin: http://ADDRESS\r\nUpgrade: websocket\r\n\
                    Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";

@@ -1,72 +1,24 @@
 //! `cargo xtask setup`: installs the tools that the tests need and this machine lacks.
 //!
-//! Sources: rustup for the Rust target, crates.io for four programs, Debian for node, npm, Python, mail programs, PostgreSQL, Pebble
-//! and Chromium, npm for axe-core, nodemailer, mailpit-api and cypress-mailpit, PyPI for aiosmtplib, mailpit-api-client, schemathesis
-//! and dkimpy. No prebuilt program is downloaded from elsewhere. Each run checks the machine, so a second run does nothing.
+//! Sources: rustup for the Rust target, crates.io for four programs, Debian for node, npm, Python, mail programs, mail servers,
+//! PostgreSQL, Patroni, etcd, Pebble and Chromium, npm for axe-core, nodemailer, mailpit-api and cypress-mailpit, PyPI for aiosmtplib,
+//! mailpit-api-client, schemathesis, dkimpy and pyspf. With `PENNYPOST_LONG=1`, also Firefox from Debian and geckodriver from crates.io.
+//! No prebuilt program is downloaded from elsewhere. Each run checks the machine, so a second run does nothing.
 
+mod debian;
+
+use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 
-use crate::shell::{
-    self, Result, cargo, command, find_program, print, stdout_of, target_dir, workspace_root,
-};
+use self::debian::{CLUSTER, FIREFOX, NPM, PACKAGES, PEERS, PROXIES};
+use crate::shell::{self, Result, cargo, command, print, stdout_of, target_dir, workspace_root};
+
+pub use self::debian::postgresql;
 
 const WASM: &str = "wasm32-unknown-unknown";
 
-/// Program, or a command that succeeds once the package is installed; Debian package; purpose.
-type Package = (&'static str, &'static str, &'static str);
-
-const NPM: Package = ("npm", "npm", "installs DOMPurify and axe-core");
-
-const PACKAGES: &[Package] = &[
-    ("curl", "curl", "sends by SMTP and retrieves by POP3"),
-    ("swaks", "swaks", "sends by SMTP"),
-    ("perl -MNet::SSLeay -e 1", "libnet-ssleay-perl", "lets swaks use TLS"),
-    ("msmtp", "msmtp", "sends by SMTP"),
-    ("mpop", "mpop", "retrieves by POP3"),
-    ("fetchmail", "fetchmail", "retrieves by POP3"),
-    ("s-nail", "s-nail", "sends by SMTP and retrieves by POP3"),
-    ("getmail", "getmail6", "retrieves by POP3"),
-    ("mutt", "mutt", "sends by SMTP and retrieves by POP3"),
-    ("neomutt", "neomutt", "sends by SMTP and retrieves by POP3"),
-    ("/usr/bin/mh/inc", "nmh", "sends by SMTP and retrieves by POP3"),
-    ("pebble", "pebble", "issues certificates by ACME"),
-    ("script", "bsdutils", "gives mutt and neomutt a terminal"),
-    ("python3", "python3", "sends with smtplib and retrieves with poplib"),
-    ("pip3", "python3-pip", "installs aiosmtplib, mailpit-api-client, schemathesis and dkimpy"),
-    ("node", "nodejs", "runs WebAssembly tests"),
-    NPM,
-    ("chromium", "chromium", "runs the page"),
-    ("chromedriver", "chromium-driver", "drives the page"),
-];
-
-/// Reverse proxies. Their packages start services.
-const PROXIES: &[Package] = &[
-    ("nginx", "nginx", "forwards requests to the page"),
-    ("haproxy", "haproxy", "forwards requests to the page, and mail connections"),
-    ("caddy", "caddy", "forwards requests to the page"),
-];
-
-/// Only for `cargo xtask bench --peers`.
-const PEERS: &[Package] = &[
-    ("smtp-source", "postfix", "receives mail, and sends the test load"),
-    ("dovecot", "dovecot-core", "serves mail"),
-    ("/usr/lib/dovecot/pop3", "dovecot-pop3d", "serves mail by POP3"),
-    ("/usr/lib/dovecot/lmtp", "dovecot-lmtpd", "receives mail from Postfix"),
-];
-
-/// Debian's package of its PostgreSQL version.
-const POSTGRESQL: (&str, &str) = ("postgresql", "runs the tests of the database store");
-/// Directory of the programs of each PostgreSQL version.
-const POSTGRESQL_VERSIONS: &str = "/usr/lib/postgresql";
-/// Settings of the database that the package would create.
-const POSTGRESQL_CLUSTER: (&str, &str) =
-    ("/etc/postgresql-common/createcluster.d/pennypost.conf", "create_main_cluster = false\n");
 const MAILDEV_VERSION: &str = "3.0.0";
-
-/// Tells Debian whether packages may start services (Debian policy, section 9.3.3).
-const SERVICES_POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Packages from npm: name, version, purpose.
 const NPM_PACKAGES: [(&str, &str, &str); 4] = [
@@ -77,12 +29,13 @@ const NPM_PACKAGES: [(&str, &str, &str); 4] = [
 ];
 
 /// Packages from PyPI, with their dependencies: name, version, purpose.
-const PYTHON_PACKAGES: [(&str, &str, &str); 6] = [
+const PYTHON_PACKAGES: [(&str, &str, &str); 7] = [
     ("aiosmtplib", "5.1.3", "sends by SMTP"),
     ("mailpit-api-client", "1.0.0", "a client of the mail catcher's API"),
     ("schemathesis", "4.32.5", "compares the mail catcher's API with its description"),
     ("dkimpy", "1.1.8", "verifies DKIM signatures, and seals ARC chains"),
-    ("authres", "1.2.0", "lets dkimpy seal ARC chains"),
+    ("authres", "1.2.0", "reads Authentication-Results fields, and lets dkimpy seal ARC chains"),
+    ("pyspf", "2.0.14", "evaluates SPF records"),
     ("pynacl", "1.6.2", "lets dkimpy verify Ed25519"),
 ];
 
@@ -106,12 +59,17 @@ pub fn run() -> Result {
     // Quick steps first, so that their failures are reported early.
     let installed = [
         wasm_target()?,
-        debian_packages(PACKAGES)?,
+        debian::install(PACKAGES)?,
         postgresql()?,
-        debian_services(PROXIES, "nginx haproxy caddy")?,
+        debian::install_services(PROXIES, "nginx haproxy caddy")?,
+        debian::install_services(CLUSTER, "etcd patroni")?,
+        debian::postfix()?,
+        debian::exim()?,
         npm_packages()?,
         python_packages()?,
         tools(&test_tools()?)?,
+        is_long() && debian::install(FIREFOX)?,
+        is_long() && tools(&[geckodriver()])?,
     ];
     if !installed.contains(&true) {
         print("setup: nothing to install");
@@ -119,12 +77,18 @@ pub fn run() -> Result {
     Ok(())
 }
 
+/// Whether the long form of the tests is wanted.
+#[must_use]
+pub fn is_long() -> bool {
+    env::var_os("PENNYPOST_LONG").is_some()
+}
+
 /// Installs npm, which building the page needs.
 ///
 /// # Errors
 /// npm cannot be installed.
 pub fn npm() -> Result {
-    debian_packages(&[NPM]).map(drop)
+    debian::install(&[NPM]).map(drop)
 }
 
 /// Installs Postfix and Dovecot without configuring or starting them.
@@ -132,90 +96,11 @@ pub fn npm() -> Result {
 /// # Errors
 /// A package cannot be installed.
 pub fn for_peers() -> Result {
-    if PEERS.iter().all(|(program, ..)| find_program(program).is_some()) {
-        return Ok(());
-    }
-    let _ = stdout_of(command("sh").args([
-        "-c",
-        "echo postfix postfix/main_mailer_type select No configuration | debconf-set-selections",
-    ]));
-    debian_services(PEERS, "postfix dovecot").map(drop)
+    debian::postfix()?;
+    debian::install_services(PEERS, "dovecot").map(drop)
 }
 
-/// Installs packages whose services must not start now.
-fn debian_services(packages: &[Package], services: &str) -> Result<bool> {
-    if packages.iter().all(|(program, ..)| find_program(program).is_some()) {
-        return Ok(false);
-    }
-    let installed = without_services(|| debian_packages(packages));
-    if installed == Ok(true) {
-        // Best effort: a container has no systemd.
-        let _ = stdout_of(as_root("systemctl").arg("disable").args(services.split(' ')));
-        print(&format!(
-            "setup: the services {services} do not start at boot; `systemctl enable` changes that"
-        ));
-    }
-    installed
-}
-
-/// Installs PostgreSQL's programs. No database is created and no service is started: the tests start servers of their own.
-///
-/// # Errors
-/// The package cannot be installed.
-pub fn postgresql() -> Result<bool> {
-    if has_postgresql() {
-        return Ok(false);
-    }
-    let (package, purpose) = POSTGRESQL;
-    let Some(apt_get) = apt_get() else {
-        return Err(format!(
-            "PostgreSQL is missing; it {purpose}. Install it. On Debian and its derivatives:\n  \
-             sudo apt-get install {package}\nand, if you need no database of the system,\n  \
-             sudo systemctl disable --now postgresql"
-        ));
-    };
-    print(&format!("setup: installing the Debian package {package}"));
-    let (path, text) = POSTGRESQL_CLUSTER;
-    let directory = Path::new(path).parent().expect("the path has a directory");
-    shell::run(as_root("mkdir").arg("-p").arg(directory))?;
-    shell::run(as_root("sh").args(["-c", &format!("printf '{}' > {path}", text.escape_default())]))?;
-    let installed = without_services(|| {
-        shell::run(apt_get().arg("update"))?;
-        shell::run(apt_get().args(["install", "--yes", "--no-install-recommends", package]))
-    });
-    installed?;
-    if has_postgresql() { Ok(true) } else { Err(format!("{POSTGRESQL_VERSIONS} has no PostgreSQL")) }
-}
-
-fn has_postgresql() -> bool {
-    let versions = fs::read_dir(POSTGRESQL_VERSIONS).into_iter().flatten().flatten();
-    versions.into_iter().any(|version| version.path().join("bin/postgres").exists())
-}
-
-/// Runs an installation during which packages start no services.
-fn without_services<R>(install: impl FnOnce() -> R) -> R {
-    let policy = Path::new(SERVICES_POLICY);
-    let script =
-        format!("printf '#!/bin/sh\\nexit 101\\n' > {SERVICES_POLICY} && chmod 755 {SERVICES_POLICY}");
-    let forbids_start = !policy.exists() && shell::run(as_root("sh").args(["-c", &script])).is_ok();
-    let installed = install();
-    if forbids_start {
-        let _ = shell::run(as_root("rm").args(["-f", SERVICES_POLICY]));
-    }
-    installed
-}
-
-/// A program that runs as root, if this user may do so without a password.
-fn as_root(program: &str) -> Command {
-    if stdout_of(command("id").arg("-u")).is_some_and(|user| user == "0") {
-        return command(program);
-    }
-    let mut sudo = command("sudo");
-    sudo.args(["-n", program]);
-    sudo
-}
-
-/// Adds the Rust target. Like the functions below, returns whether it installed anything.
+/// Adds the Rust target. Like the other functions here, returns whether it installed anything.
 ///
 /// # Errors
 /// rustup fails.
@@ -274,6 +159,18 @@ fn test_tools() -> Result<[Tool; 4]> {
             purpose: "checks licences and advisories; five minutes",
         },
     ])
+}
+
+fn geckodriver() -> Tool {
+    Tool {
+        program: "geckodriver",
+        package: "geckodriver",
+        version: "0.37.1".to_owned(),
+        version_prefix: "0.37.".to_owned(),
+        flags: &["--locked"],
+        opt_level: "0",
+        purpose: "drives Firefox; two minutes",
+    }
 }
 
 fn tools(tools: &[Tool]) -> Result<bool> {
@@ -355,7 +252,10 @@ fn npm_packages() -> Result<bool> {
 }
 
 /// Installs packages below `python` in the target directory.
-fn python_packages() -> Result<bool> {
+///
+/// # Errors
+/// A package cannot be installed.
+pub fn python_packages() -> Result<bool> {
     let folder = target_dir()?.join("python");
     let mut is_changed = false;
     for (package, version, purpose) in PYTHON_PACKAGES {
@@ -370,60 +270,6 @@ fn python_packages() -> Result<bool> {
         is_changed = true;
     }
     Ok(is_changed)
-}
-
-fn debian_packages(packages: &[Package]) -> Result<bool> {
-    let missing: Vec<_> = packages.iter().filter(|(program, ..)| !is_present(program)).collect();
-    if missing.is_empty() {
-        return Ok(false);
-    }
-    let packages: Vec<&str> = missing.iter().map(|(_, package, _)| *package).collect();
-    let install = ["install", "--yes", "--no-install-recommends"];
-    let Some(apt_get) = apt_get() else {
-        let list: String =
-            missing.iter().map(|(program, _, purpose)| format!("\n  {program}: {purpose}")).collect();
-        let line = format!("sudo apt-get {} {}", install.join(" "), packages.join(" "));
-        return Err(format!(
-            "these programs are missing:{list}\nInstall them, then run the command again. On Debian and its derivatives:\n  {line}"
-        ));
-    };
-    print(&format!("setup: installing the Debian packages {}", packages.join(" ")));
-    shell::run(apt_get().arg("update"))?;
-    shell::run(apt_get().args(install).args(&packages))?;
-    let absent: Vec<&str> =
-        missing.iter().filter(|(program, ..)| !is_present(program)).map(|(program, ..)| *program).collect();
-    if absent.is_empty() {
-        Ok(true)
-    } else {
-        Err(format!("missing after the installation: {}", absent.join(", ")))
-    }
-}
-
-/// Whether a program exists, or a command with arguments succeeds.
-fn is_present(program: &str) -> bool {
-    match program.split_once(' ') {
-        None => find_program(program).is_some(),
-        Some((program, arguments)) => {
-            stdout_of(command(program).args(arguments.split(' ')).stderr(Stdio::null())).is_some()
-        }
-    }
-}
-
-/// A non-interactive `apt-get`, if it exists and may install packages.
-fn apt_get() -> Option<impl Fn() -> Command> {
-    find_program("apt-get")?;
-    let is_root = stdout_of(command("id").arg("-u"))? == "0";
-    if !is_root {
-        stdout_of(command("sudo").args(["-n", "true"]))?;
-    }
-    Some(move || {
-        let mut apt_get = if is_root { command("env") } else { command("sudo") };
-        if !is_root {
-            apt_get.args(["-n", "env"]);
-        }
-        apt_get.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"]);
-        apt_get
-    })
 }
 
 /// Version of a package that is in Cargo.lock once.

@@ -3,7 +3,6 @@
 //! The steps share a target directory and the workspace's features, so that nothing is built twice. Each step prints its
 //! command, which can be run alone.
 
-use std::env;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -14,6 +13,9 @@ use xtask::{page, setup};
 
 /// Limit for downloading the advisory database.
 const FETCH_TIMEOUT: Duration = Duration::from_mins(3);
+
+/// Tests of the page that run in Firefox, too.
+const FIREFOX_TESTS: &str = "binary(browser)";
 
 enum Action {
     Run(Command),
@@ -57,7 +59,7 @@ fn run_step(times: &mut Vec<(&'static str, Duration)>, name: &'static str, actio
 fn steps() -> Vec<(&'static str, Action)> {
     let mut documentation = with(cargo(), "doc --workspace --no-deps");
     documentation.env("RUSTDOCFLAGS", "-D warnings");
-    vec![
+    let mut steps = vec![
         // Without the crates of all targets, `cargo deny --offline` fails.
         ("dependencies", Action::Run(with(cargo(), "fetch --locked"))),
         ("licences and advisories", Action::Call(licences_and_advisories)),
@@ -82,14 +84,26 @@ fn steps() -> Vec<(&'static str, Action)> {
             Action::Run(with(cargo(), "nextest run -p ws-bridge --features embed --test page")),
         ),
         ("documentation", Action::Run(documentation)),
-    ]
+    ];
+    if setup::is_long() {
+        steps.push(("the page in Firefox", Action::Run(in_firefox())));
+    }
+    steps
 }
 
 fn native_tests() -> Command {
     let mut tests = with(cargo(), "nextest run --workspace");
-    if env::var_os("PENNYPOST_LONG").is_some() {
+    if setup::is_long() {
         tests.env("NEXTEST_PROFILE", "long");
     }
+    tests
+}
+
+/// The browser client's main flows.
+fn in_firefox() -> Command {
+    let mut tests = cargo();
+    tests.args(["nextest", "run", "-p", "browser-tests", "-E", FIREFOX_TESTS]);
+    tests.env("PENNYPOST_BROWSER", "firefox");
     tests
 }
 

@@ -34,8 +34,13 @@ impl Servers {
 
     /// With a self-signed certificate and implicit TLS listeners.
     pub(crate) fn start_with_tls() -> Self {
+        Self::start_with_tls_and("")
+    }
+
+    /// As [`start_with_tls`](Self::start_with_tls). `extra` is appended to the configuration.
+    pub(crate) fn start_with_tls_and(extra: &str) -> Self {
         let config = "[tls]\nself_signed = true\n[smtp]\ntls_listen = ['127.0.0.1:0']\n[pop3]\ntls_listen = ['127.0.0.1:0']\n";
-        Self::start_with(config, &["smtp", "smtps", "pop3", "pop3s"])
+        Self::start_with(&format!("{config}{extra}"), &["smtp", "smtps", "pop3", "pop3s"])
     }
 
     /// With the page's listener. `extra` is appended to the configuration.

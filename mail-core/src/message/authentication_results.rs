@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::fmt::{self, Display};
 
 use super::address::Domain;
-use super::header::fields;
+use super::header::{Field, fields};
 
 /// Longest value of a property. Longer ones are truncated.
 const VALUE_OCTETS_MAX: usize = 255;
@@ -62,39 +62,49 @@ fn property_value(value: &str) -> String {
 /// 20.
 #[must_use]
 pub fn parse(header: &[u8], authserv_id: &str) -> Vec<(String, String)> {
-    let own = fields(header).filter(|field| field.is(NAME)).filter_map(|field| {
-        let value = String::from_utf8_lossy(field.value).into_owned();
-        let (name, results) = value.split_once(';')?;
-        let name = name.split_whitespace().next()?;
-        name.eq_ignore_ascii_case(authserv_id).then(|| results.to_owned())
-    });
-    let mut all = Vec::new();
-    for results in own {
-        for result in results.split(';') {
-            let method = result.split_whitespace().next().and_then(|word| word.split_once('='));
-            let is_keyword =
-                |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-            if let Some((method, result)) =
-                method.filter(|(method, result)| is_keyword(method) && is_keyword(result))
-                && all.len() < RESULTS_MAX
-            {
-                all.push((method.to_ascii_lowercase(), result.to_ascii_lowercase()));
-            }
+    let own = fields(header).filter(|field| is_of(authserv_id, field));
+    own.flat_map(|field| parts(field.value).skip(1).filter_map(method_result)).take(RESULTS_MAX).collect()
+}
+
+/// The parts of a field's value between semicolons. Those in quoted strings and comments, which hold text of the sender, do not count.
+fn parts(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut is_quoted, mut is_escaped, mut depth) = (false, false, 0_usize);
+    value.split(move |octet| {
+        if std::mem::take(&mut is_escaped) {
+            return false;
         }
-    }
-    all
+        match octet {
+            b'\\' => is_escaped = is_quoted || depth > 0,
+            b'"' if depth == 0 => is_quoted = !is_quoted,
+            b'(' if !is_quoted => depth += 1,
+            b')' if !is_quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        *octet == b';' && !is_quoted && depth == 0
+    })
+}
+
+/// Method and result at the start of a part.
+fn method_result(part: &[u8]) -> Option<(String, String)> {
+    let rest = skip_comments(part)?;
+    let end = rest.iter().position(|octet| octet.is_ascii_whitespace() || *octet == b'(');
+    let (method, result) = str::from_utf8(&rest[..end.unwrap_or(rest.len())]).ok()?.split_once('=')?;
+    let is_keyword =
+        |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    (is_keyword(method) && is_keyword(result))
+        .then(|| (method.to_ascii_lowercase(), result.to_ascii_lowercase()))
 }
 
 /// Appends the fields of a header to `out`, without Authentication-Results fields in the name of `authserv_id` (RFC 8601
 /// section 5).
 pub fn remove(authserv_id: &str, header: &[u8], out: &mut Vec<u8>) {
-    for field in fields(header) {
-        let is_forged =
-            field.is(NAME) && claimed_id(field.value).is_some_and(|id| is_same_server(&id, authserv_id));
-        if !is_forged {
-            out.extend_from_slice(field.raw);
-        }
-    }
+    let kept = fields(header).filter(|field| !is_of(authserv_id, field));
+    kept.for_each(|field| out.extend_from_slice(field.raw));
+}
+
+/// Whether a field has results in the name of `authserv_id`.
+fn is_of(authserv_id: &str, field: &Field<'_>) -> bool {
+    field.is(NAME) && claimed_id(field.value).is_some_and(|id| is_same_server(&id, authserv_id))
 }
 
 fn is_same_server(claimed: &str, authserv_id: &str) -> bool {
@@ -209,6 +219,13 @@ mod tests {
         let results: Vec<_> = results.iter().map(|(method, result)| format!("{method}={result}")).collect();
         assert_eq!(results, ["spf=pass", "dkim=fail", "dmarc=none"]);
         assert_eq!(parse(b"Authentication-Results: mx.iit.edu; none\r\n", "mx.iit.edu"), []);
+        // Semicolons in quoted strings and comments separate nothing.
+        let header =
+            b"Authentication-Results: mx.iit.edu; spf=none smtp.mailfrom=\"\\\"; dmarc=pass x\"@y.z; \
+            iprev=fail (; dkim=pass ) policy.iprev=192.0.2.1; (c) arc=none(c)\r\n";
+        let results: Vec<_> =
+            parse(header, "mx.iit.edu").into_iter().map(|(method, result)| method + "=" + &result).collect();
+        assert_eq!(results, ["spf=none", "iprev=fail", "arc=none"]);
         let many = format!("Authentication-Results: a.b; {}\r\n", "spf=pass; ".repeat(100));
         assert_eq!(parse(many.as_bytes(), "a.b").len(), RESULTS_MAX);
     }

@@ -9,12 +9,14 @@ use mail_core::line::{LineEndChecker, LineNormaliser, LineReader};
 use mail_core::machine::Machine;
 use mail_core::mailbox::scan::{Scanner, records};
 use mail_core::message::address::{Address, Domain, ForwardPath, ReversePath};
+use mail_core::message::authentication_results::MethodResult;
 use mail_core::message::draft::{self, Draft, Subject};
 use mail_core::message::parsed::{ParsedMessage, Summary};
 use mail_core::message::report::{DeliveryReport, Notification, TEXT_OCTETS_MAX};
-use mail_core::message::{compose, date, header, id, mime, recipients};
+use mail_core::message::{authentication_results, compose, date, header, id, mime, recipients};
 use mail_core::mta_sts::{POLICY_OCTETS_MAX, Policy, PolicyId};
 use mail_core::proxy::{self, Header};
+use mail_core::queue::{self, Entry, LogLine, Progress};
 use mail_core::{aliases, pop3, sasl, smtp, users};
 
 mod machines;
@@ -26,6 +28,7 @@ pub(crate) type Target = fn(&[u8]);
 pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("addresses", addresses),
     ("aliases", alias_file),
+    ("authentication_results", authentication_results_fields),
     ("dates", dates),
     ("dots", dots),
     ("draft", draft),
@@ -38,6 +41,7 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("pop3_server", machines::pop3_server),
     ("proxy", proxy_header),
     ("replies", replies),
+    ("queue", queue_files),
     ("report", delivery_report),
     ("sasl", sasl_messages),
     ("scan", scan),
@@ -370,4 +374,52 @@ fn mta_sts_texts(data: &[u8]) {
         assert_single_line(&id.record());
         assert_eq!(PolicyId::from_records([id.record().as_str()].into_iter()), Some(id));
     }
+}
+
+/// A reader finds no result of this server after the removal of forged fields, and only the server's own in its field.
+fn authentication_results_fields(data: &[u8]) {
+    const SERVER: &str = "mx.iit.edu";
+    let mut rest = Vec::new();
+    authentication_results::remove(SERVER, data, &mut rest);
+    assert!(rest.len() <= data.len());
+    assert_eq!(authentication_results::parse(&rest, SERVER), [], "{}", rest.escape_ascii());
+    let mut again = Vec::new();
+    authentication_results::remove(SERVER, &rest, &mut again);
+    assert_eq!(again, rest);
+    for (method, result) in authentication_results::parse(data, SERVER) {
+        assert!(![method, result].iter().any(|word| word.contains(|c: char| !c.is_ascii_graphic())));
+    }
+    // Values of a message cannot add a result or a line.
+    let value = String::from_utf8_lossy(data).into_owned();
+    let results = [MethodResult { method: "spf", result: "none", properties: vec![("smtp.helo", value)] }];
+    let field = authentication_results::format(SERVER, &results);
+    assert!(field.is_ascii() && field.matches("\r\n").count() == 2 && field.ends_with("\r\n"), "{field:?}");
+    assert_eq!(header::fields(field.as_bytes()).count(), 1, "{field:?}");
+    assert_eq!(authentication_results::parse(field.as_bytes(), SERVER), [("spf".into(), "none".into())]);
+}
+
+/// An entry, or a log after an entry with its recipients.
+fn queue_files(data: &[u8]) {
+    if let Ok(entry) = Entry::parse(data) {
+        assert!(Entry::message_start(data).is_some_and(|start| start <= data.len()));
+        let text = entry.format();
+        // The format has no fractions of a second.
+        let again = Entry::parse(text.as_bytes()).expect("a formatted entry is valid");
+        assert_eq!(again.format(), text);
+        assert_eq!(again.recipients, entry.recipients);
+        let (_, log) = data.split_at(Entry::message_start(data).unwrap_or_default());
+        let progress = Progress::replay(&entry, queue::lines(log));
+        assert_eq!(progress.recipients.len(), entry.recipients.len());
+        let attempts: u64 = progress.recipients.iter().map(|recipient| u64::from(recipient.attempts)).sum();
+        let events = queue::lines(log).count() * entry.recipients.len();
+        assert!(attempts <= events as u64, "{attempts} attempts in {events} events");
+    }
+    for line in queue::lines(data) {
+        let formatted = line.to_string();
+        assert_single_line(&formatted);
+        assert_eq!(LogLine::parse(&formatted).map(|again| again.to_string()), Some(formatted));
+    }
+    // A torn last line changes nothing.
+    let complete = data.iter().rposition(|octet| *octet == b'\n').map_or(0, |end| end + 1);
+    assert!(queue::lines(data).eq(queue::lines(&data[..complete])));
 }

@@ -61,7 +61,7 @@ pub(crate) struct Content<'a> {
     layout: Layout,
 }
 
-/// A part that is not shown as text, or one that was asked for by its id.
+/// A part with its decoded content.
 #[derive(Debug, Clone)]
 pub(crate) struct File {
     /// Position in the tree of parts: `2.1` is the first part of the second part.
@@ -70,7 +70,7 @@ pub(crate) struct File {
     pub(crate) media_type: String,
     /// Without angle brackets; empty if there is none.
     pub(crate) content_id: String,
-    /// Shown within the HTML.
+    /// Displayed within the HTML.
     pub(crate) is_inline: bool,
     pub(crate) octets: Vec<u8>,
 }
@@ -82,7 +82,7 @@ impl<'a> Content<'a> {
         Self { octets, message, layout }
     }
 
-    /// The summary, and the text that a text display shows.
+    /// The summary, and the displayed text.
     pub(crate) fn summary(&self) -> (Summary, String) {
         let header = Header::parse(self.octets, PLATFORM.decode_charset);
         let fields: Vec<_> = mime::fields(header.bytes).collect();
@@ -181,7 +181,7 @@ impl<'a> Content<'a> {
         }
     }
 
-    /// Whether the HTML shows the file: it has a Content-ID and is not declared as an attachment.
+    /// Whether the part is displayed within the HTML: it has a Content-ID and is not declared as an attachment.
     fn is_inline(&self, index: usize) -> bool {
         let part = &self.message.parts()[index];
         let disposition = disposition(part);
@@ -229,7 +229,7 @@ fn snippet(text: &str) -> String {
     snippet
 }
 
-/// The web addresses in the HTML and then those in the text, each once.
+/// The http and https URLs of the HTML, then those of the text, without duplicates.
 pub(crate) fn links(text: &str, html: &str) -> Vec<String> {
     static WEB_ADDRESS: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r#"(?i)\bhttps?://[^\s<>"]+"#).expect("the pattern is valid"));
@@ -243,13 +243,13 @@ pub(crate) fn links(text: &str, html: &str) -> Vec<String> {
     unique(links.into_iter().filter(is_web).map(Cow::into_owned))
 }
 
-/// Each text once, in the order of the first occurrences.
+/// Removes duplicates and keeps the order.
 fn unique(texts: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut seen = HashSet::new();
     texts.into_iter().filter(|text| seen.insert(text.clone())).collect()
 }
 
-/// Removes the punctuation of the sentence after an address, and a bracket that the address does not open.
+/// Removes trailing punctuation, and a closing bracket without an opening one.
 fn without_punctuation(mut address: &str) -> &str {
     let is_surplus = |text: &str, open: char, close: char| {
         text.ends_with(close) && text.matches(close).count() > text.matches(open).count()
@@ -259,13 +259,13 @@ fn without_punctuation(mut address: &str) -> &str {
         if !is_punctuation && !is_surplus(address, '(', ')') && !is_surplus(address, '[', ']') {
             return address;
         }
-        // Each of these characters is one octet.
+        // These characters are ASCII.
         address = &address[..address.len() - 1];
     }
 }
 
 /// One-time codes: four to eight digits, or two groups of them, or a group of capital letters and digits, that stand alone on
-/// a line or near a word such as `code`. The likeliest is first.
+/// a line or near a word such as `code`. The most likely one is first.
 pub(crate) fn codes(subject: &str, text: &str) -> Vec<String> {
     static CODE: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(

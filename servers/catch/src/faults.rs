@@ -54,7 +54,7 @@ impl Default for FaultControl {
 }
 
 impl FaultControl {
-    /// The entries as they were set, each with `injected`: how often it has applied.
+    /// The entries, each with `injected`, the number of times that it was applied.
     pub(crate) fn entries(&self) -> Vec<Value> {
         let described = |(entry, armed): &(Value, Arc<ArmedFault<SmtpCommand>>)| {
             let mut entry = entry.clone();

@@ -1,6 +1,5 @@
-//! A message on its way into its file, which gets its name at the end, before the 250. A small message stays in memory until then.
+//! A message being received, as a delivery target. It is stored before the 250.
 
-use std::fs;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,9 +10,6 @@ use mail_store::{DeliveryTarget, Envelope, IncomingMessage, StoreError};
 
 use crate::store::{Analysis, Published, Spool, Store};
 
-/// Octets of a message that stay in memory.
-const MEMORY_OCTETS_MAX: usize = 256 << 10;
-
 /// Stores the messages of one connection.
 #[derive(Debug)]
 pub(crate) struct CatchTarget {
@@ -21,7 +17,7 @@ pub(crate) struct CatchTarget {
     slot: Slot,
 }
 
-/// The message that was received last, until the session stores it.
+/// The last received message, until the session stores it.
 type Slot = Arc<Mutex<Option<ReceivedMessage>>>;
 
 #[derive(Debug)]
@@ -36,8 +32,7 @@ pub(crate) struct ReceivedMessage {
 pub(crate) struct CatchIncoming {
     store: Arc<Store>,
     slot: Slot,
-    buffer: Vec<u8>,
-    spool: Option<Spool>,
+    spool: Spool,
     size: u64,
 }
 
@@ -46,7 +41,7 @@ impl CatchTarget {
         Self { store, slot: Slot::default() }
     }
 
-    /// Takes the message that was received last.
+    /// Takes the last received message.
     pub(crate) fn take_received(&self) -> Option<ReceivedMessage> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -57,65 +52,31 @@ impl DeliveryTarget for CatchTarget {
 
     async fn begin(&self, _envelope: &Envelope) -> Result<CatchIncoming, StoreError> {
         let (store, slot) = (Arc::clone(&self.store), Arc::clone(&self.slot));
-        Ok(CatchIncoming { store, slot, buffer: Vec::new(), spool: None, size: 0 })
-    }
-}
-
-impl CatchIncoming {
-    /// Moves the buffer to the file.
-    fn flush(&mut self) -> io::Result<()> {
-        let spool = match &mut self.spool {
-            Some(spool) => spool,
-            None => self.spool.insert(self.store.files().spool()?),
-        };
-        spool.write(&self.buffer)?;
-        self.buffer.clear();
-        Ok(())
-    }
-
-    /// Fails before the client gets a reply. Reads the file of a large message again, which needs memory for the whole message for a moment.
-    async fn finish(mut self, received: DateTime<Utc>) -> io::Result<ReceivedMessage> {
-        let in_memory = self.spool.is_none().then(|| Analysis::of(&self.buffer));
-        self.flush()?;
-        let spool = self.spool.take().expect("the file was created for the buffer");
-        let analysis = match in_memory {
-            Some(analysis) => analysis,
-            None => {
-                let path = spool.path().to_owned();
-                let read =
-                    tokio::task::spawn_blocking(move || fs::read(path).map(|octets| Analysis::of(&octets)));
-                read.await.map_err(io::Error::other)??
-            }
-        };
-        let published = self.store.publish(self.store.turn().await, &spool, received)?;
-        Ok(ReceivedMessage { published, received, size: self.size, analysis })
+        let spool = store.files().spool();
+        Ok(CatchIncoming { store, slot, spool, size: 0 })
     }
 }
 
 impl IncomingMessage for CatchIncoming {
     async fn write(&mut self, chunk: Bytes) -> Result<(), StoreError> {
         self.size += chunk.len() as u64;
-        self.buffer.extend_from_slice(&chunk);
-        if self.buffer.len() > MEMORY_OCTETS_MAX {
-            self.flush().map_err(store_error)?;
-        }
-        Ok(())
+        self.spool.write(&chunk).map_err(store_error)
     }
 
     fn memory(&self) -> usize {
-        self.buffer.capacity()
+        self.spool.memory()
     }
 
     async fn release_memory(&mut self) -> Result<(), StoreError> {
-        self.flush().map_err(store_error)?;
-        self.buffer = Vec::new();
-        Ok(())
+        self.spool.release_memory().map_err(store_error)
     }
 
-    async fn commit(self, trace: &Trace) -> Result<(), StoreError> {
-        let slot = Arc::clone(&self.slot);
-        let received = self.finish(trace.time).await.map_err(store_error)?;
-        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(received);
+    async fn commit(mut self, trace: &Trace) -> Result<(), StoreError> {
+        let analysis = self.spool.analyse().await.map_err(store_error)?;
+        let turn = self.store.turn().await;
+        let published = self.store.publish(turn, self.spool, trace.time).map_err(store_error)?;
+        let received = ReceivedMessage { published, received: trace.time, size: self.size, analysis };
+        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(received);
         Ok(())
     }
 }

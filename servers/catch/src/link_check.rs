@@ -1,8 +1,8 @@
-//! Status of the links in a message, requested when somebody asks for it.
+//! Status of the links in a message. Requests are sent only for a call of the API.
 //!
 //! A link gets a HEAD request without cookies, because GET could use up a confirmation link. Requests go to public addresses; to
-//! loopback addresses if the link itself names one, such as `http://localhost:3000/`, and only people at this machine can ask; and to
-//! permitted networks. The connection uses the address that was checked, so that the DNS cannot change it in between.
+//! loopback addresses if the link itself names one, such as `http://localhost:3000/`, and the API is on a loopback address; and to
+//! permitted networks. The connection uses the address that was checked, so that a second DNS answer cannot replace it.
 
 use std::convert::Infallible;
 use std::fmt::Display;
@@ -39,14 +39,14 @@ pub(crate) const LINKS_MAX: usize = 100;
 const LINKS_AT_ONCE: usize = 8;
 /// Links of all messages that are checked at the same time.
 const REQUESTS_MAX: usize = 32;
-/// For a link with its redirects.
+/// Timeout of a link, redirects included.
 const LINK_TIMEOUT: Duration = Duration::from_secs(10);
 const REDIRECTS_MAX: usize = 3;
 /// Addresses of a host that are tried.
 const ADDRESSES_MAX: usize = 4;
 /// Octets of a response's head. Its body is not read.
 const HEAD_OCTETS_MAX: usize = 64 << 10;
-/// The catcher refuses such requests, so that a link to the check itself is not followed without end.
+/// The catcher refuses requests with this field, so that a link to the check itself cannot repeat it.
 pub(crate) const AGENT: &str = concat!("pennypost-link-check/", env!("CARGO_PKG_VERSION"));
 
 /// Mailpit's `LinkCheckResponse`.
@@ -65,7 +65,7 @@ struct LinkStatus {
     url: String,
     /// 0 without an answer, 451 for an address that is not permitted.
     status_code: u16,
-    /// The status in words, or the reason why there is none.
+    /// Reason phrase of the status, or the error.
     status: String,
 }
 
@@ -90,7 +90,7 @@ impl std::fmt::Debug for TlsConfig {
     }
 }
 
-/// The reason why there is no status.
+/// A link without a status.
 #[derive(Debug)]
 enum Failure {
     Forbidden,
@@ -170,7 +170,7 @@ impl LinkChecker {
         let (addresses, names_loopback): (Vec<IpAddr>, bool) = match host {
             Host::Ipv4(address) => (vec![IpAddr::V4(*address)], true),
             Host::Ipv6(address) => (vec![IpAddr::V6(*address)], true),
-            // Not asked from the DNS (RFC 6761 section 6.3).
+            // Resolved without DNS (RFC 6761 section 6.3).
             Host::Domain(name) if is_local_name(name) => {
                 (vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)], true)
             }
@@ -205,7 +205,7 @@ async fn connect(addresses: &[IpAddr], port: u16) -> Result<TcpStream, Failure> 
 async fn load_roots() -> Result<TlsConfig, Failure> {
     let load = || {
         let mut roots = RootCertStore::empty();
-        // One unreadable certificate of the system does not matter.
+        // Certificates that cannot be parsed are skipped.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         roots
     };
@@ -233,7 +233,7 @@ async fn exchange(
     let request = Request::builder().method(Method::HEAD).uri(target);
     let request = request.header(HOST, authority).header(USER_AGENT, AGENT).body(Empty::<Bytes>::new());
     let response = sender.send_request(request.map_err(Failure::new)?);
-    // Moves octets while the response is awaited, which reports its errors.
+    // Drives the connection. Its errors are reported by the response.
     let transport = async {
         let _ = connection.await;
         pending::<Infallible>().await

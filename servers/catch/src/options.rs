@@ -12,7 +12,7 @@ use crate::release::AllowedRecipient;
 
 const SMTP_PORT: u16 = 1025;
 const WEB_PORT: u16 = 8025;
-/// The file that marks the data directory of a mail server.
+/// File that marks the data directory of a mail server.
 const USER_FILE: &str = "User.txt";
 
 #[derive(Debug, Clone, Args)]
@@ -26,38 +26,37 @@ pub struct CatchArgs {
     /// Address of a POP3 server for the caught mail; any user name and password [default: none]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) pop3: Option<SocketAddr>,
-    /// Number of messages to keep, or their age such as 24h; older ones are deleted
+    /// Maximum number or age of stored messages, such as 500 or 24h; older ones are deleted
     #[arg(long, value_name = "COUNT|AGE", default_value = "500")]
     pub(crate) keep: Keep,
-    /// Directory that keeps the mail after the exit [default: a temporary directory, removed at exit]
+    /// Directory for the mail, kept after exit [default: a temporary directory, removed at exit]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// Directory of the built page [default: the page inside the program; without it, / names the routes of the API]
+    /// Directory of the built page [default: the page inside the program, if it has one]
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
-    /// Reject messages that other servers reject, with the reason
+    /// Reject messages that violate RFC 5321 or RFC 5322, as other servers do, instead of listing lint findings
     #[arg(long)]
     pub(crate) strict: bool,
-    /// Exit when standard input closes, so that the catcher ends with the program that started it
+    /// Exit when standard input closes, so that the catcher ends with its parent process
     #[arg(long)]
     pub(crate) child: bool,
-    /// Permit addresses that other machines reach; everyone who reaches them can send, read and delete all mail
+    /// Permit listening on non-loopback addresses; everyone who can connect can send, read and delete all mail
     #[arg(long)]
     pub(crate) public: bool,
     /// Origin of web pages that may call the API, such as http://localhost:3000, or `*` for all (repeatable)
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) cors: Vec<String>,
-    /// Host name under which the API is called, besides localhost and IP addresses (repeatable)
+    /// Host name that clients of the API may use, besides localhost and IP addresses (repeatable)
     #[arg(long = "name", value_name = "HOST")]
     pub(crate) names: Vec<String>,
     /// Configuration file whose [outbound] section delivers released messages; needs --release-to
     #[arg(long, value_name = "FILE", requires = "release_to")]
     pub(crate) config: Option<PathBuf>,
-    /// Address that a message may be released to, or a pattern such as *@example.com (repeatable); needs --config
+    /// Permitted recipient of released messages, or a pattern such as *@example.com (repeatable); needs --config
     #[arg(long, value_name = "ADDRESS", requires = "config")]
     pub(crate) release_to: Vec<AllowedRecipient>,
-    /// Private network with links that may be checked, such as 192.168.0.0/16 (repeatable) [default: links to localhost only, and none
-    /// with --public]
+    /// Private network whose links may be checked, such as 192.168.0.0/16 (repeatable) [default: localhost only; none with --public]
     #[arg(long = "link-network", value_name = "NETWORK", value_parser = parse_network)]
     pub(crate) link_networks: Vec<String>,
     /// Largest accepted message
@@ -65,12 +64,12 @@ pub struct CatchArgs {
     pub(crate) message_size: ByteSize,
 }
 
-/// Which messages are kept.
+/// Limit of stored messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keep {
-    /// The newest ones.
+    /// Maximum number.
     Count(usize),
-    /// Those that are younger.
+    /// Maximum age.
     Age(Duration),
 }
 
@@ -97,7 +96,7 @@ impl CatchArgs {
         for (flag, address) in addresses.into_iter().filter_map(|(flag, address)| Some((flag, address?))) {
             if !self.public && !address.ip().to_canonical().is_loopback() {
                 return Err(format!(
-                    "{flag} {address} can be reached from other machines, where everyone could read and delete all mail; use \
+                    "{flag} {address} is reachable from other machines, and everyone there could read and delete all mail; use \
                      127.0.0.1, or add --public"
                 ));
             }

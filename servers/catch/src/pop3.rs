@@ -1,4 +1,4 @@
-//! POP3 access to caught mail, for clients that are tested with it. Every password is right.
+//! POP3 access to caught mail, for tests of POP3 clients. Every password is accepted.
 //!
 //! The user name `bob` sees the messages to `bob` and `bob+anything` at any domain. The user `everyone`, and every login that is not a
 //! user name, sees all messages.
@@ -16,10 +16,10 @@ use mail_store::{Body, Entry, Extent, Maildrop, MaildropStore, StoreError};
 use crate::store::{Message, Store};
 
 const CHUNK_OCTETS: usize = 64 << 10;
-/// The account of logins that are not user names, such as addresses.
+/// Account of logins that are not valid usernames, such as addresses.
 const ALL_MAIL: &str = "everyone";
 
-/// A directory in which every account exists, with any password.
+/// A directory where every account exists and every password is correct.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AcceptAllDirectory;
 
@@ -57,7 +57,7 @@ pub(crate) struct CatchMaildrop {
     messages: Vec<Arc<Message>>,
 }
 
-/// The rest of a message.
+/// The unread rest of a message.
 #[derive(Debug)]
 pub(crate) struct CatchBody(Bytes);
 

@@ -119,7 +119,7 @@ impl Condition {
             ("subject", _) => field(Field::Subject),
             ("message-id", _) => field(Field::MessageId),
             ("tag", _) => Self::Tag(text.to_owned()),
-            // Such as a time or a web address.
+            // A colon in a word, such as a time or a URL.
             _ => Self::text(word),
         };
         Ok(condition)

@@ -1,4 +1,4 @@
-//! Recipients that ask for a fault by their local part, at any domain:
+//! Recipients whose local part triggers a fault, at any domain:
 //!
 //! | local part | effect |
 //! |---|---|
@@ -16,7 +16,7 @@ use crate::options::parse_duration;
 
 const DELAY_MAX: Duration = Duration::from_mins(10);
 
-/// The fault that RCPT of this address asks for.
+/// The fault at RCPT of this address.
 pub(crate) fn rcpt_fault(address: &str) -> Option<Fault<SmtpCommand>> {
     let local = local_part(address)?;
     if local == "drop" {
@@ -30,7 +30,7 @@ pub(crate) fn rcpt_fault(address: &str) -> Option<Fault<SmtpCommand>> {
     Some(fault(SmtpCommand::Rcpt, Action::Reject(reply), None))
 }
 
-/// The fault that the end of a message to this address asks for.
+/// The fault at the end of a message to this address.
 pub(crate) fn message_fault(address: &str) -> Option<Fault<SmtpCommand>> {
     let reply = requested_reply(local_part(address)?.strip_prefix("data-")?, "data")?;
     Some(fault(SmtpCommand::Message, Action::Reject(reply), None))

@@ -1,4 +1,4 @@
-//! The record of a message: the data that is not part of its content. The API returns it, and the store writes it to a file.
+//! The record of a message: envelope, connection, dialogue, timings and findings. The API returns it; the store writes it to a file.
 
 use std::net::SocketAddr;
 
@@ -88,7 +88,7 @@ pub(crate) struct Line {
 pub(crate) struct Finding {
     /// A short name, such as `missing-date`.
     pub(crate) rule: String,
-    /// Whether real servers reject such a message, and `--strict` does.
+    /// Whether `--strict` rejects the message, as other servers do.
     pub(crate) is_error: bool,
     /// One sentence.
     pub(crate) text: String,

@@ -114,7 +114,7 @@ impl Release {
         recipients.iter().find(|address| !self.allowed.iter().any(|allowed| allowed.matches(address)))
     }
 
-    /// The list, as it was written.
+    /// The patterns of --release-to.
     pub(crate) fn allowed(&self) -> Vec<&str> {
         self.allowed.iter().map(|allowed| allowed.text.as_str()).collect()
     }

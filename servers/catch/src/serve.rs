@@ -52,7 +52,7 @@ use crate::store::{Files, Store};
 const HOSTNAME: &str = "localhost";
 const CONNECTIONS_MAX: usize = 10_000;
 const RECIPIENTS_MAX: usize = 10_000;
-/// Memory of messages that are being received; larger ones go to files.
+/// Memory for messages being received, in octets; beyond it they go to files.
 const MESSAGE_MEMORY: u64 = 64 << 20;
 /// HTTP connections, waits included.
 const HTTP_CONNECTIONS_MAX: usize = 4_096;
@@ -174,7 +174,7 @@ async fn serve(
     pruning.abort();
     if result.is_ok() {
         for service in services.into_iter().chain(pop3).chain(agent) {
-            // A client that still sends does not delay the end of a test.
+            // A client that is still sending must not delay the exit.
             let _ = timeout(GRACE, service).await;
         }
     }
@@ -249,7 +249,7 @@ async fn serve_pop3(
         postmaster: None,
         refuse_unknown_user: false,
         relay: RelayPolicy::default(),
-        // Every sign-in succeeds, so that nothing is throttled.
+        // Every login succeeds, so nothing is throttled.
         throttle: Throttle::new(ThrottleLimits { per_address: 1, per_account: 1 }),
         memory: Arc::clone(&shared.memory),
         metrics: Arc::new(Metrics::default()),
@@ -294,7 +294,7 @@ async fn serve_http(socket: TcpListener, router: Router, shutdown: watch::Receiv
     accept::serve(accept::into_tokio(socket), config, shutdown.clone(), task).await;
 }
 
-/// Deletes messages whose age is over.
+/// Deletes messages over the age limit.
 async fn prune(store: Arc<Store>) {
     let Some(period) = store.prune_interval() else { return };
     let mut ticks = interval(period);

@@ -1,4 +1,4 @@
-//! The SMTP service of a catcher: every sign-in succeeds and every recipient is accepted.
+//! The SMTP service of a catcher: every login succeeds and every recipient is accepted.
 
 use std::sync::Arc;
 use std::time::SystemTime;

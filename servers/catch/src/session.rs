@@ -1,4 +1,4 @@
-//! The session of a connection: the servers' SMTP session, with a record of what happened.
+//! The session of a connection: the servers' SMTP session, with a record of dialogue, faults and messages.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,8 +22,10 @@ use crate::record::{self, Envelope, Finding, Line, Record, Timings, milliseconds
 use crate::service::{CatchService, Shared};
 use crate::store::{EndedSession, Store, initial_tags};
 
-/// Lines of a dialogue that are kept with a message or session; later ones are dropped.
+/// Maximum lines of a recorded dialogue; later ones are dropped.
 const DIALOGUE_LINES_MAX: usize = 5_000;
+/// Maximum message ids and faults of a recorded session; later ones are dropped.
+const SESSION_ENTRIES_MAX: usize = 1_000;
 
 #[derive(Debug)]
 pub(crate) struct CatchSession {
@@ -172,7 +174,9 @@ impl CatchSession {
             faults,
         };
         let message = self.store().insert(published, analysis, record);
-        self.stored.push(message.id.clone());
+        if self.stored.len() < SESSION_ENTRIES_MAX {
+            self.stored.push(message.id.clone());
+        }
     }
 }
 
@@ -288,7 +292,9 @@ impl FaultTarget for CatchSession {
 
     fn note(&mut self, fault: &Fault<SmtpCommand>) {
         self.transaction.faults.push(fault.to_string());
-        self.faults.push(fault.to_string());
+        if self.faults.len() < SESSION_ENTRIES_MAX {
+            self.faults.push(fault.to_string());
+        }
     }
 
     fn replace_acceptance(reply: Reply, machine: &mut Server) {
@@ -300,7 +306,7 @@ impl FaultTarget for CatchSession {
     }
 }
 
-/// Remembers the session.
+/// Adds the session to the list of ended ones.
 impl Drop for CatchSession {
     fn drop(&mut self) {
         let mut dialogue =

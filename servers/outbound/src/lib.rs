@@ -18,6 +18,7 @@
 //! | `dane`, `policy` | TLS that the recipients' domains demand: DANE, MTA-STS |
 //! | `session` | the SMTP connection to another host |
 //! | `report` | delivery status notifications |
+//! | `waiting` | queued messages as their senders see them |
 //! | `srs_key` | the secret for rewritten senders |
 
 mod agent;
@@ -35,6 +36,7 @@ mod session;
 mod srs_key;
 pub mod store;
 mod text;
+mod waiting;
 
 pub use agent::{Agent, ControlError, Metrics, ReportTarget, Request, request};
 pub use body::FileBody;
@@ -44,5 +46,6 @@ pub use incoming::{OutboundIncoming, OutboundQueue};
 pub use schedule::{Grouping, SharedSchedule};
 pub use srs_key::{SRS_KEY, open_srs};
 pub use text::{FileContent, TextQueue};
+pub use waiting::{WaitingMessage, WaitingRecipient, WaitingState, senders, waiting};
 
 pub use route::is_public;

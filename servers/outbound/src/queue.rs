@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mail_core::queue::{Entry, EntryError, LogLine, Progress, QueueId, lines};
 use mail_store::StoreError;
@@ -33,7 +34,45 @@ pub struct QueueFiles<D> {
 #[derive(Debug)]
 pub struct Queue<D: Disk> {
     files: QueueFiles<D>,
+    names: DirectorySync,
     _lock: D::Lock,
+}
+
+/// Syncs of the directory. Changes made while one runs share the next (group commit).
+#[derive(Debug, Default)]
+struct DirectorySync {
+    /// Number of changes so far.
+    changes: AtomicU64,
+    synced: Mutex<Synced>,
+}
+
+/// The last changes that a sync has covered.
+#[derive(Debug, Default)]
+struct Synced {
+    done: u64,
+    failed: u64,
+}
+
+impl DirectorySync {
+    /// Returns once the caller's changes of names are on stable storage.
+    fn sync(&self, disk: &impl Disk) -> io::Result<()> {
+        let change = self.changes.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
+        // The system reports a failed write once; another sync would seem to succeed.
+        if change <= synced.failed {
+            return Err(io::Error::other("the sync of the directory failed"));
+        }
+        if change <= synced.done {
+            return Ok(());
+        }
+        let covered = self.changes.load(Ordering::SeqCst);
+        let result = disk.sync_dir(Path::new(DIRECTORY));
+        match result {
+            Ok(()) => synced.done = covered,
+            Err(_) => synced.failed = covered,
+        }
+        result
+    }
 }
 
 impl<D: Disk> QueueFiles<D> {
@@ -52,9 +91,9 @@ impl<D: Disk> QueueFiles<D> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             names => names.map_err(|error| failed("list", directory, error))?,
         };
-        // Ids begin with their time.
+        // Ids begin with their time. Each name is freed when it is read, so that a large queue does not need both.
         let mut ids: Vec<QueueId> =
-            names.iter().filter_map(|name| name.file_name()?.to_str()?.parse().ok()).collect();
+            names.into_iter().filter_map(|name| name.file_name()?.to_str()?.parse().ok()).collect();
         ids.sort_unstable();
         Ok(ids)
     }
@@ -118,7 +157,7 @@ impl<D: Disk> Queue<D> {
                 disk.display_path(directory).display()
             ))
         })?;
-        let queue = Self { files: QueueFiles::new(disk), _lock: lock };
+        let queue = Self { files: QueueFiles::new(disk), names: DirectorySync::default(), _lock: lock };
         queue.remove_incomplete().map_err(prepare)?;
         Ok(queue)
     }
@@ -161,7 +200,7 @@ impl<D: Disk> Queue<D> {
             })?;
             file.sync()?;
             disk.rename(&new, &path)?;
-            disk.sync_dir(Path::new(DIRECTORY))
+            self.names.sync(disk)
         };
         write().map_err(|error| {
             // The message was not accepted, so a complete entry must not remain either.
@@ -194,7 +233,7 @@ impl<D: Disk> Queue<D> {
             file.set_len(end)?;
             file.write_all_at(text.as_bytes(), end)?;
             file.sync()?;
-            if is_new { disk.sync_dir(Path::new(DIRECTORY)) } else { Ok(()) }
+            if is_new { self.names.sync(disk) } else { Ok(()) }
         };
         append().map_err(|error| failed("write", &path, error))
     }
@@ -208,7 +247,7 @@ impl<D: Disk> Queue<D> {
         // An entry without its log would be delivered again, so the entry is gone for certain before the log.
         let remove = || -> io::Result<()> {
             ignore_missing(disk.remove(&entry))?;
-            disk.sync_dir(Path::new(DIRECTORY))?;
+            self.names.sync(disk)?;
             ignore_missing(disk.remove(&log_path(id)))
         };
         remove().map_err(|error| failed("remove", &entry, error))

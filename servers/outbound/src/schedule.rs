@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use mail_core::message::address::{Address, Host};
 use mail_core::queue::{Entry, QueueId};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 /// Connections to one destination.
@@ -71,6 +71,8 @@ struct DueItem {
 struct DestinationState {
     ready: VecDeque<DueItem>,
     connections: usize,
+    /// Connections that wait for a message.
+    idle: Vec<oneshot::Sender<QueueId>>,
     /// Maximum of `connections`.
     limit: usize,
     /// Failed connections since the last success.
@@ -124,7 +126,11 @@ impl Schedule {
     }
 
     /// Adds an item, unless the schedule has it.
-    pub(crate) fn add(&mut self, item: QueueItem, due: Instant, report_at: Instant) {
+    pub(crate) fn add(&mut self, mut item: QueueItem, due: Instant, report_at: Instant) {
+        // The items of a destination share its name.
+        if let Some((name, _)) = self.destinations.get_key_value(&item.destination) {
+            item.destination = name.clone();
+        }
         if !self.items.insert(item.clone()) {
             return;
         }
@@ -213,7 +219,8 @@ impl Schedule {
             }
             _ => {
                 state.blocked_until = None;
-                state.ready.push_back(DueItem { id: item.id, report_at });
+                let Some(id) = state.pass_to_idle(item.id) else { return };
+                state.ready.push_back(DueItem { id, report_at });
                 self.mark_startable(&item.destination);
             }
         }
@@ -232,6 +239,19 @@ impl Schedule {
     /// The next message for an open connection. Each message ends with [`retry`](Self::retry) or [`finish`](Self::finish).
     pub(crate) fn take(&mut self, destination: &Destination) -> Option<QueueId> {
         self.destinations.get_mut(destination)?.ready.pop_front().map(|ready| ready.id)
+    }
+
+    /// The next message for an open connection, as [`take`](Self::take), once there is one. `None` if another destination needs the
+    /// connection.
+    pub(crate) fn wait(&mut self, destination: &Destination) -> Option<oneshot::Receiver<QueueId>> {
+        if self.connections >= CONNECTIONS_MAX {
+            return None;
+        }
+        let state = self.destinations.get_mut(destination)?;
+        state.idle.retain(|connection| !connection.is_closed());
+        let (sender, receiver) = oneshot::channel();
+        state.idle.push(sender);
+        Some(receiver)
     }
 
     /// Counts a delivery: the destination may have twice as many connections.
@@ -275,6 +295,13 @@ impl Schedule {
         }
     }
 
+    /// The end of a destination's block, and its reason; `None` if it is not blocked.
+    pub(crate) fn block_of(&self, destination: &Destination, now: Instant) -> Option<(Instant, Arc<str>)> {
+        let state = self.destinations.get(destination)?;
+        let until = state.blocked_until.filter(|until| *until > now)?;
+        Some((until, Arc::clone(&state.failure)))
+    }
+
     /// Whether a destination has connections besides the caller's.
     pub(crate) fn has_other_connections(&self, destination: &Destination) -> bool {
         self.destinations.get(destination).is_some_and(|state| state.connections > 1)
@@ -312,6 +339,7 @@ impl DestinationState {
         Self {
             ready: VecDeque::new(),
             connections: 0,
+            idle: Vec::new(),
             limit: CONNECTIONS_INITIAL,
             failures: 0,
             blocked_until: None,
@@ -319,6 +347,17 @@ impl DestinationState {
             items: 0,
             is_startable: false,
         }
+    }
+
+    /// Passes a message to a connection that waits. Returns it if there is none.
+    fn pass_to_idle(&mut self, mut id: QueueId) -> Option<QueueId> {
+        while let Some(connection) = self.idle.pop() {
+            match connection.send(id) {
+                Ok(()) => return None,
+                Err(refused) => id = refused,
+            }
+        }
+        Some(id)
     }
 
     fn can_connect(&self) -> bool {

@@ -78,6 +78,12 @@ pub trait QueueStore: Debug + Send + Sync + 'static {
     /// Waits for entries and requests. A process that accepts a message into the text queue schedules it itself.
     fn arrivals(&self) -> impl Future<Output = Arrivals> + Send;
 
+    /// The newest entries of all processes, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// The queue cannot be read.
+    fn newest(&self, limit: usize) -> impl Future<Output = Result<Vec<QueueId>, StoreError>> + Send;
+
     /// Reads an entry and its log.
     ///
     /// # Errors
@@ -110,4 +116,24 @@ pub trait QueueStore: Debug + Send + Sync + 'static {
     fn release(&self) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }
+}
+
+/// The beginning of a message, at most `octets_max` octets.
+///
+/// # Errors
+/// The message cannot be read.
+pub(crate) async fn read_beginning<Q: QueueStore>(
+    queue: &Q,
+    content: &Q::Content,
+    octets_max: usize,
+) -> Result<Vec<u8>, StoreError> {
+    let (mut octets, mut body) = (Vec::new(), queue.body(content));
+    while octets.len() < octets_max {
+        let piece = body.next().await;
+        let piece = piece.map_err(|error| StoreError::Failed(format!("cannot read the message: {error}")))?;
+        let Some(piece) = piece else { break };
+        octets.extend_from_slice(&piece);
+    }
+    octets.truncate(octets_max);
+    Ok(octets)
 }

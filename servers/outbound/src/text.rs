@@ -85,6 +85,14 @@ impl<D: Disk, O: Offload> QueueStore for TextQueue<D, O> {
         Arrivals { claimed, ..Arrivals::default() }
     }
 
+    async fn newest(&self, limit: usize) -> Result<Vec<QueueId>, StoreError> {
+        let queue = Arc::clone(&self.queue);
+        let mut ids = self.offload.run(move || queue.ids()).await?;
+        ids.reverse();
+        ids.truncate(limit);
+        Ok(ids)
+    }
+
     async fn read(&self, id: &QueueId) -> Result<Queued<Self::Content>, QueueError> {
         let (queue, id) = (Arc::clone(&self.queue), id.clone());
         self.offload.run(move || queue.read(&id)).await

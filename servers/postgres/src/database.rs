@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
+use crate::connect::AnyHost;
 use crate::failure::{Failure, repeat};
 use crate::schema;
 use crate::url::DatabaseUrl;
@@ -50,9 +51,10 @@ impl Database {
     /// A sentence: the URL is invalid, or its root certificates cannot be read.
     pub fn new(url: &str, connections: usize) -> Result<Self, String> {
         let url = DatabaseUrl::parse(url)?;
-        let manager = Manager::from_config(
-            url.config.clone(),
-            url.tls()?,
+        let connect = AnyHost { tls: url.tls()?, hosts: url.hosts };
+        let manager = Manager::from_connect(
+            url.config,
+            connect,
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
         let prepare = Hook::async_fn(|client, _| {
@@ -171,17 +173,17 @@ impl Connection {
     }
 
     pub(crate) async fn prepare(&self, sql: &str) -> Result<Statement, Failure> {
-        within_limit(self.prepare_cached(sql)).await
+        self.within_limit(self.prepare_cached(sql)).await
     }
 
     /// Requests whose futures are polled in order are sent in order, without waiting for answers.
     pub(crate) async fn rows(&self, statement: &Statement, values: Values<'_>) -> Result<Vec<Row>, Failure> {
-        within_limit(self.query(statement, values)).await
+        self.within_limit(self.query(statement, values)).await
     }
 
     /// Returns the number of changed rows.
     pub(crate) async fn change(&self, statement: &Statement, values: Values<'_>) -> Result<u64, Failure> {
-        within_limit(self.execute(statement, values)).await
+        self.within_limit(self.execute(statement, values)).await
     }
 
     /// Commits the open transaction. Without the server's timeout: if it expires while COMMIT waits for the synchronous standby,
@@ -192,15 +194,21 @@ impl Connection {
 
     /// Executes statements without parameters.
     pub(crate) async fn run(&self, sql: &str) -> Result<(), Failure> {
-        within_limit(self.batch_execute(sql)).await
+        self.within_limit(self.batch_execute(sql)).await
     }
-}
 
-async fn within_limit<T>(
-    request: impl Future<Output = Result<T, tokio_postgres::Error>>,
-) -> Result<T, Failure> {
-    match timeout(REQUEST_LIMIT, request).await {
-        Ok(result) => Ok(result?),
-        Err(_) => Err(Failure::timed_out()),
+    /// A server that does not answer has frozen or cannot be reached. The idle connections are probably to the same server; each
+    /// would take as long to fail, so they are closed.
+    async fn within_limit<T>(
+        &self,
+        request: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Failure> {
+        if let Ok(result) = timeout(REQUEST_LIMIT, request).await {
+            return Ok(result?);
+        }
+        if let Some(pool) = Object::pool(self) {
+            pool.retain(|_, _| false);
+        }
+        Err(Failure::timed_out())
     }
 }

@@ -24,6 +24,7 @@
 
 mod accounts;
 mod commit;
+mod connect;
 mod database;
 mod directory;
 mod failure;

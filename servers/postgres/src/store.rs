@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use mail_core::users::Username;
-use mail_outbound::Composer;
+use mail_outbound::{Composer, SharedSchedule};
 use mail_store::disk::RealDisk;
 use mail_store::spool::SpillFiles;
 use mail_store::{DeliveryTarget, Envelope, MailboxStatus, MaildropStore, StoreError, StoreHealth};
@@ -48,6 +48,7 @@ pub(crate) struct Shared {
 pub(crate) struct Outbound {
     pub(crate) queue: PostgresQueue,
     pub(crate) composer: Composer,
+    schedule: Arc<SharedSchedule>,
 }
 
 impl PostgresStore {
@@ -63,15 +64,22 @@ impl PostgresStore {
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn with_queue(database: Database, disk: &RealDisk, composer: Composer) -> Result<Self, StoreError> {
-        let outbound = Outbound { queue: PostgresQueue::new(database.clone()), composer };
+    pub fn with_queue(
+        database: Database,
+        disk: &RealDisk,
+        schedule: SharedSchedule,
+        composer: Composer,
+    ) -> Result<Self, StoreError> {
+        let queue = PostgresQueue::new(database.clone());
+        let outbound = Outbound { queue, composer, schedule: Arc::new(schedule) };
         Self::open(database, disk, Some(outbound))
     }
 
-    /// The queue, if mail for other hosts is accepted.
+    /// The queue and its schedule, for the agent; `None` if mail for other hosts is refused.
     #[must_use]
-    pub fn queue(&self) -> Option<&PostgresQueue> {
-        self.shared.outbound.as_ref().map(|outbound| &outbound.queue)
+    pub fn queue_parts(&self) -> Option<(PostgresQueue, Arc<SharedSchedule>)> {
+        let Outbound { queue, schedule, .. } = self.shared.outbound.as_ref()?;
+        Some((queue.clone(), Arc::clone(schedule)))
     }
 
     fn open(database: Database, disk: &RealDisk, outbound: Option<Outbound>) -> Result<Self, StoreError> {

@@ -21,6 +21,8 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(10);
 /// A valid URL.
 pub(crate) struct DatabaseUrl {
     pub(crate) config: Config,
+    /// The same for each host alone.
+    pub(crate) hosts: Vec<Config>,
     /// For messages: hosts and name of the database.
     pub(crate) location: String,
     /// PEM file of root certificates that replaces the system's.
@@ -48,16 +50,18 @@ impl DatabaseUrl {
         if !address.starts_with("postgresql://") && !address.starts_with("postgres://") {
             return Err(invalid(&"it does not start with postgresql://"));
         }
-        let mut config: Config = format!("{address}?{}", others.join("&"))
-            .parse()
-            .map_err(|error: tokio_postgres::Error| invalid(&with_source(&error)))?;
+        let parse = |address: &str| {
+            let config: Result<Config, _> = format!("{address}?{}", others.join("&")).parse();
+            config.map_err(|error| invalid(&with_source(&error)))
+        };
+        let mut config = parse(address)?;
         if config.get_hosts().is_empty() {
             return Err(invalid(&"it names no host"));
         }
         if config.get_dbname().is_none() {
             return Err(invalid(&"it names no database"));
         }
-        config.ssl_mode(match ssl_mode {
+        let ssl_mode = match ssl_mode {
             Some("disable") => SslMode::Disable,
             Some("verify-full") => SslMode::Require,
             None if config.get_hosts().iter().all(is_this_host) => SslMode::Disable,
@@ -66,20 +70,14 @@ impl DatabaseUrl {
                 let reason = format!("sslmode={mode} is not supported; use verify-full or disable");
                 return Err(invalid(&reason));
             }
-        });
-        // A standby is of no use.
-        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(CONNECT_LIMIT);
+        };
+        let mut hosts =
+            single_hosts(address).iter().map(|address| parse(address)).collect::<Result<Vec<_>, _>>()?;
+        for config in hosts.iter_mut().chain([&mut config]) {
+            configure(config, ssl_mode);
         }
-        if config.get_application_name().is_none() {
-            config.application_name("pennypost");
-        }
-        config.tcp_user_timeout(SILENCE_LIMIT);
-        config.keepalives_idle(SILENCE_LIMIT / 2).keepalives_interval(Duration::from_secs(2));
-        config.keepalives_retries(3);
         let location = location(&config);
-        Ok(Self { config, location, roots })
+        Ok(Self { config, hosts, location, roots })
     }
 
     /// TCP ports of the hosts.
@@ -114,6 +112,31 @@ impl DatabaseUrl {
             .with_no_client_auth();
         Ok(MakeRustlsConnect::new(client))
     }
+}
+
+/// The URL's part before the parameters, for each of its hosts. Hosts can also be named by a parameter; the library then tries
+/// them in order.
+fn single_hosts(address: &str) -> Vec<String> {
+    let start = address.find("://").map_or(0, |index| index + 3);
+    let end = address[start..].find('/').map_or(address.len(), |index| start + index);
+    let start = address[start..end].rfind('@').map_or(start, |index| start + index + 1);
+    let (before, after) = (&address[..start], &address[end..]);
+    address[start..end].split(',').map(|host| format!("{before}{host}{after}")).collect()
+}
+
+fn configure(config: &mut Config, ssl_mode: SslMode) {
+    config.ssl_mode(ssl_mode);
+    // A standby is of no use.
+    config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT_LIMIT);
+    }
+    if config.get_application_name().is_none() {
+        config.application_name("pennypost");
+    }
+    config.tcp_user_timeout(SILENCE_LIMIT);
+    config.keepalives_idle(SILENCE_LIMIT / 2).keepalives_interval(Duration::from_secs(2));
+    config.keepalives_retries(3);
 }
 
 fn is_this_host(host: &Host) -> bool {
@@ -164,6 +187,20 @@ mod tests {
         ] {
             assert_eq!(mode(url), expected, "{url}");
         }
+    }
+
+    #[test]
+    fn each_host_has_its_port() {
+        let url = DatabaseUrl::parse("postgresql://a:x%40y@db1:6432,db2,[::1]:1/mail?connect_timeout=3")
+            .expect("valid");
+        let hosts = url.hosts.iter().map(|config| {
+            assert_eq!((config.get_user(), config.get_password()), (Some("a"), Some(&b"x@y"[..])));
+            assert_eq!(config.get_connect_timeout(), Some(&Duration::from_secs(3)));
+            (location(config), config.get_ports().to_vec())
+        });
+        let expected = [("mail at db1", vec![6432]), ("mail at db2", vec![5432]), ("mail at ::1", vec![1])];
+        assert_eq!(hosts.collect::<Vec<_>>(), expected.map(|(text, ports)| (text.to_owned(), ports)));
+        assert_eq!(single_hosts("postgresql:///mail"), ["postgresql:///mail"]);
     }
 
     #[test]

@@ -243,6 +243,19 @@ async fn fails_within_the_limits(url: &str) {
     assert!(started.elapsed() <= Duration::from_secs(61), "{:?}", started.elapsed());
 }
 
+/// A frozen host accepts TCP connections.
+#[tokio::test]
+async fn frozen_host_does_not_delay_the_connection_to_another() {
+    let test = TestDatabase::start(Durability::Unsynced);
+    let frozen = tempfile::tempdir().expect("a directory");
+    let _listener = UnixListener::bind(frozen.path().join(".s.PGSQL.5432")).expect("bound");
+    let frozen = frozen.path().to_str().expect("UTF-8").replace('/', "%2F");
+    let store = test.store_at(&test.url.replace('@', &format!("@{frozen},")));
+    let started = Instant::now();
+    try_deliver(&store, "a", &["gb"]).await.expect("stored");
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+}
+
 #[tokio::test]
 async fn full_and_read_only_databases_are_reported() {
     let test = TestDatabase::start(Durability::Unsynced);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use mail_core::queue::{LogEvent, LogLine, Outcome, QueueId};
-use mail_outbound::Request;
 use mail_outbound::store::{ARRIVALS_MAX, Arrivals, MessageBody as _, QueueStore as _};
+use mail_outbound::{Grouping, Request, SharedSchedule};
 use mail_postgres::{Database, PostgresQueue, PostgresStore, QueueRequestError};
 use mail_store::disk::RealDisk;
 use mail_store::{Body as _, DeliveryTarget as _, Extent, Maildrop as _, MaildropStore as _};
@@ -25,8 +25,9 @@ mod support;
 fn store_at(test: &TestDatabase, url: &str) -> (PostgresStore, PostgresQueue) {
     let database = Database::new(url, 4).expect("a valid URL");
     let disk = RealDisk::new(test.disk.path());
-    let store = PostgresStore::with_queue(database, &disk, composer()).expect("opened");
-    let queue = store.queue().expect("a queue").clone();
+    let schedule = SharedSchedule::new(Grouping::Domains, Duration::from_secs(1));
+    let store = PostgresStore::with_queue(database, &disk, schedule, composer()).expect("opened");
+    let (queue, _) = store.queue_parts().expect("a queue");
     (store, queue)
 }
 

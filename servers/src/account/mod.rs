@@ -1,18 +1,21 @@
-//! HTTP routes for users: their own addresses, a new password, and changes of their mailbox. The page uses all of them,
-//! `mail-client passwd` the second. Mail itself travels over SMTP and POP3 only.
+//! HTTP routes for users: their own addresses, a new password, their queued messages, and changes of their mailbox. The page uses
+//! all of them, `mail-client passwd` and `mail-client queue` the first three. Mail itself travels over SMTP and POP3 only.
 //!
 //! | route | request | response |
 //! |---|---|---|
 //! | `POST /account/session` | `{"user", "password"}` | `{"account", "addresses", "token", "token_seconds"}`, the address at the first domain first |
 //! | `POST /account/password` | `{"user", "password", "new_password"}` | 204 |
+//! | `POST /account/queue` | `{"token"}` | see `queue.rs` |
 //! | `GET /account/events` | a token, over a WebSocket | see `events.rs` |
 //!
-//! A refusal is one sentence as plain text: 400 for a malformed request, 403 for a wrong password, a foreign origin or a
-//! connection without TLS, 422 for an unusable new password, 413 for a request that is too large, 429 after too many failed
-//! sign-ins, 500 if accounts cannot be read, 503 if passwords cannot be verified now or there are too many connections. Host and Origin are checked as for WebSockets; a request without Origin does not come from a page.
+//! A refusal is one sentence as plain text: 400 for a malformed request, 403 for a wrong password, an unknown or expired token, a
+//! foreign origin or a connection without TLS, 422 for an unusable new password, 413 for a request that is too large, 429 after too
+//! many failed sign-ins, 500 if the accounts or the queue cannot be read, 503 if passwords cannot be verified now or there are too
+//! many connections. Host and Origin are checked as for WebSockets; a request without Origin does not come from a page.
 
 mod events;
 mod mailbox_watcher;
+mod queue;
 mod tokens;
 
 use std::sync::Arc;
@@ -25,7 +28,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use config::Config;
+use config::{Config, Outbound};
 use mail_core::sasl::Credentials;
 use mail_core::users::Username;
 use mail_service::context::RejectionReason;
@@ -60,6 +63,9 @@ pub(crate) struct AccountApi {
     connections: Arc<ConnectionLimiter>,
     /// One password is hashed at a time.
     changes: Semaphore,
+    /// One listing reads the queue at a time.
+    listings: Semaphore,
+    outbound: Option<Outbound>,
     shutdown: watch::Receiver<bool>,
 }
 
@@ -98,6 +104,8 @@ impl AccountApi {
                 is_trusted: Arc::new(|_| false),
             }),
             changes: Semaphore::new(1),
+            listings: Semaphore::new(1),
+            outbound: config.outbound.clone(),
             shutdown,
         })
     }
@@ -107,6 +115,7 @@ impl AccountApi {
         Router::new()
             .route("/account/session", post(session))
             .route("/account/password", post(change_password))
+            .route("/account/queue", post(queue::own_queue))
             .route("/account/events", get(events::events))
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
             .with_state(self)
@@ -157,8 +166,12 @@ async fn session(
         "token": token,
         "token_seconds": LIFETIME.as_secs(),
     });
-    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
-    Ok((headers, body.to_string()).into_response())
+    Ok(json_response(body.to_string()))
+}
+
+/// The response is for this user only, so it is not cached.
+fn json_response(text: String) -> Response {
+    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], text).into_response()
 }
 
 /// Axum handler. Open SMTP and POP3 sessions continue; tokens of the account end.
@@ -200,8 +213,10 @@ enum Refusal {
     Malformed,
     SignIn(RejectionReason),
     NewPassword(String),
+    Token,
     TooManyConnections,
     Directory,
+    Queue,
 }
 
 impl From<DirectoryError> for Refusal {
@@ -227,12 +242,16 @@ impl IntoResponse for Refusal {
                 (StatusCode::SERVICE_UNAVAILABLE, "passwords cannot be verified now; try again".to_owned())
             }
             Self::NewPassword(reason) => (StatusCode::UNPROCESSABLE_ENTITY, reason),
+            Self::Token => {
+                (StatusCode::FORBIDDEN, "the token is unknown or has expired; sign in again".to_owned())
+            }
             Self::TooManyConnections => {
                 (StatusCode::SERVICE_UNAVAILABLE, "too many connections; try again later".to_owned())
             }
             Self::Directory => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "the accounts cannot be read or changed now".to_owned())
             }
+            Self::Queue => (StatusCode::INTERNAL_SERVER_ERROR, "the queue cannot be read now".to_owned()),
         };
         (status, format!("{reason}\n")).into_response()
     }

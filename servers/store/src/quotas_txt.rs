@@ -18,7 +18,7 @@ use config::ByteSize;
 use mail_core::users::Username;
 
 use crate::directory::{DirectoryError, Quota};
-use crate::rewrite::rewrite_file;
+use crate::rewrite::{rewrite_file, rewrite_locked};
 use crate::watched_file::WatchedFile;
 
 /// The key of the accounts without a line of their own.
@@ -56,22 +56,19 @@ impl QuotasTxt {
         self.file.current(|path, _| parse_file(path)).await
     }
 
-    /// Whether there is a file to change.
-    pub(crate) fn exists(&self) -> bool {
-        self.file.path().exists()
-    }
-
     /// Changes or, with `None`, removes the line of an account, under a lock.
     pub(crate) fn set(&self, account: &Username, quota: Option<Quota>) -> Result<(), DirectoryError> {
-        self.rewrite(|file| file.set(account, quota))
+        rewrite_file(self.file.path(), || self.changed(|file| file.set(account, quota)))
     }
 
-    /// Moves the line of an account to its new name.
-    pub(crate) fn rename(&self, account: &Username, name: &Username) -> Result<(), DirectoryError> {
-        if !self.exists() {
-            return Ok(());
-        }
-        self.rewrite(|file| {
+    /// Removes the line of an account. The caller holds the lock.
+    pub(crate) fn remove_locked(&self, account: &Username) -> Result<(), DirectoryError> {
+        self.change_locked(|file| file.set(account, None))
+    }
+
+    /// Moves the line of an account to its new name. The caller holds the lock.
+    pub(crate) fn rename_locked(&self, account: &Username, name: &Username) -> Result<(), DirectoryError> {
+        self.change_locked(|file| {
             let quota = file.line(account).and_then(|at| file.0[at].entry.as_ref()).map(|(_, quota)| *quota);
             file.set(account, None);
             if quota.is_some() {
@@ -80,12 +77,18 @@ impl QuotasTxt {
         })
     }
 
-    fn rewrite(&self, change: impl FnOnce(&mut QuotaFile)) -> Result<(), DirectoryError> {
-        rewrite_file(self.file.path(), || {
-            let mut file = parse_file(self.file.path()).map_err(DirectoryError::Failed)?;
-            change(&mut file);
-            Ok((file.to_string(), ()))
-        })
+    fn change_locked(&self, change: impl FnOnce(&mut QuotaFile)) -> Result<(), DirectoryError> {
+        if !self.file.path().exists() {
+            return Ok(());
+        }
+        rewrite_locked(self.file.path(), || self.changed(change))
+    }
+
+    /// The text of the file after a change.
+    fn changed(&self, change: impl FnOnce(&mut QuotaFile)) -> Result<(String, ()), DirectoryError> {
+        let mut file = parse_file(self.file.path()).map_err(DirectoryError::Failed)?;
+        change(&mut file);
+        Ok((file.to_string(), ()))
     }
 }
 

@@ -16,15 +16,31 @@ pub(crate) fn rewrite_file<R>(
     path: &Path,
     change: impl FnOnce() -> Result<(String, R), DirectoryError>,
 ) -> Result<R, DirectoryError> {
-    let failed =
-        |error: io::Error| DirectoryError::Failed(format!("cannot rewrite {}: {error}", path.display()));
-    let directory = path.parent().expect("a file has a directory");
     // The directory is locked, because a lock file could not be removed safely after a failure.
-    let directory = File::open(directory).map_err(failed)?;
-    directory.lock().map_err(failed)?;
+    let directory = open_directory(path)?;
+    directory.lock().map_err(|error| failed(path, &error))?;
+    rewrite_locked(path, change)
+}
+
+/// As [`rewrite_file`], within the `change` of another file in the same directory, which holds the lock.
+pub(crate) fn rewrite_locked<R>(
+    path: &Path,
+    change: impl FnOnce() -> Result<(String, R), DirectoryError>,
+) -> Result<R, DirectoryError> {
     let (text, result) = change()?;
-    replace(path, text.as_bytes()).and_then(|()| directory.sync_all()).map_err(failed)?;
+    let directory = open_directory(path)?;
+    let replaced = replace(path, text.as_bytes()).and_then(|()| directory.sync_all());
+    replaced.map_err(|error| failed(path, &error))?;
     Ok(result)
+}
+
+fn open_directory(path: &Path) -> Result<File, DirectoryError> {
+    let directory = path.parent().expect("a file has a directory");
+    File::open(directory).map_err(|error| failed(path, &error))
+}
+
+fn failed(path: &Path, error: &io::Error) -> DirectoryError {
+    DirectoryError::Failed(format!("cannot rewrite {}: {error}", path.display()))
 }
 
 fn replace(path: &Path, text: &[u8]) -> io::Result<()> {

@@ -194,7 +194,7 @@ fn connection_is_used_for_many_messages() {
 #[test]
 fn host_that_limits_messages_per_connection_receives_all_at_once() {
     thread_local! {
-        /// Of this connection, which has its own thread.
+        /// Messages of this connection, which has its own thread.
         static MESSAGES: Cell<usize> = const { Cell::new(0) };
     }
     let host = MailHost::with_script(LOCALHOST, 0, |line| {

@@ -37,6 +37,8 @@ pub(crate) enum DnsRecord<'a> {
     Txt(&'a str, &'a str),
     /// A record `3 1 1` with this digest in hexadecimal digits.
     Tlsa(&'a str, &'a str),
+    /// A record of usage 0, which is unusable for SMTP (RFC 7672 section 3.1.3).
+    UnusableTlsa(&'a str),
     Srv(&'a str, u16, &'a str),
     Cname(&'a str, &'a str),
 }
@@ -149,6 +151,9 @@ fn zone(origin: Name, proof: Option<NxProofKind>, records: &[DnsRecord<'_>]) -> 
             DnsRecord::Srv(owner, port, host) => (owner, RData::SRV(SRV::new(0, 1, *port, name(host)))),
             DnsRecord::Cname(owner, host) => (owner, RData::CNAME(CNAME(name(host)))),
             DnsRecord::Txt(owner, text) => (owner, RData::TXT(TXT::new(strings(text)))),
+            DnsRecord::UnusableTlsa(owner) => {
+                (owner, RData::TLSA(TLSA::new(0.into(), 1.into(), 1.into(), vec![0; 32])))
+            }
             DnsRecord::Tlsa(owner, digest) => {
                 let octet = |at| u8::from_str_radix(&digest[at..at + 2], 16).expect("hexadecimal digits");
                 let digest = (0..digest.len()).step_by(2).map(octet).collect();

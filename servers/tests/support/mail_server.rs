@@ -17,6 +17,8 @@ use super::{LineStream, ServerProcess, SmtpClient, TIMEOUT, TestDir, run_program
 pub(crate) const RECEIVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 22);
 /// The address of another one, on the same port.
 pub(crate) const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 23);
+/// The address of a sending host that receives mail, too.
+pub(crate) const SENDER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 24);
 
 /// A certificate authority.
 pub(crate) struct Authority {
@@ -56,9 +58,30 @@ pub(crate) struct MailServer {
     pub(crate) dir: TestDir,
     pub(crate) server: ServerProcess,
     domain: &'static str,
+    /// The file of the certificate that verifies its own.
+    roots: PathBuf,
 }
 
 impl MailServer {
+    /// Sends and receives mail of first.example, on `port` of [`SENDER`] and of the other hosts.
+    pub(crate) fn exchanger(authority: &Authority, dns: &DnsServer, port: u16) -> Self {
+        let dir = TestDir::new();
+        authority.issue(&["mx.first.example", "localhost"], &dir);
+        let config = format!(
+            "hostname = 'mx.first.example'\ndomains = ['first.example']\n\
+             [outbound]\nmode = 'direct'\nport = {port}\nresolver = ['{}']\nprivate_networks = ['127.0.0.0/8']\n\
+             retry_seconds = [1]\n\
+             [smtp]\nlisten = ['{SENDER}:{port}']\nsubmission_listen = ['127.0.0.1:0']\n[pop3]\nlisten = ['127.0.0.1:0']\n\
+             [tls]\ncertificate = 'certificate.pem'\nkey = 'key.pem'\n",
+            dns.address
+        );
+        fs::write(dir.path("pennypost.toml"), config).expect("the file is written");
+        let services = ["smtp", "submission", "pop3"];
+        let arguments = ["serve", "--web", "off"];
+        let server = ServerProcess::start(env!("CARGO_BIN_EXE_pennypost"), &arguments, &dir, &services);
+        Self { dir, server, domain: "first.example", roots: authority.file() }
+    }
+
     /// Receives mail for second.example on `port` of [`RECEIVER`], with a certificate for `names`, and publishes its MTA-STS policy.
     pub(crate) fn receiver(authority: &Authority, names: &[&str], port: u16) -> Self {
         let dir = TestDir::new();
@@ -72,7 +95,7 @@ impl MailServer {
         fs::write(dir.path("pennypost.toml"), config).expect("the file is written");
         let services = ["smtp", "submission", "pop3", "web"];
         let server = ServerProcess::start(env!("CARGO_BIN_EXE_pennypost"), &["serve"], &dir, &services);
-        Self { dir, server, domain: "second.example" }
+        Self { dir, server, domain: "second.example", roots: authority.file() }
     }
 
     /// Sends mail from first.example. `keys` are added to `[outbound]`.
@@ -95,7 +118,8 @@ impl MailServer {
         let services = ["smtp", "submission", "pop3"];
         let arguments = ["serve", "--web", "off"];
         let server = ServerProcess::start(env!("CARGO_BIN_EXE_pennypost"), &arguments, &dir, &services);
-        Self { dir, server, domain: "first.example" }
+        let roots = dir.path("data/.tls/certificate.pem");
+        Self { dir, server, domain: "first.example", roots }
     }
 
     pub(crate) fn web_port(&self) -> u16 {
@@ -113,20 +137,25 @@ impl MailServer {
 
     /// Submits a message as ag.
     pub(crate) fn submit(&self, recipient: &str, mail_parameters: &str, message: &str) {
-        let mut smtp = SmtpClient { stream: LineStream::connect(self.server.address("submission")) };
-        assert!(smtp.reply().starts_with("220"));
-        smtp.command("EHLO client.example");
-        let certificate = self.dir.path("data/.tls/certificate.pem");
-        assert!(smtp.command("STARTTLS").starts_with("220"));
-        let stream = super::tls::TlsClient::new(&certificate).encrypt(smtp.stream, "localhost");
-        let mut smtp = SmtpClient { stream };
-        smtp.command("EHLO client.example");
-        let plain = sasl::encode(&Secret::new("\0ag\0secret".into())).expose().clone();
-        assert!(smtp.command(&format!("AUTH PLAIN {plain}")).starts_with("235"));
+        let mut smtp = self.submission();
         let reply = smtp.command(&format!("MAIL FROM:<ag@{}>{mail_parameters}", self.domain));
         assert!(reply.starts_with("250"), "{reply}");
         let reply = smtp.deliver_after_mail(&[recipient], message.as_bytes());
         assert!(reply.starts_with("250"), "{reply}");
+    }
+
+    /// A client that has signed in as ag.
+    pub(crate) fn submission(&self) -> SmtpClient {
+        let mut smtp = SmtpClient { stream: LineStream::connect(self.server.address("submission")) };
+        assert!(smtp.reply().starts_with("220"));
+        smtp.command("EHLO client.example");
+        assert!(smtp.command("STARTTLS").starts_with("220"));
+        let stream = super::tls::TlsClient::new(&self.roots).encrypt(smtp.stream, "localhost");
+        let mut smtp = SmtpClient { stream };
+        smtp.command("EHLO client.example");
+        let plain = sasl::encode(&Secret::new("\0ag\0secret".into())).expose().clone();
+        assert!(smtp.command(&format!("AUTH PLAIN {plain}")).starts_with("235"));
+        smtp
     }
 
     /// The mailbox of an account once it contains `text`.

@@ -12,12 +12,17 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+pub(crate) mod account;
 pub(crate) mod catch;
+pub(crate) mod database_cluster;
 pub(crate) mod dns;
 pub(crate) mod mail_host;
+pub(crate) mod mail_model;
 pub(crate) mod mail_server;
 pub(crate) mod mails;
+pub(crate) mod other_server;
 pub(crate) mod pebble;
+pub(crate) mod rendering;
 pub(crate) mod sender;
 pub(crate) mod tls;
 #[cfg(target_os = "linux")]

@@ -53,6 +53,7 @@ impl Sender {
         Self { dir, server, database: Some(database) }
     }
 
+    /// A configuration as for [`start`](Self::start).
     pub(crate) fn config(dns: &DnsServer, port: u16, keys: &str) -> String {
         format!(
             "[outbound]\nmode = 'direct'\nport = {port}\nresolver = ['{}']\nprivate_networks = ['127.0.0.0/8']\n{keys}\n\

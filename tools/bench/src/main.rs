@@ -15,6 +15,8 @@ use clap::Parser;
 use xtask::page;
 use xtask::shell::{self, Result, cargo, command, eprint, print, target_dir};
 
+use peers::Extent;
+
 #[derive(Parser)]
 #[command(name = "bench", bin_name = "cargo xtask bench", about = "Measure Pennypost")]
 struct Options {
@@ -24,15 +26,19 @@ struct Options {
     /// Repetitions of each measurement
     #[arg(long, value_name = "N", default_value_t = 3, requires = "peers", value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
-    /// Only measurements whose name contains WORD: disk, deliveries, sessions, large, huge, idle, growth, catcher
+    /// Only measurements whose name contains WORD: disk, deliveries, sessions, large, huge, idle, growth, authentication,
+    /// outbound, catcher
     #[arg(long, value_name = "WORD", requires = "peers")]
     only: Option<String>,
+    /// A tenth of the messages in `outbound`
+    #[arg(long, requires = "peers")]
+    quick: bool,
 }
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let result =
-        if options.peers { peers::run(options.rounds.into(), options.only.as_deref()) } else { measure() };
+    let extent = Extent { rounds: options.rounds.into(), is_quick: options.quick };
+    let result = if options.peers { peers::run(extent, options.only.as_deref()) } else { measure() };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,10 +1,12 @@
-//! chromedriver and Chromium.
+//! A WebDriver server and its browser: chromedriver and Chromium, or geckodriver and Firefox.
 
-use std::collections::BTreeMap;
+mod chromium;
+pub(crate) mod firefox;
+
 use std::io::{BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,12 +16,35 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::servers::lines;
-use crate::{TIMEOUT, paths, reserved_port};
+use crate::{TIMEOUT, reserved_port};
 
-/// Attempts to start chromedriver.
+/// Attempts to start the driver.
 const START_ATTEMPTS_MAX: usize = 5;
 /// Time for Chromium to exit before chromedriver is killed.
 const SHUTDOWN_TIMEOUT: Duration = TIMEOUT;
+
+/// The browser of the tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Browser {
+    Chromium,
+    /// With `PENNYPOST_BROWSER=firefox`. It emulates no phones.
+    Firefox,
+}
+
+impl Browser {
+    /// The browser that the environment selects.
+    ///
+    /// # Panics
+    /// It names another one.
+    #[must_use]
+    pub fn selected() -> Self {
+        match std::env::var("PENNYPOST_BROWSER").as_deref() {
+            Ok("firefox") => Self::Firefox,
+            Ok("chromium") | Err(_) => Self::Chromium,
+            Ok(other) => panic!("PENNYPOST_BROWSER is `{other}`; set it to chromium or firefox"),
+        }
+    }
+}
 
 /// Viewport size in CSS pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,33 +75,41 @@ impl Screen {
 /// A WebDriver server with one browser. Both stop on drop.
 #[derive(Debug)]
 pub struct Driver {
+    browser: Browser,
     child: Child,
     port: u16,
     folder: TempDir,
 }
 
 impl Driver {
-    /// Starts chromedriver on a free port.
+    /// Starts the driver of the selected browser on a free port.
     ///
     /// # Panics
     /// It exits during every attempt.
     #[must_use]
     pub fn start() -> Self {
         // chromedriver picks a port that is free on IPv4 and exits if the same port is in use on IPv6.
-        (0..START_ATTEMPTS_MAX).find_map(|_| Self::try_start()).expect("chromedriver reports its port")
+        (0..START_ATTEMPTS_MAX).find_map(|_| Self::try_start()).expect("the driver reports its port")
     }
 
     fn try_start() -> Option<Self> {
-        let mut command = Command::new(paths::installed("chromedriver"));
-        command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = reserved_port::spawn(&mut command).expect("chromedriver can be run");
+        let browser = Browser::selected();
+        let (mut command, parse_port): (_, fn(&str) -> Option<u16>) = match browser {
+            Browser::Chromium => (chromium::driver(), chromium::parse_port),
+            Browser::Firefox => (firefox::driver(), firefox::parse_port),
+        };
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = reserved_port::spawn(&mut command).expect("the driver can be run");
         let log = lines(BufReader::new(child.stdout.take().expect("standard output is piped")));
         let folder = tempfile::tempdir().expect("a temporary directory");
-        let mut driver = Self { child, port: 0, folder };
+        let mut driver = Self { browser, child, port: 0, folder };
         while driver.port == 0 {
             // A driver that exited is reaped on drop.
             let line = log.recv_timeout(TIMEOUT).ok()?;
             driver.port = parse_port(&line).unwrap_or(0);
+        }
+        if browser == Browser::Firefox {
+            firefox::record_errors(log);
         }
         Some(driver)
     }
@@ -87,20 +120,24 @@ impl Driver {
     /// It does not start.
     pub async fn open(&self, screen: Screen) -> Client {
         let capabilities = json!({
-            "goog:chromeOptions": self.options(screen),
-            "goog:loggingPrefs": { "browser": "ALL" },
             "unhandledPromptBehavior": "ignore",
             // axe-core is slow.
             "timeouts": { "script": TIMEOUT.as_secs() * 1_000 },
             // The servers use a self-signed certificate.
             "acceptInsecureCerts": true,
         });
-        let Value::Object(capabilities) = capabilities else { unreachable!("the value above is an object") };
+        let Value::Object(mut capabilities) = capabilities else {
+            unreachable!("the value above is an object")
+        };
+        capabilities.extend(match self.browser {
+            Browser::Chromium => chromium::capabilities(self.folder.path(), screen),
+            Browser::Firefox => firefox::capabilities(self.folder.path(), screen),
+        });
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities)
             .connect(&format!("http://127.0.0.1:{}", self.port))
             .await
-            .unwrap_or_else(|error| panic!("Chromium does not start: {error}"));
+            .unwrap_or_else(|error| panic!("the browser does not start: {error}"));
         match screen {
             Screen::Desktop | Screen::Dark => resize_viewport(&client, 1280, 800).await,
             Screen::Wide => resize_viewport(&client, 1920, 1080).await,
@@ -116,45 +153,13 @@ impl Driver {
     }
 
     fn network_log_path(&self) -> PathBuf {
-        self.folder.path().join("network.json")
-    }
-
-    fn options(&self, screen: Screen) -> Value {
-        let mut arguments: Vec<String> = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--disable-dev-shm-usage",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--lang=en-US",
-        ]
-        .map(str::to_owned)
-        .into();
-        arguments.push(format!("--user-data-dir={}", self.folder.path().join("profile").display()));
-        arguments.push(format!("--log-net-log={}", self.network_log_path().display()));
-        if screen == Screen::Dark {
-            arguments.push("--blink-settings=preferredColorScheme=0".to_owned());
-        }
-        let mut options = BTreeMap::from([
-            ("binary", json!(paths::installed("chromium"))),
-            ("args", json!(arguments)),
-            ("prefs", json!({ "download.default_directory": self.folder.path().join("downloads") })),
-        ]);
-        if let Some((width, height)) = screen.phone() {
-            let metrics = json!({ "width": width, "height": height, "pixelRatio": 2.0, "touch": true });
-            options.insert("mobileEmulation", json!({ "deviceMetrics": metrics }));
-        }
-        json!(options)
+        chromium::network_log(self.folder.path())
     }
 
     /// Content of a downloaded file, if the download is complete.
     #[must_use]
     pub fn downloaded(&self, name: &str) -> Option<Vec<u8>> {
-        std::fs::read(self.folder.path().join("downloads").join(name)).ok()
+        std::fs::read(downloads(self.folder.path()).join(name)).ok()
     }
 
     /// Asks chromedriver to close the browser and exit.
@@ -169,8 +174,10 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // If chromedriver is killed first, the browser keeps running.
-        if self.shut_down().is_ok() {
+        // If the driver is killed first, the browser keeps running.
+        if self.browser == Browser::Firefox {
+            firefox::kill(&self.child);
+        } else if self.shut_down().is_ok() {
             let start = Instant::now();
             while matches!(self.child.try_wait(), Ok(None)) && start.elapsed() < SHUTDOWN_TIMEOUT {
                 thread::sleep(Duration::from_millis(5));
@@ -179,6 +186,11 @@ impl Drop for Driver {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Folder of downloads, below that of a driver.
+fn downloads(folder: &Path) -> PathBuf {
+    folder.join("downloads")
 }
 
 /// Sets the viewport size. The size of the window frame is unknown, so it adjusts the window until the size is right.
@@ -197,10 +209,4 @@ async fn resize_viewport(client: &Client, width: u32, height: u32) {
         client.set_window_size(width + across, height + down).await.expect("a window can be resized");
     }
     panic!("the viewport did not reach {width} x {height}");
-}
-
-/// Parses `ChromeDriver was started successfully on port 34271.`
-fn parse_port(line: &str) -> Option<u16> {
-    let (_, port) = line.split_once("was started successfully on port ")?;
-    port.trim_end_matches('.').parse().ok()
 }

@@ -1,4 +1,4 @@
-//! Library for the end-to-end tests of the browser client: headless Chromium, the built page and `pennypost serve`, on
+//! Library for the end-to-end tests of the browser client: headless Chromium or Firefox, the built page and `pennypost serve`, on
 //! free ports of 127.0.0.1 and in temporary folders.
 //!
 //! [`Fixture`] starts everything and stops it when dropped. Tests act on the [`Page`] by accessible role and label and
@@ -18,7 +18,7 @@ mod servers;
 mod trap_server;
 
 pub use catcher::Catcher;
-pub use driver::{Driver, Screen};
+pub use driver::{Browser, Driver, Screen};
 pub use fixture::Fixture;
 pub use image_server::{ImageRequest, ImageServer};
 pub use mail_clients::{Pop3, Smtp};

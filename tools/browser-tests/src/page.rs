@@ -14,7 +14,8 @@ use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, Locator, elements::ElementRef};
 use serde_json::{Value, json};
 
-use crate::paths;
+use crate::driver::firefox;
+use crate::{Browser, paths};
 
 /// Time limit for every wait.
 pub const TIMEOUT: Duration = Duration::from_secs(60);
@@ -371,6 +372,9 @@ impl Page {
 
     /// New console messages of level `SEVERE`: errors and panics.
     pub async fn console_errors(&self) -> Vec<String> {
+        if Browser::selected() == Browser::Firefox {
+            return firefox::take_errors();
+        }
         let entries = self.client.issue_cmd(ConsoleLog).await.expect("the console log");
         let severe = entries.as_array().into_iter().flatten().filter(|entry| entry["level"] == "SEVERE");
         severe.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()).collect()

@@ -41,6 +41,16 @@ impl Servers {
     /// Starts with the page of another folder.
     #[must_use]
     pub fn start_with_page(extra_config: &str, page: &Path) -> Self {
+        Self::start_with(extra_config, page, "/")
+    }
+
+    /// Starts with the page below a path.
+    #[must_use]
+    pub fn start_below(path: &str) -> Self {
+        Self::start_with("", &paths::page_folder(), path)
+    }
+
+    fn start_with(extra_config: &str, page: &Path, path: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory");
         for account in ["ag", "gb"] {
             fs::create_dir_all(folder.path().join("data").join(account)).expect("the folder is writable");
@@ -48,7 +58,7 @@ impl Servers {
         fs::write(folder.path().join("data/User.txt"), "ag aviator\ngb gondola\n")
             .expect("the file is writable");
         let config = format!(
-            "hostname = 'iitkgp.edu'\ndomains = ['iitkgp.edu', 'iit.edu']\n{extra_config}\n[web]\nroot = '{}'\n",
+            "hostname = 'iitkgp.edu'\ndomains = ['iitkgp.edu', 'iit.edu']\n{extra_config}\n[web]\nroot = '{}'\npath = '{path}'\n",
             page.display()
         );
         fs::write(folder.path().join("pennypost.toml"), config).expect("the file is writable");
@@ -134,6 +144,16 @@ impl Servers {
     #[must_use]
     pub fn mailbox_path(&self, account: &str) -> PathBuf {
         self.folder.path().join("data").join(account).join("MyMailBox.txt")
+    }
+
+    /// Runs `pennypost` with the configuration of these servers, and returns its output.
+    #[must_use]
+    pub fn pennypost(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(paths::pennypost());
+        command.args(arguments).arg("--config").arg(self.folder.path().join("pennypost.toml"));
+        let output = command.output().expect("pennypost can be run");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("UTF-8")
     }
 
     /// Writes a file that a test can attach.

@@ -59,7 +59,7 @@ pub(super) async fn message(id: &str) -> Result<Details, String> {
     }
     let raw = octets(&format!("/api/v1/message/{id}/raw")).await?;
     let message = FetchedMessage::parse(raw, PLATFORM);
-    let gaps = if message.parsed.html.is_some() { gaps(&id).await } else { Vec::new() };
+    let gaps = if message.parsed.html.is_some() { gaps(&id).await } else { Ok(Vec::new()) };
     Ok(Details {
         envelope_from: mail.get("envelope").text("from"),
         links: mail.texts("links"),
@@ -74,10 +74,13 @@ pub(super) async fn message(id: &str) -> Result<Details, String> {
     })
 }
 
-/// Without an answer, there are none: the other views are drawn all the same. `id` is encoded.
-async fn gaps(id: &str) -> Vec<Gap> {
-    let check = json(&format!("/api/v1/message/{id}/html-check")).await;
-    check.map(|check| check.list("Warnings").iter().map(gap).collect()).unwrap_or_default()
+/// `id` is encoded.
+///
+/// # Errors
+/// A sentence.
+async fn gaps(id: &str) -> Result<Vec<Gap>, String> {
+    let check = json(&format!("/api/v1/message/{id}/html-check")).await?;
+    Ok(check.list("Warnings").iter().map(gap).collect())
 }
 
 /// Requests every link of a message.

@@ -9,9 +9,10 @@ use yew::platform::spawn_local;
 use yew::platform::time::sleep;
 
 use super::api;
-use super::events::{self, CatchEvent, Events};
+use super::events::{self, CatchEvent};
 use super::state::{CatchState, Connection, Content, Dialog, Filter, LinkCheck, OpenMessage, PAGE_MESSAGES};
 use crate::platform::location;
+use crate::platform::web_socket::WebSocket;
 
 /// Time until the page connects again.
 const RECONNECT_DELAY: Duration = Duration::from_secs(1);
@@ -29,7 +30,7 @@ struct Inner {
     is_loading: Cell<bool>,
     /// The list has changed since the load began.
     is_stale: Cell<bool>,
-    events: RefCell<Option<Events>>,
+    events: RefCell<Option<WebSocket>>,
 }
 
 impl PartialEq for CatchControl {

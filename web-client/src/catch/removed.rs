@@ -29,8 +29,9 @@ pub(crate) fn last_removed() -> Vec<(String, usize)> {
 fn description(entry: &JsValue) -> Option<String> {
     let name = |node: &JsValue| node.dyn_ref::<Node>().map(|node| node.node_name().to_lowercase());
     if let Some(element) = name(&property(entry, "element")) {
-        // Comments are not shown anyway, and DOMPurify adds an element of its own.
-        return (!element.starts_with('#') && element != "remove").then(|| format!("<{element}>"));
+        // Comments are not shown anyway, DOMPurify adds an element of its own, and style sheets are filtered separately.
+        return (!element.starts_with('#') && !matches!(element.as_str(), "remove" | "style"))
+            .then(|| format!("<{element}>"));
     }
     let attribute = property(&property(entry, "attribute"), "name").as_string()?;
     let element = name(&property(entry, "from"))?;

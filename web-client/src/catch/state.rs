@@ -153,8 +153,8 @@ pub(crate) struct Details {
     pub(crate) envelope_from: String,
     pub(crate) links: Vec<String>,
     pub(crate) codes: Vec<String>,
-    /// Features of the HTML that mail programs do not support.
-    pub(crate) gaps: Vec<Gap>,
+    /// Features of the HTML that mail programs do not support, or the reason why they are not known.
+    pub(crate) gaps: Result<Vec<Gap>, String>,
     pub(crate) session: Vec<(&'static str, String)>,
     pub(crate) dialogue: Vec<DialogueLine>,
     pub(crate) lint: Vec<Finding>,

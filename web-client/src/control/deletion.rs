@@ -14,7 +14,7 @@ use yew::platform::time::sleep;
 use super::login_session::{Job, LoginSession};
 use super::{Control, TOAST_POLL_INTERVAL, UNDO_TIME};
 use crate::model::state::{LocalDeletion, MailboxAction, Notice, UiAction};
-use crate::model::transcript::{Protocol, TranscriptRecorder};
+use crate::model::transcript::Protocol;
 use crate::platform::socket::Socket;
 use crate::platform::{clock, dom};
 use crate::session::pop3;
@@ -33,6 +33,8 @@ impl Control {
             ids.iter().cloned().partition(|id| drafts.contains(id.as_str()));
         let (sent, messages): (Vec<_>, Vec<_>) =
             others.into_iter().partition(|id| sent.contains(id.as_str()));
+        let messages: Vec<_> =
+            messages.into_iter().filter(|id| !state.mailbox.is_being_removed(id)).collect();
         if !messages.is_empty() {
             self.remove_messages_with_undo(&messages);
         }
@@ -81,7 +83,7 @@ impl Control {
     }
 
     /// Moves the cursor away from rows that disappear, and closes their message.
-    fn move_cursor_off(&self, ids: &[String]) {
+    pub(super) fn move_cursor_off(&self, ids: &[String]) {
         let state = self.state();
         if state.ui.cursor.as_ref().is_none_or(|cursor| ids.contains(cursor)) {
             self.dispatch(UiAction::Cursor(state.neighbour(ids)));
@@ -147,14 +149,13 @@ impl Control {
     }
 
     /// The deletions of a session that is ending, in a POP3 session of their own. The next sign-in repeats those that fail.
-    pub(super) async fn remove_pending(
-        session: &LoginSession,
-        pending: &[String],
-        recorder: TranscriptRecorder,
-    ) {
+    pub(super) async fn remove_pending(session: &LoginSession, pending: &[String]) {
         let messages: Vec<_> = pending.iter().map(|id| (id.clone(), None)).collect();
         let Ok(socket) = Socket::connect(Protocol::Pop3, &session.server) else { return };
-        if pop3::delete(socket, recorder, &session.credentials(), &messages).await.is_ok() {
+        if pop3::delete(socket, session.recorder(Protocol::Pop3), &session.credentials(), &messages)
+            .await
+            .is_ok()
+        {
             session.storage.forget_removals(pending);
             session.storage.delete_messages(pending).await;
         }
@@ -165,6 +166,7 @@ impl Control {
     pub(crate) fn sign_out_and_wipe(&self) {
         let state = self.state();
         let (drafts, sent) = (state.compose.drafts.len(), state.mailbox.sent.len());
+        let filed = state.mailbox.filed();
         let is_writing = state
             .compose
             .open
@@ -172,8 +174,8 @@ impl Control {
             .is_some_and(|open| !open.is_untouched() && state.compose.draft(&open.form.id).is_none());
         let drafts = drafts + usize::from(is_writing);
         match &state.session.account {
-            Some(account) if drafts + sent > 0 => {
-                let deletion = LocalDeletion::Account { name: account.label(), drafts, sent };
+            Some(account) if drafts + sent + filed > 0 => {
+                let deletion = LocalDeletion::Account { name: account.label(), drafts, sent, filed };
                 self.dispatch(UiAction::ConfirmDeletion(deletion));
             }
             _ => self.sign_out(true),
@@ -227,6 +229,9 @@ impl Control {
         }
         if let Some(form) = state.compose.discarded.clone() {
             return self.store_draft(&session, form);
+        }
+        if !state.mailbox.refiled.is_empty() {
+            return self.undo_filing();
         }
         session.storage.forget_removals(&self.undoable());
         self.dispatch(MailboxAction::UndoRemoval);

@@ -19,7 +19,6 @@ use crate::model::mailto::Mailto;
 use crate::model::rich_text::{Original, RichText};
 use crate::model::settings::Settings;
 use crate::model::state::{ComposeAction, Content, LocalDeletion, Notice, OpenDraft, UiAction};
-use crate::platform::blob_url::image_type;
 use crate::platform::html_text::html_to_text;
 use crate::platform::{clock, download, location};
 use crate::sanitize::quote_html;
@@ -37,7 +36,7 @@ enum Answer {
 
 impl Control {
     pub(crate) fn compose(&self) {
-        let mut form = DraftForm::new(clock::random(), clock::now());
+        let mut form = self.new_form();
         let settings = &self.state().session.settings;
         form.body = settings.sign("");
         if !settings.plain_text {
@@ -46,10 +45,16 @@ impl Control {
         self.open_form(form);
     }
 
+    /// An empty form from the current address, which it keeps.
+    fn new_form(&self) -> DraftForm {
+        let from = self.state().session.account.as_ref().and_then(|account| account.address.clone());
+        DraftForm { from, ..DraftForm::new(clock::random(), clock::now()) }
+    }
+
     /// Opens a form for a `mailto` URL.
     pub(crate) fn compose_to(&self, url: &str) {
         let Some(mailto) = Mailto::parse(url, location::decode) else { return };
-        let mut form = DraftForm::new(clock::random(), clock::now());
+        let mut form = self.new_form();
         for (field, list) in
             [(&mut form.to, mailto.to), (&mut form.cc, mailto.cc), (&mut form.bcc, mailto.bcc)]
         {
@@ -79,7 +84,7 @@ impl Control {
         let Some(open) = &state.ui.open else { return };
         let Content::Ready(message) = &open.content else { return };
         let subject = &message.parsed.subject;
-        let mut form = DraftForm::new(clock::random(), clock::now());
+        let mut form = self.new_form();
         form.subject = answer::forwarded_subject(subject);
         form.body = state.session.settings.sign("");
         form.attachments = vec![Rc::new(Attachment {
@@ -112,17 +117,20 @@ impl Control {
         let state = self.state();
         if let (Some(account), Some(open)) = (&state.session.account, &state.ui.open)
             && let Content::Ready(message) = &open.content
-            && let Some(own_address) = address_for_reply(account, &message.parsed)
+            && let Some(own_address) = address_for_reply(account, message)
         {
             let html = message.parsed.html.as_deref().filter(|_| open.shows_html);
             let text = html.map(html_to_text).filter(|text| !text.trim().is_empty());
             let text = text.as_deref().unwrap_or_else(|| message.parsed.plain_text());
-            let draft = match answer {
+            let mut draft = match answer {
                 Answer::Reply => answer::reply(&message.parsed, text, &own_address, false),
                 Answer::ReplyAll => answer::reply(&message.parsed, text, &own_address, true),
                 Answer::Forward => answer::forward(&message.parsed, text, &own_address),
             };
+            draft.cc.retain(|address| !account.addresses.contains(address));
             let mut form = DraftForm::from_draft(draft, clock::random(), clock::now());
+            // A guess is not kept.
+            form.from = Some(own_address).filter(|_| account.address.is_some());
             let settings = &state.session.settings;
             let is_quoted =
                 html.is_some_and(|html| quote(&mut form, &message.parsed, html, answer, settings));
@@ -152,12 +160,12 @@ impl Control {
         if state.compose.is_open(id) {
             return;
         }
-        if listed.queued {
+        if listed.is_queued() {
             return self.open_queued(listed.clone());
         }
         let (control, listed) = (self.clone(), listed.clone());
         spawn_local(async move {
-            let is_unstored = control.0.unstored_drafts.borrow().contains(&listed.id);
+            let is_unstored = session.unstored_drafts.borrow().contains(&listed.id);
             let stored =
                 if is_unstored { Ok(Some(listed.clone())) } else { session.storage.draft(&listed.id).await };
             // It may have been sent during the read.
@@ -172,7 +180,7 @@ impl Control {
             }
             control.close_draft();
             let stored = stored.ok().flatten().filter(|_| !is_unstored);
-            control.0.stored_draft.replace(stored.clone());
+            session.stored_draft.replace(stored.clone());
             control.dispatch(ComposeAction::Open(stored.unwrap_or(listed)));
         });
     }
@@ -186,9 +194,9 @@ impl Control {
             return;
         }
         let compose = self.state().compose.clone();
-        let is_unedited = |open: &OpenDraft| open.form.id == id && self.is_stored(&open.form);
+        let is_unedited = |open: &OpenDraft| open.form.id == id && session.is_stored(&open.form);
         let is_open_unedited = compose.open.as_ref().is_some_and(is_unedited);
-        if stored.as_ref().is_none_or(|form| form.queued) {
+        if stored.as_ref().is_none_or(|form| form.is_queued()) {
             // Another tab is sending it, or it is gone: this tab must not store it again.
             if is_open_unedited {
                 self.dispatch(ComposeAction::Close);
@@ -199,7 +207,7 @@ impl Control {
         match stored {
             Some(form) => {
                 if is_open_unedited {
-                    self.0.stored_draft.replace(Some(form.clone()));
+                    session.stored_draft.replace(Some(form.clone()));
                     self.dispatch(ComposeAction::Edit(form.clone()));
                 }
                 self.dispatch(ComposeAction::Save(form));
@@ -229,59 +237,6 @@ impl Control {
         });
     }
 
-    /// Attaches a file to the draft that is open now, even if another draft is open when the file has been read.
-    pub(crate) fn attach(&self, name: String, file: impl Future<Output = Option<Attachment>> + 'static) {
-        let state = self.state();
-        let Some(open) = &state.compose.open else { return };
-        let (control, draft) = (self.clone(), open.form.id.clone());
-        self.attach_with(name, file, move |attachment| control.add_attachment(&draft, Rc::new(attachment)));
-    }
-
-    fn attach_with(
-        &self,
-        name: String,
-        file: impl Future<Output = Option<Attachment>> + 'static,
-        attach: impl FnOnce(Attachment) + 'static,
-    ) {
-        let state = self.state();
-        let open = state.compose.open.as_ref().filter(|open| !state.compose.is_outgoing(&open.form.id));
-        let Some(open) = open else { return };
-        let (control, draft) = (self.clone(), open.form.id.clone());
-        self.dispatch(ComposeAction::Attaching(draft.clone()));
-        spawn_local(async move {
-            match file.await {
-                Some(attachment) => attach(attachment),
-                None => control.notify(Notice::error(format!(
-                    "Cannot read {name}. Folders cannot be attached. If the file was moved, choose it again."
-                ))),
-            }
-            control.dispatch(ComposeAction::AttachingEnded(draft));
-        });
-    }
-
-    /// Attaches an image that the text shows; a file of another type is listed. `shown` shows the image in the editor of
-    /// the draft, if it is still open.
-    pub(crate) fn attach_image(
-        &self,
-        name: String,
-        file: impl Future<Output = Option<Attachment>> + 'static,
-        shown: impl Fn(Rc<Attachment>) + 'static,
-    ) {
-        let state = self.state();
-        let Some(open) = &state.compose.open else { return };
-        let (control, draft) = (self.clone(), open.form.id.clone());
-        self.attach_with(name, file, move |attachment| {
-            let is_open = control.state().compose.is_open(&draft);
-            if !is_open || image_type(&attachment.bytes).is_none() {
-                return control.add_attachment(&draft, Rc::new(attachment));
-            }
-            let content_id = Some(new_content_id(clock::random()));
-            let attachment = Rc::new(Attachment { content_id, ..attachment });
-            control.add_attachment(&draft, attachment.clone());
-            shown(attachment);
-        });
-    }
-
     /// Changes between formatting and plain text. For a new message, the choice is remembered.
     pub(crate) fn set_plain_text(&self, plain: bool) {
         let state = self.state();
@@ -306,19 +261,7 @@ impl Control {
             form.in_reply_to.is_some() || form.rich.as_ref().is_some_and(|rich| rich.original.is_some());
         let settings = &state.session.settings;
         if !is_answer && settings.plain_text != plain {
-            self.change_settings(Settings { plain_text: plain, ..Settings::clone(settings) });
-        }
-    }
-
-    fn add_attachment(&self, draft: &str, attachment: Rc<Attachment>) {
-        let state = self.state();
-        if state.compose.is_open(draft) {
-            self.edit(|form| form.attachments.push(attachment));
-            self.store_open_draft();
-        } else if let (Some(session), Some(form)) = (self.session(), state.compose.draft(draft)) {
-            let mut form = DraftForm { changed: clock::now(), ..DraftForm::clone(form) };
-            form.attachments.push(attachment);
-            self.store_draft(&session, Rc::new(form));
+            self.change_settings(settings, &Settings { plain_text: plain, ..Settings::clone(settings) });
         }
     }
 
@@ -388,16 +331,10 @@ impl Control {
     fn delete_draft(&self, id: &str) {
         self.dispatch(ComposeAction::Delete(id.to_owned()));
         let (Some(session), id) = (self.session(), id.to_owned()) else { return };
-        let control = self.clone();
         spawn_local(async move {
             session.storage.delete_draft(&id).await;
-            control.post_to_tabs(&TabEvent::DraftChanged(id));
+            session.post_to_tabs(&TabEvent::DraftChanged(id));
         });
-    }
-
-    /// Whether the storage has this version. Storing it again would replace a later version of another tab.
-    fn is_stored(&self, form: &Rc<DraftForm>) -> bool {
-        self.0.stored_draft.borrow().as_ref() == Some(form)
     }
 
     /// Stores the open draft now.
@@ -407,7 +344,7 @@ impl Control {
         let form = &open.form;
         if form.is_empty() && !state.compose.is_attaching(&form.id) {
             self.delete_draft(&form.id);
-        } else if !self.is_stored(form) {
+        } else if !session.is_stored(form) {
             self.store_draft(&session, form.clone());
         }
     }
@@ -416,7 +353,7 @@ impl Control {
     pub(crate) fn back_up_open_draft(&self) {
         let state = self.state();
         let (Some(session), Some(open)) = (self.session(), &state.compose.open) else { return };
-        if open.is_untouched() || self.is_stored(&open.form) {
+        if open.is_untouched() || session.is_stored(&open.form) {
             return;
         }
         if !open.form.is_empty() {
@@ -433,15 +370,15 @@ impl Control {
 
     pub(super) async fn put_draft(&self, session: &Rc<LoginSession>, form: &Rc<DraftForm>) {
         if session.storage.put_draft(form).await {
-            self.0.stored_draft.replace(Some(form.clone()));
-            self.0.unstored_drafts.borrow_mut().remove(&form.id);
+            session.stored_draft.replace(Some(form.clone()));
+            session.unstored_drafts.borrow_mut().remove(&form.id);
             self.keep_data();
             if self.is_current(session) {
                 self.dispatch(ComposeAction::Stored { draft: form.id.clone(), at: clock::now() });
-                self.post_to_tabs(&TabEvent::DraftChanged(form.id.clone()));
+                session.post_to_tabs(&TabEvent::DraftChanged(form.id.clone()));
             }
-        } else if self.is_current(session) {
-            self.0.unstored_drafts.borrow_mut().insert(form.id.clone());
+        } else if !session.signed_out.get() {
+            session.unstored_drafts.borrow_mut().insert(form.id.clone());
             let text = "The browser could not save the draft. It will be lost when you close the page; copy it, or send it now.";
             self.notify(Notice::error(text));
         }

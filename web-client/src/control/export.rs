@@ -53,10 +53,12 @@ impl Control {
                 }
             }
             let account = state.session.account.as_ref().filter(|_| export == Export::Drafts);
-            let from = account.and_then(|account| account.address.clone().or_else(|| placeholder(account)));
-            if let Some(from) = from {
+            if let Some(account) = account {
                 for form in &*state.compose.drafts {
-                    add(&draft_message(form, &from));
+                    let from = account.from(form.from.as_ref()).cloned().or_else(|| placeholder(account));
+                    if let Some(from) = from {
+                        add(&draft_message(form, &from));
+                    }
                 }
             }
             if !control.is_current(&session) {

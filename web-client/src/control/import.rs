@@ -1,6 +1,7 @@
 //! Imports messages and contacts from files. A message is sent to oneself, because POP3 cannot store one; its fields stay as
 //! they are.
 
+use std::fmt::Write as _;
 use std::future::pending;
 use std::rc::Rc;
 
@@ -10,6 +11,7 @@ use mail_core::time::Duration;
 use yew::platform::spawn_local;
 use yew::platform::time::sleep;
 
+use super::filing::read_labels;
 use super::login_session::LoginSession;
 use super::{Control, hello};
 use crate::model::format;
@@ -32,22 +34,28 @@ impl Control {
             let Some(file) = file.await else {
                 return control.notify(Notice::error(format!("Cannot read {name}.")));
             };
-            match import::read(&file) {
-                Imported::Messages(messages) => {
+            if let Some(entries) = read_labels(&file) {
+                return control.import_labels(&session, &name, entries);
+            }
+            let mut notice = match import::read(&file) {
+                Imported::Messages { messages, left_out } => {
                     drop(file);
                     control.begin_sending();
-                    let notice = control.import_messages(&session, &name, messages).await;
+                    let notice = control.import_messages(&session, &name, messages, left_out).await;
                     control.end_sending();
-                    if control.is_current(&session) {
-                        control.notify(notice);
-                        control.check();
-                    }
+                    notice
                 }
                 Imported::People(text) => control.import_people(&session, &name, &text),
-                Imported::Unknown => control.notify(Notice::error(format!(
-                    "{name} contains no messages or contacts. Import mbox, eml and vcf files."
-                ))),
+                Imported::Unknown => Notice::error(format!(
+                    "{name} contains no messages, contacts or labels. Import mbox, eml, vcf and json files."
+                )),
+            };
+            if control.is_current(&session) {
+                control.check();
+            } else {
+                notice.text = format!("Account {}: {}", session.username, notice.text);
             }
+            control.notify(notice);
         });
     }
 
@@ -56,6 +64,7 @@ impl Control {
         session: &Rc<LoginSession>,
         name: &str,
         messages: Vec<Vec<u8>>,
+        left_out: usize,
     ) -> Notice {
         let own = match self.find_address(session).await {
             Ok(own) => own,
@@ -64,7 +73,7 @@ impl Control {
         let all = messages.len();
         let (mut imported, mut problem) = (0, None);
         for message in messages {
-            if !self.is_current(session) {
+            if session.signed_out.get() {
                 break;
             }
             match self.send_to_oneself(session, &own, message).await {
@@ -76,20 +85,26 @@ impl Control {
                     break;
                 }
             }
-            if all > 1 {
+            if all > 1 && self.is_current(session) {
                 let progress = format!("Importing {} of {}…", format::number(imported), format::number(all));
                 self.notify(Notice::info(progress));
             }
             sleep(Duration::ZERO).await;
         }
-        let done = format!(
+        let mut text = format!(
             "Imported {} of {} from {name}.",
             format::number(imported),
-            format::count(all, "message")
+            format::count(all + left_out, "message")
         );
+        if left_out > 0 {
+            let limit = format::count(import::MESSAGES_MAX, "message");
+            write!(text, " At most {limit} are imported from a file; split it to import the others.")
+                .expect("writing to a String cannot fail");
+        }
         match problem {
-            None => Notice::info(done),
-            Some(error) => Notice::error(format!("{done} {error}")),
+            None if imported == all + left_out => Notice::info(text),
+            None => Notice::error(text),
+            Some(error) => Notice::error(format!("{text} {error}")),
         }
     }
 
@@ -102,7 +117,7 @@ impl Control {
         let envelope = Draft::new(own.clone(), vec![own.clone()], Subject::default(), String::new());
         let outgoing = OutgoingMessage::new(&envelope, message);
         let socket = Socket::connect(Protocol::Smtp, &session.server).map_err(SessionError::from)?;
-        let recorder = self.recorder(Protocol::Smtp);
+        let recorder = session.recorder(Protocol::Smtp);
         let (result, driver) =
             smtp::submit(socket, recorder, hello(), &session.credentials(), &outgoing, |_| {}, pending())
                 .await;
@@ -110,8 +125,11 @@ impl Control {
         result.map(drop)
     }
 
-    fn import_people(&self, session: &Rc<LoginSession>, name: &str, text: &str) {
-        let people: Vec<Person> = vcard::read(text)
+    fn import_people(&self, session: &Rc<LoginSession>, name: &str, text: &str) -> Notice {
+        let read = vcard::read(text);
+        let all = read.people.len();
+        let people: Vec<Person> = read
+            .people
             .into_iter()
             .filter_map(|(name, address)| {
                 let address = parse_address("To", &address).ok()?.to_string();
@@ -119,9 +137,9 @@ impl Control {
                 Some(Person { address, name, sent_count: 0, last_used: clock::now() })
             })
             .collect();
-        let count = format::count(people.len(), "contact");
+        let imported = people.len();
         self.remember(session, people);
-        self.notify(Notice::info(format!("Imported {count} from {name}.")));
+        contacts_notice(name, imported, all - imported, read.is_cut)
     }
 
     /// Saves the address book as a vCard file.
@@ -138,5 +156,37 @@ impl Control {
         } else {
             self.notify(Notice::error("This browser cannot save the file."));
         }
+    }
+}
+
+/// `invalid` contacts have no valid address. `is_cut`: the file is too long.
+fn contacts_notice(name: &str, imported: usize, invalid: usize, is_cut: bool) -> Notice {
+    let mut text = format!("Imported {} from {name}.", format::count(imported, "contact"));
+    if invalid > 0 {
+        let invalid = format::count(invalid, "contact");
+        write!(text, " {invalid} without a valid address left out.")
+            .expect("writing to a String cannot fail");
+    }
+    if is_cut {
+        let lines = format::number(vcard::LINES_MAX);
+        write!(text, " Only the first {lines} lines were read; split the file to import the others.")
+            .expect("writing to a String cannot fail");
+    }
+    if invalid > 0 || is_cut { Notice::error(text) } else { Notice::info(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn notice_says_which_contacts_are_left_out() {
+        assert_eq!(contacts_notice("a.vcf", 2, 0, false), Notice::info("Imported 2 contacts from a.vcf."));
+        let notice = contacts_notice("a.vcf", 1, 3, true);
+        let expected = "Imported 1 contact from a.vcf. 3 contacts without a valid address left out. \
+            Only the first 100,000 lines were read; split the file to import the others.";
+        assert_eq!(notice, Notice::error(expected));
     }
 }

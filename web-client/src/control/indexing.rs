@@ -64,7 +64,7 @@ impl Control {
             batch: RefCell::default(),
             batch_at: Cell::new(Instant::now()),
         };
-        let recorder = self.recorder(Protocol::Pop3);
+        let recorder = session.recorder(Protocol::Pop3);
         let result = pop3::fetch_in_background(socket, recorder, &session.credentials(), &fetcher).await;
         fetcher.store_batch();
         if result.is_ok() && !fetcher.missing.borrow().is_empty() {

@@ -13,7 +13,6 @@ use super::login_session::{Job, LoginSession};
 use crate::model::state::{Action, ConnectionStatus, MailboxAction, Notice, SessionAction, UiAction};
 use crate::platform::clock;
 use crate::session::SessionError;
-use crate::storage::stored_sign_in;
 
 impl Control {
     /// Runs all jobs of the queue. If they are running already, ends a wait between attempts.
@@ -57,7 +56,9 @@ impl Control {
             Job::Check => self.check_maildrop(session).await,
             Job::Fetch(id) => {
                 let result = self.fetch(session, id).await;
-                if let Err(error) = &result {
+                if let Err(error) = &result
+                    && self.is_current(session)
+                {
                     self.dispatch(UiAction::OpenFailed { id: id.clone(), error: error.to_string() });
                 }
                 match result {
@@ -123,14 +124,13 @@ impl Control {
 
     /// The server does not accept the credentials, or cannot be reached for the sign-in.
     fn end_session(&self, error: &SessionError) {
-        let session = self.0.session.take();
+        let session = self.session();
         let username = session.as_ref().map(|session| session.username.clone()).unwrap_or_default();
         if let Some(session) = session {
-            session.signed_out.set(true);
-            spawn_local(async move { stored_sign_in::forget(&session.id).await });
+            session.forget_sign_in();
         }
         self.dispatch(Action::SignedOut { error: Some(error.to_string()), username });
-        self.0.tabs.take();
+        self.0.session.take();
     }
 
     async fn retry_later(&self, session: &Rc<LoginSession>, job: Job, error: &SessionError) {

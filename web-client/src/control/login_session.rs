@@ -1,17 +1,23 @@
-//! A login session: the time from sign-in to sign-out.
+//! A login session: the state of one account, from sign-in until sign-out or until another account is shown.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::rc::Rc;
 
 use futures::channel::oneshot;
 use mail_core::message::address::Address;
 use mail_core::sasl::Credentials;
+use yew::platform::spawn_local;
 
 use super::backoff::Backoff;
+use super::tabs::TabEvent;
+use crate::model::draft_form::DraftForm;
 use crate::model::sign_in_form::account_name;
 use crate::model::state::Snapshot;
+use crate::model::transcript::{Protocol, Transcript, TranscriptRecorder};
+use crate::platform::broadcast::Channel;
 use crate::storage::Storage;
-use crate::storage::stored_sign_in::SignIn;
+use crate::storage::stored_sign_in::{self, SignIn};
 
 /// A POP3 session. Jobs run one after the other, because a maildrop has one session at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +39,8 @@ pub(super) struct UnstoredSignIn {
     pub(super) on_device: bool,
 }
 
+/// Everything that belongs to one account. Sending and deleting go on after another account is shown, with the object of their own
+/// session.
 pub(super) struct LoginSession {
     /// Identifies the account in this browser.
     pub(super) id: String,
@@ -53,6 +61,21 @@ pub(super) struct LoginSession {
     /// Shown once the server has accepted the credentials.
     pub(super) snapshot: RefCell<Option<Snapshot>>,
     pub(super) address: RefCell<Option<Address>>,
+    /// All own addresses, as the server reports them.
+    pub(super) addresses: RefCell<Vec<Address>>,
+    transcript: Rc<RefCell<Transcript>>,
+    /// Connects the tabs with the same account.
+    pub(super) tabs: RefCell<Option<Channel>>,
+    /// The last version of a draft that is known to be in the storage.
+    pub(super) stored_draft: RefCell<Option<Rc<DraftForm>>>,
+    /// Drafts that could not be stored.
+    pub(super) unstored_drafts: RefCell<HashSet<String>>,
+    /// The messages of the outbox are being sent.
+    pub(super) sending_outbox: Cell<bool>,
+    /// The user was told that the outbox waits for the storage.
+    pub(super) reported_unclaimed: Cell<bool>,
+    /// Cancels the last message that was submitted.
+    pub(super) cancel_sending: RefCell<Option<oneshot::Sender<()>>>,
     pub(super) jobs: RefCell<VecDeque<Job>>,
     pub(super) running: Cell<bool>,
     /// Ends the fetch of a message; its unique-id.
@@ -60,6 +83,10 @@ pub(super) struct LoginSession {
     pub(super) backoff: Cell<Backoff>,
     /// The last login was refused without a response code.
     pub(super) login_refused: Cell<bool>,
+    /// The token of the account routes.
+    pub(super) token: RefCell<Option<String>>,
+    /// A POP3 session is deleting messages.
+    pub(super) removing: Cell<bool>,
     /// The server reports changes of the mailbox.
     pub(super) watching: Cell<bool>,
     /// Ends the wait before the next attempt.
@@ -73,6 +100,7 @@ impl LoginSession {
         storage: Storage,
         snapshot: Snapshot,
         address: Option<Address>,
+        transcript: Rc<RefCell<Transcript>>,
     ) -> Self {
         let SignIn { server, username, password } = sign_in;
         Self {
@@ -87,11 +115,21 @@ impl LoginSession {
             storage,
             snapshot: RefCell::new(Some(snapshot)),
             address: RefCell::new(address),
+            addresses: RefCell::default(),
+            transcript,
+            tabs: RefCell::default(),
+            stored_draft: RefCell::default(),
+            unstored_drafts: RefCell::default(),
+            sending_outbox: Cell::default(),
+            reported_unclaimed: Cell::default(),
+            cancel_sending: RefCell::default(),
             jobs: RefCell::new([Job::Check].into()),
             running: Cell::default(),
             cancel_fetch: RefCell::default(),
             backoff: Cell::default(),
             login_refused: Cell::default(),
+            token: RefCell::default(),
+            removing: Cell::default(),
             watching: Cell::default(),
             wake: RefCell::default(),
         }
@@ -99,6 +137,31 @@ impl LoginSession {
 
     pub(super) fn credentials(&self) -> Credentials {
         self.credentials.borrow().clone()
+    }
+
+    /// Ends the stored sign-in. The one of a form that the server has not accepted is not stored; an earlier sign-in of the same
+    /// account stays.
+    pub(super) fn forget_sign_in(&self) {
+        self.signed_out.set(true);
+        if self.sign_in_to_store.take().is_none() {
+            let id = self.id.clone();
+            spawn_local(async move { stored_sign_in::forget(&id).await });
+        }
+    }
+
+    pub(super) fn recorder(&self, protocol: Protocol) -> TranscriptRecorder {
+        TranscriptRecorder::new(&self.transcript, protocol)
+    }
+
+    pub(super) fn post_to_tabs(&self, event: &TabEvent) {
+        if let Some(channel) = &*self.tabs.borrow() {
+            channel.post(&event.encode());
+        }
+    }
+
+    /// Whether the storage has this version. Storing it again would replace a later version of another tab.
+    pub(super) fn is_stored(&self, form: &Rc<DraftForm>) -> bool {
+        self.stored_draft.borrow().as_ref() == Some(form)
     }
 
     /// Adds a job unless the queue contains it.

@@ -51,7 +51,7 @@ impl Control {
         };
         let first = !self.state().mailbox.listed;
         let result =
-            pop3::check(socket, self.recorder(Protocol::Pop3), &session.credentials(), &observer).await;
+            pop3::check(socket, session.recorder(Protocol::Pop3), &session.credentials(), &observer).await;
         observer.show_batch();
         if !first {
             notify_new_mail(&observer.arrived.take());
@@ -86,7 +86,7 @@ impl Control {
     pub(super) async fn fetch(&self, session: &Rc<LoginSession>, id: &str) -> Result<(), SessionError> {
         let socket = Socket::connect(Protocol::Pop3, &session.server)?;
         let number = self.state().mailbox.message(id).and_then(|message| message.number);
-        let recorder = self.recorder(Protocol::Pop3);
+        let recorder = session.recorder(Protocol::Pop3);
         let (cancel, cancelled) = oneshot::channel::<()>();
         session.cancel_fetch.replace(Some((id.to_owned(), cancel)));
         let cancelled = async {
@@ -97,7 +97,7 @@ impl Control {
         };
         let reported = Cell::new(0);
         let progress = |octets, announced| {
-            if octets >= reported.get() + PROGRESS_OCTETS {
+            if octets >= reported.get() + PROGRESS_OCTETS && self.is_current(session) {
                 reported.set(octets);
                 self.dispatch(UiAction::Fetching { id: id.to_owned(), octets, announced });
             }
@@ -150,7 +150,9 @@ impl Control {
             }
             let body = message.body_index(text::fold);
             session.storage.put_bodies(&[(id.clone(), body)]).await;
-            if session.storage.put_octets(ObjectStore::Messages, &[(id.clone(), raw.to_vec())]).await {
+            if session.storage.put_octets(ObjectStore::Messages, &[(id.clone(), raw.to_vec())]).await
+                && control.is_current(&session)
+            {
                 control.dispatch(MailboxAction::Stored(vec![id]));
             }
         });
@@ -186,7 +188,7 @@ impl Control {
         let body = message.body_index(text::fold);
         self.dispatch(MailboxAction::Opened { id: id.to_owned(), body });
         self.store_marks(&[id.to_owned()]);
-        self.post_to_tabs(&TabEvent::Read { ids: vec![id.to_owned()], read: true });
+        session.post_to_tabs(&TabEvent::Read { ids: vec![id.to_owned()], read: true });
         self.remember_sender(&message.parsed);
         Some(message)
     }
@@ -202,8 +204,11 @@ impl Control {
             return Ok(());
         }
         let socket = Socket::connect(Protocol::Pop3, &session.server)?;
-        let recorder = self.recorder(Protocol::Pop3);
-        let refused = pop3::delete(socket, recorder, &session.credentials(), &messages).await?;
+        let recorder = session.recorder(Protocol::Pop3);
+        session.removing.set(true);
+        let refused = pop3::delete(socket, recorder, &session.credentials(), &messages).await;
+        session.removing.set(false);
+        let refused = refused?;
         let ids: Vec<_> = messages.iter().map(|(id, _)| id.clone()).collect();
         session.storage.forget_removals(&ids);
         if !self.is_current(session) {
@@ -218,7 +223,7 @@ impl Control {
         self.dispatch(MailboxAction::Removed(removed.clone()));
         self.set_connection(session, ConnectionStatus::Idle);
         session.storage.delete_messages(&removed).await;
-        self.post_to_tabs(&TabEvent::Removed(removed));
+        session.post_to_tabs(&TabEvent::Removed(removed));
         Ok(())
     }
 

@@ -20,7 +20,7 @@ impl Control {
         let Some(session) = self.session() else { return };
         self.close_draft();
         self.abort_large_fetch(&session, id);
-        self.dispatch(UiAction::Opening { folder, id: id.to_owned() });
+        self.dispatch(UiAction::Opening { folder: folder.clone(), id: id.to_owned() });
         let (control, id) = (self.clone(), id.to_owned());
         spawn_local(async move {
             let is_copy = folder == Folder::Sent;
@@ -29,6 +29,7 @@ impl Control {
                 Some(message) => {
                     control.show_message(&session, &id, message).await;
                 }
+                None if !control.is_current(&session) => {}
                 None if is_copy => {
                     let error = "This copy is no longer in this browser.".to_owned();
                     control.dispatch(UiAction::OpenFailed { id, error });
@@ -41,11 +42,15 @@ impl Control {
         });
     }
 
-    /// The folder of a row: its own, unless the list of a folder of the server shows it.
+    /// The folder of a row: its own, unless the list of Starred or of a label shows it.
     pub(super) fn folder_of(&self, id: &str) -> Folder {
         let state = self.state();
         match folder_of(&state.mailbox, &state.compose.drafts, id) {
-            Folder::Inbox if state.ui.folder == Folder::Starred => Folder::Starred,
+            Folder::Inbox | Folder::Archive
+                if matches!(state.ui.folder, Folder::Starred | Folder::Label(_)) =>
+            {
+                state.ui.folder.clone()
+            }
             folder => folder,
         }
     }
@@ -115,6 +120,10 @@ impl Control {
             return;
         }
         let starred = !messages.iter().all(|message| message.starred);
+        self.set_stars(ids, starred);
+    }
+
+    pub(super) fn set_stars(&self, ids: &[String], starred: bool) {
         self.dispatch(MailboxAction::SetStarred { ids: ids.to_vec(), starred });
         self.post_to_tabs(&TabEvent::Starred { ids: ids.to_vec(), starred });
         self.store_marks(ids);

@@ -3,13 +3,14 @@
 //! | file | contents |
 //! |---|---|
 //! | `store.rs` | the state |
-//! | `login_session.rs` | credentials and job queue, from sign-in to sign-out |
+//! | `login_session.rs` | the state of one account: credentials, storage, job queue |
 //! | `jobs.rs` | runs the queue, with retries |
 //! | `maildrop.rs` | the jobs: check, fetch, delete |
 //! | `messages.rs` | open, select and mark messages |
 //! | `indexing.rs` | the texts that the list shows and searches |
 //! | `deletion.rs` | delete, confirm, undo |
-//! | `drafts.rs` | write, store and discard drafts |
+//! | `filing.rs` | Archive and labels; take deletions back |
+//! | `drafts.rs`, `attachments.rs` | write, store and discard drafts; attach files |
 //! | `export.rs` | save mail as files |
 //! | `import.rs` | send messages of files to oneself; contacts |
 //! | `outbox.rs` | hold a message back for Undo, or until there is a connection |
@@ -21,10 +22,12 @@
 //! | `own_address.rs` | the user's own address |
 
 mod account;
+mod attachments;
 mod backoff;
 mod deletion;
 mod drafts;
 mod export;
+mod filing;
 mod import;
 mod indexing;
 mod jobs;
@@ -41,10 +44,8 @@ mod store;
 mod tabs;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
 use std::rc::Rc;
 
-use futures::channel::oneshot;
 use mail_core::message::address::{Address, Host};
 use mail_core::smtp::command::HelloName;
 use mail_core::time::Duration;
@@ -57,8 +58,7 @@ use self::login_session::{Job, LoginSession, UnstoredSignIn};
 use self::store::Store;
 use crate::model::draft_form::DraftForm;
 use crate::model::state::{Action, Notice, SessionAction, State, UiAction};
-use crate::model::transcript::{Protocol, Transcript, TranscriptRecorder};
-use crate::platform::broadcast::Channel;
+use crate::model::transcript::Transcript;
 use crate::platform::{dom, location, persistence};
 use crate::storage::Storage;
 use crate::storage::stored_sign_in::{self, SignIn};
@@ -83,29 +83,19 @@ impl PartialEq for Control {
 #[derive(Default)]
 struct Inner {
     store: Store,
-    /// Replaced at sign-out: the next user does not see it.
+    /// The protocol log. Replaced at sign-out: the next user does not see it.
     transcript: RefCell<Rc<RefCell<Transcript>>>,
     session: RefCell<Option<Rc<LoginSession>>>,
     /// Counts edits of drafts; only the last edit is stored.
     edits: Cell<u64>,
-    /// The last version of a draft that is known to be in the storage.
-    stored_draft: RefCell<Option<Rc<DraftForm>>>,
-    /// Drafts that could not be stored.
-    unstored_drafts: RefCell<HashSet<String>>,
     /// The draft whose formatting was removed last.
     formatted: RefCell<Option<Rc<DraftForm>>>,
     /// Number of messages that are being sent, including those of earlier login sessions.
     sending: Cell<u32>,
     /// The browser was asked to keep the page's data.
     asked_to_keep_data: Cell<bool>,
-    /// The messages of the outbox are being sent.
-    sending_outbox: Cell<bool>,
-    /// Cancels the last message that was submitted.
-    cancel_sending: RefCell<Option<oneshot::Sender<()>>>,
     /// Counts deletions; only the last one ends the time for Undo.
     removals: Cell<u64>,
-    /// Connects the tabs with the same account, while signed in.
-    tabs: RefCell<Option<Channel>>,
 }
 
 impl Control {
@@ -128,6 +118,7 @@ impl Control {
         let action = action.into();
         if action.ends_undo() {
             self.complete_removal();
+            self.settle_filing();
         }
         self.dispatch_and_post(action);
     }
@@ -173,9 +164,9 @@ impl Control {
             None => storage.address().await,
         };
         let snapshot = storage.load().await;
-        let session = Rc::new(LoginSession::new(sign_in, storage, snapshot, address));
+        let session = Rc::new(LoginSession::new(sign_in, storage, snapshot, address, self.transcript()));
         self.0.session.replace(Some(session.clone()));
-        self.connect_tabs(&session.id);
+        self.connect_tabs(&session);
         session
     }
 
@@ -183,9 +174,8 @@ impl Control {
     /// browser. Other accounts and other tabs stay signed in.
     pub(crate) fn sign_out(&self, wipe: bool) {
         let session = self.session();
-        if let Some(session) = session.clone() {
-            session.signed_out.set(true);
-            spawn_local(async move { stored_sign_in::forget(&session.id).await });
+        if let Some(session) = &session {
+            session.forget_sign_in();
         }
         let username = session.filter(|_| !wipe).map(|session| session.username.clone());
         self.leave_session(wipe, username.unwrap_or_default());
@@ -212,22 +202,24 @@ impl Control {
         }
         self.release();
         let was_signed_in = self.state().session.account.is_some();
-        if let Some(session) = self.0.session.take() {
-            // Without a successful login, the credentials may be wrong.
-            let pending = if was_signed_in { self.pending_removals(&session) } else { Vec::new() };
-            let recorder = self.recorder(Protocol::Pop3);
+        let session = self.session();
+        // Without a successful login, the credentials may be wrong.
+        let pending =
+            session.as_ref().filter(|_| was_signed_in).map(|session| self.pending_removals(session));
+        // The other tabs of the account are told that its draft is closed.
+        self.dispatch(Action::SignedOut { error: None, username });
+        self.0.session.take();
+        self.0.transcript.take();
+        if let Some(session) = session {
             spawn_local(async move {
                 if wipe {
                     session.storage.wipe().await;
                 }
-                if !pending.is_empty() {
-                    Self::remove_pending(&session, &pending, recorder).await;
+                if let Some(pending) = pending.filter(|pending| !pending.is_empty()) {
+                    Self::remove_pending(&session, &pending).await;
                 }
             });
         }
-        self.0.transcript.take();
-        self.dispatch(Action::SignedOut { error: None, username });
-        self.0.tabs.take();
     }
 
     /// Completes a deletion and checks for new mail, at the user's request.
@@ -268,13 +260,9 @@ impl Control {
         self.0.session.borrow().clone()
     }
 
-    /// Whether the user has not signed out since this session began.
+    /// Whether the page shows the account of this session. Without it, only the storage and the tabs of the account are updated.
     fn is_current(&self, session: &Rc<LoginSession>) -> bool {
         self.0.session.borrow().as_ref().is_some_and(|current| Rc::ptr_eq(current, session))
-    }
-
-    fn recorder(&self, protocol: Protocol) -> TranscriptRecorder {
-        TranscriptRecorder::new(&self.transcript(), protocol)
     }
 }
 

@@ -15,7 +15,7 @@ use yew::platform::time::sleep;
 
 use super::login_session::LoginSession;
 use super::{Control, toast_timeout};
-use crate::model::draft_form::DraftForm;
+use crate::model::draft_form::{DraftForm, Queue};
 use crate::model::state::{ComposeAction, Notice, UiAction};
 use crate::platform::clock;
 use crate::strings;
@@ -49,7 +49,7 @@ impl Control {
             return self.submit_draft(&session, form, self.state().session.settings.name.clone());
         }
         self.release();
-        let queued = DraftForm { queued: true, changed: clock::now(), ..DraftForm::clone(form) };
+        let queued = DraftForm { changed: clock::now(), ..form.queued_as(Queue::Held) };
         let queued = Rc::new(queued);
         self.dispatch(ComposeAction::Hold(queued.clone()));
         let control = self.clone();
@@ -77,7 +77,8 @@ impl Control {
         }
         let control = self.clone();
         spawn_local(async move {
-            let is_claimed = control.claim(&session, &queued, false).await;
+            // The user decides; without an answer of the storage, another tab may send it meanwhile.
+            let is_claimed = control.claim(&session, &queued, false).await.unwrap_or(true);
             if !control.is_current(&session) {
                 return;
             }
@@ -107,20 +108,21 @@ impl Control {
         let name = self.state().session.settings.name.clone();
         self.begin_sending();
         spawn_local(async move {
-            if control.claim(&session, &queued, true).await {
-                control.submit_and_wait(&session, &Rc::new(queued.unqueued()), name).await;
-            } else {
-                control.report_claimed_elsewhere(&session, &queued).await;
+            match control.claim(&session, &queued, true).await {
+                Ok(true) => {
+                    control.submit_and_wait(&session, &Rc::new(queued.unqueued()), name, Queue::Held).await
+                }
+                Ok(false) => control.report_claimed_elsewhere(&session, &queued).await,
+                Err(_) => control.report_unclaimed(&session),
             }
             control.end_sending();
         });
     }
 
-    /// Keeps a message until there is a connection.
-    pub(super) async fn put_in_outbox(&self, session: &Rc<LoginSession>, form: &DraftForm) {
-        // A message that was in the outbox before is still marked.
-        let is_new = !form.waiting;
-        let waiting = Rc::new(DraftForm { queued: true, waiting: true, ..form.clone() });
+    /// Keeps a message until there is a connection. `before` is where it was.
+    pub(super) async fn put_in_outbox(&self, session: &Rc<LoginSession>, form: &DraftForm, before: Queue) {
+        let is_new = before != Queue::Outbox;
+        let waiting = Rc::new(form.queued_as(Queue::Outbox));
         if self.is_current(session) {
             self.dispatch(ComposeAction::Wait(waiting.clone()));
             if is_new {
@@ -138,7 +140,7 @@ impl Control {
     pub(super) fn send_outbox(&self, session: &Rc<LoginSession>) {
         let drafts = self.state().compose.drafts.clone();
         let mut waiting: Vec<_> = drafts.iter().filter(|form| form.is_in_outbox()).cloned().collect();
-        if waiting.is_empty() || self.0.sending_outbox.replace(true) {
+        if waiting.is_empty() || session.sending_outbox.replace(true) {
             return;
         }
         waiting.sort_by_key(|form| form.changed);
@@ -154,29 +156,52 @@ impl Control {
                 if !is_waiting {
                     continue;
                 }
-                if !control.claim(&session, &queued, true).await {
-                    control.reread_draft(&session, &queued.id).await;
-                    continue;
+                match control.claim(&session, &queued, true).await {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        control.reread_draft(&session, &queued.id).await;
+                        continue;
+                    }
+                    Err(_) => {
+                        control.report_unclaimed(&session);
+                        break;
+                    }
                 }
-                let claimed = DraftForm { queued: false, ..DraftForm::clone(&queued) };
                 let name = state.session.settings.name.clone();
-                control.submit_and_wait(&session, &Rc::new(claimed), name).await;
+                control.submit_and_wait(&session, &Rc::new(queued.unqueued()), name, Queue::Outbox).await;
                 let compose = control.state().compose.clone();
                 if compose.draft(&queued.id).is_some_and(|form| form.is_in_outbox()) {
                     // The next ones would fail as well.
                     break;
                 }
             }
-            control.0.sending_outbox.set(false);
+            session.sending_outbox.set(false);
         });
     }
 
     /// Returns whether this tab may send or open a queued draft. Then no other tab may.
-    async fn claim(&self, session: &Rc<LoginSession>, queued: &Rc<DraftForm>, to_send: bool) -> bool {
-        match session.storage.claim_queued(queued, to_send).await {
-            Ok(is_claimed) => is_claimed || self.0.unstored_drafts.borrow().contains(&queued.id),
-            // The user has pressed Send, and this tab still has the message.
-            Err(_) => true,
+    ///
+    /// # Errors
+    /// The storage does not answer: other tabs may have the right.
+    async fn claim(
+        &self,
+        session: &Rc<LoginSession>,
+        queued: &Rc<DraftForm>,
+        to_send: bool,
+    ) -> Result<bool, idb::Error> {
+        let is_claimed = session.storage.claim_queued(queued, to_send).await;
+        // Other tabs do not know a draft that could not be stored.
+        if session.unstored_drafts.borrow().contains(&queued.id) {
+            return Ok(true);
+        }
+        session.reported_unclaimed.set(session.reported_unclaimed.get() && is_claimed.is_err());
+        is_claimed
+    }
+
+    /// The storage does not answer, so the message stays where it is.
+    fn report_unclaimed(&self, session: &Rc<LoginSession>) {
+        if self.is_current(session) && !session.reported_unclaimed.replace(true) {
+            self.notify(Notice::error(strings::NOT_CLAIMED));
         }
     }
 
@@ -198,7 +223,7 @@ impl Control {
     /// Sends the messages that an earlier page has held back and not sent.
     pub(super) fn send_queued(&self, session: &Rc<LoginSession>) {
         let state = self.state();
-        for queued in state.compose.drafts.iter().filter(|form| form.queued && !form.waiting) {
+        for queued in state.compose.drafts.iter().filter(|form| form.queue == Queue::Held) {
             let (control, session, queued) = (self.clone(), session.clone(), queued.clone());
             spawn_local(async move {
                 // Another tab may be holding it.
@@ -207,7 +232,8 @@ impl Control {
                 sleep((until - clock::now()).to_std().unwrap_or_default().min(HOLD_TIME_MAX)).await;
                 // The user may have opened or discarded it meanwhile.
                 let state = control.state();
-                let is_same = |listed: &Rc<DraftForm>| listed.queued && listed.changed == queued.changed;
+                let is_same =
+                    |listed: &Rc<DraftForm>| listed.queue == queued.queue && listed.changed == queued.changed;
                 let is_queued = state.compose.draft(&queued.id).is_some_and(is_same);
                 if is_queued && control.is_current(&session) {
                     control.submit_queued(&session, queued);

@@ -31,10 +31,19 @@ impl Control {
         if used.is_empty() {
             return;
         }
+        let session = session.clone();
+        if !self.is_current(&session) {
+            // The page shows another account.
+            spawn_local(async move {
+                let mut people = session.storage.load_people().await;
+                let (changed, dropped) = people::add(&mut people, used);
+                session.storage.put_people(&changed, &dropped).await;
+            });
+            return;
+        }
         let mut people = self.state().compose.people.to_vec();
         let (changed, dropped) = people::add(&mut people, used);
         self.dispatch(ComposeAction::People(people));
-        let session = session.clone();
         spawn_local(async move { session.storage.put_people(&changed, &dropped).await });
     }
 }

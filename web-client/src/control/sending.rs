@@ -16,9 +16,9 @@ use super::login_session::LoginSession;
 use super::own_address::placeholder;
 use super::tabs::TabEvent;
 use super::{Control, hello};
-use crate::model::draft_form::DraftForm;
+use crate::model::draft_form::{DraftForm, Queue};
 use crate::model::format;
-use crate::model::state::{ComposeAction, MailboxAction, Notice, Outgoing};
+use crate::model::state::{ComposeAction, MailboxAction, Notice, Outgoing, own_or_current};
 use crate::model::transcript::Protocol;
 use crate::platform::clock;
 use crate::platform::socket::Socket;
@@ -40,7 +40,7 @@ impl Control {
         if state.compose.outgoing.is_some() || state.compose.is_attaching(&form.id) {
             return None;
         }
-        let from = account.address.clone().or_else(|| placeholder(account));
+        let from = account.from(form.from.as_ref()).cloned().or_else(|| placeholder(account));
         if from.is_none_or(|from| form.draft(&from).is_err()) {
             self.dispatch(ComposeAction::Invalid);
             return None;
@@ -51,15 +51,16 @@ impl Control {
     /// Sends a valid draft now.
     pub(super) fn submit_draft(&self, session: &Rc<LoginSession>, form: &Rc<DraftForm>, name: String) {
         let (control, session, form) = (self.clone(), session.clone(), form.clone());
-        spawn_local(async move { control.submit_and_wait(&session, &form, name).await });
+        spawn_local(async move { control.submit_and_wait(&session, &form, name, Queue::Draft).await });
     }
 
-    /// Sends a valid draft, and returns when the outcome is stored.
+    /// Sends a valid draft, which is not queued any more, and returns when the outcome is stored. `before` is where it was.
     pub(super) async fn submit_and_wait(
         &self,
         session: &Rc<LoginSession>,
         form: &Rc<DraftForm>,
         name: String,
+        before: Queue,
     ) {
         // If the page is closed from here on, the stored draft says that it may have been delivered.
         let unconfirmed = Rc::new(DraftForm { maybe_delivered: true, ..DraftForm::clone(form) });
@@ -69,12 +70,12 @@ impl Control {
             self.progress(&form.id, 0, form.octets());
         }
         let (cancel, cancelled) = oneshot::channel();
-        self.0.cancel_sending.replace(Some(cancel));
+        session.cancel_sending.replace(Some(cancel));
         self.begin_sending();
         self.put_draft(session, &unconfirmed).await;
         match self.compose_and_submit(session, form, name, cancelled).await {
             Ok((message, receipt)) => self.on_sent(session, form, &message, &receipt).await,
-            Err(SendError::NotConnected(_)) => self.put_in_outbox(session, form).await,
+            Err(SendError::NotConnected(_)) => self.put_in_outbox(session, form, before).await,
             Err(error) => self.on_send_failed(session, form, &error).await,
         }
         self.end_sending();
@@ -91,7 +92,8 @@ impl Control {
 
     /// Cancels sending. After the final dot, the server may deliver the message anyway.
     pub(crate) fn cancel_sending(&self) {
-        if let Some(cancel) = self.0.cancel_sending.take() {
+        let cancel = self.session().and_then(|session| session.cancel_sending.take());
+        if let Some(cancel) = cancel {
             // Sending may have ended.
             let _ = cancel.send(());
         }
@@ -110,14 +112,16 @@ impl Control {
         cancelled: oneshot::Receiver<()>,
     ) -> Result<(Vec<u8>, Receipt), SendError> {
         let mut cancelled = cancelled;
-        let from = match select(pin!(self.find_address(session)), &mut cancelled).await {
-            Either::Left((from, _)) => from,
+        let current = match select(pin!(self.find_address(session)), &mut cancelled).await {
+            Either::Left((address, _)) => address,
             Either::Right((Ok(()), _)) => return Err(SendError::Cancelled),
             // The sender was dropped: this message cannot be cancelled any more.
             Either::Right((Err(_), finding)) => finding.await,
         };
-        let from = from.map_err(SendError::before_greeting)?;
-        let (draft, message) = compose_message(form, &from, name)?;
+        let current = current.map_err(SendError::before_greeting)?;
+        let own = session.addresses.borrow().clone();
+        let from = own_or_current(form.from.as_ref(), &own, Some(&current)).unwrap_or(&current);
+        let (draft, message) = compose_message(form, from, name)?;
         let outgoing = OutgoingMessage::new(&draft, message.clone());
         let receipt = self.submit(session, &form.id, &outgoing, cancelled).await?;
         Ok((message, receipt))
@@ -143,7 +147,7 @@ impl Control {
                 pending().await
             }
         };
-        let recorder = self.recorder(Protocol::Smtp);
+        let recorder = session.recorder(Protocol::Smtp);
         let (result, driver) =
             smtp::submit(socket, recorder, hello(), &session.credentials(), message, progress, cancelled)
                 .await;
@@ -183,7 +187,7 @@ impl Control {
             self.check();
         }
         session.storage.delete_draft(&form.id).await;
-        self.post_to_tabs(&TabEvent::DraftChanged(form.id.clone()));
+        session.post_to_tabs(&TabEvent::DraftChanged(form.id.clone()));
     }
 }
 

@@ -1,11 +1,14 @@
-//! Keeps the tabs of an account in sync: marks, deletions and drafts. All tabs have the same storage; a message to the other
+//! Keeps the tabs of an account in sync: marks, deletions, drafts and settings. All tabs have the same storage; a message to the other
 //! tabs says what has changed.
+
+use std::rc::Rc;
 
 use js_sys::Array;
 use wasm_bindgen::{JsCast as _, JsValue};
 use yew::platform::spawn_local;
 
 use super::Control;
+use super::login_session::LoginSession;
 use crate::model::state::{Action, ComposeAction, MailboxAction, Notice};
 use crate::platform::broadcast::Channel;
 use crate::platform::js;
@@ -22,6 +25,8 @@ pub(super) enum TabEvent {
         ids: Vec<String>,
         starred: bool,
     },
+    /// These messages were archived, moved back or labelled.
+    Filed(Vec<String>),
     /// The server has deleted these messages.
     Removed(Vec<String>),
     /// A draft was stored or deleted.
@@ -30,23 +35,27 @@ pub(super) enum TabEvent {
     DraftOpened(String),
     DraftIsOpen(String),
     DraftClosed(String),
+    SettingsChanged,
 }
 
 impl Control {
     /// Receives the events of other tabs with the same account until sign-out.
-    pub(super) fn connect_tabs(&self, account: &str) {
-        let control = self.clone();
-        let channel = Channel::open(&format!("pennypost/{account}"), move |message| {
-            if let Some(event) = decode(&message) {
-                control.on_tab_event(event);
+    pub(super) fn connect_tabs(&self, session: &Rc<LoginSession>) {
+        let (control, receiver) = (self.clone(), Rc::downgrade(session));
+        let channel = Channel::open(&format!("pennypost/{}", session.id), move |message| {
+            if let Some(session) = receiver.upgrade().filter(|session| control.is_current(session))
+                && let Some(event) = TabEvent::decode(&message)
+            {
+                control.on_tab_event(&session, event);
             }
         });
-        self.0.tabs.replace(channel);
+        session.tabs.replace(channel);
     }
 
+    /// Tells the tabs with the same account.
     pub(super) fn post_to_tabs(&self, event: &TabEvent) {
-        if let Some(channel) = &*self.0.tabs.borrow() {
-            channel.post(&encode(event));
+        if let Some(session) = self.session() {
+            session.post_to_tabs(event);
         }
     }
 
@@ -76,17 +85,19 @@ impl Control {
         }
     }
 
-    fn on_tab_event(&self, event: TabEvent) {
+    fn on_tab_event(&self, session: &Rc<LoginSession>, event: TabEvent) {
         // An event of another tab does not end the time for Undo of this one.
         let dispatch = |action: Action| self.0.store.dispatch(action);
         match event {
             TabEvent::Read { ids, read } => dispatch(MailboxAction::SetRead { ids, read }.into()),
             TabEvent::Starred { ids, starred } => dispatch(MailboxAction::SetStarred { ids, starred }.into()),
+            TabEvent::Filed(ids) => self.filed_elsewhere(ids),
             TabEvent::Removed(ids) => dispatch(MailboxAction::Removed(ids).into()),
-            TabEvent::DraftChanged(id) => self.draft_changed_elsewhere(id),
+            TabEvent::SettingsChanged => self.reread_settings(session),
+            TabEvent::DraftChanged(id) => self.draft_changed_elsewhere(session, id),
             TabEvent::DraftOpened(draft) => {
                 if self.state().compose.is_open(&draft) {
-                    self.post_to_tabs(&TabEvent::DraftIsOpen(draft.clone()));
+                    session.post_to_tabs(&TabEvent::DraftIsOpen(draft.clone()));
                     dispatch(ComposeAction::OpenElsewhere { draft, is_open: true }.into());
                 }
             }
@@ -96,7 +107,7 @@ impl Control {
             TabEvent::DraftClosed(draft) => {
                 if self.state().compose.is_open(&draft) {
                     // A third tab may have it open.
-                    self.post_to_tabs(&TabEvent::DraftOpened(draft.clone()));
+                    session.post_to_tabs(&TabEvent::DraftOpened(draft.clone()));
                     dispatch(ComposeAction::OpenElsewhere { draft, is_open: false }.into());
                 }
             }
@@ -104,9 +115,8 @@ impl Control {
     }
 
     /// Shows the stored version of a draft.
-    fn draft_changed_elsewhere(&self, id: String) {
-        let Some(session) = self.session() else { return };
-        let control = self.clone();
+    fn draft_changed_elsewhere(&self, session: &Rc<LoginSession>, id: String) {
+        let (control, session) = (self.clone(), session.clone());
         spawn_local(async move {
             let was_open = control.state().compose.is_open(&id);
             control.reread_draft(&session, &id).await;
@@ -115,7 +125,7 @@ impl Control {
             }
             let state = control.state();
             match state.compose.draft(&id) {
-                Some(form) if form.queued => {
+                Some(form) if form.is_queued() => {
                     control.notify(Notice::info("This message is being sent in another window."));
                 }
                 Some(_) => {}
@@ -127,36 +137,42 @@ impl Control {
     }
 }
 
-fn encode(event: &TabEvent) -> JsValue {
-    let array = |ids: &[String]| ids.iter().map(JsValue::from).collect::<Array>();
-    let one = |id: &String| array(std::slice::from_ref(id));
-    let (name, ids, flag) = match event {
-        TabEvent::Read { ids, read } => ("read", array(ids), *read),
-        TabEvent::Starred { ids, starred } => ("starred", array(ids), *starred),
-        TabEvent::Removed(ids) => ("removed", array(ids), false),
-        TabEvent::DraftChanged(id) => ("draftChanged", one(id), false),
-        TabEvent::DraftOpened(id) => ("draftOpened", one(id), false),
-        TabEvent::DraftIsOpen(id) => ("draftIsOpen", one(id), false),
-        TabEvent::DraftClosed(id) => ("draftClosed", one(id), false),
-    };
-    js::object([("event", name.into()), ("ids", ids.into()), ("flag", flag.into())]).into()
-}
+impl TabEvent {
+    pub(super) fn encode(&self) -> JsValue {
+        let array = |ids: &[String]| ids.iter().map(JsValue::from).collect::<Array>();
+        let one = |id: &String| array(std::slice::from_ref(id));
+        let (name, ids, flag) = match self {
+            Self::Read { ids, read } => ("read", array(ids), *read),
+            Self::Starred { ids, starred } => ("starred", array(ids), *starred),
+            Self::Filed(ids) => ("filed", array(ids), false),
+            Self::Removed(ids) => ("removed", array(ids), false),
+            Self::DraftChanged(id) => ("draftChanged", one(id), false),
+            Self::DraftOpened(id) => ("draftOpened", one(id), false),
+            Self::DraftIsOpen(id) => ("draftIsOpen", one(id), false),
+            Self::DraftClosed(id) => ("draftClosed", one(id), false),
+            Self::SettingsChanged => ("settingsChanged", Array::new(), false),
+        };
+        js::object([("event", name.into()), ("ids", ids.into()), ("flag", flag.into())]).into()
+    }
 
-/// `None` for an event of another version of the page.
-fn decode(message: &JsValue) -> Option<TabEvent> {
-    let ids = js::property(message, "ids")?.dyn_into::<Array>().ok()?;
-    let mut ids: Vec<_> = ids.iter().filter_map(|id| id.as_string()).collect();
-    let flag = js::property(message, "flag")?.as_bool()?;
-    Some(match js::property(message, "event")?.as_string()?.as_str() {
-        "read" => TabEvent::Read { ids, read: flag },
-        "starred" => TabEvent::Starred { ids, starred: flag },
-        "removed" => TabEvent::Removed(ids),
-        "draftChanged" => TabEvent::DraftChanged(ids.pop()?),
-        "draftOpened" => TabEvent::DraftOpened(ids.pop()?),
-        "draftIsOpen" => TabEvent::DraftIsOpen(ids.pop()?),
-        "draftClosed" => TabEvent::DraftClosed(ids.pop()?),
-        _ => return None,
-    })
+    /// `None` for an event of another version of the page.
+    fn decode(message: &JsValue) -> Option<Self> {
+        let ids = js::property(message, "ids")?.dyn_into::<Array>().ok()?;
+        let mut ids: Vec<_> = ids.iter().filter_map(|id| id.as_string()).collect();
+        let flag = js::property(message, "flag")?.as_bool()?;
+        Some(match js::property(message, "event")?.as_string()?.as_str() {
+            "read" => Self::Read { ids, read: flag },
+            "starred" => Self::Starred { ids, starred: flag },
+            "filed" => Self::Filed(ids),
+            "removed" => Self::Removed(ids),
+            "draftChanged" => Self::DraftChanged(ids.pop()?),
+            "draftOpened" => Self::DraftOpened(ids.pop()?),
+            "draftIsOpen" => Self::DraftIsOpen(ids.pop()?),
+            "draftClosed" => Self::DraftClosed(ids.pop()?),
+            "settingsChanged" => Self::SettingsChanged,
+            _ => return None,
+        })
+    }
 }
 
 /// JavaScript values exist on WebAssembly only.
@@ -174,18 +190,20 @@ mod tests {
         for event in [
             TabEvent::Read { ids: ids(), read: true },
             TabEvent::Starred { ids: ids(), starred: false },
+            TabEvent::Filed(ids()),
             TabEvent::Removed(ids()),
             TabEvent::DraftChanged(id()),
             TabEvent::DraftOpened(id()),
             TabEvent::DraftIsOpen(id()),
             TabEvent::DraftClosed(id()),
+            TabEvent::SettingsChanged,
         ] {
-            assert_eq!(decode(&encode(&event)), Some(event));
+            assert_eq!(TabEvent::decode(&event.encode()), Some(event));
         }
-        assert_eq!(decode(&JsValue::NULL), None);
+        assert_eq!(TabEvent::decode(&JsValue::NULL), None);
         let unknown = [("event", "x".into()), ("ids", Array::new().into()), ("flag", true.into())];
-        assert_eq!(decode(&js::object(unknown)), None);
+        assert_eq!(TabEvent::decode(&js::object(unknown)), None);
         let empty = [("event", "draftClosed".into()), ("ids", Array::new().into()), ("flag", true.into())];
-        assert_eq!(decode(&js::object(empty)), None);
+        assert_eq!(TabEvent::decode(&js::object(empty)), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Content lines of vCard (RFC 6350 section 3.3) and iCalendar (RFC 5545 section 3.1): `NAME;PARAMETER=VALUE:value`.
 
 /// Lines of a file that are read.
-const LINES_MAX: usize = 100_000;
+pub(crate) const LINES_MAX: usize = 100_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ContentLine {
@@ -35,6 +35,11 @@ pub(crate) fn parse(text: &str) -> Vec<ContentLine> {
         }
     }
     lines.iter().filter_map(|line| content_line(line)).collect()
+}
+
+/// Whether [`parse`] omits lines of this text.
+pub(crate) fn is_cut(text: &str) -> bool {
+    text.lines().filter(|line| !line.starts_with([' ', '\t'])).nth(LINES_MAX).is_some()
 }
 
 /// Writes a line with its folds and its end.

@@ -37,13 +37,9 @@ pub(crate) fn conversation(mailbox: &MailboxState, id: &str) -> Vec<Rc<Message>>
     }
     // A message to oneself exists twice.
     let mut seen: HashSet<&MessageId> = HashSet::new();
-    found.retain(|message| message_id(message).is_none_or(|id| seen.insert(id)));
+    found.retain(|message| message.message_id().is_none_or(|id| seen.insert(id)));
     found.sort_by_key(|message| message.header.as_ref().and_then(|header| header.date));
     found.into_iter().cloned().collect()
-}
-
-fn message_id(message: &Message) -> Option<&MessageId> {
-    message.header.as_ref()?.message_id.as_ref()
 }
 
 /// The Message-IDs of the message and of those that it answers.

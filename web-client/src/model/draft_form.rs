@@ -92,6 +92,8 @@ pub(crate) struct DraftForm {
     /// connection repeats the Message-ID and recipients can detect the duplicate.
     pub(crate) id: String,
     pub(crate) changed: DateTime<Utc>,
+    /// The chosen own address; `None` for the account's current one.
+    pub(crate) from: Option<Address>,
     pub(crate) to: Recipients,
     pub(crate) cc: Recipients,
     pub(crate) bcc: Recipients,
@@ -105,10 +107,19 @@ pub(crate) struct DraftForm {
     pub(crate) references: Vec<MessageId>,
     /// The connection or the page ended during sending; the message may have been delivered.
     pub(crate) maybe_delivered: bool,
-    /// The user has pressed Send. The message is held back for Undo, or it waits for a connection.
-    pub(crate) queued: bool,
-    /// The time for Undo is over, and there was no connection. Meaningful for a queued draft only.
-    pub(crate) waiting: bool,
+    pub(crate) queue: Queue,
+}
+
+/// Whether the user has pressed Send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Queue {
+    /// No, or the server has refused the message.
+    #[default]
+    Draft,
+    /// Yes. The message is held back while Undo is offered.
+    Held,
+    /// Yes. The time for Undo is over, and the message is sent as soon as there is a connection.
+    Outbox,
 }
 
 /// Something that the author may have forgotten.
@@ -116,7 +127,7 @@ pub(crate) struct DraftForm {
 pub(crate) enum Reminder {
     /// The subject is empty.
     Subject,
-    /// The text mentions an attachment, and there is none.
+    /// The text mentions an attachment, and there is none. Images in the text do not count.
     Attachment,
 }
 
@@ -131,6 +142,7 @@ impl DraftForm {
         Self {
             id: format!("{number:032x}"),
             changed,
+            from: None,
             to: Recipients::default(),
             cc: Recipients::default(),
             bcc: Recipients::default(),
@@ -141,8 +153,7 @@ impl DraftForm {
             in_reply_to: None,
             references: Vec::new(),
             maybe_delivered: false,
-            queued: false,
-            waiting: false,
+            queue: Queue::Draft,
         }
     }
 
@@ -181,7 +192,7 @@ impl DraftForm {
         };
         if self.subject.trim().is_empty() {
             Some(Reminder::Subject)
-        } else if self.attachments.is_empty() && mentions_attachment() {
+        } else if self.listed_attachments().next().is_none() && mentions_attachment() {
             Some(Reminder::Attachment)
         } else {
             None
@@ -236,14 +247,28 @@ impl DraftForm {
             self.attachments.iter().filter(is_sent).map(|file| Attachment::clone(file)).collect();
     }
 
+    pub(crate) fn with_attachment(&self, attachment: Rc<Attachment>, changed: DateTime<Utc>) -> Self {
+        let mut form = Self { changed, ..self.clone() };
+        form.attachments.push(attachment);
+        form
+    }
+
     /// The draft without the mark that it is queued.
     pub(crate) fn unqueued(&self) -> Self {
-        Self { queued: false, waiting: false, ..self.clone() }
+        self.queued_as(Queue::Draft)
+    }
+
+    pub(crate) fn queued_as(&self, queue: Queue) -> Self {
+        Self { queue, ..self.clone() }
+    }
+
+    pub(crate) const fn is_queued(&self) -> bool {
+        !matches!(self.queue, Queue::Draft)
     }
 
     /// Whether the draft is sent as soon as there is a connection.
     pub(crate) const fn is_in_outbox(&self) -> bool {
-        self.queued && self.waiting
+        matches!(self.queue, Queue::Outbox)
     }
 
     /// All recipients, separated by commas.

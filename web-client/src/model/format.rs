@@ -51,7 +51,6 @@ pub(crate) fn size(octets: u64) -> String {
     }
 }
 
-/// `1 message`, `1,240 messages`.
 /// `22 Nov 2026`
 pub(crate) fn day(day: NaiveDate) -> String {
     format!("{} {} {}", day.day(), MONTHS[day.month0() as usize], day.year())
@@ -64,6 +63,7 @@ pub(crate) fn eml_name(subject: &str) -> String {
     format!("{}.eml", if name.trim().is_empty() { "message" } else { name.trim() })
 }
 
+/// `1 message`, `1,240 messages`.
 pub(crate) fn count(count: usize, one: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{} {one}s", number(count)) }
 }

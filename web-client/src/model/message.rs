@@ -8,6 +8,7 @@ use mail_core::message::parsed::{NamedAddress, Summary};
 use mail_core::message::printable::printable_line;
 
 use super::draft_form::DraftForm;
+use super::filing::Filing;
 use super::search::{Fold, Search, SearchedTexts};
 
 /// One message of a scan listing, with its unique-id (RFC 1939 sections 5 and 7).
@@ -31,10 +32,17 @@ pub(crate) struct Message {
     pub(crate) header: Option<Rc<HeaderSummary>>,
     pub(crate) read: bool,
     pub(crate) starred: bool,
+    pub(crate) filing: Filing,
     /// The whole message is in IndexedDB.
     pub(crate) stored: bool,
     /// `None` until the message was fetched once.
     pub(crate) body: Option<BodyIndex>,
+}
+
+impl Message {
+    pub(crate) fn message_id(&self) -> Option<&MessageId> {
+        self.header.as_ref()?.message_id.as_ref()
+    }
 }
 
 /// The part of a message's text that the list shows and searches.
@@ -191,6 +199,14 @@ impl ListItem {
             Self::Message(message) => !message.read,
             Self::Draft(_) => false,
         }
+    }
+
+    pub(crate) fn labels(&self) -> impl Iterator<Item = &String> {
+        let filing = match self {
+            Self::Message(message) => Some(&message.filing),
+            Self::Draft(_) => None,
+        };
+        filing.into_iter().flat_map(|filing| &filing.labels)
     }
 
     /// The first words of the text; empty if they are not known.

@@ -1,4 +1,5 @@
-//! The URL fragment names what is open: `#inbox`, `#inbox/<unique-id>`, `#sent/<id>`, `#drafts/<id>`.
+//! The URL fragment names what is open: `#inbox`, `#inbox/<unique-id>`, `#sent/<id>`, `#drafts/<id>`,
+//! `#label/<name>/<unique-id>`.
 
 use super::state::Folder;
 
@@ -16,9 +17,9 @@ impl Route {
     /// The fragment, with its `#`. `encode` is `encodeURIComponent`.
     pub(crate) fn fragment(&self, encode: impl Fn(&str) -> String) -> String {
         match self {
-            Self::Folder(folder) => format!("#{}", slug(*folder)),
-            Self::Message(folder, id) => format!("#{}/{}", slug(*folder), encode(id)),
-            Self::Draft(id) => format!("#{}/{}", slug(Folder::Drafts), encode(id)),
+            Self::Folder(folder) => format!("#{}", path(folder, &encode)),
+            Self::Message(folder, id) => format!("#{}/{}", path(folder, &encode), encode(id)),
+            Self::Draft(id) => format!("#{}/{}", slug(&Folder::Drafts), encode(id)),
         }
     }
 
@@ -26,19 +27,39 @@ impl Route {
     pub(crate) fn parse(fragment: &str, decode: impl Fn(&str) -> Option<String>) -> Option<Self> {
         let path = fragment.strip_prefix('#').unwrap_or(fragment);
         let (name, id) = path.split_once('/').map_or((path, None), |(name, id)| (name, Some(id)));
-        let folder = Folder::ALL.into_iter().find(|folder| slug(*folder) == name)?;
+        if name == LABEL {
+            let label = id?;
+            let (label, id) = label.split_once('/').map_or((label, None), |(label, id)| (label, Some(id)));
+            let folder = Folder::Label(decode(label).filter(|label| !label.is_empty())?.into());
+            let Some(id) = id.filter(|id| !id.is_empty()) else { return Some(Self::Folder(folder)) };
+            return Some(Self::Message(folder, decode(id)?));
+        }
+        let folder = Folder::FIXED.into_iter().find(|folder| slug(folder) == name)?;
         let Some(id) = id.filter(|id| !id.is_empty()) else { return Some(Self::Folder(folder)) };
         let id = decode(id)?;
         Some(if folder == Folder::Drafts { Self::Draft(id) } else { Self::Message(folder, id) })
     }
 }
 
-const fn slug(folder: Folder) -> &'static str {
+/// The first segment of a label's route.
+const LABEL: &str = "label";
+
+fn path(folder: &Folder, encode: impl Fn(&str) -> String) -> String {
+    match folder {
+        Folder::Label(label) => format!("{LABEL}/{}", encode(label)),
+        folder => slug(folder).to_owned(),
+    }
+}
+
+const fn slug(folder: &Folder) -> &'static str {
     match folder {
         Folder::Inbox => "inbox",
         Folder::Starred => "starred",
+        Folder::Archive => "archive",
         Folder::Drafts => "drafts",
         Folder::Sent => "sent",
+        Folder::Trash => "trash",
+        Folder::Label(_) => LABEL,
     }
 }
 
@@ -61,6 +82,9 @@ mod tests {
             (Route::Message(Folder::Starred, "a/b".to_owned()), "#starred/a/b"),
             (Route::Message(Folder::Sent, "00ff".to_owned()), "#sent/00ff"),
             (Route::Draft("00ff".to_owned()), "#drafts/00ff"),
+            (Route::Folder(Folder::Archive), "#archive"),
+            (Route::Folder(Folder::Label("Bills".into())), "#label/Bills"),
+            (Route::Message(Folder::Label("Bills".into()), "01J".to_owned()), "#label/Bills/01J"),
         ] {
             assert_eq!(route.fragment(str::to_owned), fragment);
             assert_eq!(parse(fragment), Some(route));
@@ -69,7 +93,7 @@ mod tests {
 
     #[test]
     fn malformed_fragment_is_no_route() {
-        for fragment in ["", "#", "#x", "#x/1", "#INBOX", "#inbox/%"] {
+        for fragment in ["", "#", "#x", "#x/1", "#INBOX", "#inbox/%", "#label", "#label/", "#label/%/1"] {
             assert_eq!(parse(fragment), None, "{fragment}");
         }
         assert_eq!(parse("#inbox/"), Some(Route::Folder(Folder::Inbox)));

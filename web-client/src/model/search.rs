@@ -5,6 +5,7 @@
 //! | `from:x`, `to:x`, `subject:x` | the field contains x |
 //! | `has:attachment` | it has an attachment |
 //! | `is:unread` | it is unread |
+//! | `label:x` | the name of one of its labels contains x |
 //! | `before:2026-11-22` | it is older than the start of this day |
 //! | `after:2026-11-22` | it is from this day or later |
 //!
@@ -44,6 +45,7 @@ enum Term {
     Subject(String),
     HasAttachment,
     Unread,
+    Label(String),
     Before(DateTime<Utc>),
     After(DateTime<Utc>),
 }
@@ -81,6 +83,7 @@ impl Search {
             Term::Subject(word) => subject.contains(word),
             Term::HasAttachment => item.has_attachments(),
             Term::Unread => item.is_unread(),
+            Term::Label(word) => item.labels().any(|label| self.fold(label).contains(word)),
             Term::Before(time) => item.date().is_some_and(|date| date < *time),
             Term::After(time) => item.date().is_some_and(|date| date >= *time),
         })
@@ -106,7 +109,9 @@ fn term(part: &str, fold: Fold, midnight: impl Fn(NaiveDate) -> DateTime<Utc>) -
     let operator = part.split_once(':').and_then(|(name, value)| {
         Some(match (name.to_ascii_lowercase().as_str(), fold(value)) {
             // While the value is being typed, the operator changes nothing.
-            ("from" | "to" | "subject" | "has" | "is" | "before" | "after", value) if value.is_empty() => {
+            ("from" | "to" | "subject" | "has" | "is" | "label" | "before" | "after", value)
+                if value.is_empty() =>
+            {
                 None
             }
             ("from", value) => Some(Term::From(value)),
@@ -116,6 +121,7 @@ fn term(part: &str, fold: Fold, midnight: impl Fn(NaiveDate) -> DateTime<Utc>) -
                 Some(Term::HasAttachment)
             }
             ("is", value) if value == "unread" => Some(Term::Unread),
+            ("label", value) => Some(Term::Label(value)),
             ("before", value) => Some(Term::Before(midnight(parse_date(&value)?))),
             ("after", value) => Some(Term::After(midnight(parse_date(&value)?))),
             _ => return None,
@@ -166,6 +172,7 @@ mod tests {
             ("subject:Re:", Term::Subject("re:".to_owned())),
             ("has:attachment", Term::HasAttachment),
             ("is:unread", Term::Unread),
+            ("label:Bills", Term::Label("bills".to_owned())),
             ("before:2026-11-22", Term::Before(day("2026-11-22"))),
             ("before:2026/11/2", Term::Before(day("2026-11-02"))),
             ("after:2026-11", Term::After(day("2026-11-01"))),

@@ -4,6 +4,10 @@
 pub(crate) const OFFLINE_OCTETS: [u64; 4] = [0, 50_000_000, 200_000_000, 1_000_000_000];
 /// Seconds for which sending can be undone.
 pub(crate) const UNDO_SEND_SECONDS: [u32; 4] = [0, 5, 10, 30];
+/// Width of the message list in pixels.
+pub(crate) const LIST_WIDTH_DEFAULT: u32 = 380;
+pub(crate) const LIST_WIDTH_MIN: u32 = 260;
+pub(crate) const LIST_WIDTH_MAX: u32 = 900;
 /// Senders whose images are always shown. Of more, the oldest are forgotten.
 const IMAGE_SENDERS_MAX: usize = 1_000;
 
@@ -20,6 +24,10 @@ pub(crate) struct Settings {
     pub(crate) conversations: bool,
     /// New messages are in plain text.
     pub(crate) plain_text: bool,
+    /// The rows of the list have no snippet.
+    pub(crate) compact: bool,
+    /// In pixels, within the limits.
+    pub(crate) list_width: u32,
     /// Addresses in lower case whose remote images are always shown, the last one added first.
     pub(crate) images_from: Vec<String>,
 }
@@ -33,6 +41,8 @@ impl Default for Settings {
             undo_send_seconds: UNDO_SEND_SECONDS[2],
             conversations: true,
             plain_text: false,
+            compact: false,
+            list_width: LIST_WIDTH_DEFAULT,
             images_from: Vec::new(),
         }
     }
@@ -54,6 +64,35 @@ impl Settings {
         self.images_from.retain(|shown| shown != sender);
     }
 
+    /// Adds the changes from `before` to `after` to these settings, which another tab may have changed meanwhile.
+    pub(crate) fn with_changes(self, before: &Self, after: &Self) -> Self {
+        fn changed<T: Clone + PartialEq>(own: T, before: &T, after: &T) -> T {
+            if before == after { own } else { after.clone() }
+        }
+        let mut settings = Self {
+            name: changed(self.name, &before.name, &after.name),
+            signature: changed(self.signature, &before.signature, &after.signature),
+            offline_octets: changed(self.offline_octets, &before.offline_octets, &after.offline_octets),
+            undo_send_seconds: changed(
+                self.undo_send_seconds,
+                &before.undo_send_seconds,
+                &after.undo_send_seconds,
+            ),
+            conversations: changed(self.conversations, &before.conversations, &after.conversations),
+            plain_text: changed(self.plain_text, &before.plain_text, &after.plain_text),
+            compact: changed(self.compact, &before.compact, &after.compact),
+            list_width: changed(self.list_width, &before.list_width, &after.list_width),
+            images_from: self.images_from,
+        };
+        for sender in before.images_from.iter().filter(|sender| !after.shows_images_from(sender)) {
+            settings.block_images_from(sender);
+        }
+        for sender in after.images_from.iter().rev().filter(|sender| !before.shows_images_from(sender)) {
+            settings.show_images_from(sender);
+        }
+        settings
+    }
+
     /// Adds the signature to the text of a new message, or above the quotation of a reply (RFC 3676 section 4.3).
     pub(crate) fn sign(&self, body: &str) -> String {
         let signature = self.signature.trim_end();
@@ -73,6 +112,29 @@ mod tests {
         assert_eq!(settings.sign(""), "\n\n-- \nAg Mitra\nKharagpur\n");
         assert_eq!(settings.sign("\n\n> Hello"), "\n\n-- \nAg Mitra\nKharagpur\n\n\n> Hello");
         assert_eq!(Settings::default().sign("\n\n> Hello"), "\n\n> Hello");
+    }
+
+    #[test]
+    fn changes_of_two_tabs_are_merged() {
+        let senders = |senders: &[&str]| senders.iter().map(|sender| (*sender).to_owned()).collect();
+        let before = Settings { images_from: senders(&["a@b", "c@d"]), ..Settings::default() };
+        let one = Settings { name: "Ag".to_owned(), images_from: senders(&["a@b"]), ..before.clone() };
+        let other = Settings {
+            signature: "Ag".to_owned(),
+            conversations: false,
+            plain_text: true,
+            undo_send_seconds: 30,
+            offline_octets: 0,
+            images_from: senders(&["e@f", "a@b", "c@d"]),
+            ..before.clone()
+        };
+        let merged = one.clone().with_changes(&before, &other);
+        assert_eq!(
+            merged,
+            Settings { name: "Ag".to_owned(), images_from: senders(&["e@f", "a@b"]), ..other.clone() }
+        );
+        assert_eq!(other.with_changes(&before, &one), merged);
+        assert_eq!(one.clone().with_changes(&before, &before), one);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The account routes of the page's server: own addresses, a new password, changes of the mailbox. A separate bridge has none of
+//! The account routes of the page's server: own addresses, queued messages, a new password, changes of the mailbox. A separate bridge has none of
 //! them.
 
 use std::pin::pin;
@@ -6,16 +6,19 @@ use std::pin::pin;
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::future::{Either, select};
 use futures::stream::StreamExt as _;
+use gloo_events::EventListener;
 use mail_core::message::address::Address;
+use mail_core::message::id::MessageId;
 use mail_core::sasl::Credentials;
 use mail_core::time::Duration;
-use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{CloseEvent, MessageEvent, RequestInit, Response, WebSocket};
+use web_sys::{RequestInit, Response};
 use yew::platform::time::sleep;
 
+use super::web_socket::{SocketEvent, WebSocket};
 use super::{js, location};
+use crate::model::queued_mail::{QueuedMail, QueuedRecipient, QueuedState};
 
 /// The server delays the answer to a wrong password by up to 8 seconds.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -27,7 +30,7 @@ const REASON_CHARS_MAX: usize = 300;
 pub(crate) struct AccountSession {
     /// The user's addresses, the primary one first.
     pub(crate) addresses: Vec<Address>,
-    /// For [`MailboxEvents::connect`].
+    /// For [`queue`] and [`MailboxEvents::connect`].
     pub(crate) token: String,
 }
 
@@ -35,8 +38,10 @@ pub(crate) struct AccountSession {
 pub(crate) enum AccountError {
     /// The server has no such routes, or refuses the user. Another attempt has the same result.
     Refused(String),
-    /// The server cannot be reached, or asks for another attempt.
+    /// The server asks for another attempt.
     Unavailable(String),
+    /// The connection was lost before the answer. The server may have received the request.
+    NoAnswer,
 }
 
 /// Signs in to the account routes.
@@ -46,15 +51,53 @@ pub(crate) async fn sign_in(credentials: &Credentials) -> Result<AccountSession,
         ("password", JsValue::from(credentials.password.expose())),
     ]);
     let text = post("account/session", &body).await?;
-    let answer = js_sys::JSON::parse(&text).map_err(|_| no_answer())?;
-    let addresses =
-        js::property(&answer, "addresses").map(|list| js_sys::Array::from(&list)).unwrap_or_default();
+    let answer = js_sys::JSON::parse(&text).map_err(|_| AccountError::NoAnswer)?;
+    let addresses = array(&answer, "addresses");
     let addresses = addresses.iter().filter_map(|text| Address::parse(&text.as_string()?).ok());
-    let token = js::property(&answer, "token").and_then(|token| token.as_string()).ok_or_else(no_answer)?;
+    let token = string(&answer, "token").ok_or(AccountError::NoAnswer)?;
     Ok(AccountSession { addresses: addresses.collect(), token })
 }
 
-/// Changes the password. After an error, it is unchanged unless the connection was lost.
+/// The user's messages that wait in the server's queue. Those without a Message-ID are left out.
+pub(crate) async fn queue(token: &str) -> Result<Vec<QueuedMail>, AccountError> {
+    let text = post("account/queue", &js::object([("token", JsValue::from(token))])).await?;
+    let answer = js_sys::JSON::parse(&text).map_err(|_| AccountError::NoAnswer)?;
+    Ok(array(&answer, "messages").iter().filter_map(|message| queued_mail(&message)).collect())
+}
+
+fn queued_mail(message: &JsValue) -> Option<QueuedMail> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
+    let more_recipients = js::property(message, "more_recipients")?.as_f64()? as usize;
+    Some(QueuedMail {
+        message_id: MessageId::parse(&string(message, "message_id")?)?,
+        recipients: array(message, "recipients").iter().filter_map(|one| queued_recipient(&one)).collect(),
+        more_recipients,
+    })
+}
+
+fn queued_recipient(recipient: &JsValue) -> Option<QueuedRecipient> {
+    let next_attempt = string(recipient, "next_attempt").and_then(|time| time.parse().ok());
+    Some(QueuedRecipient {
+        address: string(recipient, "address")?,
+        state: match string(recipient, "state")?.as_str() {
+            "held" => QueuedState::Held,
+            "undeliverable" => QueuedState::Undeliverable,
+            _ => QueuedState::Waiting(next_attempt),
+        },
+        reply: string(recipient, "reply")?,
+    })
+}
+
+fn string(object: &JsValue, name: &str) -> Option<String> {
+    js::property(object, name)?.as_string()
+}
+
+/// Empty if there is no such array.
+fn array(object: &JsValue, name: &str) -> js_sys::Array {
+    js::property(object, name).map(|list| js_sys::Array::from(&list)).unwrap_or_default()
+}
+
+/// Changes the password. After an error, it is unchanged except after [`AccountError::NoAnswer`].
 pub(crate) async fn change_password(credentials: &Credentials, new: &str) -> Result<(), AccountError> {
     let body = js::object([
         ("user", JsValue::from(&credentials.authentication_id)),
@@ -64,14 +107,10 @@ pub(crate) async fn change_password(credentials: &Credentials, new: &str) -> Res
     post("account/password", &body).await.map(drop)
 }
 
-fn no_answer() -> AccountError {
-    AccountError::Unavailable("The server does not answer.".to_owned())
-}
-
 async fn post(path: &str, body: &JsValue) -> Result<String, AccountError> {
     match select(pin!(request(path, body)), pin!(sleep(TIMEOUT))).await {
-        Either::Left((answer, _)) => answer.unwrap_or_else(|_| Err(no_answer())),
-        Either::Right(_) => Err(no_answer()),
+        Either::Left((answer, _)) => answer.unwrap_or(Err(AccountError::NoAnswer)),
+        Either::Right(_) => Err(AccountError::NoAnswer),
     }
 }
 
@@ -91,12 +130,14 @@ async fn request(path: &str, body: &JsValue) -> Result<Result<String, AccountErr
         "" => format!("status {}", response.status()),
         text => text.chars().take(REASON_CHARS_MAX).collect(),
     };
-    // 429: too many failed sign-ins; 5xx: the cause may be temporary (RFC 9110 section 15.6).
+    // 502 and 504: a proxy got no answer from the server (RFC 9110 section 15.6).
+    if matches!(response.status(), 502 | 504) {
+        return Ok(Err(AccountError::NoAnswer));
+    }
+    // 429: too many failed sign-ins; 5xx: the cause may be temporary.
     let is_temporary = response.status() == 429 || response.status() >= 500;
     Ok(Err(if is_temporary { AccountError::Unavailable(reason) } else { AccountError::Refused(reason) }))
 }
-
-const HIDE: &str = "pagehide";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MailboxEvent {
@@ -107,53 +148,31 @@ pub(crate) enum MailboxEvent {
 
 /// A WebSocket that reports changes of the mailbox.
 pub(crate) struct MailboxEvents {
-    socket: WebSocket,
+    _socket: WebSocket,
     events: UnboundedReceiver<Option<String>>,
-    _on_open: Closure<dyn FnMut()>,
-    _on_message: Closure<dyn FnMut(MessageEvent)>,
-    _on_close: Closure<dyn FnMut(CloseEvent)>,
-    on_hide: Closure<dyn FnMut()>,
+    _on_hide: EventListener,
 }
 
 impl MailboxEvents {
     /// Starts connecting; `None` if the browser refuses to open WebSockets.
     pub(crate) fn connect(token: &str) -> Option<Self> {
-        let socket = WebSocket::new(&location::web_socket("account/events")?).ok()?;
         let (sender, events) = unbounded();
-        let notify = move |event| {
+        let token = token.to_owned();
+        let socket = WebSocket::connect("account/events", move |socket, event| {
+            let event = match event {
+                // A closed socket is reported by its close event.
+                SocketEvent::Open => return drop(socket.send_with_str(&token)),
+                SocketEvent::Message(data) => data.as_string(),
+                SocketEvent::Closed { .. } => None,
+            };
             // Fails after the socket was dropped.
             let _ = sender.unbounded_send(event);
-        };
-        let on_open = Closure::new({
-            let (socket, token) = (socket.clone(), token.to_owned());
-            move || {
-                // A closed socket is reported by its close event.
-                let _ = socket.send_with_str(&token);
-            }
-        });
-        let on_message = Closure::new({
-            let notify = notify.clone();
-            move |event: MessageEvent| notify(event.data().as_string())
-        });
-        let on_close = Closure::new(move |_: CloseEvent| notify(None));
+        })?;
         // A browser that keeps a page for Back reports an open connection as an error.
-        let on_hide = Closure::new({
-            let socket = socket.clone();
-            move || drop(socket.close())
-        });
+        let hidden = socket.socket().clone();
         let window = web_sys::window()?;
-        window.add_event_listener_with_callback(HIDE, on_hide.as_ref().unchecked_ref()).ok()?;
-        socket.set_onopen(Some(on_open.as_ref().unchecked_ref()));
-        socket.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
-        socket.set_onclose(Some(on_close.as_ref().unchecked_ref()));
-        Some(Self {
-            socket,
-            events,
-            _on_open: on_open,
-            _on_message: on_message,
-            _on_close: on_close,
-            on_hide,
-        })
+        let on_hide = EventListener::new(&window, "pagehide", move |_| drop(hidden.close()));
+        Some(Self { _socket: socket, events, _on_hide: on_hide })
     }
 
     /// Waits for the next event; `None` when the connection has ended.
@@ -165,17 +184,5 @@ impl MailboxEvents {
                 _ => {}
             }
         }
-    }
-}
-
-impl Drop for MailboxEvents {
-    fn drop(&mut self) {
-        if let Some(window) = web_sys::window() {
-            let _ = window.remove_event_listener_with_callback(HIDE, self.on_hide.as_ref().unchecked_ref());
-        }
-        self.socket.set_onopen(None);
-        self.socket.set_onmessage(None);
-        self.socket.set_onclose(None);
-        let _: Result<(), JsValue> = self.socket.close();
     }
 }

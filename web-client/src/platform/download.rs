@@ -13,7 +13,7 @@ use super::dom;
 /// Time for the browser to read the file, for which no event exists.
 const READ_TIME: Duration = Duration::from_secs(60);
 
-/// Opens a PDF in a new tab, with the viewer of the browser. The type prevents that anything else in it is run.
+/// Opens a PDF in a new tab, with the viewer of the browser. Because of the media type, the browser does not run it as HTML.
 pub(crate) fn open_pdf(bytes: &Uint8Array) {
     let Some(url) = BlobUrl::for_pdf(bytes) else { return };
     if let Some(window) = web_sys::window() {

@@ -37,8 +37,8 @@ impl Database {
         transaction.object_store(store)?.get(JsValue::from(key))?.await
     }
 
-    /// Reads and replaces the value of a key in one transaction, so that no other tab changes it in between. `replace`
-    /// returns the new value, or `None` to leave the value. Returns whether it was replaced.
+    /// Reads and replaces the value of a key, if there is one, in one transaction, so that no other tab changes it in between.
+    /// `replace` returns the new value, or `None` to leave it as it is. Returns whether it was replaced.
     ///
     /// # Errors
     /// The database does not answer, or refuses the new value.
@@ -46,14 +46,14 @@ impl Database {
         &self,
         store: &str,
         key: &str,
-        replace: impl FnOnce(&JsValue) -> Option<JsValue>,
+        replace: impl FnOnce(Option<&JsValue>) -> Option<JsValue>,
     ) -> Result<bool, Error> {
         let Some(database) = &self.database else { return Ok(false) };
         let transaction = database.transaction(&[store], TransactionMode::ReadWrite)?;
         let store = transaction.object_store(store)?;
         let key = JsValue::from(key);
         let value = store.get(key.clone())?.await?;
-        let Some(value) = value.and_then(|value| replace(&value)) else { return Ok(false) };
+        let Some(value) = replace(value.as_ref()) else { return Ok(false) };
         store.put(&value, Some(&key))?;
         transaction.commit()?.await?;
         Ok(true)

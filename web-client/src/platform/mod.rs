@@ -20,6 +20,7 @@ pub(crate) mod rich_dom;
 pub(crate) mod service_worker;
 pub(crate) mod socket;
 pub(crate) mod text;
+pub(crate) mod web_socket;
 pub(crate) mod web_storage;
 
 /// The conversions of the browser for the parser of mail-core.

@@ -8,12 +8,11 @@ use bytes::Bytes;
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::future::{Either, select};
 use futures::stream::StreamExt as _;
+use js_sys::Uint8Array;
 use mail_core::time::{Duration, Instant};
-use wasm_bindgen::closure::Closure;
-use wasm_bindgen::{JsCast as _, JsValue};
-use web_sys::{BinaryType, CloseEvent, MessageEvent, WebSocket};
 use yew::platform::time::sleep;
 
+use super::web_socket::{SocketEvent, WebSocket};
 use super::{location, refusal};
 use crate::model::transcript::Protocol;
 use crate::session::{Connection, ConnectionLost, Received};
@@ -29,7 +28,7 @@ const CLOSE_NORMAL: u16 = 1_000;
 /// A connection that sends nothing for this time is lost.
 const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 
-enum SocketEvent {
+enum Event {
     Bytes(Bytes),
     End,
 }
@@ -40,10 +39,7 @@ pub(crate) struct Socket {
     /// The upgrade succeeded.
     opened: Rc<Cell<bool>>,
     close_reason: Rc<RefCell<Option<String>>>,
-    events: UnboundedReceiver<SocketEvent>,
-    _on_open: Closure<dyn FnMut()>,
-    _on_message: Closure<dyn FnMut(MessageEvent)>,
-    _on_close: Closure<dyn FnMut(CloseEvent)>,
+    events: UnboundedReceiver<Event>,
 }
 
 impl Socket {
@@ -58,58 +54,35 @@ impl Socket {
         };
         let separator = if server.is_empty() { "" } else { "-" };
         let target = format!("ws/{target}{separator}{}", location::encode(server));
-        let url = location::web_socket(&target).ok_or(ConnectionLost)?;
         let path = location::relative(&target);
-        let socket = WebSocket::new(&url).map_err(|_| ConnectionLost)?;
-        socket.set_binary_type(BinaryType::Arraybuffer);
         let (sender, events) = unbounded();
-        let notify = move |event| {
-            // Fails after the socket was dropped.
-            let _ = sender.unbounded_send(event);
+        let (opened, close_reason) = (Rc::new(Cell::new(false)), Rc::new(RefCell::new(None)));
+        let on_event = {
+            let (opened, close_reason) = (opened.clone(), close_reason.clone());
+            move |_: &web_sys::WebSocket, event: SocketEvent| {
+                let event = match event {
+                    SocketEvent::Open => return opened.set(true),
+                    SocketEvent::Message(data) => Event::Bytes(Uint8Array::new(&data).to_vec().into()),
+                    SocketEvent::Closed { code, reason } => {
+                        // Browsers give no reason for connections that were lost or refused.
+                        let reason = Some(reason).filter(|reason| code != CLOSE_NORMAL && !reason.is_empty());
+                        close_reason.replace(reason);
+                        Event::End
+                    }
+                };
+                // Fails after the socket was dropped.
+                let _ = sender.unbounded_send(event);
+            }
         };
-        let on_message = Closure::new({
-            let notify = notify.clone();
-            move |event: MessageEvent| {
-                let octets = js_sys::Uint8Array::new(&event.data()).to_vec();
-                notify(SocketEvent::Bytes(octets.into()));
-            }
-        });
-        let close_reason = Rc::new(RefCell::new(None));
-        let on_close = Closure::new({
-            let close_reason = close_reason.clone();
-            move |event: CloseEvent| {
-                // Browsers give no reason for connections that were lost or refused.
-                let reason =
-                    Some(event.reason()).filter(|reason| event.code() != CLOSE_NORMAL && !reason.is_empty());
-                close_reason.replace(reason);
-                notify(SocketEvent::End);
-            }
-        });
-        let opened = Rc::new(Cell::new(false));
-        let on_open = Closure::new({
-            let opened = opened.clone();
-            move || opened.set(true)
-        });
-        socket.set_onopen(Some(on_open.as_ref().unchecked_ref()));
-        socket.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
-        socket.set_onclose(Some(on_close.as_ref().unchecked_ref()));
-        Ok(Self {
-            socket,
-            path,
-            opened,
-            close_reason,
-            events,
-            _on_open: on_open,
-            _on_message: on_message,
-            _on_close: on_close,
-        })
+        let socket = WebSocket::connect(&target, on_event).ok_or(ConnectionLost)?;
+        Ok(Self { socket, path, opened, close_reason, events })
     }
 
     async fn next(&mut self) -> Received {
         match self.events.next().await {
-            Some(SocketEvent::Bytes(bytes)) => Received::Bytes(bytes),
-            Some(SocketEvent::End) | None if self.opened.get() => Received::End,
-            Some(SocketEvent::End) | None => {
+            Some(Event::Bytes(bytes)) => Received::Bytes(bytes),
+            Some(Event::End) | None if self.opened.get() => Received::End,
+            Some(Event::End) | None => {
                 refusal::ask(&self.path).await.map_or(Received::End, Received::Refused)
             }
         }
@@ -128,8 +101,8 @@ impl Connection for Socket {
 
     fn try_receive(&mut self) -> Option<Bytes> {
         match self.events.try_recv() {
-            Ok(SocketEvent::Bytes(bytes)) => Some(bytes),
-            Ok(SocketEvent::End) => {
+            Ok(Event::Bytes(bytes)) => Some(bytes),
+            Ok(Event::End) => {
                 // The next `receive` returns the end.
                 self.events.close();
                 None
@@ -140,22 +113,28 @@ impl Connection for Socket {
 
     async fn send(&mut self, bytes: Bytes) -> Result<(), ConnectionLost> {
         // Both servers speak first, so a client that has data to send is connected.
-        self.socket.send_with_u8_array(&bytes).map_err(|_| ConnectionLost)?;
+        self.socket.socket().send_with_u8_array(&bytes).map_err(|_| ConnectionLost)?;
         let (mut minimum, mut progress_at) = (u32::MAX, Instant::now());
         loop {
-            let buffered = self.socket.buffered_amount();
+            let buffered = self.socket.socket().buffered_amount();
             if buffered < minimum {
                 (minimum, progress_at) = (buffered, Instant::now());
             }
             if buffered <= BUFFERED_OCTETS_MAX {
                 break;
             }
-            if self.socket.ready_state() != WebSocket::OPEN || progress_at.elapsed() > SEND_TIMEOUT {
+            if self.socket.socket().ready_state() != web_sys::WebSocket::OPEN
+                || progress_at.elapsed() > SEND_TIMEOUT
+            {
                 return Err(ConnectionLost);
             }
             sleep(POLL_INTERVAL).await;
         }
-        if self.socket.ready_state() == WebSocket::OPEN { Ok(()) } else { Err(ConnectionLost) }
+        if self.socket.socket().ready_state() == web_sys::WebSocket::OPEN {
+            Ok(())
+        } else {
+            Err(ConnectionLost)
+        }
     }
 
     fn close_reason(&self) -> Option<String> {
@@ -163,15 +142,6 @@ impl Connection for Socket {
     }
 
     fn unsent_octets(&self) -> u64 {
-        self.socket.buffered_amount().into()
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        self.socket.set_onopen(None);
-        self.socket.set_onmessage(None);
-        self.socket.set_onclose(None);
-        let _: Result<(), JsValue> = self.socket.close();
+        self.socket.socket().buffered_amount().into()
     }
 }

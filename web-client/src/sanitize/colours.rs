@@ -1,9 +1,10 @@
 //! Keeps text readable if the sanitizer has removed its colour or its background, but not both.
 //!
-//! Style sheets and background images are removed. A light text colour whose dark background was removed is removed
+//! Background images on other hosts are removed. A light text colour whose dark background was removed is removed
 //! too, and text on a dark background whose colour was removed becomes white.
 
-use web_sys::Element;
+use wasm_bindgen::JsCast as _;
+use web_sys::{CssStyleDeclaration, Element, HtmlElement};
 
 /// Lowest contrast of a text colour to white. Less cannot be read; hardly any mail uses less on purpose.
 const CONTRAST_MIN: f64 = 1.5;
@@ -50,10 +51,8 @@ impl Colours {
             let is_dark = luminance_of(background)
                 .is_some_and(|luminance| luminance.contrast(Luminance(0.0)) < CONTRAST_WITH_BLACK_MIN);
             if is_dark && !has_text_colour {
-                let style =
-                    element.get_attribute("style").map_or_else(String::new, |style| format!("{style};"));
-                // A valid name.
-                let _ = element.set_attribute("style", &format!("{style}color:#fff"));
+                // A valid name and value.
+                let _ = style(element).set_property("color", "#fff");
                 has_text_colour = true;
             }
         }
@@ -69,8 +68,7 @@ impl Luminance {
 }
 
 fn text_colour(element: &Element) -> Option<String> {
-    let style =
-        element.get_attribute("style").and_then(|style| declaration(&style, &["color"]).map(str::to_owned));
+    let style = style_value(element, "color");
     let attribute = match element.local_name().as_str() {
         "body" => "text",
         "font" => "color",
@@ -80,11 +78,9 @@ fn text_colour(element: &Element) -> Option<String> {
 }
 
 fn background(element: &Element) -> Option<String> {
-    let style = element.get_attribute("style").unwrap_or_default();
-    let style = declaration(&style, &["background", "background-color"]).map(str::to_owned);
-    let value = style.or_else(|| element.get_attribute("bgcolor"))?;
-    let is_none = ["none", "transparent", "inherit", "initial", "unset", ""].contains(&value.trim());
-    (!is_none).then_some(value)
+    let value =
+        ["background-color", "background-image"].into_iter().find_map(|name| style_value(element, name));
+    value.or_else(|| element.get_attribute("bgcolor").filter(|value| !value.trim().is_empty()))
 }
 
 fn remove_text_colour(element: &Element) {
@@ -92,24 +88,24 @@ fn remove_text_colour(element: &Element) {
         // Valid names.
         let _ = element.remove_attribute(attribute);
     }
-    if let Some(style) = element.get_attribute("style") {
-        let others = style.split(';').filter(|declaration| !is_named(declaration, &["color"]));
-        let others: Vec<_> = others.collect();
-        let _ = match others.as_slice() {
-            [] => element.remove_attribute("style"),
-            _ => element.set_attribute("style", &others.join(";")),
-        };
+    let style = style(element);
+    // A valid name.
+    let _ = style.remove_property("color");
+    if style.length() == 0 {
+        let _ = element.remove_attribute("style");
     }
 }
 
-/// The value of the last of these properties in a sanitised style.
-fn declaration<'a>(style: &'a str, names: &[&str]) -> Option<&'a str> {
-    let last = style.split(';').rfind(|declaration| is_named(declaration, names))?;
-    last.split_once(':').map(|(_, value)| value)
+/// The value of a property in a sanitised style.
+fn style_value(element: &Element, name: &str) -> Option<String> {
+    let value = style(element).get_property_value(name).ok()?;
+    let is_none = ["none", "transparent", "inherit", "initial", "unset", ""].contains(&value.as_str());
+    (!is_none).then_some(value)
 }
 
-fn is_named(declaration: &str, names: &[&str]) -> bool {
-    declaration.split_once(':').is_some_and(|(name, _)| names.contains(&name))
+fn style(element: &Element) -> CssStyleDeclaration {
+    // Unchecked: the element is in another document.
+    element.unchecked_ref::<HtmlElement>().style()
 }
 
 /// The luminance of the first colour in a value. `None` for other notations than these, and for transparent colours.
@@ -192,13 +188,5 @@ mod tests {
         for other in ["", "inherit", "#ff", "#ggg", "rgba(0,0,0,0)", "rgb(1)", "hsl(0,0%,0%)", "é12"] {
             assert_eq!(luminance(other), None, "{other}");
         }
-    }
-
-    #[test]
-    fn last_declaration_counts() {
-        let style = "color:red;background:#000;background-color:white;border-color:blue";
-        assert_eq!(declaration(style, &["color"]), Some("red"));
-        assert_eq!(declaration(style, &["background", "background-color"]), Some("white"));
-        assert_eq!(declaration(style, &["width"]), None);
     }
 }

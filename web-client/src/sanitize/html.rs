@@ -1,7 +1,8 @@
 //! Sanitises HTML of messages.
 //!
 //! DOMPurify, in the version that `package.json` pins, removes elements and attributes, using the browser's own parser. A
-//! second pass over its result replaces image sources, and checks links, styles and colours.
+//! second pass over its result replaces image sources, and checks links, styles and colours. Style sheets do not pass
+//! through DOMPurify: [`style`](super::style) reads them from the HTML and writes allowed rules into the document's head.
 //!
 //! Three layers protect the user: this sanitizer, the sandbox of the frame that shows the result, and the page's CSP.
 //!
@@ -20,14 +21,15 @@ use wasm_bindgen::prelude::*;
 use web_sys::Element;
 
 use super::colours::Colours;
+use super::folding::trailing_quotation;
 use super::images::{Images, after_scheme, is_remote};
-use super::style::sanitize_style;
+use super::style::{ImageOf, StyleSheet, sanitize_attribute, sanitize_sheets};
 use crate::platform::js;
 
 #[wasm_bindgen]
 extern "C" {
     #[wasm_bindgen(js_namespace = DOMPurify, catch)]
-    fn sanitize(html: &str, options: &JsValue) -> Result<Element, JsValue>;
+    fn sanitize(html: &str, options: &JsValue) -> Result<Option<Element>, JsValue>;
 }
 
 /// Passive elements. URLs are allowed only in the attributes [`URL_ATTRIBUTES`].
@@ -35,7 +37,7 @@ const TAGS: &str = "a abbr address area article aside b bdi bdo big blockquote b
     colgroup dd del details dfn div dl dt em figcaption figure font footer h1 h2 h3 h4 h5 h6 header hgroup hr i img \
     ins kbd li main mark nav ol p pre q rp rt ruby s samp section small span strike strong sub summary sup table \
     tbody td tfoot th thead time tr tt u ul var wbr";
-const ATTRIBUTES: &str = "abbr align alink alt bgcolor border cellpadding cellspacing color cols colspan datetime dir face \
+const ATTRIBUTES: &str = "abbr align alink alt bgcolor border cellpadding cellspacing class color cols colspan datetime dir face \
     headers height hspace lang link noshade nowrap open reversed rowspan rules scope size span start style summary text \
     title type valign value vlink vspace width";
 const URL_ATTRIBUTES: &str = "cite href src";
@@ -43,12 +45,19 @@ const URL_ATTRIBUTES: &str = "cite href src";
 const LINK_SCHEMES: [&str; 4] = ["https:", "http:", "mailto:", "tel:"];
 
 /// Attributes of the message's `body` override the background and the text colour, so `body` has no rules for them.
-const HEAD: &str = "<!doctype html><html><head><meta charset=\"utf-8\"><style>\
-    :root{color-scheme:light;color:#1c2430}\
-    body{margin:0;padding:8px;font:15px/1.5 system-ui,sans-serif;overflow-wrap:break-word}\
-    img{max-width:100%;height:auto}pre{white-space:pre-wrap}blockquote{margin:0 0 0 8px;padding-left:8px;border-left:2px \
-    solid #c5ccd6}.blocked-image{display:inline-block;max-width:100%;padding:2px 8px;border:1px solid #c5ccd6;border-radius:6px;\
-    background:#f6f7f9;color:#5a6675;font-size:13px}</style></head>";
+const STYLE: &str = "body{margin:0;padding:8px;font:15px/1.5 system-ui,sans-serif;overflow-wrap:break-word}\
+    img{max-width:100%;height:auto}pre{white-space:pre-wrap}blockquote{margin:0 0 0 8px;padding-left:10px;border-left:3px \
+    solid #1f5fbf}.blocked-image{display:inline-block;max-width:100%;padding:2px 8px;border:1px solid #c5ccd6;border-radius:6px;\
+    background:#f6f7f9;color:#5a6675;font-size:13px}";
+/// For messages with their own colours.
+const LIGHT: &str = ":root{color-scheme:light;color:#1c2430}";
+/// For other messages: the colours of the page.
+const THEMED: &str = ":root{color-scheme:light dark;color:#1c2430;background:#fff}body{padding:0}\
+    @media screen and (prefers-color-scheme:dark){:root{color:#e6eaf0;background:#14181e}blockquote{border-color:#7fb0ff}\
+    .blocked-image{border-color:#2b323c;background:#1b2027;color:#a3adba}}";
+/// After the message's style sheets: the frame is as high as the document.
+const ROOT: &str = ":root:root,:root:root body{position:static!important;float:none!important;height:auto!important;\
+    min-height:0!important;max-height:none!important}";
 
 /// Images on other hosts. Only the frame for them has a policy that lets the browser fetch them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +82,17 @@ pub(crate) struct SanitizedHtml {
     pub(crate) images: Rc<[Option<usize>]>,
     /// The message has no visible content.
     pub(crate) is_empty: bool,
+    /// The message has no colours of its own and follows the theme of the page.
+    pub(crate) is_themed: bool,
+    /// The message ends with a quotation, which may be folded.
+    pub(crate) has_quotation: bool,
+}
+
+/// Whether a quotation at the end of a message is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TrailingQuotation {
+    Shown,
+    Folded,
 }
 
 /// `None` if the sanitizer fails. The HTML must not be shown then.
@@ -81,15 +101,37 @@ pub(crate) fn sanitize_html(
     attachments: &[Attachment],
     remote_images: RemoteImages,
 ) -> Option<SanitizedHtml> {
-    let body = sanitize(html, &options()).ok()?;
-    let (mut images, mut colours) = (Images::new(attachments), Colours::default());
+    sanitize_and_fold(html, attachments, remote_images, TrailingQuotation::Shown)
+}
+
+/// As [`sanitize_html`], with or without the quotation at the end.
+pub(crate) fn sanitize_and_fold(
+    html: &str,
+    attachments: &[Attachment],
+    remote_images: RemoteImages,
+    quotation: TrailingQuotation,
+) -> Option<SanitizedHtml> {
+    // A document with a `frameset` has no body.
+    let body = sanitize(html, &options()).ok()??;
+    let trailing = trailing_quotation(&body);
+    let has_quotation = trailing.is_some();
+    if let Some(trailing) = trailing.filter(|_| quotation == TrailingQuotation::Folded) {
+        trailing.remove();
+    }
+    let mut images = Images::new(attachments);
+    let sheet = sanitize_sheets(html, &mut |url| images.background(url));
+    // Only the browser knows which elements a style sheet colours.
+    let mut colours = (!sheet.has_colours).then(Colours::default);
+    let mut has_colours = sheet.has_colours;
     let (mut blocked_images, mut shown_images) = (0, 0);
     let elements = body.query_selector_all("*").ok()?;
     let elements = (0..elements.length()).filter_map(|at| elements.get(at)?.dyn_into::<Element>().ok());
     // Parents precede their children.
     for element in std::iter::once(body.clone()).chain(elements) {
-        check_attributes(&element);
-        colours.make_readable(&element);
+        has_colours |= check_attributes(&element, &mut |url| images.background(url));
+        if let Some(colours) = &mut colours {
+            colours.make_readable(&element);
+        }
         if element.local_name() == "img" {
             let source = element.get_attribute("src").unwrap_or_default();
             if let Some(source) = images.next(&source) {
@@ -106,22 +148,44 @@ pub(crate) fn sanitize_html(
         }
     }
     let is_empty = images.inline.is_empty() && body.text_content().is_none_or(|text| text.trim().is_empty());
-    let document = format!("{HEAD}{}</html>", body.outer_html()).into();
-    let remote_images = shown_images;
-    Some(SanitizedHtml { document, blocked_images, remote_images, images: images.inline.into(), is_empty })
+    let (is_themed, remote_images) = (!has_colours, shown_images);
+    let document = format!("{}{}</html>", head(&sheet, is_themed), body.outer_html()).into();
+    let images = images.inline.into();
+    Some(SanitizedHtml {
+        document,
+        blocked_images,
+        remote_images,
+        images,
+        is_empty,
+        is_themed,
+        has_quotation,
+    })
+}
+
+fn head(sheet: &StyleSheet, is_themed: bool) -> String {
+    let (colours, own) = (if is_themed { THEMED } else { LIGHT }, &sheet.text);
+    format!(
+        "<!doctype html><html><head><meta charset=\"utf-8\"><style>{STYLE}{colours}</style><style>{own}</style>\
+         <style>{ROOT}</style></head>"
+    )
 }
 
 /// The elements of HTML that is pasted: passive ones, in a document that loads nothing.
 pub(crate) fn sanitize_fragment(html: &str) -> Option<Element> {
-    sanitize(html, &options()).ok()
+    sanitize(html, &options()).ok()?
 }
 
-/// Checks the style and the links of an element.
-pub(super) fn check_attributes(element: &Element) {
-    if let Some(style) = element.get_attribute("style") {
-        let safe = sanitize_style(&style);
-        set_attribute(element, "style", (!safe.is_empty()).then_some(&safe));
-    }
+/// Checks the style and the links of an element. Returns whether it sets a text colour or a background.
+pub(super) fn check_attributes(element: &Element, image_of: &mut ImageOf<'_>) -> bool {
+    let attributes: &[&str] = match element.local_name().as_str() {
+        "body" => &["bgcolor", "text"],
+        "font" => &["color"],
+        _ => &["bgcolor"],
+    };
+    let has_colours = sanitize_attribute(element, image_of)
+        || attributes
+            .iter()
+            .any(|name| element.get_attribute(name).is_some_and(|value| !value.trim().is_empty()));
     for name in ["href", "cite"] {
         if let Some(url) = element.get_attribute(name)
             && LINK_SCHEMES.iter().all(|scheme| after_scheme(url.trim(), scheme).is_none())
@@ -137,6 +201,7 @@ pub(super) fn check_attributes(element: &Element) {
         }
         _ => set_attribute(element, "src", None),
     }
+    has_colours
 }
 
 /// Replaces an image by its alternative text, so that no broken-image icon appears. Spacers and tracking pixels are

@@ -66,6 +66,14 @@ impl<'a> Images<'a> {
         Some(url)
     }
 
+    /// The `data:` URL for a background. `None` if the URL is no image of the message, or if the document contains too many
+    /// images already.
+    pub(super) fn background(&mut self, url: &str) -> Option<String> {
+        let attachment = &self.attachments[self.find(url.trim())?];
+        self.octets_left = self.octets_left.checked_sub(attachment.bytes.len())?;
+        data_url(attachment)
+    }
+
     /// The `https` URL for the next `img`. `None` if its source is not on another host.
     pub(super) fn remote(&mut self, source: &str) -> Option<String> {
         let source = source.trim();

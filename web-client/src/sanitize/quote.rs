@@ -33,7 +33,8 @@ pub(crate) fn quote_html(
     let elements = body.query_selector_all("*").ok()?;
     let elements = (0..elements.length()).filter_map(|at| elements.get(at)?.dyn_into::<Element>().ok());
     for element in std::iter::once(body.clone()).chain(elements) {
-        check_attributes(&element);
+        // Other mail programs do not find a background by its Content-ID.
+        check_attributes(&element, &mut |_| None);
         if element.local_name() != "img" {
             continue;
         }

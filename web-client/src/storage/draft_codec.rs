@@ -4,11 +4,12 @@ use std::rc::Rc;
 
 use chrono::DateTime;
 use js_sys::{Array, Uint8Array};
+use mail_core::message::address::Address;
 use mail_core::message::draft::Attachment;
 use mail_core::message::id::MessageId;
 use wasm_bindgen::{JsCast as _, JsValue};
 
-use crate::model::draft_form::{DraftForm, Recipients};
+use crate::model::draft_form::{DraftForm, Queue, Recipients};
 use crate::model::rich_text::{Original, RichText};
 use crate::platform::js::{self, property};
 use crate::platform::rich_dom;
@@ -27,6 +28,7 @@ pub(super) fn encode(form: &DraftForm) -> JsValue {
     let original = form.rich.as_ref().and_then(|rich| rich.original.as_ref());
     js::object([
         ("changed", changed.into()),
+        ("from", form.from.as_ref().map_or(JsValue::NULL, |from| from.to_string().into())),
         ("to", recipients(&form.to)),
         ("cc", recipients(&form.cc)),
         ("bcc", recipients(&form.bcc)),
@@ -38,8 +40,8 @@ pub(super) fn encode(form: &DraftForm) -> JsValue {
         ("inReplyTo", in_reply_to.map_or(JsValue::NULL, JsValue::from)),
         ("references", strings(&ids).into()),
         ("unsure", form.maybe_delivered.into()),
-        ("queued", form.queued.into()),
-        ("waiting", form.waiting.into()),
+        ("queued", form.is_queued().into()),
+        ("waiting", form.is_in_outbox().into()),
     ])
     .into()
 }
@@ -53,6 +55,8 @@ pub(super) fn decode(id: &str, value: &JsValue) -> Option<DraftForm> {
     #[expect(clippy::cast_possible_truncation, reason = "the cast saturates")]
     let changed = DateTime::from_timestamp_millis(property(value, "changed")?.as_f64()? as i64)?;
     Some(DraftForm {
+        // Earlier versions did not store it.
+        from: property(value, "from").and_then(|from| Address::parse(&from.as_string()?).ok()),
         to: recipients("to")?,
         cc: recipients("cc")?,
         bcc: recipients("bcc")?,
@@ -70,8 +74,12 @@ pub(super) fn decode(id: &str, value: &JsValue) -> Option<DraftForm> {
             .filter_map(|id| MessageId::parse(id))
             .collect(),
         maybe_delivered: flag("unsure"),
-        queued: flag("queued"),
-        waiting: flag("waiting"),
+        queue: match (flag("queued"), flag("waiting")) {
+            // An earlier version marked a message of the outbox as waiting while it was being sent, and after a refusal.
+            (false, _) => Queue::Draft,
+            (true, false) => Queue::Held,
+            (true, true) => Queue::Outbox,
+        },
         ..DraftForm::new(number, changed)
     })
 }
@@ -136,7 +144,7 @@ fn strings(value: &JsValue) -> Vec<String> {
 #[cfg(target_arch = "wasm32")]
 mod tests {
     use super::*;
-    use js_sys::Object;
+    use js_sys::{Object, Reflect};
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
@@ -150,6 +158,7 @@ mod tests {
             bytes,
         };
         let draft = DraftForm {
+            from: Address::parse("sales@iit.edu").ok(),
             to: Recipients { chips: vec!["gb@iit.edu".into(), "wrong".into()], typed: String::new() },
             subject: "Ünïcode".into(),
             body: "a\nb".into(),
@@ -157,11 +166,18 @@ mod tests {
             in_reply_to: MessageId::parse("<1@iit.edu>"),
             references: vec![MessageId::parse("<0@iit.edu>").unwrap()],
             maybe_delivered: true,
-            queued: true,
-            waiting: true,
+            queue: Queue::Outbox,
             ..DraftForm::new(u128::MAX - 5, DateTime::from_timestamp_millis(1_795_374_907_123).unwrap())
         };
         assert_eq!(decode(&draft.id, &encode(&draft)), Some(draft));
+        let earlier = encode(&DraftForm::new(1, DateTime::UNIX_EPOCH));
+        for name in ["from", "queued"] {
+            Reflect::delete_property(earlier.unchecked_ref::<js_sys::Object>(), &name.into()).unwrap();
+        }
+        assert_eq!(decode("1", &earlier).unwrap().from, None);
+        // An earlier version left this mark on a message of the outbox that the server has refused.
+        Reflect::set(&earlier, &"waiting".into(), &true.into()).unwrap();
+        assert_eq!(decode("1", &earlier).unwrap().queue, Queue::Draft);
         assert_eq!(decode("x", &encode(&DraftForm::new(1, DateTime::UNIX_EPOCH))), None);
         assert_eq!(decode("1", &JsValue::NULL), None);
         assert_eq!(decode("1", &Object::new().into()), None);

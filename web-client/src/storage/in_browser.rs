@@ -13,9 +13,11 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::{ObjectStore, SENT_OCTETS_MAX, Storage, StoreError, draft_backup, draft_codec};
-use crate::model::draft_form::{DraftForm, Recipients};
+use crate::model::draft_form::{DraftForm, Queue, Recipients};
+use crate::model::filing::Filing;
 use crate::model::message::{BodyIndex, Message};
 use crate::model::rich_text::{Original, RichText};
+use crate::model::settings::Settings;
 use crate::platform::rich_dom::stored_blocks;
 use crate::platform::text;
 
@@ -129,6 +131,8 @@ async fn stored_data_is_loaded_at_the_next_sign_in() {
     storage.put_bodies(&[("2".to_owned(), body.clone())]).await;
     let marked = Message { id: "2".to_owned(), read: true, starred: true, ..Message::default() };
     assert!(storage.put_marks(&[Rc::new(marked)]).await);
+    let filing = Filing { archived: true, labels: ["Bills".to_owned()].into() };
+    assert!(storage.put_filings(&[("1".to_owned(), filing.clone())]).await);
     let sent = [HEADER, b"Hello, gb!\r\n"].concat();
     assert!(storage.put_sent_copy("mine", &sent).await.is_ok());
     assert!(storage.put_draft(&draft(7, 1)).await);
@@ -154,6 +158,7 @@ async fn stored_data_is_loaded_at_the_next_sign_in() {
         loaded,
         [("1", header, (false, false), false, None), ("2", header, (true, true), true, Some(body))]
     );
+    assert_eq!([0, 1].map(|at: usize| snapshot.messages[at].filing.clone()), [filing, Filing::default()]);
     assert_eq!(snapshot.sent.len(), 1);
     let copy = &snapshot.sent[0];
     assert_eq!(copy.header.as_ref().unwrap().from, "To gb@iit.edu");
@@ -312,6 +317,53 @@ async fn version_3_is_migrated_without_loss() {
     assert_eq!((snapshot.messages[0].body.as_ref(), snapshot.outdated.as_slice()), (Some(&body), &[][..]));
 }
 
+/// Version 4 had no Archive and no labels.
+#[test]
+async fn version_4_is_migrated_without_loss() {
+    let stores = [
+        "headers",
+        "messages",
+        "marks",
+        "drafts",
+        "sent",
+        "sentSummaries",
+        "texts",
+        "sentTexts",
+        "profile",
+        "people",
+    ];
+    let mut request = Factory::new().unwrap().open("pennypost/version4", Some(4)).unwrap();
+    request.on_upgrade_needed(move |event| {
+        for store in stores {
+            event.database().unwrap().create_object_store(store, ObjectStoreParams::new()).unwrap();
+        }
+    });
+    let database = request.await.unwrap();
+    let kept = draft(7, 1);
+    let octets = |octets: &[u8]| JsValue::from(Uint8Array::from(octets));
+    let transaction = database.transaction(&stores, TransactionMode::ReadWrite).unwrap();
+    for (store, key, value) in [
+        ("headers", "1", octets(HEADER)),
+        ("messages", "1", octets(HEADER)),
+        ("marks", "1", JsValue::from(2.0)),
+        ("drafts", kept.id.as_str(), draft_codec::encode(&kept)),
+        ("sent", "00aa", octets(HEADER)),
+    ] {
+        transaction.object_store(store).unwrap().put(&value, Some(&JsValue::from(key))).unwrap();
+    }
+    transaction.commit().unwrap().await.unwrap();
+    database.close();
+
+    let storage = Storage::open("version4").await;
+    let snapshot = storage.load().await;
+    let [message] = &snapshot.messages[..] else { panic!("{:?}", snapshot.messages) };
+    assert!(message.starred && message.stored && message.filing.is_default());
+    assert_eq!((snapshot.sent.len(), drafts("version4").await), (1, vec![kept]));
+    let filing = Filing { archived: false, labels: ["Bills".to_owned()].into() };
+    assert!(storage.put_filings(&[("1".to_owned(), filing.clone())]).await);
+    assert_eq!(storage.load().await.messages[0].filing, filing);
+}
+
 /// A database that is still open from an earlier sign-in blocks its deletion.
 #[test]
 async fn wiped_account_leaves_nothing_and_other_accounts_stay() {
@@ -347,7 +399,7 @@ async fn newer_backup_replaces_the_text_and_keeps_attachments() {
 
 #[test]
 async fn queued_draft_is_claimed_by_one_tab() {
-    let queued = DraftForm { queued: true, ..draft(1, 5) };
+    let queued = DraftForm { queue: Queue::Held, ..draft(1, 5) };
     let tabs = [Storage::open("claimed").await, Storage::open("claimed").await];
     assert!(!tabs[0].claim_queued(&queued, false).await.unwrap(), "no such draft");
     assert!(tabs[0].put_draft(&queued).await);
@@ -355,10 +407,38 @@ async fn queued_draft_is_claimed_by_one_tab() {
     assert_ne!(claims.0.unwrap(), claims.1.unwrap());
     assert_eq!(drafts("claimed").await, [draft(1, 5)]);
     // Another tab has changed the draft and queued it again.
-    let newer = DraftForm { queued: true, ..draft(1, 6) };
+    let newer = DraftForm { queue: Queue::Held, ..draft(1, 6) };
     assert!(tabs[1].put_draft(&newer).await);
     assert!(!tabs[0].claim_queued(&queued, false).await.unwrap());
     assert_eq!(drafts("claimed").await, [newer]);
+}
+
+#[test]
+async fn attachments_are_added_to_a_stored_draft_at_the_same_time() {
+    let storage = Storage::open("attached").await;
+    let [one, other] = [1, 2].map(|number| draft(number, 1).attachments[0].clone());
+    let at = |second| DateTime::from_timestamp(second, 0).unwrap();
+    let id = draft(3, 1).id;
+    assert!(!storage.add_attachment(&id, &one, at(2)).await, "no such draft");
+    storage.put_draft(&text_draft(3, 1)).await;
+    let added =
+        join(storage.add_attachment(&id, &one, at(2)), storage.add_attachment(&id, &other, at(3))).await;
+    assert_eq!(added, (true, true));
+    assert_eq!(
+        drafts("attached").await,
+        [DraftForm { changed: at(3), attachments: vec![one, other], ..text_draft(3, 1) }]
+    );
+}
+
+#[test]
+async fn settings_of_two_tabs_are_merged() {
+    let tabs = [Storage::open("settings").await, Storage::open("settings").await];
+    let before = Settings::default();
+    let name = Settings { name: "Gb".to_owned(), ..before.clone() };
+    let signature = Settings { signature: "Kharagpur".to_owned(), ..before.clone() };
+    join(tabs[0].change_settings(&before, &name), tabs[1].change_settings(&before, &signature)).await;
+    let merged = Settings { signature: "Kharagpur".to_owned(), ..name };
+    assert_eq!(tabs[0].settings().await, Some(merged));
 }
 
 #[test]

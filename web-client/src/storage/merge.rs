@@ -7,7 +7,7 @@
 use wasm_bindgen::JsValue;
 use yew::platform::spawn_local;
 
-use super::{ObjectStore, Storage, draft_backup, draft_codec, mark, read_and_starred};
+use super::{ObjectStore, Storage, draft_backup, draft_codec, filing, mark, read_and_starred};
 use crate::platform::indexed_db::{self, Database};
 
 pub(super) async fn merge_databases_with_domain(database: &Database) {
@@ -32,6 +32,7 @@ async fn copy(old: &Database, database: &Database) -> bool {
         ObjectStore::SentSummaries,
         ObjectStore::SentTexts,
         ObjectStore::Marks,
+        ObjectStore::Filing,
         ObjectStore::Headers,
         ObjectStore::Texts,
         ObjectStore::Messages,
@@ -40,6 +41,7 @@ async fn copy(old: &Database, database: &Database) -> bool {
     ] {
         let merged = |id: &str, existing: JsValue, old: JsValue| match store {
             ObjectStore::Marks => union(&existing, &old),
+            ObjectStore::Filing => filing::merge(&existing, &old),
             ObjectStore::Drafts if is_newer(id, &old, &existing) => old,
             _ => existing,
         };

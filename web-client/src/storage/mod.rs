@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `headers`, `messages` | unique-id | octets |
 //! | `marks` | unique-id | number: 1 read, 2 starred |
+//! | `filing` | unique-id | object: `archived`, and `labels`, an array of names; see [`filing`] |
 //! | `texts` | unique-id | object: `searchText`, folded, and `snippet`; see [`body_codec`] |
 //! | `drafts` | draft id | object, see [`draft_codec`] |
 //! | `sent` | draft id | octets of the message |
@@ -19,11 +20,13 @@
 //!
 //! Version 3 added `sentSummaries` and `profile`. Version 4 added `people` and the objects in `texts` and `sentTexts`. Until
 //! version 3, those stores contained search texts in lower case; the page reads them and replaces them in the background.
+//! Version 5 added `filing`.
 //! The first pages named a database after the username as it was typed; see [`merge`].
 
 mod body_codec;
 mod draft_backup;
 mod draft_codec;
+mod filing;
 #[cfg(test)]
 #[cfg(target_arch = "wasm32")]
 mod in_browser;
@@ -40,6 +43,7 @@ use std::rc::Rc;
 use chrono::{DateTime, Utc};
 use js_sys::Uint8Array;
 use mail_core::message::address::Address;
+use mail_core::message::draft::Attachment;
 use mail_core::message::parsed::Summary;
 use wasm_bindgen::{JsCast as _, JsValue};
 
@@ -55,7 +59,7 @@ pub(crate) use sent_copies::{SENT_OCTETS_MAX, StoreError};
 use body_codec::StoredBody;
 pub(crate) use pending_removals::PendingRemoval;
 
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 const ADDRESS: &str = "address";
 
 /// Larger messages are not cached.
@@ -66,6 +70,7 @@ pub(crate) enum ObjectStore {
     Headers,
     Messages,
     Marks,
+    Filing,
     Drafts,
     Sent,
     SentSummaries,
@@ -76,10 +81,11 @@ pub(crate) enum ObjectStore {
 }
 
 impl ObjectStore {
-    const NAMES: [&str; 10] = [
+    const NAMES: [&str; 11] = [
         Self::Headers.name(),
         Self::Messages.name(),
         Self::Marks.name(),
+        Self::Filing.name(),
         Self::Drafts.name(),
         Self::Sent.name(),
         Self::SentSummaries.name(),
@@ -88,14 +94,15 @@ impl ObjectStore {
         Self::Profile.name(),
         Self::People.name(),
     ];
-    /// The cache of the maildrop.
-    const MAILDROP: [Self; 4] = [Self::Headers, Self::Messages, Self::Marks, Self::Texts];
+    /// The cache of the maildrop, and what the user has added to its messages.
+    const MAILDROP: [Self; 5] = [Self::Headers, Self::Messages, Self::Marks, Self::Filing, Self::Texts];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Headers => "headers",
             Self::Messages => "messages",
             Self::Marks => "marks",
+            Self::Filing => "filing",
             Self::Drafts => "drafts",
             Self::Sent => "sent",
             Self::SentSummaries => "sentSummaries",
@@ -127,7 +134,7 @@ impl Storage {
 
     /// Everything that the lists show. Bodies are read when a message is opened.
     pub(crate) async fn load(&self) -> Snapshot {
-        let marks = self.entries(ObjectStore::Marks).await;
+        let (marks, filings) = (self.entries(ObjectStore::Marks).await, self.filings().await);
         let stored = self.keys(ObjectStore::Messages).await;
         let bodies = self.bodies(ObjectStore::Texts).await;
         // Without the message, an outdated text cannot be renewed.
@@ -140,14 +147,15 @@ impl Storage {
             let (read, starred) =
                 read_and_starred(find(&marks, &id).and_then(JsValue::as_f64).unwrap_or_default());
             let stored = stored.binary_search(&id).is_ok();
+            let filing = find(&filings, &id).cloned().unwrap_or_default();
             let body = find(&bodies, &id).map(|body| body.index.clone());
-            Rc::new(Message { id, number: None, octets: 0, header, read, starred, stored, body })
+            Rc::new(Message { id, number: None, octets: 0, header, read, starred, filing, stored, body })
         };
         Snapshot {
             messages: self.entries(ObjectStore::Headers).await.into_iter().map(message).collect(),
             sent: self.load_sent_copies().await,
             drafts: self.load_drafts().await,
-            settings: self.load_settings().await,
+            settings: self.settings().await.unwrap_or_default(),
             people: self.load_people().await,
             outdated,
         }
@@ -233,13 +241,27 @@ impl Storage {
     /// # Errors
     /// The database does not answer.
     pub(crate) async fn claim_queued(&self, queued: &DraftForm, to_send: bool) -> Result<bool, idb::Error> {
-        let unqueue = |value: &JsValue| {
-            let stored = draft_codec::decode(&queued.id, value)?;
-            let is_same = stored.queued && stored.changed == queued.changed;
+        let unqueue = |value: Option<&JsValue>| {
+            let stored = draft_codec::decode(&queued.id, value?)?;
+            let is_same = stored.queue == queued.queue && stored.changed == queued.changed;
             let maybe_delivered = stored.maybe_delivered || to_send;
             is_same.then(|| draft_codec::encode(&DraftForm { maybe_delivered, ..stored.unqueued() }))
         };
         self.database.replace(ObjectStore::Drafts.name(), &queued.id, unqueue).await
+    }
+
+    /// Adds an attachment to a stored draft, which other tabs may change. Returns whether it is stored.
+    pub(crate) async fn add_attachment(
+        &self,
+        id: &str,
+        attachment: &Rc<Attachment>,
+        changed: DateTime<Utc>,
+    ) -> bool {
+        let add = |value: Option<&JsValue>| {
+            let stored = draft_codec::decode(id, value?)?;
+            Some(draft_codec::encode(&stored.with_attachment(attachment.clone(), changed)))
+        };
+        self.database.replace(ObjectStore::Drafts.name(), id, add).await.is_ok_and(|is_stored| is_stored)
     }
 
     /// Stores the text of a draft synchronously, for a page that is being closed.

@@ -10,7 +10,7 @@ use crate::model::people::Person;
 use crate::platform::js;
 
 impl Storage {
-    pub(super) async fn load_people(&self) -> Vec<Person> {
+    pub(crate) async fn load_people(&self) -> Vec<Person> {
         self.entries(ObjectStore::People).await.iter().filter_map(|(_, value)| decode(value)).collect()
     }
 

@@ -9,7 +9,8 @@
 //! | a random number | object: `key`, `created`. The octets are in the `sessionStorage` of a tab, in base64. |
 //!
 //! A tab that is closed without signing out leaves a key behind, which decrypts nothing any more. Earlier versions had one
-//! account: its entries were `device`, and `sign-in` instead of `sign-in/<account>` in `sessionStorage`.
+//! account: its entries were `device`, and `sign-in` instead of `sign-in/<account>` in `sessionStorage`. They are renamed
+//! before anything else is done.
 //!
 //! The entry `account` of `sessionStorage` is the account that the tab shows, and empty if it shows the sign-in form. A new tab
 //! shows the account in the entry `account` of `localStorage`.
@@ -28,9 +29,12 @@ use crate::platform::{clock, crypto, js};
 const DATABASE: &str = "pennypost-sign-in";
 const VERSION: u32 = 1;
 const STORE: &str = "sign-ins";
-const DEVICE: &str = "device";
-/// Key in `sessionStorage`; the value is the random number and the octets.
-const TAB: &str = "sign-in";
+/// Before the account.
+const DEVICE: &str = "device/";
+const EARLIER_DEVICE: &str = "device";
+/// Before the account, in `sessionStorage`; the value is the random number and the octets.
+const TAB: &str = "sign-in/";
+const EARLIER_TAB: &str = "sign-in";
 /// Key in `sessionStorage` and in `localStorage`.
 const ACCOUNT: &str = "account";
 /// Keys of tabs are deleted after this time. A tab that was open for longer asks for the password at a reload.
@@ -81,7 +85,7 @@ pub(crate) async fn load_all() -> Vec<SignIn> {
         tab_keys().iter().for_each(|key| SESSION.remove(key));
         return Vec::new();
     }
-    let database = open().await;
+    let database = open_current().await;
     let mut found: Vec<SignIn> = Vec::new();
     for key in tab_keys() {
         if let Some((id, octets)) = tab(&key)
@@ -91,7 +95,7 @@ pub(crate) async fn load_all() -> Vec<SignIn> {
             found.push(sign_in);
         }
     }
-    for (key, entry) in database.entries(STORE).await.into_iter().filter(|(key, _)| is_device(key)) {
+    for (key, entry) in database.entries(STORE).await.into_iter().filter(|(key, _)| key.starts_with(DEVICE)) {
         if let Some(encrypted) = js::property(&entry, "octets")
             && let Some(sign_in) = decrypt(&entry, &octets(&encrypted), server_of(&key)).await
             && found.iter().all(|other| other.account() != sign_in.account())
@@ -116,54 +120,61 @@ pub(crate) async fn store(sign_in: &SignIn, on_device: bool) {
     let Some(key) = crypto::generate_key().await else { return };
     let plain = format!("{}\n{}", sign_in.username, sign_in.password);
     let Some(octets) = crypto::encrypt(&key, plain.as_bytes()).await else { return };
-    let database = open().await;
+    let database = open_current().await;
     delete_old_keys(&database).await;
     let account = sign_in.account();
     SESSION.set(ACCOUNT, &account);
+    // Its password may be outdated.
+    let tab_key = format!("{TAB}{account}");
+    let earlier = tab(&tab_key);
+    SESSION.remove(&tab_key);
     if on_device {
         let octets = Uint8Array::from(octets.as_slice());
         let entry = js::object([("key", key.into()), ("octets", octets.into())]).into();
-        if database.put(&[(STORE, &format!("{DEVICE}/{account}"), entry)]).await {
+        if database.put(&[(STORE, &format!("{DEVICE}{account}"), entry)]).await {
             LOCAL.set(ACCOUNT, &account);
         }
     } else {
         let id = format!("{:032x}", clock::random());
         let entry = js::object([("key", key.into()), ("created", now().into())]).into();
         if database.put(&[(STORE, &id, entry)]).await {
-            SESSION.set(&format!("{TAB}/{account}"), &format!("{id} {}", BASE64_STANDARD.encode(octets)));
+            SESSION.set(&tab_key, &format!("{id} {}", BASE64_STANDARD.encode(octets)));
         }
+    }
+    if let Some((id, _)) = earlier {
+        database.delete(&[STORE], &[id]).await;
     }
 }
 
-/// Replaces the sign-in of this tab or of the device, if there is one.
+/// Replaces the sign-ins of this tab and of the device, if there are any.
 pub(crate) async fn replace(sign_in: &SignIn) {
     if !may_exist().await {
         return;
     }
     let account = sign_in.account();
-    if tab(&format!("{TAB}/{account}")).is_some() {
-        store(sign_in, false).await;
-    } else if value(&open().await, &format!("{DEVICE}/{account}")).await.is_some() {
+    let database = open_current().await;
+    let is_in_tab = tab(&format!("{TAB}{account}")).is_some();
+    if value(&database, &format!("{DEVICE}{account}")).await.is_some() {
         store(sign_in, true).await;
+    }
+    if is_in_tab {
+        store(sign_in, false).await;
     }
 }
 
 /// Deletes the sign-in of an account in this tab and on the device.
 pub(crate) async fn forget(account: &str) {
-    let keys = [TAB.to_owned(), format!("{TAB}/{account}")];
-    // Those of an earlier version belong to any account.
-    let mut ids = vec![DEVICE.to_owned(), format!("{DEVICE}/{account}")];
-    ids.extend(keys.iter().filter_map(|key| tab(key)).map(|(id, _)| id));
-    keys.iter().for_each(|key| SESSION.remove(key));
+    let database = if may_exist().await { Some(open_current().await) } else { None };
+    let key = format!("{TAB}{account}");
+    let mut ids = vec![format!("{DEVICE}{account}")];
+    ids.extend(tab(&key).map(|(id, _)| id));
+    SESSION.remove(&key);
     for storage in [&SESSION, &LOCAL] {
         if storage.value(ACCOUNT).as_deref() == Some(account) {
             storage.remove(ACCOUNT);
         }
     }
-    if !may_exist().await {
-        return;
-    }
-    let database = open().await;
+    let Some(database) = database else { return };
     database.delete(&[STORE], &ids).await;
     if database.keys(STORE).await.is_empty() {
         database.destroy().await;
@@ -179,14 +190,40 @@ async fn open() -> Database {
     Database::open(DATABASE.to_owned(), VERSION, &[STORE]).await
 }
 
-/// The keys of this tab's sign-ins in `sessionStorage`.
-fn tab_keys() -> Vec<String> {
-    let is_sign_in = |key: &String| key == TAB || key.starts_with("sign-in/");
-    SESSION.keys().into_iter().filter(is_sign_in).collect()
+/// Opens the database, and renames the entries of an earlier version.
+async fn open_current() -> Database {
+    let database = open().await;
+    rename_device_entry(&database).await;
+    rename_tab_entry(&database).await;
+    database
 }
 
-fn is_device(key: &str) -> bool {
-    key == DEVICE || key.starts_with("device/")
+async fn rename_device_entry(database: &Database) {
+    let Some(entry) = value(database, EARLIER_DEVICE).await else { return };
+    let Some(encrypted) = js::property(&entry, "octets") else { return };
+    let Some(sign_in) = decrypt(&entry, &octets(&encrypted), "").await else { return };
+    let key = format!("{DEVICE}{}", sign_in.account());
+    // A later sign-in has replaced it.
+    let is_replaced = value(database, &key).await.is_some();
+    if is_replaced || database.put(&[(STORE, &key, entry)]).await {
+        database.delete(&[STORE], &[EARLIER_DEVICE.to_owned()]).await;
+    }
+}
+
+async fn rename_tab_entry(database: &Database) {
+    let (Some(stored), Some((id, octets))) = (SESSION.value(EARLIER_TAB), tab(EARLIER_TAB)) else { return };
+    let Some(entry) = value(database, &id).await else { return };
+    let Some(sign_in) = decrypt(&entry, &octets, "").await else { return };
+    let key = format!("{TAB}{}", sign_in.account());
+    if tab(&key).is_none() {
+        SESSION.set(&key, &stored);
+    }
+    SESSION.remove(EARLIER_TAB);
+}
+
+/// The keys of this tab's sign-ins in `sessionStorage`.
+fn tab_keys() -> Vec<String> {
+    SESSION.keys().into_iter().filter(|key| key.starts_with(TAB)).collect()
 }
 
 /// The server of an account in a key: `device/<server>/<name>`.
@@ -297,17 +334,45 @@ mod in_browser {
         assert_eq!(loaded, Some(sign_in("", "ag")));
         assert_eq!(load().await, None);
 
-        // An earlier version stored this entry.
-        store(&sign_in("", "ag"), true).await;
+        entries_of_an_earlier_version_belong_to_their_account().await;
+    }
+
+    /// Stores a sign-in as an earlier version did.
+    async fn store_as_earlier(name: &str, on_device: bool) {
+        store(&sign_in("", name), on_device).await;
         let database = open().await;
-        let entry = value(&database, "device/ag").await.unwrap();
-        database.put(&[(STORE, DEVICE, entry)]).await;
-        database.delete(&[STORE], &["device/ag".to_owned()]).await;
+        if on_device {
+            let key = format!("device/{name}");
+            let entry = value(&database, &key).await.unwrap();
+            database.put(&[(STORE, EARLIER_DEVICE, entry)]).await;
+            database.delete(&[STORE], &[key]).await;
+        } else {
+            SESSION.set(EARLIER_TAB, &SESSION.value(&format!("sign-in/{name}")).unwrap());
+            SESSION.remove(&format!("sign-in/{name}"));
+        }
         SESSION.remove(ACCOUNT);
         LOCAL.remove(ACCOUNT);
-        assert_eq!(load().await, Some(sign_in("", "ag")));
-        drop(database);
-        forget("ag").await;
-        assert!(!may_exist().await);
+    }
+
+    async fn entries_of_an_earlier_version_belong_to_their_account() {
+        for on_device in [true, false] {
+            store_as_earlier("ag", on_device).await;
+            assert_eq!(load().await, Some(sign_in("", "ag")));
+
+            // Another account signs out.
+            store_as_earlier("ag", on_device).await;
+            forget("gb").await;
+            assert_eq!(accounts().await, ["ag"], "{on_device}");
+
+            // The password is changed before the entry is read.
+            store_as_earlier("ag", on_device).await;
+            let changed = SignIn { password: "new".to_owned(), ..sign_in("", "ag") };
+            replace(&changed).await;
+            assert_eq!(load_all().await, [changed], "{on_device}");
+
+            store_as_earlier("ag", on_device).await;
+            forget("ag").await;
+            assert!(!may_exist().await, "{on_device}");
+        }
     }
 }

@@ -13,8 +13,11 @@ use super::connection_bar::ConnectionBar;
 use super::folders::Folders;
 use super::history::{HistorySync, Location};
 use super::keyboard::{on_key, restore_focus};
+use super::label_dialog::LabelDialog;
 use super::message_list::MessageList;
+use super::pane_divider::PaneDivider;
 use super::protocol_log::ProtocolLog;
+use super::queued_mail::QueueWatch;
 use super::reader::Reader;
 use super::settings_dialog::SettingsDialog;
 use super::shortcuts_dialog::ShortcutsDialog;
@@ -23,7 +26,7 @@ use super::toast::Toasts;
 use super::top_bar::TopBar;
 use super::update_bar::UpdateBar;
 use crate::control::Control;
-use crate::model::state::{Content, State, UiAction};
+use crate::model::state::{Content, Folder, MailboxState, State, UiAction};
 use crate::platform::{dom, service_worker};
 
 #[component]
@@ -56,7 +59,7 @@ pub(crate) fn App() -> Html {
     html! {
         <ContextProvider<Control> context={control}>
             if state.session.account.is_some() {
-                { panes(&state) }
+                <Panes state={state.clone()} />
             } else if state.session.resuming {
                 { starting() }
             } else {
@@ -78,12 +81,30 @@ fn starting() -> Html {
     }
 }
 
-fn panes(state: &State) -> Html {
-    let State { session, mailbox, compose, ui } = state.clone();
+#[derive(Properties, PartialEq)]
+struct PanesProps {
+    state: Rc<State>,
+}
+
+#[component]
+fn Panes(PanesProps { state }: &PanesProps) -> Html {
+    let State { session, mailbox, compose, ui } = State::clone(state);
     let settings = session.settings.clone();
+    let shows_sent =
+        ui.folder == Folder::Sent || ui.open.as_ref().is_some_and(|open| open.folder == Folder::Sent);
     let reading = ui.open.is_some() || compose.open.is_some();
+    let list_width = use_state_eq(|| settings.list_width);
+    {
+        let list_width = list_width.setter();
+        use_effect_with(settings.list_width, move |width| list_width.set(*width));
+    }
+    let onmove = {
+        let list_width = list_width.setter();
+        use_callback((), move |width, ()| list_width.set(width))
+    };
+    let style = format!("--list-width:{}px", *list_width);
     html! {
-        <div class={classes!("app", reading.then_some("reading"))}>
+        <div class={classes!("app", reading.then_some("reading"))} {style}>
             <TopBar session={session.clone()} search={ui.search.text.clone()} protocol_log={ui.protocol_log} />
             <div class="bars">
                 <UpdateBar update={ui.update} />
@@ -91,20 +112,29 @@ fn panes(state: &State) -> Html {
             </div>
             <Folders session={session.clone()} mailbox={mailbox.clone()} compose={compose.clone()} ui={ui.clone()} />
             <MessageList connection={session.connection.clone()} mailbox={mailbox.clone()}
-                drafts={compose.drafts.clone()} ui={ui.clone()} />
+                drafts={compose.drafts.clone()} ui={ui.clone()} compact={settings.compact} />
+            <PaneDivider width={*list_width} {onmove} />
             if compose.open.is_some() {
                 <Compose {session} compose={compose.clone()} />
             } else {
                 <Reader settings={settings.clone()} mailbox={mailbox.clone()} ui={ui.clone()} />
             }
             if ui.protocol_log { <ProtocolLog /> }
-            <Toasts undoable={mailbox.removal.undoable.len()} compose={compose.clone()} notice={ui.notice.clone()} />
+            <Toasts undoable={mailbox.removal.undoable.len()} refiled={refiled(&mailbox)} compose={compose.clone()} notice={ui.notice.clone()} />
+            if shows_sent { <QueueWatch /> }
             if ui.shortcuts { <ShortcutsDialog /> }
             if ui.settings { <SettingsDialog settings={settings} /> }
+            if let Some(ids) = &ui.labelling { <LabelDialog mailbox={mailbox.clone()} ids={ids.clone()} /> }
             if let Some(deletion) = &ui.deletion { <ConfirmationDialog deletion={deletion.clone()} /> }
             if let Some(reminder) = ui.reminder { <ReminderDialog {reminder} /> }
         </div>
     }
+}
+
+/// The number of messages that were archived or moved back, and whether they were archived.
+fn refiled(mailbox: &MailboxState) -> (usize, bool) {
+    let archived = mailbox.refiled.iter().any(|(_, previous)| !previous.archived);
+    (mailbox.refiled.len(), archived)
 }
 
 /// The elements that may have the focus when they disappear. The compose pane sets its own focus.
@@ -114,9 +144,13 @@ fn focusable(state: &State) -> (bool, Option<(String, bool)>, usize, bool) {
         state.compose.open.is_some(),
         open.map(|open| (open.id.clone(), matches!(open.content, Content::Ready(_)))),
         state.mailbox.removal.undoable.len()
+            + state.mailbox.refiled.len()
             + usize::from(state.compose.discarded.is_some())
             + usize::from(state.compose.held.is_some()),
-        state.ui.notice.is_some() || state.ui.deletion.is_some() || state.ui.reminder.is_some(),
+        state.ui.notice.is_some()
+            || state.ui.deletion.is_some()
+            || state.ui.reminder.is_some()
+            || state.ui.labelling.is_some(),
     )
 }
 

@@ -131,7 +131,7 @@ fn InnerMessage(PartProps { message, index }: &PartProps) -> Html {
             <h3>{ if subject.is_empty() { "(no subject)".to_owned() } else { subject } }</h3>
             <MessageHeader message={(*inner).clone()}>{ Html::default() }</MessageHeader>
             if let Some(html) = &*html {
-                <MessageFrame document={html.document.clone()} onbroken={Callback::noop()} />
+                <MessageFrame document={html.document.clone()} is_themed={html.is_themed} onbroken={Callback::noop()} />
             } else {
                 <ChunkedText message={(*inner).clone()} of={TextOf::TextPart} />
             }

@@ -17,6 +17,8 @@ use yew::prelude::*;
 use super::plain_text::{Segment, href, segments};
 use crate::control::Control;
 use crate::model::fetched_message::FetchedMessage;
+use crate::model::quotation::{Part, Passage, TEXT_OCTETS_MAX, parts};
+use crate::strings;
 
 /// Length of a chunk; longer only if the text has no place to split.
 const CHUNK_OCTETS: usize = 32 * 1_024;
@@ -46,6 +48,9 @@ impl TextOf {
 pub(super) struct ChunkedTextProps {
     pub(super) message: Rc<FetchedMessage>,
     pub(super) of: TextOf,
+    /// Quotations have a bar, and those at the end of the text are folded.
+    #[prop_or_default]
+    pub(super) quotations: bool,
 }
 
 #[component]
@@ -53,14 +58,18 @@ pub(super) fn ChunkedText(props: &ChunkedTextProps) -> Html {
     let node = use_node_ref();
     {
         let node = node.clone();
-        use_effect_with(props.clone(), move |ChunkedTextProps { message, of }| {
+        use_effect_with(props.clone(), move |ChunkedTextProps { message, of, quotations }| {
             let is_current = Rc::new(Cell::new(true));
             if let Some(element) = node.cast::<Element>() {
                 element.set_text_content(None);
                 let (message, of, is_current) = (message.clone(), *of, is_current.clone());
+                let text = of.text(&message).trim_end();
                 let mut drawing = Drawing { element, at: 0 };
-                // The beginning appears at once.
-                if drawing.draw(of.text(&message)) {
+                if *quotations && text.len() <= TEXT_OCTETS_MAX {
+                    // Fails only if the document is gone.
+                    let _ = draw_parts(&drawing.element, text);
+                } else if drawing.draw(text) {
+                    // The beginning has appeared.
                     spawn_local(async move {
                         sleep(Duration::ZERO).await;
                         while is_current.get() && drawing.draw(of.text(&message)) {
@@ -106,7 +115,57 @@ impl Drawing {
     }
 }
 
-fn append(parent: &Element, text: &str) -> Result<(), JsValue> {
+/// Draws a text whose quotations have a bar or are folded.
+fn draw_parts(element: &Element, text: &str) -> Result<(), JsValue> {
+    let document = element.owner_document().ok_or(JsValue::NULL)?;
+    for part in parts(text) {
+        match part {
+            Part::Text(text) => drop(append_chunks(element, &text)?),
+            Part::Quotation { passages, is_folded } => {
+                let quotation = document.create_element("blockquote")?;
+                for Passage { depth, text } in passages {
+                    for chunk in append_chunks(&quotation, &text)? {
+                        chunk.style().set_property("--depth", &depth.to_string())?;
+                    }
+                }
+                if is_folded {
+                    let folded = folded(&document)?;
+                    folded.append_with_node_1(&quotation)?;
+                    element.append_with_node_1(&folded)?;
+                } else {
+                    element.append_with_node_1(&quotation)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn folded(document: &Document) -> Result<Element, JsValue> {
+    let (details, summary) = (document.create_element("details")?, document.create_element("summary")?);
+    for (class, text) in
+        [("when-closed", strings::SHOW_QUOTED_TEXT), ("when-open", strings::HIDE_QUOTED_TEXT)]
+    {
+        let label = document.create_element("span")?;
+        label.set_class_name(class);
+        label.set_text_content(Some(text));
+        summary.append_with_node_1(&label)?;
+    }
+    details.append_with_node_1(&summary)?;
+    Ok(details)
+}
+
+fn append_chunks(parent: &Element, text: &str) -> Result<Vec<HtmlElement>, JsValue> {
+    let (mut chunks, mut at) = (Vec::new(), 0);
+    while at < text.len() {
+        let end = chunk_end(text, at);
+        chunks.push(append(parent, &text[at..end])?);
+        at = end;
+    }
+    Ok(chunks)
+}
+
+fn append(parent: &Element, text: &str) -> Result<HtmlElement, JsValue> {
     let document = parent.owner_document().ok_or(JsValue::NULL)?;
     let chunk: HtmlElement = document.create_element("div")?.unchecked_into();
     // For the scroll bar, until the chunk is laid out.
@@ -122,7 +181,8 @@ fn append(parent: &Element, text: &str) -> Result<(), JsValue> {
             }
         }
     }
-    parent.append_with_node_1(&chunk)
+    parent.append_with_node_1(&chunk)?;
+    Ok(chunk)
 }
 
 fn link(document: &Document, url: &str) -> Result<Element, JsValue> {

@@ -46,9 +46,10 @@ pub(super) fn Compose(ComposeProps { session, compose }: &ComposeProps) -> Html 
     let (Some(open), Some(form)) = (&compose.open, form) else {
         return html! {};
     };
-    let from = session.account.as_ref().map(|account| account.sender(&session.settings)).unwrap_or_default();
+    let (account, chosen) = (session.account.as_ref(), form.from.as_ref());
+    let from = account.map(|account| account.sender(&session.settings, chosen)).unwrap_or_default();
     let (senders, sender) =
-        session.account.as_ref().map(|account| account.senders(&session.settings)).unwrap_or_default();
+        account.map(|account| account.senders(&session.settings, chosen)).unwrap_or_default();
     let sending = compose.is_outgoing(&form.id);
     let attaching = compose.is_attaching(&form.id);
     let body = {

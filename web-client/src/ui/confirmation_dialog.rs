@@ -88,9 +88,12 @@ fn question(deletion: &LocalDeletion) -> Question {
             text: "They exist only in this browser and cannot be restored.".to_owned(),
             button: "Delete",
         },
-        LocalDeletion::Account { name, drafts, sent } => Question {
+        LocalDeletion::Account { name, drafts, sent, filed } => Question {
             title: format!("Delete the local data of {name}?"),
-            text: format!("{} in this browser only and cannot be restored.", existing(*drafts, *sent)),
+            text: format!(
+                "{} in this browser only and cannot be restored.",
+                existing(*drafts, *sent, *filed)
+            ),
             button: "Delete and sign out",
         },
     }
@@ -100,10 +103,15 @@ fn quoted(subject: &str) -> String {
     if subject.trim().is_empty() { "without a subject".to_owned() } else { format!("“{subject}”") }
 }
 
-/// `2 drafts and 1 sent copy exist`.
-fn existing(drafts: usize, sent: usize) -> String {
-    let verb = if drafts + sent == 1 { "exists" } else { "exist" };
-    format!("{} {verb}", counted(drafts, sent))
+/// `2 drafts, 1 sent copy and the labels of 3 messages exist`.
+fn existing(drafts: usize, sent: usize, filed: usize) -> String {
+    let labels = format!("the labels of {}", format::count(filed, "message"));
+    match (drafts + sent, filed) {
+        (0, _) => format!("Archive and {labels} exist"),
+        (1, 0) => format!("{} exists", counted(drafts, sent)),
+        (_, 0) => format!("{} exist", counted(drafts, sent)),
+        _ => format!("{}, Archive and {labels} exist", counted(drafts, sent)),
+    }
 }
 
 /// `2 drafts and 1 sent copy`.
@@ -133,12 +141,14 @@ mod tests {
         assert_eq!(question(&copy(" ")).title, "Delete the sent copy without a subject?");
         let several = LocalDeletion::Several { drafts: vec!["1".to_owned()], sent: vec!["2".to_owned()] };
         assert_eq!(question(&several).title, "Delete 1 draft and 1 sent copy?");
-        for (drafts, sent, expected) in [
-            (1, 0, "1 draft exists in this browser only"),
-            (2, 1, "2 drafts and 1 sent copy exist in this browser only"),
-            (0, 3, "3 sent copies exist in this browser only"),
+        for (drafts, sent, filed, expected) in [
+            (1, 0, 0, "1 draft exists in this browser only"),
+            (2, 1, 0, "2 drafts and 1 sent copy exist in this browser only"),
+            (0, 3, 0, "3 sent copies exist in this browser only"),
+            (0, 0, 1, "Archive and the labels of 1 message exist in this browser only"),
+            (1, 0, 2, "1 draft, Archive and the labels of 2 messages exist in this browser only"),
         ] {
-            let question = question(&LocalDeletion::Account { name: "gb".to_owned(), drafts, sent });
+            let question = question(&LocalDeletion::Account { name: "gb".to_owned(), drafts, sent, filed });
             assert!(question.text.starts_with(expected), "{question:?}");
         }
     }

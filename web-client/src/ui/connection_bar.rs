@@ -56,13 +56,13 @@ pub(super) fn ConnectionBar(ConnectionBarProps { connection, in_outbox }: &Conne
         <div class="connection-bar">
             <span role="status">
                 { reason }
-                if reason.is_some() && *in_outbox > 0 { { " " }{ strings::in_outbox(*in_outbox) } }
+                if *in_outbox > 0 { { " " }{ strings::in_outbox(*in_outbox) } }
             </span>
             // Outside the status, so that screen readers do not read every second.
             if let Some(until) = until {
                 <span>{ strings::retrying_in((until - clock::now()).num_seconds().max(0) + 1) }</span>
             }
-            if reason.is_some() {
+            if reason.is_some() || *in_outbox > 0 {
                 <button class="button" type="button" onclick={retry}>{ "Try now" }</button>
             }
         </div>

@@ -1,4 +1,4 @@
-//! The folders. Only Inbox is the server's maildrop; the others exist in this browser.
+//! The folders. The server has one maildrop; what is archived, labelled, drafted or sent is known to this browser only.
 
 use std::rc::Rc;
 
@@ -7,7 +7,7 @@ use yew::prelude::*;
 use crate::control::Control;
 use crate::model::format;
 use crate::model::state::{
-    ComposeState, Folder, MailboxState, SessionState, UiAction, UiState, folder_count,
+    ComposeState, Folder, MailboxState, SessionState, UiAction, UiState, counted_folders,
 };
 use crate::platform::clock;
 use crate::strings;
@@ -27,15 +27,23 @@ pub(super) fn Folders(FoldersProps { session, mailbox, compose, ui }: &FoldersPr
         let control = control.clone();
         Callback::from(move |_: MouseEvent| control.compose())
     };
-    let folder = |folder: Folder| {
-        let control = control.clone();
-        let enter = Callback::from(move |_: MouseEvent| control.dispatch(UiAction::Folder(folder)));
-        let count = folder_count(mailbox, &compose.drafts, folder);
-        let current = (ui.folder == folder).then_some("page");
-        let title = folder.is_local().then_some(strings::THIS_BROWSER_ONLY);
+    let folders = use_memo((mailbox.clone(), compose.drafts.clone()), |(mailbox, drafts)| {
+        counted_folders(mailbox, drafts)
+    });
+    let folder = |(folder, count): &(Folder, usize)| {
+        let (control, count) = (control.clone(), *count);
+        let entered = folder.clone();
+        let enter = Callback::from(move |_: MouseEvent| control.dispatch(UiAction::Folder(entered.clone())));
+        let current = (ui.folder == *folder).then_some("page");
+        let class = matches!(folder, Folder::Label(_)).then_some("label-folder");
+        let title = match folder {
+            folder if folder.is_local() => Some(strings::THIS_BROWSER_ONLY),
+            folder if folder.is_filed_here() => Some(strings::FILED_IN_THIS_BROWSER),
+            _ => None,
+        };
         html! {
-            <button type="button" aria-current={current} {title} onclick={enter}>
-                <span>{ folder.name() }</span>
+            <button type="button" {class} aria-current={current} {title} onclick={enter}>
+                <span dir="auto">{ folder.name() }</span>
                 if count > 0 { <span>{ count }</span> }
             </button>
         }
@@ -48,7 +56,7 @@ pub(super) fn Folders(FoldersProps { session, mailbox, compose, ui }: &FoldersPr
         <>
             <nav class="nav" aria-label="Folders">
                 <button class="button primary" type="button" onclick={new_message.clone()}>{ "Compose" }</button>
-                { for Folder::ALL.into_iter().map(folder) }
+                { for folders.iter().map(folder) }
                 <small>
                     if let Some(checked) = session.checked {
                         { format!("Synced {}", format::time(clock::local(checked))) }<br />

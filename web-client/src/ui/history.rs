@@ -24,8 +24,8 @@ impl Location {
         state.session.account.as_ref()?;
         let route = match (&state.compose.open, &state.ui.open) {
             (Some(open), _) => Route::Draft(open.form.id.clone()),
-            (None, Some(open)) => Route::Message(open.folder, open.id.clone()),
-            (None, None) => Route::Folder(state.ui.folder),
+            (None, Some(open)) => Route::Message(open.folder.clone(), open.id.clone()),
+            (None, None) => Route::Folder(state.ui.folder.clone()),
         };
         Some(Self { depth: overlays::depth(state), route })
     }
@@ -81,13 +81,13 @@ impl HistorySync {
         let at_base = location::entry_depth() == 0;
         let ui = &control.state().ui;
         match route {
-            Route::Folder(folder) => enter(control, ui.folder, folder),
+            Route::Folder(folder) => enter(control, &ui.folder, folder),
             Route::Message(folder, id) => {
                 if at_base {
                     // Back from the message leads to its folder.
-                    location::replace(0, &Route::Folder(folder).fragment(location::encode));
+                    location::replace(0, &Route::Folder(folder.clone()).fragment(location::encode));
                 }
-                enter(control, ui.folder, folder);
+                enter(control, &ui.folder, folder);
                 if !control.state().ui.is_open(&id) {
                     control.open(&id);
                 }
@@ -95,7 +95,7 @@ impl HistorySync {
             Route::Draft(id) => {
                 if at_base {
                     location::replace(0, &Route::Folder(Folder::Drafts).fragment(location::encode));
-                    enter(control, ui.folder, Folder::Drafts);
+                    enter(control, &ui.folder, Folder::Drafts);
                 }
                 let compose = &control.state().compose;
                 if compose.draft(&id).is_some() && !compose.is_open(&id) {
@@ -139,8 +139,8 @@ impl HistorySync {
     }
 }
 
-fn enter(control: &Control, current: Folder, folder: Folder) {
-    if current != folder {
+fn enter(control: &Control, current: &Folder, folder: Folder) {
+    if *current != folder {
         control.dispatch(UiAction::Folder(folder));
     }
 }

@@ -25,6 +25,22 @@ pub(super) fn trash() -> Html {
     )
 }
 
+pub(super) fn archive() -> Html {
+    icon(
+        html! { <path d="M4 9v9a1.500 1.500 0 0 0 1.500 1.500h13A1.500 1.500 0 0 0 20 18V9M3 5h18v4H3zM10 13h4" /> },
+    )
+}
+
+pub(super) fn inbox() -> Html {
+    icon(
+        html! { <path d="M4 13v5a1.500 1.500 0 0 0 1.500 1.500h13A1.500 1.500 0 0 0 20 18v-5h-5a3 3 0 0 1-6 0zM12 4v6M9 7.500l3 3 3-3" /> },
+    )
+}
+
+pub(super) fn tag() -> Html {
+    icon(html! { <path d="M4 5v6.500l8.500 8 7-7L11 4.500H4.500zM8 8.500h.01" /> })
+}
+
 pub(super) fn check() -> Html {
     icon(html! { <path d="m5 12.500 4.500 4.500L19 7.500" /> })
 }

@@ -32,16 +32,21 @@ pub(super) fn ImportButtons() -> Html {
             field.set_value("");
         })
     };
-    let export = Callback::from(move |_: MouseEvent| control.export_people());
+    let export = {
+        let control = control.clone();
+        Callback::from(move |_: MouseEvent| control.export_people())
+    };
+    let export_labels = Callback::from(move |_: MouseEvent| control.export_labels());
     html! {
         <div class="field" role="group" aria-labelledby={LABEL_ID}>
-            <span id={LABEL_ID}>{ "Import mail (mbox, eml) and contacts (vcf)" }</span>
+            <span id={LABEL_ID}>{ "Import mail (mbox, eml), contacts (vcf) and labels (json)" }</span>
             <p class="small">{ "Messages are sent to yourself and keep their dates." }</p>
             <div class="exports">
-                <input class="visually-hidden" type="file" multiple=true accept=".mbox,.eml,.vcf,text/vcard,message/rfc822,application/mbox"
+                <input class="visually-hidden" type="file" multiple=true accept=".mbox,.eml,.vcf,.json,text/vcard,message/rfc822,application/mbox"
                     ref={node} onchange={chosen} tabindex="-1" aria-label="Files to import" />
                 <button class="button" type="button" onclick={choose}>{ "Import…" }</button>
                 <button class="button" type="button" onclick={export} aria-label="Export contacts">{ "Export contacts" }</button>
+                <button class="button" type="button" onclick={export_labels}>{ "Export labels and stars" }</button>
             </div>
         </div>
     }

@@ -10,7 +10,7 @@ use crate::model::state::{State, UiAction};
 use crate::platform::dom;
 
 /// Keys and descriptions for the dialog.
-pub(super) const SHORTCUTS: [(&str, &str); 22] = [
+pub(super) const SHORTCUTS: [(&str, &str); 24] = [
     ("j  k  ↓  ↑", "Next and previous message"),
     ("Home  End", "First and last message"),
     ("Enter", "Open"),
@@ -24,6 +24,8 @@ pub(super) const SHORTCUTS: [(&str, &str); 22] = [
     ("Ctrl+A", "Select all"),
     ("Shift+I  U", "Mark as read, as unread"),
     ("s", "Star"),
+    ("e", "Archive, or move to the inbox"),
+    ("l", "Labels"),
     ("Ctrl+Enter", "Send"),
     ("Ctrl+B  I  K", "Bold, italic, link"),
     ("Ctrl+Shift+7  8  9", "Numbered list, list, quote"),
@@ -119,6 +121,8 @@ fn shortcut(control: &Control, state: &State, key: &str, tag: &str) -> bool {
         "I" => control.set_read(&affected, true),
         "U" => control.set_read(&affected, false),
         "s" => control.toggle_stars(&affected),
+        "e" => control.toggle_archived(&affected),
+        "l" => control.choose_labels(&affected),
         "z" => control.undo(),
         _ => return false,
     }

@@ -8,7 +8,7 @@ use super::select::selected;
 use crate::control::Control;
 use crate::model::draft_form::DraftForm;
 use crate::model::format;
-use crate::model::state::{Folder, MailboxState, Sort, UiAction, folder_count};
+use crate::model::state::{Folder, MailboxState, Sort, UiAction, counted_folders};
 use crate::strings;
 
 #[derive(Properties, PartialEq)]
@@ -27,16 +27,16 @@ pub(super) struct ListBarProps {
 pub(super) fn ListBar(props: &ListBarProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
     let ListBarProps { mailbox, drafts, folder, sort, coverage, count } = props;
-    let octets: u64 = mailbox.messages.iter().map(|message| message.octets).sum();
+    let octets: u64 = mailbox.inbox().map(|message| message.octets).sum();
     let sent_octets: u64 = mailbox.sent.iter().map(|copy| copy.octets).sum();
     let summary = match folder {
         _ if coverage.is_some() => format!("{} found", format::number(*count)),
         Folder::Inbox if mailbox.listed => {
             format!("{}, {}", format::count(*count, "message"), format::size(octets))
         }
-        Folder::Inbox | Folder::Starred => format::count(*count, "message"),
         Folder::Drafts => format::count(*count, "draft"),
         Folder::Sent => format!("{}, {}", format::count(*count, "message"), format::size(sent_octets)),
+        _ => format::count(*count, "message"),
     };
     let choose_sort = {
         let control = control.clone();
@@ -46,26 +46,30 @@ pub(super) fn ListBar(props: &ListBarProps) -> Html {
             }
         })
     };
-    let choose_folder = Callback::from(move |event: Event| {
-        if let Some(folder) = selected(&event.target_unchecked_into(), &Folder::ALL) {
-            control.dispatch(UiAction::Folder(folder));
-        }
-    });
-    let folder_option = |option: Folder| {
-        let label = match folder_count(mailbox, drafts, option) {
+    let folders = counted_folders(mailbox, drafts);
+    let folder_option = |(option, count): &(Folder, usize)| {
+        let label = match count {
             0 => option.name().to_owned(),
             count => format!("{} ({count})", option.name()),
         };
-        html! { <option selected={option == *folder}>{ label }</option> }
+        html! { <option selected={option == folder}>{ label }</option> }
     };
+    let folder_options: Html = folders.iter().map(folder_option).collect();
+    let choose_folder = Callback::from(move |event: Event| {
+        let chosen = selected(&event.target_unchecked_into(), &(0..folders.len()).collect::<Vec<_>>());
+        if let Some((folder, _)) = chosen.and_then(|at| folders.get(at)) {
+            control.dispatch(UiAction::Folder(folder.clone()));
+        }
+    });
     let sort_option = |option: Sort| html! { <option selected={option == *sort}>{ option.name() }</option> };
+    let title = if coverage.is_some() { "Search" } else { folder.name() }.to_owned();
     html! {
         <>
             <div class="list-bar">
                 <h2>
-                    <span class="wide-only">{ if coverage.is_some() { "Search" } else { folder.name() } }</span>
+                    <span class="wide-only">{ title }</span>
                     <select class="narrow-only" aria-label="Folder" onchange={choose_folder}>
-                        { for Folder::ALL.map(folder_option) }
+                        { folder_options }
                     </select>
                 </h2>
                 <span role="status">{ summary }</span>

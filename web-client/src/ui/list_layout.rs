@@ -5,10 +5,15 @@ use chrono::{DateTime, Utc};
 use crate::model::message::ListItem;
 use crate::model::state::Sort;
 
-/// Height of `.row` in the style sheet.
-pub(super) const ROW_HEIGHT: i32 = 80;
+/// Height of `.row` in the style sheet, and of `.compact .row`.
+const ROW_HEIGHT: i32 = 80;
+const COMPACT_ROW_HEIGHT: i32 = 56;
 /// Height of `.group` in the style sheet.
 const GROUP_HEIGHT: i32 = 32;
+
+pub(super) const fn row_height(compact: bool) -> i32 {
+    if compact { COMPACT_ROW_HEIGHT } else { ROW_HEIGHT }
+}
 
 /// The times at which today and yesterday start in the local time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +25,7 @@ pub(super) struct Days {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ListLayout {
     count: i32,
+    row_height: i32,
     groups: Vec<Group>,
 }
 
@@ -33,7 +39,7 @@ pub(super) struct Group {
 
 impl ListLayout {
     /// Lists that are sorted by date have groups.
-    pub(super) fn new(items: &[ListItem], sort: Sort, days: Days) -> Self {
+    pub(super) fn new(items: &[ListItem], sort: Sort, days: Days, row_height: i32) -> Self {
         let count = i32::try_from(items.len()).unwrap_or(i32::MAX / (ROW_HEIGHT + GROUP_HEIGHT));
         let mut groups: Vec<Group> = Vec::new();
         if matches!(sort, Sort::Newest | Sort::Oldest) {
@@ -41,15 +47,19 @@ impl ListLayout {
                 let name = group_name(item.date(), days);
                 if groups.last().is_none_or(|group| group.name != name) {
                     let above = i32::try_from(groups.len()).unwrap_or_default() * GROUP_HEIGHT;
-                    groups.push(Group { name, first, top: first * ROW_HEIGHT + above });
+                    groups.push(Group { name, first, top: first * row_height + above });
                 }
             }
         }
-        Self { count, groups }
+        Self { count, row_height, groups }
     }
 
     pub(super) const fn count(&self) -> i32 {
         self.count
+    }
+
+    pub(super) const fn row_height(&self) -> i32 {
+        self.row_height
     }
 
     pub(super) fn groups(&self) -> &[Group] {
@@ -63,15 +73,15 @@ impl ListLayout {
     /// Top of a row.
     pub(super) fn top(&self, index: i32) -> i32 {
         let groups = self.groups.iter().filter(|group| group.first <= index).count();
-        index * ROW_HEIGHT + i32::try_from(groups).unwrap_or_default() * GROUP_HEIGHT
+        index * self.row_height + i32::try_from(groups).unwrap_or_default() * GROUP_HEIGHT
     }
 
     /// The first row that is visible if the list is scrolled by `top`.
     pub(super) fn row_at(&self, top: i32) -> i32 {
         // The row is at most as far down as without headings.
-        let last = (top / ROW_HEIGHT).clamp(0, (self.count - 1).max(0));
+        let last = (top / self.row_height.max(1)).clamp(0, (self.count - 1).max(0));
         let first = (last - i32::try_from(self.groups.len()).unwrap_or_default()).max(0);
-        (first..last).find(|index| self.top(*index) + ROW_HEIGHT > top).unwrap_or(last)
+        (first..last).find(|index| self.top(*index) + self.row_height > top).unwrap_or(last)
     }
 }
 
@@ -114,9 +124,13 @@ mod tests {
 
     #[test]
     fn days_are_groups_with_a_heading_above_their_first_row() {
+        [false, true].map(row_height).into_iter().for_each(check_groups);
+    }
+
+    fn check_groups(row: i32) {
         // A clock that is ahead, today twice, yesterday, earlier.
-        let layout = ListLayout::new(&items(&[99, 50, 48, 47, 23]), Sort::Newest, DAYS());
-        let (row, head) = (ROW_HEIGHT, GROUP_HEIGHT);
+        let layout = ListLayout::new(&items(&[99, 50, 48, 47, 23]), Sort::Newest, DAYS(), row);
+        let head = GROUP_HEIGHT;
         assert_eq!(
             groups(&layout),
             [("Today", 0, 0), ("Yesterday", 3, 3 * row + head), ("Earlier", 4, 4 * row + 2 * head)]
@@ -135,9 +149,9 @@ mod tests {
 
     #[test]
     fn other_orders_have_no_groups() {
-        let layout = ListLayout::new(&items(&[99, 50]), Sort::Sender, DAYS());
+        let layout = ListLayout::new(&items(&[99, 50]), Sort::Sender, DAYS(), ROW_HEIGHT);
         assert_eq!((groups(&layout), layout.top(2)), (vec![], 2 * ROW_HEIGHT));
-        let empty = ListLayout::new(&[], Sort::Newest, DAYS());
+        let empty = ListLayout::new(&[], Sort::Newest, DAYS(), ROW_HEIGHT);
         assert_eq!((empty.height(), empty.row_at(50)), (0, 0));
     }
 }

@@ -14,12 +14,10 @@ use wasm_bindgen::closure::Closure;
 use web_sys::{Element, HtmlElement, HtmlIFrameElement, HtmlImageElement, ResizeObserver, Window};
 use yew::prelude::*;
 
-/// Height before the document is measured, in pixels.
-pub(super) const HEIGHT_INITIAL: i32 = 320;
-/// Higher documents scroll inside the frame.
-pub(super) const HEIGHT_MAX: i32 = 20_000;
-/// Height reserved for a horizontal scroll bar.
-const SCROLL_BAR_HEIGHT: i32 = 16;
+use super::frame_fit::{BORDERS, Fit, Sizing};
+
+/// Attempts to find the width of a document whose content grows with it.
+const MEASUREMENTS_MAX: u32 = 3;
 /// Width in print, in pixels: that of A4 and Letter without margins of 15 mm. Wider documents are scaled down by the
 /// browser.
 const PRINT_WIDTH: i32 = 680;
@@ -29,34 +27,43 @@ const PRINT_HEIGHT_MAX: i32 = 500_000;
 #[derive(Properties, PartialEq)]
 pub(super) struct MessageFrameProps {
     pub(super) document: Rc<str>,
+    /// The document has the colours of the page.
+    pub(super) is_themed: bool,
+    #[prop_or(Sizing::Fitted)]
+    pub(super) sizing: Sizing,
     /// Receives the positions of the images that the browser could not draw.
     pub(super) onbroken: Callback<Vec<usize>>,
 }
 
 #[component]
-pub(super) fn MessageFrame(MessageFrameProps { document, onbroken }: &MessageFrameProps) -> Html {
-    let height = use_state_eq(|| HEIGHT_INITIAL);
-    let (container, measuring) = (use_node_ref(), use_node_ref());
+pub(super) fn MessageFrame(props: &MessageFrameProps) -> Html {
+    let MessageFrameProps { document, is_themed, sizing, onbroken } = props;
+    let fit = use_state_eq(|| None::<Fit>);
+    let (space, container, measuring) = (use_node_ref(), use_node_ref(), use_node_ref());
     let observer = use_mut_ref(|| None::<FrameObserver>);
     let loaded = {
-        let (height, container, measuring) = (height.setter(), container.clone(), measuring.clone());
-        let onbroken = onbroken.clone();
+        let (fit, space, container) = (fit.setter(), space.clone(), container.clone());
+        let (measuring, onbroken, sizing) = (measuring.clone(), onbroken.clone(), *sizing);
         Callback::from(move |_: Event| {
-            if let (Some(container), Some(frame)) =
-                (container.cast::<HtmlElement>(), measuring.cast::<HtmlIFrameElement>())
-            {
+            if let (Some(space), Some(container), Some(frame)) = (
+                space.cast::<HtmlElement>(),
+                container.cast::<HtmlElement>(),
+                measuring.cast::<HtmlIFrameElement>(),
+            ) {
                 onbroken.emit(broken_images(&frame));
-                *observer.borrow_mut() = FrameObserver::new(container, frame, height.clone());
+                *observer.borrow_mut() = FrameObserver::new(space, container, frame, sizing, fit.clone());
             }
         })
     };
     let document = AttrValue::from(document.clone());
     html! {
-        <div class="frame" ref={container}>
-            <iframe title="Message" srcdoc={document.clone()} referrerpolicy="no-referrer" style={format!("height:{}px", *height)}
-                sandbox="allow-popups allow-popups-to-escape-sandbox"></iframe>
-            <iframe class="measuring" ref={measuring} srcdoc={document} referrerpolicy="no-referrer" sandbox="allow-same-origin"
-                aria-hidden="true" tabindex="-1" onload={loaded}></iframe>
+        <div class="frame-space" ref={space}>
+            <div class={classes!("frame", is_themed.then_some("themed"))} ref={container} style={Fit::container_style(*fit)}>
+                <iframe title="Message" srcdoc={document.clone()} referrerpolicy="no-referrer" style={Fit::document_style(*fit)}
+                    sandbox="allow-popups allow-popups-to-escape-sandbox"></iframe>
+                <iframe class="measuring" ref={measuring} srcdoc={document} referrerpolicy="no-referrer" sandbox="allow-same-origin"
+                    aria-hidden="true" tabindex="-1" onload={loaded}></iframe>
+            </div>
         </div>
     }
 }
@@ -72,7 +79,8 @@ fn broken_images(frame: &HtmlIFrameElement) -> Vec<usize> {
     (0..images.length()).filter(is_broken).map(|at| at as usize).collect()
 }
 
-/// Reports the height of a document whenever it changes, and sets the size of the frame before the page is printed.
+/// Reports the size of a document whenever it or the space for it changes, and sets the size of the frame before the page
+/// is printed.
 struct FrameObserver {
     resize: ResizeObserver,
     _changed: Closure<dyn FnMut()>,
@@ -81,27 +89,59 @@ struct FrameObserver {
 }
 
 impl FrameObserver {
-    fn new(container: HtmlElement, frame: HtmlIFrameElement, height: UseStateSetter<i32>) -> Option<Self> {
+    fn new(
+        space: HtmlElement,
+        container: HtmlElement,
+        frame: HtmlIFrameElement,
+        sizing: Sizing,
+        fit: UseStateSetter<Option<Fit>>,
+    ) -> Option<Self> {
         let window = web_sys::window()?;
         // Unchecked: the element is an instance of the other document's `HTMLElement`.
         let root: HtmlElement = frame.content_document()?.document_element()?.unchecked_into();
         // The measuring frame has no height, and a scroll bar would reduce its width.
         root.style().set_property("overflow", "hidden").ok()?;
         let changed = Closure::<dyn FnMut()>::new({
-            let root = root.clone();
+            let (root, frame, space) = (root.clone(), frame.clone(), space.clone());
             move || {
-                let bar = if root.scroll_width() > root.client_width() { SCROLL_BAR_HEIGHT } else { 0 };
-                height.set((root.scroll_height() + bar).min(HEIGHT_MAX));
+                if let Some(measured) = measure(&space, &frame, &root, sizing) {
+                    fit.set(Some(measured));
+                }
             }
         });
         let resize = ResizeObserver::new(changed.as_ref().unchecked_ref()).ok()?;
         resize.observe(&root);
+        resize.observe(&space);
         // Fails only for invalid property names.
         let before_print =
             Closure::<dyn FnMut()>::new(move || drop(set_print_size(&container, &frame, &root)));
         window.add_event_listener_with_callback("beforeprint", before_print.as_ref().unchecked_ref()).ok()?;
         Some(Self { resize, _changed: changed, window, before_print })
     }
+}
+
+/// Lays the document out in the width that it needs. `None` while the pane is hidden, and in print, where the document is not measured.
+fn measure(
+    space: &HtmlElement,
+    frame: &HtmlIFrameElement,
+    root: &HtmlElement,
+    sizing: Sizing,
+) -> Option<Fit> {
+    let available = space.client_width() - BORDERS;
+    if available <= 0 || root.scroll_height() == 0 {
+        return None;
+    }
+    let mut width = sizing.first_width(available);
+    for _ in 0..MEASUREMENTS_MAX {
+        frame.style().set_property("width", &format!("{width}px")).ok()?;
+        let next = sizing.next_width(available, width, root.scroll_width());
+        if next == width {
+            break;
+        }
+        width = next;
+    }
+    frame.style().set_property("width", &format!("{width}px")).ok()?;
+    Some(Fit::new(available, width, (root.scroll_width(), root.scroll_height())))
 }
 
 impl Drop for FrameObserver {
@@ -119,11 +159,12 @@ fn set_print_size(
     root: &Element,
 ) -> Result<(), wasm_bindgen::JsValue> {
     let style = frame.style();
+    let shown = style.get_property_value("width")?;
     style.set_property("width", &format!("{PRINT_WIDTH}px"))?;
     let width = root.scroll_width().max(PRINT_WIDTH);
     style.set_property("width", &format!("{width}px"))?;
     let height = root.scroll_height().min(PRINT_HEIGHT_MAX);
-    style.remove_property("width")?;
+    style.set_property("width", &shown)?;
     container.style().set_property("--print-width", &format!("{width}px"))?;
     container.style().set_property("--print-height", &format!("{height}px"))
 }

@@ -7,7 +7,7 @@ use yew::prelude::*;
 
 use super::element_ids::row_id;
 use super::list_bar::ListBar;
-use super::list_layout::{Days, ListLayout, ROW_HEIGHT};
+use super::list_layout::{Days, ListLayout, row_height};
 use super::message_row::MessageRow;
 use super::selection_bar::SelectionBar;
 use super::swipe::use_gestures;
@@ -30,6 +30,7 @@ pub(super) struct MessageListProps {
     pub(super) mailbox: Rc<MailboxState>,
     pub(super) drafts: Rc<Vec<Rc<DraftForm>>>,
     pub(super) ui: Rc<UiState>,
+    pub(super) compact: bool,
 }
 
 /// The rows and their positions.
@@ -48,13 +49,14 @@ impl Rows {
 
 #[component]
 pub(super) fn MessageList(props: &MessageListProps) -> Html {
-    let MessageListProps { connection, mailbox, drafts, ui } = props;
+    let MessageListProps { connection, mailbox, drafts, ui, compact } = props;
     let node = use_node_ref();
     let days = days();
-    let content = (mailbox.clone(), drafts.clone(), ui.folder, ui.search.clone(), ui.sort, days);
+    let list = (ui.folder.clone(), ui.search.clone(), ui.sort);
+    let content = (mailbox.clone(), drafts.clone(), list, days, *compact);
     let rows = use_memo(content, |_| {
         let items = list_items(mailbox, drafts, ui);
-        let layout = ListLayout::new(&items, ui.sort, days);
+        let layout = ListLayout::new(&items, ui.sort, days, row_height(*compact));
         Rows { items, layout }
     });
     let (first_visible, scroll) = use_scrolling(&node, &rows, ui);
@@ -67,10 +69,10 @@ pub(super) fn MessageList(props: &MessageListProps) -> Html {
     html! {
         <section class="list" aria-label="Messages">
             if selected.is_empty() {
-                <ListBar mailbox={mailbox.clone()} drafts={drafts.clone()} folder={ui.folder} sort={ui.sort}
+                <ListBar mailbox={mailbox.clone()} drafts={drafts.clone()} folder={ui.folder.clone()} sort={ui.sort}
                     coverage={searching.then(|| search_coverage(mailbox))} count={rows.items.len()} />
             } else {
-                <SelectionBar mailbox={mailbox.clone()} selected={selected.clone()} count={rows.items.len()} />
+                <SelectionBar mailbox={mailbox.clone()} folder={ui.folder.clone()} selected={selected.clone()} count={rows.items.len()} />
             }
             if let Some(loading) = mailbox.loading {
                 <progress class="loading" max={loading.total.to_string()} value={loading.done.to_string()}
@@ -79,7 +81,7 @@ pub(super) fn MessageList(props: &MessageListProps) -> Html {
             if rows.items.is_empty() {
                 <p class="empty">{ empty_text(connection, mailbox, ui) }</p>
             }
-            <div class={classes!("rows", (!selected.is_empty()).then_some("selecting"))} ref={node} onscroll={scroll}>
+            <div class={classes!("rows", (!selected.is_empty()).then_some("selecting"), compact.then_some("compact"))} ref={node} onscroll={scroll}>
                 { drawn_rows(props, &rows, first_visible) }
             </div>
         </section>
@@ -89,7 +91,7 @@ pub(super) fn MessageList(props: &MessageListProps) -> Html {
 fn drawn_rows(props: &MessageListProps, rows: &Rows, first_visible: i32) -> Html {
     let MessageListProps { mailbox, drafts, ui, .. } = props;
     let (layout, count) = (&rows.layout, rows.layout.count());
-    let window_rows = dom::window_height().unwrap_or(WINDOW_HEIGHT) as i32 / ROW_HEIGHT + 1;
+    let window_rows = dom::window_height().unwrap_or(WINDOW_HEIGHT) as i32 / layout.row_height() + 1;
     let first = (first_visible - SPARE_ROWS).clamp(0, count);
     let last = (first_visible + window_rows + SPARE_ROWS).min(count);
     let today = clock::local(clock::now()).date_naive();
@@ -99,12 +101,18 @@ fn drawn_rows(props: &MessageListProps, rows: &Rows, first_visible: i32) -> Html
     let in_results = !ui.search.is_empty();
     let row = |index: i32| {
         let item = &rows.items[index as usize];
-        let folder = if in_results { folder_of(mailbox, drafts, item.id()) } else { ui.folder };
+        let folder = if in_results { folder_of(mailbox, drafts, item.id()) } else { ui.folder.clone() };
+        let is_queued = match item {
+            ListItem::Message(message) => {
+                message.message_id().is_some_and(|id| mailbox.queued_mail(id).is_some())
+            }
+            ListItem::Draft(_) => false,
+        };
         html! {
             <MessageRow key={item.id().to_owned()} item={item.clone()} {folder} top={layout.top(index)} {index} {count}
                 current={cursor == Some(index)} selected={ui.selected.contains(item.id())}
                 in_tab_order={index == tab_stop} shows_size={ui.sort == Sort::Largest}
-                is_grouped={!layout.groups().is_empty()} {in_results} {today} />
+                is_grouped={!layout.groups().is_empty()} {in_results} {today} {is_queued} />
         }
     };
     let headings = layout.groups().iter().map(|group| {
@@ -149,7 +157,7 @@ fn use_scrolling(node: &NodeRef, rows: &Rc<Rows>, ui: &UiState) -> (i32, Callbac
     }
     {
         let (node, anchor) = (node.clone(), anchor.clone());
-        use_effect_with((ui.folder, ui.search.clone(), ui.sort), move |_| {
+        use_effect_with((ui.folder.clone(), ui.search.clone(), ui.sort), move |_| {
             anchor.borrow_mut().take();
             if let Some(list) = node.cast::<HtmlElement>() {
                 list.set_scroll_top(0);
@@ -179,7 +187,7 @@ fn use_scrolling(node: &NodeRef, rows: &Rc<Rows>, ui: &UiState) -> (i32, Callbac
 fn reveal(list: &HtmlElement, layout: &ListLayout, row: i32) {
     // With the first row, its heading.
     let top = if row == 0 { 0 } else { layout.top(row) };
-    let bottom = layout.top(row) + ROW_HEIGHT;
+    let bottom = layout.top(row) + layout.row_height();
     if top < list.scroll_top() {
         list.set_scroll_top(top);
     } else if bottom > list.scroll_top() + list.client_height() {
@@ -194,11 +202,16 @@ fn days() -> Days {
 }
 
 fn empty_text(connection: &ConnectionStatus, mailbox: &MailboxState, ui: &UiState) -> &'static str {
-    match ui.folder {
+    match &ui.folder {
         _ if !ui.search.is_empty() => strings::NO_RESULTS,
         Folder::Inbox if !mailbox.listed && *connection == ConnectionStatus::Busy => "Loading mailbox…",
         Folder::Inbox => strings::EMPTY_INBOX,
         Folder::Starred => "No starred messages. Stars are stored in this browser only.",
+        Folder::Archive => {
+            "No archived messages. Press e to archive a message. The server does not know Archive."
+        }
+        Folder::Label(_) => "No messages with this label.",
+        Folder::Trash => "Trash is empty. Deleted messages are here until the server has deleted them.",
         Folder::Drafts => "No drafts. Drafts are stored in this browser only.",
         Folder::Sent => {
             "No sent messages. Copies of messages sent from here are stored in this browser only."

@@ -29,6 +29,8 @@ pub(super) struct MessageRowProps {
     pub(super) is_grouped: bool,
     /// The message is in the results of a search, which may come from any folder.
     pub(super) in_results: bool,
+    /// The message waits in the server's queue.
+    pub(super) is_queued: bool,
     /// Redraws the date when the day changes.
     pub(super) today: chrono::NaiveDate,
 }
@@ -67,7 +69,6 @@ pub(super) fn MessageRow(props: &MessageRowProps) -> Html {
         subject => subject,
     };
     let tab_index = if props.in_tab_order { "0" } else { "-1" };
-    let on_server = matches!(props.folder, Folder::Inbox | Folder::Starred);
     let unread = item.is_unread();
     let classes = classes!("row", unread.then_some("unread"), selected.then_some("selected"));
     html! {
@@ -78,16 +79,18 @@ pub(super) fn MessageRow(props: &MessageRowProps) -> Html {
                 if unread { <span class="visually-hidden">{ "Unread. " }</span><i class="unread-dot"></i> }
                 <b dir="auto">{ correspondent }</b>
                 { date(props) }
-                <span class="subject" dir="auto">{ subject }</span>
+                <span class="subject" dir="auto">{ for item.labels().map(|label| label_mark(label)) }{ subject }</span>
                 <span class="snippet" dir="auto">{ item.snippet().to_string() }</span>
             </button>
             { checkbox(&control, props, subject, tab_index) }
-            if on_server { { star(&control, props, subject, tab_index) } }
+            if props.folder.has_marks() { { star(&control, props, subject, tab_index) } }
         </li>
     }
 }
 
-fn date(MessageRowProps { item, folder, shows_size, is_grouped, in_results, .. }: &MessageRowProps) -> Html {
+fn date(
+    MessageRowProps { item, folder, shows_size, is_grouped, in_results, is_queued, .. }: &MessageRowProps,
+) -> Html {
     let now = clock::local(clock::now());
     let date = item.date().map(|date| format::list_date(clock::local(date), now, *is_grouped));
     html! {
@@ -96,11 +99,17 @@ fn date(MessageRowProps { item, folder, shows_size, is_grouped, in_results, .. }
                 <span class="attachment-icon" title="Has attachments">{ icons::clip() }</span>
             }
             if matches!(item, ListItem::Draft(form) if form.is_in_outbox()) { <span class="label">{ strings::OUTBOX }</span> }
-            if *in_results && folder.is_local() { <span class="label">{ folder.name() }</span> }
+            if *is_queued { <span class="label">{ "Not sent yet" }</span> }
+            if *in_results && *folder != Folder::Inbox { <span class="label">{ folder.name().to_owned() }</span> }
             if *shows_size { <span class="size">{ format::size(item.octets()) }</span> }
             { date }
         </span>
     }
+}
+
+/// A label of a message.
+pub(super) fn label_mark(label: &str) -> Html {
+    html! { <><span class="label" dir="auto">{ label.to_owned() }</span>{ " " }</> }
 }
 
 fn checkbox(control: &Control, props: &MessageRowProps, subject: &str, tab_index: &'static str) -> Html {

@@ -14,12 +14,15 @@ use super::element_ids::TITLE_ID;
 use super::image_bar::{ImageBar, image_sender};
 use super::message_frame::MessageFrame;
 use super::message_header::MessageHeader;
+use super::queued_mail::queued_mail;
 use super::remote_images_frame::RemoteImagesFrame;
 use crate::control::Control;
 use crate::model::fetched_message::FetchedMessage;
+use crate::model::queued_mail::QueuedMail;
 use crate::model::settings::Settings;
 use crate::model::state::UiAction;
-use crate::sanitize::{RemoteImages, sanitize_html};
+use crate::sanitize::{RemoteImages, TrailingQuotation, sanitize_and_fold};
+use crate::strings;
 
 #[derive(Properties, PartialEq)]
 pub(super) struct MessageViewProps {
@@ -27,10 +30,14 @@ pub(super) struct MessageViewProps {
     /// The HTML is shown, if there is any.
     pub(super) shows_html: bool,
     pub(super) settings: Rc<Settings>,
+    /// The message in the server's queue.
+    pub(super) queued: Option<QueuedMail>,
 }
 
 #[component]
-pub(super) fn MessageView(MessageViewProps { message, shows_html, settings }: &MessageViewProps) -> Html {
+pub(super) fn MessageView(
+    MessageViewProps { message, shows_html, settings, queued }: &MessageViewProps,
+) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
     // Indices of images that the browser could not draw.
     let broken = use_state_eq(Vec::new);
@@ -45,11 +52,14 @@ pub(super) fn MessageView(MessageViewProps { message, shows_html, settings }: &M
     let unreachable = use_state_eq(|| false);
     let shown = (*images_wanted || is_trusted) && !*unreachable;
     let remote_images = if shown { RemoteImages::Shown } else { RemoteImages::Blocked };
-    let html = use_memo((message.clone(), remote_images), |(message, remote_images)| {
-        let parsed = &message.parsed;
-        let html = sanitize_html(parsed.html.as_deref()?, &parsed.attachments, *remote_images);
-        html.filter(|html| !html.is_empty || html.blocked_images > 0)
-    });
+    let quotation = use_state_eq(|| TrailingQuotation::Folded);
+    let html =
+        use_memo((message.clone(), remote_images, *quotation), |(message, remote_images, quotation)| {
+            let parsed = &message.parsed;
+            let html =
+                sanitize_and_fold(parsed.html.as_deref()?, &parsed.attachments, *remote_images, *quotation);
+            html.filter(|html| !html.is_empty || html.blocked_images > 0)
+        });
     let html = html.as_ref().as_ref();
     let visible = html.filter(|html| !html.is_empty);
     let switch = visible.map(|_| {
@@ -78,20 +88,35 @@ pub(super) fn MessageView(MessageViewProps { message, shows_html, settings }: &M
                 { if subject.is_empty() { "(no subject)".to_owned() } else { subject } }
             </h2>
             <MessageHeader message={message.clone()}>{ switch.unwrap_or_default() }</MessageHeader>
+            { queued.as_ref().map(queued_mail) }
             { message.parsed.report.as_ref().map(|report| delivery_report(&control, report, can_send_again(&message.parsed))) }
             if let Some(html) = html.filter(|html| *shows_html && html.blocked_images > 0) {
                 <ImageBar blocked={html.blocked_images} {sender} {onshow} />
             }
             if let Some(html) = framed.filter(|html| html.remote_images > 0) {
-                <RemoteImagesFrame document={html.document.clone()} {onbroken} {onfailed} />
+                <RemoteImagesFrame document={html.document.clone()} is_themed={html.is_themed} {onbroken} {onfailed} />
             } else if let Some(html) = framed {
-                <MessageFrame document={html.document.clone()} {onbroken} />
+                <MessageFrame document={html.document.clone()} is_themed={html.is_themed} {onbroken} />
             } else {
                 <PlainText message={message.clone()} has_html={visible.is_some()} />
+            }
+            if framed.is_some_and(|html| html.has_quotation) {
+                { quotation_button(&quotation) }
             }
             <Attachments message={message.clone()} {inline} />
         </article>
     }
+}
+
+/// Below the frame, in which no script can run.
+fn quotation_button(quotation: &UseStateHandle<TrailingQuotation>) -> Html {
+    let (label, next) = match **quotation {
+        TrailingQuotation::Folded => (strings::SHOW_QUOTED_TEXT, TrailingQuotation::Shown),
+        TrailingQuotation::Shown => (strings::HIDE_QUOTED_TEXT, TrailingQuotation::Folded),
+    };
+    let setter = quotation.setter();
+    let toggle = Callback::from(move |_: MouseEvent| setter.set(next));
+    html! { <button class="show-quotation" type="button" onclick={toggle}>{ label }</button> }
 }
 
 #[derive(Properties, PartialEq)]
@@ -114,7 +139,7 @@ fn PlainText(PlainTextProps { message, has_html }: &PlainTextProps) -> Html {
         (true, false) => "The formatted version has no safe content. This is the plain text.",
         (true, true) => "This message has no safe content. Scripts and remote content are blocked.",
         (false, true) if parsed.attachments.is_empty() => "This message has no text.",
-        (false, _) => return html! { <ChunkedText message={message.clone()} {of} /> },
+        (false, _) => return html! { <ChunkedText message={message.clone()} {of} quotations=true /> },
     };
     html! {
         <>
@@ -122,7 +147,7 @@ fn PlainText(PlainTextProps { message, has_html }: &PlainTextProps) -> Html {
                 { explanation }{ " " }
                 <button class="link" type="button" onclick={show_source}>{ "Show source" }</button>
             </p>
-            <ChunkedText message={message.clone()} {of} />
+            <ChunkedText message={message.clone()} {of} quotations=true />
         </>
     }
 }

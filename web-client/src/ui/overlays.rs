@@ -9,6 +9,7 @@ enum Overlay {
     Confirmation,
     Shortcuts,
     Settings,
+    Labels,
     Compose,
     Source,
     Message,
@@ -16,10 +17,11 @@ enum Overlay {
 }
 
 impl Overlay {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Confirmation,
         Self::Shortcuts,
         Self::Settings,
+        Self::Labels,
         Self::Compose,
         Self::Source,
         Self::Message,
@@ -31,6 +33,7 @@ impl Overlay {
             Self::Confirmation => state.ui.deletion.is_some() || state.ui.reminder.is_some(),
             Self::Shortcuts => state.ui.shortcuts,
             Self::Settings => state.ui.settings,
+            Self::Labels => state.ui.labelling.is_some(),
             Self::Compose => state.compose.open.is_some(),
             Self::Source => state.ui.open.as_ref().is_some_and(|open| open.source),
             Self::Message => state.ui.open.is_some(),
@@ -52,6 +55,7 @@ pub(super) fn close_top(control: &Control) {
         Some(Overlay::Confirmation) => control.dispatch(UiAction::CloseConfirmation),
         Some(Overlay::Shortcuts) => control.dispatch(UiAction::Shortcuts(false)),
         Some(Overlay::Settings) => control.dispatch(UiAction::Settings(false)),
+        Some(Overlay::Labels) => control.dispatch(UiAction::Labelling(None)),
         Some(Overlay::Compose) => control.close_draft(),
         Some(Overlay::Source) => control.dispatch(UiAction::Source(false)),
         Some(Overlay::Message) => control.dispatch(UiAction::CloseMessage),

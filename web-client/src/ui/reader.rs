@@ -7,6 +7,7 @@ use yew::prelude::*;
 use super::conversation::Conversation;
 use super::icons;
 use super::menu::Dropdown;
+use super::message_row::label_mark;
 use super::message_view::MessageView;
 use super::source::Source;
 use crate::control::Control;
@@ -59,9 +60,10 @@ pub(super) fn Reader(ReaderProps { settings, mailbox, ui }: &ReaderProps) -> Htm
             html! { <Source key={open.id.clone()} message={message.clone()} /> }
         }
         Content::Ready(message) => {
+            let queued = message.parsed.message_id.as_ref().and_then(|id| mailbox.queued_mail(id)).cloned();
             let view = html! {
                 <>
-                    <MessageView key={open.id.clone()} message={message.clone()} shows_html={open.shows_html} settings={settings.clone()} />
+                    <MessageView key={open.id.clone()} message={message.clone()} shows_html={open.shows_html} settings={settings.clone()} {queued} />
                     { answers(&control) }
                 </>
             };
@@ -72,10 +74,15 @@ pub(super) fn Reader(ReaderProps { settings, mailbox, ui }: &ReaderProps) -> Htm
             }
         }
     };
-    let starred = mailbox.message(&open.id).is_some_and(|message| message.starred);
+    let message = mailbox.message(&open.id);
+    let starred = message.is_some_and(|message| message.starred);
+    let archived = message.is_some_and(|message| message.filing.archived);
     html! {
         <main class="reader" aria-label="Message">
-            <Toolbar open={open.clone()} {starred} />
+            <Toolbar open={open.clone()} {starred} {archived} />
+            if let Some(message) = message.filter(|message| !message.filing.labels.is_empty()) {
+                <p class="labels"><span class="visually-hidden">{ "Labels: " }</span>{ for message.filing.labels.iter().map(|label| label_mark(label)) }</p>
+            }
             { body }
         </main>
     }
@@ -85,14 +92,16 @@ pub(super) fn Reader(ReaderProps { settings, mailbox, ui }: &ReaderProps) -> Htm
 struct ToolbarProps {
     open: OpenMessage,
     starred: bool,
+    archived: bool,
 }
 
 /// Reply first, Delete apart, the rest as icons. In a narrow pane, secondary actions move to a menu.
 #[component]
-fn Toolbar(ToolbarProps { open, starred }: &ToolbarProps) -> Html {
+fn Toolbar(ToolbarProps { open, starred, archived }: &ToolbarProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
     let ready = matches!(open.content, Content::Ready(_));
-    let on_server = matches!(open.folder, Folder::Inbox | Folder::Starred);
+    let has_marks = open.folder.has_marks();
+    let in_trash = open.folder == Folder::Trash;
     let act = |act: fn(&Control, &str)| {
         let (control, id) = (control.clone(), open.id.clone());
         Callback::from(move |_: MouseEvent| act(&control, &id))
@@ -120,6 +129,10 @@ fn Toolbar(ToolbarProps { open, starred }: &ToolbarProps) -> Html {
     } else {
         ("Show source", act(|control, _| control.dispatch(UiAction::Source(true))))
     };
+    let (archive, archive_icon) =
+        if *archived { ("Move to inbox", icons::inbox()) } else { ("Archive", icons::archive()) };
+    let toggle_archived = act(|control, id| control.toggle_archived(&[id.to_owned()]));
+    let choose_labels = act(|control, id| control.choose_labels(&[id.to_owned()]));
     let print = Callback::from(|_: MouseEvent| dom::print());
     html! {
         <div class="toolbar" role="toolbar" aria-label="Message actions">
@@ -129,7 +142,9 @@ fn Toolbar(ToolbarProps { open, starred }: &ToolbarProps) -> Html {
                 onclick={act(|control, _| control.reply(false))}>{ "Reply" }</button>
             { icon("secondary-action", "Reply all", "Reply all (a)", icons::reply_all(), reply_all.clone()) }
             { icon("", "Forward", "Forward (f)", icons::forward(), act(|control, _| control.forward())) }
-            if on_server {
+            if has_marks {
+                { icon("secondary-action", archive, "Archive (e)", archive_icon, toggle_archived.clone()) }
+                { icon("secondary-action", "Label", "Label (l)", icons::tag(), choose_labels.clone()) }
                 <button class="button icon star" type="button" aria-pressed={starred.to_string()} aria-label="Star"
                     title="Star (s)" onclick={act(|control, id| control.toggle_star(id))}>{ icons::star() }</button>
                 { icon("secondary-action", "Unread", "Mark as unread and close", icons::envelope(), mark_unread.clone()) }
@@ -138,13 +153,21 @@ fn Toolbar(ToolbarProps { open, starred }: &ToolbarProps) -> Html {
             <Dropdown label="More">
                 { item("narrow-action", "Reply all", reply_all) }
                 { item("", "Forward as attachment", act(|control, _| control.forward_as_attachment())) }
-                if on_server { { item("narrow-action", "Mark as unread", mark_unread) } }
+                if has_marks {
+                    { item("narrow-action", archive, toggle_archived) }
+                    { item("narrow-action", "Label", choose_labels) }
+                    { item("narrow-action", "Mark as unread", mark_unread) }
+                }
                 { item("narrow-action", source, show_source) }
                 { item("", "Print", print) }
                 { item("", "Save message", act(|control, _| control.save_message())) }
             </Dropdown>
             <span class="spacer"></span>
-            { icon("", "Delete", "Delete (#)", icons::trash(), act(|control, id| control.remove(&[id.to_owned()]))) }
+            if in_trash {
+                { icon("", "Restore", "Move to the inbox", icons::inbox(), act(|control, id| control.restore(&[id.to_owned()]))) }
+            } else {
+                { icon("", "Delete", "Delete (#)", icons::trash(), act(|control, id| control.remove(&[id.to_owned()]))) }
+            }
         </div>
     }
 }

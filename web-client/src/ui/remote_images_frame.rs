@@ -14,7 +14,7 @@ use yew::platform::spawn_local;
 use yew::platform::time::sleep;
 use yew::prelude::*;
 
-use super::message_frame::{HEIGHT_INITIAL, HEIGHT_MAX};
+use super::frame_fit::{BORDERS, Fit, HEIGHT_MAX, Sizing};
 use crate::platform::js;
 
 /// Time for the frame to load. It is small, but it is not available offline.
@@ -25,6 +25,8 @@ const BROKEN_MAX: u32 = 10_000;
 #[derive(Properties, PartialEq)]
 pub(super) struct RemoteImagesFrameProps {
     pub(super) document: Rc<str>,
+    /// The document has the colours of the page.
+    pub(super) is_themed: bool,
     /// Receives the positions of the images that the browser could not draw.
     pub(super) onbroken: Callback<Vec<usize>>,
     /// The frame could not be loaded.
@@ -33,7 +35,7 @@ pub(super) struct RemoteImagesFrameProps {
 
 #[component]
 pub(super) fn RemoteImagesFrame(props: &RemoteImagesFrameProps) -> Html {
-    let RemoteImagesFrameProps { document, onbroken, onfailed } = props;
+    let RemoteImagesFrameProps { document, is_themed, onbroken, onfailed } = props;
     let reported = use_memo((), |()| Cell::new(false));
     {
         let reported = reported.clone();
@@ -49,23 +51,27 @@ pub(super) fn RemoteImagesFrame(props: &RemoteImagesFrameProps) -> Html {
             move || drop(mounted)
         });
     }
-    let height = use_state_eq(|| HEIGHT_INITIAL);
-    let (container, frame) = (use_node_ref(), use_node_ref());
+    let fit = use_state_eq(|| None::<Fit>);
+    // The space for the frame, and the width in which the document is laid out.
+    let layout = use_memo((), |()| Cell::new((0, 0)));
+    let (space, frame) = (use_node_ref(), use_node_ref());
     {
-        let (height, container, frame) = (height.setter(), container.clone(), frame.clone());
+        let (fit, space, frame) = (fit.setter(), space.clone(), frame.clone());
         use_effect_with(onbroken.clone(), move |onbroken| {
             let onbroken = onbroken.clone();
             let listener = Listener::new(move |event| {
                 let Some(report) = own_report(&frame, &event) else { return };
                 reported.set(true);
-                if let Some(container) = container.cast::<HtmlElement>() {
-                    // It is printed as it is shown.
-                    let _ = container
-                        .style()
-                        .set_property("--print-width", &format!("{}px", container.client_width()));
-                    let _ = container.style().set_property("--print-height", &format!("{}px", report.height));
-                }
-                height.set(report.height);
+                let Some(space) = space.cast::<HtmlElement>().map(|space| space.client_width() - BORDERS)
+                else {
+                    return;
+                };
+                let (known, width) = layout.get();
+                let width = if space == known { width } else { Sizing::Fitted.first_width(space) };
+                let next = Sizing::Fitted.next_width(space, width, report.width);
+                layout.set((space, next));
+                // It is printed as it is shown.
+                fit.set(Some(Fit::new(space, next, (report.width, report.height))));
                 onbroken.emit(report.broken);
             });
             move || drop(listener)
@@ -81,15 +87,19 @@ pub(super) fn RemoteImagesFrame(props: &RemoteImagesFrameProps) -> Html {
         })
     };
     html! {
-        <div class="frame" ref={container}>
-            <iframe title="Message" ref={frame} src="frame.html" referrerpolicy="no-referrer" onload={loaded}
-                style={format!("height:{}px", *height)}
-                sandbox="allow-scripts allow-popups allow-popups-to-escape-sandbox"></iframe>
+        <div class="frame-space" ref={space}>
+            <div class={classes!("frame", is_themed.then_some("themed"))} style={Fit::container_style(*fit)}>
+                <iframe title="Message" ref={frame} src="frame.html" referrerpolicy="no-referrer" onload={loaded}
+                    style={Fit::document_style(*fit)}
+                    sandbox="allow-scripts allow-popups allow-popups-to-escape-sandbox"></iframe>
+            </div>
         </div>
     }
 }
 
 struct Report {
+    /// Width of the content, laid out in the width of the frame.
+    width: i32,
     height: i32,
     broken: Vec<usize>,
 }
@@ -101,14 +111,14 @@ fn own_report(frame: &NodeRef, event: &MessageEvent) -> Option<Report> {
         return None;
     }
     let data = event.data();
-    let height = js::property(&data, "height")?.as_f64()?;
+    let (width, height) = (js::property(&data, "width")?.as_f64()?, js::property(&data, "height")?.as_f64()?);
     #[expect(clippy::cast_possible_truncation, reason = "the cast saturates")]
-    let height = (height as i32).clamp(0, HEIGHT_MAX);
+    let (width, height) = ((width as i32).max(0), (height as i32).clamp(0, HEIGHT_MAX));
     let broken = js::property(&data, "broken")?.dyn_into::<js_sys::Array>().ok()?;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
     let broken =
         (0..broken.length().min(BROKEN_MAX)).filter_map(|at| broken.get(at).as_f64().map(|at| at as usize));
-    Some(Report { height, broken: broken.collect() })
+    Some(Report { width, height, broken: broken.collect() })
 }
 
 fn window(frame: &NodeRef) -> Option<Window> {

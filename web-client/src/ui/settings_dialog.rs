@@ -42,6 +42,9 @@ pub(super) fn SettingsDialog(SettingsDialogProps { settings }: &SettingsDialogPr
     let control = use_context::<Control>().expect("the app provides the control");
     let (name, signature) = (use_node_ref(), use_node_ref());
     let (offline, undo_send, conversations) = (use_node_ref(), use_node_ref(), use_node_ref());
+    // Another tab may change the settings while the dialog is open.
+    let before = use_memo((), |()| settings.clone());
+    let density = use_node_ref();
     {
         let (name, signature, settings) = (name.clone(), signature.clone(), settings.clone());
         let conversations = conversations.clone();
@@ -63,8 +66,9 @@ pub(super) fn SettingsDialog(SettingsDialogProps { settings }: &SettingsDialogPr
     };
     let save = {
         let (control, name, signature, settings) =
-            (control.clone(), name.clone(), signature.clone(), settings.clone());
+            (control.clone(), name.clone(), signature.clone(), (*before).clone());
         let (offline, undo_send, conversations) = (offline.clone(), undo_send.clone(), conversations.clone());
+        let density = density.clone();
         Callback::from(move |event: SubmitEvent| {
             event.prevent_default();
             let (Some(name), Some(signature)) =
@@ -73,7 +77,7 @@ pub(super) fn SettingsDialog(SettingsDialogProps { settings }: &SettingsDialogPr
                 return;
             };
             let select = |node: &NodeRef| node.cast::<HtmlSelectElement>();
-            control.change_settings(Settings {
+            let after = Settings {
                 name: name.value().trim().to_owned(),
                 signature: signature.value().trim_end().to_owned(),
                 offline_octets: select(&offline)
@@ -83,9 +87,12 @@ pub(super) fn SettingsDialog(SettingsDialogProps { settings }: &SettingsDialogPr
                     .and_then(|select| selected(&select, &UNDO_SEND_SECONDS))
                     .unwrap_or(settings.undo_send_seconds),
                 conversations: conversations.cast::<HtmlInputElement>().is_some_and(|field| field.checked()),
-                plain_text: settings.plain_text,
-                images_from: settings.images_from.clone(),
-            });
+                compact: select(&density)
+                    .and_then(|select| selected(&select, &[false, true]))
+                    .unwrap_or(settings.compact),
+                ..Settings::clone(&settings)
+            };
+            control.change_settings(&settings, &after);
             control.dispatch(UiAction::Settings(false));
         })
     };
@@ -122,6 +129,13 @@ pub(super) fn SettingsDialog(SettingsDialogProps { settings }: &SettingsDialogPr
                 <div class="field">
                     <label for="settings-offline">{ "Download messages for search and offline reading" }</label>
                     <select id="settings-offline" ref={offline}>{ for OFFLINE_OCTETS.map(offline_option) }</select>
+                </div>
+                <div class="field">
+                    <label for="settings-density">{ "Message list" }</label>
+                    <select id="settings-density" ref={density}>
+                        { option("Comfortable".to_owned(), !settings.compact) }
+                        { option("Compact".to_owned(), settings.compact) }
+                    </select>
                 </div>
                 <label class="choice"><input type="checkbox" ref={conversations} />{ "Show conversations" }</label>
                 <ImageSenders settings={settings.clone()} />

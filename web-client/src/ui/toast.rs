@@ -18,13 +18,15 @@ const INFO_TIME: Duration = Duration::from_secs(6);
 pub(super) struct ToastsProps {
     /// Number of removed messages that can be restored.
     pub(super) undoable: usize,
+    /// Number of messages that were archived or moved back, and whether they were archived.
+    pub(super) refiled: (usize, bool),
     pub(super) compose: Rc<ComposeState>,
     pub(super) notice: Option<Notice>,
 }
 
 /// Undo comes first, because it ends soon; an error stays until it is closed.
 #[component]
-pub(super) fn Toasts(ToastsProps { undoable, compose, notice }: &ToastsProps) -> Html {
+pub(super) fn Toasts(ToastsProps { undoable, refiled, compose, notice }: &ToastsProps) -> Html {
     let control = use_context::<Control>().expect("the app provides the control");
     {
         let control = control.clone();
@@ -40,7 +42,7 @@ pub(super) fn Toasts(ToastsProps { undoable, compose, notice }: &ToastsProps) ->
         });
     }
     let error = notice.as_ref().filter(|notice| notice.severity == Severity::Error);
-    let undo = undo_text(*undoable, compose);
+    let undo = undo_text(*undoable, *refiled, compose);
     let outgoing = compose.outgoing.as_ref().filter(|outgoing| !compose.is_open(&outgoing.draft));
     let outgoing = outgoing.filter(|_| error.is_none() && undo.is_none());
     let notice = notice.as_ref().filter(|_| undo.is_none() && outgoing.is_none());
@@ -61,18 +63,21 @@ pub(super) fn Toasts(ToastsProps { undoable, compose, notice }: &ToastsProps) ->
 }
 
 /// The last action that can be undone.
-fn undo_text(undoable: usize, compose: &ComposeState) -> Option<String> {
+fn undo_text(undoable: usize, refiled: (usize, bool), compose: &ComposeState) -> Option<String> {
     if let Some(held) = &compose.held {
         return Some(format!("Sending to {}.", held.recipients()));
     }
     if compose.discarded.is_some() {
         return Some("Draft discarded.".to_owned());
     }
-    match undoable {
+    let counted = |count: usize, done: &str| match count {
         0 => None,
-        1 => Some("Message deleted.".to_owned()),
-        count => Some(format!("{} deleted.", format::count(count, "message"))),
-    }
+        1 => Some(format!("Message {done}.")),
+        count => Some(format!("{} {done}.", format::count(count, "message"))),
+    };
+    let (count, archived) = refiled;
+    let refiled = counted(count, if archived { "archived" } else { "moved to the inbox" });
+    refiled.or_else(|| counted(undoable, "deleted"))
 }
 
 fn undo_toast(control: &Control, text: String, is_held: bool) -> Html {

@@ -1,5 +1,5 @@
-//! Permitted hosts and origins: a page of another origin must not read the mail (CORS), nor a page whose name was rebound to this
-//! address (DNS rebinding).
+//! Permitted hosts and origins. Pages of other origins are refused (CORS), and so are names that were rebound to this address (DNS
+//! rebinding).
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub(super) async fn guard(State(api): State<Arc<Api>>, request: Request, next: N
     response
 }
 
-/// A page can cause requests without an Origin header, for example for an image. Following a link is permitted.
+/// Whether a page of another site caused the request without an Origin header, for example for an image. Navigation is permitted.
 fn is_foreign_page(method: &Method, headers: &HeaderMap) -> bool {
     let is = |name: &str, values: &[&[u8]]| {
         headers.get(name).is_some_and(|value| values.contains(&value.as_bytes()))

@@ -27,7 +27,7 @@ use crate::store::Change;
 /// As in Mailpit.
 const PING_INTERVAL: Duration = Duration::from_secs(54);
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
-/// Clients send nothing but pongs.
+/// Clients send only pongs.
 const FRAME_BYTES_MAX: usize = 4 << 10;
 
 pub(super) async fn events(State(api): State<Arc<Api>>, mut request: Request) -> Response {
@@ -72,7 +72,7 @@ async fn serve(api: &Api, connection: Upgraded) {
         tokio::select! {
             change = changes.recv() => match change {
                 Ok(change) => outgoing.extend([event_of(&change), event("stats", &stats(api))]),
-                // The client reads too slowly; it reloads the list.
+                // Changes were dropped because the client reads too slowly; it must reload the list.
                 Err(RecvError::Lagged(_)) => outgoing.push(event("prune", &Value::Null)),
                 Err(RecvError::Closed) => break,
             },
@@ -81,7 +81,7 @@ async fn serve(api: &Api, connection: Upgraded) {
             _ = shutdown.wait_for(|shutdown| *shutdown) => break,
         }
     }
-    // The client may be gone.
+    // Fails if the client has disconnected.
     let _ = timeout(SEND_TIMEOUT, sink.close()).await;
 }
 

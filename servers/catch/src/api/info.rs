@@ -91,7 +91,7 @@ pub(super) async fn chaos(State(api): State<Arc<Api>>) -> Response {
 pub(super) async fn set_chaos(State(api): State<Arc<Api>>, body: Bytes) -> Result<Response, ApiError> {
     let body: Map<String, Value> =
         serde_json::from_slice(&body).map_err(|error| ApiError::invalid("body", error.to_string()))?;
-    // A structure would also accept a list of its values.
+    // serde would also accept an array for a struct.
     if let Some((name, _)) = body.iter().find(|(_, trigger)| trigger.is_array()) {
         return Err(ApiError::invalid("body", format!("`{name}` is not an object")));
     }

@@ -1,4 +1,4 @@
-//! Messages with everything that is known about them.
+//! Own routes for messages: envelope, headers, content, dialogue and lint findings.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub(super) async fn delete(
     .await
 }
 
-/// Recipients in their list.
+/// Maximum number of listed recipients.
 const RECIPIENTS_MAX: usize = 1_000;
 
 /// Newest first.

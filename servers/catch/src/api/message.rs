@@ -20,11 +20,11 @@ use super::{Api, ApiError, blocking, ok_json};
 use crate::content::{Content, File};
 use crate::store::Message;
 
-/// Mail runs no scripts, is of an origin of its own, and loads only its own inline images.
+/// Blocks scripts and all requests except inline images, and gives the document an opaque origin.
 const MAIL_POLICY: HeaderValue = HeaderValue::from_static(
     "sandbox allow-popups; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'",
 );
-/// Octets of inline files in the HTML of a message. A file counts for each reference to it; the references beyond are left alone.
+/// Total size of the inline files in the HTML of a message, in octets. Each reference counts; references over the limit stay unchanged.
 const INLINE_OCTETS_MAX: usize = 32 << 20;
 /// References to inline files that are replaced.
 const REFERENCES_MAX: usize = 10_000;
@@ -137,7 +137,7 @@ pub(super) async fn view(
     Ok((headers, html).into_response())
 }
 
-/// Replaces references to inline files (RFC 2392) by `data:` URLs, because a sandboxed document can request nothing.
+/// Replaces references to inline files (RFC 2392) with `data:` URLs, because the sandboxed document cannot make requests.
 fn with_inline_files(html: &str, files: &[File]) -> String {
     static REFERENCE: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r#"(?i)\bcid:([^\s"'<>()]+)"#).expect("the pattern is valid"));
@@ -158,7 +158,7 @@ struct InlineFiles<'a> {
 
 impl<'a> InlineFiles<'a> {
     fn new(files: &'a [File]) -> Self {
-        // The first file of several with the same Content-ID counts.
+        // The first of several files with the same Content-ID is used.
         let named = files.iter().rev().map(|file| (file.content_id.as_str(), file));
         Self {
             files: named.filter(|(content_id, _)| !content_id.is_empty()).collect(),

@@ -90,7 +90,7 @@ pub(super) async fn set_read(
         let reason = "You may specify either IDs or a search query, not both";
         return Err(ApiError::invalid("search", reason));
     }
-    // Checks the time zone.
+    // The parameter `tz` is validated.
     Params::parse(query.as_deref()).search("query")?;
     let query = Query::parse(&search).map_err(|reason| ApiError::invalid("search", reason))?;
     blocking(&api, move |api| {

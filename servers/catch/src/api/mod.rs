@@ -8,7 +8,7 @@
 //! | `info.rs` | Mailpit: information, chaos |
 //! | `checks.rs` | Mailpit: HTML check, link check, release |
 //! | `send.rs` | Mailpit: a message from JSON |
-//! | `mail.rs` | own: messages with everything that is known, deletion by query, recipients |
+//! | `mail.rs` | own: messages with envelope, content and dialogue; deletion by query; recipients |
 //! | `wait.rs` | own: waits for a message |
 //! | `faults.rs` | own: faults and sessions |
 //! | `access.rs` | permitted hosts and origins |
@@ -53,15 +53,15 @@ use crate::store::{Message, Store};
 /// Size of a request body, except for a message to be sent.
 const BODY_BYTES_MAX: usize = 5 << 20;
 
-/// In place of an id: the newest message.
+/// Id of the newest message.
 const LATEST: &str = "latest";
 
 const OPENAPI: &str = include_str!("openapi.json");
 
-/// Tells the page that it shows the mail of a catcher.
+/// Tells the page to use the catcher's API as its data source.
 const PAGE_MARK: &str = "<meta name=\"pennypost-catch\">";
 
-/// Answers `/` if the program has no page.
+/// Response to `/` if the program contains no page.
 const INDEX: &str = "This is `pennypost catch`. This program has no page inside; --root names the directory of a built one. The HTTP API:\n\n\
     GET    /api/v1/wait?to=a@b.example&timeout=10s   waits for a message\n\
     GET    /api/v1/mail                              all messages\n\
@@ -106,7 +106,7 @@ impl Api {
     }
 }
 
-/// Runs work that reads files or examines many messages outside the threads that serve connections.
+/// Runs work that reads files or compares many messages on a blocking thread.
 async fn blocking<T: Send + 'static>(
     api: &Arc<Api>,
     work: impl FnOnce(&Api) -> T + Send + 'static,
@@ -235,7 +235,7 @@ fn ok_json(value: &impl Serialize) -> Response {
     with_json(StatusCode::OK, value)
 }
 
-/// Mailpit's answer to a change.
+/// Mailpit's response to a change.
 fn ok_text() -> Response {
     ([(CONTENT_TYPE, "text/plain")], "ok").into_response()
 }

@@ -18,7 +18,7 @@ const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// Messages of a list, as in Mailpit.
 const LIMIT_DEFAULT: usize = 50;
 
-/// The parameters of a query string; the first of each name counts.
+/// The parameters of a query string. Of repeated names the first is used.
 pub(super) struct Params(Vec<(String, String)>);
 
 impl Params {
@@ -30,7 +30,7 @@ impl Params {
         self.0.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
     }
 
-    /// Refuses parameters that are not in `names`, which may be misspelt.
+    /// Rejects unknown parameters, which are probably misspelt.
     pub(super) fn allow(&self, names: &[&str]) -> Result<(), ApiError> {
         match self.0.iter().find(|(name, _)| !names.contains(&name.as_str())) {
             None => Ok(()),
@@ -51,7 +51,7 @@ impl Params {
         Ok((self.number("start", 0)?, if limit == 0 { usize::MAX } else { limit }))
     }
 
-    /// A search; everything if the parameter is missing or empty.
+    /// A search. A missing or empty parameter selects all messages.
     pub(super) fn search(&self, name: &str) -> Result<Query, ApiError> {
         if let Some(zone) = self.get("tz")
             && !["", "UTC", "Etc/UTC", "Z"].contains(&zone)
@@ -136,7 +136,7 @@ impl Filter {
     }
 }
 
-/// A JSON object whose keys are compared without case, as Mailpit's decoder does.
+/// A JSON object with case-insensitive keys, as in Mailpit's decoder.
 #[derive(Debug, Default)]
 pub(super) struct Object(Map<String, Value>);
 
@@ -159,7 +159,7 @@ impl Object {
         }
     }
 
-    /// Repeated names become lists; `true` and `false` become truth values.
+    /// Repeated names become arrays; `true` and `false` become booleans.
     fn from_form(body: &[u8]) -> Self {
         let mut object = Map::new();
         for (name, value) in form_urlencoded::parse(body) {

@@ -1,4 +1,4 @@
-//! `POST /api/v1/send`: Mailpit's way to store a message without SMTP.
+//! `POST /api/v1/send`: Mailpit's route that stores a message without SMTP.
 
 use std::sync::Arc;
 
@@ -74,7 +74,7 @@ struct Attached {
 
 pub(super) async fn send(State(api): State<Arc<Api>>, body: Bytes) -> Result<Response, ApiError> {
     let stored = blocking(&api, move |api| {
-        // A structure would also accept a list of its values.
+        // serde would also accept an array for a struct.
         let body = serde_json::from_slice::<Map<String, Value>>(&body);
         let request = body.and_then(|body| serde_json::from_value::<SendRequest>(Value::Object(body)));
         request.map_err(|error| error.to_string()).and_then(|request| request.store(api))

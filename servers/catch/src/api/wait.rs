@@ -1,4 +1,4 @@
-//! `GET /api/v1/wait`: answers when a message has arrived.
+//! `GET /api/v1/wait`: returns when a message has arrived.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(super) async fn wait(
     let filter = Arc::new(Filter::parse(&params)?);
     let deadline = Instant::now() + params.timeout()?;
     let mut shutdown = api.shutdown.clone();
-    // Subscribed before the search, so that no message is missed between the two.
+    // The subscription precedes the search, so that no message is missed between them.
     let mut changes = api.store().changes();
     let mut found = find_stored(&api, &filter).await?;
     while found.is_none() {
@@ -53,7 +53,7 @@ pub(super) async fn wait(
     details(&api, found.ok_or(ApiError::NotFound)?).await
 }
 
-/// Comparisons in memory take microseconds and delay no other connection.
+/// Comparisons in memory take microseconds, so they run on the async thread.
 async fn is_match(api: &Arc<Api>, filter: &Arc<Filter>, message: &Arc<Message>) -> Result<bool, ApiError> {
     if !filter.may_read_files() {
         return Ok(filter.matches(message, api.store().files()));

@@ -1,14 +1,17 @@
-//! The files of the messages, and the directory that contains them.
+//! The files of the messages, and the directory that contains them. With a temporary directory, small messages stay in memory.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::TempDir;
 use tracing::warn;
 
+use super::memory::MessagesInMemory;
 use super::message::{Analysis, Message, State};
+use super::spool::Spool;
 use crate::record::Record;
 
 /// Directory of the messages. A temporary one is removed when the value is dropped.
@@ -17,33 +20,10 @@ pub(crate) struct Files {
     root: PathBuf,
     messages: PathBuf,
     temporary: Option<TempDir>,
+    /// Empty unless the directory is temporary.
+    memory: Mutex<MessagesInMemory>,
     /// Locked while this process uses the directory.
     _lock: File,
-}
-
-/// The file of a message that is being received. It is deleted unless the store publishes it.
-#[derive(Debug)]
-pub(crate) struct Spool {
-    path: PathBuf,
-    file: File,
-}
-
-impl Spool {
-    /// Writes to the page cache, since nothing is synced.
-    pub(crate) fn write(&mut self, octets: &[u8]) -> io::Result<()> {
-        self.file.write_all(octets)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Drop for Spool {
-    fn drop(&mut self) {
-        // A published message has been renamed.
-        let _ = fs::remove_file(&self.path);
-    }
 }
 
 impl Files {
@@ -78,7 +58,7 @@ impl Files {
                 root.display()
             )
         })?;
-        Ok(Self { root, messages, temporary, _lock: lock })
+        Ok(Self { root, messages, temporary, memory: Mutex::default(), _lock: lock })
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -93,43 +73,50 @@ impl Files {
         self.messages.join(format!("{id}.eml"))
     }
 
-    /// A new file for a message that is being received.
-    pub(crate) fn spool(&self) -> io::Result<Spool> {
-        let path = self.messages.join(format!("{}.part", ulid::Ulid::generate()));
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        Ok(Spool { path, file })
+    /// A new message.
+    pub(crate) fn spool(&self) -> Spool {
+        Spool::new(&self.messages)
     }
 
     fn record_path(&self, id: &str) -> PathBuf {
         self.messages.join(format!("{id}.json"))
     }
 
-    /// Makes a received message the one with this id.
-    pub(super) fn publish(&self, spool: &Spool, id: &str) -> io::Result<()> {
-        fs::rename(&spool.path, self.message_path(id))
+    /// Stores a received message under its id.
+    pub(super) fn publish(&self, mut spool: Spool, id: &str) -> io::Result<()> {
+        if !self.is_permanent()
+            && self.memory().has_room(spool.memory())
+            && let Some(octets) = spool.take_octets()
+        {
+            self.memory().insert(id, octets);
+            return Ok(());
+        }
+        spool.move_to(&self.message_path(id))
     }
 
     /// The octets of a message; `None` if it was deleted.
     pub(crate) fn read(&self, id: &str) -> Option<Vec<u8>> {
-        fs::read(self.message_path(id)).ok()
+        let octets = self.memory().message(id);
+        octets.or_else(|| fs::read(self.message_path(id)).ok())
     }
 
     pub(crate) fn read_record(&self, id: &str) -> Option<Record> {
-        serde_json::from_slice(&fs::read(self.record_path(id)).ok()?).ok()
+        let octets = self.memory().record(id);
+        serde_json::from_slice(&octets.or_else(|| fs::read(self.record_path(id)).ok())?).ok()
     }
 
-    /// A record that cannot be written costs the dialogue of one message, so the message is accepted all the same. With `--data`
-    /// the message ends with the process.
+    /// If the record cannot be written, the message is accepted without it. With `--data`, such a message is deleted at the next start.
     pub(crate) fn write_record(&self, record: &Record) {
-        let written = serde_json::to_vec(record)
-            .map_err(io::Error::from)
-            .and_then(|octets| fs::write(self.record_path(&record.id), octets));
-        if let Err(error) = written {
+        let write = |octets: Vec<u8>| {
+            let is_in_memory = self.memory().set_record(&record.id, &octets);
+            if is_in_memory { Ok(()) } else { fs::write(self.record_path(&record.id), octets) }
+        };
+        if let Err(error) = serde_json::to_vec(record).map_err(io::Error::from).and_then(write) {
             warn!(id = record.id, %error, "cannot write the record of a message");
         }
     }
 
-    /// Records a change, if the directory remains after the exit.
+    /// Writes a changed record, if the directory is permanent.
     pub(crate) fn update_record(&self, id: &str, state: &State) {
         if !self.is_permanent() {
             return;
@@ -140,6 +127,9 @@ impl Files {
     }
 
     pub(crate) fn remove(&self, id: &str) -> io::Result<()> {
+        if self.memory().remove(id) {
+            return Ok(());
+        }
         let _ = fs::remove_file(self.record_path(id));
         match fs::remove_file(self.message_path(id)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -155,7 +145,7 @@ impl Files {
             .flatten()
             .flatten()
             .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".eml").map(str::to_owned))
-            // Other files are not the catcher's.
+            // Skips files that the catcher did not create.
             .filter(|id| ulid::Ulid::from_string(id).is_ok())
             .collect();
         ids.sort_unstable();
@@ -181,10 +171,14 @@ impl Files {
                 Some("json") => !self.message_path(id).exists(),
                 _ => false,
             };
-            // Other files are not the catcher's.
+            // Skips files that the catcher did not create.
             if is_incomplete && ulid::Ulid::from_string(id).is_ok() {
                 let _ = fs::remove_file(&path);
             }
         }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, MessagesInMemory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! A stored message as it is kept in memory.
+//! The part of a stored message that is in memory.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

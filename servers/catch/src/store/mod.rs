@@ -1,17 +1,22 @@
 //! Stored messages. Each message has two files, `ID.eml` with its octets and `ID.json` with its record; a summary stays in memory.
+//! With a temporary directory, small messages are in memory only.
 //!
 //! Nothing is synced: the files need not survive a power failure. Sequence numbers and ids ascend in the order of storing, so that
 //! `after` an id are the messages that were stored later, even if the one with that id is deleted.
 
 mod files;
+mod memory;
 mod message;
 mod search;
+mod spool;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
+use std::num::NonZero;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -19,15 +24,18 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, broadcast};
 use tracing::warn;
 use ulid::Ulid;
 
-pub(crate) use self::files::{Files, Spool};
+pub(crate) use self::files::Files;
 pub(crate) use self::message::{Analysis, Message, State, initial_tags};
 pub(crate) use self::search::{Field, Needle};
+pub(crate) use self::spool::Spool;
 use crate::options::Keep;
 use crate::record::{Line, Record, Session};
 
-/// Changes that a slow reader of the events may fall behind.
+/// Buffered changes of a slow subscriber.
 const CHANGES_MAX: usize = 1_024;
-/// Ended sessions that are remembered.
+/// Fewer messages are compared on one thread.
+const PARALLEL_MESSAGES_MIN: usize = 10_000;
+/// Ended sessions in memory.
 const SESSIONS_MAX: usize = 200;
 
 /// All caught messages.
@@ -36,7 +44,7 @@ pub(crate) struct Store {
     files: Files,
     keep: Keep,
     index: Mutex<Index>,
-    /// The last id. Locked from the moment when a message gets its id until it is in the list.
+    /// The last id. Locked from the assignment of an id until the message is in the list.
     last_id: Arc<AsyncMutex<u128>>,
     sessions: Mutex<VecDeque<Arc<EndedSession>>>,
     changes: broadcast::Sender<Change>,
@@ -61,10 +69,10 @@ pub(crate) struct Totals {
     pub(crate) tags: BTreeMap<String, usize>,
 }
 
-/// The right to the next id. Ids ascend in the order of storing.
+/// A lock on the next id. Ids ascend in the order of storing.
 pub(crate) type Turn = OwnedMutexGuard<u128>;
 
-/// A message whose file has its name, but which is not in the list yet. No other message gets an id meanwhile.
+/// A message that is stored but not in the list yet. No other id is assigned meanwhile.
 #[derive(Debug)]
 pub(crate) struct Published {
     pub(crate) id: String,
@@ -97,7 +105,7 @@ pub(crate) struct EndedSession {
     #[serde(flatten)]
     pub(crate) session: Session,
     pub(crate) ended: DateTime<Utc>,
-    /// Ids of the stored messages.
+    /// Ids of the first stored messages.
     pub(crate) messages: Vec<String>,
     pub(crate) faults: Vec<String>,
     /// The lines of the dialogue after the last stored message.
@@ -139,16 +147,11 @@ impl Store {
         Arc::clone(&self.last_id).blocking_lock_owned()
     }
 
-    /// Gives a received message an id, and its file the name.
+    /// Assigns an id to a received message and stores the message under it.
     ///
     /// # Errors
-    /// The file cannot be renamed.
-    pub(crate) fn publish(
-        &self,
-        mut turn: Turn,
-        spool: &Spool,
-        time: DateTime<Utc>,
-    ) -> io::Result<Published> {
+    /// The file cannot be written or renamed.
+    pub(crate) fn publish(&self, mut turn: Turn, spool: Spool, time: DateTime<Utc>) -> io::Result<Published> {
         let id = next_id(&mut turn, time);
         self.files.publish(spool, &id)?;
         Ok(Published { id, _turn: turn })
@@ -164,7 +167,7 @@ impl Store {
         record.id.clone_from(&published.id);
         self.files.write_record(&record);
         let message = self.index().insert(Message::new(analysis, &record));
-        // Without a receiver nobody waits for the message.
+        // Fails without subscribers.
         let _ = self.changes.send(Change::New(Arc::clone(&message)));
         drop(published);
         self.counters.accepted.fetch_add(1, Ordering::Relaxed);
@@ -183,9 +186,24 @@ impl Store {
         index.messages.get(index.by_id.get(id)?).cloned()
     }
 
-    /// The messages that `matches` selects, newest first.
-    pub(crate) fn newest(&self, matches: impl Fn(&Message) -> bool) -> Vec<Arc<Message>> {
-        self.snapshot(Bound::Unbounded).into_iter().rev().filter(|message| matches(message)).collect()
+    /// The messages that `matches` selects, newest first. Many messages are compared on all processors.
+    pub(crate) fn newest(&self, matches: impl Fn(&Message) -> bool + Sync) -> Vec<Arc<Message>> {
+        let messages = self.snapshot(Bound::Unbounded);
+        let select = |part: &[Arc<Message>]| -> Vec<_> {
+            part.iter().rev().filter(|message| matches(message)).map(Arc::clone).collect()
+        };
+        if messages.len() < PARALLEL_MESSAGES_MIN {
+            return select(&messages);
+        }
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        thread::scope(|scope| {
+            let parts = messages.rchunks(messages.len().div_ceil(threads));
+            let searches: Vec<_> = parts.map(|part| scope.spawn(move || select(part))).collect();
+            searches
+                .into_iter()
+                .flat_map(|search| search.join().expect("a comparison does not panic"))
+                .collect()
+        })
     }
 
     /// The messages stored after the one with this id, oldest first. The message itself may be deleted.
@@ -239,7 +257,7 @@ impl Store {
         let _ = self.changes.send(Change::Updated(Arc::clone(message)));
     }
 
-    /// Deletes messages. Those that are gone already are skipped; returns the others.
+    /// Deletes messages and returns those that existed.
     pub(crate) fn delete(&self, messages: &[Arc<Message>]) -> Vec<Arc<Message>> {
         let deleted: Vec<_> = {
             let mut index = self.index();
@@ -261,7 +279,7 @@ impl Store {
         let _ = self.changes.send(Change::Truncated);
     }
 
-    /// Deletes the messages that are no longer kept.
+    /// Deletes the messages over the limit of `--keep`.
     pub(crate) fn prune(&self) {
         let mut pruned = Vec::new();
         {
@@ -305,7 +323,7 @@ impl Store {
         }
     }
 
-    /// Remembers a session, and forgets the oldest one over the limit.
+    /// Adds an ended session and drops the oldest one over the limit.
     pub(crate) fn end_session(&self, session: EndedSession) {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.push_front(Arc::new(session));

@@ -1,10 +1,10 @@
-//! The texts of a message that a search compares, in lower case, in one piece of memory.
+//! The searchable text of a message, in lower case, in one allocation.
 
 use memchr::memmem::Finder;
 
-/// Octets of text that stay in memory. The rest of a longer message is searched in its file.
+/// Octets of text in memory. The rest of a longer message is read from its file.
 const TEXT_OCTETS_MAX: usize = 4 << 10;
-/// A longer text has no filter.
+/// Maximum size of a text with a filter, in octets.
 const FILTERED_OCTETS_MAX: usize = 1 << 20;
 const FILTER_BITS_MIN: usize = 512;
 const FILTER_BITS_MAX: usize = 1 << 17;

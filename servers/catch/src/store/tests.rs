@@ -42,13 +42,16 @@ pub(crate) fn stored(octets: &str, mut record: Record) -> Message {
     Message::new(analysis, &record)
 }
 
-fn insert(store: &Store, record: Record) -> Arc<Message> {
-    let octets = b"Subject: s\r\n\r\nbody\r\n";
-    let mut spool = store.files().spool().expect("the file is created");
+fn insert_octets(store: &Store, record: Record, octets: &[u8]) -> Arc<Message> {
+    let mut spool = store.files().spool();
     spool.write(octets).expect("the file is written");
     let published =
-        store.publish(store.blocking_turn(), &spool, record.received).expect("the file is renamed");
+        store.publish(store.blocking_turn(), spool, record.received).expect("the file is renamed");
     store.insert(published, Analysis::of(octets), record)
+}
+
+fn insert(store: &Store, record: Record) -> Arc<Message> {
+    insert_octets(store, record, b"Subject: s\r\n\r\nbody\r\n")
 }
 
 fn new_record() -> Record {
@@ -65,7 +68,8 @@ fn file_count(store: &Store) -> usize {
 
 #[test]
 fn count_keeps_the_newest_messages_and_deletes_the_files_of_the_others() {
-    let store = temporary(Keep::Count(3));
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = Store::open(Files::permanent(directory.path()).expect("not in use"), Keep::Count(3));
     let ids: Vec<_> = (0..10).map(|_| insert(&store, new_record()).id.clone()).collect();
     let kept: Vec<_> = store.newest(|_| true).iter().map(|message| message.id.clone()).collect();
     assert_eq!(kept, ids[7..].iter().rev().cloned().collect::<Vec<_>>());
@@ -137,7 +141,7 @@ fn ids_ascend_in_the_order_of_storing_whatever_the_clock_says() {
     // Records of the same time, an earlier one, and from several threads.
     let now = Utc::now();
     let earlier = now - chrono::TimeDelta::hours(1);
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 for time in [now, now, earlier].iter().cycle().take(100) {
@@ -163,8 +167,44 @@ fn ids_ascend_in_the_order_of_storing_whatever_the_clock_says() {
 #[test]
 fn unpublished_file_is_deleted() {
     let store = temporary(Keep::Count(3));
-    drop(store.files().spool().expect("the file is created"));
+    let mut spool = store.files().spool();
+    spool.write(b"Subject: s\r\n").expect("the file is written");
     assert_eq!(file_count(&store), 0);
+    spool.release_memory().expect("the file is written");
+    assert_eq!(file_count(&store), 1);
+    drop(spool);
+    assert_eq!(file_count(&store), 0);
+}
+
+#[test]
+fn temporary_directory_has_large_messages_only() {
+    let store = temporary(Keep::Count(3));
+    let small = insert(&store, new_record());
+    assert_eq!(file_count(&store), 0);
+    let large = format!("Subject: s\r\n\r\n{}", "0123456789abcde\r\n".repeat(20_000));
+    let large = (insert_octets(&store, new_record(), large.as_bytes()), large);
+    assert_eq!(file_count(&store), 2);
+    assert_eq!(store.files().read(&large.0.id).as_deref(), Some(large.1.as_bytes()));
+    assert_eq!(store.files().read(&small.id).as_deref(), Some(&b"Subject: s\r\n\r\nbody\r\n"[..]));
+    for message in [&small, &large.0] {
+        let record = store.files().read_record(&message.id).expect("a record");
+        assert_eq!(record.envelope.to, ["b+urgent@b.example"]);
+    }
+    store.clear();
+    assert!(file_count(&store) == 0 && store.files().read(&small.id).is_none());
+}
+
+#[test]
+fn many_messages_are_compared_in_their_order() {
+    let store = temporary(Keep::Count(20_000));
+    let record = new_record();
+    for _ in 0..PARALLEL_MESSAGES_MIN + 1 {
+        insert(&store, record.clone());
+    }
+    let sequences: Vec<_> =
+        store.newest(|message| message.sequence % 3 == 1).iter().map(|message| message.sequence).collect();
+    let expected: Vec<_> = (0..=PARALLEL_MESSAGES_MIN as u64).rev().filter(|at| at % 3 == 1).collect();
+    assert_eq!(sequences, expected);
 }
 
 #[test]

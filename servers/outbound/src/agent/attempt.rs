@@ -6,7 +6,7 @@ use mail_core::message::address::{Address, ForwardPath, Host};
 use mail_core::queue::{self, Entry, QueueId, Status};
 use mail_core::smtp::client::Envelope;
 use mail_core::smtp::parameter::Recipient;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::error;
 
 use super::connect::{Outgoing, QUIT_TIMEOUT};
@@ -17,6 +17,8 @@ use crate::store::{QueueError, QueueStore, Queued};
 
 /// Messages per connection. The limit gives other clients of the host a turn and lets a load balancer move the connection.
 const MESSAGES_MAX: usize = 100;
+/// A connection stays open for this time without a message.
+const IDLE_TIME: Duration = Duration::from_secs(2);
 /// Every host accepts this number of recipients (RFC 5321 section 4.5.3.1.8).
 const RECIPIENTS_MAX: usize = 100;
 /// The block time stops growing after this number of failures, so that new mail does not wait for hours.
@@ -39,7 +41,10 @@ impl<Q: QueueStore, R: ReportTarget> AgentState<Q, R> {
         let destination = item.destination.clone();
         let (mut session, mut next) = (None, Some(item.id));
         for _ in 0..MESSAGES_MAX {
-            let next_id = next.take().or_else(|| self.next(&destination));
+            let next_id = match next.take().or_else(|| self.next(&destination)) {
+                None if session.is_some() => self.wait_for_next(&destination).await,
+                next_id => next_id,
+            };
             let Some(id) = next_id else { break };
             let item = QueueItem { id, destination: destination.clone() };
             let Some((queued, recipients)) = self.pending(&item).await else { continue };
@@ -76,6 +81,19 @@ impl<Q: QueueStore, R: ReportTarget> AgentState<Q, R> {
     /// The next message for an open connection; `None` during shutdown.
     fn next(&self, destination: &Destination) -> Option<QueueId> {
         if self.is_stopping() { None } else { self.schedule.lock().take(destination) }
+    }
+
+    /// Keeps an open connection for a message that arrives soon.
+    async fn wait_for_next(&self, destination: &Destination) -> Option<QueueId> {
+        let mut next = self.schedule.lock().wait(destination)?;
+        tokio::select! {
+            id = &mut next => return id.ok(),
+            () = sleep(IDLE_TIME) => {}
+            () = self.stopped() => {}
+        }
+        // A message may have been passed on in this moment. During shutdown it stays in the queue.
+        next.close();
+        next.try_recv().ok().filter(|_| !self.is_stopping())
     }
 
     /// Sends a message over an open session or a new one. Returns the results and the session if it is still open. A session that the

@@ -1,10 +1,11 @@
-//! Connections: the first mail server of a destination that can take a message, over TLS as DANE, MTA-STS and the message demand.
+//! Connections: the first mail server of a destination that can take a message, over TLS as required by DANE, MTA-STS and the message.
 //!
 //! | demand | certificate | otherwise |
 //! |---|---|---|
-//! | TLSA records of the host (RFC 7672) | as they say | not now |
-//! | MTA-STS policy of the domain (RFC 8461), unless there are TLSA records | of a public authority, for a host that the policy names | not now |
-//! | REQUIRETLS of the message (RFC 8689) | one of these, or of a public authority if DNSSEC proves the host's name | never |
+//! | usable TLSA records of the host (RFC 7672) | as in the records | deferred |
+//! | MTA-STS policy of the domain (RFC 8461), without usable TLSA records | of a public authority, for a host that the policy names | deferred |
+//! | REQUIRETLS of the message (RFC 8689) | one of these, or of a public authority if DNSSEC proves the host's name | returned |
+//! | unusable TLSA records (RFC 7672 section 2.2) | any | deferred |
 //! | none, or the message has `TLS-Required: No` | any | plain text |
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{HostName, OutboundMode, SmarthostTls};
+use hickory_resolver::proto::rr::rdata::TLSA;
 use mail_core::message::address::{Address, AddressLiteral, Host};
 use mail_core::mta_sts::{Mode, Policy};
 use mail_core::smtp::client::Envelope;
@@ -187,12 +189,13 @@ impl<Q: QueueStore, R: ReportTarget> AgentState<Q, R> {
         is_secure: bool,
         need: TlsNeed,
     ) -> Result<Encryption, Failure> {
-        let opportunistic = || Encryption::Opportunistic(Arc::clone(&self.tls.opportunistic));
         if need == TlsNeed::Optional {
-            return Ok(opportunistic());
+            return Ok(Encryption::Opportunistic(Arc::clone(&self.tls.opportunistic)));
         }
-        if is_secure && let Some(encryption) = self.dane(host, route).await? {
-            return Ok(encryption);
+        let tlsa = if is_secure { self.usable_tlsa(host, route.port).await? } else { None };
+        if let Some(records) = tlsa.as_ref().filter(|records| !records.is_empty()) {
+            let config = self.tls.dane(records.clone(), &[host, &route.domain]);
+            return Ok(Encryption::Verified(config, "DANE"));
         }
         let verified = self.tls.verified.as_ref();
         let verified = |reason| verified.map(|config| Encryption::Verified(Arc::clone(config), reason));
@@ -214,7 +217,12 @@ impl<Q: QueueStore, R: ReportTarget> AgentState<Q, R> {
             _ => {}
         }
         if need != TlsNeed::Required {
-            return Ok(opportunistic());
+            let config = Arc::clone(&self.tls.opportunistic);
+            return Ok(match tlsa {
+                // RFC 7672 section 2.2: unusable records demand TLS without verification.
+                Some(_) => Encryption::Unverified(config),
+                None => Encryption::Opportunistic(config),
+            });
         }
         // RFC 8689 section 4.2.1
         verified("REQUIRETLS").filter(|_| is_secure).ok_or_else(|| {
@@ -226,23 +234,17 @@ impl<Q: QueueStore, R: ReportTarget> AgentState<Q, R> {
         })
     }
 
-    /// TLS as the TLSA records of a host demand; `None` without records.
-    async fn dane(&self, host: &str, route: &Route) -> Result<Option<Encryption>, Failure> {
-        let found = match self.dns.tlsa(&format!("_{}._tcp.{host}", route.port)).await {
-            Ok(found) if found.is_secure => found,
-            Ok(_) | Err(LookupError::NoName | LookupError::NoRecords) => return Ok(None),
+    /// The usable TLSA records of a host; `None` if it has no records.
+    async fn usable_tlsa(&self, host: &str, port: u16) -> Result<Option<Vec<TLSA>>, Failure> {
+        match self.dns.tlsa(&format!("_{port}._tcp.{host}")).await {
+            Ok(found) if found.is_secure => Ok(Some(dane::usable(found.records))),
+            Ok(_) | Err(LookupError::NoName | LookupError::NoRecords) => Ok(None),
             // RFC 7672 section 2.1.3: an attacker could hide the records.
             Err(LookupError::Failed(error)) => {
                 let text = format!("the DNS has no answer about the TLSA records of {host}: {error}");
-                return Err(Failure::temporary("4.7.5", text));
+                Err(Failure::temporary("4.7.5", text))
             }
-        };
-        let records = dane::usable(found.records);
-        if records.is_empty() {
-            return Ok(Some(Encryption::Unverified(Arc::clone(&self.tls.opportunistic))));
         }
-        let config = self.tls.dane(records, &[host, &route.domain]);
-        Ok(Some(Encryption::Verified(config, "DANE")))
     }
 
     fn smarthost_encryption(&self) -> Encryption {

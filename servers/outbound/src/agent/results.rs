@@ -16,7 +16,7 @@ use super::{AgentState, ReportTarget};
 use crate::report::{self, Kind};
 use crate::schedule::QueueItem;
 use crate::session::{Accepted, Failure};
-use crate::store::{MessageBody as _, QueueError, QueueStore, Queued};
+use crate::store::{QueueError, QueueStore, Queued, read_beginning};
 
 /// Delay between attempts to write a log, for example while the disk is full.
 const LOG_RETRY_DELAY: Duration = Duration::from_secs(10);
@@ -221,16 +221,7 @@ impl<Q: QueueStore, R: ReportTarget> AgentState<Q, R> {
     async fn original(&self, queued: &Queued<Q::Content>) -> Result<Vec<u8>, StoreError> {
         let octets_max =
             if queued.entry.ret == Some(Ret::Full) { FULL_OCTETS_MAX + 1 } else { HEADER_OCTETS_MAX };
-        let (mut octets, mut body) = (Vec::new(), self.queue.body(&queued.content));
-        while octets.len() < octets_max {
-            let piece = body.next().await;
-            let piece =
-                piece.map_err(|error| StoreError::Failed(format!("cannot read the message: {error}")))?;
-            let Some(piece) = piece else { break };
-            octets.extend_from_slice(&piece);
-        }
-        octets.truncate(octets_max);
-        Ok(octets)
+        read_beginning(&self.queue, &queued.content, octets_max).await
     }
 }
 

@@ -39,6 +39,30 @@ fn message_is_due_at_its_time() {
 }
 
 #[test]
+fn idle_connection_gets_the_next_message_of_its_destination() {
+    let (mut schedule, now) = (Schedule::new(), Instant::now());
+    let name = destination("a.example");
+    add(&mut schedule, 1, "a.example", now);
+    assert_eq!(schedule.poll(now).connect.len(), 1);
+    schedule.finish(&item(1, "a.example"));
+    let (mut idle, closed) = (schedule.wait(&name).unwrap(), schedule.wait(&name).unwrap());
+    drop(closed);
+    add(&mut schedule, 2, "b.example", now);
+    add(&mut schedule, 3, "a.example", now);
+    add(&mut schedule, 4, "a.example", now);
+    // The connection takes one message; the other one opens a connection.
+    let connect = schedule.poll(now).connect;
+    assert_eq!(connect.len(), 2, "{connect:?}");
+    let taken = idle.try_recv().unwrap();
+    let opened: Vec<_> =
+        connect.iter().filter(|item| item.destination == name).map(|item| &item.id).collect();
+    assert!(opened.len() == 1 && *opened[0] != taken, "{opened:?} {taken}");
+    for connection in [&name, &name, &destination("b.example")] {
+        schedule.close(connection);
+    }
+}
+
+#[test]
 fn connections_of_a_destination_grow_with_deliveries_and_shrink_after_421() {
     let (mut schedule, now) = (Schedule::new(), Instant::now());
     (0..100).for_each(|number| add(&mut schedule, number, "a.example", now));

@@ -35,12 +35,14 @@ const COUNT: &str = "UPDATE maildrop SET messages = messages - $2, octets = octe
 
 const REMAINING: &str = "SELECT count(*) FROM message WHERE account = $1 AND position = ANY($2)";
 
+const TOUCH: &str = "UPDATE maildrop SET messages = messages WHERE account = $1";
+
 const FIRST: &str = "SELECT position FROM message WHERE account = $1 ORDER BY position LIMIT 2000";
 
 /// Removes all or none of the messages, and releases the lease.
 pub(super) async fn remove(lease: &Lease, positions: &[i64]) -> Result<(), StoreError> {
     let removed = repeat(REMOVAL_LIMIT, || try_remove(lease, positions)).await?;
-    if removed || is_done(lease, positions).await? { Ok(()) } else { Err(lost()) }
+    if removed || repeat(REMOVAL_LIMIT, || is_done(lease, positions)).await? { Ok(()) } else { Err(lost()) }
 }
 
 /// Returns `false` if the lease is lost.
@@ -65,8 +67,17 @@ async fn try_remove(lease: &Lease, positions: &[i64]) -> Result<bool, Failure> {
 }
 
 /// Whether an attempt whose answer was lost has removed the messages. It also released the lease.
+///
+/// The primary shows a commit before the synchronous standby has it, if the connection that waited for the standby was lost. So a change is
+/// committed, which waits for the standby, too.
 async fn is_done(lease: &Lease, positions: &[i64]) -> Result<bool, Failure> {
-    let rows = lease.database.query(REMAINING, &[&lease.account, &positions]).await?;
+    let connection = lease.database.connection().await?;
+    let (remaining, touch) = (connection.prepare(REMAINING).await?, connection.prepare(TOUCH).await?);
+    connection.run("BEGIN").await?;
+    let rows = connection.rows(&remaining, &[&lease.account, &positions]).await?;
+    connection.change(&touch, &[&lease.account]).await?;
+    connection.commit().await?;
+    connection.give_back();
     Ok(rows.first().is_some_and(|row| row.get::<_, i64>(0) == 0))
 }
 

@@ -207,7 +207,7 @@ async fn claim(connection: &Connection, name: &str, expired: &[String]) -> Resul
     Ok(arrivals)
 }
 
-fn id(row: &Row) -> Option<QueueId> {
+pub(super) fn id(row: &Row) -> Option<QueueId> {
     row.get::<_, &str>(0).parse().ok()
 }
 

@@ -35,6 +35,8 @@ const LIFETIME: Duration = Duration::from_secs(60);
 const IS_CLAIMED: &str = "holder = $1 AND EXISTS (SELECT FROM queue_node WHERE queue_node.account = '' \
     AND queue_node.node = $1 AND queue_node.expires > clock_timestamp())";
 
+const NEWEST: &str = "SELECT id FROM queue_entry WHERE account = '' ORDER BY id DESC LIMIT $1";
+
 const APPEND: &str = "UPDATE queue_entry SET log = log || $2, log_change = $3 \
     WHERE account = '' AND id = $1 AND log_change <> $3";
 
@@ -139,6 +141,12 @@ impl QueueStore for PostgresQueue {
 
     async fn arrivals(&self) -> Arrivals {
         self.next_arrivals().await
+    }
+
+    async fn newest(&self, limit: usize) -> Result<Vec<QueueId>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = self.shared.database.query(NEWEST, &[&limit]).await?;
+        Ok(rows.iter().filter_map(claim::id).collect())
     }
 
     async fn read(&self, id: &QueueId) -> Result<Queued<QueueContent>, QueueError> {

@@ -2,8 +2,9 @@
 //! socket in it. It ends with its value, or with the thread that started it.
 
 use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::io::{self, Write as _};
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,6 +19,7 @@ use tempfile::TempDir;
 const USER: &str = "pennypost";
 /// User of the system that runs the server for root, because PostgreSQL refuses to run as root.
 const SYSTEM_USER: &str = "postgres";
+const DEFAULT_PORT: u16 = 5432;
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// Whether changes must survive a crash of the host.
@@ -36,6 +38,8 @@ pub struct PostgresServer {
     settings: Vec<String>,
     child: Option<Child>,
     databases: AtomicU32,
+    /// Also a part of the socket's name.
+    port: u16,
 }
 
 impl PostgresServer {
@@ -51,20 +55,48 @@ impl PostgresServer {
     /// Starts a server with settings such as `max_connections=20`.
     #[must_use]
     pub fn start_with(durability: Durability, settings: &[&str]) -> Self {
+        let mut server = Self::prepare(durability, settings, DEFAULT_PORT);
+        server.resume();
+        server
+    }
+
+    /// Starts a server that also listens on a port of 127.0.0.1, with TLS. The certificate and its key are in PEM form.
+    #[must_use]
+    pub fn start_tls(certificate: &str, key: &str) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let mut server = Self::prepare(
+            Durability::Unsynced,
+            &["listen_addresses=127.0.0.1", "ssl=on"],
+            free.expect("a free port").port(),
+        );
+        let mut options = File::options();
+        options.write(true).create_new(true).mode(0o600);
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let mut file = options.open(server.data().join(name)).expect("created");
+            file.write_all(text.as_bytes()).expect("written");
+        }
+        give_to_system_user(server.directory.path());
+        server.resume();
+        server
+    }
+
+    fn prepare(durability: Durability, settings: &[&str], port: u16) -> Self {
         let directory = tempfile::Builder::new().prefix("pennypost-pg-").tempdir().expect("a directory");
         let fsync = if durability == Durability::Synced { "on" } else { "off" };
         let defaults =
             ["shared_buffers=32MB", "max_connections=100", "listen_addresses=", "log_min_messages=warning"];
         let settings = defaults.into_iter().chain(settings.iter().copied()).map(str::to_owned);
-        let settings = settings.chain([format!("fsync={fsync}")]).collect();
-        let mut server = Self { directory, settings, child: None, databases: AtomicU32::new(0) };
+        let settings = settings.chain([format!("fsync={fsync}"), format!("port={port}")]).collect();
+        let server = Self { directory, settings, child: None, databases: AtomicU32::new(0), port };
         copy_template(&server.data());
-        if is_root() {
-            let user = format!("{SYSTEM_USER}:");
-            run(Command::new("chown").arg("-R").arg(user).arg(server.directory.path()));
-        }
-        server.resume();
+        give_to_system_user(server.directory.path());
         server
+    }
+
+    /// The port of 127.0.0.1, if the server was started with TLS.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
     }
 
     fn data(&self) -> PathBuf {
@@ -80,7 +112,7 @@ impl PostgresServer {
     /// The socket that clients connect to.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        self.directory.path().join(".s.PGSQL.5432")
+        self.directory.path().join(format!(".s.PGSQL.{}", self.port))
     }
 
     /// Creates an empty database and returns its URL.
@@ -106,10 +138,8 @@ impl PostgresServer {
 
     /// Executes SQL and returns the output: a line for each row, with columns separated by `|`.
     pub fn psql(&self, database: &str, sql: &str) -> String {
-        run(program("psql")
-            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", USER, "-d", database, "-c", sql])
-            .arg("-h")
-            .arg(self.directory.path()))
+        let options = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", sql];
+        run(self.client("psql").args(options))
     }
 
     /// Runs a script with pgbench and returns its report.
@@ -118,12 +148,33 @@ impl PostgresServer {
         let file = self.directory.path().join("pgbench.sql");
         fs::write(&file, script).expect("the script can be written");
         let (clients, seconds) = (clients.to_string(), time.as_secs().to_string());
-        run(program("pgbench")
-            .args(["-n", "-M", "prepared", "-j", "2", "-c", &clients, "-T", &seconds, "-U", USER])
-            .arg("-h")
-            .arg(self.directory.path())
-            .arg("-f")
+        run(self
+            .client("pgbench")
+            .args(["-n", "-M", "prepared", "-j", "2", "-c", &clients, "-T", &seconds, "-f"])
             .args([&file, Path::new(database)]))
+    }
+
+    /// The content of a database as SQL.
+    #[must_use]
+    pub fn dump(&self, database: &str) -> String {
+        run(self.client("pg_dump").args(["--no-sync", database]))
+    }
+
+    /// Replaces a database by the content of a dump. Clients lose their connections.
+    pub fn restore(&self, database: &str, dump: &str) {
+        let file = self.directory.path().join("dump.sql");
+        fs::write(&file, dump).expect("the dump can be written");
+        self.psql("postgres", &format!("DROP DATABASE {database} WITH (FORCE)"));
+        self.psql("postgres", &format!("CREATE DATABASE {database}"));
+        let options = ["-X", "-q", "-1", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1", "-d", database, "-f"];
+        run(self.client("psql").args(options).arg(&file));
+    }
+
+    /// A program that connects as the superuser.
+    fn client(&self, name: &str) -> Command {
+        let mut command = program(name);
+        command.arg("-h").arg(self.directory.path()).args(["-p", &self.port.to_string(), "-U", USER]);
+        command
     }
 
     /// The last lines of the server's log.
@@ -152,7 +203,7 @@ impl PostgresServer {
     pub fn resume(&mut self) {
         let log = File::options().create(true).append(true).open(self.directory.path().join("log"));
         let log = log.expect("the log can be written");
-        let mut postgres = as_system_user(&programs().join("postgres"));
+        let mut postgres = as_system_user(&programs().join("postgres"), "QUIT");
         postgres.arg("-D").arg(self.data()).arg("-k").arg(self.directory.path());
         postgres.args(self.settings.iter().flat_map(|setting| ["-c", setting]));
         // Ctrl-C in a terminal is for the demo, which ends the server last.
@@ -167,9 +218,7 @@ impl PostgresServer {
     }
 
     fn is_ready(&self) -> bool {
-        let mut ready = program("pg_isready");
-        ready.arg("-q").arg("-h").arg(self.directory.path());
-        ready.status().is_ok_and(|status| status.success())
+        self.client("pg_isready").arg("-q").status().is_ok_and(|status| status.success())
     }
 
     fn end(&mut self, signal: Signal) {
@@ -187,7 +236,11 @@ impl Drop for PostgresServer {
 }
 
 /// The directory of the newest installed version's programs.
-fn programs() -> PathBuf {
+///
+/// # Panics
+/// PostgreSQL is not installed.
+#[must_use]
+pub fn programs() -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = versions
         .filter(|version| version.path().join("bin/postgres").exists())
@@ -202,15 +255,26 @@ fn program(name: &str) -> Command {
     command
 }
 
-/// Runs a program that refuses to run as root. It ends with the thread that starts it.
-fn as_system_user(program: &Path) -> Command {
+/// Runs a program that refuses to run as root. It gets `signal`, such as `QUIT`, when the thread that starts it ends.
+#[must_use]
+pub fn as_system_user(program: &Path, signal: &str) -> Command {
     let mut command = Command::new("setpriv");
     if is_root() {
         command.args([&format!("--reuid={SYSTEM_USER}"), &format!("--regid={SYSTEM_USER}")]);
         command.arg("--clear-groups");
     }
-    command.args(["--pdeathsig", "QUIT", "--"]).arg(program);
+    command.args(["--pdeathsig", signal, "--"]).arg(program);
     command
+}
+
+/// Lets programs of [`as_system_user`] change a directory and its files.
+///
+/// # Panics
+/// The owner cannot be changed.
+pub fn give_to_system_user(directory: &Path) {
+    if is_root() {
+        run(Command::new("chown").arg("-R").arg(format!("{SYSTEM_USER}:")).arg(directory));
+    }
 }
 
 fn is_root() -> bool {
@@ -230,11 +294,9 @@ fn copy_template(to: &Path) {
 
 fn create_template(template: &Path) -> io::Result<()> {
     let scratch = tempfile::Builder::new().prefix("pennypost-initdb-").tempdir()?;
-    if is_root() {
-        run(Command::new("chown").arg(SYSTEM_USER).arg(scratch.path()));
-    }
+    give_to_system_user(scratch.path());
     let data = scratch.path().join("data");
-    let mut initdb = as_system_user(&programs().join("initdb"));
+    let mut initdb = as_system_user(&programs().join("initdb"), "QUIT");
     initdb.args([
         "--auth=trust",
         "--encoding=UTF8",

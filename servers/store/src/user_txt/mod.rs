@@ -229,7 +229,7 @@ impl AccountAdmin for UserTxt {
                 return Err(DirectoryError::Unknown(name.clone()));
             }
             // Before User.txt is written: if the quota cannot be moved, the account keeps its name.
-            self.quotas.rename(name, new)
+            self.quotas.rename_locked(name, new)
         })
     }
 
@@ -244,7 +244,7 @@ impl AccountAdmin for UserTxt {
             if !file.remove(name) {
                 return Err(DirectoryError::Unknown(name.clone()));
             }
-            if self.quotas.exists() { self.quotas.set(name, None) } else { Ok(()) }
+            self.quotas.remove_locked(name)
         })
     }
 

@@ -15,9 +15,6 @@ use xtask::shell::{self, Result, cargo, command, print, target_dir};
 use super::server_process::{free_port, resident_memory};
 use super::table::{Row, Target, Unit, format_value, median};
 
-/// Selects these measurements.
-pub(super) const NAME: &str = "catcher";
-
 const CONNECTIONS: usize = 20;
 const MAIL_BYTES: usize = 4 << 10;
 /// Mails of a round. MailDev takes about a second, too.

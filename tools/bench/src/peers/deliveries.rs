@@ -26,10 +26,18 @@ pub(super) struct Load<'a> {
     pub(super) message_bytes: usize,
     /// Several messages per session; otherwise one.
     pub(super) reuse_sessions: bool,
+    /// Sends this file instead of a message of `message_bytes`.
+    pub(super) message: Option<&'a Path>,
 }
 
-const LOAD: Load =
-    Load { sessions: 20, messages: 0, one_mailbox: None, message_bytes: 4096, reuse_sessions: true };
+pub(super) const LOAD: Load = Load {
+    sessions: 20,
+    messages: 0,
+    one_mailbox: None,
+    message_bytes: 4096,
+    reuse_sessions: true,
+    message: None,
+};
 const SHARED_MAILBOX: &str = "hot";
 
 pub(super) fn accounts() -> Accounts {
@@ -142,20 +150,17 @@ impl Testbed {
 }
 
 /// Runs `smtp-source`, several times if there are more messages than mailboxes, because it numbers recipients from 1.
-fn send(address: SocketAddr, domain: &str, load: Load) -> Result {
-    let Load { sessions, messages, one_mailbox, message_bytes, reuse_sessions } = load;
+pub(super) fn send(address: SocketAddr, domain: &str, load: Load) -> Result {
+    let Load { sessions, messages, one_mailbox, message_bytes, reuse_sessions, message } = load;
     let mut left = messages;
     while left > 0 {
         let now = if one_mailbox.is_some() { left } else { left.min(MAILBOXES) };
         let mut source = command("smtp-source");
-        source.args([
-            "-s",
-            &sessions.min(now).to_string(),
-            "-m",
-            &now.to_string(),
-            "-l",
-            &message_bytes.to_string(),
-        ]);
+        source.args(["-s", &sessions.min(now).to_string(), "-m", &now.to_string()]);
+        match message {
+            Some(file) => source.arg("-F").arg(file),
+            None => source.args(["-l", &message_bytes.to_string()]),
+        };
         source.args(["-f", "sender@peers.test", "-M", "source.peers.test"]);
         if reuse_sessions {
             source.arg("-d");
@@ -201,7 +206,7 @@ impl Sink {
 }
 
 /// Number of matching lines in all files of this name below a folder.
-fn matching_lines(folder: &Path, name: &str, pattern: &str) -> Result<usize> {
+pub(super) fn matching_lines(folder: &Path, name: &str, pattern: &str) -> Result<usize> {
     let mut grep = command("grep");
     grep.args([
         "--recursive",

@@ -5,7 +5,7 @@ use std::fs;
 
 use xtask::shell::{self, Result, command, print, relative_path, target_dir};
 
-use super::deliveries::Load;
+use super::deliveries::{LOAD, Load};
 use super::mailboxes::MailboxContents;
 use super::server_process::path_error;
 use super::table::{Row, Target, Unit, format_value, median};
@@ -115,13 +115,7 @@ impl Testbed {
             MailPath::Mbox if size < 100_000 => 20,
             MailPath::Mbox => 5,
         };
-        let load = Load {
-            sessions: 20,
-            messages,
-            one_mailbox: Some(&account),
-            message_bytes: MESSAGE_BYTES,
-            reuse_sessions: true,
-        };
+        let load = Load { messages, one_mailbox: Some(&account), message_bytes: MESSAGE_BYTES, ..LOAD };
         let delivery_rate = median_of(rounds, &|| self.deliver(path, load))?;
         // Indexes the delivered messages, which is not part of the removal.
         self.open(path, &account)?;

@@ -1,11 +1,15 @@
 //! Compares Pennypost with Postfix and Dovecot: the same load programs, the same disk, in turns within one run. Prints
 //! medians and targets in one table.
 //!
-//! The mail catcher is compared with MailDev. Postfix and Dovecot come from Debian packages and run with their own configuration and ports below `target/peers`.
-//! Postfix must be started by root.
+//! The mail catcher is compared with MailDev. Postfix and Dovecot come from Debian packages and run with their own configuration and
+//! ports below `target/peers`. Postfix must be started by root.
 
+mod authentication;
 mod catcher;
 mod deliveries;
+#[allow(dead_code, reason = "the benchmarks use a part of this module")]
+#[path = "../../../../servers/tests/support/dns.rs"]
+mod dns;
 mod dovecot;
 mod growth;
 mod huge;
@@ -14,6 +18,7 @@ mod large;
 mod load;
 mod mail_path;
 mod mailboxes;
+mod outbound;
 mod pennypost;
 mod postfix;
 mod server_process;
@@ -23,6 +28,7 @@ mod table;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use xtask::setup;
 use xtask::shell::{self, Result, cargo, command, print, stdout_of, target_dir};
@@ -37,6 +43,9 @@ use self::table::{Row, Unit, format_value, median, table};
 
 /// Password of every account.
 const PASSWORD: &str = "secret";
+
+/// Timeout of a query and of a start.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Account names by use.
 #[derive(Debug, Default)]
@@ -65,70 +74,98 @@ struct Testbed {
     dovecot: Dovecot,
 }
 
-/// A group of rows, measured on freshly started servers.
+/// Extent of the measurements.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    /// Repetitions of each measurement.
+    pub(crate) rounds: usize,
+    /// Fewer messages, where a measurement takes minutes.
+    pub(crate) is_quick: bool,
+}
+
+/// A group of rows.
 struct Measurement {
     name: &'static str,
-    accounts: fn() -> Accounts,
-    rows: fn(&mut Testbed, usize) -> Result<Vec<Row>>,
+    rows: Rows,
+}
+
+enum Rows {
+    /// On all three servers, freshly started with these accounts.
+    Compared(fn() -> Accounts, fn(&mut Testbed, usize) -> Result<Vec<Row>>),
+    /// On servers that the measurement starts.
+    Own(fn(Extent) -> Result<Vec<Row>>),
 }
 
 const MEASUREMENTS: &[Measurement] = &[
-    Measurement { name: "disk", accounts: deliveries::accounts, rows: disk },
-    Measurement { name: "deliveries", accounts: deliveries::accounts, rows: deliveries::rows },
-    Measurement { name: "sessions", accounts: sessions::accounts, rows: sessions::rows },
-    Measurement { name: "large", accounts: large::accounts, rows: large::rows },
-    Measurement { name: "huge", accounts: huge::accounts, rows: huge::rows },
-    Measurement { name: "idle", accounts: idle::accounts, rows: idle::rows },
-    Measurement { name: "growth", accounts: growth::accounts, rows: growth::rows },
+    Measurement { name: "disk", rows: Rows::Compared(deliveries::accounts, disk) },
+    Measurement { name: "deliveries", rows: Rows::Compared(deliveries::accounts, deliveries::rows) },
+    Measurement { name: "sessions", rows: Rows::Compared(sessions::accounts, sessions::rows) },
+    Measurement { name: "large", rows: Rows::Compared(large::accounts, large::rows) },
+    Measurement { name: "huge", rows: Rows::Compared(huge::accounts, huge::rows) },
+    Measurement { name: "idle", rows: Rows::Compared(idle::accounts, idle::rows) },
+    Measurement { name: "growth", rows: Rows::Compared(growth::accounts, growth::rows) },
+    Measurement { name: "authentication", rows: Rows::Own(authentication::rows) },
+    Measurement { name: "outbound", rows: Rows::Own(outbound::rows) },
+    Measurement { name: "catcher", rows: Rows::Own(|extent| catcher::rows(extent.rounds, true)) },
 ];
 
-pub(crate) fn run(rounds: usize, only: Option<&str>) -> Result {
-    let (selected, with_catcher) = select(only)?;
+pub(crate) fn run(extent: Extent, only: Option<&str>) -> Result {
+    let selected = select(only)?;
     server_process::stop_servers_on_signal()?;
+    shell::run(
+        cargo().args("build --release -p servers --bin pennypost -p load --bin pop3-load".split(' ')),
+    )?;
     let mut rows = Vec::new();
-    if with_catcher {
-        shell::run(cargo().args("build --release -p servers --bin pennypost".split(' ')))?;
-        rows.extend(catcher::rows(rounds, true)?);
-    }
-    if !selected.is_empty() {
-        rows.extend(compare_servers(&selected, rounds)?);
+    for Measurement { name, rows: measure } in selected {
+        print(&format!("\n{name}"));
+        rows.extend(match measure {
+            Rows::Compared(accounts, measure) => compare_servers(*accounts, *measure, extent.rounds)?,
+            Rows::Own(measure) => measure(extent)?,
+        });
     }
     print("");
     table(&rows).iter().for_each(|line| print(line));
     Ok(())
 }
 
-/// Postfix and Dovecot.
-fn compare_servers(selected: &[&Measurement], rounds: usize) -> Result<Vec<Row>> {
+/// Pennypost, Postfix and Dovecot.
+fn compare_servers(
+    accounts: fn() -> Accounts,
+    measure: fn(&mut Testbed, usize) -> Result<Vec<Row>>,
+    rounds: usize,
+) -> Result<Vec<Row>> {
+    let folder = prepare_peers()?;
+    let mut testbed = Testbed::start(&folder, &accounts())?;
+    let rows = measure(&mut testbed, rounds)?;
+    match testbed.dovecot.first_error()? {
+        Some(line) => Err(format!("Dovecot logged an error: {line}")),
+        None => Ok(rows),
+    }
+}
+
+/// Installs the peers. Returns their folder, which is empty.
+fn prepare_peers() -> Result<PathBuf> {
     if stdout_of(command("id").arg("-u")).as_deref() != Some("0") {
         return Err("Postfix can only be started by root; run this as root".to_owned());
     }
     setup::for_peers()?;
-    shell::run(
-        cargo().args("build --release -p servers --bin pennypost -p load --bin pop3-load".split(' ')),
-    )?;
-    let mut rows = Vec::new();
-    for Measurement { name, accounts, rows: measure } in selected {
-        print(&format!("\n{name}"));
-        let mut testbed = Testbed::start(&target_dir()?.join("peers"), &accounts())?;
-        rows.extend(measure(&mut testbed, rounds)?);
-        if let Some(line) = testbed.dovecot.first_error()? {
-            return Err(format!("Dovecot logged an error: {line}"));
-        }
+    let folder = target_dir()?.join("peers");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).map_err(|error| path_error(&folder, &error))?;
     }
-    Ok(rows)
+    fs::create_dir_all(&folder).map_err(|error| path_error(&folder, &error))?;
+    require_search_permission(&folder)?;
+    Ok(folder)
 }
 
-/// The selected measurements of servers, and whether the catcher is measured.
-fn select(only: Option<&str>) -> Result<(Vec<&'static Measurement>, bool)> {
+fn select(only: Option<&str>) -> Result<Vec<&'static Measurement>> {
     let word = only.unwrap_or_default();
     let selected: Vec<_> = MEASUREMENTS.iter().filter(|one| one.name.contains(word)).collect();
-    let with_catcher = catcher::NAME.contains(word);
-    if selected.is_empty() && !with_catcher {
-        let names: Vec<_> = MEASUREMENTS.iter().map(|one| one.name).chain([catcher::NAME]).collect();
+    if selected.is_empty() {
+        let names: Vec<_> = MEASUREMENTS.iter().map(|one| one.name).collect();
         return Err(format!("unknown measurement `{word}`; choose one of {}", names.join(", ")));
     }
-    Ok((selected, with_catcher))
+    Ok(selected)
 }
 
 /// Synced appends: the upper limit of every server that syncs.
@@ -153,9 +190,6 @@ fn disk(testbed: &mut Testbed, rounds: usize) -> Result<Vec<Row>> {
 impl Testbed {
     /// Starts all three servers with empty mailboxes.
     fn start(folder: &Path, accounts: &Accounts) -> Result<Self> {
-        if folder.exists() {
-            fs::remove_dir_all(folder).map_err(|error| path_error(folder, &error))?;
-        }
         let mail = folder.join("mail");
         for name in ["maildir", "mbox"] {
             let format = mail.join(name);
@@ -163,9 +197,8 @@ impl Testbed {
                 .and_then(|()| std::os::unix::fs::chown(&format, Some(OWNER), Some(OWNER)))
                 .map_err(|error| path_error(&format, &error))?;
         }
-        require_search_permission(folder)?;
         let pennypost_folder = folder.join("pennypost");
-        Pennypost::create_data(&pennypost_folder, accounts)?;
+        Pennypost::create_data(&pennypost_folder, accounts, "")?;
         let pennypost = Pennypost::start(&pennypost_folder)?;
         let dovecot_folder = folder.join("dovecot");
         let dovecot = Dovecot::start(&dovecot_folder, &mail, accounts)?;
@@ -235,15 +268,13 @@ mod tests {
     #[test]
     fn only_selects_measurements_by_a_part_of_their_name() {
         let names = |word| {
-            let names = |(selected, with_catcher): (Vec<&'static Measurement>, bool)| {
-                (selected.iter().map(|one| one.name).collect::<Vec<_>>(), with_catcher)
-            };
+            let names =
+                |selected: Vec<&'static Measurement>| selected.iter().map(|one| one.name).collect::<Vec<_>>();
             select(word).map(names)
         };
-        let (all, with_catcher) = names(None).expect("all of them");
-        assert!(all.len() == MEASUREMENTS.len() && with_catcher);
-        assert_eq!(names(Some("deliver")), Ok((vec!["deliveries"], false)));
-        assert_eq!(names(Some("catcher")), Ok((vec![], true)));
+        assert_eq!(names(None).expect("all of them").len(), MEASUREMENTS.len());
+        assert_eq!(names(Some("deliver")), Ok(vec!["deliveries"]));
+        assert_eq!(names(Some("catcher")), Ok(vec!["catcher"]));
         assert!(names(Some("lunch")).is_err_and(|error| error.contains("deliveries")));
     }
 }

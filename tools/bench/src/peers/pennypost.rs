@@ -21,16 +21,19 @@ pub(super) struct Pennypost {
     pub(super) smtp: SocketAddr,
     pub(super) pop3: SocketAddr,
     pub(super) data: PathBuf,
+    pub(super) log: PathBuf,
 }
 
 impl Pennypost {
-    /// Creates the data directory and its accounts.
-    pub(super) fn create_data(folder: &Path, accounts: &Accounts) -> Result {
+    /// Creates the data directory with its accounts, and the configuration, which ends with `sections`.
+    pub(super) fn create_data(folder: &Path, accounts: &Accounts, sections: &str) -> Result {
         let data = folder.join("data");
         fs::create_dir_all(&data).map_err(|error| path_error(&data, &error))?;
-        let settings = "hostname = \"mx.peers.test\"\n[smtp]\nlisten = [\"127.0.0.1:0\"]\n\
+        let mut settings = "hostname = \"mx.peers.test\"\n[smtp]\nlisten = [\"127.0.0.1:0\"]\n\
                         [pop3]\nlisten = [\"127.0.0.1:0\"]\n[web]\nlisten = \"off\"\n\
-                        [limits]\nconnections = 20000\nconnections_per_address = 20000\ntrusted = [\"127.0.0.0/8\"]\n";
+                        [limits]\nconnections = 20000\nconnections_per_address = 20000\ntrusted = [\"127.0.0.0/8\"]\n"
+            .to_owned();
+        settings.push_str(sections);
         let file = folder.join("pennypost.toml");
         fs::write(&file, settings).map_err(|error| path_error(&file, &error))?;
         let mut users = String::new();
@@ -69,7 +72,7 @@ impl Pennypost {
             let text = fs::read_to_string(&log).ok()?;
             Some((listen_address(&text, "smtp")?, listen_address(&text, "pop3")?))
         })?;
-        Ok(Self { server, smtp, pop3, data: folder.join("data") })
+        Ok(Self { server, smtp, pop3, data: folder.join("data"), log })
     }
 }
 

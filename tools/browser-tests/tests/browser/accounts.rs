@@ -146,3 +146,67 @@ async fn write_to_gb(page: &Page) {
     page.fill("Subject", "Where to?").await;
     crate::send(page).await;
 }
+
+#[tokio::test]
+async fn failed_and_cancelled_sign_ins_keep_the_accounts() {
+    let fixture = open_two_accounts().await;
+    let Fixture { page, servers, .. } = &fixture;
+    page.choose_menu_item("Add account").await;
+    page.wait_for("button", "Continue as gb").await;
+    page.sign_in("gb", "wrong").await;
+    page.wait_for("alert", "password").await;
+    page.wait_for("button", "Continue as gb").await;
+
+    // While the maildrop is locked, the page tries again.
+    let lock = servers.pop3("gb");
+    page.sign_in("gb", "gondola").await;
+    page.press("Cancel").await;
+    page.wait_for("button", "Continue as gb").await;
+    lock.quit();
+    page.reload().await;
+    page.wait_for("button", "Continue as ag").await;
+    page.press("Continue as gb").await;
+    page.wait_for("row", "Meeting").await;
+}
+
+/// Files are read when `window.read` is called.
+const HOLD_FILES: &str = "\
+    const { arrayBuffer } = Blob.prototype; \
+    const held = new Promise((done) => window.read = done); \
+    Blob.prototype.arrayBuffer = async function () { await held; return arrayBuffer.call(this); }";
+
+#[tokio::test]
+async fn files_that_are_read_during_a_switch_stay_with_their_account() {
+    let fixture = open_two_accounts().await;
+    let Fixture { page, servers, .. } = &fixture;
+    page.run(HOLD_FILES, vec![]).await;
+    page.press("Compose").await;
+    page.fill("Subject", "With a file").await;
+    page.attach_file(&servers.file("notes.txt", b"Notes")).await;
+    page.wait_for("button", "Attaching").await;
+    page.choose_menu_item("Settings").await;
+    let card = "BEGIN:VCARD\nVERSION:3.0\nFN:Xenia Long\nEMAIL:xenia@example.org\nEND:VCARD\n";
+    let field = page.wait_for("dialog", "Settings").await;
+    let field = field.find(fantoccini::Locator::Css("input[type=file]")).await.expect("a file field");
+    field.send_keys(&servers.file("people.vcf", card.as_bytes()).to_string_lossy()).await.expect("a file");
+    page.press("Cancel").await;
+    page.choose_menu_item("Switch to gb").await;
+    page.wait_for("row", "Meeting").await;
+    page.run("window.read()", vec![]).await;
+    page.wait_for("alert", "Account ag: Imported 1 contact from people.vcf.").await;
+    page.press("Compose").await;
+    page.fill("To", "xen").await;
+    page.wait_for_text("Draft saved").await;
+    assert!(!page.text().await.contains("xenia@example.org"), "gb has the contact of ag");
+    page.press("Discard").await;
+    page.press("Discard draft").await;
+
+    page.choose_menu_item("Switch to ag").await;
+    page.wait_for("row", "for ag").await;
+    page.press("Drafts").await;
+    page.open_row("With a file").await;
+    page.wait_for("button", "Remove notes.txt").await;
+    page.fill("To", "xen").await;
+    page.wait_for_text("xenia@example.org").await;
+    assert_no_console_errors(page).await;
+}

@@ -1,4 +1,4 @@
-//! Which attachments are listed, and which images are drawn in the HTML.
+//! Attachments in the list, and images in the HTML.
 
 use browser_tests::{Fixture, Page};
 use serde_json::{Value, json};

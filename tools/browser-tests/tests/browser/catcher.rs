@@ -271,3 +271,17 @@ async fn hostile_mail_runs_no_script_and_sends_no_request() {
     .await;
     assert_eq!(trap.requests().iter().filter(|path| path.starts_with("/mail")).count(), 0);
 }
+
+#[tokio::test]
+async fn failed_check_of_the_html_is_reported() {
+    let (page, _driver, catcher) = open(Screen::Desktop).await;
+    let fail = "const request = fetch; window.fetch = (url, ...rest) => \
+        String(url).includes('html-check') ? Promise.resolve(new Response('', { status: 500 })) : request(url, ...rest)";
+    page.run(fail, vec![]).await;
+    catcher.deliver("gb@iit.edu", HTML);
+    page.open_row("Ten things").await;
+    page.press("Compatibility").await;
+    page.wait_for("alert", "The HTML was not checked.").await;
+    assert!(!page.text().await.contains("None of the known gaps"), "the message is called clean");
+    check_accessibility(&page, "Compatibility").await;
+}

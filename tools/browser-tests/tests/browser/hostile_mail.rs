@@ -111,6 +111,29 @@ async fn headers_attachments_and_plain_text_run_no_script() {
     assert_eq!(trap.requests(), [""; 0]);
 }
 
+/// A style sheet may move and cover what is inside the frame, and nothing else.
+#[tokio::test]
+async fn style_sheet_covers_nothing_outside_the_frame() {
+    let sheet = "<style>:root,body,div{position:fixed!important;inset:-9999px!important;width:99999px!important;\
+        height:99999px!important;z-index:2147483647!important;background:#f00!important;transform:scale(9)}\
+        body{min-height:200vh}</style><div>Covered</div>";
+    let fixture = open_inbox(&[&html("Cover", sheet)]).await;
+    let Fixture { page, .. } = &fixture;
+    page.open_row("Cover").await;
+    page.wait_for_message_text("Covered").await;
+    page.screenshot("hostile-style-sheet").await;
+    let outside = "\
+        const frame = document.querySelector('.frame iframe').getBoundingClientRect(); \
+        const reader = document.querySelector('.reader').getBoundingClientRect(); \
+        const isOutside = ({ left, top }) => !document.elementFromPoint(left + 5, top + 5)?.closest('iframe'); \
+        const others = [...document.querySelectorAll('.toolbar button, .title, .row .open, .nav button')]; \
+        return [frame.left >= reader.left && frame.right <= reader.right, others.length > 5, others.every((one) => \
+            isOutside(one.getBoundingClientRect()))]";
+    assert_eq!(page.run(outside, vec![]).await, serde_json::json!([true, true, true]));
+    page.press("Reply").await;
+    page.wait_for("field", "Subject").await;
+}
+
 /// Whether the document of the frame is complete.
 const IS_LOADED: &str = "return document.readyState === 'complete' && document.body !== null";
 

@@ -38,6 +38,6 @@ async fn messages_and_contacts_are_imported() {
     page.press("Discard draft").await;
 
     import(page, &servers.file("picture.png", b"\x89PNG\r\n\x1a\n")).await;
-    page.wait_for("alert", "picture.png contains no messages or contacts.").await;
+    page.wait_for("alert", "picture.png contains no messages, contacts or labels.").await;
     assert_no_console_errors(page).await;
 }

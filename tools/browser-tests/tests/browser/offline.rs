@@ -61,6 +61,55 @@ async fn browser_can_install_the_page() {
     assert_no_console_errors(page).await;
 }
 
+/// The address of the manifest's start page, its scope and its icons.
+const MANIFEST: &str = "\
+    const [done] = arguments; \
+    const { href } = document.querySelector('link[rel=manifest]'); \
+    const urls = ({ start_url, scope, icons }) => [start_url, scope, ...icons.map(({ src }) => src)]; \
+    fetch(href).then((response) => response.json()).then(urls) \
+        .then((urls) => urls.map((url) => new URL(url, href).pathname)).then(done, (error) => done(String(error)))";
+
+#[tokio::test]
+async fn browser_can_install_the_page_below_a_path() {
+    let fixture = Fixture::open_on(Screen::Desktop, Servers::start_below("/mail/")).await;
+    let Fixture { page, servers, .. } = &fixture;
+    assert_eq!(page.client.current_url().await.expect("a page").as_str(), format!("{}mail/", servers.url()));
+    sign_in(page, "gb", "gondola").await;
+    let urls = page.client.execute_async(MANIFEST, vec![]).await.expect("a manifest");
+    assert_eq!(urls, serde_json::json!(["/mail/", "/mail/", "/mail/icon.svg", "/mail/icon-192.png"]));
+    assert_eq!(page.installability_errors().await, serde_json::json!([]));
+    assert_no_console_errors(page).await;
+}
+
+/// Registers the service worker and returns the names of all caches after its installation has failed.
+const FAILED_INSTALLATION: &str = "\
+    const [done] = arguments; \
+    navigator.serviceWorker.register('/sw.js').then((registration) => { \
+        const worker = registration.installing; \
+        const ended = () => caches.keys().then((names) => done([worker.state, ...names])); \
+        worker.onstatechange = () => worker.state === 'installing' || ended(); \
+    }, (error) => done([String(error)]))";
+
+#[tokio::test]
+async fn failed_installation_leaves_no_cache() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    copy_page(folder.path());
+    let names = fs::read_dir(folder.path()).expect("the copy").map(|entry| entry.expect("a file").path());
+    let icons: Vec<_> = names
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("icon-")))
+        .filter(|path| !path.ends_with("icon-192.png"))
+        .collect();
+    assert!(!icons.is_empty(), "the page has no icon with a hash");
+    for icon in icons {
+        fs::remove_file(icon).expect("removed");
+    }
+    let fixture = Fixture::open_on(Screen::Desktop, Servers::start_with_page("", folder.path())).await;
+    let page = &fixture.page;
+    page.wait_for("field", "Username").await;
+    let state = page.client.execute_async(FAILED_INSTALLATION, vec![]).await.expect("the script runs");
+    assert_eq!(state, serde_json::json!(["redundant"]));
+}
+
 /// Copies the built page.
 fn copy_page(target: &Path) {
     for entry in fs::read_dir(page_folder()).expect("the page is built") {

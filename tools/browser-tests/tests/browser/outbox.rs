@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use browser_tests::{Fixture, Page, Screen, Servers};
 
-use crate::sample_mails::PLAIN;
+use crate::sample_mails::{PLAIN, short};
 use crate::{assert_no_console_errors, open_inbox, open_without_background, reload, sign_in, stay_signed_in};
 
 const IN_OUTBOX: &str = "Your message will be sent when the connection returns.";
@@ -32,7 +32,7 @@ async fn message_written_offline_is_sent_once_when_the_connection_returns() {
     write_to_ag(page, "From a train").await;
     page.wait_for_text(IN_OUTBOX).await;
     page.wait_for_gone("field", "Subject").await;
-    page.wait_for_text("1 message waits to be sent.").await;
+    page.wait_for_text("1 message waiting to be sent.").await;
     page.press("Drafts").await;
     page.wait_for("row", "Outbox").await;
     page.screenshot("outbox").await;
@@ -63,7 +63,7 @@ async fn three_messages_survive_an_hour_without_the_server_and_a_restart_of_the_
         write_to_ag(&fixture.page, subject).await;
         fixture.page.wait_for_gone("field", "Subject").await;
     }
-    fixture.page.wait_for_text("3 messages wait to be sent.").await;
+    fixture.page.wait_for_text("3 messages waiting to be sent.").await;
     fixture
         .page
         .wait_until("the stored messages", async || {
@@ -74,7 +74,7 @@ async fn three_messages_survive_an_hour_without_the_server_and_a_restart_of_the_
 
     let page = Page::new(fixture.driver.open(Screen::Desktop).await);
     page.goto(&fixture.servers.url()).await;
-    page.wait_for_text("3 messages wait to be sent.").await;
+    page.wait_for_text("3 messages waiting to be sent.").await;
     page.freeze_clock().await;
     for _ in 0..60 {
         page.advance_clock(Duration::from_mins(1)).await;
@@ -209,4 +209,70 @@ async fn held_message_is_sent_after_the_clock_was_set_back() {
     page.reload().await;
     page.wait_until("the message", async || received(&fixture.servers) == ["Yesterday"]).await;
     assert_no_console_errors(page).await;
+}
+
+/// Lets no SMTP connection reach the server.
+const BLOCK_SMTP: &str = "\
+    const Connected = WebSocket; window.blocked = true; \
+    window.WebSocket = class extends Connected { \
+        constructor(url) { super(window.blocked && url.endsWith('/ws/smtp') ? url + '-nowhere' : url); } \
+    }";
+
+const UNBLOCK_AND_TRY: &str = "window.blocked = false; \
+    Array.from(document.querySelectorAll('button')).find(button => button.innerText == 'Try now').click()";
+
+#[tokio::test]
+async fn outbox_is_shown_while_only_the_smtp_server_is_away() {
+    let fixture = open_without_background(&[]).await;
+    let Fixture { page, servers, .. } = &fixture;
+    page.run(BLOCK_SMTP, vec![]).await;
+    for subject in ["First", "Second"] {
+        write_to_ag(page, subject).await;
+        page.wait_for_gone("field", "Subject").await;
+    }
+    page.wait_for_text("2 messages waiting to be sent.").await;
+    page.screenshot("outbox-only-smtp").await;
+    // Mail still arrives.
+    servers.deliver("gb", PLAIN);
+    page.press("Check mail").await;
+    page.wait_for("row", "Meeting").await;
+    page.wait_for_text("2 messages waiting to be sent.").await;
+    assert_eq!(received(servers), [""; 0]);
+    // In one step, because a check that is still running would send the messages and remove the button.
+    page.run(UNBLOCK_AND_TRY, vec![]).await;
+    page.wait_for_text_gone("waiting to be sent.").await;
+    page.wait_until("both messages", async || received(servers) == ["First", "Second"]).await;
+}
+
+#[tokio::test]
+async fn message_that_was_refused_from_the_outbox_is_held_for_undo_when_it_is_sent_again() {
+    let mut fixture = open_without_background(&[]).await;
+    fixture.servers.kill();
+    let page = &fixture.page;
+    page.press("Compose").await;
+    page.fill("To", "nobody@iit.edu").await;
+    page.fill("Subject", "Second attempt").await;
+    page.fill("Text", "It is about time.").await;
+    page.press("Send").await;
+    page.press("Send now").await;
+    page.wait_for_text(IN_OUTBOX).await;
+    fixture.servers.restart();
+    page.advance_clock(Duration::from_mins(1)).await;
+    page.wait_for("alert", "Your draft is unchanged.").await;
+    page.press("Remove nobody@iit.edu").await;
+    page.fill("To", "ag@iit.edu").await;
+    page.press("Send").await;
+    page.wait_for("button", "Undo").await;
+    page.wait_until("the stored draft", async || page.stored_data().await.contains("\"queued\":true")).await;
+    assert!(page.stored_data().await.contains("\"waiting\":false"));
+    // A check sends the outbox.
+    for subject in ["One", "Two"] {
+        fixture.servers.deliver("gb", &short(subject));
+        page.press("Check mail").await;
+        page.wait_for("row", subject).await;
+    }
+    assert!(page.find("button", "Undo").await.is_some());
+    assert_eq!(received(&fixture.servers), [""; 0]);
+    page.press("Send now").await;
+    page.wait_until("the message", async || received(&fixture.servers) == ["Second attempt"]).await;
 }

@@ -42,7 +42,7 @@ async fn text_is_readable_on_dark_backgrounds() {
     );
     let legacy =
         html("Legacy body", "<html><body bgcolor='#000000' text='#ffffff'><p>light</p></body></html>");
-    let lost = html("Lost style", "<style>body{background:#000}</style><p style='color:#fff'>light</p>");
+    let lost = html("Style sheet", "<style>body{background:#000}</style><p style='color:#fff'>light</p>");
     let image = html("Lost image", "<div style='background:url(x)'><p style='color:white'>light</p></div>");
     let fixture = open_inbox(&[&dark, &legacy, &lost, &image]).await;
     let Fixture { page, .. } = &fixture;
@@ -52,7 +52,7 @@ async fn text_is_readable_on_dark_backgrounds() {
     for (subject, background, text) in [
         ("Dark body", black, white),
         ("Legacy body", black, white),
-        ("Lost style", none, ink),
+        ("Style sheet", black, white),
         ("Lost image", none, ink),
     ] {
         page.open_row(subject).await;

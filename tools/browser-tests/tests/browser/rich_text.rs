@@ -344,3 +344,24 @@ async fn input_method_composes_text_in_the_chosen_style() {
     wait_for_html(page, "<p>a <b>仮名!</b></p>").await;
     assert_no_console_errors(page).await;
 }
+
+#[tokio::test]
+async fn pasted_images_are_stored_at_once() {
+    let fixture = open_inbox(&[]).await;
+    let page = &fixture.page;
+    compose(page, "Pasted").await;
+    page.wait_for_text("Draft saved").await;
+    // From here on, a pause in typing does not end.
+    page.run("const wait = setTimeout; window.setTimeout = (act, ms, ...rest) => ms >= 500 ? 0 : wait(act, ms, ...rest)", vec![])
+        .await;
+    let pasted = format!("<p>Look: <img src=\"data:image/png;base64,{SQUARE}\" alt=square></p>");
+    transfer(page, "paste", &[("text/html", &pasted), ("text/plain", "Look:")], None).await;
+    page.wait_until("the stored image", async || page.stored_data().await.contains("image.png")).await;
+    page.reload().await;
+    page.wait_for("button", "Check mail").await;
+    page.press("Drafts").await;
+    page.open_row("Pasted").await;
+    let is_drawn = "return [...document.querySelectorAll('.rich-text img')].map((one) => one.naturalWidth)";
+    page.wait_until("the image", async || page.run(is_drawn, vec![]).await == json!([48])).await;
+    assert_no_console_errors(page).await;
+}

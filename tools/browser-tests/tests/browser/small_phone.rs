@@ -48,7 +48,13 @@ async fn every_view_fits_a_small_phone() {
     page.press("More").await;
     page.wait_for("button", "Forward as attachment").await;
     check(page, "more").await;
-    page.press("More").await;
+    page.press("Label").await;
+    page.wait_for("dialog", "Labels").await;
+    check(page, "labels").await;
+    page.fill("New label", "A long name of a label that a person chose").await;
+    page.press("Save").await;
+    page.wait_for_gone("dialog", "Labels").await;
+    check(page, "labelled").await;
     page.press("Reply").await;
     page.wait_for("field", "Text").await;
     check(page, "reply").await;

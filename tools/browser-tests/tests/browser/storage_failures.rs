@@ -1,9 +1,11 @@
 //! IndexedDB that is forbidden, full or evicted: the page works, loses nothing silently, and says what it cannot store.
 
+use std::time::Duration;
+
 use browser_tests::{Fixture, Page};
 
 use crate::sample_mails::PLAIN;
-use crate::{open_inbox, send, sign_in};
+use crate::{open_inbox, open_without_background, send, sign_in};
 
 const CANNOT_STORE: &str = "The browser could not save the draft.";
 
@@ -77,4 +79,50 @@ async fn evicted_storage_is_reported_and_filled_again() {
     page.wait_for_text("1 of 1 available offline").await;
     page.open_row("Meeting").await;
     page.wait_for_reader_text("See you at five.").await;
+}
+
+const FAIL: &str =
+    "IDBDatabase.prototype.transaction = () => { throw new DOMException('no answer', 'UnknownError') }";
+
+#[tokio::test]
+async fn outbox_is_not_sent_without_an_answer_of_the_storage() {
+    let mut fixture = open_without_background(&[]).await;
+    fixture.servers.kill();
+    let page = &fixture.page;
+    write_to_ag(page).await;
+    page.press("Send").await;
+    page.press("Send now").await;
+    page.wait_for_text("1 message waiting to be sent.").await;
+    page.wait_until("the stored message", async || page.stored_data().await.contains("\"waiting\":true"))
+        .await;
+    page.run(FAIL, vec![]).await;
+    fixture.servers.restart();
+    page.advance_clock(Duration::from_mins(1)).await;
+    page.wait_for("alert", "Not sent: the browser's storage does not answer").await;
+    page.screenshot("storage-no-claim").await;
+    assert_eq!(fixture.servers.pop3("ag").count(), 0);
+    page.wait_for_text("1 message waiting to be sent.").await;
+
+    // The user sends it.
+    page.press("Drafts").await;
+    page.open_row("No room").await;
+    page.wait_until("the draft", async || page.value("Subject").await == "No room").await;
+    send(page).await;
+    assert_eq!(fixture.servers.pop3("ag").count(), 1);
+}
+
+#[tokio::test]
+async fn held_message_is_not_sent_without_an_answer_of_the_storage() {
+    let fixture = open_without_background(&[]).await;
+    let page = &fixture.page;
+    write_to_ag(page).await;
+    page.press("Send").await;
+    page.wait_for("button", "Send now").await;
+    page.wait_until("the stored draft", async || page.stored_data().await.contains("\"queued\":true")).await;
+    page.run(FAIL, vec![]).await;
+    page.press("Send now").await;
+    page.wait_for("alert", "Not sent: the browser's storage does not answer").await;
+    assert_eq!(fixture.servers.pop3("ag").count(), 0);
+    page.press("Drafts").await;
+    page.wait_for("row", "No room").await;
 }

@@ -100,3 +100,31 @@ async fn draft_in_two_tabs_is_reported_and_kept_in_sync() {
     assert_eq!(fixture.servers.pop3("ag").count(), 1);
     assert_no_console_errors(page).await;
 }
+
+#[tokio::test]
+async fn settings_that_are_changed_in_two_tabs_are_merged() {
+    let fixture = open_without_background(&[]).await;
+    let page = &fixture.page;
+    let [first, second] = open_second_tab(&fixture).await;
+    page.choose_menu_item("Settings").await;
+    page.wait_for("dialog", "Settings").await;
+    switch_to(&fixture, &first).await;
+    page.choose_menu_item("Settings").await;
+    page.fill("Your name", "Gb Roy").await;
+    page.press("Save").await;
+    page.wait_until("the stored name", async || page.stored_data().await.contains("Gb Roy")).await;
+    switch_to(&fixture, &second).await;
+    page.fill("Signature", "Kharagpur").await;
+    page.press("Save").await;
+    page.wait_until("the stored signature", async || page.stored_data().await.contains("Kharagpur")).await;
+    assert!(page.stored_data().await.contains("Gb Roy"), "the name was overwritten");
+    // Both tabs use both.
+    for tab in [&first, &second] {
+        switch_to(&fixture, tab).await;
+        page.press("Compose").await;
+        page.wait_until("the name", async || page.text().await.contains("Gb Roy")).await;
+        page.wait_until("the signature", async || page.value("Text").await.contains("Kharagpur")).await;
+        page.press("Discard").await;
+    }
+    assert_no_console_errors(page).await;
+}

@@ -107,6 +107,11 @@ fn author_is_reminded_of_a_subject_and_an_attachment() {
         ..form()
     };
     assert_eq!(form.reminder(), None);
+    let mut formatted = formatted(false);
+    formatted.body = "It is attached.".into();
+    assert_eq!(formatted.reminder(), None);
+    formatted.attachments.retain(|file| file.content_id.is_some());
+    assert_eq!(formatted.reminder(), Some(Reminder::Attachment), "images in the text");
 }
 
 fn image(id: &str) -> Rc<Attachment> {

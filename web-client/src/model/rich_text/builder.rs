@@ -7,15 +7,15 @@ use std::rc::Rc;
 
 use super::{Block, Content, DEPTH_MAX, Image, Kind, Position, RichText, Run, Style};
 
-/// Limits of a pasted document.
+/// Limits of pasted HTML. The user's own text has none.
 const BLOCKS_MAX: usize = 20_000;
 const OCTETS_MAX: usize = 2 * 1_024 * 1_024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WhiteSpace {
-    /// In the editor and the storage, where each `p` is a block.
+    /// In the editor and the storage, where each `p` is a block. Of any length.
     Kept,
-    /// As in HTML. Paragraphs are separated by an empty line.
+    /// As in HTML that is pasted. Paragraphs are separated by an empty line.
     Collapsed,
 }
 
@@ -222,7 +222,7 @@ impl Builder {
 
     fn text_as_written(&mut self, text: &str) {
         self.octets += text.len();
-        if self.octets > OCTETS_MAX {
+        if self.white_space == WhiteSpace::Collapsed && self.octets > OCTETS_MAX {
             self.is_cut = true;
             return;
         }
@@ -271,7 +271,7 @@ impl Builder {
 
     fn start_block(&mut self) {
         self.end_block();
-        if self.blocks.len() >= BLOCKS_MAX {
+        if self.white_space == WhiteSpace::Collapsed && self.blocks.len() >= BLOCKS_MAX {
             self.is_cut = true;
         }
         let is_item = std::mem::take(&mut self.item);

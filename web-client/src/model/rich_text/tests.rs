@@ -157,6 +157,16 @@ fn nesting_and_size_are_limited() {
 }
 
 #[test]
+fn document_of_the_user_has_no_limit() {
+    let long = "word ".repeat(20_000);
+    let mut document = RichText { blocks: vec![Block::plain("x"); 25_000], original: None };
+    document.blocks.extend(vec![Block::plain(&long); 30]);
+    let read = parse(&document.stored_html(), WhiteSpace::Kept);
+    assert_eq!(read.blocks.len(), 25_030);
+    assert!(read == document, "the document has changed");
+}
+
+#[test]
 fn links_have_a_known_scheme() {
     assert_eq!(link(" https://x.example "), Some("https://x.example"));
     assert_eq!(link("MAILTO:a@b.c"), Some("MAILTO:a@b.c"));

@@ -1,9 +1,13 @@
 //! Messages of the maildrop, sent copies, and pending deletions.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
+use mail_core::message::id::MessageId;
+
+use crate::model::filing::Filing;
 use crate::model::message::{BodyIndex, HeaderSummary, Listing, Message};
+use crate::model::queued_mail::QueuedMail;
 
 /// Progress of fetching headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +34,10 @@ pub(crate) struct MailboxState {
     pub(crate) listed: bool,
     pub(crate) loading: Option<Loading>,
     pub(crate) removal: Removal,
+    /// The user's messages in the server's queue, as far as they are known.
+    pub(crate) queued: Rc<Vec<QueuedMail>>,
+    /// The last messages that were archived or moved back, with their earlier places, while Undo is offered.
+    pub(crate) refiled: Vec<(String, Filing)>,
 }
 
 #[derive(Clone, Debug)]
@@ -57,6 +65,13 @@ pub(crate) enum MailboxAction {
         ids: Vec<String>,
         starred: bool,
     },
+    /// Puts messages into Archive or back, and changes their labels. `undoable` offers Undo.
+    Filed {
+        filings: Vec<(String, Filing)>,
+        undoable: bool,
+    },
+    /// The time for Undo of the last [`Filed`](Self::Filed) is over.
+    FilingSettled,
     /// Hides messages and offers Undo for all of them.
     Remove(Vec<String>),
     UndoRemoval,
@@ -65,10 +80,12 @@ pub(crate) enum MailboxAction {
     /// An earlier session has deleted these messages; the server still has them.
     ResumeRemoval(Vec<String>),
     Removed(Vec<String>),
-    /// The deletion failed: the messages are listed again.
+    /// The deletion failed or the user has taken it back: the messages are listed again.
     RemovalFailed(Vec<String>),
     SentCopyStored(Rc<Message>),
     SentCopiesDeleted(Vec<String>),
+    /// The server has reported its queue.
+    Queued(Vec<QueuedMail>),
 }
 
 impl MailboxState {
@@ -91,6 +108,8 @@ impl MailboxState {
             MailboxAction::SetStarred { ids, starred } => {
                 self.update(&ids, |message| message.starred = starred)
             }
+            MailboxAction::Filed { filings, undoable } => self.file(filings, undoable),
+            MailboxAction::FilingSettled => self.refiled.clear(),
             MailboxAction::Remove(ids) => self.removal.undoable.extend(ids),
             MailboxAction::UndoRemoval => self.removal.undoable.clear(),
             MailboxAction::StartRemoval => {
@@ -105,6 +124,7 @@ impl MailboxState {
             }
             MailboxAction::RemovalFailed(ids) => {
                 for id in &ids {
+                    self.removal.undoable.remove(id);
                     self.removal.in_progress.remove(id);
                 }
             }
@@ -113,11 +133,17 @@ impl MailboxState {
                 let ids: HashSet<_> = ids.into_iter().collect();
                 Rc::make_mut(&mut self.sent).retain(|copy| !ids.contains(&copy.id));
             }
+            MailboxAction::Queued(queued) => self.queued = Rc::new(queued),
         }
     }
 
     pub(crate) fn message(&self, unique_id: &str) -> Option<&Rc<Message>> {
         self.messages.iter().find(|message| message.id == unique_id)
+    }
+
+    /// The queued message with a Message-ID.
+    pub(crate) fn queued_mail(&self, id: &MessageId) -> Option<&QueuedMail> {
+        self.queued.iter().find(|mail| mail.message_id == *id)
     }
 
     /// The messages of the maildrop that are among `ids`.
@@ -131,8 +157,35 @@ impl MailboxState {
         self.messages.iter().filter(|message| !self.is_being_removed(&message.id))
     }
 
+    /// The listed messages that are not archived.
+    pub(crate) fn inbox(&self) -> impl Iterator<Item = &Rc<Message>> {
+        self.listed_messages().filter(|message| !message.filing.archived)
+    }
+
+    /// Deleted messages that the server still has.
+    pub(crate) fn trash(&self) -> impl Iterator<Item = &Rc<Message>> {
+        self.messages.iter().filter(|message| self.is_being_removed(&message.id))
+    }
+
+    /// Unread messages of the inbox.
     pub(crate) fn unread(&self) -> usize {
-        self.listed_messages().filter(|message| !message.read).count()
+        self.inbox().filter(|message| !message.read).count()
+    }
+
+    /// The labels in use, each with its number of unread messages.
+    pub(crate) fn labels(&self) -> BTreeMap<&str, usize> {
+        let mut labels: BTreeMap<&str, usize> = BTreeMap::new();
+        for message in self.listed_messages() {
+            for label in &message.filing.labels {
+                *labels.entry(label.as_str()).or_default() += usize::from(!message.read);
+            }
+        }
+        labels
+    }
+
+    /// The number of messages that are archived or have a label.
+    pub(crate) fn filed(&self) -> usize {
+        self.messages.iter().filter(|message| !message.filing.is_default()).count()
     }
 
     /// The messages to fetch in the background, the newest first: those without a text, as long as all stored messages
@@ -207,6 +260,18 @@ impl MailboxState {
                 Rc::make_mut(message).body = Some(body);
             }
         }
+    }
+
+    fn file(&mut self, filings: Vec<(String, Filing)>, undoable: bool) {
+        let mut filings: HashMap<_, _> = filings.into_iter().collect();
+        let mut previous = Vec::new();
+        for message in Rc::make_mut(&mut self.messages) {
+            if let Some(filing) = filings.remove(&message.id) {
+                let filing = std::mem::replace(&mut Rc::make_mut(message).filing, filing);
+                previous.push((message.id.clone(), filing));
+            }
+        }
+        self.refiled = if undoable { previous } else { Vec::new() };
     }
 
     fn update(&mut self, ids: &[String], update: impl Fn(&mut Message)) {

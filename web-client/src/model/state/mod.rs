@@ -26,7 +26,7 @@ use super::settings::Settings;
 
 pub(crate) use compose::{ComposeAction, ComposeState, DELIVERY_UNKNOWN, OpenDraft, Outgoing, SendProblem};
 pub(crate) use mailbox::{MailboxAction, MailboxState};
-pub(crate) use session::{Account, ConnectionStatus, SessionAction, SessionState};
+pub(crate) use session::{Account, ConnectionStatus, SessionAction, SessionState, own_or_current};
 pub(crate) use ui::{Content, Folder, LocalDeletion, Notice, OpenMessage, Severity, Sort, UiAction, UiState};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -93,12 +93,15 @@ impl From<UiAction> for Action {
 
 impl Action {
     /// Whether the user goes on to something else, which ends the time for Undo.
-    pub(crate) const fn ends_undo(&self) -> bool {
+    pub(crate) fn ends_undo(&self) -> bool {
         match self {
             Self::SignedIn { .. } | Self::SignedOut { .. } | Self::Session(_) => false,
             Self::Mailbox(action) => matches!(
                 action,
-                MailboxAction::Remove(_) | MailboxAction::SetRead { .. } | MailboxAction::SetStarred { .. }
+                MailboxAction::Remove(_)
+                    | MailboxAction::SetRead { .. }
+                    | MailboxAction::SetStarred { .. }
+                    | MailboxAction::Filed { .. }
             ),
             Self::Compose(action) => {
                 matches!(
@@ -109,9 +112,12 @@ impl Action {
                         | ComposeAction::Hold(_)
                 )
             }
-            Self::Ui(action) => {
-                matches!(action, UiAction::Folder(_) | UiAction::Opening { .. } | UiAction::Search(_))
-            }
+            Self::Ui(action) => match action {
+                // The user may look for what was just deleted.
+                UiAction::Folder(folder) | UiAction::Opening { folder, .. } => *folder != Folder::Trash,
+                UiAction::Search(_) => true,
+                _ => false,
+            },
         }
     }
 }
@@ -206,19 +212,29 @@ impl State {
     }
 }
 
+/// Not generic, to keep the page small.
+fn of_messages(messages: &mut dyn Iterator<Item = &Rc<Message>>) -> Vec<ListItem> {
+    messages.cloned().map(ListItem::Message).collect()
+}
+
 /// The rows of the list. A search covers all folders.
 pub(crate) fn list_items(mailbox: &MailboxState, drafts: &[Rc<DraftForm>], ui: &UiState) -> Vec<ListItem> {
-    let mut items: Vec<ListItem> = match ui.folder {
+    let mut items: Vec<ListItem> = match &ui.folder {
         _ if !ui.search.is_empty() => {
             let messages = mailbox.listed_messages().chain(&*mailbox.sent).cloned().map(ListItem::Message);
             messages.chain(drafts.iter().cloned().map(ListItem::Draft)).collect()
         }
-        Folder::Inbox => mailbox.listed_messages().cloned().map(ListItem::Message).collect(),
-        Folder::Starred => {
-            let starred = mailbox.listed_messages().filter(|message| message.starred);
-            starred.cloned().map(ListItem::Message).collect()
+        Folder::Inbox => of_messages(&mut mailbox.inbox()),
+        Folder::Starred => of_messages(&mut mailbox.listed_messages().filter(|message| message.starred)),
+        Folder::Archive => {
+            of_messages(&mut mailbox.listed_messages().filter(|message| message.filing.archived))
         }
-        Folder::Sent => mailbox.sent.iter().cloned().map(ListItem::Message).collect(),
+        Folder::Label(label) => {
+            let has_label = |message: &&Rc<Message>| message.filing.labels.contains(&**label);
+            of_messages(&mut mailbox.listed_messages().filter(has_label))
+        }
+        Folder::Trash => of_messages(&mut mailbox.trash()),
+        Folder::Sent => of_messages(&mut mailbox.sent.iter()),
         Folder::Drafts => drafts.iter().cloned().map(ListItem::Draft).collect(),
     };
     if !ui.search.is_empty() {
@@ -258,9 +274,24 @@ pub(crate) fn folder_of(mailbox: &MailboxState, drafts: &[Rc<DraftForm>], id: &s
         Folder::Drafts
     } else if mailbox.sent.iter().any(|copy| copy.id == id) {
         Folder::Sent
+    } else if mailbox.is_being_removed(id) {
+        Folder::Trash
+    } else if mailbox.message(id).is_some_and(|message| message.filing.archived) {
+        Folder::Archive
     } else {
         Folder::Inbox
     }
+}
+
+/// All folders, each with its count: the fixed ones, then the labels in alphabetical order.
+pub(crate) fn counted_folders(mailbox: &MailboxState, drafts: &[Rc<DraftForm>]) -> Vec<(Folder, usize)> {
+    let mut labels: Vec<_> = mailbox.labels().into_iter().collect();
+    labels.sort_by_cached_key(|(label, _)| label.to_lowercase());
+    let fixed = Folder::FIXED.into_iter().map(|folder| {
+        let count = folder_count(mailbox, drafts, &folder);
+        (folder, count)
+    });
+    fixed.chain(labels.into_iter().map(|(label, unread)| (Folder::Label(label.into()), unread))).collect()
 }
 
 /// The number of messages whose text can be searched, and of all messages.
@@ -269,12 +300,14 @@ pub(crate) fn search_coverage(mailbox: &MailboxState) -> (usize, usize) {
     (messages().filter(|message| message.body.is_some()).count(), messages().count())
 }
 
-/// Unread messages, starred messages or drafts; 0 for Sent.
-pub(crate) fn folder_count(mailbox: &MailboxState, drafts: &[Rc<DraftForm>], folder: Folder) -> usize {
+/// Unread messages; starred messages, drafts or deleted messages; 0 for Archive and Sent.
+fn folder_count(mailbox: &MailboxState, drafts: &[Rc<DraftForm>], folder: &Folder) -> usize {
     match folder {
         Folder::Inbox => mailbox.unread(),
         Folder::Starred => mailbox.listed_messages().filter(|message| message.starred).count(),
         Folder::Drafts => drafts.len(),
-        Folder::Sent => 0,
+        Folder::Trash => mailbox.trash().count(),
+        Folder::Label(label) => mailbox.labels().get(&**label).copied().unwrap_or_default(),
+        Folder::Archive | Folder::Sent => 0,
     }
 }

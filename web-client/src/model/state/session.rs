@@ -25,16 +25,35 @@ impl Account {
         self.address.as_ref().map_or_else(|| self.name.clone(), ToString::to_string)
     }
 
-    /// `Name <address>`, as From shows it.
-    pub(crate) fn sender(&self, settings: &Settings) -> String {
-        with_name(settings, &self.label())
+    /// The address that a draft is sent from. `chosen` is that of the draft.
+    pub(crate) fn from<'a>(&'a self, chosen: Option<&'a Address>) -> Option<&'a Address> {
+        own_or_current(chosen, &self.addresses, self.address.as_ref())
     }
 
-    /// All own addresses as From shows them, and the position of the current one.
-    pub(crate) fn senders(&self, settings: &Settings) -> (Vec<String>, Option<usize>) {
-        let current = self.addresses.iter().position(|address| Some(address) == self.address.as_ref());
-        (self.addresses.iter().map(|address| with_name(settings, &address.to_string())).collect(), current)
+    /// `Name <address>`, as From shows it.
+    pub(crate) fn sender(&self, settings: &Settings, chosen: Option<&Address>) -> String {
+        with_name(settings, &self.from(chosen).map_or_else(|| self.name.clone(), ToString::to_string))
     }
+
+    /// All own addresses as From shows them, and the position of the draft's.
+    pub(crate) fn senders(
+        &self,
+        settings: &Settings,
+        chosen: Option<&Address>,
+    ) -> (Vec<String>, Option<usize>) {
+        let from = self.from(chosen);
+        let position = self.addresses.iter().position(|address| Some(address) == from);
+        (self.addresses.iter().map(|address| with_name(settings, &address.to_string())).collect(), position)
+    }
+}
+
+/// The chosen address, unless the server reports that it is not among the own ones; else the current address.
+pub(crate) fn own_or_current<'a>(
+    chosen: Option<&'a Address>,
+    own: &[Address],
+    current: Option<&'a Address>,
+) -> Option<&'a Address> {
+    chosen.filter(|chosen| own.is_empty() || own.contains(chosen)).or(current)
 }
 
 fn with_name(settings: &Settings, address: &str) -> String {

@@ -7,6 +7,7 @@ use mail_core::message::parsed::Summary;
 use super::mailbox::{Loading, Removal};
 use super::*;
 use crate::model::fetched_message::FetchedMessage;
+use crate::model::filing::Filing;
 use crate::model::message::{BodyIndex, HeaderSummary, Listing};
 use crate::model::search::Search;
 #[cfg(target_arch = "wasm32")]
@@ -86,7 +87,7 @@ fn moved(state: State, rows: isize) -> State {
 }
 
 fn count(state: &State, folder: Folder) -> usize {
-    folder_count(&state.mailbox, &state.compose.drafts, folder)
+    folder_count(&state.mailbox, &state.compose.drafts, &folder)
 }
 
 fn draft(number: u128) -> DraftForm {
@@ -152,7 +153,7 @@ fn listing_keeps_local_data_and_drops_deleted_messages() {
     let [b, c, d] = &state.mailbox.messages[..] else { panic!("{:?}", state.mailbox.messages) };
     assert!(b.read && b.stored && b.header.is_some() && c.starred && !d.read && d.header.is_none());
     assert_eq!((b.number, state.mailbox.unread(), state.mailbox.stored()), (Some(1), 2, 1));
-    assert_eq!(Folder::ALL.map(|folder| count(&state, folder)), [2, 1, 0, 0]);
+    assert_eq!(Folder::FIXED.map(|folder| count(&state, folder)), [2, 1, 0, 0, 0, 0]);
 }
 
 #[test]
@@ -263,6 +264,56 @@ fn search_covers_all_folders_and_reports_the_searched_texts() {
     assert_eq!(search_coverage(&state.mailbox), (2, 4));
     let folder = |id: &str| folder_of(&state.mailbox, &state.compose.drafts, id);
     assert_eq!([folder("a"), folder("s"), folder(&form.id)], [Folder::Inbox, Folder::Sent, Folder::Drafts]);
+}
+
+#[test]
+fn archived_messages_leave_the_inbox_and_labels_are_folders() {
+    let filing = |archived, labels: &[&str]| Filing {
+        archived,
+        labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+    };
+    let filed = |id: &str, filing, undoable| MailboxAction::Filed {
+        filings: vec![(id.to_owned(), filing), ("x".to_owned(), Filing::default())],
+        undoable,
+    };
+    let state = three().reduce(filed("a", filing(false, &["tax", "Bills"]), false)).reduce(filed(
+        "b",
+        filing(true, &["Bills"]),
+        true,
+    ));
+    let in_folder = |folder| ids(&state.clone().reduce(UiAction::Folder(folder)));
+    let label = |label: &str| Folder::Label(label.into());
+    assert_eq!(
+        [Folder::Inbox, Folder::Archive, label("Bills"), label("tax"), label("none")].map(in_folder),
+        ["ca", "b", "ba", "a", ""]
+    );
+    assert_eq!((state.mailbox.unread(), state.mailbox.filed()), (2, 2));
+    let folders = counted_folders(&state.mailbox, &[]);
+    assert_eq!(folders[Folder::FIXED.len()..], [(label("Bills"), 2), (label("tax"), 1)]);
+    let found = |text: &str| ids(&state.clone().reduce(search(text)));
+    assert_eq!(
+        (found("apples"), found("label:bill"), found("label:bills label:tax")),
+        ("ba".into(), "ba".into(), "a".into())
+    );
+    assert_eq!(folder_of(&state.mailbox, &[], "b"), Folder::Archive);
+    assert_eq!(state.mailbox.refiled, [("b".to_owned(), Filing::default())]);
+    assert!(state.clone().reduce(MailboxAction::FilingSettled).mailbox.refiled.is_empty());
+    // Listings keep it.
+    let state = state.reduce(listed(&["b", "c"]));
+    assert_eq!(state.mailbox.messages[0].filing, filing(true, &["Bills"]));
+}
+
+#[test]
+fn trash_has_deleted_messages_until_they_are_restored_or_gone() {
+    let state =
+        three().reduce(MailboxAction::Remove(strings(["a", "b"]))).reduce(MailboxAction::StartRemoval);
+    let trash = |state: &State| ids(&state.clone().reduce(UiAction::Folder(Folder::Trash)));
+    assert_eq!((trash(&state), count(&state, Folder::Trash)), ("ba".to_owned(), 2));
+    assert_eq!(folder_of(&state.mailbox, &[], "a"), Folder::Trash);
+    let state = state.reduce(MailboxAction::Removed(strings(["b"])));
+    let state = state.reduce(MailboxAction::RemovalFailed(strings(["a"])));
+    assert_eq!((trash(&state), ids(&state)), (String::new(), "ca".to_owned()));
+    assert!(!Action::from(UiAction::Folder(Folder::Trash)).ends_undo());
 }
 
 #[test]

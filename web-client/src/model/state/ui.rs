@@ -7,30 +7,51 @@ use crate::model::draft_form::Reminder;
 use crate::model::fetched_message::FetchedMessage;
 use crate::model::search::Search;
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Folder {
+    /// Messages of the maildrop that are not archived.
     #[default]
     Inbox,
     Starred,
+    Archive,
     Drafts,
     Sent,
+    /// Deleted messages that the server still has.
+    Trash,
+    /// Messages with this label.
+    Label(Rc<str>),
 }
 
 impl Folder {
-    pub(crate) const ALL: [Self; 4] = [Self::Inbox, Self::Starred, Self::Drafts, Self::Sent];
+    /// All folders without the labels.
+    pub(crate) const FIXED: [Self; 6] =
+        [Self::Inbox, Self::Starred, Self::Archive, Self::Drafts, Self::Sent, Self::Trash];
 
-    pub(crate) const fn name(self) -> &'static str {
+    pub(crate) fn name(&self) -> &str {
         match self {
             Self::Inbox => "Inbox",
             Self::Starred => "Starred",
+            Self::Archive => "Archive",
             Self::Drafts => "Drafts",
             Self::Sent => "Sent",
+            Self::Trash => "Trash",
+            Self::Label(label) => label,
         }
     }
 
-    /// Whether the folder exists only in this browser.
-    pub(crate) const fn is_local(self) -> bool {
+    /// Whether the messages exist only in this browser.
+    pub(crate) const fn is_local(&self) -> bool {
         matches!(self, Self::Drafts | Self::Sent)
+    }
+
+    /// Whether the server has the messages, and this browser their place.
+    pub(crate) const fn is_filed_here(&self) -> bool {
+        matches!(self, Self::Archive | Self::Label(_))
+    }
+
+    /// Whether the messages can be marked, archived and labelled.
+    pub(crate) const fn has_marks(&self) -> bool {
+        !matches!(self, Self::Drafts | Self::Sent | Self::Trash)
     }
 }
 
@@ -125,6 +146,8 @@ pub(crate) enum LocalDeletion {
         name: String,
         drafts: usize,
         sent: usize,
+        /// Messages that are archived or have a label.
+        filed: usize,
     },
 }
 
@@ -143,6 +166,8 @@ pub(crate) struct UiState {
     pub(crate) protocol_log: bool,
     pub(crate) shortcuts: bool,
     pub(crate) settings: bool,
+    /// The messages whose labels are being chosen.
+    pub(crate) labelling: Option<Rc<[String]>>,
     /// The deletion that waits for a confirmation.
     pub(crate) deletion: Option<LocalDeletion>,
     /// The question before a draft is sent.
@@ -190,6 +215,8 @@ pub(crate) enum UiAction {
     ProtocolLog(bool),
     Shortcuts(bool),
     Settings(bool),
+    /// Opens the dialog for the labels of these messages, or closes it.
+    Labelling(Option<Rc<[String]>>),
     /// Asks for a confirmation.
     ConfirmDeletion(LocalDeletion),
     Remind(Reminder),
@@ -258,6 +285,7 @@ impl UiState {
             UiAction::ProtocolLog(open) => self.protocol_log = open,
             UiAction::Shortcuts(open) => self.shortcuts = open,
             UiAction::Settings(open) => self.settings = open,
+            UiAction::Labelling(ids) => self.labelling = ids,
             UiAction::ConfirmDeletion(deletion) => self.deletion = Some(deletion),
             UiAction::Remind(reminder) => self.reminder = Some(reminder),
             UiAction::CloseConfirmation => {
@@ -272,7 +300,11 @@ impl UiState {
 
     /// Whether a modal dialog is open.
     pub(crate) const fn has_dialog(&self) -> bool {
-        self.shortcuts || self.settings || self.deletion.is_some() || self.reminder.is_some()
+        self.shortcuts
+            || self.settings
+            || self.labelling.is_some()
+            || self.deletion.is_some()
+            || self.reminder.is_some()
     }
 
     pub(crate) fn is_open(&self, id: &str) -> bool {
@@ -280,14 +312,14 @@ impl UiState {
     }
 
     fn enter(&mut self, folder: Folder) {
+        if folder.is_local() {
+            self.sort = Sort::Newest;
+        }
         self.folder = folder;
         self.search = Search::default();
         self.cursor = None;
         self.clear_selection();
         self.open = None;
-        if folder.is_local() {
-            self.sort = Sort::Newest;
-        }
     }
 
     fn clear_selection(&mut self) {

@@ -5,7 +5,7 @@ use mail_core::message::draft::Attachment;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use super::{RemoteImages, SanitizedHtml, sanitize_html};
+use super::{RemoteImages, SanitizedHtml, TrailingQuotation, sanitize_and_fold, sanitize_html};
 
 /// Loaded by a script element in the page.
 const DOM_PURIFY: &str =
@@ -15,17 +15,17 @@ const DOM_PURIFY: &str =
 /// [`sanitize_html`] writes is excluded.
 const HARMFUL: &str = "
     const page = new DOMParser().parseFromString(html, 'text/html');
-    const own = [...page.head.children].slice(0, 2);
+    const own = [...page.head.children];
     const elements = 'script, link, style, base, meta, title, form, input, button, select, textarea, svg, math, iframe, \
         frame, frameset, object, embed, applet, audio, video, source, track, template, noscript, dialog, picture, canvas';
     const attributes = '[srcset], [srcdoc], [background], [poster], [ping], [action], [formaction], [data], [id], [name], \
-        [target]:not([target=_blank]), a:not([rel=\"noopener noreferrer\"]), :not(img)[src], [class]:not(.blocked-image)';
+        [target]:not([target=_blank]), a:not([rel=\"noopener noreferrer\"]), :not(img)[src]';
     const script = /^[\\s\\0-\\x20]*(javascript|vbscript|data|file|blob):/i;
     const isHarmful = (element) =>
         element.matches(elements) || element.matches(attributes) ||
         [...element.attributes].some(({ name, value }) =>
             name.startsWith('on') || name.includes(':') ||
-            (name === 'style' && /url|@|position|expression|\\\\/i.test(value)) ||
+            (name === 'style' && /url\\((?!\"data:image)|@|fixed|expression|\\\\/i.test(value)) ||
             (name === 'href' && script.test(value)) ||
             (name === 'src' && !/^data:image\\/(png|gif|jpeg|webp)[;,]/.test(value)));
     return [...page.querySelectorAll('head *, body, body *')]
@@ -109,7 +109,8 @@ fn sanitized_with(html: &str, attachments: &[Attachment]) -> SanitizedHtml {
 
 /// The document without its head.
 fn body(page: &SanitizedHtml) -> &str {
-    let body = page.document.strip_prefix(super::HEAD).unwrap().strip_suffix("</body></html>").unwrap();
+    let (_, body) = page.document.split_once("</head>").unwrap();
+    let body = body.strip_suffix("</body></html>").unwrap();
     body.strip_prefix("<body>").unwrap_or(body)
 }
 
@@ -121,7 +122,7 @@ fn harmful(html: &str) -> Vec<String> {
 #[test]
 fn harmful_content_is_removed() {
     for snippet in SNIPPETS {
-        let raw = format!("{}<body>{snippet}</body></html>", super::HEAD);
+        let raw = format!("<!doctype html><html><head></head><body>{snippet}</body></html>");
         assert_ne!(harmful(&raw), [""; 0], "nothing harmful is found in {snippet}");
         let page = sanitized(&format!("<p>before</p>{snippet}"));
         assert_eq!(harmful(&page.document), [""; 0], "{snippet} leaves {}", body(&page));
@@ -148,7 +149,7 @@ fn formatting_and_links_remain() {
     for html in [
         "<h1>Title</h1><p align=\"center\">a <b>b</b> <i>i</i></p><ul><li>1</li></ul><blockquote>q</blockquote>",
         "<table border=\"1\" cellpadding=\"2\"><tbody><tr><td colspan=\"2\" bgcolor=\"#eeeeee\">cell</td></tr></tbody></table>",
-        "<p style=\"color:#333;font-size:14px\">styled</p><font color=\"red\" face=\"serif\">old</font>",
+        "<p style=\"color: rgb(51, 51, 51); font-size: 14px;\" class=\"a b\">styled</p><font color=\"red\" face=\"serif\">old</font>",
         "<div dir=\"rtl\" lang=\"he\">\u{5e9}\u{5dc}\u{5d5}\u{5dd}</div>",
     ] {
         assert_eq!(body(&sanitized(html)), html);
@@ -288,37 +289,91 @@ fn colours_of_the_body_remain() {
     );
     let expected = "<body bgcolor=\"#000000\" text=\"#ffffff\" link=\"yellow\" dir=\"rtl\">x";
     assert_eq!(body(&page), expected);
-    // The text colour may have been in a style sheet.
+    // The text colour may have been in an attribute that is not allowed.
     let dark = sanitized("<body style=\"background-color:#000\"><p style=\"color:#fff\">x</p>");
-    assert_eq!(body(&dark), "<body style=\"background-color:#000;color:#fff\"><p style=\"color:#fff\">x</p>");
+    assert_eq!(
+        body(&dark),
+        "<body style=\"background-color: rgb(0, 0, 0); color: rgb(255, 255, 255);\"><p style=\"color: rgb(255, 255, 255);\">x</p>"
+    );
 }
 
 #[test]
 fn text_and_background_remain_together_or_not_at_all() {
     for (html, expected) in [
-        // The background is in a style sheet.
-        ("<style>body{background:#000}</style><p style='color:#fff'>x</p>", "<p>x</p>"),
+        // The style sheet has the background.
+        (
+            "<style>body{background:#000}</style><p style='color:#fff'>x</p>",
+            "<p style=\"color: rgb(255, 255, 255);\">x</p>",
+        ),
         ("<p><font color=white>x</font></p>", "<p><font>x</font></p>"),
         (
             "<div style='background-image:url(x)'><p style='color:#eee;margin:1px'>x</p></div>",
-            "<div><p style=\"margin:1px\">x</p></div>",
+            "<div><p style=\"margin: 1px;\">x</p></div>",
         ),
-        (
-            "<div style='background:#000 url(x)'><p style='color:#fff'>x</p></div>",
-            "<div style=\"background:#000;color:#fff\"><p style=\"color:#fff\">x</p></div>",
-        ),
-        ("<p style='color:#999'>x</p>", "<p style=\"color:#999\">x</p>"),
-        // The text colour is in a style sheet.
+        ("<p style='color:#999'>x</p>", "<p style=\"color: rgb(153, 153, 153);\">x</p>"),
+        // The text colour is missing.
         (
             "<table bgcolor=#102030><tbody><tr><td>x</td></tr></tbody></table>",
-            "<table bgcolor=\"#102030\" style=\"color:#fff\"><tbody><tr><td>x</td></tr></tbody></table>",
+            "<table bgcolor=\"#102030\" style=\"color: rgb(255, 255, 255);\"><tbody><tr><td>x</td></tr></tbody></table>",
         ),
         (
-            "<div style='color:#eee;background:black'><b style='background:#111'>x</b></div>",
-            "<div style=\"color:#eee;background:black\"><b style=\"background:#111\">x</b></div>",
+            "<div style='color:#eee;background-color:black'><b style='background-color:#111'>x</b></div>",
+            "<div style=\"color: rgb(238, 238, 238); background-color: black;\"><b style=\"background-color: rgb(17, 17, 17);\">x</b></div>",
         ),
     ] {
         assert_eq!(body(&sanitized(html)), expected, "{html}");
+    }
+    // The colour remains, without the image.
+    let image = sanitized("<div style='background:#000 url(x)'><p style='color:#fff'>x</p></div>");
+    assert!(
+        body(&image).contains("background-color: rgb(0, 0, 0)") && !body(&image).contains("url"),
+        "{}",
+        body(&image)
+    );
+}
+
+#[test]
+fn style_sheet_is_in_the_head_and_message_without_colours_is_themed() {
+    let page = sanitized("<style>.a{margin:1px}@import 'http://x.localhost/';</style><p class=a>x</p>");
+    assert!(page.document.contains("<style>.a{margin: 1px;}\n</style>") && page.is_themed);
+    assert_eq!(body(&page), "<p class=\"a\">x</p>");
+    assert!(!page.document.contains("localhost"));
+    for coloured in [
+        "<style>a{color:red}</style><p>x</p>",
+        "<p style='color:#333'>x</p>",
+        "<table bgcolor=white><tr><td>x</table>",
+        "<font color=red>x</font>",
+        "<body text=black>x",
+        "<p style='background:linear-gradient(red,blue)'>x</p>",
+    ] {
+        assert!(!sanitized(coloured).is_themed, "{coloured}");
+    }
+    assert!(sanitized("<p style='background:transparent;margin:0'>x</p>").is_themed);
+}
+
+#[test]
+fn quotation_at_the_end_is_folded() {
+    for (html, folded) in [
+        ("<p>Yes.</p><blockquote>Q</blockquote><br>", Some("<p>Yes.</p><br>")),
+        (
+            "<p>Yes.</p><div><p>Ag wrote:</p><blockquote>Q<blockquote>R</blockquote></blockquote></div>",
+            Some("<p>Yes.</p><div><p>Ag wrote:</p></div>"),
+        ),
+        (
+            "<img src='data:image/png;base64,iVBORw0KGgo='><blockquote>Q</blockquote>",
+            Some("<img src=\"data:image/png;base64,iVBORw0KGgo=\">"),
+        ),
+        ("<blockquote>Q</blockquote>", None),
+        ("<blockquote>Q</blockquote><p>Yes.</p>", None),
+        ("<p>FYI</p><blockquote>Begin forwarded message: x</blockquote>", None),
+        ("<p>Yes.</p>", None),
+        ("", None),
+    ] {
+        assert_eq!(sanitized(html).has_quotation, folded.is_some(), "{html}");
+        let page = sanitize_and_fold(html, &[], RemoteImages::Blocked, TrailingQuotation::Folded);
+        let page = page.expect("DOMPurify is loaded");
+        assert!(folded.is_none_or(|folded| body(&page) == folded), "{html}: {}", body(&page));
+        assert!(folded.is_some() || body(&page) == body(&sanitized(html)), "{html}: {}", body(&page));
     }
 }
 
@@ -365,4 +420,10 @@ fn failure_of_the_sanitizer_is_reported() {
         Reflect::set(&global(), &name, &purify).unwrap();
         assert_eq!(page, None);
     }
+}
+
+#[test]
+fn document_with_a_frameset_is_not_shown() {
+    let html = "<frameset><frame src='http://x.localhost/'></frameset>";
+    assert_eq!(sanitize_html(html, &[], RemoteImages::Blocked), None);
 }

@@ -23,7 +23,7 @@ fn formatting_remote_images_and_images_of_the_message_are_kept() {
         <img src=\"https://x.localhost/y.png\"></td></tr></table>";
     let quotation = quoted(html);
     for part in
-        ["<td style=\"color:red\">", "<b>x</b>", "src=\"cid:new0@x\"", "src=\"https://x.localhost/y.png\""]
+        ["<td style=\"color: red;\">", "<b>x</b>", "src=\"cid:new0@x\"", "src=\"https://x.localhost/y.png\""]
     {
         assert!(quotation.html.contains(part), "{part}: {}", quotation.html);
     }

@@ -1,4 +1,4 @@
-//! The page of a catcher: all caught mail, and everything that is known about a message.
+//! The page of a catcher: the list of caught mail, and the views of a message.
 
 mod app;
 mod list;

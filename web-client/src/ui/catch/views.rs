@@ -16,6 +16,7 @@ use crate::model::format;
 use crate::platform::PLATFORM;
 use crate::ui::attachments::Attachments;
 use crate::ui::chunked_text::{ChunkedText, TextOf};
+use crate::ui::frame_fit::Sizing;
 use crate::ui::message_frame::MessageFrame;
 use crate::ui::source;
 
@@ -129,7 +130,7 @@ fn HtmlView(HtmlViewProps { message, sanitized }: &HtmlViewProps) -> Html {
                 }
             </div>
             // Focusable, so that the keyboard can scroll a wide frame.
-            <div class="stage" tabindex="0"><div {style}><MessageFrame document={html.document.clone()} {onbroken} /></div></div>
+            <div class="stage" tabindex="0"><div {style}><MessageFrame document={html.document.clone()} is_themed={html.is_themed} sizing={Sizing::Full} {onbroken} /></div></div>
             <Attachments message={message.clone()} {inline} />
         </>
     }
@@ -228,18 +229,27 @@ fn compatibility(details: &Details, sanitized: &Option<Sanitized>) -> Html {
     let removal = |(kind, count): &(String, usize)| {
         html! { <li><code>{ kind }</code>if *count > 1 { { format!(" × {}", format::number(*count)) } }</li> }
     };
+    let gaps = match &details.gaps {
+        Err(error) => html! {
+            <p class="problem" role="alert">{ format!("The HTML was not checked. {error}") }</p>
+        },
+        Ok(gaps) if gaps.is_empty() => {
+            html! { <p class="explanation">{ "None of the known gaps is in the HTML." }</p> }
+        }
+        Ok(gaps) => html! {
+            <>
+                <table class="headers">
+                    <thead><tr><th>{ "Feature" }</th><th>{ "Not supported by" }</th><th>{ "Partly supported by" }</th></tr></thead>
+                    <tbody>{ for gaps.iter().map(gap) }</tbody>
+                </table>
+                <p class="secondary">{ "Data: caniemail.com" }</p>
+            </>
+        },
+    };
     html! {
         <>
             <h3>{ "Features that mail programs do not support" }</h3>
-            if details.gaps.is_empty() {
-                <p class="explanation">{ "None of the known gaps is in the HTML." }</p>
-            } else {
-                <table class="headers">
-                    <thead><tr><th>{ "Feature" }</th><th>{ "Not supported by" }</th><th>{ "Partly supported by" }</th></tr></thead>
-                    <tbody>{ for details.gaps.iter().map(gap) }</tbody>
-                </table>
-                <p class="secondary">{ "Data: caniemail.com" }</p>
-            }
+            { gaps }
             <h3>{ "Removed by the sanitizer of this page" }</h3>
             if removed.is_empty() {
                 <p class="explanation">{ "No element or attribute was removed." }</p>

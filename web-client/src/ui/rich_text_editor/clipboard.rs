@@ -113,7 +113,7 @@ fn insert_html(editor: &Editor, control: &Control, html: &str) -> bool {
     }
     if !images.is_empty() {
         editor.set_images(&images);
-        control.edit(|form| form.attachments.extend(images));
+        control.attach_pasted(images);
     }
     editor.insert_blocks(read.blocks);
     true

@@ -6,7 +6,9 @@ use mail_core::message::draft::Attachment;
 use yew::prelude::*;
 
 use super::editor::Editor;
+use crate::control::Control;
 use crate::model::rich_text::Original;
+use crate::model::state::Notice;
 use crate::platform::rich_dom;
 use crate::sanitize::{RemoteImages, sanitize_fragment, sanitize_html};
 use crate::ui::message_frame::MessageFrame;
@@ -21,6 +23,7 @@ pub(super) struct OriginalViewProps {
 
 #[component]
 pub(super) fn OriginalView(props: &OriginalViewProps) -> Html {
+    let control = use_context::<Control>().expect("the app provides the control");
     let OriginalViewProps { editor, original, attachments, disabled } = props;
     let html = use_memo(original.clone(), |original| {
         let id = |file: &Attachment| file.content_id.as_ref().map(|id| format!("\"cid:{id}\""));
@@ -34,7 +37,9 @@ pub(super) fn OriginalView(props: &OriginalViewProps) -> Html {
             if let Some(fragment) = sanitize_fragment(&original.html) {
                 let editable = editor.clone();
                 let read = rich_dom::read_pasted(&fragment, move |element| editable.image_of(element));
-                if !read.is_cut {
+                if read.is_cut {
+                    control.notify(Notice::error("The message is too long to be edited. It stays as it is."));
+                } else {
                     editor.set_original(None, read.blocks);
                 }
             }
@@ -54,7 +59,7 @@ pub(super) fn OriginalView(props: &OriginalViewProps) -> Html {
                     aria-label={format!("Remove the {}", label.to_lowercase())}>{ "Remove" }</button>
             </div>
             if let Some(html) = &*html {
-                <MessageFrame document={html.document.clone()} onbroken={Callback::noop()} />
+                <MessageFrame document={html.document.clone()} is_themed={html.is_themed} onbroken={Callback::noop()} />
             }
         </section>
     }

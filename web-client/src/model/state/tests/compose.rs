@@ -4,6 +4,7 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
+use crate::model::draft_form::Queue;
 
 fn sending(draft: &str) -> ComposeAction {
     ComposeAction::Sending(Outgoing { draft: draft.to_owned(), octets_sent: 1, octets: 2 })
@@ -71,7 +72,7 @@ fn discarded_draft_can_be_restored_until_undo_ends() {
 
 #[test]
 fn held_message_is_a_closed_draft_until_it_is_released() {
-    let form = Rc::new(DraftForm { queued: true, ..draft(1) });
+    let form = Rc::new(DraftForm { queue: Queue::Held, ..draft(1) });
     let state =
         signed_in().reduce(ComposeAction::New(form.clone())).reduce(ComposeAction::Hold(form.clone()));
     let compose = &state.compose;
@@ -82,7 +83,7 @@ fn held_message_is_a_closed_draft_until_it_is_released() {
 
 #[test]
 fn hold_ends_when_its_draft_is_opened_or_deleted() {
-    let held = Rc::new(DraftForm { queued: true, ..draft(1) });
+    let held = Rc::new(DraftForm { queue: Queue::Held, ..draft(1) });
     let other = Rc::new(draft(2));
     let state = signed_in().reduce(ComposeAction::Hold(held.clone()));
     for (action, is_held) in [
