@@ -20,7 +20,7 @@ fn start(dns: &DnsServer, port: u16) -> Sender {
     let arguments = ["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0", "--web", "127.0.0.1:0"];
     let listeners = ["smtp", "submission", "pop3", "web"];
     let server = ServerProcess::start(env!("CARGO_BIN_EXE_pennypost"), &arguments, &dir, &listeners);
-    Sender { dir, server }
+    Sender { dir, server, database: None }
 }
 
 /// The queue as a user sees it.

@@ -80,6 +80,35 @@ fn messages_of_a_killed_node_are_delivered_by_the_other() {
     assert_eq!(database.psql("mail0", "SELECT DISTINCT copies FROM body"), "1\n");
 }
 
+/// Each copy of a message to an alias, a list and a queue has its own Delivered-To.
+#[test]
+fn delivered_to_names_the_alias_and_a_queue_is_not_copied() {
+    let host = MailHost::with_script(LOCALHOST, 0, |line| {
+        line.starts_with("RCPT").then(|| "451 4.7.1 later".to_owned())
+    });
+    let dns = example_net(LOCALHOST);
+    let sender = start(&dns, host.address.port(), "retry_seconds = [3600]");
+    let added = sender.dir.pennypost(&["alias", "add", "both", "ag", "gb", "x@example.net"], "");
+    assert_eq!(added.code, Some(0), "{added:?}");
+    sender.submit(&["both@iitkgp.edu"], MESSAGE);
+    for account in ["ag", "gb"] {
+        let mail = sender.mail(account);
+        assert!(
+            mail.starts_with("Return-Path: <ag@iitkgp.edu>\r\nDelivered-To: both@iitkgp.edu\r\nReceived: "),
+            "{account}: {mail}"
+        );
+    }
+    sender.wait_until_queue("deferred", |list| list.contains("1 attempt:"));
+    let config = std::fs::read_to_string(sender.dir.path("pennypost.toml")).expect("read");
+    let (_, url) = config.split_once("url = '").expect("a database");
+    let (url, _) = url.split_once('\'').expect("the end of the URL");
+    let copied = sender.dir.path("copied");
+    let copy = ["copy", "--from", url, "--to", copied.to_str().expect("UTF-8")];
+    let refused = sender.dir.pennypost(&copy, "");
+    assert!(refused.code == Some(2) && refused.stderr.contains("queue of the source has messages"), "{refused:?}");
+    assert!(!copied.exists());
+}
+
 /// A node that was frozen for longer than its lease sends nothing that another has taken over.
 #[test]
 fn resumed_node_does_not_send_what_another_has_taken_over() {

@@ -92,6 +92,55 @@ fn accounts_aliases_and_mail_are_administered_in_the_database() {
     assert!(broken.code == Some(1) && broken.stdout.contains("aliases: sales points to gb"), "{broken:?}");
 }
 
+/// The reply to RCPT.
+fn recipient_reply(server: &ServerProcess, parameters: &str, recipient: &str) -> String {
+    let mut smtp = server.smtp();
+    smtp.command("EHLO client.example");
+    assert!(smtp.command(&format!("MAIL FROM:<a@elsewhere.example>{parameters}")).starts_with("250"));
+    smtp.command(&format!("RCPT TO:<{recipient}>"))
+}
+
+#[test]
+fn quotas_in_the_database_apply_on_all_nodes_and_stay_with_a_renamed_account() {
+    let cluster = Cluster::with_accounts(Durability::Unsynced);
+    let server = cluster.dir.serve();
+    server.smtp().deliver_to_gb(b"Subject: one\r\n\r\n");
+    let (_, size) = server.log_in("gb", "other").stat();
+    for (soft, hard, parameters, reply) in [
+        (size + 1, size + 1_000, "", "250"),
+        (size, size + 1_000, "", "452 4.2.2"),
+        (size + 1, size + 1_000, " SIZE=1001", "552 5.2.2"),
+    ] {
+        cluster.succeeds(&["user", "quota", "gb", &soft.to_string(), &hard.to_string()], "");
+        // A node sees the change of another process within a second.
+        let started = Instant::now();
+        loop {
+            let answer = recipient_reply(&server, parameters, "gb@iit.edu");
+            if answer.starts_with(reply) {
+                break;
+            }
+            assert!(started.elapsed() < TIMEOUT, "{soft} {hard} {parameters}: {answer}");
+            thread::sleep(Duration::from_millis(50));
+        }
+        assert!(recipient_reply(&server, parameters, "ag@iit.edu").starts_with("250"));
+    }
+    drop(server);
+    cluster.succeeds(&["user", "quota", "gb", "1 MiB", "2 MiB"], "");
+    cluster.succeeds(&["user", "rename", "gb", "greta"], "");
+    cluster.postgres.psql("mail0", "INSERT INTO quota (account, soft, hard) VALUES ('', 1024, 1024)");
+    let list = cluster.succeeds(&["user", "list", "--usage"], "");
+    assert_eq!(list, format!("ag: 0 octets, quota 1 KiB\ngreta: {size} octets, quota 1 MiB, 2 MiB\n"));
+    // The quotas are copied into files, and back into another database.
+    let copied = cluster.dir.path("copied");
+    let copied = copied.to_str().expect("UTF-8");
+    cluster.succeeds(&["copy", "--from", &cluster.url, "--to", copied], "");
+    let quotas = fs::read_to_string(cluster.dir.path("copied/Quotas.txt")).expect("written");
+    assert_eq!(quotas, "*: 1 KiB\ngreta: 1 MiB, 2 MiB\n");
+    let other = Cluster::start(Durability::Unsynced);
+    other.succeeds(&["copy", "--from", copied, "--to", &other.url], "");
+    assert_eq!(other.succeeds(&["user", "list", "--usage"], ""), list);
+}
+
 #[test]
 fn unusable_database_is_named_at_start() {
     let cluster = Cluster::with_accounts(Durability::Unsynced);

@@ -1,3 +1,14 @@
+-- Return-Path and Delivered-To of a copy, which precede its content; NULL if the content begins with Return-Path.
+ALTER TABLE message ADD COLUMN delivery_fields bytea;
+
+-- Limits of mailboxes in octets. The account '' has those of all accounts without a row.
+CREATE TABLE quota (
+    account text COLLATE "C" PRIMARY KEY,
+    soft bigint NOT NULL,
+    hard bigint NOT NULL,
+    CHECK (0 <= soft AND soft <= hard)
+);
+
 -- Mail to other hosts. The account of these rows is '', which no user has: a database that distributes rows keeps the queue on one
 -- server, where nodes can take entries with FOR UPDATE SKIP LOCKED.
 

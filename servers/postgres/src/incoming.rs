@@ -126,7 +126,7 @@ impl IncomingMessage for PostgresIncoming {
         let head = if recipients.is_empty() { WireHead::default() } else { header.wire_head(trace) };
         let recipients = recipients.into_iter().map(|(account, address)| {
             let front = header.completed_front(trace, &address);
-            Recipient { account, front }
+            Recipient { account, front, delivery_fields: trace.delivery_fields(&address) }
         });
         let recipients = recipients.collect();
         let (body_start, octets) = (head.octets.len() as u64, head.octets.len() as u64 + rest_octets);

@@ -67,6 +67,14 @@ pub(crate) struct QueuedDelivery {
 pub(crate) struct Recipient {
     pub(crate) account: String,
     pub(crate) front: Option<Vec<u8>>,
+    /// They precede the content.
+    pub(crate) delivery_fields: Option<Vec<u8>>,
+}
+
+impl Recipient {
+    fn delivery_fields_length(&self) -> usize {
+        self.delivery_fields.as_ref().map_or(0, Vec::len)
+    }
 }
 
 /// The message as POP3 sends it, without dot-stuffing.

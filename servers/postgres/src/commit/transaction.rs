@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 
-use super::{Content, Delivery, QueuedDelivery, pieces};
+use super::{Content, Delivery, QueuedDelivery, Recipient, pieces};
 use crate::database::{Connection, Database, Values};
 use crate::failure::Failure;
 
@@ -23,9 +23,9 @@ const LOCK: &str =
 const CREATE: &str = "INSERT INTO maildrop (account) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING";
 
 const INSERT_MESSAGES: &str = "INSERT INTO message (account, position, unique_id, octets, received, front, \
-    trace_length, front_length, content, body_account, body_id) \
+    trace_length, front_length, content, body_account, body_id, delivery_fields) \
     SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::timestamptz[], $6::bytea[], \
-    $7::integer[], $8::integer[], $9::bytea[], $10::text[], $11::text[])";
+    $7::integer[], $8::integer[], $9::bytea[], $10::text[], $11::text[], $12::bytea[])";
 
 const INSERT_BODIES: &str = "INSERT INTO body (account, id, copies, content) \
     SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::bytea[])";
@@ -168,6 +168,7 @@ async fn insert(connection: &Connection, rows: &Rows<'_>) -> Result<(), Failure>
         &m.contents,
         &m.body_accounts,
         &m.body_ids,
+        &m.delivery_fields,
     ];
     let count_values: Values<'_> = &[&counts.accounts, &counts.messages, &counts.octets];
     // An error before COMMIT turns it into ROLLBACK.
@@ -211,6 +212,7 @@ struct Messages<'a> {
     contents: Vec<Option<&'a [u8]>>,
     body_accounts: Vec<Option<&'a str>>,
     body_ids: Vec<Option<&'a str>>,
+    delivery_fields: Vec<Option<&'a [u8]>>,
 }
 
 #[derive(Default)]
@@ -262,14 +264,12 @@ impl<'a> Rows<'a> {
             queued.push(delivery, content.filter(|_| body.is_none()), body);
             for recipient in &delivery.recipients {
                 let position = next.get_mut(&recipient.account).expect("every maildrop is locked");
-                messages.push(delivery, *position, body);
-                messages.accounts.push(&recipient.account);
-                messages.fronts.push(recipient.front.as_deref());
+                messages.push(delivery, recipient, *position, body);
                 messages.contents.push(content.filter(|_| body.is_none()));
                 *position += 1;
                 let (count, octets) = added.entry(&recipient.account).or_default();
                 *count += 1;
-                *octets += signed(delivery.octets);
+                *octets += copy_octets(delivery, recipient);
             }
         }
         let counts = Counts {
@@ -282,14 +282,23 @@ impl<'a> Rows<'a> {
 }
 
 impl<'a> Messages<'a> {
-    /// The columns that do not depend on the recipient.
-    fn push(&mut self, delivery: &'a Delivery, position: i64, body: Option<(&'a str, &'a str)>) {
+    /// All columns but the content.
+    fn push(
+        &mut self,
+        delivery: &'a Delivery,
+        recipient: &'a Recipient,
+        position: i64,
+        body: Option<(&'a str, &'a str)>,
+    ) {
         let length = |length: usize| i32::try_from(length).expect("a header is limited to some MiB");
+        self.accounts.push(&recipient.account);
+        self.fronts.push(recipient.front.as_deref());
+        self.delivery_fields.push(recipient.delivery_fields.as_deref());
         self.positions.push(position);
         self.unique_ids.push(&delivery.unique_id);
-        self.octets.push(signed(delivery.octets));
+        self.octets.push(copy_octets(delivery, recipient));
         self.received.push(delivery.received);
-        self.trace_lengths.push(length(delivery.trace_length));
+        self.trace_lengths.push(length(recipient.delivery_fields_length() + delivery.trace_length));
         self.front_lengths.push(length(delivery.front_length));
         self.body_accounts.push(body.map(|(account, _)| account));
         self.body_ids.push(body.map(|(_, id)| id));
@@ -314,6 +323,11 @@ impl<'a> QueuedRows<'a> {
 fn body_key(delivery: &Delivery) -> (&str, &str) {
     let account = delivery.recipients.first().map_or("", |recipient| &recipient.account);
     (account, &delivery.unique_id)
+}
+
+/// Length of one recipient's copy.
+fn copy_octets(delivery: &Delivery, recipient: &Recipient) -> i64 {
+    signed(recipient.delivery_fields_length() as u64 + delivery.octets)
 }
 
 fn signed(octets: u64) -> i64 {
