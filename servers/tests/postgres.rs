@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use postgres_testing::{Durability, PostgresServer};
 
 use support::mail_model::Model;
-use support::{ProgramOutput, ServerProcess, TIMEOUT, TestDir};
+use support::{LineStream, Pop3Client, ProgramOutput, ServerProcess, TIMEOUT, TestDir};
 
 /// A database and a directory whose configuration names it.
 struct Cluster {
@@ -308,6 +308,42 @@ fn node_frozen_in_the_middle_of_a_removal_removes_nothing() {
     assert!(second.retrieve(2).ends_with(b"Subject: two\r\n\r\n"));
     assert!(second.command("DELE 1").starts_with("+OK") && second.command("QUIT").starts_with("+OK"));
     assert_eq!(frozen.log_in("gb", "other").stat().0, 1);
+}
+
+#[test]
+fn failed_sign_ins_on_one_node_are_throttled_on_the_other() {
+    const LIMIT: usize = 4;
+    let cluster = Cluster::with_accounts(Durability::Unsynced);
+    let config = cluster.dir.path("pennypost.toml");
+    let text = fs::read_to_string(&config).expect("read");
+    let limit = format!("[auth]\nfailures_per_address = {LIMIT}\n");
+    fs::write(&config, text.replacen("[auth]\n", &limit, 1)).expect("written");
+    let (first, second) = (cluster.dir.serve(), cluster.dir.serve());
+    let attempt = |node: &ServerProcess, from: u8, user: &str, password: &str| {
+        let stream = LineStream::connect_from([127, 0, 0, from], node.address("pop3"));
+        let mut pop3 = Pop3Client::from_stream(stream);
+        assert!(pop3.command(&format!("USER {user}")).starts_with("+OK"));
+        pop3.command(&format!("PASS {password}"))
+    };
+    // Of this login's failures, only its own count.
+    assert!(attempt(&second, 2, "ag", "secret").starts_with("+OK"));
+    for number in 0..LIMIT {
+        assert!(attempt(&first, 2, &format!("user{number}"), "guess").starts_with("-ERR [AUTH]"));
+    }
+    let mut admitted = 0;
+    while !attempt(&second, 2, "nobody", "guess").starts_with("-ERR [SYS/TEMP] too many") {
+        admitted += 1;
+        assert!(admitted < LIMIT, "the node counts for itself");
+        thread::sleep(Duration::from_millis(500));
+    }
+    assert!(attempt(&second, 2, "gb", "other").starts_with("-ERR [SYS/TEMP] too many"));
+    assert!(attempt(&second, 3, "gb", "other").starts_with("+OK"));
+    // The first node has learnt of the login.
+    assert!(attempt(&first, 2, "ag", "secret").starts_with("+OK"));
+    assert_eq!(
+        cluster.postgres.psql("mail0", "SELECT DISTINCT kind FROM sign_in_count ORDER BY kind"),
+        "0\n1\n2\n"
+    );
 }
 
 /// The library of Debian's package libfaketime, which changes the clock of a program.
