@@ -105,7 +105,10 @@ fn delivered_to_names_the_alias_and_a_queue_is_not_copied() {
     let copied = sender.dir.path("copied");
     let copy = ["copy", "--from", url, "--to", copied.to_str().expect("UTF-8")];
     let refused = sender.dir.pennypost(&copy, "");
-    assert!(refused.code == Some(2) && refused.stderr.contains("queue of the source has messages"), "{refused:?}");
+    assert!(
+        refused.code == Some(2) && refused.stderr.contains("queue of the source has messages"),
+        "{refused:?}"
+    );
     assert!(!copied.exists());
 }
 

@@ -421,6 +421,7 @@ mod tests {
 
             let found = records(expected.as_bytes(), "iitkgp.edu");
             prop_assert_eq!(found[0].message().unwrap().octets, wire.len() as u64);
+            prop_assert_eq!(found[0].message().unwrap().id(), Some(&*trace.id));
         }
     }
 

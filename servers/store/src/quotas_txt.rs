@@ -184,9 +184,8 @@ fn parse(text: &str) -> Result<QuotaFile, (usize, String)> {
         } else {
             Some(parse_entry(content).map_err(|reason| (at + 1, reason))?)
         };
-        let is_repeated = |(account, _): &(Option<Username>, Quota)| {
-            file.entries().any(|(other, _)| other == account)
-        };
+        let is_repeated =
+            |(account, _): &(Option<Username>, Quota)| file.entries().any(|(other, _)| other == account);
         if entry.as_ref().is_some_and(is_repeated) {
             return Err((at + 1, "an earlier line has this account; remove one of them".to_owned()));
         }

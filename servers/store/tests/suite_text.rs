@@ -41,7 +41,8 @@ mod simulated_disk {
 
     #[tokio::test]
     async fn each_copy_names_the_address_that_led_to_it() {
-        store_testing::suite::each_copy_names_the_address_that_led_to_it(&Simulated(SimDisk::default())).await;
+        store_testing::suite::each_copy_names_the_address_that_led_to_it(&Simulated(SimDisk::default()))
+            .await;
     }
 }
 

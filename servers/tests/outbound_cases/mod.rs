@@ -56,7 +56,7 @@ fn temporary_failure_is_retried_and_the_log_survives_a_restart() {
         is_deferred.then(|| "451 4.7.1 greylisted".to_owned())
     });
     let dns = example_net(LOCALHOST);
-    let mut sender = start(&dns, host.address.port(), "retry_seconds = [3600]");
+    let sender = start(&dns, host.address.port(), "retry_seconds = [3600]");
     sender.submit(&["x@example.net", "y@example.net"], MESSAGE);
     assert_eq!(host.next().to, ["<y@example.net>"]);
     let list = sender.wait_until_queue("deferred", |list| list.contains("greylisted"));

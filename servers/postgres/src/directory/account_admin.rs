@@ -112,10 +112,7 @@ impl AccountAdmin for PostgresDirectory {
     async fn rename(&self, name: &Username, new: &Username) -> Result<(), DirectoryError> {
         let (old_key, new_key) = (key(name), key(new));
         let renamed = self
-            .change(&[
-                (RENAME, &[&old_key, &new_key, &new.as_str()]),
-                (RENAME_QUOTA, &[&old_key, &new_key]),
-            ])
+            .change(&[(RENAME, &[&old_key, &new_key, &new.as_str()]), (RENAME_QUOTA, &[&old_key, &new_key])])
             .await?;
         if renamed {
             return Ok(());
