@@ -35,6 +35,13 @@ impl Sender {
 
     /// As [`start`](Self::start), with accounts, mail and queue in a database.
     pub(crate) fn start_with_database(dns: &DnsServer, port: u16, keys: &str) -> Self {
+        let (dir, database) = Self::dir_with_database(dns, port, keys);
+        let server = serve(&dir);
+        Self { dir, server, database: Some(database) }
+    }
+
+    /// A database with accounts, and a directory whose configuration names it.
+    pub(crate) fn dir_with_database(dns: &DnsServer, port: u16, keys: &str) -> (TestDir, PostgresServer) {
         let database = PostgresServer::start(Durability::Unsynced);
         let dir = TestDir::with_config(&format!(
             "{}[auth]\nhash_memory = '1 MiB'\nhash_milliseconds = 1\n[store]\nkind = 'postgres'\nurl = '{}'\nconnections = 8\n",
@@ -49,8 +56,7 @@ impl Sender {
         for (name, password) in PASSWORDS {
             succeeds(&["user", "add", name, "--password-stdin"], &format!("{password}\n"));
         }
-        let server = serve(&dir);
-        Self { dir, server, database: Some(database) }
+        (dir, database)
     }
 
     /// A configuration as for [`start`](Self::start).
