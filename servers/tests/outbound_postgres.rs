@@ -4,6 +4,8 @@ mod outbound_cases;
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -33,10 +35,14 @@ fn submit(submission: &mut SmtpClient, numbers: impl Iterator<Item = usize>) {
 fn messages_of_a_killed_node_are_delivered_by_the_other() {
     let long = std::env::var_os("PENNYPOST_LONG").is_some();
     let messages = if long { 2_000 } else { 200 };
-    let host = MailHost::with_script(LOCALHOST, 0, |line| {
-        // A delivery takes a while, so that the kill comes in the middle of some.
-        if line == "." {
-            thread::sleep(Duration::from_millis(30));
+    let (delivered, is_killed) = (AtomicUsize::new(0), Arc::new(AtomicBool::new(false)));
+    let may_answer = Arc::clone(&is_killed);
+    let host = MailHost::with_script(LOCALHOST, 0, move |line| {
+        // After a quarter of the messages, the answers to the final dot wait for the kill.
+        if line == "." && delivered.fetch_add(1, Ordering::SeqCst) >= messages / 4 {
+            while !may_answer.load(Ordering::SeqCst) {
+                thread::sleep(Duration::from_millis(10));
+            }
         }
         None
     });
@@ -57,7 +63,8 @@ fn messages_of_a_killed_node_are_delivered_by_the_other() {
     let database = database.expect("a database");
     let held = format!("SELECT id FROM queue_entry WHERE holder = '{killed_node}'");
     let left = database.psql("mail0", &held).lines().count();
-    assert!(left > 0, "the node was killed in the middle");
+    assert!(left >= messages / 4, "the node was killed in the middle");
+    is_killed.store(true, Ordering::SeqCst);
     // As if a minute had passed.
     database
         .psql("mail0", &format!("UPDATE queue_node SET expires = '-infinity' WHERE node = '{killed_node}'"));

@@ -25,7 +25,8 @@ const DATABASE: &str = include_str!("../../../deploy/cluster/database.sql");
 const PENNYPOST: &str = include_str!("../../../deploy/cluster/pennypost.toml");
 const HAPROXY: &str = include_str!("../../../deploy/cluster/haproxy.cfg");
 
-const SETTLE_LIMIT: Duration = Duration::from_secs(180);
+/// Longer than a host is copied from another one after a failed pg_rewind.
+const SETTLE_LIMIT: Duration = Duration::from_secs(300);
 const POLL_PAUSE: Duration = Duration::from_millis(50);
 
 /// A program that can be started again.
@@ -77,7 +78,7 @@ impl Drop for Program {
         self.kill();
         if thread::panicking() {
             let log = fs::read_to_string(&self.log).unwrap_or_default();
-            let start = log.len().saturating_sub(4_000);
+            let start = log.len().saturating_sub(16_000);
             eprintln!("== {}\n{}", self.name, String::from_utf8_lossy(&log.as_bytes()[start..]));
         }
     }
@@ -277,9 +278,18 @@ impl DatabaseCluster {
             if is_healthy {
                 return;
             }
-            assert!(started.elapsed() < SETTLE_LIMIT, "the database is not healthy: {state}");
+            assert!(
+                started.elapsed() < SETTLE_LIMIT,
+                "the database is not healthy: {state}\n{}",
+                self.states()
+            );
             sleep(POLL_PAUSE * 4);
         }
+    }
+
+    /// The state of each host in its own view, with the standbys that it streams to.
+    fn states(&self) -> String {
+        self.hosts.iter().map(|host| http(host.rest, "GET", "/patroni", "") + "\n").collect()
     }
 }
 
