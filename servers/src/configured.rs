@@ -26,6 +26,8 @@ pub(crate) type ConfiguredStore =
 pub(crate) type ConfiguredTextQueue = OutboundQueue<ConfiguredDisk, ConfiguredOffload>;
 /// Administers mailboxes.
 pub(crate) type ConfiguredMailboxes = Either<TextMailboxes<ConfiguredDisk>, PostgresMailboxes>;
+/// Exchanges failed sign-ins with other nodes.
+pub(crate) type ConfiguredSignInCounts = SignInCounts;
 /// The data directory.
 pub(crate) type ConfiguredDisk = RealDisk;
 /// Runs the operations of [`ConfiguredDisk`].
@@ -138,7 +140,7 @@ impl<'a> Storage<'a> {
     }
 
     /// The counts of failed sign-ins that nodes exchange; `None` for text files.
-    pub(crate) fn sign_in_counts(&self) -> Option<SignInCounts> {
+    pub(crate) fn sign_in_counts(&self) -> Option<ConfiguredSignInCounts> {
         self.database.clone().map(SignInCounts::new)
     }
 

@@ -56,10 +56,6 @@ impl Program {
         self.child.as_ref().and_then(|child| i32::try_from(child.id()).ok())
     }
 
-    pub(crate) const fn is_started(&self) -> bool {
-        self.child.is_some()
-    }
-
     pub(crate) fn signal(&self, signal: Signal) {
         self.id().into_iter().for_each(|id| send(id, signal));
     }
@@ -130,6 +126,14 @@ impl DatabaseHost {
     pub(crate) fn signal(&self, signal: Signal) {
         self.patroni.signal(signal);
         self.signal_postgres(signal);
+    }
+
+    /// Resumes PostgreSQL, if it is frozen, and starts Patroni again. A frozen Patroni is not resumed: version 3.0.2 can then
+    /// overwrite the lock of the host that was promoted meanwhile, which a watchdog prevents.
+    pub(crate) fn restart(&mut self) {
+        self.signal_postgres(Signal::CONT);
+        self.patroni.kill();
+        self.patroni.start();
     }
 }
 

@@ -132,7 +132,7 @@ impl Removed {
 /// Removes one reference to each of the bodies, and those without references. Each occurs once.
 pub(crate) async fn release_bodies(
     connection: &Connection,
-    bodies: &mut Vec<(String, String)>,
+    bodies: &mut [(String, String)],
 ) -> Result<(), Failure> {
     bodies.sort_unstable();
     for bodies in bodies.chunks(MESSAGES_AT_ONCE) {

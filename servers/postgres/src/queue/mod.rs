@@ -214,7 +214,7 @@ impl PostgresQueue {
         let remove = connection.prepare(REMOVE).await?;
         let rows = connection.rows(&remove, &[&id.as_str()]).await?;
         let body = |row: &Row| Some((row.get::<_, Option<String>>(0)?, row.get::<_, Option<String>>(1)?));
-        release_bodies(&connection, &mut rows.iter().filter_map(body).collect()).await?;
+        release_bodies(&connection, &mut rows.iter().filter_map(body).collect::<Vec<_>>()).await?;
         connection.commit().await?;
         connection.give_back();
         Ok(!rows.is_empty())
