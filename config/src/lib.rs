@@ -145,7 +145,7 @@ impl Config {
 
     /// Checks ranges, and rules that involve more than one key. Types check the rest when they are parsed.
     fn validate(&self) -> Result<(), InvalidValue> {
-        self.store.validate(self.outbound.is_some())?;
+        self.store.validate()?;
         self.limits.validate()?;
         self.auth.validate()?;
         self.smtp.validate(&self.tls)?;

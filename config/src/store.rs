@@ -40,7 +40,7 @@ impl Default for Store {
 }
 
 impl Store {
-    pub(crate) fn validate(&self, has_outbound: bool) -> Result<(), InvalidValue> {
+    pub(crate) fn validate(&self) -> Result<(), InvalidValue> {
         let require = |valid, key, reason: &str| InvalidValue::require(valid, "[store]", key, reason);
         let is_postgres = self.kind == StoreKind::Postgres;
         let url = self.url.as_ref().map(Secret::expose);
@@ -59,12 +59,7 @@ impl Store {
             "url",
             "must start with postgresql://",
         )?;
-        require(CONNECTIONS.contains(&self.connections), "connections", "must be between 8 and 1000")?;
-        require(
-            !(is_postgres && has_outbound),
-            "kind",
-            "is \"postgres\", which has no queue for other hosts yet; remove [outbound], or send mail through a text store",
-        )
+        require(CONNECTIONS.contains(&self.connections), "connections", "must be between 8 and 1000")
     }
 }
 

@@ -6,7 +6,9 @@ use std::time::SystemTime;
 use config::{Config, StoreKind, Tls};
 use mail_core::message::address::{Address, Domain, Host};
 use mail_core::users::Username;
-use mail_outbound::queue::{QueueError, QueueFiles};
+use mail_outbound::queue::QueueFiles;
+use mail_outbound::store::QueueError;
+use mail_postgres::PostgresQueue;
 use mail_service::routing::is_role;
 use mail_store::directory::{AccountAdmin, AliasAdmin, Directory, DirectoryError};
 use mail_store::{Finding, MailboxAdmin};
@@ -40,6 +42,9 @@ pub fn check(config: &Config) -> Result<bool, String> {
         let names = all_names(&directory).await?;
         report.check_certificate(config)?;
         report.check_queue(config)?;
+        if let Some(queue) = storage.database_queue() {
+            report.check_database_queue(config, &queue).await?;
+        }
         for name in names {
             report.check_mailbox(&storage.mailboxes(), &name).await?;
         }
@@ -176,7 +181,7 @@ impl<W: Write> Report<W> {
         Ok(())
     }
 
-    /// A message that nobody delivers is a defect.
+    /// A message that nobody delivers is a defect; likewise below.
     fn check_queue(&mut self, config: &Config) -> Result<(), String> {
         let files = QueueFiles::new(configured::disk(config));
         let ids = files.ids().map_err(|error| error.to_string())?;
@@ -191,6 +196,31 @@ impl<W: Write> Report<W> {
                 Ok(_) | Err(QueueError::NotFound(_)) => {}
                 Err(error) => self.print_defect(&error.to_string())?,
             }
+        }
+        Ok(())
+    }
+
+    async fn check_database_queue(&mut self, config: &Config, queue: &PostgresQueue) -> Result<(), String> {
+        let text = |error: mail_store::StoreError| error.to_string();
+        let (mut after, mut count) = (None, 0_usize);
+        loop {
+            let entries = queue.entries(after.as_ref()).await.map_err(text)?;
+            let Some((last, _)) = entries.last() else { break };
+            after = Some(last.clone());
+            count += entries.len();
+            for error in entries.into_iter().filter_map(|(_, queued)| queued.err()) {
+                self.print_defect(&error.to_string())?;
+            }
+        }
+        for id in queue.damaged().await.map_err(text)? {
+            self.print_defect(&format!(
+                "queue: the message {id} has lost a part of its content; remove it with `pennypost queue drop {id}`"
+            ))?;
+        }
+        if count > 0 && config.outbound.is_none() {
+            self.print_defect(&format!(
+                "queue: {count} messages wait for other hosts, but the configuration has no [outbound]; add it, or remove them with `pennypost queue drop`"
+            ))?;
         }
         Ok(())
     }

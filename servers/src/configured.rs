@@ -6,20 +6,28 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use config::{Config, StoreKind};
-use mail_postgres::{Database, PostgresDirectory, PostgresMailboxes, PostgresStore};
-use mail_store::Either;
+use mail_outbound::{Composer, OutboundQueue, SharedSchedule};
+use mail_postgres::{
+    Database, PostgresDirectory, PostgresMailboxes, PostgresQueue, PostgresStore, SignInCounts,
+};
 use mail_store::directory::Directory;
 use mail_store::disk::RealDisk;
 use mail_store::offload::Threads;
 use mail_store::text::{TextMailboxes, TextStore};
 use mail_store::user_txt::UserTxt;
+use mail_store::{Either, FanOut, StoreError};
 
 /// Finds and administers accounts.
 pub(crate) type ConfiguredDirectory = Either<UserTxt, PostgresDirectory>;
-/// Delivers mail and opens maildrops.
-pub(crate) type ConfiguredStore = Either<TextStore<ConfiguredDisk, ConfiguredOffload>, PostgresStore>;
+/// Delivers mail and opens maildrops. Mail for other hosts goes into the queue, if there is one.
+pub(crate) type ConfiguredStore =
+    Either<FanOut<TextStore<ConfiguredDisk, ConfiguredOffload>, Option<ConfiguredTextQueue>>, PostgresStore>;
+/// The queue in the data directory.
+pub(crate) type ConfiguredTextQueue = OutboundQueue<ConfiguredDisk, ConfiguredOffload>;
 /// Administers mailboxes.
 pub(crate) type ConfiguredMailboxes = Either<TextMailboxes<ConfiguredDisk>, PostgresMailboxes>;
+/// Exchanges failed sign-ins with other nodes.
+pub(crate) type ConfiguredSignInCounts = SignInCounts;
 /// The data directory.
 pub(crate) type ConfiguredDisk = RealDisk;
 /// Runs the operations of [`ConfiguredDisk`].
@@ -90,16 +98,55 @@ impl<'a> Storage<'a> {
         }
     }
 
+    /// The store without the outbound queue, for administration.
+    ///
     /// # Errors
     /// A sentence with the cause.
     pub(crate) fn store(&self) -> Result<ConfiguredStore, String> {
-        let disk = disk(self.config);
         let store = match &self.database {
-            Some(database) => PostgresStore::new(database.clone(), &disk).map(Either::Right),
-            None => TextStore::open(disk, Threads, self.config.hostname.as_str()).map(Either::Left),
+            Some(database) => PostgresStore::new(database.clone(), &disk(self.config)).map(Either::Right),
+            None => return self.text_store(None),
         };
-        store
-            .map_err(|error| format!("cannot use the data directory {}: {error}", self.config.data.display()))
+        store.map_err(|error| self.unusable(&error))
+    }
+
+    /// The store of a server that accepts mail for other hosts. `composer` makes the entries of the queue.
+    ///
+    /// # Errors
+    /// A sentence with the cause.
+    pub(crate) fn store_with_queue(
+        &self,
+        composer: Composer,
+        schedule: SharedSchedule,
+    ) -> Result<ConfiguredStore, String> {
+        let disk = disk(self.config);
+        if let Some(database) = &self.database {
+            let store = PostgresStore::with_queue(database.clone(), &disk, schedule, composer);
+            return store.map(Either::Right).map_err(|error| self.unusable(&error));
+        }
+        let queue = OutboundQueue::open(&disk, Threads, schedule, composer)
+            .map_err(|error| format!("cannot use the outbound queue: {error}"))?;
+        self.text_store(Some(queue))
+    }
+
+    fn text_store(&self, remote: Option<ConfiguredTextQueue>) -> Result<ConfiguredStore, String> {
+        let store = TextStore::open(disk(self.config), Threads, self.config.hostname.as_str());
+        let mailboxes = store.map_err(|error| self.unusable(&error))?;
+        Ok(Either::Left(FanOut { mailboxes, remote }))
+    }
+
+    fn unusable(&self, error: &StoreError) -> String {
+        format!("cannot use the data directory {}: {error}", self.config.data.display())
+    }
+
+    /// The counts of failed sign-ins that nodes exchange; `None` for text files.
+    pub(crate) fn sign_in_counts(&self) -> Option<ConfiguredSignInCounts> {
+        self.database.clone().map(SignInCounts::new)
+    }
+
+    /// The outbound queue in the database, for administration; `None` for text files.
+    pub(crate) fn database_queue(&self) -> Option<PostgresQueue> {
+        self.database.clone().map(PostgresQueue::new)
     }
 
     /// The mailboxes, for administration. Opening them changes nothing.

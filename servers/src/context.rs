@@ -11,13 +11,12 @@ use mail_service::budget::Budget;
 use mail_service::context::{Clock, IdGenerator, RelayPolicy, ServiceContext};
 use mail_service::metrics::Metrics;
 use mail_service::throttle::{Throttle, ThrottleLimits};
-use mail_store::FanOut;
 use prometheus_client::registry::Registry;
 
 use crate::admin::run_blocking;
 use crate::authentication;
 use crate::configured::{self, ConfiguredDirectory, ConfiguredStore, Storage};
-use crate::outbound::{self, ConfiguredQueue};
+use crate::outbound;
 
 /// The system's clock, and ULIDs as message ids: sorted by time, with 80 random bits.
 #[derive(Debug, Clone, Copy)]
@@ -39,12 +38,11 @@ impl IdGenerator for SystemClock {
     }
 }
 
-/// The service of the configured storage. Mail for other hosts goes into the queue.
-pub(crate) type Context =
-    ServiceContext<ConfiguredDirectory, FanOut<ConfiguredStore, Option<ConfiguredQueue>>, SystemClock>;
+/// The service of the configured storage.
+pub(crate) type Context = ServiceContext<ConfiguredDirectory, ConfiguredStore, SystemClock>;
 
-/// Opens the directory and the store, and registers the metrics. `serves_smtp` opens the outbound queue, too, which one process
-/// delivers.
+/// Opens the directory and the store, and registers the metrics. `serves_smtp` opens the outbound queue, too; one process delivers
+/// that of text files.
 ///
 /// # Errors
 /// A sentence with the cause and the remedy.
@@ -60,9 +58,15 @@ pub(crate) fn open(
         run_blocking(configured::check_accounts(config, &directory))?;
     }
     let hostname = Domain::parse(&config.hostname.ascii()).expect("the A-labels of a domain are a domain");
-    let outbound = config.outbound.is_some() && serves_smtp;
-    let srs = if outbound { Some(mail_outbound::open_srs(&config.data, hostname.clone())?) } else { None };
-    let queue = srs.as_ref().map(|srs| outbound::open_queue(config, srs)).transpose()?.flatten();
+    let (store, srs) = match &config.outbound {
+        Some(outbound) if serves_smtp => {
+            let srs = mail_outbound::open_srs(&config.data, hostname.clone())?;
+            let composer = outbound::composer(config, &srs)?;
+            (storage.store_with_queue(composer, outbound::schedule(outbound))?, Some(srs))
+        }
+        _ => (storage.store()?, None),
+    };
+    let outbound = srs.is_some();
     Ok(ServiceContext {
         hostname,
         authenticator: authentication::authenticator(config, serves_smtp, registry)?,
@@ -83,7 +87,7 @@ pub(crate) fn open(
             delivered_to: config.adds_delivered_to(),
             srs,
         },
-        store: FanOut { mailboxes: storage.store()?, remote: queue },
+        store,
         clock: SystemClock,
     })
 }

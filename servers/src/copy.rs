@@ -1,4 +1,4 @@
-//! `pennypost copy`: accounts, aliases and mail from a data directory to a database, or back.
+//! `pennypost copy`: accounts, aliases, quotas and mail from a data directory to a database, or back.
 //!
 //! A copy that was interrupted continues where it stopped. Nothing in the source is changed.
 
@@ -14,12 +14,14 @@ use mail_core::aliases::{self, AliasFile};
 use mail_core::mailbox::WireRecord;
 use mail_core::message::{date, header};
 use mail_core::users::{self, UserFile, Username};
-use mail_postgres::{CopiedMessage, Database, PostgresDirectory, PostgresMailboxes};
+use mail_outbound::queue::QueueFiles;
+use mail_outbound::store::QueueStore as _;
+use mail_postgres::{CopiedMessage, Database, PostgresDirectory, PostgresMailboxes, PostgresQueue};
 use mail_store::directory::{AliasAdmin, DirectoryError};
 use mail_store::disk::RealDisk;
 use mail_store::offload::Threads;
 use mail_store::text::{TextMailboxes, TextStore};
-use mail_store::{Entry, MailboxAdmin, Maildrop, MaildropStore};
+use mail_store::{Entry, MailboxAdmin, Maildrop, MaildropStore, QuotaFile};
 use tokio::sync::mpsc;
 
 use crate::admin::{print, run_blocking, to_sentence};
@@ -90,6 +92,9 @@ impl ToDatabase<'_> {
             .map_err(|error| format!("{}, {error}", self.data.join("User.txt").display()))?;
         let aliases = aliases::parse(&read_text(&self.data.join("Aliases.txt"))?, &self.config.domains)
             .map_err(|error| format!("{}, {error}", self.data.join("Aliases.txt").display()))?;
+        let quotas: Vec<_> = QuotaFile::read(self.data)?.entries().cloned().collect();
+        let queued = QueueFiles::new(RealDisk::new(self.data)).ids().map_err(|error| error.to_string())?;
+        check_queue_is_empty(!queued.is_empty())?;
         self.database.check_schema().await?;
         let directory =
             PostgresDirectory::new(self.database.clone(), &self.config.auth, &self.config.domains);
@@ -101,6 +106,7 @@ impl ToDatabase<'_> {
         }
         let aliases: Vec<_> = aliases.aliases().cloned().collect();
         directory.set_aliases(&aliases).await.map_err(to_sentence)?;
+        directory.set_quotas(&quotas).await.map_err(to_sentence)?;
         let disk = RealDisk::new(self.data);
         let hostname = self.config.hostname.as_str();
         let store = TextStore::open(disk.clone(), Threads, hostname).map_err(|error| error.to_string())?;
@@ -250,6 +256,9 @@ impl ToDirectory<'_> {
             ));
         }
         self.database.check_schema().await?;
+        let queue = PostgresQueue::new(self.database.clone());
+        let queued = queue.newest(1).await.map_err(|error| error.to_string())?;
+        check_queue_is_empty(!queued.is_empty())?;
         let fail = |path: &Path, error: io::Error| format!("cannot write {}: {error}", path.display());
         create_directory(self.data).map_err(|error| fail(self.data, error))?;
         let directory =
@@ -272,14 +281,29 @@ impl ToDirectory<'_> {
         let mut aliases = AliasFile::default();
         let found = directory.aliases().await.map_err(to_sentence)?;
         found.iter().for_each(|alias| aliases.add(&alias.key, alias.targets.clone()));
-        for (path, text) in
-            [(self.data.join("Aliases.txt"), aliases.to_string()), (users, accounts.to_string())]
-        {
+        let mut quotas = QuotaFile::default();
+        let limits = directory.quotas().await.map_err(to_sentence)?;
+        limits.iter().for_each(|(name, quota)| quotas.set(name.as_ref(), Some(*quota)));
+        for (path, text) in [
+            (self.data.join("Aliases.txt"), aliases.to_string()),
+            (self.data.join("Quotas.txt"), quotas.to_string()),
+            (users, accounts.to_string()),
+        ] {
             write_file(&path, |file| file.write_all(text.as_bytes())).map_err(|error| fail(&path, error))?;
         }
         File::open(self.data).and_then(|data| data.sync_all()).map_err(|error| fail(self.data, error))?;
         print(&format!("copied {count} accounts with their mail, and {} aliases", found.len()))
     }
+}
+
+/// A copied message of the queue would be sent from both places.
+fn check_queue_is_empty(has_messages: bool) -> Result<(), String> {
+    if !has_messages {
+        return Ok(());
+    }
+    Err("the outbound queue of the source has messages, which are not copied; run its servers until `pennypost queue list` shows none, \
+         or remove messages with `pennypost queue drop`"
+        .into())
 }
 
 /// Writes an account's MyMailBox.txt, unless it exists.

@@ -3,38 +3,55 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{Config, OutboundMode};
+use config::{Config, Outbound, OutboundMode};
 use mail_authentication::{DkimKeys, MessageSigner};
 use mail_core::message::address::Address;
 use mail_core::message::srs::Srs;
-use mail_outbound::{Agent, Grouping, Metrics, OutboundQueue, ReportTarget, SharedSchedule};
+use mail_outbound::{Agent, Composer, Grouping, Metrics, ReportTarget, SharedSchedule, TextQueue};
+use mail_postgres::PostgresQueue;
 use mail_service::context::Clock as _;
-use mail_store::StoreError;
+use mail_store::{Either, FanOut, StoreError};
 use prometheus_client::registry::Registry;
+use tokio::sync::watch;
 
-use crate::configured::{self, ConfiguredDisk, ConfiguredOffload};
+use crate::configured::{ConfiguredDisk, ConfiguredOffload};
 use crate::context::{Context, SystemClock};
 
-/// The queue in the data directory.
-pub(crate) type ConfiguredQueue = OutboundQueue<ConfiguredDisk, ConfiguredOffload>;
+/// The agent of the configured queue.
+pub(crate) enum ConfiguredAgent {
+    Text(Box<Agent<TextQueue<ConfiguredDisk, ConfiguredOffload>, Reports>>),
+    Database(Box<Agent<PostgresQueue, Reports>>),
+}
 
-/// Opens the queue if mail is sent to other hosts. The first time, creates the DKIM keys.
-///
-/// # Errors
-/// Another process delivers the queue, or its directory cannot be used; or a DKIM key cannot be used.
-pub(crate) fn open_queue(config: &Config, srs: &Srs) -> Result<Option<ConfiguredQueue>, String> {
-    let Some(outbound) = &config.outbound else { return Ok(None) };
+impl ConfiguredAgent {
+    /// Delivers until `shutdown` turns true.
+    pub(crate) async fn run(self, shutdown: watch::Receiver<bool>) {
+        match self {
+            Self::Text(agent) => agent.run(shutdown).await,
+            Self::Database(agent) => agent.run(shutdown).await,
+        }
+    }
+}
+
+/// The schedule of a queue.
+pub(crate) fn schedule(outbound: &Outbound) -> SharedSchedule {
     let grouping = match outbound.mode {
         OutboundMode::Direct => Grouping::Domains,
         OutboundMode::Smarthost => Grouping::Smarthost,
     };
     let delay_report =
         Duration::from_secs(outbound.delay_report_seconds.min(outbound.lifetime_seconds).into());
-    let schedule = SharedSchedule::new(grouping, delay_report);
-    let queue = OutboundQueue::open(&configured::disk(config), ConfiguredOffload {}, schedule, srs.clone())
-        .map_err(|error| format!("cannot use the outbound queue: {error}"))?;
+    SharedSchedule::new(grouping, delay_report)
+}
+
+/// Makes entries of the queue. The first time, creates the DKIM keys.
+///
+/// # Errors
+/// A DKIM key cannot be used.
+pub(crate) fn composer(config: &Config, srs: &Srs) -> Result<Composer, String> {
     let keys = DkimKeys::read_or_generate(&config.data, SystemClock.utc())?;
-    Ok(Some(queue.with_signer(Arc::new(MessageSigner::new(&config.data, keys, config.domains.clone())))))
+    let signer = MessageSigner::new(&config.data, keys, config.domains.clone());
+    Ok(Composer::new(srs.clone(), Some(Arc::new(signer))))
 }
 
 /// The agent that delivers the queue; `None` without a queue.
@@ -45,12 +62,24 @@ pub(crate) fn agent(
     config: &Config,
     context: &Arc<Context>,
     registry: &mut Registry,
-) -> Result<Option<Agent<ConfiguredDisk, ConfiguredOffload, Reports>>, String> {
-    let (Some(outbound), Some(queue)) = (&config.outbound, &context.store.remote) else { return Ok(None) };
-    let reports = Reports(Arc::clone(context));
-    let metrics = Metrics::registered(registry);
-    let hostname = context.hostname.clone();
-    Agent::new(queue, outbound.clone(), hostname, reports, metrics, Some(&config.data)).map(Some)
+) -> Result<Option<ConfiguredAgent>, String> {
+    let Some(outbound) = &config.outbound else { return Ok(None) };
+    let (reports, hostname) = (Reports(Arc::clone(context)), context.hostname.clone());
+    let data = Some(config.data.as_path());
+    Ok(match &context.store {
+        Either::Left(FanOut { remote: Some(queue), .. }) => {
+            let (queue, schedule) = queue.parts();
+            let metrics = Metrics::registered(registry);
+            let agent = Agent::new(queue, schedule, outbound.clone(), hostname, reports, metrics, data)?;
+            Some(ConfiguredAgent::Text(Box::new(agent)))
+        }
+        Either::Right(store) if let Some((queue, schedule)) = store.queue_parts() => {
+            let metrics = Metrics::registered(registry);
+            let agent = Agent::new(queue, schedule, outbound.clone(), hostname, reports, metrics, data)?;
+            Some(ConfiguredAgent::Database(Box::new(agent)))
+        }
+        _ => None,
+    })
 }
 
 /// Delivers reports as any other mail, with the null reverse-path.

@@ -5,16 +5,18 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
-use config::Config;
+use config::{Config, StoreKind};
 use mail_core::message::printable::{printable, printable_line};
-use mail_core::queue::{QueueId, RecipientProgress, Status};
-use mail_outbound::queue::{DIRECTORY, QueueError, QueueFiles, Queued};
+use mail_core::queue::{Entry, QueueId, RecipientProgress, Status};
+use mail_outbound::queue::{DIRECTORY, QueueFiles};
+use mail_outbound::store::{MessageBody as _, QueueError, QueueStore as _, Queued};
 use mail_outbound::{Request, request};
-use mail_store::disk::{DiskFile, read_range};
+use mail_postgres::PostgresQueue;
+use mail_store::disk::read_range;
 use serde::Serialize;
 
-use crate::admin::print;
-use crate::configured::{self, ConfiguredDisk};
+use crate::admin::{print, run_blocking};
+use crate::configured::{self, ConfiguredDisk, Storage};
 use crate::privileges;
 
 /// A subcommand of `pennypost queue`.
@@ -64,6 +66,12 @@ struct ListedRecipient {
     detail: String,
 }
 
+/// The configured queue.
+enum Place {
+    Files(QueueFiles<ConfiguredDisk>, PathBuf),
+    Database(PostgresQueue),
+}
+
 impl QueueCommand {
     /// Runs the command.
     ///
@@ -73,52 +81,91 @@ impl QueueCommand {
         if config.data.is_dir() {
             privileges::become_owner_of(&config.data)?;
         }
-        let files = QueueFiles::new(configured::disk(config));
-        let send = |sent: Request| request(&directory(config), &sent).map_err(|error| error.to_string());
+        if config.store.kind == StoreKind::Text {
+            let files = QueueFiles::new(configured::disk(config));
+            return run_blocking(self.run_in(&Place::Files(files, config.data.join(DIRECTORY))));
+        }
+        let storage = Storage::new(config)?;
+        run_blocking(async {
+            storage.check().await?;
+            let queue = storage.database_queue().expect("the store is a database");
+            self.run_in(&Place::Database(queue)).await
+        })
+    }
+
+    async fn run_in(self, place: &Place) -> Result<(), String> {
         match self {
-            Self::List { json: true } => print_json(&files),
-            Self::List { json: false } => print_list(&files),
-            Self::Show { id } => show(&files, &id),
-            Self::Retry { id } => send(Request::Retry(id)),
-            Self::Hold { id } => send(Request::Hold(id)),
-            Self::Release { id } => send(Request::Release(id)),
-            Self::Drop { id } => send(Request::Drop(id)),
+            Self::List { json: true } => print_json(place).await,
+            Self::List { json: false } => print_list(place).await,
+            Self::Show { id } => show(place, &id).await,
+            Self::Retry { id } => place.send(Request::Retry(id)).await,
+            Self::Hold { id } => place.send(Request::Hold(id)).await,
+            Self::Release { id } => place.send(Request::Release(id)).await,
+            Self::Drop { id } => place.send(Request::Drop(id)).await,
         }
     }
 }
 
-fn directory(config: &Config) -> PathBuf {
-    config.data.join(DIRECTORY)
+impl Place {
+    async fn send(&self, sent: Request) -> Result<(), String> {
+        match self {
+            Self::Files(_, directory) => request(directory, &sent).map_err(|error| error.to_string()),
+            Self::Database(queue) => queue.request(&sent).await.map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Passes each message to `put`. Messages that are delivered meanwhile are left out. Fails at the end if a message is unreadable.
+    async fn for_each(&self, mut put: impl FnMut(Listed) -> Result<(), String>) -> Result<(), String> {
+        let mut unreadable = Vec::new();
+        match self {
+            Self::Files(files, _) => {
+                for id in files.ids().map_err(|error| error.to_string())? {
+                    list(&id, files.read(&id), &mut put, &mut unreadable)?;
+                }
+            }
+            Self::Database(queue) => {
+                let mut after = None;
+                loop {
+                    let entries = queue.entries(after.as_ref()).await.map_err(|error| error.to_string())?;
+                    let Some((last, _)) = entries.last() else { break };
+                    after = Some(last.clone());
+                    for (id, queued) in entries {
+                        list(&id, queued, &mut put, &mut unreadable)?;
+                    }
+                }
+            }
+        }
+        if unreadable.is_empty() { Ok(()) } else { Err(unreadable.join("\n")) }
+    }
 }
 
-/// Passes each message to `put`. Messages that are delivered meanwhile are left out. Fails at the end if a message is unreadable.
-fn for_each(
-    files: &QueueFiles<ConfiguredDisk>,
-    mut put: impl FnMut(Listed) -> Result<(), String>,
+fn list<C>(
+    id: &QueueId,
+    queued: Result<Queued<C>, QueueError>,
+    put: &mut impl FnMut(Listed) -> Result<(), String>,
+    unreadable: &mut Vec<String>,
 ) -> Result<(), String> {
-    let mut unreadable = Vec::new();
-    for id in files.ids().map_err(|error| error.to_string())? {
-        match files.read(&id) {
-            Ok(queued) => put(Listed::new(&id, &queued))?,
-            Err(QueueError::NotFound(_)) => {}
-            Err(error) => unreadable.push(error.to_string()),
-        }
+    match queued {
+        Ok(queued) => put(Listed::new(id, &queued))?,
+        Err(QueueError::NotFound(_)) => {}
+        Err(error) => unreadable.push(error.to_string()),
     }
-    if unreadable.is_empty() { Ok(()) } else { Err(unreadable.join("\n")) }
+    Ok(())
 }
 
-fn print_json(files: &QueueFiles<ConfiguredDisk>) -> Result<(), String> {
+async fn print_json(place: &Place) -> Result<(), String> {
     let mut listed = Vec::new();
-    for_each(files, |message| {
+    let each = place.for_each(|message| {
         listed.push(message);
         Ok(())
-    })?;
+    });
+    each.await?;
     print(&serde_json::to_string_pretty(&listed).expect("plain values are always JSON"))
 }
 
-fn print_list(files: &QueueFiles<ConfiguredDisk>) -> Result<(), String> {
+async fn print_list(place: &Place) -> Result<(), String> {
     let mut messages = 0;
-    let listed = for_each(files, |Listed { id, received, octets, from, held, recipients }| {
+    let listed = place.for_each(|Listed { id, received, octets, from, held, recipients }| {
         messages += 1;
         let held = if held { "  on hold" } else { "" };
         print(&format!("{id}  {received}  {octets} octets  from <{}>{held}", printable_line(&from)))?;
@@ -128,7 +175,7 @@ fn print_list(files: &QueueFiles<ConfiguredDisk>) -> Result<(), String> {
             print(&format!("    <{}>  {state}, {attempts} attempt{plural}{detail}", printable_line(address)))
         })
     });
-    listed?;
+    listed.await?;
     print(&match messages {
         0 => "the queue is empty".to_owned(),
         1 => "1 message".to_owned(),
@@ -136,35 +183,51 @@ fn print_list(files: &QueueFiles<ConfiguredDisk>) -> Result<(), String> {
     })
 }
 
-fn show(files: &QueueFiles<ConfiguredDisk>, id: &QueueId) -> Result<(), String> {
-    let Queued { entry, file, message, .. } = files.read(id).map_err(|error| error.to_string())?;
-    let log = files.log(id).map_err(|error| error.to_string())?;
-    let written = write(entry.format().trim_end().as_bytes(), &log, &*file, message);
-    written.map_err(|error| format!("cannot print the message: {error}"))
+async fn show(place: &Place, id: &QueueId) -> Result<(), String> {
+    let failed = |error: io::Error| format!("cannot print the message: {error}");
+    match place {
+        Place::Files(files, _) => {
+            let Queued { entry, content, .. } = files.read(id).map_err(|error| error.to_string())?;
+            let log = files.log(id).map_err(|error| error.to_string())?;
+            write_front(&entry, &log).map_err(failed)?;
+            let (file, range) = content.parts();
+            read_range(file, range, write_piece).map_err(failed)?;
+        }
+        Place::Database(queue) => {
+            let Queued { entry, content, .. } = queue.read(id).await.map_err(|error| error.to_string())?;
+            let log = queue.log(id).await.map_err(|error| error.to_string())?;
+            write_front(&entry, log.as_bytes()).map_err(failed)?;
+            let mut body = queue.body(&content);
+            while let Some(piece) = body.next().await.map_err(failed)? {
+                write_piece(&piece).map_err(failed)?;
+            }
+        }
+    }
+    io::stdout().flush().map_err(failed)
 }
 
-fn write(envelope: &[u8], log: &[u8], file: &impl DiskFile, message: std::ops::Range<u64>) -> io::Result<()> {
+fn write_front(entry: &Entry, log: &[u8]) -> io::Result<()> {
+    let (mut out, envelope) = (io::stdout().lock(), entry.format());
+    [envelope.trim_end().as_bytes(), b"\n\n", log, b"\n"].iter().try_for_each(|part| out.write_all(part))
+}
+
+fn write_piece(piece: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    for part in [envelope, b"\n\n", log, b"\n"] {
-        out.write_all(part)?;
-    }
-    let is_terminal = out.is_terminal();
-    read_range(file, message, |piece| match is_terminal {
+    match out.is_terminal() {
         // No escape sequences of the sender.
         true => out.write_all(printable(&String::from_utf8_lossy(piece)).as_bytes()),
         false => out.write_all(piece),
-    })?;
-    out.flush()
+    }
 }
 
 impl Listed {
-    fn new<F>(id: &QueueId, queued: &Queued<F>) -> Self {
+    fn new<C>(id: &QueueId, queued: &Queued<C>) -> Self {
         let Queued { entry, progress, .. } = queued;
         let recipients = entry.recipients.iter().zip(&progress.recipients);
         Self {
             id: id.to_string(),
             received: format_time(entry.received),
-            octets: queued.octets(),
+            octets: queued.octets,
             from: entry.reverse_path.address().map(ToString::to_string).unwrap_or_default(),
             held: progress.is_held,
             recipients: recipients

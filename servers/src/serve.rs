@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use crate::configured::{self, Storage};
+use crate::configured::{self, ConfiguredSignInCounts, Storage};
 use crate::context::Context;
 use crate::reload::{ConfigSource, Reloader};
 use crate::services::{Programs, Running, Services};
@@ -65,11 +65,20 @@ pub(crate) fn serve(
             storage.check().await?;
             configured::check_accounts(config, &context.directory).await?;
         }
+        let sign_in_counts = storage.sign_in_counts();
+        share_sign_in_counts(&context, sign_in_counts.as_ref()).await?;
         warn_of_plain_passwords(&context.directory).await;
         let mut signals = Signals::listen()?;
         let (stop, shutdown) = watch::channel(false);
         let readiness = readiness(&context, shutdown);
         let mut running = services.start(config, &context, registry, certificate.as_ref(), &readiness);
+        if let Some(counts) = sign_in_counts {
+            running.services.spawn(exchange_counts(
+                counts,
+                Arc::clone(&context),
+                readiness.shutdown().clone(),
+            ));
+        }
         if let Some(agent) = agent {
             running.services.spawn(agent.run(readiness.shutdown().clone()));
         }
@@ -97,6 +106,29 @@ pub(crate) fn serve(
     });
     runtime.shutdown_timeout(THREAD_TIMEOUT);
     result
+}
+
+/// Counts failed sign-ins under the keys of all nodes, before the first one.
+async fn share_sign_in_counts(
+    context: &Context,
+    counts: Option<&ConfiguredSignInCounts>,
+) -> Result<(), String> {
+    if let Some(counts) = counts {
+        context.throttle.share(&counts.secret().await.map_err(|error| error.to_string())?);
+    }
+    Ok(())
+}
+
+/// Exchanges counts with other nodes until `shutdown` turns true.
+async fn exchange_counts(
+    counts: ConfiguredSignInCounts,
+    context: Arc<Context>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    tokio::select! {
+        () = counts.run(&context.throttle) => {}
+        _ = shutdown.wait_for(|shutdown| *shutdown) => {}
+    }
 }
 
 async fn warn_of_plain_passwords(directory: &impl AccountAdmin) {

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use postgres_testing::PostgresServer;
 use serde_json::{Value, json};
 use support::account::{post, post_from, session};
 use support::dns::{DnsRecord, DnsServer};
@@ -14,13 +15,25 @@ use support::mail_host::MailHost;
 use support::sender::{LOCALHOST, MESSAGE, Sender};
 use support::{ServerProcess, TIMEOUT, TestDir};
 
+const RETRY: &str = "retry_seconds = [3600]";
+
 /// A server with outbound mail and the page's listener.
 fn start(dns: &DnsServer, port: u16) -> Sender {
-    let dir = TestDir::with_config(&Sender::config(dns, port, "retry_seconds = [3600]"));
+    let dir = TestDir::with_config(&Sender::config(dns, port, RETRY));
+    start_in(dir, None)
+}
+
+/// As [`start`], with the queue in a database.
+fn start_with_database(dns: &DnsServer, port: u16) -> Sender {
+    let (dir, database) = Sender::dir_with_database(dns, port, RETRY);
+    start_in(dir, Some(database))
+}
+
+fn start_in(dir: TestDir, database: Option<PostgresServer>) -> Sender {
     let arguments = ["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0", "--web", "127.0.0.1:0"];
     let listeners = ["smtp", "submission", "pop3", "web"];
     let server = ServerProcess::start(env!("CARGO_BIN_EXE_pennypost"), &arguments, &dir, &listeners);
-    Sender { dir, server }
+    Sender { dir, server, database }
 }
 
 /// The queue as a user sees it.
@@ -60,6 +73,12 @@ fn dns() -> DnsServer {
 
 #[test]
 fn sender_sees_the_waiting_recipients_with_the_next_attempt() {
+    for start in [start, start_with_database] {
+        check_waiting_recipients(start);
+    }
+}
+
+fn check_waiting_recipients(start: fn(&DnsServer, u16) -> Sender) {
     let (host, dns) = (greylisting_host(), dns());
     let sender = start(&dns, host.address.port());
     let message = b"From: ag@iitkgp.edu\r\nTo: x@example.net\r\nSubject: =?utf-8?q?gr=C3=BC=C3=9Fe?=\r\n\
@@ -94,6 +113,12 @@ fn sender_sees_the_waiting_recipients_with_the_next_attempt() {
 
 #[test]
 fn message_behind_an_unreachable_host_has_the_time_and_the_reason_of_the_block() {
+    for start in [start, start_with_database] {
+        check_blocked_messages(start);
+    }
+}
+
+fn check_blocked_messages(start: fn(&DnsServer, u16) -> Sender) {
     let (host, dns) = (greylisting_host(), dns());
     let sender = start(&dns, host.address.port());
     sender.submit(&["z@dead.example"], MESSAGE);

@@ -68,9 +68,10 @@ impl Run {
         self.model.wait_for_more(FLOW, FLOW_LIMIT);
         self.cluster.wait_until_healthy();
         let start = Instant::now();
+        let primary = self.cluster.primary().expect("it is healthy");
         let promoted = match fault {
             Fault::KillPrimaryHost | Fault::FreezePrimaryHost | Fault::FreezePrimaryPatroni => {
-                Some(self.replace_primary(fault, start))
+                Some(self.replace_primary(fault, start, primary))
             }
             _ => {
                 self.disturb(fault);
@@ -99,12 +100,13 @@ impl Run {
                 let _ = writeln!(self.report, "{fault:?}: {FLOW} messages within {}", seconds(flows - start));
             }
         }
-        self.repair(fault);
+        if promoted.is_some() {
+            self.cluster.hosts[primary].restart();
+        }
     }
 
     /// A fault of the primary after which another host is promoted. Returns the time of the promotion.
-    fn replace_primary(&mut self, fault: Fault, start: Instant) -> Instant {
-        let primary = self.cluster.primary().expect("it is healthy");
+    fn replace_primary(&mut self, fault: Fault, start: Instant, primary: usize) -> Instant {
         let host = &mut self.cluster.hosts[primary];
         match fault {
             Fault::KillPrimaryHost => host.kill(),
@@ -150,17 +152,6 @@ impl Run {
                 self.cluster.haproxy.signal(Signal::STOP);
                 sleep(Duration::from_secs(5));
                 self.cluster.haproxy.signal(Signal::CONT);
-            }
-        }
-    }
-
-    /// Starts or resumes a host that was replaced.
-    fn repair(&mut self, fault: Fault) {
-        for host in &mut self.cluster.hosts {
-            match fault {
-                Fault::KillPrimaryHost if !host.patroni.is_started() => host.patroni.start(),
-                Fault::FreezePrimaryHost | Fault::FreezePrimaryPatroni => host.signal(Signal::CONT),
-                _ => {}
             }
         }
     }

@@ -129,7 +129,7 @@ fn only_users_and_relay_networks_send_outside() {
 #[test]
 fn without_the_section_no_mail_leaves_the_host() {
     let dir = TestDir::with_config("[smtp]\nsubmission_listen = ['127.0.0.1:0']\n");
-    let sender = Sender { server: serve(&dir), dir };
+    let sender = Sender { server: serve(&dir), dir, database: None };
     let mut smtp = sender.submission();
     smtp.command("MAIL FROM:<ag@iitkgp.edu>");
     let reply = smtp.command("RCPT TO:<x@example.net>");
@@ -164,7 +164,7 @@ fn requested_reports_pass_through_an_alias() {
         dns.address
     ));
     fs::write(dir.path("data/Aliases.txt"), "sales: partner@example.net\n").expect("the file is written");
-    let sender = Sender { server: serve(&dir), dir };
+    let sender = Sender { server: serve(&dir), dir, database: None };
     let mut smtp = sender.submission();
     smtp.command("MAIL FROM:<ag@iitkgp.edu> RET=HDRS ENVID=1");
     assert!(smtp.command("RCPT TO:<sales@iitkgp.edu> NOTIFY=SUCCESS,DELAY").starts_with("250"));
@@ -231,7 +231,7 @@ fn alias_on_another_host_is_forwarded() {
         dns.address
     ));
     fs::write(dir.path("data/Aliases.txt"), "sales: ag, partner@example.net\n").expect("the file is written");
-    let sender = Sender { server: serve(&dir), dir };
+    let sender = Sender { server: serve(&dir), dir, database: None };
     let mut smtp = sender.server.smtp();
     smtp.command("EHLO client.example");
     let reply = smtp.deliver("a@elsewhere.example", &["sales@iitkgp.edu"], b"Subject: x\r\n\r\nbody\r\n");

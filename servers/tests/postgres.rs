@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use postgres_testing::{Durability, PostgresServer};
 
 use support::mail_model::Model;
-use support::{ProgramOutput, ServerProcess, TIMEOUT, TestDir};
+use support::{LineStream, Pop3Client, ProgramOutput, ServerProcess, TIMEOUT, TestDir};
 
 /// A database and a directory whose configuration names it.
 struct Cluster {
@@ -34,7 +34,7 @@ impl Cluster {
         let migrated = dir.pennypost(&["migrate"], "");
         assert_eq!(
             (migrated.code, migrated.stdout.as_str()),
-            (Some(0), "applied V1__mail\n"),
+            (Some(0), "applied V1__mail, V2__nodes\n"),
             "{migrated:?}"
         );
         Self { postgres, dir, url }
@@ -92,11 +92,60 @@ fn accounts_aliases_and_mail_are_administered_in_the_database() {
     assert!(broken.code == Some(1) && broken.stdout.contains("aliases: sales points to gb"), "{broken:?}");
 }
 
+/// The reply to RCPT.
+fn recipient_reply(server: &ServerProcess, parameters: &str, recipient: &str) -> String {
+    let mut smtp = server.smtp();
+    smtp.command("EHLO client.example");
+    assert!(smtp.command(&format!("MAIL FROM:<a@elsewhere.example>{parameters}")).starts_with("250"));
+    smtp.command(&format!("RCPT TO:<{recipient}>"))
+}
+
+#[test]
+fn quotas_in_the_database_apply_on_all_nodes_and_stay_with_a_renamed_account() {
+    let cluster = Cluster::with_accounts(Durability::Unsynced);
+    let server = cluster.dir.serve();
+    server.smtp().deliver_to_gb(b"Subject: one\r\n\r\n");
+    let (_, size) = server.log_in("gb", "other").stat();
+    for (soft, hard, parameters, reply) in [
+        (size + 1, size + 1_000, "", "250"),
+        (size, size + 1_000, "", "452 4.2.2"),
+        (size + 1, size + 1_000, " SIZE=1001", "552 5.2.2"),
+    ] {
+        cluster.succeeds(&["user", "quota", "gb", &soft.to_string(), &hard.to_string()], "");
+        // A node sees the change of another process within a second.
+        let started = Instant::now();
+        loop {
+            let answer = recipient_reply(&server, parameters, "gb@iit.edu");
+            if answer.starts_with(reply) {
+                break;
+            }
+            assert!(started.elapsed() < TIMEOUT, "{soft} {hard} {parameters}: {answer}");
+            thread::sleep(Duration::from_millis(50));
+        }
+        assert!(recipient_reply(&server, parameters, "ag@iit.edu").starts_with("250"));
+    }
+    drop(server);
+    cluster.succeeds(&["user", "quota", "gb", "1 MiB", "2 MiB"], "");
+    cluster.succeeds(&["user", "rename", "gb", "greta"], "");
+    cluster.postgres.psql("mail0", "INSERT INTO quota (account, soft, hard) VALUES ('', 1024, 1024)");
+    let list = cluster.succeeds(&["user", "list", "--usage"], "");
+    assert_eq!(list, format!("ag: 0 octets, quota 1 KiB\ngreta: {size} octets, quota 1 MiB, 2 MiB\n"));
+    // The quotas are copied into files, and back into another database.
+    let copied = cluster.dir.path("copied");
+    let copied = copied.to_str().expect("UTF-8");
+    cluster.succeeds(&["copy", "--from", &cluster.url, "--to", copied], "");
+    let quotas = fs::read_to_string(cluster.dir.path("copied/Quotas.txt")).expect("written");
+    assert_eq!(quotas, "*: 1 KiB\ngreta: 1 MiB, 2 MiB\n");
+    let other = Cluster::start(Durability::Unsynced);
+    other.succeeds(&["copy", "--from", copied, "--to", &other.url], "");
+    assert_eq!(other.succeeds(&["user", "list", "--usage"], ""), list);
+}
+
 #[test]
 fn unusable_database_is_named_at_start() {
     let cluster = Cluster::with_accounts(Durability::Unsynced);
     let serve = ["serve", "--smtp", "127.0.0.1:0", "--pop3", "127.0.0.1:0", "--web", "off"];
-    cluster.postgres.psql("mail0", "UPDATE refinery_schema_history SET version = 999");
+    cluster.postgres.psql("mail0", "UPDATE refinery_schema_history SET version = 999 WHERE version = 2");
     cluster.fails(&serve, "use a newer program");
     cluster.fails(&["user", "list"], "use a newer program");
     let config = cluster.dir.path("pennypost.toml");
@@ -259,6 +308,42 @@ fn node_frozen_in_the_middle_of_a_removal_removes_nothing() {
     assert!(second.retrieve(2).ends_with(b"Subject: two\r\n\r\n"));
     assert!(second.command("DELE 1").starts_with("+OK") && second.command("QUIT").starts_with("+OK"));
     assert_eq!(frozen.log_in("gb", "other").stat().0, 1);
+}
+
+#[test]
+fn failed_sign_ins_on_one_node_are_throttled_on_the_other() {
+    const LIMIT: usize = 4;
+    let cluster = Cluster::with_accounts(Durability::Unsynced);
+    let config = cluster.dir.path("pennypost.toml");
+    let text = fs::read_to_string(&config).expect("read");
+    let limit = format!("[auth]\nfailures_per_address = {LIMIT}\n");
+    fs::write(&config, text.replacen("[auth]\n", &limit, 1)).expect("written");
+    let (first, second) = (cluster.dir.serve(), cluster.dir.serve());
+    let attempt = |node: &ServerProcess, from: u8, user: &str, password: &str| {
+        let stream = LineStream::connect_from([127, 0, 0, from], node.address("pop3"));
+        let mut pop3 = Pop3Client::from_stream(stream);
+        assert!(pop3.command(&format!("USER {user}")).starts_with("+OK"));
+        pop3.command(&format!("PASS {password}"))
+    };
+    // Of this login's failures, only its own count.
+    assert!(attempt(&second, 2, "ag", "secret").starts_with("+OK"));
+    for number in 0..LIMIT {
+        assert!(attempt(&first, 2, &format!("user{number}"), "guess").starts_with("-ERR [AUTH]"));
+    }
+    let mut admitted = 0;
+    while !attempt(&second, 2, "nobody", "guess").starts_with("-ERR [SYS/TEMP] too many") {
+        admitted += 1;
+        assert!(admitted < LIMIT, "the node counts for itself");
+        thread::sleep(Duration::from_millis(500));
+    }
+    assert!(attempt(&second, 2, "gb", "other").starts_with("-ERR [SYS/TEMP] too many"));
+    assert!(attempt(&second, 3, "gb", "other").starts_with("+OK"));
+    // The first node has learnt of the login.
+    assert!(attempt(&first, 2, "ag", "secret").starts_with("+OK"));
+    assert_eq!(
+        cluster.postgres.psql("mail0", "SELECT DISTINCT kind FROM sign_in_count ORDER BY kind"),
+        "0\n1\n2\n"
+    );
 }
 
 /// The library of Debian's package libfaketime, which changes the clock of a program.

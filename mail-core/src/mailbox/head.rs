@@ -121,10 +121,15 @@ pub(super) fn received_date(received: &Field<'_>) -> Option<chrono::DateTime<chr
     date::parse_short(std::str::from_utf8(received.value).ok()?.trim())
 }
 
-/// The range of Return-Path and, if it follows, Received.
+/// The range of Return-Path and, if Received follows, with or without Delivered-To before it, of these.
 fn server_trace(window: &[u8], return_path: Range<usize>, at_end: bool) -> Result<Range<usize>, Stop> {
-    let received = field_at(window, return_path.end, at_end)?.filter(|field| field.is("Received"));
-    Ok(return_path.start..return_path.end + received.map_or(0, |field| field.raw.len()))
+    let field_end = |at: usize, name: &str| {
+        let field = field_at(window, at, at_end)?.filter(|field| field.is(name));
+        Ok(field.map(|field| at + field.raw.len()))
+    };
+    let delivered_to = field_end(return_path.end, "Delivered-To")?;
+    let received = field_end(delivered_to.unwrap_or(return_path.end), "Received")?;
+    Ok(return_path.start..received.unwrap_or(return_path.end))
 }
 
 fn server_head(window: &[u8], mut front: [Range<u32>; 3], trace: Range<usize>) -> Head {
@@ -143,9 +148,9 @@ fn server_head(window: &[u8], mut front: [Range<u32>; 3], trace: Range<usize>) -
     Head { author: Author::Server, front, length: trace.end, trace, id, lacks_blank_line: false }
 }
 
-/// The value of the Received field after Return-Path.
+/// The value of the Received field in a server's trace fields.
 fn trace_received(trace: &[u8]) -> &[u8] {
-    header::fields(trace).nth(1).map_or(&b""[..], |field| field.value)
+    header::fields(trace).find(|field| field.is("Received")).map_or(&b""[..], |field| field.value)
 }
 
 /// The id, if it is a valid unique-id, and the text after it.

@@ -37,17 +37,36 @@ pub struct Trace {
 impl Trace {
     /// Formats Return-Path, Delivered-To, Received and Authentication-Results. A comment lists the added fields.
     pub(super) fn write(&self, recipient: &Address, added: &[&str], out: &mut Vec<u8>) {
-        self.write_trace_fields(Some(recipient), added, out);
+        self.write_return_path(out);
+        if self.delivered_to {
+            write_delivered_to(recipient, out);
+        }
+        out.extend_from_slice(self.received(added).as_bytes());
         self.write_results(out);
     }
 
-    /// Without `recipient`, there is no Delivered-To.
-    pub(super) fn write_trace_fields(&self, recipient: Option<&Address>, added: &[&str], out: &mut Vec<u8>) {
-        out.extend_from_slice(format!("Return-Path: {}\r\n", self.reverse_path).as_bytes());
-        if let Some(recipient) = recipient.filter(|_| self.delivered_to) {
-            out.extend_from_slice(format!("Delivered-To: {recipient}\r\n").as_bytes());
+    /// Formats the trace fields of all recipients' copies: Return-Path and Received, or only Received if Delivered-To is between them.
+    pub(super) fn write_shared(&self, added: &[&str], out: &mut Vec<u8>) {
+        if !self.delivered_to {
+            self.write_return_path(out);
         }
         out.extend_from_slice(self.received(added).as_bytes());
+    }
+
+    /// Formats Return-Path and Delivered-To of one recipient's copy, which precede a [`WireHead`](super::WireHead); `None` without
+    /// Delivered-To.
+    #[must_use]
+    pub fn delivery_fields(&self, recipient: &Address) -> Option<Vec<u8>> {
+        self.delivered_to.then(|| {
+            let mut out = Vec::with_capacity(128);
+            self.write_return_path(&mut out);
+            write_delivered_to(recipient, &mut out);
+            out
+        })
+    }
+
+    fn write_return_path(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("Return-Path: {}\r\n", self.reverse_path).as_bytes());
     }
 
     pub(super) fn write_results(&self, out: &mut Vec<u8>) {
@@ -74,6 +93,10 @@ impl Trace {
             date::rfc5322(&self.time.fixed_offset()),
         )
     }
+}
+
+fn write_delivered_to(recipient: &Address, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("Delivered-To: {recipient}\r\n").as_bytes());
 }
 
 /// Makes a text one atom of a trace field, in which no comment, field or line can begin or end.

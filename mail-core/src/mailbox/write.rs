@@ -133,12 +133,13 @@ impl RecordWriter {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Header(Vec<u8>);
 
-/// The head of a message as POP3 sends it, without dot-stuffing. It is the same for all recipients.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The head of a message as POP3 sends it, without dot-stuffing. It is the same for all recipients; [`Trace::delivery_fields`] of each
+/// precede it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WireHead {
     /// The trace fields, the message's own From, To and Subject, Authentication-Results, and the message's other fields.
     pub octets: Vec<u8>,
-    /// Length of the trace fields Return-Path and Received.
+    /// Length of the trace fields Return-Path and Received, or of Received.
     pub trace_length: usize,
     /// Length of From, To and Subject.
     pub front_length: usize,
@@ -185,6 +186,12 @@ impl<'a> FrontFields<'a> {
 }
 
 impl Header {
+    /// The fields, each with its line end.
+    #[must_use]
+    pub fn octets(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Formats the head of one recipient's record. The output of [`RecordWriter`] follows it.
     ///
     /// The first From, To and Subject are copied unchanged. Missing ones are added and listed in the trace field, so
@@ -211,7 +218,7 @@ impl Header {
     pub fn wire_head(&self, trace: &Trace) -> WireHead {
         let front = FrontFields::find(&self.0);
         let mut octets = Vec::with_capacity(self.0.len() + 512);
-        trace.write_trace_fields(None, &front.missing(), &mut octets);
+        trace.write_shared(&front.missing(), &mut octets);
         let trace_length = octets.len();
         front.0.iter().flatten().for_each(|field| put_line(field.raw, &mut octets));
         let front_length = octets.len() - trace_length;
@@ -246,7 +253,7 @@ pub struct WireRecord {
 
 impl WireRecord {
     /// Appends the first four fields, and the message up to the end of its From, To and Subject. `head` is the start of the
-    /// message, up to there; its length and `trace_length` are those of a [`WireHead`]. `front` replaces From, To and Subject.
+    /// message, up to there, with delivery fields, which `trace_length` includes. `front` replaces From, To and Subject.
     #[must_use]
     pub fn begin(
         head: &[u8],
@@ -390,20 +397,23 @@ mod tests {
             message in "((From|To|Subject|X|\\.y): [a-z.]{0,3}\r\n){0,5}(\r\n)?([.a]{0,3}\r\n){0,3}",
             step in 1_usize..20,
             authentication_results in proptest::option::of(Just("Authentication-Results: a; spf=pass\r\n".to_owned())),
+            delivered_to: bool,
         ) {
-            let trace = Trace { authentication_results, ..trace() };
+            let trace = Trace { authentication_results, delivered_to, ..trace() };
             let recipient = Address::parse("gb@iit.edu").unwrap();
             let (mut writer, mut wire_rest) = (RecordWriter::without_dot_stuffing(), Vec::new());
             message.as_bytes().chunks(step).for_each(|chunk| writer.write(chunk, &mut wire_rest));
             let header = writer.finish(&mut wire_rest);
             let head = header.wire_head(&trace);
-            let (mut wire, front) = (head.octets.clone(), header.completed_front(&trace, &recipient));
-            wire.extend_from_slice(&wire_rest);
+            let front = header.completed_front(&trace, &recipient);
+            let delivery_fields = trace.delivery_fields(&recipient).unwrap_or_default();
+            let wire = [&delivery_fields[..], &head.octets, &wire_rest].concat();
+            let trace_length = delivery_fields.len() + head.trace_length;
 
             let mut built = Vec::new();
-            let own = head.trace_length + head.front_length;
+            let own = trace_length + head.front_length;
             let mut writer =
-                WireRecord::begin(&wire[..own], head.trace_length, front.as_deref(), &trace.time, &mut built);
+                WireRecord::begin(&wire[..own], trace_length, front.as_deref(), &trace.time, &mut built);
             wire[own..].chunks(step).for_each(|chunk| writer.write(chunk, &mut built));
             writer.finish(&mut built);
             let expected = record(message.as_bytes(), step, &trace);
@@ -411,6 +421,7 @@ mod tests {
 
             let found = records(expected.as_bytes(), "iitkgp.edu");
             prop_assert_eq!(found[0].message().unwrap().octets, wire.len() as u64);
+            prop_assert_eq!(found[0].message().unwrap().id(), Some(&*trace.id));
         }
     }
 

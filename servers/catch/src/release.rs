@@ -12,7 +12,9 @@ use bytes::Bytes;
 use config::{Config, HostName, HostPort, Identity, OutboundMode, Pattern};
 use mail_core::mailbox::Trace;
 use mail_core::message::address::{Address, Domain, ReversePath};
-use mail_outbound::{Agent, Grouping, Metrics, OutboundQueue, ReportTarget, SharedSchedule, open_srs};
+use mail_outbound::{
+    Agent, Composer, Grouping, Metrics, OutboundQueue, ReportTarget, SharedSchedule, TextQueue, open_srs,
+};
 use mail_service::context::{Clock as _, IdGenerator as _};
 use mail_store::disk::RealDisk;
 use mail_store::offload::Threads;
@@ -45,7 +47,7 @@ pub(crate) struct Release {
 }
 
 /// Delivers the queue.
-pub(crate) type ReleaseAgent = Agent<RealDisk, Threads, Reports>;
+pub(crate) type ReleaseAgent = Agent<TextQueue<RealDisk, Threads>, Reports>;
 
 /// Stores reports as caught mail.
 #[derive(Debug)]
@@ -97,12 +99,12 @@ impl Release {
         let root = store.files().root();
         let srs = open_srs(root, config.hostname.clone())?;
         let schedule = SharedSchedule::new(grouping, delay_report);
-        let queue = OutboundQueue::open(&RealDisk::new(root), Threads, schedule, srs)
+        let queue = OutboundQueue::open(&RealDisk::new(root), Threads, schedule, Composer::new(srs, None))
             .map_err(|error| format!("cannot use the outbound queue: {error}"))?;
         let metrics = Metrics::registered(&mut Registry::default());
         let reports = Reports(Arc::clone(store));
-        let agent =
-            Agent::new(&queue, outbound.clone(), config.hostname.clone(), reports, metrics, Some(root))?;
+        let ((files, schedule), hostname) = (queue.parts(), config.hostname.clone());
+        let agent = Agent::new(files, schedule, outbound.clone(), hostname, reports, metrics, Some(root))?;
         let release = Self { queue, hostname: config.hostname.clone(), allowed: allowed.to_vec(), smarthost };
         Ok((release, agent))
     }

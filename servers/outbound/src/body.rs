@@ -1,4 +1,4 @@
-//! The message of an entry, read in pieces.
+//! The message of an entry of the text queue, read in pieces.
 
 use std::io;
 use std::ops::Range;
@@ -7,18 +7,14 @@ use std::sync::Arc;
 use mail_store::disk::{DiskFile, read_exact};
 use mail_store::offload::Offload;
 
+use crate::store::MessageBody;
+
 /// Most messages fit.
 const PIECE_OCTETS: u64 = 64 << 10;
 
-/// A message being sent.
-pub(crate) trait MessageBody: Send {
-    /// The next piece; `None` at the end.
-    fn next(&mut self) -> impl Future<Output = io::Result<Option<Vec<u8>>>> + Send;
-}
-
 /// A message in a file.
 #[derive(Debug)]
-pub(crate) struct FileBody<F, O> {
+pub struct FileBody<F, O> {
     pub(crate) file: Arc<F>,
     pub(crate) rest: Range<u64>,
     pub(crate) offload: O,

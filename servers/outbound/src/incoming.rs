@@ -1,103 +1,52 @@
-//! A message on its way into the queue.
+//! A message on its way into the text queue.
 
-use std::fmt::Debug;
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use mail_core::mailbox::Trace;
-use mail_core::message::address::{Address, ReversePath};
-use mail_core::message::complete::complete_header;
-use mail_core::message::header::{self, HeaderBounds, HeaderScanner};
-use mail_core::message::id::MessageId;
-use mail_core::message::srs::Srs;
-use mail_core::queue::{Entry, QueueId, Recipient};
-use mail_core::smtp::dsn::Ret;
-use mail_core::smtp::parameter::RcptParameters;
-use mail_store::disk::{Disk, DiskFile};
+use mail_core::message::header::{HeaderBounds, HeaderScanner};
+use mail_store::disk::Disk;
 use mail_store::offload::Offload;
-use mail_store::spool::{SpillFiles, Spool, Spooled};
-use mail_store::{DeliveryTarget, Destination, Envelope, IncomingMessage, Origin, StoreError};
+use mail_store::spool::{SpillFiles, Spool};
+use mail_store::{DeliveryTarget, Destination, Envelope, IncomingMessage, StoreError};
 
-use tracing::info;
-
-use crate::queue::{ENVELOPE_OCTETS_MAX, Queue};
+use crate::compose::Composer;
 use crate::schedule::SharedSchedule;
+use crate::text::TextQueue;
 
-/// Signs messages of this host.
-pub trait Signer: Send + Sync + Debug {
-    /// The fields to add above the header, each with its CRLF; empty if the message is not signed. `header` has CRLF line ends and
-    /// does not include the empty line, `body` begins with it. Blocks while it reads the body.
-    ///
-    /// # Errors
-    /// The body cannot be read, or the signature not be made.
-    fn sign(&self, reverse_path: &ReversePath, header: &[u8], body: &ReadBody<'_>) -> io::Result<Vec<u8>>;
-}
-
-/// Passes the octets after a header to its argument, in pieces.
-pub type ReadBody<'a> = dyn Fn(&mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> + 'a;
-
-/// A type without a lifetime, so that it can move to another thread in the middle of an async function.
-#[derive(Debug, Clone)]
-struct SharedSigner(Arc<dyn Signer>);
-
-impl SharedSigner {
-    /// The signature fields of a message.
-    fn sign(
-        &self,
-        reverse_path: &ReversePath,
-        header: &[u8],
-        body: &Spooled<impl DiskFile>,
-    ) -> Result<Vec<u8>, StoreError> {
-        let Self(signer) = self;
-        let fields = signer.sign(reverse_path, header, &|put| body.read(put));
-        fields.map_err(|error| StoreError::Failed(format!("cannot sign the message: {error}")))
-    }
-}
-
-/// Accepts messages for other hosts.
+/// Accepts messages for other hosts into the text queue.
 #[derive(Debug, Clone)]
 pub struct OutboundQueue<D: Disk, O: Offload> {
-    pub(crate) queue: Arc<Queue<D>>,
-    pub(crate) schedule: Arc<SharedSchedule>,
-    pub(crate) offload: O,
-    srs: Srs,
+    queue: TextQueue<D, O>,
+    schedule: Arc<SharedSchedule>,
+    composer: Composer,
     spill_files: Arc<SpillFiles<D>>,
-    signer: Option<SharedSigner>,
 }
 
 impl<D: Disk, O: Offload> OutboundQueue<D, O> {
-    /// Opens the queue below the directory of `disk`. `srs` rewrites the senders of forwarded mail.
+    /// Opens the queue below the directory of `disk`.
     ///
     /// # Errors
     /// Another process delivers the queue, or its directory cannot be used.
-    pub fn open(disk: &D, offload: O, schedule: SharedSchedule, srs: Srs) -> Result<Self, StoreError> {
+    pub fn open(
+        disk: &D,
+        offload: O,
+        schedule: SharedSchedule,
+        composer: Composer,
+    ) -> Result<Self, StoreError> {
         Ok(Self {
-            srs,
-            queue: Arc::new(Queue::open(disk.clone())?),
+            composer,
+            queue: TextQueue::open(disk.clone(), offload)?,
             schedule: Arc::new(schedule),
-            offload,
             spill_files: Arc::new(SpillFiles::open(disk)?),
-            signer: None,
         })
     }
 
-    /// Signs submitted messages.
+    /// The queue and its schedule, for the agent.
     #[must_use]
-    pub fn with_signer(mut self, signer: Arc<dyn Signer>) -> Self {
-        self.signer = Some(SharedSigner(signer));
-        self
-    }
-}
-
-impl<D: Disk, O: Offload> OutboundQueue<D, O> {
-    /// The reverse-path of forwarded mail: an address of this host, as SPF requires. One that would be too long is unchanged.
-    fn forwarded(&self, sender: Address, now: DateTime<Utc>) -> ReversePath {
-        let rewritten = self.srs.forward(&sender, now);
-        let rewritten =
-            rewritten.inspect_err(|error| info!(%sender, %error, "forwarded with the original sender"));
-        ReversePath::Address(rewritten.unwrap_or(sender))
+    pub fn parts(&self) -> (TextQueue<D, O>, Arc<SharedSchedule>) {
+        (self.queue.clone(), Arc::clone(&self.schedule))
     }
 }
 
@@ -105,25 +54,16 @@ impl<D: Disk, O: Offload> DeliveryTarget for OutboundQueue<D, O> {
     type Incoming = OutboundIncoming<D, O>;
 
     async fn begin(&self, envelope: &Envelope) -> Result<Self::Incoming, StoreError> {
-        let recipient = |destination: &Destination| match destination {
-            Destination::Remote(address) => {
-                // Another host's sender may be forged, so it gets no more than the default reports.
-                let parameters = match envelope.origin {
-                    Origin::OtherHost => RcptParameters::default(),
-                    _ => envelope.dsn.parameters(address),
-                };
-                Ok(Recipient { address: address.clone(), parameters })
+        for destination in &envelope.recipients {
+            if let Destination::Mailbox { address, .. } = destination {
+                return Err(StoreError::Failed(format!("{address} has a mailbox on this host")));
             }
-            Destination::Mailbox { address, .. } => {
-                Err(StoreError::Failed(format!("{address} has a mailbox on this host")))
-            }
-        };
+        }
         Ok(OutboundIncoming {
             target: self.clone(),
             envelope: envelope.clone(),
-            recipients: envelope.recipients.iter().map(recipient).collect::<Result<_, _>>()?,
             header: Header::default(),
-            body: Spool::new(Arc::clone(&self.spill_files), self.offload.clone()),
+            body: Spool::new(Arc::clone(&self.spill_files), self.queue.offload.clone()),
             eight_bit: false,
             error: None,
         })
@@ -135,7 +75,6 @@ impl<D: Disk, O: Offload> DeliveryTarget for OutboundQueue<D, O> {
 pub struct OutboundIncoming<D: Disk, O: Offload> {
     target: OutboundQueue<D, O>,
     envelope: Envelope,
-    recipients: Vec<Recipient>,
     header: Header,
     /// The message after the header.
     body: Spool<D, O>,
@@ -217,66 +156,20 @@ impl<D: Disk, O: Offload> IncomingMessage for OutboundIncoming<D, O> {
         self.check()?;
         let body = self.header.finish();
         self.body.end().extend_from_slice(&body);
-        let Self { target, envelope, recipients, header, body, eight_bit, .. } = self;
-        let id: QueueId =
-            trace.id.parse().map_err(|error| StoreError::Failed(format!("{error}: {}", trace.id)))?;
-        let header = header.octets;
-        let reverse_path = match envelope.reverse_path {
-            // An alias forwards the message.
-            ReversePath::Address(sender) if envelope.origin == Origin::OtherHost => {
-                target.forwarded(sender, trace.time)
-            }
-            path => path,
+        let Self { target, envelope, header, body, eight_bit, .. } = self;
+        let Some(composed) = target.composer.compose(&envelope, &header.octets, eight_bit, trace)? else {
+            return Err(StoreError::Failed("the message has no recipient on another host".into()));
         };
-        let entry = Entry {
-            received: trace.time,
-            reverse_path: reverse_path.clone(),
-            // Its content must not return over an unencrypted connection (RFC 8689 section 5).
-            ret: if envelope.require_tls { Some(Ret::Headers) } else { envelope.dsn.ret },
-            envid: envelope.dsn.envid,
-            recipients,
-            eight_bit,
-            // Much forwarded mail has UTF-8 in its header and was sent without SMTPUTF8.
-            utf8: (envelope.origin != Origin::OtherHost || trace.with.starts_with("UTF8"))
-                && !header.is_ascii()
-                && str::from_utf8(&header).is_ok(),
-            require_tls: envelope.require_tls,
-            tls_optional: header::first(&header, "TLS-Required")
-                .is_some_and(|field| field.value.trim_ascii().eq_ignore_ascii_case(b"no")),
-        };
-        let mut head = entry.format().into_bytes();
-        if head.len() as u64 > ENVELOPE_OCTETS_MAX {
-            return Err(StoreError::Failed("the envelope has too many recipients".into()));
-        }
-        head.extend_from_slice(trace.received(&[]).as_bytes());
-        head.extend_from_slice(trace.authentication_results.as_deref().unwrap_or_default().as_bytes());
-        let (header, signer) = match envelope.origin {
-            Origin::ThisHost | Origin::RelayClient => {
-                let mut completed = Vec::with_capacity(header.len());
-                complete_header(&header, &trace.time.fixed_offset(), &message_id(trace), &mut completed);
-                let signer = target.signer.clone().filter(|_| envelope.origin == Origin::ThisHost);
-                (completed, signer)
-            }
-            Origin::OtherHost => (header, None),
-        };
-        let (body, queue) = (body.finish().await?, Arc::clone(&target.queue));
-        let entry_id = id.clone();
+        let TextQueue { queue, offload, .. } = target.queue;
+        let (id, entry) = (composed.id.clone(), composed.entry.clone());
+        let body = body.finish().await?;
         let insert = move || {
-            if let Some(signer) = signer {
-                head.extend_from_slice(&signer.sign(&reverse_path, &header, &body)?);
-            }
-            head.extend_from_slice(&header);
-            queue.insert(&entry_id, &head, |put| body.read(|piece| -> io::Result<()> { put(piece) }))
+            let mut head = composed.envelope.clone().into_bytes();
+            head.extend_from_slice(&composed.head(&body)?);
+            queue.insert(&composed.id, &head, |put| body.read(|piece| -> io::Result<()> { put(piece) }))
         };
-        target.offload.run(insert).await?;
+        offload.run(insert).await?;
         target.schedule.add(id, &entry);
         Ok(())
     }
-}
-
-/// The Message-ID of a submitted message without one.
-fn message_id(trace: &Trace) -> MessageId {
-    let at = |host: &str| MessageId::parse(&format!("{}@{host}", trace.id));
-    // The longest host names do not fit.
-    at(&trace.by).or_else(|| at("localhost")).expect("the id of a trace is printable ASCII")
 }

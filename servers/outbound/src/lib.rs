@@ -1,4 +1,4 @@
-//! Mail to other hosts: a queue of text files, and the agent that delivers it.
+//! Mail to other hosts: a queue, and the agent that delivers it.
 //!
 //! ```text
 //!   SMTP session ──▶ OutboundQueue (a DeliveryTarget) ──▶ data/queue/ID ──▶ Agent ──▶ mail servers of the recipients
@@ -7,8 +7,10 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`queue`] | the files of the queue |
-//! | `incoming` | receives a message into the queue |
+//! | [`store`] | the queue as the agent uses it: files, or a database (crate mail-postgres) |
+//! | `compose` | the entry of a message |
+//! | [`queue`], `text` | the files of the queue |
+//! | `incoming` | receives a message into the files |
 //! | `schedule` | which message is due, and which destination may have another connection |
 //! | `agent` | the tasks that deliver |
 //! | `route` | the mail servers of a domain |
@@ -21,6 +23,7 @@
 
 mod agent;
 mod body;
+mod compose;
 mod dane;
 mod dns;
 mod incoming;
@@ -31,13 +34,18 @@ mod route;
 mod schedule;
 mod session;
 mod srs_key;
+pub mod store;
+mod text;
 mod waiting;
 
 pub use agent::{Agent, ControlError, Metrics, ReportTarget, Request, request};
+pub use body::FileBody;
+pub use compose::{Composed, Composer, ReadBody, Signer};
 pub use dns::dns_resolver;
-pub use incoming::{OutboundIncoming, OutboundQueue, ReadBody, Signer};
+pub use incoming::{OutboundIncoming, OutboundQueue};
 pub use schedule::{Grouping, SharedSchedule};
 pub use srs_key::{SRS_KEY, open_srs};
-pub use waiting::{WaitingMessage, WaitingRecipient, WaitingState};
+pub use text::{FileContent, TextQueue};
+pub use waiting::{WaitingMessage, WaitingRecipient, WaitingState, senders, waiting};
 
 pub use route::is_public;

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::ops::{Deref, Range};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use mail_core::queue::{Entry, EntryError, LogLine, Progress, QueueId, lines};
 use mail_store::StoreError;
 use mail_store::disk::{Disk, DiskFile, Open, failed, ignore_missing, open_existing, read_exact};
+
+use crate::store::{QueueError, Queued};
+use crate::text::FileContent;
 
 /// The directory of the queue, below the data directory.
 pub const DIRECTORY: &str = "queue";
@@ -21,19 +24,6 @@ const LOG: &str = "log";
 pub(crate) const ENVELOPE_OCTETS_MAX: u64 = 4 << 20;
 /// Covers most envelopes.
 const ENVELOPE_OCTETS_INITIAL: u64 = 4 << 10;
-/// A failure to read an entry.
-#[derive(Debug, thiserror::Error)]
-pub enum QueueError {
-    /// The entry was delivered, returned or removed.
-    #[error("the queue has no message {0}")]
-    NotFound(QueueId),
-    /// The entry was damaged or edited.
-    #[error("{path}: {reason}; correct or remove the file")]
-    Invalid { path: PathBuf, reason: EntryError },
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 /// Reads the files of the queue.
 #[derive(Debug, Clone)]
 pub struct QueueFiles<D> {
@@ -85,24 +75,6 @@ impl DirectorySync {
     }
 }
 
-/// An entry and its state.
-#[derive(Debug)]
-pub struct Queued<F> {
-    pub entry: Entry,
-    pub progress: Progress,
-    pub file: Arc<F>,
-    /// The message in the file.
-    pub message: Range<u64>,
-}
-
-impl<F> Queued<F> {
-    /// Octets of the message.
-    #[must_use]
-    pub const fn octets(&self) -> u64 {
-        self.message.end - self.message.start
-    }
-}
-
 impl<D: Disk> QueueFiles<D> {
     #[must_use]
     pub const fn new(disk: D) -> Self {
@@ -130,17 +102,19 @@ impl<D: Disk> QueueFiles<D> {
     ///
     /// # Errors
     /// The entry does not exist, or is unreadable.
-    pub fn read(&self, id: &QueueId) -> Result<Queued<D::File>, QueueError> {
+    pub fn read(&self, id: &QueueId) -> Result<Queued<FileContent<D::File>>, QueueError> {
         let path = entry_path(id);
         let read_failed = |error| QueueError::Store(failed("read", &path, error));
         let file = open_existing(&self.disk, &path).map_err(read_failed)?;
         let file = file.ok_or_else(|| QueueError::NotFound(id.clone()))?;
         let length = file.length().map_err(read_failed)?;
-        let (entry, start) = read_entry(&file, length)
-            .map_err(read_failed)?
-            .map_err(|reason| QueueError::Invalid { path: self.disk.display_path(&path), reason })?;
+        let (entry, start) = read_entry(&file, length).map_err(read_failed)?.map_err(|reason| {
+            let place = self.disk.display_path(&path).display().to_string();
+            QueueError::Invalid { place, reason }
+        })?;
         let progress = Progress::replay(&entry, lines(&self.log(id)?));
-        Ok(Queued { entry, progress, file: Arc::new(file), message: start..length })
+        let content = FileContent { file: Arc::new(file), range: start..length };
+        Ok(Queued { entry, progress, octets: length - start, is_claimed: true, content })
     }
 
     /// The log of an entry.

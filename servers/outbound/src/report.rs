@@ -9,7 +9,7 @@ use mail_core::queue::{QueueId, RecipientProgress};
 use mail_core::smtp::dsn::Ret;
 use mail_core::smtp::reply::EnhancedCode;
 
-use crate::queue::Queued;
+use crate::store::Queued;
 
 /// The event that is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -165,11 +165,11 @@ impl Schedule {
         removed.iter().for_each(|item| self.forget(item));
     }
 
-    /// Makes the items of one message, or of all, due, and unblocks their destinations.
-    pub(crate) fn make_due(&mut self, id: Option<&QueueId>, now: Instant) {
+    /// Makes the items of some messages due, and unblocks their destinations.
+    pub(crate) fn make_due(&mut self, is_due: impl Fn(&QueueId) -> bool, now: Instant) {
         let mut waiting = std::mem::take(&mut self.heap).into_vec();
         for Reverse(ScheduledItem { due, item, .. }) in &mut waiting {
-            if id.is_none_or(|id| item.id == *id) {
+            if is_due(&item.id) {
                 *due = now;
                 if let Some(state) = self.destinations.get_mut(&item.destination) {
                     state.blocked_until = None;

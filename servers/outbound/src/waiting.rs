@@ -1,21 +1,20 @@
 //! Queued messages as their senders see them: what is waiting, until when, and why.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use config::Outbound;
 use mail_core::message::address::Address;
 use mail_core::message::id::MessageId;
 use mail_core::message::parsed::Summary;
 use mail_core::queue::{QueueId, RecipientProgress, Status};
-use mail_store::StoreError;
-use mail_store::disk::{Disk, failed, read_exact};
-use mail_store::offload::Offload;
 use tokio::time::Instant;
 
-use crate::incoming::OutboundQueue;
-use crate::queue::{DIRECTORY, QueueError, QueueFiles, Queued};
+use crate::schedule::SharedSchedule;
+use crate::store::{QueueError, QueueStore, Queued, read_beginning};
 
 /// The part of a message in which its Subject and Message-ID are looked for.
-const HEADER_OCTETS_MAX: u64 = 64 << 10;
+const HEADER_OCTETS_MAX: usize = 64 << 10;
 
 /// A message with a recipient that has not received it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,104 +51,74 @@ pub enum WaitingState {
     Undeliverable,
 }
 
-impl<D: Disk, O: Offload> OutboundQueue<D, O> {
-    /// The entries, oldest first.
-    ///
-    /// # Errors
-    /// The directory cannot be read.
-    pub async fn ids(&self) -> Result<Vec<QueueId>, StoreError> {
-        let queue = self.queue.clone();
-        self.offload.run(move || queue.ids()).await
-    }
-
-    /// The senders of some entries. Entries without one, and those that are unreadable or gone, are left out.
-    pub async fn senders(&self, ids: Vec<QueueId>) -> Vec<(QueueId, Address)> {
-        let queue = self.queue.clone();
-        let read = move || {
-            let sender = |id: QueueId| {
-                let sender = queue.read(&id).ok()?.entry.reverse_path.address()?.clone();
-                Some((id, sender))
-            };
-            ids.into_iter().filter_map(sender).collect()
-        };
-        self.offload.run(read).await
-    }
-
-    /// An entry; `None` if no recipient is waiting.
-    ///
-    /// # Errors
-    /// The entry is unreadable.
-    pub async fn waiting(
-        &self,
-        id: &QueueId,
-        config: &Outbound,
-    ) -> Result<Option<WaitingMessage>, QueueError> {
-        let (queue, read) = (self.queue.clone(), id.clone());
-        let (queued, summary) = match self.offload.run(move || read_with_summary(&queue, &read)).await {
-            Err(QueueError::NotFound(_)) => return Ok(None),
-            read => read?,
-        };
-        let Queued { entry, progress, .. } = queued;
-        let recipients = entry.recipients.into_iter().zip(progress.recipients);
-        let waiting = recipients.filter(|(_, progress)| progress.status != Status::Done);
-        let recipients: Vec<_> = waiting
-            .map(|(recipient, attempted)| {
-                self.waiting_recipient(recipient.address, attempted, progress.is_held, config)
-            })
-            .collect();
-        let message = WaitingMessage {
-            id: id.clone(),
-            received: entry.received,
-            message_id: summary.message_id,
-            subject: summary.subject,
-            recipients,
-        };
-        Ok(Some(message).filter(|message| !message.recipients.is_empty()))
-    }
-
-    fn waiting_recipient(
-        &self,
-        address: Address,
-        progress: RecipientProgress,
-        is_held: bool,
-        config: &Outbound,
-    ) -> WaitingRecipient {
-        let RecipientProgress { status, attempts, last_attempt, detail, .. } = progress;
-        let destination = self.schedule.grouping().destination(&address);
-        let (now, instant) = (Utc::now(), Instant::now());
-        let block = self.schedule.lock().block_of(&destination, instant);
-        let state = match status {
-            _ if is_held => WaitingState::Held,
-            Status::Unreported | Status::Done => WaitingState::Undeliverable,
-            Status::Pending => {
-                let delta = |delay| TimeDelta::from_std(delay).unwrap_or_default();
-                let due = last_attempt.map(|last| last + delta(config.retry_after(attempts)));
-                let unblocked = block.as_ref().map(|(until, _)| now + delta(*until - instant));
-                // `None` is before every time.
-                match due.max(unblocked) {
-                    Some(next) if next > now => WaitingState::Deferred(next),
-                    _ => WaitingState::Due,
-                }
-            }
-        };
-        // Another message has found out that the destination is unreachable.
-        let reply = match block {
-            Some((_, failure)) if detail.is_empty() => failure.to_string(),
-            _ => detail,
-        };
-        WaitingRecipient { address, state, attempts, reply }
-    }
+/// The senders of some entries, in no particular order. Entries without one, and those that are unreadable or gone, are left out.
+pub async fn senders(queue: &impl QueueStore, ids: Vec<QueueId>) -> HashMap<QueueId, Address> {
+    let states = queue.read_states(ids).await.into_iter();
+    states.filter_map(|(id, state)| Some((id, state.ok()?.0.reverse_path.address()?.clone()))).collect()
 }
 
-/// Reads an entry and the header of its message.
-fn read_with_summary<D: Disk>(
-    files: &QueueFiles<D>,
+/// An entry; `None` if no recipient is waiting. `schedule` knows the unreachable hosts.
+///
+/// # Errors
+/// The entry is unreadable.
+pub async fn waiting(
+    queue: &impl QueueStore,
+    schedule: &SharedSchedule,
     id: &QueueId,
-) -> Result<(Queued<D::File>, Summary), QueueError> {
-    let queued = files.read(id)?;
-    let length = usize::try_from(queued.octets().min(HEADER_OCTETS_MAX)).unwrap_or_default();
-    let mut header = vec![0; length];
-    read_exact(&*queued.file, &mut header, queued.message.start)
-        .map_err(|error| failed("read", std::path::Path::new(DIRECTORY), error))?;
-    Ok((queued, Summary::parse(&header)))
+    config: &Outbound,
+) -> Result<Option<WaitingMessage>, QueueError> {
+    let queued = match queue.read(id).await {
+        Err(QueueError::NotFound(_)) => return Ok(None),
+        read => read?,
+    };
+    let summary = Summary::parse(&read_beginning(queue, &queued.content, HEADER_OCTETS_MAX).await?);
+    let Queued { entry, progress, .. } = queued;
+    let recipients = entry.recipients.into_iter().zip(progress.recipients);
+    let waiting = recipients.filter(|(_, progress)| progress.status != Status::Done);
+    let recipients: Vec<_> = waiting
+        .map(|(recipient, attempted)| {
+            waiting_recipient(schedule, recipient.address, attempted, progress.is_held, config)
+        })
+        .collect();
+    let message = WaitingMessage {
+        id: id.clone(),
+        received: entry.received,
+        message_id: summary.message_id,
+        subject: summary.subject,
+        recipients,
+    };
+    Ok(Some(message).filter(|message| !message.recipients.is_empty()))
+}
+
+fn waiting_recipient(
+    schedule: &SharedSchedule,
+    address: Address,
+    progress: RecipientProgress,
+    is_held: bool,
+    config: &Outbound,
+) -> WaitingRecipient {
+    let RecipientProgress { status, attempts, last_attempt, detail, .. } = progress;
+    let destination = schedule.grouping().destination(&address);
+    let (now, instant) = (Utc::now(), Instant::now());
+    let block = schedule.lock().block_of(&destination, instant);
+    let state = match status {
+        _ if is_held => WaitingState::Held,
+        Status::Unreported | Status::Done => WaitingState::Undeliverable,
+        Status::Pending => {
+            let delta = |delay| TimeDelta::from_std(delay).unwrap_or_default();
+            let due = last_attempt.map(|last| last + delta(config.retry_after(attempts)));
+            let unblocked = block.as_ref().map(|(until, _)| now + delta(*until - instant));
+            // `None` is before every time.
+            match due.max(unblocked) {
+                Some(next) if next > now => WaitingState::Deferred(next),
+                _ => WaitingState::Due,
+            }
+        }
+    };
+    // Another message has found out that the destination is unreachable.
+    let reply = match block {
+        Some((_, failure)) if detail.is_empty() => failure.to_string(),
+        _ => detail,
+    };
+    WaitingRecipient { address, state, attempts, reply }
 }

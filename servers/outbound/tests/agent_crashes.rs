@@ -20,7 +20,7 @@ use mail_core::secret::Secret;
 use mail_core::smtp::parameter::RcptParameters;
 use mail_host::MailHost;
 use mail_outbound::queue::{Queue, QueueFiles};
-use mail_outbound::{Agent, Grouping, Metrics, OutboundQueue, ReportTarget, SharedSchedule};
+use mail_outbound::{Agent, Composer, Grouping, Metrics, OutboundQueue, ReportTarget, SharedSchedule};
 use mail_store::StoreError;
 use mail_store::disk::sim::{SimDisk, Survival};
 use mail_store::offload::Inline;
@@ -219,12 +219,14 @@ impl Bench {
         let schedule = SharedSchedule::new(Grouping::Domains, Duration::from_secs(3_600));
         let domain = Domain::parse("iitkgp.edu").expect("a domain");
         let srs = Srs::new(Secret::new(vec![7; 16]), domain.clone());
-        let Ok(target) = OutboundQueue::open(disk, Inline, schedule, srs) else {
+        let Ok(target) = OutboundQueue::open(disk, Inline, schedule, Composer::new(srs, None)) else {
             assert!(disk.is_without_power(), "the queue does not open");
             return false;
         };
         let reports = Reports(Arc::clone(&self.seen));
-        let agent = Agent::new(&target, self.config.clone(), domain, reports, Metrics::default(), None);
+        let (queue, schedule) = target.parts();
+        let agent =
+            Agent::new(queue, schedule, self.config.clone(), domain, reports, Metrics::default(), None);
         let Ok(agent) = agent else {
             assert!(disk.is_without_power(), "the agent does not start");
             return false;

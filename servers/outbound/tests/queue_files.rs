@@ -6,7 +6,8 @@ use chrono::{DateTime, TimeZone as _, Utc};
 use mail_core::message::address::{Address, ReversePath};
 use mail_core::queue::{Entry, LogEvent, LogLine, Outcome, QueueId, Recipient, Status};
 use mail_core::smtp::parameter::RcptParameters;
-use mail_outbound::queue::{Queue, QueueError, QueueFiles};
+use mail_outbound::queue::{Queue, QueueFiles};
+use mail_outbound::store::QueueError;
 use mail_store::StoreError;
 use mail_store::disk::sim::{SimDisk, Survival};
 
@@ -95,11 +96,7 @@ fn accepted_message_survives_a_power_failure_and_no_part_of_a_message_remains() 
                 [] => assert!(!is_accepted, "{what}"),
                 [only] => {
                     let queued = files.read(only).unwrap();
-                    assert_eq!(
-                        (queued.entry, queued.message.end - queued.message.start),
-                        (entry(), 24),
-                        "{what}"
-                    );
+                    assert_eq!((queued.entry, queued.octets), (entry(), 24), "{what}");
                 }
                 more => panic!("{what}: {more:?}"),
             }

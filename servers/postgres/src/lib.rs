@@ -1,7 +1,7 @@
 //! Storage in PostgreSQL, shared by any number of nodes.
 //!
 //! [`PostgresStore`] receives mail and opens maildrops, [`PostgresDirectory`] has the accounts and aliases,
-//! [`PostgresMailboxes`] administers mailboxes. All share one [`Database`]: a pool of connections, which is bounded, lends no
+//! [`PostgresMailboxes`] administers mailboxes, [`PostgresQueue`] has the mail for other hosts. All share one [`Database`]: a pool of connections, which is bounded, lends no
 //! connection while a client is waited for, and has a timeout on every operation. `migrations/` describes the tables.
 //!
 //! # Guarantees
@@ -13,10 +13,12 @@
 //!   and checks it in its transaction, so a session that lost its lease removes nothing.
 //! - **Snapshot.** Positions are assigned under the lock of the maildrop's row, which also has the number of messages and their
 //!   octets. A session sees the positions below the one that was next when it began.
+//! - **One deliverer.** Entries of the outbound queue are inserted by the transaction that stores the local copies. Each is claimed by
+//!   one node, whose lease other nodes respect (`queue`).
 //!
 //! # Locks
 //!
-//! A transaction locks rows in this order: writer; lease; maildrops by account; bodies by key. A removal locks its own maildrop
+//! A transaction locks rows in this order: writer; lease; maildrops by account; node and entries of the queue; bodies by key. A removal locks its own maildrop
 //! after the bodies, and no delivery waits for a body, so there are no deadlocks. A transaction that the server ends because of
 //! one, or of a serialisation failure, is repeated.
 
@@ -32,7 +34,9 @@ mod mailboxes;
 mod maildrop;
 mod message;
 mod positions;
+mod queue;
 mod schema;
+mod sign_ins;
 mod store;
 mod transfer;
 mod url;
@@ -43,5 +47,7 @@ pub use incoming::PostgresIncoming;
 pub use mailboxes::PostgresMailboxes;
 pub use maildrop::PostgresMaildrop;
 pub use message::PostgresBody;
+pub use queue::{PostgresQueue, QueueBody, QueueContent, QueueRequestError};
+pub use sign_ins::SignInCounts;
 pub use store::PostgresStore;
 pub use transfer::CopiedMessage;

@@ -22,6 +22,7 @@ const TOTALS: &str = "SELECT maildrop.messages, maildrop.octets, count(message.a
 
 /// The length of each message's content is that of its row.
 const LENGTHS: &str = "SELECT message.position, message.unique_id, message.octets, \
+    coalesce(octet_length(message.delivery_fields), 0) + \
     coalesce(octet_length(message.content), octet_length(body.content), \
     (SELECT sum(octet_length(body_piece.content)) FROM body_piece \
     WHERE body_piece.account = message.body_account AND body_piece.id = message.body_id))::bigint \
@@ -30,7 +31,7 @@ const LENGTHS: &str = "SELECT message.position, message.unique_id, message.octet
 
 const MESSAGES: &str = "SELECT message.position, message.record, message.front, message.received, \
     message.trace_length, message.front_length, coalesce(message.content, body.content), \
-    message.body_account, message.body_id \
+    message.body_account, message.body_id, message.delivery_fields \
     FROM message LEFT JOIN body ON body.account = message.body_account AND body.id = message.body_id \
     WHERE message.account = $1 AND message.position > $2 ORDER BY message.position LIMIT $3";
 
@@ -176,9 +177,10 @@ impl Copier<'_> {
         let (trace_length, front_length) = (length(4), length(5));
         let head_length = trace_length + front_length;
         let body: (Option<&str>, Option<&str>) = (row.get(7), row.get(8));
-        let (mut octets, mut content, mut next) = (0, Vec::new(), 0_i32);
+        let (mut octets, mut next) = (0, 0_i32);
+        let delivery_fields: Option<&[u8]> = row.get(9);
         let inline: Option<&[u8]> = row.get(6);
-        content.extend_from_slice(inline.unwrap_or_default());
+        let mut content = [delivery_fields, inline].map(Option::unwrap_or_default).concat();
         // The head of a message is at most a few pieces long.
         while content.len() < head_length || content.is_empty() {
             let Some(piece) = read_piece(self.database, body, next).await? else {

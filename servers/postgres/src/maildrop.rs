@@ -15,7 +15,7 @@ use crate::positions::Positions;
 
 mod removal;
 
-pub(crate) use removal::remove_all;
+pub(crate) use removal::{release_bodies, remove_all};
 
 /// Entries of one batch.
 const ENTRIES_AT_ONCE: i64 = 1_000;

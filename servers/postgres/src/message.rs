@@ -11,7 +11,8 @@ use crate::lease::{IS_VALID, Lease, lost};
 /// The message at position $3 of a lease.
 fn read_message() -> String {
     format!(
-        "SELECT {IS_VALID}, coalesce(message.content, body.content), message.body_account, message.body_id \
+        "SELECT {IS_VALID}, coalesce(message.content, body.content), message.body_account, message.body_id, \
+         message.delivery_fields \
          FROM message LEFT JOIN body ON body.account = message.body_account AND body.id = message.body_id \
          WHERE message.account = $1 AND message.position = $3"
     )
@@ -25,6 +26,8 @@ pub(crate) const READ_PIECE: &str =
 pub struct PostgresBody {
     /// The lease protects the message from removal while it is sent.
     lease: Arc<Lease>,
+    /// The first chunk, if the copy has one of its own.
+    delivery_fields: Option<Bytes>,
     rest: Rest,
     top: Option<TopLimiter>,
 }
@@ -55,14 +58,18 @@ impl PostgresBody {
                 return Err(StoreError::Failed("the database has lost the message's content".into()));
             }
         };
+        let delivery_fields = row.get::<_, Option<Vec<u8>>>(4).map(Bytes::from);
         let top = match extent {
             Extent::Whole => None,
             Extent::Top(lines) => Some(TopLimiter::new(lines)),
         };
-        Ok(Self { lease, rest, top })
+        Ok(Self { lease, delivery_fields, rest, top })
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
+        if let Some(fields) = self.delivery_fields.take() {
+            return Ok(Some(fields));
+        }
         match &mut self.rest {
             Rest::Inline(content) => {
                 let content = std::mem::take(content);

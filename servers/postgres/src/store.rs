@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use mail_core::users::Username;
+use mail_outbound::{Composer, SharedSchedule};
 use mail_store::disk::RealDisk;
 use mail_store::spool::SpillFiles;
 use mail_store::{DeliveryTarget, Envelope, MailboxStatus, MaildropStore, StoreError, StoreHealth};
@@ -14,6 +15,7 @@ use crate::database::Database;
 use crate::failure::Failure;
 use crate::incoming::PostgresIncoming;
 use crate::maildrop::PostgresMaildrop;
+use crate::queue::PostgresQueue;
 use crate::schema;
 
 const STATUS: &str = "SELECT messages, octets, next_position FROM maildrop WHERE account = $1";
@@ -37,6 +39,16 @@ pub(crate) struct Shared {
     pub(crate) database: Database,
     pub(crate) commits: Arc<Commits>,
     pub(crate) spill_files: Arc<SpillFiles<RealDisk>>,
+    /// `None`: mail for other hosts is refused.
+    pub(crate) outbound: Option<Outbound>,
+}
+
+/// The queue for other hosts.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    pub(crate) queue: PostgresQueue,
+    pub(crate) composer: Composer,
+    schedule: Arc<SharedSchedule>,
 }
 
 impl PostgresStore {
@@ -45,10 +57,37 @@ impl PostgresStore {
     /// # Errors
     /// The directory of the temporary files cannot be used.
     pub fn new(database: Database, disk: &RealDisk) -> Result<Self, StoreError> {
+        Self::open(database, disk, None)
+    }
+
+    /// As [`new`](Self::new), and mail for other hosts goes into the queue, which an agent delivers. `composer` makes its entries.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_queue(
+        database: Database,
+        disk: &RealDisk,
+        schedule: SharedSchedule,
+        composer: Composer,
+    ) -> Result<Self, StoreError> {
+        let queue = PostgresQueue::new(database.clone());
+        let outbound = Outbound { queue, composer, schedule: Arc::new(schedule) };
+        Self::open(database, disk, Some(outbound))
+    }
+
+    /// The queue and its schedule, for the agent; `None` if mail for other hosts is refused.
+    #[must_use]
+    pub fn queue_parts(&self) -> Option<(PostgresQueue, Arc<SharedSchedule>)> {
+        let Outbound { queue, schedule, .. } = self.shared.outbound.as_ref()?;
+        Some((queue.clone(), Arc::clone(schedule)))
+    }
+
+    fn open(database: Database, disk: &RealDisk, outbound: Option<Outbound>) -> Result<Self, StoreError> {
         let shared = Shared {
             commits: Arc::new(Commits::new(database.clone())),
             spill_files: Arc::new(SpillFiles::open(disk)?),
             database,
+            outbound,
         };
         Ok(Self { shared: Arc::new(shared) })
     }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use mail_core::aliases::Alias;
 use mail_core::users::{Account, StoredPassword, Username};
 use mail_store::StoreError;
-use mail_store::directory::DirectoryError;
+use mail_store::directory::{DirectoryError, Quota};
 
 use crate::accounts::key;
 use crate::commit::{INLINE_OCTETS_MAX, PIECE_OCTETS};
@@ -23,6 +23,12 @@ const ACCOUNTS_AFTER: &str = "SELECT name, password FROM account \
 
 const SET_ALIAS: &str = "INSERT INTO alias (alias, targets, position) VALUES ($1, $2, $3) \
     ON CONFLICT (alias) DO UPDATE SET targets = excluded.targets, position = excluded.position";
+
+const QUOTAS: &str = "SELECT quota.account, coalesce(account.name, quota.account), soft, hard \
+    FROM quota LEFT JOIN account USING (account) WHERE $1::text IS NULL OR quota.account > $1 ORDER BY quota.account LIMIT $2";
+const SET_QUOTAS: &str = "INSERT INTO quota (account, soft, hard) \
+    SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[]) \
+    ON CONFLICT (account) DO UPDATE SET soft = excluded.soft, hard = excluded.hard";
 
 const UNIQUE_IDS: &str = "SELECT position, unique_id FROM message \
     WHERE account = $1 AND position > $2 ORDER BY position LIMIT $3";
@@ -92,6 +98,45 @@ impl PostgresDirectory {
         self.forget_lookups();
         Ok(())
     }
+}
+
+impl PostgresDirectory {
+    /// The limits of mailboxes. The account `None` stands for all accounts without a quota of their own.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn quotas(&self) -> Result<Vec<(Option<Username>, Quota)>, DirectoryError> {
+        let (mut quotas, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let rows = self.database.query(QUOTAS, &[&after, &BATCH]).await?;
+            let Some(last) = rows.last() else { return Ok(quotas) };
+            after = Some(last.get(0));
+            quotas.extend(rows.iter().filter_map(quota));
+        }
+    }
+
+    /// Adds or replaces limits of mailboxes.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn set_quotas(&self, quotas: &[(Option<Username>, Quota)]) -> Result<(), DirectoryError> {
+        let accounts: Vec<String> =
+            quotas.iter().map(|(name, _)| name.as_ref().map(key).unwrap_or_default()).collect();
+        let limits = |limit: fn(&Quota) -> u64| -> Vec<i64> {
+            quotas.iter().map(|(_, quota)| i64::try_from(limit(quota)).unwrap_or(i64::MAX)).collect()
+        };
+        let (soft, hard) = (limits(|quota| quota.soft), limits(|quota| quota.hard));
+        self.database.query(SET_QUOTAS, &[&accounts, &soft, &hard]).await?;
+        self.forget_lookups();
+        Ok(())
+    }
+}
+
+fn quota(row: &tokio_postgres::Row) -> Option<(Option<Username>, Quota)> {
+    let name: &str = row.get(1);
+    let name = if name.is_empty() { None } else { Some(Username::parse(name).ok()?) };
+    let limit = |column| u64::try_from(row.get::<_, i64>(column)).ok();
+    Some((name, Quota { soft: limit(2)?, hard: limit(3)? }))
 }
 
 impl PostgresMailboxes {

@@ -1,11 +1,12 @@
 //! Messages, bodies and copies in the database.
 
+use mail_core::mailbox::Trace;
 use mail_store::disk::RealDisk;
 use mail_store::offload::Threads;
 use mail_store::text::{TextMailboxes, TextStore};
 use mail_store::{Body, Extent, MailboxAdmin, Maildrop, MaildropStore};
 use postgres_testing::Durability;
-use store_testing::sample::{account, deliver, envelope};
+use store_testing::sample::{account, deliver, deliver_with, envelope, trace};
 
 use support::TestDatabase;
 
@@ -61,10 +62,12 @@ async fn copy_is_the_file_that_the_text_store_writes() {
             format!("X: y\r\n{}", HEADER.replace("\r\n\r\n", "\r\n")) + &"Y: z\r\n".repeat(20_000),
         ),
     ] {
-        for accounts in [&["gb"][..], &["ag", "gb"]] {
-            let id = format!("{id}-{}", accounts.len());
-            deliver(&store, &envelope(accounts), &id, message.clone()).await;
-            deliver(&text, &envelope(accounts), &id, message.clone()).await;
+        for (accounts, delivered_to) in
+            [(&["gb"][..], false), (&["ag", "gb"], false), (&["gb"], true), (&["ag", "gb"], true)]
+        {
+            let trace = Trace { delivered_to, ..trace(&format!("{id}-{}-{delivered_to}", accounts.len())) };
+            deliver_with(&store, &envelope(accounts), &trace, message.clone()).await;
+            deliver_with(&text, &envelope(accounts), &trace, message.clone()).await;
         }
     }
     let mailboxes = mail_postgres::PostgresMailboxes::new(test.database());

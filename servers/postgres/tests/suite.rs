@@ -27,6 +27,12 @@ impl TestStore for TestDatabase {
 
 store_testing::store_suite!(TestDatabase::start(Durability::Unsynced));
 
+#[tokio::test]
+async fn each_copy_names_the_address_that_led_to_it() {
+    let test = TestDatabase::start(Durability::Unsynced);
+    store_testing::suite::each_copy_names_the_address_that_led_to_it(&test).await;
+}
+
 fn empty_directory() -> (PostgresDirectory, TestDatabase) {
     let test = TestDatabase::start(Durability::Unsynced);
     let auth =

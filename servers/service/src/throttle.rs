@@ -8,16 +8,24 @@
 //! other addresses and of other logins from that address. Names are counted whether the account exists or not. Memory is
 //! bounded, and every operation takes constant time.
 //!
+//! Several nodes exchange their counts (`exchange`).
+//!
 //! Concurrent attempts are all admitted; the directory bounds how many passwords are verified at a time.
 
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use blake2::{Blake2b512, Digest};
 use mail_core::network::client_network;
 use mail_core::time::Instant;
 use mail_store::generations::GenerationalCache;
+
+mod exchange;
+
+use exchange::Outbox;
+pub use exchange::{BucketKind, EXCHANGED_MAX, SharedBucket};
 
 /// Time in which a full bucket drains.
 const WINDOW: Duration = Duration::from_secs(60 * 60);
@@ -51,6 +59,8 @@ pub struct Throttle {
     limits: ThrottleLimits,
     /// Keyed hash of addresses and names, so that nobody can construct collisions.
     hasher: RandomState,
+    /// Replaces `hasher` if nodes exchange their counts.
+    secret: OnceLock<String>,
     counts: Mutex<Counts>,
 }
 
@@ -60,6 +70,7 @@ struct Counts {
     accounts: GenerationalCache<u64, Bucket>,
     /// Logins that have succeeded from an address.
     known_logins: GenerationalCache<u64, Bucket>,
+    outbox: Outbox,
 }
 
 /// The buckets of one login.
@@ -114,8 +125,9 @@ impl Throttle {
             addresses: cache(WINDOW),
             accounts: cache(WINDOW),
             known_logins: cache(KNOWN_LOGIN_LIFETIME),
+            outbox: Outbox::new(),
         };
-        Self { limits, hasher: RandomState::new(), counts: Mutex::new(counts) }
+        Self { limits, hasher: RandomState::new(), secret: OnceLock::new(), counts: Mutex::new(counts) }
     }
 
     /// An attempt to log in as `login`, compared without case, from `address`.
@@ -157,9 +169,20 @@ impl Throttle {
         let ThrottleLimits { per_address, per_account } = self.limits;
         let mut counts = self.counts();
         let counts = &mut *counts;
+        let is_shared = self.secret.get().is_some();
+        let mut share = |kind, key, limit| {
+            if is_shared {
+                counts.outbox.add(kind, key, WINDOW / limit);
+            }
+        };
         if counts.known_logins.find(now, attempt.known_login).is_some() {
+            share(BucketKind::KnownLogin, attempt.known_login, per_address);
             let (count, is_first) = fill(&mut counts.known_logins, now, attempt.known_login, per_address);
             return Failure { count, limit_reached: is_first.then_some(LimitScope::Address) };
+        }
+        share(BucketKind::Account, attempt.account, per_account);
+        if let Some(key) = attempt.address {
+            share(BucketKind::Address, key, per_address);
         }
         let (_, account_is_first) = fill(&mut counts.accounts, now, attempt.account, per_account);
         let (count, address_is_first) =
@@ -174,7 +197,11 @@ impl Throttle {
 
     /// Remembers a successful login from its address and forgets its failures there.
     pub fn succeeded(&self, now: Instant, attempt: Attempt) {
-        self.counts().known_logins.insert(now, attempt.known_login, Bucket::empty(now));
+        let counts = &mut *self.counts();
+        counts.known_logins.insert(now, attempt.known_login, Bucket::empty(now));
+        if self.secret.get().is_some() {
+            counts.outbox.announce(now, attempt.known_login);
+        }
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
@@ -182,7 +209,28 @@ impl Throttle {
     }
 
     fn key(&self, value: impl Hash) -> u64 {
-        self.hasher.hash_one(value)
+        match self.secret.get() {
+            None => self.hasher.hash_one(value),
+            Some(secret) => {
+                let mut hasher = SharedHasher(Blake2b512::new().chain_update(secret));
+                value.hash(&mut hasher);
+                hasher.finish()
+            }
+        }
+    }
+}
+
+/// A hash that is the same in every process with the same secret.
+struct SharedHasher(Blake2b512);
+
+impl Hasher for SharedHasher {
+    fn write(&mut self, octets: &[u8]) {
+        self.0.update(octets);
+    }
+
+    fn finish(&self) -> u64 {
+        let digest = self.0.clone().finalize();
+        digest.iter().take(8).fold(0, |hash, octet| hash << 8 | u64::from(*octet))
     }
 }
 

@@ -30,16 +30,16 @@ use axum::response::Response;
 use chrono::{DateTime, SecondsFormat, Utc};
 use config::Outbound;
 use mail_core::message::address::Address;
-use mail_core::queue::QueueId;
 use mail_core::users::Username;
-use mail_outbound::{WaitingMessage, WaitingRecipient, WaitingState};
+use mail_outbound::store::QueueStore;
+use mail_outbound::{SharedSchedule, WaitingMessage, WaitingRecipient, WaitingState, senders, waiting};
+use mail_store::{Either, FanOut};
 use serde::{Deserialize, Serialize};
 use tracing::error;
 use ws_bridge::Browser;
 
 use super::{AccountApi, Refusal, json_response, parse};
 use crate::context::Context;
-use crate::outbound::ConfiguredQueue;
 
 /// Messages in a response.
 const MESSAGES_MAX: usize = 50;
@@ -92,34 +92,54 @@ pub(super) async fn own_queue(
     api.check_access(&browser, &uri, &headers)?;
     let QueueRequest { token } = parse(&body)?;
     let token = api.tokens.find(&token, Instant::now()).ok_or(Refusal::Token)?;
-    let own = match (&api.context.store.remote, &api.outbound) {
-        (Some(queue), Some(outbound)) => {
+    let own = match &api.outbound {
+        Some(outbound) => {
             let _listing = api.listings.acquire().await.expect("the semaphore is never closed");
-            list(&api.context, queue, outbound, &token.account).await?
+            list_configured(&api.context, outbound, &token.account).await?
         }
         // No mail leaves this host.
-        _ => OwnQueue { messages: Vec::new(), complete: true },
+        None => OwnQueue::EMPTY,
     };
     let text = serde_json::to_string(&own).expect("plain values are always JSON");
     Ok(json_response(text))
 }
 
-async fn list(
+async fn list_configured(
     context: &Context,
-    queue: &ConfiguredQueue,
     outbound: &Outbound,
     account: &Username,
 ) -> Result<OwnQueue, Refusal> {
-    let failed = |error: &dyn std::fmt::Display| {
+    match &context.store {
+        Either::Left(FanOut { remote: Some(queue), .. }) => {
+            let (queue, schedule) = queue.parts();
+            list(context, &queue, &schedule, outbound, account).await
+        }
+        Either::Right(store) if let Some((queue, schedule)) = store.queue_parts() => {
+            list(context, &queue, &schedule, outbound, account).await
+        }
+        // This process accepts no mail.
+        _ => Ok(OwnQueue::EMPTY),
+    }
+}
+
+async fn list(
+    context: &Context,
+    queue: &impl QueueStore,
+    schedule: &SharedSchedule,
+    outbound: &Outbound,
+    account: &Username,
+) -> Result<OwnQueue, Refusal> {
+    let mut ids = queue.newest(ENTRIES_MAX + 1).await.map_err(|error| {
         error!(%error, "a user's queued messages cannot be listed");
         Refusal::Queue
-    };
-    let ids = queue.ids().await.map_err(|error| failed(&error))?;
-    let examined = &ids[ids.len().saturating_sub(ENTRIES_MAX)..];
-    let mut own = OwnQueue { messages: Vec::new(), complete: examined.len() == ids.len() };
+    })?;
+    let mut own = OwnQueue { complete: ids.len() <= ENTRIES_MAX, ..OwnQueue::EMPTY };
+    ids.truncate(ENTRIES_MAX);
     let mut known: HashMap<Address, bool> = HashMap::new();
-    for ids in examined.rchunks(ENTRIES_AT_ONCE) {
-        for (id, sender) in queue.senders(ids.to_vec()).await.into_iter().rev() {
+    for ids in ids.chunks(ENTRIES_AT_ONCE) {
+        let mut senders = senders(queue, ids.to_vec()).await;
+        for id in ids {
+            let Some(sender) = senders.remove(id) else { continue };
             let is_own = match known.get(&sender) {
                 Some(is_own) => *is_own,
                 None => {
@@ -135,24 +155,29 @@ async fn list(
                 own.complete = false;
                 return Ok(own);
             }
-            own.messages.extend(read(queue, outbound, &id).await);
+            // Without those that have left the queue, and those that are unreadable, which `pennypost queue list` reports.
+            let waiting = waiting(queue, schedule, id, outbound).await.ok().flatten();
+            own.messages.extend(waiting.map(OwnMessage::from));
         }
     }
     Ok(own)
 }
 
-/// A message; `None` if it has left the queue, or is unreadable, which `pennypost queue list` reports.
-async fn read(queue: &ConfiguredQueue, outbound: &Outbound, id: &QueueId) -> Option<OwnMessage> {
-    let WaitingMessage { id, received, message_id, subject, recipients } =
-        queue.waiting(id, outbound).await.ok()??;
-    Some(OwnMessage {
-        id: id.to_string(),
-        message_id: message_id.map(|id| id.to_string()),
-        subject,
-        received: format_time(received),
-        more_recipients: recipients.len().saturating_sub(RECIPIENTS_MAX),
-        recipients: recipients.into_iter().take(RECIPIENTS_MAX).map(OwnRecipient::from).collect(),
-    })
+impl OwnQueue {
+    const EMPTY: Self = Self { messages: Vec::new(), complete: true };
+}
+
+impl From<WaitingMessage> for OwnMessage {
+    fn from(WaitingMessage { id, received, message_id, subject, recipients }: WaitingMessage) -> Self {
+        Self {
+            id: id.to_string(),
+            message_id: message_id.map(|id| id.to_string()),
+            subject,
+            received: format_time(received),
+            more_recipients: recipients.len().saturating_sub(RECIPIENTS_MAX),
+            recipients: recipients.into_iter().take(RECIPIENTS_MAX).map(OwnRecipient::from).collect(),
+        }
+    }
 }
 
 impl From<WaitingRecipient> for OwnRecipient {

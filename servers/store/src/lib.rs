@@ -57,6 +57,8 @@ pub use fan_out::{FanOut, FanOutIncoming};
 pub use health::StoreHealth;
 pub use mailbox_admin::{Finding, MailboxAdmin, MailboxReport};
 pub use maildrop::{Body, Entry, Extent, Maildrop, MaildropStore};
+#[cfg(not(target_arch = "wasm32"))]
+pub use quotas_txt::QuotaFile;
 
 /// Failure of a store, by the reply that a session gives.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -21,6 +21,8 @@ use crate::directory::{DirectoryError, Quota};
 use crate::rewrite::{rewrite_file, rewrite_locked};
 use crate::watched_file::WatchedFile;
 
+/// The name of the file in a data directory.
+const NAME: &str = "Quotas.txt";
 /// The key of the accounts without a line of their own.
 const OTHERS: &str = "*";
 
@@ -30,14 +32,14 @@ pub(crate) struct QuotasTxt {
     file: WatchedFile<QuotaFile>,
 }
 
-/// The lines of the file.
+/// The lines of the file. In its methods, the account `None` stands for all accounts without a line of their own.
 #[derive(Debug, Default)]
-pub(crate) struct QuotaFile(Vec<Line>);
+pub struct QuotaFile(Vec<Line>);
 
 #[derive(Debug)]
 struct Line {
     text: String,
-    /// `None`: a comment or an empty line. An entry without an account is that of all others.
+    /// `None`: a comment or an empty line.
     entry: Option<(Option<Username>, Quota)>,
 }
 
@@ -45,7 +47,7 @@ impl QuotasTxt {
     /// # Errors
     /// A sentence with the file, the line and the remedy.
     pub(crate) fn open(data: &Path) -> Result<Self, String> {
-        Ok(Self { file: WatchedFile::open(data.join("Quotas.txt"), parse_file)? })
+        Ok(Self { file: WatchedFile::open(data.join(NAME), parse_file)? })
     }
 
     pub(crate) async fn find(&self, account: &Username) -> Option<Quota> {
@@ -58,21 +60,22 @@ impl QuotasTxt {
 
     /// Changes or, with `None`, removes the line of an account, under a lock.
     pub(crate) fn set(&self, account: &Username, quota: Option<Quota>) -> Result<(), DirectoryError> {
-        rewrite_file(self.file.path(), || self.changed(|file| file.set(account, quota)))
+        rewrite_file(self.file.path(), || self.changed(|file| file.set(Some(account), quota)))
     }
 
     /// Removes the line of an account. The caller holds the lock.
     pub(crate) fn remove_locked(&self, account: &Username) -> Result<(), DirectoryError> {
-        self.change_locked(|file| file.set(account, None))
+        self.change_locked(|file| file.set(Some(account), None))
     }
 
     /// Moves the line of an account to its new name. The caller holds the lock.
     pub(crate) fn rename_locked(&self, account: &Username, name: &Username) -> Result<(), DirectoryError> {
         self.change_locked(|file| {
-            let quota = file.line(account).and_then(|at| file.0[at].entry.as_ref()).map(|(_, quota)| *quota);
-            file.set(account, None);
+            let quota =
+                file.line(Some(account)).and_then(|at| file.0[at].entry.as_ref()).map(|(_, quota)| *quota);
+            file.set(Some(account), None);
             if quota.is_some() {
-                file.set(name, quota);
+                file.set(Some(name), quota);
             }
         })
     }
@@ -93,21 +96,34 @@ impl QuotasTxt {
 }
 
 impl QuotaFile {
-    fn find(&self, account: &Username) -> Option<Quota> {
-        let entries = || self.0.iter().filter_map(|line| line.entry.as_ref());
-        let own = entries().find(|(name, _)| name.as_ref() == Some(account));
-        own.or_else(|| entries().find(|(name, _)| name.is_none())).map(|(_, quota)| *quota)
+    /// Reads the file in a data directory. A missing file has no quotas.
+    ///
+    /// # Errors
+    /// A sentence with the file, the line and the remedy.
+    pub fn read(data: &Path) -> Result<Self, String> {
+        parse_file(&data.join(NAME))
     }
 
-    fn line(&self, account: &Username) -> Option<usize> {
-        let is_own = |line: &Line| matches!(&line.entry, Some((Some(name), _)) if name == account);
+    /// The quotas, in the order of the lines.
+    pub fn entries(&self) -> impl Iterator<Item = &(Option<Username>, Quota)> {
+        self.0.iter().filter_map(|line| line.entry.as_ref())
+    }
+
+    fn find(&self, account: &Username) -> Option<Quota> {
+        let own = self.entries().find(|(name, _)| name.as_ref() == Some(account));
+        own.or_else(|| self.entries().find(|(name, _)| name.is_none())).map(|(_, quota)| *quota)
+    }
+
+    fn line(&self, account: Option<&Username>) -> Option<usize> {
+        let is_own = |line: &Line| matches!(&line.entry, Some((name, _)) if name.as_ref() == account);
         self.0.iter().position(is_own)
     }
 
-    fn set(&mut self, account: &Username, quota: Option<Quota>) {
+    /// Changes or, with `None`, removes a quota.
+    pub fn set(&mut self, account: Option<&Username>, quota: Option<Quota>) {
         let line = quota.map(|quota| Line {
-            text: format!("{account}: {quota}"),
-            entry: Some((Some(account.clone()), quota)),
+            text: format!("{}: {quota}", account.map_or(OTHERS, Username::as_str)),
+            entry: Some((account.cloned(), quota)),
         });
         match (self.line(account), line) {
             (Some(at), Some(line)) => self.0[at] = line,
@@ -168,9 +184,8 @@ fn parse(text: &str) -> Result<QuotaFile, (usize, String)> {
         } else {
             Some(parse_entry(content).map_err(|reason| (at + 1, reason))?)
         };
-        let is_repeated = |(account, _): &(Option<Username>, Quota)| {
-            file.0.iter().filter_map(|line| line.entry.as_ref()).any(|(other, _)| other == account)
-        };
+        let is_repeated =
+            |(account, _): &(Option<Username>, Quota)| file.entries().any(|(other, _)| other == account);
         if entry.as_ref().is_some_and(is_repeated) {
             return Err((at + 1, "an earlier line has this account; remove one of them".to_owned()));
         }
@@ -236,10 +251,10 @@ mod tests {
         let text = "# quotas\ngb: 900 MiB, 1 GiB # large\n\n*: 5 GiB\n";
         let mut file = parse(text).expect("a valid file");
         assert_eq!(file.to_string(), text);
-        file.set(&name("hc"), Some(Quota { soft: 1_000, hard: 3 << 20 }));
-        file.set(&name("Gb"), Some(Quota { soft: 1 << 30, hard: 1 << 30 }));
+        file.set(Some(&name("hc")), Some(Quota { soft: 1_000, hard: 3 << 20 }));
+        file.set(Some(&name("Gb")), Some(Quota { soft: 1 << 30, hard: 1 << 30 }));
         assert_eq!(file.to_string(), "# quotas\nGb: 1 GiB\n\n*: 5 GiB\nhc: 1000 B, 3 MiB\n");
-        file.set(&name("gb"), None);
+        file.set(Some(&name("gb")), None);
         assert_eq!(file.to_string(), "# quotas\n\n*: 5 GiB\nhc: 1000 B, 3 MiB\n");
     }
 }

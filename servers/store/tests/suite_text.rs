@@ -38,6 +38,12 @@ mod simulated_disk {
     }
 
     store_testing::store_suite!(Simulated(SimDisk::default()));
+
+    #[tokio::test]
+    async fn each_copy_names_the_address_that_led_to_it() {
+        store_testing::suite::each_copy_names_the_address_that_led_to_it(&Simulated(SimDisk::default()))
+            .await;
+    }
 }
 
 mod real_disk {

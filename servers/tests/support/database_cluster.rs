@@ -25,7 +25,8 @@ const DATABASE: &str = include_str!("../../../deploy/cluster/database.sql");
 const PENNYPOST: &str = include_str!("../../../deploy/cluster/pennypost.toml");
 const HAPROXY: &str = include_str!("../../../deploy/cluster/haproxy.cfg");
 
-const SETTLE_LIMIT: Duration = Duration::from_secs(180);
+/// Longer than a host is copied from another one after a failed pg_rewind.
+const SETTLE_LIMIT: Duration = Duration::from_secs(300);
 const POLL_PAUSE: Duration = Duration::from_millis(50);
 
 /// A program that can be started again.
@@ -55,10 +56,6 @@ impl Program {
         self.child.as_ref().and_then(|child| i32::try_from(child.id()).ok())
     }
 
-    pub(crate) const fn is_started(&self) -> bool {
-        self.child.is_some()
-    }
-
     pub(crate) fn signal(&self, signal: Signal) {
         self.id().into_iter().for_each(|id| send(id, signal));
     }
@@ -77,7 +74,7 @@ impl Drop for Program {
         self.kill();
         if thread::panicking() {
             let log = fs::read_to_string(&self.log).unwrap_or_default();
-            let start = log.len().saturating_sub(4_000);
+            let start = log.len().saturating_sub(16_000);
             eprintln!("== {}\n{}", self.name, String::from_utf8_lossy(&log.as_bytes()[start..]));
         }
     }
@@ -129,6 +126,14 @@ impl DatabaseHost {
     pub(crate) fn signal(&self, signal: Signal) {
         self.patroni.signal(signal);
         self.signal_postgres(signal);
+    }
+
+    /// Resumes PostgreSQL, if it is frozen, and starts Patroni again. A frozen Patroni is not resumed: version 3.0.2 can then
+    /// overwrite the lock of the host that was promoted meanwhile, which a watchdog prevents.
+    pub(crate) fn restart(&mut self) {
+        self.signal_postgres(Signal::CONT);
+        self.patroni.kill();
+        self.patroni.start();
     }
 }
 
@@ -277,9 +282,18 @@ impl DatabaseCluster {
             if is_healthy {
                 return;
             }
-            assert!(started.elapsed() < SETTLE_LIMIT, "the database is not healthy: {state}");
+            assert!(
+                started.elapsed() < SETTLE_LIMIT,
+                "the database is not healthy: {state}\n{}",
+                self.states()
+            );
             sleep(POLL_PAUSE * 4);
         }
+    }
+
+    /// The state of each host in its own view, with the standbys that it streams to.
+    fn states(&self) -> String {
+        self.hosts.iter().map(|host| http(host.rest, "GET", "/patroni", "") + "\n").collect()
     }
 }
 

@@ -1,23 +1,19 @@
 //! Attempts: the messages sent over a connection.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use mail_core::message::address::{Address, ForwardPath, Host};
 use mail_core::queue::{self, Entry, QueueId, Status};
 use mail_core::smtp::client::Envelope;
 use mail_core::smtp::parameter::Recipient;
-use mail_store::disk::Disk;
-use mail_store::offload::Offload;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::error;
 
 use super::connect::{Outgoing, QUIT_TIMEOUT};
 use super::{AgentState, ReportTarget};
-use crate::body::FileBody;
-use crate::queue::{QueueError, Queued};
 use crate::schedule::{Destination, QueueItem};
 use crate::session::{Accepted, Failure, Session, TlsNeed, Transaction};
+use crate::store::{QueueError, QueueStore, Queued};
 
 /// Messages per connection. The limit gives other clients of the host a turn and lets a load balancer move the connection.
 const MESSAGES_MAX: usize = 100;
@@ -32,7 +28,7 @@ const READ_RETRY_DELAY: Duration = Duration::from_secs(60);
 /// Delay before another connection to a host that limits them.
 const BUSY_RETRY_DELAY: Duration = Duration::from_secs(30);
 
-impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
+impl<Q: QueueStore, R: ReportTarget> AgentState<Q, R> {
     /// Uses one connection to a destination: sends `item` and the messages that wait behind it.
     pub(super) async fn deliver(&self, item: QueueItem) {
         let destination = item.destination.clone();
@@ -108,7 +104,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
     async fn attempt(
         &self,
         session: Option<Session>,
-        queued: &Queued<D::File>,
+        queued: &Queued<Q::Content>,
         recipients: &[usize],
     ) -> Result<(Vec<Result<Accepted, Failure>>, Option<Session>), Failure> {
         let envelope = envelope(queued, recipients);
@@ -140,12 +136,12 @@ impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
     }
 
     /// The entry, and the indexes of the item's recipients that are due. `None` if there is nothing to send.
-    async fn pending(&self, item: &QueueItem) -> Option<(Queued<D::File>, Vec<usize>)> {
+    async fn pending(&self, item: &QueueItem) -> Option<(Queued<Q::Content>, Vec<usize>)> {
         // `queue release` cannot come between the check and the removal from the schedule.
         let lock = self.lock_of(&item.id).lock().await;
-        let queued = match self.read(&item.id).await {
-            Ok(queued) if !queued.progress.is_held => queued,
-            // `queue release` schedules a held entry again.
+        let queued = match self.queue.read(&item.id).await {
+            Ok(queued) if queued.is_claimed && !queued.progress.is_held => queued,
+            // `queue release` schedules a held entry again, the next claim one of another node.
             Ok(_) | Err(QueueError::NotFound(_)) => {
                 self.schedule.lock().finish(item);
                 return None;
@@ -172,14 +168,14 @@ impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
             let again = Instant::now() + READ_RETRY_DELAY;
             self.schedule.lock().retry(item.clone(), again, again);
         } else {
-            error!(id = %item.id, %error, "a queued message is invalid; correct its file, then run `pennypost queue release`");
+            error!(id = %item.id, %error, "a queued message is invalid; correct it, then run `pennypost queue release`");
             self.schedule.lock().finish(item);
         }
     }
 
     /// The recipients of one transaction: those that are due, or all if delivery was requested before the time. Recipients that need
     /// SMTPUTF8 have transactions of their own, because a host without it refuses all recipients of a transaction.
-    fn due_recipients(&self, item: &QueueItem, queued: &Queued<D::File>) -> Vec<usize> {
+    fn due_recipients(&self, item: &QueueItem, queued: &Queued<Q::Content>) -> Vec<usize> {
         let pending: Vec<usize> = self
             .recipients_of(item, queued)
             .filter(|index| queued.progress.recipients[*index].status == Status::Pending)
@@ -193,7 +189,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
     }
 
     /// Returns an item whose destination accepts no further connection now.
-    fn postpone(&self, item: QueueItem, queued: &Queued<D::File>) {
+    fn postpone(&self, item: QueueItem, queued: &Queued<Q::Content>) {
         let report_at = self.report_at(queued.entry.received, &queued.progress);
         let delay = BUSY_RETRY_DELAY.min(self.config.retry_after(1));
         self.schedule.lock().retry(item, Instant::now() + delay, report_at);
@@ -219,14 +215,18 @@ impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
         }
     }
 
-    async fn send(&self, session: &mut Session, queued: &Queued<D::File>, envelope: Envelope) -> Transaction {
-        let file = Arc::clone(&queued.file);
-        let mut body = FileBody { file, rest: queued.message.clone(), offload: self.offload.clone() };
+    async fn send(
+        &self,
+        session: &mut Session,
+        queued: &Queued<Q::Content>,
+        envelope: Envelope,
+    ) -> Transaction {
+        let mut body = self.queue.body(&queued.content);
         session.send(envelope, &mut body).await
     }
 }
 
-fn envelope<F>(queued: &Queued<F>, recipients: &[usize]) -> Envelope {
+fn envelope<C>(queued: &Queued<C>, recipients: &[usize]) -> Envelope {
     let entry = &queued.entry;
     let recipient = |index: &usize| {
         let queue::Recipient { address, parameters } = &entry.recipients[*index];
@@ -235,7 +235,7 @@ fn envelope<F>(queued: &Queued<F>, recipients: &[usize]) -> Envelope {
     Envelope {
         reverse_path: entry.reverse_path.clone(),
         recipients: recipients.iter().map(recipient).collect(),
-        size: Some(queued.octets()),
+        size: Some(queued.octets),
         eight_bit: entry.eight_bit,
         utf8: entry.utf8,
         ret: entry.ret,

@@ -18,8 +18,6 @@ use mail_core::message::address::{Address, AddressLiteral, Host};
 use mail_core::mta_sts::{Mode, Policy};
 use mail_core::smtp::client::Envelope;
 use mail_core::smtp::command::HelloName;
-use mail_store::disk::Disk;
-use mail_store::offload::Offload;
 use tokio::time::timeout;
 use tracing::{debug, info};
 
@@ -28,6 +26,7 @@ use crate::dane;
 use crate::dns::LookupError;
 use crate::route;
 use crate::session::{self, ConnectError, Encryption, Failure, Session, TlsNeed};
+use crate::store::QueueStore;
 
 /// Time to find a mail server of a domain, over all of its addresses. A slow greeting alone may take five minutes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(600);
@@ -52,7 +51,7 @@ pub(super) struct Outgoing<'a> {
     pub(super) need: TlsNeed,
 }
 
-impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
+impl<Q: QueueStore, R: ReportTarget> AgentState<Q, R> {
     /// Connects to the first host of the recipient's destination that can take the message.
     pub(super) async fn connect(
         &self,

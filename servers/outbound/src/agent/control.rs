@@ -12,15 +12,13 @@ use std::time::Duration;
 
 use chrono::Utc;
 use mail_core::queue::{LogEvent, LogLine, QueueId};
-use mail_store::disk::Disk;
-use mail_store::offload::Offload;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use super::{AgentState, ReportTarget};
-use crate::queue::QueueError;
+use crate::store::{QueueError, QueueStore};
 
 const SOCKET: &str = ".control";
 const REQUEST_OCTETS_MAX: u64 = 256;
@@ -145,7 +143,7 @@ impl ControlSocket {
     }
 }
 
-impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
+impl<Q: QueueStore, R: ReportTarget> AgentState<Q, R> {
     /// Answers requests. Only the owner of the directory can connect.
     pub(super) async fn serve_control(self: Arc<Self>, listener: UnixListener) {
         loop {
@@ -183,13 +181,14 @@ impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
             Request::Retry(id) => {
                 if let Some(id) = &id {
                     self.check_exists(id).await?;
-                    if self.read(id).await.is_ok_and(|queued| queued.progress.is_held) {
+                    if self.queue.read(id).await.is_ok_and(|queued| queued.progress.is_held) {
                         return Err(format!("{id} is on hold; release it first"));
                     }
                     // An entry that was corrected is not scheduled yet.
                     self.schedule_entries(vec![id.clone()]).await;
                 }
-                self.schedule.lock().make_due(id.as_ref(), Instant::now());
+                let is_due = |other: &QueueId| id.as_ref().is_none_or(|id| id == other);
+                self.schedule.lock().make_due(is_due, Instant::now());
                 self.schedule.notify();
                 Ok(())
             }
@@ -200,22 +199,20 @@ impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
             Request::Release(id) => {
                 let _lock = self.lock_of(&id).lock().await;
                 self.record_event(&id, LogEvent::Released).await?;
-                self.schedule.lock().remove(&id);
-                self.schedule_entries(vec![id.clone()]).await;
+                self.reschedule(&id).await;
                 Ok(())
             }
             Request::Drop(id) => {
                 let _lock = self.lock_of(&id).lock().await;
                 self.check_exists(&id).await?;
                 self.schedule.lock().remove(&id);
-                let (queue, removed) = (Arc::clone(&self.queue), id.clone());
-                self.offload.run(move || queue.remove(&removed)).await.map_err(|error| error.to_string())
+                self.queue.remove(&id).await.map_err(|error| error.to_string())
             }
         }
     }
 
     async fn check_exists(&self, id: &QueueId) -> Result<(), String> {
-        match self.read(id).await {
+        match self.queue.read(id).await {
             // An unreadable entry can be removed.
             Ok(_) | Err(QueueError::Invalid { .. }) => Ok(()),
             Err(error) => Err(error.to_string()),
@@ -225,7 +222,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
     /// The caller holds the lock of the entry.
     async fn record_event(&self, id: &QueueId, event: LogEvent) -> Result<(), String> {
         self.check_exists(id).await?;
-        let (queue, id, line) = (Arc::clone(&self.queue), id.clone(), LogLine::entry(Utc::now(), event));
-        self.offload.run(move || queue.append(&id, &[line])).await.map_err(|error| error.to_string())
+        let line = LogLine::entry(Utc::now(), event);
+        self.queue.append(id, [line].into()).await.map_err(|error| error.to_string())
     }
 }

@@ -7,6 +7,7 @@ mod metrics;
 mod results;
 mod tls;
 
+use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,18 +19,16 @@ use mail_core::message::address::{Address, Domain};
 use mail_core::queue::{Entry, Progress, QueueId, Recipient, RecipientProgress, Status};
 use mail_core::sasl::Credentials;
 use mail_store::StoreError;
-use mail_store::disk::Disk;
-use mail_store::offload::Offload;
 use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{error, info};
 
 use crate::dns::Dns;
-use crate::incoming::OutboundQueue;
 use crate::policy::Policies;
-use crate::queue::{DIRECTORY, Queue, QueueError, Queued};
+use crate::queue::DIRECTORY;
 use crate::schedule::{QueueItem, SharedSchedule, Work};
+use crate::store::{Arrivals, QueueError, QueueStore, Queued};
 
 use control::ControlSocket;
 pub use control::{ControlError, Request, request};
@@ -41,6 +40,8 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
 const REPORTS_AT_ONCE: usize = 16;
 /// Locks of entries; an entry uses one of them.
 const LOCKS: usize = 64;
+/// Delay before arrived entries that could not be read are read again.
+const READ_RETRY_DELAY: Duration = Duration::from_secs(10);
 
 /// Delivers reports to senders.
 pub trait ReportTarget: Send + Sync + 'static {
@@ -54,19 +55,16 @@ pub trait ReportTarget: Send + Sync + 'static {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Agent<D: Disk, O: Offload, R> {
-    shared: Arc<AgentState<D, O, R>>,
-    /// The messages of earlier processes.
-    ids: Vec<QueueId>,
+pub struct Agent<Q, R> {
+    shared: Arc<AgentState<Q, R>>,
     control: Option<ControlSocket>,
 }
 
 /// Configuration, queue and schedule, shared by the tasks of the agent.
 #[derive(Debug)]
-struct AgentState<D: Disk, O: Offload, R> {
-    queue: Arc<Queue<D>>,
+struct AgentState<Q, R> {
+    queue: Q,
     schedule: Arc<SharedSchedule>,
-    offload: O,
     config: Outbound,
     hostname: Domain,
     dns: Dns,
@@ -84,21 +82,22 @@ struct AgentState<D: Disk, O: Offload, R> {
     locks: Vec<Mutex<()>>,
 }
 
-impl<D: Disk, O: Offload, R: ReportTarget> Agent<D, O, R> {
+impl<Q: QueueStore, R: ReportTarget> Agent<Q, R> {
     /// Prepares delivery. Reads the smarthost's password and the system's certificates. `data` is the host's path of the
     /// data directory, for MTA-STS policies and requests of `pennypost queue`.
     ///
     /// # Errors
     /// A sentence that names the setting or file.
     pub fn new(
-        target: &OutboundQueue<D, O>,
+        queue: Q,
+        schedule: Arc<SharedSchedule>,
         config: Outbound,
         hostname: Domain,
         reports: R,
         metrics: Metrics,
         data: Option<&Path>,
     ) -> Result<Self, String> {
-        let control = data.map(|data| {
+        let control = data.filter(|_| Q::HAS_CONTROL_SOCKET).map(|data| {
             let path = data.join(DIRECTORY);
             ControlSocket::bind(&path)
                 .map_err(|error| format!("cannot create the control socket in {}: {error}", path.display()))
@@ -109,9 +108,8 @@ impl<D: Disk, O: Offload, R: ReportTarget> Agent<D, O, R> {
             _ => None,
         };
         let shared = AgentState {
-            queue: Arc::clone(&target.queue),
-            schedule: Arc::clone(&target.schedule),
-            offload: target.offload.clone(),
+            queue,
+            schedule,
             dns: Dns::new(&config)?,
             policies,
             tls,
@@ -124,14 +122,12 @@ impl<D: Disk, O: Offload, R: ReportTarget> Agent<D, O, R> {
             stopping: watch::Sender::new(false),
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
         };
-        // Messages that are accepted from now on are scheduled by their sessions.
-        let ids = shared.queue.ids().map_err(|error| error.to_string())?;
-        Ok(Self { shared: Arc::new(shared), ids, control: control.transpose()? })
+        Ok(Self { shared: Arc::new(shared), control: control.transpose()? })
     }
 
     /// Delivers until `shutdown` turns true.
     pub async fn run(self, mut shutdown: watch::Receiver<bool>) {
-        let Self { shared, ids, control } = self;
+        let Self { shared, control } = self;
         let mut tasks = JoinSet::new();
         let control = async {
             match control.map(ControlSocket::listen) {
@@ -144,10 +140,8 @@ impl<D: Disk, O: Offload, R: ReportTarget> Agent<D, O, R> {
             std::future::pending::<()>().await;
         };
         let mut control = std::pin::pin!(control);
-        tasks.spawn({
-            let shared = Arc::clone(&shared);
-            async move { shared.load(ids).await }
-        });
+        let mut arrivals = std::pin::pin!(shared.take_arrivals());
+        let mut renewal = std::pin::pin!(shared.queue.renew());
         loop {
             while let Some(ended) = tasks.try_join_next() {
                 if let Err(error) = ended {
@@ -171,14 +165,24 @@ impl<D: Disk, O: Offload, R: ReportTarget> Agent<D, O, R> {
                 () = shared.schedule.changed() => {}
                 () = wait_until(next) => {}
                 () = &mut control => {}
+                () = &mut arrivals => {}
+                () = &mut renewal => {}
                 _ = shutdown.wait_for(|shutdown| *shutdown) => break,
             }
         }
         shared.stopping.send_replace(true);
-        let finished = timeout(SHUTDOWN_TIMEOUT, async { while tasks.join_next().await.is_some() {} });
-        if finished.await.is_err() {
+        let drained = async { while tasks.join_next().await.is_some() {} };
+        // The others still run: one of them may hold the lock of an entry, and the lease must not expire.
+        let is_finished = tokio::select! {
+            drained = timeout(SHUTDOWN_TIMEOUT, drained) => drained.is_ok(),
+            () = &mut arrivals => false,
+            () = &mut renewal => false,
+        };
+        if !is_finished {
             info!("outbound connections were closed; their messages are sent again after the next start");
+            tasks.shutdown().await;
         }
+        shared.queue.release().await;
     }
 }
 
@@ -203,7 +207,7 @@ fn credentials(config: &Outbound) -> Result<Option<Credentials>, String> {
     Ok(Some(Credentials::new(user, password)))
 }
 
-impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
+impl<Q: QueueStore, R: ReportTarget> AgentState<Q, R> {
     fn is_stopping(&self) -> bool {
         *self.stopping.borrow()
     }
@@ -213,46 +217,72 @@ impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
         let _ = self.stopping.subscribe().wait_for(|is_stopping| *is_stopping).await;
     }
 
-    /// Schedules the messages of an earlier process.
-    async fn load(&self, ids: Vec<QueueId>) {
-        for ids in ids.chunks(1_000) {
-            self.schedule_entries(ids.to_vec()).await;
-        }
-        if !ids.is_empty() {
-            info!(messages = ids.len(), "outbound queue read");
+    /// Schedules the entries that this process delivers from now on, and answers requests about others.
+    async fn take_arrivals(&self) {
+        loop {
+            let Arrivals { claimed, retried, released, retries_all } = self.queue.arrivals().await;
+            self.schedule_entries(claimed).await;
+            for id in &released {
+                let _lock = self.lock_of(id).lock().await;
+                self.schedule.lock().remove(id);
+            }
+            self.schedule_entries(released).await;
+            if retries_all || !retried.is_empty() {
+                let retried: HashSet<_> = retried.into_iter().collect();
+                self.schedule.lock().make_due(|id| retries_all || retried.contains(id), Instant::now());
+                self.schedule.notify();
+            }
         }
     }
 
     /// Adds the items of entries that are not scheduled, and removes complete entries.
-    async fn schedule_entries(&self, ids: Vec<QueueId>) {
-        let queue = Arc::clone(&self.queue);
-        let read = move || {
-            let read = |id: QueueId| {
-                // Closes the file.
-                (queue.read(&id).map(|Queued { entry, progress, .. }| (entry, progress)), id)
-            };
-            ids.into_iter().map(read).collect::<Vec<_>>()
-        };
-        for (read, id) in self.offload.run(read).await {
-            match read {
-                Ok((_, progress)) if progress.is_held => {}
-                Ok((_, progress)) if progress.is_complete() => _ = self.remove(&id).await,
-                Ok((entry, progress)) => {
-                    let report_at = self.report_at(entry.received, &progress);
-                    for destination in self.schedule.destinations(&entry) {
-                        let item = QueueItem { id: id.clone(), destination };
-                        if let Some(due) = self.due(&item, &entry, &progress) {
-                            self.schedule.lock().add(item, due, report_at);
-                        }
-                    }
+    async fn schedule_entries(&self, mut ids: Vec<QueueId>) {
+        while !ids.is_empty() {
+            let mut unread = Vec::new();
+            for (id, read) in self.queue.read_states(ids).await {
+                if let Err(QueueError::Store(error)) = read {
+                    error!(%id, %error, "cannot read a queued message; retrying in 10 s");
+                    unread.push(id);
+                    continue;
                 }
-                Err(QueueError::NotFound(_)) => {}
-                Err(error) => {
-                    error!(%id, %error, "a queued message is invalid; correct its file, then run `pennypost queue release`")
-                }
+                // An item that is scheduled, of an earlier claim, is not removed meanwhile.
+                let _lock = self.lock_of(&id).lock().await;
+                self.schedule_entry(&id, read).await;
+            }
+            self.schedule.notify();
+            ids = unread;
+            if !ids.is_empty() {
+                sleep(READ_RETRY_DELAY).await;
             }
         }
+    }
+
+    /// Schedules an entry again that was on hold. The caller holds its lock.
+    async fn reschedule(&self, id: &QueueId) {
+        self.schedule.lock().remove(id);
+        let read = self.queue.read(id).await;
+        self.schedule_entry(id, read.map(|Queued { entry, progress, .. }| (entry, progress))).await;
         self.schedule.notify();
+    }
+
+    async fn schedule_entry(&self, id: &QueueId, read: Result<(Entry, Progress), QueueError>) {
+        match read {
+            Ok((_, progress)) if progress.is_held => {}
+            Ok((_, progress)) if progress.is_complete() => _ = self.remove(id).await,
+            Ok((entry, progress)) => {
+                let report_at = self.report_at(entry.received, &progress);
+                for destination in self.schedule.destinations(&entry) {
+                    let item = QueueItem { id: id.clone(), destination };
+                    if let Some(due) = self.due(&item, &entry, &progress) {
+                        self.schedule.lock().add(item, due, report_at);
+                    }
+                }
+            }
+            Err(QueueError::NotFound(_)) => {}
+            Err(error) => {
+                error!(%id, %error, "a queued message is invalid; correct it, then run `pennypost queue release`")
+            }
+        }
     }
 
     /// The time of the next attempt for the recipients of an item; `None` if there is nothing left to do for them.
@@ -297,7 +327,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
     fn recipients_of<'a>(
         &'a self,
         item: &'a QueueItem,
-        queued: &'a Queued<D::File>,
+        queued: &'a Queued<Q::Content>,
     ) -> impl Iterator<Item = usize> + 'a {
         let recipients = queued.entry.recipients.iter().enumerate();
         recipients.filter(|(_, recipient)| self.is_for(item, recipient)).map(|(index, _)| index)
@@ -305,8 +335,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
 
     /// Removes an entry for which nothing is left to do. Returns whether it is gone.
     async fn remove(&self, id: &QueueId) -> bool {
-        let (queue, removed) = (Arc::clone(&self.queue), id.clone());
-        let removed = self.offload.run(move || queue.remove(&removed)).await;
+        let removed = self.queue.remove(id).await;
         removed.inspect_err(|error| error!(%id, %error, "cannot remove a delivered message from the queue; the next start tries again")).is_ok()
     }
 

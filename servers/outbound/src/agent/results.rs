@@ -8,29 +8,27 @@ use mail_core::message::report::FULL_OCTETS_MAX;
 use mail_core::queue::{LogEvent, LogLine, Outcome, QueueId, RecipientProgress, Status};
 use mail_core::smtp::dsn::{Notify, Ret};
 use mail_store::StoreError;
-use mail_store::disk::{Disk, failed, read_exact};
-use mail_store::offload::Offload;
 use tokio::sync::MutexGuard;
 use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
 use super::{AgentState, ReportTarget};
-use crate::queue::{QueueError, Queued};
 use crate::report::{self, Kind};
 use crate::schedule::QueueItem;
 use crate::session::{Accepted, Failure};
+use crate::store::{QueueError, QueueStore, Queued, read_beginning};
 
 /// Delay between attempts to write a log, for example while the disk is full.
 const LOG_RETRY_DELAY: Duration = Duration::from_secs(10);
 /// The part of the message's header that a report contains.
 const HEADER_OCTETS_MAX: usize = 64 << 10;
 
-impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
+impl<Q: QueueStore, R: ReportTarget> AgentState<Q, R> {
     /// Records the results of an attempt for some recipients of an entry, reports to its sender, and schedules what is left.
     pub(super) async fn record_results(
         &self,
         item: QueueItem,
-        queued: Queued<D::File>,
+        queued: Queued<Q::Content>,
         recipients: Vec<usize>,
         results: Vec<Result<Accepted, Failure>>,
     ) {
@@ -44,7 +42,9 @@ impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
         }
         let _lock = self.record(&item.id, lines, lock).await;
         let is_reported = self.report(&item.id).await;
-        match self.read(&item.id).await {
+        match self.queue.read(&item.id).await {
+            // Another node continues.
+            Ok(queued) if !queued.is_claimed => self.schedule.lock().finish(&item),
             Ok(queued) if queued.progress.is_complete() => {
                 self.remove(&item.id).await;
                 self.schedule.lock().finish(&item);
@@ -56,7 +56,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
         }
     }
 
-    fn schedule_again(&self, item: QueueItem, queued: &Queued<D::File>, is_reported: bool) {
+    fn schedule_again(&self, item: QueueItem, queued: &Queued<Q::Content>, is_reported: bool) {
         let now = Instant::now();
         let due = match self.due(&item, &queued.entry, &queued.progress) {
             Some(due) if is_reported => due,
@@ -74,7 +74,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
     fn lines(
         &self,
         id: &QueueId,
-        queued: &Queued<D::File>,
+        queued: &Queued<Q::Content>,
         recipients: &[usize],
         results: Vec<Result<Accepted, Failure>>,
     ) -> Vec<LogLine> {
@@ -135,18 +135,15 @@ impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
         if lines.is_empty() {
             return Ok(());
         }
-        let (queue, id, lines) = (Arc::clone(&self.queue), id.clone(), Arc::clone(lines));
-        self.offload.run(move || queue.append(&id, &lines)).await
-    }
-
-    pub(super) async fn read(&self, id: &QueueId) -> Result<Queued<D::File>, QueueError> {
-        let (queue, id) = (Arc::clone(&self.queue), id.clone());
-        self.offload.run(move || queue.read(&id)).await
+        self.queue.append(id, Arc::clone(lines)).await
     }
 
     /// Sends the reports about an entry that are due. Returns `false` if one of them failed.
     async fn report(&self, id: &QueueId) -> bool {
-        let Ok(queued) = self.read(id).await else { return true };
+        let Ok(queued) = self.queue.read(id).await else { return true };
+        if !queued.is_claimed {
+            return true;
+        }
         let is_delayed =
             age(&queued, Utc::now()) >= Duration::from_secs(self.config.delay_report_seconds.into());
         let select = |is_selected: &dyn Fn(&RecipientProgress) -> bool| -> Vec<usize> {
@@ -192,7 +189,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
     async fn send_report(
         &self,
         id: &QueueId,
-        queued: &Queued<D::File>,
+        queued: &Queued<Q::Content>,
         kind: Kind,
         recipients: &[usize],
     ) -> Result<(), StoreError> {
@@ -221,22 +218,15 @@ impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
     }
 
     /// The beginning of the message: its header, or as much as a report may return.
-    async fn original(&self, queued: &Queued<D::File>) -> Result<Vec<u8>, StoreError> {
-        let (file, start) = (Arc::clone(&queued.file), queued.message.start);
+    async fn original(&self, queued: &Queued<Q::Content>) -> Result<Vec<u8>, StoreError> {
         let octets_max =
             if queued.entry.ret == Some(Ret::Full) { FULL_OCTETS_MAX + 1 } else { HEADER_OCTETS_MAX };
-        let length = queued.octets().min(octets_max as u64);
-        let read = move || {
-            let mut octets = vec![0; usize::try_from(length).unwrap_or_default()];
-            read_exact(&*file, &mut octets, start).map(|()| octets)
-        };
-        let octets = self.offload.run(read).await;
-        octets.map_err(|error| failed("read", std::path::Path::new(crate::queue::DIRECTORY), error))
+        read_beginning(&self.queue, &queued.content, octets_max).await
     }
 }
 
 /// Whether the sender wants a report about a recipient (RFC 3461 section 4.1).
-fn wants_report<F>(queued: &Queued<F>, index: usize, kind: Kind) -> bool {
+fn wants_report<C>(queued: &Queued<C>, index: usize, kind: Kind) -> bool {
     let notify = queued.entry.recipients[index].parameters.notify.unwrap_or(Notify::DEFAULT);
     match kind {
         Kind::Final if queued.progress.recipients[index].is_relayed => notify.success,
@@ -245,7 +235,7 @@ fn wants_report<F>(queued: &Queued<F>, index: usize, kind: Kind) -> bool {
     }
 }
 
-fn age<F>(queued: &Queued<F>, now: DateTime<Utc>) -> Duration {
+fn age<C>(queued: &Queued<C>, now: DateTime<Utc>) -> Duration {
     // A clock that was set back makes a message new.
     (now - queued.entry.received).to_std().unwrap_or_default()
 }

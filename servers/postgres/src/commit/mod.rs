@@ -37,7 +37,7 @@ const GROUP_OCTETS_MAX: u64 = 4 << 20;
 /// Waiting deliveries of a lane. More would wait longer than their clients.
 const WAITING_MAX: usize = 4_096;
 
-/// A message for its recipients' maildrops.
+/// A message for its recipients' maildrops and the outbound queue.
 #[derive(Debug)]
 pub(crate) struct Delivery {
     pub(crate) unique_id: String,
@@ -49,12 +49,32 @@ pub(crate) struct Delivery {
     /// Each account once, in order.
     pub(crate) recipients: Vec<Recipient>,
     pub(crate) content: Content,
+    /// For recipients on other hosts.
+    pub(crate) queued: Option<QueuedDelivery>,
+}
+
+/// An entry of the outbound queue. Its message is `head` and the delivery's content from `body_start` on.
+#[derive(Debug)]
+pub(crate) struct QueuedDelivery {
+    pub(crate) envelope: String,
+    pub(crate) head: Vec<u8>,
+    pub(crate) body_start: u64,
+    /// Length of the message.
+    pub(crate) octets: u64,
 }
 
 #[derive(Debug)]
 pub(crate) struct Recipient {
     pub(crate) account: String,
     pub(crate) front: Option<Vec<u8>>,
+    /// They precede the content.
+    pub(crate) delivery_fields: Option<Vec<u8>>,
+}
+
+impl Recipient {
+    fn delivery_fields_length(&self) -> usize {
+        self.delivery_fields.as_ref().map_or(0, Vec::len)
+    }
 }
 
 /// The message as POP3 sends it, without dot-stuffing.
@@ -69,9 +89,14 @@ impl Delivery {
         matches!(self.content, Content::Spooled { .. })
     }
 
-    /// Whether the content is in table body: it is, unless it is small and has one recipient.
+    /// Rows that refer to the content.
+    fn references(&self) -> usize {
+        self.recipients.len() + usize::from(self.queued.is_some())
+    }
+
+    /// Whether the content is in table body: it is, unless it is small and in one row.
     fn has_body(&self) -> bool {
-        self.is_large() || self.recipients.len() > 1
+        self.is_large() || self.references() > 1
     }
 }
 

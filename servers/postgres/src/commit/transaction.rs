@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 
-use super::{Content, Delivery, pieces};
+use super::{Content, Delivery, QueuedDelivery, Recipient, pieces};
 use crate::database::{Connection, Database, Values};
 use crate::failure::Failure;
 
@@ -23,12 +23,15 @@ const LOCK: &str =
 const CREATE: &str = "INSERT INTO maildrop (account) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING";
 
 const INSERT_MESSAGES: &str = "INSERT INTO message (account, position, unique_id, octets, received, front, \
-    trace_length, front_length, content, body_account, body_id) \
+    trace_length, front_length, content, body_account, body_id, delivery_fields) \
     SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::timestamptz[], $6::bytea[], \
-    $7::integer[], $8::integer[], $9::bytea[], $10::text[], $11::text[])";
+    $7::integer[], $8::integer[], $9::bytea[], $10::text[], $11::text[], $12::bytea[])";
 
 const INSERT_BODIES: &str = "INSERT INTO body (account, id, copies, content) \
     SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::bytea[])";
+
+const INSERT_QUEUED: &str = "INSERT INTO queue_entry (id, envelope, octets, head, content, body_account, body_id, body_start) \
+    SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bytea[], $5::bytea[], $6::text[], $7::text[], $8::bigint[])";
 
 const COUNT: &str = "UPDATE maildrop SET messages = maildrop.messages + added.messages, \
     octets = maildrop.octets + added.octets, next_position = maildrop.next_position + added.messages \
@@ -123,7 +126,7 @@ async fn lock(
 
 /// Inserts the rows and commits.
 async fn insert(connection: &Connection, rows: &Rows<'_>) -> Result<(), Failure> {
-    let Rows { messages, bodies, counts } = rows;
+    let Rows { messages, bodies, queued, counts } = rows;
     let insert_messages = connection.prepare(INSERT_MESSAGES).await?;
     let insert_bodies = connection.prepare(INSERT_BODIES).await?;
     let count = connection.prepare(COUNT).await?;
@@ -133,6 +136,24 @@ async fn insert(connection: &Connection, rows: &Rows<'_>) -> Result<(), Failure>
         }
         let Bodies { accounts, ids, copies, contents } = bodies;
         connection.change(&insert_bodies, &[accounts, ids, copies, contents]).await
+    };
+    let insert_queued = connection.prepare(INSERT_QUEUED).await?;
+    let insert_queued = async {
+        if queued.ids.is_empty() {
+            return Ok(0);
+        }
+        let q = queued;
+        let values: Values<'_> = &[
+            &q.ids,
+            &q.envelopes,
+            &q.octets,
+            &q.heads,
+            &q.contents,
+            &q.body_accounts,
+            &q.body_ids,
+            &q.body_starts,
+        ];
+        connection.change(&insert_queued, values).await
     };
     let m = messages;
     let message_values: Values<'_> = &[
@@ -147,12 +168,14 @@ async fn insert(connection: &Connection, rows: &Rows<'_>) -> Result<(), Failure>
         &m.contents,
         &m.body_accounts,
         &m.body_ids,
+        &m.delivery_fields,
     ];
     let count_values: Values<'_> = &[&counts.accounts, &counts.messages, &counts.octets];
     // An error before COMMIT turns it into ROLLBACK.
     tokio::try_join!(biased;
         connection.change(&insert_messages, message_values),
         insert_bodies,
+        insert_queued,
         connection.change(&count, count_values),
         connection.commit(),
     )?;
@@ -172,6 +195,7 @@ async fn confirm(connection: Connection, writer: &str) -> Result<(), Failure> {
 struct Rows<'a> {
     messages: Messages<'a>,
     bodies: Bodies<'a>,
+    queued: QueuedRows<'a>,
     counts: Counts<'a>,
 }
 
@@ -188,6 +212,7 @@ struct Messages<'a> {
     contents: Vec<Option<&'a [u8]>>,
     body_accounts: Vec<Option<&'a str>>,
     body_ids: Vec<Option<&'a str>>,
+    delivery_fields: Vec<Option<&'a [u8]>>,
 }
 
 #[derive(Default)]
@@ -196,6 +221,18 @@ struct Bodies<'a> {
     ids: Vec<&'a str>,
     copies: Vec<i32>,
     contents: Vec<Option<&'a [u8]>>,
+}
+
+#[derive(Default)]
+struct QueuedRows<'a> {
+    ids: Vec<&'a str>,
+    envelopes: Vec<&'a str>,
+    octets: Vec<i64>,
+    heads: Vec<&'a [u8]>,
+    contents: Vec<Option<&'a [u8]>>,
+    body_accounts: Vec<Option<&'a str>>,
+    body_ids: Vec<Option<&'a str>>,
+    body_starts: Vec<i64>,
 }
 
 #[derive(Default)]
@@ -210,6 +247,7 @@ impl<'a> Rows<'a> {
     fn new(group: &'a [Arc<Delivery>], locked: &[Row]) -> Self {
         let mut next: BTreeMap<String, i64> = locked.iter().map(|row| (row.get(0), row.get(1))).collect();
         let (mut messages, mut bodies) = (Messages::default(), Bodies::default());
+        let mut queued = QueuedRows::default();
         let mut added: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
         for delivery in group {
             let content = match &delivery.content {
@@ -220,19 +258,18 @@ impl<'a> Rows<'a> {
             if let Some((account, id)) = body {
                 bodies.accounts.push(account);
                 bodies.ids.push(id);
-                bodies.copies.push(i32::try_from(delivery.recipients.len()).unwrap_or(i32::MAX));
+                bodies.copies.push(i32::try_from(delivery.references()).unwrap_or(i32::MAX));
                 bodies.contents.push(content);
             }
+            queued.push(delivery, content.filter(|_| body.is_none()), body);
             for recipient in &delivery.recipients {
                 let position = next.get_mut(&recipient.account).expect("every maildrop is locked");
-                messages.push(delivery, *position, body);
-                messages.accounts.push(&recipient.account);
-                messages.fronts.push(recipient.front.as_deref());
+                messages.push(delivery, recipient, *position, body);
                 messages.contents.push(content.filter(|_| body.is_none()));
                 *position += 1;
                 let (count, octets) = added.entry(&recipient.account).or_default();
                 *count += 1;
-                *octets += signed(delivery.octets);
+                *octets += copy_octets(delivery, recipient);
             }
         }
         let counts = Counts {
@@ -240,29 +277,57 @@ impl<'a> Rows<'a> {
             messages: added.values().map(|(count, _)| *count).collect(),
             octets: added.values().map(|(_, octets)| *octets).collect(),
         };
-        Self { messages, bodies, counts }
+        Self { messages, bodies, queued, counts }
     }
 }
 
 impl<'a> Messages<'a> {
-    /// The columns that do not depend on the recipient.
-    fn push(&mut self, delivery: &'a Delivery, position: i64, body: Option<(&'a str, &'a str)>) {
+    /// All columns but the content.
+    fn push(
+        &mut self,
+        delivery: &'a Delivery,
+        recipient: &'a Recipient,
+        position: i64,
+        body: Option<(&'a str, &'a str)>,
+    ) {
         let length = |length: usize| i32::try_from(length).expect("a header is limited to some MiB");
+        self.accounts.push(&recipient.account);
+        self.fronts.push(recipient.front.as_deref());
+        self.delivery_fields.push(recipient.delivery_fields.as_deref());
         self.positions.push(position);
         self.unique_ids.push(&delivery.unique_id);
-        self.octets.push(signed(delivery.octets));
+        self.octets.push(copy_octets(delivery, recipient));
         self.received.push(delivery.received);
-        self.trace_lengths.push(length(delivery.trace_length));
+        self.trace_lengths.push(length(recipient.delivery_fields_length() + delivery.trace_length));
         self.front_lengths.push(length(delivery.front_length));
         self.body_accounts.push(body.map(|(account, _)| account));
         self.body_ids.push(body.map(|(_, id)| id));
     }
 }
 
-/// The key of a body is its first recipient and the message's id.
+impl<'a> QueuedRows<'a> {
+    fn push(&mut self, delivery: &'a Delivery, content: Option<&'a [u8]>, body: Option<(&'a str, &'a str)>) {
+        let Some(QueuedDelivery { envelope, head, body_start, octets }) = &delivery.queued else { return };
+        self.ids.push(&delivery.unique_id);
+        self.envelopes.push(envelope);
+        self.octets.push(signed(*octets));
+        self.heads.push(head);
+        self.contents.push(content);
+        self.body_accounts.push(body.map(|(account, _)| account));
+        self.body_ids.push(body.map(|(_, id)| id));
+        self.body_starts.push(signed(*body_start));
+    }
+}
+
+/// The key of a body is its first recipient, '' without one, and the message's id.
 fn body_key(delivery: &Delivery) -> (&str, &str) {
     let account = delivery.recipients.first().map_or("", |recipient| &recipient.account);
     (account, &delivery.unique_id)
+}
+
+/// Length of one recipient's copy.
+fn copy_octets(delivery: &Delivery, recipient: &Recipient) -> i64 {
+    signed(recipient.delivery_fields_length() as u64 + delivery.octets)
 }
 
 fn signed(octets: u64) -> i64 {

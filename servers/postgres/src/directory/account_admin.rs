@@ -28,6 +28,12 @@ const RENAME: &str = "UPDATE account SET account = $2, name = $3 WHERE account =
     AND ($1 = $2 OR NOT EXISTS (SELECT FROM account WHERE account = $2))";
 const REMOVE: &str = "DELETE FROM account WHERE account = $1";
 
+const SET_QUOTA: &str = "INSERT INTO quota (account, soft, hard) SELECT account, $2, $3 FROM account WHERE account = $1 \
+    ON CONFLICT (account) DO UPDATE SET soft = excluded.soft, hard = excluded.hard";
+const RENAME_QUOTA: &str = "UPDATE quota SET account = $2 WHERE account = $1";
+const REMOVE_QUOTA: &str = "DELETE FROM quota WHERE account = $1";
+const LOCK: &str = "SELECT FROM account WHERE account = $1 FOR UPDATE";
+
 /// Plain-text passwords, and texts that are no hash.
 const SUSPICIOUS: &str = "SELECT name, password FROM account WHERE password !~ \
     '^\\$argon2id\\$(v=[0-9]+\\$)?m=[0-9]+,t=[0-9]+,p=[0-9]+\\$[A-Za-z0-9+/]+\\$[A-Za-z0-9+/]+$' \
@@ -104,24 +110,35 @@ impl AccountAdmin for PostgresDirectory {
     }
 
     async fn rename(&self, name: &Username, new: &Username) -> Result<(), DirectoryError> {
-        if self.change(&[(RENAME, &[&key(name), &key(new), &new.as_str()])]).await? {
+        let (old_key, new_key) = (key(name), key(new));
+        let renamed = self
+            .change(&[(RENAME, &[&old_key, &new_key, &new.as_str()]), (RENAME_QUOTA, &[&old_key, &new_key])])
+            .await?;
+        if renamed {
             return Ok(());
         }
-        let rows = self.database.query(super::ACCOUNT, &[&key(name)]).await?;
+        let rows = self.database.query(super::ACCOUNT, &[&old_key]).await?;
         match rows.is_empty() {
             true => Err(DirectoryError::Unknown(name.clone())),
             false => Err(DirectoryError::Exists(new.clone())),
         }
     }
 
-    async fn set_quota(&self, _name: &Username, _quota: Option<Quota>) -> Result<(), DirectoryError> {
-        Err(DirectoryError::Failed(
-            "the database has no quotas; only the store of text files (`kind = \"text\"` in [store]) limits mailboxes".into(),
-        ))
+    async fn set_quota(&self, name: &Username, quota: Option<Quota>) -> Result<(), DirectoryError> {
+        let key = key(name);
+        let is_known = match quota {
+            Some(Quota { soft, hard }) => {
+                let limit = |octets: u64| i64::try_from(octets).unwrap_or(i64::MAX);
+                self.change(&[(SET_QUOTA, &[&key, &limit(soft), &limit(hard)])]).await?
+            }
+            None => self.change(&[(LOCK, &[&key]), (REMOVE_QUOTA, &[&key])]).await?,
+        };
+        if is_known { Ok(()) } else { Err(DirectoryError::Unknown(name.clone())) }
     }
 
     async fn remove(&self, name: &Username) -> Result<(), DirectoryError> {
-        match self.change(&[(REMOVE, &[&key(name)])]).await? {
+        let key = key(name);
+        match self.change(&[(REMOVE, &[&key]), (REMOVE_QUOTA, &[&key])]).await? {
             true => Ok(()),
             false => Err(DirectoryError::Unknown(name.clone())),
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use mail_core::aliases::AliasTarget;
 use mail_core::time::Instant;
 use mail_core::users::Username;
+use mail_store::directory::Quota;
 
 /// A change on another node is seen after this time.
 const LIFETIME: Duration = Duration::from_secs(1);
@@ -17,7 +18,15 @@ pub(super) struct Lookups {
     /// By alias.
     pub(super) aliases: Recent<Vec<AliasTarget>>,
     /// By account.
-    pub(super) accounts: Recent<Username>,
+    pub(super) accounts: Recent<KnownAccount>,
+}
+
+/// What routing needs to know about an account.
+#[derive(Debug, Clone)]
+pub(super) struct KnownAccount {
+    /// As the administrator spelled it.
+    pub(super) name: Username,
+    pub(super) quota: Option<Quota>,
 }
 
 impl Lookups {

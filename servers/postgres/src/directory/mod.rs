@@ -9,7 +9,7 @@ use mail_core::message::address::{Address, Domain, Host};
 use mail_core::secret::Secret;
 use mail_core::time::Instant;
 use mail_core::users::{Account, StoredPassword, Username};
-use mail_store::directory::{Directory, DirectoryError};
+use mail_store::directory::{Directory, DirectoryError, Quota};
 use mail_store::password::{Hashing, VerifiedPasswordCache, is_hash, same};
 use tokio::sync::OnceCell;
 use tokio_postgres::Row;
@@ -17,7 +17,7 @@ use tokio_postgres::Row;
 use crate::accounts::key;
 use crate::database::{Database, OPERATION_LIMIT};
 use crate::failure::{Failure, repeat};
-use lookups::Lookups;
+use lookups::{KnownAccount, Lookups};
 
 mod account_admin;
 mod alias_admin;
@@ -27,7 +27,9 @@ mod lookups;
 pub(crate) use alias_admin::LOCK_ALIASES;
 
 const ALIASES: &str = "SELECT alias, targets FROM alias WHERE alias = ANY($1)";
-const ACCOUNT: &str = "SELECT name FROM account WHERE account = $1";
+const ACCOUNT: &str = "SELECT account.name, coalesce(own.soft, others.soft), coalesce(own.hard, others.hard) \
+    FROM account LEFT JOIN quota AS own ON own.account = account.account \
+    LEFT JOIN quota AS others ON others.account = '' WHERE account.account = $1";
 const FIRST: &str = "SELECT name FROM account ORDER BY position, account LIMIT 1";
 
 /// Accounts and aliases in a database. Lookups are cached for a second.
@@ -70,7 +72,7 @@ impl PostgresDirectory {
         &self,
         aliases: &[String],
         account: Option<&str>,
-    ) -> Result<(Vec<Option<Vec<AliasTarget>>>, Option<Username>), Failure> {
+    ) -> Result<(Vec<Option<Vec<AliasTarget>>>, Option<KnownAccount>), Failure> {
         let now = Instant::now();
         let (alias_rows, account_rows) = repeat(OPERATION_LIMIT, || async {
             let connection = self.database.connection().await?;
@@ -100,11 +102,20 @@ impl PostgresDirectory {
             found.push(row.map(targets));
             self.lookups.aliases.insert(now, alias, row.map(targets));
         }
-        let name = account_rows.first().and_then(name);
+        let known = account_rows.first().and_then(known_account);
         if let Some(account) = account {
-            self.lookups.accounts.insert(now, account, name.clone());
+            self.lookups.accounts.insert(now, account, known.clone());
         }
-        Ok((found, name))
+        Ok((found, known))
+    }
+
+    async fn known_account(&self, name: &Username) -> Result<Option<KnownAccount>, Failure> {
+        let key = key(name);
+        if let Some(known) = self.lookups.accounts.find(Instant::now(), &key) {
+            return Ok(known);
+        }
+        let (_, known) = self.look_up(&[], Some(&key)).await?;
+        Ok(known)
     }
 
     /// The targets of the first of these aliases that exists.
@@ -135,6 +146,13 @@ fn name(row: &Row) -> Option<Username> {
     Username::parse(row.get(0)).ok()
 }
 
+/// A row of [`ACCOUNT`].
+fn known_account(row: &Row) -> Option<KnownAccount> {
+    let limit = |column| row.get::<_, Option<i64>>(column).and_then(|limit| u64::try_from(limit).ok());
+    let quota = limit(1).zip(limit(2)).map(|(soft, hard)| Quota { soft, hard });
+    Some(KnownAccount { name: name(row)?, quota })
+}
+
 fn targets(row: &Row) -> Vec<AliasTarget> {
     let targets: Vec<&str> = row.get(1);
     targets.into_iter().filter_map(|target| AliasTarget::parse(target).ok()).collect()
@@ -142,12 +160,7 @@ fn targets(row: &Row) -> Vec<AliasTarget> {
 
 impl Directory for PostgresDirectory {
     async fn find(&self, name: &Username) -> Result<Option<Username>, DirectoryError> {
-        let key = key(name);
-        if let Some(found) = self.lookups.accounts.find(Instant::now(), &key) {
-            return Ok(found);
-        }
-        let (_, found) = self.look_up(&[], Some(&key)).await?;
-        Ok(found)
+        Ok(self.known_account(name).await?.map(|account| account.name))
     }
 
     /// Also reads what routing asks for next: the catch-all and the account.
@@ -162,6 +175,10 @@ impl Directory for PostgresDirectory {
     async fn catch_all(&self, domain: &Domain) -> Result<Option<Vec<Address>>, DirectoryError> {
         let keys = [AliasKey::catch_all(domain).to_string()];
         self.first_alias(&keys, &[], None, &Host::Domain(domain.clone())).await
+    }
+
+    async fn quota(&self, account: &Username) -> Result<Option<Quota>, DirectoryError> {
+        Ok(self.known_account(account).await?.and_then(|account| account.quota))
     }
 
     async fn first(&self) -> Result<Option<Username>, DirectoryError> {

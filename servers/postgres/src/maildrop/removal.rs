@@ -58,7 +58,7 @@ async fn try_remove(lease: &Lease, positions: &[i64]) -> Result<bool, Failure> {
     for positions in positions.chunks(MESSAGES_AT_ONCE) {
         removed.add(&delete(&connection, &lease.account, positions).await?);
     }
-    removed.release_bodies(&connection).await?;
+    release_bodies(&connection, &mut removed.bodies).await?;
     removed.count(&connection, &lease.account).await?;
     lease.release_in(&connection).await?;
     connection.commit().await?;
@@ -90,7 +90,7 @@ pub(crate) async fn remove_all(connection: &Connection, account: &str) -> Result
         let positions: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
         let mut removed = Removed::default();
         removed.add(&delete(connection, account, &positions).await?);
-        removed.release_bodies(connection).await?;
+        release_bodies(connection, &mut removed.bodies).await?;
         removed.count(connection, account).await?;
         connection.commit().await?;
         if positions.is_empty() {
@@ -123,22 +123,25 @@ impl Removed {
         }
     }
 
-    /// An account refers to a body at most once.
-    async fn release_bodies(&mut self, connection: &Connection) -> Result<(), Failure> {
-        self.bodies.sort_unstable();
-        for bodies in self.bodies.chunks(MESSAGES_AT_ONCE) {
-            let (accounts, ids): (Vec<&str>, Vec<&str>) =
-                bodies.iter().map(|(account, id)| (account.as_str(), id.as_str())).unzip();
-            for sql in [LOCK_BODIES, RELEASE_BODIES, DELETE_PIECES, DELETE_BODIES] {
-                let statement = connection.prepare(sql).await?;
-                connection.change(&statement, &[&accounts, &ids]).await?;
-            }
-        }
-        Ok(())
-    }
-
     async fn count(&self, connection: &Connection, account: &str) -> Result<(), Failure> {
         let count = connection.prepare(COUNT).await?;
         connection.change(&count, &[&account, &self.messages, &self.octets]).await.map(drop)
     }
+}
+
+/// Removes one reference to each of the bodies, and those without references. Each occurs once.
+pub(crate) async fn release_bodies(
+    connection: &Connection,
+    bodies: &mut [(String, String)],
+) -> Result<(), Failure> {
+    bodies.sort_unstable();
+    for bodies in bodies.chunks(MESSAGES_AT_ONCE) {
+        let (accounts, ids): (Vec<&str>, Vec<&str>) =
+            bodies.iter().map(|(account, id)| (account.as_str(), id.as_str())).unzip();
+        for sql in [LOCK_BODIES, RELEASE_BODIES, DELETE_PIECES, DELETE_BODIES] {
+            let statement = connection.prepare(sql).await?;
+            connection.change(&statement, &[&accounts, &ids]).await?;
+        }
+    }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use mail_core::secret::Secret;
 use mail_core::users::Username;
-use mail_store::directory::{AccountAdmin, Directory, DirectoryError};
+use mail_store::directory::{AccountAdmin, Directory, DirectoryError, Quota};
 
 /// Defines a test for each function of the suite. The argument is an expression that creates an empty directory and the
 /// values that must outlive it.
@@ -16,6 +16,7 @@ macro_rules! directory_suite {
             removed_account_is_unknown
             renamed_account_keeps_its_password_and_place
             names_are_listed_in_order
+            quota_follows_its_account
         }
     };
     (@tests $directory:expr; $($test:ident)*) => {
@@ -103,6 +104,32 @@ pub async fn renamed_account_keeps_its_password_and_place(directory: &(impl Dire
     assert!(matches!(taken, Err(DirectoryError::Exists(_))), "{taken:?}");
     let unknown = directory.rename(&name("ag"), &name("cd")).await;
     assert!(matches!(unknown, Err(DirectoryError::Unknown(_))), "{unknown:?}");
+}
+
+pub async fn quota_follows_its_account(directory: &(impl Directory + AccountAdmin)) {
+    add(directory, "ag", "penny").await;
+    add(directory, "gb", "other").await;
+    let quota = async |account: &str| directory.quota(&name(account)).await.expect("read");
+    assert_eq!(quota("gb").await, None);
+    for limits in [Quota { soft: 900, hard: 1_000 }, Quota { soft: 0, hard: 0 }, Quota { soft: 1, hard: 2 }] {
+        directory.set_quota(&name("GB"), Some(limits)).await.expect("set");
+        assert_eq!(quota("gB").await, Some(limits));
+    }
+    assert_eq!(quota("ag").await, None);
+    directory.rename(&name("gb"), &name("greta")).await.expect("renamed");
+    assert_eq!(quota("greta").await, Some(Quota { soft: 1, hard: 2 }));
+    directory.remove(&name("greta")).await.expect("removed");
+    for account in ["gb", "greta"] {
+        add(directory, account, "other").await;
+        assert_eq!(quota(account).await, None, "{account}");
+    }
+    directory.set_quota(&name("ag"), Some(Quota { soft: 1, hard: 2 })).await.expect("set");
+    directory.set_quota(&name("ag"), None).await.expect("removed");
+    assert_eq!(quota("ag").await, None);
+    for limits in [None, Some(Quota { soft: 1, hard: 1 })] {
+        let unknown = directory.set_quota(&name("cd"), limits).await;
+        assert!(matches!(unknown, Err(DirectoryError::Unknown(_))), "{unknown:?}");
+    }
 }
 
 pub async fn names_are_listed_in_order(directory: &(impl Directory + AccountAdmin)) {

@@ -10,21 +10,42 @@ use mail_store::directory::{AccountAdmin, Directory, DirectoryError, Quota, Weak
 #[derive(Debug, Clone, Default)]
 pub struct MemoryDirectory(Arc<Mutex<Vec<Account>>>);
 
-type Account = (Username, Secret<String>);
+#[derive(Debug)]
+struct Account {
+    name: Username,
+    password: Secret<String>,
+    quota: Option<Quota>,
+}
 
 impl MemoryDirectory {
     fn accounts(&self) -> MutexGuard<'_, Vec<Account>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// What `read` finds in an account.
+    fn with_account<T>(&self, name: &Username, read: impl FnOnce(&Account) -> T) -> Option<T> {
+        self.accounts().iter().find(|account| account.name == *name).map(read)
+    }
+
+    /// Changes an account.
+    fn change(&self, name: &Username, change: impl FnOnce(&mut Account)) -> Result<(), DirectoryError> {
+        let mut accounts = self.accounts();
+        let account = accounts.iter_mut().find(|account| account.name == *name);
+        account.map(change).ok_or_else(|| DirectoryError::Unknown(name.clone()))
+    }
 }
 
 impl Directory for MemoryDirectory {
     async fn find(&self, name: &Username) -> Result<Option<Username>, DirectoryError> {
-        Ok(self.accounts().iter().find(|(account, _)| account == name).map(|(account, _)| account.clone()))
+        Ok(self.with_account(name, |account| account.name.clone()))
+    }
+
+    async fn quota(&self, name: &Username) -> Result<Option<Quota>, DirectoryError> {
+        Ok(self.with_account(name, |account| account.quota).flatten())
     }
 
     async fn first(&self) -> Result<Option<Username>, DirectoryError> {
-        Ok(self.accounts().first().map(|(account, _)| account.clone()))
+        Ok(self.accounts().first().map(|account| account.name.clone()))
     }
 
     async fn verify(
@@ -32,10 +53,12 @@ impl Directory for MemoryDirectory {
         name: Option<&Username>,
         password: &Secret<String>,
     ) -> Result<Option<Username>, DirectoryError> {
-        let accounts = self.accounts();
-        let is_right =
-            |(account, stored): &&Account| Some(account) == name && stored.expose() == password.expose();
-        Ok(accounts.iter().find(is_right).map(|(account, _)| account.clone()))
+        let found = name.and_then(|name| {
+            self.with_account(name, |account| {
+                (account.password.expose() == password.expose()).then(|| account.name.clone())
+            })
+        });
+        Ok(found.flatten())
     }
 }
 
@@ -43,50 +66,39 @@ impl AccountAdmin for MemoryDirectory {
     /// One name at a time, so that callers cannot depend on the size of a batch.
     async fn names(&self, after: Option<&Username>) -> Result<Vec<Username>, DirectoryError> {
         let accounts = self.accounts();
-        let after = after.and_then(|name| accounts.iter().position(|(account, _)| account == name));
+        let after = after.and_then(|name| accounts.iter().position(|account| account.name == *name));
         let next = after.map_or(0, |after| after + 1);
-        Ok(accounts.get(next).map(|(account, _)| account.clone()).into_iter().collect())
+        Ok(accounts.get(next).map(|account| account.name.clone()).into_iter().collect())
     }
 
     async fn add(&self, name: &Username, password: &Secret<String>) -> Result<(), DirectoryError> {
         let mut accounts = self.accounts();
-        if let Some((account, _)) = accounts.iter().find(|(account, _)| account == name) {
-            return Err(DirectoryError::Exists(account.clone()));
+        if let Some(account) = accounts.iter().find(|account| account.name == *name) {
+            return Err(DirectoryError::Exists(account.name.clone()));
         }
-        accounts.push((name.clone(), password.clone()));
+        accounts.push(Account { name: name.clone(), password: password.clone(), quota: None });
         Ok(())
     }
 
     async fn set_password(&self, name: &Username, password: &Secret<String>) -> Result<(), DirectoryError> {
-        let mut accounts = self.accounts();
-        let account = accounts.iter_mut().find(|(account, _)| account == name);
-        let (_, stored) = account.ok_or_else(|| DirectoryError::Unknown(name.clone()))?;
-        *stored = password.clone();
-        Ok(())
+        self.change(name, |account| account.password = password.clone())
     }
 
     async fn rename(&self, name: &Username, new: &Username) -> Result<(), DirectoryError> {
-        let mut accounts = self.accounts();
-        if name != new && accounts.iter().any(|(account, _)| account == new) {
+        if name != new && self.with_account(new, |_| ()).is_some() {
             return Err(DirectoryError::Exists(new.clone()));
         }
-        let account = accounts.iter_mut().find(|(account, _)| account == name);
-        let (renamed, _) = account.ok_or_else(|| DirectoryError::Unknown(name.clone()))?;
-        *renamed = new.clone();
-        Ok(())
+        self.change(name, |account| account.name = new.clone())
     }
 
-    /// Mailboxes in memory have no limits.
-    async fn set_quota(&self, name: &Username, _quota: Option<Quota>) -> Result<(), DirectoryError> {
-        let accounts = self.accounts();
-        let is_known = accounts.iter().any(|(account, _)| account == name);
-        if is_known { Ok(()) } else { Err(DirectoryError::Unknown(name.clone())) }
+    async fn set_quota(&self, name: &Username, quota: Option<Quota>) -> Result<(), DirectoryError> {
+        self.change(name, |account| account.quota = quota)
     }
 
     async fn remove(&self, name: &Username) -> Result<(), DirectoryError> {
         let mut accounts = self.accounts();
         let before = accounts.len();
-        accounts.retain(|(account, _)| account != name);
+        accounts.retain(|account| account.name != *name);
         if accounts.len() < before { Ok(()) } else { Err(DirectoryError::Unknown(name.clone())) }
     }
 

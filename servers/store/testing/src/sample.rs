@@ -57,7 +57,17 @@ pub fn trace(id: &str) -> Trace {
 
 /// Delivers a message in one part.
 pub async fn deliver(target: &impl DeliveryTarget, envelope: &Envelope, id: &str, text: impl Into<Bytes>) {
+    deliver_with(target, envelope, &trace(id), text).await;
+}
+
+/// As [`deliver`], with these trace fields.
+pub async fn deliver_with(
+    target: &impl DeliveryTarget,
+    envelope: &Envelope,
+    trace: &Trace,
+    text: impl Into<Bytes>,
+) {
     let mut incoming = target.begin(envelope).await.expect("delivery begins");
     incoming.write(text.into()).await.expect("written");
-    incoming.commit(&trace(id)).await.expect("committed");
+    incoming.commit(trace).await.expect("committed");
 }

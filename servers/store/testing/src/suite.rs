@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use mail_core::mailbox::Trace;
 use mail_core::message::address::ReversePath;
 use mail_core::users::Username;
 use mail_store::{
@@ -124,6 +125,34 @@ pub async fn every_recipient_gets_a_copy<T: TestStore>(test: &T) {
         let mut maildrop = open(&store, name).await;
         assert_eq!(maildrop.count(), 1, "{name}");
         assert_is_message(&content(&mut maildrop, 1, Extent::Whole).await.0, "a");
+    }
+}
+
+/// Not for the store in memory, which adds no trace fields.
+pub async fn each_copy_names_the_address_that_led_to_it<T: TestStore>(test: &T) {
+    let store = test.open();
+    let large = format!("{}{}", message("large"), "0123456789012345678901234567\r\n".repeat(20_000));
+    for (id, text, accounts) in [
+        ("one", message("one"), &ACCOUNTS[..1]),
+        ("both", message("both"), &ACCOUNTS),
+        ("no-fields", "X: y\r\n\r\ntext\r\n".to_owned(), &ACCOUNTS),
+        ("large", large, &ACCOUNTS),
+    ] {
+        let trace = Trace { delivered_to: true, ..trace(id) };
+        sample::deliver_with(&store, &envelope(accounts), &trace, text.clone()).await;
+        for name in accounts {
+            let mut maildrop = open(&store, name).await;
+            let entry = entries(&mut maildrop).await.pop().expect("it was delivered");
+            let (content, _) = content(&mut maildrop, entry.number, Extent::Whole).await;
+            let added: &[&str] = if id == "no-fields" { &["From", "To", "Subject"] } else { &[] };
+            let fields = format!(
+                "Return-Path: <ag@iit.edu>\r\nDelivered-To: {name}@iit.edu\r\n{}",
+                trace.received(added)
+            );
+            assert!(content == (fields + &text).as_bytes(), "{name}: {}", String::from_utf8_lossy(&content));
+            assert_eq!((entry.octets, &*entry.unique_id), (content.len() as u64, id));
+            maildrop.release().await;
+        }
     }
 }
 
