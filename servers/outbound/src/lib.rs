@@ -14,6 +14,7 @@
 //! | `route` | the mail servers of a domain |
 //! | `dns` | DNS look-ups, with DNSSEC |
 //! | `dane`, `policy` | TLS that the recipients' domains demand: DANE, MTA-STS |
+//! | `network` | connections and the wall clock, which the simulation replaces |
 //! | `session` | the SMTP connection to another host |
 //! | `report` | delivery status notifications |
 //! | `waiting` | queued messages as their senders see them |
@@ -24,6 +25,7 @@ mod body;
 mod dane;
 mod dns;
 mod incoming;
+mod network;
 mod policy;
 pub mod queue;
 mod report;
@@ -36,6 +38,7 @@ mod waiting;
 pub use agent::{Agent, ControlError, Metrics, ReportTarget, Request, request};
 pub use dns::dns_resolver;
 pub use incoming::{OutboundIncoming, OutboundQueue, ReadBody, Signer};
+pub use network::{Connecting, Connection, Network};
 pub use schedule::{Grouping, SharedSchedule};
 pub use srs_key::{SRS_KEY, open_srs};
 pub use waiting::{WaitingMessage, WaitingRecipient, WaitingState};

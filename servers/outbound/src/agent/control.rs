@@ -10,7 +10,6 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
 use mail_core::queue::{LogEvent, LogLine, QueueId};
 use mail_store::disk::Disk;
 use mail_store::offload::Offload;
@@ -225,7 +224,8 @@ impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
     /// The caller holds the lock of the entry.
     async fn record_event(&self, id: &QueueId, event: LogEvent) -> Result<(), String> {
         self.check_exists(id).await?;
-        let (queue, id, line) = (Arc::clone(&self.queue), id.clone(), LogLine::entry(Utc::now(), event));
+        let (queue, id, line) =
+            (Arc::clone(&self.queue), id.clone(), LogLine::entry(self.network.utc(), event));
         self.offload.run(move || queue.append(&id, &[line])).await.map_err(|error| error.to_string())
     }
 }

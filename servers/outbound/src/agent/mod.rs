@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use config::Outbound;
 use mail_core::message::address::{Address, Domain};
 use mail_core::queue::{Entry, Progress, QueueId, Recipient, RecipientProgress, Status};
@@ -27,6 +27,7 @@ use tracing::{error, info};
 
 use crate::dns::Dns;
 use crate::incoming::OutboundQueue;
+use crate::network::{Network, SystemNetwork};
 use crate::policy::Policies;
 use crate::queue::{DIRECTORY, Queue, QueueError, Queued};
 use crate::schedule::{QueueItem, SharedSchedule, Work};
@@ -69,6 +70,7 @@ struct AgentState<D: Disk, O: Offload, R> {
     offload: O,
     config: Outbound,
     hostname: Domain,
+    network: Arc<dyn Network>,
     dns: Dns,
     /// The MTA-STS policies of other domains; `None`: they are not obeyed.
     policies: Option<Policies>,
@@ -112,6 +114,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> Agent<D, O, R> {
             queue: Arc::clone(&target.queue),
             schedule: Arc::clone(&target.schedule),
             offload: target.offload.clone(),
+            network: Arc::new(SystemNetwork),
             dns: Dns::new(&config)?,
             policies,
             tls,
@@ -127,6 +130,13 @@ impl<D: Disk, O: Offload, R: ReportTarget> Agent<D, O, R> {
         // Messages that are accepted from now on are scheduled by their sessions.
         let ids = shared.queue.ids().map_err(|error| error.to_string())?;
         Ok(Self { shared: Arc::new(shared), ids, control: control.transpose()? })
+    }
+
+    /// Uses another network for mail. The DNS and MTA-STS policies come from the system's.
+    #[must_use]
+    pub fn with_network(mut self, network: Arc<dyn Network>) -> Self {
+        Arc::get_mut(&mut self.shared).expect("no task shares it before `run`").network = network;
+        self
     }
 
     /// Delivers until `shutdown` turns true.
@@ -168,10 +178,12 @@ impl<D: Disk, O: Offload, R: ReportTarget> Agent<D, O, R> {
                 tasks.spawn(async move { shared.defer_blocked(item, &failure).await });
             }
             tokio::select! {
+                // A run of the simulation is repeatable. No branch starves: `control` never ends.
+                biased;
+                _ = shutdown.wait_for(|shutdown| *shutdown) => break,
+                () = &mut control => {}
                 () = shared.schedule.changed() => {}
                 () = wait_until(next) => {}
-                () = &mut control => {}
-                _ = shutdown.wait_for(|shutdown| *shutdown) => break,
             }
         }
         shared.stopping.send_replace(true);
@@ -276,12 +288,12 @@ impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
             return Duration::ZERO;
         };
         // A clock that was set back must not extend the delay.
-        let elapsed = (Utc::now() - last).to_std().unwrap_or_default();
+        let elapsed = (self.network.utc() - last).to_std().unwrap_or_default();
         self.config.retry_after(recipient.attempts).saturating_sub(elapsed)
     }
 
     /// The time of the next report to the sender: about the delay, or about the failure.
-    fn report_at(&self, received: chrono::DateTime<Utc>, progress: &Progress) -> Instant {
+    fn report_at(&self, received: DateTime<Utc>, progress: &Progress) -> Instant {
         let lifetime = self.config.lifetime_seconds;
         let delay = self.config.delay_report_seconds;
         let is_reported = progress
@@ -289,7 +301,7 @@ impl<D: Disk, O: Offload, R: ReportTarget> AgentState<D, O, R> {
             .iter()
             .all(|recipient| recipient.delay_reported || recipient.status != Status::Pending);
         let age_limit = if is_reported || delay >= lifetime { lifetime } else { delay };
-        let age = (Utc::now() - received).to_std().unwrap_or_default();
+        let age = (self.network.utc() - received).to_std().unwrap_or_default();
         Instant::now() + Duration::from_secs(age_limit.into()).saturating_sub(age)
     }
 
