@@ -20,10 +20,15 @@ fn seed(seed: u64) -> Options {
     Options { seed, ..Options::default() }
 }
 
+/// Whether the long form of the tests is wanted.
+fn is_long() -> bool {
+    std::env::var_os("PENNYPOST_LONG").is_some()
+}
+
 #[test]
 fn seeds_run_without_violation() {
     let mut sum = Counters::default();
-    for number in 0..SEEDS {
+    for number in 0..if is_long() { 10 * SEEDS } else { SEEDS } {
         match run(seed(number)) {
             Ok(success) => sum = sum.plus(success.counters),
             Err(_) => panic!("{}", run(Options { with_log: true, ..seed(number) }).unwrap_err()),
@@ -88,13 +93,12 @@ fn injected_bugs_are_detected() {
 /// The short form takes some of the changes, and another survival each time.
 #[test]
 fn power_failure_at_every_change_loses_and_repeats_nothing() {
-    let is_long = std::env::var_os("PENNYPOST_LONG").is_some();
     for behaviour in BEHAVIOURS {
         let changes = crash(behaviour, NEVER, Survival::Nothing);
         let changes = changes.unwrap_or_else(|violation| panic!("{behaviour:?}: {violation}"));
         assert!(changes > 100, "{behaviour:?}: {changes}");
         let crashes = (0..=changes).flat_map(|change| SURVIVALS.map(|survival| (change, survival)));
-        for (change, survival) in crashes.step_by(if is_long { 1 } else { SHORT_STEP }) {
+        for (change, survival) in crashes.step_by(if is_long() { 1 } else { SHORT_STEP }) {
             let outcome = crash(behaviour, change, survival);
             outcome.unwrap_or_else(|violation| {
                 panic!("{behaviour:?}, power gone after {change} changes, {survival:?}: {violation}")
