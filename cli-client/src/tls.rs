@@ -6,17 +6,14 @@
 use std::fmt::Display;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme, StreamOwned,
-};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
 
 use crate::deadline_stream::DeadlineStream;
 use crate::fingerprint::Fingerprint;
@@ -162,11 +159,14 @@ impl Verifier {
         let provider = Arc::new(ring::default_provider());
         let roots = match policy.fingerprint {
             Some(_) => None,
-            None => Some(load_roots(policy.ca.as_deref())?),
+            // A system without root certificates trusts confirmed fingerprints only.
+            None => match root_certificates::load(policy.ca.as_deref(), "--ca") {
+                Err(error) if policy.ca.is_some() => return Err(error),
+                roots => roots.ok(),
+            },
         };
-        let roots = roots.filter(|roots| !roots.is_empty()).map(|roots| {
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build()
-        });
+        let roots = roots
+            .map(|roots| WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build());
         let roots = roots.transpose().map_err(|error| error.to_string())?;
         Ok(Self { provider, roots, pinned: policy.fingerprint.or(known), rejection: Mutex::default() })
     }
@@ -174,22 +174,6 @@ impl Verifier {
     fn take_rejection(&self) -> Option<(Fingerprint, String)> {
         self.rejection.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
-}
-
-fn load_roots(ca: Option<&Path>) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    let Some(path) = ca else {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        return Ok(roots);
-    };
-    let unusable = |error: &dyn Display| {
-        format!("cannot use the certificates in {}: {error}; pass a PEM file with --ca", path.display())
-    };
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unusable(&error))? {
-        let certificate = certificate.map_err(|error| unusable(&error))?;
-        roots.add(certificate).map_err(|error| unusable(&error))?;
-    }
-    if roots.is_empty() { Err(unusable(&"no certificate found")) } else { Ok(roots) }
 }
 
 impl ServerCertVerifier for Verifier {

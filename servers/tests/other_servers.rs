@@ -1,5 +1,5 @@
-//! Mail in both directions over TLS with the real Exim: addresses and headers in UTF-8, 8-bit bodies, delivery
-//! reports.
+//! Mail in both directions over TLS with the real Postfix and the real Exim: addresses and headers in UTF-8, 8-bit bodies, delivery
+//! reports. OpenDKIM signs and verifies mail of Postfix.
 
 mod support;
 
@@ -23,7 +23,7 @@ struct Hosts {
 }
 
 impl Hosts {
-    fn start() -> Self {
+    fn start(start: fn(&Authority, &DkimKey, u16) -> OtherServer) -> Self {
         let (authority, key, port) = (Authority::new(), DkimKey::generate(), common_port());
         let dns = DnsServer::start(&[
             DnsRecord::Mx("second.example", 10, "mx.second.example"),
@@ -34,7 +34,7 @@ impl Hosts {
             DnsRecord::Mx("old.example", 10, "mx.old.example"),
             DnsRecord::A("mx.old.example", OTHER),
         ]);
-        let other = OtherServer::exim(&authority, &key, port);
+        let other = start(&authority, &key, port);
         let ours = MailServer::exchanger(&authority, &dns, port);
         Self { ours, other, _dns: dns, _authority: authority }
     }
@@ -143,8 +143,28 @@ fn sentences(message: &str) -> Vec<String> {
 }
 
 #[test]
+fn postfix_exchanges_mail_and_reports() {
+    let hosts = Hosts::start(OtherServer::postfix);
+    hosts.other.trust_keys(&hosts.ours.dkim_keys());
+    hosts.exchange_mail();
+    let received = hosts.other.wait_for("Rückfrage");
+    for algorithm in ["ed25519", "rsa"] {
+        let passes =
+            |line: &str| line.contains("dkim=pass") && line.contains(&format!("header.a={algorithm}-sha256"));
+        assert!(received.lines().any(passes), "{algorithm}: {received}");
+    }
+    let mailbox = hosts.ours.wait_for("gb", "Antwort");
+    assert!(mailbox.contains("\tdkim=pass header.d=second.example"), "{mailbox}");
+    hosts.exchange_reports();
+    // Without 8BITMIME and SMTPUTF8, the sender gets the reason.
+    hosts.submit(" BODY=8BITMIME", "gb@old.example", "", "From: ag@first.example\r\n\r\n\u{fc}\r\n");
+    hosts.sentence("Not delivered to gb@old.example: the message would need a conversion");
+    hosts.refuses_utf8();
+}
+
+#[test]
 fn exim_exchanges_mail_and_reports() {
-    let hosts = Hosts::start();
+    let hosts = Hosts::start(OtherServer::exim);
     hosts.exchange_mail();
     let mailbox = hosts.ours.wait_for("gb", "Antwort");
     assert!(mailbox.contains("\tdkim=pass header.d=second.example"), "{mailbox}");

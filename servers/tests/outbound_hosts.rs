@@ -4,15 +4,18 @@ mod support;
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use mail_core::sasl;
 use mail_core::secret::Secret;
 use support::dns::{DnsRecord, DnsServer};
-use support::{ServerProcess, SmtpClient, TIMEOUT, TestDir, send_signal};
+use support::mail_host::MailHost;
+use support::{ServerProcess, SmtpClient, TIMEOUT, TestDir, run_program, send_signal};
 
 const FIRST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 21);
 const SECOND: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 22);
+const THIRD: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 25);
 
 /// A mail host for one domain, with the accounts ag and gb.
 struct MailServer {
@@ -56,6 +59,12 @@ impl MailServer {
         assert!(reply.starts_with("250"), "{reply}");
     }
 
+    fn queue(&self) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pennypost"));
+        command.args(["queue", "list", "--config"]).arg(self.dir.path("pennypost.toml"));
+        run_program(&mut command, b"").stdout
+    }
+
     /// The mailbox of gb once it contains `text`.
     fn wait_for(&self, text: &str) -> Vec<u8> {
         let start = Instant::now();
@@ -82,13 +91,18 @@ fn connect(server: &ServerProcess) -> SmtpClient {
 }
 
 fn two_hosts() -> (DnsServer, MailServer, MailServer) {
+    hosts(common_port())
+}
+
+/// Hosts of first.example and second.example on a port. third.example is at [`THIRD`].
+fn hosts(port: u16) -> (DnsServer, MailServer, MailServer) {
     let dns = DnsServer::start(&[
         DnsRecord::Mx("first.example", 10, "mx.first.example"),
         DnsRecord::Mx("second.example", 10, "mx.second.example"),
         DnsRecord::A("mx.first.example", FIRST),
         DnsRecord::A("mx.second.example", SECOND),
+        DnsRecord::A("third.example", THIRD),
     ]);
-    let port = common_port();
     let outbound = format!(
         "[outbound]\nmode = 'direct'\nport = {port}\nresolver = ['{}']\nprivate_networks = ['127.0.0.0/8']\nretry_seconds = [1]\n",
         dns.address
@@ -199,4 +213,34 @@ fn smarthost_receives_mail_after_sign_in_over_verified_tls() {
     assert!(line.contains("TLS handshake failed"), "{line}");
     send_signal(sender.server.pid(), "-TERM");
     assert_eq!(sender.server.wait(), Some(0));
+}
+
+#[test]
+fn alias_loop_across_two_hosts_ends_with_one_report() {
+    let port = common_port();
+    let third = MailHost::start(THIRD, port);
+    let (_dns, first, second) = hosts(port);
+    fs::write(first.dir.path("data/Aliases.txt"), "loop: loop@second.example\n")
+        .expect("the file is written");
+    fs::write(second.dir.path("data/Aliases.txt"), "loop: loop@first.example\n")
+        .expect("the file is written");
+    let mut smtp = SmtpClient { stream: support::LineStream::connect(first.server.address("smtp")) };
+    assert!(smtp.reply().starts_with("220"));
+    smtp.command("EHLO mx.third.example");
+    // Twenty hops remain.
+    let message = format!("{}Subject: loop\r\n\r\nbody\r\n", "Received: from a by b\r\n".repeat(80));
+    let reply = smtp.deliver("ag@third.example", &["loop@first.example"], message.as_bytes());
+    assert!(reply.starts_with("250"), "{reply}");
+    // The report takes the way of the rewritten senders.
+    let report = third.next();
+    assert_eq!((report.from.as_str(), &report.to[..]), ("<>", &["<ag@third.example>".to_owned()][..]));
+    assert!(report.message.contains("Status: 5.4.6"), "{report:?}");
+    for host in [&first, &second] {
+        let start = Instant::now();
+        while !host.queue().contains("the queue is empty") {
+            assert!(start.elapsed() < TIMEOUT, "{}", host.queue());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    assert_eq!(third.received.try_iter().count(), 0);
 }

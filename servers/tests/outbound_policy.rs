@@ -265,3 +265,30 @@ fn alias_on_another_host_is_forwarded() {
     assert!(!received.message.contains("Message-ID"), "{}", received.message);
     assert!(String::from_utf8_lossy(&sender.dir.mailbox("ag")).contains("Subject: x"));
 }
+
+/// Messages of a forged sender, forwarded to a host that refuses them and the reports.
+#[test]
+fn refused_reports_cause_no_further_reports() {
+    const MESSAGES: usize = 50;
+    let host = MailHost::with_script(LOCALHOST, 0, |line| {
+        line.starts_with("RCPT").then(|| "550 5.1.1 no such user".to_owned())
+    });
+    let dns = DnsServer::start(&[DnsRecord::A("elsewhere.example", LOCALHOST)]);
+    let dir = TestDir::with_config(&Sender::config(&dns, host.address.port(), ""));
+    fs::write(dir.path("data/Aliases.txt"), "sales: partner@elsewhere.example\n")
+        .expect("the file is written");
+    let sender = Sender { server: serve(&dir), dir, database: None };
+    let mut smtp = sender.server.smtp();
+    smtp.command("EHLO client.example");
+    for _ in 0..MESSAGES {
+        let reply = smtp.deliver("a@elsewhere.example", &["sales@iitkgp.edu"], b"Subject: x\r\n\r\nbody\r\n");
+        assert!(reply.starts_with("250"), "{reply}");
+    }
+    sender.wait_until_queue("empty", |list| list.contains("the queue is empty"));
+    let commands = host.commands.lock().expect("no thread panics");
+    let count = |start: &str| commands.iter().filter(|line| line.starts_with(start)).count();
+    assert_eq!(count("RCPT TO:<partner@"), MESSAGES);
+    assert_eq!(count("RCPT TO:<a@"), MESSAGES);
+    assert_eq!(count("MAIL FROM:<>"), MESSAGES);
+    assert!(sender.dir.mailbox("ag").is_empty());
+}

@@ -1,16 +1,17 @@
-//! Incoming mail and a spam filter: a scripted server with Rspamd's HTTP protocol.
+//! Incoming mail and a spam filter: a scripted server with Rspamd's HTTP protocol, and Rspamd itself.
 
 mod support;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use support::dns::DnsServer;
-use support::{ServerProcess, TIMEOUT, TestDir};
+use support::{ServerProcess, TIMEOUT, TestDir, is_installed, send_signal};
 
 /// A request: its head and the message.
 struct FilterRequest {
@@ -141,4 +142,79 @@ fn filter_that_does_not_work_accepts_mail() {
     let reply = receiver.receive(MESSAGE);
     assert!(reply.starts_with("250"), "{reply}");
     assert_eq!(receiver.mailbox().matches("Subject: offer").count(), 4);
+}
+
+/// Debian's Rspamd, without rules except for its test patterns.
+struct Rspamd {
+    address: SocketAddr,
+    process: Child,
+    _dir: TestDir,
+}
+
+impl Rspamd {
+    fn start() -> Self {
+        assert!(is_installed("rspamd"), "Rspamd is missing; `cargo xtask setup` installs it");
+        let dir = TestDir::new();
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = free.local_addr().expect("bound");
+        drop(free);
+        let path = dir.root.path().display();
+        let config = format!(
+            "options {{\n pidfile = \"{path}/pid\";\n filters = \"\";\n control_socket = \"{path}/control mode=0600\";\n\
+             cache_file = \"{path}/cache\";\n hs_cache_dir = \"{path}\";\n rrd = \"\";\n history_file = \"\";\n\
+             url_tld = \"{path}/domains\";\n enable_test_patterns = true;\n dns {{ nameserver = [\"127.0.0.1:9\"]; }}\n}}\n\
+             logging {{ type = \"console\"; level = \"error\"; }}\n\
+             worker \"normal\" {{ bind_socket = \"{address}\"; count = 1; }}\n\
+             actions {{ reject = 15; add_header = 6; }}\n"
+        );
+        fs::write(dir.path("rspamd.conf"), config).expect("the file is written");
+        // It compiles a pattern of all of them, and the list of all domains takes a minute.
+        fs::write(dir.path("domains"), "example\n").expect("the file is written");
+        let mut command = Command::new("rspamd");
+        // Root need not give up its rights here.
+        command.args(["--no-fork", "--insecure", "--config"]).arg(dir.path("rspamd.conf"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut process = command.spawn().expect("rspamd starts");
+        let begin = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            let status = process.try_wait();
+            assert!(
+                begin.elapsed() < TIMEOUT && matches!(status, Ok(None)),
+                "Rspamd does not start: {status:?}"
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+        Self { address, process, _dir: dir }
+    }
+}
+
+impl Drop for Rspamd {
+    fn drop(&mut self) {
+        // It stops its worker.
+        send_signal(self.process.id(), "-TERM");
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn rspamd_decides() {
+    let rspamd = Rspamd::start();
+    let receiver = Receiver::start(rspamd.address);
+    // Test patterns of Rspamd: reject, add a header.
+    let pattern = |letter| {
+        format!("{MESSAGE}{letter}JS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X\r\n")
+    };
+    let reply = receiver.receive(&pattern('X'));
+    assert!(reply.starts_with("550 5.7.1"), "{reply}");
+    let reply = receiver.receive(&pattern('Y'));
+    assert!(reply.starts_with("250"), "{reply}");
+    assert!(receiver.mailbox().contains("\r\nX-Spam: Yes\r\n"), "{}", receiver.mailbox());
+    let reply = receiver.receive(MESSAGE);
+    assert!(reply.starts_with("250"), "{reply}");
+    let mailbox = receiver.mailbox();
+    assert_eq!(
+        (mailbox.matches("X-Spam: Yes").count(), mailbox.matches("X-Spam-Score: ").count()),
+        (1, 2),
+        "{mailbox}"
+    );
 }

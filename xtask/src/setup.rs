@@ -1,6 +1,6 @@
 //! `cargo xtask setup`: installs the tools that the tests need and this machine lacks.
 //!
-//! Sources: rustup for the Rust target, crates.io for four programs, Debian for node, npm, Python, mail programs, mail servers,
+//! Sources: rustup for the Rust target, crates.io for four programs, Debian for node, npm, Python, mail programs, mail servers, mail filters,
 //! PostgreSQL, Patroni, etcd, Pebble and Chromium, npm for axe-core, nodemailer, mailpit-api and cypress-mailpit, PyPI for aiosmtplib,
 //! mailpit-api-client, schemathesis, dkimpy and pyspf. With `PENNYPOST_LONG=1`, also Firefox from Debian and geckodriver from crates.io.
 //! No prebuilt program is downloaded from elsewhere. Each run checks the machine, so a second run does nothing.
@@ -11,7 +11,7 @@ use std::env;
 use std::fs;
 use std::path::PathBuf;
 
-use self::debian::{CLUSTER, FIREFOX, NPM, PACKAGES, PEERS, PROXIES};
+use self::debian::{CLUSTER, FILTERS, FIREFOX, NPM, PACKAGES, PEERS, PROXIES};
 use crate::shell::{self, Result, cargo, command, print, stdout_of, target_dir, workspace_root};
 
 pub use self::debian::postgresql;
@@ -63,6 +63,7 @@ pub fn run() -> Result {
         postgresql()?,
         debian::install_services(PROXIES, "nginx haproxy caddy")?,
         debian::install_services(CLUSTER, "etcd patroni")?,
+        debian::install_services(FILTERS, "rspamd opendkim")?,
         debian::postfix()?,
         debian::exim()?,
         npm_packages()?,

@@ -14,11 +14,17 @@ pub(crate) struct Options {
     /// Run only this seed and print its event log
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
+    /// Simulate outbound mail with misbehaving hosts, instead of the whole system
+    #[arg(long)]
+    outbound: bool,
 }
 
 pub(crate) fn run(options: &Options) -> Result {
     let mut command = cargo();
     command.args("run --quiet --release -p simulation --bin sim --".split(' '));
+    if options.outbound {
+        command.arg("--outbound");
+    }
     match options.seed {
         Some(seed) => command.args(["--seed", &seed.to_string()]),
         None => command.args(["--seeds", &options.seeds.to_string(), "--from", &options.from.to_string()]),

@@ -23,8 +23,8 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use mail_core::message::printable::Excerpt;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
@@ -203,13 +203,8 @@ async fn connect(addresses: &[IpAddr], port: u16) -> Result<TcpStream, Failure> 
 }
 
 async fn load_roots() -> Result<TlsConfig, Failure> {
-    let load = || {
-        let mut roots = RootCertStore::empty();
-        // Certificates that cannot be parsed are skipped.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        roots
-    };
-    let roots = tokio::task::spawn_blocking(load).await.map_err(Failure::new)?;
+    let load = || root_certificates::load(None, "SSL_CERT_FILE");
+    let roots = tokio::task::spawn_blocking(load).await.map_err(Failure::new)?.map_err(Failure::new)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -16,6 +16,7 @@
 //! | `route` | the mail servers of a domain |
 //! | `dns` | DNS look-ups, with DNSSEC |
 //! | `dane`, `policy` | TLS that the recipients' domains demand: DANE, MTA-STS |
+//! | `network` | connections and the wall clock, which the simulation replaces |
 //! | `session` | the SMTP connection to another host |
 //! | `report` | delivery status notifications |
 //! | `waiting` | queued messages as their senders see them |
@@ -27,6 +28,7 @@ mod compose;
 mod dane;
 mod dns;
 mod incoming;
+mod network;
 mod policy;
 pub mod queue;
 mod report;
@@ -43,6 +45,7 @@ pub use body::FileBody;
 pub use compose::{Composed, Composer, ReadBody, Signer};
 pub use dns::dns_resolver;
 pub use incoming::{OutboundIncoming, OutboundQueue};
+pub use network::{Connecting, Connection, Network};
 pub use schedule::{Grouping, SharedSchedule};
 pub use srs_key::{SRS_KEY, open_srs};
 pub use text::{FileContent, TextQueue};

@@ -7,7 +7,7 @@ use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mail_core::queue::{Entry, EntryError, LogLine, Progress, QueueId, lines};
 use mail_store::StoreError;
@@ -35,6 +35,8 @@ pub struct QueueFiles<D> {
 pub struct Queue<D: Disk> {
     files: QueueFiles<D>,
     names: DirectorySync,
+    /// Whether a sync of the directory has failed since the last one that succeeded.
+    has_unsynced_names: Mutex<bool>,
     _lock: D::Lock,
 }
 
@@ -157,8 +159,14 @@ impl<D: Disk> Queue<D> {
                 disk.display_path(directory).display()
             ))
         })?;
-        let queue = Self { files: QueueFiles::new(disk), names: DirectorySync::default(), _lock: lock };
-        queue.remove_incomplete().map_err(prepare)?;
+        let queue = Self {
+            files: QueueFiles::new(disk),
+            names: DirectorySync::default(),
+            has_unsynced_names: Mutex::default(),
+            _lock: lock,
+        };
+        // An earlier process may have been killed before its syncs.
+        queue.remove_incomplete().and_then(|()| queue.sync_names()).map_err(prepare)?;
         Ok(queue)
     }
 
@@ -200,7 +208,7 @@ impl<D: Disk> Queue<D> {
             })?;
             file.sync()?;
             disk.rename(&new, &path)?;
-            self.names.sync(disk)
+            self.sync_names()
         };
         write().map_err(|error| {
             // The message was not accepted, so a complete entry must not remain either.
@@ -221,19 +229,24 @@ impl<D: Disk> Queue<D> {
         let path = log_path(id);
         let append = || -> io::Result<()> {
             let disk = &self.files.disk;
+            self.repeat_failed_sync()?;
             if open_existing(disk, &entry_path(id))?.is_none() {
                 return Ok(());
             }
-            let (file, is_new) = match open_existing(disk, &path)? {
-                Some(file) => (file, false),
-                None => (disk.open(&path, Open::New)?, true),
+            let file = match open_existing(disk, &path)? {
+                Some(file) => file,
+                None => {
+                    let file = disk.open(&path, Open::New)?;
+                    // First, because a repeated call finds the file.
+                    self.sync_names()?;
+                    file
+                }
             };
             let end = complete_lines(&file)?;
             let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
             file.set_len(end)?;
             file.write_all_at(text.as_bytes(), end)?;
-            file.sync()?;
-            if is_new { self.names.sync(disk) } else { Ok(()) }
+            file.sync()
         };
         append().map_err(|error| failed("write", &path, error))
     }
@@ -247,10 +260,35 @@ impl<D: Disk> Queue<D> {
         // An entry without its log would be delivered again, so the entry is gone for certain before the log.
         let remove = || -> io::Result<()> {
             ignore_missing(disk.remove(&entry))?;
-            self.names.sync(disk)?;
+            self.sync_names()?;
             ignore_missing(disk.remove(&log_path(id)))
         };
         remove().map_err(|error| failed("remove", &entry, error))
+    }
+}
+
+impl<D: Disk> Queue<D> {
+    /// Makes all names durable.
+    fn sync_names(&self) -> io::Result<()> {
+        let synced = self.names.sync(&self.files.disk);
+        if synced.is_err() {
+            *self.unsynced_names() = true;
+        }
+        synced
+    }
+
+    /// Makes names durable that an earlier sync did not. The call that failed may have no reason to sync them again.
+    fn repeat_failed_sync(&self) -> io::Result<()> {
+        let mut has_unsynced_names = self.unsynced_names();
+        if *has_unsynced_names {
+            self.names.sync(&self.files.disk)?;
+            *has_unsynced_names = false;
+        }
+        Ok(())
+    }
+
+    fn unsynced_names(&self) -> MutexGuard<'_, bool> {
+        self.has_unsynced_names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

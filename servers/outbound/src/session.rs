@@ -18,15 +18,14 @@ use mail_core::smtp::client::{
 use mail_core::smtp::command::HelloName;
 use mail_core::smtp::extension::Extensions;
 use mail_core::smtp::reply::Reply;
-use mail_core::time::Instant;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::network::{Connection, Network};
 use crate::store::MessageBody;
 
 mod failure;
@@ -103,8 +102,8 @@ pub(crate) enum ConnectError {
 
 #[derive(Debug)]
 enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Box<dyn Connection>),
+    Tls(Box<TlsStream<Box<dyn Connection>>>),
     /// During a handshake, and after one that failed.
     Closed,
 }
@@ -152,6 +151,7 @@ pub(crate) struct Transaction {
 impl Session {
     /// Connects and waits until the host accepts envelopes.
     pub(crate) async fn connect(
+        network: &dyn Network,
         host: Host,
         encryption: Encryption,
         hello: HelloName,
@@ -161,13 +161,11 @@ impl Session {
         let unreachable = |error: &dyn Display| {
             ConnectError::Failed(Failure::temporary("4.4.1", format!("{host} cannot be reached: {error}")))
         };
-        let stream = match timeout(CONNECT_TIMEOUT, TcpStream::connect(host.address)).await {
+        let stream = match timeout(CONNECT_TIMEOUT, network.connect(host.address)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(unreachable(&error)),
             Err(_) => return Err(unreachable(&"no answer")),
         };
-        // Each small command waits for its reply.
-        stream.set_nodelay(true).map_err(|error| unreachable(&error))?;
         let tls = match encryption {
             Encryption::Off | Encryption::Implicit(_) => Tls::Never,
             Encryption::Opportunistic(_) => Tls::IfOffered,
@@ -176,7 +174,7 @@ impl Session {
         let auth_required = credentials.is_some();
         let config = SubmissionConfig { hello, tls, credentials, auth_required };
         let mut session = Self {
-            machine: Submission::new(config, Instant::now()),
+            machine: Submission::new(config, now()),
             stream: Stream::Plain(stream),
             encryption,
             host,
@@ -356,7 +354,7 @@ impl Session {
     /// The next event; the end of the session is a failure.
     async fn next_event(&mut self) -> Result<Event, Failure> {
         loop {
-            match pump(&mut self.machine, Instant::now(), &mut self.input, self.eof, &mut self.output) {
+            match pump(&mut self.machine, now(), &mut self.input, self.eof, &mut self.output) {
                 Ok(Pump::Event(event)) => return Ok(event),
                 Ok(Pump::Write) => self.write_output().await,
                 Ok(Pump::Read { deadline }) => self.read(deadline).await?,
@@ -416,18 +414,18 @@ impl Session {
     }
 
     /// Reads once. A timeout goes to the machine.
-    async fn read(&mut self, deadline: Option<Instant>) -> Result<(), Failure> {
+    async fn read(&mut self, deadline: Option<std::time::Instant>) -> Result<(), Failure> {
         use mail_core::machine::Machine as _;
         let read = self.stream.read(&mut self.input);
         let read = match deadline {
-            Some(deadline) => tokio::time::timeout_at(deadline.into(), read).await,
+            Some(deadline) => timeout_at(deadline.into(), read).await,
             None => Ok(read.await),
         };
         match read {
             Ok(Ok(0)) => self.eof = true,
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return Err(self.lost(error)),
-            Err(_) => self.machine.handle_timeout(Instant::now()),
+            Err(_) => self.machine.handle_timeout(now()),
         }
         Ok(())
     }
@@ -451,6 +449,11 @@ impl Session {
     fn lost(&self, reason: impl Display) -> Failure {
         Failure::temporary("4.4.2", format!("{}: {reason}", self.host))
     }
+}
+
+/// The time of the machine: tokio's clock, which a test can stop.
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
 }
 
 impl Stream {

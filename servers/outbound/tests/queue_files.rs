@@ -128,6 +128,27 @@ fn log_keeps_what_was_recorded_and_ignores_a_torn_line() {
 }
 
 #[test]
+fn change_whose_sync_failed_is_durable_after_the_next_call() {
+    for failing_syncs in 1..4 {
+        let disk = SimDisk::default();
+        let queue = Queue::open(disk.clone()).unwrap();
+        insert(&queue, "A1").unwrap();
+        insert(&queue, "A2").unwrap();
+        disk.fail_syncs(failing_syncs);
+        // The first line of a log creates it.
+        let line = [delivered("x@example.net")];
+        while queue.append(&id("A1"), &line).is_err() {}
+        disk.fail_syncs(failing_syncs);
+        assert!(queue.remove(&id("A2")).is_err());
+        while queue.append(&id("A2"), &line).is_err() {}
+        let survivor = disk.after_power_cut(Survival::Nothing);
+        assert_eq!(statuses(&survivor, "A1")[0], Status::Done, "{failing_syncs} failing syncs");
+        let files = QueueFiles::new(survivor);
+        assert_eq!(files.ids().unwrap(), [id("A1")], "{failing_syncs} failing syncs");
+    }
+}
+
+#[test]
 fn log_that_ends_at_any_octet_is_read() {
     let disk = SimDisk::default();
     let queue = Queue::open(disk.clone()).unwrap();

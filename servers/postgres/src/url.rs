@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -90,21 +88,12 @@ impl DatabaseUrl {
 
     /// The TLS client, which verifies certificate and name.
     pub(crate) fn tls(&self) -> Result<MakeRustlsConnect, String> {
-        let mut roots = RootCertStore::empty();
-        if let Some(path) = &self.roots {
-            let invalid = |error: &dyn std::fmt::Display| {
-                format!("cannot read the root certificates in {}: {error}", path.display())
-            };
-            for certificate in CertificateDer::pem_file_iter(path).map_err(|error| invalid(&error))? {
-                let certificate = certificate.map_err(|error| invalid(&error))?;
-                roots.add(certificate).map_err(|error| invalid(&error))?;
-            }
-        } else if self.config.get_ssl_mode() == SslMode::Require {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-        if roots.is_empty() && self.config.get_ssl_mode() == SslMode::Require {
-            return Err("there are no root certificates for the database's; install ca-certificates, or set `sslrootcert` in its URL".into());
-        }
+        let is_required = self.config.get_ssl_mode() == SslMode::Require;
+        let roots = match &self.roots {
+            // Without TLS, none is needed.
+            None if !is_required => Arc::new(RootCertStore::empty()),
+            file => root_certificates::load(file.as_deref(), "`sslrootcert` in the URL of the database")?,
+        };
         let client = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("the provider has cipher suites for the default versions")

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::start;
-use crate::support::dns::{DnsRecord, DnsServer};
+use crate::support::dns::{DnsRecord, DnsServer, SILENT_DOMAIN};
 use crate::support::mail_host::MailHost;
 use crate::support::sender::{LOCALHOST, MESSAGE, example_net};
 use crate::support::{self, run_program};
@@ -134,6 +134,36 @@ fn unknown_domains_null_mx_and_private_addresses_are_reported_at_once() {
             "{recipient}: {report}"
         );
     }
+}
+
+#[test]
+fn thousand_mail_servers_and_a_loop_of_aliases_delay_no_other_mail() {
+    let host = MailHost::start(LOCALHOST, 0);
+    let names: Vec<String> = (0..1_000).map(|number| format!("mx{number}.many.example")).collect();
+    let records =
+        names.iter().zip(10..).map(|(name, preference)| DnsRecord::Mx("many.example", preference, name));
+    let mut records: Vec<_> = records.collect();
+    records.extend([
+        DnsRecord::A(&names[0], LOCALHOST),
+        DnsRecord::Cname("loop.example", "again.example"),
+        DnsRecord::Cname("again.example", "loop.example"),
+    ]);
+    let dns = DnsServer::start(&records);
+    let sender = start(&dns, host.address.port(), "");
+    sender.submit(&["x@loop.example", "x@many.example"], MESSAGE);
+    assert_eq!(host.next().to, ["<x@many.example>"]);
+    let report = sender.report();
+    assert!(report.contains("Final-Recipient: rfc822; x@loop.example"), "{report}");
+    sender.wait_until_queue("empty", |list| list.contains("the queue is empty"));
+}
+
+#[test]
+fn dns_without_an_answer_defers_mail() {
+    let dns = DnsServer::start(&[]);
+    let sender = start(&dns, 25, "");
+    sender.submit(&[&format!("x@{SILENT_DOMAIN}")], MESSAGE);
+    let list = sender.wait_until_queue("deferred", |list| list.contains("1 attempt:"));
+    assert!(list.contains("the DNS has no answer for silent.example"), "{list}");
 }
 
 #[test]

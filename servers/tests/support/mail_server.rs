@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use mail_core::sasl;
 use mail_core::secret::Secret;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use super::dns::DnsServer;
 use super::{LineStream, ServerProcess, SmtpClient, TIMEOUT, TestDir, run_program};
@@ -30,6 +30,8 @@ impl Authority {
     pub(crate) fn new() -> Self {
         let mut parameters = CertificateParams::new(Vec::new()).expect("no names");
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // OpenSSL treats a certificate whose subject is its issuer as self-signed.
+        parameters.distinguished_name.push(DnType::CommonName, "test authority");
         let key = KeyPair::generate().expect("a key");
         let issuer = CertifiedIssuer::self_signed(parameters, key).expect("a certificate");
         let dir = TestDir::new();
@@ -133,6 +135,15 @@ impl MailServer {
         let start = format!("{name}. 3600 IN {kind} ");
         let line = output.stdout.lines().find_map(|line| line.strip_prefix(&start));
         line.unwrap_or_else(|| panic!("no {start}: {output:?}")).trim_matches('"').to_owned()
+    }
+
+    /// Name and text of each DKIM record that `pennypost dns` prints, one a line.
+    pub(crate) fn dkim_keys(&self) -> String {
+        let output = self.dir.pennypost(&["dns"], "");
+        assert_eq!(output.code, Some(0), "{output:?}");
+        let records = output.stdout.lines().filter_map(|line| line.split_once(". 3600 IN TXT "));
+        let keys = records.filter(|(name, _)| name.contains("._domainkey."));
+        keys.map(|(name, text)| format!("{name} {}\n", text.replace("\" \"", "").trim_matches('"'))).collect()
     }
 
     /// Submits a message as ag.

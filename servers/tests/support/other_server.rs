@@ -1,8 +1,9 @@
-//! Exim as the mail server of second.example, with its own configuration, spool and port.
+//! Postfix with OpenDKIM, and Exim, as the mail server of second.example, with their own configuration, spool and port.
 
 use std::fs;
 use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,11 +11,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::mail_server::{Authority, OTHER, RECEIVER, SENDER};
-use super::{LineStream, SmtpClient, TIMEOUT, TestDir, read_lines, run_program};
+use super::{LineStream, SmtpClient, TIMEOUT, TestDir, is_installed, read_lines, run_program};
 
 /// Owner of the mail if this user is root; needs no account.
 const OWNER: u32 = 5000;
 const DKIM_SELECTOR: &str = "other";
+const POSTFIX_DAEMONS: &str = "/usr/lib/postfix/sbin";
 
 /// A running server. It has the mailboxes gb@second.example and jürgen@second.example; broken@second.example is an alias of
 /// nobody@first.example. Mail for first.example goes to [`SENDER`], over TLS with a certificate that is verified. Its address
@@ -23,9 +25,13 @@ pub(crate) struct OtherServer {
     dir: TestDir,
     port: u16,
     child: Child,
+    /// Whether root runs it for a user that is not root.
+    is_foreign: bool,
+    /// OpenDKIM.
+    filter: Option<Child>,
 }
 
-/// An RSA key for DKIM, made by openssl, a dependency of the Postfix package.
+/// An RSA key for DKIM, made by openssl, which Postfix depends on.
 pub(crate) struct DkimKey {
     pem: String,
     /// Name and text of the DNS record.
@@ -48,6 +54,32 @@ impl DkimKey {
 }
 
 impl OtherServer {
+    /// Starts Debian's Postfix, as root, and OpenDKIM, which signs with `key` and verifies with the keys of
+    /// [`trust_keys`](Self::trust_keys). [`OTHER`] offers neither 8BITMIME nor SMTPUTF8.
+    pub(crate) fn postfix(authority: &Authority, key: &DkimKey, port: u16) -> Self {
+        assert!(is_installed("postmap"), "Postfix is missing; `cargo xtask setup` installs it");
+        let dir = directory(authority);
+        let root = dir.root.path();
+        ["conf", "queue", "data", "mail"].iter().for_each(|name| create(&dir, name));
+        for (name, text) in [
+            ("main.cf", postfix_main(root)),
+            ("master.cf", postfix_master(port)),
+            ("transports", format!("first.example smtp:[{SENDER}]:{port}\n")),
+            ("mailboxes", "gb@second.example gb/\njürgen@second.example gb/\ngb@old.example gb/\n".into()),
+            ("aliases", "broken@second.example nobody@first.example\n".into()),
+        ] {
+            fs::write(root.join("conf").join(name), text).expect("the file is written");
+        }
+        run_as_root(Command::new("chown").arg("postfix").arg(root.join("data")));
+        run_as_root(Command::new("chown").arg(owner().to_string()).arg(root.join("mail")));
+        // Creates the directories of the queue.
+        run_as_root(Command::new("postfix").arg("-c").arg(root.join("conf")).arg("check"));
+        let filter = opendkim(root, key);
+        let mut master = Command::new(format!("{POSTFIX_DAEMONS}/master"));
+        let child = start(as_root(master.arg("-c").arg(root.join("conf")).arg("-s")));
+        Self::wait(Self { dir, port, child, is_foreign: !is_root(), filter: Some(filter) })
+    }
+
     /// Starts the Exim that `cargo xtask setup` unpacks. It signs with `key`. [`OTHER`] does not offer SMTPUTF8.
     pub(crate) fn exim(authority: &Authority, key: &DkimKey, port: u16) -> Self {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is in the target directory");
@@ -74,7 +106,12 @@ impl OtherServer {
             exim.uid(owner).gid(owner);
         }
         let child = start(exim);
-        Self::wait(Self { dir, port, child })
+        Self::wait(Self { dir, port, child, is_foreign: false, filter: None })
+    }
+
+    /// Lets OpenDKIM verify signatures with these keys: lines of the name and the text of a record.
+    pub(crate) fn trust_keys(&self, keys: &str) {
+        fs::write(self.dir.path("keys"), keys).expect("the file is written");
     }
 
     /// Waits until it accepts connections.
@@ -126,8 +163,16 @@ impl Drop for OtherServer {
     fn drop(&mut self) {
         // It may have exited already.
         let id = self.child.id().to_string();
-        let _ = Command::new("kill").arg(id).status();
+        if self.is_foreign {
+            let _ = as_root(Command::new("kill").arg(id)).status();
+        } else {
+            let _ = Command::new("kill").arg(id).status();
+        }
         let _ = self.child.wait();
+        if let Some(filter) = &mut self.filter {
+            let _ = filter.kill();
+            let _ = filter.wait();
+        }
     }
 }
 
@@ -161,6 +206,26 @@ fn owner() -> u32 {
     if is_root() { OWNER } else { rustix::process::geteuid().as_raw() }
 }
 
+/// The command, through sudo if this user is not root.
+fn as_root(command: &Command) -> Command {
+    if is_root() {
+        let mut same = Command::new(command.get_program());
+        same.args(command.get_args());
+        return same;
+    }
+    let mut sudo = Command::new("sudo");
+    sudo.arg("-n").arg(command.get_program()).args(command.get_args());
+    sudo
+}
+
+fn run_as_root(command: &Command) {
+    let status = as_root(command).status();
+    assert!(
+        status.as_ref().is_ok_and(std::process::ExitStatus::success),
+        "{command:?}: {status:?}; Postfix needs root, or sudo without a password"
+    );
+}
+
 /// The messages of the Maildirs below a directory.
 fn messages(directory: &Path) -> Vec<String> {
     let entries = |path: &Path| -> Vec<PathBuf> {
@@ -170,6 +235,63 @@ fn messages(directory: &Path) -> Vec<String> {
     folders.push(directory.to_owned());
     let files = folders.iter().flat_map(|folder| entries(&folder.join("new")));
     files.filter_map(|file| fs::read_to_string(file).ok()).collect()
+}
+
+/// Starts OpenDKIM as a filter of Postfix.
+fn opendkim(root: &Path, key: &DkimKey) -> Child {
+    assert!(is_installed("opendkim"), "OpenDKIM is missing; `cargo xtask setup` installs it");
+    fs::write(root.join("dkim.pem"), &key.pem).expect("the file is written");
+    let path = root.display();
+    let config = format!(
+        "Mode sv\nDomain second.example\nSelector {DKIM_SELECTOR}\nKeyFile {path}/dkim.pem\nSocket local:{path}/filter\n\
+         UMask 000\nTestPublicKeys {path}/keys\nAuthservID mx.second.example\nAlwaysAddARHeader yes\nRequireSafeKeys no\n"
+    );
+    fs::write(root.join("opendkim.conf"), config).expect("the file is written");
+    let mut command = Command::new("opendkim");
+    command.arg("-f").arg("-x").arg(root.join("opendkim.conf"));
+    let mut child = start(command);
+    let begin = Instant::now();
+    while UnixStream::connect(root.join("filter")).is_err() {
+        let status = child.try_wait();
+        assert!(
+            begin.elapsed() < TIMEOUT && matches!(status, Ok(None)),
+            "OpenDKIM does not start: {status:?}"
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
+    child
+}
+
+fn postfix_main(root: &Path) -> String {
+    let (root, owner) = (root.display(), owner());
+    format!(
+        "compatibility_level = 3.6\nqueue_directory = {root}/queue\ndata_directory = {root}/data\n\
+         command_directory = /usr/sbin\ndaemon_directory = {POSTFIX_DAEMONS}\nmail_owner = postfix\nsetgid_group = postdrop\n\
+         maillog_file = {root}/log\nmaillog_file_prefixes = {root}\n\
+         inet_interfaces = 127.0.0.1\ninet_protocols = ipv4\nmyhostname = mx.second.example\nmydestination =\n\
+         mynetworks = 127.0.0.1/32\nalias_maps =\nalias_database =\nlocal_recipient_maps =\n\
+         virtual_mailbox_domains = second.example, old.example\nvirtual_mailbox_maps = texthash:{root}/conf/mailboxes\n\
+         virtual_alias_maps = texthash:{root}/conf/aliases\nvirtual_mailbox_base = {root}/mail\n\
+         virtual_uid_maps = static:{owner}\nvirtual_gid_maps = static:{owner}\n\
+         transport_maps = texthash:{root}/conf/transports\nsmtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination\n\
+         smtpd_milters = unix:{root}/filter\nmilter_default_action = tempfail\n\
+         smtpd_peername_lookup = no\ndisable_dns_lookups = yes\nsmtputf8_enable = yes\n\
+         smtpd_tls_security_level = may\nsmtpd_tls_cert_file = {root}/certificate.pem\nsmtpd_tls_key_file = {root}/key.pem\n\
+         smtpd_tls_received_header = yes\nsmtp_tls_security_level = secure\nsmtp_tls_secure_cert_match = mx.first.example\n\
+         smtp_tls_CAfile = {root}/ca.pem\n"
+    )
+}
+
+fn postfix_master(port: u16) -> String {
+    format!(
+        "{RECEIVER}:{port} inet n - n - - smtpd\n\
+         {OTHER}:{port} inet n - n - - smtpd -o smtpd_discard_ehlo_keywords=8bitmime,smtputf8\n\
+         cleanup unix n - n - 0 cleanup\nqmgr unix n - n 1 1 qmgr\nrewrite unix - - n - - trivial-rewrite\n\
+         bounce unix - - n - 0 bounce\ndefer unix - - n - 0 bounce\ntrace unix - - n - 0 bounce\n\
+         verify unix - - n - 1 verify\nproxymap unix - - n - - proxymap\ntlsmgr unix - - n 1000? 1 tlsmgr\n\
+         error unix - - n - - error\nretry unix - - n - - error\nsmtp unix - - n - - smtp\n\
+         virtual unix - n n - - virtual\nanvil unix - - n - 1 anvil\npostlog unix-dgram n - n - 1 postlogd\n"
+    )
 }
 
 fn exim_conf(root: &Path, program: &Path, port: u16) -> String {

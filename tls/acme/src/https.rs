@@ -25,9 +25,8 @@ use hyper_util::rt::TokioIo;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 use mail_core::message::printable::Excerpt;
 use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, version};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, version};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -75,10 +74,11 @@ impl HttpsClient {
     /// # Errors
     /// A sentence that names the file and the remedy.
     pub(crate) fn new(ca: Option<&Path>, resolver: &[NameServer]) -> Result<Self, String> {
+        let roots = root_certificates::load(ca, "`ca` of `acme` in [tls]")?;
         let mut tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(&[&version::TLS13, &version::TLS12])
             .expect("the provider has cipher suites for both versions")
-            .with_root_certificates(roots(ca)?)
+            .with_root_certificates(roots)
             .with_no_client_auth();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let dns = dns(resolver).map_err(|error| {
@@ -213,30 +213,6 @@ fn dns(resolver: &[NameServer]) -> Result<TokioResolver, NetError> {
         TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
     };
     builder.build()
-}
-
-fn roots(ca: Option<&Path>) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    let Some(path) = ca else {
-        // One unreadable certificate of the system does not matter.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        return if roots.is_empty() {
-            Err("the system has no root certificates; install ca-certificates, or set `ca` of `acme` in [tls]".into())
-        } else {
-            Ok(roots)
-        };
-    };
-    let invalid = |error: &dyn Display| {
-        format!(
-            "cannot use the root certificates in {}: {error}; correct `ca` of `acme` in [tls]",
-            path.display()
-        )
-    };
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| invalid(&error))? {
-        let certificate = certificate.map_err(|error| invalid(&error))?;
-        roots.add(certificate).map_err(|error| invalid(&error))?;
-    }
-    if roots.is_empty() { Err(invalid(&"it has none")) } else { Ok(roots) }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 //! | `client.rs`, `smtp_client.rs`, `pop3_client.rs` | clients |
 //! | `audit.rs` | verifies all mailboxes on disk |
 //! | `faults.rs`, `scenario.rs` | faults, and the course of a run |
+//! | [`outbound`] | the outbound queue and its agent, with other hosts that misbehave: runs of their own |
 //!
 //! A run with the same [`Options`] repeats the same events. It verifies that an acknowledged message is present exactly
 //! once for each recipient, that only QUIT removes messages, that removed messages stay removed, that unique-ids are
@@ -29,6 +30,7 @@ mod identity;
 mod mail;
 mod model;
 mod network;
+pub mod outbound;
 mod pop3_client;
 mod processes;
 mod random;
@@ -57,9 +59,9 @@ pub struct Options {
 
 /// A run without violations.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Success {
+pub struct Success<C> {
     /// Numbers of events.
-    pub counters: Counters,
+    pub counters: C,
     /// The log, empty without [`Options::with_log`].
     pub log: String,
 }
@@ -73,12 +75,14 @@ pub struct Failure {
     pub violation: String,
     /// The log, empty without [`Options::with_log`].
     pub log: String,
+    /// Option of `cargo xtask sim` for this kind of run, with a space after it; empty for the whole system.
+    option: &'static str,
 }
 
 impl Display for Failure {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { seed, violation, log } = self;
-        write!(f, "{log}seed {seed}: {violation}\nto reproduce: cargo xtask sim --seed {seed}")
+        let Self { seed, violation, log, option } = self;
+        write!(f, "{log}seed {seed}: {violation}\nto reproduce: cargo xtask sim {option}--seed {seed}")
     }
 }
 
@@ -86,7 +90,7 @@ impl Display for Failure {
 ///
 /// # Errors
 /// A guarantee was violated, or the code under test panicked.
-pub fn run(options: &Options) -> Result<Success, Box<Failure>> {
+pub fn run(options: &Options) -> Result<Success<Counters>, Box<Failure>> {
     let world = World::new(options.seed, options.with_log, options.bug);
     let outcome = catch_unwind(AssertUnwindSafe(|| scenario::run(&world)));
     let violation = match outcome {
@@ -99,7 +103,7 @@ pub fn run(options: &Options) -> Result<Success, Box<Failure>> {
     };
     let log = world.take_log();
     match violation {
-        Some(violation) => Err(Box::new(Failure { seed: options.seed, violation, log })),
+        Some(violation) => Err(Box::new(Failure { seed: options.seed, violation, log, option: "" })),
         None => Ok(Success { counters: world.model().counters, log }),
     }
 }

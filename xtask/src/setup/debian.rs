@@ -55,7 +55,14 @@ pub(super) const CLUSTER: &[Package] = &[
     ("patroni", "patroni", "promotes the primary of the database"),
 ];
 
-const POSTFIX: &[Package] = &[("smtp-source", "postfix", "sends the test load, and brings openssl")];
+/// Checks of incoming mail. Their packages start services.
+pub(super) const FILTERS: &[Package] = &[
+    ("rspamd", "rspamd", "filters incoming mail"),
+    ("opendkim", "opendkim", "verifies signatures, and signs mail whose signature is verified"),
+];
+
+const POSTFIX: &[Package] =
+    &[("smtp-source", "postfix", "exchanges mail, sends the test load, and brings openssl")];
 /// Debian's package of Exim, which conflicts with Postfix.
 const EXIM: &str = "exim4-daemon-light";
 

@@ -87,6 +87,7 @@ impl<Q: QueueStore, R: ReportTarget> AgentState<Q, R> {
     async fn wait_for_next(&self, destination: &Destination) -> Option<QueueId> {
         let mut next = self.schedule.lock().wait(destination)?;
         tokio::select! {
+            biased;
             id = &mut next => return id.ok(),
             () = sleep(IDLE_TIME) => {}
             () = self.stopped() => {}
@@ -128,6 +129,7 @@ impl<Q: QueueStore, R: ReportTarget> AgentState<Q, R> {
         let recipient = &queued.entry.recipients[recipients[0]].address;
         let message = Outgoing { envelope: &envelope, need };
         let mut open = tokio::select! {
+            biased;
             open = self.connect(recipient, message) => open?,
             () = self.stopped() => return Err(Failure::temporary("4.3.2", "this host is shutting down")),
         };

@@ -157,7 +157,8 @@ impl<Q: QueueStore, R: ReportTarget> AgentState<Q, R> {
     ) -> Result<Session, Failure> {
         let connect = |encryption| {
             let hello = HelloName::parse(&self.hostname.ascii()).expect("a domain is a name for EHLO");
-            Session::connect(host.clone(), encryption, hello, self.credentials.clone(), message.need)
+            let (network, credentials) = (&*self.network, self.credentials.clone());
+            Session::connect(network, host.clone(), encryption, hello, credentials, message.need)
         };
         let session = match connect(encryption).await {
             Ok(session) => session,

@@ -10,7 +10,6 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
 use mail_core::queue::{LogEvent, LogLine, QueueId};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
@@ -222,7 +221,7 @@ impl<Q: QueueStore, R: ReportTarget> AgentState<Q, R> {
     /// The caller holds the lock of the entry.
     async fn record_event(&self, id: &QueueId, event: LogEvent) -> Result<(), String> {
         self.check_exists(id).await?;
-        let line = LogLine::entry(Utc::now(), event);
+        let line = LogLine::entry(self.network.utc(), event);
         self.queue.append(id, [line].into()).await.map_err(|error| error.to_string())
     }
 }

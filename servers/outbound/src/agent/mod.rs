@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use config::Outbound;
 use mail_core::message::address::{Address, Domain};
 use mail_core::queue::{Entry, Progress, QueueId, Recipient, RecipientProgress, Status};
@@ -25,6 +25,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{error, info};
 
 use crate::dns::Dns;
+use crate::network::{Network, SystemNetwork};
 use crate::policy::Policies;
 use crate::queue::DIRECTORY;
 use crate::schedule::{QueueItem, SharedSchedule, Work};
@@ -67,6 +68,7 @@ struct AgentState<Q, R> {
     schedule: Arc<SharedSchedule>,
     config: Outbound,
     hostname: Domain,
+    network: Arc<dyn Network>,
     dns: Dns,
     /// The MTA-STS policies of other domains; `None`: they are not obeyed.
     policies: Option<Policies>,
@@ -110,6 +112,7 @@ impl<Q: QueueStore, R: ReportTarget> Agent<Q, R> {
         let shared = AgentState {
             queue,
             schedule,
+            network: Arc::new(SystemNetwork),
             dns: Dns::new(&config)?,
             policies,
             tls,
@@ -123,6 +126,13 @@ impl<Q: QueueStore, R: ReportTarget> Agent<Q, R> {
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
         };
         Ok(Self { shared: Arc::new(shared), control: control.transpose()? })
+    }
+
+    /// Uses another network for mail. The DNS and MTA-STS policies come from the system's.
+    #[must_use]
+    pub fn with_network(mut self, network: Arc<dyn Network>) -> Self {
+        Arc::get_mut(&mut self.shared).expect("no task shares it before `run`").network = network;
+        self
     }
 
     /// Delivers until `shutdown` turns true.
@@ -162,12 +172,14 @@ impl<Q: QueueStore, R: ReportTarget> Agent<Q, R> {
                 tasks.spawn(async move { shared.defer_blocked(item, &failure).await });
             }
             tokio::select! {
-                () = shared.schedule.changed() => {}
-                () = wait_until(next) => {}
+                // A run of the simulation is repeatable. No branch starves, because the first three after `shutdown` never end.
+                biased;
+                _ = shutdown.wait_for(|shutdown| *shutdown) => break,
                 () = &mut control => {}
                 () = &mut arrivals => {}
                 () = &mut renewal => {}
-                _ = shutdown.wait_for(|shutdown| *shutdown) => break,
+                () = shared.schedule.changed() => {}
+                () = wait_until(next) => {}
             }
         }
         shared.stopping.send_replace(true);
@@ -306,12 +318,12 @@ impl<Q: QueueStore, R: ReportTarget> AgentState<Q, R> {
             return Duration::ZERO;
         };
         // A clock that was set back must not extend the delay.
-        let elapsed = (Utc::now() - last).to_std().unwrap_or_default();
+        let elapsed = (self.network.utc() - last).to_std().unwrap_or_default();
         self.config.retry_after(recipient.attempts).saturating_sub(elapsed)
     }
 
     /// The time of the next report to the sender: about the delay, or about the failure.
-    fn report_at(&self, received: chrono::DateTime<Utc>, progress: &Progress) -> Instant {
+    fn report_at(&self, received: DateTime<Utc>, progress: &Progress) -> Instant {
         let lifetime = self.config.lifetime_seconds;
         let delay = self.config.delay_report_seconds;
         let is_reported = progress
@@ -319,7 +331,7 @@ impl<Q: QueueStore, R: ReportTarget> AgentState<Q, R> {
             .iter()
             .all(|recipient| recipient.delay_reported || recipient.status != Status::Pending);
         let age_limit = if is_reported || delay >= lifetime { lifetime } else { delay };
-        let age = (Utc::now() - received).to_std().unwrap_or_default();
+        let age = (self.network.utc() - received).to_std().unwrap_or_default();
         Instant::now() + Duration::from_secs(age_limit.into()).saturating_sub(age)
     }
 

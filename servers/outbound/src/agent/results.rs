@@ -78,7 +78,7 @@ impl<Q: QueueStore, R: ReportTarget> AgentState<Q, R> {
         recipients: &[usize],
         results: Vec<Result<Accepted, Failure>>,
     ) -> Vec<LogLine> {
-        let now = Utc::now();
+        let now = self.network.utc();
         let is_old = age(queued, now) >= Duration::from_secs(self.config.lifetime_seconds.into());
         // A clock that was wrong when the message arrived must not return it at once.
         let is_expired = |index: usize| is_old && queued.progress.recipients[index].attempts > 0;
@@ -145,7 +145,7 @@ impl<Q: QueueStore, R: ReportTarget> AgentState<Q, R> {
             return true;
         }
         let is_delayed =
-            age(&queued, Utc::now()) >= Duration::from_secs(self.config.delay_report_seconds.into());
+            age(&queued, self.network.utc()) >= Duration::from_secs(self.config.delay_report_seconds.into());
         let select = |is_selected: &dyn Fn(&RecipientProgress) -> bool| -> Vec<usize> {
             (0..queued.entry.recipients.len())
                 .filter(|index| is_selected(&queued.progress.recipients[*index]))
@@ -165,7 +165,7 @@ impl<Q: QueueStore, R: ReportTarget> AgentState<Q, R> {
             let wants = |index: &usize| wants_report(&queued, *index, kind);
             let wanting: Vec<usize> = recipients.iter().copied().filter(wants).collect();
             let is_sent = self.send_report(id, &queued, kind, &wanting).await;
-            let now = Utc::now();
+            let now = self.network.utc();
             let line = |index: &usize| {
                 LogLine::recipient(now, &queued.entry.recipients[*index].address, outcome, "")
             };
@@ -205,7 +205,7 @@ impl<Q: QueueStore, R: ReportTarget> AgentState<Q, R> {
         };
         let original = self.original(queued).await?;
         let retry_until = queued.entry.received + Duration::from_secs(self.config.lifetime_seconds.into());
-        let context = report::Context { hostname: &self.hostname, now: Utc::now(), retry_until, id };
+        let context = report::Context { hostname: &self.hostname, now: self.network.utc(), retry_until, id };
         let message = report::format(&context, kind, queued, recipients, sender, &original);
         self.reports.deliver(sender, message).await?;
         self.metrics.reports.inc();

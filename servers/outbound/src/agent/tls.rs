@@ -1,18 +1,19 @@
 //! TLS to other hosts.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use config::{Outbound, OutboundMode};
 use hickory_resolver::proto::rr::rdata::TLSA;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use tracing::warn;
 
 use crate::dane::DaneVerifier;
+
+/// Names the setting in errors.
+const CA: &str = "`ca` in [outbound]";
 
 /// Configurations by the trust in a host's certificate.
 #[derive(Debug, Clone)]
@@ -37,9 +38,12 @@ impl ClientConfigs {
         };
         let smarthost = match &config.smarthost {
             None => None,
-            Some(smarthost) => Some(verifying(roots(smarthost.ca.as_deref().or(config.ca.as_deref()))?)),
+            Some(smarthost) => {
+                let file = smarthost.ca.as_deref().or(config.ca.as_deref());
+                Some(verifying(root_certificates::load(file, CA)?))
+            }
         };
-        let verified = match roots(config.ca.as_deref()) {
+        let verified = match root_certificates::load(config.ca.as_deref(), CA) {
             _ if config.mode == OutboundMode::Smarthost => None,
             Ok(roots) => Some(verifying(roots)),
             Err(sentence) if config.ca.is_some() => return Err(sentence),
@@ -68,34 +72,6 @@ fn builder(provider: &Arc<CryptoProvider>) -> rustls::ConfigBuilder<ClientConfig
 fn with_verifier(provider: &Arc<CryptoProvider>, verifier: Arc<dyn ServerCertVerifier>) -> Arc<ClientConfig> {
     let builder = builder(provider).dangerous().with_custom_certificate_verifier(verifier);
     Arc::new(builder.with_no_client_auth())
-}
-
-fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    match file {
-        Some(path) => {
-            let invalid = |error: &dyn std::fmt::Display| {
-                format!("cannot read the root certificates in {}: {error}", path.display())
-            };
-            for certificate in CertificateDer::pem_file_iter(path).map_err(|error| invalid(&error))? {
-                let certificate = certificate.map_err(|error| invalid(&error))?;
-                roots.add(certificate).map_err(|error| invalid(&error))?;
-            }
-            if roots.is_empty() {
-                return Err(invalid(&"the file has no certificate"));
-            }
-        }
-        None => {
-            // One unreadable certificate of the system does not matter.
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if roots.is_empty() {
-                return Err(
-                    "the system has no root certificates; install ca-certificates, or set `ca`".into()
-                );
-            }
-        }
-    }
-    Ok(roots)
 }
 
 /// Accepts any certificate: an encrypted connection to an unknown host is better than a plain one (RFC 7435).

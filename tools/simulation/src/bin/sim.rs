@@ -1,9 +1,10 @@
-//! `sim --seeds N` runs many seeds; `sim --seed S` runs one and prints its log.
+//! `sim --seeds N` runs many seeds; `sim --seed S` runs one and prints its log. With `--outbound`, only outbound mail is simulated.
 
+use std::fmt::Debug;
 use std::process::ExitCode;
 
 use clap::Parser;
-use simulation::{Counters, Options, run};
+use simulation::{Counters, Failure, Options, Success, outbound, run};
 
 #[derive(Parser)]
 struct Arguments {
@@ -16,22 +17,38 @@ struct Arguments {
     /// Run only this seed and print its log
     #[arg(long)]
     seed: Option<u64>,
+    /// Simulate outbound mail with misbehaving hosts, instead of the whole system
+    #[arg(long)]
+    outbound: bool,
 }
 
-#[expect(clippy::print_stdout, reason = "the output of the program")]
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let with_log = arguments.seed.is_some();
+    if arguments.outbound {
+        let run = |seed| outbound::run(outbound::Options { seed, with_log, bug: None });
+        run_all(&arguments, run, outbound::Counters::plus)
+    } else {
+        run_all(&arguments, |seed| run(&Options { seed, with_log, bug: None }), Counters::plus)
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the output of the program")]
+fn run_all<C: Debug + Default>(
+    arguments: &Arguments,
+    run: impl Fn(u64) -> Result<Success<C>, Box<Failure>>,
+    plus: impl Fn(C, C) -> C,
+) -> ExitCode {
     let seeds = match arguments.seed {
         Some(seed) => seed..seed + 1,
         None => arguments.from..arguments.from + arguments.seeds,
     };
-    let (mut failures, mut sum) = (0, Counters::default());
+    let (mut failures, mut sum) = (0, C::default());
     for seed in seeds {
-        match run(&Options { seed, with_log, bug: None }) {
+        match run(seed) {
             Ok(success) => {
                 print!("{}", success.log);
-                sum = sum.plus(success.counters);
+                sum = plus(sum, success.counters);
             }
             Err(failure) => {
                 println!("{failure}");
