@@ -101,7 +101,7 @@ impl Run {
             }
         }
         if promoted.is_some() {
-            self.cluster.hosts[primary].restart();
+            self.cluster.hosts[primary].reset();
         }
     }
 

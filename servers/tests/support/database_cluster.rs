@@ -128,11 +128,10 @@ impl DatabaseHost {
         self.signal_postgres(signal);
     }
 
-    /// Resumes PostgreSQL, if it is frozen, and starts Patroni again. A frozen Patroni is not resumed: version 3.0.2 can then
-    /// overwrite the lock of the host that was promoted meanwhile, which a watchdog prevents.
-    pub(crate) fn restart(&mut self) {
-        self.signal_postgres(Signal::CONT);
-        self.patroni.kill();
+    /// Resets the host, as a watchdog does. A Patroni (3.0.2) that is resumed can overwrite the lock of the new primary; one that is
+    /// started while the old primary runs can release commits that wait for the synchronous standby.
+    pub(crate) fn reset(&mut self) {
+        self.kill();
         self.patroni.start();
     }
 }
