@@ -225,6 +225,26 @@ async fn entries_of_an_expired_node_are_taken_over_and_it_stops_sending() {
 }
 
 #[tokio::test]
+async fn message_that_is_removed_while_it_is_sent_ends_with_an_error() {
+    let test = TestDatabase::start(Durability::Unsynced);
+    let (store, queue) = store(&test);
+    let text = format!("Subject: x\r\n\r\n{}", "a line of the text\r\n".repeat(20_000));
+    try_deliver(&store, &to(&["x"], &[]), "A", &text).await.expect("accepted");
+    let queued = queue.read(&id("A")).await.expect("queued");
+    assert!(queued.octets > 300_000);
+    let mut body = queue.body(&queued.content);
+    for _ in 0..2 {
+        assert!(body.next().await.expect("readable").is_some());
+    }
+    queue.remove(&id("A")).await.expect("removed");
+    let mut end = body.next().await;
+    while let Ok(Some(_)) = end {
+        end = body.next().await;
+    }
+    assert!(end.is_err(), "without an error, the final dot would follow");
+}
+
+#[tokio::test]
 async fn stopped_node_gives_its_entries_back_at_once() {
     let test = TestDatabase::start(Durability::Unsynced);
     let (store, first) = node(&test).await;
@@ -274,6 +294,8 @@ async fn requests_reach_the_holder() {
     assert!(holder.read(&id("B")).await.expect("queued").progress.is_held);
     assert!(matches!(admin.request(&retry(Some("B"))).await, Err(QueueRequestError::Held(_))));
     admin.request(&Request::Release(id("B"))).await.expect("recorded");
+    // Before the node has read the release.
+    admin.request(&retry(Some("B"))).await.expect("recorded");
     assert_eq!(holder.arrivals().await, Arrivals { released: ids(&["B"]), ..Arrivals::default() });
     admin.request(&Request::Drop(id("A"))).await.expect("removed");
     assert!(matches!(admin.request(&Request::Drop(id("A"))).await, Err(QueueRequestError::Queue(_))));

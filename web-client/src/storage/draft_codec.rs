@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(decode(&draft.id, &encode(&draft)), Some(draft));
         let earlier = encode(&DraftForm::new(1, DateTime::UNIX_EPOCH));
         for name in ["from", "queued"] {
-            Reflect::delete_property(earlier.unchecked_ref::<js_sys::Object>(), &name.into()).unwrap();
+            Reflect::delete_property(earlier.unchecked_ref::<Object>(), &name.into()).unwrap();
         }
         assert_eq!(decode("1", &earlier).unwrap().from, None);
         // An earlier version left this mark on a message of the outbox that the server has refused.

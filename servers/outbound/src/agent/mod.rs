@@ -21,7 +21,7 @@ use mail_core::sasl::Credentials;
 use mail_store::StoreError;
 use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{error, info};
 
 use crate::dns::Dns;
@@ -42,7 +42,7 @@ const REPORTS_AT_ONCE: usize = 16;
 /// Locks of entries; an entry uses one of them.
 const LOCKS: usize = 64;
 /// Delay before arrived entries that could not be read are read again.
-const READ_RETRY_DELAY: Duration = Duration::from_secs(10);
+const ARRIVAL_RETRY_DELAY: Duration = Duration::from_secs(10);
 
 /// Delivers reports to senders.
 pub trait ReportTarget: Send + Sync + 'static {
@@ -231,15 +231,32 @@ impl<Q: QueueStore, R: ReportTarget> AgentState<Q, R> {
 
     /// Schedules the entries that this process delivers from now on, and answers requests about others.
     async fn take_arrivals(&self) {
+        let (mut unread, mut retry_at) = (Vec::new(), Instant::now());
         loop {
-            let Arrivals { claimed, retried, released, retries_all } = self.queue.arrivals().await;
-            self.schedule_entries(claimed).await;
+            // Polled to its end: it may be changing the database.
+            let mut arrivals = std::pin::pin!(self.queue.arrivals());
+            let Arrivals { claimed, retried, released, retries_all } = loop {
+                tokio::select! {
+                    biased;
+                    () = sleep_until(retry_at), if !unread.is_empty() => {
+                        unread = self.schedule_entries(std::mem::take(&mut unread)).await;
+                        retry_at = Instant::now() + ARRIVAL_RETRY_DELAY;
+                    }
+                    arrivals = &mut arrivals => break arrivals,
+                }
+            };
+            if unread.is_empty() {
+                retry_at = Instant::now() + ARRIVAL_RETRY_DELAY;
+            }
+            unread.extend(self.schedule_entries(claimed).await);
             for id in &released {
                 let _lock = self.lock_of(id).lock().await;
                 self.schedule.lock().remove(id);
             }
-            self.schedule_entries(released).await;
+            unread.extend(self.schedule_entries(released).await);
             if retries_all || !retried.is_empty() {
+                // An invalid entry that was corrected is not scheduled yet.
+                unread.extend(self.schedule_entries(retried.clone()).await);
                 let retried: HashSet<_> = retried.into_iter().collect();
                 self.schedule.lock().make_due(|id| retries_all || retried.contains(id), Instant::now());
                 self.schedule.notify();
@@ -247,26 +264,25 @@ impl<Q: QueueStore, R: ReportTarget> AgentState<Q, R> {
         }
     }
 
-    /// Adds the items of entries that are not scheduled, and removes complete entries.
-    async fn schedule_entries(&self, mut ids: Vec<QueueId>) {
-        while !ids.is_empty() {
-            let mut unread = Vec::new();
-            for (id, read) in self.queue.read_states(ids).await {
-                if let Err(QueueError::Store(error)) = read {
-                    error!(%id, %error, "cannot read a queued message; retrying in 10 s");
-                    unread.push(id);
-                    continue;
-                }
-                // An item that is scheduled, of an earlier claim, is not removed meanwhile.
-                let _lock = self.lock_of(&id).lock().await;
-                self.schedule_entry(&id, read).await;
-            }
-            self.schedule.notify();
-            ids = unread;
-            if !ids.is_empty() {
-                sleep(READ_RETRY_DELAY).await;
-            }
+    /// Adds the items of entries that are not scheduled, and removes complete entries. Returns the entries that cannot be read
+    /// at the moment.
+    async fn schedule_entries(&self, ids: Vec<QueueId>) -> Vec<QueueId> {
+        if ids.is_empty() {
+            return ids;
         }
+        let mut unread = Vec::new();
+        for (id, read) in self.queue.read_states(ids).await {
+            if let Err(QueueError::Store(error)) = read {
+                error!(%id, %error, "cannot read a queued message; retrying in 10 s");
+                unread.push(id);
+                continue;
+            }
+            // An item that is scheduled, of an earlier claim, is not removed meanwhile.
+            let _lock = self.lock_of(&id).lock().await;
+            self.schedule_entry(&id, read).await;
+        }
+        self.schedule.notify();
+        unread
     }
 
     /// Schedules an entry again that was on hold. The caller holds its lock.

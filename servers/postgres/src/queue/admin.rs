@@ -15,13 +15,15 @@ const BATCH: i64 = 500;
 
 const RUNNING: &str = "SELECT FROM queue_node WHERE account = '' AND expires > clock_timestamp() LIMIT 1";
 
-const REQUEST: &str = "UPDATE queue_entry SET request = $2 WHERE account = '' AND id = $1";
+/// A release includes a retry.
+const REQUEST: &str = "UPDATE queue_entry SET request = CASE WHEN request = 'release' THEN request ELSE $2 END \
+    WHERE account = '' AND id = $1";
 
-const RETRY_HELD: &str =
+const RETRY_CLAIMED: &str =
     "UPDATE queue_node SET retries_all = true WHERE account = '' AND expires > clock_timestamp()";
 
 /// The entries that no running node holds; the next holder finds the request.
-const RETRY_OTHERS: &str = "UPDATE queue_entry SET request = 'retry' WHERE account = '' AND request IS NULL \
+const RETRY_UNCLAIMED: &str = "UPDATE queue_entry SET request = 'retry' WHERE account = '' AND request IS NULL \
     AND NOT EXISTS (SELECT FROM queue_node WHERE queue_node.account = '' AND queue_node.node = queue_entry.holder \
     AND queue_node.expires > clock_timestamp())";
 
@@ -102,39 +104,42 @@ impl PostgresQueue {
                     return Err(QueueRequestError::NotRunning);
                 }
                 match id {
-                    Some(id) => self.ask(id, "retry").await?,
+                    Some(id) => self.set_request(id, "retry").await?,
                     None => {
-                        self.shared.database.query(RETRY_HELD, &[]).await?;
-                        self.shared.database.query(RETRY_OTHERS, &[]).await?;
+                        self.shared.database.query(RETRY_CLAIMED, &[]).await?;
+                        self.shared.database.query(RETRY_UNCLAIMED, &[]).await?;
                     }
                 }
             }
             Request::Hold(id) => self.record(id, LogEvent::Held).await?,
             Request::Release(id) => {
                 self.record(id, LogEvent::Released).await?;
-                self.ask(id, "release").await?;
+                self.set_request(id, "release").await?;
             }
             Request::Drop(id) => {
-                let removed = repeat(OPERATION_LIMIT, || self.try_remove(id)).await?;
-                if !removed {
-                    return Err(QueueError::NotFound(id.clone()).into());
-                }
+                self.check_exists(id).await?;
+                // A repetition after a lost answer finds no entry.
+                repeat(OPERATION_LIMIT, || self.try_remove(id)).await?;
             }
         }
         Ok(())
     }
 
-    async fn record(&self, id: &QueueId, event: LogEvent) -> Result<(), QueueRequestError> {
+    async fn check_exists(&self, id: &QueueId) -> Result<(), QueueError> {
         match self.read(id).await {
-            Ok(_) | Err(QueueError::Invalid { .. }) => {}
-            Err(error) => return Err(error.into()),
+            Ok(_) | Err(QueueError::Invalid { .. }) => Ok(()),
+            Err(error) => Err(error),
         }
+    }
+
+    async fn record(&self, id: &QueueId, event: LogEvent) -> Result<(), QueueRequestError> {
+        self.check_exists(id).await?;
         let line = LogLine::entry(Utc::now(), event);
         self.append_text(id, &format!("{line}\n")).await?;
         Ok(())
     }
 
-    async fn ask(&self, id: &QueueId, request: &str) -> Result<(), Failure> {
+    async fn set_request(&self, id: &QueueId, request: &str) -> Result<(), Failure> {
         self.shared.database.query(REQUEST, &[&id.as_str(), &request]).await.map(drop)
     }
 }

@@ -22,15 +22,19 @@ pub struct QueueContent {
     pub(super) id: QueueId,
     /// The name of the node that read the entry; '' for an administrator.
     pub(super) node: String,
+    /// Length of the message.
+    pub(super) octets: u64,
 }
 
 /// A message that is being read. For a node, reading fails after its lease has expired, also at the end: the message is then sent
-/// without the final dot.
+/// without the final dot. It fails at the end, too, if the entry was removed meanwhile and the rest of its content with it.
 #[derive(Debug)]
 pub struct QueueBody {
     queue: PostgresQueue,
     content: QueueContent,
     rest: Rest,
+    /// Octets that were not read yet.
+    unread: u64,
 }
 
 #[derive(Debug)]
@@ -49,7 +53,8 @@ enum Rest {
 
 impl QueueBody {
     pub(super) const fn new(queue: PostgresQueue, content: QueueContent) -> Self {
-        Self { queue, content, rest: Rest::All }
+        let unread = content.octets;
+        Self { queue, content, rest: Rest::All, unread }
     }
 
     async fn next_piece(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
@@ -112,6 +117,14 @@ impl QueueBody {
 
 impl MessageBody for QueueBody {
     async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
-        self.next_piece().await.map_err(io::Error::other)
+        let piece = self.next_piece().await.map_err(io::Error::other)?;
+        match &piece {
+            Some(piece) => self.unread = self.unread.saturating_sub(piece.len() as u64),
+            None if self.unread > 0 => {
+                return Err(io::Error::other("it was removed from the queue, or its content is incomplete"));
+            }
+            None => {}
+        }
+        Ok(piece)
     }
 }

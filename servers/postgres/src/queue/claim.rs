@@ -30,9 +30,10 @@ const RENEW: &str = "UPDATE queue_node SET expires = clock_timestamp() + interva
 
 const RELEASE: &str = "UPDATE queue_node SET expires = '-infinity' WHERE account = '' AND node = $1";
 
-/// The nodes whose entries can be taken. The delay covers a difference between the clocks of two database servers.
+/// The nodes whose entries can be taken. The delay covers a difference between the clocks of two database servers. A node whose
+/// claim is still being committed is skipped: its new entries are not visible yet.
 const EXPIRED: &str = "SELECT node FROM queue_node \
-    WHERE account = '' AND expires <= clock_timestamp() - interval '5 seconds' ORDER BY node";
+    WHERE account = '' AND expires <= clock_timestamp() - interval '5 seconds' ORDER BY node FOR UPDATE SKIP LOCKED";
 
 const LOCK: &str = "SELECT retries_all FROM queue_node \
     WHERE account = '' AND node = $1 AND expires > clock_timestamp() FOR UPDATE";
@@ -46,15 +47,15 @@ const CLAIM: &str = "WITH free AS MATERIALIZED (SELECT id FROM queue_entry \
     UPDATE queue_entry SET holder = $1 FROM free \
     WHERE queue_entry.account = '' AND queue_entry.id = free.id RETURNING queue_entry.id";
 
-const REQUESTS: &str = "WITH asked AS MATERIALIZED (SELECT id, request FROM queue_entry \
+const REQUESTS: &str = "WITH requested AS MATERIALIZED (SELECT id, request FROM queue_entry \
     WHERE account = '' AND holder = $1 AND request IS NOT NULL ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED) \
-    UPDATE queue_entry SET request = NULL FROM asked \
-    WHERE queue_entry.account = '' AND queue_entry.id = asked.id RETURNING asked.id, asked.request";
+    UPDATE queue_entry SET request = NULL FROM requested \
+    WHERE queue_entry.account = '' AND queue_entry.id = requested.id RETURNING requested.id, requested.request";
 
 const FORGET: &str = "DELETE FROM queue_node WHERE account = '' AND node = ANY($1) AND NOT EXISTS \
     (SELECT FROM queue_entry WHERE queue_entry.account = '' AND queue_entry.holder = queue_node.node)";
 
-const HELD: &str =
+const CLAIMED: &str =
     "SELECT id FROM queue_entry WHERE account = '' AND holder = $1 AND id > $2 ORDER BY id LIMIT $3";
 
 impl PostgresQueue {
@@ -130,13 +131,6 @@ impl PostgresQueue {
 
     async fn try_arrivals(&self) -> Result<Arrivals, Failure> {
         let Some(Node { name, .. }) = self.node() else { return Ok(Arrivals::default()) };
-        if self.shared.is_uncertain.load(Ordering::Relaxed) {
-            let claimed = self.held(&name).await?;
-            self.shared.is_uncertain.store(false, Ordering::Relaxed);
-            if !claimed.is_empty() {
-                return Ok(Arrivals { claimed, ..Arrivals::default() });
-            }
-        }
         let connection = self.shared.database.connection().await?;
         let (lock, expired) = (connection.prepare(LOCK).await?, connection.prepare(EXPIRED).await?);
         let lock_values: Values<'_> = &[&name];
@@ -152,24 +146,39 @@ impl PostgresQueue {
             return Ok(Arrivals::default());
         };
         let retries_all = row.get(0);
+        if self.shared.is_uncertain.load(Ordering::Relaxed) {
+            // The lock was granted after the end of the uncertain transaction.
+            let claimed = claimed_entries(&connection, &name).await?;
+            self.shared.is_uncertain.store(false, Ordering::Relaxed);
+            if !claimed.is_empty() {
+                connection.run("ROLLBACK").await?;
+                connection.give_back();
+                // That transaction may have answered a request to retry.
+                return Ok(Arrivals { claimed, retries_all: true, ..Arrivals::default() });
+            }
+        }
         let expired: Vec<String> = expired.iter().map(|row| row.get(0)).collect();
         let arrivals = claim(&connection, &name, &expired).await?;
         connection.give_back();
         if !expired.is_empty() && !arrivals.claimed.is_empty() {
-            info!(messages = arrivals.claimed.len(), "queued messages taken from nodes that have ended");
+            info!(
+                messages = arrivals.claimed.len(),
+                "queued messages claimed, some of them taken from nodes that have ended"
+            );
         }
         Ok(Arrivals { retries_all, ..arrivals })
     }
+}
 
-    /// All entries of this node.
-    async fn held(&self, name: &str) -> Result<Vec<QueueId>, Failure> {
-        let (mut held, mut after, limit) = (Vec::new(), String::new(), limit());
-        loop {
-            let rows = self.shared.database.query(HELD, &[&name, &after, &limit]).await?;
-            let Some(last) = rows.last() else { return Ok(held) };
-            after = last.get(0);
-            held.extend(rows.iter().filter_map(id));
-        }
+/// All entries of this node.
+async fn claimed_entries(connection: &Connection, name: &str) -> Result<Vec<QueueId>, Failure> {
+    let (mut claimed, mut after, limit) = (Vec::new(), String::new(), limit());
+    let statement = connection.prepare(CLAIMED).await?;
+    loop {
+        let rows = connection.rows(&statement, &[&name, &after, &limit]).await?;
+        let Some(last) = rows.last() else { return Ok(claimed) };
+        after = last.get(0);
+        claimed.extend(rows.iter().filter_map(id));
     }
 }
 

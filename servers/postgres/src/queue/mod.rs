@@ -2,7 +2,8 @@
 //!
 //! A node has a lease of 60 seconds, a row of table queue_node with its expiry on the clock of the database. It claims entries that nobody
 //! holds, and those of nodes whose leases have expired, by writing its name into them (`claim`). An expired lease is never renewed, so a node
-//! that was frozen finds other names in its entries; it stops a message that it is sending before the final dot (`body`).
+//! that was frozen finds other names in its entries; it stops a message that it is sending before the final dot (`body`). A suspended virtual machine
+//! notices only at its next renewal, so a message can be sent twice.
 //!
 //! Results are lines of the entry's log, as in the files of the text queue. Requests of `pennypost queue` are written into the
 //! entries (`admin`); the holders read them every two seconds.
@@ -52,7 +53,7 @@ pub struct PostgresQueue {
 struct Shared {
     database: Database,
     node: Mutex<Option<Node>>,
-    /// Set when a claim failed: it may have taken entries all the same. Read all that this node holds again.
+    /// A claim failed but may have been committed. The next one reads all entries of this node again.
     is_uncertain: std::sync::atomic::AtomicBool,
     /// A message was accepted.
     inserted: Notify,
@@ -113,12 +114,13 @@ impl PostgresQueue {
     fn queued(&self, row: &Row, node: &str) -> (QueueId, Result<Queued<QueueContent>, QueueError>) {
         let id: Result<QueueId, _> = row.get::<_, &str>(0).parse();
         let id = id.expect("only ids are inserted");
+        let octets = u64::try_from(row.get::<_, i64>(3)).unwrap_or(0);
         let queued = self.parse(&id, row.get(1), row.get(2)).map(|(entry, progress)| Queued {
             entry,
             progress,
-            octets: u64::try_from(row.get::<_, i64>(3)).unwrap_or(0),
+            octets,
             is_claimed: row.get(4),
-            content: QueueContent { id: id.clone(), node: node.to_owned() },
+            content: QueueContent { id: id.clone(), node: node.to_owned(), octets },
         });
         (id, queued)
     }
