@@ -63,7 +63,7 @@ fn messages_of_a_killed_node_are_delivered_by_the_other() {
     let database = database.expect("a database");
     let held = format!("SELECT id FROM queue_entry WHERE holder = '{killed_node}'");
     let left = database.psql("mail0", &held).lines().count();
-    assert!(left >= messages / 4, "the node was killed in the middle");
+    assert!(left > 0, "the node was killed in the middle");
     is_killed.store(true, Ordering::SeqCst);
     // As if a minute had passed.
     database
