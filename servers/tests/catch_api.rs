@@ -127,7 +127,8 @@ fn aborted_wait_frees_its_connection() {
     let before = catcher.open_files();
     let waits: Vec<_> = (0..50).map(|_| catcher.begin("GET", "/api/v1/wait?timeout=5m", &[], "")).collect();
     let start = Instant::now();
-    while catcher.open_files() < before + 50 {
+    // The connection of the first request may end in between.
+    while catcher.open_files() < before + 49 {
         assert!(start.elapsed() < TIMEOUT, "the waits are not open");
     }
     drop(waits);

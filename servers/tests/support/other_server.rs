@@ -83,10 +83,13 @@ impl OtherServer {
     /// Starts the Exim that `cargo xtask setup` unpacks. It signs with `key`. [`OTHER`] does not offer SMTPUTF8.
     pub(crate) fn exim(authority: &Authority, key: &DkimKey, port: u16) -> Self {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is in the target directory");
-        let program = target.join("exim/usr/sbin/exim4");
-        assert!(program.exists(), "{} is missing; `cargo xtask setup` unpacks it", program.display());
+        let unpacked = target.join("exim/usr/sbin/exim4");
+        assert!(unpacked.exists(), "{} is missing; `cargo xtask setup` unpacks it", unpacked.display());
         let dir = directory(authority);
         let root = dir.root.path();
+        // Its user may not be able to search the target directory, as below root's home directory.
+        let program = root.join("exim4");
+        fs::copy(unpacked, &program).expect("the program is copied");
         ["spool", "mail"].iter().for_each(|name| create(&dir, name));
         fs::write(root.join("dkim.pem"), &key.pem).expect("the file is written");
         fs::write(root.join("exim.conf"), exim_conf(root, &program, port)).expect("the file is written");
