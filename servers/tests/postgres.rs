@@ -325,7 +325,7 @@ fn failed_sign_ins_on_one_node_are_throttled_on_the_other() {
         assert!(pop3.command(&format!("USER {user}")).starts_with("+OK"));
         pop3.command(&format!("PASS {password}"))
     };
-    // Of this login's failures, only its own count.
+    // From now on, only failures of ag limit its sign-ins from this address.
     assert!(attempt(&second, 2, "ag", "secret").starts_with("+OK"));
     for number in 0..LIMIT {
         assert!(attempt(&first, 2, &format!("user{number}"), "guess").starts_with("-ERR [AUTH]"));

@@ -1,6 +1,6 @@
 //! The outbound queue in the database.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mail_core::queue::{LogEvent, LogLine, Outcome, QueueId};
 use mail_outbound::store::{ARRIVALS_MAX, Arrivals, MessageBody as _, QueueStore as _};
@@ -11,7 +11,7 @@ use mail_store::{Body as _, DeliveryTarget as _, Extent, Maildrop as _, Maildrop
 use postgres_testing::Durability;
 use store_testing::sample::account;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use queue_suite::{composer, content, id, line, messages, to, try_deliver};
 use support::TestDatabase;
@@ -38,12 +38,20 @@ fn store(test: &TestDatabase) -> (PostgresStore, PostgresQueue) {
 /// A node with a lease, which is renewed until the test ends.
 async fn node(test: &TestDatabase) -> (PostgresStore, PostgresQueue) {
     let (store, queue) = store(test);
-    let (renewed, nodes) = (queue.clone(), count(test, "SELECT count(*) FROM queue_node"));
-    tokio::spawn(async move { renewed.renew().await });
-    while count(test, "SELECT count(*) FROM queue_node") == nodes {
+    take_lease(test, &queue).await;
+    (store, queue)
+}
+
+/// Renews the lease of a node, and waits until it has a new one.
+async fn take_lease(test: &TestDatabase, queue: &PostgresQueue) -> JoinHandle<()> {
+    let nodes = || count(test, "SELECT count(*) FROM queue_node");
+    let (queue, before, start) = (queue.clone(), nodes(), Instant::now());
+    let renewal = tokio::spawn(async move { queue.renew().await });
+    while nodes() == before {
+        assert!(start.elapsed() < Duration::from_secs(60), "the node takes no lease");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    (store, queue)
+    renewal
 }
 
 fn count(test: &TestDatabase, sql: &str) -> u64 {
@@ -207,18 +215,14 @@ async fn entries_of_an_expired_node_are_taken_over_and_it_stops_sending() {
     assert_eq!(count(&test, "SELECT count(*) FROM queue_node"), 1, "the expired node is forgotten");
 
     // Its next renewal takes a new lease, without the entries of the old one. No renewal within the test: 10 s.
-    let renewed = frozen.clone();
-    let renewal = tokio::spawn(async move { renewed.renew().await });
-    while count(&test, "SELECT count(*) FROM queue_node") < 2 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let renewal = take_lease(&test, &frozen).await;
     assert!(!frozen.read(&id("A")).await.expect("queued").is_claimed);
     let mut end = body.next().await;
     while let Ok(Some(_)) = end {
         end = body.next().await;
     }
     assert!(end.is_err(), "without an error, the final dot would follow");
-    // What it has done counts, so that the other node does not repeat it.
+    // The other node does not repeat a delivery that the frozen one records.
     frozen.append(&id("A"), [line("x", Outcome::Delivered)].into()).await.expect("recorded");
     assert!(other.read(&id("A")).await.expect("queued").progress.is_complete());
     renewal.abort();
@@ -260,11 +264,7 @@ async fn claim_whose_answer_was_lost_is_found_again() {
     let test = TestDatabase::start(Durability::Unsynced);
     let proxy = Proxy::start(&test.server);
     let (store, queue) = store_at(&test, &proxy.url("mail0"));
-    let renewed = queue.clone();
-    tokio::spawn(async move { renewed.renew().await });
-    while count(&test, "SELECT count(*) FROM queue_node") == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    take_lease(&test, &queue).await;
     try_deliver(&store, &to(&["x"], &[]), "A", SHORT).await.expect("accepted");
     proxy.cut(Cut::AfterCommit);
     assert_eq!(queue.arrivals().await.claimed, ids(&["A"]));

@@ -7,6 +7,7 @@
 //! The tests are in `tests/browser`, the benchmarks in `benches/page.rs`.
 
 mod catcher;
+mod commands;
 mod driver;
 mod fixture;
 mod image_server;

@@ -10,10 +10,10 @@ use fantoccini::actions::{InputSource, KeyAction, KeyActions, MouseActions, Poin
 use fantoccini::elements::Element;
 use fantoccini::error::CmdError;
 use fantoccini::key::Key;
-use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, Locator, elements::ElementRef};
 use serde_json::{Value, json};
 
+use crate::commands::{ChromeCommand, ConsoleLog, Print};
 use crate::driver::firefox;
 use crate::{Browser, paths};
 
@@ -465,48 +465,5 @@ impl Page {
             Err(CmdError::Standard(_)) => false,
             Err(error) => panic!("the browser failed: {error}"),
         }
-    }
-}
-
-/// The command "Print Page" of W3C WebDriver.
-#[derive(Debug)]
-struct Print;
-
-impl WebDriverCompatibleCommand for Print {
-    fn endpoint(&self, base_url: &url::Url, session_id: Option<&str>) -> Result<url::Url, url::ParseError> {
-        base_url.join(&format!("session/{}/print", session_id.unwrap_or_default()))
-    }
-
-    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
-        (http::Method::POST, Some(json!({}).to_string()))
-    }
-}
-
-/// A command of the Chrome DevTools Protocol, with its parameters.
-#[derive(Debug)]
-struct ChromeCommand(&'static str, Value);
-
-impl WebDriverCompatibleCommand for ChromeCommand {
-    fn endpoint(&self, base_url: &url::Url, session_id: Option<&str>) -> Result<url::Url, url::ParseError> {
-        base_url.join(&format!("session/{}/goog/cdp/execute", session_id.unwrap_or_default()))
-    }
-
-    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
-        let Self(command, parameters) = self;
-        (http::Method::POST, Some(json!({ "cmd": command, "params": parameters }).to_string()))
-    }
-}
-
-/// The chromedriver command that returns new console messages.
-#[derive(Debug)]
-struct ConsoleLog;
-
-impl WebDriverCompatibleCommand for ConsoleLog {
-    fn endpoint(&self, base_url: &url::Url, session_id: Option<&str>) -> Result<url::Url, url::ParseError> {
-        base_url.join(&format!("session/{}/se/log", session_id.unwrap_or_default()))
-    }
-
-    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
-        (http::Method::POST, Some(json!({ "type": "browser" }).to_string()))
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct Images<'a> {
 }
 
 impl<'a> Images<'a> {
-    /// Of several images with the same name, the first one is used.
+    /// The first of several images with the same name is used.
     pub(super) fn new(attachments: &'a [Attachment]) -> Self {
         let (mut ids, mut ids_lowercase, mut locations) = (HashMap::new(), HashMap::new(), HashMap::new());
         let images = attachments.iter().enumerate().filter(|(_, file)| image_type(&file.bytes).is_some());

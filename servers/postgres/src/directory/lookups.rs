@@ -21,7 +21,7 @@ pub(super) struct Lookups {
     pub(super) accounts: Recent<KnownAccount>,
 }
 
-/// What routing needs to know about an account.
+/// Properties of an account that routing needs.
 #[derive(Debug, Clone)]
 pub(super) struct KnownAccount {
     /// As the administrator spelled it.

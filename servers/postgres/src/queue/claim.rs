@@ -153,7 +153,7 @@ impl PostgresQueue {
             if !claimed.is_empty() {
                 connection.run("ROLLBACK").await?;
                 connection.give_back();
-                // That transaction may have answered a request to retry.
+                // A request to retry may have been answered by that transaction.
                 return Ok(Arrivals { claimed, retries_all: true, ..Arrivals::default() });
             }
         }

@@ -40,11 +40,11 @@ pub struct SharedBucket {
     pub kind: BucketKind,
     /// The same on all nodes with the same secret.
     pub key: u64,
-    /// What a node adds: the time in which its new failures drain. What it learns: the time until the bucket is empty.
+    /// Sent: the time in which the node's new failures drain. Received: the time until the bucket is empty.
     pub drains_in: Duration,
 }
 
-/// What this node has counted since the last exchange.
+/// Failures that this node has counted since the last exchange.
 #[derive(Debug)]
 pub(super) struct Outbox {
     waiting: HashMap<(BucketKind, u64), Duration>,

@@ -22,7 +22,7 @@ impl MemoryDirectory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What `read` finds in an account.
+    /// The value that `read` finds in an account.
     fn with_account<T>(&self, name: &Username, read: impl FnOnce(&Account) -> T) -> Option<T> {
         self.accounts().iter().find(|account| account.name == *name).map(read)
     }

@@ -243,7 +243,7 @@ pub(crate) fn list_items(mailbox: &MailboxState, drafts: &[Rc<DraftForm>], ui: &
     match ui.sort {
         Sort::Oldest => sort_by_number(&mut items, milliseconds),
         Sort::Newest => {
-            // Of two messages with the same date, the later one comes first.
+            // The later of two messages with the same date comes first.
             sort_by_number(&mut items, milliseconds);
             items.reverse();
         }

@@ -103,7 +103,7 @@ pub(crate) enum Content {
     Failed(String),
 }
 
-/// Of more notices, the oldest are dropped.
+/// The oldest notices over this number are dropped.
 const NOTICES_MAX: usize = 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
